@@ -1,0 +1,1 @@
+"""Site settings: one INI file in, frozen values out."""

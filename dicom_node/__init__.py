@@ -1,0 +1,1 @@
+"""Composes network, clock, processes and settings into a running node."""

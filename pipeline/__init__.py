@@ -1,0 +1,1 @@
+"""The pure part: arrays and datasets in, arrays and datasets out."""

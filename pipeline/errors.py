@@ -1,0 +1,39 @@
+"""Why the pipeline stopped.
+
+PipelineError
+├── UnsuitableSeries     not a series this algorithm is meant for; no retry, no alarm
+│   └── InvalidGeometry  the slices do not form one regular volume; a late slice may mend it
+└── ModelError           weights missing, altered, or of another architecture
+
+Messages never hold a patient's name, identifier or accession number.
+"""
+
+
+class PipelineError(Exception):
+    """Base of everything the pipeline raises on purpose."""
+
+
+class UnsuitableSeries(PipelineError):
+    """The series is outside the algorithm's intended use.
+
+    Attributes
+    ----------
+    code
+        Short, stable, lower-case reason code, such as ``too-few-slices``.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"
+
+
+class InvalidGeometry(UnsuitableSeries):
+    """The slices do not form one regular volume."""
+
+
+class ModelError(PipelineError):
+    """The weights are missing, altered, or of another architecture."""

@@ -1,0 +1,343 @@
+"""The values that flow through the pipeline.
+
+One convention everywhere: arrays are indexed ``[slice, row, column]``; slices ascend from
+feet to head; an affine maps ``(slice, row, column, 1)`` to ``(x, y, z, 1)`` in mm, LPS
+(DICOM PS3.3 C.7.6.2.1.1); attenuation is in Hounsfield units. Rows and columns are those of
+the source images: nothing is flipped in the plane (see :mod:`pipeline.orientation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+
+class Completeness(StrEnum):
+    """How sure we are that every slice of the series has arrived."""
+
+    PROVED = "complete, proved"  #: no gap, and the count equals what the scanner announced
+    QUIET = "complete as far as known"  #: no gap, and nothing arrived for the quiet time
+    INCOMPLETE = "incomplete"  #: slices are missing; where is stated
+
+
+class Side(StrEnum):
+    """A side of the patient."""
+
+    RIGHT = "right"
+    LEFT = "left"
+
+
+RIGHT_LUNG = 1  #: label in ``LungMask.labels``
+LEFT_LUNG = 2  #: label in ``LungMask.labels``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFrame:
+    """Where one slice of a volume came from.
+
+    Attributes
+    ----------
+    frame_number
+        1-based frame of a multi-frame instance; None for a single-frame instance.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    frame_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CtVolume:
+    """A CT series as one regular grid.
+
+    Attributes
+    ----------
+    hu
+        ``(slices, rows, columns)`` int16, Hounsfield units. Made read-only.
+    affine
+        ``(4, 4)`` float64, voxel index ``(slice, row, column)`` to LPS mm. Made read-only.
+    frame_of_reference_uid
+        Frame of Reference UID of the source; empty if the source has none.
+    source
+        One entry per slice; None for a slice that was missing and has been interpolated.
+    """
+
+    hu: NDArray[np.int16]
+    affine: NDArray[np.float64]
+    frame_of_reference_uid: str
+    source: tuple[SourceFrame | None, ...]
+
+    def __post_init__(self) -> None:
+        if self.hu.ndim != 3 or self.hu.dtype != np.int16:
+            raise ValueError(f"hu must be 3-D int16, got {self.hu.shape} {self.hu.dtype}")
+        if self.affine.shape != (4, 4):
+            raise ValueError(f"affine must be (4, 4), got {self.affine.shape}")
+        if len(self.source) != len(self.hu):
+            raise ValueError(f"{len(self.hu)} slices need as many sources, got {len(self.source)}")
+        self.hu.flags.writeable = False
+        self.affine.flags.writeable = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        slices, rows, columns = self.hu.shape
+        return slices, rows, columns
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along slice, row and column index, mm."""
+        along = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(along[0]), float(along[1]), float(along[2])
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel, mm³."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A run of missing slices.
+
+    Attributes
+    ----------
+    after_slice
+        0-based index, in the assembled volume, of the last slice before the gap.
+    missing
+        How many slices are missing.
+    position_mm
+        Position of the slice before the gap along the slice normal, mm.
+    """
+
+    after_slice: int
+    missing: int
+    position_mm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeometryVerdict:
+    """What the positions of the slices say.
+
+    Attributes
+    ----------
+    spacing_mm
+        Distance between neighbouring slices along the normal, mm.
+    coverage_mm
+        Extent along the normal, first to last slice centre, mm.
+    gaps
+        Missing slices (interpolated in the volume), feet to head.
+    duplicates
+        SOP Instance UIDs left out because another instance has the same position.
+    completeness, statement
+        The verdict and one sentence for the report.
+    """
+
+    spacing_mm: float
+    coverage_mm: float
+    gaps: tuple[Gap, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    completeness: Completeness = Completeness.QUIET
+    statement: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CtSeries:
+    """A CT series ready to be analysed.
+
+    Attributes
+    ----------
+    headers
+        The source datasets without pixel data, one per instance, feet to head (a
+        multi-frame series has one). Duplicates left out of the volume are left out here.
+    instance_count
+        How many instances were given, duplicates included.
+    """
+
+    volume: CtVolume
+    headers: tuple[Dataset, ...]
+    geometry: GeometryVerdict
+    instance_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LungMask:
+    """The lungs, opacities included, airways left out.
+
+    Attributes
+    ----------
+    labels
+        ``(slices, rows, columns)`` uint8: 0 outside, `RIGHT_LUNG`, `LEFT_LUNG`. Read-only.
+    method
+        ``unet`` or ``unsupervised``: which one passed the quality gates and was used.
+    flags
+        Reason codes of quality gates that raised a doubt without refusing.
+    """
+
+    labels: NDArray[np.uint8]
+    method: str
+    flags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 3 or self.labels.dtype != np.uint8:
+            raise ValueError(f"labels must be 3-D uint8, got {self.labels.shape} {self.labels.dtype}")
+        self.labels.flags.writeable = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """The classifier's answer. A model output, never a diagnosis.
+
+    Attributes
+    ----------
+    score
+        Calibrated model output for the class COVID-19, 0 to 1.
+    threshold
+        Scores strictly above it are called positive.
+    operating_point
+        Where the threshold comes from: a name in the model's manifest, or ``site``.
+    """
+
+    score: float
+    threshold: float
+    operating_point: str
+
+    @property
+    def positive(self) -> bool:
+        """Whether the score lies above the threshold."""
+        return self.score > self.threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """One localised opacity inside the lungs.
+
+    Attributes
+    ----------
+    number
+        1-based label in ``Analysis.lesion_labels``, largest lesion first.
+    volume_mm3
+        Volume, mm³.
+    centroid_mm
+        Centre of mass ``(x, y, z)``, LPS mm.
+    mean_hu
+        Mean attenuation, HU.
+    activation
+        Mean activation of the classifier over the voxels, 0 to 1.
+    key_slice
+        0-based slice of the volume where the lesion's area is largest.
+    """
+
+    number: int
+    side: Side
+    volume_mm3: float
+    centroid_mm: tuple[float, float, float]
+    mean_hu: float
+    activation: float
+    key_slice: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Involvement:
+    """Lung volumes, and the share of each taken by lesions.
+
+    Attributes
+    ----------
+    right_ml, left_ml
+        Lung volume, opacities included, ml.
+    right, left, total
+        Lesion volume over lung volume, 0 to 1.
+    """
+
+    right_ml: float
+    left_ml: float
+    right: float
+    left: float
+    total: float
+
+    @property
+    def total_ml(self) -> float:
+        """Volume of both lungs, ml."""
+        return self.right_ml + self.left_ml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Which algorithm said so, with what, when.
+
+    Attributes
+    ----------
+    parameters
+        Settings that change results, as ``name: value`` for the report.
+    weights_sha256
+        SHA-256 of the model's manifest (which holds those of the weight files).
+    """
+
+    model_name: str
+    model_version: str
+    weights_sha256: str
+    software_version: str
+    device: str
+    started: datetime
+    finished: datetime
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Analysis:
+    """All that was found in one series, on the grid of its volume.
+
+    Attributes
+    ----------
+    lesion_labels
+        ``(slices, rows, columns)`` uint8: 0 none, else `Lesion.number`. Read-only.
+    activation
+        ``(slices, rows, columns)`` uint8: class activation, 0 to 255 for 0 to 1. Read-only.
+    flags
+        Reason codes: quality of the input or of a step that a reader should know of.
+    """
+
+    lungs: LungMask
+    classification: Classification
+    activation: NDArray[np.uint8]
+    lesion_labels: NDArray[np.uint8]
+    lesions: tuple[Lesion, ...]
+    involvement: Involvement
+    provenance: Provenance
+    flags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("activation", "lesion_labels"):
+            array = getattr(self, name)
+            if array.shape != self.lungs.labels.shape or array.dtype != np.uint8:
+                raise ValueError(f"{name} must be uint8 of the lungs' shape, got {array.shape}")
+            array.flags.writeable = False
+
+
+class ResultKind(StrEnum):
+    """The kinds of object a bundle holds."""
+
+    SEGMENTATION = "segmentation"
+    REPORT = "report"
+    HEATMAP = "heatmap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResultObject:
+    """One encoded DICOM object."""
+
+    kind: ResultKind
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResultBundle:
+    """The objects that go back to the PACS, in the order in which they should be sent."""
+
+    key: str
+    objects: tuple[ResultObject, ...]

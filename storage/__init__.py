@@ -1,0 +1,1 @@
+"""What is kept: files and rows. It knows neither DICOM nor the network."""
