@@ -1,0 +1,158 @@
+"""What a model folder says of itself: ``manifest.json`` as frozen values.
+
+Preprocessing constants and operating points are part of the model: they were chosen on the data
+the weights were fitted to, and are not turned on site.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PositiveInt,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+
+from pipeline.errors import ModelError
+
+UNET_STRIDE = 16  #: the UNet halves its input four times
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _rising(window: tuple[float, float]) -> tuple[float, float]:
+    if window[0] >= window[1]:
+        raise ValueError(f"expected lower bound < upper bound, got {window[0]} and {window[1]}")
+    return window
+
+
+def _at_default(points: dict[str, OperatingPoint]) -> dict[str, OperatingPoint]:
+    if "default" not in points:
+        raise ValueError(f"expected a point named 'default', got {sorted(points)}")
+    return points
+
+
+#: Lower and upper bound of the attenuation window, HU; mapped to 0 and 1.
+WindowHu = Annotated[tuple[float, float], AfterValidator(_rising)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*\.safetensors$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class LungsInput(_Value):
+    """What the UNet sees: whole slices of ``size`` x ``size`` pixels."""
+
+    size: Annotated[int, Field(gt=0, multiple_of=UNET_STRIDE)]
+    window_hu: WindowHu
+
+
+class ClassifierInput(_Value):
+    """What DeCoVNet sees: the box of the lungs with a margin, resampled."""
+
+    rows: PositiveInt
+    columns: PositiveInt
+    slice_mm: Annotated[float, Field(gt=0)]
+    window_hu: WindowHu
+    margin_mm: Annotated[float, Field(ge=0)]
+
+
+class NetworkEntry(_Value):
+    """One network: its architecture and its file."""
+
+    architecture: str
+    file: FileName
+    sha256: Sha256
+    parameters: PositiveInt
+
+
+class LungsEntry(NetworkEntry):
+    """The network that finds the lungs."""
+
+    architecture: Literal["unet-2d"]
+    input: LungsInput
+
+
+class ClassifierEntry(NetworkEntry):
+    """The network that scores a series."""
+
+    architecture: Literal["decovnet"]
+    input: ClassifierInput
+
+
+class Networks(_Value):
+    """The networks of a model."""
+
+    lungs: LungsEntry
+    classifier: ClassifierEntry
+
+
+class Calibration(_Value):
+    """Temperature by which the logits are divided (Guo et al. 2017, arXiv:1706.04599)."""
+
+    temperature: Annotated[float, Field(gt=0)]
+
+
+class OperatingPoint(_Value):
+    """A threshold on the calibrated score, and where it comes from."""
+
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    source: Annotated[Text, Field(alias="from")]
+
+
+class Card(_Value):
+    """The model card: what it was made of, what it is for, and what not."""
+
+    trained_on: Annotated[tuple[Text, ...], Field(min_length=1)]
+    intended_use: Text
+    not_for: tuple[Text, ...]
+    limits: tuple[Text, ...]
+    metrics: dict[str, JsonValue]
+    reproduce: Text
+
+
+class Manifest(_Value):
+    """All a model folder says of itself."""
+
+    name: Text
+    version: Text
+    created: date
+    networks: Networks
+    calibration: Calibration
+    operating_points: Annotated[dict[str, OperatingPoint], AfterValidator(_at_default)]
+    card: Card
+
+
+def parse_manifest(raw: bytes) -> Manifest:
+    """Manifest out of the bytes of its file.
+
+    Raises
+    ------
+    ModelError
+        If it is faulty; the message lists every fault with its place.
+    """
+    try:
+        return Manifest.model_validate_json(raw)
+    except ValidationError as exc:
+        faults = "; ".join(_fault(fault) for fault in exc.errors(include_url=False))
+        raise ModelError(f"manifest.json is not as expected: {faults}") from exc
+
+
+def _fault(fault: ErrorDetails) -> str:
+    """Where, what was expected, what came."""
+    place = ".".join(str(part) for part in fault["loc"]) or "file"
+    return f"{place}: {fault['msg']}, got {_short(fault['input'])}"
+
+
+def _short(value: object) -> str:
+    """Representation of a value, cut to fit in a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
