@@ -1,0 +1,50 @@
+# The two commands of the README: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+READY   = $(VENV)/.ready
+
+.PHONY: help setup demo test quick check format acceptance clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## setup       virtual environment with the tested versions
+setup: $(READY)
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $(READY)
+
+## demo        node + stand-in PACS on loopback: send a chest CT, wait, show the results (CT=folder, OUT=folder)
+demo: $(READY)
+	$(BIN)/dicom-node demo $(if $(CT),--ct $(CT)) --out $(or $(OUT),demo)
+
+## test        every test that this machine can run
+test: $(READY)
+	$(BIN)/python -m pytest
+
+## quick       the tests without the slow, the acceptance and the real-data ones
+quick: $(READY)
+	$(BIN)/python -m pytest -m "not slow and not acceptance and not real"
+
+## check       format, lint, types, floors
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## format      rewrite the code in the house's format
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+## acceptance  install Debian's orthanc, dcmtk and dicom3tools (root), then run the tests that need them
+acceptance: $(READY)
+	deploy/install-acceptance.sh
+	$(BIN)/python -m pytest -m acceptance
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo

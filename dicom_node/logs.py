@@ -1,0 +1,90 @@
+"""Structured logging: a closed set of events, and no patient data.
+
+An event's name is short, constant and in the past tense; values go into fields. A field whose
+name speaks of a patient is refused, so that no line can carry one by mistake.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+EVENTS = frozenset(
+    {
+        "node_started",
+        "node_draining",
+        "node_stopped",
+        "association_accepted",
+        "association_rejected",
+        "context_refused",
+        "instance_received",
+        "instance_repeated",
+        "instance_refused",
+        "instance_quarantined",
+        "index_delayed",
+        "inbox_scanned",
+        "series_closed",
+        "analysis_started",
+        "analysis_finished",
+        "analysis_unsuitable",
+        "analysis_failed",
+        "analysis_lost",
+        "analysis_superseded",
+        "delivery_accepted",
+        "delivery_postponed",
+        "delivery_refused",
+        "engine_started",
+        "engine_restarted",
+        "job_failed",
+    }
+)
+FORBIDDEN_FIELDS = ("patient", "accession", "birth")
+
+
+def refuse_unlisted(
+    logger: object, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Hold every line to the closed set of events and to fields without patient data.
+
+    Raises
+    ------
+    ValueError
+        If the event is not in `EVENTS` or a field's name speaks of a patient.
+    """
+    if event["event"] not in EVENTS:
+        raise ValueError(f"log event {event['event']!r} is not in the closed set")
+    for name in event:
+        if name.startswith(FORBIDDEN_FIELDS):
+            raise ValueError(f"log field {name!r} may hold patient data")
+    return event
+
+
+def configure(*, level: str = "info", style: Literal["json", "console"] = "json") -> None:
+    """Send the node's events to standard error; keep libraries to their warnings."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            refuse_unlisted,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # pynetdicom writes data sets and AE titles of peers into its own log: ours says what matters
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()

@@ -1,0 +1,150 @@
+"""Storage and Verification SCU: one association, one outcome per object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.uid import UID
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
+
+from dicom_node.retry import Outcome, Verdict, judge
+
+_config.STORE_SEND_CHUNKED_DATASET = True  # send from the file: a large SEG is never held in memory
+_config.LOG_HANDLER_LEVEL = "none"
+
+MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd, 1 to 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """An application entity we call."""
+
+    ae_title: str
+    host: str
+    port: int
+    timeout_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A Part 10 file on its way.
+
+    Attributes
+    ----------
+    sop_class_uid, transfer_syntax_uid
+        What must be negotiated for it.
+    """
+
+    path: Path
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+    @classmethod
+    def of(cls, path: Path) -> Parcel:
+        """Read from the file what must be negotiated for it.
+
+        Raises
+        ------
+        pydicom.errors.InvalidDicomError
+            If it is no DICOM file.
+        """
+        ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+        sop_class = ds.file_meta.get("MediaStorageSOPClassUID") or ds.get("SOPClassUID", "")
+        return cls(
+            path=path,
+            sop_class_uid=str(sop_class),
+            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
+        )
+
+
+def application_entity(calling_ae: str, timeout_seconds: float) -> AE:
+    """Make an AE whose every wait is bounded."""
+    ae = AE(calling_ae)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = timeout_seconds
+    ae.connection_timeout = min(timeout_seconds, 10.0)
+    return ae
+
+
+def echo(peer: Peer, *, calling_ae: str) -> Outcome:
+    """Verify a peer by C-ECHO (PS3.4 Annex A)."""
+    ae = application_entity(calling_ae, peer.timeout_seconds)
+    ae.add_requested_context(Verification)
+    assoc = ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
+    if not assoc.is_established:
+        return Outcome(verdict=Verdict.POSTPONED, detail=why_no_association(assoc, peer))
+    try:
+        status = assoc.send_c_echo().get("Status")
+    finally:
+        assoc.release()
+    if status is None:
+        return Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-ECHO")
+    return judge(status)
+
+
+def store(
+    parcels: Iterable[Parcel], peer: Peer, *, calling_ae: str
+) -> Iterator[tuple[Parcel, Outcome]]:
+    """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known."""
+    waiting = list(parcels)
+    while waiting:
+        batch, waiting = _one_association(waiting)
+        ae = application_entity(calling_ae, peer.timeout_seconds)
+        for sop_class, syntax in sorted({(p.sop_class_uid, p.transfer_syntax_uid) for p in batch}):
+            ae.requested_contexts = [*ae.requested_contexts, build_context(sop_class, syntax)]
+        assoc = ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
+        if not assoc.is_established:
+            detail = why_no_association(assoc, peer)
+            yield from ((p, Outcome(verdict=Verdict.POSTPONED, detail=detail)) for p in batch)
+            continue
+        try:
+            for parcel in batch:
+                yield parcel, _store_one(assoc, parcel)
+        finally:
+            if assoc.is_established:
+                assoc.release()
+
+
+def _one_association(parcels: list[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
+    """Split off what one association can negotiate."""
+    pairs: set[tuple[str, str]] = set()
+    for index, parcel in enumerate(parcels):
+        pairs.add((parcel.sop_class_uid, parcel.transfer_syntax_uid))
+        if len(pairs) > MAXIMUM_CONTEXTS:
+            return parcels[:index], parcels[index:]
+    return parcels, []
+
+
+def _store_one(assoc: Association, parcel: Parcel) -> Outcome:
+    if not assoc.is_established:
+        return Outcome(verdict=Verdict.POSTPONED, detail="the association was lost")
+    accepted = {
+        (str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in assoc.accepted_contexts
+    }
+    if (parcel.sop_class_uid, parcel.transfer_syntax_uid) not in accepted:
+        kind = f"{UID(parcel.sop_class_uid).name} in {UID(parcel.transfer_syntax_uid).name}"
+        return Outcome(verdict=Verdict.REFUSED, detail=f"the destination does not accept {kind}")
+    try:
+        status = assoc.send_c_store(parcel.path).get("Status")
+    except (OSError, ValueError, AttributeError) as fault:  # unreadable or missing file
+        return Outcome(verdict=Verdict.REFUSED, detail=f"cannot send: {type(fault).__name__}")
+    if status is None:
+        return Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-STORE")
+    return judge(status)
+
+
+def why_no_association(assoc: Association, peer: Peer) -> str:
+    """One sentence on why an association was not established (PS3.8 Table 9-21)."""
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    if assoc.is_rejected:
+        primitive = assoc.acceptor.primitive
+        reason = primitive.reason_str if primitive is not None else "no reason given"
+        return f"{where} rejected the association: {reason}"
+    if assoc.is_aborted:
+        return f"{where} aborted the association or does not answer"
+    return f"{where} cannot be reached"

@@ -1,0 +1,100 @@
+"""A stand-in PACS for the demo, the self-test and the tests: it stores what it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+from pynetdicom.transport import ThreadedAssociationServer
+
+COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+ACCEPTS = (COMPREHENSIVE_3D_SR, SEGMENTATION, SECONDARY_CAPTURE)
+
+
+class StandInPacs:
+    """Accepts results on loopback and writes them to a folder.
+
+    Parameters
+    ----------
+    answer
+        Gives the C-STORE status for the n-th object (from 0); always Success by default.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        ae_title: str = "PACS",
+        port: int = 0,
+        accepts: tuple[str, ...] = ACCEPTS,
+        answer: Callable[[int], int] = lambda _: 0x0000,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.ae_title = ae_title
+        self._answer = answer
+        self._received: list[tuple[str, str]] = []
+        self._arrival = threading.Condition()
+        self._ae = AE(ae_title)
+        self._ae.maximum_associations = 20
+        self._ae.add_supported_context("1.2.840.10008.1.1")
+        for sop_class in accepts:
+            self._ae.add_supported_context(sop_class, ExplicitVRLittleEndian)
+        self._port = port
+
+    def __enter__(self) -> StandInPacs:
+        server = self._ae.start_server(
+            ("127.0.0.1", self._port),
+            block=False,
+            evt_handlers=[(evt.EVT_C_STORE, self._store)],
+        )
+        self._server = cast(ThreadedAssociationServer, server)
+        self.port: int = self._server.server_address[1]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._ae.shutdown()
+
+    def _store(self, event: Event) -> int:
+        request = cast(C_STORE, event.request)
+        uid = str(request.AffectedSOPInstanceUID)
+        with self._arrival:
+            status = self._answer(len(self._received))
+            if status == 0x0000:
+                name = hashlib.sha256(uid.encode()).hexdigest()[:32]
+                (self.folder / f"{name}.dcm").write_bytes(event.encoded_dataset())
+            self._received.append((uid, str(request.AffectedSOPClassUID)))
+            self._arrival.notify_all()
+        return status
+
+    @property
+    def received(self) -> list[tuple[str, str]]:
+        """SOP Instance UID and SOP Class UID of every C-STORE so far, in order of arrival."""
+        with self._arrival:
+            return list(self._received)
+
+    def wait_for(self, objects: int, *, timeout_seconds: float) -> bool:
+        """Wait until so many C-STORE requests have come; False if they did not in time."""
+        with self._arrival:
+            return self._arrival.wait_for(lambda: len(self._received) >= objects, timeout_seconds)
+
+    @property
+    def files(self) -> list[Path]:
+        """What is stored."""
+        return sorted(self.folder.glob("*.dcm"))
