@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 CHANNELS_IN = 2  #: windowed attenuation, lung mask
 FEATURES = 128  #: channels of the feature map that class activation maps are made from
+FEATURE_STRIDE = (2, 8, 8)  #: planes, rows, columns from one entry of that map to the next
+FEATURE_OFFSET = (0.5, 0.0, 0.0)  #: where entry 0 lies: the pool of planes joins 0 and 1
 NEGATIVE, POSITIVE = 0, 1  #: index of each class in the logits
 LINEAR_INIT_STD = 0.01  #: standard deviation of the linear layers at the start of training
 
