@@ -1,1 +1,16 @@
 """Site settings: one INI file in, frozen values out."""
+
+from config.errors import Fault, SettingsError
+from config.example import example_ini, settings_table
+from config.reader import load
+from config.settings import Destination, Settings
+
+__all__ = [
+    "Destination",
+    "Fault",
+    "Settings",
+    "SettingsError",
+    "example_ini",
+    "load",
+    "settings_table",
+]

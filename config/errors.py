@@ -1,0 +1,37 @@
+"""What is wrong with the settings: every fault at once, by section and key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that must be put right in the INI file.
+
+    Attributes
+    ----------
+    section, key
+        Where; empty where the fault concerns the whole file, or the whole section.
+    """
+
+    section: str
+    key: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        where = f"[{self.section}] {self.key}".rstrip() if self.section else "file"
+        return f"{where}: expected {self.expected}, got {self.got}"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `faults` lists everything that is wrong."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        count = f"{len(self.faults)} fault{'' if len(self.faults) == 1 else 's'}"
+        return "\n".join([f"{count} in the settings", *(f"  {fault}" for fault in self.faults)])

@@ -1,0 +1,67 @@
+"""The settings in writing: the commented example INI, and the table of the README."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic.fields import FieldInfo
+
+from config.reader import SECTIONS
+from config.settings import Destination, Section
+
+HEAD = """\
+# Settings of the dicom-node. Every key below shows its default:
+# take the '#' before a key away to change it. No other keys are known.
+"""
+RECEIVER = {"ae_title": "PACS", "host": "pacs.example.org", "port": "104"}  #: of the example
+
+
+def example_ini() -> str:
+    """Render every section and key, commented out, with meaning and default."""
+    sections = [_section(f"[{title}]", model) for title, model in SECTIONS.items()]
+    return "\n".join([HEAD, *sections, _section("#[destination PACS]", Destination)])
+
+
+def settings_table() -> str:
+    """Render section, key, default and meaning of every setting as a Markdown table."""
+    rows = ["| section | key | default | meaning |", "|---|---|---|---|"]
+    for title, model in (SECTIONS | {"destination NAME": Destination}).items():
+        rows += [_row(title, key, field) for key, field in _keys(model).items()]
+    return "\n".join(rows) + "\n"
+
+
+def _section(title: str, model: type[Section]) -> str:
+    keys = (_commented(key, field) for key, field in _keys(model).items())
+    return f"# {model.__doc__}\n{title}\n{''.join(keys)}"
+
+
+def _keys(model: type[Section]) -> dict[str, FieldInfo]:
+    """Find the keys of a section; the NAME of a destination is in its title."""
+    return {key: field for key, field in model.model_fields.items() if key != "name"}
+
+
+def _commented(key: str, field: FieldInfo) -> str:
+    value = RECEIVER[key] if field.is_required() else _ini(_default(field))
+    return f"# {field.description}\n#{key} = {value}".rstrip() + "\n"
+
+
+def _row(title: str, key: str, field: FieldInfo) -> str:
+    default = "required" if field.is_required() else _ini(_default(field))
+    shown = f"`{default}`" if default else "(empty)"
+    return f"| `[{title}]` | `{key}` | {shown} | {field.description} |"
+
+
+def _default(field: FieldInfo) -> object:
+    default: object = field.get_default(call_default_factory=True, validated_data={})
+    return default
+
+
+def _ini(value: object) -> str:
+    """Write a value as it stands in the INI file."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{title}:{seconds:g}" for title, seconds in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

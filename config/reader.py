@@ -1,0 +1,130 @@
+"""Reading the INI file: all of it or, as one error, everything that is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from configparser import ConfigParser
+from configparser import Error as IniError
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from config.errors import Fault, SettingsError
+from config.settings import Destination, Section, Settings
+
+SECTIONS: dict[str, type[Section]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
+DESTINATION = "destination "  #: what the title of a destination's section starts with
+
+
+def load(path: Path) -> Settings:
+    """Read and check an INI file.
+
+    Keys that are absent have their defaults. Relative paths start at the file's folder.
+
+    Raises
+    ------
+    SettingsError
+        With every fault there is: unknown sections and keys, values that are no such value,
+        a file that cannot be read.
+    """
+    parser = _parse(path)
+    receivers = [title for title in parser.sections() if title.startswith(DESTINATION)]
+    values: dict[str, object] = {name: _items(parser, name) for name in SECTIONS}
+    values["destinations"] = [
+        _items(parser, title) | {"name": _receiver(title)} for title in receivers
+    ]
+    faults = [*_unknown_sections(parser), *_repeated(receivers)]
+    try:
+        settings = Settings.model_validate(values, context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        faults += [_fault(detail, receivers) for detail in error.errors(include_url=False)]
+        raise SettingsError(tuple(faults)) from None  # pydantic's text would repeat the values
+    if faults:
+        raise SettingsError(tuple(faults))
+    return settings
+
+
+def _parse(path: Path) -> ConfigParser:
+    """Sections and keys as text; a file that is no INI file is one fault."""
+    # No title can hold a line end: [DEFAULT] is an unknown section like any other.
+    parser = ConfigParser(interpolation=None, default_section="\n", empty_lines_in_values=False)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig"), source=path.name)
+    except OSError as error:
+        raise _unusable("a readable file", f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _unusable("UTF-8 text", f"{path}: {error.reason} at byte {error.start}") from error
+    except IniError as error:
+        raise _unusable("an INI file", " ".join(str(error).split())) from error
+    return parser
+
+
+def _unusable(expected: str, got: str) -> SettingsError:
+    return SettingsError((Fault(section="", key="", expected=expected, got=got),))
+
+
+def _items(parser: ConfigParser, title: str) -> dict[str, str]:
+    return dict(parser.items(title)) if parser.has_section(title) else {}
+
+
+def _receiver(title: str) -> str:
+    """Find the NAME in ``[destination NAME]``."""
+    return title.removeprefix(DESTINATION).strip()
+
+
+def _unknown_sections(parser: ConfigParser) -> list[Fault]:
+    known = [*SECTIONS, "destination NAME"]
+    return [
+        Fault(section=title, key="", expected=f"one of {', '.join(known)}", got=title)
+        for title in parser.sections()
+        if title not in SECTIONS and not title.startswith(DESTINATION)
+    ]
+
+
+def _repeated(receivers: Iterable[str]) -> list[Fault]:
+    """Titles that differ only in blanks name the same destination."""
+    names = [_receiver(title) for title in receivers]
+    return [
+        Fault(section=f"{DESTINATION}{name}", key="", expected="one such section", got="several")
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
+
+
+def _fault(detail: ErrorDetails, receivers: list[str]) -> Fault:
+    """Pydantic's finding in the words of the INI file."""
+    place = [str(part) for part in detail["loc"]]
+    section, *rest = place
+    model = SECTIONS.get(section, Destination)
+    if section == "destinations":
+        section, *rest = receivers[int(rest[0])], *rest[1:]
+    key = rest[0] if rest and rest[0] != "name" else ""
+    return Fault(
+        section=section, key=key, expected=_expected(detail, model, key), got=_got(detail, key)
+    )
+
+
+def _expected(detail: ErrorDetails, model: type[Section], key: str) -> str:
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, model.model_fields, n=1)
+        return f"a known key (did you mean {near[0]}?)" if near else "a known key"
+    if detail["type"] == "missing":
+        return "a value"
+    if detail["type"] == "string_pattern_mismatch":
+        return "a NAME of letters, digits, '-' and '_'"
+    return re.sub(r"^(Value error, |Input should be )", "", detail["msg"])
+
+
+def _got(detail: ErrorDetails, key: str) -> str:
+    """Show what stood there, without passwords."""
+    if detail["type"] in {"missing", "extra_forbidden"}:
+        return "none" if detail["type"] == "missing" else key
+    text = repr(detail["input"])
+    return re.sub(r"//[^@]*@", "//***@", text)

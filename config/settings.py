@@ -1,0 +1,246 @@
+"""What an administrator may change: every key, its default and its meaning.
+
+Site choices only. What belongs to the algorithm travels with the model's manifest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from config.values import (
+    AeTitle,
+    AeTitles,
+    DatabaseUrl,
+    FilePath,
+    Model,
+    NotEmpty,
+    OptionalUid,
+    Port,
+    Regex,
+    Scheduler,
+    Seconds,
+    SecondsByAe,
+    Threshold,
+)
+
+
+class Section(BaseModel):
+    """One section of the INI file: frozen, and it knows no other keys than its own."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )
+
+
+class Node(Section):
+    """The DICOM node: what the PACS administrator enters as a destination."""
+
+    ae_title: AeTitle = Field(default="AINODE", description="Our AE title.")
+    port: int = Field(
+        default=11112, ge=0, le=65535, description="TCP port we listen on; 0 takes any free one."
+    )
+    bind: NotEmpty = Field(
+        default="0.0.0.0",  # noqa: S104  a DICOM node is there to be reached from other machines
+        description="Address we listen on; 0.0.0.0 means every interface.",
+    )
+    calling_aes: AeTitles = Field(
+        default=(),
+        description="AE titles that may send, separated by commas; empty lets anybody send.",
+    )
+    require_called_ae: bool = Field(
+        default=True, description="Reject associations that call us by another AE title."
+    )
+    maximum_associations: int = Field(
+        default=100,
+        ge=1,
+        le=1000,
+        description="How many associations may be open at the same time.",
+    )
+    maximum_pdu_size: int = Field(
+        default=131072,
+        ge=4096,
+        le=4194304,
+        description="Largest PDU we accept, bytes.",
+    )
+    network_timeout_seconds: Seconds = Field(
+        default=60.0, description="An association that is silent for so long is closed."
+    )
+
+
+class Storage(Section):
+    """Where instances, results and the database are kept."""
+
+    folder: FilePath = Field(
+        default=Path("dicom-node-data"),
+        description="Folder of all data; relative to this file's folder.",
+    )
+    database_url: DatabaseUrl = Field(
+        default="",
+        repr=False,
+        description="SQLAlchemy URL of the database; empty means SQLite in the folder.",
+    )
+    reserve_gb: float = Field(
+        default=2.0,
+        ge=0,
+        description="With less free space than this, instances are refused (status A700), GB.",
+    )
+
+
+class Closing(Section):
+    """When a series counts as complete."""
+
+    quiet_seconds: Seconds = Field(
+        default=60.0, description="A series is closed when no instance has come for so long."
+    )
+    quiet_seconds_by_ae: SecondsByAe = Field(
+        default_factory=dict,
+        description="Other quiet times for single senders, such as CT1:120, ROUTER:30.",
+    )
+    check_every_seconds: Seconds = Field(
+        default=2.0, description="How often we look for quiet series."
+    )
+
+
+class Selection(Section):
+    """Which series are analysed; the others end as unsuitable, with the reason."""
+
+    min_slices: int = Field(default=30, ge=1, description="Fewest slices.")
+    max_spacing_mm: float = Field(
+        default=5.0, gt=0, description="Largest distance between neighbouring slices, mm."
+    )
+    min_coverage_mm: float = Field(
+        default=150.0, ge=0, description="Shortest extent from the first to the last slice, mm."
+    )
+    require_original: bool = Field(
+        default=True, description="Take only series whose Image Type says ORIGINAL."
+    )
+    exclude_description: Regex = Field(
+        default="",
+        description="Leave out series whose Series Description matches this regular expression.",
+    )
+
+
+class AnalysisSettings(Section):
+    """How series are analysed."""
+
+    model: Model = Field(
+        default="bundled",
+        description="'bundled', or a folder with a model manifest and its weights.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="'auto' (a GPU when there is one), 'cpu' or 'cuda'."
+    )
+    threshold: Threshold = Field(
+        default="model",
+        description="Scores above it are called positive: 'model' (its operating point) or 0 to 1.",
+    )
+    threads: int = Field(
+        default=0, ge=0, description="CPU threads for an analysis; 0 takes all cores."
+    )
+    lesions_when_negative: bool = Field(
+        default=False, description="Localise lesions also when the score is below the threshold."
+    )
+
+
+class Results(Section):
+    """What is written back to the PACS."""
+
+    series_number_base: int = Field(
+        default=9000, ge=1, le=999000, description="Series Numbers of results start here."
+    )
+    manufacturer: NotEmpty = Field(default="dicom-node", description="Manufacturer in the results.")
+    device_serial: NotEmpty = Field(default="0", description="Device Serial Number in the results.")
+    device_uid: OptionalUid = Field(
+        default="", description="Device UID in the reports; empty derives one from the AE title."
+    )
+    segmentation: bool = Field(
+        default=True, description="Send a Segmentation of lungs and lesions."
+    )
+    heatmap: bool = Field(default=True, description="Send a heatmap series.")
+
+
+class Engine(Section):
+    """Where analyses run."""
+
+    scheduler: Scheduler = Field(
+        default="embedded",
+        description="'embedded' (a worker process here), or tls://host:port of a Dask scheduler.",
+    )
+    memory_limit_gb: float = Field(
+        default=0.0,
+        ge=0,
+        description="A worker above this is restarted, GB; 0 takes what the host has.",
+    )
+    task_timeout_seconds: Seconds = Field(
+        default=900.0, description="An analysis that takes longer is given up and tried again."
+    )
+    attempts: int = Field(default=3, ge=1, description="So many tries, then the series has failed.")
+
+
+class Delivery(Section):
+    """How results are sent, and how often."""
+
+    retry_first_seconds: Seconds = Field(default=5.0, description="Wait before the second try.")
+    retry_factor: float = Field(
+        default=2.0, ge=1, description="Each wait is so many times the last one."
+    )
+    retry_max_seconds: Seconds = Field(default=900.0, description="Longest wait between two tries.")
+    give_up_after_hours: float = Field(
+        default=72.0, gt=0, description="After so long a result counts as refused."
+    )
+    check_every_seconds: Seconds = Field(
+        default=2.0, description="How often we look for due deliveries."
+    )
+
+
+class Log(Section):
+    """What is logged; never patient data."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+    format: Literal["json", "console"] = Field(
+        default="json", description="'json' (one object a line) or 'console' (for people)."
+    )
+
+
+class Destination(Section):
+    """A receiver of results. NAME: letters, digits, '-' and '_'; as many sections as needed."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="NAME of the section.")
+    ae_title: AeTitle = Field(description="Its AE title.")
+    host: NotEmpty = Field(description="Its host name or address.")
+    port: Port = Field(description="Its TCP port.")
+    timeout_seconds: Seconds = Field(
+        default=30.0, description="How long we wait for each of its answers."
+    )
+    enabled: bool = Field(default=True, description="Whether results are sent to it.")
+
+
+class Settings(Section):
+    """All settings of a node."""
+
+    node: Node = Node()
+    storage: Storage = Storage()
+    closing: Closing = Closing()
+    selection: Selection = Selection()
+    analysis: AnalysisSettings = AnalysisSettings()
+    results: Results = Results()
+    engine: Engine = Engine()
+    delivery: Delivery = Delivery()
+    log: Log = Log()
+    destinations: tuple[Destination, ...] = ()
+
+    @property
+    def database_url(self) -> str:
+        """The database to use: the configured one, or SQLite in the storage folder."""
+        sqlite = f"sqlite:///{(self.storage.folder / 'node.sqlite').as_posix()}"
+        return self.storage.database_url or sqlite

@@ -1,0 +1,119 @@
+"""The kinds of value an INI key can hold: text in, checked value out.
+
+Every message completes the sentence "expected …".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
+
+
+def _ae_title(text: str) -> str:
+    """One AE title (DICOM PS3.5 6.2: default repertoire, no backslash, no control character)."""
+    allowed = all(" " <= character <= "~" and character != "\\" for character in text)
+    if not (1 <= len(text) <= MAX_AE_TITLE and allowed and text == text.strip()):
+        raise ValueError(
+            "an AE title: 1 to 16 ASCII characters, no backslash, no blank at either end"
+        )
+    return text
+
+
+def _parts(text: object) -> object:
+    """Split at commas and line ends; what is not text stays as it is."""
+    if not isinstance(text, str):
+        return text
+    return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
+
+
+def _seconds_by_ae(text: object) -> object:
+    """``CT1:120, ROUTER:30`` to ``{"CT1": "120", "ROUTER": "30"}``."""
+    if not isinstance(text, str):
+        return text
+    pairs: dict[str, str] = {}
+    for part in re.split(r"[,\n]", text):
+        title, colon, seconds = (piece.strip() for piece in part.rpartition(":"))
+        if part.strip() and (not colon or title in pairs):
+            raise ValueError("AE:seconds pairs such as 'CT1:120, ROUTER:30', each AE once")
+        if part.strip():
+            pairs[title] = seconds
+    return pairs
+
+
+def _regex(text: str) -> str:
+    """Text that compiles as a regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"a regular expression ({error})") from error
+    return text
+
+
+def _threshold(text: object) -> object:
+    """``model``, or a number from 0 to 1."""
+    if text == "model":
+        return text
+    try:
+        number = float(str(text))
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 1.0:
+        raise ValueError("'model', or a number from 0 to 1")
+    return number
+
+
+def _scheduler(text: str) -> str:
+    """``embedded``, or ``tls://host:port``."""
+    if text != "embedded" and not re.fullmatch(r"tls://[^\s/:]+:\d{1,5}", text):
+        raise ValueError("'embedded', or tls://host:port")
+    return text
+
+
+def _database_url(text: str) -> str:
+    """Nothing, or a URL of a database we support."""
+    if text and not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
+        raise ValueError("nothing, or a URL that starts with sqlite:// or postgresql://")
+    return text
+
+
+def _uid(text: str) -> str:
+    """Nothing, or a UID (DICOM PS3.5 9.1: at most 64 characters, no leading zeros)."""
+    if text and not (len(text) <= 64 and re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", text)):
+        raise ValueError("nothing, or a UID of at most 64 digits and dots")
+    return text
+
+
+def _at_home(path: Path, info: ValidationInfo) -> Path:
+    """Make a path absolute: a relative one starts at the folder of the INI file."""
+    home = (info.context or {}).get("folder")
+    return path.expanduser() if home is None else Path(home) / path.expanduser()
+
+
+def _model(text: object) -> object:
+    """``bundled``, or a folder."""
+    return text if text == "bundled" else Path(str(text))
+
+
+def _folder(value: Literal["bundled"] | Path, info: ValidationInfo) -> Literal["bundled"] | Path:
+    return _at_home(value, info) if isinstance(value, Path) else value
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+AeTitles = Annotated[tuple[AeTitle, ...], BeforeValidator(_parts)]
+Seconds = Annotated[float, Field(gt=0)]
+SecondsByAe = Annotated[Mapping[AeTitle, Seconds], BeforeValidator(_seconds_by_ae)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+FilePath = Annotated[Path, AfterValidator(_at_home)]
+Model = Annotated[Literal["bundled"] | Path, BeforeValidator(_model), AfterValidator(_folder)]
+Regex = Annotated[str, AfterValidator(_regex)]
+Threshold = Annotated[Literal["model"] | float, BeforeValidator(_threshold)]
+Scheduler = Annotated[str, AfterValidator(_scheduler)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+OptionalUid = Annotated[str, AfterValidator(_uid)]
+NotEmpty = Annotated[str, Field(min_length=1, max_length=64)]
