@@ -1,0 +1,14 @@
+"""Run by Alembic: :func:`storage.database.migrate` hands its connection over."""
+
+from alembic import context
+
+from storage.schema import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    transactional_ddl=True,  # SQLite can; its driver could not before open_database's BEGIN
+    render_as_batch=True,  # SQLite alters tables by copying them
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,223 @@
+"""Tables. Instants are aware and UTC; paths are relative to the storage folder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from storage.states import DeliveryState, SeriesState
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware point in time; databases that know no zones hold it in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC; a naive time is a fault of the caller."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"expected an aware time, got {value.isoformat()} without a zone")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back where the database has dropped it."""
+        return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
+
+
+def _word(states: type[StrEnum]) -> Enum:
+    """Store the value of a state as text that people can read."""
+    return Enum(
+        states, native_enum=False, length=16, values_callable=lambda kinds: [k.value for k in kinds]
+    )
+
+
+Uid = String(64)  # DICOM PS3.5 9.1
+Title = String(16)  # AE title, DICOM PS3.5 6.2
+Digest = String(64)  # SHA-256, hexadecimal
+RelativePath = String(255)
+
+
+class Base(DeclarativeBase):
+    """Metadata of the node's database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's declarative hook, not a mutable default
+        datetime: Instant,
+        SeriesState: _word(SeriesState),
+        DeliveryState: _word(DeliveryState),
+    }
+
+
+class Series(Base):
+    """One received series.
+
+    Attributes
+    ----------
+    reason
+        Why the series is UNSUITABLE or FAILED, or was given back; else empty.
+    generation
+        1 at first; each time an instance comes after closing, one more.
+    calling_ae
+        Who sent the latest instance.
+    instances
+        How many instances are in use, superseded ones left out.
+    attempts
+        How often this generation has been claimed for analysis.
+    reopened
+        An instance came during ANALYSING: back to RECEIVING on leaving that state.
+    result_key
+        The latest result kept, also while a later generation is being made.
+    """
+
+    __tablename__ = "series"
+
+    series_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(Uid)
+    modality: Mapped[str] = mapped_column(String(16))
+    sop_class_uid: Mapped[str] = mapped_column(Uid)
+    calling_ae: Mapped[str] = mapped_column(Title)
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    instances: Mapped[int] = mapped_column(default=0)
+    state: Mapped[SeriesState] = mapped_column(default=SeriesState.RECEIVING, index=True)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    generation: Mapped[int] = mapped_column(default=1)
+    attempts: Mapped[int] = mapped_column(default=0)
+    reopened: Mapped[bool] = mapped_column(default=False)
+    result_key: Mapped[str | None] = mapped_column(String(64), default=None)
+
+
+class Instance(Base):
+    """One kept instance: its UID and its bytes together are its identity.
+
+    Attributes
+    ----------
+    superseded
+        The same SOP Instance UID came later with other bytes; those are used instead.
+    """
+
+    __tablename__ = "instance"
+
+    sop_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), index=True
+    )
+    sop_class_uid: Mapped[str] = mapped_column(Uid)
+    transfer_syntax_uid: Mapped[str] = mapped_column(Uid)
+    path: Mapped[str] = mapped_column(RelativePath, unique=True)
+    bytes: Mapped[int]
+    calling_ae: Mapped[str] = mapped_column(Title)
+    received_at: Mapped[datetime]
+    superseded: Mapped[bool] = mapped_column(default=False)
+
+
+class Result(Base):
+    """One analysis that was kept; its key is a hash of all that could change it.
+
+    Attributes
+    ----------
+    summary
+        JSON text for people and for the status; storage does not look into it.
+    """
+
+    __tablename__ = "result"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), index=True
+    )
+    generation: Mapped[int]
+    created_at: Mapped[datetime]
+    model: Mapped[str] = mapped_column(String(255))
+    score: Mapped[float]
+    positive: Mapped[bool]
+    summary: Mapped[str] = mapped_column(Text)
+    folder: Mapped[str] = mapped_column(RelativePath)
+
+
+class ResultObject(Base):
+    """One DICOM object of a result, a file in the result's folder.
+
+    Attributes
+    ----------
+    series_instance_uid
+        Of the object itself, not of the CT it was made from.
+    position
+        0-based place in the order of sending.
+    """
+
+    __tablename__ = "result_object"
+
+    sop_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    result_key: Mapped[str] = mapped_column(ForeignKey("result.key"), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    sop_class_uid: Mapped[str] = mapped_column(Uid)
+    series_instance_uid: Mapped[str] = mapped_column(Uid)
+    transfer_syntax_uid: Mapped[str] = mapped_column(Uid)
+    path: Mapped[str] = mapped_column(RelativePath)
+    position: Mapped[int]
+
+
+class Delivery(Base):
+    """One object on its way to one destination."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("sop_instance_uid", "destination"),
+        Index(None, "destination", "state", "next_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sop_instance_uid: Mapped[str] = mapped_column(ForeignKey("result_object.sop_instance_uid"))
+    destination: Mapped[str] = mapped_column(String(64))
+    state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.PENDING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    first_at: Mapped[datetime]
+    next_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class Quarantine(Base):
+    """A file that was kept but cannot be understood."""
+
+    __tablename__ = "quarantine"
+
+    path: Mapped[str] = mapped_column(RelativePath, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    calling_ae: Mapped[str] = mapped_column(Title)
+    at: Mapped[datetime]
+
+
+class Refusal(Base):
+    """What was refused before an instance could come, so that someone can find out why."""
+
+    __tablename__ = "refusal"
+
+    calling_ae: Mapped[str] = mapped_column(Title, primary_key=True)
+    what: Mapped[str] = mapped_column(String(128), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(255), primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
+    last_at: Mapped[datetime]

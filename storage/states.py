@@ -1,0 +1,61 @@
+"""The life of a series and of a delivery: the only states, and the only steps between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class SeriesState(StrEnum):
+    """Where a received series stands."""
+
+    RECEIVING = "receiving"  #: instances still arrive
+    STABLE = "stable"  #: closed; waits to be analysed
+    ANALYSING = "analysing"  #: claimed by one analysis
+    ENCODED = "encoded"  #: results are kept, deliveries are in the outbox
+    DELIVERED = "delivered"  #: every destination has accepted every result
+    UNSUITABLE = "unsuitable"  #: outside the intended use; reason recorded
+    FAILED = "failed"  #: needs a person; reason recorded
+
+
+class DeliveryState(StrEnum):
+    """Where one result on its way to one destination stands."""
+
+    PENDING = "pending"  #: to be sent when its time has come
+    SENDING = "sending"  #: claimed by one sender
+    ACCEPTED = "accepted"  #: the destination answered Success or a warning
+    COMMITTED = "committed"  #: the destination took responsibility (storage commitment)
+    REFUSED = "refused"  #: the destination will not have it, or we gave up; reason recorded
+
+
+S = SeriesState
+D = DeliveryState
+
+#: A late instance leads to RECEIVING; out of ANALYSING only on leaving it (`Series.reopened`).
+#: STABLE after an end is a person's wish to have the series analysed again.
+SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
+    {
+        S.RECEIVING: frozenset({S.STABLE}),
+        S.STABLE: frozenset({S.ANALYSING, S.RECEIVING}),
+        S.ANALYSING: frozenset({S.ENCODED, S.UNSUITABLE, S.FAILED, S.STABLE, S.RECEIVING}),
+        S.ENCODED: frozenset({S.DELIVERED, S.FAILED, S.RECEIVING, S.STABLE}),
+        S.DELIVERED: frozenset({S.RECEIVING, S.STABLE}),
+        S.UNSUITABLE: frozenset({S.RECEIVING, S.STABLE}),
+        S.FAILED: frozenset({S.RECEIVING, S.STABLE}),
+    }
+)
+
+#: REFUSED to PENDING: a person had the series analysed again, with the same result.
+DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyType(
+    {
+        D.PENDING: frozenset({D.SENDING}),
+        D.SENDING: frozenset({D.ACCEPTED, D.PENDING, D.REFUSED}),
+        D.ACCEPTED: frozenset({D.COMMITTED}),
+        D.COMMITTED: frozenset(),
+        D.REFUSED: frozenset({D.PENDING}),
+    }
+)
+
+ARRIVED = frozenset({D.ACCEPTED, D.COMMITTED})  #: deliveries that need nothing more
+UNDER_WAY = frozenset({D.PENDING, D.SENDING})  #: deliveries that are still ours to make
