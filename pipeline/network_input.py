@@ -156,4 +156,6 @@ def sample(
     above = np.minimum(below + 1, values.shape[axis] - 1)
     weight = (at - below).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
     lower: NDArray[np.float32] = values.take(below, axis=axis)
-    return lower + (values.take(above, axis=axis) - lower) * weight
+    upper: NDArray[np.float32] = values.take(above, axis=axis)
+    between: NDArray[np.float32] = lower + (upper - lower) * weight
+    return between
