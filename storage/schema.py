@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import (
+    BigInteger,
     DateTime,
     Dialect,
     Enum,
@@ -75,6 +76,8 @@ class Series(Base):
 
     Attributes
     ----------
+    since
+        When the series came to its present state.
     reason
         Why the series is UNSUITABLE or FAILED, or was given back; else empty.
     generation
@@ -95,13 +98,14 @@ class Series(Base):
 
     series_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(Uid)
-    modality: Mapped[str] = mapped_column(String(16))
+    modality: Mapped[str] = mapped_column(Text)
     sop_class_uid: Mapped[str] = mapped_column(Uid)
     calling_ae: Mapped[str] = mapped_column(Title)
     first_at: Mapped[datetime]
     last_at: Mapped[datetime] = mapped_column(index=True)
     instances: Mapped[int] = mapped_column(default=0)
     state: Mapped[SeriesState] = mapped_column(default=SeriesState.RECEIVING, index=True)
+    since: Mapped[datetime]
     reason: Mapped[str] = mapped_column(Text, default="")
     generation: Mapped[int] = mapped_column(default=1)
     attempts: Mapped[int] = mapped_column(default=0)
@@ -128,7 +132,7 @@ class Instance(Base):
     sop_class_uid: Mapped[str] = mapped_column(Uid)
     transfer_syntax_uid: Mapped[str] = mapped_column(Uid)
     path: Mapped[str] = mapped_column(RelativePath, unique=True)
-    bytes: Mapped[int]
+    bytes: Mapped[int] = mapped_column(BigInteger)
     calling_ae: Mapped[str] = mapped_column(Title)
     received_at: Mapped[datetime]
     superseded: Mapped[bool] = mapped_column(default=False)
@@ -217,7 +221,7 @@ class Refusal(Base):
     __tablename__ = "refusal"
 
     calling_ae: Mapped[str] = mapped_column(Title, primary_key=True)
-    what: Mapped[str] = mapped_column(String(128), primary_key=True)
-    reason: Mapped[str] = mapped_column(String(255), primary_key=True)
+    what: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text, primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
     last_at: Mapped[datetime]

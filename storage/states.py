@@ -57,5 +57,4 @@ DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyT
     }
 )
 
-ARRIVED = frozenset({D.ACCEPTED, D.COMMITTED})  #: deliveries that need nothing more
 UNDER_WAY = frozenset({D.PENDING, D.SENDING})  #: deliveries that are still ours to make

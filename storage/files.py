@@ -1,0 +1,235 @@
+"""Files that are kept for good: whole, on the disk, under names we chose ourselves.
+
+Nothing is at its final path before all of its bytes are on the disk, and nothing is reported
+as kept before its name is. What a power cut leaves behind is a temporary file, removed at the
+next start, or a whole file nobody was told of.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.errors import InboxFull
+
+INCOMING = "incoming"
+QUARANTINE = "quarantine"
+RESULTS = "results"
+TEMPORARY = "tmp"
+
+FULL = {errno.ENOSPC, errno.EDQUOT}  #: what the system says when there is no room
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  #: names that cannot lead out of a folder
+
+
+def no_step(name: str) -> None:
+    """Do nothing; the harness of the crash tests stops here instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFile:
+    """One file that survives a power cut.
+
+    Attributes
+    ----------
+    path
+        Relative to the storage folder, with ``/``.
+    digest
+        SHA-256 of the bytes, hexadecimal.
+    bytes
+        Length.
+    """
+
+    path: str
+    digest: str
+    bytes: int
+
+
+class Inbox:
+    """The storage folder.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there.
+    reserve_bytes
+        Free space that is never touched: `InboxFull` comes first.
+    step
+        Called with the name of each step towards the disk once it is done.
+    """
+
+    def __init__(
+        self, folder: Path, reserve_bytes: int, *, step: Callable[[str], None] = no_step
+    ) -> None:
+        self.folder = folder
+        self.reserve_bytes = reserve_bytes
+        self._step = step
+        for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        sync_directory(folder / INCOMING)
+        sync_directory(folder)
+
+    def keep(self, chunks: Iterable[bytes | memoryview], *, name_from: str) -> KeptFile:
+        """Keep one instance; on return it survives a power cut.
+
+        The same bytes under the same name again are kept once.
+
+        Parameters
+        ----------
+        name_from
+            What identifies the instance, such as its UID: hashed, never used as a name.
+
+        Raises
+        ------
+        InboxFull
+            If the reserve would be touched, or the disk is full. Nothing is left behind.
+        """
+        with self._temporary() as temporary:
+            with temporary.open("xb", buffering=0) as file:
+                digest, size = self._write(file.write, chunks)
+                os.fsync(file.fileno())
+            self._step("synced")
+            kept = KeptFile(path=_path(name_from, digest), digest=digest, bytes=size)
+            self._settle(temporary, self.folder / kept.path)
+        return kept
+
+    def keep_result(self, name: str, files: Mapping[str, bytes]) -> str:
+        """Keep the files of one result as a folder, all or none; return its relative path.
+
+        A folder of that name is replaced: without a row in the database nobody has seen it.
+
+        Raises
+        ------
+        InboxFull
+            As :meth:`keep`.
+        ValueError
+            If a name could lead out of the folder.
+        """
+        for each in (name, *files):
+            if not PLAIN.fullmatch(each):
+                raise ValueError(f"expected letters, digits, '.', '_' and '-', got {each!r}")
+        target = self.folder / RESULTS / name
+        with self._temporary() as temporary:
+            temporary.mkdir()
+            for each, content in files.items():
+                with (temporary / each).open("xb", buffering=0) as file:
+                    self._write(file.write, [content])
+                    os.fsync(file.fileno())
+            sync_directory(temporary)
+            self._step("synced")
+            self._set_aside(target)
+            self._settle(temporary, target)
+        return f"{RESULTS}/{name}"
+
+    def quarantine(self, path: str) -> str:
+        """Move a kept file that cannot be understood out of the way; return its new path."""
+        source = self.folder / path
+        target = self.folder / QUARANTINE / source.name
+        source.rename(target)
+        sync_directory(target.parent)
+        sync_directory(source.parent)
+        return f"{QUARANTINE}/{source.name}"
+
+    def locate(self, path: str) -> Path:
+        """Say where a kept file lies; its relative path comes from the database."""
+        return self.folder / path
+
+    def scan(self) -> Iterator[KeptFile]:
+        """Remove what a crash left half-done, then find every kept instance.
+
+        For the start only, while nobody keeps anything.
+        """
+        for left in (self.folder / TEMPORARY).iterdir():
+            _remove(left)
+        for path in sorted((self.folder / INCOMING).glob("*/*.dcm")):
+            yield KeptFile(
+                path=path.relative_to(self.folder).as_posix(),
+                digest=path.stem.partition("-")[2],
+                bytes=path.stat().st_size,
+            )
+
+    def free_bytes(self) -> int:
+        """Measure the space above the reserve; negative when the reserve is touched."""
+        return shutil.disk_usage(self.folder).free - self.reserve_bytes
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """Give a fresh name; whatever happens nothing stays there, and no room is `InboxFull`."""
+        path = self.folder / TEMPORARY / uuid.uuid4().hex
+        try:
+            yield path
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise InboxFull(f"expected room for the file, got: {error.strerror}") from error
+        finally:
+            _remove(path)
+
+    def _write(
+        self, write: Callable[[bytes | memoryview], int], chunks: Iterable[bytes | memoryview]
+    ) -> tuple[str, int]:
+        """Write all chunks above the reserve; return digest and length."""
+        digest, size = hashlib.sha256(), 0
+        for chunk in chunks:
+            rest = memoryview(chunk).cast("B")
+            self._require(len(rest))
+            digest.update(rest)
+            while rest:
+                written = write(rest)
+                size, rest = size + written, rest[written:]
+        self._require(0)
+        self._step("written")
+        return digest.hexdigest(), size
+
+    def _require(self, size: int) -> None:
+        free = self.free_bytes()
+        if free < size:
+            raise InboxFull(f"expected {size} bytes free above the reserve, got {free}")
+
+    def _settle(self, temporary: Path, target: Path) -> None:
+        """Give what is synchronised its final name, and see that the name is on the disk."""
+        temporary.rename(target)
+        self._step("renamed")
+        sync_directory(target.parent)
+        self._step("directory-synced")
+
+    def _set_aside(self, target: Path) -> None:
+        """Make room for a folder: only an empty one could be replaced by renaming."""
+        if target.exists():
+            with self._temporary() as old:
+                target.rename(old)
+
+
+def sync_directory(folder: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _spread() -> Iterator[str]:
+    """List the folders instances are spread over; all made at the start, so none is made late."""
+    return (f"{INCOMING}/{number:02x}" for number in range(256))
+
+
+def _path(name_from: str, digest: str) -> str:
+    """Build the path of an instance from two hashes: of its name, and of its bytes."""
+    name = hashlib.sha256(name_from.encode()).hexdigest()
+    return f"{INCOMING}/{name[:2]}/{name[:32]}-{digest}.dcm"
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

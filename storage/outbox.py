@@ -1,0 +1,318 @@
+"""The outbox: results are kept together with the duty to deliver them.
+
+The functions work in the caller's transaction; :func:`keep_results` is the second of the two
+commits that matter (the first keeps an instance).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from storage.errors import StaleState, StorageError
+from storage.schema import Delivery, Result, ResultObject
+from storage.series import SeriesTicket, advance, leave, locked
+from storage.states import DELIVERY_STEPS, UNDER_WAY, DeliveryState, SeriesState
+
+D = DeliveryState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewResult:
+    """An analysis to be kept; attributes as in :class:`storage.schema.Result`."""
+
+    key: str
+    model: str
+    score: float
+    positive: bool
+    summary: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewObject:
+    """One object of it; attributes as in :class:`storage.schema.ResultObject`."""
+
+    sop_instance_uid: str
+    kind: str
+    sop_class_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDelivery:
+    """One object that a destination should get now.
+
+    Attributes
+    ----------
+    attempts
+        Tries so far.
+    first_at
+        When the delivery was entered.
+    """
+
+    id: int
+    destination: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    path: str
+    kind: str
+    result_key: str
+    attempts: int
+    first_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How one delivery went.
+
+    Attributes
+    ----------
+    state
+        ACCEPTED, COMMITTED, REFUSED, or PENDING for another try.
+    next_at
+        When to try again; for PENDING only.
+    """
+
+    id: int
+    state: DeliveryState
+    reason: str = ""
+    next_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if (self.state is D.PENDING) != (self.next_at is not None):
+            raise ValueError(f"expected a next time for pending only, got {self.next_at}")
+
+
+def keep_results(
+    session: Session,
+    ticket: SeriesTicket,
+    result: NewResult,
+    objects: Sequence[NewObject],
+    *,
+    destinations: Iterable[str],
+    now: datetime,
+) -> SeriesState:
+    """Keep a result with its objects and their deliveries: ANALYSING to ENCODED.
+
+    If a result of that key is kept already, it stands: see :func:`reuse_result`.
+
+    Parameters
+    ----------
+    objects
+        In the order of sending.
+
+    Returns
+    -------
+    SeriesState
+        ENCODED; DELIVERED if there is no destination (or, for a known key, nothing to do);
+        RECEIVING if an instance came meanwhile: then nothing is kept, a better result follows.
+
+    Raises
+    ------
+    StaleState
+        If the claim no longer holds; nothing is kept.
+    """
+    if session.get(Result, result.key) is not None:
+        return reuse_result(session, ticket, result.key, destinations, now)
+    state = leave(session, ticket, now, new=SeriesState.ENCODED)
+    if state is not SeriesState.ENCODED:
+        return state
+    session.add(
+        Result(
+            **asdict(result),
+            series_instance_uid=ticket.series_instance_uid,
+            generation=ticket.generation,
+            created_at=now,
+        )
+    )
+    session.flush()
+    session.add_all(
+        ResultObject(**asdict(each), result_key=result.key, position=position)
+        for position, each in enumerate(objects)
+    )
+    session.flush()
+    return _enter_outbox(session, result.key, destinations, now)
+
+
+def has_result(session: Session, key: str) -> bool:
+    """Say whether a result of that key is kept: then it is not made a second time."""
+    return session.get(Result, key) is not None
+
+
+def reuse_result(
+    session: Session,
+    ticket: SeriesTicket,
+    key: str,
+    destinations: Iterable[str],
+    now: datetime,
+) -> SeriesState:
+    """Let a kept result answer for a claimed series: ANALYSING to ENCODED and perhaps further.
+
+    Its deliveries stand; those refused are tried again, for a person wished it so, and
+    destinations that are new get theirs. Returns and raises as :func:`keep_results`.
+
+    Raises
+    ------
+    StorageError
+        If there is no such result of this series.
+    """
+    result = session.get(Result, key)
+    if result is None or result.series_instance_uid != ticket.series_instance_uid:
+        raise StorageError(f"expected a result of series {ticket.series_instance_uid}, got {key}")
+    state = leave(session, ticket, now, new=SeriesState.ENCODED)
+    if state is not SeriesState.ENCODED:
+        return state
+    objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key == key)
+    session.execute(
+        update(Delivery)
+        .where(Delivery.sop_instance_uid.in_(objects), Delivery.state == D.REFUSED)
+        .values(state=D.PENDING, next_at=now, first_at=now, attempts=0, reason="")
+    )
+    return _enter_outbox(session, key, destinations, now)
+
+
+def due(session: Session, destination: str, now: datetime, limit: int) -> list[DueDelivery]:
+    """List what a destination should get now: the oldest first, each result in its order."""
+    rows = session.execute(
+        select(Delivery, ResultObject)
+        .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
+        .where(
+            Delivery.destination == destination,
+            Delivery.state == D.PENDING,
+            Delivery.next_at <= now,
+        )
+        .order_by(Delivery.first_at, ResultObject.result_key, ResultObject.position)
+        .limit(limit)
+    )
+    return [_due(delivery, found) for delivery, found in rows]
+
+
+def _due(delivery: Delivery, found: ResultObject) -> DueDelivery:
+    return DueDelivery(
+        id=delivery.id,
+        destination=delivery.destination,
+        sop_instance_uid=found.sop_instance_uid,
+        sop_class_uid=found.sop_class_uid,
+        transfer_syntax_uid=found.transfer_syntax_uid,
+        path=found.path,
+        kind=found.kind,
+        result_key=found.result_key,
+        attempts=delivery.attempts,
+        first_at=delivery.first_at,
+    )
+
+
+def claim(session: Session, deliveries: Iterable[DueDelivery]) -> list[DueDelivery]:
+    """Claim deliveries for sending: PENDING to SENDING; return those nobody else has taken.
+
+    This try is counted in the `attempts` of what is returned.
+    """
+    wanted = {delivery.id: delivery for delivery in deliveries}
+    taken = session.scalars(
+        update(Delivery)
+        .where(Delivery.id.in_(wanted), Delivery.state == D.PENDING)
+        .values(state=D.SENDING, attempts=Delivery.attempts + 1)
+        .returning(Delivery.id)
+    ).all()
+    return [
+        replace(each, attempts=each.attempts + 1) for each in wanted.values() if each.id in taken
+    ]
+
+
+def settle(
+    session: Session, settlements: Iterable[Settlement], now: datetime
+) -> dict[str, SeriesState]:
+    """Enter how claimed deliveries went, and end each series that has nothing left to send.
+
+    Returns
+    -------
+    dict
+        Series Instance UID to state, of each series concerned. It is DELIVERED when every
+        delivery of its result has arrived; FAILED when some were refused and none is under way
+        any more (the others have arrived all the same); else ENCODED. A series that has been
+        opened again meanwhile is left as it is: its next result is on the way.
+
+    Raises
+    ------
+    StaleState
+        If a delivery is not claimed any more (for COMMITTED: was not accepted).
+    """
+    keys = {_enter_outcome(session, settlement) for settlement in settlements}
+    return dict(_conclude(session, key, now) for key in sorted(keys))
+
+
+def _enter_outcome(session: Session, settlement: Settlement) -> str:
+    """Move one delivery; return the key of the result it belongs to."""
+    old = D.ACCEPTED if settlement.state is D.COMMITTED else D.SENDING
+    if settlement.state not in DELIVERY_STEPS[old]:
+        raise ValueError(f"no step from {old} to {settlement.state}")
+    values: dict[str, object] = {"state": settlement.state, "reason": settlement.reason}
+    if settlement.next_at is not None:
+        values["next_at"] = settlement.next_at
+    sop_instance_uid = session.scalar(
+        update(Delivery)
+        .where(Delivery.id == settlement.id, Delivery.state == old)
+        .values(values)
+        .returning(Delivery.sop_instance_uid)
+    )
+    if sop_instance_uid is None:
+        raise StaleState(f"expected delivery {settlement.id} to be {old}, it no longer is")
+    return session.get_one(ResultObject, sop_instance_uid).result_key
+
+
+def _enter_outbox(
+    session: Session, key: str, destinations: Iterable[str], now: datetime
+) -> SeriesState:
+    """Make every delivery of a result that is not there yet; return where its series stands."""
+    result = session.get_one(Result, key)
+    locked(session, result.series_instance_uid).result_key = key
+    for destination in sorted(set(destinations)):
+        there = select(Delivery.sop_instance_uid).where(Delivery.destination == destination)
+        missing = session.scalars(
+            select(ResultObject.sop_instance_uid)
+            .where(ResultObject.result_key == key, ResultObject.sop_instance_uid.not_in(there))
+            .order_by(ResultObject.position)
+        ).all()
+        session.add_all(
+            Delivery(sop_instance_uid=uid, destination=destination, first_at=now, next_at=now)
+            for uid in missing
+        )
+    session.flush()
+    return _conclude(session, key, now)[1]
+
+
+def _conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesState]:
+    """End the series of a result if nothing of it is under way; return where it stands."""
+    series = locked(session, session.get_one(Result, key).series_instance_uid)
+    uid = series.series_instance_uid
+    if series.state is not SeriesState.ENCODED or series.result_key != key:
+        return uid, series.state
+    deliveries = session.scalars(
+        select(Delivery)
+        .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
+        .where(ResultObject.result_key == key)
+    ).all()
+    if any(each.state in UNDER_WAY for each in deliveries):
+        return uid, SeriesState.ENCODED
+    reason = _refusals(each for each in deliveries if each.state is D.REFUSED)
+    new = SeriesState.FAILED if reason else SeriesState.DELIVERED
+    advance(session, uid, old=SeriesState.ENCODED, new=new, now=now, reason=reason)
+    return uid, new
+
+
+def _refusals(refused: Iterable[Delivery]) -> str:
+    """Say in one line who refused how many objects, and why; empty if nobody did."""
+    counts = Counter((each.destination, each.reason) for each in refused)
+    return "; ".join(
+        f"{destination} refused {count} object{'' if count == 1 else 's'}: {reason}"
+        for (destination, reason), count in sorted(counts.items())
+    )

@@ -1,0 +1,177 @@
+"""Everything a person asks first: what came, where it stands, what was turned away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
+from storage.states import DeliveryState, SeriesState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesLine:
+    """One series.
+
+    Attributes
+    ----------
+    result_key, score, positive
+        Of the latest result kept; None if there is none.
+    deliveries
+        How many deliveries of that result are in which state.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    modality: str
+    calling_ae: str
+    state: SeriesState
+    reason: str
+    instances: int
+    generation: int
+    attempts: int
+    first_at: datetime
+    last_at: datetime
+    since: datetime
+    result_key: str | None
+    score: float | None
+    positive: bool | None
+    deliveries: Mapping[DeliveryState, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineLine:
+    """One file that cannot be understood."""
+
+    path: str
+    reason: str
+    calling_ae: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalLine:
+    """One thing that was refused, so many times."""
+
+    calling_ae: str
+    what: str
+    reason: str
+    count: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The node at a glance.
+
+    Attributes
+    ----------
+    states, deliveries
+        How many there are in each state, of all; states without any are left out.
+    series, quarantine, refusals
+        The latest, newest first.
+    """
+
+    states: Mapping[SeriesState, int]
+    deliveries: Mapping[DeliveryState, int]
+    series: tuple[SeriesLine, ...]
+    quarantine: tuple[QuarantineLine, ...]
+    refusals: tuple[RefusalLine, ...]
+
+
+def overview(session: Session, limit: int = 50) -> Overview:
+    """Look at everything; each list holds `limit` lines at most."""
+    return Overview(
+        states=dict(
+            session.execute(select(Series.state, func.count()).group_by(Series.state))
+            .tuples()
+            .all()
+        ),
+        deliveries=dict(
+            session.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
+            .tuples()
+            .all()
+        ),
+        series=_series(session, limit),
+        quarantine=_quarantine(session, limit),
+        refusals=_refusals(session, limit),
+    )
+
+
+def _series(session: Session, limit: int) -> tuple[SeriesLine, ...]:
+    rows = (
+        session.execute(
+            select(Series, Result)
+            .outerjoin(Result, Result.key == Series.result_key)
+            .order_by(Series.last_at.desc(), Series.series_instance_uid)
+            .limit(limit)
+        )
+        .tuples()
+        .all()
+        .all()
+    )
+    counts = _deliveries(session, [series.result_key for series, _ in rows if series.result_key])
+    return tuple(_line(series, result, counts) for series, result in rows)
+
+
+def _line(
+    series: Series, result: Result | None, counts: Mapping[str, Mapping[DeliveryState, int]]
+) -> SeriesLine:
+    return SeriesLine(
+        series_instance_uid=series.series_instance_uid,
+        study_instance_uid=series.study_instance_uid,
+        modality=series.modality,
+        calling_ae=series.calling_ae,
+        state=series.state,
+        reason=series.reason,
+        instances=series.instances,
+        generation=series.generation,
+        attempts=series.attempts,
+        first_at=series.first_at,
+        last_at=series.last_at,
+        since=series.since,
+        result_key=series.result_key,
+        score=result.score if result else None,
+        positive=result.positive if result else None,
+        deliveries=counts.get(series.result_key or "", {}),
+    )
+
+
+def _deliveries(session: Session, keys: Sequence[str]) -> dict[str, dict[DeliveryState, int]]:
+    """Count the deliveries of results by state."""
+    rows = session.execute(
+        select(ResultObject.result_key, Delivery.state, func.count())
+        .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
+        .where(ResultObject.result_key.in_(keys))
+        .group_by(ResultObject.result_key, Delivery.state)
+    )
+    counts: dict[str, dict[DeliveryState, int]] = {}
+    for key, state, count in rows:
+        counts.setdefault(key, {})[state] = count
+    return counts
+
+
+def _quarantine(session: Session, limit: int) -> tuple[QuarantineLine, ...]:
+    rows = session.scalars(select(Quarantine).order_by(Quarantine.at.desc()).limit(limit))
+    return tuple(
+        QuarantineLine(path=row.path, reason=row.reason, calling_ae=row.calling_ae, at=row.at)
+        for row in rows
+    )
+
+
+def _refusals(session: Session, limit: int) -> tuple[RefusalLine, ...]:
+    rows = session.scalars(select(Refusal).order_by(Refusal.last_at.desc()).limit(limit))
+    return tuple(
+        RefusalLine(
+            calling_ae=row.calling_ae,
+            what=row.what,
+            reason=row.reason,
+            count=row.count,
+            last_at=row.last_at,
+        )
+        for row in rows
+    )
