@@ -42,9 +42,9 @@ class KeptFile:
     path
         Relative to the storage folder, with ``/``.
     digest
-        SHA-256 of the bytes, hexadecimal.
+        SHA-256 of the bytes without the header, hexadecimal.
     bytes
-        Length.
+        Length, header included.
     """
 
     path: str
@@ -76,13 +76,18 @@ class Inbox:
         sync_directory(folder / INCOMING)
         sync_directory(folder)
 
-    def keep(self, chunks: Iterable[bytes | memoryview], *, name_from: str) -> KeptFile:
+    def keep(
+        self, chunks: Iterable[bytes | memoryview], *, name_from: str, header: bytes = b""
+    ) -> KeptFile:
         """Keep one instance; on return it survives a power cut.
 
-        The same bytes under the same name again are kept once.
+        The same bytes under the same name again are kept once, with the latest header.
 
         Parameters
         ----------
+        header
+            Written first, but no part of what the instance is: the Part 10 header of a received
+            dataset tells of its last sender, and the same instance may come from several.
         name_from
             What identifies the instance, such as its UID: hashed, never used as a name.
 
@@ -93,7 +98,10 @@ class Inbox:
         """
         with self._temporary() as temporary:
             with temporary.open("xb", buffering=0) as file:
-                digest, size = self._write(file.write, chunks)
+                self._write(file.write, [header])
+                digest = self._write(file.write, chunks)
+                size = file.tell()
+                self._step("written")
                 os.fsync(file.fileno())
             self._step("synced")
             kept = KeptFile(path=_path(name_from, digest), digest=digest, bytes=size)
@@ -121,6 +129,7 @@ class Inbox:
             for each, content in files.items():
                 with (temporary / each).open("xb", buffering=0) as file:
                     self._write(file.write, [content])
+                    self._step("written")
                     os.fsync(file.fileno())
             sync_directory(temporary)
             self._step("synced")
@@ -174,19 +183,16 @@ class Inbox:
 
     def _write(
         self, write: Callable[[bytes | memoryview], int], chunks: Iterable[bytes | memoryview]
-    ) -> tuple[str, int]:
-        """Write all chunks above the reserve; return digest and length."""
-        digest, size = hashlib.sha256(), 0
+    ) -> str:
+        """Write all chunks above the reserve; return their digest."""
+        digest = hashlib.sha256()
         for chunk in chunks:
             rest = memoryview(chunk).cast("B")
             self._require(len(rest))
             digest.update(rest)
             while rest:
-                written = write(rest)
-                size, rest = size + written, rest[written:]
-        self._require(0)
-        self._step("written")
-        return digest.hexdigest(), size
+                rest = rest[write(rest) :]
+        return digest.hexdigest()
 
     def _require(self, size: int) -> None:
         free = self.free_bytes()

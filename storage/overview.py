@@ -85,17 +85,11 @@ class Overview:
 
 def overview(session: Session, limit: int = 50) -> Overview:
     """Look at everything; each list holds `limit` lines at most."""
+    series = select(Series.state, func.count()).group_by(Series.state)
+    deliveries = select(Delivery.state, func.count()).group_by(Delivery.state)
     return Overview(
-        states=dict(
-            session.execute(select(Series.state, func.count()).group_by(Series.state))
-            .tuples()
-            .all()
-        ),
-        deliveries=dict(
-            session.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
-            .tuples()
-            .all()
-        ),
+        states=dict(session.execute(series).tuples().all()),
+        deliveries=dict(session.execute(deliveries).tuples().all()),
         series=_series(session, limit),
         quarantine=_quarantine(session, limit),
         refusals=_refusals(session, limit),
@@ -103,17 +97,13 @@ def overview(session: Session, limit: int = 50) -> Overview:
 
 
 def _series(session: Session, limit: int) -> tuple[SeriesLine, ...]:
-    rows = (
-        session.execute(
-            select(Series, Result)
-            .outerjoin(Result, Result.key == Series.result_key)
-            .order_by(Series.last_at.desc(), Series.series_instance_uid)
-            .limit(limit)
-        )
-        .tuples()
-        .all()
-        .all()
+    latest = (
+        select(Series, Result)
+        .outerjoin(Result, Result.key == Series.result_key)
+        .order_by(Series.last_at.desc(), Series.series_instance_uid)
+        .limit(limit)
     )
+    rows = session.execute(latest).tuples().all()
     counts = _deliveries(session, [series.result_key for series, _ in rows if series.result_key])
     return tuple(_line(series, result, counts) for series, result in rows)
 
