@@ -1,0 +1,101 @@
+"""Coded concepts: SNOMED CT, DCM and UCUM where they have one, else our private scheme."""
+
+from __future__ import annotations
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from pipeline.types import Side
+
+PRIVATE_SCHEME = "99DICOMNODE"
+"""Private Coding Scheme Designator; ``99`` is reserved for private ones (PS3.16 8.2)."""
+
+LUNG = Code("39607008", "SCT", "Lung")
+RIGHT_LUNG = Code("3341006", "SCT", "Right lung")
+LEFT_LUNG = Code("44029006", "SCT", "Left lung")
+LESION = Code("52988006", "SCT", "Lesion")
+ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
+ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+LATERALITY = {
+    Side.RIGHT: Code("24028007", "SCT", "Right"),
+    Side.LEFT: Code("7771000", "SCT", "Left"),
+}
+LUNG_OF = {Side.RIGHT: RIGHT_LUNG, Side.LEFT: LEFT_LUNG}
+
+VOLUME = Code("118565006", "SCT", "Volume")
+MEAN = Code("373098007", "SCT", "Mean")
+ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
+
+MILLILITRE = Code("mL", "UCUM", "milliliter")
+HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+PERCENT = Code("%", "UCUM", "percent")
+NO_UNITS = Code("1", "UCUM", "no units")
+MILLIMETRE = Code("mm", "UCUM", "millimeter")
+PIXELS = Code("{pixels}", "UCUM", "Pixels")
+
+ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+CT_UNSPECIFIED_BODY_REGION = Code("25045-6", "LN", "CT unspecified body region")
+"""CID 100 is extensible, but validators are strict: it names no CT of the chest."""
+
+IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+DIAGNOSTIC_IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic Imaging Report")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+DEVICE = Code("121007", "DCM", "Device")
+FINDINGS = Code("121070", "DCM", "Findings")
+FINDING = Code("121071", "DCM", "Finding")
+
+SEGMENTATION = Code("113076", "DCM", "Segmentation")
+SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+SOURCE = Code("260753009", "SCT", "Source")
+IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
+MODALITY = Code("121139", "DCM", "Modality")
+COMPUTED_TOMOGRAPHY = Code("CT", "DCM", "Computed Tomography")
+FRAME_OF_REFERENCE = Code("112227", "DCM", "Frame of Reference UID")
+ROWS = Code("110910", "DCM", "Pixel Data Rows")
+COLUMNS = Code("110911", "DCM", "Pixel Data Columns")
+
+
+def _private(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+SCORE = _private("SCORE", "COVID-19 classifier score (model output, not a diagnosis)")
+THRESHOLD = _private("THRESHOLD", "Decision threshold of the classifier score")
+DECISION = _private("DECISION", "Score compared with the threshold (not a diagnosis)")
+ABOVE = _private("ABOVE", "Score above threshold")
+NOT_ABOVE = _private("NOT-ABOVE", "Score not above threshold")
+CLASSIFIER_OUTPUT = _private("CLASSIFIER", "Output of an image classifier")
+ACTIVATION = _private("ACTIVATION", "Mean activation of the classifier, 0 to 1")
+SHARE_TOTAL = _private("SHARE", "Share of both lungs taken by opacities")
+SHARE_RIGHT = _private("SHARE-R", "Share of the right lung taken by opacities")
+SHARE_LEFT = _private("SHARE-L", "Share of the left lung taken by opacities")
+VOLUME_TOTAL = _private("VOLUME", "Volume of both lungs")
+VOLUME_RIGHT = _private("VOLUME-R", "Volume of the right lung")
+VOLUME_LEFT = _private("VOLUME-L", "Volume of the left lung")
+LESION_COUNT = _private("COUNT", "Number of localised opacities")
+OPERATING_POINT = _private("OPERATING", "Operating point")
+COMPLETENESS = _private("COMPLETE", "Completeness of the series")
+QUALITY = _private("QUALITY", "Quality of input and steps")
+LUNG_METHOD = _private("LUNG-METHOD", "Method of lung segmentation")
+NOTICE = _private("NOTICE", "Intended use")
+SENTENCE = _private("SENTENCE", "Ready sentence for the report")
+
+
+def code_item(code: Code) -> Dataset:
+    """Item of a Code Sequence (PS3.3 8.8)."""
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return item
+
+
+def private_scheme(organisation: str) -> Dataset:
+    """Item of Coding Scheme Identification Sequence for the private codes (PS3.3 C.12.1.1.9)."""
+    item = Dataset()
+    item.CodingSchemeDesignator = PRIVATE_SCHEME
+    item.CodingSchemeName = "Private codes of the chest CT DICOM node"
+    item.CodingSchemeResponsibleOrganization = organisation
+    return item

@@ -1,0 +1,162 @@
+"""The modules that every result object has: patient, study, series, equipment, SOP common.
+
+Patient and study are those of the source, element by element and byte by byte where the source
+was read from a file: no value is decoded, corrected or left out, so that the result cannot fall
+to another patient, whatever the character set. What the source lacks stays empty.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import datetime, timedelta, timezone
+
+from highdicom import ContributingEquipment
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import RawDataElement
+from pydicom.sr.coding import Code
+from pydicom.uid import UID
+
+from pipeline.encode import copied
+from pipeline.encode.identity import ResultContext, ResultSeries, instance_uid, series_uid
+from pipeline.errors import PipelineError
+from pipeline.types import CtSeries
+
+PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+
+
+def new_object(
+    series: CtSeries,
+    context: ResultContext,
+    kind: ResultSeries,
+    sop_class_uid: str,
+    number: int = 1,
+) -> Dataset:
+    """Dataset with the modules common to all results.
+
+    Parameters
+    ----------
+    number
+        Decides the SOP Instance UID; the n-th instance of the series.
+
+    Raises
+    ------
+    PipelineError
+        If the source has no Study Instance UID.
+    """
+    source = series.headers[0]
+    result = Dataset()
+    result.set_original_encoding(
+        is_implicit_vr=False,
+        is_little_endian=True,
+        character_encoding=source.original_character_set,
+    )
+    copy_identity(source, result)
+    _add_series(result, context, kind)
+    _add_equipment(result, context)
+    _add_sop_common(result, context, sop_class_uid)
+    result.SOPInstanceUID = instance_uid(context, kind, number)
+    result.InstanceNumber = number
+    add_times(result, series, context)
+    return result
+
+
+def copy_identity(source: Dataset, result: Dataset) -> None:
+    """Copy patient and study as they are; required attributes that are missing become empty."""
+    copy_elements(source, result, (*copied.SOP_COMMON, *copied.PATIENT, *copied.STUDY))
+    if not result.get("StudyInstanceUID"):
+        raise PipelineError("the source has no Study Instance UID: a result cannot be filed")
+    for keyword in copied.TYPE_2:
+        if keyword not in result:
+            setattr(result, keyword, None)
+
+
+def copy_elements(source: Dataset, result: Dataset, keywords: tuple[str, ...]) -> None:
+    """Copy elements without decoding their values."""
+    for keyword in keywords:
+        tag = keyword_dict[keyword]
+        if tag not in source:
+            continue
+        element = source.get_item(tag)
+        if isinstance(element, RawDataElement) and _is_verbatim(element):
+            result[tag] = element
+        else:
+            result[tag] = deepcopy(source[tag])
+
+
+def _is_verbatim(element: RawDataElement) -> bool:
+    """Whether the bytes read may be written again as they are (VR known, nothing deferred)."""
+    return element.VR is not None and element.VR != "UN" and element.value is not None
+
+
+def local_time(series: CtSeries, context: ResultContext) -> datetime:
+    """Time of creation in the source's time zone, if it names one (PS3.3 C.12.1.1.8)."""
+    offset = str(series.headers[0].get("TimezoneOffsetFromUTC") or "").strip()
+    if len(offset) != 5 or offset[0] not in "+-" or not offset[1:].isdigit():
+        return context.created
+    minutes = int(offset[1:3]) * 60 + int(offset[3:])
+    if minutes >= 24 * 60:
+        return context.created
+    zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+    return context.created.astimezone(zone)
+
+
+def da_tm(moment: datetime) -> tuple[str, str]:
+    """Date and time as DA and TM."""
+    return moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f")
+
+
+def add_times(result: Dataset, series: CtSeries, context: ResultContext) -> None:
+    """Dates and times of creation, content and series."""
+    date, time = da_tm(local_time(series, context))
+    for prefix in ("InstanceCreation", "Content", "Series"):
+        setattr(result, f"{prefix}Date", date)
+        setattr(result, f"{prefix}Time", time)
+
+
+def _add_series(result: Dataset, context: ResultContext, kind: ResultSeries) -> None:
+    revision = f", revision {context.generation}" if context.generation > 1 else ""
+    result.Modality = kind.modality
+    result.SeriesInstanceUID = series_uid(context, kind)
+    result.SeriesNumber = context.series_number_base + kind.offset
+    result.SeriesDescription = kind.description + revision
+
+
+def _add_equipment(result: Dataset, context: ResultContext) -> None:
+    """General Equipment, and Contributing Equipment as IHE AIR 6.5.3.1 asks for it."""
+    equipment = context.equipment
+    result.Manufacturer = equipment.manufacturer
+    result.ManufacturerModelName = equipment.model_name
+    result.DeviceSerialNumber = equipment.serial_number
+    result.SoftwareVersions = equipment.software_versions
+    item = ContributingEquipment(
+        manufacturer=equipment.manufacturer,
+        purpose_of_reference=PROCESSING_EQUIPMENT,
+        manufacturer_model_name=equipment.model_name,
+        device_serial_number=equipment.serial_number,
+        software_versions=equipment.software_versions,
+    )
+    item.DeviceUID = equipment.device_uid  # highdicom 0.28 has no argument for it
+    result.ContributingEquipmentSequence = [item]
+
+
+def _add_sop_common(result: Dataset, context: ResultContext, sop_class_uid: str) -> None:
+    result.SOPClassUID = UID(sop_class_uid)
+    result.InstanceCreatorUID = context.equipment.device_uid
+    result.ContentQualification = "RESEARCH"
+
+
+def add_body_part(series: CtSeries, result: Dataset) -> None:
+    """Body part as in the source (CHEST where it has none) and its request attributes.
+
+    Not for reports: their series module has neither (PS3.3 C.17.1).
+    """
+    copy_elements(series.headers[0], result, copied.SERIES)
+    if not result.get("BodyPartExamined"):
+        result.BodyPartExamined = "CHEST"
+
+
+def add_lossy_history(series: CtSeries, result: Dataset) -> None:
+    """Say whether the source had been compressed with loss (PS3.3 C.7.6.1.1.5): it stays true."""
+    result.LossyImageCompression = "00"
+    copy_elements(series.headers[0], result, copied.LOSSY)

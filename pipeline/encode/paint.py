@@ -1,0 +1,188 @@
+"""Pictures of the heatmap: activation and outlines over the CT, and the legend below.
+
+Pure arrays; nothing of DICOM here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Rgb = NDArray[np.uint8]
+
+LUNG_WINDOW_HU = (-1350.0, 150.0)
+"""Window width 1500, level -600 HU: the lung window of thoracic radiology."""
+
+INFERNO = (
+    (0x00, 0x00, 0x04),
+    (0x1B, 0x0C, 0x41),
+    (0x4A, 0x0C, 0x6B),
+    (0x78, 0x1C, 0x6D),
+    (0xA5, 0x2C, 0x60),
+    (0xCF, 0x44, 0x46),
+    (0xED, 0x69, 0x25),
+    (0xFB, 0x9B, 0x06),
+    (0xF7, 0xD1, 0x3D),
+    (0xFC, 0xFF, 0xA4),
+)
+"""Ten even steps of the colour map "inferno" (van der Walt and Smith 2015, CC0): its lightness
+rises evenly, so that it reads the same with every colour vision and in grey."""
+
+MAX_OPACITY = 0.6
+"""Activation 1 lets 40 % of the CT shine through: the anatomy stays readable."""
+
+OUTLINE = (0, 255, 255)
+"""Cyan: far from every colour of the map, and from grey."""
+
+MIN_WIDTH = 256  #: pixels; narrower pictures get a black margin so that the text stays legible
+TEXT_SIZE = 11  #: pixels
+LINE_HEIGHT = 14  #: pixels
+MARGIN = 4  #: pixels
+BAR_WIDTH = 72  #: pixels
+
+
+def colour_map() -> NDArray[np.float32]:
+    """RGB of each activation byte.
+
+    Returns
+    -------
+    NDArray
+        ``(256, 3)``, 0 to 255.
+    """
+    stops = np.linspace(0, 255, len(INFERNO))
+    steps = np.arange(256)
+    channels = [np.interp(steps, stops, channel) for channel in np.array(INFERNO).T]
+    return np.stack(channels, axis=-1).astype(np.float32)
+
+
+def reduced(plane: NDArray[np.generic], factor: int) -> NDArray[np.float32]:
+    """Mean over blocks of ``factor`` by ``factor`` pixels; the edge is repeated to fill the last.
+
+    Parameters
+    ----------
+    plane
+        ``(rows, columns)``.
+    """
+    blocks = _blocks(plane, factor)
+    mean: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return mean
+
+
+def reduced_mask(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
+    """Blocks of which at least half is inside, or any pixel if that leaves nothing."""
+    share = reduced(mask, factor)
+    half: NDArray[np.bool_] = share >= 0.5
+    return half if half.any() else share > 0
+
+
+def _blocks(plane: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+    rows, columns = plane.shape
+    missing = (-rows % factor, -columns % factor)
+    if any(missing):
+        plane = np.pad(plane, ((0, missing[0]), (0, missing[1])), mode="edge")
+    high, wide = plane.shape
+    return plane.reshape(high // factor, factor, wide // factor, factor)
+
+
+def overlay(hu: NDArray[np.float32], activation: NDArray[np.float32]) -> Rgb:
+    """Windowed CT under the activation; opacity rises with activation.
+
+    Parameters
+    ----------
+    hu
+        ``(rows, columns)``, HU.
+    activation
+        ``(rows, columns)``, 0 to 255.
+
+    Returns
+    -------
+    NDArray
+        ``(rows, columns, 3)``.
+    """
+    low, high = LUNG_WINDOW_HU
+    grey = (np.clip(hu, low, high) - low) * np.float32(255 / (high - low))
+    level = np.rint(np.clip(activation, 0, 255)).astype(np.uint8)
+    opacity = np.linspace(0, MAX_OPACITY, 256, dtype=np.float32)
+    tint = colour_map() * opacity[:, None]
+    mixed = grey[..., None] * (1 - opacity)[level][..., None] + tint[level]
+    picture: Rgb = np.rint(mixed).astype(np.uint8)
+    return picture
+
+
+def draw_outline(picture: Rgb, labels: NDArray[np.integer]) -> None:
+    """Draw, in place, the inner border of every label above 0.
+
+    Parameters
+    ----------
+    labels
+        ``(rows, columns)``, on the grid of the picture.
+    """
+    padded = np.pad(labels, 1)
+    inside = np.ones(labels.shape, dtype=np.bool_)
+    for rows, columns in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        neighbour = padded[rows : rows + labels.shape[0], columns : columns + labels.shape[1]]
+        inside &= neighbour == labels
+    picture[(labels > 0) & ~inside] = OUTLINE
+
+
+def framed(picture: Rgb, footer: Rgb) -> Rgb:
+    """Picture with the footer below it and a black margin at its right, nothing covered."""
+    rows, columns, _ = picture.shape
+    canvas = np.zeros((rows + footer.shape[0], footer.shape[1], 3), dtype=np.uint8)
+    canvas[:rows, :columns] = picture
+    canvas[rows:] = footer
+    return canvas
+
+
+def footer(lines: Sequence[str], columns: int) -> Rgb:
+    """Strip with the lines of text and the legend.
+
+    Parameters
+    ----------
+    columns
+        Width of the picture above.
+
+    Returns
+    -------
+    NDArray
+        ``(height, max(columns, MIN_WIDTH), 3)``.
+    """
+    width = max(columns, MIN_WIDTH)
+    font = ImageFont.load_default(TEXT_SIZE)
+    wrapped = [part for line in lines for part in _wrapped(line, font, width - 2 * MARGIN)]
+    height = LINE_HEIGHT * (len(wrapped) + 2) + 2 * MARGIN
+    image = Image.new("RGB", (width, height))
+    draw = ImageDraw.Draw(image)
+    for row, line in enumerate(wrapped):
+        draw.text((MARGIN, MARGIN + row * LINE_HEIGHT), line, fill="white", font=font)
+    _draw_legend(image, draw, font, MARGIN + len(wrapped) * LINE_HEIGHT)
+    return np.asarray(image).copy()
+
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def _wrapped(text: str, font: Font, width: int) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, font: Font, top: int) -> None:
+    left = MARGIN + int(font.getlength("activation 0 ")) + 2
+    draw.text((MARGIN, top), "activation 0", fill="white", font=font)
+    steps = np.linspace(0, 255, BAR_WIDTH).astype(np.uint8)
+    bar = np.broadcast_to(colour_map()[steps].astype(np.uint8), (LINE_HEIGHT - 5, BAR_WIDTH, 3))
+    image.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, top + 3))
+    draw.text((left + BAR_WIDTH + MARGIN, top), "1", fill="white", font=font)
+    below = top + LINE_HEIGHT
+    draw.rectangle((MARGIN, below + 3, MARGIN + 10, below + LINE_HEIGHT - 3), outline=OUTLINE)
+    draw.text((MARGIN + 16, below), "outline of a localised opacity", fill="white", font=font)

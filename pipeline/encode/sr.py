@@ -1,0 +1,56 @@
+"""Measurement report: Comprehensive 3D SR with TID 1500 (PS3.16), for machines and viewers."""
+
+from __future__ import annotations
+
+import highdicom.sr as hd
+from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage
+
+from pipeline.encode import codes, source
+from pipeline.encode.identity import ResultContext, ResultSeries
+from pipeline.encode.segments import segments
+from pipeline.encode.sr_document import (
+    add_evidence,
+    image_library,
+    new_document,
+    observation_context,
+)
+from pipeline.encode.sr_groups import opacity_groups, qualitative_evaluations, whole_group
+from pipeline.types import Analysis, CtSeries
+
+
+def report(
+    series: CtSeries, analysis: Analysis, context: ResultContext, segmentation: Dataset
+) -> Dataset:
+    """Encode score, decision, involvement and lesions.
+
+    Parameters
+    ----------
+    segmentation
+        The SEG made with the same arguments; lesions refer to its segments.
+
+    Notes
+    -----
+    A lesion that lies on interpolated slices only has no segment, and so no group of its own;
+    it counts in the numbers for the whole.
+    """
+    slices = source.real_slices(series)
+    chosen = segments(analysis, tuple(item.index for item in slices), context.key)
+    content = hd.MeasurementReport(
+        observation_context=observation_context(context.equipment),
+        procedure_reported=codes.CT_UNSPECIFIED_BODY_REGION,
+        imaging_measurements=[
+            whole_group(series, analysis, context),
+            *opacity_groups(series, context, segmentation, chosen),
+        ],
+        title=codes.IMAGING_MEASUREMENT_REPORT,
+    )[0]
+    content.ContentSequence.insert(-1, image_library(series, slices, context))
+    content.ContentSequence.append(qualitative_evaluations(series, analysis))
+    result = new_document(series, context, ResultSeries.REPORT, Comprehensive3DSRStorage)
+    add_evidence(result, slices, segmentation)
+    result.CodingSchemeIdentificationSequence = [
+        codes.private_scheme(context.equipment.manufacturer)
+    ]
+    result.update(content)
+    return result

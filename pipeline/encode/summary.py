@@ -1,0 +1,85 @@
+"""The analysis as plain values, without anything of the patient: for files, console and demo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.encode import wording
+from pipeline.types import Analysis, CtSeries, Lesion, Provenance
+
+
+def summary(series: CtSeries, analysis: Analysis) -> dict[str, Any]:
+    """Everything found, as values that JSON can hold."""
+    classification = analysis.classification
+    return {
+        "notice": wording.RESEARCH_NOTICE,
+        "sentence": wording.ready_sentence(series, analysis),
+        "score": classification.score,
+        "threshold": classification.threshold,
+        "operating_point": classification.operating_point,
+        "decision": wording.decision(classification),
+        "involvement": _involvement(analysis),
+        "lungs_ml": _lungs(analysis),
+        "lung_method": analysis.lungs.method,
+        "lesions": [_lesion(lesion) for lesion in analysis.lesions],
+        "geometry": _geometry(series),
+        "flags": list(dict.fromkeys((*analysis.flags, *analysis.lungs.flags))),
+        "provenance": _provenance(analysis.provenance),
+    }
+
+
+def _involvement(analysis: Analysis) -> dict[str, float]:
+    involved = analysis.involvement
+    return {"right": involved.right, "left": involved.left, "total": involved.total}
+
+
+def _lungs(analysis: Analysis) -> dict[str, float]:
+    involved = analysis.involvement
+    return {"right": involved.right_ml, "left": involved.left_ml, "total": involved.total_ml}
+
+
+def _lesion(lesion: Lesion) -> dict[str, Any]:
+    return {
+        "number": lesion.number,
+        "side": str(lesion.side),
+        "volume_ml": lesion.volume_mm3 / 1000,
+        "mean_hu": lesion.mean_hu,
+        "activation": lesion.activation,
+        "centroid_mm": list(lesion.centroid_mm),
+        "key_slice": lesion.key_slice,
+    }
+
+
+def _geometry(series: CtSeries) -> dict[str, Any]:
+    geometry = series.geometry
+    return {
+        "slices": series.volume.shape[0],
+        "instances": series.instance_count,
+        "spacing_mm": geometry.spacing_mm,
+        "coverage_mm": geometry.coverage_mm,
+        "gaps": [
+            {
+                "after_slice": gap.after_slice,
+                "missing": gap.missing,
+                "position_mm": gap.position_mm,
+            }
+            for gap in geometry.gaps
+        ],
+        "duplicates": len(geometry.duplicates),
+        "completeness": str(geometry.completeness),
+        "statement": geometry.statement,
+    }
+
+
+def _provenance(provenance: Provenance) -> dict[str, Any]:
+    return {
+        "model": provenance.model_name,
+        "version": provenance.model_version,
+        "weights_sha256": provenance.weights_sha256,
+        "software_version": provenance.software_version,
+        "device": provenance.device,
+        "started": provenance.started.isoformat(),
+        "finished": provenance.finished.isoformat(),
+        "seconds": (provenance.finished - provenance.started).total_seconds(),
+        "parameters": dict(provenance.parameters),
+    }
