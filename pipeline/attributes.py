@@ -1,0 +1,71 @@
+"""Read numbers from datasets that others wrote: absent, empty and senseless values are named."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydicom import Dataset
+
+from pipeline.errors import UnsuitableSeries
+
+
+def floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
+    """Values of a Decimal String or floating-point attribute.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``missing-attribute`` if it is absent, empty, not finite or has another number of values.
+    """
+    values = _values(dataset, keyword)
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        raise UnsuitableSeries(
+            "missing-attribute",
+            f"{count} numbers expected in {keyword}, got {len(numbers)} that are finite"
+            if len(values) == count
+            else f"{count} numbers expected in {keyword}, got {len(values)}",
+        )
+    return numbers
+
+
+def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+    """Value of an integer attribute; ``default`` stands in where it is absent or empty.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``missing-attribute`` if there is no value and no default, or no single integer.
+    """
+    values = _values(dataset, keyword)
+    if not values and default is not None:
+        return default
+    try:
+        (number,) = [int(value) for value in values]
+    except (TypeError, ValueError):
+        raise UnsuitableSeries(
+            "missing-attribute", f"one integer expected in {keyword}, got {len(values)} values"
+        ) from None
+    return number
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Value of a text attribute, empty if absent; several are joined by a backslash."""
+    return "\\".join(str(value) for value in _values(dataset, keyword)).strip()
+
+
+def _values(dataset: Dataset, keyword: str) -> list[Any]:
+    """Values as a list; none when absent or unreadable."""
+    try:
+        value = dataset.get(keyword)
+    except (TypeError, ValueError):  # pydicom converts on first access
+        return []
+    if value is None or value == "":
+        return []
+    if isinstance(value, str | bytes | int | float) or not hasattr(value, "__iter__"):
+        return [value]
+    return list(value)
