@@ -26,6 +26,7 @@ EVENTS = frozenset(
         "instance_refused",
         "instance_quarantined",
         "index_delayed",
+        "index_refused",
         "inbox_scanned",
         "series_closed",
         "analysis_started",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from pydicom.dataset import FileMetaDataset
@@ -69,11 +70,30 @@ OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One instance as it came.
+
+    Attributes
+    ----------
+    header
+        Preamble, prefix and File Meta Information, made here (PS3.10 7.1).
+    body
+        The data set, as sent.
+    """
+
+    header: bytes
+    body: bytes
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae: str
+
+
 class Keeper(Protocol):
     """Where received instances are kept, and what was refused is noted."""
 
-    def keep(self, part10: tuple[bytes, bytes], *, calling_ae: str) -> int:
-        """Keep one Part 10 instance (header, data set) durably; return the C-STORE status."""
+    def keep(self, received: Received) -> int:
+        """Keep one instance durably; return the C-STORE status."""
         ...
 
     def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
@@ -83,16 +103,21 @@ class Keeper(Protocol):
 
 def handle_store(event: Event, keeper: Keeper) -> int:
     """Keep the instance as sent, then answer: Success means that it survives a power cut."""
-    calling_ae = requestor(event)
     request = cast(C_STORE, event.request)
     meta = create_file_meta(
         sop_class_uid=request.AffectedSOPClassUID or UID(""),
         sop_instance_uid=request.AffectedSOPInstanceUID or UID(""),
         transfer_syntax=event.context.transfer_syntax,
     )
-    meta.SourceApplicationEntityTitle = calling_ae  # PS3.10 Table 7.1-1
+    meta.SourceApplicationEntityTitle = requestor(event)  # PS3.10 Table 7.1-1
     return keeper.keep(
-        (header(meta), event.encoded_dataset(include_meta=False)), calling_ae=calling_ae
+        Received(
+            header=header(meta),
+            body=event.encoded_dataset(include_meta=False),
+            sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
+            transfer_syntax_uid=str(meta.TransferSyntaxUID),
+            calling_ae=requestor(event),
+        )
     )
 
 

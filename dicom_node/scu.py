@@ -87,7 +87,7 @@ def echo(peer: Peer, *, calling_ae: str) -> Outcome:
     return judge(status)
 
 
-def store(
+def send(
     parcels: Iterable[Parcel], peer: Peer, *, calling_ae: str
 ) -> Iterator[tuple[Parcel, Outcome]]:
     """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known."""

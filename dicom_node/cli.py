@@ -1,0 +1,207 @@
+"""The command line: what an administrator, an operator and a developer type."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from config.errors import SettingsError
+from config.example import example_ini
+from config.reader import load
+from config.settings import Settings
+from dicom_node.errors import NodeError
+from pipeline.errors import PipelineError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A DICOM node that analyses chest CT for COVID-19 and writes the results back to the PACS."
+    " For research use only; its results are not a diagnosis.",
+)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+Ini = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
+    ),
+]
+INI = Path("dicom-node.ini")
+
+
+def main() -> None:
+    """Run the command line; expected faults end with a sentence and status 1."""
+    try:
+        app()
+    except (SettingsError, NodeError, PipelineError) as fault:
+        err.print(f"[bold red]error:[/] {escape(str(fault))}")
+        raise SystemExit(1) from fault
+
+
+@app.command()
+def run(config: Ini = INI) -> None:
+    """Start the node: receive, analyse, deliver, until SIGTERM or Ctrl-C."""
+    from dicom_node import logs  # noqa: PLC0415  # each command imports what it needs
+    from dicom_node.node import serve  # noqa: PLC0415
+
+    settings = load(config)
+    logs.configure(level=settings.log.level, style=settings.log.format)
+    serve(settings)
+
+
+@app.command()
+def check(config: Ini = INI) -> None:
+    """Check the settings, the model and the storage folder; say all faults at once."""
+    from dicom_node.checks import faults  # noqa: PLC0415
+
+    settings = load(config)
+    found = faults(settings)
+    for fault in found:
+        err.print(f"[bold red]fault:[/] {escape(fault)}")
+    if found:
+        raise typer.Exit(1)
+    out.print(f"{config}: the settings are in order, {len(settings.destinations)} destination(s).")
+
+
+@app.command()
+def example() -> None:
+    """Print an INI file with every setting, its meaning and its default."""
+    typer.echo(example_ini(), nl=False)
+
+
+@app.command()
+def echo(
+    name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
+) -> None:
+    """Verify a destination by C-ECHO."""
+    from dicom_node.node import peer_of  # noqa: PLC0415
+    from dicom_node.retry import Verdict  # noqa: PLC0415
+    from dicom_node.scu import echo as verify  # noqa: PLC0415
+
+    settings = load(config)
+    outcome = verify(peer_of(_destination(settings, name)), calling_ae=settings.node.ae_title)
+    if outcome.verdict is not Verdict.ACCEPTED:
+        raise NodeError(outcome.detail)
+    out.print(f"{name} answers.")
+
+
+def _destination(settings: Settings, name: str):  # noqa: ANN202
+    for destination in settings.destinations:
+        if destination.name == name:
+            return destination
+    known = ", ".join(each.name for each in settings.destinations) or "none"
+    raise NodeError(f"expected the name of a destination ({known}), got {name}")
+
+
+@app.command()
+def send(
+    folder: Annotated[Path, typer.Argument(exists=True, help="DICOM files, also in subfolders.")],
+    to: Annotated[str, typer.Option(help="AE title of the receiver.")] = "AINODE",
+    host: Annotated[str, typer.Option(help="Its host name or address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port.")] = 11112,
+    calling: Annotated[str, typer.Option(help="The AE title we call ourselves.")] = "DICOM-NODE",
+) -> None:
+    """Send DICOM files to any AE by C-STORE, in the transfer syntax they have."""
+    from dicom_node.scu import Peer  # noqa: PLC0415
+    from dicom_node.sending import send_folder  # noqa: PLC0415
+
+    failed = send_folder(
+        folder, Peer(ae_title=to, host=host, port=port), calling_ae=calling, console=out
+    )
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def status(
+    config: Ini = INI,
+    limit: Annotated[int, typer.Option(help="How many lines of each list.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show every series and where it stands, deliveries, refusals and the quarantine."""
+    from sqlalchemy.orm import Session  # noqa: PLC0415
+
+    from dicom_node import status as view  # noqa: PLC0415
+    from storage.database import is_migrated, open_database, reading  # noqa: PLC0415
+    from storage.overview import overview  # noqa: PLC0415
+
+    database = open_database(load(config).database_url)
+    if not is_migrated(database):
+        raise NodeError("there is no database yet: the node has not been started")
+    with Session(reading(database)) as session:
+        seen = overview(session, limit)
+    if as_json:
+        typer.echo(view.as_json(seen))
+    else:
+        view.show(seen, out)
+
+
+@app.command()
+def process(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="DICOM files.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Where the results go.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="INI file; without it the defaults hold.")
+    ] = None,
+) -> None:
+    """Analyse every series in a folder without a network: DICOM results and analysis.json."""
+    from dicom_node.processing import process_folder  # noqa: PLC0415
+
+    settings = load(config) if config else Settings()
+    analysed = process_folder(folder, out_folder, settings, out)
+    raise typer.Exit(0 if analysed else 1)
+
+
+class Syntax(StrEnum):
+    """Transfer syntaxes that the phantom can be written in."""
+
+    explicit = "explicit"
+    implicit = "implicit"
+    big_endian = "big-endian"
+    deflated = "deflated"
+    rle = "rle"
+    jpeg_lossless = "jpeg-lossless"
+    jls = "jls"
+    j2k = "j2k"
+
+
+@app.command()
+def phantom(
+    folder: Annotated[Path, typer.Argument(help="Where the series goes.")],
+    seed: Annotated[int, typer.Option(help="Another seed, another patient.")] = 1,
+    lesions: Annotated[int, typer.Option(min=0, max=255, help="0 gives a healthy chest.")] = 4,
+    slices: Annotated[int, typer.Option(min=1, help="How many images.")] = 120,
+    spacing: Annotated[float, typer.Option(help="Distance between slices, mm.")] = 2.5,
+    transfer_syntax: Annotated[
+        Syntax, typer.Option(help="How the pixels are encoded.")
+    ] = Syntax.explicit,
+) -> None:
+    """Write a synthetic chest CT as a DICOM series: material for tests and the demo."""
+    from pipeline.training.phantom import PhantomSpec, make_phantom  # noqa: PLC0415
+    from pipeline.training.phantom_dicom import phantom_datasets, write_series  # noqa: PLC0415
+
+    made = make_phantom(PhantomSpec(seed=seed, lesions=lesions, slices=slices, spacing_mm=spacing))
+    paths = write_series(phantom_datasets(made, seed=seed), folder, transfer_syntax)
+    out.print(f"{len(paths)} images in {folder}")
+
+
+@app.command()
+def demo(
+    ct: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A chest CT; else the phantom."),
+    ] = None,
+    out_folder: Annotated[Path, typer.Option("--out", help="Where everything goes.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Show the whole way on this machine: node, stand-in PACS, a chest CT, results, pictures."""
+    from dicom_node.demo import show  # noqa: PLC0415
+
+    show(ct, out_folder, out)

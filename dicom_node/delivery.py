@@ -1,0 +1,118 @@
+"""From the outbox to a destination: one courier each, so that none waits for another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from dicom_node.logs import log
+from dicom_node.retry import Backoff, Outcome, Verdict
+from dicom_node.scu import Parcel, Peer, send
+from dicom_node.store import Store
+from storage.outbox import DueDelivery, Settlement, claim, due, settle
+from storage.states import DeliveryState
+
+LOAD = 500  #: most objects taken along in one round
+
+EVENTS = {
+    DeliveryState.ACCEPTED: "delivery_accepted",
+    DeliveryState.PENDING: "delivery_postponed",
+    DeliveryState.REFUSED: "delivery_refused",
+}
+
+
+class Courier:
+    """Delivers to one destination.
+
+    Parameters
+    ----------
+    name
+        Name of the destination in the settings and in the outbox.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        peer: Peer,
+        *,
+        calling_ae: str,
+        backoff: Backoff,
+        store: Store,
+    ) -> None:
+        self.name = name
+        self._peer = peer
+        self._calling_ae = calling_ae
+        self._backoff = backoff
+        self._sessions, self._clock = store.sessions, store.clock
+        self._locate = store.inbox.locate
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Send nothing more; what was claimed goes back."""
+        self._stopping = True
+
+    def round(self) -> None:
+        """Deliver everything that is due."""
+        while not self._stopping and (deliveries := self._claim()):
+            if not self._deliver(deliveries):
+                return
+
+    def _claim(self) -> list[DueDelivery]:
+        with self._sessions.begin() as session:
+            return claim(session, due(session, self.name, self._clock(), LOAD))
+
+    def _deliver(self, deliveries: list[DueDelivery]) -> bool:
+        """Send what was claimed; False if the destination could not take all of it now."""
+        waiting = {self._locate(each.path): each for each in deliveries}
+        reached = True
+        for parcel, outcome in self._outcomes(waiting):
+            self._settle(waiting.pop(parcel.path), outcome)
+            reached = reached and outcome.verdict is not Verdict.POSTPONED
+            if self._stopping:
+                break
+        for delivery in waiting.values():  # stopped half-way: not a try of theirs
+            self._settle(delivery, Outcome(verdict=Verdict.POSTPONED, detail="the node stopped"))
+        return reached
+
+    def _outcomes(self, waiting: dict[Path, DueDelivery]) -> Iterator[tuple[Parcel, Outcome]]:
+        parcels = [
+            Parcel(
+                path=path,
+                sop_class_uid=each.sop_class_uid,
+                transfer_syntax_uid=each.transfer_syntax_uid,
+            )
+            for path, each in waiting.items()
+        ]
+        return send(parcels, self._peer, calling_ae=self._calling_ae)
+
+    def _settle(self, delivery: DueDelivery, outcome: Outcome) -> None:
+        now = self._clock()
+        settlement = decide(delivery, outcome, self._backoff, now)
+        with self._sessions.begin() as session:
+            settle(session, [settlement], now)
+        write = log.info if settlement.state is DeliveryState.ACCEPTED else log.warning
+        write(
+            EVENTS[settlement.state],
+            destination=self.name,
+            kind=delivery.kind,
+            sop_instance_uid=delivery.sop_instance_uid,
+            attempt=delivery.attempts,
+            status=outcome.status,
+            reason=settlement.reason,
+        )
+
+
+def decide(delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datetime) -> Settlement:
+    """Turn an outcome into what is entered: accepted, tried again later, or refused for good."""
+    if outcome.verdict is Verdict.ACCEPTED:
+        return Settlement(id=delivery.id, state=DeliveryState.ACCEPTED)
+    if outcome.verdict is Verdict.REFUSED:
+        return Settlement(id=delivery.id, state=DeliveryState.REFUSED, reason=outcome.detail)
+    next_at = backoff.next_try(attempts=delivery.attempts, first_at=delivery.first_at, now=now)
+    if next_at is None:
+        reason = f"given up after {delivery.attempts} attempts: {outcome.detail}"
+        return Settlement(id=delivery.id, state=DeliveryState.REFUSED, reason=reason)
+    return Settlement(
+        id=delivery.id, state=DeliveryState.PENDING, reason=outcome.detail, next_at=next_at
+    )

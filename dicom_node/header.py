@@ -1,0 +1,76 @@
+"""What the index needs to know of a received instance, read from its header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from pydicom import Dataset, dcmread
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+from storage.files import KeptFile
+from storage.instances import InstanceFacts
+
+TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+]
+MAX_UID = 64  #: characters, PS3.5 9.1
+MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
+
+
+class Unreadable(Exception):
+    """The bytes are no data set that can be told to belong to a series."""
+
+
+def read_header(source: BinaryIO | Path) -> Dataset:
+    """Read the attributes of `TAGS` and the file meta information.
+
+    Raises
+    ------
+    Unreadable
+        If the bytes cannot be parsed, or an identifier is missing.
+    """
+    try:
+        ds = dcmread(source, stop_before_pixels=True, specific_tags=TAGS)
+        values = {tag: str(ds.get(tag) or "").strip() for tag in TAGS}
+    except (
+        InvalidDicomError,
+        BytesLengthException,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+        OSError,
+    ) as fault:
+        raise Unreadable(f"the data set cannot be parsed ({type(fault).__name__})") from fault
+    for tag in ("StudyInstanceUID", "SeriesInstanceUID"):
+        if not 0 < len(values[tag]) <= MAX_UID:
+            got = f"{len(values[tag])} characters" if values[tag] else "nothing"
+            raise Unreadable(f"{tag}: expected a UID of at most {MAX_UID} characters, got {got}")
+    return cast(Dataset, ds)
+
+
+def facts(ds: Dataset, kept: KeptFile, *, calling_ae: str) -> InstanceFacts:
+    """Put together what the index needs.
+
+    The UIDs of the instance are those of the C-STORE request, which the file meta information
+    holds: some senders leave them empty in the data set.
+    """
+    meta = ds.file_meta
+    return InstanceFacts(
+        sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
+        sop_class_uid=str(meta.MediaStorageSOPClassUID),
+        series_instance_uid=str(ds.SeriesInstanceUID).strip(),
+        study_instance_uid=str(ds.StudyInstanceUID).strip(),
+        transfer_syntax_uid=str(meta.TransferSyntaxUID),
+        modality=str(ds.get("Modality") or "").strip()[:MAX_CODE_STRING],
+        calling_ae=calling_ae,
+        path=kept.path,
+        digest=kept.digest,
+        bytes=kept.bytes,
+    )

@@ -1,0 +1,176 @@
+"""Receiving, on the side of the disk: the file is the truth, the index follows.
+
+An instance is kept (file, name and directory on the disk) before its sender hears Success. Its
+row in the database is written a moment later by one thread, many rows at a time; whatever a
+crash leaves without a row is found by the scan at the next start.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.header import Unreadable, facts, read_header
+from dicom_node.logs import log
+from dicom_node.scp import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Received
+from dicom_node.store import Store
+from storage.errors import InboxFull
+from storage.files import KeptFile
+from storage.incidents import note_quarantine, note_refusal
+from storage.instances import InstanceFacts, known_paths, note_instance
+
+BATCH = 200  #: most rows written in one transaction
+RETRY_SECONDS = 1.0  #: wait after the database could not be written
+
+Note = Callable[[Session], None]
+
+
+class Reception:
+    """Keeps what is received and has it indexed: the `Keeper` of the SCP."""
+
+    def __init__(self, store: Store, index: Index) -> None:
+        self._inbox, self._clock = store.inbox, store.clock
+        self._index = index
+
+    def keep(self, received: Received) -> int:
+        """Keep one instance durably; return the C-STORE status.
+
+        What cannot be understood is kept too, in quarantine, and answered 0xC000.
+        """
+        calling_ae = received.calling_ae
+        name = f"{received.sop_instance_uid} {received.transfer_syntax_uid}"
+        try:
+            kept = self._inbox.keep([received.body], header=received.header, name_from=name)
+        except InboxFull as full:
+            log.error("instance_refused", calling_ae=calling_ae, reason=str(full))
+            return OUT_OF_RESOURCES
+        try:
+            ds = read_header(self._inbox.locate(kept.path))
+        except Unreadable as fault:
+            self._quarantine(kept.path, reason=str(fault), calling_ae=calling_ae)
+            return CANNOT_UNDERSTAND
+        self._index.note_instance(facts(ds, kept, calling_ae=calling_ae), self._clock())
+        return SUCCESS
+
+    def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
+        """Have a refusal indexed, so that `status` can show it."""
+        now = self._clock()
+        self._index.put(
+            lambda session: note_refusal(
+                session, now, calling_ae=calling_ae, what=what, reason=reason
+            )
+        )
+
+    def _quarantine(self, path: str, *, reason: str, calling_ae: str) -> None:
+        moved, now = self._inbox.quarantine(path), self._clock()
+        log.warning("instance_quarantined", calling_ae=calling_ae, path=moved, reason=reason)
+        self._index.put(
+            lambda session: note_quarantine(
+                session, moved, now, reason=reason, calling_ae=calling_ae
+            )
+        )
+
+    def scan(self) -> int:
+        """Index every kept file that has no row: what a crash left between the two.
+
+        Only for the start, before anything is received. Returns how many there were.
+        """
+        with self._index.sessions() as session:
+            known = known_paths(session)
+        found = [kept for kept in self._inbox.scan() if kept.path not in known]
+        for kept in found:
+            self._take_up(kept)
+        if found:
+            log.warning("inbox_scanned", instances=len(found))
+        return len(found)
+
+    def _take_up(self, kept: KeptFile) -> None:
+        path = self._inbox.locate(kept.path)
+        try:
+            ds = read_header(path)
+        except Unreadable as fault:
+            self._quarantine(kept.path, reason=str(fault), calling_ae="")
+            return
+        calling_ae = str(ds.file_meta.get("SourceApplicationEntityTitle", "")).strip()
+        received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        self._index.note_instance(facts(ds, kept, calling_ae=calling_ae), received_at)
+
+
+class Index:
+    """One thread that writes what reception notes, in order, many notes in one transaction."""
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self.sessions = sessions
+        self._notes: queue.SimpleQueue[Note | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="index", daemon=True)
+
+    def start(self) -> None:
+        """Start to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is still waiting, then end; give up if the database cannot be written."""
+        self._stopping.set()
+        self._notes.put(None)
+        self._thread.join()
+
+    def put(self, note: Note) -> None:
+        """Have something written."""
+        self._notes.put(note)
+
+    def note_instance(self, instance: InstanceFacts, received_at: datetime) -> None:
+        """Have an instance entered."""
+
+        def enter(session: Session) -> None:
+            new = note_instance(session, instance, received_at)
+            log.debug(
+                "instance_received" if new else "instance_repeated",
+                sop_instance_uid=instance.sop_instance_uid,
+                series_uid=instance.series_instance_uid,
+                calling_ae=instance.calling_ae,
+                bytes=instance.bytes,
+            )
+
+        self._notes.put(enter)
+
+    def _follow(self) -> None:
+        while (first := self._notes.get()) is not None:
+            batch, last = self._drain(first)
+            while not self._write(batch) and not self._stopping.wait(RETRY_SECONDS):
+                pass
+            if last:
+                return
+
+    def _drain(self, first: Note) -> tuple[list[Note], bool]:
+        """Collect what waits, `BATCH` at most; say whether the end was among it."""
+        batch = [first]
+        while len(batch) < BATCH:
+            try:
+                note = self._notes.get_nowait()
+            except queue.Empty:
+                break
+            if note is None:
+                return batch, True
+            batch.append(note)
+        return batch, False
+
+    def _write(self, batch: list[Note]) -> bool:
+        """Write all or nothing; False if the database cannot be written at the moment."""
+        try:
+            with self.sessions.begin() as session:
+                for note in batch:
+                    note(session)
+        except OperationalError as fault:
+            log.error("index_delayed", waiting=len(batch), reason=type(fault).__name__)
+            return False
+        except SQLAlchemyError as fault:
+            if len(batch) > 1:  # one of them cannot be written: the others must not wait for it
+                return all(self._write([note]) for note in batch)
+            log.error("index_refused", reason=type(fault).__name__)
+        return True

@@ -1,0 +1,244 @@
+"""The node: everything composed, started in order and stopped in order.
+
+Start: lock the folder, bring the database up to date, give back what a crash left claimed, index
+what it left without a row; then receive; then analyse and deliver. Stop: receive nothing new and
+let associations finish, write the index, let the analysis that runs finish or give it back, let
+couriers finish the object they are sending.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from config.settings import Destination, Settings
+from dicom_node import task
+from dicom_node.analyst import Analyst, Answer, Patience
+from dicom_node.delivery import Courier
+from dicom_node.engine import Engine, Task
+from dicom_node.equipment import analyser_of
+from dicom_node.errors import AlreadyRunning
+from dicom_node.inbox import Index, Reception
+from dicom_node.logs import log
+from dicom_node.retry import Backoff
+from dicom_node.schedule import Schedule
+from dicom_node.scp import Receiver
+from dicom_node.scu import Peer
+from dicom_node.store import Store
+from storage.database import migrate, open_database
+from storage.errors import StaleState
+from storage.files import Inbox
+from storage.recovery import recover
+from storage.series import SeriesTicket, close, due_to_close
+
+DRAIN_SECONDS = 20.0  #: how long open associations, and then the running analysis, may finish
+GIGABYTE = 10**9
+
+
+class Node:
+    """A running node; use it as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.store = open_store(settings)
+        self._index = Index(self.store.sessions)
+        self._reception = Reception(self.store, self._index)
+        self._receiver = receiver_of(settings)
+        self._schedule = Schedule()
+        self._couriers = [
+            courier_of(settings, destination, self.store)
+            for destination in settings.destinations
+            if destination.enabled
+        ]
+
+    def start(self) -> tuple[str, int]:
+        """Start everything; return the address that is listened on."""
+        settings = self._settings
+        with self.store.sessions.begin() as session:
+            recover(session, self.store.clock())
+        self._index.start()
+        self._reception.scan()
+        address = self._receiver.listen((settings.node.bind, settings.node.port), self._reception)
+        self.engine = Engine(
+            scheduler=settings.engine.scheduler,
+            threads=settings.analysis.threads,
+            memory_limit_gb=settings.engine.memory_limit_gb,
+        )
+        analyser = analyser_of(settings)
+        self.engine.submit(task.warm_up, analyser)
+        self._analyst = Analyst(
+            workers=self.engine,
+            analyser=analyser,
+            patience=Patience(
+                attempts=settings.engine.attempts,
+                task_timeout_seconds=settings.engine.task_timeout_seconds,
+            ),
+            store=self.store,
+            destinations=[courier.name for courier in self._couriers],
+            when_done=self._analysis_done,
+        )
+        self._plan()
+        log.info("node_started", ae_title=settings.node.ae_title, host=address[0], port=address[1])
+        return address
+
+    def _plan(self) -> None:
+        """Say what happens how often."""
+        check = self._settings.closing.check_every_seconds
+        self._schedule.every(check, "close", self._close_quiet)
+        self._schedule.every(check, "analyse", self._analyst.dispatch)
+        for courier in self._couriers:
+            self._schedule.every(
+                self._settings.delivery.check_every_seconds, _job(courier), courier.round
+            )
+        self._schedule.start()
+
+    def _close_quiet(self) -> None:
+        """Close every series that has been quiet long enough."""
+        closing = self._settings.closing
+        with self.store.sessions.begin() as session:
+            now = self.store.clock()
+            quiet = due_to_close(
+                session,
+                now,
+                lambda ae: closing.quiet_seconds_by_ae.get(ae, closing.quiet_seconds),
+            )
+            for series in quiet:
+                with suppress(StaleState):  # an instance came just now: it is quiet no more
+                    close(session, series, now)
+                    log.info(
+                        "series_closed",
+                        series_uid=series.series_instance_uid,
+                        generation=series.generation,
+                        instances=series.instances,
+                        calling_ae=series.calling_ae,
+                    )
+        if quiet:
+            self._schedule.wake("analyse")
+
+    def _analysis_done(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
+        """Settle on a thread of ours (the engine's must not wait for the disk)."""
+        self._schedule.once("settle", self._settle, ticket, job)
+
+    def _settle(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
+        self._analyst.settle(ticket, job)
+        for name in ("analyse", *map(_job, self._couriers)):
+            self._schedule.wake(name)
+
+    def stop(self) -> None:
+        """Stop everything, in order; nothing that was accepted is lost."""
+        log.info("node_draining")
+        self._receiver.drain(seconds=DRAIN_SECONDS)
+        self._index.stop()
+        self._schedule.remove("analyse")
+        self._analyst.wait_until_idle(seconds=DRAIN_SECONDS)
+        for courier in self._couriers:
+            courier.stop()
+        self._schedule.stop()
+        self.engine.close()
+        with self.store.sessions.begin() as session:
+            recover(session, self.store.clock())  # what did not finish is given back
+        log.info("node_stopped")
+
+
+def _job(courier: Courier) -> str:
+    return f"deliver:{courier.name}"
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the storage folder and the database, and bring its tables up to date."""
+    settings.storage.folder.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.database_url)
+    migrate(database)
+    return Store(
+        sessions=sessionmaker(database, class_=Session),
+        inbox=Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE)),
+    )
+
+
+def receiver_of(settings: Settings) -> Receiver:
+    """Make the receiver that the settings describe."""
+    node = settings.node
+    return Receiver(
+        ae_title=node.ae_title,
+        calling_aes=node.calling_aes,
+        require_called_ae=node.require_called_ae,
+        maximum_associations=node.maximum_associations,
+        maximum_pdu_size=node.maximum_pdu_size,
+        network_timeout_seconds=node.network_timeout_seconds,
+    )
+
+
+def peer_of(destination: Destination) -> Peer:
+    """Make the peer that a destination describes."""
+    return Peer(
+        ae_title=destination.ae_title,
+        host=destination.host,
+        port=destination.port,
+        timeout_seconds=destination.timeout_seconds,
+    )
+
+
+def courier_of(settings: Settings, destination: Destination, store: Store) -> Courier:
+    """Make the courier of one destination."""
+    delivery = settings.delivery
+    return Courier(
+        destination.name,
+        peer_of(destination),
+        calling_ae=settings.node.ae_title,
+        backoff=Backoff(
+            first_seconds=delivery.retry_first_seconds,
+            factor=delivery.retry_factor,
+            max_seconds=delivery.retry_max_seconds,
+            give_up_after=timedelta(hours=delivery.give_up_after_hours),
+        ),
+        store=store,
+    )
+
+
+@contextmanager
+def only_node(folder: Path) -> Iterator[None]:
+    """Hold the storage folder for this process; the system lets go whatever ends it.
+
+    Raises
+    ------
+    AlreadyRunning
+        If another node holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as held:
+        raise AlreadyRunning(f"another node uses the storage folder {folder}") from held
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def serve(settings: Settings) -> None:
+    """Run a node until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    AlreadyRunning
+        If another node uses the same storage folder.
+    """
+    asked = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: asked.set())
+    with only_node(settings.storage.folder):
+        node = Node(settings)
+        node.start()
+        try:
+            asked.wait()
+        finally:
+            node.stop()

@@ -1,0 +1,54 @@
+"""Reads a Structured Report as a person would: what is measured, and how much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom import Dataset
+
+MEASUREMENT_GROUP = "125007"  #: DCM, PS3.16 TID 1501 and 1411
+
+
+def statements(report: Dataset) -> Iterator[tuple[int, str]]:
+    """Yield each number, code and text of the measurement groups, with its depth."""
+    for group in _groups(report):
+        yield 0, _tracking(group) or "measurements"
+        for item in group.get("ContentSequence", []):
+            if (line := _line(item)) is not None:
+                yield 1, line
+
+
+def _groups(item: Dataset) -> Iterator[Dataset]:
+    for child in item.get("ContentSequence", []):
+        if _code(child) == MEASUREMENT_GROUP:
+            yield child
+        else:
+            yield from _groups(child)
+
+
+def _code(item: Dataset) -> str:
+    names = item.get("ConceptNameCodeSequence")
+    return str(names[0].CodeValue) if names else ""
+
+
+def _name(item: Dataset) -> str:
+    return str(item.ConceptNameCodeSequence[0].CodeMeaning)
+
+
+def _tracking(group: Dataset) -> str:
+    texts = (i for i in group.get("ContentSequence", []) if _code(i) == "112039")  # Tracking ID
+    return next((str(item.TextValue) for item in texts), "")
+
+
+def _line(item: Dataset) -> str | None:
+    match item.ValueType:
+        case "NUM" if item.MeasuredValueSequence:
+            value = item.MeasuredValueSequence[0]
+            unit = value.MeasurementUnitsCodeSequence[0].CodeValue
+            return f"{_name(item)}: {value.NumericValue}{'' if unit == '1' else f' {unit}'}"
+        case "CODE":
+            return f"{_name(item)}: {item.ConceptCodeSequence[0].CodeMeaning}"
+        case "TEXT" if _code(item) != "112039":
+            return f"{_name(item)}: {item.TextValue}"
+        case _:
+            return None

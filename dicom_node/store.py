@@ -1,0 +1,35 @@
+"""What every part of the node stands on: files, rows and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from storage.files import Inbox
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where instances, results and their states are kept.
+
+    Attributes
+    ----------
+    sessions
+        Makes database sessions; ``sessions.begin()`` is one transaction.
+    inbox
+        The storage folder.
+    """
+
+    sessions: sessionmaker[Session]
+    inbox: Inbox
+    clock: Clock = utc_now

@@ -1,0 +1,33 @@
+"""The findings of an analysis in lines for people; the numbers keep their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def findings(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Say in a few lines what `pipeline.encode.bundle.summary` holds."""
+    provenance, share, lungs = summary["provenance"], summary["involvement"], summary["lungs_ml"]
+    yield f"{summary['notice']}"
+    yield (
+        f"score {summary['score']:.3f}, threshold {summary['threshold']:.3f}"
+        f" ({summary['operating_point']}): {summary['decision']}"
+    )
+    yield (
+        f"lungs {lungs['total']:.0f} ml (right {lungs['right']:.0f}, left {lungs['left']:.0f}),"
+        f" by {summary['lung_method']}"
+    )
+    yield (
+        f"involvement {share['total']:.1%} (right {share['right']:.1%}, left {share['left']:.1%})"
+    )
+    yield f"{len(summary['lesions'])} localised opacities"
+    for lesion in summary["lesions"][:5]:
+        yield (
+            f"  {lesion['number']}: {lesion['side']}, {lesion['volume_ml']:.1f} ml,"
+            f" mean {lesion['mean_hu']:.0f} HU, largest on slice {lesion['key_slice'] + 1}"
+        )
+    yield f"series: {summary['geometry']['completeness']}. {summary['geometry']['statement']}"
+    if summary["flags"]:
+        yield f"flags: {', '.join(summary['flags'])}"
+    yield f"model {provenance['model']} {provenance['version']} on {provenance['device']}"
