@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pydicom import Dataset
+from pydicom import Dataset, Sequence
 
 from pipeline.errors import UnsuitableSeries
 
@@ -56,6 +56,12 @@ def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 def text(dataset: Dataset, keyword: str) -> str:
     """Value of a text attribute, empty if absent; several are joined by a backslash."""
     return "\\".join(str(value) for value in _values(dataset, keyword)).strip()
+
+
+def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """Items of a sequence attribute; none if it is absent or no sequence."""
+    value = dataset.get(keyword)
+    return list(value) if isinstance(value, Sequence) else []
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:

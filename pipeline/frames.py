@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from pipeline.attributes import floats, integer, text
+from pipeline.attributes import floats, integer, items, text
 from pipeline.errors import UnsuitableSeries
 from pipeline.hounsfield import Rescale
 
@@ -75,7 +75,7 @@ def frames_of(dataset: Dataset) -> Iterator[Frame]:
         yield _frame(dataset, None, [dataset])
         return
     shared = _first(dataset, "SharedFunctionalGroupsSequence")
-    frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    frames = items(dataset, "PerFrameFunctionalGroupsSequence")
     announced = integer(dataset, "NumberOfFrames")
     if len(frames) != announced:
         raise UnsuitableSeries(
@@ -88,14 +88,13 @@ def frames_of(dataset: Dataset) -> Iterator[Frame]:
 
 def _first(dataset: Dataset, keyword: str) -> Dataset:
     """First item of a sequence; an empty dataset if there is none."""
-    items = dataset.get(keyword)
-    return items[0] if items else Dataset()
+    return next(iter(items(dataset, keyword)), Dataset())
 
 
 def _group(places: list[Dataset], keyword: str) -> Dataset:
     """Find the functional group of a frame, its own or the shared one; or the instance itself."""
     for place in places:
-        if place.get(keyword):
+        if items(place, keyword):
             return _first(place, keyword)
     return places[0]
 

@@ -58,7 +58,7 @@ def stack(frames: Sequence[Frame]) -> Stack:
     """
     if not frames:
         raise UnsuitableSeries("too-few-slices", "2 slices or more expected, got 0")
-    _check_alike(frames)
+    check_alike(frames)
     normal = frames[0].normal
     if abs(normal[2]) <= MIN_AXIAL:
         raise UnsuitableSeries(
@@ -83,8 +83,15 @@ def stack(frames: Sequence[Frame]) -> Stack:
     )
 
 
-def _check_alike(frames: Sequence[Frame]) -> None:
-    """Frames must share orientation, size, pixel spacing and frame of reference."""
+def check_alike(frames: Sequence[Frame]) -> None:
+    """Refuse frames that differ in orientation, size, pixel spacing or frame of reference.
+
+    Raises
+    ------
+    InvalidGeometry
+        ``mixed-orientation``, ``mixed-size``, ``mixed-pixel-spacing`` or
+        ``mixed-frame-of-reference``.
+    """
     first = frames[0]
     for frame in frames:
         turn = max(
