@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -242,5 +243,5 @@ class Settings(Section):
     @property
     def database_url(self) -> str:
         """The database to use: the configured one, or SQLite in the storage folder."""
-        sqlite = f"sqlite:///{(self.storage.folder / 'node.sqlite').as_posix()}"
-        return self.storage.database_url or sqlite
+        path = quote((self.storage.folder / "node.sqlite").as_posix(), safe="/ :")
+        return self.storage.database_url or f"sqlite:///{path}"

@@ -88,8 +88,8 @@ def overview(session: Session, limit: int = 50) -> Overview:
     series = select(Series.state, func.count()).group_by(Series.state)
     deliveries = select(Delivery.state, func.count()).group_by(Delivery.state)
     return Overview(
-        states=dict(session.execute(series).tuples().all()),
-        deliveries=dict(session.execute(deliveries).tuples().all()),
+        states=dict(session.execute(series).all()),
+        deliveries=dict(session.execute(deliveries).all()),
         series=_series(session, limit),
         quarantine=_quarantine(session, limit),
         refusals=_refusals(session, limit),
@@ -103,7 +103,7 @@ def _series(session: Session, limit: int) -> tuple[SeriesLine, ...]:
         .order_by(Series.last_at.desc(), Series.series_instance_uid)
         .limit(limit)
     )
-    rows = session.execute(latest).tuples().all()
+    rows = session.execute(latest).all()
     counts = _deliveries(session, [series.result_key for series, _ in rows if series.result_key])
     return tuple(_line(series, result, counts) for series, result in rows)
 

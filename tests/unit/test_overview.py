@@ -1,0 +1,108 @@
+"""What a person sees of the node."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from storage.database import open_database
+from storage.incidents import note_quarantine, note_refusal
+from storage.instances import InstanceFacts, note_instance
+from storage.outbox import NewObject, NewResult, Settlement, claim, due, keep_results, settle
+from storage.overview import QuarantineLine, RefusalLine, overview
+from storage.schema import Base
+from storage.series import claim_next, close, receiving
+from storage.states import DeliveryState, SeriesState
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    engine = open_database("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session, session.begin():
+        yield session
+    engine.dispose()
+
+
+def note(session: Session, series: str, now: datetime) -> None:
+    facts = InstanceFacts(
+        sop_instance_uid=f"{series}.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        series_instance_uid=series,
+        study_instance_uid="8",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        modality="CT",
+        calling_ae="CT1",
+        path=f"incoming/{series}",
+        digest="a",
+        bytes=3,
+    )
+    note_instance(session, facts, now)
+
+
+def deliver_half(session: Session) -> None:
+    note(session, "9", NOW)
+    close(session, receiving(session)[0], NOW)
+    ticket = claim_next(session, NOW)
+    assert ticket is not None
+    report = NewObject(
+        sop_instance_uid="2.25.1",
+        kind="report",
+        sop_class_uid="1",
+        series_instance_uid="2.25.9",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path="p",
+    )
+    result = NewResult(key="k", model="m", score=0.75, positive=True, summary="{}", folder="f")
+    keep_results(session, ticket, result, [report], destinations=["PACS", "VNA"], now=NOW)
+    (sent,) = claim(session, due(session, "PACS", NOW, 9))
+    settle(session, [Settlement(id=sent.id, state=DeliveryState.ACCEPTED)], NOW)
+
+
+def test_nothing_yet(session: Session) -> None:
+    empty = overview(session)
+    assert (empty.states, empty.deliveries, empty.series) == ({}, {}, ())
+    assert (empty.quarantine, empty.refusals) == ((), ())
+
+
+def test_series_with_result_and_deliveries_and_one_without(session: Session) -> None:
+    deliver_half(session)
+    note(session, "10", LATER)
+
+    shown = overview(session)
+
+    assert shown.states == {SeriesState.ENCODED: 1, SeriesState.RECEIVING: 1}
+    half = {DeliveryState.ACCEPTED: 1, DeliveryState.PENDING: 1}
+    assert shown.deliveries == half
+    new, old = shown.series
+    assert (new.series_instance_uid, new.state, new.score) == ("10", SeriesState.RECEIVING, None)
+    assert (new.deliveries, new.since) == ({}, LATER)
+    assert (old.series_instance_uid, old.score, old.positive) == ("9", 0.75, True)
+    assert (old.deliveries, old.attempts, old.instances) == (half, 1, 1)
+
+
+def test_lists_are_cut_but_counts_are_not(session: Session) -> None:
+    note(session, "9", NOW)
+    note(session, "10", LATER)
+    shown = overview(session, 1)
+    assert [line.series_instance_uid for line in shown.series] == ["10"]
+    assert shown.states == {SeriesState.RECEIVING: 2}
+
+
+def test_refusals_are_counted_and_quarantine_is_listed(session: Session) -> None:
+    for at in (NOW, LATER):
+        note_refusal(session, at, calling_ae="CT1", what="Secondary Capture", reason="not taken")
+        note_quarantine(session, "quarantine/x", at, reason="no header", calling_ae="CT1")
+
+    shown = overview(session)
+
+    refused = RefusalLine(
+        calling_ae="CT1", what="Secondary Capture", reason="not taken", count=2, last_at=LATER
+    )
+    assert shown.refusals == (refused,)
+    held = QuarantineLine(path="quarantine/x", reason="no header", calling_ae="CT1", at=LATER)
+    assert shown.quarantine == (held,)
