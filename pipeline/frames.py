@@ -77,10 +77,11 @@ def frames_of(dataset: Dataset) -> Iterator[Frame]:
     shared = _first(dataset, "SharedFunctionalGroupsSequence")
     frames = items(dataset, "PerFrameFunctionalGroupsSequence")
     announced = integer(dataset, "NumberOfFrames")
-    if len(frames) != announced:
+    if len(frames) != announced or announced < 1:
         raise UnsuitableSeries(
             "missing-attribute",
-            f"{announced} items expected in PerFrameFunctionalGroupsSequence, got {len(frames)}",
+            f"{max(announced, 1)} items expected in PerFrameFunctionalGroupsSequence,"
+            f" got {len(frames)}",
         )
     for number, own in enumerate(frames, start=1):
         yield _frame(dataset, number, [own, shared])

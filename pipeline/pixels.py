@@ -190,9 +190,10 @@ def _decode_rle(frame: bytes, layout: PixelLayout, out: Stored) -> None:
     kind = np.dtype(f"<u{layout.bits_allocated // 8}")
     try:
         raw = imagecodecs.dicomrle_decode(frame, kind, out=layout.frame_bytes)
-    except (RuntimeError, ValueError):
-        out[...] = _decode_by_pydicom(frame, layout)
-        return
+    except (RuntimeError, ValueError) as error:
+        raise layout.refusal(
+            f"RLE: expected {layout.frame_bytes} bytes, got segments of another length: {error}"
+        ) from error
     if len(raw) != layout.frame_bytes:
         raise layout.refusal(f"RLE: expected {layout.frame_bytes} bytes, got {len(raw)}")
     out.view(np.uint16)[...] = np.frombuffer(raw, kind).reshape(out.shape)
