@@ -1,0 +1,81 @@
+"""Score a series with the classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import ModelError
+from pipeline.models import Models
+from pipeline.network_input import NetworkInput
+from pipeline.networks.decovnet import POSITIVE, DeCoVNet
+from pipeline.types import Classification
+
+DEFAULT_POINT = "default"  #: operating point of the manifest used unless the site sets its own
+SITE_POINT = "site"  #: how a threshold set by the site is named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scored:
+    """The classifier's answer, and what the localisation needs of it.
+
+    Attributes
+    ----------
+    logits
+        Raw, uncalibrated: negative, positive.
+    features
+        ``(1, 128, T // 2, H / 8, W / 8)`` float32, on the model's device.
+    network
+        The network that made them.
+    """
+
+    classification: Classification
+    logits: tuple[float, float]
+    features: Tensor
+    network: DeCoVNet
+
+
+def classify(
+    network_input: NetworkInput, models: Models, *, threshold: float | None = None
+) -> Scored:
+    """Run the classifier and call its calibrated score.
+
+    Parameters
+    ----------
+    threshold
+        Scores strictly above it are positive. None takes the manifest's `DEFAULT_POINT`.
+
+    Raises
+    ------
+    ModelError
+        If the model's classifier is no DeCoVNet.
+    """
+    network = models.classifier
+    if not isinstance(network, DeCoVNet):
+        raise ModelError(f"expected a DeCoVNet as classifier, got {type(network).__name__}")
+    x = torch.from_numpy(network_input.tensor).to(models.device)
+    with torch.inference_mode():
+        features = network.features(x)
+        logits = network.head(features)[0].float().cpu()
+    score = calibrated(logits, models.manifest.calibration.temperature)
+    return Scored(
+        classification=call(score, models, threshold),
+        logits=(float(logits[0]), float(logits[1])),
+        features=features,
+        network=network,
+    )
+
+
+def calibrated(logits: Tensor, temperature: float) -> float:
+    """Softmax of the logits ``(2,)`` over the temperature: the score of the positive class."""
+    return float(torch.softmax(logits.double() / temperature, dim=0)[POSITIVE])
+
+
+def call(score: float, models: Models, threshold: float | None) -> Classification:
+    """Set a score against the site's threshold, or else the manifest's."""
+    if threshold is not None:
+        return Classification(score=score, threshold=threshold, operating_point=SITE_POINT)
+    point = models.manifest.operating_points[DEFAULT_POINT]
+    return Classification(score=score, threshold=point.threshold, operating_point=DEFAULT_POINT)
