@@ -1,0 +1,139 @@
+"""The floors of the house: who may import whom."""
+
+import ast
+import re
+import subprocess
+import sys
+from configparser import ConfigParser
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = {"dicom_node", "pipeline", "storage", "config"}
+
+MAY_IMPORT = {
+    "config": {"pydantic", "pydantic_core"},
+    "storage": {"sqlalchemy", "alembic"},
+    "pipeline": {
+        "PIL",
+        "SimpleITK",
+        "highdicom",
+        "imagecodecs",
+        "numpy",
+        "pydantic",
+        "pydantic_core",
+        "pydicom",
+        "rich",  # in training only
+        "safetensors",
+        "scipy",
+        "torch",  # where TORCH says
+    },
+}
+
+# Only where tensors are: the receiver starts without torch.
+TORCH = re.compile(
+    r"pipeline/(networks/.*|training/.*|(lungs|lungs_unet|classify|activation|localise|models)\.py)"
+    r"|dicom_node/task\.py"  # runs in a worker; imports it inside a function
+)
+RICH = re.compile(r"pipeline/training/.*|dicom_node/.*")
+PART_OF = {"pydantic_core": "pydantic", "dask": "distributed"}  # pinned to each other
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level names imported anywhere in a file, the standard library left out."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in {path}"
+            names.add(str(node.module).split(".")[0])
+    return names - sys.stdlib_module_names
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def canonical(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def declared() -> set[str]:
+    """Names that the distributions of setup.cfg let us import."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    lines = setup["options"]["install_requires"].split("\n")
+    required = {canonical(line.split()[0]) for line in lines if line.strip()}
+    return {
+        name
+        for name, distributions in packages_distributions().items()
+        if required & {canonical(each) for each in distributions}
+    }
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_floor_rests_only_on_what_it_may(package: str) -> None:
+    assert modules(package)
+    for path in modules(package):
+        assert imports(path) <= MAY_IMPORT[package] | {package}, path
+
+
+def test_the_node_stands_on_our_floors_and_on_what_setup_cfg_asks_for() -> None:
+    for path in modules("dicom_node"):
+        assert {PART_OF.get(name, name) for name in imports(path)} <= declared() | OURS, path
+
+
+def test_floors_import_nothing_that_setup_cfg_does_not_ask_for() -> None:
+    names = {PART_OF.get(n, n) for allowed in MAY_IMPORT.values() for n in allowed}
+    assert names <= declared()
+
+
+@pytest.mark.parametrize(("name", "places"), [("torch", TORCH), ("rich", RICH)])
+def test_heavy_or_shown_things_are_imported_only_in_their_places(
+    name: str, places: re.Pattern[str]
+) -> None:
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for package in OURS
+        for path in modules(package)
+        if name in imports(path)
+    }
+    assert {path for path in importers if not places.fullmatch(path)} == set()
+
+
+@pytest.mark.parametrize("module", ["config", "storage.overview", "storage.outbox"])
+def test_floors_start_without_torch_and_pydicom(module: str) -> None:
+    code = f"import sys, {module}; print({{'torch', 'pydicom', 'numpy'}} & set(sys.modules))"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "set()"
+
+
+def test_only_advance_writes_the_state_of_a_series() -> None:
+    """States change by compare-and-swap in one place, or two could change one at a time."""
+    writers = {
+        f"{path.name}:{function.name}"
+        for path in modules("storage")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef) and writes_series_state(function)
+    }
+    assert writers == {"series.py:advance"}
+
+
+def writes_series_state(function: ast.FunctionDef) -> bool:
+    """Whether a function assigns to ``….state``, or has an UPDATE of Series set its state."""
+    nodes = list(ast.walk(function))
+    calls = [ast.unparse(node) for node in nodes if isinstance(node, ast.Call)]
+    return any(re.search(r"update\(Series\).*\bstate=", call, re.DOTALL) for call in calls) or any(
+        isinstance(node, ast.Attribute) and node.attr == "state" and isinstance(node.ctx, ast.Store)
+        for node in nodes
+    )
+
+
+@pytest.mark.parametrize("package", sorted(OURS))
+def test_no_other_distribution_ships_our_names(package: str) -> None:
+    assert set(packages_distributions()[package]) == {"dicom-node"}

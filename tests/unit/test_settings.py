@@ -1,0 +1,212 @@
+"""Reading the INI file: types, defaults, and every fault at once."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from config import Fault, Settings, SettingsError, load
+from config.reader import SECTIONS
+from config.settings import Destination
+
+PACS = "[destination PACS]\nae_title = PACS\nhost = pacs\nport = 104\n"
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    return tmp_path / "node.ini"
+
+
+def faults(ini: Path, text: str) -> dict[tuple[str, str], Fault]:
+    ini.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(ini)
+    return {(fault.section, fault.key): fault for fault in caught.value.faults}
+
+
+def read(ini: Path, text: str) -> Settings:
+    ini.write_text(text)
+    return load(ini)
+
+
+def test_empty_file_means_every_default(ini: Path) -> None:
+    settings = read(ini, "")
+    assert settings.node.ae_title == "AINODE"
+    assert settings.node.port == 11112
+    assert settings.storage.folder == ini.parent / "dicom-node-data"
+    assert settings.database_url == f"sqlite:///{ini.parent}/dicom-node-data/node.sqlite"
+    assert (settings.node.calling_aes, settings.closing.quiet_seconds_by_ae) == ((), {})
+    assert settings.destinations == ()
+
+
+def test_every_key_but_those_of_a_destination_has_a_default_and_a_meaning() -> None:
+    for model in [*SECTIONS.values(), Destination]:
+        for key, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{key}"
+            if model is not Destination:
+                assert not field.is_required(), f"{model.__name__}.{key}"
+
+
+def test_values_have_their_types(ini: Path) -> None:
+    settings = read(
+        ini,
+        "[node]\nCALLING_AES = CT1, CT 2,\n  ROUTER\nrequire_called_ae = no\n"
+        "[closing]\nquiet_seconds_by_ae = CT1:120, A:B:0.5\n"
+        "[storage]\nfolder = /data\ndatabase_url = postgresql+psycopg://node@db/node\n"
+        "[analysis]\nmodel = models/new\nthreshold = 0.25\n"
+        "[selection]\nexclude_description = (?i)lung|100%\n" + PACS,
+    )
+    assert settings.node.calling_aes == ("CT1", "CT 2", "ROUTER")
+    assert settings.node.require_called_ae is False
+    assert settings.closing.quiet_seconds_by_ae == {"CT1": 120.0, "A:B": 0.5}
+    assert settings.storage.folder == Path("/data")
+    assert settings.database_url == "postgresql+psycopg://node@db/node"
+    assert settings.analysis.model == ini.parent / "models/new"
+    assert settings.analysis.threshold == 0.25
+    assert settings.selection.exclude_description == "(?i)lung|100%"
+    assert settings.destinations == (
+        Destination(name="PACS", ae_title="PACS", host="pacs", port=104),
+    )
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().node.port = 1  # type: ignore[misc]
+
+
+def test_all_faults_come_at_once_by_section_and_key(ini: Path) -> None:
+    found = faults(
+        ini,
+        "[node]\nae_title = MUCH TOO LONG A TITLE\nprot = 1\nport = many\n"
+        "[nodes]\nx = 1\n[DEFAULT]\ny = 1\n"
+        "[destination PACS]\nae_title = A\\B\nhost =\n"
+        "[destination a b]\nae_title = X\nhost = h\nport = 70000\n",
+    )
+    assert set(found) == {
+        ("node", "ae_title"),
+        ("node", "prot"),
+        ("node", "port"),
+        ("nodes", ""),
+        ("DEFAULT", ""),
+        ("destination PACS", "ae_title"),
+        ("destination PACS", "host"),
+        ("destination PACS", "port"),
+        ("destination a b", ""),
+        ("destination a b", "port"),
+    }
+    assert found["node", "prot"].expected == "a known key (did you mean port?)"
+    assert found["node", "port"].got == "'many'"
+    assert found["destination PACS", "port"].got == "none"
+    assert found["nodes", ""].expected.startswith("one of node, storage, closing")
+
+
+def test_error_lists_every_fault_on_a_line(ini: Path) -> None:
+    ini.write_text("[node]\nport = -1\n[log]\nlevel = LOUD\n")
+    with pytest.raises(SettingsError) as caught:
+        load(ini)
+    assert str(caught.value).splitlines() == [
+        "2 faults in the settings",
+        "  [node] port: expected greater than or equal to 0, got '-1'",
+        "  [log] level: expected 'DEBUG', 'INFO', 'WARNING' or 'ERROR', got 'LOUD'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("node", "ae_title ="),
+        ("node", "ae_title = ÄNODE"),
+        ("node", "ae_title = A\\B"),
+        ("node", "ae_title = 12345678901234567"),
+        ("node", "calling_aes = CT1, 12345678901234567"),
+        ("node", "port = 65536"),
+        ("node", "require_called_ae = perhaps"),
+        ("node", "maximum_pdu_size = 0"),
+        ("storage", "reserve_gb = -1"),
+        ("storage", "database_url = mysql://x"),
+        ("closing", "quiet_seconds = 0"),
+        ("closing", "quiet_seconds = nan"),
+        ("closing", "quiet_seconds = inf"),
+        ("closing", "quiet_seconds_by_ae = CT1"),
+        ("closing", "quiet_seconds_by_ae = CT1:-5"),
+        ("closing", "quiet_seconds_by_ae = CT1:5, CT1:6"),
+        ("closing", "quiet_seconds_by_ae = :5"),
+        ("selection", "exclude_description = (lung"),
+        ("selection", "min_slices = 1.5"),
+        ("analysis", "device = gpu"),
+        ("analysis", "threshold = 1.01"),
+        ("analysis", "threshold = nan"),
+        ("analysis", "threshold = high"),
+        ("results", "device_uid = 1.02.3"),
+        ("results", "device_uid = one"),
+        ("engine", "scheduler = tcp://host:8786"),
+        ("engine", "scheduler = tls://host"),
+        ("engine", "attempts = 0"),
+        ("delivery", "retry_factor = 0.5"),
+        ("log", "format = xml"),
+    ],
+)
+def test_value_that_is_no_such_value_is_a_fault(ini: Path, section: str, line: str) -> None:
+    found = faults(ini, f"[{section}]\n{line}\n")
+    assert set(found) == {(section, line.partition(" ")[0])}
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("node", "ae_title = 1234567890123456"),
+        ("node", "ae_title = A NODE-1_x"),
+        ("node", "port = 0"),
+        ("storage", "reserve_gb = 0"),
+        ("analysis", "threshold = 0"),
+        ("analysis", "threshold = 1"),
+        ("analysis", "threshold = model"),
+        ("results", "device_uid = 2.25.0"),
+        ("engine", "scheduler = tls://gpu-1.example.org:8786"),
+        ("closing", "quiet_seconds_by_ae ="),
+    ],
+)
+def test_values_at_the_edge_are_taken(ini: Path, section: str, line: str) -> None:
+    read(ini, f"[{section}]\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"port = 1\n", "an INI file"),
+        (b"[node]\nport\n", "an INI file"),
+        (b"[node]\nport = 1\nport = 2\n", "an INI file"),
+        (b"[node]\n[node]\n", "an INI file"),
+        (b"[node]\nae_title = \xff\n", "UTF-8 text"),
+    ],
+)
+def test_file_that_is_no_ini_file_is_one_fault(ini: Path, content: bytes, expected: str) -> None:
+    ini.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        load(ini)
+    (fault,) = caught.value.faults
+    assert (fault.section, fault.key, fault.expected) == ("", "", expected)
+
+
+def test_missing_file_is_a_fault_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"expected a readable file, got .*none\.ini: No such"):
+        load(tmp_path / "none.ini")
+
+
+def test_byte_order_mark_of_an_editor_is_no_fault(ini: Path) -> None:
+    ini.write_bytes(b"\xef\xbb\xbf[node]\r\nport = 104\r\n")
+    assert load(ini).node.port == 104
+
+
+def test_destination_named_twice_is_a_fault(ini: Path) -> None:
+    found = faults(ini, PACS + PACS.replace("[destination ", "[destination  "))
+    assert set(found) == {("destination PACS", "")}
+
+
+def test_password_is_shown_nowhere(ini: Path) -> None:
+    url = "database_url = mysql://node:secret@db/x"
+    (fault,) = faults(ini, f"[storage]\n{url}\n").values()
+    assert "secret" not in str(fault)
+    assert "***@db" in str(fault)
+    good = read(ini, f"[storage]\n{url.replace('mysql', 'postgresql')}\n")
+    assert "secret" not in repr(good)
