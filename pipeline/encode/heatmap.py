@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import keyword_dict
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -73,18 +72,8 @@ def _picture(series: CtSeries, analysis: Analysis, index: int, factor: int) -> R
         paint.reduced(series.volume.hu[index], factor),
         paint.reduced(analysis.activation[index], factor),
     )
-    paint.draw_outline(picture, _reduced_labels(analysis.lesion_labels[index], factor))
+    paint.draw_outline(picture, paint.reduced_labels(analysis.lesion_labels[index], factor))
     return picture
-
-
-def _reduced_labels(labels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Label map of the reduced grid; a lesion never vanishes by the reduction."""
-    rows, columns = labels.shape
-    result = np.zeros((-(-rows // factor), -(-columns // factor)), dtype=np.uint8)
-    for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)):
-        if value:
-            result[paint.reduced_mask(labels == value, factor)] = value
-    return result
 
 
 def _capture(

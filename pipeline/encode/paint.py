@@ -6,12 +6,15 @@ Pure arrays; nothing of DICOM here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Rgb = NDArray[np.uint8]
+Level = TypeVar("Level", bound=np.integer)
 
 LUNG_WINDOW_HU = (-1350.0, 150.0)
 """Window width 1500, level -600 HU: the lung window of thoracic radiology."""
@@ -44,6 +47,7 @@ MARGIN = 4  #: pixels
 BAR_WIDTH = 72  #: pixels
 
 
+@cache
 def colour_map() -> NDArray[np.float32]:
     """RGB of each activation byte.
 
@@ -55,10 +59,12 @@ def colour_map() -> NDArray[np.float32]:
     stops = np.linspace(0, 255, len(INFERNO))
     steps = np.arange(256)
     channels = [np.interp(steps, stops, channel) for channel in np.array(INFERNO).T]
-    return np.stack(channels, axis=-1).astype(np.float32)
+    table = np.stack(channels, axis=-1).astype(np.float32)
+    table.flags.writeable = False
+    return table
 
 
-def reduced(plane: NDArray[np.generic], factor: int) -> NDArray[np.float32]:
+def reduced(plane: NDArray[np.integer], factor: int) -> NDArray[np.float32]:
     """Mean over blocks of ``factor`` by ``factor`` pixels; the edge is repeated to fill the last.
 
     Parameters
@@ -66,25 +72,33 @@ def reduced(plane: NDArray[np.generic], factor: int) -> NDArray[np.float32]:
     plane
         ``(rows, columns)``.
     """
-    blocks = _blocks(plane, factor)
-    mean: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return mean
+    filled = _filled(plane, factor)
+    total = np.zeros([length // factor for length in filled.shape], dtype=np.float32)
+    for row, column in np.ndindex(factor, factor):
+        total += filled[row::factor, column::factor]
+    return total / np.float32(factor * factor)
 
 
-def reduced_mask(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
-    """Blocks of which at least half is inside, or any pixel if that leaves nothing."""
-    share = reduced(mask, factor)
-    half: NDArray[np.bool_] = share >= 0.5
-    return half if half.any() else share > 0
+def reduced_labels(labels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Highest label of each block: no label vanishes, each grows by less than a block.
+
+    Parameters
+    ----------
+    labels
+        ``(rows, columns)``.
+    """
+    filled = _filled(labels, factor)
+    highest = filled[::factor, ::factor].copy()
+    for row, column in np.ndindex(factor, factor):
+        np.maximum(highest, filled[row::factor, column::factor], out=highest)
+    return highest
 
 
-def _blocks(plane: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+def _filled(plane: NDArray[Level], factor: int) -> NDArray[Level]:
+    """Plane whose rows and columns are multiples of the factor."""
     rows, columns = plane.shape
-    missing = (-rows % factor, -columns % factor)
-    if any(missing):
-        plane = np.pad(plane, ((0, missing[0]), (0, missing[1])), mode="edge")
-    high, wide = plane.shape
-    return plane.reshape(high // factor, factor, wide // factor, factor)
+    missing = ((0, -rows % factor), (0, -columns % factor))
+    return np.pad(plane, missing, mode="edge") if any(missing[0] + missing[1]) else plane
 
 
 def overlay(hu: NDArray[np.float32], activation: NDArray[np.float32]) -> Rgb:

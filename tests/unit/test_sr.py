@@ -1,0 +1,262 @@
+"""The reports: what they say, what they refer to, and that they never call it a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+import pytest
+from highdicom.sr import Comprehensive3DSR
+from pydicom import Dataset, dcmread
+
+from pipeline.encode import codes
+from pipeline.encode.bundle import part10
+from pipeline.encode.identity import Predecessor
+from pipeline.encode.seg import segmentation
+from pipeline.encode.sr import report
+from pipeline.encode.text_report import text_report
+from pipeline.types import Analysis, CtSeries
+from tests.unit.encode_samples import (
+    EQUIPMENT,
+    SeriesSpec,
+    analysis,
+    context,
+    ct_series,
+    enhanced_series,
+    lesion,
+)
+
+
+def written(series: CtSeries, found: Analysis, **changes: object) -> tuple[Dataset, Dataset]:
+    """SEG and SR after a journey through files."""
+    chosen = context(**changes)
+    seg = segmentation(series, found, chosen)
+    return tuple(  # type: ignore[return-value]  # two items
+        dcmread(BytesIO(part10(item))) for item in (seg, report(series, found, chosen, seg))
+    )
+
+
+def items(dataset: Dataset) -> Iterator[Dataset]:
+    for item in dataset.get("ContentSequence", []):
+        yield item
+        yield from items(item)
+
+
+def numbers(dataset: Dataset) -> dict[str, tuple[float, str]]:
+    """Value and unit of every NUM, by code of its concept."""
+    return {
+        item.ConceptNameCodeSequence[0].CodeValue: (
+            float(item.MeasuredValueSequence[0].NumericValue),
+            item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue,
+        )
+        for item in items(dataset)
+        if item.ValueType == "NUM"
+    }
+
+
+def texts(dataset: Dataset) -> dict[str, str]:
+    return {
+        item.ConceptNameCodeSequence[0].CodeValue: item.TextValue
+        for item in items(dataset)
+        if item.ValueType == "TEXT"
+    }
+
+
+def groups(dataset: Dataset) -> list[Dataset]:
+    return [
+        item
+        for item in items(dataset)
+        if item.get("ConceptNameCodeSequence")
+        and item.ConceptNameCodeSequence[0].CodeValue == "125007"
+    ]
+
+
+def test_score_threshold_and_shares_have_units() -> None:
+    _, sr = written(ct_series(), analysis())
+    values = numbers(groups(sr)[0])
+    assert values["SCORE"] == (0.87, "1")
+    assert values["THRESHOLD"] == (0.5, "1")
+    assert values["SHARE"] == (6.1, "%")
+    assert values["SHARE-R"] == (8.0, "%")
+    assert values["SHARE-L"] == (4.0, "%")
+    assert values["VOLUME"] == (4000.0, "mL")
+    assert values["VOLUME-R"] == (2100.0, "mL")
+    assert values["VOLUME-L"] == (1900.0, "mL")
+    assert values["COUNT"] == (2.0, "1")
+
+
+@pytest.mark.parametrize(
+    ("score", "code"), [(0.87, "ABOVE"), (0.5, "NOT-ABOVE"), (0.1, "NOT-ABOVE")]
+)
+def test_the_decision_is_about_the_threshold(score: float, code: str) -> None:
+    _, sr = written(ct_series(), analysis(score=score))
+    decisions = [
+        item.ConceptCodeSequence[0]
+        for item in items(sr)
+        if item.ConceptNameCodeSequence and item.ConceptNameCodeSequence[0].CodeValue == "DECISION"
+    ]
+    assert [item.CodeValue for item in decisions] == [code]
+    assert "threshold" in decisions[0].CodeMeaning
+
+
+def test_no_finding_is_the_disease() -> None:
+    """COVID-19 (840539006 SCT) must not appear as a code: the score is not a diagnosis."""
+    _, sr = written(ct_series(), analysis())
+    assert "840539006" not in str(sr)
+    assert "not a diagnosis" in codes.SCORE.meaning
+    assert "diagnosis" in texts(sr)["NOTICE"]
+
+
+def test_the_lesions_refer_to_their_segments() -> None:
+    seg, sr = written(ct_series(), analysis())
+    lesions = groups(sr)[1:]
+    assert len(lesions) == 2
+    described = {item.SegmentNumber: item for item in seg.SegmentSequence}
+    for group, number, volume in zip(lesions, (3, 4), (1.5, 0.75), strict=True):
+        image = next(item for item in items(group) if item.ValueType == "IMAGE")
+        reference = image.ReferencedSOPSequence[0]
+        assert reference.ReferencedSOPInstanceUID == seg.SOPInstanceUID
+        assert reference.ReferencedSegmentNumber == number
+        uids = {item.UID for item in items(group) if item.ValueType == "UIDREF"}
+        assert uids == {described[number].TrackingUID, "1.2.3.2"}
+        assert texts(group)["112039"] == described[number].TrackingID
+        assert numbers(group)["118565006"] == (volume, "mL")
+        assert numbers(group)["112031"] == (-350.5, "[hnsf'U]")
+        assert numbers(group)["ACTIVATION"] == (0.75, "1")
+
+
+def test_lesions_on_one_segment_are_measured_together() -> None:
+    labels = np.zeros(SeriesSpec().shape, np.uint8)
+    for number in range(1, 24):
+        labels[2, 1, number] = number
+    found = analysis(
+        lesion_labels=labels,
+        lesions=tuple(
+            lesion(number, volume_mm3=1000.0, mean_hu=-100.0 * number) for number in range(1, 24)
+        ),
+    )
+    _, sr = written(ct_series(), found)
+    last = numbers(groups(sr)[-1])
+    assert last["118565006"] == (3.0, "mL")
+    assert last["112031"] == (-2200.0, "[hnsf'U]")
+
+
+def test_everything_referred_to_is_evidence() -> None:
+    seg, sr = written(ct_series(SeriesSpec(missing=(3,))), analysis())
+    listed = {
+        instance.ReferencedSOPInstanceUID
+        for study in sr.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+    referred = {
+        reference.ReferencedSOPInstanceUID
+        for item in items(sr)
+        for reference in item.get("ReferencedSOPSequence", [])
+    }
+    assert referred == listed
+    assert len(listed) == 5 + 1
+    assert seg.SOPInstanceUID in listed
+
+
+def test_a_multi_frame_source_is_listed_once() -> None:
+    _, sr = written(enhanced_series(), analysis())
+    study = sr.CurrentRequestedProcedureEvidenceSequence[0]
+    assert [len(item.ReferencedSOPSequence) for item in study.ReferencedSeriesSequence] == [1, 1]
+
+
+def test_observer_and_algorithm_are_the_contributing_equipment() -> None:
+    _, sr = written(ct_series(), analysis())
+    equipment = sr.ContributingEquipmentSequence[0]
+    said = texts(sr)
+    assert said["121014"] == said["122405"] == equipment.Manufacturer
+    assert said["121015"] == said["111001"] == equipment.ManufacturerModelName
+    assert said["111003"] == equipment.SoftwareVersions
+    observer = next(
+        item for item in items(sr) if item.ConceptNameCodeSequence[0].CodeValue == "121012"
+    )
+    assert observer.UID == equipment.DeviceUID == EQUIPMENT.device_uid
+
+
+def test_parameters_of_the_algorithm_are_stated() -> None:
+    _, sr = written(ct_series(), analysis())
+    stated = {item.TextValue for item in items(sr) if item.ValueType == "TEXT"}
+    assert "threshold=0.5" in stated
+    assert "window=-1200 to 700 HU" in stated
+    assert f"manifest-sha256={'ab' * 32}" in stated
+
+
+def test_verdicts_and_sentences_are_in_words() -> None:
+    series = ct_series(SeriesSpec(frame_of_reference_uid=""))
+    _, sr = written(series, analysis(flags=("thick-slices",)))
+    said = texts(sr)
+    assert said["NOTICE"] == "Research use only. Not for primary diagnosis."
+    assert said["COMPLETE"] == "6 slices, 0 missing."
+    assert said["OPERATING"] == "screening"
+    assert said["LUNG-METHOD"] == "unsupervised"
+    quality = [
+        item.TextValue
+        for item in items(sr)
+        if item.ConceptNameCodeSequence[0].CodeValue == "QUALITY"
+    ]
+    assert quality[0] == "Flags: thick-slices."
+    assert "Frame of Reference" in quality[1]
+    assert "score 0.87, threshold 0.50 (screening): score above threshold." in said["SENTENCE"]
+
+
+def test_status_is_unverified_and_a_predecessor_is_named() -> None:
+    previous = Predecessor(
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        sop_instance_uid="1.9.1",
+        series_instance_uid="1.9.2",
+        study_instance_uid="1.2.3.1",
+    )
+    _, sr = written(ct_series(), analysis(), predecessor=previous, generation=2)
+    assert (sr.VerificationFlag, sr.CompletionFlag) == ("UNVERIFIED", "COMPLETE")
+    study = sr.PredecessorDocumentsSequence[0]
+    assert study.StudyInstanceUID == "1.2.3.1"
+    named = study.ReferencedSeriesSequence[0]
+    assert named.SeriesInstanceUID == "1.9.2"
+    assert named.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.9.1"
+    _, first = written(ct_series(), analysis())
+    assert "PredecessorDocumentsSequence" not in first
+
+
+def test_the_request_is_named() -> None:
+    request = Dataset()
+    request.RequestedProcedureID, request.ScheduledProcedureStepID = "RP1", "SPS1"
+    _, sr = written(ct_series(RequestAttributesSequence=[request]), analysis())
+    item = sr.ReferencedRequestSequence[0]
+    assert item.RequestedProcedureID == "RP1"
+    assert item.AccessionNumber == "A-77"
+    assert item.StudyInstanceUID == "1.2.3.1"
+
+
+def test_highdicom_reads_the_report() -> None:
+    _, sr = written(ct_series(), analysis())
+    content = Comprehensive3DSR.from_dataset(sr).content
+    assert len(content.get_image_measurement_groups()) == 1
+    assert len(content.get_volumetric_roi_measurement_groups()) == 2
+
+
+def test_without_lesions_there_is_one_group() -> None:
+    empty = np.zeros(SeriesSpec().shape, np.uint8)
+    _, sr = written(ct_series(), analysis(lesion_labels=empty, lesions=(), score=0.2))
+    assert len(groups(sr)) == 1
+    assert "No opacity localised." in texts(sr)["SENTENCE"]
+
+
+def test_the_text_report_says_the_same() -> None:
+    sr = dcmread(BytesIO(part10(text_report(ct_series(), analysis(), context()))))
+    lines = [item.TextValue for item in items(sr) if item.ValueType == "TEXT"]
+    assert "Research use only. Not for primary diagnosis." in lines
+    assert any("score 0.87" in line and "not a diagnosis" in line for line in lines)
+    assert any("6.1 % of both lungs (right 8.0 %, left 4.0 %)" in line for line in lines)
+    assert sr.ContentTemplateSequence[0].TemplateIdentifier == "2000"
+
+
+def test_text_outside_ascii_cannot_break_the_character_set() -> None:
+    found = analysis()
+    _, sr = written(ct_series(SpecificCharacterSet=None), found)
+    assert all(item.TextValue.isascii() for item in items(sr) if item.ValueType == "TEXT")
