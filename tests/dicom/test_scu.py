@@ -1,0 +1,89 @@
+"""Real associations with a stand-in PACS."""
+
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, generate_uid
+
+from dicom_node.retry import Verdict
+from dicom_node.scu import Parcel, Peer, echo, send
+from dicom_node.standin import SECONDARY_CAPTURE, StandInPacs
+
+
+def make_file(folder: Path, number: int, *, syntax: str = ExplicitVRLittleEndian) -> Path:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SECONDARY_CAPTURE
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PatientName = "Test^Sending"
+    path = folder / f"{number}.dcm"
+    dcmwrite(path, ds, enforce_file_format=True)
+    return path
+
+
+def peer_of(pacs: StandInPacs) -> Peer:
+    return Peer(ae_title=pacs.ae_title, host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+
+
+def test_files_arrive_as_they_are(tmp_path: Path) -> None:
+    files = [make_file(tmp_path, n) for n in range(3)]
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        outcomes = dict(send(map(Parcel.of, files), peer_of(pacs), calling_ae="NODE"))
+
+    assert [o.verdict for o in outcomes.values()] == [Verdict.ACCEPTED] * 3
+    assert {dcmread(f).SOPInstanceUID for f in pacs.files} == {
+        dcmread(f).SOPInstanceUID for f in files
+    }
+
+
+def test_each_object_has_its_own_outcome(tmp_path: Path) -> None:
+    files = [make_file(tmp_path, n) for n in range(4)]
+    answers = [0x0000, 0xA700, 0xC000, 0x0111]
+    with StandInPacs(tmp_path / "pacs", answer=answers.__getitem__) as pacs:
+        outcomes = [o for _, o in send(map(Parcel.of, files), peer_of(pacs), calling_ae="NODE")]
+
+    assert [o.verdict for o in outcomes] == [
+        Verdict.ACCEPTED,
+        Verdict.POSTPONED,
+        Verdict.REFUSED,
+        Verdict.ACCEPTED,
+    ]
+
+
+def test_a_refused_transfer_syntax_is_refused_and_the_rest_arrives(tmp_path: Path) -> None:
+    plain, odd = make_file(tmp_path, 1), make_file(tmp_path, 2, syntax=JPEGLSLossless)
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        outcomes = [o for _, o in send(map(Parcel.of, [odd, plain]), peer_of(pacs), calling_ae="N")]
+
+    assert [o.verdict for o in outcomes] == [Verdict.REFUSED, Verdict.ACCEPTED]
+    assert "JPEG-LS" in outcomes[0].detail
+
+
+def test_an_unreachable_peer_postpones_everything(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        gone = peer_of(pacs)
+
+    (outcome,) = [o for _, o in send([Parcel.of(make_file(tmp_path, 1))], gone, calling_ae="NODE")]
+
+    assert outcome.verdict is Verdict.POSTPONED
+    assert outcome.detail
+
+
+def test_a_wrong_called_title_says_so(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        pacs._ae.require_called_aet = True  # the peer's own setting
+        wrong = Peer(ae_title="OTHER", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+        outcome = echo(wrong, calling_ae="NODE")
+
+    assert outcome.verdict is Verdict.POSTPONED
+    assert "rejected" in outcome.detail
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_echo(tmp_path: Path, count: int) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        for _ in range(count):
+            assert echo(peer_of(pacs), calling_ae="NODE").verdict is Verdict.ACCEPTED

@@ -1,0 +1,57 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicom_node.retry import Backoff, Verdict, judge
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=900, give_up_after=timedelta(hours=72))
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (0x0000, Verdict.ACCEPTED),
+        (0x0111, Verdict.ACCEPTED),  # already there
+        (0xB000, Verdict.ACCEPTED),  # coercion of data elements
+        (0xB007, Verdict.ACCEPTED),
+        (0xA700, Verdict.POSTPONED),  # out of resources
+        (0xA7FF, Verdict.POSTPONED),
+        (0x0110, Verdict.POSTPONED),  # processing failure
+        (0xA900, Verdict.REFUSED),  # data set does not match SOP class
+        (0xC000, Verdict.REFUSED),  # cannot understand
+        (0x0122, Verdict.REFUSED),  # SOP class not supported
+        (0x0124, Verdict.REFUSED),  # not authorised
+    ],
+)
+def test_every_status_has_one_reaction(status: int, verdict: Verdict) -> None:
+    assert judge(status).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds"),
+    [
+        (1, 5),  # the first wait
+        (2, 10),
+        (3, 20),
+        (8, 640),
+        (9, 900),  # capped
+        (10**6, 900),  # no overflow however long a destination is down
+    ],
+)
+def test_waits_double_up_to_the_cap(attempts: int, seconds: float) -> None:
+    assert BACKOFF.wait(attempts) == timedelta(seconds=seconds)
+
+
+@given(st.integers(1, 200))
+def test_waits_never_shrink_nor_pass_the_cap(attempts: int) -> None:
+    assert BACKOFF.wait(attempts) <= BACKOFF.wait(attempts + 1) <= timedelta(seconds=900)
+
+
+@pytest.mark.parametrize(("age", "tries"), [(71.9, True), (72.0, False), (100.0, False)])
+def test_gives_up_after_the_deadline(*, age: float, tries: bool) -> None:
+    first_at = NOW - timedelta(hours=age)
+
+    assert (BACKOFF.next_try(attempts=3, first_at=first_at, now=NOW) is not None) is tries
