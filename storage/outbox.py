@@ -6,7 +6,6 @@ commits that matter (the first keeps an instance).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -14,12 +13,15 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from storage.deliveries import conclude, enter
 from storage.errors import StaleState, StorageError
 from storage.schema import Delivery, Result, ResultObject
-from storage.series import SeriesTicket, advance, leave, locked
-from storage.states import DELIVERY_STEPS, UNDER_WAY, DeliveryState, SeriesState
+from storage.series import SeriesTicket, leave
+from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
 D = DeliveryState
+
+REPORT = "report"  #: the `kind` of reports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,15 @@ class NewObject:
     series_instance_uid: str
     transfer_syntax_uid: str
     path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptReport:
+    """Where the report of a kept result is to be found in the PACS."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +151,29 @@ def keep_results(
         for position, each in enumerate(objects)
     )
     session.flush()
-    return _enter_outbox(session, result.key, destinations, now)
+    return enter(session, result.key, destinations, now)
 
 
 def has_result(session: Session, key: str) -> bool:
     """Say whether a result of that key is kept: then it is not made a second time."""
     return session.get(Result, key) is not None
+
+
+def report_of(session: Session, key: str) -> KeptReport | None:
+    """Find the report of a kept result; None if it has none."""
+    found = session.scalars(
+        select(ResultObject)
+        .where(ResultObject.result_key == key, ResultObject.kind == REPORT)
+        .order_by(ResultObject.position)
+        .limit(1)
+    ).one_or_none()
+    if found is None:
+        return None
+    return KeptReport(
+        sop_class_uid=found.sop_class_uid,
+        sop_instance_uid=found.sop_instance_uid,
+        series_instance_uid=found.series_instance_uid,
+    )
 
 
 def reuse_result(
@@ -177,7 +205,7 @@ def reuse_result(
         .where(Delivery.sop_instance_uid.in_(objects), Delivery.state == D.REFUSED)
         .values(state=D.PENDING, next_at=now, first_at=now, attempts=0, reason="")
     )
-    return _enter_outbox(session, key, destinations, now)
+    return enter(session, key, destinations, now)
 
 
 def due(session: Session, destination: str, now: datetime, limit: int) -> list[DueDelivery]:
@@ -247,7 +275,7 @@ def settle(
         If a delivery is not claimed any more (for COMMITTED: was not accepted).
     """
     keys = {_enter_outcome(session, settlement) for settlement in settlements}
-    return dict(_conclude(session, key, now) for key in sorted(keys))
+    return dict(conclude(session, key, now) for key in sorted(keys))
 
 
 def _enter_outcome(session: Session, settlement: Settlement) -> str:
@@ -267,52 +295,3 @@ def _enter_outcome(session: Session, settlement: Settlement) -> str:
     if sop_instance_uid is None:
         raise StaleState(f"expected delivery {settlement.id} to be {old}, it no longer is")
     return session.get_one(ResultObject, sop_instance_uid).result_key
-
-
-def _enter_outbox(
-    session: Session, key: str, destinations: Iterable[str], now: datetime
-) -> SeriesState:
-    """Make every delivery of a result that is not there yet; return where its series stands."""
-    result = session.get_one(Result, key)
-    locked(session, result.series_instance_uid).result_key = key
-    for destination in sorted(set(destinations)):
-        there = select(Delivery.sop_instance_uid).where(Delivery.destination == destination)
-        missing = session.scalars(
-            select(ResultObject.sop_instance_uid)
-            .where(ResultObject.result_key == key, ResultObject.sop_instance_uid.not_in(there))
-            .order_by(ResultObject.position)
-        ).all()
-        session.add_all(
-            Delivery(sop_instance_uid=uid, destination=destination, first_at=now, next_at=now)
-            for uid in missing
-        )
-    session.flush()
-    return _conclude(session, key, now)[1]
-
-
-def _conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesState]:
-    """End the series of a result if nothing of it is under way; return where it stands."""
-    series = locked(session, session.get_one(Result, key).series_instance_uid)
-    uid = series.series_instance_uid
-    if series.state is not SeriesState.ENCODED or series.result_key != key:
-        return uid, series.state
-    deliveries = session.scalars(
-        select(Delivery)
-        .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
-        .where(ResultObject.result_key == key)
-    ).all()
-    if any(each.state in UNDER_WAY for each in deliveries):
-        return uid, SeriesState.ENCODED
-    reason = _refusals(each for each in deliveries if each.state is D.REFUSED)
-    new = SeriesState.FAILED if reason else SeriesState.DELIVERED
-    advance(session, uid, old=SeriesState.ENCODED, new=new, now=now, reason=reason)
-    return uid, new
-
-
-def _refusals(refused: Iterable[Delivery]) -> str:
-    """Say in one line who refused how many objects, and why; empty if nobody did."""
-    counts = Counter((each.destination, each.reason) for each in refused)
-    return "; ".join(
-        f"{destination} refused {count} object{'' if count == 1 else 's'}: {reason}"
-        for (destination, reason), count in sorted(counts.items())
-    )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 import storage
 from config import load
-from storage.database import migrate, open_database, reading
+from storage.database import is_migrated, migrate, open_database, reading
 from storage.incidents import note_refusal
 from storage.schema import Base, Instance, Refusal
 
@@ -44,6 +44,16 @@ def test_folder_may_have_any_name(tmp_path: Path) -> None:
     migrate(engine)
     engine.dispose()
     assert (folder / "node.sqlite").exists()
+
+
+def test_database_that_is_not_there_or_empty_is_not_migrated_nor_made(engine: Engine) -> None:
+    assert not is_migrated(engine)
+    assert not Path(str(engine.url.database)).exists()
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TABLE other (id INTEGER)"))
+    assert not is_migrated(engine)
+    migrate(engine)
+    assert is_migrated(engine)
 
 
 def test_comparison_would_see_a_difference(engine: Engine) -> None:

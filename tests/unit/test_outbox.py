@@ -14,6 +14,7 @@ from storage.database import migrate, open_database
 from storage.errors import StaleState, StorageError
 from storage.instances import InstanceFacts, note_instance
 from storage.outbox import (
+    KeptReport,
     NewObject,
     NewResult,
     Settlement,
@@ -21,6 +22,7 @@ from storage.outbox import (
     due,
     has_result,
     keep_results,
+    report_of,
     reuse_result,
     settle,
 )
@@ -174,6 +176,19 @@ def test_instance_that_came_during_the_analysis_asks_for_a_better_result(session
 def test_next_generation_names_its_predecessor(session: Session) -> None:
     keep(session, claimed(session), "PACS")
     assert claimed(session, "2").predecessor_key == "k1"
+
+
+def test_report_of_a_result_can_be_found(session: Session) -> None:
+    picture = replace(new_object("2.25.3"), kind="heatmap")
+    report = new_object("2.25.1")
+    ticket = claimed(session)
+    keep_results(session, ticket, RESULT, [picture, report], destinations=[], now=NOW)
+    assert report_of(session, "k1") == KeptReport(
+        sop_class_uid=report.sop_class_uid,
+        sop_instance_uid="2.25.1",
+        series_instance_uid="2.25.9",
+    )
+    assert report_of(session, "k2") is None
 
 
 def test_due_are_in_the_order_of_the_result_and_in_time(session: Session) -> None:
