@@ -1,0 +1,110 @@
+"""Find the lungs: the network's answer and the unsupervised one, and gates that choose.
+
+Two methods that fail differently watch each other. Both masks leave the airways out, know right
+from left, and keep opacities in; see `pipeline.lungs_unet` and `pipeline.lungs_unsupervised`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline import lung_gates as gates
+from pipeline.errors import UnsuitableSeries
+from pipeline.lung_grid import Coarse, Mask, array_of, coarsen, image_of, refine
+from pipeline.lung_sides import sides_of
+from pipeline.lungs_unet import segment_unet
+from pipeline.lungs_unsupervised import segment_unsupervised
+from pipeline.models import Models
+from pipeline.types import CtVolume, LungMask
+
+UNET, UNSUPERVISED = "unet", "unsupervised"
+MIN_SHARE = 0.05  #: a component smaller than this share of the largest is no lung
+
+
+def segment(volume: CtVolume, models: Models) -> LungMask:
+    """Find the lungs of a canonical volume.
+
+    Parameters
+    ----------
+    volume
+        Slices feet to head, rows towards the back, columns towards the patient's left.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``lungs-not-found``, if neither method finds plausible lungs.
+    """
+    coarse = coarsen(volume.hu, volume.spacing_mm)
+    fine = segment_unet(volume.hu, models.lungs, models.manifest.networks.lungs.input)
+    found = {
+        UNET: two_lungs(_on_coarse(fine, coarse), coarse),
+        UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm),
+    }
+    method, flags = decide(found, coarse)
+    labels = refine(found[method], coarse)
+    if method == UNET:
+        labels = _outlined(found[UNET], fine, coarse)
+    return LungMask(labels=labels, method=method, flags=flags)
+
+
+def decide(found: Mapping[str, NDArray[np.uint8]], coarse: Coarse) -> tuple[str, tuple[str, ...]]:
+    """Choose among the masks of several methods, the preferred one first.
+
+    Returns
+    -------
+    tuple
+        Name of the method, and the codes of what remains doubtful.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``lungs-not-found``, if none is plausible; the text has the figures.
+    """
+    doubts = {
+        name: gates.doubts_of(gates.facts_of(labels, coarse.hu, coarse.spacing_mm))
+        for name, labels in found.items()
+    }
+    method = gates.choose(doubts)
+    if method is None:
+        text = "; ".join(
+            f"{name}: {', '.join(doubt.text for doubt in failed)}"
+            for name, failed in doubts.items()
+        )
+        raise UnsuitableSeries("lungs-not-found", f"no plausible lungs ({text})")
+    codes = [doubt.code for doubt in doubts[method]]
+    first, *others = found.values()
+    if any(gates.dice(first > 0, other > 0) < gates.MIN_DICE for other in others):
+        codes.append(gates.DISAGREE)
+    return method, tuple(codes)
+
+
+def two_lungs(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:
+    """Large components of a raw mask, holes filled, right and left told apart."""
+    labels = array_of(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    large = sizes >= max(1, MIN_SHARE * sizes.max())
+    solid = sitk.BinaryFillhole(image_of(large[labels], coarse.spacing_mm))
+    return sides_of(array_of(solid).astype(bool), coarse.spacing_mm)
+
+
+def _on_coarse(fine: Mask, coarse: Coarse) -> Mask:
+    """Voxel in the middle of each block."""
+    z, y, x = (slice(n // 2, None, n) for n in coarse.factors)
+    middle = fine[z, y, x]
+    spare = [(0, n - m) for n, m in zip(coarse.hu.shape, middle.shape, strict=True)]
+    return np.pad(middle, spare, mode="edge")
+
+
+def _outlined(labels: NDArray[np.uint8], fine: Mask, coarse: Coarse) -> NDArray[np.uint8]:
+    """Labels of the coarse grid within the outline of the fine one; filled holes stay filled."""
+    reach = ndimage.maximum_filter(labels, size=3)
+    inside = ndimage.minimum_filter(labels > 0, size=(1, 3, 3))
+    sides = refine(np.where(labels > 0, labels, reach), coarse)
+    keep = fine | refine(inside, coarse).astype(bool)
+    return np.where(keep, sides, 0).astype(np.uint8)

@@ -1,0 +1,135 @@
+"""Axial slices with their lungs, for training the UNet: phantoms, and real series.
+
+Truth of a phantom is exact. A real series has the unsupervised method's mask instead (see
+`pipeline.lungs_unsupervised`): a pseudo-label, good where lungs are mostly aerated. Opacities
+are then painted inside the mask, the mask left as it is: so the network learns that lung with
+opacities stays lung, also where the opacity touches the chest wall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.lung_grid import coarsen
+from pipeline.lungs_unsupervised import segment_unsupervised
+from pipeline.training.phantom import PhantomSpec, make_phantom
+
+PIXELS = 256  #: rows and columns of each slice
+LOWEST_HU, HIGHEST_HU = -1024, 3071
+GROUND_GLASS_HU = (-680.0, -300.0)
+CONSOLIDATION_HU = (-150.0, 70.0)
+BLOB_RADIUS = (0.012, 0.18)  #: radius of a painted opacity, share of the image's edge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slices:
+    """Slices of one origin.
+
+    Attributes
+    ----------
+    hu
+        ``(N, 256, 256)`` int16.
+    lungs
+        bool, same shape.
+    """
+
+    hu: NDArray[np.int16]
+    lungs: NDArray[np.bool_]
+
+
+def phantom_slices(seeds: Iterable[int]) -> Slices:
+    """Phantoms of varied slice distance, field of view, lesions and noise."""
+    parts = [_phantom(seed) for seed in seeds]
+    return Slices(
+        hu=np.concatenate([part.hu for part in parts]),
+        lungs=np.concatenate([part.lungs for part in parts]),
+    )
+
+
+def _phantom(seed: int) -> Slices:
+    rng = np.random.default_rng(seed)
+    spacing = float(rng.uniform(3.0, 6.0))
+    phantom = make_phantom(
+        PhantomSpec(
+            seed=seed,
+            slices=round(300 / spacing),
+            size=PIXELS,
+            spacing_mm=spacing,
+            field_mm=float(rng.uniform(320, 420)),
+            lesions=int(rng.integers(0, 9)),
+            noise_hu=float(rng.uniform(4, 35)),
+        )
+    )
+    return Slices(hu=phantom.hu, lungs=phantom.lungs > 0)
+
+
+def case_slices(folder: Path) -> Slices:
+    """One axial CT series (a folder of DICOM files) with its pseudo-label.
+
+    Raises
+    ------
+    ValueError
+        If the method finds no lungs in it.
+    """
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    image = sitk.DICOMOrient(reader.Execute(), "LPS")
+    hu = np.clip(sitk.GetArrayFromImage(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)
+    spacing = image.GetSpacing()
+    thick = max(spacing[2], 2.5)  # keeps every slice
+    coarse = coarsen(hu, (thick, spacing[1], spacing[0]))
+    labels = segment_unsupervised(coarse.hu, (spacing[2], *coarse.spacing_mm[1:]))
+    if not labels.any():
+        raise ValueError(f"expected lungs in {folder.name}, the unsupervised method found none")
+    return Slices(hu=coarse.hu, lungs=labels > 0)
+
+
+def paint_opacities(
+    hu: NDArray[np.float32], lungs: NDArray[np.bool_], rng: np.random.Generator
+) -> None:
+    """Paint one to four opacities into the lungs of one slice, in place.
+
+    Parameters
+    ----------
+    hu
+        ``(rows, columns)`` HU.
+    lungs
+        Same shape; nothing is painted outside, and nothing if it is empty.
+    """
+    if not lungs.any():
+        return
+    rim = np.argwhere(lungs & ~ndimage.binary_erosion(lungs, iterations=3))
+    inside = np.argwhere(lungs)
+    texture = ndimage.gaussian_filter(
+        rng.standard_normal(hu.shape, dtype=np.float32), rng.uniform(2, 6), truncate=2.0
+    )
+    texture /= texture.std()
+    for _ in range(int(rng.integers(1, 5))):
+        places = rim if rng.random() < 0.7 else inside
+        share = _blob(places[rng.integers(len(places))], texture, rng) * lungs
+        bounds = CONSOLIDATION_HU if rng.random() < 0.5 else GROUND_GLASS_HU
+        target = rng.uniform(*bounds) + rng.uniform(5, 60) * texture
+        hu += share * np.maximum(target - hu, 0)
+
+
+def _blob(
+    centre: NDArray[np.intp], texture: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Irregular tilted ellipse, 1 inside to 0 outside with a soft edge."""
+    rows, columns = np.ogrid[: texture.shape[0], : texture.shape[1]]
+    low, high = BLOB_RADIUS
+    radius = (low + (high - low) * rng.beta(1.0, 2.0)) * texture.shape[0]
+    angle, flat = rng.uniform(0, np.pi), rng.uniform(0.4, 1.0)
+    y, x = rows - centre[0], columns - centre[1]
+    along = (np.cos(angle) * x + np.sin(angle) * y) / radius
+    across = (np.cos(angle) * y - np.sin(angle) * x) / (radius * flat)
+    level = along**2 + across**2 + rng.uniform(0, 0.4) * texture
+    blob: NDArray[np.float32] = np.clip((1 - level) / rng.uniform(0.1, 0.5), 0, 1)
+    return blob.astype(np.float32)
