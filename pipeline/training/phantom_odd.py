@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID
 
 from pipeline.training.phantom_dicom import decimals, set_pixels, stored_pixels
+from pipeline.training.phantom_syntaxes import copied
 
 #: Patient Position -> transpose, reverse rows, reverse columns of the head-first-supine image.
 POSITIONS: dict[str, tuple[bool, bool, bool]] = {
@@ -22,18 +22,11 @@ POSITIONS: dict[str, tuple[bool, bool, bool]] = {
     "HFP": (False, True, True),
     "FFS": (False, False, True),
     "FFP": (False, True, False),
-    "HFDR": (True, False, True),
-    "HFDL": (True, True, False),
-    "FFDR": (True, False, False),
-    "FFDL": (True, True, True),
+    "HFDR": (True, True, False),
+    "HFDL": (True, False, True),
+    "FFDR": (True, True, True),
+    "FFDL": (True, False, False),
 }
-
-
-def copied(dataset: Dataset) -> Dataset:
-    """Copy a dataset, sharing the elements themselves until they are replaced."""
-    copy = Dataset(dict(dataset.items()))
-    copy.file_meta = FileMetaDataset(dict(dataset.file_meta.items()))
-    return copy
 
 
 def with_values(datasets: Iterable[Dataset], **values: object) -> list[Dataset]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy as shallow
 
 import imagecodecs
 import numpy as np
@@ -38,6 +39,16 @@ TRANSFER_SYNTAXES: dict[str, UID] = {
 }
 
 
+def copied(dataset: Dataset) -> Dataset:
+    """Copy a dataset and its file meta; values are shared until they are replaced."""
+    # pydicom assigns into an element that is there: the elements themselves must be copies
+    copy = Dataset({element.tag: shallow(element) for element in dataset})
+    copy.file_meta = FileMetaDataset(
+        {element.tag: shallow(element) for element in dataset.file_meta}
+    )
+    return copy
+
+
 def transcoded(dataset: Dataset, transfer_syntax: str) -> Dataset:
     """Return a copy in another transfer syntax; every one is lossless."""
     if transfer_syntax not in TRANSFER_SYNTAXES:
@@ -45,8 +56,7 @@ def transcoded(dataset: Dataset, transfer_syntax: str) -> Dataset:
             f"transfer syntax expected to be one of {', '.join(TRANSFER_SYNTAXES)},"
             f" got {transfer_syntax!r}"
         )
-    copy = Dataset(dict(dataset.items()))
-    copy.file_meta = FileMetaDataset(dict(dataset.file_meta.items()))
+    copy = copied(dataset)
     copy.file_meta.TransferSyntaxUID = TRANSFER_SYNTAXES[transfer_syntax]
     if transfer_syntax == "big-endian":
         swapped = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()

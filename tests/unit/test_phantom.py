@@ -1,5 +1,6 @@
 """The synthetic chest: what is drawn is a chest, its truth is true, its files are DICOM."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -13,7 +14,16 @@ from scipy import ndimage
 from pipeline.training.phantom import Phantom, PhantomSpec, make_phantom
 from pipeline.training.phantom_dicom import phantom_datasets, write_series
 from pipeline.training.phantom_enhanced import enhanced_dataset
-from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES
+from pipeline.training.phantom_odd import (
+    doubled,
+    numbered_backwards,
+    oblique,
+    padded,
+    rescaled,
+    tilted,
+    turned,
+)
+from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES, transcoded
 
 SMALL = {"size": 96, "slices": 40, "spacing_mm": 6.0}
 
@@ -136,3 +146,29 @@ def test_enhanced_frames_are_the_slices(diseased: Phantom) -> None:
     frames = dataset.PerFrameFunctionalGroupsSequence
     heights = [f.PlanePositionSequence[0].ImagePositionPatient[2] for f in frames]
     assert heights == sorted(heights, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda s: turned(s, "FFP"),
+        lambda s: tilted(s, 9.0),
+        lambda s: oblique(s, 9.0),
+        lambda s: rescaled(s, 2.0, -2000.0),
+        padded,
+        numbered_backwards,
+        lambda s: doubled(s, 1),
+        lambda s: [transcoded(d, "jls") for d in s],
+    ],
+)
+def test_spoiling_leaves_the_series_given_alone(
+    diseased: Phantom, spoil: Callable[[list[Dataset]], list[Dataset]]
+) -> None:
+    series, untouched = (phantom_datasets(diseased, seed=3)[:3] for _ in range(2))
+
+    spoilt = spoil(series)
+
+    assert spoilt != untouched or any("2.4.80" in d.file_meta.TransferSyntaxUID for d in spoilt)
+    for dataset, before in zip(series, untouched, strict=True):
+        assert dataset == before
+        assert dataset.file_meta == before.file_meta

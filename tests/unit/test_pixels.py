@@ -12,8 +12,8 @@ from pipeline.hounsfield import Rescale, to_hounsfield
 from pipeline.pixels import PixelLayout, decode_frame, encoded_frames
 from pipeline.training.phantom import PhantomSpec, make_phantom
 from pipeline.training.phantom_dicom import phantom_datasets, set_pixels
-from pipeline.training.phantom_odd import copied, with_values
-from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES, transcoded
+from pipeline.training.phantom_odd import with_values
+from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES, copied, transcoded
 
 PHANTOM = make_phantom(PhantomSpec(size=64, slices=8, spacing_mm=20.0, lesions=0))
 SLICE = 3
