@@ -121,7 +121,9 @@ class Analyst:
             return None
         with self._sessions() as session:
             report = report_of(session, ticket.predecessor_key)
-        return report and Predecessor(
+        if report is None:
+            return None
+        return Predecessor(
             sop_class_uid=report.sop_class_uid,
             sop_instance_uid=report.sop_instance_uid,
             series_instance_uid=report.series_instance_uid,

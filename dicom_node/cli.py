@@ -13,7 +13,7 @@ from rich.markup import escape
 from config.errors import SettingsError
 from config.example import example_ini
 from config.reader import load
-from config.settings import Settings
+from config.settings import Destination, Settings
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
 
@@ -92,7 +92,7 @@ def echo(
     out.print(f"{name} answers.")
 
 
-def _destination(settings: Settings, name: str):  # noqa: ANN202
+def _destination(settings: Settings, name: str) -> Destination:
     for destination in settings.destinations:
         if destination.name == name:
             return destination

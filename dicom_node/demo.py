@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,7 +235,7 @@ def _tell_not_analysed(place: Place, console: Console) -> None:
 
 
 def _whereabouts(
-    place: Place, results: list[Dataset], pictures: list[Path]
+    place: Place, results: Sequence[Dataset], pictures: list[Path]
 ) -> Iterator[tuple[str, str]]:
     yield "results in the stand-in PACS", f"{place.pacs} ({len(results)} objects)"
     yield "pictures", f"{place.pictures} ({len(pictures)} PNG files)"

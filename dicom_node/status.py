@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from enum import StrEnum
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
 from storage.overview import Overview, SeriesLine
+from storage.states import DeliveryState, SeriesState
+
+State = TypeVar("State", SeriesState, DeliveryState)
 
 COLOURS = {
     "delivered": "green",
@@ -93,11 +96,11 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _totals(title: str, counts: Mapping[StrEnum, int]) -> str:
+def _totals(title: str, counts: Mapping[State, int]) -> str:
     return f"{title}: {_counts(counts) or 'none'}."
 
 
-def _counts(counts: Mapping[StrEnum, int]) -> str:
+def _counts(counts: Mapping[State, int]) -> str:
     return ", ".join(f"{count} {state.value}" for state, count in counts.items())
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydicom import dcmread
 
+from dicom_node.store import utc_now
 from pipeline.eligibility import SelectionRules, why_not
 from pipeline.encode.identity import Equipment, Predecessor, ResultContext, result_key
 from pipeline.errors import UnsuitableSeries
@@ -140,7 +141,6 @@ def run(request: Request, progress: Progress = lambda stage, share: None) -> Ana
 
 def _run(request: Request, progress: Progress) -> Analysed:
     from pipeline.analyse import AnalysisOptions, analyse  # noqa: PLC0415  # imports torch
-
     from pipeline.encode.bundle import encode, summary  # noqa: PLC0415
     from pipeline.volume import assemble  # noqa: PLC0415
 
@@ -157,7 +157,7 @@ def _run(request: Request, progress: Progress) -> Analysed:
     options = AnalysisOptions(
         threshold=analyser.threshold, lesions_when_negative=analyser.lesions_when_negative
     )
-    analysis = analyse(series, models, options, progress)
+    analysis = analyse(series, models, options, progress, utc_now)
     watch.lap("analyse")
     progress("encode", 0.0)
     key = result_key(
@@ -223,7 +223,6 @@ def _load_models(folder: Path, device: Literal["auto", "cpu", "cuda"], threads: 
 def warm_up(analyser: Analyser) -> None:
     """Import and load all that a first task would have to wait for."""
     from pipeline.analyse import analyse  # noqa: F401, PLC0415
-
     from pipeline.encode.bundle import encode  # noqa: F401, PLC0415
 
     load_models(analyser)

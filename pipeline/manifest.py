@@ -7,6 +7,7 @@ the weights were fitted to, and are not turned on site.
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -22,6 +23,9 @@ from pydantic_core import ErrorDetails
 
 from pipeline.errors import ModelError
 
+#: The model that comes with the package.
+BUNDLED = Path(__file__).parent / "weights" / "phantom-1"
+MANIFEST = "manifest.json"  #: its name in a model folder
 UNET_STRIDE = 16  #: the UNet halves its input four times
 
 

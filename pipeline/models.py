@@ -22,13 +22,10 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.manifest import Manifest, NetworkEntry, parse_manifest
+from pipeline.manifest import MANIFEST, Manifest, NetworkEntry, parse_manifest
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.unet import UNet
 
-#: The model that comes with the package.
-BUNDLED = Path(__file__).parent / "weights" / "phantom-1"
-MANIFEST = "manifest.json"
 ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = {"unet-2d": UNet, "decovnet": DeCoVNet}
 
 
