@@ -55,7 +55,7 @@ def _objects(
     reports = [report(series, analysis, context, masks)]
     if context.text_report:
         reports.append(text_report(series, analysis, context))
-    captures = heatmap(series, analysis, context)
+    captures = heatmap(series, analysis, context) if context.heatmap else ()
     return (
         ResultObject(kind=ResultKind.SEGMENTATION, dataset=masks),
         *(ResultObject(kind=ResultKind.REPORT, dataset=dataset) for dataset in reports),

@@ -26,7 +26,7 @@ PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
 
 def new_object(
-    series: CtSeries,
+    source: Dataset,
     context: ResultContext,
     kind: ResultSeries,
     sop_class_uid: str,
@@ -36,6 +36,8 @@ def new_object(
 
     Parameters
     ----------
+    source
+        Header of any instance of the source series.
     number
         Decides the SOP Instance UID; the n-th instance of the series.
 
@@ -44,7 +46,6 @@ def new_object(
     PipelineError
         If the source has no Study Instance UID.
     """
-    source = series.headers[0]
     result = Dataset()
     result.set_original_encoding(
         is_implicit_vr=False,
@@ -57,7 +58,7 @@ def new_object(
     _add_sop_common(result, context, sop_class_uid)
     result.SOPInstanceUID = instance_uid(context, kind, number)
     result.InstanceNumber = number
-    add_times(result, series, context)
+    add_times(result, source, context)
     return result
 
 
@@ -89,9 +90,9 @@ def _is_verbatim(element: RawDataElement) -> bool:
     return element.VR is not None and element.VR != "UN" and element.value is not None
 
 
-def local_time(series: CtSeries, context: ResultContext) -> datetime:
+def local_time(source: Dataset, context: ResultContext) -> datetime:
     """Time of creation in the source's time zone, if it names one (PS3.3 C.12.1.1.8)."""
-    offset = str(series.headers[0].get("TimezoneOffsetFromUTC") or "").strip()
+    offset = str(source.get("TimezoneOffsetFromUTC") or "").strip()
     if len(offset) != 5 or offset[0] not in "+-" or not offset[1:].isdigit():
         return context.created
     minutes = int(offset[1:3]) * 60 + int(offset[3:])
@@ -106,9 +107,9 @@ def da_tm(moment: datetime) -> tuple[str, str]:
     return moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f")
 
 
-def add_times(result: Dataset, series: CtSeries, context: ResultContext) -> None:
+def add_times(result: Dataset, source: Dataset, context: ResultContext) -> None:
     """Dates and times of creation, content and series."""
-    date, time = da_tm(local_time(series, context))
+    date, time = da_tm(local_time(source, context))
     for prefix in ("InstanceCreation", "Content", "Series"):
         setattr(result, f"{prefix}Date", date)
         setattr(result, f"{prefix}Time", time)

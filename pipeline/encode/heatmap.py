@@ -54,7 +54,7 @@ def _lines(analysis: Analysis) -> list[str]:
     return [
         wording.RESEARCH_FOOTER,
         wording.model_line(analysis.provenance),
-        wording.score_line(analysis.classification),
+        *wording.score_line(analysis.classification).rsplit(": ", 1),
     ]
 
 
@@ -79,7 +79,9 @@ def _picture(series: CtSeries, analysis: Analysis, index: int, factor: int) -> R
 def _capture(
     series: CtSeries, context: ResultContext, item: SourceSlice, picture: Rgb, number: int
 ) -> Dataset:
-    result = new_object(series, context, ResultSeries.HEATMAP, SecondaryCaptureImageStorage, number)
+    result = new_object(
+        series.headers[0], context, ResultSeries.HEATMAP, SecondaryCaptureImageStorage, number
+    )
     add_body_part(series, result)
     _add_capture(result, series, context)
     _add_plane(result, series, context, item)
@@ -97,7 +99,7 @@ def _add_capture(result: Dataset, series: CtSeries, context: ResultContext) -> N
     result.SecondaryCaptureDeviceManufacturerModelName = equipment.model_name
     result.SecondaryCaptureDeviceSoftwareVersions = equipment.software_versions
     result.DateOfSecondaryCapture, result.TimeOfSecondaryCapture = da_tm(
-        local_time(series, context)
+        local_time(series.headers[0], context)
     )
     result.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
     result.BurnedInAnnotation = "NO"

@@ -11,7 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
@@ -78,6 +78,8 @@ class ResultContext:
     text_report
         Whether a short text report goes beside the measurements, for viewers which do not show
         a measurement report that has no planar regions (OHIF 3.13 shows a black pane).
+    heatmap
+        Whether the heatmap is made.
     """
 
     key: str
@@ -87,7 +89,8 @@ class ResultContext:
     predecessor: Predecessor | None = None
     series_number_base: int = DEFAULT_SERIES_NUMBER_BASE
     heatmap_max_columns: int = DEFAULT_HEATMAP_COLUMNS
-    text_report: bool = field(default=True)
+    text_report: bool = True
+    heatmap: bool = True
 
     def __post_init__(self) -> None:
         if self.created.tzinfo is None:
@@ -104,6 +107,7 @@ class ResultSeries(Enum):
     SEGMENTATION = ("segmentation", 1, "SEG", "AI segmentation: lungs and opacities")
     REPORT = ("report", 2, "SR", "AI report: measurements (research use)")
     TEXT_REPORT = ("text-report", 3, "SR", "AI report: text (research use)")
+    NOTICE = ("notice", 5, "SR", "AI notice: series not analysed")
     HEATMAP = ("heatmap", 4, "OT", "AI heatmap: classifier activation")
 
     def __init__(self, part: str, offset: int, modality: str, description: str) -> None:

@@ -41,6 +41,9 @@ OUTLINE = (0, 255, 255)
 """Cyan: far from every colour of the map, and from grey."""
 
 MIN_WIDTH = 256  #: pixels; narrower pictures get a black margin so that the text stays legible
+LEGEND_HU = -850.0
+"""Aerated lung: the legend shows the colours as they look over it."""
+
 TEXT_SIZE = 11  #: pixels
 LINE_HEIGHT = 14  #: pixels
 MARGIN = 4  #: pixels
@@ -193,9 +196,10 @@ def _wrapped(text: str, font: Font, width: int) -> list[str]:
 def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, font: Font, top: int) -> None:
     left = MARGIN + int(font.getlength("activation 0 ")) + 2
     draw.text((MARGIN, top), "activation 0", fill="white", font=font)
-    steps = np.linspace(0, 255, BAR_WIDTH).astype(np.uint8)
-    bar = np.broadcast_to(colour_map()[steps].astype(np.uint8), (LINE_HEIGHT - 5, BAR_WIDTH, 3))
-    image.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, top + 3))
+    steps = np.linspace(0, 255, BAR_WIDTH)
+    level = np.broadcast_to(steps, (LINE_HEIGHT - 5, BAR_WIDTH)).astype(np.float32)
+    bar = overlay(np.full(level.shape, LEGEND_HU, np.float32), level)
+    image.paste(Image.fromarray(bar), (left, top + 3))
     draw.text((left + BAR_WIDTH + MARGIN, top), "1", fill="white", font=font)
     below = top + LINE_HEIGHT
     draw.rectangle((MARGIN, below + 3, MARGIN + 10, below + LINE_HEIGHT - 3), outline=OUTLINE)

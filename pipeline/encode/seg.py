@@ -45,7 +45,7 @@ def segmentation(series: CtSeries, analysis: Analysis, context: ResultContext) -
     """
     slices = source.real_slices(series)
     chosen = segments(analysis, tuple(item.index for item in slices), context.key)
-    result = new_object(series, context, ResultSeries.SEGMENTATION, SegmentationStorage)
+    result = new_object(series.headers[0], context, ResultSeries.SEGMENTATION, SegmentationStorage)
     add_body_part(series, result)
     _add_image(result, series, context)
     result.SegmentSequence = [_description(segment, context.equipment) for segment in chosen]

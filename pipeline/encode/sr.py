@@ -47,7 +47,7 @@ def report(
     )[0]
     content.ContentSequence.insert(-1, image_library(series, slices, context))
     content.ContentSequence.append(qualitative_evaluations(series, analysis))
-    result = new_document(series, context, ResultSeries.REPORT, Comprehensive3DSRStorage)
+    result = new_document(series.headers[0], context, ResultSeries.REPORT, Comprehensive3DSRStorage)
     add_evidence(result, slices, segmentation)
     result.CodingSchemeIdentificationSequence = [
         codes.private_scheme(context.equipment.manufacturer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import highdicom.sr as hd
 from pydicom import Dataset
 from pydicom.sequence import Sequence
@@ -26,16 +28,16 @@ REQUEST = (
 
 
 def new_document(
-    series: CtSeries, context: ResultContext, kind: ResultSeries, sop_class_uid: str
+    header: Dataset, context: ResultContext, kind: ResultSeries, sop_class_uid: str
 ) -> Dataset:
     """Report without content: unverified, preliminary, complete."""
-    result = new_object(series, context, kind, sop_class_uid)
+    result = new_object(header, context, kind, sop_class_uid)
     result.CompletionFlag = "COMPLETE"
     result.VerificationFlag = "UNVERIFIED"
     result.PreliminaryFlag = "PRELIMINARY"
     result.ReferencedPerformedProcedureStepSequence = Sequence()
     result.PerformedProcedureCodeSequence = Sequence()
-    requests = [_request(result, item) for item in _request_attributes(series)]
+    requests = [_request(result, item) for item in _request_attributes(header)]
     if requests:
         result.ReferencedRequestSequence = requests
     if context.predecessor is not None and kind is ResultSeries.REPORT:
@@ -43,8 +45,8 @@ def new_document(
     return result
 
 
-def _request_attributes(series: CtSeries) -> list[Dataset]:
-    return list(series.headers[0].get("RequestAttributesSequence") or [])
+def _request_attributes(header: Dataset) -> list[Dataset]:
+    return list(header.get("RequestAttributesSequence") or [])
 
 
 def _request(result: Dataset, attributes: Dataset) -> Dataset:
@@ -84,7 +86,7 @@ def _study_references(study_uid: str, by_series: dict[str, Sequence]) -> Dataset
 def add_evidence(
     result: Dataset, slices: tuple[SourceSlice, ...], segmentation: Dataset | None
 ) -> None:
-    """List every instance that the content refers to: the CT and the SEG."""
+    """List every instance that the report rests on: the CT, and the SEG if it refers to one."""
     by_series = {str(slices[0].header.SeriesInstanceUID): source.instance_references(slices)}
     if segmentation is not None:
         instance = Dataset()
@@ -94,6 +96,19 @@ def add_evidence(
     result.CurrentRequestedProcedureEvidenceSequence = [
         _study_references(result.StudyInstanceUID, by_series)
     ]
+
+
+def evidence(headers: Iterable[Dataset]) -> Sequence:
+    """Evidence of instances given by their headers, all of one study."""
+    by_series: dict[str, Sequence] = {}
+    study_uid = ""
+    for header in headers:
+        study_uid = str(header.StudyInstanceUID)
+        instance = Dataset()
+        instance.ReferencedSOPClassUID = header.SOPClassUID
+        instance.ReferencedSOPInstanceUID = header.SOPInstanceUID
+        by_series.setdefault(str(header.SeriesInstanceUID), Sequence()).append(instance)
+    return Sequence([_study_references(study_uid, by_series)])
 
 
 def observation_context(equipment: Equipment) -> hd.ObservationContext:

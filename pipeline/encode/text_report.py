@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import highdicom.sr as hd
 from pydicom import Dataset
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode import codes, source, wording
-from pipeline.encode.identity import ResultContext, ResultSeries
+from pipeline.encode.identity import Equipment, ResultContext, ResultSeries
 from pipeline.encode.sr_document import CONTAINS, add_evidence, new_document, observation_context
 from pipeline.types import Analysis, CtSeries
 
 
 def text_report(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
     """Encode the sentences of the measurement report as a report of text."""
+    result = new_document(series.headers[0], context, ResultSeries.TEXT_REPORT, EnhancedSRStorage)
+    add_evidence(result, source.real_slices(series), None)
+    result.update(text_content(_lines(series, analysis), context.equipment))
+    return result
+
+
+def text_content(lines: Iterable[str], equipment: Equipment) -> hd.ContainerContentItem:
+    """TID 2000: the lines as findings, observed by the device."""
     root = hd.ContainerContentItem(codes.DIAGNOSTIC_IMAGING_REPORT, template_id="2000")
     root.ContentSequence = hd.ContentSequence(
         [
             *hd.LanguageOfContentItemAndDescendants(hd.CodedConcept.from_code(codes.ENGLISH)),
-            *observation_context(context.equipment),
-            _findings(series, analysis),
+            *observation_context(equipment),
+            _findings(lines),
         ]
     )
-    result = new_document(series, context, ResultSeries.TEXT_REPORT, EnhancedSRStorage)
-    add_evidence(result, source.real_slices(series), None)
-    result.update(root)
-    return result
+    return root
 
 
-def _findings(series: CtSeries, analysis: Analysis) -> hd.ContainerContentItem:
+def _findings(lines: Iterable[str]) -> hd.ContainerContentItem:
     findings = hd.ContainerContentItem(codes.FINDINGS, relationship_type=CONTAINS)
     findings.ContentSequence = hd.ContentSequence(
-        [hd.TextContentItem(codes.FINDING, text, CONTAINS) for text in _lines(series, analysis)]
+        [hd.TextContentItem(codes.FINDING, text, CONTAINS) for text in lines]
     )
     return findings
 

@@ -52,6 +52,11 @@ def test_the_text_report_can_be_left_out() -> None:
     assert len(of_kind(bundle, ResultKind.REPORT)) == 1
 
 
+def test_the_heatmap_can_be_left_out() -> None:
+    bundle = encode(ct_series(), analysis(), context(heatmap=False))
+    assert not of_kind(bundle, ResultKind.HEATMAP)
+
+
 def test_the_same_input_gives_the_same_bytes() -> None:
     first = [part10(item.dataset) for item in encode(ct_series(), analysis(), context()).objects]
     again = [part10(item.dataset) for item in encode(ct_series(), analysis(), context()).objects]

@@ -1,0 +1,50 @@
+"""Notice that a series was not analysed, and why: nothing is left out in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.uid import EnhancedSRStorage
+
+from pipeline.encode import wording
+from pipeline.encode.identity import ResultContext, ResultSeries
+from pipeline.encode.sr_document import evidence, new_document
+from pipeline.encode.text_report import text_content
+from pipeline.errors import UnsuitableSeries
+
+
+def not_analysed(
+    headers: Sequence[Dataset], reason: UnsuitableSeries, context: ResultContext
+) -> Dataset:
+    """Encode the reason as a short text report beside the series.
+
+    Parameters
+    ----------
+    headers
+        One or more instances of the series that was refused.
+
+    Raises
+    ------
+    ValueError
+        If there is no header.
+    PipelineError
+        If the source has no Study Instance UID.
+    """
+    if not headers:
+        raise ValueError("a notice needs at least one header of the series, got none")
+    with disable_value_validation():
+        result = new_document(headers[0], context, ResultSeries.NOTICE, EnhancedSRStorage)
+        result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
+        result.update(text_content(_lines(reason), context.equipment))
+    return result
+
+
+def _lines(reason: UnsuitableSeries) -> tuple[str, ...]:
+    return (
+        "This series was NOT analysed by the AI. The absence of an AI result says nothing about "
+        "the patient.",
+        wording.ascii_text(f"Reason: {reason.text} ({reason.code})."),
+        wording.RESEARCH_NOTICE,
+    )
