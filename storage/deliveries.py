@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from storage.schema import Delivery, Result, ResultObject
@@ -19,15 +18,9 @@ def enter(session: Session, key: str, destinations: Iterable[str], now: datetime
     result = session.get_one(Result, key)
     locked(session, result.series_instance_uid).result_key = key
     for destination in sorted(set(destinations)):
-        there = select(Delivery.sop_instance_uid).where(Delivery.destination == destination)
-        missing = session.scalars(
-            select(ResultObject.sop_instance_uid)
-            .where(ResultObject.result_key == key, ResultObject.sop_instance_uid.not_in(there))
-            .order_by(ResultObject.position)
-        ).all()
         session.add_all(
             Delivery(sop_instance_uid=uid, destination=destination, first_at=now, next_at=now)
-            for uid in missing
+            for uid in _missing(session, key, destination)
         )
     session.flush()
     return conclude(session, key, now)[1]
@@ -39,23 +32,40 @@ def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesStat
     uid = series.series_instance_uid
     if series.state is not SeriesState.ENCODED or series.result_key != key:
         return uid, series.state
-    deliveries = session.scalars(
-        select(Delivery)
-        .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
-        .where(ResultObject.result_key == key)
-    ).all()
-    if any(each.state in UNDER_WAY for each in deliveries):
+    of_result = select(Delivery.id).join(ResultObject).where(ResultObject.result_key == key)
+    if session.scalar(select(of_result.where(Delivery.state.in_(UNDER_WAY)).exists())):
         return uid, SeriesState.ENCODED
-    reason = _refusals(each for each in deliveries if each.state is DeliveryState.REFUSED)
+    reason = _refusals(session, key)
     new = SeriesState.FAILED if reason else SeriesState.DELIVERED
     advance(session, uid, old=SeriesState.ENCODED, new=new, now=now, reason=reason)
     return uid, new
 
 
-def _refusals(refused: Iterable[Delivery]) -> str:
+def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
+    """List the objects of a result that are not yet in the outbox for a destination."""
+    same = and_(
+        Delivery.sop_instance_uid == ResultObject.sop_instance_uid,
+        Delivery.destination == destination,
+    )
+    return session.scalars(
+        select(ResultObject.sop_instance_uid)
+        .outerjoin(Delivery, same)
+        .where(ResultObject.result_key == key, Delivery.id.is_(None))
+        .order_by(ResultObject.position)
+    ).all()
+
+
+def _refusals(session: Session, key: str) -> str:
     """Say in one line who refused how many objects, and why; empty if nobody did."""
-    counts = Counter((each.destination, each.reason) for each in refused)
+    why = (Delivery.destination, Delivery.reason)
+    rows = session.execute(
+        select(*why, func.count())
+        .join(ResultObject)
+        .where(ResultObject.result_key == key, Delivery.state == DeliveryState.REFUSED)
+        .group_by(*why)
+        .order_by(*why)
+    )
     return "; ".join(
         f"{destination} refused {count} object{'' if count == 1 else 's'}: {reason}"
-        for (destination, reason), count in sorted(counts.items())
+        for destination, reason, count in rows
     )

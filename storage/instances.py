@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Insert, exists, func, select, update
+from sqlalchemy import Insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from storage.errors import StorageError
 from storage.schema import Instance, Series
 from storage.series import locked, reopen
 from storage.states import SeriesState
+
+#: Rows by Series and SOP Instance UID: one for each kind of bytes that came under that UID.
+Versions = dict[tuple[str, str], list[Instance]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +50,23 @@ def note_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool
     at the start are noted with the times of their own). An instance that comes after the series
     was closed opens it again; during ANALYSING, it has that done on leaving that state.
     """
-    session.execute(_first_row(session, facts, now))
-    row = locked(session, facts.series_instance_uid)
-    changed = _enter(session, facts, now)
-    if changed:
-        row.instances = _in_use(session, row)
-        _late(session, row, now)
-    if row.state is SeriesState.RECEIVING or changed:
-        _extend(row, facts, now)
+    return note_instances(session, [(facts, now)])[0]
+
+
+def note_instances(
+    session: Session, arrivals: Sequence[tuple[InstanceFacts, datetime]]
+) -> list[bool]:
+    """Enter many instances, in order, each as :func:`note_instance` does, in few statements."""
+    first = {facts.series_instance_uid: (facts, now) for facts, now in reversed(arrivals)}
+    series = {uid: _series(session, *first[uid]) for uid in sorted(first)}
+    versions = _versions(session, {facts.sop_instance_uid for facts, _ in arrivals})
+    with session.no_autoflush:  # what is new is in `versions`; one flush writes it all
+        answers = [
+            _note(session, series[facts.series_instance_uid], versions, facts, now)
+            for facts, now in arrivals
+        ]
     session.flush()
-    return changed
+    return answers
 
 
 def known_paths(session: Session) -> set[str]:
@@ -61,8 +74,16 @@ def known_paths(session: Session) -> set[str]:
     return set(session.scalars(select(Instance.path)))
 
 
+def _series(session: Session, facts: InstanceFacts, now: datetime) -> Series:
+    """Fetch the row of the series, locked; make it if there is none, whoever is quicker."""
+    try:
+        return locked(session, facts.series_instance_uid)
+    except StorageError:
+        session.execute(_first_row(session, facts, now))
+        return locked(session, facts.series_instance_uid)
+
+
 def _first_row(session: Session, facts: InstanceFacts, now: datetime) -> Insert:
-    """Insert the series unless it is there, whoever is quicker."""
     postgres = session.get_bind().dialect.name == "postgresql"
     insert = postgresql.insert if postgres else sqlite.insert
     return (
@@ -81,38 +102,59 @@ def _first_row(session: Session, facts: InstanceFacts, now: datetime) -> Insert:
     )
 
 
-def _enter(session: Session, facts: InstanceFacts, now: datetime) -> bool:
+def _versions(session: Session, sop_instance_uids: Iterable[str]) -> Versions:
+    """Load what has come under these UIDs before."""
+    versions: Versions = defaultdict(list)
+    known = select(Instance).where(Instance.sop_instance_uid.in_(sop_instance_uids))
+    for row in session.scalars(known):
+        versions[row.series_instance_uid, row.sop_instance_uid].append(row)
+    return versions
+
+
+def _note(
+    session: Session, series: Series, versions: Versions, facts: InstanceFacts, now: datetime
+) -> bool:
+    changed = _enter(session, series, versions, facts, now)
+    if changed:
+        _late(session, series, now)
+    if changed or series.state is SeriesState.RECEIVING:
+        _extend(series, facts, now)
+    return changed
+
+
+def _enter(
+    session: Session, series: Series, versions: Versions, facts: InstanceFacts, now: datetime
+) -> bool:
     """Make the row of an instance, or bring it back; True if it is now the one in use."""
-    same_uid = (
-        Instance.series_instance_uid == facts.series_instance_uid,
-        Instance.sop_instance_uid == facts.sop_instance_uid,
-        Instance.digest != facts.digest,
-    )
-    overtaken = bool(session.scalar(select(exists().where(*same_uid, Instance.received_at > now))))
-    row = session.get(Instance, (facts.sop_instance_uid, facts.digest))
+    rows = versions[facts.series_instance_uid, facts.sop_instance_uid]
+    series.instances += not rows
+    row = next((each for each in rows if each.digest == facts.digest), None)
+    if row is not None and (not row.superseded or row.received_at >= now):
+        return False
     if row is None:
         row = _row(facts, now)
+        rows.append(row)
         session.add(row)
-    elif not row.superseded or row.received_at >= now:
-        return False
-    row.received_at, row.superseded = now, overtaken
-    session.flush()
-    if not overtaken:
-        session.execute(update(Instance).where(*same_uid).values(superseded=True))
-    return not overtaken
+    others = [each for each in rows if each is not row]
+    row.received_at = now
+    row.superseded = any(each.received_at > now for each in others)
+    for other in others:
+        other.superseded = other.superseded or not row.superseded
+    return not row.superseded
 
 
 def _row(facts: InstanceFacts, now: datetime) -> Instance:
-    of_series = {"study_instance_uid", "modality"}
-    values = {name: value for name, value in asdict(facts).items() if name not in of_series}
-    return Instance(**values, received_at=now)
-
-
-def _in_use(session: Session, row: Series) -> int:
-    in_use = select(func.count()).where(
-        Instance.series_instance_uid == row.series_instance_uid, ~Instance.superseded
+    return Instance(
+        sop_instance_uid=facts.sop_instance_uid,
+        digest=facts.digest,
+        series_instance_uid=facts.series_instance_uid,
+        sop_class_uid=facts.sop_class_uid,
+        transfer_syntax_uid=facts.transfer_syntax_uid,
+        path=facts.path,
+        bytes=facts.bytes,
+        calling_ae=facts.calling_ae,
+        received_at=now,
     )
-    return session.scalar(in_use) or 0
 
 
 def _late(session: Session, row: Series, now: datetime) -> None:

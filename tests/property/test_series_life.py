@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from storage.database import open_database
 from storage.errors import StaleState
-from storage.instances import InstanceFacts, note_instance
+from storage.instances import InstanceFacts, note_instance, note_instances
 from storage.outbox import NewObject, NewResult, Settlement, claim, due, keep_results, settle
 from storage.recovery import recover
 from storage.schema import Base, Delivery, Instance, Result, ResultObject, Series
@@ -202,6 +202,39 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+
+arrivals = st.lists(
+    st.tuples(st.sampled_from("12"), st.sampled_from("abc"), st.integers(0, 5)), max_size=8
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrivals=arrivals, cut=st.integers(0, 8))
+def test_instances_noted_together_are_as_if_noted_one_by_one(
+    arrivals: list[tuple[str, str, int]], cut: int
+) -> None:
+    notes = [(facts(uid, digest), START + timedelta(seconds=t)) for uid, digest, t in arrivals]
+    seen = []
+    for together in (False, True):
+        engine = open_database("sqlite://")
+        Base.metadata.create_all(engine)
+        with Session(engine) as session:
+            answers = [note_instance(session, *note) for note in notes[:cut]]
+            for quiet in receiving(session):  # the rest is late
+                close(session, quiet, START)
+            if together:
+                answers += note_instances(session, notes[cut:])
+            else:
+                answers += [note_instance(session, *note) for note in notes[cut:]]
+            session.expire_all()
+            seen.append((answers, rows(session, Series), rows(session, Instance)))
+        engine.dispose()
+    assert seen[0] == seen[1]
+
+
+def rows(session: Session, table: type[Base]) -> list[tuple[object, ...]]:
+    return sorted(tuple(row) for row in session.execute(select(*table.__table__.columns)))
+
 
 states = st.sampled_from(SeriesState)
 
