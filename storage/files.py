@@ -111,7 +111,9 @@ class Inbox:
     def keep_result(self, name: str, files: Mapping[str, bytes]) -> str:
         """Keep the files of one result as a folder, all or none; return its relative path.
 
-        A folder of that name is replaced: without a row in the database nobody has seen it.
+        A folder of that name gets these files instead. That is for one without a row in the
+        database, which nobody has seen; a result that has one should be reused
+        (:func:`storage.outbox.reuse_result`), for its objects may be in a PACS already.
 
         Raises
         ------
@@ -133,8 +135,10 @@ class Inbox:
                     os.fsync(file.fileno())
             sync_directory(temporary)
             self._step("synced")
-            self._set_aside(target)
-            self._settle(temporary, target)
+            if target.exists():
+                _renew(temporary, target)
+            else:
+                self._settle(temporary, target)
         return f"{RESULTS}/{name}"
 
     def quarantine(self, path: str) -> str:
@@ -206,12 +210,6 @@ class Inbox:
         sync_directory(target.parent)
         self._step("directory-synced")
 
-    def _set_aside(self, target: Path) -> None:
-        """Make room for a folder: only an empty one could be replaced by renaming."""
-        if target.exists():
-            with self._temporary() as old:
-                target.rename(old)
-
 
 def sync_directory(folder: Path) -> None:
     """See that the names in a folder are on the disk."""
@@ -220,6 +218,17 @@ def sync_directory(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _renew(source: Path, target: Path) -> None:
+    """Put the files of one folder in the place of another's: at no time is one missing."""
+    names = {path.name for path in source.iterdir()}
+    for name in names:
+        (source / name).rename(target / name)
+    for path in target.iterdir():
+        if path.name not in names:
+            path.unlink()
+    sync_directory(target)
 
 
 def _spread() -> Iterator[str]:

@@ -201,14 +201,14 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 
 arrivals = st.lists(
     st.tuples(st.sampled_from("12"), st.sampled_from("abc"), st.integers(0, 5)), max_size=8
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(arrivals=arrivals, cut=st.integers(0, 8))
 def test_instances_noted_together_are_as_if_noted_one_by_one(
     arrivals: list[tuple[str, str, int]], cut: int
@@ -239,7 +239,7 @@ def rows(session: Session, table: type[Base]) -> list[tuple[object, ...]]:
 states = st.sampled_from(SeriesState)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(steps=st.lists(st.tuples(states, states), max_size=40))
 def test_row_only_ever_takes_listed_steps(
     steps: list[tuple[SeriesState, SeriesState]],
