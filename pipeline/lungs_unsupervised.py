@@ -24,6 +24,7 @@ MIN_SHARE = 0.05  #: a component smaller than this share of the largest is no lu
 FREE_GAS_HU = -950  #: below: free gas, or emphysema
 MAX_GAS_SHARE = 0.6  #: of a component; bowel gas has more, lung with emphysema less
 BOWEL_GAS_HU = -930  #: smoothed attenuation of gas in stomach and bowel
+GAS_MEAN_HU = -965  #: mean of a pocket: gas measures -1000 to -970, the airiest lung -940
 LOWER_SHARE = 0.55  #: of the height of the lungs, from below: above, gas is tracheal
 BOWEL_GAS_ML = 5.0  #: smaller pockets of gas join nothing to the lungs
 WALL_HU = -300  #: denser voxels round a pocket of gas are its wall
@@ -116,7 +117,8 @@ def _walled(pocket: Mask, hu: NDArray[np.int16], reach: Sequence[int]) -> Mask:
     """Return a pocket of gas with its surroundings if these are a wall, else nothing."""
     wide = _dilated(pocket, [2 * n for n in reach])
     wall = wide & ~_dilated(pocket, reach)
-    return wide if np.mean(hu[wall] > WALL_HU) >= WALL_SHARE else np.zeros_like(wide)
+    walled = np.mean(hu[wall] > WALL_HU) >= WALL_SHARE
+    return wide if walled and np.mean(hu[pocket]) <= GAS_MEAN_HU else np.zeros_like(wide)
 
 
 def _filled(
@@ -137,14 +139,15 @@ def _filled(
 
 def _closed(lung: Mask, opacity: Mask, spacing_mm: Spacing) -> Mask:
     """Fill notches and holes of one lung; wide notches only where they hold opacity."""
-    closed = np.zeros(lung.shape, bool)
+    closed = lung.copy()
     margin = [int(WIDE_MM / mm) + 2 for mm in spacing_mm[1:]]
     inner = tuple(slice(n, -n) for n in margin)
-    for at, image in enumerate(lung):
-        if image.any():
-            away = _away(np.pad(image, [(n, n) for n in margin]), spacing_mm)
-            narrow, wide = (_shrunk(away, mm, spacing_mm)[inner] for mm in (NARROW_MM, WIDE_MM))
-            closed[at] = narrow | (wide & opacity[at])
+    for at in np.flatnonzero(lung.any(axis=(1, 2))):
+        _, rows, columns = box_of(lung[at : at + 1], (0, 0, 0))
+        image = np.pad(lung[at, rows, columns], [(n, n) for n in margin])
+        away = _away(image, spacing_mm)
+        narrow, wide = (_shrunk(away, mm, spacing_mm)[inner] for mm in (NARROW_MM, WIDE_MM))
+        closed[at, rows, columns] = narrow | (wide & opacity[at, rows, columns])
     return array_of(sitk.BinaryFillhole(image_of(closed, spacing_mm))).astype(bool)
 
 

@@ -1,0 +1,151 @@
+"""Which masks pass as lungs, which of two is chosen, and where two touching lungs are cut."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pipeline import lung_gates as gates
+from pipeline.lung_gates import LungFacts, choose, doubts_of, facts_of
+from pipeline.lung_sides import sides_of
+from pipeline.lungs import UNET, UNSUPERVISED
+
+PLAUSIBLE = LungFacts(right_ml=2600, left_ml=2200, height_mm=250, mean_hu=-820, at_edge=0.0)
+
+
+# Right and left
+
+
+@pytest.mark.parametrize("bridge", [0, 2, 6])
+def test_touching_lungs_are_cut_between_them(bridge: int) -> None:
+    lungs = np.zeros((30, 80, 120), bool)
+    lungs[3:27, 10:70, 10:56] = lungs[3:27, 10:70, 64:110] = True
+    lungs[10:20, 30 : 30 + bridge, 56:64] = True
+
+    sides = sides_of(lungs, (5.0, 2.0, 2.0))
+
+    assert (sides[..., :56][lungs[..., :56]] == 1).all()
+    assert (sides[..., 64:][lungs[..., 64:]] == 2).all()
+    assert ((sides > 0) == lungs).all()
+
+
+def test_specks_are_dropped() -> None:
+    lungs = np.zeros((30, 80, 120), bool)
+    lungs[3:27, 10:70, 10:56] = lungs[3:27, 10:70, 64:110] = True
+    lungs[0, 0:3, 0:3] = True
+
+    assert not sides_of(lungs, (5.0, 2.0, 2.0))[0].any()
+
+
+def test_lungs_that_do_not_part_are_cut_in_the_middle() -> None:
+    block = np.zeros((30, 80, 120), bool)
+    block[3:27, 10:70, 10:110] = True
+
+    sides = sides_of(block, (5.0, 2.0, 2.0))
+
+    assert (sides[3:27, 10:70, 10:58] == 1).all()
+    assert (sides[3:27, 10:70, 62:110] == 2).all()
+
+
+# Gates
+
+
+def test_plausible_lungs_raise_no_doubt() -> None:
+    assert doubts_of(PLAUSIBLE) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "refuses"),
+    [
+        ({"right_ml": 400.0, "left_ml": 400.0}, "lungs-volume", True),
+        ({"right_ml": 700.0, "left_ml": 700.0}, "lungs-volume", False),
+        ({"right_ml": 4400.0, "left_ml": 4400.0}, "lungs-volume", False),
+        ({"right_ml": 5000.0, "left_ml": 5000.0}, "lungs-volume", True),
+        ({"right_ml": 4000.0, "left_ml": 1000.0}, "lungs-ratio", False),
+        ({"right_ml": 4000.0, "left_ml": 0.0}, "lungs-ratio", False),
+        ({"right_ml": 0.0, "left_ml": 4000.0}, "lungs-ratio", False),
+        ({"height_mm": 99.0}, "lungs-height", True),
+        ({"height_mm": 149.0}, "lungs-height", False),
+        ({"height_mm": 401.0}, "lungs-height", False),
+        ({"mean_hu": -390.0}, "lungs-attenuation", False),
+        ({"mean_hu": -190.0}, "lungs-attenuation", True),
+        ({"mean_hu": -955.0}, "lungs-attenuation", False),
+        ({"mean_hu": -990.0}, "lungs-attenuation", True),
+        ({"at_edge": 0.02}, "lungs-at-edge", False),
+        ({"at_edge": 0.3}, "lungs-at-edge", True),
+    ],
+)
+def test_each_gate_doubts_or_refuses(change: dict[str, float], code: str, refuses: bool) -> None:
+    (doubt,) = doubts_of(dataclasses.replace(PLAUSIBLE, **change))
+
+    assert (doubt.code, doubt.refuses) == (code, refuses)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"right_ml": 500.0, "left_ml": 500.0},
+        {"height_mm": 100.0},
+        {"mean_hu": -200.0},
+        {"at_edge": 0.2},
+    ],
+)
+def test_a_wide_bound_itself_is_not_refused(change: dict[str, float]) -> None:
+    assert not any(doubt.refuses for doubt in doubts_of(dataclasses.replace(PLAUSIBLE, **change)))
+
+
+def test_a_doubt_says_what_came_and_what_was_expected() -> None:
+    (doubt,) = doubts_of(dataclasses.replace(PLAUSIBLE, right_ml=300, left_ml=300))
+
+    assert doubt.text == "lungs-volume 0.6 L, expected 1 to 9"
+
+
+NONE: tuple[gates.Doubt, ...] = ()
+DOUBT = (gates.Doubt(code="x", text="x", refuses=False),)
+REFUSAL = (gates.Doubt(code="x", text="x", refuses=True),)
+
+
+@pytest.mark.parametrize(
+    ("unet", "unsupervised", "chosen"),
+    [
+        (NONE, NONE, UNET),
+        (DOUBT, DOUBT, UNET),
+        (DOUBT, NONE, UNSUPERVISED),
+        (NONE, DOUBT, UNET),
+        (REFUSAL, DOUBT, UNSUPERVISED),
+        (DOUBT, REFUSAL, UNET),
+        (REFUSAL, REFUSAL, None),
+    ],
+)
+def test_the_method_with_fewer_doubts_is_chosen(
+    unet: tuple[gates.Doubt, ...], unsupervised: tuple[gates.Doubt, ...], chosen: str | None
+) -> None:
+    assert choose({UNET: unet, UNSUPERVISED: unsupervised}) == chosen
+
+
+def test_facts_are_measured_in_litres_and_millimetres() -> None:
+    labels = np.zeros((10, 100, 100), np.uint8)
+    labels[2:7, 20:60, 20:40], labels[2:7, 20:60, 50:60] = 1, 2
+    hu = np.where(labels > 0, -800, 50).astype(np.int16)
+
+    facts = facts_of(labels, hu, (10.0, 5.0, 5.0))
+
+    assert facts == LungFacts(right_ml=1000, left_ml=500, height_mm=50, mean_hu=-800, at_edge=0.0)
+    assert (facts.litres, facts.ratio) == (1.5, 2.0)
+
+
+def test_a_mask_cut_by_the_field_of_view_touches_its_edge() -> None:
+    labels = np.zeros((10, 100, 100), np.uint8)
+    labels[:, 30:70, 0:40] = 1
+
+    facts = facts_of(labels, np.full(labels.shape, -800, np.int16), (10.0, 5.0, 5.0))
+
+    assert facts.at_edge > 0.2
+
+
+def test_facts_of_an_empty_mask_are_refused() -> None:
+    labels = np.zeros((4, 8, 8), np.uint8)
+
+    doubts = doubts_of(facts_of(labels, np.zeros(labels.shape, np.int16), (5.0, 1.4, 1.4)))
+
+    assert {"lungs-volume", "lungs-height"} <= {doubt.code for doubt in doubts if doubt.refuses}
