@@ -13,6 +13,9 @@ from pipeline.encode import copied, source
 from pipeline.errors import PipelineError
 from pipeline.types import CtSeries, ResultBundle, ResultKind
 
+ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
+"""The same in all instances of a series, or nobody can say to whom a result belongs."""
+
 MAX_OFFSET_MM = 0.1
 """How far a frame may lie from a source slice; far less than any slice distance."""
 
@@ -23,10 +26,11 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
     Raises
     ------
     PipelineError
-        Patient or study attributes differ, an instance that is not in the source or the bundle
-        is referred to, frames of reference differ, or a frame lies off the source slices. The
-        message names the attribute, never its value.
+        Patient or study attributes differ, also among the source's instances; an instance that
+        is neither in the source nor in the bundle is referred to; frames of reference differ;
+        or a frame lies off the source slices. The message names the attribute, never its value.
     """
+    _check_one_patient(series)
     known = {str(header.SOPInstanceUID) for header in series.headers}
     known |= {str(item.dataset.SOPInstanceUID) for item in bundle.objects}
     references = {
@@ -40,6 +44,17 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
         _check_references(item.dataset, known, item.kind)
         if item.kind is ResultKind.SEGMENTATION:
             _check_frames(item.dataset, series)
+
+
+def _check_one_patient(series: CtSeries) -> None:
+    first, *others = series.headers
+    for keyword in ONE_PATIENT:
+        tag = keyword_dict[keyword]
+        differing = sum(not _equal(first, header, tag) for header in others)
+        if differing:
+            raise PipelineError(
+                f"{keyword} differs in {differing} of {len(series.headers)} instances of the series"
+            )
 
 
 def _check_frame_of_reference(found: set[str], series: CtSeries) -> None:

@@ -67,7 +67,7 @@ def located(seg: hd.seg.Segmentation, label: str, spec: SeriesSpec, affine: obje
 
 
 @given(cases())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_segment_lies_on_its_mask(case: tuple[SeriesSpec, Labels, Labels]) -> None:
     spec, lungs, lesions = case
     series = ct_series(spec)

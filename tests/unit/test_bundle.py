@@ -146,6 +146,15 @@ def test_a_bundle_that_does_not_fit_is_refused(
     assert "P-2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("keyword", ["PatientID", "IssuerOfPatientID"])
+def test_a_series_of_two_patients_is_refused(keyword: str) -> None:
+    series = ct_series()
+    setattr(series.headers[4], keyword, "P-2")
+    with pytest.raises(PipelineError, match=f"{keyword} differs in 1 of 6") as raised:
+        encode(series, analysis(), context())
+    assert "P-2" not in str(raised.value)
+
+
 def test_an_analysis_of_another_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="expected an analysis of shape"):
         encode(ct_series(), analysis((5, 16, 24)), context())
