@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
@@ -66,7 +66,7 @@ def analyse(
     models: Models,
     options: AnalysisOptions,
     progress: Progress,
-    now: Callable[[], datetime],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Analysis:
     """Analyse a series.
 

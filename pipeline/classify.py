@@ -56,7 +56,7 @@ def classify(
     if not isinstance(network, DeCoVNet):
         raise ModelError(f"expected a DeCoVNet as classifier, got {type(network).__name__}")
     x = torch.from_numpy(network_input.tensor).to(models.device)
-    with torch.inference_mode():
+    with torch.no_grad():
         features = network.features(x)
         logits = network.head(features)[0].float().cpu()
     score = calibrated(logits, models.manifest.calibration.temperature)

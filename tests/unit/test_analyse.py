@@ -1,0 +1,170 @@
+"""A phantom goes through the whole line, and the results land on its own grid."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.analyse import AnalysisOptions, analyse
+from pipeline.errors import UnsuitableSeries
+from pipeline.manifest import Manifest
+from pipeline.models import Models
+from pipeline.networks.decovnet import DeCoVNet
+from pipeline.networks.unet import UNet
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.types import Analysis, CtSeries, CtVolume, GeometryVerdict
+
+SHA = "0" * 64
+SPEC = PhantomSpec(seed=5, slices=60, size=160, spacing_mm=5.0, lesions=4)
+ANYHOW = AnalysisOptions(threshold=0.0)  # every score lies above: lesions are looked for
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    """Networks that have learnt nothing: the unsupervised lungs win, the score is any."""
+    torch.manual_seed(1)
+    network = {"file": "x.safetensors", "sha256": SHA, "parameters": 1}
+    seen = {"window_hu": (-1200, 600)}
+    manifest = Manifest.model_validate(
+        {
+            "name": "test",
+            "version": "7",
+            "created": "2026-01-01",
+            "networks": {
+                "lungs": {**network, "architecture": "unet-2d", "input": {**seen, "size": 32}},
+                "classifier": {
+                    **network,
+                    "architecture": "decovnet",
+                    "input": {**seen, "rows": 64, "columns": 96, "slice_mm": 8, "margin_mm": 5},
+                },
+            },
+            "calibration": {"temperature": 1.0},
+            "operating_points": {"default": {"threshold": 1.0, "from": "never positive"}},
+            "card": {
+                "trained_on": ["nothing"],
+                "intended_use": "tests",
+                "not_for": [],
+                "limits": [],
+                "metrics": {},
+                "reproduce": "-",
+            },
+        }
+    )
+    return Models(
+        manifest=manifest,
+        lungs=UNet().eval(),
+        classifier=DeCoVNet().eval(),
+        device=torch.device("cpu"),
+        weights_sha256=SHA,
+    )
+
+
+def series_of(hu: np.ndarray, affine: np.ndarray) -> CtSeries:
+    volume = CtVolume(
+        hu=np.ascontiguousarray(hu),
+        affine=affine,
+        frame_of_reference_uid="",
+        source=(None,) * len(hu),
+    )
+    geometry = GeometryVerdict(spacing_mm=SPEC.spacing_mm, coverage_mm=SPEC.spacing_mm * len(hu))
+    return CtSeries(volume=volume, headers=(), geometry=geometry, instance_count=len(hu))
+
+
+@pytest.fixture(scope="module")
+def series() -> CtSeries:
+    phantom = make_phantom(SPEC)
+    return series_of(phantom.hu, phantom.affine)
+
+
+def clock() -> Iterator[datetime]:
+    yield datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+    yield datetime(2026, 1, 1, 12, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def steps() -> list[tuple[str, float]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def analysis(series: CtSeries, models: Models, steps: list[tuple[str, float]]) -> Analysis:
+    ticks = clock()
+    return analyse(series, models, ANYHOW, lambda *step: steps.append(step), lambda: next(ticks))
+
+
+def test_results_lie_on_the_grid_of_the_series(analysis: Analysis, series: CtSeries) -> None:
+    shape = series.volume.shape
+
+    assert analysis.lungs.labels.shape == analysis.activation.shape == shape
+    assert set(np.unique(analysis.lungs.labels)) == {0, 1, 2}
+    assert not analysis.lesion_labels[analysis.lungs.labels == 0].any()
+    assert len(analysis.lesions) == analysis.lesion_labels.max()
+
+
+def test_provenance_names_what_was_used(analysis: Analysis) -> None:
+    made = analysis.provenance
+
+    assert (made.model_name, made.model_version, made.weights_sha256) == ("test", "7", SHA)
+    assert (made.finished - made.started).total_seconds() == 60
+    assert made.parameters == {
+        "threshold": "0",
+        "lesions when negative": "no",
+        "activation": ANYHOW.activation,
+    }
+
+
+def test_progress_rises_to_1(analysis: Analysis, steps: list[tuple[str, float]]) -> None:
+    assert analysis.classification.positive
+    assert [name for name, _ in steps] == ["lungs", "classify", "localise", "measure", "done"]
+    assert [share for _, share in steps] == sorted(share for _, share in steps)
+    assert steps[-1][1] == 1
+
+
+def test_turned_series_gives_the_same_results_turned(
+    analysis: Analysis, series: CtSeries, models: Models
+) -> None:
+    affine = series.volume.affine.copy()
+    rows, columns = series.volume.shape[1:]
+    affine[:, 3] += affine[:, 1] * (rows - 1) + affine[:, 2] * (columns - 1)
+    affine[:, 1:3] *= -1
+    affine[:, [1, 2]] = affine[:, [2, 1]]
+    hu = series.volume.hu[:, ::-1, ::-1].swapaxes(1, 2)
+
+    turned = analyse(series_of(hu, affine), models, ANYHOW, lambda *_: None)
+
+    for name in ("activation", "lesion_labels"):
+        assert np.array_equal(
+            getattr(turned, name), getattr(analysis, name)[:, ::-1, ::-1].swapaxes(1, 2)
+        )
+    assert turned.lesions == analysis.lesions
+    assert turned.involvement == analysis.involvement
+
+
+def test_negative_series_has_no_lesions_but_an_activation(series: CtSeries, models: Models) -> None:
+    negative = analyse(series, models, AnalysisOptions(), lambda *_: None)
+
+    assert not negative.classification.positive
+    assert negative.lesions == ()
+    assert not negative.lesion_labels.any()
+    assert negative.involvement.total == 0
+    assert negative.activation.any()
+
+
+def test_implausible_attenuation_is_refused(series: CtSeries, models: Models) -> None:
+    flat = series_of(np.zeros_like(series.volume.hu), series.volume.affine.copy())
+
+    with pytest.raises(UnsuitableSeries, match="implausible-hu"):
+        analyse(flat, models, ANYHOW, lambda *_: None)
+
+
+@pytest.mark.parametrize("wrong", [{"threshold": 1.5}, {"threshold": -0.1}, {"activation": "cam"}])
+def test_impossible_options_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="got"):
+        AnalysisOptions(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_options_name_what_changes_results() -> None:
+    assert AnalysisOptions().as_parameters()["threshold"] == "default"
+    assert AnalysisOptions(threshold=0.25).as_parameters()["threshold"] == "0.25"

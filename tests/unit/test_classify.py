@@ -1,0 +1,155 @@
+"""Scores are calibrated, called against the right threshold, and activation maps are as defined."""
+
+import copy
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.activation import DEFAULT_METHOD, METHODS, activation, gradient
+from pipeline.classify import Scored, calibrated, classify
+from pipeline.errors import ModelError
+from pipeline.manifest import Manifest
+from pipeline.models import Models
+from pipeline.network_input import NetworkInput
+from pipeline.networks.decovnet import NEGATIVE, POSITIVE, DeCoVNet
+
+SHA = "0" * 64
+THRESHOLD = 0.3
+TEMPERATURE = 2.0
+
+
+def manifest() -> Manifest:
+    network = {"file": "x.safetensors", "sha256": SHA, "parameters": 1}
+    seen = {"window_hu": (-1200, 600)}
+    return Manifest.model_validate(
+        {
+            "name": "test",
+            "version": "1",
+            "created": "2026-01-01",
+            "networks": {
+                "lungs": {**network, "architecture": "unet-2d", "input": {**seen, "size": 64}},
+                "classifier": {
+                    **network,
+                    "architecture": "decovnet",
+                    "input": {**seen, "rows": 64, "columns": 96, "slice_mm": 4, "margin_mm": 5},
+                },
+            },
+            "calibration": {"temperature": TEMPERATURE},
+            "operating_points": {"default": {"threshold": THRESHOLD, "from": "a test"}},
+            "card": {
+                "trained_on": ["nothing"],
+                "intended_use": "tests",
+                "not_for": [],
+                "limits": [],
+                "metrics": {},
+                "reproduce": "-",
+            },
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    torch.manual_seed(3)
+    return Models(
+        manifest=manifest(),
+        lungs=nn.Identity(),
+        classifier=DeCoVNet().eval(),
+        device=torch.device("cpu"),
+        weights_sha256=SHA,
+    )
+
+
+@pytest.fixture(scope="module")
+def seen() -> NetworkInput:
+    rng = np.random.default_rng(3)
+    tensor = rng.random((1, 2, 16, 64, 96), np.float32)
+    return NetworkInput(tensor=tensor, low=(2, 4, 6), high=(17, 35, 53), source_shape=(20, 40, 60))
+
+
+@pytest.fixture(scope="module")
+def scored(seen: NetworkInput, models: Models) -> Scored:
+    return classify(seen, models)
+
+
+def test_score_is_the_softmax_over_the_temperature(scored: Scored) -> None:
+    negative, positive = scored.logits
+
+    assert scored.classification.score == pytest.approx(
+        1 / (1 + math.exp((negative - positive) / TEMPERATURE))
+    )
+
+
+def test_temperature_draws_towards_one_half() -> None:
+    logits = torch.tensor([0.0, 3.0])
+
+    assert calibrated(logits, 1.0) > calibrated(logits, 4.0) > 0.5
+
+
+def test_threshold_is_the_manifests_unless_the_site_has_one(
+    scored: Scored, seen: NetworkInput, models: Models
+) -> None:
+    own = classify(seen, models, threshold=0.0).classification
+
+    assert (scored.classification.threshold, scored.classification.operating_point) == (
+        THRESHOLD,
+        "default",
+    )
+    assert (own.threshold, own.operating_point, own.positive) == (0.0, "site", True)
+
+
+def test_another_network_is_refused(seen: NetworkInput, models: Models) -> None:
+    wrong = dataclasses.replace(models, classifier=nn.Identity())
+
+    with pytest.raises(ModelError, match="expected a DeCoVNet as classifier, got Identity"):
+        classify(seen, wrong)
+
+
+def test_gradient_tells_what_a_small_change_does(scored: Scored) -> None:
+    network, features = copy.deepcopy(scored.network).double(), scored.features.double()
+    slope = gradient(network, features)
+    step = 1e-5 * slope / slope.norm()
+
+    def lead(features: torch.Tensor) -> float:
+        with torch.no_grad():
+            logits = network.head(features)[0]
+        return float(logits[POSITIVE] - logits[NEGATIVE])
+
+    rise = lead(features + step[None]) - lead(features - step[None])
+    assert rise == pytest.approx(2e-5 * float(slope.norm()), rel=0.05)
+
+
+@torch.no_grad()
+def test_paper_cam_chains_the_mean_of_each_kernel(scored: Scored) -> None:
+    layers = dict(scored.network.named_parameters())
+    weights = layers["classifier.1.weight"] @ layers["classifier.0.weight"]
+    for name in ("evidence.8.weight", "evidence.4.weight", "evidence.1.weight"):
+        weights = weights @ layers[name].mean(dim=(2, 3, 4))
+    expected = torch.relu((weights[POSITIVE][:, None, None, None] * scored.features[0]).sum(0))
+
+    found = METHODS["paper-cam"](scored.network, scored.features)
+
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_activation_fills_0_to_1_within_the_lungs(
+    method: str, scored: Scored, seen: NetworkInput
+) -> None:
+    lungs = np.zeros(seen.source_shape, np.bool_)
+    lungs[4:16, 8:30, 10:50] = True
+
+    heat = activation(scored, seen, lungs, method=method)
+
+    assert heat.shape == seen.source_shape
+    assert not heat[~lungs].any()
+    assert 0 <= heat.min() <= heat.max() <= 1
+    assert heat.max() == pytest.approx(1) or not heat.any()
+
+
+def test_default_method_exists() -> None:
+    assert DEFAULT_METHOD in METHODS

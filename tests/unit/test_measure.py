@@ -1,0 +1,95 @@
+"""Lesions and involvement are measured in millimetres, on the right side."""
+
+import numpy as np
+import pytest
+
+from pipeline import measure
+from pipeline.types import CtVolume, LungMask, Side
+
+SHAPE = (10, 20, 30)
+VOXEL_MM3 = 2.0 * 0.5 * 0.8
+
+
+def volume() -> CtVolume:
+    hu = np.full(SHAPE, -900, np.int16)
+    hu[3:6, 4:8, 5:10] = -500
+    hu[3:6, 4:8, 5:10][0] = -200
+    return CtVolume(
+        hu=hu,
+        affine=np.array([[0, 0, 0.8, -10], [0, 0.5, 0, 20], [2, 0, 0, -100], [0, 0, 0, 1]]),
+        frame_of_reference_uid="",
+        source=(None,) * SHAPE[0],
+    )
+
+
+def lungs() -> LungMask:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[:, :, 2:14] = 1
+    labels[:, :, 16:28] = 2
+    return LungMask(labels=labels, method="unsupervised")
+
+
+def two_lesions() -> np.ndarray:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[3:6, 4:8, 5:10] = 1  # right
+    labels[7, 10:12, 20:22] = 2  # left
+    labels[8, 10:13, 20:22] = 2
+    return labels
+
+
+def test_lesion_is_measured_in_place() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[3:6, 4:8, 5:10] = 0.75
+
+    first, second = measure.lesions(two_lesions(), volume(), lungs(), heat)
+
+    assert (first.number, first.side, second.number, second.side) == (1, Side.RIGHT, 2, Side.LEFT)
+    assert first.volume_mm3 == pytest.approx(60 * VOXEL_MM3)
+    assert first.centroid_mm == pytest.approx((-10 + 7 * 0.8, 20 + 5.5 * 0.5, -100 + 4 * 2))
+    assert first.mean_hu == pytest.approx((-200 - 500 - 500) / 3)
+    assert (first.activation, second.activation) == pytest.approx((0.75, 0))
+
+
+def test_key_slice_has_the_largest_area_and_is_the_lowest_of_equals() -> None:
+    first, second = measure.lesions(two_lesions(), volume(), lungs(), np.zeros(SHAPE, np.float32))
+
+    assert (first.key_slice, second.key_slice) == (3, 8)
+
+
+def test_lesion_across_both_sides_belongs_to_the_larger_part() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[2, 2, 12:21] = 1  # 2 voxels right, 5 left, 2 in between
+
+    (lesion,) = measure.lesions(labels, volume(), lungs(), np.zeros(SHAPE, np.float32))
+
+    assert lesion.side is Side.LEFT
+
+
+def test_no_lesion_gives_nothing() -> None:
+    empty = np.zeros(SHAPE, np.uint8)
+
+    assert measure.lesions(empty, volume(), lungs(), np.zeros(SHAPE, np.float32)) == ()
+
+
+def test_involvement_counts_lesions_within_each_lung() -> None:
+    mask = two_lesions() > 0
+    mask[0, 0, 14:16] = True  # between the lungs: does not count
+
+    found = measure.involvement(mask, lungs(), volume())
+
+    lung_voxels = 10 * 20 * 12
+    assert found.right_ml == pytest.approx(lung_voxels * VOXEL_MM3 / 1000)
+    assert found.total_ml == pytest.approx(2 * lung_voxels * VOXEL_MM3 / 1000)
+    assert found.right == pytest.approx(60 / lung_voxels)
+    assert found.left == pytest.approx(10 / lung_voxels)
+    assert found.total == pytest.approx(70 / (2 * lung_voxels))
+
+
+def test_a_missing_lung_has_no_share() -> None:
+    only_right = LungMask(
+        labels=np.where(lungs().labels == 1, 1, 0).astype(np.uint8), method="unet"
+    )
+
+    found = measure.involvement(two_lesions() > 0, only_right, volume())
+
+    assert (found.left_ml, found.left) == (0, 0)
