@@ -1,0 +1,264 @@
+"""What comes in by a real association is kept as sent, indexed, and answered truly."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.config import disable_value_validation
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLSLossless,
+    MRImageStorage,
+    RLELossless,
+    generate_uid,
+)
+from pynetdicom import AE
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.inbox import Index, Reception
+from dicom_node.scp import Receiver
+from dicom_node.store import Store
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.phantom_dicom import phantom_datasets
+from pipeline.training.phantom_syntaxes import transcoded
+from storage.database import migrate, open_database
+from storage.files import Inbox
+from storage.overview import Overview, overview
+from storage.schema import Instance, Series
+
+SYNTAXES = {
+    "implicit": ImplicitVRLittleEndian,
+    "explicit": ExplicitVRLittleEndian,
+    "big-endian": ExplicitVRBigEndian,
+    "deflated": DeflatedExplicitVRLittleEndian,
+    "rle": RLELossless,
+    "jpeg-lossless": JPEGLossless,
+    "jls": JPEGLSLossless,
+    "j2k": JPEG2000Lossless,
+}
+
+
+@dataclass
+class Running:
+    store: Store
+    index: Index
+    address: tuple[str, int]
+
+    def overview(self) -> Overview:
+        """What is indexed once everything noted so far is written."""
+        self.index.stop()
+        with self.store.sessions() as session:
+            return overview(session)
+
+    def instances(self) -> list[Instance]:
+        self.index.stop()
+        with self.store.sessions() as session:
+            return list(session.scalars(select(Instance)))
+
+
+def open_store(folder: Path, *, reserve_bytes: int = 0) -> Store:
+    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    migrate(database)
+    return Store(
+        sessions=sessionmaker(database, class_=Session), inbox=Inbox(folder, reserve_bytes)
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path)
+
+
+@pytest.fixture
+def running(store: Store) -> Iterator[Running]:
+    index = Index(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        calling_aes=("SCANNER",),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+    address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
+    yield Running(store, index, address)
+    receiver.drain(seconds=5)
+    index.stop()
+
+
+@pytest.fixture(scope="module")
+def slices() -> list[Dataset]:
+    return phantom_datasets(make_phantom(PhantomSpec(slices=3, size=64)), seed=3)
+
+
+def send(
+    address: tuple[str, int], datasets: list[Dataset], *, calling: str = "SCANNER"
+) -> list[int]:
+    ae = AE(calling)
+    for ds in datasets:
+        ae.add_requested_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)
+    assoc = ae.associate(*address, ae_title="AINODE")
+    if not assoc.is_established:
+        return []
+    statuses = [cast(int, assoc.send_c_store(ds).Status) for ds in datasets]
+    assoc.release()
+    return statuses
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_every_transfer_syntax_is_kept_as_sent(
+    running: Running, slices: list[Dataset], syntax: str
+) -> None:
+    sent = transcoded(slices[0], syntax)
+
+    assert send(running.address, [sent]) == [0x0000]
+
+    (row,) = running.instances()
+    kept = dcmread(running.store.inbox.locate(row.path))
+    assert kept.file_meta.TransferSyntaxUID == SYNTAXES[syntax] == row.transfer_syntax_uid
+    assert kept.file_meta.SourceApplicationEntityTitle == "SCANNER"
+    assert kept.PixelData == sent.PixelData
+    assert row.series_instance_uid == sent.SeriesInstanceUID
+
+
+def test_series_grow_over_associations(running: Running, slices: list[Dataset]) -> None:
+    for ds in slices:
+        send(running.address, [ds])
+
+    (series,) = running.overview().series
+
+    assert (series.instances, series.generation, series.state) == (3, 1, "receiving")
+
+
+def test_the_same_instance_again_is_success_and_no_work(
+    running: Running, slices: list[Dataset]
+) -> None:
+    assert send(running.address, [slices[0], slices[0]]) == [0x0000, 0x0000]
+    assert send(running.address, [slices[0]]) == [0x0000]
+
+    (series,) = running.overview().series
+
+    assert series.instances == 1
+
+
+def test_other_classes_are_refused_and_shown(running: Running) -> None:
+    ae = AE("SCANNER")
+    ae.add_requested_context(MRImageStorage)
+    ae.add_requested_context(CTImageStorage)
+    assoc = ae.associate(*running.address, ae_title="AINODE")
+    assert [c.abstract_syntax for c in assoc.rejected_contexts] == [MRImageStorage]
+    assoc.release()
+
+    (refusal,) = running.overview().refusals
+
+    assert (refusal.calling_ae, refusal.what) == ("SCANNER", "MR Image Storage")
+
+
+def test_callers_outside_the_list_are_rejected_and_shown(
+    running: Running, slices: list[Dataset]
+) -> None:
+    assert send(running.address, slices, calling="STRANGER") == []
+
+    (refusal,) = running.overview().refusals
+
+    assert (refusal.calling_ae, refusal.what) == ("STRANGER", "association")
+
+
+def test_what_belongs_to_no_series_is_quarantined(running: Running, slices: list[Dataset]) -> None:
+    ds = dcmread(io.BytesIO(part10(slices[0])))
+    del ds.SeriesInstanceUID
+
+    assert send(running.address, [ds, slices[1]]) == [0xC000, 0x0000]
+
+    seen = running.overview()
+    (line,) = seen.quarantine
+    assert "SeriesInstanceUID" in line.reason
+    assert running.store.inbox.locate(line.path).is_file()
+    assert [s.instances for s in seen.series] == [1]
+
+
+def test_odd_identifiers_are_taken(running: Running, slices: list[Dataset]) -> None:
+    ds = dcmread(io.BytesIO(part10(slices[0])))
+    with disable_value_validation():
+        ds.StudyInstanceUID = "0e4b6f5e-2f4e-4c80-9a3b-0b2a8d1c9f10"  # seen in real archives
+        ds.SeriesInstanceUID = "7a1b6f5e-2f4e-4c80-9a3b-0b2a8d1c9f11"
+        ds.StudyDate = ds.SeriesNumber = None
+        assert send(running.address, [ds]) == [0x0000]
+
+    assert running.overview().series[0].series_instance_uid == ds.SeriesInstanceUID
+
+
+def test_too_little_room_is_out_of_resources(tmp_path: Path, slices: list[Dataset]) -> None:
+    store = open_store(tmp_path, reserve_bytes=2**60)
+    index = Index(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        calling_aes=(),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+    address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
+
+    assert send(address, slices[:1]) == [0xA700]
+
+    receiver.drain(seconds=5)
+    index.stop()
+    assert list(store.inbox.scan()) == []
+
+
+def test_a_lost_index_is_rebuilt_from_the_files(running: Running, slices: list[Dataset]) -> None:
+    send(running.address, slices)
+    running.index.stop()
+    with running.store.sessions.begin() as session:  # as if the node had been killed before it
+        session.query(Instance).delete()
+        session.query(Series).delete()
+
+    index = Index(running.store.sessions)
+    index.start()
+    assert Reception(running.store, index).scan() == 3
+    index.stop()
+
+    with running.store.sessions() as session:
+        (series,) = overview(session).series
+    assert (series.instances, series.calling_ae) == (3, "SCANNER")
+
+
+def test_a_scan_finds_nothing_new_when_all_is_indexed(
+    running: Running, slices: list[Dataset]
+) -> None:
+    send(running.address, slices)
+    running.index.stop()
+
+    index = Index(running.store.sessions)
+    assert Reception(running.store, index).scan() == 0
+
+
+def part10(ds: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_unique_ids_are_never_file_names(running: Running, slices: list[Dataset]) -> None:
+    ds = dcmread(io.BytesIO(part10(slices[0])))
+    ds.SOPInstanceUID = generate_uid()
+    send(running.address, [ds])
+
+    (row,) = running.instances()
+
+    assert ds.SOPInstanceUID not in row.path
