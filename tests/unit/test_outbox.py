@@ -275,6 +275,17 @@ def test_old_result_is_still_delivered_while_the_next_is_made(session: Session) 
     assert state_of(session) is S.RECEIVING
 
 
+def test_end_of_an_old_result_does_not_end_the_series_of_the_next(session: Session) -> None:
+    keep(session, claimed(session), "PACS")
+    old = claim(session, due(session, "PACS", NOW, 9))
+    better = replace(RESULT, key="k2")
+    objects = [new_object("2.25.3")]
+    keep_results(session, claimed(session, "2"), better, objects, destinations=["PACS"], now=NOW)
+    outcomes = [Settlement(id=each.id, state=D.ACCEPTED) for each in old]
+    assert settle(session, outcomes, NOW) == {"9": S.ENCODED}
+    assert send(session, "PACS", D.ACCEPTED) == {"9": S.DELIVERED}
+
+
 def analyse_again(session: Session) -> SeriesTicket:
     reprocess(session, "9", NOW)
     ticket = claim_next(session, NOW)
