@@ -32,6 +32,7 @@ _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _JPEG_LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+#: OpenJPEG reads these; OpenJPH (``htj2k_decode``) ran for ever on some damaged images
 _HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 
 
@@ -268,14 +269,10 @@ def _jpeg2k(frame: bytes, out: NDArray[np.generic]) -> None:
     imagecodecs.jpeg2k_decode(frame, numthreads=1, out=out)
 
 
-def _htj2k(frame: bytes, out: NDArray[np.generic]) -> None:
-    imagecodecs.htj2k_decode(frame, out=out)
-
-
 _DECODERS: dict[str, tuple[Callable[[bytes, NDArray[np.generic]], None], ...]] = {
     **dict.fromkeys(_JPEG, (_jpeg,)),
     **dict.fromkeys(_JPEG_LOSSLESS, (_jpeg, _ljpeg)),
     **dict.fromkeys(_JPEG_LS, (_jpegls,)),
     **dict.fromkeys(_JPEG_2000, (_jpeg2k,)),
-    **dict.fromkeys(_HTJ2K, (_htj2k, _jpeg2k)),
+    **dict.fromkeys(_HTJ2K, (_jpeg2k,)),
 }
