@@ -204,7 +204,7 @@ def test_rescale_may_differ_from_slice_to_slice(series: list[Dataset]) -> None:
 
 
 def test_padding_becomes_air(series: list[Dataset]) -> None:
-    hu = assemble(padded(series)).volume.hu
+    hu = assemble(padded(series, value=1500)).volume.hu  # a value that no clipping would hide
 
     assert np.all(hu[:, 0, 0] == -1024)
     assert np.array_equal(hu[:, 16, :], np.where(hu[:, 16] == -1024, -1024, PHANTOM.hu[:, 16]))
