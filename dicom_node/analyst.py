@@ -18,8 +18,16 @@ from dicom_node.task import Analysed, Analyser, Request, SourceFile, Unsuitable
 from pipeline.encode.identity import Predecessor
 from pipeline.errors import ModelError
 from storage.errors import StaleState
-from storage.outbox import NewObject, NewResult, keep_results, report_of
+from storage.outbox import (
+    NewObject,
+    NewResult,
+    has_result,
+    keep_results,
+    report_of,
+    reuse_result,
+)
 from storage.series import SeriesTicket, claim_next, give_back, mark_failed, mark_unsuitable
+from storage.states import SeriesState
 
 Answer = Analysed | Unsuitable
 
@@ -167,26 +175,29 @@ class Analyst:
         log.info("analysis_unsuitable", series_uid=ticket.series_instance_uid, reason=reason)
 
     def _keep(self, ticket: SeriesTicket, answer: Analysed) -> None:
-        """Keep results: files first, then everything else in one transaction."""
-        names = [f"{n:04d}-{each.kind}.dcm" for n, each in enumerate(answer.objects)]
-        folder = self._inbox.keep_result(
-            answer.key, {n: each.part10 for n, each in zip(names, answer.objects, strict=True)}
-        )
+        """Keep results: files first, then everything else in one transaction.
+
+        A result that is kept already stands, files and all: it may have been sent.
+        """
+        with self._sessions() as session:
+            known = has_result(session, answer.key)
+        folder = "" if known else self._inbox.keep_result(answer.key, files_of(answer))
         now = self._clock()
         with self._sessions.begin() as session:
-            keep_results(
-                session,
-                ticket,
-                new_result(answer, folder),
-                [
-                    new_object(each, f"{folder}/{n}")
-                    for n, each in zip(names, answer.objects, strict=True)
-                ],
-                destinations=self._destinations,
-                now=now,
+            state = (
+                reuse_result(session, ticket, answer.key, self._destinations, now)
+                if known
+                else keep_results(
+                    session,
+                    ticket,
+                    new_result(answer, folder),
+                    [new_object(each, f"{folder}/{n}") for n, each in named(answer)],
+                    destinations=self._destinations,
+                    now=now,
+                )
             )
         log.info(
-            "analysis_finished",
+            "analysis_superseded" if state is SeriesState.RECEIVING else "analysis_finished",
             series_uid=ticket.series_instance_uid,
             generation=ticket.generation,
             objects=len(answer.objects),
@@ -219,6 +230,16 @@ class Analyst:
         """Wait for what runs, at most so long; say whether all of it was settled."""
         with self._idle:
             return self._idle.wait_for(lambda: not self._running, seconds)
+
+
+def named(answer: Analysed) -> list[tuple[str, task.EncodedObject]]:
+    """Give each object a file name, in the order of sending."""
+    return [(f"{n:04d}-{each.kind}.dcm", each) for n, each in enumerate(answer.objects)]
+
+
+def files_of(answer: Analysed) -> dict[str, bytes]:
+    """Name the files of a result."""
+    return {name: each.part10 for name, each in named(answer)}
 
 
 def new_result(answer: Analysed, folder: str) -> NewResult:

@@ -22,12 +22,13 @@ from dicom_node.store import Store
 from storage.errors import InboxFull
 from storage.files import KeptFile
 from storage.incidents import note_quarantine, note_refusal
-from storage.instances import InstanceFacts, known_paths, note_instance
+from storage.instances import InstanceFacts, known_paths, note_instances
 
 BATCH = 200  #: most rows written in one transaction
 RETRY_SECONDS = 1.0  #: wait after the database could not be written
 
-Note = Callable[[Session], None]
+Arrival = tuple[InstanceFacts, datetime]  #: an instance, and when it came
+Note = Arrival | Callable[[Session], None]
 
 
 class Reception:
@@ -126,18 +127,7 @@ class Index:
 
     def note_instance(self, instance: InstanceFacts, received_at: datetime) -> None:
         """Have an instance entered."""
-
-        def enter(session: Session) -> None:
-            new = note_instance(session, instance, received_at)
-            log.debug(
-                "instance_received" if new else "instance_repeated",
-                sop_instance_uid=instance.sop_instance_uid,
-                series_uid=instance.series_instance_uid,
-                calling_ae=instance.calling_ae,
-                bytes=instance.bytes,
-            )
-
-        self._notes.put(enter)
+        self._notes.put((instance, received_at))
 
     def _follow(self) -> None:
         while (first := self._notes.get()) is not None:
@@ -164,8 +154,10 @@ class Index:
         """Write all or nothing; False if the database cannot be written at the moment."""
         try:
             with self.sessions.begin() as session:
+                _enter(session, [note for note in batch if isinstance(note, tuple)])
                 for note in batch:
-                    note(session)
+                    if not isinstance(note, tuple):
+                        note(session)
         except OperationalError as fault:
             log.error("index_delayed", waiting=len(batch), reason=type(fault).__name__)
             return False
@@ -174,3 +166,14 @@ class Index:
                 return all(self._write([note]) for note in batch)
             log.error("index_refused", reason=type(fault).__name__)
         return True
+
+
+def _enter(session: Session, arrivals: list[Arrival]) -> None:
+    for (instance, _), new in zip(arrivals, note_instances(session, arrivals), strict=True):
+        log.debug(
+            "instance_received" if new else "instance_repeated",
+            sop_instance_uid=instance.sop_instance_uid,
+            series_uid=instance.series_instance_uid,
+            calling_ae=instance.calling_ae,
+            bytes=instance.bytes,
+        )

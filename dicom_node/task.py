@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -22,7 +22,7 @@ from dicom_node.store import utc_now
 from pipeline.eligibility import SelectionRules, why_not
 from pipeline.encode.identity import Equipment, Predecessor, ResultContext, result_key
 from pipeline.errors import UnsuitableSeries
-from pipeline.types import ResultKind, ResultObject
+from pipeline.types import ResultObject
 
 if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.models import Models
@@ -173,10 +173,11 @@ def _run(request: Request, progress: Progress) -> Analysed:
         predecessor=request.predecessor,
         series_number_base=analyser.series_number_base,
         created=request.created,
+        heatmap=analyser.heatmap,
     )
     bundle = encode(series, analysis, context)
     watch.lap("encode")
-    objects = tuple(_packed(bundle.objects, heatmap=analyser.heatmap))
+    objects = tuple(map(_packed, bundle.objects))
     watch.lap("pack")
     return Analysed(
         key=key,
@@ -189,20 +190,18 @@ def _run(request: Request, progress: Progress) -> Analysed:
     )
 
 
-def _packed(objects: tuple[ResultObject, ...], *, heatmap: bool) -> Iterator[EncodedObject]:
+def _packed(result: ResultObject) -> EncodedObject:
     from pipeline.encode.bundle import part10  # noqa: PLC0415
 
-    for each in objects:
-        if heatmap or each.kind is not ResultKind.HEATMAP:
-            part = part10(each.dataset)
-            yield EncodedObject(
-                kind=each.kind,
-                sop_class_uid=str(each.dataset.SOPClassUID),
-                sop_instance_uid=str(each.dataset.SOPInstanceUID),
-                series_instance_uid=str(each.dataset.SeriesInstanceUID),
-                transfer_syntax_uid=str(each.dataset.file_meta.TransferSyntaxUID),
-                part10=part,
-            )
+    part = part10(result.dataset)
+    return EncodedObject(
+        kind=result.kind,
+        sop_class_uid=str(result.dataset.SOPClassUID),
+        sop_instance_uid=str(result.dataset.SOPInstanceUID),
+        series_instance_uid=str(result.dataset.SeriesInstanceUID),
+        transfer_syntax_uid=str(result.dataset.file_meta.TransferSyntaxUID),
+        part10=part,
+    )
 
 
 def load_models(analyser: Analyser) -> Models:
