@@ -30,11 +30,13 @@ SOLID_HU = -300.0  #: vessels and consolidation lie above, ground glass mostly b
 BROAD_MM = 5.0  #: neighbourhood that tells consolidation from vessels (a tube needs 12 mm)
 RIM_MM = 1.5  #: reach of the half-filled voxels along a vessel
 RIM_SHARE = 0.1
-FILL_MM = 3.0  #: a patch takes back the vessels that it encloses
-FILL_SHARE = 0.35
+FILL_MM = 4.5  #: a patch takes back the vessels that it encloses
+FILL_SHARE = 0.25
 PATCH_SHARE = 0.3  #: down to here a dense voxel belongs to the patch beside it
 MIN_LESION_MM3 = 300.0  #: 0.3 ml, a ball of 8 mm
-TOP_SHARE = 0.10  #: the top activation: this share of the lungs' voxels
+TOP_SHARE = 0.10  #: the top activation: this share of the lungs' voxels, or
+TOP_PER_CANDIDATE = 2.0  #: so many times the share of the candidates, if that is more, up to
+MAX_TOP_SHARE = 0.6
 SUPPORT = 0.5  #: share of a candidate in the top activation that is enough by itself
 SUPPORT_WITH_3DCC = 0.2  #: share that is enough together with the 3DCC region
 MAX_LESIONS = 250  #: labels are uint8, and a report needs no more
@@ -152,7 +154,7 @@ def supported(candidates: Mask, region: Region) -> NDArray[np.intp]:
     labels, count = ndimage.label(candidates, structure=np.ones((3, 3, 3), np.bool_))
     flat = labels.ravel()
     sizes = np.maximum(np.bincount(flat, minlength=count + 1), 1)
-    active = np.bincount(flat, weights=top(region).ravel(), minlength=count + 1) / sizes
+    active = np.bincount(flat, weights=top(region, candidates).ravel(), minlength=count + 1) / sizes
     speckled = components_activation(region.hu, region.lungs)
     seconded = np.bincount(flat, weights=speckled.ravel(), minlength=count + 1) > 0
     keep = (active >= SUPPORT) | ((active >= SUPPORT_WITH_3DCC) & seconded)
@@ -162,11 +164,15 @@ def supported(candidates: Mask, region: Region) -> NDArray[np.intp]:
     return chosen
 
 
-def top(region: Region) -> Mask:
-    """Voxels of the lungs' top activation: at most `TOP_SHARE` of them, none without any."""
+def top(region: Region, candidates: Mask) -> Mask:
+    """Voxels of the lungs' top activation: none without any; more where much is dense."""
     inside = region.activation[region.lungs]
-    level = float(np.quantile(inside, 1 - TOP_SHARE)) if inside.size else 0.0
-    return region.lungs & (region.activation > level)
+    if inside.size == 0:
+        return region.lungs
+    dense = TOP_PER_CANDIDATE * np.count_nonzero(candidates) / inside.size
+    level = np.quantile(inside, 1 - min(MAX_TOP_SHARE, max(TOP_SHARE, dense)))
+    highest: Mask = region.lungs & (region.activation > level)
+    return highest
 
 
 def number(labels: NDArray[np.intp], region: Region) -> Labels:

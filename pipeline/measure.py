@@ -86,9 +86,9 @@ def involvement(lesion_mask: NDArray[np.bool_], lungs: LungMask, volume: CtVolum
 
     A lung that is not there has volume 0 and share 0.
     """
-    lung = np.bincount(lungs.labels.ravel(), minlength=3)
+    right = int(np.count_nonzero(lungs.labels == RIGHT_LUNG))
+    left = int(np.count_nonzero(lungs.labels == LEFT_LUNG))
     taken = np.bincount(lungs.labels[lesion_mask], minlength=3)
-    right, left = int(lung[RIGHT_LUNG]), int(lung[LEFT_LUNG])
     right_taken, left_taken = int(taken[RIGHT_LUNG]), int(taken[LEFT_LUNG])
     voxel_ml = volume.voxel_volume_mm3 * ML_PER_MM3
     return Involvement(

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
 from scipy import ndimage
 
+from pipeline.lung_grid import coarsen, refine
+from pipeline.lungs_unsupervised import segment_unsupervised
 from pipeline.network_input import box, lung_box, resize
+from pipeline.orientation import canonical
 from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.volume import assemble
 
 MARGIN_MM = 5.0  #: of the box around the lungs, as the classifier gets it
-STORED_SHAPE = (140, 224, 336)  #: planes, rows, columns kept of every chest: 2 mm in a long lung
+STORED_SHAPE = (72, 128, 192)  #: planes, rows, columns kept of every chest: about 4 x 1.5 x 1.5 mm
 MAX_PHANTOM_LESIONS = 8
+BODY_MM = 300.0  #: length of a phantom
 
 Spacing = tuple[float, float, float]
 
@@ -73,6 +80,15 @@ def chest_of(
     )
 
 
+def real_chest(folder: Path) -> Chest:
+    """Read a CT series without COVID-19; its lungs are found without a network."""
+    volume = canonical(assemble([dcmread(path) for path in sorted(folder.glob("*.dcm"))]).volume)
+    coarse = coarsen(volume.hu, volume.spacing_mm)
+    labels = refine(segment_unsupervised(coarse.hu, coarse.spacing_mm), coarse)
+    none = np.zeros(volume.shape, np.uint8)
+    return chest_of(volume.hu, labels, none, volume.spacing_mm, real=True)
+
+
 def phantom_chests(seeds: range, *, diseased: bool) -> Iterator[Chest]:
     """Phantoms of varied slice distance and noise; with 1 to 8 opacities if ``diseased``."""
     for seed in seeds:
@@ -80,7 +96,7 @@ def phantom_chests(seeds: range, *, diseased: bool) -> Iterator[Chest]:
         spacing = float(rng.choice([2.0, 2.5, 3.0, 4.0]))
         spec = PhantomSpec(
             seed=seed,
-            slices=round(300 / spacing),
+            slices=round(BODY_MM / spacing),
             size=320,
             spacing_mm=spacing,
             lesions=int(rng.integers(1, MAX_PHANTOM_LESIONS + 1)) if diseased else 0,

@@ -18,20 +18,24 @@ AERATED_HU = -500.0  #: below it a lung voxel holds air
 LESION_RADIUS_MM = (6.0, 45.0)
 NODULE_RADIUS_MM = (2.0, 14.0)
 MAX_LESIONS = 12
+CORED_SHARE = 0.5  #: of the chests, in which some opacities are consolidated
+LEAST_SHARE = 0.001  #: of the lungs: less painted is no positive picture
+ATTEMPTS = 40
 LESION_LEVEL = 0.35  #: share of ground glass from which a voxel counts as lesion
 
 
 def paint_lesions(view: View, rng: np.random.Generator) -> None:
-    """Add 1 to 12 opacities."""
+    """Add 1 to 12 opacities; more, if those came out too faint to see."""
     places = _Places(view)
     texture = _texture(view, rng)
-    share = np.zeros_like(view.hu)
-    core = np.zeros_like(view.hu)
-    cored = rng.random() < 0.5
-    for _ in range(1 + int(rng.beta(0.9, 1.6) * MAX_LESIONS)):
-        radius = _between(LESION_RADIUS_MM, rng.beta(1.1, 2.6))
-        radii = radius * rng.uniform(0.6, 1.4, 3)
-        part, level = _blob(view, places.draw(rng), radii)
+    share, core = np.zeros_like(view.hu), np.zeros_like(view.hu)
+    cored = rng.random() < CORED_SHARE
+    count = 1 + int(rng.beta(0.9, 1.6) * MAX_LESIONS)
+    enough = LEAST_SHARE * view.lungs.sum()
+    for attempt in range(ATTEMPTS):
+        if attempt >= count and np.count_nonzero(share * view.lungs >= LESION_LEVEL) >= enough:
+            break
+        part, level = _blob(view, places.draw(rng), _radii(rng))
         level = level + 0.45 * texture[part]
         edge = rng.uniform(0.15, 0.6)
         np.maximum(share[part], np.clip((1 - level) / edge, 0, 1), out=share[part])
@@ -43,6 +47,12 @@ def paint_lesions(view: View, rng: np.random.Generator) -> None:
     _fill(view.hu, share, _between(GROUND_GLASS_HU, rng.random()) + grain)
     _fill(view.hu, core * share, _between(CONSOLIDATION_HU, rng.random()) + 0.5 * grain)
     np.maximum(view.lesions, share >= LESION_LEVEL, out=view.lesions)
+
+
+def _radii(rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Half the extent of a lesion along each axis, mm; small ones are commoner."""
+    radius = _between(LESION_RADIUS_MM, rng.beta(1.1, 2.6))
+    return np.asarray(radius * rng.uniform(0.6, 1.4, 3))
 
 
 def paint_lookalikes(view: View, rng: np.random.Generator) -> None:

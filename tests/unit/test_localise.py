@@ -82,6 +82,17 @@ def test_opacity_without_activation_is_left_out() -> None:
     assert not (labels > 0)[LARGE].any()
 
 
+def test_extensive_disease_is_found_whole() -> None:
+    hu, lungs = chest()
+    half = lungs > 0
+    half[:, :60] = False  # all of the back of both lungs
+    hu[half] = -450
+
+    labels = find(hu, lungs, heat_at(half))
+
+    assert ((labels > 0) & half).sum() > 0.9 * half.sum()
+
+
 def test_no_activation_no_lesion() -> None:
     hu, lungs = chest()
     hu[LARGE] = -500
