@@ -15,10 +15,11 @@ from scipy import ndimage
 
 from pipeline import lung_gates as gates
 from pipeline.errors import UnsuitableSeries
-from pipeline.lung_grid import Coarse, Mask, array_of, coarsen, image_of, refine
+from pipeline.lung_airways import airways_of
+from pipeline.lung_grid import Coarse, Mask, array_of, box_of, coarsen, refine
 from pipeline.lung_sides import sides_of
 from pipeline.lungs_unet import segment_unet
-from pipeline.lungs_unsupervised import segment_unsupervised
+from pipeline.lungs_unsupervised import filled, segment_unsupervised
 from pipeline.models import Models
 from pipeline.types import CtVolume, LungMask
 
@@ -41,14 +42,15 @@ def segment(volume: CtVolume, models: Models) -> LungMask:
     """
     coarse = coarsen(volume.hu, volume.spacing_mm)
     fine = segment_unet(volume.hu, models.lungs, models.manifest.networks.lungs.input)
+    raw = _on_coarse(fine, coarse)
     found = {
-        UNET: two_lungs(_on_coarse(fine, coarse), coarse),
+        UNET: two_lungs(raw, coarse),
         UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm),
     }
     method, flags = decide(found, coarse)
     labels = refine(found[method], coarse)
     if method == UNET:
-        labels = _outlined(found[UNET], fine, coarse)
+        labels = _outlined(found[UNET], raw, fine, coarse)
     return LungMask(labels=labels, method=method, flags=flags)
 
 
@@ -84,13 +86,18 @@ def decide(found: Mapping[str, NDArray[np.uint8]], coarse: Coarse) -> tuple[str,
 
 
 def two_lungs(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:
-    """Large components of a raw mask, holes filled, right and left told apart."""
-    labels = array_of(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
-    sizes = np.bincount(labels.ravel())
+    """Make lungs of a raw mask: large components, no airways, right and left, filled."""
+    parts = array_of(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
+    sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    large = sizes >= max(1, MIN_SHARE * sizes.max())
-    solid = sitk.BinaryFillhole(image_of(large[labels], coarse.spacing_mm))
-    return sides_of(array_of(solid).astype(bool), coarse.spacing_mm)
+    large = (sizes >= max(1, MIN_SHARE * sizes.max()))[parts]
+    labels = np.zeros(mask.shape, np.uint8)
+    if large.any():
+        airways = airways_of(coarse.hu, large, coarse.spacing_mm)
+        box = box_of(large, (0, 0, 0))
+        sides = sides_of((large & ~airways)[box], coarse.spacing_mm)
+        labels[box] = filled(sides, airways[box], coarse.hu[box], coarse.spacing_mm)
+    return labels
 
 
 def _on_coarse(fine: Mask, coarse: Coarse) -> Mask:
@@ -101,10 +108,15 @@ def _on_coarse(fine: Mask, coarse: Coarse) -> Mask:
     return np.pad(middle, spare, mode="edge")
 
 
-def _outlined(labels: NDArray[np.uint8], fine: Mask, coarse: Coarse) -> NDArray[np.uint8]:
-    """Labels of the coarse grid within the outline of the fine one; filled holes stay filled."""
-    reach = ndimage.maximum_filter(labels, size=3)
-    inside = ndimage.minimum_filter(labels > 0, size=(1, 3, 3))
-    sides = refine(np.where(labels > 0, labels, reach), coarse)
-    keep = fine | refine(inside, coarse).astype(bool)
-    return np.where(keep, sides, 0).astype(np.uint8)
+def _outlined(
+    labels: NDArray[np.uint8], raw: Mask, fine: Mask, coarse: Coarse
+) -> NDArray[np.uint8]:
+    """Labels of the coarse grid within the network's fine outline.
+
+    At the outline a block is lung in part: it takes the label beside it. What was filled stays
+    filled; what was taken off the raw mask (airways, small parts) stays off.
+    """
+    beside = np.where(raw, 0, ndimage.maximum_filter(labels, size=3))
+    inside = ndimage.minimum_filter(labels > 0, size=(1, 3, 3)) | ((labels > 0) & ~raw)
+    sides = refine(np.where(labels > 0, labels, beside).astype(np.uint8), coarse)
+    return np.where(fine | refine(inside, coarse).astype(bool), sides, 0).astype(np.uint8)

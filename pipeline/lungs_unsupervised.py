@@ -56,7 +56,7 @@ def segment_unsupervised(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[
     airways = airways_of(hu, air, spacing_mm)
     box = box_of(air, (0, 0, 0))
     sides = sides_of((air & ~airways)[box], spacing_mm)
-    labels[box] = _filled(sides, airways[box], hu[box], spacing_mm)
+    labels[box] = filled(sides, airways[box], hu[box], spacing_mm)
     return labels
 
 
@@ -121,11 +121,19 @@ def _walled(pocket: Mask, hu: NDArray[np.int16], reach: Sequence[int]) -> Mask:
     return wide if walled and np.mean(hu[pocket]) <= GAS_MEAN_HU else np.zeros_like(wide)
 
 
-def _filled(
+def filled(
     sides: NDArray[np.uint8], airways: Mask, hu: NDArray[np.int16], spacing_mm: Spacing
 ) -> NDArray[np.uint8]:
-    """Close and fill each lung; neither takes from the other, nor from the airways."""
-    filled = sides.copy()
+    """Close and fill each lung; neither takes from the other, nor from the airways.
+
+    Parameters
+    ----------
+    sides
+        ``(slices, rows, columns)``, 1 right, 2 left, in the box of the lungs.
+    airways, hu
+        Same shape.
+    """
+    whole = sides.copy()
     across = np.abs(np.linspace(-1, 1, sides.shape[2])) >= MEDIAL_SHARE
     opacity = (hu > OPACITY_HU[0]) & (hu < OPACITY_HU[1]) & across
     for label in (RIGHT_LUNG, LEFT_LUNG):
@@ -133,8 +141,8 @@ def _filled(
         if own.any():
             box = box_of(own, (0, 0, 0))
             grown = _closed(own[box], opacity[box], spacing_mm)
-            filled[box][grown & (filled[box] == 0) & ~airways[box]] = label
-    return filled
+            whole[box][grown & (whole[box] == 0) & ~airways[box]] = label
+    return whole
 
 
 def _closed(lung: Mask, opacity: Mask, spacing_mm: Spacing) -> Mask:
