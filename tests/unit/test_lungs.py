@@ -197,6 +197,7 @@ def test_methods_that_disagree_are_flagged(phantom: Phantom) -> None:
 # All of it
 
 
+@pytest.mark.slow
 def test_shipped_weights_find_the_lungs_of_a_new_phantom(phantom: Phantom, shipped: Models) -> None:
     lungs = segment(volume_of(phantom.hu), shipped)
 
@@ -207,6 +208,7 @@ def test_shipped_weights_find_the_lungs_of_a_new_phantom(phantom: Phantom, shipp
     assert dice(lungs.labels == 2, phantom.lungs == 2) > 0.95
 
 
+@pytest.mark.slow
 def test_a_network_that_sees_nothing_sensible_is_overruled(
     phantom: Phantom, shipped: Models
 ) -> None:
@@ -218,7 +220,7 @@ def test_a_network_that_sees_nothing_sensible_is_overruled(
 
 
 def test_a_body_without_lungs_is_refused_with_the_figures(shipped: Models) -> None:
-    hu = np.full((40, 128, 128), -1000, np.int16)
+    hu = np.full((10, 128, 128), -1000, np.int16)
     hu[:, 20:108, 20:108] = 40
 
     with pytest.raises(UnsuitableSeries, match=r"unet: .*unsupervised: lungs-volume 0 L") as caught:
