@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from dicom_node.retry import Outcome, Verdict, judge
 _config.STORE_SEND_CHUNKED_DATASET = True  # send from the file: a large SEG is never held in memory
 _config.LOG_HANDLER_LEVEL = "none"
 
+GATE_SECONDS = 1.0  #: longest wait for the association's thread to pause
 MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd, 1 to 255
 
 
@@ -90,24 +93,84 @@ def echo(peer: Peer, *, calling_ae: str) -> Outcome:
 def send(
     parcels: Iterable[Parcel], peer: Peer, *, calling_ae: str
 ) -> Iterator[tuple[Parcel, Outcome]]:
-    """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known."""
+    """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known.
+
+    An association that is lost half-way is made anew, as long as each one brings something over.
+    """
     waiting = list(parcels)
     while waiting:
-        batch, waiting = _one_association(waiting)
-        ae = application_entity(calling_ae, peer.timeout_seconds)
-        for sop_class, syntax in sorted({(p.sop_class_uid, p.transfer_syntax_uid) for p in batch}):
-            ae.requested_contexts = [*ae.requested_contexts, build_context(sop_class, syntax)]
-        assoc = ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
-        if not assoc.is_established:
-            detail = why_no_association(assoc, peer)
-            yield from ((p, Outcome(verdict=Verdict.POSTPONED, detail=detail)) for p in batch)
-            continue
-        try:
-            for parcel in batch:
-                yield parcel, _store_one(assoc, parcel)
-        finally:
-            if assoc.is_established:
-                assoc.release()
+        batch, rest = _one_association(waiting)
+        assoc = _associate(batch, peer, calling_ae)
+        settled, trouble = 0, why_no_association(assoc, peer)
+        if assoc.is_established:
+            with undisturbed(assoc):
+                for parcel in batch:
+                    outcome = _store_one(assoc, parcel)
+                    if outcome.verdict is Verdict.POSTPONED and outcome.status is None:
+                        trouble = outcome.detail
+                        break
+                    yield parcel, outcome
+                    settled += 1
+            _part(assoc)
+        if not settled:
+            yield from ((p, Outcome(verdict=Verdict.POSTPONED, detail=trouble)) for p in batch)
+            settled = len(batch)
+        waiting = batch[settled:] + rest
+
+
+def _associate(parcels: list[Parcel], peer: Peer, calling_ae: str) -> Association:
+    """Ask for an association that can carry these parcels."""
+    ae = application_entity(calling_ae, peer.timeout_seconds)
+    ae.requested_contexts = [
+        build_context(sop_class, syntax)
+        for sop_class, syntax in sorted({(p.sop_class_uid, p.transfer_syntax_uid) for p in parcels})
+    ]
+    return ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
+
+
+def _part(assoc: Association) -> None:
+    if assoc.is_established:
+        assoc.release()
+
+
+class _Gate(threading.Event):
+    """A checkpoint that stays closed, and says when a thread has come to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is opened."""
+        self.reached.set()
+        return super().wait(timeout)
+
+    def set(self) -> None:
+        """Stay closed: pynetdicom would open it after each message."""
+
+    def open(self) -> None:
+        """Let the thread go on."""
+        super().set()
+
+
+@contextmanager
+def undisturbed(assoc: Association) -> Iterator[None]:
+    """Keep the association's own thread away from the answers while we send.
+
+    pynetdicom 3.0 pauses that thread for every message, but takes a pause that is just ending for
+    one that has begun. The thread then swallows the answer and the sender waits for its timeout:
+    seen about once in a thousand objects on a busy machine. Paused for good it cannot, and
+    sending no longer waits for each pause.
+    """
+    gate, ordinary = _Gate(), threading.Event()
+    ordinary.set()
+    assoc._reactor_checkpoint = gate
+    gate.reached.wait(GATE_SECONDS)  # it comes by every millisecond, unless it has ended
+    try:
+        yield
+    finally:
+        assoc._reactor_checkpoint = ordinary
+        gate.open()
 
 
 def _one_association(parcels: list[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
@@ -121,7 +184,7 @@ def _one_association(parcels: list[Parcel]) -> tuple[list[Parcel], list[Parcel]]
 
 
 def _store_one(assoc: Association, parcel: Parcel) -> Outcome:
-    if not assoc.is_established:
+    if not assoc.is_established or assoc.acse.is_aborted() or not assoc.dul.is_alive():
         return Outcome(verdict=Verdict.POSTPONED, detail="the association was lost")
     accepted = {
         (str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in assoc.accepted_contexts

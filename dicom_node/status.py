@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import TypeVar
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from storage.overview import Overview, SeriesLine
 from storage.states import DeliveryState, SeriesState
@@ -41,59 +41,42 @@ def _plain(value: object) -> str | dict[str, object]:
 def show(overview: Overview, console: Console) -> None:
     """Everything, for people."""
     console.print(_totals("series", overview.states), _totals("deliveries", overview.deliveries))
-    console.print(_series(overview.series))
+    for line in overview.series:
+        console.print("\n".join(_series(line)), highlight=False)
     if overview.refusals:
-        table = _table(
-            "refused before it was sent", "calling AE", "what", "reason", "times", "last"
+        console.print("\n[bold]refused at negotiation[/]")
+    for refusal in overview.refusals:
+        console.print(
+            f"{_at(refusal.last_at)}  {refusal.count} x from {refusal.calling_ae or '(no title)'}:"
+            f" {refusal.what}: {refusal.reason}",
+            highlight=False,
+            markup=False,
         )
-        for refusal in overview.refusals:
-            table.add_row(
-                refusal.calling_ae,
-                refusal.what,
-                refusal.reason,
-                str(refusal.count),
-                _at(refusal.last_at),
-            )
-        console.print(table)
     if overview.quarantine:
-        table = _table("quarantine", "calling AE", "file", "reason", "at")
-        for line in overview.quarantine:
-            table.add_row(line.calling_ae, line.path, line.reason, _at(line.at))
-        console.print(table)
-
-
-def _series(lines: tuple[SeriesLine, ...]) -> Table:
-    table = _table(
-        "series",
-        "Series Instance UID",
-        "from",
-        "n",
-        "state",
-        "score",
-        "deliveries",
-        "last",
-        "reason",
-    )
-    for line in lines:
-        colour = COLOURS.get(line.state, "white")
-        table.add_row(
-            line.series_instance_uid,
-            line.calling_ae,
-            str(line.instances),
-            f"[{colour}]{line.state}[/]",
-            "" if line.score is None else f"{line.score:.3f}",
-            _counts(line.deliveries),
-            _at(line.last_at),
-            line.reason,
+        console.print("\n[bold]quarantine[/]")
+    for kept in overview.quarantine:
+        console.print(
+            f"{_at(kept.at)}  from {kept.calling_ae}: {kept.reason}\n    {kept.path}",
+            highlight=False,
+            markup=False,
         )
-    return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+def _series(line: SeriesLine) -> Iterator[str]:
+    """Two or three lines: where it stands, which it is, and why."""
+    colour = COLOURS.get(line.state, "white")
+    said = [f"{_at(line.last_at)}  [{colour}]{line.state:<10}[/]"]
+    said.append(f"{line.instances} {line.modality} instances from {line.calling_ae}")
+    if line.generation > 1:
+        said.append(f"generation {line.generation}")
+    if line.score is not None:
+        said.append(f"score {line.score:.3f}")
+    if line.deliveries:
+        said.append(f"deliveries: {_counts(line.deliveries)}")
+    yield "\n" + "  ".join(said)
+    yield f"    {line.series_instance_uid}"
+    if line.reason:
+        yield f"    {escape(line.reason)}"
 
 
 def _totals(title: str, counts: Mapping[State, int]) -> str:
