@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network,
         INPUT,
         verdict,
-        cases=[case.name for case in given.cases],
+        cases=given.sources or [case.name for case in given.cases],
         reproduce=f"python -m pipeline.training.train_classifier --seed {given.seed}"
         f" --minutes {given.minutes:g} (came to {steps} steps)",
     )
@@ -177,6 +177,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument(
         "--cases", type=Path, nargs="*", default=[], help="folders of CT series without COVID-19"
+    )
+    parser.add_argument(
+        "--sources", nargs="*", default=[], help="what the cases are, in words, for the model card"
     )
     return parser
 

@@ -16,12 +16,13 @@ from pipeline.training.judge_classifier import Verdict
 FILE = "classifier.safetensors"
 POINT = "Youden's index on held-out synthetic pairs; not validated on patients"
 TRAINED_ON = (
-    "synthetic chest phantoms, with and without opacities (classifier)",
-    "opacities painted into real lungs without COVID-19 (classifier): {cases}",
+    "classifier: synthetic chest phantoms, with and without opacities",
+    "classifier: real lungs without COVID-19, as they are and with opacities painted in: {cases}",
 )
 LIMITS = (
     "classifier: scores on real cases are smoke results; nothing was validated on patients",
-    "classifier: not told to tell COVID-19 from other pneumonia; any ground glass counts",
+    "classifier: not taught to tell COVID-19 from other pneumonia; any ground glass counts",
+    "classifier: of held-out synthetic pairs many are faint; see the figures before trusting a score",
 )
 
 
@@ -39,7 +40,7 @@ def write_classifier(
     Parameters
     ----------
     cases
-        Names of the real series that were painted.
+        What the real series are that were painted.
     reproduce
         The command.
     """
@@ -62,11 +63,12 @@ def write_classifier(
 
 def note(card: dict[str, Any], verdict: Verdict, cases: Sequence[str], reproduce: str) -> None:
     """Enter the classifier into a model card; what others entered stays."""
-    said = [line.format(cases=", ".join(cases)) for line in TRAINED_ON[: 2 if cases else 1]]
+    said = [line.format(cases="; ".join(cases)) for line in TRAINED_ON[: 2 if cases else 1]]
     for key, lines in (("trained_on", said), ("limits", LIMITS)):
-        kept = [line for line in card.get(key, []) if "classifier" not in line.partition(":")[0]]
-        kept = [line for line in kept if not line.partition("(classifier)")[1]]
+        kept = [line for line in card.get(key, []) if not line.startswith("classifier:")]
         card[key] = [*kept, *lines]
-    card.setdefault("metrics", {})["classifier, held-out synthetic pairs"] = asdict(verdict)
+    card.setdefault("metrics", {})["classifier on held-out synthetic pairs"] = {
+        key: round(value, 3) for key, value in asdict(verdict).items()
+    }
     others = [part for part in card.get("reproduce", "").split("; ") if "classifier" not in part]
     card["reproduce"] = "; ".join([*filter(None, others), reproduce])
