@@ -22,7 +22,7 @@ TRAINED_ON = (
 LIMITS = (
     "classifier: scores on real cases are smoke results; nothing was validated on patients",
     "classifier: not taught to tell COVID-19 from other pneumonia; any ground glass counts",
-    "classifier: of held-out synthetic pairs many are faint; see the figures before trusting a score",
+    "classifier: of held-out synthetic pairs many are faint: see the figures",
 )
 
 
