@@ -1,9 +1,7 @@
 """Real surroundings: a PACS (Orthanc), DCMTK's clients, a validator, on free ports of loopback."""
 
 import json
-import os
 import shutil
-import socket
 import subprocess
 import threading
 import urllib.request
@@ -14,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.node_process import free_port
+
 TOOLS = ("Orthanc", "storescu", "dcmsend", "dciodvfy", "dsrdump")
 
 
@@ -22,21 +22,6 @@ def tools() -> None:
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)} (deploy/install-acceptance.sh)")
-
-
-@pytest.fixture(scope="session")
-def ct_data() -> Path:
-    default = Path(__file__).parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("DICOM_NODE_TEST_DATA", default)) / "ct"
-    if not folder.is_dir():
-        pytest.skip("no shared CT series (DICOM_NODE_TEST_DATA)")
-    return folder
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def poll(done: Any, *, seconds: float, what: str) -> Any:

@@ -1,0 +1,208 @@
+"""The whole way with a real PACS: Orthanc pushes CT to the node, the results come back to it."""
+
+import io
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from scipy import ndimage
+
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.phantom_dicom import SeriesOptions, phantom_datasets, write_series
+from tests.acceptance.conftest import Orthanc, poll
+from tests.node_process import NodeProcess
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+CASES = ("covid-01", "cap-01", "normal-01", "tumour-01")
+SECONDS = 60  #: longest wait for results once the series is quiet
+AIR_HU = -500  #: lung is darker than this, soft tissue brighter
+
+
+@pytest.fixture
+def node(
+    orthanc: Orthanc, node_port: int, make_node: Callable[..., NodeProcess]
+) -> Iterator[NodeProcess]:
+    running = make_node(orthanc.dicom_port, port=node_port, quiet=3)
+    ini = running.ini.read_text().replace("ae_title = PACS", "ae_title = ORTHANC")
+    running.ini.write_text(ini)
+    running.start()
+    yield running
+    assert running.stop() == 0, running.log()
+
+
+def upload(orthanc: Orthanc, folder: Path) -> str:
+    """Load a series into the PACS with dcmsend; return its Study Instance UID."""
+    where = ["127.0.0.1", str(orthanc.dicom_port)]
+    command = ["dcmsend", "-aec", "ORTHANC", "+sd", *where, str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return str(dcmread(next(folder.glob("*.dcm")), stop_before_pixels=True).StudyInstanceUID)
+
+
+def push(orthanc: Orthanc, study_uid: str) -> None:
+    (study,) = orthanc.find(StudyInstanceUID=study_uid)
+    orthanc.post("/modalities/ainode/store", {"Resources": [study], "Synchronous": True})
+
+
+def modalities(orthanc: Orthanc, study_uid: str) -> dict[str, list[str]]:
+    """Modality to Orthanc's identifiers of the series of one study."""
+    (study,) = orthanc.find(StudyInstanceUID=study_uid)
+    found: dict[str, list[str]] = {}
+    for series in orthanc.get(f"/studies/{study}")["Series"]:
+        modality = orthanc.get(f"/series/{series}")["MainDicomTags"]["Modality"]
+        found.setdefault(modality, []).append(series)
+    return found
+
+
+def objects(orthanc: Orthanc, series: str) -> list[Dataset]:
+    instances = orthanc.get(f"/series/{series}")["Instances"]
+    return [dcmread(io.BytesIO(orthanc.file(f"/instances/{each}/file"))) for each in instances]
+
+
+def analysed(orthanc: Orthanc, node: NodeProcess, study_uid: str) -> dict[str, list[Dataset]]:
+    """Push a study, wait for its results, fetch all of them from the PACS."""
+    push(orthanc, study_uid)
+    poll(
+        lambda: node.states() == ["delivered"], seconds=SECONDS + 5, what=f"delivery\n{node.log()}"
+    )
+    return {
+        modality: [ds for one in series for ds in objects(orthanc, one)]
+        for modality, series in modalities(orthanc, study_uid).items()
+    }
+
+
+def validate(folder: Path, datasets: list[Dataset]) -> list[str]:
+    """Run dciodvfy on each object; return its errors."""
+    errors = []
+    for number, ds in enumerate(datasets):
+        path = folder / f"{number}.dcm"
+        ds.save_as(path, enforce_file_format=True)
+        answer = subprocess.run(
+            ["dciodvfy", "-new", path], capture_output=True, text=True, check=False
+        )
+        errors += [line for line in answer.stderr.splitlines() if line.startswith("Error")]
+    return errors
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("case", CASES)
+def test_a_real_chest_ct_comes_back_with_results(
+    orthanc: Orthanc, node: NodeProcess, real_ct: Path, tmp_path: Path, case: str
+) -> None:
+    study_uid = upload(orthanc, real_ct / case)
+
+    found = analysed(orthanc, node, study_uid)
+
+    assert set(found) == {"CT", "SEG", "SR", "OT"}
+    assert len(found["OT"]) == len(found["CT"])
+    results = [*found["SEG"], *found["SR"], *found["OT"][:2]]
+    assert validate(tmp_path, results) == []
+    source = found["CT"][0]
+    for ds in results:
+        for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID"):
+            assert ds[keyword].value == source[keyword].value
+    assert_lands_on_the_lungs(found["SEG"][0], found["CT"])
+    for report in found["SR"]:
+        path = tmp_path / "report.dcm"
+        report.save_as(path, enforce_file_format=True)
+        subprocess.run(["dsrdump", path], check=True, capture_output=True)
+
+
+def assert_lands_on_the_lungs(dataset: Dataset, ct: list[Dataset]) -> None:
+    """Read the segmentation back by source instance and hold it against the CT itself."""
+    segmentation = hd.seg.Segmentation.from_dataset(dataset)
+    ct = sorted(ct, key=lambda ds: float(ds.ImagePositionPatient[2]))
+    middle = ct[len(ct) // 4 : 3 * len(ct) // 4 : 8]
+    for ds in middle:
+        masks = segmentation.get_pixels_by_source_instance(
+            [ds.SOPInstanceUID], segment_numbers=[1, 2], ignore_spatial_locations=True
+        )[0]
+        hu = ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
+        lungs = masks.any(-1)
+        columns = np.arange(hu.shape[1])
+        assert lungs.mean() > 0.03
+        assert (hu[lungs] < AIR_HU).mean() > 0.6  # opacities are lung too
+        # head first, supine: the patient's right is on the left of the image
+        assert columns[masks[..., 0].any(0)].mean() < columns[masks[..., 1].any(0)].mean()
+        dark = ndimage.binary_opening(hu < AIR_HU, iterations=3) & inside(hu)
+        assert (dark & lungs).sum() > 0.9 * dark.sum()
+
+
+def inside(hu: np.ndarray) -> np.ndarray:
+    """The body without the air around it."""
+    return ndimage.binary_erosion(ndimage.binary_fill_holes(hu > AIR_HU), iterations=12)
+
+
+def test_odd_senders_end_visibly(
+    orthanc: Orthanc, node: NodeProcess, tmp_path: Path, chest: Path
+) -> None:
+    """storescu and dcmsend; a short series, a localiser, a cut file, an MR."""
+    short = phantom_datasets(make_phantom(PhantomSpec(slices=3, size=64)), seed=31)
+    scout = phantom_datasets(
+        make_phantom(PhantomSpec(slices=1, size=64)),
+        seed=32,
+        options=SeriesOptions(series_description="Topogram"),
+    )
+    scout[0].ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    cut = phantom_datasets(make_phantom(PhantomSpec(slices=40, size=64, spacing_mm=5)), seed=33)
+    cut[7].PixelData = cut[7].PixelData[:1000]
+    mr = phantom_datasets(make_phantom(PhantomSpec(slices=1, size=64)), seed=34)
+    mr[0].SOPClassUID = mr[0].file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    for name, datasets in {"short": short, "scout": scout, "cut": cut, "mr": mr}.items():
+        write_series(datasets, tmp_path / name)
+    where = ["127.0.0.1", str(node.port)]
+    for name in ("short", "scout", "cut"):
+        command = ["storescu", "-R", "-aec", "AINODE", "+sd", *where, tmp_path / name]
+        subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(
+        ["storescu", "-aec", "AINODE", *where, tmp_path / "mr" / "IM0001.dcm"],
+        check=False,
+        capture_output=True,
+    )
+    subprocess.run(
+        ["dcmsend", "-aec", "AINODE", "+sd", *where, chest], check=True, capture_output=True
+    )
+
+    poll(lambda: len(node.states()) == 4, seconds=30, what="four series")
+    node.wait_for_state("delivered", "unsuitable", seconds=SECONDS)
+
+    seen = node.overview()
+    reasons = {line.instances: line.reason.partition(":")[0] for line in seen.series}
+    assert reasons == {3: "too-few-slices", 1: "localizer", 40: "pixel-data", 60: ""}
+    assert [refusal.what for refusal in seen.refusals] == ["MR Image Storage"]
+
+
+def test_storing_again_makes_nothing_new(orthanc: Orthanc, node: NodeProcess, chest: Path) -> None:
+    study_uid = upload(orthanc, chest)
+    first = analysed(orthanc, node, study_uid)
+    (ct,) = modalities(orthanc, study_uid)["CT"]
+
+    orthanc.post("/modalities/ainode/store", {"Resources": [ct], "Synchronous": True})
+    again = json.loads(json.dumps(orthanc.get(f"/series/{ct}")))
+
+    assert len(again["Instances"]) == len(first["CT"])
+    (line,) = node.overview().series
+    assert (line.state, line.generation, line.instances) == ("delivered", 1, 60)
+
+
+def test_results_sent_back_to_the_node_do_not_come_in(
+    orthanc: Orthanc, node: NodeProcess, chest: Path
+) -> None:
+    """A careless rule sends the whole study, results included: they are refused, visibly."""
+    study_uid = upload(orthanc, chest)
+    analysed(orthanc, node, study_uid)
+    (seg,) = modalities(orthanc, study_uid)["SEG"]
+
+    try:
+        orthanc.post("/modalities/ainode/store", {"Resources": [seg], "Synchronous": True})
+    except OSError:
+        pass  # Orthanc reports that no context was accepted
+
+    seen = node.overview()
+    assert [line.state for line in seen.series] == ["delivered"]
+    assert any(refusal.what == "Segmentation Storage" for refusal in seen.refusals)

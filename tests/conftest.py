@@ -1,0 +1,56 @@
+"""Fixtures shared by all tests: a node, a stand-in PACS, a small synthetic chest CT."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dicom_node.standin import StandInPacs
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from tests.node_process import INI, NodeProcess, free_port
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[StandInPacs]:
+    with StandInPacs(tmp_path / "pacs") as running:
+        yield running
+
+
+@pytest.fixture
+def make_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Make nodes: ``make_node(pacs_port, quiet=1, more="[section]...")``."""
+    made: list[NodeProcess] = []
+
+    def make(pacs_port: int, *, quiet: float = 1, port: int = 0, more: str = "") -> NodeProcess:
+        folder = tmp_path / f"node-{len(made)}"
+        folder.mkdir()
+        node = NodeProcess(folder, port or free_port())
+        node.ini.write_text(INI.format(port=node.port, pacs_port=pacs_port, quiet=quiet, more=more))
+        made.append(node)
+        return node
+
+    yield make
+    for node in made:
+        if node.process is not None and node.process.poll() is None:
+            node.kill()
+
+
+@pytest.fixture(scope="session")
+def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small synthetic chest CT with opacities: 60 slices of 128 x 128."""
+    folder = tmp_path_factory.mktemp("chest")
+    made = make_phantom(PhantomSpec(seed=7, slices=60, size=128, spacing_mm=5.0, lesions=4))
+    write_series(phantom_datasets(made, seed=7), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_ct() -> Path:
+    """The shared real CT series; skips where there are none."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("DICOM_NODE_TEST_DATA", default)) / "ct"
+    if not folder.is_dir():
+        pytest.skip("no shared CT series (DICOM_NODE_TEST_DATA)")
+    return folder

@@ -1,0 +1,137 @@
+"""A node as a process of its own, as systemd would run it."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from config.reader import load
+from dicom_node.retry import Verdict
+from dicom_node.scu import Peer, echo
+from storage.database import is_migrated, open_database, reading
+from storage.overview import Overview, overview
+
+INI = """\
+[node]
+port = {port}
+bind = 127.0.0.1
+
+[storage]
+folder = data
+reserve_gb = 0
+
+[closing]
+quiet_seconds = {quiet}
+check_every_seconds = 0.2
+
+[delivery]
+check_every_seconds = 0.2
+retry_first_seconds = 0.5
+retry_max_seconds = 1
+
+[log]
+level = DEBUG
+{more}
+[destination PACS]
+ae_title = PACS
+host = 127.0.0.1
+port = {pacs_port}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(done: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Ask ten times a second until it is so."""
+    pause = threading.Event()
+    for _ in range(int(seconds * 10)):
+        if done():
+            return
+        pause.wait(0.1)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+@dataclass
+class NodeProcess:
+    """A node in a folder; it can be started, stopped and killed again and again."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def ini(self) -> Path:
+        return self.folder / "node.ini"
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(ae_title="AINODE", host="127.0.0.1", port=self.port, timeout_seconds=20)
+
+    def start(self, *, wait: bool = True) -> None:
+        command = [sys.executable, "-P", "-m", "dicom_node", "run", "--config", str(self.ini)]
+        with (self.folder / "node.log").open("a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        if wait:
+            wait_until(self.answers, seconds=60, what=f"the node's start:\n{self.log()}")
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        return echo(self.peer, calling_ae="TEST").verdict is Verdict.ACCEPTED
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def workers(self) -> list[int]:
+        """Process numbers of the engine's workers: children that multiprocessing spawned."""
+        assert self.process is not None
+        found = []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            try:
+                parent = status.read_text().partition("PPid:\t")[2].partition("\n")[0]
+                line = (status.parent / "cmdline").read_bytes()
+            except OSError:
+                continue  # it has just ended
+            if parent == str(self.process.pid) and b"spawn_main" in line:
+                found.append(int(status.parent.name))
+        return found
+
+    def overview(self) -> Overview:
+        database = open_database(load(self.ini).database_url)
+        if not is_migrated(database):
+            return Overview(states={}, deliveries={}, series=(), quarantine=(), refusals=())
+        with Session(reading(database)) as session:
+            seen = overview(session)
+        database.dispose()
+        return seen
+
+    def states(self) -> list[str]:
+        return [str(line.state) for line in self.overview().series]
+
+    def wait_for_state(self, *states: str, seconds: float = 120) -> None:
+        wait_until(
+            lambda: bool(self.states()) and set(self.states()) <= set(states),
+            seconds=seconds,
+            what=f"all series {' or '.join(states)}",
+        )
+
+    def log(self) -> str:
+        path = self.folder / "node.log"
+        return path.read_text()[-4000:] if path.exists() else ""
