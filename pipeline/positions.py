@@ -15,7 +15,7 @@ from pipeline.types import Gap
 MIN_AXIAL = 0.95  #: |z| of the slice normal: at most 18 degrees from axial
 SAME_POSITION_MM = 0.01  #: nearer slices are duplicates; positions are written to 0.01 mm
 UNEVEN_SHARE = 0.01  #: of the spacing: how far a step may be from a whole number of spacings
-ROUNDED_MM = 0.02  #: and at least this, for positions written to 0.01 mm
+ROUNDED_MM = 0.11  #: and at least this: some scanners write positions to 0.1 mm, two make a step
 MAX_TILT_DEGREES = 0.5  #: of shear: 2.6 mm over 300 mm of chest
 MAX_MISSING_SHARE = 0.05  #: of all slices that may be interpolated
 MAX_GAP_MM = 10.0  #: between the slices beside a gap; thick-slice chest CT has 5 to 10 mm

@@ -1,0 +1,93 @@
+"""The command line, as it is typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from config.example import example_ini
+from config.reader import load
+from config.settings import Settings
+from dicom_node.cli import app
+from dicom_node.errors import NodeError
+from storage.database import migrate, open_database
+
+cli = CliRunner()
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    path = tmp_path / "node.ini"
+    path.write_text("[destination PACS]\nae_title = PACS\nhost = 127.0.0.1\nport = 1\n")
+    return path
+
+
+def test_check_accepts_the_example(tmp_path: Path) -> None:
+    path = tmp_path / "example.ini"
+    path.write_text(cli.invoke(app, ["example"]).output)
+    assert path.read_text() == example_ini()
+
+    answer = cli.invoke(app, ["check", "--config", str(path)])
+
+    assert answer.exit_code == 0, answer.output
+    assert "in order" in answer.output
+
+
+def test_check_names_a_missing_model_and_an_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "node.ini"
+    path.write_text("[analysis]\nmodel = nowhere\n[storage]\nfolder = file/data\n")
+
+    answer = cli.invoke(app, ["check", "--config", str(path)])
+
+    assert answer.exit_code == 1
+    assert "[analysis]" in answer.output
+    assert "[storage] folder" in answer.output
+
+
+def test_status_before_the_first_start_says_so(ini: Path) -> None:
+    answer = cli.invoke(app, ["status", "--config", str(ini)])
+
+    assert isinstance(answer.exception, NodeError)
+    assert "not been started" in str(answer.exception)
+
+
+def test_status_of_an_empty_node(ini: Path) -> None:
+    load(ini).storage.folder.mkdir()
+    migrate(open_database(load(ini).database_url))
+
+    assert "series: none" in cli.invoke(app, ["status", "--config", str(ini)]).output
+    answer = cli.invoke(app, ["status", "--config", str(ini), "--json"])
+    assert json.loads(answer.output)["series"] == []
+
+
+def test_echo_knows_its_destinations(ini: Path) -> None:
+    answer = cli.invoke(app, ["echo", "OTHER", "--config", str(ini)])
+
+    assert "PACS" in str(answer.exception)
+
+
+def test_phantom_writes_a_series(tmp_path: Path) -> None:
+    answer = cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2", "--lesions", "0"])
+
+    assert answer.exit_code == 0, answer.output
+    assert len(list((tmp_path / "ct").glob("*.dcm"))) == 2
+
+
+def test_process_says_why_a_series_was_not_analysed(tmp_path: Path) -> None:
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+    (tmp_path / "ct" / "notes.txt").write_text("no DICOM")
+
+    answer = cli.invoke(app, ["process", str(tmp_path / "ct"), "--out", str(tmp_path / "out")])
+
+    assert answer.exit_code == 1
+    assert "too-few-slices" in answer.output
+    assert "notes.txt" in answer.output
+    told = json.loads((tmp_path / "out" / "analysis.json").read_text())
+    assert told["analysed"] is False
+    assert told["reason"].startswith("too-few-slices")
+
+
+def test_the_defaults_need_no_file() -> None:
+    assert Settings().node.ae_title == "AINODE"
