@@ -6,6 +6,7 @@ would show. Outlines: right lung blue, left lung green, opacities orange.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,49 +17,43 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from scipy import ndimage
 
+from pipeline.volume import assemble
+
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 LUNG_WINDOW_HU = (-1350.0, 150.0)  #: width 1500, centre -600: the usual lung window
 COLOURS = ((80, 160, 255), (80, 220, 120), (255, 140, 0))  #: right lung, left lung, opacities
-MOST = 6  #: pictures of one series
+MOST = 8  #: pictures of one series
 EDGE = 512  #: pixels
 
 Rgb = NDArray[np.uint8]
 
 
 def write_previews(ct: Iterable[Path], results: Iterable[Dataset], folder: Path) -> list[Path]:
-    """Write a PNG for each of the slices where most opacity is.
+    """Write a PNG for some of the slices where opacities are, feet to head.
 
     Parameters
     ----------
     ct
-        Files of the source series; others are left out.
+        Files of the source series.
     results
         What came back: segmentations and heatmaps.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sources = _by_uid(ct)
+    volume = assemble([dcmread(path) for path in ct]).volume
+    slices = {each.sop_instance_uid: n for n, each in enumerate(volume.source) if each}
     results = list(results)
     heat = {_source_uid(ds): ds for ds in results if ds.SOPClassUID == SECONDARY_CAPTURE}
     written: list[Path] = []
-    for ds in results:
-        if ds.SOPClassUID == SEGMENTATION:
-            segmentation = hd.seg.Segmentation.from_dataset(ds)
-            for uid, masks in _chosen(segmentation, sources):
-                panes = [_window(dcmread(sources[uid])), _outlined(dcmread(sources[uid]), masks)]
-                panes += [heat[uid].pixel_array] if uid in heat else []
-                path = folder / f"preview-{len(written) + 1:02d}.png"
-                Image.fromarray(np.hstack([_square(pane) for pane in panes])).save(path)
-                written.append(path)
+    for segmentation in (ds for ds in results if ds.SOPClassUID == SEGMENTATION):
+        for uid, masks in _chosen(hd.seg.Segmentation.from_dataset(segmentation), slices):
+            ct_slice = _window(volume.hu[slices[uid]])
+            panes = [ct_slice, _outlined(ct_slice, masks)]
+            panes += [heat[uid].pixel_array] if uid in heat else []
+            path = folder / f"preview-{len(written) + 1:02d}.png"
+            _side_by_side(panes).save(path)
+            written.append(path)
     return written
-
-
-def _by_uid(paths: Iterable[Path]) -> dict[str, Path]:
-    found = {}
-    for path in paths:
-        meta = dcmread(path, stop_before_pixels=True, specific_tags=[]).file_meta
-        found[str(meta.MediaStorageSOPInstanceUID)] = path
-    return found
 
 
 def _source_uid(capture: Dataset) -> str:
@@ -66,7 +61,7 @@ def _source_uid(capture: Dataset) -> str:
 
 
 def _chosen(
-    segmentation: hd.seg.Segmentation, sources: dict[str, Path]
+    segmentation: hd.seg.Segmentation, slices: dict[str, int]
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     """Choose slices, spread over the extent of the opacities, with their masks.
 
@@ -75,44 +70,44 @@ def _chosen(
     list
         SOP Instance UID, and ``(3, rows, columns)``: right lung, left lung, opacities.
     """
-    uids = [uid for uid in _referenced(segmentation) if uid in sources]
-    numbers = list(segmentation.segment_numbers)
-    areas = []
-    for uid in uids:
-        masks = segmentation.get_pixels_by_source_instance([uid], segment_numbers=numbers)[0]
-        areas.append((int(masks[..., 2:].any(-1).sum()), uid))
-    involved = [uid for area, uid in areas if area] or uids
-    picked = involved[:: max(1, len(involved) // MOST)][:MOST]
-    return [(uid, _masks(segmentation, uid, numbers)) for uid in picked]
+    uids = sorted(_referenced(segmentation), key=slices.__getitem__)
+    found = [(uid, _masks(segmentation, uid)) for uid in uids]
+    involved = [each for each in found if each[1][2].any()] or found
+    return involved[:: math.ceil(len(involved) / MOST)] if involved else []
 
 
-def _masks(segmentation: hd.seg.Segmentation, uid: str, numbers: list[int]) -> NDArray[np.bool_]:
-    masks = segmentation.get_pixels_by_source_instance([uid], segment_numbers=numbers)[0] > 0
+def _masks(segmentation: hd.seg.Segmentation, uid: str) -> NDArray[np.bool_]:
+    masks = segmentation.get_pixels_by_source_instance(
+        [uid], segment_numbers=list(segmentation.segment_numbers)
+    )[0].astype(bool)
     return np.stack([masks[..., 0], masks[..., 1], masks[..., 2:].any(-1)])
 
 
-def _referenced(segmentation: hd.seg.Segmentation) -> list[str]:
-    """List the source instances that have a frame, in the order of the frames."""
-    found: dict[str, None] = {}
-    for frame in segmentation.PerFrameFunctionalGroupsSequence:
-        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
-        found[str(source.ReferencedSOPInstanceUID)] = None
-    return list(found)
+def _referenced(segmentation: hd.seg.Segmentation) -> set[str]:
+    """List the source instances that have a frame."""
+    frames = segmentation.PerFrameFunctionalGroupsSequence
+    sources = (frame.DerivationImageSequence[0].SourceImageSequence[0] for frame in frames)
+    return {str(source.ReferencedSOPInstanceUID) for source in sources}
 
 
-def _window(ds: Dataset) -> Rgb:
-    hu = ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
+def _window(hu: NDArray[np.int16]) -> Rgb:
     low, high = LUNG_WINDOW_HU
     grey = (255 * np.clip((hu - low) / (high - low), 0, 1)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def _outlined(ds: Dataset, masks: NDArray[np.bool_]) -> Rgb:
-    picture = _window(ds)
+def _outlined(ct_slice: Rgb, masks: NDArray[np.bool_]) -> Rgb:
+    picture = ct_slice.copy()
     for mask, colour in zip(masks, COLOURS, strict=True):
         picture[mask & ~ndimage.binary_erosion(mask)] = colour
     return picture
 
 
-def _square(picture: Rgb) -> Rgb:
-    return np.asarray(Image.fromarray(picture).resize((EDGE, EDGE)))
+def _side_by_side(pictures: list[Rgb]) -> Image.Image:
+    """Scale to one width, and put next to each other."""
+    images = [Image.fromarray(picture) for picture in pictures]
+    images = [each.resize((EDGE, round(each.height * EDGE / each.width))) for each in images]
+    sheet = Image.new("RGB", (EDGE * len(images), max(each.height for each in images)))
+    for place, image in enumerate(images):
+        sheet.paste(image, (place * EDGE, 0))
+    return sheet

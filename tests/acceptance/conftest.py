@@ -1,5 +1,6 @@
 """Real surroundings: a PACS (Orthanc), DCMTK's clients, a validator, on free ports of loopback."""
 
+# ruff: noqa: ANN401, S310  # JSON of a server on loopback
 import json
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # what JSON holds
 
 import pytest
 
@@ -40,16 +41,16 @@ class Orthanc:
     dicom_port: int
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.rest + path, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(self.rest + path, timeout=60) as answer:
             return json.load(answer)
 
     def file(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.rest + path, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(self.rest + path, timeout=60) as answer:
             return bytes(answer.read())
 
     def post(self, path: str, value: Any) -> Any:
-        request = urllib.request.Request(self.rest + path, json.dumps(value).encode())  # noqa: S310
-        with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
+        request = urllib.request.Request(self.rest + path, json.dumps(value).encode())
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)
 
     def find(self, **query: str) -> list[str]:
