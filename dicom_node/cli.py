@@ -186,7 +186,11 @@ def phantom(
     from pipeline.training.phantom import PhantomSpec, make_phantom  # noqa: PLC0415
     from pipeline.training.phantom_dicom import phantom_datasets, write_series  # noqa: PLC0415
 
-    made = make_phantom(PhantomSpec(seed=seed, lesions=lesions, slices=slices, spacing_mm=spacing))
+    spec = PhantomSpec(seed=seed, lesions=lesions, slices=slices, spacing_mm=spacing)
+    try:
+        made = make_phantom(spec)
+    except ValueError as fault:  # too few slices to hold a lesion
+        raise NodeError(str(fault)) from fault
     paths = write_series(phantom_datasets(made, seed=seed), folder, transfer_syntax)
     out.print(f"{len(paths)} images in {folder}")
 

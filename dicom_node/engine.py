@@ -25,8 +25,10 @@ T = TypeVar("T")
 LOST = (KilledWorker, CancelledError, CommClosedError, TimeoutError)
 
 # glibc gives every large activation back to the kernel and faults it in again: up to twice the
-# time of a network on a CPU. These keep the memory (mallopt(3); measured: see benchmarks).
-ALLOCATOR = {
+# time of a network on a CPU (mallopt(3)). Threads that spin while they wait for each other, the
+# default of OpenMP, more than double it as soon as anything else wants the processor.
+SURROUNDINGS = {
+    "OMP_WAIT_POLICY": "PASSIVE",
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
     "MALLOC_TOP_PAD_": str(64 * 2**20),
@@ -121,7 +123,7 @@ class Task(Generic[T]):
 def _embedded(*, threads: int, memory_limit_gb: float) -> LocalCluster:
     """One worker process under a nanny, on loopback."""
     environment = {
-        **ALLOCATOR,
+        **SURROUNDINGS,
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from dicom_node.wording import findings
 
 def process_folder(folder: Path, out: Path, settings: Settings, console: Console) -> int:
     """Analyse every series of a folder; return how many could be analysed."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, below
     series, others = find_series(folder)
     for path, reason in others:
         console.print(f"left out: {escape(str(path))}: {escape(reason)}")

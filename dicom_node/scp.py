@@ -44,6 +44,8 @@ CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image Storage
     "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image Storage
 )
+OURS = {*CT_CLASSES, VERIFICATION}
+FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
 TRANSFER_SYNTAXES = (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -127,15 +129,23 @@ def header(meta: FileMetaDataset) -> bytes:
 
 
 def handle_accepted(event: Event, keeper: Keeper) -> None:
-    """Note the presentation contexts that an accepted association was refused."""
+    """Note the presentation contexts that an accepted association was refused.
+
+    Many senders propose every SOP class there is, whatever they have: such a list is noted as
+    one thing, and a short one, which says what the sender has, class by class.
+    """
     calling_ae = requestor(event)
     log.debug("association_accepted", calling_ae=calling_ae)
-    for context in event.assoc.rejected_contexts:
-        what = UID(str(context.abstract_syntax)).name
-        known = str(context.abstract_syntax) in (*CT_CLASSES, VERIFICATION)
-        reason = "transfer syntax not supported" if known else "SOP class not accepted"
-        log.info("context_refused", calling_ae=calling_ae, sop_class=what, reason=reason)
-        keeper.note_refusal(calling_ae=calling_ae, what=what, reason=reason)
+    refused = sorted({str(context.abstract_syntax) for context in event.assoc.rejected_contexts})
+    if len(refused) > FEW_CLASSES:
+        what = f"{len(refused)} SOP classes at once"
+        keeper.note_refusal(calling_ae=calling_ae, what=what, reason="proposes more than we take")
+        log.debug("context_refused", calling_ae=calling_ae, sop_class=what)
+        return
+    for uid in refused:
+        reason = "transfer syntax not supported" if uid in OURS else "SOP class not accepted"
+        log.info("context_refused", calling_ae=calling_ae, sop_class=UID(uid).name, reason=reason)
+        keeper.note_refusal(calling_ae=calling_ae, what=UID(uid).name, reason=reason)
 
 
 def handle_rejected(event: Event, keeper: Keeper) -> None:
