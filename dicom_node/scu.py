@@ -113,7 +113,9 @@ def send(
                     settled += 1
             _part(assoc)
         if not settled:
-            yield from ((p, Outcome(verdict=Verdict.POSTPONED, detail=trouble)) for p in batch)
+            nothing_accepted = assoc.rejected_contexts and not assoc.accepted_contexts
+            postponed = Outcome(verdict=Verdict.POSTPONED, detail=trouble)
+            yield from ((p, _not_accepted(p) if nothing_accepted else postponed) for p in batch)
             settled = len(batch)
         waiting = batch[settled:] + rest
 
@@ -190,8 +192,7 @@ def _store_one(assoc: Association, parcel: Parcel) -> Outcome:
         (str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in assoc.accepted_contexts
     }
     if (parcel.sop_class_uid, parcel.transfer_syntax_uid) not in accepted:
-        kind = f"{UID(parcel.sop_class_uid).name} in {UID(parcel.transfer_syntax_uid).name}"
-        return Outcome(verdict=Verdict.REFUSED, detail=f"the destination does not accept {kind}")
+        return _not_accepted(parcel)
     try:
         status = assoc.send_c_store(parcel.path).get("Status")
     except (OSError, ValueError, AttributeError) as fault:  # unreadable or missing file
@@ -199,6 +200,11 @@ def _store_one(assoc: Association, parcel: Parcel) -> Outcome:
     if status is None:
         return Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-STORE")
     return judge(status)
+
+
+def _not_accepted(parcel: Parcel) -> Outcome:
+    kind = f"{UID(parcel.sop_class_uid).name} in {UID(parcel.transfer_syntax_uid).name}"
+    return Outcome(verdict=Verdict.REFUSED, detail=f"the destination does not accept {kind}")
 
 
 def why_no_association(assoc: Association, peer: Peer) -> str:

@@ -1,0 +1,196 @@
+"""From the outbox to a real peer: every answer has its end, and every end is visible."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.delivery import Courier
+from dicom_node.retry import Backoff
+from dicom_node.scu import Peer
+from dicom_node.standin import SECONDARY_CAPTURE, StandInPacs
+from dicom_node.store import Store
+from pipeline.encode.bundle import part10
+from storage.database import migrate, open_database
+from storage.files import Inbox
+from storage.instances import InstanceFacts, note_instance
+from storage.outbox import NewObject, NewResult, keep_results
+from storage.overview import overview
+from storage.schema import Delivery
+from storage.series import claim_next, close, receiving
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+UIDS = ["2.25.101", "2.25.102", "2.25.103"]
+BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=1))
+
+
+class Hands:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def capture(uid: str) -> bytes:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID, ds.SOPInstanceUID = SECONDARY_CAPTURE, uid
+    return part10(ds)
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Hands) -> Store:
+    """One analysed series whose three results are due at the destination PACS."""
+    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    migrate(database)
+    store = Store(
+        sessions=sessionmaker(database, class_=Session), inbox=Inbox(tmp_path, 0), clock=clock
+    )
+    folder = store.inbox.keep_result("k1", {f"{uid}.dcm": capture(uid) for uid in UIDS})
+    with store.sessions.begin() as session:
+        note_instance(session, CT, START)
+        close(session, receiving(session)[0], START)
+        ticket = claim_next(session, START)
+        assert ticket is not None
+        keep_results(
+            session,
+            ticket,
+            NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=folder),
+            [new_object(uid, f"{folder}/{uid}.dcm") for uid in UIDS],
+            destinations=["PACS"],
+            now=START,
+        )
+    return store
+
+
+CT = InstanceFacts(
+    sop_instance_uid="2.25.1",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+    series_instance_uid="2.25.2",
+    study_instance_uid="2.25.3",
+    transfer_syntax_uid=str(ExplicitVRLittleEndian),
+    modality="CT",
+    calling_ae="SCANNER",
+    path="incoming/00/x.dcm",
+    digest="0" * 64,
+    bytes=1,
+)
+
+
+def new_object(uid: str, path: str) -> NewObject:
+    return NewObject(
+        sop_instance_uid=uid,
+        kind="heatmap",
+        sop_class_uid=SECONDARY_CAPTURE,
+        series_instance_uid="2.25.9",
+        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        path=path,
+    )
+
+
+def courier(store: Store, port: int) -> Courier:
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
+    return Courier("PACS", peer, calling_ae="AINODE", backoff=BACKOFF, store=store)
+
+
+def standing(store: Store) -> tuple[str, list[str]]:
+    with store.sessions() as session:
+        (series,) = overview(session).series
+        rows = session.scalars(select(Delivery).order_by(Delivery.id))
+        return str(series.state), [str(row.state) for row in rows]
+
+
+def test_everything_arrives_in_order(store: Store, tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        courier(store, pacs.port).round()
+
+        assert [uid for uid, _ in pacs.received] == UIDS
+    assert standing(store) == ("delivered", ["accepted"] * 3)
+
+
+def test_a_destination_that_is_down_gets_everything_later(
+    store: Store, tmp_path: Path, clock: Hands
+) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        port = pacs.port
+    courier(store, port).round()
+    assert standing(store) == ("encoded", ["pending"] * 3)
+
+    with StandInPacs(tmp_path / "pacs", port=port) as pacs:
+        courier(store, port).round()
+        assert pacs.received == []  # not yet: it waits
+        clock.now += timedelta(seconds=5)
+        courier(store, port).round()
+
+    assert standing(store) == ("delivered", ["accepted"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "deliveries"),
+    [
+        (lambda n: 0x0111, "delivered", ["accepted"] * 3),  # there already
+        (lambda n: 0xB000, "delivered", ["accepted"] * 3),  # stored with a remark
+        (lambda n: 0xA700 if n == 1 else 0, "encoded", ["accepted", "pending", "accepted"]),
+        (lambda n: 0xC000 if n == 1 else 0, "failed", ["accepted", "refused", "accepted"]),
+    ],
+)
+def test_each_object_is_settled_by_its_own_answer(
+    store: Store,
+    tmp_path: Path,
+    answer: Callable[[int], int],
+    state: str,
+    deliveries: list[str],
+) -> None:
+    with StandInPacs(tmp_path / "pacs", answer=answer) as pacs:
+        courier(store, pacs.port).round()
+
+    assert standing(store) == (state, deliveries)
+
+
+def test_a_refused_class_is_named(store: Store, tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs", accepts=("1.2.840.10008.5.1.4.1.1.88.34",)) as pacs:
+        courier(store, pacs.port).round()
+
+    with store.sessions() as session:
+        (series,) = overview(session).series
+    assert series.state == "failed"
+    assert "PACS refused 3 objects" in series.reason
+
+
+def test_a_destination_that_stays_away_is_given_up(
+    store: Store, tmp_path: Path, clock: Hands
+) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        port = pacs.port
+    courier(store, port).round()
+    clock.now += timedelta(hours=2)
+    courier(store, port).round()
+
+    state, deliveries = standing(store)
+
+    assert (state, deliveries) == ("failed", ["refused"] * 3)
+    with store.sessions() as session:
+        assert "given up" in overview(session).series[0].reason
+
+
+def test_a_missing_result_file_is_refused_not_lost_sight_of(store: Store, tmp_path: Path) -> None:
+    store.inbox.locate(f"results/k1/{UIDS[1]}.dcm").unlink()
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        courier(store, pacs.port).round()
+
+    assert standing(store) == ("failed", ["accepted", "refused", "accepted"])
