@@ -53,6 +53,8 @@ class Engine:
             {
                 "distributed.scheduler.allowed-failures": 0,
                 "distributed.worker.daemon": True,
+                "distributed.scheduler.http.routes": [],
+                "distributed.worker.http.routes": [],
                 "distributed.comm.timeouts.connect": "10s",
                 "distributed.admin.log-format": "%(levelname)s %(name)s: %(message)s",
             }
@@ -134,7 +136,7 @@ def _embedded(*, threads: int, memory_limit_gb: float) -> LocalCluster:
         processes=True,
         host="127.0.0.1",
         security=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # any port, and none of the pages below
         memory_limit=f"{memory_limit_gb}GB" if memory_limit_gb else 0,
         env=environment,
         silence_logs="ERROR",
