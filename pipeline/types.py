@@ -185,7 +185,9 @@ class LungMask:
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 3 or self.labels.dtype != np.uint8:
-            raise ValueError(f"labels must be 3-D uint8, got {self.labels.shape} {self.labels.dtype}")
+            raise ValueError(
+                f"labels must be 3-D uint8, got {self.labels.shape} {self.labels.dtype}"
+            )
         self.labels.flags.writeable = False
 
 
