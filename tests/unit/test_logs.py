@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -7,8 +8,9 @@ from dicom_node import logs
 
 
 @pytest.fixture(autouse=True)
-def fresh_structlog() -> None:
-    structlog.reset_defaults()
+def fresh_structlog() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()  # the stream captured here is closed when the test ends
 
 
 def test_an_event_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
