@@ -17,7 +17,7 @@ def faults(settings: Settings) -> list[str]:
 
 
 def _model(settings: Settings) -> Iterator[str]:
-    from pipeline.models import device_for, load  # noqa: PLC0415  # torch: only when checking
+    from pipeline.models import device_for, load
 
     folder = model_folder(settings)
     try:

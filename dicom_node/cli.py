@@ -48,8 +48,8 @@ def main() -> None:
 @app.command()
 def run(config: Ini = INI) -> None:
     """Start the node: receive, analyse, deliver, until SIGTERM or Ctrl-C."""
-    from dicom_node import logs  # noqa: PLC0415  # each command imports what it needs
-    from dicom_node.node import serve  # noqa: PLC0415
+    from dicom_node import logs
+    from dicom_node.node import serve
 
     settings = load(config)
     logs.configure(level=settings.log.level, style=settings.log.format)
@@ -59,7 +59,7 @@ def run(config: Ini = INI) -> None:
 @app.command()
 def check(config: Ini = INI) -> None:
     """Check the settings, the model and the storage folder; say all faults at once."""
-    from dicom_node.checks import faults  # noqa: PLC0415
+    from dicom_node.checks import faults
 
     settings = load(config)
     found = faults(settings)
@@ -81,9 +81,9 @@ def echo(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:
     """Verify a destination by C-ECHO."""
-    from dicom_node.node import peer_of  # noqa: PLC0415
-    from dicom_node.retry import Verdict  # noqa: PLC0415
-    from dicom_node.scu import echo as verify  # noqa: PLC0415
+    from dicom_node.node import peer_of
+    from dicom_node.retry import Verdict
+    from dicom_node.scu import echo as verify
 
     settings = load(config)
     outcome = verify(peer_of(_destination(settings, name)), calling_ae=settings.node.ae_title)
@@ -109,8 +109,8 @@ def send(
     calling: Annotated[str, typer.Option(help="The AE title we call ourselves.")] = "DICOM-NODE",
 ) -> None:
     """Send DICOM files to any AE by C-STORE, in the transfer syntax they have."""
-    from dicom_node.scu import Peer  # noqa: PLC0415
-    from dicom_node.sending import send_folder  # noqa: PLC0415
+    from dicom_node.scu import Peer
+    from dicom_node.sending import send_folder
 
     failed = send_folder(
         folder, Peer(ae_title=to, host=host, port=port), calling_ae=calling, console=out
@@ -125,11 +125,11 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Show every series and where it stands, deliveries, refusals and the quarantine."""
-    from sqlalchemy.orm import Session  # noqa: PLC0415
+    from sqlalchemy.orm import Session
 
-    from dicom_node import status as view  # noqa: PLC0415
-    from storage.database import is_migrated, open_database, reading  # noqa: PLC0415
-    from storage.overview import overview  # noqa: PLC0415
+    from dicom_node import status as view
+    from storage.database import is_migrated, open_database, reading
+    from storage.overview import overview
 
     database = open_database(load(config).database_url)
     if not is_migrated(database):
@@ -151,7 +151,7 @@ def process(
     ] = None,
 ) -> None:
     """Analyse every series in a folder without a network: DICOM results and analysis.json."""
-    from dicom_node.processing import process_folder  # noqa: PLC0415
+    from dicom_node.processing import process_folder
 
     settings = load(config) if config else Settings()
     analysed = process_folder(folder, out_folder, settings, out)
@@ -169,6 +169,7 @@ class Syntax(StrEnum):
     jpeg_lossless = "jpeg-lossless"
     jls = "jls"
     j2k = "j2k"
+    htj2k = "htj2k"
 
 
 @app.command()
@@ -183,8 +184,8 @@ def phantom(
     ] = Syntax.explicit,
 ) -> None:
     """Write a synthetic chest CT as a DICOM series: material for tests and the demo."""
-    from pipeline.training.phantom import PhantomSpec, make_phantom  # noqa: PLC0415
-    from pipeline.training.phantom_dicom import phantom_datasets, write_series  # noqa: PLC0415
+    from pipeline.training.phantom import PhantomSpec, make_phantom
+    from pipeline.training.phantom_dicom import phantom_datasets, write_series
 
     spec = PhantomSpec(seed=seed, lesions=lesions, slices=slices, spacing_mm=spacing)
     try:
@@ -206,6 +207,6 @@ def demo(
     ),
 ) -> None:
     """Show the whole way on this machine: node, stand-in PACS, a chest CT, results, pictures."""
-    from dicom_node.demo import show  # noqa: PLC0415
+    from dicom_node.demo import show
 
     show(ct, out_folder, out)

@@ -123,8 +123,8 @@ def show(ct: Path | None, root: Path, console: Console) -> None:
 
 
 def _phantom(place: Place, console: Console) -> Path:
-    from pipeline.training.phantom import PhantomSpec, make_phantom  # noqa: PLC0415  # slow import
-    from pipeline.training.phantom_dicom import phantom_datasets, write_series  # noqa: PLC0415
+    from pipeline.training.phantom import PhantomSpec, make_phantom
+    from pipeline.training.phantom_dicom import phantom_datasets, write_series
 
     with console.status("drawing a synthetic chest CT"):
         made = make_phantom(PhantomSpec(seed=7, slices=120, spacing_mm=2.5, lesions=4))

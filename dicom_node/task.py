@@ -140,9 +140,9 @@ def run(request: Request, progress: Progress = lambda stage, share: None) -> Ana
 
 
 def _run(request: Request, progress: Progress) -> Analysed:
-    from pipeline.analyse import AnalysisOptions, analyse  # noqa: PLC0415  # imports torch
-    from pipeline.encode.bundle import encode, summary  # noqa: PLC0415
-    from pipeline.volume import assemble  # noqa: PLC0415
+    from pipeline.analyse import AnalysisOptions, analyse
+    from pipeline.encode.bundle import encode, summary
+    from pipeline.volume import assemble
 
     analyser, watch = request.analyser, Stopwatch()
     datasets = [dcmread(file.path) for file in request.files]
@@ -191,7 +191,7 @@ def _run(request: Request, progress: Progress) -> Analysed:
 
 
 def _packed(result: ResultObject) -> EncodedObject:
-    from pipeline.encode.bundle import part10  # noqa: PLC0415
+    from pipeline.encode.bundle import part10
 
     part = part10(result.dataset)
     return EncodedObject(
@@ -211,9 +211,9 @@ def load_models(analyser: Analyser) -> Models:
 
 @lru_cache(maxsize=1)
 def _load_models(folder: Path, device: Literal["auto", "cpu", "cuda"], threads: int) -> Models:
-    import torch  # noqa: PLC0415  # workers only
+    import torch
 
-    from pipeline.models import device_for, load  # noqa: PLC0415
+    from pipeline.models import device_for, load
 
     torch.set_num_threads(threads)
     return load(folder, device_for(device))
@@ -221,8 +221,8 @@ def _load_models(folder: Path, device: Literal["auto", "cpu", "cuda"], threads: 
 
 def warm_up(analyser: Analyser) -> None:
     """Import and load all that a first task would have to wait for."""
-    from pipeline.analyse import analyse  # noqa: F401, PLC0415
-    from pipeline.encode.bundle import encode  # noqa: F401, PLC0415
+    from pipeline.analyse import analyse  # noqa: F401  # what a first task would wait for
+    from pipeline.encode.bundle import encode  # noqa: F401  # what a first task would wait for
 
     load_models(analyser)
 

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
-from dicom_node.cli import app
+from dicom_node.cli import Syntax, app
 from dicom_node.errors import NodeError
+from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES
 from storage.database import migrate, open_database
 
 cli = CliRunner()
@@ -73,6 +74,10 @@ def test_phantom_writes_a_series(tmp_path: Path) -> None:
 
     assert answer.exit_code == 0, answer.output
     assert len(list((tmp_path / "ct").glob("*.dcm"))) == 2
+
+
+def test_phantom_offers_every_transfer_syntax() -> None:
+    assert {syntax.value for syntax in Syntax} == set(TRANSFER_SYNTAXES)
 
 
 def test_process_says_why_a_series_was_not_analysed(tmp_path: Path) -> None:
