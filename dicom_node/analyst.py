@@ -95,7 +95,10 @@ class Analyst:
                 ticket = claim_next(session, self._clock())
             if ticket is None:
                 return
-            self._submit(ticket)
+            if ticket.attempts > self._patience.attempts:  # the node itself went down each time
+                self._failed(ticket, f"{ticket.attempts - 1} attempts, none came to an end")
+            else:
+                self._submit(ticket)
 
     def _submit(self, ticket: SeriesTicket) -> None:
         log.info(

@@ -1,19 +1,60 @@
-"""What `dicom-node check` looks at beyond the INI file: the model and the storage folder."""
+"""What `dicom-node check` looks at beyond the INI file: address, folder, database, model."""
 
 from __future__ import annotations
 
-import os
+import socket
+import tempfile
 from collections.abc import Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from dicom_node.equipment import model_folder, read_manifest
 from dicom_node.errors import NodeError
 from pipeline.errors import ModelError
+from storage.database import open_database
 
 
 def faults(settings: Settings) -> list[str]:
-    """List everything that would keep the node from doing its work."""
-    return [*_model(settings), *_folder(settings)]
+    """List everything that would keep the node from doing its work, by section and key."""
+    checks = (_address, _folder, _database, _model, _device)
+    return [fault for look in checks for fault in look(settings)]
+
+
+def _address(settings: Settings) -> Iterator[str]:
+    """Bind to the address, on any port: the one configured may be the running node's."""
+    bind = settings.node.bind
+    try:
+        socket.create_server(
+            (bind, 0), family=socket.AF_INET6 if ":" in bind else socket.AF_INET
+        ).close()
+    except OSError as fault:
+        yield f"[node] bind: expected an address of this machine, got {bind} ({fault.strerror})"
+
+
+def _folder(settings: Settings) -> Iterator[str]:
+    """Write a file where the storage folder is, or would be made."""
+    folder = settings.storage.folder
+    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as fault:
+        yield (
+            f"[storage] folder: expected a folder we may write to, got {folder} ({fault.strerror})"
+        )
+
+
+def _database(settings: Settings) -> Iterator[str]:
+    if not settings.storage.database_url:
+        return  # SQLite in the storage folder
+    database = open_database(settings.database_url)
+    try:
+        database.connect().close()
+    except SQLAlchemyError as fault:
+        yield (
+            "[storage] database_url: expected a database that can be opened, got"
+            f" {database.url.render_as_string(hide_password=True)} ({type(fault).__name__})"
+        )
 
 
 def _model(settings: Settings) -> Iterator[str]:
@@ -22,13 +63,15 @@ def _model(settings: Settings) -> Iterator[str]:
     folder = model_folder(settings)
     try:
         read_manifest(folder)
-        load(folder, device_for(settings.analysis.device))
+        load(folder, device_for("cpu"))
     except (NodeError, ModelError) as fault:
-        yield f"[analysis] {fault}"
+        yield f"[analysis] model: {fault}"
 
 
-def _folder(settings: Settings) -> Iterator[str]:
-    folder = settings.storage.folder
-    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        yield f"[storage] folder: expected a folder we may write to, got {folder}"
+def _device(settings: Settings) -> Iterator[str]:
+    from pipeline.models import device_for
+
+    try:
+        device_for(settings.analysis.device)
+    except ModelError as fault:
+        yield f"[analysis] device: {fault}"

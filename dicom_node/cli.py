@@ -14,6 +14,7 @@ from config.errors import SettingsError
 from config.example import example_ini
 from config.reader import load
 from config.settings import Destination, Settings
+from config.values import MAX_AE_TITLE
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
 
@@ -105,16 +106,20 @@ def send(
     folder: Annotated[Path, typer.Argument(exists=True, help="DICOM files, also in subfolders.")],
     to: Annotated[str, typer.Option(help="AE title of the receiver.")] = "AINODE",
     host: Annotated[str, typer.Option(help="Its host name or address.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Its port.")] = 11112,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 11112,
     calling: Annotated[str, typer.Option(help="The AE title we call ourselves.")] = "DICOM-NODE",
 ) -> None:
     """Send DICOM files to any AE by C-STORE, in the transfer syntax they have."""
     from dicom_node.scu import Peer
     from dicom_node.sending import send_folder
 
-    failed = send_folder(
-        folder, Peer(ae_title=to, host=host, port=port), calling_ae=calling, console=out
-    )
+    for title in (to, calling):
+        if not 1 <= len(title.strip()) <= MAX_AE_TITLE:
+            raise NodeError(
+                f"expected an AE title of 1 to {MAX_AE_TITLE} characters, got {title!r}"
+            )
+    peer = Peer(ae_title=to, host=host, port=port)
+    failed = send_folder(folder, peer, calling_ae=calling, console=out)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -175,10 +180,12 @@ class Syntax(StrEnum):
 @app.command()
 def phantom(
     folder: Annotated[Path, typer.Argument(help="Where the series goes.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another patient.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another patient.")] = 1,
     lesions: Annotated[int, typer.Option(min=0, max=255, help="0 gives a healthy chest.")] = 4,
     slices: Annotated[int, typer.Option(min=1, help="How many images.")] = 120,
-    spacing: Annotated[float, typer.Option(help="Distance between slices, mm.")] = 2.5,
+    spacing: Annotated[
+        float, typer.Option(min=0.1, max=50, help="Distance between slices, mm.")
+    ] = 2.5,
     transfer_syntax: Annotated[
         Syntax, typer.Option(help="How the pixels are encoded.")
     ] = Syntax.explicit,
@@ -191,7 +198,7 @@ def phantom(
     try:
         made = make_phantom(spec)
     except ValueError as fault:  # too few slices to hold a lesion
-        raise NodeError(str(fault)) from fault
+        raise NodeError(f"{fault} (--lesions 0 needs no lung)") from fault
     paths = write_series(phantom_datasets(made, seed=seed), folder, transfer_syntax)
     out.print(f"{len(paths)} images in {folder}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -65,17 +67,19 @@ class Courier:
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
         """Send what was claimed; False if the destination could not take all of it now."""
         waiting = {self._locate(each.path): each for each in deliveries}
-        reached = True
-        for parcel, outcome in self._outcomes(waiting):
-            self._settle(waiting.pop(parcel.path), outcome)
-            reached = reached and outcome.verdict is not Verdict.POSTPONED
-            if self._stopping:
-                break
-        for delivery in waiting.values():  # stopped half-way: not a try of theirs
+        told: Counter[tuple[DeliveryState, str]] = Counter()
+        with closing(self._outcomes(waiting)) as outcomes:
+            for parcel, outcome in outcomes:
+                settlement = self._settle(waiting.pop(parcel.path), outcome)
+                told[settlement.state, settlement.reason] += 1
+                if self._stopping:
+                    break
+        for delivery in waiting.values():
             self._settle(delivery, Outcome(verdict=Verdict.POSTPONED, detail="the node stopped"))
-        return reached
+        self._tell(told)
+        return not any(state is DeliveryState.PENDING for state, _ in told)
 
-    def _outcomes(self, waiting: dict[Path, DueDelivery]) -> Iterator[tuple[Parcel, Outcome]]:
+    def _outcomes(self, waiting: dict[Path, DueDelivery]) -> Generator[tuple[Parcel, Outcome]]:
         parcels = [
             Parcel(
                 path=path,
@@ -86,21 +90,27 @@ class Courier:
         ]
         return send(parcels, self._peer, calling_ae=self._calling_ae)
 
-    def _settle(self, delivery: DueDelivery, outcome: Outcome) -> None:
+    def _settle(self, delivery: DueDelivery, outcome: Outcome) -> Settlement:
         now = self._clock()
         settlement = decide(delivery, outcome, self._backoff, now)
         with self._sessions.begin() as session:
             settle(session, [settlement], now)
-        write = log.info if settlement.state is DeliveryState.ACCEPTED else log.warning
-        write(
-            EVENTS[settlement.state],
+        log.debug(
+            "delivery_settled",
             destination=self.name,
             kind=delivery.kind,
             sop_instance_uid=delivery.sop_instance_uid,
             attempt=delivery.attempts,
             status=outcome.status,
-            reason=settlement.reason,
+            state=settlement.state.value,
         )
+        return settlement
+
+    def _tell(self, told: Counter[tuple[DeliveryState, str]]) -> None:
+        """Log one line for all that went alike, not one for each object."""
+        for (state, reason), objects in told.items():
+            write = log.info if state is DeliveryState.ACCEPTED else log.warning
+            write(EVENTS[state], destination=self.name, objects=objects, reason=reason)
 
 
 def decide(delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datetime) -> Settlement:

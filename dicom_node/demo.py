@@ -38,6 +38,7 @@ START_SECONDS = 60.0  #: longest wait for the node to listen
 RESULT_SECONDS = 600.0  #: longest wait for the results
 STOP_SECONDS = 60.0  #: longest wait for the node to stop
 QUIET_SECONDS = 3.0  #: the demo has one sender, on the same machine
+COMMAND = os.path.relpath(Path(sys.executable).with_name("dicom-node"))
 ENDED = {SeriesState.DELIVERED, SeriesState.UNSUITABLE, SeriesState.FAILED}
 
 INI = """\
@@ -241,4 +242,4 @@ def _whereabouts(
     yield "pictures", f"{place.pictures} ({len(pictures)} PNG files)"
     yield "settings", str(place.ini)
     yield "log of the node", str(place.log)
-    yield "everything again", f"dicom-node status --config {os.path.relpath(place.ini)}"
+    yield "everything again", f"{COMMAND} status --config {os.path.relpath(place.ini)}"

@@ -8,6 +8,7 @@ node gives the series back, so that attempts are counted in one place, the datab
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
@@ -139,5 +140,5 @@ def _embedded(*, threads: int, memory_limit_gb: float) -> LocalCluster:
         dashboard_address="127.0.0.1:0",  # any port, and none of the pages below
         memory_limit=f"{memory_limit_gb}GB" if memory_limit_gb else 0,
         env=environment,
-        silence_logs="ERROR",
+        silence_logs=logging.CRITICAL,  # a lost worker is an event of the node
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -119,7 +120,8 @@ class Index:
         """Write what is still waiting, then end; give up if the database cannot be written."""
         self._stopping.set()
         self._notes.put(None)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def put(self, note: Note) -> None:
         """Have something written."""
@@ -169,7 +171,20 @@ class Index:
 
 
 def _enter(session: Session, arrivals: list[Arrival]) -> None:
-    for (instance, _), new in zip(arrivals, note_instances(session, arrivals), strict=True):
+    entered = note_instances(session, arrivals)
+    by_sender = Counter(
+        (i.calling_ae, i.series_instance_uid, n)
+        for (i, _), n in zip(arrivals, entered, strict=True)
+    )
+    for (calling_ae, series_uid, new), count in by_sender.items():
+        log.info(
+            "instances_indexed",
+            calling_ae=calling_ae,
+            series_uid=series_uid,
+            instances=count,
+            repeated=not new,
+        )
+    for (instance, _), new in zip(arrivals, entered, strict=True):
         log.debug(
             "instance_received" if new else "instance_repeated",
             sop_instance_uid=instance.sop_instance_uid,

@@ -36,6 +36,8 @@ EVENTS = frozenset(
         "analysis_lost",
         "analysis_superseded",
         "delivery_accepted",
+        "delivery_settled",
+        "instances_indexed",
         "delivery_postponed",
         "delivery_refused",
         "engine_started",

@@ -25,7 +25,7 @@ from dicom_node.analyst import Analyst, Answer, Patience
 from dicom_node.delivery import Courier
 from dicom_node.engine import Engine, Task
 from dicom_node.equipment import analyser_of
-from dicom_node.errors import AlreadyRunning
+from dicom_node.errors import AlreadyRunning, NodeError
 from dicom_node.inbox import Index, Reception
 from dicom_node.logs import log
 from dicom_node.retry import Backoff
@@ -53,6 +53,8 @@ class Node:
         self._reception = Reception(self.store, self._index)
         self._receiver = receiver_of(settings)
         self._schedule = Schedule()
+        self._engine: Engine | None = None
+        self._analyst: Analyst | None = None
         self._couriers = [
             courier_of(settings, destination, self.store)
             for destination in settings.destinations
@@ -66,16 +68,35 @@ class Node:
             recover(session, self.store.clock())
         self._index.start()
         self._reception.scan()
-        address = self._receiver.listen((settings.node.bind, settings.node.port), self._reception)
-        self.engine = Engine(
-            scheduler=settings.engine.scheduler,
-            threads=settings.analysis.threads,
-            memory_limit_gb=settings.engine.memory_limit_gb,
-        )
-        analyser = analyser_of(settings)
-        self.engine.submit(task.warm_up, analyser)
-        self._analyst = Analyst(
-            workers=self.engine,
+        address = self._listen()
+        self._analyst = self._start_analyst()
+        self._plan(self._analyst)
+        log.info("node_started", ae_title=settings.node.ae_title, host=address[0], port=address[1])
+        return address
+
+    def _listen(self) -> tuple[str, int]:
+        node = self._settings.node
+        try:
+            return self._receiver.listen((node.bind, node.port), self._reception)
+        except OSError as fault:
+            raise NodeError(
+                f"cannot listen on {node.bind}:{node.port}: {fault.strerror}"
+            ) from fault
+
+    def _start_analyst(self) -> Analyst:
+        """Start the engine, and have it load the models."""
+        settings, analyser = self._settings, analyser_of(self._settings)
+        try:
+            self._engine = engine = Engine(
+                scheduler=settings.engine.scheduler,
+                threads=settings.analysis.threads,
+                memory_limit_gb=settings.engine.memory_limit_gb,
+            )
+        except OSError as fault:
+            raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
+        engine.submit(task.warm_up, analyser)
+        return Analyst(
+            workers=engine,
             analyser=analyser,
             patience=Patience(
                 attempts=settings.engine.attempts,
@@ -85,15 +106,12 @@ class Node:
             destinations=[courier.name for courier in self._couriers],
             when_done=self._analysis_done,
         )
-        self._plan()
-        log.info("node_started", ae_title=settings.node.ae_title, host=address[0], port=address[1])
-        return address
 
-    def _plan(self) -> None:
+    def _plan(self, analyst: Analyst) -> None:
         """Say what happens how often."""
         check = self._settings.closing.check_every_seconds
         self._schedule.every(check, "close", self._close_quiet)
-        self._schedule.every(check, "analyse", self._analyst.dispatch)
+        self._schedule.every(check, "analyse", analyst.dispatch)
         for courier in self._couriers:
             self._schedule.every(
                 self._settings.delivery.check_every_seconds, _job(courier), courier.round
@@ -128,7 +146,8 @@ class Node:
         self._schedule.once("settle", self._settle, ticket, job)
 
     def _settle(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
-        self._analyst.settle(ticket, job)
+        if self._analyst is not None:
+            self._analyst.settle(ticket, job)
         for name in ("analyse", *map(_job, self._couriers)):
             self._schedule.wake(name)
 
@@ -137,14 +156,16 @@ class Node:
         log.info("node_draining")
         self._receiver.drain(seconds=DRAIN_SECONDS)
         self._index.stop()
-        self._schedule.remove("analyse")
-        self._analyst.wait_until_idle(seconds=DRAIN_SECONDS)
-        for courier in self._couriers:
-            courier.stop()
-        self._schedule.stop()
-        self.engine.close()
+        if self._analyst is not None:
+            self._schedule.remove("analyse")
+            self._analyst.wait_until_idle(seconds=DRAIN_SECONDS)
+            for courier in self._couriers:
+                courier.stop()
+            self._schedule.stop()
+        if self._engine is not None:
+            self._engine.close()
         with self.store.sessions.begin() as session:
-            recover(session, self.store.clock())  # what did not finish is given back
+            recover(session, self.store.clock(), counted=False)  # what did not finish
         log.info("node_stopped")
 
 
@@ -232,13 +253,14 @@ def serve(settings: Settings) -> None:
     AlreadyRunning
         If another node uses the same storage folder.
     """
+    os.umask(0o077)  # what is kept here is about patients: for this user alone
     asked = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: asked.set())
     with only_node(settings.storage.folder):
         node = Node(settings)
-        node.start()
         try:
+            node.start()
             asked.wait()
         finally:
             node.stop()

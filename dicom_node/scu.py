@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ def echo(peer: Peer, *, calling_ae: str) -> Outcome:
 
 def send(
     parcels: Iterable[Parcel], peer: Peer, *, calling_ae: str
-) -> Iterator[tuple[Parcel, Outcome]]:
+) -> Generator[tuple[Parcel, Outcome]]:
     """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known.
 
     An association that is lost half-way is made anew, as long as each one brings something over.
@@ -103,7 +103,7 @@ def send(
         assoc = _associate(batch, peer, calling_ae)
         settled, trouble = 0, why_no_association(assoc, peer)
         if assoc.is_established:
-            with undisturbed(assoc):
+            with _parting(assoc), undisturbed(assoc):
                 for parcel in batch:
                     outcome = _store_one(assoc, parcel)
                     if outcome.verdict is Verdict.POSTPONED and outcome.status is None:
@@ -111,7 +111,6 @@ def send(
                         break
                     yield parcel, outcome
                     settled += 1
-            _part(assoc)
         if not settled:
             nothing_accepted = assoc.rejected_contexts and not assoc.accepted_contexts
             postponed = Outcome(verdict=Verdict.POSTPONED, detail=trouble)
@@ -130,9 +129,14 @@ def _associate(parcels: list[Parcel], peer: Peer, calling_ae: str) -> Associatio
     return ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
 
 
-def _part(assoc: Association) -> None:
-    if assoc.is_established:
-        assoc.release()
+@contextmanager
+def _parting(assoc: Association) -> Iterator[None]:
+    """Release the association at the end, also when the caller wants no more outcomes."""
+    try:
+        yield
+    finally:
+        if assoc.is_established:
+            assoc.release()
 
 
 class _Gate(threading.Event):

@@ -18,17 +18,22 @@ def send_folder(folder: Path, peer: Peer, *, calling_ae: str, console: Console) 
     parcels, others = find_parcels(folder)
     for path in others:
         console.print(f"left out, not DICOM: {path}")
+    if not parcels:
+        console.print(f"no DICOM files in {folder}")
+        return 1
     troubles: Counter[str] = Counter()
+    examples: dict[str, Path] = {}
     sent = send(parcels, peer, calling_ae=calling_ae)
-    for _, outcome in track(sent, "sending", total=len(parcels), console=console):
+    for parcel, outcome in track(sent, "sending", total=len(parcels), console=console):
         if outcome.verdict is not Verdict.ACCEPTED:
             troubles[outcome.detail] += 1
+            examples.setdefault(outcome.detail, parcel.path)
     console.print(
         f"{len(parcels) - troubles.total()} of {len(parcels)} accepted by {peer.ae_title}"
     )
     for detail, count in troubles.items():
-        console.print(f"{count} not accepted: {detail}")
-    return troubles.total() if parcels else 1
+        console.print(f"{count} not accepted: {detail} (such as {examples[detail]})")
+    return troubles.total()
 
 
 def find_parcels(folder: Path) -> tuple[list[Parcel], list[Path]]:

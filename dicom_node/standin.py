@@ -90,6 +90,11 @@ class StandInPacs:
         with self._arrival:
             return list(self._received)
 
+    def is_idle(self) -> bool:
+        """Say whether every association has come to its end; waits a little for the last."""
+        pause = threading.Event()
+        return any(not self._ae.active_associations or pause.wait(0.1) for _ in range(30))
+
     def wait_for(self, objects: int, *, timeout_seconds: float) -> bool:
         """Wait until so many C-STORE requests have come; False if they did not in time."""
         with self._arrival:

@@ -70,7 +70,9 @@ def _series(line: SeriesLine) -> Iterator[str]:
     if line.generation > 1:
         said.append(f"generation {line.generation}")
     if line.score is not None:
-        said.append(f"score {line.score:.3f}")
+        earlier = line.result_generation != line.generation
+        of = f" (of generation {line.result_generation})" if earlier else ""
+        said.append(f"score {line.score:.3f}{of}")
     if line.deliveries:
         said.append(f"deliveries: {_counts(line.deliveries)}")
     yield "\n" + "  ".join(said)

@@ -19,8 +19,9 @@ class SeriesLine:
 
     Attributes
     ----------
-    result_key, score, positive
-        Of the latest result kept; None if there is none.
+    result_key, result_generation, score, positive
+        Of the latest result kept; None if there is none. It belongs to an earlier generation
+        of the series while the next is on its way.
     deliveries
         How many deliveries of that result are in which state.
     """
@@ -38,6 +39,7 @@ class SeriesLine:
     last_at: datetime
     since: datetime
     result_key: str | None
+    result_generation: int | None
     score: float | None
     positive: bool | None
     deliveries: Mapping[DeliveryState, int]
@@ -125,6 +127,7 @@ def _line(
         last_at=series.last_at,
         since=series.since,
         result_key=series.result_key,
+        result_generation=result.generation if result else None,
         score=result.score if result else None,
         positive=result.positive if result else None,
         deliveries=counts.get(series.result_key or "", {}),

@@ -21,18 +21,24 @@ class Recovered:
     deliveries: int
 
 
-def recover(session: Session, now: datetime) -> Recovered:
+def recover(session: Session, now: datetime, *, counted: bool = True) -> Recovered:
     """Give every claim back: ANALYSING to STABLE, SENDING to PENDING.
 
-    For the start only: where several nodes share a database, it takes claims from the others
-    as well. Tries stay counted, so what brings the node down is not tried for ever; results
-    of the lost claims, should any come after all, meet StaleState.
+    For the start and the end of a node only: where several share a database, it takes claims
+    from the others as well. Results of the lost claims, should any come after all, meet
+    StaleState.
+
+    Parameters
+    ----------
+    counted
+        Whether the tries stay counted: at the start, so that what brings the node down is not
+        tried for ever; not after an orderly end.
     """
     claimed = session.scalars(
         select(Series.series_instance_uid).where(Series.state == SeriesState.ANALYSING)
     ).all()
     for uid in claimed:
-        _give_back(session, uid, now)
+        _give_back(session, uid, now, counted=counted)
     sending = session.scalars(
         update(Delivery)
         .where(Delivery.state == DeliveryState.SENDING)
@@ -42,8 +48,10 @@ def recover(session: Session, now: datetime) -> Recovered:
     return Recovered(series=len(claimed), deliveries=len(sending))
 
 
-def _give_back(session: Session, uid: str, now: datetime) -> None:
+def _give_back(session: Session, uid: str, now: datetime, *, counted: bool) -> None:
     row = locked(session, uid)
+    row.attempts -= not counted
+    session.flush()
     if row.reopened:
         reopen(session, row, now)
     else:

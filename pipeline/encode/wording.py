@@ -57,7 +57,7 @@ def percent(share: float) -> str:
 
 def model_line(provenance: Provenance) -> str:
     """Name and version of the model."""
-    return ascii_text(f"{provenance.model_name} {provenance.model_version}")
+    return ascii_text(f"{provenance.model_name}, version {provenance.model_version}")
 
 
 def involvement_sentence(analysis: Analysis) -> str:

@@ -6,6 +6,7 @@ so the same call writes the same series again.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,16 +47,25 @@ def phantom_uid(seed: int, *parts: object) -> UID:
     return UID(f"2.25.{uuid.uuid5(NAMESPACE, name).int}")
 
 
+def content_of(phantom: Phantom) -> str:
+    """Digest of picture and place: the same patient scanned another way is another series."""
+    return hashlib.sha256(phantom.hu.tobytes() + phantom.affine.tobytes()).hexdigest()
+
+
 def phantom_datasets(
     phantom: Phantom, *, seed: int, options: SeriesOptions | None = None
 ) -> list[Dataset]:
     """One uncompressed CT Image Storage dataset per slice, feet to head, file meta included."""
     options = options or SeriesOptions()
+    content = content_of(phantom)
     datasets = []
     for index, pixels in enumerate(phantom.hu):
         dataset = common_header(seed, options)
+        dataset.SeriesInstanceUID = phantom_uid(seed, "series", options.series_number, content)
         dataset.SOPClassUID = CTImageStorage
-        dataset.SOPInstanceUID = phantom_uid(seed, "instance", index)
+        dataset.SOPInstanceUID = phantom_uid(
+            seed, "instance", options.series_number, content, index
+        )
         dataset.InstanceNumber = index + 1
         _add_technique(dataset)
         if options.announce:

@@ -10,6 +10,7 @@ from pipeline.training.phantom import LOWEST_HU, Phantom
 from pipeline.training.phantom_dicom import (
     SeriesOptions,
     common_header,
+    content_of,
     decimals,
     finish,
     phantom_uid,
@@ -23,9 +24,11 @@ def enhanced_dataset(
     phantom: Phantom, *, seed: int, options: SeriesOptions | None = None, head_first: bool = False
 ) -> Dataset:
     """One dataset of all slices, frames feet to head, or head to feet with ``head_first``."""
-    dataset = common_header(seed, options or SeriesOptions())
+    options, content = options or SeriesOptions(), content_of(phantom)
+    dataset = common_header(seed, options)
+    dataset.SeriesInstanceUID = phantom_uid(seed, "enhanced series", options.series_number, content)
     dataset.SOPClassUID = EnhancedCTImageStorage
-    dataset.SOPInstanceUID = phantom_uid(seed, "enhanced instance")
+    dataset.SOPInstanceUID = phantom_uid(seed, "enhanced instance", content)
     dataset.InstanceNumber = 1
     dataset.ImageType = FRAME_TYPE
     del dataset.AcquisitionDate, dataset.AcquisitionTime  # the frames have their own

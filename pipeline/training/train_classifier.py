@@ -85,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         INPUT,
         verdict,
         cases=given.sources or [case.name for case in given.cases],
-        reproduce=f"python -m pipeline.training.train_classifier --seed {given.seed}"
-        f" --minutes {given.minutes:g} (came to {steps} steps)",
+        reproduce="python -m pipeline.training.train_classifier --out FOLDER --cases ..."
+        f" --seed {given.seed} --minutes {given.minutes:g} (came to {steps} steps)",
     )
 
 

@@ -188,6 +188,25 @@ def test_a_destination_that_stays_away_is_given_up(
         assert "given up" in overview(session).series[0].reason
 
 
+def test_stopping_half_way_lets_the_peer_go_and_keeps_the_rest(
+    store: Store, tmp_path: Path, clock: Hands
+) -> None:
+    def stop_at_once(number: int) -> int:
+        running.stop()
+        return 0x0000
+
+    with StandInPacs(tmp_path / "pacs", answer=stop_at_once) as pacs:
+        running = courier(store, pacs.port)
+        running.round()
+        assert pacs.is_idle()
+
+    assert standing(store) == ("encoded", ["accepted", "pending", "pending"])
+    clock.now += timedelta(minutes=5)
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        courier(store, pacs.port).round()
+    assert standing(store) == ("delivered", ["accepted"] * 3)
+
+
 def test_a_missing_result_file_is_refused_not_lost_sight_of(store: Store, tmp_path: Path) -> None:
     store.inbox.locate(f"results/k1/{UIDS[1]}.dcm").unlink()
     with StandInPacs(tmp_path / "pacs") as pacs:

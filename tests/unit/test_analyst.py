@@ -174,6 +174,29 @@ def test_what_fails_every_time_is_failed(store: Store) -> None:
     assert "2 attempts" in line(store).reason
 
 
+def test_what_brings_the_node_down_is_not_tried_for_ever(store: Store) -> None:
+    for _ in range(2):  # claimed, and then the node was killed
+        analyst(store, Workers(Never(None)), attempts=2).dispatch()
+        with store.sessions.begin() as session:
+            recover(session, NOW)
+
+    workers = Workers()
+    analyst(store, workers, attempts=2).dispatch()
+
+    assert workers.requests == []
+    assert line(store).state == "failed"
+    assert "none came to an end" in line(store).reason
+
+
+def test_an_orderly_stop_is_no_try(store: Store) -> None:
+    for _ in range(5):
+        analyst(store, Workers(Never(None)), attempts=2).dispatch()
+        with store.sessions.begin() as session:
+            recover(session, NOW, counted=False)
+
+    assert (line(store).state, line(store).attempts) == ("stable", 0)
+
+
 def test_bad_weights_fail_at_once(store: Store) -> None:
     analyst(store, Workers(ModelError("sha256 expected a, got b"))).dispatch()
 

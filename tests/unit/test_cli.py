@@ -38,13 +38,17 @@ def test_check_accepts_the_example(tmp_path: Path) -> None:
 def test_check_names_a_missing_model_and_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "node.ini"
-    path.write_text("[analysis]\nmodel = nowhere\n[storage]\nfolder = file/data\n")
+    path.write_text(
+        "[node]\nbind = 192.0.2.1\n"
+        "[storage]\nfolder = file/data\ndatabase_url = sqlite:////nowhere/at/all.db\n"
+        "[analysis]\nmodel = nowhere\n"
+    )
 
     answer = cli.invoke(app, ["check", "--config", str(path)])
 
     assert answer.exit_code == 1
-    assert "[analysis]" in answer.output
-    assert "[storage] folder" in answer.output
+    for key in ("[node] bind", "[storage] folder", "[storage] database_url", "[analysis] model"):
+        assert key in answer.output
 
 
 def test_status_before_the_first_start_says_so(ini: Path) -> None:
@@ -67,6 +71,22 @@ def test_echo_knows_its_destinations(ini: Path) -> None:
     answer = cli.invoke(app, ["echo", "OTHER", "--config", str(ini)])
 
     assert "PACS" in str(answer.exception)
+
+
+@pytest.mark.parametrize("title", ["", "SEVENTEEN_LETTERS"])
+def test_send_checks_titles_before_it_calls(tmp_path: Path, title: str) -> None:
+    answer = cli.invoke(app, ["send", str(tmp_path), "--to", title])
+
+    assert isinstance(answer.exception, NodeError)
+
+
+def test_send_says_when_there_is_nothing_to_send(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no DICOM")
+
+    answer = cli.invoke(app, ["send", str(tmp_path)])
+
+    assert answer.exit_code == 1
+    assert "no DICOM files" in answer.output
 
 
 def test_phantom_writes_a_series(tmp_path: Path) -> None:
