@@ -94,7 +94,7 @@ class Node:
             )
         except OSError as fault:
             raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
-        engine.submit(task.warm_up, analyser)
+        self._warm_up = engine.submit(task.warm_up, analyser)  # forgotten, it would be cancelled
         return Analyst(
             workers=engine,
             analyser=analyser,
