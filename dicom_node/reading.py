@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydicom import Dataset
 
+UNITS = {"1": "", "[hnsf'U]": " HU"}  #: UCUM codes that people write in another way
 MEASUREMENT_GROUP = "125007"  #: DCM, PS3.16 TID 1501 and 1411
 
 
@@ -45,7 +46,7 @@ def _line(item: Dataset) -> str | None:
         case "NUM" if item.MeasuredValueSequence:
             value = item.MeasuredValueSequence[0]
             unit = value.MeasurementUnitsCodeSequence[0].CodeValue
-            return f"{_name(item)}: {value.NumericValue}{'' if unit == '1' else f' {unit}'}"
+            return f"{_name(item)}: {float(value.NumericValue):g}{UNITS.get(unit, f' {unit}')}"
         case "CODE":
             return f"{_name(item)}: {item.ConceptCodeSequence[0].CodeMeaning}"
         case "TEXT" if _code(item) != "112039":
