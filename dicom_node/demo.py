@@ -145,7 +145,7 @@ def _node(place: Place, port: int, console: Console) -> Iterator[None]:
     """Run a node as a process of its own, and end it."""
     command = [sys.executable, "-P", "-m", "dicom_node", "run", "--config", str(place.ini)]
     with place.log.open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603  # our own command
     try:
         _wait_for_node(process, place, port, console)
         yield

@@ -104,10 +104,6 @@ class Task(Generic[T]):
         """Call `act` with this task once it has ended; from another thread."""
         self._future.add_done_callback(lambda _: act(self))
 
-    def cancel(self) -> None:
-        """Forget the task."""
-        self._future.cancel()
-
     def result(self, timeout_seconds: float | None = None) -> T:
         """Wait for the task's value.
 

@@ -40,7 +40,6 @@ EVENTS = frozenset(
         "instances_indexed",
         "delivery_postponed",
         "delivery_refused",
-        "engine_started",
         "engine_restarted",
         "job_failed",
     }

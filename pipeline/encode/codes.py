@@ -30,7 +30,6 @@ MILLILITRE = Code("mL", "UCUM", "milliliter")
 HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PERCENT = Code("%", "UCUM", "percent")
 NO_UNITS = Code("1", "UCUM", "no units")
-MILLIMETRE = Code("mm", "UCUM", "millimeter")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
 
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")

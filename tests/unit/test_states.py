@@ -49,4 +49,4 @@ def test_what_has_arrived_is_never_sent_again() -> None:
 
 def test_tables_cannot_be_changed() -> None:
     with pytest.raises(TypeError, match="item assignment"):
-        SERIES_STEPS[SeriesState.FAILED] = frozenset()  # type: ignore[index]
+        SERIES_STEPS[SeriesState.FAILED] = frozenset()  # type: ignore[index]  # read-only: that is the test
