@@ -15,6 +15,7 @@ from config.example import example_ini
 from config.reader import load
 from config.settings import Destination, Settings
 from config.values import MAX_AE_TITLE
+from dicom_node import cli_evaluate, cli_localisation, cli_model, cli_train
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
 
@@ -25,6 +26,10 @@ app = typer.Typer(
     help="A DICOM node that analyses chest CT for COVID-19 and writes the results back to the PACS."
     " For research use only; its results are not a diagnosis.",
 )
+app.add_typer(cli_train.app, name="train")
+app.add_typer(cli_model.app, name="model")
+app.add_typer(cli_evaluate.app)
+app.add_typer(cli_localisation.app)
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
