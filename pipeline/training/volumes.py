@@ -1,0 +1,83 @@
+"""Read a CT from disk for training or evaluation: a folder of DICOM files, or a NIfTI file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from pipeline.errors import PipelineError
+from pipeline.orientation import canonical
+from pipeline.types import CtVolume
+from pipeline.volume import assemble
+
+NIFTI = (".nii", ".nii.gz")
+
+
+def read_volume(path: Path) -> CtVolume:
+    """Read a CT in canonical orientation.
+
+    Returns
+    -------
+    CtVolume
+        Slices feet to head, rows to the back, columns to the patient's left. One read from NIfTI
+        has no sources.
+
+    Raises
+    ------
+    PipelineError
+        If there is no CT there, or none of regular geometry.
+    """
+    return canonical(_from_nifti(path) if path.name.endswith(NIFTI) else _from_dicom(path))
+
+
+def read_mask(path: Path, like: CtVolume) -> NDArray[np.uint8]:
+    """Read a NIfTI mask on the grid of a canonical volume.
+
+    Raises
+    ------
+    PipelineError
+        If its shape is not that of the volume.
+    """
+    array, _ = _canonical_nifti(path)
+    if array.shape != like.shape:
+        raise PipelineError(
+            f"{path.name}: a mask of {like.shape} voxels expected, got {array.shape}"
+        )
+    return np.clip(np.rint(array), 0, 255).astype(np.uint8)
+
+
+def _from_dicom(folder: Path) -> CtVolume:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    datasets = []
+    for file in files:
+        try:
+            datasets.append(dcmread(file))
+        except InvalidDicomError:  # a note, a DICOMDIR of another kind
+            continue
+    if not datasets:
+        raise PipelineError(f"{folder.name}: DICOM files expected, got none")
+    return assemble(datasets).volume
+
+
+def _from_nifti(path: Path) -> CtVolume:
+    array, affine = _canonical_nifti(path)
+    hu = np.clip(np.rint(array), -32768, 32767).astype(np.int16)
+    return CtVolume(hu=hu, affine=affine, frame_of_reference_uid="", source=(None,) * len(hu))
+
+
+def _canonical_nifti(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Array ``(slices, rows, columns)`` with axes along LPS, and its affine to LPS mm."""
+    try:
+        image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkFloat32), "LPS")
+    except RuntimeError as exc:
+        raise PipelineError(f"{path.name}: a NIfTI image of 3 dimensions expected") from exc
+    direction = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine = np.eye(4)
+    affine[:3, :3] = direction[:, ::-1]
+    affine[:3, 3] = image.GetOrigin()
+    return sitk.GetArrayFromImage(image), affine
