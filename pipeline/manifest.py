@@ -81,7 +81,7 @@ class NetworkEntry(_Value):
 class LungsEntry(NetworkEntry):
     """The network that finds the lungs."""
 
-    architecture: Literal["unet-2d"]
+    architecture: Literal["unet-2d", "unet-2d-slicewise"]
     input: LungsInput
 
 

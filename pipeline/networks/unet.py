@@ -97,6 +97,21 @@ class UNet(nn.Module):
         return cast(Tensor, self.out(up))
 
 
+def slicewise_unet() -> UNet:
+    """Build a UNet that normalises each slice by its own statistics: same size, other norms.
+
+    So the authors' test script runs theirs: one slice at a time, batch norms left in training
+    mode. Names of the weights are those of `UNet`; there are no running statistics.
+    """
+    network = UNet()
+    for block in network.modules():
+        if isinstance(block, DoubleConv):
+            for at, layer in enumerate(block):
+                if isinstance(layer, nn.BatchNorm2d):
+                    block[at] = nn.InstanceNorm2d(layer.num_features, affine=True)
+    return network
+
+
 def folded(network: UNet) -> UNet:
     """Return a copy for inference, with each batch norm folded into its convolution.
 

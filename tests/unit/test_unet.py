@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.networks.unet import UNet, folded
+from pipeline.networks.unet import UNet, folded, slicewise_unet
 
 
 @pytest.fixture
@@ -38,3 +38,17 @@ def test_folding_keeps_the_answer_and_leaves_the_network_alone(network: UNet) ->
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert torch.equal(again, expected)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(network).modules())
+
+
+def test_slicewise_is_batch_norm_in_training_mode_on_one_slice(network: UNet) -> None:
+    alone = slicewise_unet().eval()
+    alone.load_state_dict(
+        {name: value for name, value in network.state_dict().items() if name in alone.state_dict()}
+    )
+    slices = torch.rand(2, 1, 48, 64)
+
+    with torch.inference_mode():
+        found = alone(slices)
+        expected = torch.cat([network.train()(one[None]) for one in slices])
+
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
