@@ -1,0 +1,104 @@
+"""Estimates with their uncertainty: proportions (Wilson) and resampled patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from pipeline.evaluation.scores import ScoredCases
+
+CONFIDENCE = 0.95  #: of every interval
+RESAMPLES = 1000
+BOOTSTRAP_SEED = 20_200_608
+
+Values = NDArray[np.float64]
+Labels = NDArray[np.bool_]
+
+#: Figure of labels, scores and weights, each ``(N,)``.
+Statistic = Callable[[Labels, Values, Values], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure and the bounds of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proportion(Estimate):
+    """`count` of `total`, as a share with Wilson's interval."""
+
+    count: int
+    total: int
+
+
+def proportion(count: int, total: int) -> Proportion:
+    """Share of `total`, with Wilson's score interval (Wilson 1927, doi:10.2307/2276774).
+
+    Raises
+    ------
+    ValueError
+        If `total` is 0, or `count` is not within 0 to `total`.
+    """
+    interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="wilson")
+    return Proportion(
+        count=count,
+        total=total,
+        value=count / total,
+        low=float(interval.low),
+        high=float(interval.high),
+    )
+
+
+def patient_bootstrap(
+    cases: ScoredCases,
+    statistic: Statistic,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = BOOTSTRAP_SEED,
+) -> Estimate:
+    """Estimate with the percentile interval of resampled patients.
+
+    A patient is drawn with all of her cases, so cases of one patient are not taken for
+    independent. Draws that hold one class only say nothing and are drawn again.
+
+    Raises
+    ------
+    ValueError
+        If a class is missing from the cases.
+
+    Notes
+    -----
+    Source: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (cluster bootstrap).
+    """
+    require_both_classes(cases.labels, 1)
+    names, owner = np.unique(np.array(cases.patients), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    drawn: list[float] = []
+    while len(drawn) < resamples:
+        patients = rng.integers(len(names), size=len(names))
+        weights = np.bincount(patients, minlength=len(names))[owner].astype(np.float64)
+        if weights[cases.labels].any() and weights[~cases.labels].any():
+            drawn.append(statistic(cases.labels, cases.scores, weights))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    value = statistic(cases.labels, cases.scores, np.ones(len(cases.labels)))
+    return Estimate(value=value, low=float(low), high=float(high))
+
+
+def require_both_classes(labels: Labels, at_least: int) -> None:
+    """Raise ValueError unless each class has so many cases."""
+    positives = int(np.count_nonzero(labels))
+    negatives = len(labels) - positives
+    if min(positives, negatives) < at_least:
+        raise ValueError(
+            f"expected at least {at_least} positive and {at_least} negative cases, "
+            f"got {positives} and {negatives}"
+        )

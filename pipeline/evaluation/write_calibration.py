@@ -1,0 +1,84 @@
+"""Write a temperature and operating points into a model folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.durably import write_whole
+from pipeline.evaluation.recalibration import Calibrated, rescaled
+from pipeline.evaluation.scores import ScoredCases
+from pipeline.manifest import MANIFEST, Manifest, parse_manifest
+from pipeline.models import read_manifest
+
+DEFAULT = "default"  #: the point that is used unless a site sets its own
+METRICS = "calibration"  #: under which the card keeps what the calibration was made on
+
+
+def write_calibration(
+    folder: Path, calibrated: Calibrated, cases: ScoredCases, point: str
+) -> Manifest:
+    """Enter temperature, operating points and their origin into ``manifest.json``.
+
+    The file is replaced whole or not at all. Points of other names are carried over to the new
+    temperature, so that they call the same series positive as before.
+
+    Parameters
+    ----------
+    cases
+        That the calibration was made on.
+    point
+        Name of the point that becomes the default.
+
+    Raises
+    ------
+    ModelError
+        If the folder has no manifest as expected.
+    ValueError
+        If `point` is none of the points.
+    """
+    path = folder / MANIFEST
+    read_manifest(folder)
+    manifest: dict[str, Any] = json.loads(path.read_bytes())
+    manifest["calibration"]["temperature"] = calibrated.temperature
+    manifest["operating_points"] = points(manifest["operating_points"], calibrated, cases, point)
+    manifest["card"]["metrics"][METRICS] = said(calibrated, cases)
+    raw = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+    parsed = parse_manifest(raw)
+    write_whole(path, raw)
+    return parsed
+
+
+def points(
+    old: dict[str, Any], calibrated: Calibrated, cases: ScoredCases, default: str
+) -> dict[str, Any]:
+    """Operating points of the manifest after a calibration."""
+    on = f"{len(cases.labels)} cases of {cases.patient_count} patients"
+    chosen = {
+        each.name: {"threshold": each.threshold, "from": f"{each.source}: {on}"}
+        for each in calibrated.points
+    }
+    if default not in chosen:
+        raise ValueError(f"expected a point of {', '.join(chosen)}, got {default}")
+    ratio = calibrated.temperature / calibrated.old_temperature
+    carried = {
+        name: {**entry, "threshold": float(rescaled(np.array([entry["threshold"]]), ratio)[0])}
+        for name, entry in old.items()
+    }
+    return {**carried, **chosen, DEFAULT: chosen[default]}
+
+
+def said(calibrated: Calibrated, cases: ScoredCases) -> dict[str, Any]:
+    """Say for the model card what the calibration was made on."""
+    return {
+        "cases": len(cases.labels),
+        "patients": cases.patient_count,
+        "positives": cases.positives,
+        "old_temperature": calibrated.old_temperature,
+        "brier before and after, on these cases": [
+            round(each.brier, 4) for each in (calibrated.before, calibrated.after)
+        ],
+    }

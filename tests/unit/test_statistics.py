@@ -1,0 +1,132 @@
+"""Shares, thresholds, calibration and net benefit: figures that can be checked by hand."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from pipeline.evaluation.decision_curve import decision_curve
+from pipeline.evaluation.reliability import reliability
+from pipeline.evaluation.scores import ScoredCases
+from pipeline.evaluation.statistics import patient_bootstrap, proportion
+from pipeline.evaluation.thresholds import predictive_values, threshold_row
+
+LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], np.bool_)
+SCORES = np.array([0.9, 0.8, 0.7, 0.2, 0.6, 0.5, 0.1, 0.1, 0.1, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "low", "high"),
+    [  # Wilson's interval by its formula, z = 1.959964
+        (55, 67, 0.713, 0.894),
+        (63, 64, 0.917, 0.997),
+        (0, 10, 0.0, 0.278),
+        (10, 10, 0.722, 1.0),
+    ],
+)
+def test_intervals_are_wilsons(count: int, total: int, low: float, high: float) -> None:
+    found = proportion(count, total)
+
+    assert found.value == count / total
+    assert (found.low, found.high) == (pytest.approx(low, abs=5e-4), pytest.approx(high, abs=5e-4))
+
+
+def test_threshold_counts_what_lies_strictly_above() -> None:
+    row = threshold_row(LABELS, SCORES, 0.5)
+
+    assert (row.true_positives, row.false_positives) == (3, 1)
+    assert (row.false_negatives, row.true_negatives) == (1, 5)
+    assert row.sensitivity.value == 3 / 4
+    assert row.specificity.value == 5 / 6
+    assert row.ppv is not None
+    assert row.ppv.value == 3 / 4
+    assert row.npv is not None
+    assert row.npv.value == 5 / 6
+    assert row.accuracy.value == 8 / 10
+
+
+def test_nothing_is_said_of_calls_that_nobody_made() -> None:
+    row = threshold_row(LABELS, SCORES, 0.95)
+
+    assert row.ppv is None
+    assert row.npv is not None
+    assert predictive_values(row, 0.2).ppv is None
+
+
+def test_one_class_alone_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 positive and 1 negative cases, got 0 and 6"):
+        threshold_row(LABELS[4:], SCORES[4:], 0.5)
+
+
+def test_predictive_values_follow_the_prevalence() -> None:
+    row = threshold_row(LABELS, SCORES, 0.5)
+    here, rare = (predictive_values(row, prevalence) for prevalence in (0.4, 0.01))
+
+    assert here.ppv is not None
+    assert row.ppv is not None
+    assert here.ppv.value == pytest.approx(row.ppv.value)
+    assert here.npv is not None
+    assert row.npv is not None
+    assert here.npv.value == pytest.approx(row.npv.value)
+    assert rare.ppv is not None
+    assert rare.ppv.value == pytest.approx(0.75 * 0.01 / (0.75 * 0.01 + 1 / 6 * 0.99))
+    assert rare.ppv.low < rare.ppv.value < rare.ppv.high
+
+
+@pytest.mark.parametrize("prevalence", [0, 1, -0.1, float("nan")])
+def test_prevalence_lies_between_nobody_and_everybody(prevalence: float) -> None:
+    with pytest.raises(ValueError, match="prevalence between 0 and 1"):
+        predictive_values(threshold_row(LABELS, SCORES, 0.5), prevalence)
+
+
+def test_calibration_figures_by_hand() -> None:
+    found = reliability(LABELS, SCORES)
+
+    assert found.brier == pytest.approx(np.mean((LABELS - SCORES) ** 2))
+    gaps = [0.1, 0.2, 0.3, 0.8, 0.6, 0.5, 0.1, 0.1, 0.1, 0.0]
+    in_bins = [abs(sum(gaps[6:9])), *gaps[:6], gaps[9]]
+    assert found.expected_calibration_error == pytest.approx(sum(in_bins) / 10)
+    assert [each.observed.total for each in found.bins] == [1, 3, 1, 1, 1, 1, 1, 1]
+
+
+def test_slope_and_intercept_of_distorted_probabilities_are_found_again() -> None:
+    rng = np.random.default_rng(6)
+    logit = rng.normal(0, 1.5, 40_000)
+    labels = rng.random(40_000) < 1 / (1 + np.exp(-logit))
+
+    found = reliability(labels, 1 / (1 + np.exp(-(logit + 1) / 0.5)))
+
+    assert found.slope == pytest.approx(0.5, abs=0.02)
+    assert found.intercept == pytest.approx(-1, abs=0.04)
+
+
+def test_separable_cases_have_no_slope() -> None:
+    found = reliability(LABELS, LABELS * 0.5 + 0.1)
+
+    assert (found.slope, found.intercept) == (None, None)
+
+
+def test_net_benefit_by_hand() -> None:
+    curve = {round(each.probability, 2): each for each in decision_curve(LABELS, SCORES)}
+
+    assert curve[0.5].by_score == pytest.approx(3 / 10 - 1 / 10)
+    assert curve[0.5].treat_all == pytest.approx(4 / 10 - 6 / 10)
+    assert curve[0.2].by_score == pytest.approx(3 / 10 - 2 / 10 / 4)
+
+
+def test_rows_of_one_patient_do_not_narrow_the_interval() -> None:
+    """Each case written four times is no more evidence if it is one patient's."""
+
+    def width(patients: tuple[str, ...], copies: int) -> float:
+        cases = ScoredCases(
+            patients=patients, labels=np.tile(LABELS, copies), scores=np.tile(SCORES, copies)
+        )
+        found = patient_bootstrap(
+            cases,
+            lambda *a: float(average_precision_score(a[0], a[1], sample_weight=a[2])),
+            resamples=200,
+        )
+        return found.high - found.low
+
+    once = width(tuple("abcdefghij"), 1)
+    assert width(tuple("abcdefghij" * 4), 4) == pytest.approx(once)
+    assert width(tuple(str(i) for i in range(40)), 4) < 0.7 * once
