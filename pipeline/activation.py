@@ -1,7 +1,8 @@
 """Class activation: which cells of the feature map speak for COVID-19.
 
-Three ways, each a function ``(network, features) -> (planes, rows, columns)``, not negative, on
-the feature map's grid (`pipeline.networks.decovnet.FEATURE_STRIDE`).
+Each method is a function ``(network, features) -> (planes, rows, columns)``, not negative, on
+the feature map's grid (`pipeline.networks.decovnet.FEATURE_STRIDE`). The scale is of no meaning:
+`stretch` takes it out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.classify import Scored
+from pipeline.errors import ModelError
 from pipeline.network_input import NetworkInput
 from pipeline.networks.decovnet import (
     FEATURE_OFFSET,
@@ -22,16 +24,24 @@ from pipeline.networks.decovnet import (
     POSITIVE,
     DeCoVNet,
 )
+from pipeline.networks.explained import Evidenced, Explained
 
-Method = Callable[[DeCoVNet, Tensor], Tensor]
+Method = Callable[[Explained, Tensor], Tensor]
 
 
-def paper_cam(network: DeCoVNet, features: Tensor) -> Tensor:
+def paper_cam(network: Explained, features: Tensor) -> Tensor:
     """Class activation map with weights chained through the head.
 
     Every convolution of the head counts with the mean over its taps; biases, rectifiers and
     pools are left out. Source: Wang et al. 2020, as their code does it.
+
+    Raises
+    ------
+    ModelError
+        If the network is no DeCoVNet: the chain is made for its head.
     """
+    if not isinstance(network, DeCoVNet):
+        raise ModelError(f"paper-cam: expected a DeCoVNet, got {type(network).__name__}")
     weights = torch.eye(features.shape[1], device=features.device)
     for layer in [*network.evidence, *network.classifier]:
         if isinstance(layer, nn.Conv3d):
@@ -41,7 +51,7 @@ def paper_cam(network: DeCoVNet, features: Tensor) -> Tensor:
     return torch.einsum("k,kzyx->zyx", weights[POSITIVE], features[0]).relu()
 
 
-def hirescam(network: DeCoVNet, features: Tensor) -> Tensor:
+def hirescam(network: Explained, features: Tensor) -> Tensor:
     """Product of feature and gradient, summed over channels (Draelos & Carin, arXiv:2011.08891).
 
     Exact in its places, but sparse: behind the head's max pools only winners have a gradient.
@@ -49,7 +59,15 @@ def hirescam(network: DeCoVNet, features: Tensor) -> Tensor:
     return (features[0] * gradient(network, features)).sum(dim=0).relu()
 
 
-def grad_cam(network: DeCoVNet, features: Tensor) -> Tensor:
+def layercam(network: Explained, features: Tensor) -> Tensor:
+    """Features weighted by their own gradient where that is positive, summed over channels.
+
+    Source: Jiang et al. 2021, doi:10.1109/TIP.2021.3089943.
+    """
+    return (features[0] * gradient(network, features).relu()).sum(dim=0).relu()
+
+
+def grad_cam(network: Explained, features: Tensor) -> Tensor:
     """Features weighted by their channel's summed gradient (Selvaraju et al., arXiv:1610.02391).
 
     Dense: what made the winners win counts wherever it is seen.
@@ -58,7 +76,36 @@ def grad_cam(network: DeCoVNet, features: Tensor) -> Tensor:
     return torch.einsum("k,kzyx->zyx", weights, features[0]).relu()
 
 
-def gradient(network: DeCoVNet, features: Tensor) -> Tensor:
+def normgrad(network: Explained, features: Tensor) -> Tensor:
+    """Length of the feature vector times that of its gradient (Rebuffi et al., arXiv:2004.02866).
+
+    Their loss is the cross-entropy to the predicted class. Of two classes its gradient is that of
+    the logits' difference times the other class's probability: one factor for the whole map,
+    which is left out here because a sure network rounds it to 0.
+    """
+    slope = gradient(network, features)
+    return torch.linalg.vector_norm(features[0], dim=0) * torch.linalg.vector_norm(slope, dim=0)
+
+
+def evidence(network: Explained, features: Tensor) -> Tensor:
+    """Evidence of each cell as a probability: what the score itself was made from.
+
+    Raises
+    ------
+    ModelError
+        If the network has no map of evidence.
+    """
+    if not isinstance(network, Evidenced):
+        raise ModelError(f"evidence: expected a network that maps it, got {type(network).__name__}")
+    return network.evidence_map(features)[0].sigmoid()
+
+
+def default(network: Explained, features: Tensor) -> Tensor:
+    """Evidence where the network maps it, else Grad-CAM."""
+    return METHODS[default_method(network)](network, features)
+
+
+def gradient(network: Explained, features: Tensor) -> Tensor:
     """Gradient ``(128, planes, rows, columns)`` of the evidence for the positive class."""
     with torch.enable_grad():
         leaf = features.clone().requires_grad_()
@@ -67,12 +114,31 @@ def gradient(network: DeCoVNet, features: Tensor) -> Tensor:
     return slope[0]
 
 
+DEFAULT_METHOD = "default"
 METHODS: Mapping[str, Method] = {
     "paper-cam": paper_cam,
+    "normgrad": normgrad,
+    "layercam": layercam,
     "hirescam": hirescam,
     "grad-cam": grad_cam,
+    "evidence": evidence,
+    DEFAULT_METHOD: default,
 }
-DEFAULT_METHOD = "grad-cam"
+
+
+def default_method(network: Explained) -> str:
+    """Name of the method that `DEFAULT_METHOD` stands for with this network."""
+    return "evidence" if isinstance(network, Evidenced) else "grad-cam"
+
+
+def methods_of(network: Explained) -> tuple[str, ...]:
+    """Names of the methods that this network can be explained by, without `DEFAULT_METHOD`."""
+    missing = {DEFAULT_METHOD}
+    if not isinstance(network, DeCoVNet):
+        missing.add("paper-cam")
+    if not isinstance(network, Evidenced):
+        missing.add("evidence")
+    return tuple(name for name in METHODS if name not in missing)
 
 
 def activation(
@@ -89,7 +155,7 @@ def activation(
     lungs
         ``(slices, rows, columns)``; the activation is 0 outside.
     method
-        A key of `METHODS`.
+        A key of `METHODS`; one of `methods_of` the network, or `DEFAULT_METHOD`.
 
     Returns
     -------

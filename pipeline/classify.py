@@ -10,7 +10,8 @@ from torch import Tensor
 from pipeline.errors import ModelError
 from pipeline.models import Models
 from pipeline.network_input import NetworkInput
-from pipeline.networks.decovnet import POSITIVE, DeCoVNet
+from pipeline.networks.decovnet import POSITIVE
+from pipeline.networks.explained import Explained
 from pipeline.types import Classification
 
 DEFAULT_POINT = "default"  #: operating point of the manifest used unless the site sets its own
@@ -34,7 +35,7 @@ class Scored:
     classification: Classification
     logits: tuple[float, float]
     features: Tensor
-    network: DeCoVNet
+    network: Explained
 
 
 def classify(
@@ -50,11 +51,13 @@ def classify(
     Raises
     ------
     ModelError
-        If the model's classifier is no DeCoVNet.
+        If the model's classifier is none that can be explained.
     """
     network = models.classifier
-    if not isinstance(network, DeCoVNet):
-        raise ModelError(f"expected a DeCoVNet as classifier, got {type(network).__name__}")
+    if not isinstance(network, Explained):
+        raise ModelError(
+            f"expected a classifier with features and a head, got {type(network).__name__}"
+        )
     x = torch.from_numpy(network_input.tensor).to(models.device)
     with torch.no_grad():
         features = network.features(x)

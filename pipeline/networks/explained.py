@@ -20,3 +20,11 @@ class Explained(Protocol):
 
     def head(self, features: Tensor) -> Tensor:
         """Feature map to logits ``(B, 2)``: negative, positive."""
+
+
+@runtime_checkable
+class Evidenced(Explained, Protocol):
+    """A classifier whose score is made from a map of evidence, and from nothing else."""
+
+    def evidence_map(self, features: Tensor) -> Tensor:
+        """Feature map to the evidence ``(B, T // 2, H / 8, W / 8)`` of each cell, as a logit."""
