@@ -191,6 +191,29 @@ class LungMask:
         self.labels.flags.writeable = False
 
 
+class ScoreClass(StrEnum):
+    """What a score may speak for."""
+
+    NEGATIVE = "negative"
+    POSITIVE = "positive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionSet:
+    """Classes that a score leaves open (`pipeline.conformal`).
+
+    Attributes
+    ----------
+    coverage
+        Share of each class that is promised to have its own class in the set, 0 to 1.
+    classes
+        One; both, if the score cannot tell; none, if it is like neither.
+    """
+
+    coverage: float
+    classes: tuple[ScoreClass, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
     """The classifier's answer. A model output, never a diagnosis.
@@ -203,16 +226,25 @@ class Classification:
         Scores strictly above it are called positive.
     operating_point
         Where the threshold comes from: a name in the model's manifest, or ``site``.
+    prediction_set
+        None if the model has no conformal thresholds.
     """
 
     score: float
     threshold: float
     operating_point: str
+    prediction_set: PredictionSet | None = None
 
     @property
     def positive(self) -> bool:
         """Whether the score lies above the threshold."""
         return self.score > self.threshold
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether there is a prediction set that does not bear out the decision alone."""
+        called = ScoreClass.POSITIVE if self.positive else ScoreClass.NEGATIVE
+        return self.prediction_set is not None and self.prediction_set.classes != (called,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +322,22 @@ class Provenance:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why a reader should trust an analysis less.
+
+    Attributes
+    ----------
+    code
+        Short, stable, lower-case: a flag.
+    text
+        The figure, and what was expected; no full stop.
+    """
+
+    code: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Analysis:
     """All that was found in one series, on the grid of its volume.
@@ -302,6 +350,8 @@ class Analysis:
         ``(slices, rows, columns)`` uint8: class activation, 0 to 255 for 0 to 1. Read-only.
     flags
         Reason codes: quality of the input or of a step that a reader should know of.
+    doubts
+        Those of the flags that a figure stands behind, with it.
     """
 
     lungs: LungMask
@@ -312,6 +362,7 @@ class Analysis:
     involvement: Involvement
     provenance: Provenance
     flags: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("activation", "lesion_labels"):
