@@ -27,6 +27,7 @@ app = typer.Typer(
     " For research use only; its results are not a diagnosis.",
 )
 app.add_typer(cli_train.app, name="train")
+app.add_typer(cli_train.synthesis)
 app.add_typer(cli_model.app, name="model")
 app.add_typer(cli_evaluate.app)
 app.add_typer(cli_localisation.app)

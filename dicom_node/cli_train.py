@@ -1,7 +1,172 @@
-"""The command line for those who train: synthesise a data set, train, compare."""
+"""The command line for those who train: make synthetic cases, train a network."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dicom_node.errors import NodeError
+from pipeline.manifest import BUNDLED
 
 app = typer.Typer(no_args_is_help=True, help="Train a network on your own cases.")
+synthesis = typer.Typer()
+out = Console(soft_wrap=True)
+
+CaseList = Annotated[
+    Path,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split].",
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Option("--out", help="Run folder; the same command goes on where it was stopped.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
+Steps = Annotated[int, typer.Option(min=1, help="Steps at most; validation may end it earlier.")]
+Base = Annotated[Path, typer.Option("--model", help="Model folder whose lungs are used.")]
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the training; bf16 is automatic mixed precision."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+def needs_extra() -> None:
+    """End with a sentence if the optional libraries are missing.
+
+    Raises
+    ------
+    NodeError
+        If they are.
+    """
+    try:
+        import matplotlib
+        import sklearn
+    except ImportError as missing:
+        raise NodeError(
+            "training and evaluation need more libraries:"
+            f" pip install 'dicom-node[training]' ({missing})"
+        ) from missing
+    del matplotlib, sklearn
+
+
+def bar() -> Progress:
+    """Progress bar of steps."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )
+
+
+@app.command("classifier")
+def classifier(
+    cases: CaseList,
+    run: RunFolder,
+    network: Annotated[str, typer.Option(help="Which classifier.")] = "evidence-net",
+    seed: Seed = 1,
+    steps: Steps = 3000,
+    judge_every: Annotated[int, typer.Option(min=1, help="Steps between judgements.")] = 250,
+    patience: Annotated[int, typer.Option(min=1, help="Judgements without gain.")] = 8,
+    rate: Annotated[float, typer.Option(min=0, help="Highest learning rate.")] = 1e-3,
+    pairs: Annotated[int, typer.Option(min=1, help="Positive and negative cases a step.")] = 2,
+    masks: Annotated[bool, typer.Option(help="Learn from lesion masks where known.")] = True,
+    rows: Annotated[int, typer.Option(min=32, help="Rows of the network's input.")] = 112,
+    columns: Annotated[int, typer.Option(min=48, help="Columns of the network's input.")] = 168,
+    slice_mm: Annotated[float, typer.Option(min=0.5, help="Distance of its planes.")] = 4.0,
+    precision: Precision = Precision.fp32,
+    device: Device = Device.auto,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that draw cases.")] = 1,
+    model: Base = BUNDLED,
+) -> None:
+    """Train a classifier: weights, checkpoint, curves, and scores of validation and test cases."""
+    needs_extra()
+    from pipeline.manifest import ClassifierInput
+    from pipeline.models import device_for, load
+    from pipeline.training.classifiers import CLASSIFIERS
+    from pipeline.training.fit import Schedule
+    from pipeline.training.train_classifier import ClassifierTraining, train_classifier
+
+    if network not in CLASSIFIERS:
+        raise NodeError(f"a network of {', '.join(CLASSIFIERS)} expected, got {network}")
+    schedule = Schedule(
+        steps=steps,
+        judge_every=judge_every,
+        patience=patience,
+        peak_rate=rate,
+        precision=precision,
+        workers=workers,
+    )
+    wanted = ClassifierInput(
+        rows=rows, columns=columns, slice_mm=slice_mm, window_hu=(-1200, 600), margin_mm=5.0
+    )
+    training = ClassifierTraining(
+        network=network, seed=seed, wanted=wanted, schedule=schedule, pairs=pairs, masks=masks
+    )
+    chosen = device_for(device.value)
+    with bar() as progress:
+        task = progress.add_task("preparing", total=steps)
+        weights = train_classifier(
+            cases,
+            run,
+            training,
+            load(model, chosen),
+            device=chosen,
+            report=lambda done, text: progress.update(task, completed=done, description=text),
+        )
+    out.print(f"weights: {weights}")
+
+
+@synthesis.command("synthesise")
+def synthesise(
+    folder: Annotated[Path, typer.Argument(help="Where the cases and cases.csv go.")],
+    train: Annotated[int, typer.Option(min=0, help="Phantoms to train on.")] = 60,
+    validation: Annotated[int, typer.Option(min=0, help="Phantoms to validate on.")] = 12,
+    test: Annotated[int, typer.Option(min=0, help="Phantoms to test on.")] = 32,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of cases from each phantom.")] = 6,
+    real: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="CSV of real chests without opacities to paint into."),
+    ] = None,
+    real_pairs: Annotated[int, typer.Option(min=1, help="Pairs from each real chest.")] = 40,
+    seed: Seed = 1,
+    model: Base = BUNDLED,
+) -> None:
+    """Make synthetic cases: COVID-like opacities and other diseases painted into healthy lungs."""
+    needs_extra()
+    from pipeline.models import device_for, load
+    from pipeline.training.cases import Split, read_cases
+    from pipeline.training.synthesise import Recipe, synthesise
+
+    recipe = Recipe(
+        seed=seed,
+        phantoms={Split.TRAIN: train, Split.VALIDATION: validation, Split.TEST: test},
+        pairs_per_phantom=pairs,
+        pairs_per_real=real_pairs,
+    )
+    chests = read_cases(real, labelled=False) if real else ()
+    with bar() as progress:
+        task = progress.add_task("lungs", total=None)
+        cases = synthesise(
+            folder,
+            recipe,
+            chests,
+            load(model, device_for("auto")),
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    out.print(f"cases: {cases}")

@@ -24,12 +24,14 @@ from torch import Tensor, nn
 from pipeline.errors import ModelError
 from pipeline.manifest import MANIFEST, Manifest, NetworkEntry, parse_manifest
 from pipeline.networks.decovnet import DeCoVNet
+from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.networks.unet import UNet, slicewise_unet
 
 ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = {
     "unet-2d": UNet,
     "unet-2d-slicewise": slicewise_unet,
     "decovnet": DeCoVNet,
+    "evidence-net": EvidenceNet,
 }
 
 

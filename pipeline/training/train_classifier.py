@@ -1,188 +1,184 @@
-"""Train DeCoVNet on phantoms and on opacities painted into real lungs.
-
-``python -m pipeline.training.train_classifier --out FOLDER --seed 1 --minutes 20 --cases FOLDER``
-
-Every step shows the network one pair of pictures: the same lungs with opacities and without,
-under the same augmentation. So that a few hundred steps on a CPU are enough, it learns in two
-parts: first the feature map, from being asked where the opacities are (a 1x1x1 convolution that
-is thrown away in the end); then all of it, the head beginning as the largest of that evidence.
-The course follows the clock, so a repeated run is alike but not equal bit by bit.
-"""
+"""Train a classifier on a case list: ``dicom-node train classifier``."""
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from rich.progress import Progress
-from torch import Tensor, nn
-from torch.nn import functional
+from safetensors.torch import save as tensors_to_bytes
+from scipy import special
 
+from pipeline.durably import write_whole
+from pipeline.errors import PipelineError
 from pipeline.manifest import ClassifierInput
-from pipeline.networks.decovnet import FEATURES, DeCoVNet
-from pipeline.training.begin_head import begin_head
-from pipeline.training.chests import phantom_chests, real_chest
-from pipeline.training.judge_classifier import judge
-from pipeline.training.pairs import Material, Pair, draw_pair
-from pipeline.training.views import Shape
-from pipeline.training.write_classifier import write_classifier
+from pipeline.models import Models
+from pipeline.training.cases import Case, Split, read_cases, split_of
+from pipeline.training.classifiers import CLASSIFIERS
+from pipeline.training.fit import Report, Schedule, fit
+from pipeline.training.lessons import ClassifierLesson, Files, Taught, margin
+from pipeline.training.prepared import load, prepared, stored_shape
+from pipeline.training.run_folder import RunFolder
 
-INPUT = ClassifierInput(rows=112, columns=168, slice_mm=4.0, window_hu=(-1200, 600), margin_mm=5.0)
-HEALTHY_SEEDS, DISEASED_SEEDS = range(1000, 1016), range(2000, 2010)
-PEAK_RATE = 2e-3
-WARM_UP = 0.03  #: share of the time
-WEIGHT_DECAY = 1e-2
-LARGEST_GRADIENT = 1.0
-LESION_WEIGHT = 6.0  #: cells with lesions are rare
-DROPOUT = 0.0  #: the paper trains 100 epochs with 0.5; this is a few hundred steps
+WEIGHTS = "classifier.safetensors"
+PREPARED = "prepared"  #: folder of the prepared cases within a run folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """Size of the pictures, whether scores are learnt, and until which share of the time."""
+class ClassifierTraining:
+    """What to train, and how.
 
-    until: float
-    shape: Shape
-    scores: bool
+    Attributes
+    ----------
+    network
+        A key of `pipeline.training.classifiers.CLASSIFIERS`.
+    masks
+        Whether known lesion masks are learnt from, besides the labels.
+    validation_limit
+        At most so many validation cases are judged each time, evenly taken.
+    """
 
+    network: str
+    seed: int
+    wanted: ClassifierInput
+    schedule: Schedule
+    pairs: int = 1
+    masks: bool = True
+    validation_limit: int = 96
 
-STAGES = (
-    Stage(until=0.40, shape=(48, 80, 120), scores=False),
-    Stage(until=0.65, shape=(64, 112, 168), scores=False),
-    Stage(until=1.0, shape=(64, 112, 168), scores=True),
-)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, judge on held-out material, write weights and manifest entry."""
-    given = _arguments().parse_args(arguments)
-    torch.manual_seed(given.seed)
-    with Progress() as progress:
-        task = progress.add_task("chests", total=None)
-        material = Material(
-            real=[real_chest(case) for case in given.cases],
-            healthy=list(phantom_chests(HEALTHY_SEEDS, diseased=False)),
-            diseased=list(phantom_chests(DISEASED_SEEDS, diseased=True)),
-        )
-        progress.update(task, description="training", total=1.0)
-        network = DeCoVNet(dropout=DROPOUT)
-
-        def report(share: float, text: str) -> None:
-            progress.update(task, completed=share, description=text)
-
-        steps = train(network, material, minutes=given.minutes, seed=given.seed, report=report)
-        progress.update(task, description="judging", total=None)
-        verdict = judge(network.eval(), material, INPUT)
-    write_classifier(
-        given.out,
-        network,
-        INPUT,
-        verdict,
-        cases=given.sources or [case.name for case in given.cases],
-        reproduce="python -m pipeline.training.train_classifier --out FOLDER --cases ..."
-        f" --seed {given.seed} --minutes {given.minutes:g} (came to {steps} steps)",
-    )
+    def as_settings(self, cases: Path) -> Mapping[str, Any]:
+        """All that the course of a run depends on, for its folder."""
+        settings = asdict(replace(self, wanted=None))  # type: ignore[arg-type]  # dumped by itself
+        return {**settings, "wanted": self.wanted.model_dump(mode="json"), "cases": cases.name}
 
 
-def train(
-    network: DeCoVNet,
-    material: Material,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A prepared case of the list."""
+
+    file: Path
+    patient: str
+    label: int
+    split: Split
+
+
+def train_classifier(
+    cases: Path,
+    out: Path,
+    training: ClassifierTraining,
+    models: Models,
     *,
-    minutes: float,
-    seed: int,
-    report: Callable[[float, str], None],
-) -> int:
-    """Train in place for so many minutes; returns the number of steps."""
-    locate = nn.Conv3d(FEATURES, 1, 1)
-    parameters = [*network.parameters(), *locate.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
-    network.train()
-    step, smooth, begun = 0, np.array([0.0, 0.7]), False
-    for share, stage, pair in _pairs(material, minutes, seed):
-        if stage.scores and not begun:
-            begun, smooth[0] = True, 0.7
-            begin_head(network, locate)
-        losses = _losses(network, locate, pair, scores=stage.scores)
-        _descend(optimiser, losses, rate(share))
-        step += 1
-        smooth = 0.95 * smooth + 0.05 * np.array([loss.item() for loss in losses])
-        report(share, f"step {step}: score {smooth[0]:.3f} place {smooth[1]:.3f}")
-    return step
+    device: torch.device,
+    report: Report,
+) -> Path:
+    """Train, or go on training; write the weights, and the scores of validation and test cases.
 
+    Parameters
+    ----------
+    cases
+        A case list with labels; `pipeline.training.cases`.
+    out
+        The run folder.
+    models
+        Find the lungs of cases that are not prepared yet.
 
-def rate(share: float) -> float:
-    """Learning rate at a share of the training: a short rise, then half a cosine down."""
-    if share < WARM_UP:
-        return PEAK_RATE * (0.05 + 0.95 * share / WARM_UP)
-    return PEAK_RATE * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * share))))
+    Returns
+    -------
+    Path
+        The weights, ``classifier.safetensors`` in the run folder.
 
-
-def _descend(optimiser: torch.optim.Optimizer, losses: Sequence[Tensor], step: float) -> None:
-    """One step down the sum of the losses."""
-    parameters = [each for group in optimiser.param_groups for each in group["params"]]
-    for group in optimiser.param_groups:
-        group["lr"] = step
-    optimiser.zero_grad()
-    torch.stack(list(losses)).sum().backward()  # type: ignore[no-untyped-call]  # so in torch
-    nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)
-    optimiser.step()
-
-
-def _pairs(material: Material, minutes: float, seed: int) -> Iterator[tuple[float, Stage, Pair]]:
-    """Pairs until the time is over, the next one drawn while the last is learnt from."""
-    began = time.monotonic()
-
-    def draw(step: int, share: float) -> tuple[Stage, Pair]:
-        stage = next(stage for stage in STAGES if share <= stage.until)
-        rng = np.random.default_rng([seed, step])
-        return stage, draw_pair(material, stage.shape, INPUT.window_hu, rng)
-
-    with ThreadPoolExecutor(1) as pool:
-        step, share = 0, 0.0
-        coming = pool.submit(draw, step, share)
-        while share < 1:
-            stage, pair = coming.result()
-            step += 1
-            coming = pool.submit(draw, step, share)
-            yield share, stage, pair
-            share = min(1.0, (time.monotonic() - began) / (60 * minutes))
-
-
-def _losses(
-    network: DeCoVNet, locate: nn.Conv3d, pair: Pair, *, scores: bool
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the score (0 if not asked), and of the lesions' place in the lungs."""
-    features = network.features(pair.pictures)
-    score = torch.zeros(())
-    if scores:
-        score = functional.cross_entropy(network.head(features), pair.labels)
-    truth = (2 * pair.lesions).clamp(max=1)
-    weight = pair.lungs * (1 + LESION_WEIGHT * truth)
-    place = functional.binary_cross_entropy_with_logits(
-        locate(features)[:, 0], truth, weight=weight, reduction="sum"
+    Raises
+    ------
+    PipelineError
+        If the list is faulty, or a split lacks positive or negative cases.
+    """
+    folder = RunFolder.open(out, training.as_settings(cases))
+    listed = list_prepared(cases, out / PREPARED, training, models)
+    torch.manual_seed(training.seed)
+    network = Taught(CLASSIFIERS[training.network]()).to(device)
+    lesson = ClassifierLesson(
+        network=network,
+        files=files_of(listed, training.validation_limit),
+        wanted=training.wanted,
+        seed=training.seed,
+        pairs=training.pairs,
+        masks=training.masks,
     )
-    return score, place / weight.sum().clamp(min=1)
+    fit(lesson, training.schedule, folder, seed=training.seed, report=report)
+    state = {
+        key: value.cpu().contiguous() for key, value in network.classifier.state_dict().items()
+    }
+    write_whole(out / WEIGHTS, tensors_to_bytes(state))
+    for split in (Split.VALIDATION, Split.TEST):
+        chosen = [each for each in listed if each.split is split]
+        write_scores(out / f"{split}-scores.csv", chosen, network.classifier, training.wanted)
+    return out / WEIGHTS
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Train the classifier on synthetic opacities.")
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument(
-        "--cases", type=Path, nargs="*", default=[], help="folders of CT series without COVID-19"
+def list_prepared(
+    cases: Path, folder: Path, training: ClassifierTraining, models: Models
+) -> list[Listed]:
+    """Prepare every case of a list and assign it to a split, patient by patient."""
+    rows = read_cases(cases)
+    splits = split_of(rows, training.seed)
+    shape = stored_shape(training.wanted)
+
+    def listed(row: Case) -> Listed:
+        file = prepared(row, models, shape, training.wanted.margin_mm, folder=folder)
+        label = int(row.label or 0)
+        return Listed(file=file, patient=row.patient, label=label, split=splits[row.patient])
+
+    return [listed(row) for row in rows]
+
+
+def files_of(listed: Sequence[Listed], validation_limit: int) -> Files:
+    """Sort prepared cases for the lesson.
+
+    Raises
+    ------
+    PipelineError
+        If there are too few: training and validation need both labels.
+    """
+    held: dict[tuple[Split, int], list[Path]] = {}
+    for each in listed:
+        held.setdefault((each.split, each.label), []).append(each.file)
+    missing = [
+        f"{'positive' if label else 'negative'} {split} cases"
+        for split in (Split.TRAIN, Split.VALIDATION)
+        for label in (1, 0)
+        if (split, label) not in held
+    ]
+    if missing:
+        raise PipelineError(f"both labels expected in training and validation, no {missing}")
+    half = validation_limit // 2
+    return Files(
+        positive=held[Split.TRAIN, 1],
+        negative=held[Split.TRAIN, 0],
+        validation=[
+            *evenly(held[Split.VALIDATION, 1], half),
+            *evenly(held[Split.VALIDATION, 0], half),
+        ],
     )
-    parser.add_argument(
-        "--sources", nargs="*", default=[], help="what the cases are, in words, for the model card"
-    )
-    return parser
 
 
-if __name__ == "__main__":
-    main()
+def evenly(files: Sequence[Path], limit: int) -> Sequence[Path]:
+    """At most ``limit`` files, spread over all."""
+    step = max(1, -(-len(files) // max(1, limit)))
+    return files[::step]
+
+
+def write_scores(
+    file: Path, listed: Sequence[Listed], network: torch.nn.Module, wanted: ClassifierInput
+) -> None:
+    """Write ``patient,label,score`` of prepared cases, uncalibrated."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(("patient", "label", "score"))
+    for each in listed:
+        score = float(special.expit(margin(network, load(each.file), wanted)))
+        writer.writerow((each.patient, each.label, repr(score)))
+    write_whole(file, stream.getvalue().encode())

@@ -1,0 +1,141 @@
+"""Make a data set of synthetic cases: diseases painted into phantoms and into real lungs.
+
+The result is what every training and evaluation command takes: prepared cases and ``cases.csv``.
+A patient is one pair of lungs, and all that was painted into it stays in one split.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.durably import write_whole
+from pipeline.manifest import ClassifierInput
+from pipeline.models import Models
+from pipeline.training.acquisition import acquire
+from pipeline.training.canvases import depth_of, phantom_canvas, view_of
+from pipeline.training.cases import Case, Split
+from pipeline.training.diseases import paint_case
+from pipeline.training.prepared import SUFFIX, Prepared, prepare, save, stored_shape
+
+CASES = "cases.csv"
+COLUMNS = ("path", "patient", "label", "split")
+
+Report = Callable[[int, int], None]  #: lungs done, of how many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How much of what.
+
+    Attributes
+    ----------
+    phantoms
+        Number of phantom patients in each split.
+    pairs_per_phantom, pairs_per_real
+        Positive and negative cases painted into each pair of lungs.
+    """
+
+    seed: int
+    phantoms: dict[Split, int]
+    pairs_per_phantom: int
+    pairs_per_real: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lungs:
+    """A pair of lungs to paint into; ``make`` is called when its turn comes."""
+
+    patient: str
+    split: Split
+    pairs: int
+    make: Callable[[], Prepared]
+
+
+def synthesise(
+    folder: Path,
+    recipe: Recipe,
+    real: Sequence[Case],
+    models: Models,
+    report: Report = lambda done, total: None,
+) -> Path:
+    """Write the data set; returns its ``cases.csv``.
+
+    Parameters
+    ----------
+    real
+        Healthy chests to paint into; each must name its split.
+    models
+        Find the real lungs; their classifier's input says what size to prepare.
+    """
+    wanted = models.manifest.networks.classifier.input
+    every = [*_phantoms(recipe, wanted), *_real(recipe, real, models, wanted)]
+    rows: list[tuple[str, str, int, str]] = []
+    for number, lungs in enumerate(every):
+        rows += _painted(folder, lungs, recipe.seed, number)
+        report(number + 1, len(every))
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    write_whole(folder / CASES, stream.getvalue().encode())
+    return folder / CASES
+
+
+def _phantoms(recipe: Recipe, wanted: ClassifierInput) -> Iterator[Lungs]:
+    """Phantoms of every split; no two share a seed, whatever the recipe's seed."""
+    number = 0
+    for split, count in recipe.phantoms.items():
+        for _ in range(count):
+            seed = recipe.seed * 100_000 + number
+            number += 1
+            yield Lungs(
+                patient=f"phantom-{seed}",
+                split=split,
+                pairs=recipe.pairs_per_phantom,
+                make=lambda seed=seed: phantom_canvas(seed, wanted),
+            )
+
+
+def _real(
+    recipe: Recipe, real: Sequence[Case], models: Models, wanted: ClassifierInput
+) -> Iterator[Lungs]:
+    shape = stored_shape(wanted)
+    for case in real:
+        yield Lungs(
+            patient=case.patient,
+            split=case.split or Split.TRAIN,
+            pairs=recipe.pairs_per_real,
+            make=lambda case=case: prepare(case, models, shape, wanted.margin_mm),
+        )
+
+
+def _painted(
+    folder: Path, lungs: Lungs, seed: int, number: int
+) -> Iterator[tuple[str, str, int, str]]:
+    """Paint and save the cases of one pair of lungs; yields their rows."""
+    canvas = lungs.make()
+    depth_mm = depth_of(canvas)
+    for pair in range(lungs.pairs):
+        for positive in (True, False):
+            rng = np.random.default_rng([seed, number, pair, positive])
+            view = view_of(canvas, depth_mm)
+            kind = paint_case(view, rng, positive=positive)
+            if lungs.split is not Split.TRAIN:  # training scans it anew at every step
+                view.hu = acquire(view.hu, view.spacing_mm, view.lungs, rng)
+            case = replace(
+                canvas,
+                hu=np.clip(np.rint(view.hu), -1024, 3071).astype(np.int16),
+                lungs=view.lungs >= 0.5,
+                lesions=view.lesions >= 0.5,
+                label=int(positive),
+                kind=kind,
+            )
+            name = f"{lungs.patient}-{pair:03d}-{'positive' if positive else 'negative'}{SUFFIX}"
+            save(folder / name, case)
+            yield name, lungs.patient, int(positive), lungs.split
