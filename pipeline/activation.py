@@ -83,8 +83,8 @@ def normgrad(network: Explained, features: Tensor) -> Tensor:
     the logits' difference times the other class's probability: one factor for the whole map,
     which is left out here because a sure network rounds it to 0.
     """
-    slope = gradient(network, features)
-    return torch.linalg.vector_norm(features[0], dim=0) * torch.linalg.vector_norm(slope, dim=0)
+    squares = features[0].square().sum(dim=0) * gradient(network, features).square().sum(dim=0)
+    return squares.sqrt()
 
 
 def evidence(network: Explained, features: Tensor) -> Tensor:

@@ -2,19 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from pipeline.activation import stretch
-from pipeline.components3d import (
-    MAX_STD_DEVIATION_FROM_HALF,
-    MIN_PIECES,
-    WINDOW,
-    components_activation,
-    speckled,
-)
 from pipeline.localise import MAX_LESIONS, localise
 from pipeline.types import CtVolume, LungMask
 
@@ -131,42 +121,3 @@ def test_stretch_is_0_to_1_over_the_lungs_and_0_outside() -> None:
 
     assert stretch(values, lungs).ravel() == pytest.approx([0, 0, 0.5, 1])
     assert not stretch(np.ones((1, 1, 3), np.float32), np.ones((1, 1, 3), np.bool_)).any()
-
-
-def naive_speckled(mask: np.ndarray) -> np.ndarray:
-    """The definition, window by window."""
-    half = WINDOW // 2
-    padded = np.pad(mask, ((0, 0), (half, half), (half, half)))
-    marked = np.zeros_like(mask)
-    for z, y, x in np.ndindex(mask.shape):
-        window = padded[z, y : y + WINDOW, x : x + WINDOW]
-        _, count = ndimage.label(window, structure=np.ones((3, 3)))
-        near_half = window.std() > 0.5 - MAX_STD_DEVIATION_FROM_HALF
-        marked[z, y, x] = near_half and count >= MIN_PIECES
-    return marked
-
-
-@settings(max_examples=25, deadline=None)
-@given(arrays(np.bool_, (2, 9, 11), elements=st.booleans()))
-def test_speckle_is_what_the_definition_says(mask: np.ndarray) -> None:
-    assert np.array_equal(speckled(mask), naive_speckled(mask))
-
-
-def test_speckle_of_separate_grains_is_marked() -> None:
-    mask = np.zeros((1, 21, 21), np.bool_)
-    mask[0, ::2] = True  # lines one pixel apart: half full, three or four pieces
-
-    assert speckled(mask)[0, 10, 10]
-    assert np.array_equal(speckled(mask), naive_speckled(mask))
-
-
-def test_components_activation_keeps_the_largest_speckled_region() -> None:
-    hu, lungs = np.full((6, 60, 60), -900, np.int16), np.ones((6, 60, 60), np.bool_)
-    hu[:, 5:25:2, 5:25] = 0
-    hu[:, 45:52:2, 45:52] = 0
-
-    marked = components_activation(hu, lungs)
-
-    assert marked[3, 15, 15]
-    assert not marked[:, 40:, 40:].any()
-    assert not components_activation(np.full_like(hu, -900), lungs).any()
