@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.conformal import ConformalThresholds, prediction_set
 from pipeline.errors import ModelError
+from pipeline.manifest import Conformal
 from pipeline.models import Models
 from pipeline.network_input import NetworkInput
 from pipeline.networks.decovnet import POSITIVE
 from pipeline.networks.explained import Explained
-from pipeline.types import Classification
+from pipeline.types import Classification, PredictionSet
 
 DEFAULT_POINT = "default"  #: operating point of the manifest used unless the site sets its own
 SITE_POINT = "site"  #: how a threshold set by the site is named
@@ -77,8 +79,24 @@ def calibrated(logits: Tensor, temperature: float) -> float:
 
 
 def call(score: float, models: Models, threshold: float | None) -> Classification:
-    """Set a score against the site's threshold, or else the manifest's."""
-    if threshold is not None:
-        return Classification(score=score, threshold=threshold, operating_point=SITE_POINT)
+    """Set a score against the site's threshold, or else the manifest's; tell what is open."""
     point = models.manifest.operating_points[DEFAULT_POINT]
-    return Classification(score=score, threshold=point.threshold, operating_point=DEFAULT_POINT)
+    return Classification(
+        score=score,
+        threshold=point.threshold if threshold is None else threshold,
+        operating_point=DEFAULT_POINT if threshold is None else SITE_POINT,
+        prediction_set=open_classes(score, models.manifest.conformal),
+    )
+
+
+def open_classes(score: float, conformal: Conformal | None) -> PredictionSet | None:
+    """Prediction set of a score at the first of the model's levels; None if it has none."""
+    if conformal is None:
+        return None
+    level = conformal.levels[0]
+    thresholds = ConformalThresholds(
+        coverage=level.coverage,
+        negative_at_most=level.negative_at_most,
+        positive_at_least=level.positive_at_least,
+    )
+    return prediction_set(score, thresholds)

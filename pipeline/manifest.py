@@ -45,11 +45,17 @@ def _at_default(points: dict[str, OperatingPoint]) -> dict[str, OperatingPoint]:
     return points
 
 
+#: Figures of a scan that `pipeline.acquisition` measures.
+AcquisitionFigure = Literal[
+    "slice_mm", "pixel_mm", "noise_hu", "noise_frequency", "soft_tissue_hu", "mediastinum_hu", "cut"
+]
+Bounds = Annotated[tuple[float, float], AfterValidator(_rising)]
 #: Lower and upper bound of the attenuation window, HU; mapped to 0 and 1.
-WindowHu = Annotated[tuple[float, float], AfterValidator(_rising)]
+WindowHu = Bounds
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*\.safetensors$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class LungsInput(_Value):
@@ -88,7 +94,7 @@ class LungsEntry(NetworkEntry):
 class ClassifierEntry(NetworkEntry):
     """The network that scores a series."""
 
-    architecture: Literal["decovnet"]
+    architecture: Literal["decovnet", "evidence-net"]
     input: ClassifierInput
 
 
@@ -108,8 +114,52 @@ class Calibration(_Value):
 class OperatingPoint(_Value):
     """A threshold on the calibrated score, and where it comes from."""
 
-    threshold: Annotated[float, Field(ge=0, le=1)]
+    threshold: Share
     source: Annotated[Text, Field(alias="from")]
+
+
+class MeasuredShare(_Value):
+    """So many of the cases, none of which had a part in choosing; Wilson's 95 % interval."""
+
+    count: Annotated[int, Field(ge=0)]
+    cases: PositiveInt
+    low: Share
+    high: Share
+
+
+class ConformalLevel(_Value):
+    """Thresholds on the calibrated score that keep a promise (`pipeline.conformal`)."""
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    negative_at_most: Share
+    positive_at_least: Share
+    measured_negative: MeasuredShare | None = None
+    measured_positive: MeasuredShare | None = None
+
+
+class Conformal(_Value):
+    """Prediction sets of the model; the first level is the one that is reported."""
+
+    levels: Annotated[tuple[ConformalLevel, ...], Field(min_length=1)]
+    negatives: PositiveInt
+    positives: PositiveInt
+    source: Annotated[Text, Field(alias="from")]
+
+
+class ReferenceEntry(_Value):
+    """Features of cases of the training's kind: those far from them are doubted.
+
+    `limit` is the distance (`pipeline.reference`) that the share `quantile` of such cases stays
+    within; `flagged` says how many of other such cases lay beyond.
+    """
+
+    file: FileName
+    sha256: Sha256
+    cases: PositiveInt
+    quantile: Annotated[float, Field(gt=0, lt=1)]
+    limit: Annotated[float, Field(gt=0)]
+    source: Annotated[Text, Field(alias="from")]
+    flagged: MeasuredShare | None = None
 
 
 class Card(_Value):
@@ -132,6 +182,9 @@ class Manifest(_Value):
     networks: Networks
     calibration: Calibration
     operating_points: Annotated[dict[str, OperatingPoint], AfterValidator(_at_default)]
+    conformal: Conformal | None = None
+    reference: ReferenceEntry | None = None
+    acquisition: dict[AcquisitionFigure, Bounds] = {}
     card: Card
 
 

@@ -22,10 +22,11 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.manifest import MANIFEST, Manifest, NetworkEntry, parse_manifest
+from pipeline.manifest import MANIFEST, Manifest, NetworkEntry, ReferenceEntry, parse_manifest
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.networks.unet import UNet, slicewise_unet
+from pipeline.reference import Reference, from_bytes
 
 ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = {
     "unet-2d": UNet,
@@ -33,6 +34,7 @@ ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = {
     "decovnet": DeCoVNet,
     "evidence-net": EvidenceNet,
 }
+OF_CLASSIFIER = ("conformal", "reference")  #: entries that are void when the classifier changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +45,8 @@ class Models:
     ----------
     weights_sha256
         SHA-256 of the manifest file, which holds those of the weight files.
+    reference
+        Features of the training's kind of cases; None if the model has none.
     """
 
     manifest: Manifest
@@ -50,6 +54,7 @@ class Models:
     classifier: nn.Module
     device: torch.device
     weights_sha256: str
+    reference: Reference | None = None
 
 
 def device_for(choice: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -94,6 +99,7 @@ def load(folder: Path, device: torch.device) -> Models:
         classifier=_network(folder, manifest.networks.classifier).to(device),
         device=device,
         weights_sha256=hashlib.sha256(raw).hexdigest(),
+        reference=_reference(folder, manifest.reference),
     )
 
 
@@ -105,7 +111,8 @@ def write_network(
     Parameters
     ----------
     folder
-        The model folder; its ``manifest.json`` is written anew, other entries are kept.
+        The model folder; its ``manifest.json`` is written anew, other entries are kept, but
+        for what was found out about an earlier classifier (`OF_CLASSIFIER`).
     name
         ``lungs`` or ``classifier``.
     entry
@@ -120,6 +127,8 @@ def write_network(
     manifest: dict[str, Any] = {"name": folder.name, "networks": {}}
     if path.exists():
         manifest = json.loads(path.read_bytes())
+    for void in OF_CLASSIFIER if name == "classifier" else ():
+        manifest.pop(void, None)
     manifest["networks"][name] = {**entry, "sha256": hashlib.sha256(data).hexdigest()}
     path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -146,12 +155,22 @@ def _network(folder: Path, entry: NetworkEntry) -> nn.Module:
     return network.eval()
 
 
-def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
-    """Tensors of a safetensors file whose digest is as promised."""
+def _reference(folder: Path, entry: ReferenceEntry | None) -> Reference | None:
+    return None if entry is None else from_bytes(_checked(folder / entry.file, entry.sha256))
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    """Contents of a file whose digest is as promised."""
     data = _read(path)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise ModelError(f"{path.name}: expected SHA-256 {sha256}, got {found}")
+    return data
+
+
+def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
+    """Tensors of a safetensors file whose digest is as promised."""
+    data = _checked(path, sha256)
     try:
         return tensors_from_bytes(data)
     except SafetensorError as exc:

@@ -12,10 +12,11 @@ from torch import nn
 from pipeline.activation import DEFAULT_METHOD, METHODS, activation, gradient, methods_of
 from pipeline.classify import Scored, calibrated, classify
 from pipeline.errors import ModelError
-from pipeline.manifest import Manifest
+from pipeline.manifest import Conformal, Manifest
 from pipeline.models import Models
 from pipeline.network_input import NetworkInput
 from pipeline.networks.decovnet import NEGATIVE, POSITIVE, DeCoVNet
+from pipeline.types import PredictionSet, ScoreClass
 
 SHA = "0" * 64
 THRESHOLD = 0.3
@@ -100,6 +101,42 @@ def test_threshold_is_the_manifests_unless_the_site_has_one(
         "default",
     )
     assert (own.threshold, own.operating_point, own.positive) == (0.0, "site", True)
+
+
+@pytest.mark.parametrize(
+    ("positive_at_least", "threshold", "classes", "uncertain"),
+    [
+        (0.0, 0.0, (ScoreClass.POSITIVE,), False),
+        (0.0, 1.0, (ScoreClass.POSITIVE,), True),  # the site's threshold says otherwise
+        (1.0, 0.0, (), True),
+    ],
+)
+def test_prediction_set_is_the_manifests(
+    seen: NetworkInput,
+    models: Models,
+    positive_at_least: float,
+    threshold: float,
+    classes: tuple[ScoreClass, ...],
+    *,
+    uncertain: bool,
+) -> None:
+    promised = {"coverage": 0.8, "negative_at_most": 0, "positive_at_least": positive_at_least}
+    conformal = Conformal.model_validate(
+        {"levels": [promised], "negatives": 9, "positives": 9, "from": "a test"}
+    )
+    sure = dataclasses.replace(
+        models, manifest=models.manifest.model_copy(update={"conformal": conformal})
+    )
+
+    found = classify(seen, sure, threshold=threshold).classification
+
+    assert found.prediction_set == PredictionSet(coverage=0.8, classes=classes)
+    assert found.uncertain == uncertain
+
+
+def test_without_conformal_thresholds_nothing_is_said_of_certainty(scored: Scored) -> None:
+    assert scored.classification.prediction_set is None
+    assert not scored.classification.uncertain
 
 
 def test_another_network_is_refused(seen: NetworkInput, models: Models) -> None:

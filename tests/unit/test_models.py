@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,7 +14,9 @@ from safetensors.torch import load_file, save_file
 from pipeline.errors import ModelError
 from pipeline.models import device_for, load, read_manifest, write_network
 from pipeline.networks.decovnet import DeCoVNet
+from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.networks.unet import UNet
+from pipeline.reference import Reference, to_bytes
 
 CPU = torch.device("cpu")
 WINDOW = [-1200, 600]
@@ -190,6 +193,9 @@ def test_a_missing_file_is_named(folder: Path, missing: str) -> None:
         (lambda m: m["operating_points"].pop("default"), "a point named 'default'"),
         (lambda m: m.update(surprise=1), "surprise: Extra inputs are not permitted"),
         (lambda m: m["card"].update(trained_on=[]), "card.trained_on"),
+        (lambda m: m.update(conformal={"levels": []}), "conformal.levels: Tuple should have"),
+        (lambda m: m.update(acquisition={"noise_hu": [9, 1]}), "acquisition.noise_hu: .*< upper"),
+        (lambda m: m.update(acquisition={"colour": [1, 9]}), "acquisition.colour.*: Input should"),
     ],
 )
 def test_a_faulty_manifest_is_refused_with_the_place(
@@ -223,6 +229,67 @@ def test_writing_one_network_keeps_the_other(folder: Path) -> None:
     after = read_manifest(folder)
     assert after.networks.classifier == before.networks.classifier
     assert after.networks.lungs.sha256 != before.networks.lungs.sha256
+
+
+def add_reference(folder: Path) -> None:
+    data = to_bytes(Reference(means=np.zeros((2, 128)), precision=np.eye(128)))
+    (folder / "reference.safetensors").write_bytes(data)
+    entry = {
+        "file": "reference.safetensors",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "cases": 200,
+        "quantile": 0.99,
+        "limit": 13.5,
+        "from": "a test",
+    }
+    level = {"coverage": 0.9, "negative_at_most": 0.6, "positive_at_least": 0.4}
+    sets = {"levels": [level], "negatives": 100, "positives": 100, "from": "a test"}
+    edit(folder, lambda manifest: manifest.update(reference=entry, conformal=sets))
+
+
+def test_a_model_may_know_its_kind_of_cases(folder: Path) -> None:
+    assert load(folder, CPU).reference is None
+    add_reference(folder)
+
+    models = load(folder, CPU)
+
+    assert models.reference is not None
+    assert models.reference.means.shape == (2, 128)
+    assert models.manifest.reference is not None
+    assert models.manifest.reference.limit == 13.5
+    assert models.manifest.conformal is not None
+    assert models.manifest.conformal.levels[0].positive_at_least == 0.4
+
+
+def test_an_altered_reference_is_refused(folder: Path) -> None:
+    add_reference(folder)
+    (folder / "reference.safetensors").write_bytes(b"something else")
+
+    with pytest.raises(ModelError, match=r"reference\.safetensors: expected SHA-256"):
+        load(folder, CPU)
+
+
+@pytest.mark.parametrize(("network", "kept"), [("lungs", True), ("classifier", False)])
+def test_a_new_classifier_voids_what_was_found_out_about_the_old(
+    folder: Path, network: str, *, kept: bool
+) -> None:
+    add_reference(folder)
+    made = {"lungs": (UNet(), LUNGS), "classifier": (DeCoVNet(), CLASSIFIER)}[network]
+
+    write_network(folder, network, made[0].state_dict(), made[1])
+
+    manifest = read_manifest(folder)
+    assert (manifest.reference is not None) == (manifest.conformal is not None) == kept
+
+
+def test_the_classifier_may_be_the_second_network(folder: Path) -> None:
+    network = EvidenceNet()
+    count = sum(parameter.numel() for parameter in network.parameters())
+    entry = {**CLASSIFIER, "architecture": "evidence-net", "parameters": count}
+
+    write_network(folder, "classifier", network.state_dict(), entry)
+
+    assert isinstance(load(folder, CPU).classifier, EvidenceNet)
 
 
 def test_the_cpu_is_always_there() -> None:
