@@ -66,12 +66,13 @@ def _enhancement(
     """How much contrast medium adds to each voxel: blood between the lungs, vessels in them."""
     from_left = np.maximum.accumulate(lungs, axis=2)
     from_right = np.maximum.accumulate(lungs[:, :, ::-1], axis=2)[:, :, ::-1]
+    middle = ndimage.uniform_filter(from_left * from_right, (1, 13, 13))
     soft = ndimage.uniform_filter(hu, (1, 3, 3))
     blood = np.clip(soft / 30, 0, 1) * np.clip((150 - soft) / 50, 0, 1) * (1 - lungs)
     vessels = 0.5 * np.clip((hu + 500) / 550, 0, 1) ** 2 * lungs
     chambers = np.clip(0.65 + 0.35 * noise(hu.shape, spacing_mm, 30.0, rng), 0, 1)
     peak = np.float32(between(CONTRAST_HU, rng.random()))
-    added: Floats = peak * chambers * (blood + vessels) * from_left * from_right
+    added: Floats = peak * chambers * (blood + vessels) * middle
     return added
 
 

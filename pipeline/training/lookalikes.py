@@ -57,9 +57,10 @@ def paint_bands(view: View, rng: np.random.Generator, most: int = 4) -> None:
             - tilt[0] * (y - middle[1])
             - tilt[1] * (x - middle[0])
         )
-        near = (np.abs(x - middle[0]) < rng.uniform(12, 35)) & (
-            np.abs(y - middle[1]) < rng.uniform(10, 40)
+        aside = np.abs(x - middle[0]) / rng.uniform(15, 40) + np.abs(y - middle[1]) / rng.uniform(
+            15, 45
         )
+        near = np.clip(4 * (1 - aside), 0, 1)
         share = np.clip(1.3 - np.abs(away) / rng.uniform(1.5, 3), 0, 1) * near
         flood(view.hu, share * lungs * np.float32(rng.uniform(0.5, 1)))
 
