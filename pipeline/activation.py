@@ -162,10 +162,14 @@ def activation(
     NDArray
         ``(slices, rows, columns)``, 0 to 1 over the lungs; all 0 if nothing is active.
     """
+    return stretch(on_source(scored, network_input, method), lungs)
+
+
+def on_source(scored: Scored, network_input: NetworkInput, method: str) -> NDArray[np.float32]:
+    """Activation of the whole box on the volume's grid: not negative, of any scale."""
     with torch.no_grad():
         cells = METHODS[method](scored.network, scored.features).float().cpu().numpy()
-    whole = network_input.to_source(cells, stride=FEATURE_STRIDE, offset=FEATURE_OFFSET)
-    return stretch(whole, lungs)
+    return network_input.to_source(cells, stride=FEATURE_STRIDE, offset=FEATURE_OFFSET)
 
 
 def stretch(values: NDArray[np.float32], lungs: NDArray[np.bool_]) -> NDArray[np.float32]:

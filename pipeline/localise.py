@@ -47,7 +47,7 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Region:
-    """The box of the lungs at half resolution in the plane.
+    """The box of the lungs, pixels of about 1.5 mm: mostly half the resolution in the plane.
 
     Attributes
     ----------
@@ -82,9 +82,30 @@ def localise(volume: CtVolume, lungs: LungMask, activation: NDArray[np.float32])
     inside = box(low, high)
     lung = lungs.labels[inside] > 0
     region = half(volume.hu[inside], lung, activation[inside], volume.spacing_mm)
-    chosen = supported(patches(region), region)
-    labels[inside] = np.where(lung, doubled(number(chosen, region), lung.shape), 0)
+    found = chosen(patches(region), speckle(region), region)
+    labels[inside] = np.where(lung, doubled(found, lung.shape), 0)
     return labels
+
+
+def chosen(candidates: Mask, speckled: Mask, region: Region) -> Labels:
+    """Lesions among the candidates, by the votes of activation and 3DCC.
+
+    Parameters
+    ----------
+    candidates, speckled
+        Of the region, as of `patches` and `speckle`; neither depends on the activation.
+
+    Returns
+    -------
+    NDArray
+        On the region's grid: 1 for the largest lesion and so on, at most `MAX_LESIONS`.
+    """
+    return number(supported(candidates, speckled, region), region)
+
+
+def speckle(region: Region) -> Mask:
+    """Where 3DCC finds the aerated lung in pieces."""
+    return components_activation(region.hu, region.lungs)
 
 
 def half(
@@ -149,19 +170,18 @@ def gaussian(values: NDArray[np.generic], sigma_mm: float, region: Region) -> ND
     return smoothed
 
 
-def supported(candidates: Mask, region: Region) -> NDArray[np.intp]:
+def supported(candidates: Mask, speckled: Mask, region: Region) -> NDArray[np.intp]:
     """Label the candidates (26-connected) that are large enough and that a vote is for."""
     labels, count = ndimage.label(candidates, structure=np.ones((3, 3, 3), np.bool_))
     flat = labels.ravel()
     sizes = np.maximum(np.bincount(flat, minlength=count + 1), 1)
     active = np.bincount(flat, weights=top(region, candidates).ravel(), minlength=count + 1) / sizes
-    speckled = components_activation(region.hu, region.lungs)
     seconded = np.bincount(flat, weights=speckled.ravel(), minlength=count + 1) > 0
     keep = (active >= SUPPORT) | ((active >= SUPPORT_WITH_3DCC) & seconded)
     keep &= sizes * np.prod(region.spacing_mm) >= MIN_LESION_MM3
     keep[0] = False
-    chosen: NDArray[np.intp] = np.where(keep[labels], labels, 0)
-    return chosen
+    voted: NDArray[np.intp] = np.where(keep[labels], labels, 0)
+    return voted
 
 
 def top(region: Region, candidates: Mask) -> Mask:
