@@ -18,11 +18,11 @@ synthesis = typer.Typer()
 out = Console(soft_wrap=True)
 
 CaseList = Annotated[
-    Path,
+    list[Path],
     typer.Option(
         exists=True,
         dir_okay=False,
-        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split].",
+        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split]; several lists are joined.",
     ),
 ]
 RunFolder = Annotated[

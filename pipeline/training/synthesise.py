@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -76,9 +77,9 @@ def synthesise(
     wanted = models.manifest.networks.classifier.input
     every = [*_phantoms(recipe, wanted), *_real(recipe, real, models, wanted)]
     rows: list[tuple[str, str, int, str]] = []
-    for number, lungs in enumerate(every):
-        rows += _painted(folder, lungs, recipe.seed, number)
-        report(number + 1, len(every))
+    for done, lungs in enumerate(every, start=1):
+        rows += _painted(folder, lungs, recipe.seed)
+        report(done, len(every))
     stream = io.StringIO()
     writer = csv.writer(stream)
     writer.writerow(COLUMNS)
@@ -115,15 +116,14 @@ def _real(
         )
 
 
-def _painted(
-    folder: Path, lungs: Lungs, seed: int, number: int
-) -> Iterator[tuple[str, str, int, str]]:
+def _painted(folder: Path, lungs: Lungs, seed: int) -> Iterator[tuple[str, str, int, str]]:
     """Paint and save the cases of one pair of lungs; yields their rows."""
     canvas = lungs.make()
+    who = crc32(lungs.patient.encode())
     depth_mm = depth_of(canvas)
     for pair in range(lungs.pairs):
         for positive in (True, False):
-            rng = np.random.default_rng([seed, number, pair, positive])
+            rng = np.random.default_rng([seed, who, pair, positive])
             view = view_of(canvas, depth_mm)
             kind = paint_case(view, rng, positive=positive)
             if lungs.split is not Split.TRAIN:  # training scans it anew at every step

@@ -50,10 +50,14 @@ class ClassifierTraining:
     masks: bool = True
     validation_limit: int = 96
 
-    def as_settings(self, cases: Path) -> Mapping[str, Any]:
+    def as_settings(self, cases: Sequence[Path]) -> Mapping[str, Any]:
         """All that the course of a run depends on, for its folder."""
         settings = asdict(replace(self, wanted=None))  # type: ignore[arg-type]  # dumped by itself
-        return {**settings, "wanted": self.wanted.model_dump(mode="json"), "cases": cases.name}
+        return {
+            **settings,
+            "wanted": self.wanted.model_dump(mode="json"),
+            "cases": [file.name for file in cases],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ class Listed:
 
 
 def train_classifier(
-    cases: Path,
+    cases: Sequence[Path],
     out: Path,
     training: ClassifierTraining,
     models: Models,
@@ -80,7 +84,7 @@ def train_classifier(
     Parameters
     ----------
     cases
-        A case list with labels; `pipeline.training.cases`.
+        Case lists with labels; `pipeline.training.cases`.
     out
         The run folder.
     models
@@ -120,10 +124,10 @@ def train_classifier(
 
 
 def list_prepared(
-    cases: Path, folder: Path, training: ClassifierTraining, models: Models
+    cases: Sequence[Path], folder: Path, training: ClassifierTraining, models: Models
 ) -> list[Listed]:
-    """Prepare every case of a list and assign it to a split, patient by patient."""
-    rows = read_cases(cases)
+    """Prepare every case of some lists and assign it to a split, patient by patient."""
+    rows = [row for file in cases for row in read_cases(file)]
     splits = split_of(rows, training.seed)
     shape = stored_shape(training.wanted)
 
