@@ -22,7 +22,8 @@ CaseList = Annotated[
     typer.Option(
         exists=True,
         dir_okay=False,
-        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split]; several lists are joined.",
+        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split];"
+        " several lists are joined.",
     ),
 ]
 RunFolder = Annotated[
