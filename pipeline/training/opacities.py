@@ -41,14 +41,19 @@ BRONCHOGRAM_CHANCE = 0.5
 BRONCHI = (8, 24)  #: drawn, where some stay open
 REVERSED_CHANCE = 0.15  #: of a focus in a mixed pattern: pale centre, dense ring
 ONE_SIDED_CHANCE = 0.15  #: of the patients
+FRAYED = np.float32(0.13)  #: radii by which the texture moves a margin
 LESION_LEVEL = 0.35  #: share of an opacity from which a voxel counts as lesion
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Extent:
-    """How much of each voxel is lung, covered by opacities, by their dense part; all 0..1."""
+    """How much of each voxel is lung, is covered by opacities, by their dense part; all 0..1.
+
+    ``texture`` is noise of mean 0 and standard deviation 1 that frays their margins.
+    """
 
     lungs: Floats
+    texture: Floats
     share: Floats
     core: Floats
 
@@ -92,8 +97,12 @@ def _foci(view: View, rng: np.random.Generator, cored: float) -> Extent:
     count = 1 + int(rng.beta(0.9, 1.4) * MAX_FOCI)
     shares = rng.dirichlet(np.full(count, 1.5))
     side = int(rng.integers(2)) if rng.random() < ONE_SIDED_CHANCE else None
-    extent = Extent(lungs=airspace(view), share=np.zeros_like(view.hu), core=np.zeros_like(view.hu))
-    fine = noise(view.hu.shape, view.spacing_mm, rng.uniform(3, 6), rng)
+    extent = Extent(
+        lungs=airspace(view),
+        texture=noise(view.hu.shape, view.spacing_mm, rng.uniform(3, 7), rng),
+        share=np.zeros_like(view.hu),
+        core=np.zeros_like(view.hu),
+    )
     covered = 0.0
     for attempt in range(ATTEMPTS):
         if covered >= 0.8 * goal and (attempt >= count or covered >= 1.2 * goal):
@@ -104,7 +113,7 @@ def _foci(view: View, rng: np.random.Generator, cored: float) -> Extent:
         inside, added = _focus(view, where, radii * rng.uniform(0.65, 1.35, 3), extent, rng)
         covered += added
         if rng.random() < cored:
-            _core(extent, inside[0], inside[1] + 0.12 * fine[inside[0]], rng)
+            _core(extent, inside[0], inside[1], rng)
     return extent
 
 
@@ -114,7 +123,7 @@ def _places(view: View) -> Places:
     z = np.linspace(0, 1, planes, dtype=np.float32)[:, None, None]
     y = np.linspace(0, 1, rows, dtype=np.float32)[None, :, None]
     x = np.abs(np.linspace(-1, 1, columns, dtype=np.float32))[None, None, :]
-    weights = (0.05 + np.exp(-view.depth_mm / 8.0)) * (0.25 + y) * (1.3 - z) * (0.3 + x)
+    weights = (0.03 + np.exp(-view.depth_mm / 7.0)) * (0.15 + y**1.5) * (1.3 - z) * (0.3 + x)
     return Places(view, weights.astype(np.float32))
 
 
@@ -124,7 +133,8 @@ def _focus(
     """Add one focus; give its box, its level there, and by how many voxels the cover grew."""
     banded = rng.random() < BAND_CHANCE
     inside, level = blob(view, where, radii_mm * (1.4 if banded else 1.0), rng)
-    share = np.clip((1 - level) / rng.uniform(0.12, 0.5), 0, 1) * extent.lungs[inside]
+    level += FRAYED * extent.texture[inside]
+    share = np.clip((1 - level) / rng.uniform(0.15, 0.8), 0, 1) * extent.lungs[inside]
     if banded:
         share *= np.clip((between(BAND_MM, rng.random()) - view.depth_mm[inside]) / 3.0, 0, 1)
     before = np.count_nonzero(extent.share[inside] >= LESION_LEVEL)
