@@ -30,4 +30,6 @@ def findings(summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"series: {summary['geometry']['completeness']}. {summary['geometry']['statement']}"
     if summary["flags"]:
         yield f"flags: {', '.join(summary['flags'])}"
+    for doubt in summary["doubts"]:
+        yield f"  {doubt['code']}: {doubt['text']}"
     yield f"model {provenance['model']} {provenance['version']} on {provenance['device']}"

@@ -18,6 +18,7 @@ from pipeline.localise import localise
 from pipeline.models import Models
 from pipeline.network_input import network_input
 from pipeline.orientation import Orientation, canonical
+from pipeline.trust import doubts_of
 from pipeline.types import Analysis, Classification, CtSeries, CtVolume, LungMask, Provenance
 
 DISTRIBUTION = "dicom-node"  #: whose version is the software's
@@ -85,7 +86,7 @@ def analyse(
     Raises
     ------
     UnsuitableSeries
-        If the attenuation is implausible or no lungs are found.
+        If the attenuation is implausible, no lungs are found, or the scan is out of all reason.
     ModelError
         If the model's classifier is not the one expected.
     """
@@ -96,6 +97,7 @@ def analyse(
     progress("classify", 0.6)
     seen = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(seen, models, threshold=options.threshold)
+    doubts = doubts_of(volume, lung_mask, seen, scored, models)
     progress("localise", 0.8)
     heat = activation(scored, seen, lung_mask.labels > 0, method=options.activation)
     labels = lesion_labels(volume, lung_mask, heat, scored.classification, options)
@@ -111,7 +113,8 @@ def analyse(
         lesions=measure.lesions(labels, volume, lung_mask, heat),
         involvement=measure.involvement(labels > 0, lung_mask, volume),
         provenance=provenance(models, options, started, now()),
-        flags=lung_mask.flags,
+        flags=(*lung_mask.flags, *dict.fromkeys(doubt.code for doubt in doubts)),
+        doubts=doubts,
     )
     progress("done", 1.0)
     return analysis

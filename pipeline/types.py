@@ -213,6 +213,13 @@ class PredictionSet:
     coverage: float
     classes: tuple[ScoreClass, ...]
 
+    @property
+    def words(self) -> str:
+        """Promise and classes, as ``90 % set: both``."""
+        named = {0: "neither", len(ScoreClass): "both"}
+        classes = named.get(len(self.classes), ", ".join(self.classes))
+        return f"{100 * self.coverage:g} % set: {classes}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:

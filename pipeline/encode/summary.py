@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.encode import wording
-from pipeline.types import Analysis, CtSeries, Lesion, Provenance
+from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
 
 
 def summary(series: CtSeries, analysis: Analysis) -> dict[str, Any]:
@@ -18,14 +18,22 @@ def summary(series: CtSeries, analysis: Analysis) -> dict[str, Any]:
         "threshold": classification.threshold,
         "operating_point": classification.operating_point,
         "decision": wording.decision(classification),
+        "prediction_set": _prediction_set(classification.prediction_set),
         "involvement": _involvement(analysis),
         "lungs_ml": _lungs(analysis),
         "lung_method": analysis.lungs.method,
         "lesions": [_lesion(lesion) for lesion in analysis.lesions],
         "geometry": _geometry(series),
         "flags": list(dict.fromkeys((*analysis.flags, *analysis.lungs.flags))),
+        "doubts": [{"code": doubt.code, "text": doubt.text} for doubt in analysis.doubts],
         "provenance": _provenance(analysis.provenance),
     }
+
+
+def _prediction_set(found: PredictionSet | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"coverage": found.coverage, "classes": [str(name) for name in found.classes]}
 
 
 def _involvement(analysis: Analysis) -> dict[str, float]:

@@ -48,7 +48,8 @@ def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
     return [
         wording.RESEARCH_NOTICE,
         f"COVID-19 classifier (model output, not a diagnosis): "
-        f"{wording.score_line(analysis.classification)}.",
+        f"{wording.score_line(analysis.classification)}"
+        f"{wording.certainty(analysis.classification)}.",
         wording.involvement_sentence(analysis),
         f"Lung volume {wording.number(involved.total_ml, 0)} ml "
         f"(right {wording.number(involved.right_ml, 0)} ml, "

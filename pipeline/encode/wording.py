@@ -43,6 +43,12 @@ def score_line(classification: Classification) -> str:
     )
 
 
+def certainty(classification: Classification) -> str:
+    """Which classes the score leaves open, as a clause to go behind the score; may be empty."""
+    found = classification.prediction_set
+    return "" if found is None else f"; {found.words}"
+
+
 def _telling_digits(score: float, threshold: float) -> int:
     for digits in range(2, 7):
         if score == threshold or number(score, digits) != number(threshold, digits):
@@ -84,8 +90,9 @@ def quality_sentences(series: CtSeries, analysis: Analysis) -> tuple[str, ...]:
     """Doubts that a reader should know of."""
     codes = tuple(dict.fromkeys((*analysis.flags, *analysis.lungs.flags)))
     flags = (f"Flags: {', '.join(codes)}.",) if codes else ()
+    figures = (f"{doubt.code}: {doubt.text}." for doubt in analysis.doubts)
     derived = () if series.volume.frame_of_reference_uid else (DERIVED_FRAME_OF_REFERENCE,)
-    sentences = (*flags, *derived) or ("No flag raised.",)
+    sentences = (*flags, *figures, *derived) or ("No flag raised.",)
     return tuple(ascii_text(sentence) for sentence in sentences)
 
 
@@ -93,6 +100,7 @@ def ready_sentence(series: CtSeries, analysis: Analysis) -> str:
     """One paragraph that a reporting system can take over."""
     return (
         f"AI ({model_line(analysis.provenance)}): COVID-19 classifier "
-        f"{score_line(analysis.classification)}. {involvement_sentence(analysis)} "
+        f"{score_line(analysis.classification)}{certainty(analysis.classification)}. "
+        f"{involvement_sentence(analysis)} "
         f"{completeness_sentence(series)} {RESEARCH_NOTICE}"
     )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.classify import lung_features
 from pipeline.errors import ModelError
-from pipeline.lung_features import lung_features
 from pipeline.reference import Reference, from_bytes, to_bytes
 
 TWO_CLASSES = Reference(

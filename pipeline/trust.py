@@ -1,0 +1,57 @@
+"""Why an analysis may deserve less trust: the scan, the score, and the model's own material."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.acquisition import facts_of
+from pipeline.acquisition_gates import acquisition_doubts
+from pipeline.classify import Scored, lung_features
+from pipeline.models import Models
+from pipeline.network_input import NetworkInput
+from pipeline.types import Classification, CtVolume, Doubt, LungMask
+
+UNCERTAIN = "score-uncertain"
+UNLIKE = "unlike-training-data"
+
+
+def doubts_of(
+    volume: CtVolume, lungs: LungMask, seen: NetworkInput, scored: Scored, models: Models
+) -> tuple[Doubt, ...]:
+    """Every doubt that can be measured.
+
+    Parameters
+    ----------
+    volume, lungs
+        Canonical, on one grid.
+
+    Raises
+    ------
+    UnsuitableSeries
+        If the scan is out of all reason.
+    """
+    facts = facts_of(volume.hu, lungs.labels, volume.spacing_mm)
+    return (
+        *acquisition_doubts(facts, models.manifest.acquisition),
+        *_of_score(scored.classification),
+        *_of_features(scored, seen, models),
+    )
+
+
+def _of_score(classification: Classification) -> Iterator[Doubt]:
+    if classification.prediction_set is not None and classification.uncertain:
+        words = classification.prediction_set.words
+        yield Doubt(code=UNCERTAIN, text=f"the model is not certain ({words})")
+
+
+def _of_features(scored: Scored, seen: NetworkInput, models: Models) -> Iterator[Doubt]:
+    entry = models.manifest.reference
+    if entry is None or models.reference is None:
+        return
+    distance = models.reference.distance(lung_features(scored.features, seen.tensor[0, 1]))
+    if not distance <= entry.limit:
+        text = (
+            f"distance {distance:.1f} from what the model was made for, "
+            f"{entry.limit:.1f} or less expected"
+        )
+        yield Doubt(code=UNLIKE, text=text)
