@@ -119,15 +119,13 @@ def classifier(
     training = ClassifierTraining(
         network=network, seed=seed, wanted=wanted, schedule=schedule, pairs=pairs, masks=masks
     )
-    chosen = device_for(device.value)
     with bar() as progress:
         task = progress.add_task("preparing", total=steps)
         weights = train_classifier(
             cases,
             run,
             training,
-            load(model, chosen),
-            device=chosen,
+            load(model, device_for(device.value)),
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
     out.print(f"weights: {weights}")

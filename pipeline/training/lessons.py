@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.manifest import ClassifierInput
-from pipeline.networks.decovnet import FEATURE_STRIDE, FEATURES, NEGATIVE, POSITIVE, Backbone
+from pipeline.networks.decovnet import FEATURE_STRIDE, FEATURES, NEGATIVE, POSITIVE, DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
+from pipeline.networks.fcclf import FCClf
 from pipeline.training.augment import plain_picture, random_picture
 from pipeline.training.fit import GOAL
 from pipeline.training.prepared import Prepared, Shape, load
 
+LOCATING = (DeCoVNet, FCClf)  #: their feature map has the cells in which lesions are looked for
 TRAINING_LENGTH_MM = 256.0  #: the planes of a training picture, whatever the lungs' length
 LESION_WEIGHT = 6.0  #: cells with lesions are rare
 LABEL_SMOOTHING = 0.05  #: helps the calibration under shift (Roschewitz et al., arXiv:2507.07780)
@@ -39,7 +41,7 @@ class Taught(nn.Module):
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
         self.classifier = classifier
-        self.locate = nn.Conv3d(FEATURES, 1, 1) if isinstance(classifier, Backbone) else None
+        self.locate = nn.Conv3d(FEATURES, 1, 1) if isinstance(classifier, LOCATING) else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits ``(B, 2)``, and a logit of lesion for each cell ``(B, t, h, w)`` or None."""
@@ -47,10 +49,9 @@ class Taught(nn.Module):
         if isinstance(network, EvidenceNet):
             features = network.features(x)
             return network.head(features), network.evidence_map(features)
-        if self.locate is not None:
-            backbone = cast(Backbone, network)
-            features = backbone.features(x)
-            return backbone.head(features), self.locate(features)[:, 0]
+        if self.locate is not None and isinstance(network, LOCATING):
+            features = network.features(x)
+            return network.head(features), self.locate(features)[:, 0]
         logits: Tensor = network(x)
         return logits, None
 

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -99,7 +100,7 @@ def _phantoms(recipe: Recipe, wanted: ClassifierInput) -> Iterator[Lungs]:
                 patient=f"phantom-{seed}",
                 split=split,
                 pairs=recipe.pairs_per_phantom,
-                make=lambda seed=seed: phantom_canvas(seed, wanted),
+                make=partial(phantom_canvas, seed, wanted),
             )
 
 
@@ -112,7 +113,7 @@ def _real(
             patient=case.patient,
             split=case.split or Split.TRAIN,
             pairs=recipe.pairs_per_real,
-            make=lambda case=case: prepare(case, models, shape, wanted.margin_mm),
+            make=partial(prepare, case, models, shape, wanted.margin_mm),
         )
 
 

@@ -76,7 +76,6 @@ def train_classifier(
     training: ClassifierTraining,
     models: Models,
     *,
-    device: torch.device,
     report: Report,
 ) -> Path:
     """Train, or go on training; write the weights, and the scores of validation and test cases.
@@ -88,7 +87,7 @@ def train_classifier(
     out
         The run folder.
     models
-        Find the lungs of cases that are not prepared yet.
+        Find the lungs of cases that are not prepared yet; their device is trained on.
 
     Returns
     -------
@@ -103,7 +102,7 @@ def train_classifier(
     folder = RunFolder.open(out, training.as_settings(cases))
     listed = list_prepared(cases, out / PREPARED, training, models)
     torch.manual_seed(training.seed)
-    network = Taught(CLASSIFIERS[training.network]()).to(device)
+    network = Taught(CLASSIFIERS[training.network]()).to(models.device)
     lesson = ClassifierLesson(
         network=network,
         files=files_of(listed, training.validation_limit),

@@ -1,0 +1,95 @@
+"""The baselines of the paper without a network: grey histograms of the lungs, classified.
+
+Wang et al. 2020, Table IV: 8-bit grey inside the lung mask in 32 or 64 bins; support vector
+machines and a random forest. What the paper leaves open (scaling, choice of parameters) is done
+as usual: standardised bins, parameters by cross-validation with whole patients held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+from pipeline.network_input import window
+from pipeline.training.prepared import Prepared
+
+WINDOW_HU = (-1200.0, 600.0)
+FOLDS = 5
+COSTS = [2.0**power for power in range(-5, 11, 3)]  #: C of the support vector machines
+WIDTHS = [2.0**power for power in range(-6, 5, 2)]  #: gamma, times 1 / number of bins
+TREES = 500
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A histogram of so many bins, and what classifies it."""
+
+    bins: int
+    make: Callable[[int, int], GridSearchCV]
+
+
+def histogram(case: Prepared, bins: int) -> Values:
+    """Share of the lung voxels in each bin of grey, 0 to 1 after windowing: ``(bins,)``."""
+    grey = window(case.hu[case.lungs].astype(np.float32), WINDOW_HU)
+    counts, _ = np.histogram(grey, bins, (0, 1))
+    shares: Values = counts / max(1, counts.sum())
+    return shares
+
+
+def fit_baseline(
+    baseline: Baseline, cases: Values, labels: Sequence[int], patients: Sequence[str], seed: int
+) -> GridSearchCV:
+    """Fit on histograms ``(n, bins)``; patients are kept whole while parameters are chosen."""
+    folds = min(FOLDS, len(set(patients)))
+    search = baseline.make(seed, baseline.bins)
+    search.cv = GroupKFold(folds)
+    return search.fit(cases, labels, groups=patients)
+
+
+def scores_of(fitted: GridSearchCV, cases: Values) -> Values:
+    """Score 0 to 1 of each histogram; one half is where the classifier itself decides."""
+    if hasattr(fitted, "predict_proba"):
+        shares: Values = fitted.predict_proba(cases)[:, 1]
+        return shares
+    scores: Values = special.expit(fitted.decision_function(cases))
+    return scores
+
+
+def _search(estimator: object, grid: Mapping[str, Sequence[Any]]) -> GridSearchCV:
+    return GridSearchCV(make_pipeline(StandardScaler(), estimator), grid, scoring="roc_auc")
+
+
+BASELINES: Mapping[str, Baseline] = {
+    "histogram-32-rbf-svm": Baseline(
+        bins=32,
+        make=lambda seed, bins: _search(
+            SVC(random_state=seed),
+            {"svc__C": COSTS, "svc__gamma": [width / bins for width in WIDTHS]},
+        ),
+    ),
+    "histogram-64-linear-svm": Baseline(
+        bins=64,
+        make=lambda seed, bins: _search(
+            LinearSVC(random_state=seed, max_iter=20_000), {"linearsvc__C": COSTS}
+        ),
+    ),
+    "histogram-32-random-forest": Baseline(
+        bins=32,
+        make=lambda seed, bins: _search(
+            RandomForestClassifier(TREES, random_state=seed),
+            {"randomforestclassifier__min_samples_leaf": [1, 4]},
+        ),
+    ),
+}
