@@ -155,5 +155,5 @@ def load(file: Path) -> Prepared:
                 label=int(held["label"]),
                 kind=str(held["kind"]),
             )
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as exc:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as exc:
         raise PipelineError(f"{file.name}: a prepared case expected, got: {exc}") from exc

@@ -1,0 +1,88 @@
+"""Case lists: strict reading, and whole patients on one side of a split."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import PipelineError
+from pipeline.training.cases import Case, Split, read_cases, split_of
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "ct").mkdir(exist_ok=True)
+    file = folder / "cases.csv"
+    file.write_text(text)
+    return file
+
+
+def test_a_list_is_read_relative_to_its_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "path,patient,label,split\nct,p1,1,test\nct,p2,0,\n")
+
+    first, second = read_cases(file)
+
+    assert first == Case(path=tmp_path / "ct", patient="p1", label=1, split=Split.TEST)
+    assert (second.label, second.split) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,label\nct,1\n", "missing patient"),
+        ("path,patient,label,age\nct,p,1,40\n", "age"),
+        ("path,patient,label\n", "at least one case expected"),
+        ("path,patient,label\nnone,p,1\nct,,2\n", "line 2: path"),
+        ("path,patient,label\nnone,p,1\nct,,2\n", "line 3: a patient expected"),
+        ("path,patient,label\nnone,p,1\nct,,2\n", "label 0 or 1 expected, got '2'"),
+        ("path,patient,label,split\nct,p,1,training\n", "split train, validation, test expected"),
+        ("path,patient,label,split\nct,p,1,train\nct,p,0,test\n", "line 3: the split"),
+        ("path,patient,label\nct,p\n", "line 2: another number of fields"),
+    ],
+)
+def test_every_fault_is_listed_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(PipelineError, match=said):
+        read_cases(written(tmp_path, text))
+
+
+def test_a_label_may_be_left_out_where_none_is_needed(tmp_path: Path) -> None:
+    file = written(tmp_path, "path,patient\nct,p1\n")
+
+    assert read_cases(file, labelled=False)[0].label is None
+    with pytest.raises(PipelineError, match="label 0 or 1 expected"):
+        read_cases(file)
+
+
+@given(
+    patients=st.lists(
+        st.tuples(st.integers(0, 40), st.integers(0, 1), st.sampled_from([None, *Split])),
+        min_size=1,
+        max_size=120,
+    ),
+    seed=st.integers(0, 1000),
+)
+def test_a_patient_is_on_one_side_only(
+    patients: list[tuple[int, int, Split | None]], seed: int
+) -> None:
+    given_split = {number: split for number, _, split in reversed(patients)}
+    cases = [
+        Case(path=Path("ct"), patient=str(number), label=label, split=given_split[number])
+        for number, label, _ in patients
+    ]
+
+    chosen = split_of(cases, seed)
+
+    assert chosen.keys() == {case.patient for case in cases}
+    assert all(chosen[case.patient] is case.split for case in cases if case.split)
+    assert chosen == split_of(list(reversed(cases)), seed)
+
+
+def test_each_label_is_split_in_proportion() -> None:
+    cases = [Case(path=Path("ct"), patient=f"p{n}", label=int(n < 40)) for n in range(140)]
+
+    chosen = split_of(cases, 1)
+
+    for label, count in ((1, 40), (0, 100)):
+        splits = [chosen[case.patient] for case in cases if case.label == label]
+        assert splits.count(Split.TRAIN) == round(0.7 * count)
+        assert splits.count(Split.TEST) == round(0.15 * count)

@@ -1,0 +1,115 @@
+"""Prepared cases: written and read whole; made of DICOM and of NIfTI on the same anatomy."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from pipeline.errors import PipelineError
+from pipeline.manifest import BUNDLED, ClassifierInput
+from pipeline.models import device_for, load
+from pipeline.training import prepared
+from pipeline.training.cases import Case
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.prepared import Prepared
+from pipeline.training.volumes import read_mask, read_volume
+
+SHAPE = (12, 20, 30)
+
+
+def some_case(seed: int = 1, *, label: int = 1) -> Prepared:
+    rng = np.random.default_rng(seed)
+    lungs = rng.random(SHAPE) < 0.5
+    return Prepared(
+        hu=rng.integers(-1024, 400, SHAPE).astype(np.int16),
+        lungs=lungs,
+        lesions=lungs & (rng.random(SHAPE) < 0.1) & bool(label),
+        lesions_known=True,
+        size_mm=(200.0, 180.0, 260.0),
+        label=label,
+        kind="ground-glass",
+    )
+
+
+def test_a_prepared_case_is_read_as_it_was_written(tmp_path: Path) -> None:
+    case = some_case()
+
+    prepared.save(tmp_path / "new" / "case.npz", case)
+    again = prepared.load(tmp_path / "new" / "case.npz")
+
+    for name in ("hu", "lungs", "lesions"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(case, name))
+    assert (again.size_mm, again.label, again.kind) == (case.size_mm, 1, "ground-glass")
+    assert again.lesions_known
+
+
+@pytest.mark.parametrize("content", [b"", b"PK no zip", b"\x93NUMPY"])
+def test_what_is_no_prepared_case_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "case.npz").write_bytes(content)
+
+    with pytest.raises(PipelineError, match=r"case\.npz: a prepared case expected"):
+        prepared.load(tmp_path / "case.npz")
+
+
+def test_the_stored_grid_is_a_little_finer_than_the_networks() -> None:
+    wanted = ClassifierInput(
+        rows=224, columns=336, slice_mm=1.0, window_hu=(-1200, 600), margin_mm=5.0
+    )
+
+    assert prepared.stored_shape(wanted) == (288, 256, 384)
+
+
+@pytest.fixture(scope="module")
+def nifti(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a phantom as NIfTI in an unusual orientation, and the masks beside it."""
+    folder = tmp_path_factory.mktemp("nifti")
+    made = make_phantom(PhantomSpec(seed=3, slices=40, size=128, spacing_mm=7.5, lesions=2))
+    arrays = {"ct": made.hu, "lungs": made.lungs, "lesions": made.lesions}
+    for name, array in arrays.items():
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing([float(made.affine[0, 2]), float(made.affine[1, 1]), 7.5])
+        image.SetOrigin(made.affine[:3, 3].tolist())
+        sitk.WriteImage(sitk.DICOMOrient(image, "RAS"), str(folder / f"{name}.nii.gz"))
+    return folder
+
+
+def test_nifti_of_any_orientation_becomes_canonical(nifti: Path) -> None:
+    made = make_phantom(PhantomSpec(seed=3, slices=40, size=128, spacing_mm=7.5, lesions=2))
+
+    volume = read_volume(nifti / "ct.nii.gz")
+
+    np.testing.assert_array_equal(volume.hu, made.hu)
+    np.testing.assert_allclose(volume.affine, made.affine, atol=1e-3)
+    np.testing.assert_array_equal(read_mask(nifti / "lungs.nii.gz", volume), made.lungs)
+
+
+def test_a_case_is_prepared_once_and_its_masks_are_kept(nifti: Path, tmp_path: Path) -> None:
+    models = load(BUNDLED, device_for("cpu"))
+    case = Case(
+        path=nifti / "ct.nii.gz",
+        patient="p",
+        label=1,
+        lungs=nifti / "lungs.nii.gz",
+        lesions=nifti / "lesions.nii.gz",
+    )
+
+    file = prepared.prepared(case, models, (24, 48, 64), 5.0, folder=tmp_path)
+    written = file.stat().st_mtime_ns
+    again = prepared.prepared(case, models, (24, 48, 64), 5.0, folder=tmp_path)
+
+    assert again == file
+    assert again.stat().st_mtime_ns == written
+    held = prepared.load(file)
+    assert held.hu.shape == (24, 48, 64)
+    assert held.lesions_known
+    assert held.lesions.any()
+    assert held.lungs[held.lesions].mean() > 0.9
+    assert held.hu[held.lungs].mean() < -600
+
+
+def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("nothing here")
+
+    with pytest.raises(PipelineError, match="DICOM files expected, got none"):
+        read_volume(tmp_path)
