@@ -10,15 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.training import phantom_lungs as lungs
 from pipeline.training.phantom_anatomy import AIR_HU, paint_chest, paint_outline
-from pipeline.training.phantom_grid import Figure, Floats, Grid
+from pipeline.training.phantom_build import BUILDS, BuildName, built, curve
+from pipeline.training.phantom_grid import Figure, Grid
 from pipeline.training.phantom_lesions import add_lesions
+from pipeline.training.phantom_scan import KernelName, breathe, pad, scan, stored
 
-LOWEST_HU = -1024  #: as a scanner with 12 bits and an intercept of -1024 stores
-HIGHEST_HU = 3071
 MAX_LESIONS = 255  #: labels are uint8
 
 
@@ -37,7 +36,15 @@ class PhantomSpec:
     lesions
         Number of opacities; 0 gives a healthy chest.
     noise_hu
-        Standard deviation of the noise, HU.
+        Standard deviation of the noise with the standard kernel, HU.
+    kernel
+        What it was reconstructed with: soft, standard or sharp.
+    motion_mm
+        How far a breath moved the diaphragm during the scan; it is seen twice.
+    padding_hu
+        What stands outside the round field of view; without it the picture goes on there.
+    build
+        Kind of body, see `phantom_build.BUILDS`.
     """
 
     seed: int = 1
@@ -47,6 +54,10 @@ class PhantomSpec:
     field_mm: float = 360.0
     lesions: int = 4
     noise_hu: float = 14.0
+    kernel: KernelName = "standard"
+    motion_mm: float = 0.0
+    padding_hu: int | None = None
+    build: BuildName = "average"
 
     def __post_init__(self) -> None:
         if self.slices < 1 or self.size < 16:
@@ -84,7 +95,8 @@ def make_phantom(spec: PhantomSpec) -> Phantom:
     """Build the chest that ``spec`` describes; the same spec gives the same arrays."""
     rng = np.random.default_rng(spec.seed)
     grid = Grid.of(spec.slices, spec.size, spec.spacing_mm, spec.field_mm)
-    figure = Figure.draw(grid, rng)
+    build = BUILDS[spec.build]
+    figure = built(Figure.draw(grid, rng), build)
     hu = np.full(grid.shape, AIR_HU, np.float32)
     paint_outline(hu, grid, figure, rng)
     thorax, labels = paint_chest(hu, grid, figure, rng)
@@ -94,17 +106,12 @@ def make_phantom(spec: PhantomSpec) -> Phantom:
     lungs.add_dependent_density(hu, labels, grid, thorax, rng)
     lungs.add_airways(hu, labels, grid, figure, rng)
     lesions = add_lesions(hu, labels, grid, thorax, spec.lesions, rng)
-    return Phantom(
-        hu=_scan(hu, spec.noise_hu, rng), lungs=labels, lesions=lesions, affine=grid.affine
-    )
-
-
-def _scan(hu: Floats, noise_hu: float, rng: np.random.Generator) -> NDArray[np.int16]:
-    """Blur the body as a reconstruction kernel does, add its noise, round to stored values."""
-    blur = rng.uniform(0.4, 0.8)
-    image = ndimage.gaussian_filter(hu, (0.35, blur, blur), truncate=2.0)
-    grain = rng.standard_normal(hu.shape, dtype=np.float32)
-    grain = ndimage.gaussian_filter(grain, (0.0, blur, blur), truncate=2.0)
-    image += grain * np.float32(noise_hu / max(float(grain.std()), 1e-6))
-    stored: NDArray[np.int16] = np.clip(np.rint(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)
-    return stored
+    if build.curve_mm:
+        for volume in (hu, labels, lesions):
+            curve(volume, grid, figure, build.curve_mm)
+    if spec.motion_mm:
+        breathe(hu, grid, spec.motion_mm)
+    image = stored(scan(hu, spec.kernel, spec.noise_hu, grid.pixel_mm, rng))
+    if spec.padding_hu is not None:
+        pad(image, spec.padding_hu)
+    return Phantom(hu=image, lungs=labels, lesions=lesions, affine=grid.affine)

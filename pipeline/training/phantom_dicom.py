@@ -18,7 +18,8 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from pipeline.training.phantom import LOWEST_HU, Phantom
+from pipeline.training.phantom import Phantom
+from pipeline.training.phantom_scan import LOWEST_HU
 from pipeline.training.phantom_syntaxes import transcoded
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:dicom-node:phantom")

@@ -6,7 +6,7 @@ import numpy as np
 from pydicom import Dataset, Sequence
 from pydicom.uid import EnhancedCTImageStorage
 
-from pipeline.training.phantom import LOWEST_HU, Phantom
+from pipeline.training.phantom import Phantom
 from pipeline.training.phantom_dicom import (
     SeriesOptions,
     common_header,
@@ -16,6 +16,7 @@ from pipeline.training.phantom_dicom import (
     phantom_uid,
     set_pixels,
 )
+from pipeline.training.phantom_scan import LOWEST_HU
 
 FRAME_TYPE = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
 
