@@ -90,6 +90,10 @@ def classifier(
     rows: Annotated[int, typer.Option(min=32, help="Rows of the network's input.")] = 112,
     columns: Annotated[int, typer.Option(min=48, help="Columns of the network's input.")] = 168,
     slice_mm: Annotated[float, typer.Option(min=0.5, help="Distance of its planes.")] = 4.0,
+    start: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Weights of this network to begin with."),
+    ] = None,
     precision: Precision = Precision.fp32,
     device: Device = Device.auto,
     workers: Annotated[int, typer.Option(min=1, help="Threads that draw cases.")] = 1,
@@ -117,7 +121,13 @@ def classifier(
         rows=rows, columns=columns, slice_mm=slice_mm, window_hu=(-1200, 600), margin_mm=5.0
     )
     training = ClassifierTraining(
-        network=network, seed=seed, wanted=wanted, schedule=schedule, pairs=pairs, masks=masks
+        network=network,
+        seed=seed,
+        wanted=wanted,
+        schedule=schedule,
+        pairs=pairs,
+        masks=masks,
+        start=start,
     )
     with bar() as progress:
         task = progress.add_task("preparing", total=steps)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from safetensors.torch import save as tensors_to_bytes
 from scipy import special
+from torch import nn
 
 from pipeline.durably import write_whole
 from pipeline.errors import PipelineError
@@ -40,6 +44,8 @@ class ClassifierTraining:
         Whether known lesion masks are learnt from, besides the labels.
     validation_limit
         At most so many validation cases are judged each time, evenly taken.
+    start
+        Weights of the same network to begin with; None begins with random ones.
     """
 
     network: str
@@ -49,14 +55,15 @@ class ClassifierTraining:
     pairs: int = 1
     masks: bool = True
     validation_limit: int = 96
+    start: Path | None = None
 
     def as_settings(self, cases: Sequence[Path]) -> Mapping[str, Any]:
         """All that the course of a run depends on, for its folder."""
-        settings = asdict(replace(self, wanted=None))  # type: ignore[arg-type]  # dumped by itself
         return {
-            **settings,
+            **asdict(self),
             "wanted": self.wanted.model_dump(mode="json"),
-            "cases": [file.name for file in cases],
+            "start": self.start and _sha256(self.start),
+            "cases": [_sha256(file) for file in cases],
         }
 
 
@@ -101,8 +108,7 @@ def train_classifier(
     """
     folder = RunFolder.open(out, training.as_settings(cases))
     listed = list_prepared(cases, out / PREPARED, training, models)
-    torch.manual_seed(training.seed)
-    network = Taught(CLASSIFIERS[training.network]()).to(models.device)
+    network = Taught(started(training)).to(models.device)
     lesson = ClassifierLesson(
         network=network,
         files=files_of(listed, training.validation_limit),
@@ -120,6 +126,26 @@ def train_classifier(
         chosen = [each for each in listed if each.split is split]
         write_scores(out / f"{split}-scores.csv", chosen, network.classifier, training.wanted)
     return out / WEIGHTS
+
+
+def started(training: ClassifierTraining) -> nn.Module:
+    """Build the network with its first weights.
+
+    Raises
+    ------
+    PipelineError
+        If the weights to start from are not those of the network.
+    """
+    torch.manual_seed(training.seed)
+    network = CLASSIFIERS[training.network]()
+    if training.start is not None:
+        try:
+            network.load_state_dict(load_file(training.start))
+        except (OSError, RuntimeError, SafetensorError) as exc:
+            raise PipelineError(
+                f"{training.start.name}: weights of {training.network} expected, got: {exc}"
+            ) from exc
+    return network
 
 
 def list_prepared(
@@ -175,7 +201,7 @@ def evenly(files: Sequence[Path], limit: int) -> Sequence[Path]:
 
 
 def write_scores(
-    file: Path, listed: Sequence[Listed], network: torch.nn.Module, wanted: ClassifierInput
+    file: Path, listed: Sequence[Listed], network: nn.Module, wanted: ClassifierInput
 ) -> None:
     """Write ``patient,label,score`` of prepared cases, uncalibrated."""
     stream = io.StringIO()
@@ -185,3 +211,7 @@ def write_scores(
         score = float(special.expit(margin(network, load(each.file), wanted)))
         writer.writerow((each.patient, each.label, repr(score)))
     write_whole(file, stream.getvalue().encode())
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
