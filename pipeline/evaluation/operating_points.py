@@ -78,7 +78,7 @@ def _share_up_to(thresholds: Values, scores: Values) -> Values:
     return share
 
 
-def _best(*keys: Values) -> int:
+def _best(*keys: Values | Labels) -> int:
     """Index of the largest first key; the next ones settle ties."""
     return int(np.lexsort([np.round(key.astype(float), 12) for key in reversed(keys)])[-1])
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import PipelineError
 
 COLUMNS = ("patient", "label", "score")
-OPTIONAL = ("path",)  #: which case it is, where somebody scored cases from a list
+OPTIONAL = ("path", "model")  #: which case, and whose score: written where cases are scored
 LABELS = {"0": False, "1": True}
 
 
@@ -98,6 +98,12 @@ def scored_cases(rows: Iterable[tuple[str, bool, float]]) -> ScoredCases:
         labels=np.array(labels, np.bool_),
         scores=np.array(scores, np.float64),
     )
+
+
+def read_column(path: Path, name: str) -> tuple[str, ...]:
+    """One column of a file that `read_scores` takes; empty text where it has none such."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return tuple(row.get(name, "") for row in csv.DictReader(file))
 
 
 def _check_header(path: Path, found: Sequence[str]) -> None:

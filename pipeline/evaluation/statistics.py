@@ -93,6 +93,29 @@ def patient_bootstrap(
     return Estimate(value=value, low=float(low), high=float(high))
 
 
+def roc_area(labels: Labels, scores: Values, weights: Values) -> float:
+    """Area under the ROC curve of weighted cases; scikit-learn's is slow on resamples."""
+    positive, negative = _weights_by_score(labels, scores, weights)
+    order = positive @ (np.cumsum(negative) - negative / 2)
+    return float(order / (positive.sum() * negative.sum()))
+
+
+def average_precision(labels: Labels, scores: Values, weights: Values) -> float:
+    """Precision at each positive case, averaged; equal to scikit-learn's, and as fast as above."""
+    positive, negative = _weights_by_score(labels, scores, weights)
+    hits, misses = np.cumsum(positive[::-1]), np.cumsum(negative[::-1])
+    called = hits + misses
+    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+    return float(positive[::-1] @ precision / positive.sum())
+
+
+def _weights_by_score(labels: Labels, scores: Values, weights: Values) -> tuple[Values, Values]:
+    """Weight of the positive and of the negative cases at each score, rising."""
+    _, place = np.unique(scores, return_inverse=True)
+    positive = np.bincount(place, weights * labels).astype(np.float64)
+    return positive, np.bincount(place, weights * ~labels).astype(np.float64)
+
+
 def require_both_classes(labels: Labels, at_least: int) -> None:
     """Raise ValueError unless each class has so many cases."""
     positives = int(np.count_nonzero(labels))

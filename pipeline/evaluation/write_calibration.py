@@ -19,7 +19,7 @@ METRICS = "calibration"  #: under which the card keeps what the calibration was 
 
 
 def write_calibration(
-    folder: Path, calibrated: Calibrated, cases: ScoredCases, point: str
+    folder: Path, calibrated: Calibrated, cases: ScoredCases, *, point: str, scores_sha256: str
 ) -> Manifest:
     """Enter temperature, operating points and their origin into ``manifest.json``.
 
@@ -32,6 +32,8 @@ def write_calibration(
         That the calibration was made on.
     point
         Name of the point that becomes the default.
+    scores_sha256
+        Of the file of scores: the same scores must not calibrate the model twice.
 
     Raises
     ------
@@ -45,7 +47,10 @@ def write_calibration(
     manifest: dict[str, Any] = json.loads(path.read_bytes())
     manifest["calibration"]["temperature"] = calibrated.temperature
     manifest["operating_points"] = points(manifest["operating_points"], calibrated, cases, point)
-    manifest["card"]["metrics"][METRICS] = said(calibrated, cases)
+    manifest["card"]["metrics"][METRICS] = {
+        **said(calibrated, cases),
+        "scores_sha256": scores_sha256,
+    }
     raw = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
     parsed = parse_manifest(raw)
     write_whole(path, raw)

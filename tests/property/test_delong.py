@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.delong import areas_and_covariance, auc, compare_auc, placements
 from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import patient_bootstrap
+from pipeline.evaluation.statistics import patient_bootstrap, roc_area
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.bool_]
@@ -86,11 +86,7 @@ def test_interval_is_that_of_the_bootstrap() -> None:
         patients=tuple(str(i) for i in range(len(labels))), labels=labels, scores=scores
     )
 
-    def area(truth: Labels, given_scores: Values, weights: Values) -> float:
-        repeated = np.repeat(np.arange(len(truth)), weights.astype(int))
-        return auc(truth[repeated], given_scores[repeated]).value
-
-    resampled, delong = patient_bootstrap(cases, area), auc(labels, scores)
+    resampled, delong = patient_bootstrap(cases, roc_area), auc(labels, scores)
 
     assert resampled.value == pytest.approx(delong.value)
     assert resampled.high - resampled.low == pytest.approx(delong.high - delong.low, rel=0.08)

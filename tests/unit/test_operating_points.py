@@ -111,7 +111,7 @@ def test_calibration_is_written_and_the_rest_kept(folder: Path) -> None:
     cases = cases_of(*drawn(300, 1.5))
     calibrated = calibrate_scores(cases.labels, cases.scores, old)
 
-    write_calibration(folder, calibrated, cases, SENSITIVE)
+    write_calibration(folder, calibrated, cases, point=SENSITIVE, scores_sha256="f")
 
     after = read_manifest(folder)
     assert after.calibration.temperature == calibrated.temperature
@@ -131,7 +131,9 @@ def test_points_of_others_call_the_same_cases_as_before(folder: Path) -> None:
     raw["operating_points"]["ward"] = {"threshold": 0.7, "from": "the ward"}
     (folder / "manifest.json").write_text(json.dumps(raw))
 
-    ward = write_calibration(folder, calibrated, cases, YOUDEN).operating_points["ward"]
+    ward = write_calibration(
+        folder, calibrated, cases, point=YOUDEN, scores_sha256="f"
+    ).operating_points["ward"]
 
     assert ((calibrated.scores > ward.threshold) == (cases.scores > 0.7)).all()
     assert ward.threshold != 0.7
@@ -142,7 +144,13 @@ def test_an_unknown_point_changes_nothing(folder: Path) -> None:
     cases = cases_of(*drawn(50, 1.0))
 
     with pytest.raises(ValueError, match=r"expected a point of youden, .*, got best"):
-        write_calibration(folder, calibrate_scores(cases.labels, cases.scores, 1.0), cases, "best")
+        write_calibration(
+            folder,
+            calibrate_scores(cases.labels, cases.scores, 1.0),
+            cases,
+            point="best",
+            scores_sha256="f",
+        )
 
     assert (folder / "manifest.json").read_bytes() == raw
 
@@ -152,5 +160,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"manifest\.json"):
         write_calibration(
-            tmp_path, calibrate_scores(cases.labels, cases.scores, 1.0), cases, YOUDEN
+            tmp_path,
+            calibrate_scores(cases.labels, cases.scores, 1.0),
+            cases,
+            point=YOUDEN,
+            scores_sha256="f",
         )

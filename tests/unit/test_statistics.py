@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipeline.evaluation.decision_curve import decision_curve
 from pipeline.evaluation.reliability import reliability
 from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import patient_bootstrap, proportion
+from pipeline.evaluation.statistics import (
+    average_precision,
+    patient_bootstrap,
+    proportion,
+    roc_area,
+)
 from pipeline.evaluation.thresholds import predictive_values, threshold_row
 
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], np.bool_)
@@ -122,11 +127,24 @@ def test_rows_of_one_patient_do_not_narrow_the_interval() -> None:
         )
         found = patient_bootstrap(
             cases,
-            lambda *a: float(average_precision_score(a[0], a[1], sample_weight=a[2])),
-            resamples=200,
+            average_precision,
         )
         return found.high - found.low
 
     once = width(tuple("abcdefghij"), 1)
     assert width(tuple("abcdefghij" * 4), 4) == pytest.approx(once)
     assert width(tuple(str(i) for i in range(40)), 4) < 0.7 * once
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weighted_figures_are_those_of_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(60) % 3 == 0
+    scores, weights = rng.integers(0, 12, 60) / 12, rng.integers(0, 4, 60).astype(float)
+
+    assert roc_area(labels, scores, weights) == pytest.approx(
+        roc_auc_score(labels, scores, sample_weight=weights)
+    )
+    assert average_precision(labels, scores, weights) == pytest.approx(
+        average_precision_score(labels, scores, sample_weight=weights)
+    )

@@ -1,0 +1,113 @@
+"""Write an evaluation down: ``metrics.json``, the plots, and one HTML page to show at a meeting."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.durably import write_whole
+from pipeline.evaluation.operating_points import RULES
+from pipeline.evaluation.reliability import BINS
+from pipeline.evaluation.report_plots import PLOTS, as_png
+from pipeline.evaluation.scores import ScoredCases
+from pipeline.evaluation.statistics import RESAMPLES, Estimate
+from pipeline.evaluation.summary import Evaluation
+
+DISTRIBUTION = "dicom-node"
+TEMPLATE = "report.html.jinja"
+DEFINITIONS: Mapping[str, str] = {
+    "positive": "the score lies strictly above the threshold",
+    "sensitivity": "TP / (TP + FN): share of the positive cases that are called positive",
+    "specificity": "TN / (TN + FP): share of the negative cases that are called negative",
+    "PPV": "TP / (TP + FP): share of the positive calls that are right; depends on the prevalence",
+    "NPV": "TN / (TN + FN): share of the negative calls that are right; depends on the prevalence",
+    "accuracy": "(TP + TN) / all: share of the cases that are called right",
+    "ROC AUC": "probability that a positive case scores above a negative one; ties count one half",
+    "average precision": "mean PPV over the positive cases, ranked by score",
+    "Brier score": "mean squared distance of score and truth; 0 is best",
+    "ECE": f"expected calibration error: mean distance of score and observed share, {BINS} bins",
+    "slope, intercept": "of the truth's log-odds on the score's; 1 and 0 are best, "
+    "a slope below 1 means scores too extreme",
+    "net benefit": "share of true positives less that of false ones, weighed by the odds of the "
+    "probability at which one would act",
+    "intervals": "95 %: Wilson's for shares, DeLong's for the AUC, and the percentiles of "
+    f"{RESAMPLES} resamples of patients where it says so",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """What was evaluated.
+
+    Attributes
+    ----------
+    source
+        Where the scores come from, in words: a file, a model and its version.
+    day
+        Of the evaluation.
+    unscored
+        Cases without a score, each as its name and the reason.
+    """
+
+    source: str
+    day: date
+    unscored: tuple[tuple[str, str], ...] = ()
+
+
+def write_report(cases: ScoredCases, evaluation: Evaluation, occasion: Occasion, out: Path) -> Path:
+    """Write everything below `out`; return the page."""
+    out.mkdir(parents=True, exist_ok=True)
+    plots = {name: as_png(plot(cases, evaluation)) for name, plot in PLOTS.items()}
+    for name, png in plots.items():
+        write_whole(out / f"{name}.png", png)
+    write_whole(out / "metrics.json", metrics(evaluation, occasion).encode())
+    write_whole(out / "report.html", page(evaluation, occasion, plots).encode())
+    return out / "report.html"
+
+
+def metrics(evaluation: Evaluation, occasion: Occasion) -> str:
+    """Every figure as JSON, with the definitions of their names."""
+    told = {
+        "research_use_only": True,
+        "source": occasion.source,
+        "day": occasion.day.isoformat(),
+        "unscored": [{"case": case, "reason": reason} for case, reason in occasion.unscored],
+        **asdict(evaluation),
+        "definitions": DEFINITIONS,
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def page(evaluation: Evaluation, occasion: Occasion, plots: Mapping[str, bytes]) -> str:
+    """One HTML page that needs no other file."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["ci"] = with_interval
+    return environment.get_template(TEMPLATE).render(
+        e=evaluation,
+        fixed=(evaluation.chosen, *evaluation.grid),
+        occasion=occasion,
+        plots={name: base64.b64encode(png).decode() for name, png in plots.items()},
+        rules=RULES,
+        definitions=DEFINITIONS,
+        software=f"{DISTRIBUTION} {version(DISTRIBUTION)}",
+    )
+
+
+def with_interval(estimate: Estimate | None) -> str:
+    """Three digits and the bounds."""
+    if estimate is None:
+        return "no such call"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
