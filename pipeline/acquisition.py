@@ -111,10 +111,10 @@ def _without_slope(patches: Floats) -> Floats:
     side = patches.shape[1]
     ramp = np.linspace(-1, 1, side, dtype=np.float32)
     y, x = np.meshgrid(ramp, ramp, indexing="ij")
-    planes: Floats = np.stack([np.ones_like(x), y, x]).reshape(3, -1)
-    planes = planes / np.sqrt(np.square(planes).sum(axis=1, keepdims=True, dtype=np.float32))
+    planes = np.stack([np.ones_like(x), y, x]).reshape(3, -1)
+    planes /= np.sqrt(np.square(planes).sum(axis=1, keepdims=True))
     flat = patches.reshape(len(patches), -1)
-    rest: Floats = flat - (flat @ planes.T) @ planes
+    rest = np.asarray(flat - (flat @ planes.T) @ planes, np.float32)
     return rest.reshape(patches.shape)
 
 
