@@ -2,6 +2,51 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from dicom_node.cli_train import Device, needs_extra, out
+from dicom_node.errors import NodeError
+from pipeline.manifest import BUNDLED
+from pipeline.training.cases import Split
+
 app = typer.Typer()
+
+
+@app.command()
+def localise(
+    out_folder: Annotated[Path, typer.Option("--out", help="Where page and figures go.")],
+    cases: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="CSV: path (prepared case, DICOM folder or NIfTI), patient, label, lesions.",
+        ),
+    ] = None,
+    split: Annotated[Split | None, typer.Option(help="Only the cases of this split.")] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FOLDER:LABELS.csv",
+            help="A series and readers' labels of its slices (z_mm, infected, lobes); repeatable.",
+        ),
+    ] = None,
+    model: Annotated[Path, typer.Option(help="Model folder.")] = BUNDLED,
+    device: Device = Device.auto,
+) -> None:
+    """Compare ways of localising lesions: hits, Dice, FROC (the paper's Table V)."""
+    if cases is None and not slices:
+        raise NodeError("--cases or --slices expected, got neither")
+    needs_extra()
+    from dicom_node.localising import compare_cases, compare_slices, write
+    from pipeline.models import device_for, load
+
+    models = load(model, device_for(device.value))
+    command = shlex.join(["dicom-node", *sys.argv[1:]])
+    compared = compare_cases(cases, split, models, command) if cases else None
+    write(out_folder, compared, compare_slices(slices or (), models), out)

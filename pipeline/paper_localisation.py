@@ -48,10 +48,12 @@ def top(activation: NDArray[np.float32]) -> Mask:
     low, high = float(activation.min()), float(activation.max())
     if high <= low:
         return np.zeros(activation.shape, np.bool_)
-    grey = np.floor((activation - low) / (high - low) * GREY_LEVELS)
-    counts, edges = np.histogram(grey, BINS, (0, GREY_LEVELS))
+    grey = np.floor((activation - low) / (high - low) * GREY_LEVELS).astype(np.intp)
+    bins = np.minimum(grey * BINS // GREY_LEVELS, BINS - 1)
+    counts = np.bincount(bins.ravel(), minlength=BINS)
     passed = np.cumsum(counts[::-1])[::-1] > TOP_SHARE * activation.size
-    above: Mask = grey > np.floor(edges[np.flatnonzero(passed)[-1] + 1])
+    upper_edge = (int(np.flatnonzero(passed)[-1]) + 1) * GREY_LEVELS // BINS
+    above: Mask = grey > upper_edge
     return above
 
 
