@@ -1,0 +1,160 @@
+"""`dicom-node localise` compares on prepared cases and against readers' slice labels."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from dicom_node.cli import app
+from dicom_node.errors import NodeError
+from pipeline.errors import PipelineError
+from pipeline.evaluation.localisation_slices import (
+    SliceLabels,
+    agreement,
+    read_slice_labels,
+    slices_of,
+)
+from pipeline.training.prepared import Prepared, save
+from pipeline.types import CtVolume
+
+SHAPE = (24, 64, 96)
+SYSTEMS = {
+    "3DCC alone",
+    "3DCC alone, 6 x 6 blocks",
+    *(
+        f"{before}{title}"
+        for before in ("", "3DCC + ", "ours, ")
+        for title in ("CAM", "NormGrad", "LayerCAM", "HiResCAM", "Grad-CAM")
+    ),
+}
+
+
+def case(*, lesion: bool) -> Prepared:
+    """Two blocks of aerated lung, one with a patch of ground glass."""
+    rng = np.random.default_rng(4)
+    lungs = np.zeros(SHAPE, np.bool_)
+    lungs[2:22, 6:58, 6:44] = lungs[2:22, 6:58, 52:90] = True
+    lesions = np.zeros(SHAPE, np.bool_)
+    lesions[6:14, 34:54, 10:30] = lesion
+    hu = np.where(lungs, -860, 40) + rng.normal(0, 15, SHAPE)
+    hu[lesions] += 400
+    return Prepared(
+        hu=hu.astype(np.int16),
+        lungs=lungs,
+        lesions=lesions,
+        lesions_known=True,
+        size_mm=(60.0, 220.0, 300.0),
+        label=int(lesion),
+    )
+
+
+def test_command_writes_page_figures_and_curves(tmp_path: Path) -> None:
+    save(tmp_path / "ill.npz", case(lesion=True))
+    save(tmp_path / "well.npz", case(lesion=False))
+    (tmp_path / "cases.csv").write_text(
+        "path,patient,label,split\nill.npz,a,1,test\nwell.npz,b,0,test\nwell.npz,c,0,train\n"
+    )
+
+    result = CliRunner().invoke(
+        app,
+        [
+            "localise",
+            "--cases",
+            str(tmp_path / "cases.csv"),
+            "--split",
+            "test",
+            "--out",
+            str(tmp_path / "out"),
+            "--device",
+            "cpu",
+        ],
+    )
+
+    assert result.exit_code == 0, result.output
+    compared = json.loads((tmp_path / "out" / "localisation.json").read_text())["comparison"]
+    assert (compared["cases"], compared["patients"], compared["positive"]) == (2, 2, 1)
+    assert {system["system"] for system in compared["systems"]} == SYSTEMS
+    assert all(system["hit"]["total"] == 1 for system in compared["systems"])
+    page = (tmp_path / "out" / "table-5.md").read_text()
+    assert "0.685 (50/73)" in page  # the paper's own figure beside ours
+    assert all(f"| {system} |" in page for system in SYSTEMS)
+    assert (tmp_path / "out" / "froc.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_command_wants_something_to_compare_on(tmp_path: Path) -> None:
+    nothing = CliRunner().invoke(app, ["localise", "--out", str(tmp_path)])
+    absent = CliRunner().invoke(app, ["localise", "--slices", "x:y.csv", "--out", str(tmp_path)])
+
+    assert isinstance(nothing.exception, NodeError)
+    assert isinstance(absent.exception, NodeError)
+    assert "FOLDER:LABELS.csv" in str(absent.exception)
+
+
+LABELS = """instance_number,z_mm,infected,LLL,LUL,RLL,RML,RUL
+1,-10.0,1,1,0,0,0,0
+2,-12.0,1,0,0,1,0,1
+3,-14.0,0,0,0,0,0,0
+4,-16.0,0,0,0,0,0,0
+"""
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> SliceLabels:
+    (tmp_path / "labels.csv").write_text(LABELS)
+    return read_slice_labels(tmp_path / "labels.csv")
+
+
+def test_marks_are_held_against_labels_slice_by_slice_and_side_by_side(
+    labels: SliceLabels,
+) -> None:
+    marked = np.array([[30, 0, 10, 0], [0, 60, 0, 0]])  # right; left
+
+    score = agreement("any", marked, labels)
+
+    assert score.slices.sensitivity is not None
+    assert (score.slices.sensitivity.count, score.slices.sensitivity.total) == (2, 2)
+    assert score.slices.specificity is not None
+    assert (score.slices.specificity.count, score.slices.specificity.total) == (1, 2)
+    assert score.inside == pytest.approx(0.9)
+    right, left = score.sides["right"], score.sides["left"]
+    assert right.sensitivity is not None
+    assert (right.sensitivity.count, right.sensitivity.total) == (0, 1)
+    assert right.specificity is not None
+    assert (right.specificity.count, right.specificity.total) == (1, 3)
+    assert left.specificity is not None
+    assert (left.specificity.count, left.specificity.total) == (2, 3)
+    assert {lobe: (p.count, p.total) for lobe, p in score.lobes.items()} == {
+        "LLL": (0, 1),
+        "RLL": (0, 1),
+        "RUL": (0, 1),
+    }
+
+
+def test_nothing_marked_is_no_share_of_volume(labels: SliceLabels) -> None:
+    assert agreement("any", np.zeros((2, 4), np.intp), labels).inside is None
+
+
+def volume(lowest_mm: float) -> CtVolume:
+    affine = np.diag([2.0, 1.0, 1.0, 1.0])[[2, 1, 0, 3]]
+    affine[2, 3] = lowest_mm
+    return CtVolume(
+        hu=np.zeros((6, 4, 4), np.int16),
+        affine=affine,
+        frame_of_reference_uid="",
+        source=(None,) * 6,
+    )
+
+
+def test_labels_find_their_slices_by_position(labels: SliceLabels) -> None:
+    assert slices_of(labels, volume(-18.4)).tolist() == [4, 3, 2, 1]
+    with pytest.raises(PipelineError, match="slice labels from -30 to -20 mm expected"):
+        slices_of(labels, volume(-30.0))
+
+
+def test_other_tables_are_no_slice_labels(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("z_mm,infected\n-10,1\n")
+
+    with pytest.raises(PipelineError, match="slice labels with z_mm, infected, LLL"):
+        read_slice_labels(tmp_path / "labels.csv")
