@@ -70,18 +70,35 @@ def evaluate(
 def calibrate(
     model: Annotated[Path, typer.Argument(help="Model folder; its manifest.json is rewritten.")],
     scores: Annotated[
-        Path,
+        Path | None,
         typer.Option(help="CSV file with patient, label, score that this model gave as it is."),
-    ],
+    ] = None,
+    cases: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file with path, patient, label, split: validation and test are used."
+        ),
+    ] = None,
     point: Annotated[
         Point, typer.Option(help="Operating point that becomes the default.")
     ] = Point.youden,
 ) -> None:
-    """Fit a model's temperature and operating points to scores of your own cases."""
-    with _extra():
-        from dicom_node.calibrating import calibrate_model
+    """Fit a model to cases of your own.
 
-        calibrate_model(model, scores, point, out)
+    --scores fits its temperature and operating points; --cases then its prediction sets, and the
+    features by which it knows cases that are unlike its own.
+    """
+    if scores is None and cases is None:
+        raise NodeError("expected --scores, --cases, or both")
+    with _extra():
+        if scores is not None:
+            from dicom_node.calibrating import calibrate_model
+
+            calibrate_model(model, scores, point, out)
+        if cases is not None:
+            from dicom_node.calibrating_trust import trust_model
+
+            trust_model(model, cases, out)
 
 
 @contextmanager
@@ -90,8 +107,9 @@ def _extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as fault:
-        if str(fault.name).split(".")[0] not in EXTRA:
+        package = str(fault.name).split(".")[0]
+        if package not in EXTRA:
             raise
         raise NodeError(
-            f"this needs {fault.name}: install it with `pip install dicom-node[training]`"
+            f"{package} is missing: install it with `pip install dicom-node[training]`"
         ) from fault

@@ -59,7 +59,7 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
         if path in done.scores:
             continue
         try:
-            done.scores[path] = score_case(case, models)
+            done.scores[path] = classify(see_case(case, models), models).classification.score
         except PipelineError as fault:
             done.failures[path] = str(fault)
             continue
@@ -68,8 +68,8 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
     return done
 
 
-def score_case(case: Case, models: Models) -> float:
-    """Score of one case, as the node would score it.
+def see_case(case: Case, models: Models) -> NetworkInput:
+    """One case as the node would show it to the classifier.
 
     Raises
     ------
@@ -80,16 +80,14 @@ def score_case(case: Case, models: Models) -> float:
     if case.path.name.endswith(SUFFIX):
         prepared = load(case.path)
         shape = prepared.hu.shape
-        seen = NetworkInput(
+        return NetworkInput(
             tensor=plain_picture(prepared, wanted).seen[np.newaxis],
             low=(0, 0, 0),
             high=(shape[0] - 1, shape[1] - 1, shape[2] - 1),
             source_shape=(shape[0], shape[1], shape[2]),
         )
-    else:
-        volume = plausible(read_volume(case.path))
-        seen = network_input(volume, lungs.segment(volume, models), wanted)
-    return classify(seen, models).classification.score
+    volume = plausible(read_volume(case.path))
+    return network_input(volume, lungs.segment(volume, models), wanted)
 
 
 def earlier_scores(file: Path, model: str) -> dict[Path, float]:

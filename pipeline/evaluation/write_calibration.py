@@ -24,7 +24,7 @@ def write_calibration(
     """Enter temperature, operating points and their origin into ``manifest.json``.
 
     The file is replaced whole or not at all. Points of other names are carried over to the new
-    temperature, so that they call the same series positive as before.
+    temperature, so that they call the same series positive as before; so are prediction sets.
 
     Parameters
     ----------
@@ -47,6 +47,9 @@ def write_calibration(
     manifest: dict[str, Any] = json.loads(path.read_bytes())
     manifest["calibration"]["temperature"] = calibrated.temperature
     manifest["operating_points"] = points(manifest["operating_points"], calibrated, cases, point)
+    for level in (manifest.get("conformal") or {}).get("levels", ()):
+        for bound in ("negative_at_most", "positive_at_least"):
+            level[bound] = carried_over(level[bound], calibrated)
     manifest["card"]["metrics"][METRICS] = {
         **said(calibrated, cases),
         "scores_sha256": scores_sha256,
@@ -68,12 +71,19 @@ def points(
     }
     if default not in chosen:
         raise ValueError(f"expected a point of {', '.join(chosen)}, got {default}")
-    ratio = calibrated.temperature / calibrated.old_temperature
-    carried = {
-        name: {**entry, "threshold": float(rescaled(np.array([entry["threshold"]]), ratio)[0])}
+    kept = {
+        name: {**entry, "threshold": carried_over(entry["threshold"], calibrated)}
         for name, entry in old.items()
     }
-    return {**carried, **chosen, DEFAULT: chosen[default]}
+    return {**kept, **chosen, DEFAULT: chosen[default]}
+
+
+def carried_over(threshold: float, calibrated: Calibrated) -> float:
+    """Threshold at the new temperature; 0 and 1 stay, since they lie beyond every score."""
+    if threshold in (0, 1):
+        return threshold
+    ratio = calibrated.temperature / calibrated.old_temperature
+    return float(rescaled(np.array([threshold]), ratio)[0])
 
 
 def said(calibrated: Calibrated, cases: ScoredCases) -> dict[str, Any]:
