@@ -39,6 +39,13 @@ def test_fcclf_starts_with_logits_of_ordinary_size(fcclf: FCClf) -> None:
 
 
 @torch.no_grad()
+def test_fcclf_ends_without_a_rectifier(fcclf: FCClf) -> None:
+    logits = fcclf.classifier(torch.randn(16, 12_288))
+
+    assert float(logits.min()) < 0 < float(logits.max())
+
+
+@torch.no_grad()
 def test_the_slicewise_map_has_a_row_of_features_for_each_slice(slicewise: ClfNet2D) -> None:
     x = torch.rand(2, 2, 5, 32, 48)
 
