@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from pipeline.networks.decovnet import CHANNELS_IN, FEATURES
 
 FEATURE_STRIDE = (1, 8, 8)  #: planes, rows, columns from one entry of the feature map to the next
-SLICES_AT_A_TIME = 16  #: bounds memory: about 0.4 GB at 224 x 336
+SLICES_AT_A_TIME = 16  #: bounds memory: their widest map is 77 MB at 224 x 336
 LINEAR_INIT_STD = FEATURES**-0.5  #: as for `DeCoVNet`: keeps the spread of the features
 
 
