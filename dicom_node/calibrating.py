@@ -41,7 +41,7 @@ def _tell_calibration(calibrated: Calibrated, point: str, console: Console) -> N
     )
     table = Table("point", "threshold", "sensitivity", "specificity", box=None)
     for each in calibrated.points:
-        name = f"{each.name} (default)" if each.name == point else each.name
         shares = (with_interval(each.sensitivity), with_interval(each.specificity))
-        table.add_row(name, f"{each.threshold:.4f}", *shares)
+        table.add_row(each.name, f"{each.threshold:.4f}", *shares)
     console.print(table)
+    console.print(f"default: {point}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -31,12 +31,14 @@ def by_definition(labels: Labels, scores: Values) -> tuple[Values, Values]:
     return order.mean(axis=2), order.mean(axis=1)
 
 
+@settings(deadline=None)
 @given(judged())
 def test_placements_are_those_of_the_definition(case: tuple[Labels, Values]) -> None:
     for found, expected in zip(placements(*case), by_definition(*case), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(judged())
 def test_covariance_is_that_of_the_definition(case: tuple[Labels, Values]) -> None:
     of_positives, of_negatives = by_definition(*case)
@@ -49,6 +51,7 @@ def test_covariance_is_that_of_the_definition(case: tuple[Labels, Values]) -> No
     np.testing.assert_allclose(covariance, expected, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(judged())
 def test_area_does_not_know_a_rising_map_and_turns_with_the_labels(
     case: tuple[Labels, Values],
@@ -61,6 +64,7 @@ def test_area_does_not_know_a_rising_map_and_turns_with_the_labels(
     assert 0 <= area.low <= area.value <= area.high <= 1
 
 
+@settings(deadline=None)
 @given(judged())
 def test_comparison_turns_with_its_order(case: tuple[Labels, Values]) -> None:
     labels, (a, b) = case

@@ -21,6 +21,8 @@ MAY_IMPORT = {
         "SimpleITK",
         "highdicom",
         "imagecodecs",
+        "jinja2",  # where EXTRA says
+        "matplotlib",  # where EXTRA says
         "numpy",
         "pydantic",
         "pydantic_core",
@@ -28,6 +30,7 @@ MAY_IMPORT = {
         "rich",  # in training only
         "safetensors",
         "scipy",
+        "sklearn",  # where EXTRA says
         "torch",  # where TORCH says
     },
 }
@@ -38,6 +41,8 @@ TORCH = re.compile(
     r"|dicom_node/task\.py"  # runs in a worker; imports it inside a function
 )
 RICH = re.compile(r"pipeline/training/.*|dicom_node/.*")
+# The optional extra `training`: the node runs without it.
+EXTRA = re.compile(r"pipeline/(training|evaluation)/.*|dicom_node/cli_train\.py")
 PART_OF = {"pydantic_core": "pydantic", "dask": "distributed"}  # pinned to each other
 
 
@@ -66,6 +71,7 @@ def declared() -> set[str]:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     lines = setup["options"]["install_requires"].split("\n")
+    lines += setup["options.extras_require"]["training"].split("\n")
     required = {canonical(line.split()[0]) for line in lines if line.strip()}
     return {
         name
@@ -91,7 +97,11 @@ def test_floors_import_nothing_that_setup_cfg_does_not_ask_for() -> None:
     assert names <= declared()
 
 
-@pytest.mark.parametrize(("name", "places"), [("torch", TORCH), ("rich", RICH)])
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [("torch", TORCH), ("rich", RICH)]
+    + [(name, EXTRA) for name in ("jinja2", "matplotlib", "sklearn")],
+)
 def test_heavy_or_shown_things_are_imported_only_in_their_places(
     name: str, places: re.Pattern[str]
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
@@ -35,6 +35,7 @@ def test_threshold_lies_in_the_middle_of_the_gap() -> None:
     ] * 3
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=60).filter(
         lambda rows: len({label for label, _ in rows}) == 2

@@ -1,0 +1,176 @@
+"""`dicom-node evaluate` and `dicom-node calibrate`, as they are typed."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from dicom_node.cli import app
+from dicom_node.errors import NodeError
+from pipeline.evaluation.report_plots import PLOTS
+from pipeline.manifest import BUNDLED
+from pipeline.models import read_manifest
+
+cli = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scores of 120 cases of 60 patients whose names must not be shown."""
+    rng = np.random.default_rng(1)
+    labels = np.arange(120) // 2 % 3 == 0
+    values = 1 / (1 + np.exp(-rng.normal(np.where(labels, 1.5, -1.5), 1.2)))
+    rows = [f"SECRET-{i // 2},{labels[i]:d},{values[i]:.6f}" for i in range(120)]
+    path = tmp_path_factory.mktemp("scores") / "scores.csv"
+    path.write_text("\n".join(["patient,label,score", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(scores: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a report on them."""
+    out = tmp_path_factory.mktemp("report")
+    options = ["--threshold", "0.4", "--prevalence", "0.02", "--prevalence", "0.3"]
+    answer = cli.invoke(app, ["evaluate", "--scores", str(scores), "--out", str(out), *options])
+    assert answer.exit_code == 0, answer.output
+    assert "ROC AUC (DeLong)" in answer.output
+    return out
+
+
+def test_figures_are_written_for_machines(report: Path) -> None:
+    told = json.loads((report / "metrics.json").read_text())
+
+    assert (told["cases"], told["patients"], told["positives"]) == (120, 60, 40)
+    assert told["chosen"]["threshold"] == 0.4
+    counts = [told["chosen"][key] for key in ("true_positives", "false_negatives")]
+    assert sum(counts) == 40
+    assert told["chosen"]["sensitivity"]["value"] == counts[0] / 40
+    assert {each["prevalence"] for each in told["predictive_values"]} == {0.02, 0.3}
+    assert {each["name"] for each in told["points"]} == {
+        "youden",
+        "sensitivity-95",
+        "specificity-95",
+    }
+    assert told["auc"]["low"] < told["auc"]["value"] < told["auc"]["high"]
+
+
+def test_page_needs_no_other_file_and_names_nobody(report: Path) -> None:
+    text = (report / "report.html").read_text()
+
+    assert not re.findall(r'(?:src|href)="(?!data:)', text)
+    assert "SECRET" not in text
+    assert "For research use only" in text
+    for name in PLOTS:
+        assert base64.b64encode((report / f"{name}.png").read_bytes()).decode() in text
+
+
+def test_page_says_the_figures(report: Path) -> None:
+    told = json.loads((report / "metrics.json").read_text())
+    text = (report / "report.html").read_text()
+
+    for share in ("sensitivity", "specificity", "ppv", "npv"):
+        value = told["chosen"][share]
+        assert f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})" in text
+    assert "120 cases of 60 patients: 40 positive and 80 negative" in text
+    assert "Some patients have several cases" in text
+
+
+def test_text_from_outside_is_escaped(scores: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "<b>.csv"
+    odd.write_bytes(scores.read_bytes())
+
+    answer = cli.invoke(app, ["evaluate", "--scores", str(odd), "--out", str(tmp_path / "out")])
+
+    assert answer.exit_code == 0, answer.output
+    assert "Scores of &lt;b&gt;.csv" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "either --scores, or --cases"),
+        (["--scores", "a.csv", "--cases", "b.csv"], "either --scores, or --cases"),
+        (["--scores", "a.csv", "--model", "folder"], "either --scores, or --cases"),
+        (["--scores", "a.csv", "--prevalence", "1"], "every --prevalence between 0 and 1"),
+        (["--scores", "nowhere.csv"], "readable file nowhere.csv"),
+    ],
+)
+def test_wrong_options_end_with_a_sentence(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
+    answer = cli.invoke(app, ["evaluate", "--out", str(tmp_path / "out"), *options])
+
+    assert message in str(answer.exception)
+
+
+def test_one_class_alone_cannot_be_judged(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("patient,label,score\na,1,0.5\nb,1,0.6\nc,0,0.1\n")
+
+    answer = cli.invoke(app, ["evaluate", "--scores", str(path), "--out", str(tmp_path)])
+
+    assert isinstance(answer.exception, NodeError)
+    assert "2 positive and 2 negative cases, got 2 and 1" in str(answer.exception)
+
+
+def test_perfect_scores_are_reported_without_slope(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("patient,label,score\na,1,1\nb,1,0.6\nc,0,0\nd,0,0.2\n")
+
+    answer = cli.invoke(app, ["evaluate", "--scores", str(path), "--out", str(tmp_path)])
+
+    assert answer.exit_code == 0, answer.output
+    assert "the interval of the AUC has no width" in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "metrics.json").read_text())["reliability"]["slope"] is None
+
+
+def test_calibration_goes_into_the_model_once(scores: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(BUNDLED, tmp_path / "model"))
+    command = ["calibrate", str(model), "--scores", str(scores), "--point", "specificity-95"]
+
+    first, again = cli.invoke(app, command), cli.invoke(app, command)
+
+    assert first.exit_code == 0, first.output
+    assert "default: specificity-95" in first.output
+    points = read_manifest(model).operating_points
+    assert points["default"] == points["specificity-95"]
+    assert "on the cases that chose it: 120 cases of 60 patients" in points["default"].source
+    assert "calibrated on these scores already" in str(again.exception)
+
+
+def test_scores_of_another_model_do_not_calibrate_this_one(scores: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(BUNDLED, tmp_path / "model"))
+    before = (model / "manifest.json").read_bytes()
+    head, *rows = scores.read_text().split()
+    marked = tmp_path / "scores.csv"
+    marked.write_text("\n".join([f"{head},model", *(f"{row},{'0' * 64}" for row in rows)]))
+
+    answer = cli.invoke(app, ["calibrate", str(model), "--scores", str(marked)])
+
+    assert "got another's" in str(answer.exception)
+    assert (model / "manifest.json").read_bytes() == before
+
+
+def test_without_the_extra_a_sentence_says_how_to_get_it(scores: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from dicom_node.cli import main\n"
+        f"sys.argv = ['dicom-node', 'evaluate', '--scores', {str(scores)!r}, "
+        f"'--out', {str(tmp_path / 'out')!r}]\n"
+        "main()"
+    )
+
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+
+    assert answer.returncode == 1
+    assert "pip install dicom-node[training]" in answer.stderr
+    assert "Traceback" not in answer.stderr
