@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle  # its error only: nothing is unpickled here
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,22 @@ class RunFolder:
         write_whole(self.path / HISTORY, _json(history))
 
     def saved(self) -> dict[str, Any] | None:
-        """Last checkpoint, or None; nothing in it is executed."""
+        """Last checkpoint, or None; nothing in it is executed.
+
+        Raises
+        ------
+        PipelineError
+            If the file is none.
+        """
         file = self.path / CHECKPOINT
         if not file.exists():
             return None
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as exc:
+            raise PipelineError(
+                f"{CHECKPOINT}: a checkpoint of a run expected, got: {exc}"
+            ) from exc
         return state
 
     def finish(self, metrics: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> None:

@@ -1,6 +1,7 @@
 """A phantom goes through the whole line, and the results land on its own grid."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 
 from pipeline.analyse import AnalysisOptions, analyse
 from pipeline.errors import UnsuitableSeries
-from pipeline.manifest import Manifest
+from pipeline.manifest import Manifest, ReferenceEntry
 from pipeline.models import Models
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.unet import UNet
+from pipeline.reference import Reference
 from pipeline.training.phantom import PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries, CtVolume, GeometryVerdict
 
@@ -113,6 +115,39 @@ def test_provenance_names_what_was_used(analysis: Analysis) -> None:
         "lesions when negative": "no",
         "activation": ANYHOW.activation,
     }
+
+
+def test_every_doubt_is_a_flag(analysis: Analysis) -> None:
+    codes = [doubt.code for doubt in analysis.doubts]
+
+    assert "unusual-spacing" in codes  # pixels of more than 2 mm
+    assert set(codes) <= set(analysis.flags)
+    assert "unlike-training-data" not in codes  # this model does not know its kind
+
+
+@pytest.mark.parametrize(("limit", "flagged"), [(1e-6, True), (1e6, False)])
+def test_a_case_far_from_the_reference_is_unlike_the_training_data(
+    series: CtSeries, models: Models, limit: float, *, flagged: bool
+) -> None:
+    entry = ReferenceEntry.model_validate(
+        {
+            "file": "reference.safetensors",
+            "sha256": SHA,
+            "cases": 100,
+            "quantile": 0.99,
+            "limit": limit,
+            "from": "a test",
+        }
+    )
+    knowing = replace(
+        models,
+        manifest=models.manifest.model_copy(update={"reference": entry}),
+        reference=Reference(means=np.zeros((2, 128)), precision=np.eye(128)),
+    )
+
+    found = analyse(series, knowing, AnalysisOptions(), lambda *_: None)
+
+    assert ("unlike-training-data" in found.flags) == flagged
 
 
 def test_progress_rises_to_1(analysis: Analysis, steps: list[tuple[str, float]]) -> None:

@@ -1,99 +1,224 @@
-"""The classifier's training material and its judgement do what they promise."""
+"""From a synthetic data set to a model folder: drawing, judging, comparing, writing."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import save_file
 
-from pipeline.networks.decovnet import FEATURES, NEGATIVE, POSITIVE, DeCoVNet
-from pipeline.training.begin_head import DOUBTFUL, begin_head
-from pipeline.training.chests import Chest
-from pipeline.training.judge_classifier import Verdict, auc, fit_temperature, youden
-from pipeline.training.pairs import Material, draw_pair
-from pipeline.training.write_classifier import note
+from pipeline.errors import PipelineError
+from pipeline.evaluation.scores import read_scores
+from pipeline.manifest import BUNDLED, ClassifierInput
+from pipeline.models import device_for, load
+from pipeline.networks.decovnet import DeCoVNet
+from pipeline.networks.evidence_net import EvidenceNet
+from pipeline.training.cases import Split, read_cases
+from pipeline.training.compare import compare
+from pipeline.training.fit import Schedule
+from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
+from pipeline.training.lessons import ClassifierLesson, Files, Taught, cells
+from pipeline.training.model_folder import Trained, write_model
+from pipeline.training.prepared import Prepared, save
+from pipeline.training.prepared import load as load_case
+from pipeline.training.synthesise import Recipe, synthesise
+from pipeline.training.train_classifier import ClassifierTraining, files_of, list_prepared
+from tests.unit.test_prepared import some_case
 
-SHAPE = (16, 48, 64)
-WINDOW_HU = (-1200.0, 600.0)
+SMALL = ClassifierInput(rows=32, columns=48, slice_mm=16, window_hu=(-1200, 600), margin_mm=5.0)
+QUICK = Schedule(steps=2, judge_every=1)
+RECIPE = Recipe(
+    seed=3,
+    phantoms={Split.TRAIN: 1, Split.VALIDATION: 1, Split.TEST: 1},
+    pairs_per_phantom=2,
+    pairs_per_real=1,
+)
 
 
-def chest(*, real: bool = False) -> Chest:
-    lungs = np.zeros((20, 60, 80), np.bool_)
-    lungs[2:18, 6:54, 6:36] = lungs[2:18, 6:54, 44:74] = True
-    return Chest(
-        hu=np.where(lungs, -850, 40).astype(np.int16),
-        lungs=lungs,
-        lesions=np.zeros_like(lungs),
-        depth_mm=np.where(lungs, 8, 0).astype(np.float16),
-        size_mm=(200.0, 180.0, 260.0),
-        real=real,
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The case list of a synthetic data set of 12 cases."""
+    folder = tmp_path_factory.mktemp("made")
+    return synthesise(folder, RECIPE, [], load(BUNDLED, device_for("cpu")))
+
+
+@pytest.mark.slow
+def test_a_synthetic_data_set_is_what_it_says(made: Path) -> None:
+    rows = read_cases(made)
+
+    assert len(rows) == 12
+    assert len({row.patient for row in rows}) == 3
+    assert {row.split for row in rows} == set(Split)
+    for row in rows:
+        case = load_case(row.path)
+        assert case.label == row.label
+        assert case.lesions_known
+        assert case.lesions.any() == bool(row.label)
+        assert case.lungs[case.lesions].mean() > 0.9 if row.label else True
+
+
+@pytest.mark.slow
+def test_the_same_recipe_makes_the_same_cases(made: Path, tmp_path: Path) -> None:
+    again = synthesise(tmp_path, RECIPE, [], load(BUNDLED, device_for("cpu")))
+
+    for first, second in zip(read_cases(made), read_cases(again), strict=True):
+        np.testing.assert_array_equal(load_case(first.path).hu, load_case(second.path).hu)
+
+
+@pytest.mark.slow
+def test_classifiers_are_trained_and_compared_on_it(made: Path, tmp_path: Path) -> None:
+    training = ClassifierTraining(network="decovnet", seed=1, wanted=SMALL, schedule=QUICK)
+    names = ["evidence-net", "decovnet", "histogram-32-rbf-svm"]
+    steps: list[str] = []
+
+    def report(name: str, step: int, words: str) -> None:
+        steps.append(f"{name} {step} {words}")
+
+    models = load(BUNDLED, device_for("cpu"))
+    rows = compare([made], tmp_path, names, training, models, report=report)
+
+    assert [row.name for row in rows] == names
+    assert rows[1].parameters == 346_978
+    assert rows[0].against_reference is not None
+    assert rows[1].against_reference is None
+    assert [line.split(":")[0][:14] for line in steps[:2]] == ["evidence-net 1", "evidence-net 2"]
+    tables = (tmp_path / "comparison.md").read_text()
+    assert "| decovnet | 346,978 | 28.54 |" in tables
+    assert "test 2 positive and 2 negative cases of 1 patients" in tables
+    scores = read_scores(tmp_path / "evidence-net" / "test-scores.csv")
+    assert (scores.positives, scores.negatives, scores.patient_count) == (2, 2, 1)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    paths = [tmp_path / f"{number}.npz" for number in range(4)]
+    for number, path in enumerate(paths):
+        save(path, some_case(number, label=number % 2))
+    return Files(positive=paths[1::2], negative=paths[::2], validation=paths)
+
+
+def lesson_of(files: Files, *, masks: bool = True) -> ClassifierLesson:
+    torch.manual_seed(1)
+    return ClassifierLesson(
+        network=Taught(DeCoVNet()), files=files, wanted=SMALL, seed=9, pairs=2, masks=masks
     )
 
 
-MATERIAL = Material(real=[chest(real=True)], healthy=[chest()], diseased=[])
+def test_each_step_draws_both_labels_and_the_same_each_time(files: Files) -> None:
+    lesson = lesson_of(files)
+
+    first, again, next_one = (lesson.draw(step) for step in (4, 4, 5))
+
+    assert first.labels.tolist() == [1, 1, 0, 0]
+    assert first.pictures.shape == (4, 2, 16, 32, 48)
+    assert torch.equal(first.pictures, again.pictures)
+    assert not torch.equal(first.pictures, next_one.pictures)
+    assert first.lesions[:2].max() > 0
+    assert first.lesions[2:].max() == 0
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_pair_differs_only_where_lesions_were_painted(seed: int) -> None:
-    pair = draw_pair(MATERIAL, SHAPE, WINDOW_HU, np.random.default_rng([6, seed]))
-    positive, negative = pair.pictures
+@pytest.mark.parametrize(("masks", "losses"), [(True, {"score", "place"}), (False, {"score"})])
+def test_places_are_learnt_only_where_they_are_known(
+    files: Files, masks: bool, losses: set[str]
+) -> None:
+    lesson = lesson_of(files, masks=masks)
 
-    assert pair.pictures.shape == (2, 2, *SHAPE)
-    assert pair.labels.tolist() == [POSITIVE, NEGATIVE]
-    assert pair.lesions.shape == (2, 8, 6, 8)
-    assert pair.lesions[0].max() > 0
-    assert pair.lesions[1].max() == 0
-    changed = (positive[0] - negative[0]).abs() > 0.02
-    assert 0 < changed.float().mean() < 0.5
-    assert (positive[1] - negative[1]).abs().max() == 0
+    assert set(lesson.losses(lesson.draw(0), 0)) == losses
 
 
-def test_same_seed_draws_the_same_pair() -> None:
-    drawn = [draw_pair(MATERIAL, SHAPE, WINDOW_HU, np.random.default_rng(8)) for _ in range(2)]
+def test_the_cells_of_a_mask_lie_where_the_features_are() -> None:
+    mask = np.zeros((8, 32, 48), np.float32)
+    mask[2:4, 8:16, 16:24] = 1
+    network = EvidenceNet().eval()
+    x = torch.zeros(1, 2, 8, 32, 48)
+    x[0, 1] = torch.from_numpy(mask)
 
-    assert torch.equal(drawn[0].pictures, drawn[1].pictures)
+    share = cells(mask)
 
-
-def test_head_begins_as_the_largest_evidence() -> None:
-    torch.manual_seed(4)
-    network, locate = DeCoVNet().eval(), nn.Conv3d(FEATURES, 1, 1)
-    begin_head(network, locate)
-    features = torch.rand(2, FEATURES, 16, 24, 36)
-
-    with torch.no_grad():
-        largest = locate(features).amax(dim=(1, 2, 3, 4))
-        logits = network.head(features)
-
-    lead = logits[:, POSITIVE] - logits[:, NEGATIVE]
-    torch.testing.assert_close(lead, largest - DOUBTFUL, atol=0.15, rtol=0)
+    with torch.inference_mode():
+        features = network.features(x)
+    assert share.shape == features.shape[2:]
+    assert np.unravel_index(int(share.argmax()), share.shape)[0] == 1
+    assert share.sum() == pytest.approx(mask.sum() / (2 * 8 * 8), rel=0.01)
 
 
-def test_auc_is_the_share_of_pairs_in_order() -> None:
-    assert auc(np.array([0.9, 0.4]), np.array([0.1, 0.4])) == pytest.approx(3.5 / 4)
+def test_a_split_without_a_label_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "1.npz", some_case(1, label=1))
+    (tmp_path / "cases.csv").write_text("path,patient,label,split\n1.npz,p,1,train\n")
+    training = ClassifierTraining(network="decovnet", seed=1, wanted=SMALL, schedule=QUICK)
+    models = load(BUNDLED, device_for("cpu"))
+
+    listed = list_prepared([tmp_path / "cases.csv"], tmp_path, training, models)
+
+    with pytest.raises(PipelineError, match="negative train cases"):
+        files_of(listed, 10)
 
 
-def test_threshold_lies_in_the_middle_of_the_gap() -> None:
-    assert youden(np.array([0.8, 0.9]), np.array([0.1, 0.2])) == pytest.approx(0.5)
-
-
-def test_temperature_is_found_again() -> None:
-    rng = np.random.default_rng(2)
-    logits = rng.normal(0, 2, 20_000)
-    labels = rng.random(20_000) < 1 / (1 + np.exp(-logits / 1.7))
-
-    assert fit_temperature(logits[labels], logits[~labels]) == pytest.approx(1.7, rel=0.05)
-
-
-def test_card_keeps_what_others_entered_and_replaces_its_own() -> None:
-    card = {"trained_on": ["phantoms (lungs)"], "limits": ["lungs: young"], "reproduce": "lungs"}
-    verdict = Verdict(
-        temperature=1, threshold=0.5, auc=1, brier=0, sensitivity=1, specificity=1, pairs=2
+@pytest.mark.parametrize("name", BASELINES)
+def test_histograms_tell_dense_lungs_from_airy_ones(name: str) -> None:
+    baseline = BASELINES[name]
+    rng = np.random.default_rng(1)
+    labels = [number % 2 for number in range(24)]
+    dense = [-850 + 120 * label + rng.normal(0, 20) for label in labels]
+    cases = [np.full((4, 5, 6), level, np.int16) for level in dense]
+    histograms = np.stack(
+        [
+            histogram(
+                Prepared(
+                    hu=hu + rng.normal(0, 30, hu.shape).astype(np.int16),
+                    lungs=np.ones(hu.shape, np.bool_),
+                    lesions=np.zeros(hu.shape, np.bool_),
+                    lesions_known=False,
+                    size_mm=(1, 1, 1),
+                    label=0,
+                ),
+                baseline.bins,
+            )
+            for hu in cases
+        ]
     )
 
-    note(card, verdict, ["a"], "train_classifier 1")
-    once = {key: list(value) for key, value in card.items() if isinstance(value, list)}
-    note(card, verdict, ["a"], "train_classifier 2")
+    fitted = fit_baseline(
+        baseline, histograms[:16], labels[:16], [f"p{n // 2}" for n in range(16)], 1
+    )
+    scores = scores_of(fitted, histograms[16:])
 
-    assert {key: card[key] for key in once} == once
-    assert card["trained_on"][0] == "phantoms (lungs)"
-    assert card["limits"][0] == "lungs: young"
-    assert card["reproduce"] == "lungs; train_classifier 2"
+    np.testing.assert_allclose(histograms.sum(axis=1), 1)
+    assert all(
+        (score > 0.5) == bool(label) for score, label in zip(scores, labels[16:], strict=True)
+    )
+
+
+def test_a_model_folder_is_made_of_a_run(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = EvidenceNet().eval()
+    save_file(network.state_dict(), tmp_path / "classifier.safetensors")
+    trained = Trained(
+        network="evidence-net",
+        weights=tmp_path / "classifier.safetensors",
+        wanted=SMALL,
+        trained_on=["12 synthetic cases"],
+        reproduce="dicom-node train classifier",
+    )
+
+    write_model(tmp_path / "model", BUNDLED, trained, name="mine", version="1")
+
+    models = load(tmp_path / "model", device_for("cpu"))
+    x = torch.rand(1, 2, 8, 32, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(models.classifier(x), network(x))
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    assert manifest["calibration"]["temperature"] == 1
+    assert "classifier: 12 synthetic cases" in manifest["card"]["trained_on"]
+    assert any("never validated against other" in line for line in manifest["card"]["limits"])
+    assert any(line.startswith("lungs:") for line in manifest["card"]["trained_on"])
+
+
+def test_a_network_that_the_node_cannot_run_makes_no_model(tmp_path: Path) -> None:
+    trained = Trained(
+        network="2dclfnet", weights=tmp_path, wanted=SMALL, trained_on=[], reproduce="x"
+    )
+
+    with pytest.raises(PipelineError, match="got 2dclfnet"):
+        write_model(tmp_path / "model", BUNDLED, trained, name="mine", version="1")

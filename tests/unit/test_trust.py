@@ -12,6 +12,9 @@ from dicom_node.cli import app
 from dicom_node.errors import NodeError
 from pipeline.evaluation.calibrate_trust import Answers, calibrate_trust
 from pipeline.evaluation.fit_reference import fit_reference, reference_of
+from pipeline.evaluation.recalibration import calibrate_scores
+from pipeline.evaluation.scores import ScoredCases
+from pipeline.evaluation.write_calibration import write_calibration
 from pipeline.evaluation.write_trust import write_trust
 from pipeline.models import load, read_manifest, write_network
 from pipeline.networks.decovnet import DeCoVNet
@@ -132,6 +135,23 @@ def test_what_was_found_out_travels_with_the_model(folder: Path) -> None:
     assert models.manifest.conformal.source == "44 validation cases of 44 patients"
     assert models.manifest.reference == second
     assert not (folder / first.file).exists()
+
+
+def test_a_new_temperature_takes_the_prediction_sets_along(folder: Path) -> None:
+    trust = calibrate_trust(made_up(40, 1), made_up(0, 2))  # 0.95 needs 19 cases, there are 20
+    usual, wide = write_trust(folder, trust).conformal.levels  # type: ignore[union-attr]  # written
+    scored, old = made_up(60, 4), read_manifest(folder).calibration.temperature
+    cases = ScoredCases(patients=scored.patients, labels=scored.labels, scores=scored.scores)
+    calibrated = calibrate_scores(scored.labels, scored.scores, old)
+
+    after = write_calibration(folder, calibrated, cases, point="youden", scores_sha256="f")
+
+    assert after.conformal is not None
+    assert after.conformal.levels[0].positive_at_least != usual.positive_at_least
+    for before, level in zip((usual, wide), after.conformal.levels, strict=True):
+        for bound in ("negative_at_most", "positive_at_least"):
+            held = scored.scores >= getattr(before, bound)
+            assert np.array_equal(calibrated.scores >= getattr(level, bound), held)
 
 
 def case_list(folder: Path, splits: dict[str, int]) -> Path:
