@@ -125,9 +125,8 @@ def test_every_doubt_is_a_flag(analysis: Analysis) -> None:
     assert "unlike-training-data" not in codes  # this model does not know its kind
 
 
-@pytest.mark.parametrize(("limit", "flagged"), [(1e-6, True), (1e6, False)])
 def test_a_case_far_from_the_reference_is_unlike_the_training_data(
-    series: CtSeries, models: Models, limit: float, *, flagged: bool
+    series: CtSeries, models: Models
 ) -> None:
     entry = ReferenceEntry.model_validate(
         {
@@ -135,7 +134,7 @@ def test_a_case_far_from_the_reference_is_unlike_the_training_data(
             "sha256": SHA,
             "cases": 100,
             "quantile": 0.99,
-            "limit": limit,
+            "limit": 1e-6,
             "from": "a test",
         }
     )
@@ -147,7 +146,7 @@ def test_a_case_far_from_the_reference_is_unlike_the_training_data(
 
     found = analyse(series, knowing, AnalysisOptions(), lambda *_: None)
 
-    assert ("unlike-training-data" in found.flags) == flagged
+    assert "unlike-training-data" in found.flags
 
 
 def test_progress_rises_to_1(analysis: Analysis, steps: list[tuple[str, float]]) -> None:

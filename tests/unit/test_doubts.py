@@ -1,0 +1,73 @@
+"""Doubts reach the reader: as a flag, and in words with their figure, in every result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dicom_node.wording import findings
+from pipeline.encode.summary import summary
+from pipeline.encode.text_report import text_report
+from pipeline.encode.wording import quality_sentences, ready_sentence
+from pipeline.types import Analysis, Doubt, PredictionSet, ScoreClass
+from tests.unit.encode_samples import analysis, context, ct_series
+from tests.unit.test_sr import items, written
+
+DOUBT = Doubt(code="contrast-medium", text="mediastinum 142 HU, 90 or less expected")
+BOTH = PredictionSet(coverage=0.9, classes=tuple(ScoreClass))
+
+
+def doubted(found: PredictionSet | None = BOTH) -> Analysis:
+    plain = analysis(flags=(DOUBT.code,))
+    return replace(
+        plain,
+        doubts=(DOUBT,),
+        classification=replace(plain.classification, prediction_set=found),
+    )
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        ((), "90 % set: neither"),
+        ((ScoreClass.POSITIVE,), "90 % set: positive"),
+        (tuple(ScoreClass), "90 % set: both"),
+    ],
+)
+def test_a_prediction_set_has_words(classes: tuple[ScoreClass, ...], words: str) -> None:
+    found = PredictionSet(coverage=0.9, classes=classes)
+
+    assert found.words == words
+    assert f"score above threshold; {words}. " in ready_sentence(ct_series(), doubted(found))
+
+
+def test_without_prediction_sets_nothing_is_said_of_them() -> None:
+    assert "score above threshold. " in ready_sentence(ct_series(), doubted(None))
+
+
+def test_the_flag_and_its_figure_are_said() -> None:
+    assert quality_sentences(ct_series(), doubted()) == (
+        "Flags: contrast-medium.",
+        "contrast-medium: mediastinum 142 HU, 90 or less expected.",
+    )
+
+
+def test_both_reports_hold_the_figure() -> None:
+    _, measurements = written(ct_series(), doubted())
+    text = text_report(ct_series(), doubted(), context())
+
+    for report in (measurements, text):
+        said = " ".join(item.TextValue for item in items(report) if item.ValueType == "TEXT")
+        assert "contrast-medium: mediastinum 142 HU, 90 or less expected." in said
+        assert "score above threshold; 90 % set: both." in said
+
+
+def test_the_summary_and_its_lines_hold_them() -> None:
+    told = summary(ct_series(), doubted())
+
+    assert told["flags"] == ["contrast-medium"]
+    assert told["doubts"] == [{"code": DOUBT.code, "text": DOUBT.text}]
+    assert told["prediction_set"] == {"coverage": 0.9, "classes": ["negative", "positive"]}
+    lines = "\n".join(findings(told))
+    assert "contrast-medium: mediastinum 142 HU" in lines
