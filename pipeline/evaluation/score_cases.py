@@ -37,8 +37,8 @@ class CaseScores:
 def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -> CaseScores:
     """Score every case; a case that fails does not stop the others.
 
-    After each case `file` is written anew, whole. Scores that it already holds are taken over;
-    cases that failed are tried again.
+    After each case `file` is written anew, whole. Scores that it already holds are taken over
+    for the cases listed; cases that failed are tried again.
 
     Parameters
     ----------
@@ -52,7 +52,9 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
     PipelineError
         If `file` is not as expected, or holds scores of another model.
     """
-    done = CaseScores(scores=earlier_scores(file, models.weights_sha256))
+    listed = {case.path.resolve() for case in cases}
+    earlier = earlier_scores(file, models.weights_sha256).items()
+    done = CaseScores(scores={path: score for path, score in earlier if path in listed})
     for number, case in enumerate(cases):
         told(number)
         path = case.path.resolve()
@@ -63,6 +65,8 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
         except PipelineError as fault:
             done.failures[path] = str(fault)
             continue
+        write_whole(file, table(cases, done.scores, models.weights_sha256).encode())
+    if done.scores:  # also where nothing was scored anew: the list may have changed
         write_whole(file, table(cases, done.scores, models.weights_sha256).encode())
     told(len(cases))
     return done

@@ -1,0 +1,106 @@
+"""Scoring a list of cases: as the node scores, in steps that are kept, and nothing in silence."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from pydicom import dcmread
+from typer.testing import CliRunner
+
+from dicom_node.cli import app
+from pipeline.analyse import AnalysisOptions, analyse
+from pipeline.errors import PipelineError
+from pipeline.evaluation.score_cases import score_cases
+from pipeline.evaluation.scores import read_column, read_scores
+from pipeline.manifest import BUNDLED
+from pipeline.models import Models, load
+from pipeline.training.cases import Case, read_cases
+from pipeline.volume import assemble
+
+cli = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return load(BUNDLED, torch.device("cpu"))
+
+
+def case(path: Path, patient: str = "a", label: int = 1) -> Case:
+    path.mkdir(exist_ok=True)
+    return Case(path=path, patient=patient, label=label)
+
+
+def keep(file: Path, cases: list[Case], model: str) -> None:
+    """Scores that an earlier run left."""
+    with file.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("patient", "label", "score", "path", "model"))
+        for number, each in enumerate(cases):
+            score = (number + 1) / (len(cases) + 1)
+            writer.writerow((each.patient, each.label, score, each.path.resolve(), model))
+
+
+def test_a_case_has_the_score_that_the_node_gives_it(
+    chest: Path, models: Models, tmp_path: Path
+) -> None:
+    series = assemble([dcmread(path) for path in sorted(chest.glob("*.dcm"))])
+    analysis = analyse(series, models, AnalysisOptions(), lambda *_: None)
+    counts: list[int] = []
+
+    done = score_cases([case(chest)], models, tmp_path / "scores.csv", counts.append)
+
+    expected = pytest.approx(analysis.classification.score, abs=1e-5)
+    assert done.scores == {chest.resolve(): expected}
+    assert read_scores(tmp_path / "scores.csv").scores.tolist() == list(done.scores.values())
+    assert read_column(tmp_path / "scores.csv", "model") == (models.weights_sha256,)
+    assert counts == [0, 1]
+
+
+def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
+    models: Models, tmp_path: Path
+) -> None:
+    earlier, broken = case(tmp_path / "earlier"), case(tmp_path / "broken", "b", 0)
+    other = case(tmp_path / "other", "c", 0)
+    file = tmp_path / "scores.csv"
+    keep(file, [earlier, case(tmp_path / "no more listed"), other], models.weights_sha256)
+
+    done = score_cases([earlier, broken, other], models, file, lambda _: None)
+
+    assert done.scores.keys() == {earlier.path.resolve(), other.path.resolve()}
+    assert done.failures.keys() == {broken.path.resolve()}
+    assert read_scores(file).patients == ("a", "c")
+    assert "DICOM files expected" in done.failures[broken.path.resolve()]
+
+
+def test_scores_of_another_model_are_not_mixed_in(models: Models, tmp_path: Path) -> None:
+    earlier = case(tmp_path / "earlier")
+    keep(tmp_path / "scores.csv", [earlier], "0" * 64)
+
+    with pytest.raises(PipelineError, match="expected scores of the model with SHA-256"):
+        score_cases([earlier], models, tmp_path / "scores.csv", lambda _: None)
+
+
+def test_the_command_counts_the_cases_without_a_score(models: Models, tmp_path: Path) -> None:
+    listed = tmp_path / "cases.csv"
+    rows = ["path,patient,label"]
+    for number in range(6):
+        (tmp_path / f"ct-{number}").mkdir()
+        rows.append(f"ct-{number},p{number},{number % 2}")
+    listed.write_text("\n".join(rows))
+    out = tmp_path / "out"
+    out.mkdir()
+    keep(out / "scores.csv", list(read_cases(listed)[:5]), models.weights_sha256)
+
+    answer = cli.invoke(app, ["evaluate", "--cases", str(listed), "--out", str(out)])
+
+    assert answer.exit_code == 0, answer.output
+    assert "5 of 6 cases scored" in answer.output
+    told = json.loads((out / "metrics.json").read_text())
+    assert told["cases"] == 5
+    assert [each["case"] for each in told["unscored"]] == ["row 6"]
+    assert told["chosen"]["threshold"] == models.manifest.operating_points["default"].threshold
+    page = (out / "report.html").read_text()
+    assert "1 further case has no score" in page
+    assert models.manifest.name in page
