@@ -44,9 +44,12 @@ def localise(
         raise NodeError("--cases or --slices expected, got neither")
     needs_extra()
     from dicom_node.localising import compare_cases, compare_slices, write
+    from pipeline.evaluation.localisation_report import title
     from pipeline.models import device_for, load
 
     models = load(model, device_for(device.value))
-    command = shlex.join(["dicom-node", *sys.argv[1:]])
-    compared = compare_cases(cases, split, models, command) if cases else None
-    write(out_folder, compared, compare_slices(slices or (), models), out)
+    compared = compare_cases(cases, split, models) if cases else None
+    series = compare_slices(slices or (), models)
+    name = f"Model: {models.manifest.name} {models.manifest.version}."
+    head = title(shlex.join(["dicom-node", *sys.argv[1:]]), name)
+    write(out_folder, head, compared, series, out)

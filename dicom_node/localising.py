@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from dicom_node.cli_train import bar
 from dicom_node.errors import NodeError
 from pipeline.evaluation.localisation_plots import draw_froc
-from pipeline.evaluation.localisation_report import Compared, page
+from pipeline.evaluation.localisation_report import Compared, comparison
 from pipeline.evaluation.localisation_run import compare
 from pipeline.evaluation.localisation_slices import SliceScore, read_slice_labels, score_series
 from pipeline.evaluation.localisation_slices_report import slices_section
@@ -23,14 +23,14 @@ from pipeline.training.cases import Split, read_cases
 PAGE, FIGURES, CURVES = "table-5.md", "localisation.json", "froc.png"
 
 
-def compare_cases(file: Path, split: Split | None, models: Models, command: str) -> Compared:
+def compare_cases(file: Path, split: Split | None, models: Models) -> Compared:
     """Compare every system on the cases of a list, or of one split of it."""
     cases = [case for case in read_cases(file) if split is None or case.split == split]
     if not cases:
         raise NodeError(f"{file.name}: cases of the split {split} expected, got none")
     with bar() as progress:
         task = progress.add_task("localising", total=len(cases))
-        return compare(cases, models, command, lambda done: progress.update(task, completed=done))
+        return compare(cases, models, lambda done: progress.update(task, completed=done))
 
 
 def compare_slices(pairs: Sequence[str], models: Models) -> dict[str, list[SliceScore]]:
@@ -50,12 +50,19 @@ def compare_slices(pairs: Sequence[str], models: Models) -> dict[str, list[Slice
 
 def write(
     folder: Path,
+    head: str,
     compared: Compared | None,
     slices: Mapping[str, Sequence[SliceScore]],
     console: Console,
 ) -> None:
-    """Show the page, and write it with the figures and the curves."""
-    text = "\n".join(part for part in (page(compared) if compared else "", slices_section(slices)))
+    """Show the page, and write it with the figures and the curves.
+
+    Parameters
+    ----------
+    head
+        How the page begins, as of `pipeline.evaluation.localisation_report.title`.
+    """
+    text = "\n".join((head, comparison(compared) if compared else "", slices_section(slices)))
     figures = {
         "comparison": asdict(compared) if compared else None,
         "slices": {name: [asdict(score) for score in scores] for name, scores in slices.items()},
@@ -66,4 +73,4 @@ def write(
     if compared:
         (folder / CURVES).write_bytes(draw_froc(compared.systems))
     console.print(Markdown(text))
-    console.print(f"page, figures, curves: {folder}")
+    console.print(f"page and figures: {folder}")

@@ -28,18 +28,12 @@ class Compared:
 
     Attributes
     ----------
-    command
-        How the figures were made.
-    model
-        Name and version.
     cases, patients, positive, called
         How many; ``positive`` have known lesions, ``called`` of them the classifier calls positive.
     unknown
         How many cases were left out because nobody knows where their lesions are.
     """
 
-    command: str
-    model: str
     cases: int
     patients: int
     positive: int
@@ -48,13 +42,17 @@ class Compared:
     systems: tuple[Summary, ...]
 
 
-def page(compared: Compared) -> str:
-    """Write everything as Markdown."""
+def title(command: str, model: str) -> str:
+    """Begin the page: what it is, and how it was made."""
+    lines = ("# Table V of the paper: where the lesions are", "", f"    {command}", "", model, "")
+    return "\n".join(lines)
+
+
+def comparison(compared: Compared) -> str:
+    """Write the comparison as Markdown."""
     return "\n".join(
         [
-            "# Table V of the paper, on cases whose lesions are known",
-            "",
-            f"    {compared.command}",
+            "## On cases whose lesions are known",
             "",
             *_about(compared),
             "",
@@ -62,14 +60,14 @@ def page(compared: Compared) -> str:
             "",
             *_notes(),
             "",
-            "## Lesions found, against false positives per scan (FROC)",
+            "### Lesions found, against false positives per scan (FROC)",
             "",
             "Detected: a mark touches the lesion. In brackets the stricter sense: intersection "
             f"over union of {LEAST_IOU:g} or more.",
             "",
             *table(("system", *(f"{rate:g}" for rate in FALSE_PER_SCAN), "mean"), _frocs(compared)),
             "",
-            "## Lesions touched, by size",
+            "### Lesions touched, by size",
             "",
             *table(("system", *SIZES_ML), _sizes(compared)),
             "",
@@ -90,7 +88,7 @@ HEAD = (
 
 def _about(compared: Compared) -> Iterator[str]:
     yield (
-        f"Model {compared.model}; {compared.cases} cases of {compared.patients} patients, of which "
+        f"{compared.cases} cases of {compared.patients} patients, of which "
         f"{compared.positive} have lesions, {compared.called} of these called positive by the "
         "classifier."
     )

@@ -16,7 +16,7 @@ from pipeline.training.cases import Case
 Told = Callable[[int], None]  #: how many cases are done
 
 
-def compare(cases: Sequence[Case], models: Models, command: str, told: Told) -> Compared:
+def compare(cases: Sequence[Case], models: Models, told: Told) -> Compared:
     """Run every system on every case whose lesions are known.
 
     Raises
@@ -41,8 +41,6 @@ def compare(cases: Sequence[Case], models: Models, command: str, told: Told) -> 
     if not positive:
         raise PipelineError("cases with known lesions expected, got none")
     return Compared(
-        command=command,
-        model=f"{models.manifest.name} {models.manifest.version}",
         cases=len(judged),
         patients=len({verdict.patient for verdict in judged}),
         positive=len(positive),

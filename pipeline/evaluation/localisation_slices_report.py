@@ -7,21 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pipeline.evaluation.localisation_report import NONE, counted, table
 from pipeline.evaluation.localisation_slices import Agreement, SliceScore
 
+ABOUT = (
+    "The whole pipeline, with lesions whatever the score. A slice counts as marked if any of its "
+    "voxels is. Brackets: Wilson's 95 % interval as if slices were independent, which neighbours "
+    "are not. No lobes are segmented: of a lobe it is only asked whether its side is marked on the "
+    "slices where readers noted it."
+)
+
 
 def slices_section(series: Mapping[str, Sequence[SliceScore]]) -> str:
-    """Write a table for each series, by its name."""
-    return "\n".join(line for name, scores in series.items() for line in _series(name, scores))
+    """Write a table for each series, by its name; nothing for none."""
+    if not series:
+        return ""
+    tables = (line for name, scores in series.items() for line in _series(name, scores))
+    return "\n".join(("## Against readers' labels of slices", "", ABOUT, "", *tables))
 
 
 def _series(name: str, scores: Sequence[SliceScore]) -> Iterator[str]:
-    yield f"## {name}: against readers' labels of its slices"
-    yield ""
-    yield (
-        "The whole pipeline, with lesions whatever the score. A slice counts as marked if any of "
-        "its voxels is. Brackets: Wilson's 95 % interval as if slices were independent, which "
-        "neighbours are not. No lobes are segmented: of a lobe it is only asked whether its side "
-        "is marked on the slices where readers noted it."
-    )
+    yield f"### {name}"
     yield ""
     lobes = tuple(scores[0].lobes) if scores else ()
     head = ("system", "sensitivity, slices", "specificity, slices", "marked volume on infected")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
@@ -81,6 +82,28 @@ def test_command_writes_page_figures_and_curves(tmp_path: Path) -> None:
     assert "0.685 (50/73)" in page  # the paper's own figure beside ours
     assert all(f"| {system} |" in page for system in SYSTEMS)
     assert (tmp_path / "out" / "froc.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_command_scores_a_series_by_its_slice_labels(chest: Path, tmp_path: Path) -> None:
+    headers = [dcmread(file, stop_before_pixels=True) for file in chest.iterdir()]
+    z_mm = sorted(float(header.ImagePositionPatient[2]) for header in headers)
+    infected = [int(index < 20) for index in range(len(z_mm))]
+    rows = [f"{z},{ill},{ill},0,0,0,0" for z, ill in zip(z_mm, infected, strict=True)]
+    (tmp_path / "labels.csv").write_text("\n".join(["z_mm,infected,LLL,LUL,RLL,RML,RUL", *rows]))
+
+    result = CliRunner().invoke(
+        app,
+        ["localise", "--slices", f"{chest}:{tmp_path / 'labels.csv'}", "--out", str(tmp_path)],
+    )
+
+    assert result.exit_code == 0, result.output
+    scores = json.loads((tmp_path / "localisation.json").read_text())["slices"][chest.name]
+    assert len(scores) == 5  # a line for each activation of DeCoVNet
+    for score in scores:
+        assert score["slices"]["sensitivity"]["total"] == 20
+        assert score["slices"]["specificity"]["total"] == len(z_mm) - 20
+        assert score["lobes"].keys() == {"LLL"}
+    assert f"### {chest.name}" in (tmp_path / "table-5.md").read_text()
 
 
 def test_command_wants_something_to_compare_on(tmp_path: Path) -> None:
