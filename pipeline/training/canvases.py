@@ -9,6 +9,8 @@ from scipy import ndimage
 from pipeline.manifest import ClassifierInput
 from pipeline.network_input import box, lung_box, resize
 from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.phantom_build import BUILDS
+from pipeline.training.phantom_scan import KERNELS
 from pipeline.training.prepared import Prepared, stored_shape
 from pipeline.training.views import View
 
@@ -19,9 +21,10 @@ NOISE_HU = (4.0, 20.0)  #: the scanner of a training step adds its own
 
 
 def phantom_canvas(seed: int, wanted: ClassifierInput) -> Prepared:
-    """Build a healthy phantom of random spacing and noise, as a prepared case."""
+    """Build a healthy phantom of random body, spacing, kernel and noise, as a prepared case."""
     rng = np.random.default_rng(seed)
     spacing = float(rng.choice(SPACINGS_MM))
+    builds, kernels = sorted(BUILDS), sorted(KERNELS)
     spec = PhantomSpec(
         seed=seed,
         slices=round(BODY_MM / spacing),
@@ -29,6 +32,8 @@ def phantom_canvas(seed: int, wanted: ClassifierInput) -> Prepared:
         spacing_mm=spacing,
         lesions=0,
         noise_hu=float(rng.uniform(*NOISE_HU)),
+        build=builds[int(rng.integers(len(builds)))],
+        kernel=kernels[int(rng.integers(len(kernels)))],
     )
     made = make_phantom(spec)
     pixel = spec.field_mm / spec.size

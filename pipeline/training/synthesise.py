@@ -134,6 +134,7 @@ def _painted(folder: Path, lungs: Lungs, seed: int) -> Iterator[tuple[str, str, 
                 hu=np.clip(np.rint(view.hu), -1024, 3071).astype(np.int16),
                 lungs=view.lungs >= 0.5,
                 lesions=view.lesions >= 0.5,
+                lesions_known=True,
                 label=int(positive),
                 kind=kind,
             )
