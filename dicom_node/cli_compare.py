@@ -74,6 +74,11 @@ def compare(
             progress.update(task, completed=done, description=f"{name}: {text}")
 
         compare_all(
-            cases, run, network or known, training, load(model, device_for(device)), report=report
+            cases,
+            run,
+            network or known,
+            training,
+            load(model, device_for(device.value)),
+            report=report,
         )
     out.print(Markdown((run / TABLES).read_text(encoding="utf-8")))
