@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -98,13 +100,21 @@ def classifier(
     device: Device = Device.auto,
     workers: Annotated[int, typer.Option(min=1, help="Threads that draw cases.")] = 1,
     model: Base = BUNDLED,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="What the cases are, in words, for the model card; may be repeated."),
+    ] = None,
 ) -> None:
-    """Train a classifier: weights, checkpoint, curves, and scores of validation and test cases."""
+    """Train a classifier: weights, checkpoint, curves, scores of validation and test cases.
+
+    Of a network that the node can run, a model folder is made as well, for `dicom-node calibrate`.
+    """
     needs_extra()
     from pipeline.manifest import ClassifierInput
     from pipeline.models import device_for, load
-    from pipeline.training.classifiers import CLASSIFIERS
+    from pipeline.training.classifiers import CLASSIFIERS, DEPLOYABLE
     from pipeline.training.fit import Schedule
+    from pipeline.training.model_folder import Trained, write_model
     from pipeline.training.train_classifier import ClassifierTraining, train_classifier
 
     if network not in CLASSIFIERS:
@@ -139,6 +149,16 @@ def classifier(
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
     out.print(f"weights: {weights}")
+    if network in DEPLOYABLE:
+        trained = Trained(
+            network=network,
+            weights=weights,
+            wanted=wanted,
+            trained_on=source or [f"cases of {each.name}, not described" for each in cases],
+            reproduce=shlex.join(["dicom-node", *sys.argv[1:]]),
+        )
+        write_model(run / "model", model, trained, name=run.name, version="1")
+        out.print(f"model: {run / 'model'} (calibrate it with {run}/validation-scores.csv)")
 
 
 @synthesis.command("synthesise")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 
 from pipeline.errors import PipelineError
 from pipeline.manifest import BUNDLED, ClassifierInput
