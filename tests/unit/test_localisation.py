@@ -101,13 +101,13 @@ def test_a_healthy_case_adds_false_marks_only() -> None:
 def test_centre_is_a_voxel_of_the_mask_near_its_centroid_in_mm() -> None:
     ring = block(slice(3, 4), slice(2, 13), slice(2, 13))
     ring[3, 4:11, 4:11] = False  # its centroid lies in the hole
-    stacked = np.zeros(SHAPE, np.bool_)
-    stacked[(0, 4, 0), (0, 0, 9), (0, 0, 0)] = True  # in voxels the second is nearest, not in mm
+    crossed = np.zeros(SHAPE, np.bool_)
+    crossed[(0, 4, 2, 2), (10, 10, 6, 14), (0, 0, 0, 0)] = True  # 8 mm and 6 mm off the middle
 
     centre = centre_voxel(ring, SPACING_MM)
     assert centre is not None
     assert ring[centre]
-    assert centre_voxel(stacked, SPACING_MM) == (0, 0, 0)
+    assert centre_voxel(crossed, SPACING_MM) == (2, 6, 0)
     assert centre_voxel(EMPTY, SPACING_MM) is None
 
 
