@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from pipeline.evaluation.localisation import LEAST_IOU
 from pipeline.evaluation.localisation_summary import FALSE_PER_SCAN, Summary
 
 
@@ -30,7 +31,7 @@ def draw_froc(systems: Sequence[Summary]) -> bytes:
             xlim=(FALSE_PER_SCAN[0], FALSE_PER_SCAN[-1]),
             ylim=(0, 1),
             xlabel="false positives per scan",
-            title={"touch": "touched", "iou": "intersection over union of 0.1"}[sense],
+            title={"touch": "touched", "iou": f"intersection over union of {LEAST_IOU:g}"}[sense],
         )
         axes.set_xticks(FALSE_PER_SCAN, [f"{rate:g}" for rate in FALSE_PER_SCAN])
         axes.grid(alpha=0.3)
