@@ -16,10 +16,12 @@ from scipy import ndimage
 from pipeline import lung_gates as gates
 from pipeline.errors import UnsuitableSeries
 from pipeline.lung_airways import airways_of
+from pipeline.lung_closing import filled
+from pipeline.lung_gas import bowel_gas, stray_gas
 from pipeline.lung_grid import Coarse, Mask, array_of, box_of, coarsen, refine
 from pipeline.lung_sides import sides_of
 from pipeline.lungs_unet import segment_unet
-from pipeline.lungs_unsupervised import filled, segment_unsupervised
+from pipeline.lungs_unsupervised import segment_unsupervised
 from pipeline.models import Models
 from pipeline.types import CtVolume, LungMask
 
@@ -86,18 +88,30 @@ def decide(found: Mapping[str, NDArray[np.uint8]], coarse: Coarse) -> tuple[str,
 
 
 def two_lungs(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:
-    """Make lungs of a raw mask: large components, no airways, right and left, filled."""
+    """Make lungs of a raw mask: large components, no airways, no bowel, right and left, filled."""
+    labels = np.zeros(mask.shape, np.uint8)
+    if not mask.any():
+        return labels
+    gas = stray_gas(coarse.hu, mask, coarse.spacing_mm)
+    inside = box_of(mask, (0, 0, 0))
+    gas[inside] |= bowel_gas(coarse.hu[inside], coarse.spacing_mm)
+    large = _large_parts(mask & ~gas)
+    if not large.any():
+        return labels
+    airways = airways_of(coarse.hu, large, coarse.spacing_mm)
+    box = box_of(large, (0, 0, 0))
+    sides = sides_of((large & ~airways)[box], coarse.spacing_mm)
+    labels[box] = filled(sides, (airways | gas)[box], coarse.hu[box], coarse.spacing_mm)
+    return labels
+
+
+def _large_parts(mask: Mask) -> Mask:
+    """Components that are not much smaller than the largest."""
     parts = array_of(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    large = (sizes >= max(1, MIN_SHARE * sizes.max()))[parts]
-    labels = np.zeros(mask.shape, np.uint8)
-    if large.any():
-        airways = airways_of(coarse.hu, large, coarse.spacing_mm)
-        box = box_of(large, (0, 0, 0))
-        sides = sides_of((large & ~airways)[box], coarse.spacing_mm)
-        labels[box] = filled(sides, airways[box], coarse.hu[box], coarse.spacing_mm)
-    return labels
+    large: Mask = (sizes >= max(1, MIN_SHARE * sizes.max()))[parts]
+    return large
 
 
 def _on_coarse(fine: Mask, coarse: Coarse) -> Mask:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pipeline import lung_gates as gates
 from pipeline.errors import ModelError, UnsuitableSeries
 from pipeline.lung_airways import airways_of
+from pipeline.lung_closing import filled
+from pipeline.lung_gas import stray_gas
 from pipeline.lung_gates import LungFacts, dice, facts_of
 from pipeline.lung_grid import Spacing, coarsen, refine
 from pipeline.lungs import UNET, UNSUPERVISED, decide, segment, two_lungs
@@ -120,6 +122,41 @@ def test_bowel_gas_that_hangs_together_with_a_lung_is_left_out(
     assert gas.sum() * np.prod(SPACING) / 1000 > 20
     assert (again[gas] > 0).mean() < 0.3
     assert dice(again > 0, found > 0) > 0.97
+
+
+BLOCK = np.zeros((9, 60, 60), np.uint8)
+BLOCK[1:8, 10:50, 8:26], BLOCK[1:8, 10:50, 34:52] = 1, 2
+FINE: Spacing = (5.0, 4.0, 4.0)
+
+
+@pytest.mark.parametrize(("columns", "at_wall"), [(slice(47, 52), True), (slice(40, 45), False)])
+def test_a_wide_notch_is_filled_at_the_chest_wall_and_not_towards_the_heart(
+    columns: slice, *, at_wall: bool
+) -> None:
+    sides = BLOCK.copy()
+    sides[..., 26:40] = 0
+    notch = np.zeros(sides.shape, bool)
+    notch[1:8, 24:33, columns] = True
+    sides[notch] = 0
+    hu = np.where(sides > 0, -850, 0).astype(np.int16)
+
+    whole = filled(sides, np.zeros_like(notch), hu, FINE)
+
+    share = (whole[notch] == 2).mean()
+    assert share > 0.4 if at_wall else share < 0.1
+
+
+def test_gas_beside_the_lungs_strays_and_a_cavity_within_does_not() -> None:
+    hu = np.where(BLOCK > 0, -850, 40).astype(np.int16)
+    lungs = BLOCK > 0
+    hu[3:6, 14:17, 29:31] = -1000
+    lungs[3:6, 14:17, 28:32] = True
+    hu[2:7, 30:38, 12:20], hu[3:6, 32:36, 14:18] = 0, -1000
+
+    stray = stray_gas(hu, lungs, FINE)
+
+    assert stray[3:6, 14:17, 29:31].all()
+    assert not stray[2:7, 30:38, 12:20].any()
 
 
 # The coarse grid
