@@ -33,7 +33,6 @@ def compare(
     ] = None,
     seed: Seed = 1,
     steps: Steps = 1000,
-    rate: Annotated[float, typer.Option(min=0, help="Highest learning rate.")] = 1e-3,
     pairs: Annotated[int, typer.Option(min=1, help="Positive and negative cases a step.")] = 1,
     masks: Annotated[bool, typer.Option(help="Learn from lesion masks where known.")] = True,
     rows: Annotated[int, typer.Option(min=32, help="Rows of the networks' input.")] = 112,
@@ -63,7 +62,7 @@ def compare(
         wanted=ClassifierInput(
             rows=rows, columns=columns, slice_mm=slice_mm, window_hu=(-1200, 600), margin_mm=5.0
         ),
-        schedule=Schedule(steps=steps, judge_every=max(1, steps // 5), peak_rate=rate),
+        schedule=Schedule(steps=steps, judge_every=max(1, steps // 5)),
         pairs=pairs,
         masks=masks,
     )

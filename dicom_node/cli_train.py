@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dicom_node.errors import NodeError
-from pipeline.manifest import BUNDLED
+from pipeline.manifest import BUNDLED, UNET_STRIDE
 
 app = typer.Typer(no_args_is_help=True, help="Train a network on your own cases.")
 synthesis = typer.Typer()
@@ -68,6 +69,11 @@ def needs_extra() -> None:
             f" pip install 'dicom-node[training]' ({missing})"
         ) from missing
     del matplotlib, sklearn
+
+
+def undescribed(cases: Sequence[Path]) -> list[str]:
+    """Lines for the model card when nobody said what the cases are."""
+    return [f"cases of {each.name}, not described" for each in cases]
 
 
 def bar() -> Progress:
@@ -154,11 +160,67 @@ def classifier(
             network=network,
             weights=weights,
             wanted=wanted,
-            trained_on=source or [f"cases of {each.name}, not described" for each in cases],
+            trained_on=source or undescribed(cases),
             reproduce=shlex.join(["dicom-node", *sys.argv[1:]]),
         )
         write_model(run / "model", model, trained, name=run.name, version="1")
         out.print(f"model: {run / 'model'} (calibrate it with {run}/validation-scores.csv)")
+
+
+@app.command("lungs")
+def lungs(
+    cases: CaseList,
+    run: RunFolder,
+    seed: Seed = 1,
+    steps: Steps = 1500,
+    judge_every: Annotated[int, typer.Option(min=1, help="Steps between judgements.")] = 100,
+    patience: Annotated[int, typer.Option(min=1, help="Judgements without gain.")] = 5,
+    rate: Annotated[float, typer.Option(min=0, help="Highest learning rate.")] = 2e-3,
+    size: Annotated[int, typer.Option(min=64, help="Rows and columns, a multiple of 16.")] = 192,
+    batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 8,
+    phantoms: Annotated[int, typer.Option(min=0, help="Phantoms to learn from.")] = 40,
+    held_out: Annotated[int, typer.Option(min=0, help="Phantoms to judge on.")] = 6,
+    precision: Precision = Precision.fp32,
+    device: Device = Device.auto,
+    model: Annotated[Path, typer.Option("--model", help="It gives the classifier.")] = BUNDLED,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="What the cases are, in words, for the model card; may be repeated."),
+    ] = None,
+) -> None:
+    """Train the UNet that finds the lungs; the run folder holds a model folder in the end."""
+    needs_extra()
+    from pipeline.models import device_for
+    from pipeline.training.fit import Schedule
+    from pipeline.training.train_lungs import LungTraining, Origin, train_lungs
+
+    if size % UNET_STRIDE:
+        raise NodeError(f"a size that is a multiple of {UNET_STRIDE} expected, got {size}")
+    training = LungTraining(
+        seed=seed,
+        schedule=Schedule(
+            steps=steps,
+            judge_every=judge_every,
+            patience=patience,
+            peak_rate=rate,
+            precision=precision,
+        ),
+        size=size,
+        batch=batch,
+        phantoms=phantoms,
+        held_out_phantoms=held_out,
+    )
+    with bar() as progress:
+        task = progress.add_task("preparing", total=steps)
+        folder = train_lungs(
+            cases,
+            run,
+            training,
+            origin=Origin(base=model, trained_on=source or undescribed(cases)),
+            device=device_for(device.value),
+            report=lambda done, text: progress.update(task, completed=done, description=text),
+        )
+    out.print(f"model: {folder}")
 
 
 @synthesis.command("synthesise")

@@ -25,3 +25,5 @@ DEPLOYABLE: Mapping[str, str] = {
     "decovnet": "decovnet",
     "decovnet-no-dropout": "decovnet",
 }
+#: Highest learning rate of each in a comparison: at EvidenceNet's, DeCoVNet's heads die.
+RATES: Mapping[str, float] = dict.fromkeys(CLASSIFIERS, 5e-4) | {"evidence-net": 2e-3}

@@ -29,7 +29,7 @@ from pipeline.evaluation.statistics import (
 )
 from pipeline.models import Models
 from pipeline.training.cases import Split
-from pipeline.training.classifiers import CLASSIFIERS
+from pipeline.training.classifiers import CLASSIFIERS, RATES
 from pipeline.training.comparison_tables import as_markdown
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
 from pipeline.training.lessons import margin
@@ -108,7 +108,7 @@ def compare(
     names
         Keys of `CLASSIFIERS` or of `BASELINES`.
     training
-        Settings for all; ``network`` is replaced.
+        Settings for all; the network and its learning rate (`RATES`) are replaced.
     """
     listed = list_prepared(cases, out / PREPARED, training, models)
     tried = []
@@ -116,7 +116,8 @@ def compare(
         if name in BASELINES:
             tried.append(_try_baseline(name, listed, training.seed))
         else:
-            wanted = replace(training, network=name)
+            schedule = replace(training.schedule, peak_rate=RATES[name])
+            wanted = replace(training, network=name, schedule=schedule)
             train_classifier(
                 cases,
                 out / name,

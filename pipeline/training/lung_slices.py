@@ -10,19 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.errors import PipelineError
 from pipeline.lung_grid import coarsen
 from pipeline.lungs_unsupervised import segment_unsupervised
+from pipeline.network_input import resize
+from pipeline.training.cases import Case
 from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.volumes import read_mask, read_volume
 
 PIXELS = 256  #: rows and columns of each slice
 LOWEST_HU, HIGHEST_HU = -1024, 3071
+LEAST_THICK_MM = 2.5  #: thinner slices would be joined
+FULL = 1000  #: stands for lung while a mask is made coarse
+MASK_LEVEL = 0.5
 GROUND_GLASS_HU = (-680.0, -300.0)
 CONSOLIDATION_HU = (-150.0, 70.0)
 BLOB_RADIUS = (0.012, 0.18)  #: radius of a painted opacity, share of the image's edge
@@ -70,25 +75,36 @@ def _phantom(seed: int) -> Slices:
     return Slices(hu=phantom.hu, lungs=phantom.lungs > 0)
 
 
-def case_slices(folder: Path) -> Slices:
-    """One axial CT series (a folder of DICOM files) with its pseudo-label.
+def case_slices(case: Case) -> Slices:
+    """Slices of one chest CT, with its mask drawn by people, or else with a pseudo-label.
 
     Raises
     ------
-    ValueError
-        If the method finds no lungs in it.
+    PipelineError
+        If it cannot be read, or the unsupervised method finds no lungs in it.
     """
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    image = sitk.DICOMOrient(reader.Execute(), "LPS")
-    hu = np.clip(sitk.GetArrayFromImage(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)
-    spacing = image.GetSpacing()
-    thick = max(spacing[2], 2.5)  # keeps every slice
-    coarse = coarsen(hu, (thick, spacing[1], spacing[0]))
-    labels = segment_unsupervised(coarse.hu, (spacing[2], *coarse.spacing_mm[1:]))
-    if not labels.any():
-        raise ValueError(f"expected lungs in {folder.name}, the unsupervised method found none")
-    return Slices(hu=coarse.hu, lungs=labels > 0)
+    volume = read_volume(case.path)
+    thick, row, column = volume.spacing_mm
+    coarse = coarsen(volume.hu, (max(thick, LEAST_THICK_MM), row, column))
+    if case.lungs is not None:
+        given = (read_mask(case.lungs, volume) > 0).astype(np.int16) * FULL
+        lungs = coarsen(given, (max(thick, LEAST_THICK_MM), row, column)).hu * 2 >= FULL
+    else:
+        lungs = segment_unsupervised(coarse.hu, (thick, *coarse.spacing_mm[1:])) > 0
+    if not lungs.any():
+        raise PipelineError("lungs expected in a case, the unsupervised method found none")
+    hu = np.clip(coarse.hu, LOWEST_HU, HIGHEST_HU)
+    return Slices(
+        hu=np.rint(squared(hu, LOWEST_HU)).astype(np.int16), lungs=squared(lungs, 0) >= MASK_LEVEL
+    )
+
+
+def squared(slices: NDArray[np.generic], outside: int) -> NDArray[np.float32]:
+    """Pad slices to a square and resample them to `PIXELS`, as the network gets them."""
+    count, rows, columns = slices.shape
+    edge = max(rows, columns)
+    grow = ((0, 0), (0, edge - rows), (0, edge - columns))
+    return resize(np.pad(slices, grow, constant_values=outside), (count, PIXELS, PIXELS))
 
 
 def paint_opacities(

@@ -107,6 +107,9 @@ def train_classifier(
         If the list is faulty, or a split lacks positive or negative cases.
     """
     folder = RunFolder.open(out, training.as_settings(cases))
+    weights = out / WEIGHTS
+    if weights.exists():  # written last: the run is done
+        return weights
     listed = list_prepared(cases, out / PREPARED, training, models)
     network = Taught(started(training)).to(models.device)
     lesson = ClassifierLesson(
@@ -118,14 +121,14 @@ def train_classifier(
         masks=training.masks,
     )
     fit(lesson, training.schedule, folder, seed=training.seed, report=report)
-    state = {
-        key: value.cpu().contiguous() for key, value in network.classifier.state_dict().items()
-    }
-    write_whole(out / WEIGHTS, tensors_to_bytes(state))
     for split in (Split.VALIDATION, Split.TEST):
         chosen = [each for each in listed if each.split is split]
         write_scores(out / f"{split}-scores.csv", chosen, network.classifier, training.wanted)
-    return out / WEIGHTS
+    state = {
+        key: value.cpu().contiguous() for key, value in network.classifier.state_dict().items()
+    }
+    write_whole(weights, tensors_to_bytes(state))
+    return weights
 
 
 def started(training: ClassifierTraining) -> nn.Module:
