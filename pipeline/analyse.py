@@ -97,7 +97,7 @@ def analyse(
     progress("classify", 0.6)
     seen = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(seen, models, threshold=options.threshold)
-    doubts = doubts_of(volume, lung_mask, seen, scored, models)
+    doubts = (*lung_mask.doubts, *doubts_of(volume, lung_mask, seen, scored, models))
     progress("localise", 0.8)
     heat = activation(scored, seen, lung_mask.labels > 0, method=options.activation)
     labels = lesion_labels(volume, lung_mask, heat, scored.classification, options)
@@ -105,7 +105,7 @@ def analyse(
     back = Orientation.of(series.volume.affine).undo
     analysis = Analysis(
         lungs=LungMask(
-            labels=own(back(lung_mask.labels)), method=lung_mask.method, flags=lung_mask.flags
+            labels=own(back(lung_mask.labels)), method=lung_mask.method, doubts=lung_mask.doubts
         ),
         classification=scored.classification,
         activation=own(back(to_bytes(heat))),
@@ -113,7 +113,7 @@ def analyse(
         lesions=measure.lesions(labels, volume, lung_mask, heat),
         involvement=measure.involvement(labels > 0, lung_mask, volume),
         provenance=provenance(models, options, started, now()),
-        flags=(*lung_mask.flags, *dict.fromkeys(doubt.code for doubt in doubts)),
+        flags=tuple(dict.fromkeys(doubt.code for doubt in doubts)),
         doubts=doubts,
     )
     progress("done", 1.0)

@@ -3,7 +3,8 @@
 Each gate compares one figure of a mask with the bounds of plausible lungs. Outside the wide
 bounds the mask is refused; outside the narrow ones it raises a doubt that the report carries.
 Bounds: adult lungs on inspiratory CT hold 3 to 8 L, 1 to 2 L when badly affected; they are 180
-to 320 mm tall and have a mean of -850 HU, up to -400 HU with wide consolidation.
+to 320 mm tall and have a mean of -850 HU, up to -400 HU with wide consolidation. From the bases
+to the apices their area rises once and falls once.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.lung_grid import Mask, Spacing
-from pipeline.types import LEFT_LUNG, RIGHT_LUNG
+from pipeline.types import LEFT_LUNG, RIGHT_LUNG, Doubt
 
 Bounds = tuple[float, float]
 
 MIN_DICE = 0.9  #: of two methods that agree
+PROFILE_MM = 15.0  #: length over which the profile of the area along the body is averaged
 FIELD_SHARE = 0.985  #: of the inscribed circle's radius: beyond is the edge of the field of view
-DISAGREE = "lungs-methods-disagree"
+DISAGREE, CROSS_CHECK = "lungs-methods-disagree", "lungs-cross-check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,9 @@ class LungFacts:
         Mean attenuation inside, HU; 0 for an empty mask.
     at_edge
         Share of the mask's outline that lies on the edge of the field of view.
+    dip
+        Deepest dip between two modes of the area along the body, share of its largest value; 0
+        with one mode.
     """
 
     right_ml: float
@@ -43,6 +48,7 @@ class LungFacts:
     height_mm: float
     mean_hu: float
     at_edge: float
+    dip: float
 
     @property
     def litres(self) -> float:
@@ -77,12 +83,10 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class Failed(Doubt):
     """A gate that a mask did not pass."""
 
-    code: str
-    text: str
-    refuses: bool
+    refuses: bool = False
 
 
 ANY: Bounds = (-float("inf"), float("inf"))
@@ -122,6 +126,13 @@ GATES = (
         narrow=(0, 0.01),
         wide=(0, 0.2),
     ),
+    Gate(
+        code="lungs-profile",
+        unit="of the largest area as a dip between slices",
+        read=lambda facts: facts.dip,
+        narrow=(0, 0.2),
+        wide=(0, 0.8),
+    ),
 )
 
 
@@ -136,10 +147,11 @@ def facts_of(labels: NDArray[np.uint8], hu: NDArray[np.int16], spacing_mm: Spaci
         height_mm=float(held[-1] - held[0] + 1) * spacing_mm[0] if len(held) else 0.0,
         mean_hu=float(hu[lungs].mean()) if len(held) else 0.0,
         at_edge=_at_edge(lungs),
+        dip=_dip(lungs.sum(axis=(1, 2)), max(1, round(PROFILE_MM / spacing_mm[0]))),
     )
 
 
-def doubts_of(facts: LungFacts) -> tuple[Doubt, ...]:
+def doubts_of(facts: LungFacts) -> tuple[Failed, ...]:
     """Gates that these figures do not pass."""
     found = []
     for gate in GATES:
@@ -147,12 +159,12 @@ def doubts_of(facts: LungFacts) -> tuple[Doubt, ...]:
         refuses = not gate.wide[0] <= value <= gate.wide[1]
         low, high = gate.wide if refuses else gate.narrow
         if not low <= value <= high:
-            text = f"{gate.code} {value:.4g} {gate.unit}, expected {low:g} to {high:g}"
-            found.append(Doubt(code=gate.code, text=text, refuses=refuses))
+            text = f"{value:.4g} {gate.unit}, expected {low:g} to {high:g}"
+            found.append(Failed(code=gate.code, text=text, refuses=refuses))
     return tuple(found)
 
 
-def choose(doubts: Mapping[str, tuple[Doubt, ...]]) -> str | None:
+def choose(doubts: Mapping[str, tuple[Failed, ...]]) -> str | None:
     """Pick the method with the fewest doubts among those not refused; the first wins a tie.
 
     Parameters
@@ -173,6 +185,23 @@ def dice(first: Mask, second: Mask) -> float:
     """Overlap of two masks, 0 to 1; two empty ones agree."""
     total = np.count_nonzero(first) + np.count_nonzero(second)
     return 2 * np.count_nonzero(first & second) / total if total else 1.0
+
+
+def agreement(code: str, first: Mask, second: Mask) -> tuple[Failed, ...]:
+    """Doubt two masks that overlap too little; empty if they agree."""
+    found = dice(first, second)
+    if found >= MIN_DICE:
+        return ()
+    return (Failed(code=code, text=f"Dice {found:.2f} of two methods, expected {MIN_DICE:g} to 1"),)
+
+
+def _dip(area: NDArray[np.int64], slices: int) -> float:
+    """Deepest dip between two modes of a profile that is averaged over so many slices."""
+    if not area.any():
+        return 0.0
+    smooth = np.convolve(area, np.ones(slices) / slices, mode="same")
+    below, above = (np.maximum.accumulate(side) for side in (smooth, smooth[::-1]))
+    return float((np.minimum(below, above[::-1]) - smooth).max() / smooth.max())
 
 
 def _at_edge(lungs: Mask) -> float:

@@ -2,6 +2,7 @@
 
 Two methods that fail differently watch each other. Both masks leave the airways out, know right
 from left, and keep opacities in; see `pipeline.lungs_unet` and `pipeline.lungs_unsupervised`.
+Where they disagree, `pipeline.lungs_liao` is asked as well.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pipeline.lung_closing import filled
 from pipeline.lung_gas import bowel_gas, stray_gas
 from pipeline.lung_grid import Coarse, Mask, array_of, box_of, coarsen, refine
 from pipeline.lung_sides import sides_of
+from pipeline.lungs_liao import segment_liao
 from pipeline.lungs_unet import segment_unet
 from pipeline.lungs_unsupervised import segment_unsupervised
 from pipeline.models import Models
@@ -49,20 +51,24 @@ def segment(volume: CtVolume, models: Models) -> LungMask:
         UNET: two_lungs(raw, coarse),
         UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm),
     }
-    method, flags = decide(found, coarse)
+    method, doubts = decide(found, coarse)
     labels = refine(found[method], coarse)
     if method == UNET:
         labels = _outlined(found[UNET], raw, fine, coarse)
-    return LungMask(labels=labels, method=method, flags=flags)
+    return LungMask(labels=labels, method=method, doubts=doubts)
 
 
-def decide(found: Mapping[str, NDArray[np.uint8]], coarse: Coarse) -> tuple[str, tuple[str, ...]]:
+def decide(
+    found: Mapping[str, NDArray[np.uint8]], coarse: Coarse
+) -> tuple[str, tuple[gates.Failed, ...]]:
     """Choose among the masks of several methods, the preferred one first.
+
+    Methods that disagree are compared with a third one, which is slower to run and coarser.
 
     Returns
     -------
     tuple
-        Name of the method, and the codes of what remains doubtful.
+        Name of the method, and what remains doubtful.
 
     Raises
     ------
@@ -73,18 +79,20 @@ def decide(found: Mapping[str, NDArray[np.uint8]], coarse: Coarse) -> tuple[str,
         name: gates.doubts_of(gates.facts_of(labels, coarse.hu, coarse.spacing_mm))
         for name, labels in found.items()
     }
-    method = gates.choose(doubts)
-    if method is None:
+    if gates.choose(doubts) is None:
         text = "; ".join(
-            f"{name}: {', '.join(doubt.text for doubt in failed)}"
+            f"{name}: {', '.join(f'{doubt.code} {doubt.text}' for doubt in failed)}"
             for name, failed in doubts.items()
         )
         raise UnsuitableSeries("lungs-not-found", f"no plausible lungs ({text})")
-    codes = [doubt.code for doubt in doubts[method]]
-    first, *others = found.values()
-    if any(gates.dice(first > 0, other > 0) < gates.MIN_DICE for other in others):
-        codes.append(gates.DISAGREE)
-    return method, tuple(codes)
+    first, *others = (labels > 0 for labels in found.values())
+    apart = [failed for other in others for failed in gates.agreement(gates.DISAGREE, first, other)]
+    if apart:
+        witness = segment_liao(coarse.hu, coarse.spacing_mm)
+        for name, labels in found.items():
+            doubts[name] += gates.agreement(gates.CROSS_CHECK, labels > 0, witness)
+    method = gates.choose(doubts) or next(iter(found))
+    return method, (*doubts[method], *apart[:1])
 
 
 def two_lungs(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:

@@ -165,6 +165,22 @@ class CtSeries:
     instance_count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why a reader should trust an analysis less.
+
+    Attributes
+    ----------
+    code
+        Short, stable, lower-case: a flag.
+    text
+        The figure, and what was expected; no full stop.
+    """
+
+    code: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LungMask:
     """The lungs, opacities included, airways left out.
@@ -175,13 +191,13 @@ class LungMask:
         ``(slices, rows, columns)`` uint8: 0 outside, `RIGHT_LUNG`, `LEFT_LUNG`. Read-only.
     method
         ``unet`` or ``unsupervised``: which one passed the quality gates and was used.
-    flags
-        Reason codes of quality gates that raised a doubt without refusing.
+    doubts
+        Quality gates that it did not pass, without being refused.
     """
 
     labels: NDArray[np.uint8]
     method: str
-    flags: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 3 or self.labels.dtype != np.uint8:
@@ -189,6 +205,11 @@ class LungMask:
                 f"labels must be 3-D uint8, got {self.labels.shape} {self.labels.dtype}"
             )
         self.labels.flags.writeable = False
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Reason codes of the doubts."""
+        return tuple(dict.fromkeys(doubt.code for doubt in self.doubts))
 
 
 class ScoreClass(StrEnum):
@@ -327,22 +348,6 @@ class Provenance:
     started: datetime
     finished: datetime
     parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
-    """Why a reader should trust an analysis less.
-
-    Attributes
-    ----------
-    code
-        Short, stable, lower-case: a flag.
-    text
-        The figure, and what was expected; no full stop.
-    """
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,9 @@ from pipeline.lung_gates import LungFacts, choose, doubts_of, facts_of
 from pipeline.lung_sides import sides_of
 from pipeline.lungs import UNET, UNSUPERVISED
 
-PLAUSIBLE = LungFacts(right_ml=2600, left_ml=2200, height_mm=250, mean_hu=-820, at_edge=0.0)
+PLAUSIBLE = LungFacts(
+    right_ml=2600, left_ml=2200, height_mm=250, mean_hu=-820, at_edge=0.0, dip=0.0
+)
 
 
 # Right and left
@@ -73,6 +75,8 @@ def test_plausible_lungs_raise_no_doubt() -> None:
         ({"mean_hu": -990.0}, "lungs-attenuation", True),
         ({"at_edge": 0.02}, "lungs-at-edge", False),
         ({"at_edge": 0.3}, "lungs-at-edge", True),
+        ({"dip": 0.3}, "lungs-profile", False),
+        ({"dip": 0.9}, "lungs-profile", True),
     ],
 )
 def test_each_gate_doubts_or_refuses(change: dict[str, float], code: str, refuses: bool) -> None:
@@ -97,12 +101,12 @@ def test_a_wide_bound_itself_is_not_refused(change: dict[str, float]) -> None:
 def test_a_doubt_says_what_came_and_what_was_expected() -> None:
     (doubt,) = doubts_of(dataclasses.replace(PLAUSIBLE, right_ml=300, left_ml=300))
 
-    assert doubt.text == "lungs-volume 0.6 L, expected 1 to 9"
+    assert doubt.text == "0.6 L, expected 1 to 9"
 
 
-NONE: tuple[gates.Doubt, ...] = ()
-DOUBT = (gates.Doubt(code="x", text="x", refuses=False),)
-REFUSAL = (gates.Doubt(code="x", text="x", refuses=True),)
+NONE: tuple[gates.Failed, ...] = ()
+DOUBT = (gates.Failed(code="x", text="x", refuses=False),)
+REFUSAL = (gates.Failed(code="x", text="x", refuses=True),)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ REFUSAL = (gates.Doubt(code="x", text="x", refuses=True),)
     ],
 )
 def test_the_method_with_fewer_doubts_is_chosen(
-    unet: tuple[gates.Doubt, ...], unsupervised: tuple[gates.Doubt, ...], chosen: str | None
+    unet: tuple[gates.Failed, ...], unsupervised: tuple[gates.Failed, ...], chosen: str | None
 ) -> None:
     assert choose({UNET: unet, UNSUPERVISED: unsupervised}) == chosen
 
@@ -130,7 +134,9 @@ def test_facts_are_measured_in_litres_and_millimetres() -> None:
 
     facts = facts_of(labels, hu, (10.0, 5.0, 5.0))
 
-    assert facts == LungFacts(right_ml=1000, left_ml=500, height_mm=50, mean_hu=-800, at_edge=0.0)
+    assert facts == LungFacts(
+        right_ml=1000, left_ml=500, height_mm=50, mean_hu=-800, at_edge=0.0, dip=0.0
+    )
     assert (facts.litres, facts.ratio) == (1.5, 2.0)
 
 
@@ -149,3 +155,14 @@ def test_facts_of_an_empty_mask_are_refused() -> None:
     doubts = doubts_of(facts_of(labels, np.zeros(labels.shape, np.int16), (5.0, 1.4, 1.4)))
 
     assert {"lungs-volume", "lungs-height"} <= {doubt.code for doubt in doubts if doubt.refuses}
+
+
+def test_lungs_with_a_gap_have_two_modes() -> None:
+    labels = np.zeros((60, 40, 40), np.uint8)
+    labels[5:55, 10:30, 10:30] = 1
+    hu = np.full(labels.shape, -800, np.int16)
+    assert facts_of(labels, hu, (5.0, 4.0, 4.0)).dip == 0
+
+    labels[25:35] = 0
+
+    assert facts_of(labels, hu, (5.0, 4.0, 4.0)).dip == pytest.approx(1)

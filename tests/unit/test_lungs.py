@@ -14,9 +14,10 @@ from pipeline.errors import ModelError, UnsuitableSeries
 from pipeline.lung_airways import airways_of
 from pipeline.lung_closing import filled
 from pipeline.lung_gas import stray_gas
-from pipeline.lung_gates import LungFacts, dice, facts_of
+from pipeline.lung_gates import dice, facts_of
 from pipeline.lung_grid import Spacing, coarsen, refine
 from pipeline.lungs import UNET, UNSUPERVISED, decide, segment, two_lungs
+from pipeline.lungs_liao import segment_liao
 from pipeline.lungs_unet import segment_unet
 from pipeline.lungs_unsupervised import segment_unsupervised
 from pipeline.manifest import BUNDLED, LungsInput
@@ -30,7 +31,6 @@ DATA = Path(
 )
 SPEC = PhantomSpec(seed=901, slices=60, size=256, spacing_mm=5.0, lesions=5)
 SPACING: Spacing = (SPEC.spacing_mm, SPEC.field_mm / SPEC.size, SPEC.field_mm / SPEC.size)
-PLAUSIBLE = LungFacts(right_ml=2600, left_ml=2200, height_mm=250, mean_hu=-820, at_edge=0.0)
 SEEN = LungsInput(size=64, window_hu=(-1200, 600))
 
 
@@ -159,6 +159,28 @@ def test_gas_beside_the_lungs_strays_and_a_cavity_within_does_not() -> None:
     assert not stray[2:7, 30:38, 12:20].any()
 
 
+# The method after Liao
+
+
+def test_the_third_method_finds_the_lungs_too(phantom: Phantom) -> None:
+    assert dice(segment_liao(phantom.hu, SPACING), phantom.lungs > 0) > 0.9
+
+
+def test_the_third_method_follows_lungs_that_lead_outside_at_the_top(phantom: Phantom) -> None:
+    hu = phantom.hu.copy()
+    top = int(np.flatnonzero((phantom.lungs > 0).any(axis=(1, 2)))[-1])
+    hu[top:, :, hu.shape[2] // 2 - 40 :] = -1000
+
+    found = segment_liao(hu, SPACING)
+
+    assert dice(found[:top], phantom.lungs[:top] > 0) > 0.9
+
+
+@pytest.mark.parametrize("hu", [-1000, 0, 400])
+def test_the_third_method_finds_nothing_where_there_is_no_chest(hu: int) -> None:
+    assert not segment_liao(np.full((20, 64, 64), hu, np.int16), SPACING).any()
+
+
 # The coarse grid
 
 
@@ -225,9 +247,22 @@ def test_small_parts_and_holes_of_a_raw_mask_are_mended(phantom: Phantom) -> Non
 def test_methods_that_disagree_are_flagged(phantom: Phantom) -> None:
     shifted = np.roll(phantom.lungs, 12, axis=1)
 
-    _, flags = decide({UNET: phantom.lungs, UNSUPERVISED: shifted}, coarsen(phantom.hu, SPACING))
+    _, doubts = decide({UNET: phantom.lungs, UNSUPERVISED: shifted}, coarsen(phantom.hu, SPACING))
 
-    assert gates.DISAGREE in flags
+    (doubt,) = doubts
+    assert doubt.code == gates.DISAGREE
+    assert doubt.text.startswith(f"Dice {dice(shifted > 0, phantom.lungs > 0):.2f}")
+
+
+def test_of_methods_that_disagree_the_one_that_a_third_confirms_is_chosen(phantom: Phantom) -> None:
+    shifted = np.roll(phantom.lungs, 12, axis=1)
+
+    method, doubts = decide(
+        {UNET: shifted, UNSUPERVISED: phantom.lungs}, coarsen(phantom.hu, SPACING)
+    )
+
+    assert method == UNSUPERVISED
+    assert [doubt.code for doubt in doubts] == [gates.DISAGREE]
 
 
 # All of it
