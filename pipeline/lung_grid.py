@@ -68,6 +68,14 @@ def refine(mask: NDArray[np.uint8] | Mask, coarse: Coarse) -> NDArray[np.uint8]:
     return np.ascontiguousarray(full[:slices, :rows, :columns])
 
 
+def on_coarse(mask: Mask, coarse: Coarse) -> Mask:
+    """Bring a mask of the source to the coarse grid: the voxel in the middle of each block."""
+    z, y, x = (slice(n // 2, None, n) for n in coarse.factors)
+    middle = mask[z, y, x]
+    spare = [(0, n - m) for n, m in zip(coarse.hu.shape, middle.shape, strict=True)]
+    return np.pad(middle, spare, mode="edge")
+
+
 def image_of(array: NDArray[np.generic], spacing_mm: Spacing) -> sitk.Image:
     """SimpleITK image with the spacing set (x, y, z there), so that distances are mm."""
     image = sitk.GetImageFromArray(array.view(np.uint8) if array.dtype == bool else array)

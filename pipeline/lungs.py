@@ -19,7 +19,7 @@ from pipeline.errors import UnsuitableSeries
 from pipeline.lung_airways import airways_of
 from pipeline.lung_closing import filled
 from pipeline.lung_gas import bowel_gas, stray_gas
-from pipeline.lung_grid import Coarse, Mask, array_of, box_of, coarsen, refine
+from pipeline.lung_grid import Coarse, Mask, array_of, box_of, coarsen, on_coarse, refine
 from pipeline.lung_sides import sides_of
 from pipeline.lungs_liao import segment_liao
 from pipeline.lungs_unet import segment_unet
@@ -46,16 +46,27 @@ def segment(volume: CtVolume, models: Models) -> LungMask:
     """
     coarse = coarsen(volume.hu, volume.spacing_mm)
     fine = segment_unet(volume.hu, models.lungs, models.manifest.networks.lungs.input)
-    raw = _on_coarse(fine, coarse)
-    found = {
-        UNET: two_lungs(raw, coarse),
-        UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm),
-    }
+    raw = on_coarse(fine, coarse)
+    found = candidates(raw, coarse)
     method, doubts = decide(found, coarse)
     labels = refine(found[method], coarse)
     if method == UNET:
         labels = _outlined(found[UNET], raw, fine, coarse)
     return LungMask(labels=labels, method=method, doubts=doubts)
+
+
+def candidates(raw: Mask, coarse: Coarse) -> Mapping[str, NDArray[np.uint8]]:
+    """Labels of each method on the coarse grid, the preferred one first.
+
+    Parameters
+    ----------
+    raw
+        What the network sees as lung.
+    """
+    return {
+        UNET: two_lungs(raw, coarse),
+        UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm),
+    }
 
 
 def decide(
@@ -120,14 +131,6 @@ def _large_parts(mask: Mask) -> Mask:
     sizes[0] = 0
     large: Mask = (sizes >= max(1, MIN_SHARE * sizes.max()))[parts]
     return large
-
-
-def _on_coarse(fine: Mask, coarse: Coarse) -> Mask:
-    """Voxel in the middle of each block."""
-    z, y, x = (slice(n // 2, None, n) for n in coarse.factors)
-    middle = fine[z, y, x]
-    spare = [(0, n - m) for n, m in zip(coarse.hu.shape, middle.shape, strict=True)]
-    return np.pad(middle, spare, mode="edge")
 
 
 def _outlined(

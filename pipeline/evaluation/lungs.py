@@ -1,0 +1,208 @@
+"""How well the lungs are found: ``python -m pipeline.evaluation.lungs --ct FOLDER --out FILE``.
+
+For each CT: how far the methods overlap one another; with a mask drawn by others, how far each
+overlaps it; and where readers noted which slices are infected, the share of the dense lung there
+that each keeps (`covered`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+from pipeline.evaluation.localisation_slices import read_slice_labels, slices_of
+from pipeline.lung_gates import dice
+from pipeline.lung_grid import Coarse, Mask, Spacing, coarsen, on_coarse
+from pipeline.lungs import UNSUPERVISED, candidates, decide
+from pipeline.lungs_liao import segment_liao
+from pipeline.lungs_unet import segment_unet
+from pipeline.manifest import BUNDLED
+from pipeline.models import Models, device_for, load
+from pipeline.training.volumes import read_mask, read_volume
+from pipeline.types import LEFT_LUNG, RIGHT_LUNG, CtVolume
+
+LIAO = "liao"
+AERATED_HU = -500  #: below: lung that holds air
+DENSE_HU = (-700, -200)  #: ground glass, and consolidation with air left; above is fat, too
+VESSEL_MM = 3.0  #: half width of what the opening removes: vessels, partial volume
+LATERAL_SHARE = 0.35  #: of the half width of the lungs: nearer to the midline are hila and fat
+CT, LUNGS, LABELS = "-ct.nii.gz", "-lungs.nii.gz", "-labels.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LungScore:
+    """One CT.
+
+    Attributes
+    ----------
+    chosen, doubts
+        Method that the gates chose, and the codes of what they doubt.
+    overlap
+        Dice of each two methods.
+    drawn, drawn_aerated
+        Dice of each method with the mask drawn by others: whole, and below `AERATED_HU`.
+    covered
+        Share of the dense lung on infected slices that each method keeps; see `covered`.
+    dense_ml
+        Volume of that dense lung, ml.
+    """
+
+    case: str
+    chosen: str
+    doubts: tuple[str, ...]
+    overlap: Mapping[str, float]
+    drawn: Mapping[str, float]
+    drawn_aerated: Mapping[str, float]
+    covered: Mapping[str, float]
+    dense_ml: float
+
+
+def score(
+    case: str,
+    volume: CtVolume,
+    models: Models,
+    *,
+    drawn: Mask | None = None,
+    infected: NDArray[np.intp] | None = None,
+) -> LungScore:
+    """Find the lungs by every method, on the coarse grid, and compare.
+
+    Parameters
+    ----------
+    drawn
+        Mask drawn by others, on the grid of the volume.
+    infected
+        Slices of the volume that readers noted as infected.
+    """
+    coarse = coarsen(volume.hu, volume.spacing_mm)
+    fine = segment_unet(volume.hu, models.lungs, models.manifest.networks.lungs.input)
+    found = candidates(on_coarse(fine, coarse), coarse)
+    chosen, doubts = decide(found, coarse)
+    masks = {name: labels > 0 for name, labels in found.items()}
+    masks[LIAO] = segment_liao(coarse.hu, coarse.spacing_mm)
+    aerated = coarse.hu < AERATED_HU
+    truth = None if drawn is None else on_coarse(drawn, coarse)
+    dense = np.zeros(aerated.shape, bool)
+    if infected is not None:
+        at = np.unique(infected // coarse.factors[0])
+        dense[at] = dense_lung(found, masks[LIAO], coarse)[at]
+    return LungScore(
+        case=case,
+        chosen=chosen,
+        doubts=tuple(doubt.code for doubt in doubts),
+        overlap={f"{a}, {b}": dice(masks[a], masks[b]) for a, b in combinations(masks, 2)},
+        drawn={} if truth is None else {name: dice(m, truth) for name, m in masks.items()},
+        drawn_aerated={}
+        if truth is None
+        else {name: dice(m & aerated, truth & aerated) for name, m in masks.items()},
+        covered={name: float(m[dense].mean()) for name, m in masks.items()} if dense.any() else {},
+        dense_ml=float(dense.sum() * np.prod(coarse.spacing_mm)) / 1000,
+    )
+
+
+def dense_lung(found: Mapping[str, NDArray[np.uint8]], other: Mask, coarse: Coarse) -> Mask:
+    """Dense voxels where lung must be, whichever method found it.
+
+    Voxels of `DENSE_HU` within the convex hull, slice by slice, of what any method takes for the
+    right or for the left lung; less those near the midline (`LATERAL_SHARE`: hila, fat), and less
+    what an opening by `VESSEL_MM` removes (vessels, partial volume at the pleura).
+
+    Notes
+    -----
+    There are no outlines drawn by people behind it. A part of the lung that no method found, and
+    that lies beyond the hull of the rest, is not missed; airless consolidation cannot be told from
+    fat and muscle and does not count; the blurred edge of heart and diaphragm does, where it is
+    wide, and so do wide vessels with their surroundings.
+    """
+    sides = found[UNSUPERVISED]
+    middle = _middle(sides)
+    columns = np.arange(sides.shape[2])
+    held = np.any([labels > 0 for labels in found.values()], axis=0) | other
+    lateral = np.abs(columns - middle) >= LATERAL_SHARE * _half_width(held)
+    hulls = np.zeros(held.shape, bool)
+    for side in (columns < middle, columns >= middle):
+        for at in np.flatnonzero((held & side).any(axis=(1, 2))):
+            hulls[at] |= _hull(held[at] & side)
+    dense = hulls & lateral & (coarse.hu >= DENSE_HU[0]) & (coarse.hu <= DENSE_HU[1])
+    disc = _disc(coarse.spacing_mm)
+    return np.stack([ndimage.binary_opening(image, disc) for image in dense])
+
+
+def _middle(labels: NDArray[np.uint8]) -> float:
+    """Column between the two lungs."""
+    right, left = (np.nonzero(labels == side)[2].mean() for side in (RIGHT_LUNG, LEFT_LUNG))
+    return float(right + left) / 2
+
+
+def _half_width(held: Mask) -> float:
+    columns = np.flatnonzero(held.any(axis=(0, 1)))
+    return float(columns[-1] - columns[0] + 1) / 2
+
+
+def _hull(image: Mask) -> Mask:
+    """Convex hull of a mask in one slice; the mask itself if it is a line."""
+    places = np.argwhere(image)[:, ::-1]
+    try:
+        corners = places[ConvexHull(places).vertices]
+    except QhullError:
+        return image
+    canvas = Image.new("1", image.shape[::-1])
+    ImageDraw.Draw(canvas).polygon([(int(x), int(y)) for x, y in corners], fill=1, outline=1)
+    return np.asarray(canvas, bool)
+
+
+def _disc(spacing_mm: Spacing) -> Mask:
+    reach = [int(VESSEL_MM / mm) for mm in spacing_mm[1:]]
+    y, x = np.ogrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
+    disc: Mask = np.hypot(y * spacing_mm[1], x * spacing_mm[2]) <= VESSEL_MM
+    return disc
+
+
+def score_series(folders: Sequence[Path], models: Models) -> Iterator[LungScore]:
+    """Folders of DICOM series; slice labels are in ``NAME-labels.csv`` beside a folder, if any."""
+    for folder in folders:
+        volume = read_volume(folder)
+        file = folder.with_name(folder.name + LABELS)
+        infected = None
+        if file.exists():
+            labels = read_slice_labels(file)
+            infected = slices_of(labels, volume)[labels.infected]
+        yield score(folder.name, volume, models, infected=infected)
+
+
+def score_drawn(folder: Path, models: Models) -> Iterator[LungScore]:
+    """Pairs of NIfTI files ``NAME-ct.nii.gz`` and ``NAME-lungs.nii.gz``."""
+    for file in sorted(folder.glob(f"*{CT}")):
+        case = file.name.removesuffix(CT)
+        volume = read_volume(file)
+        drawn = read_mask(file.with_name(case + LUNGS), volume) > 0
+        yield score(case, volume, models, drawn=drawn)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ct", type=Path, nargs="*", default=[], help="folders of DICOM series")
+    parser.add_argument("--lungs", type=Path, help="folder of NIfTI pairs NAME-ct, NAME-lungs")
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="model folder")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    asked = parser.parse_args(arguments)
+    models = load(asked.model, device_for("auto"))
+    scores = list(score_series(asked.ct, models))
+    if asked.lungs is not None:
+        scores += score_drawn(asked.lungs, models)
+    asked.out.write_text(json.dumps([asdict(each) for each in scores], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
