@@ -15,10 +15,10 @@ from dicom_node.cli_train import (
     Seed,
     Steps,
     bar,
-    needs_extra,
     out,
 )
 from dicom_node.errors import NodeError
+from dicom_node.extra import needs_extra
 from pipeline.manifest import BUNDLED
 
 app = typer.Typer()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +10,10 @@ import typer
 from rich.console import Console
 
 from dicom_node.errors import NodeError
+from dicom_node.extra import needs_extra
 
 app = typer.Typer()
 out = Console(soft_wrap=True)
-
-EXTRA = {"sklearn", "matplotlib", "jinja2"}  #: what the extra `training` installs
 
 
 class Point(StrEnum):
@@ -53,17 +50,17 @@ def evaluate(
         raise NodeError("expected every --prevalence between 0 and 1, both left out")
     if (scores is None) == (cases is None) or (model is not None and scores is not None):
         raise NodeError("expected either --scores, or --cases with or without --model")
-    with _extra():
-        from dicom_node.evaluating import Wishes, evaluate_scores
+    needs_extra()
+    from dicom_node.evaluating import Wishes, evaluate_scores
 
-        wishes = Wishes(threshold=threshold, prevalences=prevalence)
-        if scores is not None:
-            evaluate_scores(scores, out_folder, wishes, out)
-        if cases is not None:
-            from dicom_node.scoring import evaluate_cases
-            from pipeline.manifest import BUNDLED
+    wishes = Wishes(threshold=threshold, prevalences=prevalence)
+    if scores is not None:
+        evaluate_scores(scores, out_folder, wishes, out)
+    if cases is not None:
+        from dicom_node.scoring import evaluate_cases
+        from pipeline.manifest import BUNDLED
 
-            evaluate_cases(cases, model or BUNDLED, out_folder, wishes, out)
+        evaluate_cases(cases, model or BUNDLED, out_folder, wishes, out)
 
 
 @app.command()
@@ -90,26 +87,12 @@ def calibrate(
     """
     if scores is None and cases is None:
         raise NodeError("expected --scores, --cases, or both")
-    with _extra():
-        if scores is not None:
-            from dicom_node.calibrating import calibrate_model
+    needs_extra()
+    if scores is not None:
+        from dicom_node.calibrating import calibrate_model
 
-            calibrate_model(model, scores, point, out)
-        if cases is not None:
-            from dicom_node.calibrating_trust import trust_model
+        calibrate_model(model, scores, point, out)
+    if cases is not None:
+        from dicom_node.calibrating_trust import trust_model
 
-            trust_model(model, cases, out)
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    """Say in a sentence that the extra is not installed."""
-    try:
-        yield
-    except ModuleNotFoundError as fault:
-        package = str(fault.name).split(".")[0]
-        if package not in EXTRA:
-            raise
-        raise NodeError(
-            f"{package} is missing: install it with `pip install dicom-node[training]`"
-        ) from fault
+        trust_model(model, cases, out)

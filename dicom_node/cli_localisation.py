@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.cli_train import Device, needs_extra, out
+from dicom_node.cli_train import Device, out
 from dicom_node.errors import NodeError
+from dicom_node.extra import needs_extra
 from pipeline.manifest import BUNDLED
 from pipeline.training.cases import Split
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dicom_node.errors import NodeError
+from dicom_node.extra import needs_extra
 from pipeline.manifest import BUNDLED, UNET_STRIDE
 
 app = typer.Typer(no_args_is_help=True, help="Train a network on your own cases.")
@@ -50,25 +51,6 @@ class Precision(StrEnum):
 
     fp32 = "fp32"
     bf16 = "bf16"
-
-
-def needs_extra() -> None:
-    """End with a sentence if the optional libraries are missing.
-
-    Raises
-    ------
-    NodeError
-        If they are.
-    """
-    try:
-        import matplotlib
-        import sklearn
-    except ImportError as missing:
-        raise NodeError(
-            "training and evaluation need more libraries:"
-            f" pip install 'dicom-node[training]' ({missing})"
-        ) from missing
-    del matplotlib, sklearn
 
 
 def undescribed(cases: Sequence[Path]) -> list[str]:

@@ -42,7 +42,7 @@ TORCH = re.compile(
 )
 RICH = re.compile(r"pipeline/training/.*|dicom_node/.*")
 # The optional extra `training`: the node runs without it.
-EXTRA = re.compile(r"pipeline/(training|evaluation)/.*|dicom_node/cli_train\.py")
+EXTRA = re.compile(r"pipeline/(training|evaluation)/.*")
 PART_OF = {"pydantic_core": "pydantic", "dask": "distributed"}  # pinned to each other
 
 
