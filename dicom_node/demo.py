@@ -128,9 +128,11 @@ def _phantom(place: Place, console: Console) -> Path:
     from pipeline.training.phantom_dicom import phantom_datasets, write_series
 
     with console.status("drawing a synthetic chest CT"):
-        made = make_phantom(PhantomSpec(seed=7, slices=120, spacing_mm=2.5, lesions=4))
-        paths = write_series(phantom_datasets(made, seed=7), place.phantom)
-    console.print(f"synthetic chest CT: {len(paths)} images, 4 opacities, in {place.phantom}")
+        spec = PhantomSpec(seed=2, slices=120, spacing_mm=2.5, lesions=8)
+        paths = write_series(phantom_datasets(make_phantom(spec), seed=spec.seed), place.phantom)
+    console.print(
+        f"synthetic chest CT: {len(paths)} images, {spec.lesions} opacities, in {place.phantom}"
+    )
     return place.phantom
 
 
