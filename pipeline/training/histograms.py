@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from pipeline.errors import PipelineError
 from pipeline.network_input import window
 from pipeline.training.prepared import Prepared
 
@@ -51,8 +52,16 @@ def histogram(case: Prepared, bins: int) -> Values:
 def fit_baseline(
     baseline: Baseline, cases: Values, labels: Sequence[int], patients: Sequence[str], seed: int
 ) -> GridSearchCV:
-    """Fit on histograms ``(n, bins)``; patients are kept whole while parameters are chosen."""
+    """Fit on histograms ``(n, bins)``; patients are kept whole while parameters are chosen.
+
+    Raises
+    ------
+    PipelineError
+        If there is only one patient.
+    """
     folds = min(FOLDS, len(set(patients)))
+    if folds < 2:
+        raise PipelineError("at least 2 patients expected to choose parameters on, got 1")
     search = baseline.make(seed, baseline.bins)
     search.cv = GroupKFold(folds)
     return search.fit(cases, labels, groups=patients)

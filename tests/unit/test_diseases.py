@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -86,7 +88,7 @@ def test_effusion_takes_lung_away_from_behind(healthy: View) -> None:
 
 
 def test_the_same_seed_paints_the_same_case(healthy: View) -> None:
-    twin = healthy.copy()
+    twin = deepcopy(healthy)
 
     names = [paint_case(view, np.random.default_rng(8), positive=True) for view in (healthy, twin)]
 
@@ -98,7 +100,7 @@ def test_the_same_seed_paints_the_same_case(healthy: View) -> None:
 @pytest.mark.parametrize("positive", [True, False])
 def test_a_case_bears_the_name_of_its_class(healthy: View, positive: bool) -> None:
     for seed in range(12):
-        view = healthy.copy()
+        view = deepcopy(healthy)
 
         pattern = paint_case(view, np.random.default_rng(seed), positive=positive)
 

@@ -27,7 +27,7 @@ SYSTEMS = {
     *(
         f"{before}{title}"
         for before in ("", "3DCC + ", "ours, ")
-        for title in ("CAM", "NormGrad", "LayerCAM", "HiResCAM", "Grad-CAM")
+        for title in ("evidence map", "NormGrad", "LayerCAM", "HiResCAM", "Grad-CAM")
     ),
 }
 
@@ -79,7 +79,7 @@ def test_command_writes_page_figures_and_curves(tmp_path: Path) -> None:
     assert {system["system"] for system in compared["systems"]} == SYSTEMS
     assert all(system["hit"]["total"] == 1 for system in compared["systems"])
     page = (tmp_path / "out" / "table-5.md").read_text()
-    assert "0.685 (50/73)" in page  # the paper's own figure beside ours
+    assert "0.438 (32/73)" in page  # the paper's own figure beside ours
     assert all(f"| {system} |" in page for system in SYSTEMS)
     assert (tmp_path / "out" / "froc.png").read_bytes().startswith(b"\x89PNG")
 

@@ -30,7 +30,7 @@ SMALL = ClassifierInput(rows=32, columns=48, slice_mm=16, window_hu=(-1200, 600)
 QUICK = Schedule(steps=2, judge_every=1)
 RECIPE = Recipe(
     seed=3,
-    phantoms={Split.TRAIN: 1, Split.VALIDATION: 1, Split.TEST: 1},
+    phantoms={Split.TRAIN: 2, Split.VALIDATION: 1, Split.TEST: 1},
     pairs_per_phantom=2,
     pairs_per_real=1,
 )
@@ -38,7 +38,7 @@ RECIPE = Recipe(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The case list of a synthetic data set of 12 cases."""
+    """The case list of a synthetic data set of 16 cases."""
     folder = tmp_path_factory.mktemp("made")
     return synthesise(folder, RECIPE, [], load(BUNDLED, device_for("cpu")))
 
@@ -47,8 +47,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_synthetic_data_set_is_what_it_says(made: Path) -> None:
     rows = read_cases(made)
 
-    assert len(rows) == 12
-    assert len({row.patient for row in rows}) == 3
+    assert len(rows) == 16
+    assert len({row.patient for row in rows}) == 4
     assert {row.split for row in rows} == set(Split)
     for row in rows:
         case = load_case(row.path)
@@ -188,6 +188,13 @@ def test_histograms_tell_dense_lungs_from_airy_ones(name: str) -> None:
     assert all(
         (score > 0.5) == bool(label) for score, label in zip(scores, labels[16:], strict=True)
     )
+
+
+def test_a_baseline_needs_two_patients() -> None:
+    with pytest.raises(PipelineError, match="2 patients"):
+        fit_baseline(
+            BASELINES["histogram-32-rbf-svm"], np.ones((4, 32)), [0, 1, 0, 1], ["p"] * 4, 1
+        )
 
 
 def test_a_model_folder_is_made_of_a_run(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_model_folder_comes_of_it(nifti: Path, tmp_path: Path) -> None:
     assert models.manifest.networks.lungs.input.size == 64
     assert "lungs: one phantom" in models.manifest.card.trained_on
     assert any(line.startswith("classifier: ") for line in models.manifest.card.trained_on)
-    assert not any("40 synthetic" in line for line in models.manifest.card.trained_on)
+    assert not any("slices of 40" in line for line in models.manifest.card.trained_on)
     assert "validation Dice" in json.dumps(models.manifest.card.metrics["lungs"])
     assert [line.split()[0] for line in words] == ["1", "2"]
 
