@@ -8,6 +8,7 @@ the CSV), ``patient``, ``label`` (1 positive, 0 negative), and if there are any 
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,6 +89,11 @@ def read_cases(file: Path, *, labelled: bool = True) -> tuple[Case, ...]:
     if faults:
         raise PipelineError(f"{file.name}: {'; '.join(faults)}")
     return cases
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file that a run depends on: the same run needs the same content."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def split_of(cases: Sequence[Case], seed: int) -> Mapping[str, Split]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from pipeline.durably import write_whole
 from pipeline.errors import PipelineError
 from pipeline.manifest import ClassifierInput
 from pipeline.models import Models
-from pipeline.training.cases import Case, Split, read_cases, split_of
+from pipeline.training.cases import Case, Split, digest_of, read_cases, split_of
 from pipeline.training.classifiers import CLASSIFIERS
 from pipeline.training.fit import Report, Schedule, fit
 from pipeline.training.lessons import ClassifierLesson, Files, Taught, margin
@@ -62,8 +61,8 @@ class ClassifierTraining:
         return {
             **asdict(self),
             "wanted": self.wanted.model_dump(mode="json"),
-            "start": self.start and _sha256(self.start),
-            "cases": [_sha256(file) for file in cases],
+            "start": self.start and digest_of(self.start),
+            "cases": [digest_of(file) for file in cases],
         }
 
 
@@ -214,7 +213,3 @@ def write_scores(
         score = float(special.expit(margin(network, load(each.file), wanted)))
         writer.writerow((each.patient, each.label, repr(score)))
     write_whole(file, stream.getvalue().encode())
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -22,7 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.manifest import MANIFEST
 from pipeline.models import read_manifest, write_network
 from pipeline.networks.unet import UNet
-from pipeline.training.cases import Split, read_cases, split_of
+from pipeline.training.cases import Split, digest_of, read_cases, split_of
 from pipeline.training.fit import Report, Schedule, fit
 from pipeline.training.lung_lesson import WINDOW_HU, LungLesson, Pool
 from pipeline.training.lung_slices import Slices, case_slices, phantom_slices
@@ -99,7 +99,7 @@ def train_lungs(
     PipelineError
         If there is nothing to learn from or nothing to judge on.
     """
-    settings = {**asdict(training), "lists": [file.name for file in lists]}
+    settings = {**asdict(training), "lists": [digest_of(file) for file in lists]}
     folder = RunFolder.open(out, settings)
     real = _real_slices(lists, training.seed)
     torch.manual_seed(training.seed)

@@ -110,7 +110,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
 def test_a_checkpoint_is_not_unpickled(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[object, tuple[str]]:
-            return (Path.touch, (tmp_path / "exploded",))  # type: ignore[return-value]
+            return (Path.touch, (tmp_path / "exploded",))  # type: ignore[return-value]  # what pickle runs
 
     torch.save({"step": Bomb()}, tmp_path / CHECKPOINT)
 

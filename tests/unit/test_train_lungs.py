@@ -135,3 +135,25 @@ def test_nothing_to_judge_on_is_refused(nifti: Path, tmp_path: Path) -> None:
             device=CPU,
             report=lambda step, text: None,
         )
+
+
+def test_a_list_that_has_changed_is_another_run(nifti: Path, tmp_path: Path) -> None:
+    training = LungTraining(
+        seed=1, schedule=Schedule(steps=1), phantoms=0, held_out_phantoms=0, size=64
+    )
+    cases = nifti / "other.csv"
+
+    def begin(text: str, said: str) -> None:
+        cases.write_text(text)
+        with pytest.raises(PipelineError, match=said):
+            train_lungs(
+                [cases],
+                tmp_path / "run",
+                training,
+                origin=Origin(base=BUNDLED, trained_on=[]),
+                device=CPU,
+                report=lambda step, text: None,
+            )
+
+    begin("path,patient,lungs\nct.nii.gz,p1,lungs.nii.gz\n", "to judge on expected")
+    begin("path,patient,lungs\nct.nii.gz,p2,lungs.nii.gz\n", r"other settings \(lists differ\)")
