@@ -162,10 +162,42 @@ class Results(Section):
     device_uid: OptionalUid = Field(
         default="", description="Device UID in the reports; empty derives one from the AE title."
     )
-    segmentation: bool = Field(
-        default=True, description="Send a Segmentation of lungs and lesions."
+    segmentation: Literal["binary", "labelmap", "no"] = Field(
+        default="binary",
+        description="Segmentation of lungs and opacities: 'binary', 'labelmap' (smaller, but few"
+        " archives and viewers know it) or 'no'.",
     )
-    heatmap: bool = Field(default=True, description="Send a heatmap series.")
+    empty_frames: bool = Field(
+        default=False, description="Keep frames of the Segmentation that hold nothing."
+    )
+    heatmap: Literal["single-frame", "multi-frame", "no"] = Field(
+        default="single-frame",
+        description="Heatmap over the CT: 'single-frame', 'multi-frame' or 'no'.",
+    )
+    heatmap_columns: int = Field(
+        default=256, ge=64, le=4096, description="Wider heatmaps are reduced, pixels."
+    )
+    summary: bool = Field(
+        default=True, description="Send a summary page, the first image of the heatmap series."
+    )
+    summary_pdf: bool = Field(default=False, description="Send the page as a PDF as well.")
+    text_report: bool = Field(
+        default=True, description="Send a short report in sentences beside the measurements."
+    )
+    parametric_map: bool = Field(
+        default=False, description="Send the activation as a Parametric Map."
+    )
+    key_images: bool = Field(
+        default=False, description="Send a Key Object Selection of the most affected slices."
+    )
+    not_analysed: Literal["all", "relevant", "no"] = Field(
+        default="relevant",
+        description="Send a short report why a series was not analysed: of 'all' series, of"
+        " 'relevant' ones (no localizers, derived images and the like), or 'no'.",
+    )
+    priors: bool = Field(
+        default=True, description="Compare with this node's earlier results of the same patient."
+    )
 
 
 class Engine(Section):

@@ -15,7 +15,7 @@ from dicom_node.errors import EngineLost
 from dicom_node.logs import log
 from dicom_node.store import Store
 from dicom_node.task import Analysed, Analyser, Request, SourceFile, Unsuitable
-from pipeline.encode.identity import Predecessor
+from pipeline.encode.identity import ReportReference
 from pipeline.errors import ModelError
 from storage.errors import StaleState
 from storage.outbox import (
@@ -127,14 +127,14 @@ class Analyst:
             predecessor=self._predecessor(ticket),
         )
 
-    def _predecessor(self, ticket: SeriesTicket) -> Predecessor | None:
+    def _predecessor(self, ticket: SeriesTicket) -> ReportReference | None:
         if ticket.predecessor_key is None:
             return None
         with self._sessions() as session:
             report = report_of(session, ticket.predecessor_key)
         if report is None:
             return None
-        return Predecessor(
+        return ReportReference(
             sop_class_uid=report.sop_class_uid,
             sop_instance_uid=report.sop_instance_uid,
             series_instance_uid=report.series_instance_uid,

@@ -11,6 +11,7 @@ from dicom_node.errors import NodeError
 from dicom_node.task import Analyser
 from pipeline.eligibility import SelectionRules
 from pipeline.encode.identity import Equipment, derived_uid
+from pipeline.encode.products import HeatmapForm, Products, SegmentationForm
 from pipeline.manifest import BUNDLED, MANIFEST, Manifest, parse_manifest
 
 
@@ -78,5 +79,21 @@ def analyser_of(settings: Settings) -> Analyser:
         threshold=None if analysis.threshold == "model" else analysis.threshold,
         lesions_when_negative=analysis.lesions_when_negative,
         series_number_base=results.series_number_base,
-        heatmap=results.heatmap,
+        products=products_of(settings),
+    )
+
+
+def products_of(settings: Settings) -> Products:
+    """Say which result objects are wanted."""
+    results = settings.results
+    return Products(
+        segmentation=SegmentationForm(results.segmentation),
+        empty_frames=results.empty_frames,
+        heatmap=HeatmapForm(results.heatmap),
+        heatmap_columns=results.heatmap_columns,
+        summary=results.summary,
+        summary_pdf=results.summary_pdf,
+        text_report=results.text_report,
+        parametric_map=results.parametric_map,
+        key_images=results.key_images,
     )

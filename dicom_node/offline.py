@@ -42,7 +42,7 @@ def process(
 ) -> Analysed | Unsuitable:
     """Analyse one series and write its results below `out`.
 
-    Written are ``segmentation.dcm``, ``report-N.dcm``, ``heatmap/NNNN.dcm`` and
+    Written are ``segmentation.dcm``, ``report.dcm``, ``text-report.dcm``, ``heatmap/NNNN.dcm`` and
     ``analysis.json``; for an unsuitable series the last alone, with the reason.
     """
     request = Request(
@@ -80,9 +80,8 @@ def result_files(answer: Analysed) -> Iterator[tuple[str, bytes]]:
         number = counts[each.kind]
         name = {
             "segmentation": "segmentation.dcm",
-            "report": f"report-{number}.dcm",
             "heatmap": f"heatmap/{number:04d}.dcm",
-        }[each.kind]
+        }.get(each.kind, f"{each.kind}.dcm")
         yield name, each.part10
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +20,11 @@ from pydicom import dcmread
 
 from dicom_node.store import utc_now
 from pipeline.eligibility import SelectionRules, why_not
-from pipeline.encode.identity import Equipment, Predecessor, ResultContext, result_key
+from pipeline.encode.context import ResultContext
+from pipeline.encode.identity import Equipment, ReportReference, result_key
+from pipeline.encode.products import Products
 from pipeline.errors import UnsuitableSeries
-from pipeline.types import ResultObject
+from pipeline.results import ResultObject
 
 if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.models import Models
@@ -67,7 +69,7 @@ class Analyser:
     threshold: float | None = None
     lesions_when_negative: bool = False
     series_number_base: int = 9000
-    heatmap: bool = True
+    products: Products = field(default_factory=Products)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class Request:
     files: tuple[SourceFile, ...]
     analyser: Analyser
     created: datetime
-    predecessor: Predecessor | None = None
+    predecessor: ReportReference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +166,7 @@ def _run(request: Request, progress: Progress) -> Analysed:
         request.series_instance_uid,
         [(file.sop_instance_uid, file.digest) for file in request.files],
         analysis.provenance.weights_sha256,
-        options.as_parameters(),
+        {**options.as_parameters(), **analyser.products.as_parameters()},
     )
     context = ResultContext(
         key=key,
@@ -173,7 +175,7 @@ def _run(request: Request, progress: Progress) -> Analysed:
         predecessor=request.predecessor,
         series_number_base=analyser.series_number_base,
         created=request.created,
-        heatmap=analyser.heatmap,
+        products=analyser.products,
     )
     bundle = encode(series, analysis, context)
     watch.lap("encode")

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from pipeline import eligibility, lungs, measure
 from pipeline.activation import DEFAULT_METHOD, METHODS, activation
-from pipeline.classify import DEFAULT_POINT, classify
+from pipeline.classify import DEFAULT_POINT, SITE_POINT, classify
+from pipeline.decide import decided
 from pipeline.errors import UnsuitableSeries
 from pipeline.localise import localise
+from pipeline.manifest import Manifest
 from pipeline.models import Models
 from pipeline.network_input import network_input
 from pipeline.orientation import Orientation, canonical
 from pipeline.trust import doubts_of
-from pipeline.types import Analysis, Classification, CtSeries, CtVolume, LungMask, Provenance
+from pipeline.types import Analysis, CtSeries, CtVolume, LungMask, Provenance
 
 DISTRIBUTION = "dicom-node"  #: whose version is the software's
 FULL_ACTIVATION = 255  #: stands for an activation of 1
@@ -69,7 +71,31 @@ def analyse(
     progress: Progress,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Analysis:
-    """Analyse a series.
+    """Analyse a series, and decide what of it is reported; see `find` and `decide`."""
+    found = find(series, models, options, progress, now)
+    return decide(found, options, models.manifest)
+
+
+def decide(found: Analysis, options: AnalysisOptions, manifest: Manifest) -> Analysis:
+    """Decide by the options, and the manifest's operating point, what is reported."""
+    point = manifest.operating_points[DEFAULT_POINT]
+    return decided(
+        found,
+        threshold=point.threshold if options.threshold is None else options.threshold,
+        operating_point=DEFAULT_POINT if options.threshold is None else SITE_POINT,
+        lesions_when_negative=options.lesions_when_negative,
+        parameters=options.as_parameters(),
+    )
+
+
+def find(
+    series: CtSeries,
+    models: Models,
+    options: AnalysisOptions,
+    progress: Progress,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Analysis:
+    """Find all there is in a series, whatever the score.
 
     Parameters
     ----------
@@ -81,7 +107,7 @@ def analyse(
     Returns
     -------
     Analysis
-        On the grid of ``series.volume``.
+        On the grid of ``series.volume``; undecided, so with every lesion.
 
     Raises
     ------
@@ -100,7 +126,7 @@ def analyse(
     doubts = (*lung_mask.doubts, *doubts_of(volume, lung_mask, seen, scored, models))
     progress("localise", 0.8)
     heat = activation(scored, seen, lung_mask.labels > 0, method=options.activation)
-    labels = lesion_labels(volume, lung_mask, heat, scored.classification, options)
+    labels = localise(volume, lung_mask, heat)
     progress("measure", 0.95)
     back = Orientation.of(series.volume.affine).undo
     analysis = Analysis(
@@ -132,19 +158,6 @@ def plausible(volume: CtVolume) -> CtVolume:
     if reason is not None:
         raise UnsuitableSeries(reason.code, reason.text)
     return volume
-
-
-def lesion_labels(
-    volume: CtVolume,
-    lung_mask: LungMask,
-    heat: NDArray[np.float32],
-    classification: Classification,
-    options: AnalysisOptions,
-) -> NDArray[np.uint8]:
-    """Lesions of a positive series; of a negative one only if the options say so."""
-    if classification.positive or options.lesions_when_negative:
-        return localise(volume, lung_mask, heat)
-    return np.zeros(volume.shape, np.uint8)
 
 
 def provenance(

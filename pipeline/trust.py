@@ -1,4 +1,4 @@
-"""Why an analysis may deserve less trust: the scan, the score, and the model's own material."""
+"""Why an analysis may deserve less trust: the scan, and the model's own material."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pipeline.acquisition_gates import acquisition_doubts
 from pipeline.classify import Scored, lung_features
 from pipeline.models import Models
 from pipeline.network_input import NetworkInput
-from pipeline.types import Classification, CtVolume, Doubt, LungMask
+from pipeline.types import CtVolume, Doubt, LungMask
 
-UNCERTAIN = "score-uncertain"
 UNLIKE = "unlike-training-data"
 
 
@@ -33,15 +32,8 @@ def doubts_of(
     facts = facts_of(volume.hu, lungs.labels, volume.spacing_mm)
     return (
         *acquisition_doubts(facts, models.manifest.acquisition),
-        *_of_score(scored.classification),
         *_of_features(scored, seen, models),
     )
-
-
-def _of_score(classification: Classification) -> Iterator[Doubt]:
-    if classification.prediction_set is not None and classification.uncertain:
-        words = classification.prediction_set.words
-        yield Doubt(code=UNCERTAIN, text=f"the model is not certain ({words})")
 
 
 def _of_features(scored: Scored, seen: NetworkInput, models: Models) -> Iterator[Doubt]:

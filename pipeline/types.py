@@ -382,27 +382,3 @@ class Analysis:
             if array.shape != self.lungs.labels.shape or array.dtype != np.uint8:
                 raise ValueError(f"{name} must be uint8 of the lungs' shape, got {array.shape}")
             array.flags.writeable = False
-
-
-class ResultKind(StrEnum):
-    """The kinds of object a bundle holds."""
-
-    SEGMENTATION = "segmentation"
-    REPORT = "report"
-    HEATMAP = "heatmap"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ResultObject:
-    """One encoded DICOM object."""
-
-    kind: ResultKind
-    dataset: Dataset
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ResultBundle:
-    """The objects that go back to the PACS, in the order in which they should be sent."""
-
-    key: str
-    objects: tuple[ResultObject, ...]

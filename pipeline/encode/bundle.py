@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 
 from pydicom import Dataset, dcmwrite
@@ -10,13 +11,16 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.encode.check import check
+from pipeline.encode.context import ResultContext
 from pipeline.encode.heatmap import heatmap
-from pipeline.encode.identity import ResultContext, derived_uid
+from pipeline.encode.identity import derived_uid
+from pipeline.encode.products import HeatmapForm
 from pipeline.encode.seg import segmentation
 from pipeline.encode.sr import report
 from pipeline.encode.summary import summary
 from pipeline.encode.text_report import text_report
-from pipeline.types import Analysis, CtSeries, ResultBundle, ResultKind, ResultObject
+from pipeline.results import ResultBundle, ResultKind, ResultObject
+from pipeline.types import Analysis, CtSeries
 
 __all__ = ["check", "encode", "part10", "summary"]
 
@@ -51,16 +55,25 @@ def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> Resu
 def _objects(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> tuple[ResultObject, ...]:
-    masks = segmentation(series, analysis, context)
-    reports = [report(series, analysis, context, masks)]
-    if context.text_report:
-        reports.append(text_report(series, analysis, context))
-    captures = heatmap(series, analysis, context) if context.heatmap else ()
-    return (
-        ResultObject(kind=ResultKind.SEGMENTATION, dataset=masks),
-        *(ResultObject(kind=ResultKind.REPORT, dataset=dataset) for dataset in reports),
-        *(ResultObject(kind=ResultKind.HEATMAP, dataset=dataset) for dataset in captures),
+    """Make what the site wants, in the order of sending."""
+    return tuple(
+        ResultObject(kind=kind, dataset=dataset)
+        for kind, dataset in _made(series, analysis, context)
     )
+
+
+def _made(
+    series: CtSeries, analysis: Analysis, context: ResultContext
+) -> Iterator[tuple[ResultKind, Dataset]]:
+    wanted = context.products
+    masks = segmentation(series, analysis, context)
+    yield ResultKind.SEGMENTATION, masks
+    yield ResultKind.REPORT, report(series, analysis, context, masks)
+    if wanted.text_report:
+        yield ResultKind.TEXT_REPORT, text_report(series, analysis, context)
+    if wanted.heatmap is not HeatmapForm.NONE:
+        for capture in heatmap(series, analysis, context):
+            yield ResultKind.HEATMAP, capture
 
 
 def part10(dataset: Dataset) -> bytes:

@@ -11,7 +11,8 @@ from pydicom.dataelem import RawDataElement
 
 from pipeline.encode import copied, source
 from pipeline.errors import PipelineError
-from pipeline.types import CtSeries, ResultBundle, ResultKind
+from pipeline.results import ResultBundle, ResultKind
+from pipeline.types import CtSeries
 
 ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
 """The same in all instances of a series, or nobody can say to whom a result belongs."""

@@ -18,7 +18,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from pipeline.encode import copied
-from pipeline.encode.identity import ResultContext, ResultSeries, instance_uid, series_uid
+from pipeline.encode.context import ResultContext, ResultSeries, instance_uid, series_uid
 from pipeline.errors import PipelineError
 from pipeline.types import CtSeries
 

@@ -16,6 +16,7 @@ from pydicom.datadict import keyword_dict
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from pipeline.encode import codes, paint, source, wording
+from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import (
     add_body_part,
     add_lossy_history,
@@ -23,7 +24,6 @@ from pipeline.encode.header import (
     local_time,
     new_object,
 )
-from pipeline.encode.identity import ResultContext, ResultSeries
 from pipeline.encode.paint import Rgb
 from pipeline.encode.source import SourceSlice
 from pipeline.types import Analysis, CtSeries
@@ -47,7 +47,7 @@ def heatmaps(series: CtSeries, analysis: Analysis, context: ResultContext) -> It
 
 def reduction(series: CtSeries, context: ResultContext) -> int:
     """Whole factor by which rows and columns are reduced."""
-    return -(-series.volume.shape[2] // context.heatmap_max_columns)
+    return -(-series.volume.shape[2] // context.products.heatmap_columns)
 
 
 def _lines(analysis: Analysis) -> list[str]:

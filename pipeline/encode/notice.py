@@ -9,7 +9,7 @@ from pydicom.config import disable_value_validation
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode import wording
-from pipeline.encode.identity import ResultContext, ResultSeries
+from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.sr_document import evidence, new_document
 from pipeline.encode.text_report import text_content
 from pipeline.errors import UnsuitableSeries

@@ -21,8 +21,9 @@ from pydicom.datadict import keyword_dict
 from pydicom.uid import SegmentationStorage
 
 from pipeline.encode import codes, source
+from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import add_body_part, add_lossy_history, new_object
-from pipeline.encode.identity import Equipment, ResultContext, ResultSeries, derived_uid
+from pipeline.encode.identity import Equipment, derived_uid
 from pipeline.encode.segments import Segment, segments
 from pipeline.encode.source import SourceSlice
 from pipeline.types import Analysis, CtSeries

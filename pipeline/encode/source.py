@@ -11,7 +11,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 from pydicom.valuerep import format_number_as_ds
 
-from pipeline.encode.identity import ResultContext, derived_uid
+from pipeline.encode.context import ResultContext
+from pipeline.encode.identity import derived_uid
 from pipeline.errors import PipelineError
 from pipeline.types import CtSeries, SourceFrame
 

@@ -7,7 +7,7 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
 from pipeline.encode import codes, source
-from pipeline.encode.identity import ResultContext, ResultSeries
+from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.segments import segments
 from pipeline.encode.sr_document import (
     add_evidence,

@@ -9,8 +9,9 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from pipeline.encode import codes, source
+from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import new_object
-from pipeline.encode.identity import Equipment, Predecessor, ResultContext, ResultSeries
+from pipeline.encode.identity import Equipment, ReportReference
 from pipeline.encode.source import SourceSlice
 from pipeline.types import CtSeries
 
@@ -61,7 +62,7 @@ def _request(result: Dataset, attributes: Dataset) -> Dataset:
     return item
 
 
-def _predecessor(previous: Predecessor) -> Dataset:
+def _predecessor(previous: ReportReference) -> Dataset:
     instance = Dataset()
     instance.ReferencedSOPClassUID = previous.sop_class_uid
     instance.ReferencedSOPInstanceUID = previous.sop_instance_uid

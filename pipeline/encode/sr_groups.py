@@ -13,7 +13,8 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from pipeline.encode import codes, wording
-from pipeline.encode.identity import Equipment, ResultContext, derived_uid
+from pipeline.encode.context import ResultContext
+from pipeline.encode.identity import Equipment, derived_uid
 from pipeline.encode.segments import Segment
 from pipeline.encode.sr_document import CONTAINS
 from pipeline.types import Analysis, Classification, CtSeries, Lesion, Provenance, Side

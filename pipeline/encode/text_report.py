@@ -9,7 +9,8 @@ from pydicom import Dataset
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode import codes, source, wording
-from pipeline.encode.identity import Equipment, ResultContext, ResultSeries
+from pipeline.encode.context import ResultContext, ResultSeries
+from pipeline.encode.identity import Equipment
 from pipeline.encode.sr_document import CONTAINS, add_evidence, new_document, observation_context
 from pipeline.types import Analysis, CtSeries
 

@@ -13,7 +13,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
-from pipeline.encode.identity import Equipment, ResultContext, derived_uid
+from pipeline.encode.context import ResultContext
+from pipeline.encode.identity import Equipment, derived_uid
 from pipeline.types import (
     Analysis,
     Classification,

@@ -16,8 +16,10 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.encode.bundle import check, encode, part10, summary
+from pipeline.encode.products import HeatmapForm, Products
 from pipeline.errors import PipelineError
-from pipeline.types import Completeness, CtSeries, Gap, ResultBundle, ResultKind
+from pipeline.results import ResultBundle, ResultKind
+from pipeline.types import Completeness, CtSeries, Gap
 from tests.unit.encode_samples import (
     SeriesSpec,
     analysis,
@@ -39,7 +41,7 @@ def test_segmentation_goes_first_then_reports_then_heatmap() -> None:
     assert kinds == [
         ResultKind.SEGMENTATION,
         ResultKind.REPORT,
-        ResultKind.REPORT,
+        ResultKind.TEXT_REPORT,
         *[ResultKind.HEATMAP] * 6,
     ]
     assert bundle.key == context().key
@@ -48,12 +50,12 @@ def test_segmentation_goes_first_then_reports_then_heatmap() -> None:
 
 
 def test_the_text_report_can_be_left_out() -> None:
-    bundle = encode(ct_series(), analysis(), context(text_report=False))
-    assert len(of_kind(bundle, ResultKind.REPORT)) == 1
+    bundle = encode(ct_series(), analysis(), context(products=Products(text_report=False)))
+    assert not of_kind(bundle, ResultKind.TEXT_REPORT)
 
 
 def test_the_heatmap_can_be_left_out() -> None:
-    bundle = encode(ct_series(), analysis(), context(heatmap=False))
+    bundle = encode(ct_series(), analysis(), context(products=Products(heatmap=HeatmapForm.NONE)))
     assert not of_kind(bundle, ResultKind.HEATMAP)
 
 

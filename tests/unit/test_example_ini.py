@@ -48,5 +48,5 @@ def test_table_shows_defaults_as_they_are_written() -> None:
     assert rows[0] == "| section | key | default | meaning |"
     assert "| `[node]` | `ae_title` | `AINODE` | Our AE title. |" in rows
     assert any(row.startswith("| `[node]` | `calling_aes` | (empty) |") for row in rows)
-    assert any(row.startswith("| `[results]` | `heatmap` | `yes` |") for row in rows)
+    assert any(row.startswith("| `[results]` | `text_report` | `yes` |") for row in rows)
     assert all(row.count("|") == 5 for row in rows)

@@ -13,6 +13,7 @@ from pydicom import Dataset, dcmread
 from pipeline.encode import paint
 from pipeline.encode.bundle import part10
 from pipeline.encode.heatmap import heatmap
+from pipeline.encode.products import Products
 from pipeline.types import CtSeries
 from tests.unit.encode_samples import (
     POSITIONS,
@@ -44,7 +45,7 @@ def test_pixels_lie_where_the_voxels_lie(position: str, columns: int) -> None:
     series = ct_series(SeriesSpec(position=position))
     factor = -(-24 // columns)
     middle = (factor - 1) / 2
-    for index, capture in enumerate(written(series, heatmap_max_columns=columns)):
+    for index, capture in enumerate(written(series, products=Products(heatmap_columns=columns))):
         voxel = series.volume.affine @ (index, 2 * factor + middle, 3 * factor + middle, 1)
         np.testing.assert_allclose(place(capture, 2, 3), voxel[:3], atol=1e-6)
         assert capture.FrameOfReferenceUID == "1.2.3.4.5.6"
@@ -93,7 +94,7 @@ def test_the_picture_shows_ct_activation_and_outline() -> None:
 
 def test_the_footer_covers_nothing() -> None:
     series = ct_series(SeriesSpec(shape=(3, 40, 300)))
-    capture = written(series, heatmap_max_columns=512)[0]
+    capture = written(series, products=Products(heatmap_columns=512))[0]
     assert capture.Columns == 300
     assert capture.Rows > 40
     narrow = written(ct_series())[0]

@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 
 from pipeline.encode import codes
 from pipeline.encode.bundle import part10
-from pipeline.encode.identity import Predecessor
+from pipeline.encode.identity import ReportReference
 from pipeline.encode.seg import segmentation
 from pipeline.encode.sr import report
 from pipeline.encode.text_report import text_report
@@ -206,7 +206,7 @@ def test_verdicts_and_sentences_are_in_words() -> None:
 
 
 def test_status_is_unverified_and_a_predecessor_is_named() -> None:
-    previous = Predecessor(
+    previous = ReportReference(
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
         sop_instance_uid="1.9.1",
         series_instance_uid="1.9.2",

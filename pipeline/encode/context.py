@@ -1,0 +1,81 @@
+"""All that encoding needs beside a series and its analysis; the series that results make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from pydicom.uid import UID
+
+from pipeline.encode.identity import Equipment, ReportReference, derived_uid
+from pipeline.encode.prior import Prior
+from pipeline.encode.products import Products
+
+DEFAULT_SERIES_NUMBER_BASE = 9000
+"""Far above the numbers that scanners give, so that results come last in a viewer's list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultContext:
+    """All that encoding needs beside the series and its analysis.
+
+    Attributes
+    ----------
+    key
+        From `result_key`; every UID derives from it.
+    created
+        When the result was made; aware.
+    generation
+        1 for the first result of a series, one more for each that supersedes it.
+    predecessor
+        The report that this one supersedes.
+    priors
+        Earlier results of the same patient, the latest first.
+    series_number_base
+        Series Numbers are this plus 1, 2, ...
+    """
+
+    key: str
+    equipment: Equipment
+    created: datetime
+    generation: int = 1
+    predecessor: ReportReference | None = None
+    priors: tuple[Prior, ...] = ()
+    series_number_base: int = DEFAULT_SERIES_NUMBER_BASE
+    products: Products = field(default_factory=Products)
+
+    def __post_init__(self) -> None:
+        if self.created.tzinfo is None:
+            raise ValueError("created must be an aware datetime, got a naive one")
+        if not self.key:
+            raise ValueError("key must not be empty")
+
+
+class ResultSeries(Enum):
+    """The series of a result: part of the UID, offset of the number, modality, description."""
+
+    SEGMENTATION = ("segmentation", 1, "SEG", "AI segmentation: lungs and opacities")
+    REPORT = ("report", 2, "SR", "AI report: measurements (research use)")
+    TEXT_REPORT = ("text-report", 3, "SR", "AI report: text (research use)")
+    HEATMAP = ("heatmap", 4, "OT", "AI summary and heatmap (research use)")
+    NOTICE = ("notice", 5, "SR", "AI notice: series not analysed")
+    PARAMETRIC_MAP = ("parametric-map", 6, "OT", "AI activation map (research use)")
+    KEY_IMAGES = ("key-images", 7, "KO", "AI key images (research use)")
+    DOCUMENT = ("document", 8, "DOC", "AI summary page (research use)")
+
+    def __init__(self, part: str, offset: int, modality: str, description: str) -> None:
+        self.part = part
+        self.offset = offset
+        self.modality = modality
+        self.description = description
+
+
+def series_uid(context: ResultContext, series: ResultSeries) -> UID:
+    """Series Instance UID of one of the result's series."""
+    return derived_uid(context.key, series.part, "series")
+
+
+def instance_uid(context: ResultContext, series: ResultSeries, number: int = 1) -> UID:
+    """SOP Instance UID of the n-th instance of one of the result's series."""
+    return derived_uid(context.key, series.part, "instance", number)

@@ -1,0 +1,68 @@
+"""Which result objects a site wants, and in which form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+DEFAULT_HEATMAP_COLUMNS = 256
+"""148 slices: 32 MB instead of 125 MB; the activation itself is coarser than that."""
+
+
+class SegmentationForm(StrEnum):
+    """How lungs and opacities are segmented."""
+
+    BINARY = "binary"  #: one bit a voxel, segments may overlap; every viewer shows it
+    LABELMAP = "labelmap"  #: one label a voxel (PS3.3 A.51, 2024); smaller, newer, less known
+    NONE = "no"
+
+
+class HeatmapForm(StrEnum):
+    """How the heatmap is sent."""
+
+    SINGLE_FRAME = "single-frame"  #: one Secondary Capture a slice
+    MULTI_FRAME = "multi-frame"  #: one multi-frame true colour Secondary Capture
+    NONE = "no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Products:
+    """What goes back to the PACS beside the measurement report, which always does.
+
+    Attributes
+    ----------
+    empty_frames
+        Whether the segmentation keeps frames without a voxel of their segment.
+    heatmap_columns
+        Wider heatmaps are reduced by a whole factor; their Pixel Spacing says so.
+    summary
+        The summary page, as first image of the heatmap series.
+    summary_pdf
+        The same page as an encapsulated PDF.
+    text_report
+        A short report in sentences, for viewers that show no measurements, and for archives
+        that refuse them.
+    parametric_map
+        The activation as numbers.
+    key_images
+        A key object selection of the slices most taken by opacities.
+    """
+
+    segmentation: SegmentationForm = SegmentationForm.BINARY
+    empty_frames: bool = False
+    heatmap: HeatmapForm = HeatmapForm.SINGLE_FRAME
+    heatmap_columns: int = DEFAULT_HEATMAP_COLUMNS
+    summary: bool = True
+    summary_pdf: bool = False
+    text_report: bool = True
+    parametric_map: bool = False
+    key_images: bool = False
+
+    def __post_init__(self) -> None:
+        if self.heatmap_columns < 1:
+            raise ValueError(f"heatmap_columns must be >= 1, got {self.heatmap_columns}")
+
+    def as_parameters(self) -> Mapping[str, str]:
+        """Name all of it, for the result key: other objects are another result."""
+        return {name.replace("_", " "): str(value) for name, value in asdict(self).items()}
