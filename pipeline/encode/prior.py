@@ -19,7 +19,7 @@ class Prior:
     right, left, total
         Share of each lung, and of both, taken by opacities, 0 to 1.
     model
-        Name and version; scores of different models do not compare.
+        Name and version, a space between; scores of different models do not compare.
     report
         Where the earlier report is.
     """

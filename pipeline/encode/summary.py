@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.encode import wording
+from pipeline.encode.prior import Prior
 from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
 
 
-def summary(series: CtSeries, analysis: Analysis) -> dict[str, Any]:
-    """Everything found, as values that JSON can hold."""
+def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()) -> dict[str, Any]:
+    """Everything found, as values that JSON can hold.
+
+    Parameters
+    ----------
+    priors
+        Earlier results of the patient, the latest first.
+    """
     classification = analysis.classification
     return {
         "notice": wording.RESEARCH_NOTICE,
-        "sentence": wording.ready_sentence(series, analysis),
+        "sentence": wording.ready_sentence(series, analysis, priors),
         "score": classification.score,
         "threshold": classification.threshold,
         "operating_point": classification.operating_point,
@@ -23,6 +30,7 @@ def summary(series: CtSeries, analysis: Analysis) -> dict[str, Any]:
         "lungs_ml": _lungs(analysis),
         "lung_method": analysis.lungs.method,
         "lesions": [_lesion(lesion) for lesion in analysis.lesions],
+        "priors": _priors(analysis, priors),
         "geometry": _geometry(series),
         "flags": list(dict.fromkeys((*analysis.flags, *analysis.lungs.flags))),
         "doubts": [{"code": doubt.code, "text": doubt.text} for doubt in analysis.doubts],
@@ -56,6 +64,21 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "centroid_mm": list(lesion.centroid_mm),
         "key_slice": lesion.key_slice,
     }
+
+
+def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any]]:
+    sentences = wording.prior_sentences(analysis, priors)
+    return [
+        {
+            "study_date": prior.study_date.isoformat(),
+            "score": prior.score,
+            "threshold": prior.threshold,
+            "involvement": {"right": prior.right, "left": prior.left, "total": prior.total},
+            "model": prior.model,
+            "sentence": sentence,
+        }
+        for prior, sentence in zip(priors, sentences, strict=True)
+    ]
 
 
 def _geometry(series: CtSeries) -> dict[str, Any]:

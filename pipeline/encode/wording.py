@@ -5,6 +5,7 @@ All of it is ASCII, which every Specific Character Set holds.
 
 from __future__ import annotations
 
+from pipeline.encode.prior import Prior
 from pipeline.types import Analysis, Classification, CtSeries, Provenance
 
 RESEARCH_NOTICE = "Research use only. Not for primary diagnosis."
@@ -66,6 +67,11 @@ def model_line(provenance: Provenance) -> str:
     return ascii_text(f"{provenance.model_name}, version {provenance.model_version}")
 
 
+def model_key(provenance: Provenance) -> str:
+    """Name and version, as `Prior.model` holds them."""
+    return f"{provenance.model_name} {provenance.model_version}"
+
+
 def involvement_sentence(analysis: Analysis) -> str:
     """Say what was localised, in numbers."""
     involved = analysis.involvement
@@ -96,11 +102,52 @@ def quality_sentences(series: CtSeries, analysis: Analysis) -> tuple[str, ...]:
     return tuple(ascii_text(sentence) for sentence in sentences)
 
 
-def ready_sentence(series: CtSeries, analysis: Analysis) -> str:
-    """One paragraph that a reporting system can take over."""
+def prior_sentences(analysis: Analysis, priors: tuple[Prior, ...]) -> tuple[str, ...]:
+    """Compare with each earlier result of the patient, in the order given.
+
+    The difference is that of the figures shown. Scores are compared only within one model.
+    """
+    return tuple(_prior_sentence(analysis, prior) for prior in priors)
+
+
+def _prior_sentence(analysis: Analysis, prior: Prior) -> str:
+    same = prior.model == model_key(analysis.provenance)
+    model = "same model" if same else f"another model, {ascii_text(prior.model)}"
+    before, now = (round(100 * share, 1) for share in (prior.total, analysis.involvement.total))
+    return (
+        f"Compared with {prior.study_date.isoformat()} ({model}): share of both lungs taken "
+        f"{number(before, 1)} % -> {number(now, 1)} % "
+        f"({round(now - before, 1) + 0.0:+.1f} percentage points){_scores(analysis, prior, same)}."
+    )
+
+
+def _scores(analysis: Analysis, prior: Prior, same_model: bool) -> str:
+    if not same_model:
+        return "; scores of different models do not compare"
+    found = analysis.classification
+    digits = max(
+        _telling_digits(found.score, found.threshold),
+        _telling_digits(prior.score, prior.threshold),
+    )
+    scores = f", score {number(prior.score, digits)} -> {number(found.score, digits)}"
+    if prior.threshold == found.threshold:
+        return scores
+    limits = f"{number(prior.threshold, digits)} -> {number(found.threshold, digits)}"
+    return f"{scores}, threshold {limits}"
+
+
+def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()) -> str:
+    """One paragraph that a reporting system can take over.
+
+    Parameters
+    ----------
+    priors
+        Earlier results of the patient, the latest first: the only one that is named.
+    """
+    compared = "".join(f"{sentence} " for sentence in prior_sentences(analysis, priors[:1]))
     return (
         f"AI ({model_line(analysis.provenance)}): COVID-19 classifier "
         f"{score_line(analysis.classification)}{certainty(analysis.classification)}. "
-        f"{involvement_sentence(analysis)} "
+        f"{involvement_sentence(analysis)} {compared}"
         f"{completeness_sentence(series)} {RESEARCH_NOTICE}"
     )

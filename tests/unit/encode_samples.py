@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +14,8 @@ from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, ExplicitVRL
 from pydicom.valuerep import format_number_as_ds
 
 from pipeline.encode.context import ResultContext
-from pipeline.encode.identity import Equipment, derived_uid
+from pipeline.encode.identity import Equipment, ReportReference, derived_uid
+from pipeline.encode.prior import Prior
 from pipeline.types import (
     Analysis,
     Classification,
@@ -220,6 +221,26 @@ def lesion(number: int, side: Side = Side.RIGHT, **changes: object) -> Lesion:
         "key_slice": 2,
     }
     return Lesion(**{**values, **changes})  # type: ignore[arg-type]  # checked at run time
+
+
+def prior(**changes: object) -> Prior:
+    """Earlier result of the same model, in another study."""
+    values: dict[str, object] = {
+        "study_date": date(2026, 10, 1),
+        "score": 0.41,
+        "threshold": 0.5,
+        "right": 0.04,
+        "left": 0.02,
+        "total": 0.031,
+        "model": "DeCoVNet 1.0.0",
+        "report": ReportReference(
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+            sop_instance_uid="1.2.4.7",
+            series_instance_uid="1.2.4.2",
+            study_instance_uid="1.2.4.1",
+        ),
+    }
+    return Prior(**{**values, **changes})  # type: ignore[arg-type]  # checked at run time
 
 
 def analysis(

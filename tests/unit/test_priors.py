@@ -1,0 +1,58 @@
+"""Comparison with earlier results of the patient: in words, and in every result."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pipeline.encode.summary import summary
+from pipeline.encode.wording import prior_sentences, ready_sentence
+from tests.unit.encode_samples import analysis, ct_series, prior
+
+LATEST = (
+    "Compared with 2026-10-01 (same model): share of both lungs taken 3.1 % -> 6.1 % "
+    "(+3.0 percentage points), score 0.41 -> 0.87."
+)
+
+
+def test_involvement_and_score_are_compared() -> None:
+    assert prior_sentences(analysis(), (prior(),)) == (LATEST,)
+
+
+def test_the_difference_is_that_of_the_figures_shown() -> None:
+    assert (
+        "6.2 % -> 6.1 % (-0.1 percentage" in prior_sentences(analysis(), (prior(total=0.0616),))[0]
+    )
+    assert (
+        "6.1 % -> 6.1 % (+0.0 percentage" in prior_sentences(analysis(), (prior(total=0.0614),))[0]
+    )
+
+
+def test_scores_of_another_model_are_not_compared() -> None:
+    (said,) = prior_sentences(analysis(), (prior(model="EvidenceNet 2.0"),))
+
+    assert "(another model, EvidenceNet 2.0)" in said
+    assert said.endswith("; scores of different models do not compare.")
+    assert "0.41" not in said
+
+
+def test_another_threshold_is_named() -> None:
+    (said,) = prior_sentences(analysis(), (prior(threshold=0.405),))
+
+    assert said.endswith("score 0.410 -> 0.870, threshold 0.405 -> 0.500.")
+
+
+def test_the_ready_sentence_names_the_latest_only() -> None:
+    earlier = (prior(), prior(study_date=date(2026, 3, 1)))
+    said = ready_sentence(ct_series(), analysis(), earlier)
+
+    assert f" {LATEST} " in said
+    assert "2026-03-01" not in said
+
+
+def test_the_summary_lists_them() -> None:
+    (told,) = summary(ct_series(), analysis(), (prior(),))["priors"]
+
+    assert told["study_date"] == "2026-10-01"
+    assert told["sentence"] == LATEST
+    assert told["involvement"] == {"right": 0.04, "left": 0.02, "total": 0.031}
+    assert summary(ct_series(), analysis())["priors"] == []
