@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.header import Unreadable, facts, read_header
 from dicom_node.logs import log
-from dicom_node.scp import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Received
+from dicom_node.receiving import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Received
 from dicom_node.store import Store
 from storage.errors import InboxFull
 from storage.files import KeptFile
@@ -47,7 +47,7 @@ class Reception:
         calling_ae = received.calling_ae
         name = f"{received.sop_instance_uid} {received.transfer_syntax_uid}"
         try:
-            kept = self._inbox.keep([received.body], header=received.header, name_from=name)
+            kept = self._inbox.keep(received.body, header=received.header, name_from=name)
         except InboxFull as full:
             log.error("instance_refused", calling_ae=calling_ae, reason=str(full))
             return OUT_OF_RESOURCES

@@ -20,6 +20,8 @@ EVENTS = frozenset(
         "node_stopped",
         "association_accepted",
         "association_rejected",
+        "association_broken",
+        "fast_receive_unusable",
         "context_refused",
         "instance_received",
         "instance_repeated",

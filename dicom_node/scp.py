@@ -5,10 +5,8 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
-from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -30,11 +28,12 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, _config, evt
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
+from dicom_node import fast_receive
 from dicom_node.logs import log
+from dicom_node.receiving import Keeper, answer, received
 
 _config.LOG_HANDLER_LEVEL = "none"
 
@@ -64,68 +63,21 @@ TRANSFER_SYNTAXES = (
     HTJ2K,
     RLELossless,
 )
-PREAMBLE = b"\x00" * 128 + b"DICM"  #: PS3.10 7.1
-
-# PS3.4 Table B.2-1
-SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
-CANNOT_UNDERSTAND = 0xC000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """One instance as it came.
-
-    Attributes
-    ----------
-    header
-        Preamble, prefix and File Meta Information, made here (PS3.10 7.1).
-    body
-        The data set, as sent.
-    """
-
-    header: bytes
-    body: bytes
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    calling_ae: str
-
-
-class Keeper(Protocol):
-    """Where received instances are kept, and what was refused is noted."""
-
-    def keep(self, received: Received) -> int:
-        """Keep one instance durably; return the C-STORE status."""
-        ...
-
-    def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
-        """Note that something was refused before it could be sent."""
-        ...
 
 
 def handle_store(event: Event, keeper: Keeper) -> int:
     """Keep the instance as sent, then answer: Success means that it survives a power cut."""
     request = cast(C_STORE, event.request)
-    meta = create_file_meta(
-        sop_class_uid=request.AffectedSOPClassUID or UID(""),
-        sop_instance_uid=request.AffectedSOPInstanceUID or UID(""),
-        transfer_syntax=event.context.transfer_syntax,
-    )
-    meta.SourceApplicationEntityTitle = requestor(event)  # PS3.10 Table 7.1-1
-    return keeper.keep(
-        Received(
-            header=header(meta),
-            body=event.encoded_dataset(include_meta=False),
-            sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
-            transfer_syntax_uid=str(meta.TransferSyntaxUID),
+    return answer(
+        keeper,
+        received(
+            sop_class_uid=str(request.AffectedSOPClassUID or ""),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
+            transfer_syntax_uid=str(event.context.transfer_syntax),
             calling_ae=requestor(event),
-        )
+            body=[event.encoded_dataset(include_meta=False)],
+        ),
     )
-
-
-def header(meta: FileMetaDataset) -> bytes:
-    """Preamble, prefix and File Meta Information of a Part 10 file."""
-    return PREAMBLE + encode_file_meta(meta)
 
 
 def handle_accepted(event: Event, keeper: Keeper) -> None:
@@ -191,20 +143,37 @@ class Receiver:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
         self._server: ThreadedAssociationServer | None = None
 
-    def listen(self, address: tuple[str, int], keeper: Keeper) -> tuple[str, int]:
-        """Start to listen; return the address bound (port 0 asks for a free one)."""
-        self._server = self._ae.start_server(
-            address,
-            block=False,
-            evt_handlers=[
-                (evt.EVT_C_STORE, handle_store, [keeper]),
-                (evt.EVT_ACCEPTED, handle_accepted, [keeper]),
-                (evt.EVT_REJECTED, handle_rejected, [keeper]),
-            ],
+    def listen(
+        self, address: tuple[str, int], keeper: Keeper, *, fast: bool = True
+    ) -> tuple[str, int]:
+        """Start to listen; return the address bound (port 0 asks for a free one).
+
+        Parameters
+        ----------
+        fast
+            Whether `dicom_node.fast_receive` is used, where it can be.
+        """
+        handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_C_STORE, handle_store, [keeper]),
+            (evt.EVT_ACCEPTED, handle_accepted, [keeper]),
+            (evt.EVT_REJECTED, handle_rejected, [keeper]),
+        ]
+        self._server = server = (
+            fast_receive.start_server(self._ae, address, keeper, handlers)
+            if fast and self._fast_usable()
+            else cast(  # None only when blocking
+                ThreadedAssociationServer,
+                self._ae.start_server(address, block=False, evt_handlers=handlers),
+            )
         )
-        server = cast(ThreadedAssociationServer, self._server)  # None only when blocking
         host, port = cast(socket.socket, server.socket).getsockname()[:2]
         return str(host), int(port)
+
+    def _fast_usable(self) -> bool:
+        usable = fast_receive.usable()
+        if not usable:
+            log.warning("fast_receive_unusable", tested_with=", ".join(fast_receive.TESTED))
+        return usable
 
     def drain(self, *, seconds: float, wait: Callable[[float], None] = time.sleep) -> None:
         """Accept no more associations; let those that run finish, at most so long."""
