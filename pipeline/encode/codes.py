@@ -16,6 +16,7 @@ LEFT_LUNG = Code("44029006", "SCT", "Left lung")
 LESION = Code("52988006", "SCT", "Lesion")
 ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+BACKGROUND = Code("125040", "DCM", "Background")
 LATERALITY = {
     Side.RIGHT: Code("24028007", "SCT", "Right"),
     Side.LEFT: Code("7771000", "SCT", "Left"),

@@ -1,79 +1,91 @@
-"""Segmentation (PS3.3 A.51): lungs and opacities as BINARY segments on the source's slices.
+"""Segmentation (PS3.3 A.51): lungs and opacities on the source's slices.
 
-BINARY because viewers count the background of a LABELMAP as a segment and shift its colours
-(OHIF 3.13), and many archives refuse that SOP class. Lungs hold their opacities: segments
-overlap. Masks are packed slice by slice from the label maps, so that memory stays bounded by the
-object itself. Frames without a voxel of their segment are left out.
+BINARY by default, because viewers count the background of a LABELMAP as a segment and shift its
+colours (OHIF 3.13), and many archives refuse that SOP class.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import SegmentDescription
 from highdicom.sr import CodedConcept
-from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.datadict import keyword_dict
-from pydicom.uid import SegmentationStorage
+from pydicom.uid import UID, SegmentationStorage
 
 from pipeline.encode import codes, source
+from pipeline.encode.bitplanes import add_bitplanes
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import add_body_part, add_lossy_history, new_object
-from pipeline.encode.identity import Equipment, derived_uid
+from pipeline.encode.identity import Equipment
+from pipeline.encode.labelmap import add_labels
+from pipeline.encode.multiframe import (
+    POSITION,
+    SEGMENT,
+    add_dimensions,
+    add_references,
+    shared_groups,
+)
+from pipeline.encode.products import SegmentationForm
 from pipeline.encode.segments import Segment, segments
-from pipeline.encode.source import SourceSlice
 from pipeline.types import Analysis, CtSeries
 
+LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
+"""Label Map Segmentation Storage (PS3.4 B.5); pydicom 3.0 has no name for it."""
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Frame:
-    segment: int  # Segment Number
-    place: int  # 1-based among the source slices
-    bits: NDArray[np.uint8]  # one byte for eight pixels, or for one if they do not fill bytes
+LABELMAP_DESCRIPTION = "Lungs less opacities, and opacities; unverified, research use"
+BINARY_DESCRIPTION = "Lungs and opacities by an algorithm, unverified, research use"
+"""Content Description."""
 
 
 def segmentation(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
-    """Encode lungs and lesions.
+    """Encode lungs and lesions in the form that the site wants.
+
+    Segments have the same numbers in both forms.
 
     Raises
     ------
     PipelineError
         If no voxel of any segment lies on a source slice.
+    ValueError
+        If the site wants no segmentation.
     """
+    form = context.products.segmentation
+    if form is SegmentationForm.NONE:
+        raise ValueError("expected a form of segmentation, got none")
+    labelmap = form is SegmentationForm.LABELMAP
     slices = source.real_slices(series)
     chosen = segments(analysis, tuple(item.index for item in slices), context.key)
-    result = new_object(series.headers[0], context, ResultSeries.SEGMENTATION, SegmentationStorage)
+    sop_class = LABEL_MAP_STORAGE if labelmap else SegmentationStorage
+    result = new_object(series.headers[0], context, ResultSeries.SEGMENTATION, sop_class)
     add_body_part(series, result)
-    _add_image(result, series, context)
+    add_references(result, series, slices, context)
+    _add_image(result, series, labelmap=labelmap)
     result.SegmentSequence = [_description(segment, context.equipment) for segment in chosen]
-    result.ReferencedSeriesSequence = [_referenced_series(slices)]
-    _add_dimensions(result, context)
-    result.SharedFunctionalGroupsSequence = [_shared(series)]
-    frames = _frames(analysis, slices, chosen)
-    _add_frames(result, frames, slices)
+    indices = (POSITION,) if labelmap else (SEGMENT, POSITION)
+    add_dimensions(result, context, ResultSeries.SEGMENTATION, *indices)
+    result.SharedFunctionalGroupsSequence = [shared_groups(series, slices[0])]
+    if labelmap:
+        add_labels(result, analysis, slices, chosen)
+    else:
+        empty_frames = context.products.empty_frames
+        add_bitplanes(result, analysis, slices, chosen, empty_frames=empty_frames)
     return result
 
 
-def _add_image(result: Dataset, series: CtSeries, context: ResultContext) -> None:
-    """Segmentation Image module (PS3.3 C.8.20.2) and the frame of reference."""
-    result.FrameOfReferenceUID = source.frame_of_reference(series, context)
-    result.PositionReferenceIndicator = None
+def _add_image(result: Dataset, series: CtSeries, *, labelmap: bool) -> None:
+    """Segmentation Image module (PS3.3 C.8.20.2)."""
     result.ImageType = ["DERIVED", "PRIMARY"]
     result.SamplesPerPixel = 1
     result.PhotometricInterpretation = "MONOCHROME2"
     result.PixelRepresentation = 0
-    result.BitsAllocated, result.BitsStored, result.HighBit = 1, 1, 0
     _, result.Rows, result.Columns = series.volume.shape
     add_lossy_history(series, result)
     result.BurnedInAnnotation = "NO"
-    result.SegmentationType = "BINARY"
-    result.SegmentsOverlap = "YES"
+    result.SegmentationType = "LABELMAP" if labelmap else "BINARY"
+    result.SegmentsOverlap = "NO" if labelmap else "YES"
     result.ContentLabel = "LUNGS_OPACITIES"
-    result.ContentDescription = "Lungs and opacities by an algorithm, unverified, research use"
+    result.ContentDescription = LABELMAP_DESCRIPTION if labelmap else BINARY_DESCRIPTION
     result.ContentCreatorName = None
 
 
@@ -103,118 +115,3 @@ def _description(segment: Segment, equipment: Equipment) -> Dataset:
     )
     item.AnatomicRegionSequence = [region]
     return item
-
-
-def _referenced_series(slices: tuple[SourceSlice, ...]) -> Dataset:
-    """Item of Common Instance Reference (PS3.3 C.12.2): OHIF finds no images without it."""
-    item = Dataset()
-    item.SeriesInstanceUID = slices[0].header.SeriesInstanceUID
-    item.ReferencedInstanceSequence = source.instance_references(slices)
-    return item
-
-
-def _add_dimensions(result: Dataset, context: ResultContext) -> None:
-    """Frames are indexed by segment, then by position (PS3.3 C.7.6.17)."""
-    organisation = Dataset()
-    organisation.DimensionOrganizationUID = derived_uid(context.key, "dimensions")
-    result.DimensionOrganizationSequence = [organisation]
-    result.DimensionIndexSequence = [
-        _dimension(context, "ReferencedSegmentNumber", "SegmentIdentificationSequence"),
-        _dimension(context, "ImagePositionPatient", "PlanePositionSequence"),
-    ]
-
-
-def _dimension(context: ResultContext, keyword: str, group: str) -> Dataset:
-    item = Dataset()
-    item.DimensionOrganizationUID = derived_uid(context.key, "dimensions")
-    item.DimensionIndexPointer = keyword_dict[keyword]
-    item.FunctionalGroupPointer = keyword_dict[group]
-    item.DimensionDescriptionLabel = keyword
-    return item
-
-
-def _shared(series: CtSeries) -> Dataset:
-    """Pixel measures and plane orientation, the same for all frames."""
-    measures, plane, item = Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing = source.ds(series.volume.spacing_mm[1:])
-    measures.SliceThickness = source.ds((source.slice_thickness_mm(series),))[0]
-    measures.SpacingBetweenSlices = source.ds((source.slice_distance_mm(series),))[0]
-    plane.ImageOrientationPatient = source.ds(source.directions(series).ravel())
-    item.PixelMeasuresSequence = [measures]
-    item.PlaneOrientationSequence = [plane]
-    return item
-
-
-def _frames(
-    analysis: Analysis, slices: tuple[SourceSlice, ...], chosen: tuple[Segment, ...]
-) -> list[_Frame]:
-    """Frames in the order of the dimensions: segment, then position."""
-    lungs = tuple(segment for segment in chosen if not segment.lesions)
-    lesions = tuple(segment for segment in chosen if segment.lesions)
-    frames = [
-        frame
-        for place, item in enumerate(slices, start=1)
-        for labels, wanted in ((analysis.lungs.labels, lungs), (analysis.lesion_labels, lesions))
-        for frame in _frames_of_plane(labels[item.index], wanted, place)
-    ]
-    return sorted(frames, key=lambda frame: (frame.segment, frame.place))
-
-
-def _frames_of_plane(
-    labels: NDArray[np.uint8], wanted: tuple[Segment, ...], place: int
-) -> list[_Frame]:
-    present = np.bincount(labels.ravel(), minlength=256) > 0
-    frames = []
-    for segment in wanted:
-        values = [value for value in segment.values if present[value]]
-        if values:
-            mask = labels == values[0] if len(values) == 1 else np.isin(labels, values)
-            frames.append(_Frame(segment=segment.number, place=place, bits=_pack(mask)))
-    return frames
-
-
-def _pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Eight pixels a byte, first pixel in the lowest bit (PS3.5 8.1.1).
-
-    Frames follow one another without padding: one which does not fill its last byte is kept
-    unpacked until all are together.
-    """
-    bits = mask.ravel()
-    return np.packbits(bits, bitorder="little") if bits.size % 8 == 0 else bits.view(np.uint8)
-
-
-def _pixel_data(frames: list[_Frame], pixels: int) -> bytes:
-    bits = np.concatenate([frame.bits for frame in frames])
-    packed = bits if pixels % 8 == 0 else np.packbits(bits, bitorder="little")
-    return packed.tobytes() + b"\x00" * (packed.size % 2)
-
-
-def _add_frames(result: Dataset, frames: list[_Frame], slices: tuple[SourceSlice, ...]) -> None:
-    result.NumberOfFrames = len(frames)
-    result.PerFrameFunctionalGroupsSequence = [
-        _functional_groups(frame, slices[frame.place - 1]) for frame in frames
-    ]
-    result.add_new(
-        keyword_dict["PixelData"], "OB", _pixel_data(frames, result.Rows * result.Columns)
-    )
-
-
-def _functional_groups(frame: _Frame, item: SourceSlice) -> Dataset:
-    content, plane, segment, groups = Dataset(), Dataset(), Dataset(), Dataset()
-    content.DimensionIndexValues = [frame.segment, frame.place]
-    plane.ImagePositionPatient = source.ds(item.position)
-    segment.ReferencedSegmentNumber = frame.segment
-    groups.DerivationImageSequence = [_derivation(item)]
-    groups.FrameContentSequence = [content]
-    groups.PlanePositionSequence = [plane]
-    groups.SegmentIdentificationSequence = [segment]
-    return groups
-
-
-def _derivation(item: SourceSlice) -> Dataset:
-    image, derivation = source.reference(item.frame), Dataset()
-    image.PurposeOfReferenceCodeSequence = [codes.code_item(codes.SOURCE_IMAGE)]
-    image.SpatialLocationsPreserved = "YES"
-    derivation.SourceImageSequence = [image]
-    derivation.DerivationCodeSequence = [codes.code_item(codes.SEGMENTATION)]
-    return derivation

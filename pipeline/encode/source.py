@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
-from pydicom.valuerep import format_number_as_ds
+from pydicom.valuerep import DSfloat, format_number_as_ds
 
 from pipeline.encode.context import ResultContext
 from pipeline.encode.identity import derived_uid
@@ -75,18 +75,42 @@ def position_in_grid(series: CtSeries, index: int) -> Point:
 
 
 def _recorded_position(header: Dataset, frame: SourceFrame) -> Point | None:
-    holder = header
-    if frame.frame_number is not None:
-        groups = header.get("PerFrameFunctionalGroupsSequence") or []
-        if frame.frame_number > len(groups):
-            return None
-        planes = groups[frame.frame_number - 1].get("PlanePositionSequence") or []
-        holder = planes[0] if planes else Dataset()
-    position = holder.get("ImagePositionPatient")
-    if not position or len(position) != 3:
+    position = recorded(header, frame, "PlanePositionSequence", "ImagePositionPatient")
+    if len(position) != 3:
         return None
     x, y, z = (float(value) for value in position)
     return x, y, z
+
+
+def recorded(header: Dataset, frame: SourceFrame, group: str, keyword: str) -> list[DSfloat]:
+    """Values of a Decimal String of the frame, as the source wrote them.
+
+    Parameters
+    ----------
+    group
+        Functional group that holds it in a multi-frame source: the frame's own, else shared.
+
+    Returns
+    -------
+    list
+        Empty where the source has no value.
+    """
+    holder = header if frame.frame_number is None else _group(header, frame.frame_number, group)
+    values = holder.get(keyword)
+    if values is None or isinstance(values, DSfloat):
+        return [] if values is None else [values]
+    return list(values)
+
+
+def _group(header: Dataset, frame_number: int, group: str) -> Dataset:
+    """Item of a functional group; empty if the source has none."""
+    own = header.get("PerFrameFunctionalGroupsSequence") or []
+    shared = header.get("SharedFunctionalGroupsSequence") or []
+    for place in (*own[frame_number - 1 : frame_number], *shared[:1]):
+        if place.get(group):
+            found: Dataset = place[group][0]
+            return found
+    return Dataset()
 
 
 def directions(series: CtSeries) -> NDArray[np.float64]:
