@@ -12,18 +12,21 @@ from pipeline.encode import wording
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.sr_document import evidence, new_document
 from pipeline.encode.text_report import text_content
-from pipeline.errors import UnsuitableSeries
 
 
 def not_analysed(
-    headers: Sequence[Dataset], reason: UnsuitableSeries, context: ResultContext
+    headers: Sequence[Dataset], code: str, text: str, context: ResultContext
 ) -> Dataset:
     """Encode the reason as a short text report beside the series.
 
     Parameters
     ----------
     headers
-        One or more instances of the series that was refused.
+        One or more instances of the series; headers are enough.
+    code
+        Short, stable, lower-case reason code, such as ``too-few-slices``.
+    text
+        Why, in words; never with anything of the patient.
 
     Raises
     ------
@@ -37,14 +40,14 @@ def not_analysed(
     with disable_value_validation():
         result = new_document(headers[0], context, ResultSeries.NOTICE, EnhancedSRStorage)
         result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
-        result.update(text_content(_lines(reason), context.equipment))
+        result.update(text_content(_lines(code, text), context.equipment))
     return result
 
 
-def _lines(reason: UnsuitableSeries) -> tuple[str, ...]:
+def _lines(code: str, text: str) -> tuple[str, ...]:
     return (
         "This series was NOT analysed by the AI. The absence of an AI result says nothing about "
         "the patient.",
-        wording.ascii_text(f"Reason: {reason.text} ({reason.code})."),
+        wording.ascii_text(f"Reason: {text.rstrip('. ')} ({code})."),
         wording.RESEARCH_NOTICE,
     )

@@ -27,6 +27,9 @@ REQUEST = (
 )
 """Type 2 in Referenced Request Sequence (PS3.3 C.17.2)."""
 
+MAIN_DOCUMENTS = (ResultSeries.REPORT, ResultSeries.NOTICE)
+"""One of them stands for a result: what came before it, it supersedes."""
+
 
 def new_document(
     header: Dataset, context: ResultContext, kind: ResultSeries, sop_class_uid: str
@@ -41,7 +44,7 @@ def new_document(
     requests = [_request(result, item) for item in _request_attributes(header)]
     if requests:
         result.ReferencedRequestSequence = requests
-    if context.predecessor is not None and kind is ResultSeries.REPORT:
+    if context.predecessor is not None and kind in MAIN_DOCUMENTS:
         result.PredecessorDocumentsSequence = [_predecessor(context.predecessor)]
     return result
 
