@@ -18,14 +18,8 @@ from dicom_node.task import Analysed, Analyser, Request, SourceFile, Unsuitable
 from pipeline.encode.identity import ReportReference
 from pipeline.errors import ModelError
 from storage.errors import StaleState
-from storage.outbox import (
-    NewObject,
-    NewResult,
-    has_result,
-    keep_results,
-    report_of,
-    reuse_result,
-)
+from storage.outbox import keep_results, reuse_result
+from storage.results import NewObject, NewResult, has_result, report_of
 from storage.series import SeriesTicket, claim_next, give_back, mark_failed, mark_unsuitable
 from storage.states import SeriesState
 

@@ -19,6 +19,8 @@ from storage.states import SeriesState
 #: Rows by Series and SOP Instance UID: one for each kind of bytes that came under that UID.
 Versions = dict[tuple[str, str], list[Instance]]
 
+OF_THE_STUDY = ("patient_key", "birth_digest", "study_date", "study_time")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceFacts:
@@ -28,6 +30,8 @@ class InstanceFacts:
     ----------
     path, digest, bytes
         As in :class:`storage.files.KeptFile`.
+    patient_key, birth_digest, study_date, study_time
+        As in :class:`storage.schema.Series`.
     """
 
     sop_instance_uid: str
@@ -40,6 +44,10 @@ class InstanceFacts:
     path: str
     digest: str
     bytes: int
+    patient_key: str = ""
+    birth_digest: str = ""
+    study_date: str = ""
+    study_time: str = ""
 
 
 def note_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool:
@@ -94,6 +102,7 @@ def _first_row(session: Session, facts: InstanceFacts, now: datetime) -> Insert:
             modality=facts.modality,
             sop_class_uid=facts.sop_class_uid,
             calling_ae=facts.calling_ae,
+            **{name: getattr(facts, name) for name in OF_THE_STUDY},
             first_at=now,
             last_at=now,
             since=now,
@@ -166,7 +175,9 @@ def _late(session: Session, row: Series, now: datetime) -> None:
 
 
 def _extend(row: Series, facts: InstanceFacts, now: datetime) -> None:
-    """Stretch the time in which the series came."""
+    """Stretch the time in which the series came; the latest instance says whose it is."""
     row.first_at = min(row.first_at, now)
     if now >= row.last_at:
         row.last_at, row.calling_ae = now, facts.calling_ae or row.calling_ae
+        for name in OF_THE_STUDY:
+            setattr(row, name, getattr(facts, name))

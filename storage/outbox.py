@@ -7,7 +7,7 @@ commits that matter (the first keeps an instance).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -15,46 +15,12 @@ from sqlalchemy.orm import Session
 
 from storage.deliveries import conclude, enter
 from storage.errors import StaleState, StorageError
+from storage.results import NewObject, NewResult, add_result
 from storage.schema import Delivery, Result, ResultObject
 from storage.series import SeriesTicket, leave
 from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
 D = DeliveryState
-
-REPORT = "report"  #: the `kind` of reports
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewResult:
-    """An analysis to be kept; attributes as in :class:`storage.schema.Result`."""
-
-    key: str
-    model: str
-    score: float
-    positive: bool
-    summary: str
-    folder: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewObject:
-    """One object of it; attributes as in :class:`storage.schema.ResultObject`."""
-
-    sop_instance_uid: str
-    kind: str
-    sop_class_uid: str
-    series_instance_uid: str
-    transfer_syntax_uid: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptReport:
-    """Where the report of a kept result is to be found in the PACS."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,43 +103,8 @@ def keep_results(
     state = leave(session, ticket, now, new=SeriesState.ENCODED)
     if state is not SeriesState.ENCODED:
         return state
-    session.add(
-        Result(
-            **asdict(result),
-            series_instance_uid=ticket.series_instance_uid,
-            generation=ticket.generation,
-            created_at=now,
-        )
-    )
-    session.flush()
-    session.add_all(
-        ResultObject(**asdict(each), result_key=result.key, position=position)
-        for position, each in enumerate(objects)
-    )
-    session.flush()
+    add_result(session, ticket, result, objects, now)
     return enter(session, result.key, destinations, now)
-
-
-def has_result(session: Session, key: str) -> bool:
-    """Say whether a result of that key is kept: then it is not made a second time."""
-    return session.get(Result, key) is not None
-
-
-def report_of(session: Session, key: str) -> KeptReport | None:
-    """Find the report of a kept result; None if it has none."""
-    found = session.scalars(
-        select(ResultObject)
-        .where(ResultObject.result_key == key, ResultObject.kind == REPORT)
-        .order_by(ResultObject.position)
-        .limit(1)
-    ).one_or_none()
-    if found is None:
-        return None
-    return KeptReport(
-        sop_class_uid=found.sop_class_uid,
-        sop_instance_uid=found.sop_instance_uid,
-        series_instance_uid=found.series_instance_uid,
-    )
 
 
 def reuse_result(
@@ -199,13 +130,19 @@ def reuse_result(
     state = leave(session, ticket, now, new=SeriesState.ENCODED)
     if state is not SeriesState.ENCODED:
         return state
+    result.generation = ticket.generation
+    send_again(session, key, now)
+    return enter(session, key, destinations, now)
+
+
+def send_again(session: Session, key: str, now: datetime) -> None:
+    """Have what was refused of a result tried again."""
     objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key == key)
     session.execute(
         update(Delivery)
         .where(Delivery.sop_instance_uid.in_(objects), Delivery.state == D.REFUSED)
         .values(state=D.PENDING, next_at=now, first_at=now, attempts=0, reason="")
     )
-    return enter(session, key, destinations, now)
 
 
 def due(session: Session, destination: str, now: datetime, limit: int) -> list[DueDelivery]:

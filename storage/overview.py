@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
-from storage.states import DeliveryState, SeriesState
+from storage.states import DeliveryState, SeriesState, Wish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +19,11 @@ class SeriesLine:
 
     Attributes
     ----------
-    result_key, result_generation, score, positive
+    result_key, result_generation, revision, score, positive, priors
         Of the latest result kept; None if there is none. It belongs to an earlier generation
-        of the series while the next is on its way.
+        of the series while the next is on its way. A notice has no score.
+    wish
+        What a person wants done once more.
     deliveries
         How many deliveries of that result are in which state.
     """
@@ -40,8 +42,11 @@ class SeriesLine:
     since: datetime
     result_key: str | None
     result_generation: int | None
+    revision: int | None
     score: float | None
     positive: bool | None
+    priors: int | None
+    wish: Wish | None
     deliveries: Mapping[DeliveryState, int]
 
 
@@ -128,8 +133,11 @@ def _line(
         since=series.since,
         result_key=series.result_key,
         result_generation=result.generation if result else None,
+        revision=result.revision if result else None,
         score=result.score if result else None,
         positive=result.positive if result else None,
+        priors=result.priors if result else None,
+        wish=series.wish,
         deliveries=counts.get(series.result_key or "", {}),
     )
 

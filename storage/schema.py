@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.states import DeliveryState, SeriesState
+from storage.states import DeliveryState, SeriesState, Wish
 
 
 class Instant(TypeDecorator[datetime]):
@@ -68,6 +68,7 @@ class Base(DeclarativeBase):
         datetime: Instant,
         SeriesState: _word(SeriesState),
         DeliveryState: _word(DeliveryState),
+        Wish: _word(Wish),
     }
 
 
@@ -92,6 +93,12 @@ class Series(Base):
         An instance came during ANALYSING: back to RECEIVING on leaving that state.
     result_key
         The latest result kept, also while a later generation is being made.
+    wish
+        What a person wants done once more; gone in the transaction that keeps what came of it.
+    patient_key, birth_digest
+        Digests that tell patients apart without naming them; empty if nothing is known.
+    study_date, study_time
+        As the source has them (DICOM DA and TM); empty if it has none.
     """
 
     __tablename__ = "series"
@@ -111,6 +118,11 @@ class Series(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     reopened: Mapped[bool] = mapped_column(default=False)
     result_key: Mapped[str | None] = mapped_column(String(64), default=None)
+    wish: Mapped[Wish | None] = mapped_column(default=None)
+    patient_key: Mapped[str] = mapped_column(Digest, default="", index=True)
+    birth_digest: Mapped[str] = mapped_column(Digest, default="")
+    study_date: Mapped[str] = mapped_column(String(8), default="")
+    study_time: Mapped[str] = mapped_column(String(16), default="")
 
 
 class Instance(Base):
@@ -139,10 +151,16 @@ class Instance(Base):
 
 
 class Result(Base):
-    """One analysis that was kept; its key is a hash of all that could change it.
+    """One result that was kept; its key is a hash of all that could change it.
 
     Attributes
     ----------
+    revision
+        1 for the first result of a series, one more for each that follows.
+    score, positive
+        None in a notice, which says why a series was not analysed.
+    priors
+        How many earlier studies of the patient it was compared with.
     summary
         JSON text for people and for the status; storage does not look into it.
     """
@@ -156,8 +174,10 @@ class Result(Base):
     generation: Mapped[int]
     created_at: Mapped[datetime]
     model: Mapped[str] = mapped_column(String(255))
-    score: Mapped[float]
-    positive: Mapped[bool]
+    score: Mapped[float | None]
+    positive: Mapped[bool | None]
+    revision: Mapped[int] = mapped_column(default=1)
+    priors: Mapped[int] = mapped_column(default=0)
     summary: Mapped[str] = mapped_column(Text)
     folder: Mapped[str] = mapped_column(RelativePath)
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from storage.errors import StaleState, StorageError
 from storage.schema import Instance, Series
-from storage.states import SERIES_STEPS, SeriesState
+from storage.states import SERIES_STEPS, SeriesState, Wish
 
 S = SeriesState
 
@@ -47,6 +47,8 @@ class SeriesTicket:
         1 for the first try of this generation.
     predecessor_key
         The latest result of the series, if there is one: this analysis may replace it.
+    wish
+        What a person wants of it; None for an analysis that follows from what came.
     """
 
     series_instance_uid: str
@@ -58,6 +60,7 @@ class SeriesTicket:
     digests: tuple[str, ...]
     paths: tuple[str, ...]
     predecessor_key: str | None
+    wish: Wish | None = None
 
 
 def advance(
@@ -105,11 +108,15 @@ def locked(session: Session, series_instance_uid: str) -> Series:
 
 
 def reopen(session: Session, row: Series, now: datetime) -> None:
-    """Back to RECEIVING with the next generation: an instance came after closing."""
+    """Back to RECEIVING with the next generation: an instance came after closing.
+
+    A wish is fulfilled by that: all of it is analysed, with today's settings.
+    """
     advance(session, row.series_instance_uid, old=row.state, new=S.RECEIVING, now=now)
     row.generation += 1
     row.attempts = 0
     row.reopened = False
+    row.wish = None
     session.flush()
 
 
@@ -208,6 +215,7 @@ def _ticket(session: Session, row: Series) -> SeriesTicket:
         digests=tuple(each.digest for each in instances),
         paths=tuple(each.path for each in instances),
         predecessor_key=row.result_key,
+        wish=row.wish,
     )
 
 
@@ -240,7 +248,7 @@ def leave(
     new: SeriesState,
     reason: str = "",
 ) -> SeriesState:
-    """Move a claimed series out of ANALYSING.
+    """Move a claimed series out of ANALYSING; at an end, the wish for it is fulfilled.
 
     Returns
     -------
@@ -261,6 +269,9 @@ def leave(
         reopen(session, row, now)
         return S.RECEIVING
     advance(session, ticket.series_instance_uid, old=S.ANALYSING, new=new, now=now, reason=reason)
+    if new in ENDED:
+        row.wish = None
+        session.flush()
     return new
 
 

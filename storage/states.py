@@ -29,6 +29,13 @@ class DeliveryState(StrEnum):
     REFUSED = "refused"  #: the destination will not have it, or we gave up; reason recorded
 
 
+class Wish(StrEnum):
+    """What a person wants done once more with a series that has ended."""
+
+    REISSUE = "reissue"  #: encode what is kept of its analysis again, with today's settings
+    REPROCESS = "reprocess"  #: analyse it again
+
+
 S = SeriesState
 D = DeliveryState
 

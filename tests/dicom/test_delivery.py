@@ -20,8 +20,9 @@ from pipeline.encode.bundle import part10
 from storage.database import migrate, open_database
 from storage.files import Inbox
 from storage.instances import InstanceFacts, note_instance
-from storage.outbox import NewObject, NewResult, keep_results
+from storage.outbox import keep_results
 from storage.overview import overview
+from storage.results import NewObject, NewResult
 from storage.schema import Delivery
 from storage.series import claim_next, close, receiving
 

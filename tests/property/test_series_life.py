@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from storage.database import open_database
 from storage.errors import StaleState
 from storage.instances import InstanceFacts, note_instance, note_instances
-from storage.outbox import NewObject, NewResult, Settlement, claim, due, keep_results, settle
+from storage.outbox import Settlement, claim, due, keep_results, settle
 from storage.recovery import recover
+from storage.results import NewObject, NewResult
 from storage.schema import Base, Delivery, Instance, Result, ResultObject, Series
 from storage.series import (
     ENDED,

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +18,7 @@ import storage
 from config import load
 from storage.database import is_migrated, migrate, open_database, reading
 from storage.incidents import note_refusal
-from storage.schema import Base, Instance, Refusal
+from storage.schema import Base, Instance, Refusal, Result, ResultObject, Series
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -73,6 +75,42 @@ def test_migrating_again_changes_nothing(engine: Engine) -> None:
     migrate(engine)
     with Session(engine) as session:
         assert session.get_one(Refusal, ("CT1", "x", "y")).count == 1
+
+
+def test_what_was_kept_before_a_migration_is_kept(engine: Engine) -> None:
+    """A result with its object, of the first tables, and back again."""
+    at = "'2024-05-01 00:00:00'"
+    migrate_to(engine, "0001")
+    with engine.begin() as connection:
+        for row in (
+            f"series VALUES ('9','8','CT','1','CT1',{at},{at},1,'encoded',{at},'',2,1,false,'k')",
+            f"result VALUES ('k','9',2,{at},'m 1',0.25,false,'{{}}','results/k')",
+            "result_object VALUES ('5','k','report','1','7','1','results/k/0.dcm',0)",
+        ):
+            connection.execute(text(f"INSERT INTO {row}"))
+    migrate(engine)
+    with Session(engine) as session:
+        result = session.get_one(Result, "k")
+        assert (result.score, result.positive, result.revision, result.priors) == (
+            0.25,
+            False,
+            2,
+            0,
+        )
+        series = session.get_one(Series, "9")
+        assert (series.wish, series.patient_key, series.study_date) == (None, "", "")
+        assert session.get_one(ResultObject, "5").result_key == "k"
+    migrate_to(engine, "0001", back=True)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT score, positive FROM result")).one() == (0.25, 0)
+
+
+def migrate_to(engine: Engine, revision: str, *, back: bool = False) -> None:
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        (command.downgrade if back else command.upgrade)(config, revision)
 
 
 def test_several_processes_may_migrate_at_the_same_time(engine: Engine) -> None:

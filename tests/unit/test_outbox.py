@@ -13,20 +13,9 @@ from sqlalchemy.orm import Session
 from storage.database import migrate, open_database
 from storage.errors import StaleState, StorageError
 from storage.instances import InstanceFacts, note_instance
-from storage.outbox import (
-    KeptReport,
-    NewObject,
-    NewResult,
-    Settlement,
-    claim,
-    due,
-    has_result,
-    keep_results,
-    report_of,
-    reuse_result,
-    settle,
-)
+from storage.outbox import Settlement, claim, due, keep_results, reuse_result, settle
 from storage.recovery import recover
+from storage.results import KeptReport, NewObject, NewResult, has_result, report_of
 from storage.schema import Base, Delivery, Result, ResultObject, Series
 from storage.series import SeriesTicket, claim_next, close, mark_failed, receiving, reprocess
 from storage.states import DeliveryState, SeriesState

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from storage.database import open_database
 from storage.incidents import note_quarantine, note_refusal
 from storage.instances import InstanceFacts, note_instance
-from storage.outbox import NewObject, NewResult, Settlement, claim, due, keep_results, settle
+from storage.outbox import Settlement, claim, due, keep_results, settle
 from storage.overview import QuarantineLine, RefusalLine, overview
+from storage.results import NewObject, NewResult
 from storage.schema import Base
 from storage.series import claim_next, close, receiving
 from storage.states import DeliveryState, SeriesState
