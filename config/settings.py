@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from config.values import (
     AeTitle,
-    AeTitles,
+    Callers,
     DatabaseUrl,
     FilePath,
     Model,
@@ -52,9 +52,10 @@ class Node(Section):
         default="0.0.0.0",  # noqa: S104  a DICOM node is there to be reached from other machines
         description="Address we listen on; 0.0.0.0 means every interface.",
     )
-    calling_aes: AeTitles = Field(
+    calling_aes: Callers = Field(
         default=(),
-        description="AE titles that may send, separated by commas; empty lets anybody send.",
+        description="AE titles that may send, separated by commas, each from anywhere or from an"
+        " address or network (CT1, ROUTER@10.1.0.0/16); empty lets anybody send.",
     )
     require_called_ae: bool = Field(
         default=True, description="Reject associations that call us by another AE title."

@@ -5,6 +5,7 @@ Every message completes the sentence "expected …".
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,18 @@ def _ae_title(text: str) -> str:
             "an AE title: 1 to 16 ASCII characters, no backslash, no blank at either end"
         )
     return text
+
+
+def _caller(text: str) -> str:
+    """One AE title, or ``TITLE@address`` or ``TITLE@network/bits``."""
+    title, at, network = text.rpartition("@")
+    if not at:
+        return _ae_title(text)
+    try:
+        ipaddress.ip_network(network.strip(), strict=False)
+    except ValueError as error:
+        raise ValueError("an IP address or network behind '@', as in CT1@10.1.0.0/16") from error
+    return f"{_ae_title(title.strip())}@{network.strip()}"
 
 
 def _parts(text: object) -> object:
@@ -105,7 +118,7 @@ def _folder(value: Literal["bundled"] | Path, info: ValidationInfo) -> Literal["
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
-AeTitles = Annotated[tuple[AeTitle, ...], BeforeValidator(_parts)]
+Callers = Annotated[tuple[Annotated[str, AfterValidator(_caller)], ...], BeforeValidator(_parts)]
 Seconds = Annotated[float, Field(gt=0)]
 SecondsByAe = Annotated[Mapping[AeTitle, Seconds], BeforeValidator(_seconds_by_ae)]
 Port = Annotated[int, Field(ge=1, le=65535)]

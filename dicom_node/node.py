@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from config.settings import Destination, Settings
 from dicom_node import task
 from dicom_node.analyst import Analyst, Answer, Patience
+from dicom_node.callers import Callers
 from dicom_node.delivery import Courier
 from dicom_node.engine import Engine, Task
 from dicom_node.equipment import analyser_of
@@ -189,7 +190,7 @@ def receiver_of(settings: Settings) -> Receiver:
     node = settings.node
     return Receiver(
         ae_title=node.ae_title,
-        calling_aes=node.calling_aes,
+        callers=Callers.of(node.calling_aes),
         require_called_ae=node.require_called_ae,
         maximum_associations=node.maximum_associations,
         maximum_pdu_size=node.maximum_pdu_size,

@@ -29,9 +29,11 @@ from pydicom.uid import (
 from pynetdicom import AE, _config, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node import fast_receive
+from dicom_node.callers import Callers
 from dicom_node.logs import log
 from dicom_node.receiving import Keeper, answer, received
 
@@ -44,6 +46,7 @@ CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image Storage
 )
 OURS = {*CT_CLASSES, VERIFICATION}
+NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the user, calling AE title not recognised
 FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
 TRANSFER_SYNTAXES = (
     ExplicitVRLittleEndian,
@@ -78,6 +81,18 @@ def handle_store(event: Event, keeper: Keeper) -> int:
             body=[event.encoded_dataset(include_meta=False)],
         ),
     )
+
+
+def handle_requested(event: Event, callers: Callers) -> None:
+    """Reject who may not call (PS3.8 Table 9-21: calling AE title not recognised)."""
+    assoc = event.assoc
+    request = cast(A_ASSOCIATE, assoc.requestor.primitive)
+    assoc.requestor.ae_title = str(request.calling_ae_title).strip()  # else set a moment later
+    if not callers.may_call(assoc.requestor.ae_title, str(assoc.requestor.address)):
+        assoc.acse.send_reject(*NOT_RECOGNISED)
+        assoc.is_rejected = True
+        evt.trigger(assoc, evt.EVT_REJECTED, {})
+        assoc.kill()  # waits until the rejection is sent
 
 
 def handle_accepted(event: Event, keeper: Keeper) -> None:
@@ -118,23 +133,23 @@ class Receiver:
 
     Parameters
     ----------
-    calling_aes
-        AE titles that may call; empty for anybody.
+    callers
+        Who may call.
     """
 
     def __init__(
         self,
         *,
         ae_title: str,
-        calling_aes: tuple[str, ...],
+        callers: Callers,
         require_called_ae: bool,
         maximum_associations: int,
         maximum_pdu_size: int,
         network_timeout_seconds: float,
     ) -> None:
         self._ae = ae = AE(ae_title)
+        self._callers = callers
         ae.require_called_aet = require_called_ae
-        ae.require_calling_aet = list(calling_aes)
         ae.maximum_associations = maximum_associations
         ae.maximum_pdu_size = maximum_pdu_size
         ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = network_timeout_seconds
@@ -154,6 +169,7 @@ class Receiver:
             Whether `dicom_node.fast_receive` is used, where it can be.
         """
         handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_REQUESTED, handle_requested, [self._callers]),
             (evt.EVT_C_STORE, handle_store, [keeper]),
             (evt.EVT_ACCEPTED, handle_accepted, [keeper]),
             (evt.EVT_REJECTED, handle_rejected, [keeper]),

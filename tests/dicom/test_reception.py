@@ -26,6 +26,7 @@ from pynetdicom import AE
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from dicom_node.callers import Callers
 from dicom_node.inbox import Index, Reception
 from dicom_node.scp import Receiver
 from dicom_node.store import Store
@@ -86,7 +87,7 @@ def running(store: Store) -> Iterator[Running]:
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
-        calling_aes=("SCANNER",),
+        callers=Callers.of(["SCANNER"]),
         require_called_ae=True,
         maximum_associations=10,
         maximum_pdu_size=131072,
@@ -200,13 +201,37 @@ def test_odd_identifiers_are_taken(running: Running, slices: list[Dataset]) -> N
     assert running.overview().series[0].series_instance_uid == ds.SeriesInstanceUID
 
 
+@pytest.mark.parametrize(
+    ("caller", "statuses"), [("SCANNER@127.0.0.0/8", [0x0000]), ("SCANNER@192.0.2.0/24", [])]
+)
+def test_a_caller_may_be_held_to_its_addresses(
+    store: Store, slices: list[Dataset], caller: str, statuses: list[int]
+) -> None:
+    index = Index(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=Callers.of([caller]),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+    address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
+
+    assert send(address, slices[:1]) == statuses
+
+    receiver.drain(seconds=5)
+    index.stop()
+
+
 def test_too_little_room_is_out_of_resources(tmp_path: Path, slices: list[Dataset]) -> None:
     store = open_store(tmp_path, reserve_bytes=2**60)
     index = Index(store.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
-        calling_aes=(),
+        callers=Callers(),
         require_called_ae=True,
         maximum_associations=10,
         maximum_pdu_size=131072,

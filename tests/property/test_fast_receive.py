@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicom_node import command_set as cs
+from dicom_node.callers import Callers
 from dicom_node.receiving import OUT_OF_RESOURCES, SUCCESS, Received
 from dicom_node.scp import Receiver
 from tests.wire_client import (
@@ -66,7 +67,7 @@ def sides() -> Iterator[tuple[Side, Side]]:
         memory = Memory()
         receiver = Receiver(
             ae_title="AINODE",
-            calling_aes=(),
+            callers=Callers(),
             require_called_ae=True,
             maximum_associations=200,
             maximum_pdu_size=131072,

@@ -119,6 +119,7 @@ def test_error_lists_every_fault_on_a_line(ini: Path) -> None:
         ("node", "ae_title = A\\B"),
         ("node", "ae_title = 12345678901234567"),
         ("node", "calling_aes = CT1, 12345678901234567"),
+        ("node", "calling_aes = CT1@nowhere"),
         ("node", "port = 65536"),
         ("node", "require_called_ae = perhaps"),
         ("node", "maximum_pdu_size = 0"),
