@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import eligibility, lungs, measure
 from pipeline.activation import DEFAULT_METHOD, METHODS, activation
-from pipeline.classify import DEFAULT_POINT, SITE_POINT, classify
+from pipeline.classify import DEFAULT_POINT, classify
 from pipeline.decide import decided
 from pipeline.errors import UnsuitableSeries
 from pipeline.localise import localise
@@ -24,6 +24,7 @@ from pipeline.trust import doubts_of
 from pipeline.types import Analysis, CtSeries, CtVolume, LungMask, Provenance
 
 DISTRIBUTION = "dicom-node"  #: whose version is the software's
+SITE_POINT = "site"  #: how a threshold set by the site is named
 FULL_ACTIVATION = 255  #: stands for an activation of 1
 
 Progress = Callable[[str, float], None]  #: name of the step that begins, share done 0..1
@@ -122,7 +123,7 @@ def find(
     lung_mask = lungs.segment(volume, models)
     progress("classify", 0.6)
     seen = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
-    scored = classify(seen, models, threshold=options.threshold)
+    scored = classify(seen, models)
     doubts = (*lung_mask.doubts, *doubts_of(volume, lung_mask, seen, scored, models))
     progress("localise", 0.8)
     heat = activation(scored, seen, lung_mask.labels > 0, method=options.activation)

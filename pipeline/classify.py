@@ -12,15 +12,14 @@ from torch.nn import functional
 
 from pipeline.conformal import ConformalThresholds, prediction_set
 from pipeline.errors import ModelError
-from pipeline.manifest import Conformal
+from pipeline.manifest import Conformal, Manifest
 from pipeline.models import Models
 from pipeline.network_input import NetworkInput
 from pipeline.networks.decovnet import POSITIVE
 from pipeline.networks.explained import Explained
 from pipeline.types import Classification, PredictionSet
 
-DEFAULT_POINT = "default"  #: operating point of the manifest used unless the site sets its own
-SITE_POINT = "site"  #: how a threshold set by the site is named
+DEFAULT_POINT = "default"  #: operating point of the manifest, unless the site sets its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,15 +42,8 @@ class Scored:
     network: Explained
 
 
-def classify(
-    network_input: NetworkInput, models: Models, *, threshold: float | None = None
-) -> Scored:
-    """Run the classifier and call its calibrated score.
-
-    Parameters
-    ----------
-    threshold
-        Scores strictly above it are positive. None takes the manifest's `DEFAULT_POINT`.
+def classify(network_input: NetworkInput, models: Models) -> Scored:
+    """Run the classifier and call its calibrated score at the manifest's `DEFAULT_POINT`.
 
     Raises
     ------
@@ -69,7 +61,7 @@ def classify(
         logits = network.head(features)[0].float().cpu()
     score = calibrated(logits, models.manifest.calibration.temperature)
     return Scored(
-        classification=call(score, models, threshold),
+        classification=call(score, models.manifest),
         logits=(float(logits[0]), float(logits[1])),
         features=features,
         network=network,
@@ -106,14 +98,13 @@ def lung_features(features: Tensor, lungs: NDArray[np.float32]) -> NDArray[np.fl
     return mean
 
 
-def call(score: float, models: Models, threshold: float | None) -> Classification:
-    """Set a score against the site's threshold, or else the manifest's; tell what is open."""
-    point = models.manifest.operating_points[DEFAULT_POINT]
+def call(score: float, manifest: Manifest) -> Classification:
+    """Set a score against the manifest's operating point; tell what is open."""
     return Classification(
         score=score,
-        threshold=point.threshold if threshold is None else threshold,
-        operating_point=DEFAULT_POINT if threshold is None else SITE_POINT,
-        prediction_set=open_classes(score, models.manifest.conformal),
+        threshold=manifest.operating_points[DEFAULT_POINT].threshold,
+        operating_point=DEFAULT_POINT,
+        prediction_set=open_classes(score, manifest.conformal),
     )
 
 

@@ -96,6 +96,12 @@ def analysis(series: CtSeries, models: Models, steps: list[tuple[str, float]]) -
     return analyse(series, models, ANYHOW, lambda *step: steps.append(step), lambda: next(ticks))
 
 
+def test_the_sites_threshold_is_named_so(analysis: Analysis) -> None:
+    called = analysis.classification
+
+    assert (called.threshold, called.operating_point, called.positive) == (0.0, "site", True)
+
+
 def test_results_lie_on_the_grid_of_the_series(analysis: Analysis, series: CtSeries) -> None:
     shape = series.volume.shape
 

@@ -91,23 +91,18 @@ def test_temperature_draws_towards_one_half() -> None:
     assert calibrated(logits, 1.0) > calibrated(logits, 4.0) > 0.5
 
 
-def test_threshold_is_the_manifests_unless_the_site_has_one(
-    scored: Scored, seen: NetworkInput, models: Models
-) -> None:
-    own = classify(seen, models, threshold=0.0).classification
+def test_threshold_is_the_manifests(scored: Scored) -> None:
+    called = scored.classification
 
-    assert (scored.classification.threshold, scored.classification.operating_point) == (
-        THRESHOLD,
-        "default",
-    )
-    assert (own.threshold, own.operating_point, own.positive) == (0.0, "site", True)
+    assert (called.threshold, called.operating_point) == (THRESHOLD, "default")
+    assert called.positive == (called.score > THRESHOLD)
 
 
 @pytest.mark.parametrize(
     ("positive_at_least", "threshold", "classes", "uncertain"),
     [
         (0.0, 0.0, (ScoreClass.POSITIVE,), False),
-        (0.0, 1.0, (ScoreClass.POSITIVE,), True),  # the site's threshold says otherwise
+        (0.0, 1.0, (ScoreClass.POSITIVE,), True),  # the threshold says otherwise
         (1.0, 0.0, (), True),
     ],
 )
@@ -128,7 +123,7 @@ def test_prediction_set_is_the_manifests(
         models, manifest=models.manifest.model_copy(update={"conformal": conformal})
     )
 
-    found = classify(seen, sure, threshold=threshold).classification
+    found = dataclasses.replace(classify(seen, sure).classification, threshold=threshold)
 
     assert found.prediction_set == PredictionSet(coverage=0.8, classes=classes)
     assert found.uncertain == uncertain
