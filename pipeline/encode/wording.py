@@ -36,7 +36,7 @@ def score_line(classification: Classification) -> str:
 
     Score and threshold are shown with so many digits that rounding cannot contradict the decision.
     """
-    digits = _telling_digits(classification.score, classification.threshold)
+    digits = telling_digits(classification.score, classification.threshold)
     return (
         f"score {number(classification.score, digits)}, "
         f"threshold {number(classification.threshold, digits)} "
@@ -50,7 +50,8 @@ def certainty(classification: Classification) -> str:
     return "" if found is None else f"; {found.words}"
 
 
-def _telling_digits(score: float, threshold: float) -> int:
+def telling_digits(score: float, threshold: float) -> int:
+    """Digits with which score and threshold differ as shown, if they differ."""
     for digits in range(2, 7):
         if score == threshold or number(score, digits) != number(threshold, digits):
             return digits
@@ -126,8 +127,8 @@ def _scores(analysis: Analysis, prior: Prior, same_model: bool) -> str:
         return "; scores of different models do not compare"
     found = analysis.classification
     digits = max(
-        _telling_digits(found.score, found.threshold),
-        _telling_digits(prior.score, prior.threshold),
+        telling_digits(found.score, found.threshold),
+        telling_digits(prior.score, prior.threshold),
     )
     scores = f", score {number(prior.score, digits)} -> {number(found.score, digits)}"
     if prior.threshold == found.threshold:
