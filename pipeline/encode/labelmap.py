@@ -35,7 +35,7 @@ def add_labels(
 ) -> None:
     """Add the frames of a LABELMAP segmentation, feet to head, and describe the background."""
     result.BitsAllocated, result.BitsStored, result.HighBit = 8, 8, 7
-    result.PixelPaddingValue = BACKGROUND
+    result.add_new(keyword_dict["PixelPaddingValue"], "US", BACKGROUND)
     for segment, item in zip(chosen, result.SegmentSequence, strict=True):
         if not segment.lesions:
             item.SegmentDescription = LUNG_LESS_OPACITIES

@@ -46,7 +46,9 @@ POSITIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "HFS": ((1, 0, 0), (0, 1, 0)),
     "FFS": ((-1, 0, 0), (0, 1, 0)),
     "HFP": ((-1, 0, 0), (0, -1, 0)),
+    "FFP": ((1, 0, 0), (0, -1, 0)),
     "oblique": ((0.6, 0.8, 0), (-0.8, 0.6, 0)),
+    "tipped": ((1, 0, 0), (0, 0.96, 0.28)),
 }
 """Directions along a row and along a column (LPS) of images as scanners write them."""
 
@@ -69,7 +71,8 @@ class SeriesSpec:
 def affine_of(spec: SeriesSpec) -> NDArray[np.float64]:
     row, column = (np.array(direction) for direction in POSITIONS[spec.position])
     affine = np.eye(4)
-    affine[:3, 0] = (0, 0, spec.spacing_mm[0])
+    normal = np.cross(row, column)
+    affine[:3, 0] = normal * np.sign(normal[2]) * spec.spacing_mm[0]
     affine[:3, 1] = column * spec.spacing_mm[1]
     affine[:3, 2] = row * spec.spacing_mm[2]
     affine[:3, 3] = (-12.5, 7.25, -310.0)
@@ -115,6 +118,15 @@ def _plane(affine: NDArray[np.float64], index: int) -> list[str]:
     return [format_number_as_ds(float(v)) for v in affine[:3, 0] * index + affine[:3, 3]]
 
 
+def _orientation(spec: SeriesSpec) -> list[str]:
+    """As scanners write it: with more digits than the number needs."""
+    return [f"{value:.6f}" for direction in POSITIONS[spec.position] for value in direction]
+
+
+def _spacing(spec: SeriesSpec) -> list[str]:
+    return [f"{value:.5f}" for value in spec.spacing_mm[1:]]
+
+
 def _headers(
     spec: SeriesSpec, affine: NDArray[np.float64], identity: dict[str, object]
 ) -> list[Dataset]:
@@ -127,6 +139,7 @@ def _headers(
         header.SOPInstanceUID = derived_uid("sample", index)
         header.InstanceNumber = spec.shape[0] - index if spec.source_reversed else index + 1
         header.ImagePositionPatient = _plane(affine, index)
+        header.ImageOrientationPatient, header.PixelSpacing = _orientation(spec), _spacing(spec)
         headers.append(read_back(header))
     return headers
 
@@ -176,6 +189,10 @@ def enhanced_series(spec: SeriesSpec = SeriesSpec()) -> CtSeries:
     header = header_of(spec)
     header.SOPClassUID, header.SOPInstanceUID = EnhancedCTImageStorage, UID("1.2.3.9")
     header.InstanceNumber, header.NumberOfFrames = 1, count
+    measures, orientation, shared = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, orientation.ImageOrientationPatient = _spacing(spec), _orientation(spec)
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    header.SharedFunctionalGroupsSequence = [shared]
     groups = []
     for index in reversed(range(count)):
         plane, group = Dataset(), Dataset()

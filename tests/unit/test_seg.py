@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from pipeline.encode.bundle import part10
+from pipeline.encode.products import Products, SegmentationForm
 from pipeline.encode.seg import segmentation
 from pipeline.encode.segments import MAX_LESION_SEGMENTS
 from pipeline.errors import PipelineError
@@ -27,8 +28,12 @@ from tests.unit.encode_samples import (
 )
 
 
-def encoded(series: CtSeries, found: Analysis) -> hd.seg.Segmentation:
-    return hd.seg.segread(BytesIO(part10(segmentation(series, found, context()))))
+DEFAULT = Products()
+
+
+def encoded(series: CtSeries, found: Analysis, products: Products = DEFAULT) -> hd.seg.Segmentation:
+    made = segmentation(series, found, context(products=products))
+    return hd.seg.segread(BytesIO(part10(made)))
 
 
 def in_place(seg: hd.seg.Segmentation, number: int, series: CtSeries) -> NDArray[np.bool_]:
@@ -173,6 +178,28 @@ def test_nothing_segmented_is_an_error() -> None:
     found = analysis(lungs=empty, lesion_labels=empty.copy(), lesions=())
     with pytest.raises(PipelineError, match="all masks are empty"):
         segmentation(ct_series(), found, context())
+
+
+def test_empty_frames_are_kept_where_they_are_wanted() -> None:
+    series, found = ct_series(SeriesSpec(missing=(3,))), analysis()
+    seg = encoded(series, found, Products(empty_frames=True))
+    assert seg.NumberOfFrames == 4 * 5
+    assert seg.NumberOfFrames > encoded(series, found).NumberOfFrames
+    for number, mask in expected(found, series).items():
+        np.testing.assert_array_equal(in_place(seg, number, series), mask)
+
+
+def test_a_plane_that_is_not_the_sources_is_told_by_the_grid() -> None:
+    series = ct_series()
+    for header in series.headers:
+        header.PixelSpacing = ["1.4", "1.8"]
+    shared = segmentation(series, analysis(), context()).SharedFunctionalGroupsSequence[0]
+    assert shared.PixelMeasuresSequence[0].PixelSpacing == [0.7, 0.9]
+
+
+def test_no_segmentation_is_made_where_none_is_wanted() -> None:
+    with pytest.raises(ValueError, match="got none"):
+        encoded(ct_series(), analysis(), Products(segmentation=SegmentationForm.NONE))
 
 
 def test_a_missing_frame_of_reference_is_derived() -> None:
