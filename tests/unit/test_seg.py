@@ -27,7 +27,6 @@ from tests.unit.encode_samples import (
     masks,
 )
 
-
 DEFAULT = Products()
 
 
