@@ -104,6 +104,23 @@ def _filled(plane: NDArray[Level], factor: int) -> NDArray[Level]:
     return np.pad(plane, missing, mode="edge") if any(missing[0] + missing[1]) else plane
 
 
+def windowed(hu: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Grey levels of the lung window.
+
+    Parameters
+    ----------
+    hu
+        ``(rows, columns)``, HU.
+    """
+    return np.rint(_grey(hu)).astype(np.uint8)
+
+
+def _grey(hu: NDArray[np.integer] | NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = (np.float32(limit) for limit in LUNG_WINDOW_HU)
+    clipped = np.clip(hu, low, high, dtype=np.float32, casting="unsafe")
+    return (clipped - low) * np.float32(255 / (high - low))
+
+
 def overlay(hu: NDArray[np.float32], activation: NDArray[np.float32]) -> Rgb:
     """Windowed CT under the activation; opacity rises with activation.
 
@@ -119,8 +136,7 @@ def overlay(hu: NDArray[np.float32], activation: NDArray[np.float32]) -> Rgb:
     NDArray
         ``(rows, columns, 3)``.
     """
-    low, high = LUNG_WINDOW_HU
-    grey = (np.clip(hu, low, high) - low) * np.float32(255 / (high - low))
+    grey = _grey(hu)
     level = np.rint(np.clip(activation, 0, 255)).astype(np.uint8)
     opacity = np.linspace(0, MAX_OPACITY, 256, dtype=np.float32)
     tint = colour_map() * opacity[:, None]
@@ -137,12 +153,31 @@ def draw_outline(picture: Rgb, labels: NDArray[np.integer]) -> None:
     labels
         ``(rows, columns)``, on the grid of the picture.
     """
+    picture[inner_border(labels)] = OUTLINE
+
+
+def inner_border(labels: NDArray[Level], width: int = 1) -> NDArray[np.bool_]:
+    """Pixels of a label above 0 that lie less than `width` steps from another label.
+
+    Parameters
+    ----------
+    labels
+        ``(rows, columns)``.
+    """
+    core = labels
+    for _ in range(width):
+        core = np.where(_amid_equals(core), core, 0)
+    return (labels > 0) & (core == 0)
+
+
+def _amid_equals(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether a pixel's four neighbours have its label; beyond the edge there is none."""
     padded = np.pad(labels, 1)
     inside = np.ones(labels.shape, dtype=np.bool_)
     for rows, columns in ((0, 1), (2, 1), (1, 0), (1, 2)):
         neighbour = padded[rows : rows + labels.shape[0], columns : columns + labels.shape[1]]
         inside &= neighbour == labels
-    picture[(labels > 0) & ~inside] = OUTLINE
+    return inside
 
 
 def framed(picture: Rgb, footer: Rgb) -> Rgb:
