@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from pipeline.types import Side
+from pipeline.types import ScoreClass, Side
 
 PRIVATE_SCHEME = "99DICOMNODE"
 """Private Coding Scheme Designator; ``99`` is reserved for private ones (PS3.16 8.2)."""
@@ -24,10 +24,12 @@ LATERALITY = {
 LUNG_OF = {Side.RIGHT: RIGHT_LUNG, Side.LEFT: LEFT_LUNG}
 
 VOLUME = Code("118565006", "SCT", "Volume")
+AREA = Code("42798000", "SCT", "Area")
 MEAN = Code("373098007", "SCT", "Mean")
 ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
 
 MILLILITRE = Code("mL", "UCUM", "milliliter")
+SQUARE_MILLIMETRE = Code("mm2", "UCUM", "square millimeter")
 HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PERCENT = Code("%", "UCUM", "percent")
 NO_UNITS = Code("1", "UCUM", "no units")
@@ -46,6 +48,9 @@ FINDINGS = Code("121070", "DCM", "Findings")
 FINDING = Code("121071", "DCM", "Finding")
 
 SEGMENTATION = Code("113076", "DCM", "Segmentation")
+UNSPECIFIED_CALCULATION = Code("112187", "DCM", "Unspecified method of calculation")
+KEY_OBJECTS_OF_INTEREST = Code("113000", "DCM", "Of Interest")
+KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 SOURCE = Code("260753009", "SCT", "Source")
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
@@ -66,8 +71,19 @@ THRESHOLD = _private("THRESHOLD", "Decision threshold of the classifier score")
 DECISION = _private("DECISION", "Score compared with the threshold (not a diagnosis)")
 ABOVE = _private("ABOVE", "Score above threshold")
 NOT_ABOVE = _private("NOT-ABOVE", "Score not above threshold")
+COVERAGE = _private("COVERAGE", "Share of each class promised to be in its prediction set")
+PREDICTION_SET = _private("SET", "Classes that the score leaves open (prediction set)")
+PREDICTION_SETS = {
+    frozenset(): _private("SET-NEITHER", "Score unlike either class"),
+    frozenset({ScoreClass.NEGATIVE}): _private("SET-NEGATIVE", "Negative class only"),
+    frozenset({ScoreClass.POSITIVE}): _private("SET-POSITIVE", "Positive class only"),
+    frozenset(ScoreClass): _private("SET-BOTH", "Both classes: the score does not decide"),
+}
+PROMISE = _private("PROMISE", "Promise of the prediction set")
+SCORE_MEANING = _private("MEANING", "Meaning of the score")
 CLASSIFIER_OUTPUT = _private("CLASSIFIER", "Output of an image classifier")
 ACTIVATION = _private("ACTIVATION", "Mean activation of the classifier, 0 to 1")
+ACTIVATION_MAP = _private("ACTIVATION-MAP", "Classifier activation, relative within the series")
 SHARE_TOTAL = _private("SHARE", "Share of both lungs taken by opacities")
 SHARE_RIGHT = _private("SHARE-R", "Share of the right lung taken by opacities")
 SHARE_LEFT = _private("SHARE-L", "Share of the left lung taken by opacities")
@@ -75,6 +91,9 @@ VOLUME_TOTAL = _private("VOLUME", "Volume of both lungs")
 VOLUME_RIGHT = _private("VOLUME-R", "Volume of the right lung")
 VOLUME_LEFT = _private("VOLUME-L", "Volume of the left lung")
 LESION_COUNT = _private("COUNT", "Number of localised opacities")
+SHARE_CHANGE = _private("SHARE-CHANGE", "Change of the share since the latest prior, points")
+SCORE_CHANGE = _private("SCORE-CHANGE", "Change of the score since the latest prior")
+COMPARISON = _private("COMPARISON", "Comparison with an earlier result")
 OPERATING_POINT = _private("OPERATING", "Operating point")
 COMPLETENESS = _private("COMPLETE", "Completeness of the series")
 QUALITY = _private("QUALITY", "Quality of input and steps")

@@ -39,6 +39,14 @@ def position(item: SourceSlice) -> list[str]:
     return _as_written(written, np.array(item.position))
 
 
+def reduced_position(series: CtSeries, item: SourceSlice, factor: int) -> list[str]:
+    """Image Position (Patient) of a plane reduced by a factor: the middle of its first block."""
+    row, column = source.directions(series)
+    spacing = series.volume.spacing_mm[1:]
+    shift = (factor - 1) / 2 * (row * spacing[1] + column * spacing[0])
+    return source.ds(np.array(item.position) + shift)
+
+
 def _as_written(written: Iterable[object], grid: NDArray[np.float64]) -> list[str]:
     """Strings of the source if they say what the grid says, within what is taken for a unit."""
     texts = [str(value) for value in written]

@@ -1,0 +1,126 @@
+"""The activation as numbers: a Parametric Map (PS3.3 A.75) on the source's slices.
+
+Reduced as the heatmap is; the activation itself is coarser than that. Frames run from feet to
+head, because OHIF 3.13 lays them down in the order of the file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from highdicom.pm import RealWorldValueMapping
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.sequence import Sequence
+from pydicom.uid import ParametricMapStorage
+
+from pipeline.encode import codes, paint, plane, source
+from pipeline.encode.context import ResultContext, ResultSeries
+from pipeline.encode.header import add_body_part, add_lossy_history, new_object
+from pipeline.encode.heatmap import reduction
+from pipeline.encode.multiframe import (
+    POSITION,
+    add_dimensions,
+    add_references,
+    frame_groups,
+    shared_groups,
+)
+from pipeline.types import Analysis, CtSeries
+
+LEVELS = 2**16 - 1
+"""Stored value of activation 1."""
+
+LEVELS_PER_STEP = LEVELS // 255
+"""The activation has 255 steps, each of which is exactly 257 stored ones."""
+
+IMAGE_TYPE = ["DERIVED", "PRIMARY", "VOLUME", "QUANTITY"]
+
+
+def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
+    """Encode the activation, 0 to 1 relative to its extremes in the lungs of this series.
+
+    The stored values are exact where the map is not reduced, else block means rounded to
+    1/65535.
+    """
+    slices = source.real_slices(series)
+    factor = reduction(series, context)
+    kind = ResultSeries.PARAMETRIC_MAP
+    result = new_object(series.headers[0], context, kind, ParametricMapStorage)
+    add_body_part(series, result)
+    add_references(result, series, slices, context)
+    _add_image(result, series)
+    result.CodingSchemeIdentificationSequence = [
+        codes.private_scheme(context.equipment.manufacturer)
+    ]
+    add_dimensions(result, context, kind, POSITION)
+    result.SharedFunctionalGroupsSequence = [_shared(series, slices[0], factor)]
+    result.PerFrameFunctionalGroupsSequence = [
+        frame_groups(
+            item,
+            codes.UNSPECIFIED_CALCULATION,
+            [place],
+            plane.reduced_position(series, item, factor) if factor > 1 else None,
+        )
+        for place, item in enumerate(slices, start=1)
+    ]
+    _add_pixels(result, stored(analysis, [item.index for item in slices], factor))
+    return result
+
+
+def _add_image(result: Dataset, series: CtSeries) -> None:
+    """Parametric Map Image module (PS3.3 C.8.32.2), Acquisition Context (C.7.6.14)."""
+    result.ImageType = IMAGE_TYPE
+    result.BurnedInAnnotation = "NO"
+    result.RecognizableVisualFeatures = "NO"
+    add_lossy_history(series, result)
+    result.ContentLabel = "ACTIVATION"
+    result.ContentDescription = "Activation of the classifier, relative within the series"
+    result.ContentCreatorName = None
+    result.PresentationLUTShape = "IDENTITY"
+    result.DerivationDescription = "Class activation map, stretched to 0..1 over the lungs"
+    result.AcquisitionContextSequence = Sequence()
+
+
+def _shared(series: CtSeries, first: source.SourceSlice, factor: int) -> Dataset:
+    groups = shared_groups(series, first, factor)
+    frame_type, window, rescale = Dataset(), Dataset(), Dataset()
+    frame_type.FrameType = IMAGE_TYPE
+    window.WindowCenter, window.WindowWidth = (LEVELS + 1) / 2, float(LEVELS + 1)
+    rescale.RescaleIntercept, rescale.RescaleSlope, rescale.RescaleType = 0, 1, "US"
+    groups.ParametricMapFrameTypeSequence = [frame_type]
+    groups.FrameVOILUTSequence = [window]
+    groups.PixelValueTransformationSequence = [rescale]
+    groups.RealWorldValueMappingSequence = [_mapping()]
+    return groups
+
+
+def _mapping() -> RealWorldValueMapping:
+    """Say how stored values become activation (PS3.3 C.7.6.16.2.11)."""
+    return RealWorldValueMapping(
+        lut_label="ACTIVATION",
+        lut_explanation="Activation of the classifier, 0 to 1 within the series",
+        unit=codes.NO_UNITS,
+        value_range=(0, LEVELS),
+        slope=1 / LEVELS,
+        intercept=0.0,
+        quantity_definition=codes.ACTIVATION_MAP,
+    )
+
+
+def stored(analysis: Analysis, planes: list[int], factor: int) -> NDArray[np.uint16]:
+    """Values to store, ``(planes, rows, columns)``: the mean of each block."""
+    return np.stack(
+        [
+            np.rint(paint.reduced(analysis.activation[index], factor) * LEVELS_PER_STEP)
+            for index in planes
+        ]
+    ).astype("<u2")
+
+
+def _add_pixels(result: Dataset, values: NDArray[np.uint16]) -> None:
+    result.SamplesPerPixel = 1
+    result.PhotometricInterpretation = "MONOCHROME2"
+    result.NumberOfFrames, result.Rows, result.Columns = values.shape
+    result.BitsAllocated, result.BitsStored, result.HighBit = 16, 16, 15
+    result.PixelRepresentation = 0
+    result.add_new(keyword_dict["PixelData"], "OW", values.tobytes())
