@@ -58,6 +58,8 @@ def _default(field: FieldInfo) -> object:
 
 def _ini(value: object) -> str:
     """Write a value as it stands in the INI file."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):

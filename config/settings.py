@@ -18,6 +18,7 @@ from config.values import (
     FilePath,
     Model,
     NotEmpty,
+    OptionalPath,
     OptionalUid,
     Port,
     Regex,
@@ -74,6 +75,20 @@ class Node(Section):
     )
     network_timeout_seconds: Seconds = Field(
         default=60.0, description="An association that is silent for so long is closed."
+    )
+
+
+class Tls(Section):
+    """DICOM over TLS (PS3.15 B.12): PEM files; renewed ones are taken up without a restart."""
+
+    receive: bool = Field(default=False, description="Whether our port speaks TLS, and only TLS.")
+    certificate: OptionalPath = Field(default=None, description="Our certificate and its chain.")
+    key: OptionalPath = Field(default=None, description="Its key, readable by us alone.")
+    authorities: OptionalPath = Field(
+        default=None, description="Certificates of those who sign our peers' certificates."
+    )
+    verify_peers: bool = Field(
+        default=True, description="Whether callers must show a certificate of the authorities."
     )
 
 
@@ -256,6 +271,7 @@ class Destination(Section):
     timeout_seconds: Seconds = Field(
         default=30.0, description="How long we wait for each of its answers."
     )
+    tls: bool = Field(default=False, description="Whether it is called by TLS; see [tls].")
     enabled: bool = Field(default=True, description="Whether results are sent to it.")
 
 
@@ -263,6 +279,7 @@ class Settings(Section):
     """All settings of a node."""
 
     node: Node = Node()
+    tls: Tls = Tls()
     storage: Storage = Storage()
     closing: Closing = Closing()
     selection: Selection = Selection()

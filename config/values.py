@@ -108,6 +108,10 @@ def _at_home(path: Path, info: ValidationInfo) -> Path:
     return path.expanduser() if home is None else Path(home) / path.expanduser()
 
 
+def _at_home_if_any(path: Path | None, info: ValidationInfo) -> Path | None:
+    return path and _at_home(path, info)
+
+
 def _model(text: object) -> object:
     """``bundled``, or a folder."""
     return text if text == "bundled" else Path(str(text))
@@ -123,6 +127,9 @@ Seconds = Annotated[float, Field(gt=0)]
 SecondsByAe = Annotated[Mapping[AeTitle, Seconds], BeforeValidator(_seconds_by_ae)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 FilePath = Annotated[Path, AfterValidator(_at_home)]
+OptionalPath = Annotated[
+    Path | None, BeforeValidator(lambda text: text or None), AfterValidator(_at_home_if_any)
+]
 Model = Annotated[Literal["bundled"] | Path, BeforeValidator(_model), AfterValidator(_folder)]
 Regex = Annotated[str, AfterValidator(_regex)]
 Threshold = Annotated[Literal["model"] | float, BeforeValidator(_threshold)]

@@ -11,13 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.settings import Settings
 from dicom_node.equipment import model_folder, read_manifest
 from dicom_node.errors import NodeError
+from dicom_node.tls import server_context
 from pipeline.errors import ModelError
 from storage.database import open_database
 
 
 def faults(settings: Settings) -> list[str]:
     """List everything that would keep the node from doing its work, by section and key."""
-    checks = (_address, _folder, _database, _model, _device)
+    checks = (_address, _tls, _folder, _database, _model, _device)
     return [fault for look in checks for fault in look(settings)]
 
 
@@ -30,6 +31,18 @@ def _address(settings: Settings) -> Iterator[str]:
         ).close()
     except OSError as fault:
         yield f"[node] bind: expected an address of this machine, got {bind} ({fault.strerror})"
+
+
+def _tls(settings: Settings) -> Iterator[str]:
+    """Load the certificates, where anything is to use them."""
+    from dicom_node.node import credentials_of
+
+    if not (settings.tls.receive or any(each.tls for each in settings.destinations)):
+        return
+    try:
+        server_context(credentials_of(settings.tls), verify_peers=settings.tls.verify_peers)
+    except NodeError as fault:
+        yield str(fault)
 
 
 def _folder(settings: Settings) -> Iterator[str]:

@@ -21,6 +21,8 @@ EVENTS = frozenset(
         "association_accepted",
         "association_rejected",
         "association_broken",
+        "certificates_renewed",
+        "certificates_unusable",
         "fast_receive_unusable",
         "context_refused",
         "instance_received",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from config.settings import Destination, Settings
+from config.settings import Destination, Settings, Tls
 from dicom_node import task
 from dicom_node.analyst import Analyst, Answer, Patience
 from dicom_node.callers import Callers
@@ -34,6 +34,7 @@ from dicom_node.schedule import Schedule
 from dicom_node.scp import Receiver
 from dicom_node.scu import Peer
 from dicom_node.store import Store
+from dicom_node.tls import Credentials, Renewal, server_context
 from storage.database import migrate, open_database
 from storage.errors import StaleState
 from storage.files import Inbox
@@ -41,6 +42,7 @@ from storage.recovery import recover
 from storage.series import SeriesTicket, close, due_to_close
 
 DRAIN_SECONDS = 20.0  #: how long open associations, and then the running analysis, may finish
+RENEWAL_SECONDS = 60.0  #: how often we look whether certificates were renewed
 GIGABYTE = 10**9
 
 
@@ -76,9 +78,15 @@ class Node:
         return address
 
     def _listen(self) -> tuple[str, int]:
-        node = self._settings.node
+        node, tls = self._settings.node, self._settings.tls
+        context = None
+        if tls.receive:
+            credentials = credentials_of(tls)
+            context = server_context(credentials, verify_peers=tls.verify_peers)
+            renewal = Renewal(credentials=credentials, contexts=(context,))
+            self._schedule.every(RENEWAL_SECONDS, "certificates", renewal.look)
         try:
-            return self._receiver.listen((node.bind, node.port), self._reception)
+            return self._receiver.listen((node.bind, node.port), self._reception, tls=context)
         except OSError as fault:
             raise NodeError(
                 f"cannot listen on {node.bind}:{node.port}: {fault.strerror}"
@@ -196,6 +204,20 @@ def receiver_of(settings: Settings) -> Receiver:
         maximum_pdu_size=node.maximum_pdu_size,
         network_timeout_seconds=node.network_timeout_seconds,
     )
+
+
+def credentials_of(tls: Tls) -> Credentials:
+    """Find the files for TLS.
+
+    Raises
+    ------
+    NodeError
+        If one is not configured.
+    """
+    certificate, key, authorities = tls.certificate, tls.key, tls.authorities
+    if certificate is None or key is None or authorities is None:
+        raise NodeError("[tls] certificate, key, authorities: expected the files, got none")
+    return Credentials(certificate=certificate, key=key, authorities=authorities)
 
 
 def peer_of(destination: Destination) -> Peer:

@@ -28,7 +28,7 @@ class Schedule:
             timezone=UTC,
         )
 
-    def every(self, seconds: float, name: str, job: Callable[[], None]) -> None:
+    def every(self, seconds: float, name: str, job: Callable[[], object]) -> None:
         """Run a job at an interval, the first time at once."""
         self._scheduler.add_job(
             guarded,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import cast
@@ -159,7 +160,12 @@ class Receiver:
         self._server: ThreadedAssociationServer | None = None
 
     def listen(
-        self, address: tuple[str, int], keeper: Keeper, *, fast: bool = True
+        self,
+        address: tuple[str, int],
+        keeper: Keeper,
+        *,
+        fast: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> tuple[str, int]:
         """Start to listen; return the address bound (port 0 asks for a free one).
 
@@ -167,6 +173,8 @@ class Receiver:
         ----------
         fast
             Whether `dicom_node.fast_receive` is used, where it can be.
+        tls
+            Of connections that are to speak TLS; None for plain ones.
         """
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_REQUESTED, handle_requested, [self._callers]),
@@ -175,11 +183,11 @@ class Receiver:
             (evt.EVT_REJECTED, handle_rejected, [keeper]),
         ]
         self._server = server = (
-            fast_receive.start_server(self._ae, address, keeper, handlers)
+            fast_receive.start_server(self._ae, address, keeper, handlers, tls)
             if fast and self._fast_usable()
             else cast(  # None only when blocking
                 ThreadedAssociationServer,
-                self._ae.start_server(address, block=False, evt_handlers=handlers),
+                self._ae.start_server(address, block=False, ssl_context=tls, evt_handlers=handlers),
             )
         )
         host, port = cast(socket.socket, server.socket).getsockname()[:2]

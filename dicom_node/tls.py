@@ -1,0 +1,139 @@
+"""DICOM over TLS: the profile of BCP 195 (PS3.15 B.12), with both sides known by certificate.
+
+TLS 1.2 or newer with forward secrecy and authenticated encryption. Certificates and keys are
+files; renewed ones are taken up while the node runs.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicom_node.errors import NodeError
+from dicom_node.logs import log
+
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  #: for TLS 1.2 (RFC 9325 4.2); 1.3 has no others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Who we are, and whom we trust.
+
+    Attributes
+    ----------
+    certificate, key
+        PEM files: our chain and its key.
+    authorities
+        PEM file: who signs the certificates of our peers.
+    """
+
+    certificate: Path
+    key: Path
+    authorities: Path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        return self.certificate, self.key, self.authorities
+
+
+def server_context(credentials: Credentials, *, verify_peers: bool) -> ssl.SSLContext:
+    """Make the context of what listens.
+
+    Parameters
+    ----------
+    verify_peers
+        Whether callers must show a certificate that our authorities signed.
+
+    Raises
+    ------
+    NodeError
+        If a file is missing or is not what it should be.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
+    context.verify_mode = ssl.CERT_REQUIRED if verify_peers else ssl.CERT_NONE
+    return context
+
+
+def client_context(credentials: Credentials) -> ssl.SSLContext:
+    """Make the context of what calls: the peer's certificate must name its host.
+
+    Raises
+    ------
+    NodeError
+        As `server_context`.
+    """
+    return _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
+
+
+def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    load(context, credentials)
+    return context
+
+
+def load(context: ssl.SSLContext, credentials: Credentials) -> None:
+    """Put certificate, key and authorities into a context; new connections use them.
+
+    Raises
+    ------
+    NodeError
+        If a file is missing or is not what it should be; it is named.
+    """
+    try:
+        context.load_cert_chain(credentials.certificate, credentials.key)
+    except (OSError, ssl.SSLError) as fault:
+        raise NodeError(
+            f"[tls] certificate, key: expected PEM files that belong together, got "
+            f"{credentials.certificate} and {credentials.key} ({_why(fault)})"
+        ) from fault
+    try:
+        context.load_verify_locations(credentials.authorities)
+    except (OSError, ssl.SSLError) as fault:
+        raise NodeError(
+            f"[tls] authorities: expected a PEM file of certificates, got "
+            f"{credentials.authorities} ({_why(fault)})"
+        ) from fault
+
+
+def _why(fault: OSError) -> str:
+    return str(getattr(fault, "reason", None) or fault.strerror or type(fault).__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Renewal:
+    """Looks whether files were renewed, and takes them up.
+
+    A file that cannot be used is reported, and the connections go on with what was good.
+    """
+
+    credentials: Credentials
+    contexts: tuple[ssl.SSLContext, ...]
+    _seen: tuple[int, ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = self._stamps()
+
+    def look(self) -> bool:
+        """Take renewed files up; whether there were any."""
+        stamps = self._stamps()
+        if stamps == self._seen:
+            return False
+        try:
+            _context(ssl.PROTOCOL_TLS_SERVER, self.credentials)  # half-written files stop here
+            for context in self.contexts:
+                load(context, self.credentials)
+        except NodeError as fault:
+            log.error("certificates_unusable", reason=str(fault))
+            return False
+        self._seen = stamps
+        log.info("certificates_renewed")
+        return True
+
+    def _stamps(self) -> tuple[int, ...]:
+        return tuple(
+            path.stat().st_mtime_ns if path.exists() else 0 for path in self.credentials.files
+        )

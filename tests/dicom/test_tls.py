@@ -1,0 +1,158 @@
+"""DICOM over TLS: both sides known, old protocols refused, renewed certificates taken up."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trustme
+
+from dicom_node.callers import Callers
+from dicom_node.errors import NodeError
+from dicom_node.receiving import SUCCESS, Received
+from dicom_node.scp import Receiver
+from dicom_node.tls import Credentials, Renewal, client_context, server_context
+from tests.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
+
+BODY = bytes(range(256)) * 400
+
+
+def credentials(folder: Path, authority: trustme.CA, name: str) -> Credentials:
+    folder.mkdir(exist_ok=True)
+    leaf = authority.issue_cert("localhost", "127.0.0.1")
+    found = Credentials(
+        certificate=folder / f"{name}.pem",
+        key=folder / f"{name}.key",
+        authorities=folder / f"{name}-authorities.pem",
+    )
+    leaf.private_key_and_cert_chain_pem.write_to_path(found.certificate)
+    leaf.private_key_pem.write_to_path(found.key)
+    authority.cert_pem.write_to_path(found.authorities)
+    return found
+
+
+@dataclass
+class Memory:
+    kept: list[bytes] = field(default_factory=list)
+
+    def keep(self, received: Received) -> int:
+        self.kept.append(b"".join(bytes(chunk) for chunk in received.body))
+        return SUCCESS
+
+    def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
+        raise AssertionError(f"{what} refused to {calling_ae}: {reason}")
+
+
+@dataclass
+class Listening:
+    memory: Memory
+    address: tuple[str, int]
+    ours: Credentials
+    context: ssl.SSLContext
+    authority: trustme.CA
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "stock"])
+def listening(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Listening]:
+    authority = trustme.CA()
+    ours = credentials(tmp_path, authority, "node")
+    context = server_context(ours, verify_peers=True)
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=Callers(),
+        require_called_ae=True,
+        maximum_associations=20,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=5,
+    )
+    memory = Memory()
+    address = receiver.listen(("127.0.0.1", 0), memory, fast=request.param, tls=context)
+    yield Listening(memory, address, ours, context, authority)
+    receiver.drain(seconds=5)
+
+
+def send(address: tuple[str, int], tls: ssl.SSLContext | None) -> int:
+    """Send one instance; return its status."""
+    with WireClient(address, tls=tls, seconds=5) as client:
+        if client.associate() != 2:
+            raise ConnectionError
+        request = values(STORE_CONTEXT, 1, store_request("1.2.3", 1), [60])
+        client.send(packed([*request, *values(STORE_CONTEXT, 0, BODY, [9000])], [1, 3]))
+        status = int.from_bytes(client.answer().elements[0x0900], "little")
+        client.release()
+        return status
+
+
+def test_a_peer_with_a_certificate_of_the_authority_is_served(
+    listening: Listening, tmp_path: Path
+) -> None:
+    peer = credentials(tmp_path, listening.authority, "scanner")
+    assert send(listening.address, client_context(peer)) == SUCCESS
+    assert listening.memory.kept == [BODY]
+
+
+def test_strangers_and_plain_connections_are_not(listening: Listening, tmp_path: Path) -> None:
+    stranger = credentials(tmp_path / "stranger", trustme.CA(), "stranger")
+    trusting = client_context(stranger)
+    listening.authority.configure_trust(trusting)
+    nobody = ssl.create_default_context(cafile=str(listening.ours.authorities))
+    old = client_context(credentials(tmp_path, listening.authority, "old"))
+    for context in (trusting, nobody, None):
+        with pytest.raises((OSError, ssl.SSLError)):
+            send(listening.address, context)
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((OSError, ssl.SSLError)):
+        send(listening.address, old)
+    assert listening.memory.kept == []
+
+
+@pytest.mark.parametrize("listening", [True], ids=["fast"], indirect=True)  # stock: it does
+def test_a_peer_that_keeps_silent_in_the_handshake_keeps_nobody_waiting(
+    listening: Listening, tmp_path: Path
+) -> None:
+    peer = client_context(credentials(tmp_path, listening.authority, "scanner"))
+    with socket.create_connection(listening.address):
+        assert send(listening.address, peer) == SUCCESS
+
+
+def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(
+    listening: Listening, tmp_path: Path
+) -> None:
+    peer = client_context(credentials(tmp_path, listening.authority, "scanner"))
+    renewal = Renewal(credentials=listening.ours, contexts=(listening.context,))
+    assert not renewal.look()
+    first = shown(listening.address, peer)
+    credentials(tmp_path, listening.authority, "node")
+    os.utime(listening.ours.certificate, ns=(1, 1))
+    assert renewal.look()
+    second = shown(listening.address, peer)
+    assert first != second
+    listening.ours.key.write_text("half a key")
+    os.utime(listening.ours.key, ns=(2, 2))
+    assert not renewal.look()
+    assert shown(listening.address, peer) == second
+
+
+def shown(address: tuple[str, int], context: ssl.SSLContext) -> bytes:
+    """Certificate that the node shows."""
+    with WireClient(address, tls=context) as client:
+        assert client.associate() == 2
+        assert isinstance(client.socket, ssl.SSLSocket)
+        certificate = client.socket.getpeercert(binary_form=True)
+        client.release()
+    assert certificate is not None
+    return certificate
+
+
+@pytest.mark.parametrize("missing", ["certificate", "key", "authorities"])
+def test_files_that_are_no_credentials_are_named(tmp_path: Path, missing: str) -> None:
+    ours = credentials(tmp_path, trustme.CA(), "node")
+    getattr(ours, missing).write_text("nothing")
+    with pytest.raises(NodeError, match=getattr(ours, missing).name):
+        server_context(ours, verify_peers=True)
