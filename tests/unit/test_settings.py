@@ -97,7 +97,7 @@ def test_all_faults_come_at_once_by_section_and_key(ini: Path) -> None:
     assert found["node", "prot"].expected == "a known key (did you mean port?)"
     assert found["node", "port"].got == "'many'"
     assert found["destination PACS", "port"].got == "none"
-    assert found["nodes", ""].expected.startswith("one of node, storage, closing")
+    assert found["nodes", ""].expected.startswith("one of node, tls, storage")
 
 
 def test_error_lists_every_fault_on_a_line(ini: Path) -> None:
