@@ -1,48 +1,56 @@
-"""Heatmap: one RGB Secondary Capture (PS3.3 A.8) for each source slice.
+"""Heatmap: an RGB Secondary Capture (PS3.3 A.8) for each source slice, or one with all frames.
 
-The plane information makes it scroll with the CT (Standard Extended SOP Class). Pictures wider
-than the limit are reduced by a whole factor, and Pixel Spacing and Image Position follow; they
-are stored uncompressed, which every archive takes. The text is in a strip below the picture and
-holds no identity, hence Burned In Annotation NO, which asks about identity (PS3.3 C.7.6.1.1.4).
+The plane information makes it scroll with the CT (Standard Extended SOP Class where each slice is
+an object). Pictures wider than the limit are reduced by a whole factor, and Pixel Spacing and
+Image Position follow. The text is in a strip below the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import keyword_dict
-from pydicom.uid import SecondaryCaptureImageStorage
-
-from pipeline.encode import codes, paint, source, wording
-from pipeline.encode.context import ResultContext, ResultSeries
-from pipeline.encode.header import (
-    add_body_part,
-    add_lossy_history,
-    da_tm,
-    local_time,
-    new_object,
+from pydicom.uid import (
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
 )
+
+from pipeline.encode import capture, codes, multiframe, paint, source, wording
+from pipeline.encode.context import ResultContext, ResultSeries
+from pipeline.encode.header import add_body_part, add_lossy_history, new_object
 from pipeline.encode.paint import Rgb
+from pipeline.encode.products import HeatmapForm
 from pipeline.encode.source import SourceSlice
 from pipeline.types import Analysis, CtSeries
 
+DERIVATION = "Classifier activation and outlines over the CT, lung window"
+
 
 def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tuple[Dataset, ...]:
-    """One Secondary Capture for each slice with a source image, feet to head."""
-    return tuple(heatmaps(series, analysis, context))
+    """Every slice with a source image, feet to head: an object each, or one with a frame each."""
+    if context.products.heatmap is HeatmapForm.MULTI_FRAME:
+        return (_multi_frame(series, analysis, context),)
+    return tuple(_single_frames(series, analysis, context))
 
 
-def heatmaps(series: CtSeries, analysis: Analysis, context: ResultContext) -> Iterator[Dataset]:
-    """Encode the captures one by one."""
-    slices = source.real_slices(series)
+def first_number(series: CtSeries, context: ResultContext) -> int:
+    """Lowest Instance Number of the heatmap."""
+    if context.products.heatmap is HeatmapForm.MULTI_FRAME:
+        return 1
+    return min(_instance_numbers(source.real_slices(series)).values())
+
+
+def _pictures(
+    series: CtSeries, analysis: Analysis, context: ResultContext
+) -> Iterator[tuple[SourceSlice, Rgb]]:
+    """Paint the slices one by one."""
     factor = reduction(series, context)
     footer = paint.footer(_lines(analysis), -(-series.volume.shape[2] // factor))
-    numbers = _instance_numbers(slices)
-    for item in slices:
-        picture = paint.framed(_picture(series, analysis, item.index, factor), footer)
-        yield _capture(series, context, item, picture, numbers[item.index])
+    for item in source.real_slices(series):
+        yield item, paint.framed(_picture(series, analysis, item.index, factor), footer)
 
 
 def reduction(series: CtSeries, context: ResultContext) -> int:
@@ -76,66 +84,89 @@ def _picture(series: CtSeries, analysis: Analysis, index: int, factor: int) -> R
     return picture
 
 
-def _capture(
-    series: CtSeries, context: ResultContext, item: SourceSlice, picture: Rgb, number: int
-) -> Dataset:
-    result = new_object(
-        series.headers[0], context, ResultSeries.HEATMAP, SecondaryCaptureImageStorage, number
-    )
-    add_body_part(series, result)
-    _add_capture(result, series, context)
-    _add_plane(result, series, context, item)
-    _add_source(result, item)
-    add_lossy_history(series, result)
-    _add_pixels(result, picture)
+def _single_frames(
+    series: CtSeries, analysis: Analysis, context: ResultContext
+) -> Iterator[Dataset]:
+    numbers = _instance_numbers(source.real_slices(series))
+    for item, picture in _pictures(series, analysis, context):
+        result = _capture(series, context, SecondaryCaptureImageStorage, numbers[item.index])
+        _add_plane(result, series, context, item)
+        _add_source(result, item)
+        capture.add_pixels(result, picture.shape, picture.tobytes())
+        yield result
+
+
+def _multi_frame(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
+    """One object, its frames painted one by one into one buffer."""
+    result = _capture(series, context, MultiFrameTrueColorSecondaryCaptureImageStorage, 1)
+    frames, shape = BytesIO(), (0, 0, 3)
+    for _, picture in _pictures(series, analysis, context):
+        shape = picture.shape
+        frames.write(np.ascontiguousarray(picture).data)
+    _add_functional_groups(result, series, context)
+    capture.add_pixels(result, shape, frames.getvalue())
     return result
 
 
-def _add_capture(result: Dataset, series: CtSeries, context: ResultContext) -> None:
-    """SC Equipment, SC Image and General Image modules (PS3.3 C.8.6, C.7.6.1)."""
-    equipment = context.equipment
-    result.ConversionType = "WSD"
-    result.SecondaryCaptureDeviceManufacturer = equipment.manufacturer
-    result.SecondaryCaptureDeviceManufacturerModelName = equipment.model_name
-    result.SecondaryCaptureDeviceSoftwareVersions = equipment.software_versions
-    result.DateOfSecondaryCapture, result.TimeOfSecondaryCapture = da_tm(
-        local_time(series.headers[0], context)
-    )
-    result.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
-    result.BurnedInAnnotation = "NO"
-    result.DerivationDescription = "Classifier activation and outlines over the CT, lung window"
-    result.ImageComments = wording.RESEARCH_NOTICE
+def _capture(series: CtSeries, context: ResultContext, sop_class_uid: str, number: int) -> Dataset:
+    result = new_object(series.headers[0], context, ResultSeries.HEATMAP, sop_class_uid, number)
+    add_body_part(series, result)
+    capture.add_equipment(result, context)
+    capture.add_image(result, series, context, flavour="HEATMAP", derivation=DERIVATION)
+    add_lossy_history(series, result)
+    return result
+
+
+def _add_functional_groups(result: Dataset, series: CtSeries, context: ResultContext) -> None:
+    """Multi-frame Functional Groups and Dimension (PS3.3 C.7.6.16, C.7.6.17)."""
+    slices, factor = source.real_slices(series), reduction(series, context)
+    multiframe.add_references(result, series, slices, context)
+    multiframe.add_dimensions(result, context, ResultSeries.HEATMAP, multiframe.POSITION)
+    result.NumberOfFrames = len(slices)
+    result.FrameIncrementPointer = keyword_dict["PerFrameFunctionalGroupsSequence"]
+    result.PatientOrientation = _orientation(series)
+    result.SharedFunctionalGroupsSequence = [
+        multiframe.shared_groups(series, slices[0], factor=factor)
+    ]
+    result.PerFrameFunctionalGroupsSequence = [
+        multiframe.frame_groups(
+            item,
+            codes.UNSPECIFIED_CALCULATION,
+            [number],
+            None if factor == 1 else _position(series, item, factor),
+        )
+        for number, item in enumerate(slices, start=1)
+    ]
+
+
+def _position(series: CtSeries, item: SourceSlice, factor: int) -> list[str]:
+    """Image Position (Patient): the first pixel is the middle of the first block."""
+    row, column = source.directions(series)
+    spacing = series.volume.spacing_mm[1:]
+    shift = (factor - 1) / 2 * (row * spacing[1] + column * spacing[0])
+    return source.ds(np.array(item.position) + shift)
+
+
+def _orientation(series: CtSeries) -> list[str]:
+    return [source.compass(direction) for direction in source.directions(series)]
 
 
 def _add_plane(
     result: Dataset, series: CtSeries, context: ResultContext, item: SourceSlice
 ) -> None:
-    """Image Plane (PS3.3 C.7.6.2): the first pixel is the middle of the first block."""
+    """Image Plane (PS3.3 C.7.6.2)."""
     factor = reduction(series, context)
-    row, column = source.directions(series)
     spacing = series.volume.spacing_mm[1:]
-    shift = (factor - 1) / 2 * (row * spacing[1] + column * spacing[0])
     result.FrameOfReferenceUID = source.frame_of_reference(series, context)
     result.PositionReferenceIndicator = None
-    result.ImagePositionPatient = source.ds(np.array(item.position) + shift)
-    result.ImageOrientationPatient = source.ds(np.concatenate([row, column]))
+    result.ImagePositionPatient = _position(series, item, factor)
+    result.ImageOrientationPatient = source.ds(source.directions(series).ravel())
     result.PixelSpacing = source.ds((factor * spacing[0], factor * spacing[1]))
     result.SliceThickness = source.ds((source.slice_thickness_mm(series),))[0]
-    result.PatientOrientation = [source.compass(row), source.compass(column)]
+    result.PatientOrientation = _orientation(series)
 
 
 def _add_source(result: Dataset, item: SourceSlice) -> None:
     image = source.reference(item.frame)
     image.PurposeOfReferenceCodeSequence = [codes.code_item(codes.SOURCE_IMAGE)]
     result.SourceImageSequence = [image]
-
-
-def _add_pixels(result: Dataset, picture: Rgb) -> None:
-    result.SamplesPerPixel = 3
-    result.PhotometricInterpretation = "RGB"
-    result.PlanarConfiguration = 0
-    result.Rows, result.Columns = picture.shape[:2]
-    result.BitsAllocated, result.BitsStored, result.HighBit = 8, 8, 7
-    result.PixelRepresentation = 0
-    data = picture.tobytes()
-    result.add_new(keyword_dict["PixelData"], "OB", data + b"\x00" * (len(data) % 2))

@@ -43,8 +43,8 @@ LEFT = Place(left=EDGE, top=96, width=520)
 RIGHT = Place(left=600, top=96, width=640)
 VIEW_HEIGHT = 310.0
 LIMITS = (
-    "The score is the output of a model, not a diagnosis. Opacities have many causes; small or "
-    "faint ones may be missed. A physician must read the images."
+    "The score is a model's output, not a diagnosis. Opacities have many causes; small or faint "
+    "ones may be missed. Read the images."
 )
 
 

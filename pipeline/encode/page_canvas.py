@@ -19,7 +19,7 @@ Point = tuple[float, float]
 
 SCALE = 2  #: pixels drawn for each point
 LEADING = 1.32  #: distance between lines of text, in text sizes
-BOLD = 0.035  #: width of the stroke that thickens text, in text sizes; the font has one weight
+BOLD = 0.025  #: width of the stroke that thickens text, in text sizes; the font has one weight
 CUT = "..."  #: stands for text that was left out
 
 GROUND: Colour = (13, 17, 23)
@@ -31,7 +31,7 @@ STRONG: Colour = (255, 255, 255)
 
 
 @cache
-def font(pixels: float) -> ImageFont.FreeTypeFont:
+def font(pixels: int) -> ImageFont.FreeTypeFont:
     """Font that Pillow brings along (Aileron, CC0), at a height in pixels."""
     loaded = ImageFont.load_default(pixels)
     if not isinstance(loaded, ImageFont.FreeTypeFont):
@@ -41,7 +41,7 @@ def font(pixels: float) -> ImageFont.FreeTypeFont:
 
 def text_width(text: str, size: float) -> float:
     """Width of one line, points."""
-    return font(SCALE * size).getlength(text) / SCALE
+    return font(round(SCALE * size)).getlength(text) / SCALE
 
 
 def fitted(text: str, size: float, width: float) -> str:
@@ -94,9 +94,9 @@ class Canvas:
             _scaled(place),
             text,
             fill=colour,
-            font=font(SCALE * size),
+            font=font(round(SCALE * size)),
             anchor=anchor,
-            stroke_width=SCALE * size * BOLD if bold else 0,
+            stroke_width=max(1, round(SCALE * size * BOLD)) if bold else 0,
         )
 
     def lines(
@@ -132,17 +132,6 @@ class Canvas:
         """Draw a straight line."""
         self._draw.line(
             (*_scaled(start), *_scaled(end)), fill=colour, width=max(1, round(SCALE * width))
-        )
-
-    def shape(self, corners: Sequence[Point], colour: Colour) -> None:
-        """Fill a polygon."""
-        self._draw.polygon([_scaled(corner) for corner in corners], fill=colour)
-
-    def disc(self, middle: Point, radius: float, colour: Colour, *, filled: bool = True) -> None:
-        """Draw a disc, or a ring on the ground."""
-        fill = colour if filled else GROUND
-        self._draw.circle(
-            _scaled(middle), SCALE * radius, fill=fill, outline=colour, width=2 * SCALE
         )
 
     def picture(self, corner: Point, picture: Rgb) -> None:

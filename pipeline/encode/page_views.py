@@ -34,8 +34,8 @@ class View:
     picture
         ``(rows, columns, 3)``, lung window; the patient's right is at the left.
     places
-        Where each opacity shows: its number, and the column and row of the upper right corner of
-        its largest part on the picture; the largest opacity in this slice first.
+        Where each opacity shows: its number, and the column and row, on the picture, that its
+        largest part reaches furthest right; the largest opacity in this slice first.
     """
 
     picture: Rgb
@@ -143,10 +143,11 @@ def _places(labels: NDArray[np.uint8]) -> tuple[tuple[int, tuple[float, float]],
     sizes = np.bincount(labels.ravel(), minlength=256)
     sizes[0] = 0
     numbers = [int(n) for n in np.argsort(-sizes, kind="stable") if sizes[n]]
-    return tuple((number, _corner(labels == number)) for number in numbers)
+    return tuple((number, _tip(labels == number)) for number in numbers)
 
 
-def _corner(mask: NDArray[np.bool_]) -> tuple[float, float]:
+def _tip(mask: NDArray[np.bool_]) -> tuple[float, float]:
     parts, _ = ndimage.label(mask)
     rows, columns = np.nonzero(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
-    return float(columns.max()), float(rows.min())
+    furthest = columns.max()
+    return float(furthest), float(rows[columns == furthest].min())

@@ -118,7 +118,8 @@ def windowed(hu: NDArray[np.integer]) -> NDArray[np.uint8]:
 def _grey(hu: NDArray[np.integer] | NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = (np.float32(limit) for limit in LUNG_WINDOW_HU)
     clipped = np.clip(hu, low, high, dtype=np.float32, casting="unsafe")
-    return (clipped - low) * np.float32(255 / (high - low))
+    grey: NDArray[np.float32] = (clipped - low) * np.float32(255 / (high - low))
+    return grey
 
 
 def overlay(hu: NDArray[np.float32], activation: NDArray[np.float32]) -> Rgb:
@@ -167,7 +168,8 @@ def inner_border(labels: NDArray[Level], width: int = 1) -> NDArray[np.bool_]:
     core = labels
     for _ in range(width):
         core = np.where(_amid_equals(core), core, 0)
-    return (labels > 0) & (core == 0)
+    border: NDArray[np.bool_] = (labels > 0) & (core == 0)
+    return border
 
 
 def _amid_equals(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
