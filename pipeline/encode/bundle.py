@@ -10,14 +10,18 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from pipeline.encode.capture import Rgb
 from pipeline.encode.check import check
 from pipeline.encode.context import ResultContext
+from pipeline.encode.document import document
 from pipeline.encode.heatmap import heatmap
 from pipeline.encode.identity import derived_uid
+from pipeline.encode.page import page
 from pipeline.encode.products import HeatmapForm
 from pipeline.encode.seg import segmentation
 from pipeline.encode.sr import report
 from pipeline.encode.summary import summary
+from pipeline.encode.summary_page import summary_page
 from pipeline.encode.text_report import text_report
 from pipeline.results import ResultBundle, ResultKind, ResultObject
 from pipeline.types import Analysis, CtSeries
@@ -71,9 +75,20 @@ def _made(
     yield ResultKind.REPORT, report(series, analysis, context, masks)
     if wanted.text_report:
         yield ResultKind.TEXT_REPORT, text_report(series, analysis, context)
+    if wanted.summary or wanted.summary_pdf:
+        yield from _pages(series, context, page(series, analysis, context))
     if wanted.heatmap is not HeatmapForm.NONE:
         for capture in heatmap(series, analysis, context):
             yield ResultKind.HEATMAP, capture
+
+
+def _pages(
+    series: CtSeries, context: ResultContext, drawn: Rgb
+) -> Iterator[tuple[ResultKind, Dataset]]:
+    if context.products.summary:
+        yield ResultKind.SUMMARY, summary_page(series, context, drawn)
+    if context.products.summary_pdf:
+        yield ResultKind.DOCUMENT, document(series, context, drawn)
 
 
 def part10(dataset: Dataset) -> bytes:

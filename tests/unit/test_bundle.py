@@ -35,18 +35,19 @@ def of_kind(bundle: ResultBundle, kind: ResultKind) -> list[Dataset]:
     return [item.dataset for item in bundle.objects if item.kind is kind]
 
 
-def test_segmentation_goes_first_then_reports_then_heatmap() -> None:
+def test_segmentation_goes_first_then_reports_then_summary_and_heatmap() -> None:
     bundle = encode(ct_series(), analysis(), context())
     kinds = [item.kind for item in bundle.objects]
     assert kinds == [
         ResultKind.SEGMENTATION,
         ResultKind.REPORT,
         ResultKind.TEXT_REPORT,
+        ResultKind.SUMMARY,
         *[ResultKind.HEATMAP] * 6,
     ]
     assert bundle.key == context().key
     numbers = [item.dataset.SeriesNumber for item in bundle.objects]
-    assert numbers == [9001, 9002, 9003, *[9004] * 6]
+    assert numbers == [9001, 9002, 9003, 9004, *[9004] * 6]
 
 
 def test_the_text_report_can_be_left_out() -> None:
@@ -174,7 +175,7 @@ def test_an_analysis_of_another_grid_is_refused() -> None:
 )
 def test_dciodvfy_finds_no_error(series: CtSeries, tmp_path: Path) -> None:
     bundle = encode(series, analysis(flags=("thick-slices",)), context(generation=2))
-    for number, item in enumerate(bundle.objects[:4]):
+    for number, item in enumerate(bundle.objects[:5]):
         path = tmp_path / f"{number}.dcm"
         path.write_bytes(part10(item.dataset))
         done = subprocess.run(
