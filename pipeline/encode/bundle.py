@@ -16,8 +16,10 @@ from pipeline.encode.context import ResultContext
 from pipeline.encode.document import document
 from pipeline.encode.heatmap import heatmap
 from pipeline.encode.identity import derived_uid
+from pipeline.encode.key_images import key_images
 from pipeline.encode.page import page
-from pipeline.encode.products import HeatmapForm
+from pipeline.encode.parametric_map import parametric_map
+from pipeline.encode.products import HeatmapForm, SegmentationForm
 from pipeline.encode.seg import segmentation
 from pipeline.encode.sr import report
 from pipeline.encode.summary import summary
@@ -70,8 +72,10 @@ def _made(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[tuple[ResultKind, Dataset]]:
     wanted = context.products
-    masks = segmentation(series, analysis, context)
-    yield ResultKind.SEGMENTATION, masks
+    masks = None
+    if wanted.segmentation is not SegmentationForm.NONE:
+        masks = segmentation(series, analysis, context)
+        yield ResultKind.SEGMENTATION, masks
     yield ResultKind.REPORT, report(series, analysis, context, masks)
     if wanted.text_report:
         yield ResultKind.TEXT_REPORT, text_report(series, analysis, context)
@@ -80,6 +84,11 @@ def _made(
     if wanted.heatmap is not HeatmapForm.NONE:
         for capture in heatmap(series, analysis, context):
             yield ResultKind.HEATMAP, capture
+    if wanted.parametric_map:
+        yield ResultKind.PARAMETRIC_MAP, parametric_map(series, analysis, context)
+    selection = key_images(series, analysis, context) if wanted.key_images else None
+    if selection is not None:
+        yield ResultKind.KEY_IMAGES, selection
 
 
 def _pages(

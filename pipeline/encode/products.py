@@ -14,7 +14,7 @@ class SegmentationForm(StrEnum):
     """How lungs and opacities are segmented."""
 
     BINARY = "binary"  #: one bit a voxel, segments may overlap; every viewer shows it
-    LABELMAP = "labelmap"  #: one label a voxel (PS3.3 A.51, 2024); smaller, newer, less known
+    LABELMAP = "labelmap"  #: one label a voxel (PS3.3 A.51, 2024); newer, less known
     NONE = "no"
 
 

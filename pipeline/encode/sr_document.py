@@ -12,6 +12,7 @@ from pipeline.encode import codes, source
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import new_object
 from pipeline.encode.identity import Equipment, ReportReference
+from pipeline.encode.prior import Prior
 from pipeline.encode.source import SourceSlice
 from pipeline.types import CtSeries
 
@@ -41,16 +42,18 @@ def new_document(
     result.PreliminaryFlag = "PRELIMINARY"
     result.ReferencedPerformedProcedureStepSequence = Sequence()
     result.PerformedProcedureCodeSequence = Sequence()
-    requests = [_request(result, item) for item in _request_attributes(header)]
-    if requests:
-        result.ReferencedRequestSequence = requests
+    add_requests(result, header)
     if context.predecessor is not None and kind in MAIN_DOCUMENTS:
         result.PredecessorDocumentsSequence = [_predecessor(context.predecessor)]
     return result
 
 
-def _request_attributes(header: Dataset) -> list[Dataset]:
-    return list(header.get("RequestAttributesSequence") or [])
+def add_requests(result: Dataset, header: Dataset) -> None:
+    """Name the requests that the source was made for (PS3.3 C.17.2), if it names any."""
+    attributes = header.get("RequestAttributesSequence") or []
+    requests = [_request(result, item) for item in attributes]
+    if requests:
+        result.ReferencedRequestSequence = requests
 
 
 def _request(result: Dataset, attributes: Dataset) -> Dataset:
@@ -66,12 +69,16 @@ def _request(result: Dataset, attributes: Dataset) -> Dataset:
 
 
 def _predecessor(previous: ReportReference) -> Dataset:
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = previous.sop_class_uid
-    instance.ReferencedSOPInstanceUID = previous.sop_instance_uid
     return _study_references(
-        previous.study_instance_uid, {previous.series_instance_uid: Sequence([instance])}
+        previous.study_instance_uid, {previous.series_instance_uid: Sequence([_instance(previous)])}
     )
+
+
+def _instance(report: ReportReference) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = report.sop_class_uid
+    item.ReferencedSOPInstanceUID = report.sop_instance_uid
+    return item
 
 
 def _study_references(study_uid: str, by_series: dict[str, Sequence]) -> Dataset:
@@ -100,6 +107,18 @@ def add_evidence(
     result.CurrentRequestedProcedureEvidenceSequence = [
         _study_references(result.StudyInstanceUID, by_series)
     ]
+
+
+def add_priors(result: Dataset, priors: tuple[Prior, ...]) -> None:
+    """List the reports of earlier results that this one is compared with."""
+    studies: dict[str, dict[str, Sequence]] = {}
+    for report in (prior.report for prior in priors):
+        by_series = studies.setdefault(report.study_instance_uid, {})
+        by_series.setdefault(report.series_instance_uid, Sequence()).append(_instance(report))
+    if studies:
+        result.PertinentOtherEvidenceSequence = [
+            _study_references(uid, by_series) for uid, by_series in studies.items()
+        ]
 
 
 def evidence(headers: Iterable[Dataset]) -> Sequence:
