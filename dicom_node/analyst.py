@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -10,20 +9,31 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dicom_node import task
+from dicom_node.briefing import Briefing
 from dicom_node.engine import Task
-from dicom_node.errors import EngineLost
+from dicom_node.errors import CannotReissue, EngineLost
+from dicom_node.keeping import files_of, named, new_object, new_result
 from dicom_node.logs import log
-from dicom_node.store import Store
-from dicom_node.task import Analysed, Analyser, Request, SourceFile, Unsuitable
-from pipeline.encode.identity import ReportReference
-from pipeline.errors import ModelError
+from dicom_node.notices import Notices
+from dicom_node.request import Analysed, Answer, Request, Unchanged, Unsuitable
+from pipeline.eligibility import OWN_RESULT
+from pipeline.errors import ConformanceError, ModelError
 from storage.errors import StaleState
+from storage.history import is_own
+from storage.notices import Ending, end_series
 from storage.outbox import keep_results, reuse_result
-from storage.results import NewObject, NewResult, has_result, report_of
-from storage.series import SeriesTicket, claim_next, give_back, mark_failed, mark_unsuitable
+from storage.results import has_result
+from storage.series import SeriesTicket, claim_next, give_back
 from storage.states import SeriesState
 
-Answer = Analysed | Unsuitable
+OWN = Unsuitable(code=OWN_RESULT, text="The series is a result of this node.")
+
+SAID = {
+    "analysis-failed": "The analysis did not come to an end; the node's administrator can see why",
+    "model-fault": "The model of the AI could not be used",
+    "outgoing-check": "The results did not pass the check before they are sent",
+}
+"""What a notice says of a failure, by its code: nothing that might name a patient."""
 
 
 class Workers(Protocol):
@@ -66,15 +76,16 @@ class Analyst:
         self,
         *,
         workers: Workers,
-        analyser: Analyser,
+        briefing: Briefing,
+        notices: Notices,
         patience: Patience,
-        store: Store,
         destinations: Iterable[str],
         when_done: Callable[[SeriesTicket, Task[Answer]], None],
     ) -> None:
         self._workers = workers
-        self._analyser = analyser
+        self._briefing, self._notices = briefing, notices
         self._patience = patience
+        store = briefing.store
         self._sessions, self._inbox, self._clock = store.sessions, store.inbox, store.clock
         self._destinations = tuple(destinations)
         self._when_done = when_done
@@ -89,51 +100,36 @@ class Analyst:
                 ticket = claim_next(session, self._clock())
             if ticket is None:
                 return
-            if ticket.attempts > self._patience.attempts:  # the node itself went down each time
-                self._failed(ticket, f"{ticket.attempts - 1} attempts, none came to an end")
-            else:
-                self._submit(ticket)
+            self._begin(ticket)
 
-    def _submit(self, ticket: SeriesTicket) -> None:
+    def _begin(self, ticket: SeriesTicket) -> None:
+        """Hand a claimed series to the engine, unless it can be seen beforehand how it ends."""
+        with self._sessions() as session:
+            own = is_own(session, ticket.series_instance_uid, ticket.sop_instance_uids)
+        if own:
+            self._unsuitable(ticket, OWN)
+        elif ticket.attempts > self._patience.attempts:  # the node itself went down each time
+            self._failed(ticket, f"{ticket.attempts - 1} attempts, none came to an end")
+        else:
+            try:
+                self._submit(ticket, self._briefing.request(ticket))
+            except CannotReissue as reason:
+                self._failed(ticket, f"reissue: {reason}")
+
+    def _submit(self, ticket: SeriesTicket, request: Request) -> None:
         log.info(
             "analysis_started",
             series_uid=ticket.series_instance_uid,
             generation=ticket.generation,
             attempt=ticket.attempts,
             instances=len(ticket.paths),
+            priors=len(request.priors),
+            wish=ticket.wish,
         )
-        job = self._workers.submit(task.run, self._request(ticket))
+        job = self._workers.submit(task.run, request)
         with self._idle:
             self._running[ticket.series_instance_uid] = (time.monotonic(), job)
         job.when_done(lambda done: self._when_done(ticket, done))
-
-    def _request(self, ticket: SeriesTicket) -> Request:
-        files = zip(ticket.paths, ticket.sop_instance_uids, ticket.digests, strict=True)
-        return Request(
-            series_instance_uid=ticket.series_instance_uid,
-            generation=ticket.generation,
-            files=tuple(
-                SourceFile(path=self._inbox.locate(path), sop_instance_uid=uid, digest=digest)
-                for path, uid, digest in files
-            ),
-            analyser=self._analyser,
-            created=self._clock(),
-            predecessor=self._predecessor(ticket),
-        )
-
-    def _predecessor(self, ticket: SeriesTicket) -> ReportReference | None:
-        if ticket.predecessor_key is None:
-            return None
-        with self._sessions() as session:
-            report = report_of(session, ticket.predecessor_key)
-        if report is None:
-            return None
-        return ReportReference(
-            sop_class_uid=report.sop_class_uid,
-            sop_instance_uid=report.sop_instance_uid,
-            series_instance_uid=report.series_instance_uid,
-            study_instance_uid=ticket.study_instance_uid,
-        )
 
     def settle(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
         """Keep what a task came to."""
@@ -150,25 +146,34 @@ class Analyst:
 
     def _settle(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
         try:
-            answer = job.result()
-            if isinstance(answer, Unsuitable):
-                self._unsuitable(ticket, answer)
-            else:
-                self._keep(ticket, answer)
+            self._enter(ticket, job.result())
         except StaleState:
             raise
+        except CannotReissue as reason:
+            self._failed(ticket, f"reissue: {reason}")
         except ModelError as fault:
-            self._failed(ticket, f"model: {fault}")
+            self._failed(ticket, f"model: {fault}", code="model-fault")
+        except ConformanceError as fault:
+            self._failed(ticket, f"outgoing check: {fault}", code="outgoing-check")
         except EngineLost as lost:
             self._try_again(ticket, str(lost))
         except Exception as fault:  # noqa: BLE001  # thread border: the state must be settled
             log.exception("job_failed", job="analysis", series_uid=ticket.series_instance_uid)
             self._try_again(ticket, f"{type(fault).__name__} during the analysis; see the log")
 
+    def _enter(self, ticket: SeriesTicket, answer: Answer) -> None:
+        match answer:
+            case Unsuitable():
+                self._unsuitable(ticket, answer)
+            case Unchanged():
+                self._reuse(ticket, answer.key)
+            case Analysed():
+                self._keep(ticket, answer)
+
     def _unsuitable(self, ticket: SeriesTicket, answer: Unsuitable) -> None:
         reason = f"{answer.code}: {answer.text}"
-        with self._sessions.begin() as session:
-            mark_unsuitable(session, ticket, self._clock(), reason=reason)
+        notice = self._notices.notice(ticket, answer.code, answer.text)
+        self._end(ticket, Ending(state=SeriesState.UNSUITABLE, reason=reason, notice=notice))
         log.info("analysis_unsuitable", series_uid=ticket.series_instance_uid, reason=reason)
 
     def _keep(self, ticket: SeriesTicket, answer: Analysed) -> None:
@@ -178,20 +183,18 @@ class Analyst:
         """
         with self._sessions() as session:
             known = has_result(session, answer.key)
-        folder = "" if known else self._inbox.keep_result(answer.key, files_of(answer))
-        now = self._clock()
+        if known:
+            self._reuse(ticket, answer.key)
+            return
+        folder = self._inbox.keep_result(answer.key, files_of(answer))
         with self._sessions.begin() as session:
-            state = (
-                reuse_result(session, ticket, answer.key, self._destinations, now)
-                if known
-                else keep_results(
-                    session,
-                    ticket,
-                    new_result(answer, folder),
-                    [new_object(each, f"{folder}/{n}") for n, each in named(answer)],
-                    destinations=self._destinations,
-                    now=now,
-                )
+            state = keep_results(
+                session,
+                ticket,
+                new_result(answer, folder),
+                [new_object(each, f"{folder}/{name}") for name, each in named(answer)],
+                destinations=self._destinations,
+                now=self._clock(),
             )
         log.info(
             "analysis_superseded" if state is SeriesState.RECEIVING else "analysis_finished",
@@ -201,6 +204,11 @@ class Analyst:
             seconds=answer.seconds,
         )
 
+    def _reuse(self, ticket: SeriesTicket, key: str) -> None:
+        with self._sessions.begin() as session:
+            reuse_result(session, ticket, key, self._destinations, self._clock())
+        log.info("analysis_unchanged", series_uid=ticket.series_instance_uid, wish=ticket.wish)
+
     def _try_again(self, ticket: SeriesTicket, reason: str) -> None:
         if ticket.attempts >= self._patience.attempts:
             self._failed(ticket, f"{ticket.attempts} attempts: {reason}")
@@ -209,10 +217,16 @@ class Analyst:
             give_back(session, ticket, self._clock(), reason=reason)
         log.warning("analysis_lost", series_uid=ticket.series_instance_uid, reason=reason)
 
-    def _failed(self, ticket: SeriesTicket, reason: str) -> None:
-        with self._sessions.begin() as session:
-            mark_failed(session, ticket, self._clock(), reason=reason)
+    def _failed(self, ticket: SeriesTicket, reason: str, code: str = "analysis-failed") -> None:
+        """End a series that needs a person. A wish that fails leaves earlier results standing."""
+        stands = ticket.wish is not None and ticket.predecessor_key is not None
+        notice = None if stands else self._notices.notice(ticket, code, SAID[code])
+        self._end(ticket, Ending(state=SeriesState.FAILED, reason=reason, notice=notice))
         log.error("analysis_failed", series_uid=ticket.series_instance_uid, reason=reason)
+
+    def _end(self, ticket: SeriesTicket, ending: Ending) -> None:
+        with self._sessions.begin() as session:
+            end_series(session, ticket, ending, self._destinations, self._clock())
 
     def _end_overdue(self) -> None:
         """Restart the workers if a task hangs; its loss is settled like any other."""
@@ -227,37 +241,3 @@ class Analyst:
         """Wait for what runs, at most so long; say whether all of it was settled."""
         with self._idle:
             return self._idle.wait_for(lambda: not self._running, seconds)
-
-
-def named(answer: Analysed) -> list[tuple[str, task.EncodedObject]]:
-    """Give each object a file name, in the order of sending."""
-    return [(f"{n:04d}-{each.kind}.dcm", each) for n, each in enumerate(answer.objects)]
-
-
-def files_of(answer: Analysed) -> dict[str, bytes]:
-    """Name the files of a result."""
-    return {name: each.part10 for name, each in named(answer)}
-
-
-def new_result(answer: Analysed, folder: str) -> NewResult:
-    """Turn an answer of the engine into its row."""
-    return NewResult(
-        key=answer.key,
-        model=answer.model,
-        score=answer.score,
-        positive=answer.positive,
-        summary=json.dumps(answer.summary),
-        folder=folder,
-    )
-
-
-def new_object(encoded: task.EncodedObject, path: str) -> NewObject:
-    """Turn an encoded object into its row."""
-    return NewObject(
-        sop_instance_uid=encoded.sop_instance_uid,
-        kind=encoded.kind,
-        sop_class_uid=encoded.sop_class_uid,
-        series_instance_uid=encoded.series_instance_uid,
-        transfer_syntax_uid=encoded.transfer_syntax_uid,
-        path=path,
-    )

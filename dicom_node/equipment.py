@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.settings import Settings
 from dicom_node.errors import NodeError
-from dicom_node.task import Analyser
+from dicom_node.request import Analyser
 from pipeline.eligibility import SelectionRules
 from pipeline.encode.identity import Equipment, derived_uid
 from pipeline.encode.products import HeatmapForm, Products, SegmentationForm

@@ -2,6 +2,7 @@
 
 NodeError
 ├── AlreadyRunning   another node uses the same storage folder
+├── CannotReissue    nothing fit is kept to issue a result again from
 └── EngineLost       the compute engine lost the task (worker died, hung or was restarted)
 """
 
@@ -12,6 +13,10 @@ class NodeError(Exception):
 
 class AlreadyRunning(NodeError):
     """Another node uses the same storage folder."""
+
+
+class CannotReissue(NodeError):
+    """Nothing fit is kept to issue a result again from; the message says what helps."""
 
 
 class EngineLost(NodeError):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from storage.files import KeptFile
 from storage.instances import InstanceFacts
 
-TAGS = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "Modality",
-]
+NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality")
+OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate", "StudyTime")
+TAGS = [*NEEDED, *OF_PATIENT]
 MAX_UID = 64  #: characters, PS3.5 9.1
+DATE = re.compile(r"\d{8}")  #: PS3.5 6.2, value representation DA
+TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
 MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
 
 
@@ -36,7 +39,7 @@ def read_header(source: BinaryIO | Path) -> Dataset:
     """
     try:
         ds = dcmread(source, stop_before_pixels=True, specific_tags=TAGS)
-        values = {tag: str(ds.get(tag) or "").strip() for tag in TAGS}
+        values = {tag: str(ds.get(tag) or "").strip() for tag in NEEDED}
     except (
         InvalidDicomError,
         BytesLengthException,
@@ -73,4 +76,35 @@ def facts(ds: Dataset, kept: KeptFile, *, calling_ae: str) -> InstanceFacts:
         path=kept.path,
         digest=kept.digest,
         bytes=kept.bytes,
+        patient_key=patient_key(ds),
+        birth_digest=digest(_plain(ds, "PatientBirthDate")),
+        study_date=_matching(DATE, ds, "StudyDate"),
+        study_time=_matching(TIME, ds, "StudyTime"),
     )
+
+
+def patient_key(ds: Dataset) -> str:
+    """Digest of Patient ID and its issuer; empty without an ID: then nobody knows who it is."""
+    patient, issuer = (_plain(ds, keyword) for keyword in ("PatientID", "IssuerOfPatientID"))
+    return digest(json.dumps([patient, issuer])) if patient else ""
+
+
+def digest(value: str) -> str:
+    """Compute the SHA-256, hexadecimal; empty of nothing."""
+    return hashlib.sha256(value.encode()).hexdigest() if value else ""
+
+
+def _matching(form: re.Pattern[str], ds: Dataset, keyword: str) -> str:
+    value = _plain(ds, keyword)
+    return value if form.fullmatch(value) else ""
+
+
+def _plain(ds: Dataset, keyword: str) -> str:
+    """Take a value as its bytes are, one character each: odd ones are no fault here."""
+    tag = keyword_dict[keyword]
+    if tag not in ds:
+        return ""
+    element = ds.get_item(tag)
+    value = element.value if isinstance(element, RawDataElement) else str(ds[tag].value or "")
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0")

@@ -8,27 +8,28 @@ couriers finish the object they are sending.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Destination, Settings, Tls
 from dicom_node import task
-from dicom_node.analyst import Analyst, Answer, Patience
+from dicom_node.analyst import Analyst, Patience
+from dicom_node.briefing import Briefing
 from dicom_node.callers import Callers
 from dicom_node.delivery import Courier
 from dicom_node.engine import Engine, Task
 from dicom_node.equipment import analyser_of
-from dicom_node.errors import AlreadyRunning, NodeError
+from dicom_node.errors import NodeError
 from dicom_node.inbox import Index, Reception
+from dicom_node.lock import only_node
 from dicom_node.logs import log
+from dicom_node.notices import Notices
+from dicom_node.request import Answer
 from dicom_node.retry import Backoff
 from dicom_node.schedule import Schedule
 from dicom_node.scp import Receiver
@@ -40,6 +41,7 @@ from storage.errors import StaleState
 from storage.files import Inbox
 from storage.recovery import recover
 from storage.series import SeriesTicket, close, due_to_close
+from storage.wishes import take_up
 
 DRAIN_SECONDS = 20.0  #: how long open associations, and then the running analysis, may finish
 RENEWAL_SECONDS = 60.0  #: how often we look whether certificates were renewed
@@ -104,14 +106,15 @@ class Node:
         except OSError as fault:
             raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
         self._warm_up = engine.submit(task.warm_up, analyser)  # forgotten, it would be cancelled
+        briefing = Briefing(self.store, analyser, compare=settings.results.priors)
         return Analyst(
             workers=engine,
-            analyser=analyser,
+            briefing=briefing,
+            notices=Notices(briefing, settings.results.not_analysed),
             patience=Patience(
                 attempts=settings.engine.attempts,
                 task_timeout_seconds=settings.engine.task_timeout_seconds,
             ),
-            store=self.store,
             destinations=[courier.name for courier in self._couriers],
             when_done=self._analysis_done,
         )
@@ -120,6 +123,7 @@ class Node:
         """Say what happens how often."""
         check = self._settings.closing.check_every_seconds
         self._schedule.every(check, "close", self._close_quiet)
+        self._schedule.every(check, "wishes", self._take_up_wishes)
         self._schedule.every(check, "analyse", analyst.dispatch)
         for courier in self._couriers:
             self._schedule.every(
@@ -148,6 +152,15 @@ class Node:
                         calling_ae=series.calling_ae,
                     )
         if quiet:
+            self._schedule.wake("analyse")
+
+    def _take_up_wishes(self) -> None:
+        """Have series worked on again that a person wants so."""
+        with self.store.sessions.begin() as session:
+            wished = take_up(session, self.store.clock())
+        for uid in wished:
+            log.info("wish_taken_up", series_uid=uid)
+        if wished:
             self._schedule.wake("analyse")
 
     def _analysis_done(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
@@ -245,27 +258,6 @@ def courier_of(settings: Settings, destination: Destination, store: Store) -> Co
         ),
         store=store,
     )
-
-
-@contextmanager
-def only_node(folder: Path) -> Iterator[None]:
-    """Hold the storage folder for this process; the system lets go whatever ends it.
-
-    Raises
-    ------
-    AlreadyRunning
-        If another node holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as held:
-        raise AlreadyRunning(f"another node uses the storage folder {folder}") from held
-    else:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def serve(settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from dicom_node import task
 from dicom_node.header import Unreadable, read_header
-from dicom_node.task import Analysed, Analyser, Progress, Request, SourceFile, Unsuitable
+from dicom_node.request import Analysed, Analyser, Request, SourceFile, Unsuitable
+from dicom_node.task import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +43,17 @@ def process(
 ) -> Analysed | Unsuitable:
     """Analyse one series and write its results below `out`.
 
-    Written are ``segmentation.dcm``, ``report.dcm``, ``text-report.dcm``, ``heatmap/NNNN.dcm`` and
-    ``analysis.json``; for an unsuitable series the last alone, with the reason.
+    Written are ``KIND.dcm`` for each kind of result, such as ``report.dcm``, ``KIND/NNNN.dcm``
+    where there are many of a kind, and ``analysis.json``; for an unsuitable series the last
+    alone, with the reason.
     """
     request = Request(
         series_instance_uid=series.series_instance_uid,
-        generation=1,
         files=tuple(_source_files(series.paths)),
         analyser=analyser,
         created=datetime.now(UTC),
     )
-    answer = task.run(request, progress)
+    answer = task.work(request, progress)
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(answer, Analysed):
         for name, content in result_files(answer):
@@ -74,14 +75,12 @@ def _source_files(paths: Iterable[Path]) -> Iterator[SourceFile]:
 
 def result_files(answer: Analysed) -> Iterator[tuple[str, bytes]]:
     """Name the results for people: one file, or a folder where there are many of a kind."""
-    counts: dict[str, int] = defaultdict(int)
+    kinds = Counter(each.kind for each in answer.objects)
+    numbers: Counter[str] = Counter()
     for each in answer.objects:
-        counts[each.kind] += 1
-        number = counts[each.kind]
-        name = {
-            "segmentation": "segmentation.dcm",
-            "heatmap": f"heatmap/{number:04d}.dcm",
-        }.get(each.kind, f"{each.kind}.dcm")
+        numbers[each.kind] += 1
+        many = kinds[each.kind] > 1
+        name = f"{each.kind}/{numbers[each.kind]:04d}.dcm" if many else f"{each.kind}.dcm"
         yield name, each.part10
 
 

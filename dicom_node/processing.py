@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from config.settings import Settings
 from dicom_node.equipment import analyser_of
 from dicom_node.offline import FoundSeries, find_series, process
-from dicom_node.task import Analysed, Analyser, Unsuitable
+from dicom_node.request import Analysed, Analyser, Unsuitable
 from dicom_node.wording import findings
 
 

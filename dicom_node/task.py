@@ -10,174 +10,124 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydicom import dcmread
 
+from dicom_node.equipment import read_manifest
+from dicom_node.errors import CannotReissue
+from dicom_node.request import (
+    Analysed,
+    Analyser,
+    Answer,
+    EncodedObject,
+    Request,
+    Unchanged,
+    Unsuitable,
+)
 from dicom_node.store import utc_now
-from pipeline.eligibility import SelectionRules, why_not
+from pipeline.eligibility import why_not
 from pipeline.encode.context import ResultContext
-from pipeline.encode.identity import Equipment, ReportReference, result_key
-from pipeline.encode.products import Products
+from pipeline.encode.identity import key_after, result_key
 from pipeline.errors import UnsuitableSeries
-from pipeline.results import ResultObject
+from pipeline.results import ResultKind, ResultObject
 
 if TYPE_CHECKING:  # torch is imported by workers only
+    from pipeline.analyse import AnalysisOptions
     from pipeline.models import Models
+    from pipeline.types import Analysis, CtSeries
+
+ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
 
 Progress = Callable[[str, float], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
-    """One kept instance.
+def run(request: Request) -> Answer:
+    """Make the results of one series, unless nothing has changed since the latest.
 
-    Attributes
-    ----------
-    digest
-        SHA-256 of the file.
+    Raises as `work`.
     """
-
-    path: Path
-    sop_instance_uid: str
-    digest: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analyser:
-    """How to analyse: the same for every series while the settings stay.
-
-    Attributes
-    ----------
-    model
-        Model folder.
-    threads
-        Processor threads; 0 for all cores.
-    threshold
-        None for the operating point of the model.
-    """
-
-    rules: SelectionRules
-    equipment: Equipment
-    model: Path
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = 0
-    threshold: float | None = None
-    lesions_when_negative: bool = False
-    series_number_base: int = 9000
-    products: Products = field(default_factory=Products)
+    _, sha256 = read_manifest(request.analyser.model)
+    key = key_of(request, sha256)
+    return Unchanged(key=key) if key in request.earlier else work(request)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One series to analyse."""
-
-    series_instance_uid: str
-    generation: int
-    files: tuple[SourceFile, ...]
-    analyser: Analyser
-    created: datetime
-    predecessor: ReportReference | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedObject:
-    """One result as a Part 10 file."""
-
-    kind: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-    transfer_syntax_uid: str
-    part10: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysed:
-    """The results of one series.
-
-    Attributes
-    ----------
-    summary
-        JSON-able, without patient data: what `status` and the demo print.
-    seconds
-        Seconds that each step took.
-    """
-
-    key: str
-    score: float
-    positive: bool
-    model: str
-    summary: dict[str, Any]
-    objects: tuple[EncodedObject, ...]
-    seconds: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsuitable:
-    """Why a series was not analysed."""
-
-    code: str
-    text: str
-
-
-def run(request: Request, progress: Progress = lambda stage, share: None) -> Analysed | Unsuitable:
-    """Read, judge, analyse and encode one series.
+def work(request: Request, progress: Progress = lambda stage, share: None) -> Analysed | Unsuitable:
+    """Read, judge, analyse and encode one series; or encode what is kept of its analysis.
 
     Raises
     ------
     pipeline.errors.ModelError
         If the weights are missing or altered.
+    CannotReissue
+        If what is kept is of another model, or of other instances.
     OSError
         If a source file cannot be read.
     """
     try:
-        return _run(request, progress)
+        return _work(request, progress)
     except UnsuitableSeries as reason:
         return Unsuitable(code=reason.code, text=reason.text)
 
 
-def _run(request: Request, progress: Progress) -> Analysed:
-    from pipeline.analyse import AnalysisOptions, analyse
-    from pipeline.encode.bundle import encode, summary
+def _work(request: Request, progress: Progress) -> Analysed:
+    from pipeline.analyse import decide
     from pipeline.volume import assemble
 
     analyser, watch = request.analyser, Stopwatch()
     datasets = [dcmread(file.path) for file in request.files]
-    if reason := why_not(datasets, analyser.rules):
+    if request.kept is None and (reason := why_not(datasets, analyser.rules)):
         raise UnsuitableSeries(reason.code, reason.text)
     watch.lap("read")
     progress("assemble", 0.0)
     series = assemble(datasets)
     del datasets
     watch.lap("assemble")
-    models = load_models(analyser)
-    options = AnalysisOptions(
-        threshold=analyser.threshold, lesions_when_negative=analyser.lesions_when_negative
+    manifest, sha256 = read_manifest(analyser.model)
+    found, kept = (
+        _found(request, series, progress)
+        if request.kept is None
+        else _read(request, request.kept, sha256)
     )
-    analysis = analyse(series, models, options, progress, utc_now)
     watch.lap("analyse")
     progress("encode", 0.0)
-    key = result_key(
-        request.series_instance_uid,
-        [(file.sop_instance_uid, file.digest) for file in request.files],
-        analysis.provenance.weights_sha256,
-        {**options.as_parameters(), **analyser.products.as_parameters()},
-    )
-    context = ResultContext(
-        key=key,
-        equipment=analyser.equipment,
-        generation=request.generation,
-        predecessor=request.predecessor,
-        series_number_base=analyser.series_number_base,
-        created=request.created,
-        products=analyser.products,
-    )
-    bundle = encode(series, analysis, context)
+    analysis = decide(found, options_of(analyser), manifest)
+    return _encoded(request, key_of(request, sha256), series, analysis, kept, watch)
+
+
+def _found(request: Request, series: CtSeries, progress: Progress) -> tuple[Analysis, bytes]:
+    """Analyse; return the undecided analysis, also as bytes."""
+    from pipeline.analyse import find
+    from pipeline.kept import to_bytes
+
+    models, options = load_models(request.analyser), options_of(request.analyser)
+    found = find(series, models, options, progress, utc_now)
+    return found, to_bytes(found, source_digest(request))
+
+
+def _read(request: Request, path: Path, sha256: str) -> tuple[Analysis, bytes]:
+    """Read what is kept, if it is of this model and of these instances."""
+    from pipeline.kept import read
+
+    kept = path.read_bytes()
+    found, source = read(BytesIO(kept))
+    if found.provenance.weights_sha256 != sha256:
+        raise CannotReissue("the kept analysis is of another model: reprocess it")
+    if source != source_digest(request):
+        raise CannotReissue("the kept analysis is of other instances: reprocess it")
+    return found, kept
+
+
+def _encoded(
+    request: Request, key: str, series: CtSeries, analysis: Analysis, kept: bytes, watch: Stopwatch
+) -> Analysed:
+    """Encode what was decided, and pack it."""
+    from pipeline.encode.bundle import encode, summary
+
+    bundle = encode(series, analysis, context_of(request, key))
     watch.lap("encode")
     objects = tuple(map(_packed, bundle.objects))
     watch.lap("pack")
@@ -186,13 +136,83 @@ def _run(request: Request, progress: Progress) -> Analysed:
         score=analysis.classification.score,
         positive=analysis.classification.positive,
         model=f"{analysis.provenance.model_name} {analysis.provenance.model_version}",
-        summary=json.loads(json.dumps(summary(series, analysis))),
+        summary=json.loads(json.dumps(summary(series, analysis, request.priors))),
         objects=objects,
         seconds=watch.laps,
+        kept=kept,
+        priors=len(request.priors),
     )
 
 
+def notice(request: Request, key: str, code: str, text: str) -> EncodedObject:
+    """Encode why a series was not analysed, from its headers alone.
+
+    Raises
+    ------
+    ValueError
+        If the instances are not of one patient and one series: nobody knows where it belongs.
+    """
+    from pipeline.encode.notice import not_analysed
+
+    headers = [dcmread(file.path, stop_before_pixels=True) for file in request.files]
+    patients = {tuple(str(header.get(name)) for name in ONE_PATIENT) for header in headers}
+    if len(patients) != 1:
+        raise ValueError(f"expected instances of one patient and series, got {len(patients)}")
+    dataset = not_analysed(headers, code, text, context_of(request, key))
+    return _packed(ResultObject(kind=ResultKind.NOTICE, dataset=dataset))
+
+
+def context_of(request: Request, key: str) -> ResultContext:
+    """Say what encoding needs beside the series."""
+    analyser = request.analyser
+    return ResultContext(
+        key=key,
+        equipment=analyser.equipment,
+        generation=request.revision,
+        predecessor=request.predecessor,
+        priors=request.priors,
+        series_number_base=analyser.series_number_base,
+        created=request.created,
+        products=analyser.products,
+    )
+
+
+def options_of(analyser: Analyser) -> AnalysisOptions:
+    """Say what the site chose."""
+    from pipeline.analyse import AnalysisOptions
+
+    return AnalysisOptions(
+        threshold=analyser.threshold, lesions_when_negative=analyser.lesions_when_negative
+    )
+
+
+def key_of(request: Request, sha256: str) -> str:
+    """Compute the key of the result that a request asks for.
+
+    Parameters
+    ----------
+    sha256
+        Of the model's manifest.
+    """
+    analyser = request.analyser
+    parameters = {
+        **options_of(analyser).as_parameters(),
+        **analyser.products.as_parameters(),
+        **analyser.equipment.as_parameters(),
+        "series number base": str(analyser.series_number_base),
+        "priors": " ".join(prior.report.sop_instance_uid for prior in request.priors),
+    }
+    key = result_key(request.series_instance_uid, request.instances, sha256, parameters)
+    return key_after(key, request.earlier)
+
+
+def source_digest(request: Request) -> str:
+    """Digest of the instances of a request."""
+    return result_key(request.series_instance_uid, request.instances, "", {})
+
+
 def _packed(result: ResultObject) -> EncodedObject:
+    """Make a Part 10 file of a result."""
     from pipeline.encode.bundle import part10
 
     part = part10(result.dataset)

@@ -20,6 +20,12 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 CT_CLASSES = (CT_IMAGE, *MULTI_FRAME_CT)
 NOT_AXIAL_WORDS = ("LOCALIZER", "MPR", "CSA MPR", "MIP", "PROJECTION IMAGE")
 
+OWN_RESULT = "own-result"  #: code of what this node made itself
+NOT_MEANT = frozenset(
+    {OWN_RESULT, "not-ct", "localizer", "not-original", "not-axial", "excluded-description"}
+)
+"""Codes of what comes along with chest CT and is no chest CT: nobody waits for its analysis."""
+
 AIR_HU = (-1024, -900)  #: around the patient and in the airways
 LUNG_HU = (-950, -300)  #: aerated lung, ground glass included
 SOFT_HU = (-50, 150)  #: muscle, blood, liver
@@ -111,7 +117,7 @@ def _own_result(header: Dataset, rules: SelectionRules) -> Reason | None:
     equipment = items(header, "ContributingEquipmentSequence")
     devices = {text(item, "DeviceUID") for item in (header, *equipment)}
     if rules.own_device_uid and rules.own_device_uid in devices:
-        return Reason(code="own-result", text="The series is a result of this node.")
+        return Reason(code=OWN_RESULT, text="The series is a result of this node.")
     return None
 
 

@@ -3,7 +3,8 @@
 PipelineError
 ├── UnsuitableSeries     not a series this algorithm is meant for; no retry, no alarm
 │   └── InvalidGeometry  the slices do not form one regular volume; a late slice may mend it
-└── ModelError           weights missing, altered, or of another architecture
+├── ModelError           weights missing, altered, or of another architecture
+└── ConformanceError     a result must not leave: it does not fit its source or the standard
 
 Messages never hold a patient's name, identifier or accession number.
 """
@@ -37,3 +38,7 @@ class InvalidGeometry(UnsuitableSeries):
 
 class ModelError(PipelineError):
     """The weights are missing, altered, or of another architecture."""
+
+
+class ConformanceError(PipelineError):
+    """A result must not leave: it does not fit its source or the standard."""

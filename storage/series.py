@@ -226,20 +226,6 @@ def give_back(
     return leave(session, ticket, now, new=S.STABLE, reason=reason)
 
 
-def mark_unsuitable(
-    session: Session, ticket: SeriesTicket, now: datetime, *, reason: str
-) -> SeriesState:
-    """End a series that is outside the intended use."""
-    return leave(session, ticket, now, new=S.UNSUITABLE, reason=reason)
-
-
-def mark_failed(
-    session: Session, ticket: SeriesTicket, now: datetime, *, reason: str
-) -> SeriesState:
-    """End a series that needs a person."""
-    return leave(session, ticket, now, new=S.FAILED, reason=reason)
-
-
 def leave(
     session: Session,
     ticket: SeriesTicket,

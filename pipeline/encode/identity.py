@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from pydicom.uid import UID
 
@@ -39,6 +39,10 @@ class Equipment:
         empty = [name for name in self.__slots__ if not getattr(self, name)]
         if empty:
             raise ValueError(f"equipment needs a value for {', '.join(empty)}")
+
+    def as_parameters(self) -> Mapping[str, str]:
+        """Name all of it, for the result key: another device makes another result."""
+        return {name.replace("_", " "): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,34 @@ def result_key(
     parts = [series_instance_uid, sorted(map(list, instances)), model, sorted(parameters.items())]
     canonical = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def key_after(key: str, earlier: Sequence[str]) -> str:
+    """Tell a result that returns to what was superseded from what it returns to.
+
+    Parameters
+    ----------
+    key
+        From `result_key`.
+    earlier
+        Keys of the results of the series so far, the latest last.
+
+    Returns
+    -------
+    str
+        The latest key if nothing has changed since; `key` if it is new; else another, which
+        follows from it and the latest: a superseded result cannot supersede its successor.
+    """
+    if not earlier:
+        return key
+    *superseded, latest = earlier
+    if latest == key or (superseded and latest == _after(key, superseded[-1])):
+        return latest
+    return _after(key, latest) if key in superseded else key
+
+
+def _after(key: str, latest: str) -> str:
+    return hashlib.sha256(f"{key} after {latest}".encode("ascii")).hexdigest()
 
 
 def derived_uid(key: str, *parts: str | int) -> UID:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from storage.database import open_database
 from storage.errors import StaleState
 from storage.instances import InstanceFacts, note_instance, note_instances
+from storage.notices import Ending, NewNotice, end_series
 from storage.outbox import Settlement, claim, due, keep_results, settle
 from storage.recovery import recover
 from storage.results import NewObject, NewResult
@@ -22,19 +23,17 @@ from storage.series import (
     advance,
     claim_next,
     close,
-    give_back,
-    mark_failed,
-    mark_unsuitable,
+    leave,
     receiving,
-    reprocess,
 )
-from storage.states import SERIES_STEPS, UNDER_WAY, DeliveryState, SeriesState
+from storage.states import SERIES_STEPS, UNDER_WAY, DeliveryState, SeriesState, Wish
+from storage.wishes import make_wish, take_up
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 S, D = SeriesState, DeliveryState
 UID = "9"
 
-WAYS = {"give back": give_back, "unsuitable": mark_unsuitable, "failed": mark_failed}
+WAYS = {"give back": S.STABLE, "unsuitable": S.UNSUITABLE, "failed": S.FAILED}
 
 
 def facts(sop_instance_uid: str, digest: str) -> InstanceFacts:
@@ -67,6 +66,22 @@ def kept(session: Session, ticket: SeriesTicket, now: datetime) -> SeriesState:
     return keep_results(session, ticket, result, [report], destinations=["A", "B"], now=now)
 
 
+def noticed(session: Session, ticket: SeriesTicket, now: datetime) -> SeriesState:
+    """Keep a notice in place of a result."""
+    key = f"no {ticket.generation}"
+    result = NewResult(key=key, model="", score=None, positive=None, summary="{}", folder=key)
+    notice = NewObject(
+        sop_instance_uid=f"of {key}",
+        kind="notice",
+        sop_class_uid="1",
+        series_instance_uid="2.25.9",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path=key,
+    )
+    ending = Ending(state=S.FAILED, reason="x", notice=NewNotice(result=result, objects=[notice]))
+    return end_series(session, ticket, ending, ["A"], now)
+
+
 def contents(ticket: SeriesTicket) -> list[tuple[str, str]]:
     return list(zip(ticket.sop_instance_uids, ticket.digests, strict=True))
 
@@ -84,6 +99,7 @@ class Life(RuleBasedStateMachine):
         self.holder: SeriesTicket | None = None  # whose claim holds
         self.analysed: list[tuple[str, str]] = []  # what the latest word on the series is about
         self.generation = 0
+        self.wish: Wish | None = None
 
     def teardown(self) -> None:
         self.session.close()
@@ -127,7 +143,7 @@ class Life(RuleBasedStateMachine):
             self.tickets.append(ticket)
             self.holder = ticket
 
-    @rule(pick=st.integers(0, 99), way=st.sampled_from([*WAYS, "keep"]))
+    @rule(pick=st.integers(0, 99), way=st.sampled_from([*WAYS, "keep", "notice"]))
     def finish(self, pick: int, way: str) -> None:
         if not self.tickets:
             return
@@ -148,7 +164,9 @@ class Life(RuleBasedStateMachine):
     def leave(self, ticket: SeriesTicket, way: str) -> SeriesState:
         if way == "keep":
             return kept(self.session, ticket, self.now)
-        return WAYS[way](self.session, ticket, self.now, reason=way)
+        if way == "notice":
+            return noticed(self.session, ticket, self.now)
+        return leave(self.session, ticket, self.now, new=WAYS[way], reason=way)
 
     def results(self) -> int:
         return self.session.scalar(select(func.count()).select_from(Result)) or 0
@@ -158,11 +176,13 @@ class Life(RuleBasedStateMachine):
         taken = claim(self.session, due(self.session, destination, self.now, 99))
         settle(self.session, [Settlement(id=each.id, state=outcome) for each in taken], self.now)
 
-    @rule()
-    def ask_again(self) -> None:
+    @rule(wish=st.sampled_from(Wish))
+    def ask_again(self, wish: Wish) -> None:
         if self.state() in ENDED:
-            reprocess(self.session, UID, self.now)
+            make_wish(self.session, UID, wish)
+            assert take_up(self.session, self.now) == [UID]
             assert self.state() is S.STABLE
+            self.wish = wish
 
     @rule()
     def restart(self) -> None:
@@ -177,6 +197,13 @@ class Life(RuleBasedStateMachine):
             assert series.instances == len(self.in_use())
             assert series.state not in ENDED or self.analysed == self.in_use()
             assert (series.state is S.ANALYSING) == (self.holder is not None)
+
+    @invariant()
+    def a_wish_lasts_until_there_is_an_answer_or_a_late_instance(self) -> None:
+        series = self.series()
+        if series is None or series.state in {S.RECEIVING, *ENDED}:
+            self.wish = None
+        assert series is None or series.wish is self.wish
 
     @invariant()
     def generations_only_rise(self) -> None:

@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from dicom_node.analyst import Analyst, Patience
+from dicom_node.briefing import Briefing
 from dicom_node.equipment import analyser_of
 from dicom_node.errors import EngineLost
+from dicom_node.notices import Notices
+from dicom_node.request import Analysed, EncodedObject, Request, Unsuitable
 from dicom_node.store import Store
-from dicom_node.task import Analysed, EncodedObject, Request, Unsuitable
 from pipeline.errors import ModelError
 from storage.database import migrate, open_database
 from storage.files import Inbox
@@ -34,7 +36,7 @@ RESULT = Analysed(
         EncodedObject(
             kind=kind,
             sop_class_uid=sop_class,
-            sop_instance_uid=f"2.25.{n}",
+            sop_instance_uid=f"2.25.10{n}",
             series_instance_uid="2.25.9",
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             part10=b"x",
@@ -129,11 +131,12 @@ def analyst(store: Store, workers: Workers, *, attempts: int = 3, timeout: float
     def settle(ticket: Any, job: Any) -> None:  # noqa: ANN401  # any answer
         made.settle(ticket, job)
 
+    briefing = Briefing(store, analyser_of(Settings()), compare=True)
     made = Analyst(
         workers=workers,  # type: ignore[arg-type]  # a small fake
-        analyser=analyser_of(Settings()),
+        briefing=briefing,
+        notices=Notices(briefing, "relevant"),
         patience=Patience(attempts=attempts, task_timeout_seconds=timeout),
-        store=store,
         destinations=["PACS"],
         when_done=settle,
     )
@@ -238,6 +241,6 @@ def test_a_late_instance_supersedes_and_names_its_predecessor(store: Store) -> N
 
     first, second = workers.requests
     assert first.predecessor is None
-    assert (second.generation, len(second.files)) == (2, 2)
+    assert (second.revision, second.earlier, len(second.files)) == (2, ("k1",), 2)
     assert second.predecessor is not None
-    assert second.predecessor.sop_instance_uid == "2.25.1"
+    assert second.predecessor.sop_instance_uid == "2.25.101"

@@ -17,7 +17,7 @@ from storage.outbox import Settlement, claim, due, keep_results, reuse_result, s
 from storage.recovery import recover
 from storage.results import KeptReport, NewObject, NewResult, has_result, report_of
 from storage.schema import Base, Delivery, Result, ResultObject, Series
-from storage.series import SeriesTicket, claim_next, close, mark_failed, receiving, reprocess
+from storage.series import SeriesTicket, claim_next, close, leave, receiving, reprocess
 from storage.states import DeliveryState, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -146,7 +146,7 @@ def test_without_a_destination_the_series_is_delivered_at_once(session: Session)
 
 def test_result_of_an_older_generation_is_not_kept(session: Session) -> None:
     old = claimed(session)
-    mark_failed(session, old, NOW, reason="x")
+    leave(session, old, NOW, new=S.FAILED, reason="x")
     new = claimed(session, "2")
     assert new.generation == 2
     with pytest.raises(StaleState):

@@ -1,7 +1,7 @@
 """The rows of series and instances, step by step."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +20,7 @@ from storage.series import (
     close,
     due_to_close,
     give_back,
-    mark_failed,
-    mark_unsuitable,
+    leave,
     receiving,
     reprocess,
 )
@@ -215,33 +214,33 @@ def test_series_that_failed_before_lets_others_pass(session: Session) -> None:
 
 
 def test_reasons_are_kept_and_go_with_the_state(session: Session) -> None:
-    assert mark_unsuitable(session, claimed(session), after(3), reason="too few") is S.UNSUITABLE
+    leave(session, claimed(session), after(3), new=S.UNSUITABLE, reason="too few")
     assert (row(session).reason, row(session).since) == ("too few", after(3))
     reprocess(session, "9", after(4))
     assert (row(session).state, row(session).reason, row(session).attempts) == (S.STABLE, "", 0)
     ticket = claim_next(session, after(5))
     assert ticket
-    assert mark_failed(session, ticket, after(6), reason="no memory") is S.FAILED
+    leave(session, ticket, after(6), new=S.FAILED, reason="no memory")
     assert row(session).reason == "no memory"
 
 
 def test_late_instance_opens_an_ended_series_with_the_next_generation(session: Session) -> None:
-    mark_failed(session, claimed(session), NOW, reason="gap")
+    leave(session, claimed(session), NOW, new=S.FAILED, reason="gap")
     assert note_instance(session, facts("2"), after(9))
     series = row(session)
     assert (series.state, series.generation, series.attempts) == (S.RECEIVING, 2, 0)
     assert (series.reason, series.instances, series.last_at) == ("", 2, after(9))
 
 
-@pytest.mark.parametrize("way", [give_back, mark_failed, mark_unsuitable])
+@pytest.mark.parametrize("new", [S.STABLE, S.FAILED, S.UNSUITABLE])
 def test_late_instance_during_analysis_is_honoured_on_leaving_it(
-    session: Session, way: Callable[..., SeriesState]
+    session: Session, new: SeriesState
 ) -> None:
     ticket = claimed(session)
     note_instance(session, facts("2"), after(1))
     assert row(session).state is S.ANALYSING
 
-    assert way(session, ticket, after(2), reason="x") is S.RECEIVING
+    assert leave(session, ticket, after(2), new=new) is S.RECEIVING
     series = row(session)
     assert (series.state, series.generation, series.reopened) == (S.RECEIVING, 2, False)
 
@@ -251,7 +250,7 @@ def test_result_of_a_lost_claim_is_stale(session: Session) -> None:
     assert recover(session, NOW).series == 1
     assert claim_next(session, NOW)
     with pytest.raises(StaleState, match="expected"):
-        mark_failed(session, lost, NOW, reason="x")
+        leave(session, lost, NOW, new=S.FAILED, reason="x")
     assert row(session).state is S.ANALYSING
 
 

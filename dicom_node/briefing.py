@@ -1,0 +1,147 @@
+"""All that a worker must be told of a series: its files, and what was found before."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dicom_node.equipment import read_manifest
+from dicom_node.errors import CannotReissue
+from dicom_node.keeping import KEPT
+from dicom_node.request import Analyser, Request, SourceFile
+from dicom_node.store import Store
+from pipeline.encode.identity import ReportReference
+from pipeline.encode.prior import Prior
+from pipeline.errors import PipelineError
+from pipeline.kept import read_values
+from storage.history import KeptPrior, keys_so_far, priors
+from storage.results import KeptReport, report_of
+from storage.series import SeriesTicket
+from storage.states import Wish
+from storage.wishes import Ended, seen
+
+MAX_PRIORS = 5  #: more than anybody compares
+
+
+class Briefing:
+    """Puts requests together.
+
+    Parameters
+    ----------
+    compare
+        Whether earlier results of the patient are looked for.
+    """
+
+    def __init__(self, store: Store, analyser: Analyser, *, compare: bool) -> None:
+        self.store, self.analyser = store, analyser
+        self._sessions, self._inbox = store.sessions, store.inbox
+        self._compare = compare
+
+    def request(self, ticket: SeriesTicket) -> Request:
+        """Say what is wanted of a claimed series.
+
+        Raises
+        ------
+        CannotReissue
+            If results are to be issued again and nothing fit is kept.
+        """
+        return replace(
+            self.brief(ticket),
+            priors=self._priors(ticket) if self._compare else (),
+            kept=self._kept(ticket) if ticket.wish is Wish.REISSUE else None,
+        )
+
+    def brief(self, ticket: SeriesTicket) -> Request:
+        """Say what a series is and what it supersedes, without what an analysis needs besides."""
+        with self._sessions() as session:
+            earlier = keys_so_far(session, ticket.series_instance_uid)
+        return Request(
+            series_instance_uid=ticket.series_instance_uid,
+            files=self._files(ticket),
+            analyser=self.analyser,
+            created=self.store.clock(),
+            earlier=earlier,
+            revision=len(earlier) + 1,
+            predecessor=self._predecessor(ticket),
+        )
+
+    def _files(self, ticket: SeriesTicket) -> tuple[SourceFile, ...]:
+        files = zip(ticket.paths, ticket.sop_instance_uids, ticket.digests, strict=True)
+        return tuple(
+            SourceFile(path=self._inbox.locate(path), sop_instance_uid=uid, digest=digest)
+            for path, uid, digest in files
+        )
+
+    def _predecessor(self, ticket: SeriesTicket) -> ReportReference | None:
+        if ticket.predecessor_key is None:
+            return None
+        with self._sessions() as session:
+            report = report_of(session, ticket.predecessor_key)
+        return None if report is None else _reference(report, ticket.study_instance_uid)
+
+    def _priors(self, ticket: SeriesTicket) -> tuple[Prior, ...]:
+        with self._sessions() as session:
+            found = priors(session, ticket.series_instance_uid, MAX_PRIORS)
+        return tuple(map(_prior, found))
+
+    def _kept(self, ticket: SeriesTicket) -> Path:
+        with self._sessions() as session:
+            (ended,) = seen(session, series=[ticket.series_instance_uid])
+        if not all(self._inbox.locate(path).is_file() for path in ticket.paths):
+            raise CannotReissue("its instances are not kept any more")
+        return kept_analysis(ended, self._inbox.folder, self.analyser.model)
+
+
+def kept_analysis(ended: Ended, folder: Path, model: Path) -> Path:
+    """Find what a result can be issued again from.
+
+    Parameters
+    ----------
+    folder
+        The storage folder.
+    model
+        Folder of the model that is set now.
+
+    Raises
+    ------
+    CannotReissue
+        If there is no analysis, none that is kept, or one of another model.
+    """
+    if not ended.analysed or ended.folder is None:
+        raise CannotReissue("its instances have not been analysed: use reprocess")
+    path = folder / ended.folder / KEPT
+    try:
+        made_by = read_values(path).provenance
+    except (OSError, PipelineError) as fault:
+        raise CannotReissue("no readable analysis of it is kept: use reprocess") from fault
+    if made_by.weights_sha256 != read_manifest(model)[1]:
+        raise CannotReissue(
+            f"what is kept is of the model {made_by.model_name} {made_by.model_version},"
+            " which is not the one set now: use reprocess"
+        )
+    return path
+
+
+def _prior(kept: KeptPrior) -> Prior:
+    found = json.loads(kept.summary)
+    return Prior(
+        study_date=datetime.strptime(kept.study_date, "%Y%m%d").replace(tzinfo=UTC).date(),
+        score=found["score"],
+        threshold=found["threshold"],
+        right=found["involvement"]["right"],
+        left=found["involvement"]["left"],
+        total=found["involvement"]["total"],
+        model=kept.model,
+        report=_reference(kept.report, kept.study_instance_uid),
+    )
+
+
+def _reference(report: KeptReport, study_instance_uid: str) -> ReportReference:
+    return ReportReference(
+        sop_class_uid=report.sop_class_uid,
+        sop_instance_uid=report.sop_instance_uid,
+        series_instance_uid=report.series_instance_uid,
+        study_instance_uid=study_instance_uid,
+    )
