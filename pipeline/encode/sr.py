@@ -11,23 +11,27 @@ from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.segments import segments
 from pipeline.encode.sr_document import (
     add_evidence,
+    add_priors,
     image_library,
     new_document,
     observation_context,
 )
-from pipeline.encode.sr_groups import opacity_groups, qualitative_evaluations, whole_group
+from pipeline.encode.sr_evaluations import qualitative_evaluations
+from pipeline.encode.sr_opacities import opacity_groups
+from pipeline.encode.sr_whole import whole_group
 from pipeline.types import Analysis, CtSeries
 
 
 def report(
-    series: CtSeries, analysis: Analysis, context: ResultContext, segmentation: Dataset
+    series: CtSeries, analysis: Analysis, context: ResultContext, segmentation: Dataset | None
 ) -> Dataset:
     """Encode score, decision, involvement and lesions.
 
     Parameters
     ----------
     segmentation
-        The SEG made with the same arguments; lesions refer to its segments.
+        The SEG made with the same arguments; lesions refer to its segments. None if there is
+        none: lesions have their outlines instead.
 
     Notes
     -----
@@ -40,15 +44,16 @@ def report(
         observation_context=observation_context(context.equipment),
         procedure_reported=codes.CT_UNSPECIFIED_BODY_REGION,
         imaging_measurements=[
-            whole_group(series, analysis, context),
-            *opacity_groups(series, context, segmentation, chosen),
+            whole_group(analysis, context, slices),
+            *opacity_groups(series, analysis, context, slices, chosen, segmentation),
         ],
         title=codes.IMAGING_MEASUREMENT_REPORT,
     )[0]
     content.ContentSequence.insert(-1, image_library(series, slices, context))
-    content.ContentSequence.append(qualitative_evaluations(series, analysis))
+    content.ContentSequence.append(qualitative_evaluations(series, analysis, context.priors))
     result = new_document(series.headers[0], context, ResultSeries.REPORT, Comprehensive3DSRStorage)
     add_evidence(result, slices, segmentation)
+    add_priors(result, context.priors)
     result.CodingSchemeIdentificationSequence = [
         codes.private_scheme(context.equipment.manufacturer)
     ]

@@ -10,6 +10,10 @@ from pipeline.types import Analysis, Classification, CtSeries, Provenance
 
 RESEARCH_NOTICE = "Research use only. Not for primary diagnosis."
 RESEARCH_FOOTER = "AI, research use only, not for primary diagnosis"
+SCORE_MEANING = (
+    "The score is the calibrated output of the model for the class COVID-19, from 0 to 1. It is "
+    "not the probability that this patient is ill: that depends on how common the disease is."
+)
 DERIVED_FRAME_OF_REFERENCE = (
     "The source has no Frame of Reference UID: one was derived for the results."
 )
@@ -48,6 +52,18 @@ def certainty(classification: Classification) -> str:
     """Which classes the score leaves open, as a clause to go behind the score; may be empty."""
     found = classification.prediction_set
     return "" if found is None else f"; {found.words}"
+
+
+def promise_sentences(classification: Classification) -> tuple[str, ...]:
+    """Say what the prediction set promises; nothing if there is none."""
+    found = classification.prediction_set
+    if found is None:
+        return ()
+    promise = (
+        f"The set is made so that at least {100 * found.coverage:g} % of the cases of each class "
+        "have their own class in it, if they are like the cases that the model was calibrated on"
+    )
+    return (f"{found.words}. {promise}.",)
 
 
 def telling_digits(score: float, threshold: float) -> int:

@@ -1,0 +1,38 @@
+"""The algorithm as the report identifies it (TID 4019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import highdicom.sr as hd
+
+from pipeline.encode import codes, wording
+from pipeline.encode.identity import Equipment
+from pipeline.types import Analysis
+
+
+def algorithm_identification(
+    equipment: Equipment, parameters: Iterable[str] = ()
+) -> hd.AlgorithmIdentification:
+    """TID 4019; name, version and manufacturer equal to Contributing Equipment (IHE AIR)."""
+    return hd.AlgorithmIdentification(
+        name=equipment.model_name,
+        version=equipment.software_versions,
+        manufacturer=equipment.manufacturer,
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        parameters=list(parameters) or None,
+    )
+
+
+def algorithm_parameters(analysis: Analysis) -> tuple[str, ...]:
+    """Model, checksum, threshold and settings, as ``name=value``."""
+    provenance, classification = analysis.provenance, analysis.classification
+    stated = {
+        "model": wording.model_line(provenance),
+        "manifest-sha256": provenance.weights_sha256,
+        "software": provenance.software_version,
+        "threshold": repr(classification.threshold),
+        "operating-point": classification.operating_point,
+        **dict(sorted(provenance.parameters.items())),
+    }
+    return tuple(wording.ascii_text(f"{name}={value}") for name, value in stated.items())
