@@ -1,4 +1,4 @@
-"""Pictures for people: the CT, the segmentation read back onto it, and the heatmap, side by side.
+"""Pictures for people: the summary page; CT, segmentation read back onto it and heatmap in a row.
 
 Everything is taken from the DICOM objects as they came back, so a picture shows what a viewer
 would show. Outlines: right lung blue, left lung green, opacities orange.
@@ -7,7 +7,7 @@ would show. Outlines: right lung blue, left lung green, opacities orange.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import highdicom as hd
@@ -21,6 +21,7 @@ from pipeline.volume import assemble
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+HEATMAP, SUMMARY = "HEATMAP", "SUMMARY"  #: third value of their Image Type
 LUNG_WINDOW_HU = (-1350.0, 150.0)  #: width 1500, centre -600: the usual lung window
 COLOURS = ((80, 160, 255), (80, 220, 120), (255, 140, 0))  #: right lung, left lung, opacities
 MOST = 8  #: pictures of one series
@@ -30,30 +31,38 @@ Rgb = NDArray[np.uint8]
 
 
 def write_previews(ct: Iterable[Path], results: Iterable[Dataset], folder: Path) -> list[Path]:
-    """Write a PNG for some of the slices where opacities are, feet to head.
+    """Write a PNG of each page, and of some of the slices where opacities are, feet to head.
 
     Parameters
     ----------
     ct
         Files of the source series.
     results
-        What came back: segmentations and heatmaps.
+        What came back: segmentations, heatmaps, summary pages.
     """
     folder.mkdir(parents=True, exist_ok=True)
     volume = assemble([dcmread(path) for path in ct]).volume
     slices = {each.sop_instance_uid: n for n, each in enumerate(volume.source) if each}
     results = list(results)
-    heat = {_source_uid(ds): ds for ds in results if ds.SOPClassUID == SECONDARY_CAPTURE}
+    captures = [ds for ds in results if ds.SOPClassUID == SECONDARY_CAPTURE]
+    heat = {_source_uid(ds): ds for ds in captures if HEATMAP in ds.ImageType}
+    pages = _pages((ds for ds in captures if SUMMARY in ds.ImageType), folder)
     written: list[Path] = []
     for segmentation in (ds for ds in results if ds.SOPClassUID == SEGMENTATION):
         for uid, masks in _chosen(hd.seg.Segmentation.from_dataset(segmentation), slices):
             ct_slice = _window(volume.hu[slices[uid]])
             panes = [ct_slice, _outlined(ct_slice, masks)]
             panes += [heat[uid].pixel_array] if uid in heat else []
-            path = folder / f"preview-{len(written) + 1:02d}.png"
-            _side_by_side(panes).save(path)
-            written.append(path)
-    return written
+            written.append(folder / f"preview-{len(written) + 1:02d}.png")
+            _side_by_side(panes).save(written[-1])
+    return [*pages, *written]
+
+
+def _pages(captures: Iterable[Dataset], folder: Path) -> Iterator[Path]:
+    for number, capture in enumerate(captures, start=1):
+        path = folder / f"summary-{number:02d}.png"
+        Image.fromarray(capture.pixel_array).save(path)
+        yield path
 
 
 def _source_uid(capture: Dataset) -> str:
