@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
 from pipeline.encode import paint
 from pipeline.encode.bundle import part10
 from pipeline.encode.heatmap import heatmap
-from pipeline.encode.products import Products
+from pipeline.encode.products import HeatmapForm, Products
 from pipeline.types import CtSeries
 from tests.unit.encode_samples import (
     POSITIONS,
@@ -134,3 +138,46 @@ def test_reduction_keeps_means_and_labels() -> None:
     labels = np.zeros((5, 6), np.uint8)
     labels[4, 5] = 3
     assert paint.reduced_labels(labels, 4).tolist() == [[0, 0], [0, 3]]
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("columns", [24, 12])
+def test_a_multi_frame_heatmap_holds_the_same_pictures_at_the_same_places(
+    position: str, columns: int
+) -> None:
+    series = ct_series(SeriesSpec(position=position, missing=(3,)))
+    singles = written(series, products=Products(heatmap_columns=columns))
+    products = Products(heatmap=HeatmapForm.MULTI_FRAME, heatmap_columns=columns)
+    (multiple,) = written(series, products=products)
+    assert multiple.SOPClassUID == MultiFrameTrueColorSecondaryCaptureImageStorage
+    assert multiple.NumberOfFrames == len(singles) == 5
+    np.testing.assert_array_equal(multiple.pixel_array, [each.pixel_array for each in singles])
+    (shared,) = multiple.SharedFunctionalGroupsSequence
+    spacing = shared.PixelMeasuresSequence[0].PixelSpacing
+    orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    for single, groups in zip(singles, multiple.PerFrameFunctionalGroupsSequence, strict=True):
+        placed = groups.PlanePositionSequence[0].ImagePositionPatient
+        np.testing.assert_allclose(
+            np.array(placed, float), np.array(single.ImagePositionPatient, float), atol=1e-6
+        )
+        (origin,) = groups.DerivationImageSequence[0].SourceImageSequence
+        (expected,) = single.SourceImageSequence
+        assert origin.ReferencedSOPInstanceUID == expected.ReferencedSOPInstanceUID
+        np.testing.assert_allclose(
+            np.array(orientation, float), np.array(single.ImageOrientationPatient, float), atol=1e-6
+        )
+        np.testing.assert_allclose(np.array(spacing, float), np.array(single.PixelSpacing, float))
+
+
+@pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dicom3tools is not installed")
+@pytest.mark.parametrize("columns", [24, 12])
+def test_dciodvfy_finds_no_error_in_a_multi_frame_heatmap(tmp_path: Path, columns: int) -> None:
+    products = Products(heatmap=HeatmapForm.MULTI_FRAME, heatmap_columns=columns)
+    (multiple,) = heatmap(ct_series(), analysis(), context(products=products))
+    path = tmp_path / "heatmap.dcm"
+    path.write_bytes(part10(multiple))
+    done = subprocess.run(
+        ["dciodvfy", "-new", str(path)], check=False, capture_output=True, text=True
+    )
+    assert "MultiframeTrueColorSCImage" in done.stderr + done.stdout
+    assert "Error" not in done.stderr + done.stdout

@@ -1,0 +1,259 @@
+"""The summary page: what it shows, on which side, in which colours, and what it never shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from io import BytesIO
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+
+from pipeline.decide import without_lesions
+from pipeline.encode import page_canvas, source
+from pipeline.encode.bundle import encode, part10
+from pipeline.encode.identity import ReportReference
+from pipeline.encode.page import HEIGHT, WIDTH, image_number, page
+from pipeline.encode.page_canvas import SCALE, text_width
+from pipeline.encode.page_views import axial, coronal, key_slice
+from pipeline.encode.prior import Prior
+from pipeline.encode.products import HeatmapForm, Products
+from pipeline.encode.segments import LESION_COLOURS
+from pipeline.results import ResultKind
+from pipeline.types import Analysis, Completeness, CtSeries, Doubt, PredictionSet, ScoreClass
+from tests.unit.encode_samples import (
+    POSITIONS,
+    SeriesSpec,
+    analysis,
+    context,
+    ct_series,
+    enhanced_series,
+    lesion,
+)
+
+SPEC = SeriesSpec(shape=(20, 40, 60), spacing_mm=(5.0, 4.0, 4.0))
+REPORT = ReportReference(
+    sop_class_uid="1.2",
+    sop_instance_uid="1.2.3.7",
+    series_instance_uid="1.2.3.8",
+    study_instance_uid="1.2.3.9",
+)
+LONG = "a sentence that goes on and on, much further than anybody would ever want to read " * 5
+
+
+def box_on_the_right(series: CtSeries) -> Analysis:
+    """One opacity at the patient's right, back and head end; it takes no symmetry for granted."""
+    shape, affine = series.volume.shape, series.volume.affine
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    x, y, z = np.moveaxis(grid @ affine[:3, :3].T, -1, 0)
+    x, y, z = x - x.mean(), y - y.mean(), z - z.mean()
+    inside = (x < -20) & (x > -80) & (y > 10) & (y < 50) & (z > 15) & (z < 40)
+    lungs = np.ones(shape, np.uint8)
+    labels = inside.astype(np.uint8)
+    best = int(np.argmax(labels.sum(axis=(1, 2))))
+    return analysis(shape, lungs=lungs, lesion_labels=labels, lesions=(lesion(1, key_slice=best),))
+
+
+def coloured(picture: NDArray[np.uint8]) -> tuple[float, float]:
+    """Middle of the first opacity's outline, as share of the height and of the width."""
+    rows, columns = np.nonzero(np.all(picture == LESION_COLOURS[0], axis=-1))
+    return rows.mean() / picture.shape[0], columns.mean() / picture.shape[1]
+
+
+@pytest.mark.parametrize("position", ["HFS", "FFS", "HFP"])
+def test_the_patients_right_is_at_the_left_of_both_views(position: str) -> None:
+    series = ct_series(replace(SPEC, position=position))
+    found = box_on_the_right(series)
+    colours = {1: LESION_COLOURS[0]}
+    row, column = coloured(axial(series.volume, found, colours, (300, 300)).picture)
+    assert column < 0.45
+    assert row > 0.55
+    row, column = coloured(coronal(series.volume, found, colours, (300, 300)).picture)
+    assert column < 0.45
+    assert row < 0.45
+
+
+def test_views_have_equal_millimetres_in_both_directions() -> None:
+    series = ct_series(SeriesSpec(shape=(20, 40, 60), spacing_mm=(5.0, 2.0, 3.0)))
+    found = box_on_the_right(series)
+    views = [view(series.volume, found, {1: (1, 2, 3)}, (400, 400)) for view in (axial, coronal)]
+    shapes = [view.picture.shape[:2] for view in views]
+    for (rows, columns), (height, width) in zip(shapes, ((80, 180), (100, 180)), strict=True):
+        assert rows / columns == pytest.approx(height / width, rel=0.02)
+        assert max(rows, columns) in (399, 400)
+
+
+def test_the_axial_view_is_the_slice_with_most_opacity() -> None:
+    found = box_on_the_right(ct_series(SPEC))
+    counts = np.count_nonzero(found.lesion_labels, axis=(1, 2))
+    assert counts[key_slice(found)] == counts.max() > 0
+
+
+def test_numbers_stand_at_the_largest_part() -> None:
+    series = ct_series(SPEC)
+    labels = np.zeros(SPEC.shape, np.uint8)
+    labels[10, 10:20, 10:20] = 1
+    labels[10, 5, 55] = 1
+    found = replace(box_on_the_right(series), lesion_labels=labels)
+    view = axial(series.volume, found, {1: LESION_COLOURS[0]}, (600, 600))
+    ((number, (column, _)),) = view.places
+    assert number == 1
+    assert column / view.picture.shape[1] == pytest.approx(20 / 60, abs=0.02)
+
+
+def test_the_page_is_made_twice_alike_and_in_its_size() -> None:
+    first, again = (page(ct_series(), analysis(), context()) for _ in range(2))
+    assert first.shape == (SCALE * HEIGHT, SCALE * WIDTH, 3)
+    np.testing.assert_array_equal(first, again)
+
+
+def many(shape: tuple[int, int, int], count: int) -> Analysis:
+    labels = np.zeros(shape, np.uint8)
+    for number in range(1, count + 1):
+        labels[2, 4 + number // 8, 3 + number % 8] = number
+    return analysis(
+        shape, lesion_labels=labels, lesions=tuple(lesion(n) for n in range(1, count + 1))
+    )
+
+
+def doubtful() -> Analysis:
+    found = many((6, 16, 24), 40)
+    doubts = tuple(Doubt(code=f"code-{number}", text=LONG) for number in range(9))
+    called = replace(
+        found.classification,
+        score=0.5000001,
+        operating_point="p" * 200,
+        prediction_set=PredictionSet(
+            coverage=0.9, classes=(ScoreClass.NEGATIVE, ScoreClass.POSITIVE)
+        ),
+    )
+    named = replace(found.provenance, model_name=LONG)
+    return replace(found, doubts=doubts, flags=("a",), classification=called, provenance=named)
+
+
+def incomplete() -> CtSeries:
+    series = ct_series(StudyDate="")
+    geometry = replace(series.geometry, completeness=Completeness.INCOMPLETE, statement=LONG)
+    return replace(series, geometry=geometry)
+
+
+def prior(year: int) -> Prior:
+    return Prior(
+        study_date=date(year, 1, 2),
+        score=0.3,
+        threshold=0.5,
+        right=0.1,
+        left=0.2,
+        total=0.15,
+        model="DeCoVNet 1.0.0",
+        report=REPORT,
+    )
+
+
+def test_nothing_runs_off_the_page() -> None:
+    priors = tuple(prior(year) for year in range(2026, 2010, -1))
+    drawn = page(incomplete(), doubtful(), context(priors=priors))
+    edge = SCALE * 20
+    for strip in (drawn[:, :edge], drawn[:, -edge:], drawn[-SCALE * 10 :]):
+        inner = strip[SCALE * 80 :] if len(strip) > SCALE * 80 else strip
+        assert (inner == page_canvas.GROUND).all()
+
+
+def test_texts_are_cut_to_their_width() -> None:
+    assert text_width(page_canvas.fitted(LONG, 16, 200), 16) <= 200
+    assert page_canvas.fitted("short", 16, 200) == "short"
+    lines = page_canvas.wrapped(LONG, 16, 200, 3)
+    assert len(lines) == 3
+    assert all(text_width(line, 16) <= 200 for line in lines)
+    assert lines[-1].endswith(page_canvas.CUT)
+    assert text_width(page_canvas.wrapped("w" * 500, 16, 200, 3)[0], 16) <= 200
+
+
+def changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """Box, in points, within which two pages differ."""
+    rows, columns = np.nonzero((one != other).any(axis=-1))
+    box = (rows.min(), rows.max(), columns.min(), columns.max())
+    top, bottom, left, right = (int(each) // SCALE for each in box)
+    return slice(top, bottom), slice(left, right)
+
+
+def test_earlier_results_are_drawn_at_the_foot() -> None:
+    series, found = ct_series(), analysis()
+    rows, _ = changed(
+        page(series, found, context()), page(series, found, context(priors=(prior(2025),)))
+    )
+    assert rows.start > 740
+
+
+def test_scores_of_another_model_are_not_compared() -> None:
+    series, found = ct_series(), analysis()
+    other = replace(prior(2025), model="Another 1.0")
+    pages = [
+        page(series, found, context(priors=(replace(each, score=score),)))
+        for each in (other, prior(2025))
+        for score in (0.2, 0.4)
+    ]
+    np.testing.assert_array_equal(pages[0], pages[1])
+    assert (pages[2] != pages[3]).any()
+
+
+def test_the_patients_identity_changes_nothing() -> None:
+    named = page(ct_series(), analysis(), context())
+    other = page(
+        ct_series(PatientName="Anders^Arne", PatientID="X-9", AccessionNumber="B-1"),
+        analysis(),
+        context(),
+    )
+    np.testing.assert_array_equal(named, other)
+
+
+def test_images_are_numbered_as_viewers_number_them() -> None:
+    reverse = source.real_slices(ct_series(SeriesSpec(source_reversed=True)))
+    assert [image_number(reverse, index) for index in (0, 5)] == ["6", "1"]
+    gap = source.real_slices(ct_series(SeriesSpec(missing=(2,))))
+    assert image_number(gap, 2) == "2"
+    assert image_number(source.real_slices(enhanced_series()), 0) == "6"
+    bare = source.real_slices(ct_series())
+    for item in bare:
+        del item.header.InstanceNumber
+    assert image_number(bare, 3) == "-"
+
+
+def written(series: CtSeries, products: Products) -> dict[ResultKind, list[Dataset]]:
+    kinds: dict[ResultKind, list[Dataset]] = {}
+    for item in encode(series, analysis(), context(products=products)).objects:
+        kinds.setdefault(item.kind, []).append(dcmread(BytesIO(part10(item.dataset))))
+    return kinds
+
+
+@pytest.mark.parametrize("form", HeatmapForm)
+def test_the_page_is_the_first_image_of_the_heatmap_series(form: HeatmapForm) -> None:
+    kinds = written(ct_series(SeriesSpec(source_reversed=True)), Products(heatmap=form))
+    (capture,), frames = kinds[ResultKind.SUMMARY], kinds.get(ResultKind.HEATMAP, [])
+    assert all(capture.InstanceNumber < frame.InstanceNumber for frame in frames)
+    assert {frame.SeriesInstanceUID for frame in frames} <= {capture.SeriesInstanceUID}
+    assert capture.SOPInstanceUID not in {frame.SOPInstanceUID for frame in frames}
+
+
+def test_the_page_lies_nowhere_in_the_patient() -> None:
+    (capture,) = written(ct_series(), Products())[ResultKind.SUMMARY]
+    assert list(capture.ImageType) == ["DERIVED", "SECONDARY", "SUMMARY"]
+    assert capture.pixel_array.shape == (HEIGHT, WIDTH, 3)
+    assert capture.BurnedInAnnotation == "NO"
+    for keyword in ("FrameOfReferenceUID", "ImagePositionPatient", "PixelSpacing"):
+        assert keyword not in capture
+    assert len(capture.SourceImageSequence) == 6
+
+
+def test_the_page_can_be_left_out() -> None:
+    assert ResultKind.SUMMARY not in written(ct_series(), Products(summary=False))
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_pages_are_drawn_of_every_position(position: str) -> None:
+    series = ct_series(SeriesSpec(position=position))
+    with_some, without = analysis(), without_lesions(analysis())
+    rows, _ = changed(page(series, with_some, context()), page(series, without, context()))
+    assert rows.start > 90
