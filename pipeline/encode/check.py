@@ -17,6 +17,9 @@ from pipeline.types import CtSeries
 ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
 """The same in all instances of a series, or nobody can say to whom a result belongs."""
 
+EARLIER = ("PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence")
+"""Where a report refers to earlier ones, which are in the PACS."""
+
 MAX_OFFSET_MM = 0.1
 """How far a frame may lie from a source slice; far less than any slice distance."""
 
@@ -94,9 +97,9 @@ def _check_references(result: Dataset, known: set[str], kind: ResultKind) -> Non
 
 
 def _referenced(dataset: Dataset) -> Iterator[str]:
-    """Referenced SOP Instance UIDs, those of predecessors and of the copied study left out."""
+    """Referenced SOP Instance UIDs, those of earlier reports and of the copied study left out."""
     for element in dataset:
-        if element.keyword in {"PredecessorDocumentsSequence", *copied.STUDY, *copied.PATIENT}:
+        if element.keyword in {*EARLIER, *copied.STUDY, *copied.PATIENT}:
             continue
         if element.keyword == "ReferencedSOPInstanceUID":
             yield str(element.value)
