@@ -22,7 +22,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -32,6 +31,7 @@ from pynetdicom import AE, evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
@@ -46,8 +46,9 @@ TICK_SECONDS = 0.25  #: longest wait of a thread before it looks whether it shou
 MAXIMUM_COMMAND = 1 << 16  #: bytes of a command set; real ones have 150
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
+MAXIMUM_SILENT = 100  #: connections that are open without an association request
 NO_LIMIT = 3600.0  #: seconds, where the AE has no network timeout
-DATA_TRANSFER = "Sta6"  #: PS3.8 9.2.1: association established, ready for data transfer
+DATA_TRANSFER, CLOSING = "Sta6", "Sta13"  #: PS3.8 9.2.1: established; waiting for the end
 P_DATA_TF = 4  #: PDU type
 DATA_SET, COMMAND, LAST = 0, 1, 2  #: bits of the message control header, PS3.8 E.2
 PDU_HEADER = struct.Struct(">BxL")
@@ -188,7 +189,8 @@ class FastProvider(DULServiceProvider):
         super().__init__(assoc)
         self._keeper = keeper
         self._poke = assoc.poke
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell_lock = threading.Lock()
         self._rest = memoryview(b"")  #: of the PDU whose values are being gone through
 
     def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401  # typed in pynetdicom alone
@@ -202,21 +204,28 @@ class FastProvider(DULServiceProvider):
         self._ring()
 
     def run_reactor(self) -> None:
-        """As in pynetdicom."""
+        """As in pynetdicom, where an event out of order ends the thread and leaves the peer."""
         try:
             super().run_reactor()
+        except InvalidEventError as fault:
+            log.info("association_broken", reason=type(fault).__name__)
+            self.assoc.is_established = False
+            self.assoc.is_aborted = True
+            cast(ReadAheadSocket, self.socket).close()
         finally:
-            bell, self._bell = self._bell, -1
-            os.close(bell)
+            with self._bell_lock:
+                bell, self._bell = self._bell, None
+                os.close(cast(int, bell))
             self._poke.set()
 
     def _ring(self) -> None:
-        with suppress(OSError, OverflowError):  # its thread may just have ended
-            os.eventfd_write(self._bell, 1)
+        with self._bell_lock:  # a closed descriptor may be somebody else's by now
+            if self._bell is not None:
+                os.eventfd_write(self._bell, 1)
 
     def _rung(self) -> bool:
         try:
-            os.eventfd_read(self._bell)
+            os.eventfd_read(cast(int, self._bell))
         except BlockingIOError:
             return False
         return True
@@ -225,7 +234,11 @@ class FastProvider(DULServiceProvider):
         """As in pynetdicom: see whether something came; what is no C-STORE is put on its queue."""
         self._poke.set()
         wire = self.socket
-        if self.state_machine.current_state != DATA_TRANSFER or wire is None:
+        state = self.state_machine.current_state
+        if state == CLOSING and wire is not None:
+            wire.close()  # whatever else came: answering it would go on for ever
+            return True
+        if state != DATA_TRANSFER or wire is None:
             return bool(super()._is_transport_event())
         try:
             return self._data_transfer(wire)
@@ -242,7 +255,7 @@ class FastProvider(DULServiceProvider):
         came = False
         while not self._kill_thread:
             if not self._rest:
-                wire.wait(self._bell)
+                wire.wait(cast(int, self._bell))
                 if self._rung() or not wire.ready:
                     break
             self._message()
@@ -421,6 +434,12 @@ class FastServer(ThreadedAssociationServer):
     """Listens, and never waits for a peer in the thread that accepts connections."""
 
     keeper: Keeper
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        """Take a connection, unless too many are open that have not asked for an association."""
+        del request, client_address
+        silent = [each for each in self.active_associations if each.requestor.primitive is None]
+        return len(silent) < MAXIMUM_SILENT
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """As in pynetdicom, but a TLS handshake is made by the association's own thread."""

@@ -28,6 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -48,6 +49,7 @@ CT_CLASSES = (
 )
 OURS = {*CT_CLASSES, VERIFICATION}
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the user, calling AE title not recognised
+ACSE_SECONDS = 15.0  #: longest wait for an association request on an open connection
 FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
 TRANSFER_SYNTAXES = (
     ExplicitVRLittleEndian,
@@ -129,6 +131,18 @@ def requestor(event: Event) -> str:
     return str(event.assoc.requestor.ae_title).strip()
 
 
+class Acceptor(AE):
+    """An AE to whose limit of associations only those count that were asked for.
+
+    Port scanners and half-open connections keep no scanner away.
+    """
+
+    @property
+    def active_associations(self) -> list[Association]:
+        """As in pynetdicom, without connections that have not asked for an association."""
+        return [each for each in super().active_associations if each.requestor.primitive]
+
+
 class Receiver:
     """The listening side of the node.
 
@@ -148,12 +162,13 @@ class Receiver:
         maximum_pdu_size: int,
         network_timeout_seconds: float,
     ) -> None:
-        self._ae = ae = AE(ae_title)
+        self._ae = ae = Acceptor(ae_title)
         self._callers = callers
         ae.require_called_aet = require_called_ae
         ae.maximum_associations = maximum_associations
         ae.maximum_pdu_size = maximum_pdu_size
-        ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = network_timeout_seconds
+        ae.network_timeout = ae.dimse_timeout = network_timeout_seconds
+        ae.acse_timeout = min(network_timeout_seconds, ACSE_SECONDS)
         ae.add_supported_context(VERIFICATION)
         for sop_class in CT_CLASSES:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
