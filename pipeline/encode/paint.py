@@ -104,7 +104,7 @@ def _filled(plane: NDArray[Level], factor: int) -> NDArray[Level]:
     return np.pad(plane, missing, mode="edge") if any(missing[0] + missing[1]) else plane
 
 
-def windowed(hu: NDArray[np.integer]) -> NDArray[np.uint8]:
+def windowed(hu: NDArray[np.integer] | NDArray[np.float32]) -> NDArray[np.uint8]:
     """Grey levels of the lung window.
 
     Parameters
@@ -112,14 +112,10 @@ def windowed(hu: NDArray[np.integer]) -> NDArray[np.uint8]:
     hu
         ``(rows, columns)``, HU.
     """
-    return np.rint(_grey(hu)).astype(np.uint8)
-
-
-def _grey(hu: NDArray[np.integer] | NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = (np.float32(limit) for limit in LUNG_WINDOW_HU)
-    clipped = np.clip(hu, low, high, dtype=np.float32, casting="unsafe")
-    grey: NDArray[np.float32] = (clipped - low) * np.float32(255 / (high - low))
-    return grey
+    grey = (hu.astype(np.float32) - low) * np.float32(255 / (high - low))
+    levels: NDArray[np.uint8] = np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
+    return levels
 
 
 def overlay(hu: NDArray[np.float32], activation: NDArray[np.float32]) -> Rgb:
@@ -137,13 +133,20 @@ def overlay(hu: NDArray[np.float32], activation: NDArray[np.float32]) -> Rgb:
     NDArray
         ``(rows, columns, 3)``.
     """
-    grey = _grey(hu)
-    level = np.rint(np.clip(activation, 0, 255)).astype(np.uint8)
+    level = np.rint(np.clip(activation, 0, 255)).astype(np.intp)
+    return np.take(_mixtures(), 256 * level + windowed(hu), axis=0)
+
+
+@cache
+def _mixtures() -> Rgb:
+    """RGB of 256 times the activation's byte plus the grey level, ``(65536, 3)``."""
+    grey = np.arange(256, dtype=np.float32)
     opacity = np.linspace(0, MAX_OPACITY, 256, dtype=np.float32)
     tint = colour_map() * opacity[:, None]
-    mixed = grey[..., None] * (1 - opacity)[level][..., None] + tint[level]
-    picture: Rgb = np.rint(mixed).astype(np.uint8)
-    return picture
+    mixed = grey[:, None] * (1 - opacity)[:, None, None] + tint[:, None]
+    table = np.rint(mixed).astype(np.uint8).reshape(-1, 3)
+    table.flags.writeable = False
+    return table
 
 
 def draw_outline(picture: Rgb, labels: NDArray[np.integer]) -> None:
