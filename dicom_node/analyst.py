@@ -11,7 +11,7 @@ from typing import Protocol
 from dicom_node import task
 from dicom_node.briefing import Briefing
 from dicom_node.engine import Task
-from dicom_node.errors import CannotReissue, EngineLost
+from dicom_node.errors import CannotRepeat, EngineLost
 from dicom_node.keeping import files_of, named, new_object, new_result
 from dicom_node.logs import log
 from dicom_node.notices import Notices
@@ -113,8 +113,8 @@ class Analyst:
         else:
             try:
                 self._submit(ticket, self._briefing.request(ticket))
-            except CannotReissue as reason:
-                self._failed(ticket, f"reissue: {reason}")
+            except CannotRepeat as reason:
+                self._failed(ticket, f"{ticket.wish}: {reason}")
 
     def _submit(self, ticket: SeriesTicket, request: Request) -> None:
         log.info(
@@ -149,8 +149,8 @@ class Analyst:
             self._enter(ticket, job.result())
         except StaleState:
             raise
-        except CannotReissue as reason:
-            self._failed(ticket, f"reissue: {reason}")
+        except CannotRepeat as reason:
+            self._failed(ticket, f"{ticket.wish}: {reason}")
         except ModelError as fault:
             self._failed(ticket, f"model: {fault}", code="model-fault")
         except ConformanceError as fault:

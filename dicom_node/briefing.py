@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dicom_node.equipment import read_manifest
-from dicom_node.errors import CannotReissue
+from dicom_node.errors import CannotRepeat
 from dicom_node.keeping import KEPT
 from dicom_node.request import Analyser, Request, SourceFile
 from dicom_node.store import Store
@@ -44,9 +44,11 @@ class Briefing:
 
         Raises
         ------
-        CannotReissue
-            If results are to be issued again and nothing fit is kept.
+        CannotRepeat
+            If a person wishes it, and not enough is kept.
         """
+        if ticket.wish and not all(self._inbox.locate(path).is_file() for path in ticket.paths):
+            raise CannotRepeat("its instances are not kept any more")
         return replace(
             self.brief(ticket),
             priors=self._priors(ticket) if self._compare else (),
@@ -89,8 +91,6 @@ class Briefing:
     def _kept(self, ticket: SeriesTicket) -> Path:
         with self._sessions() as session:
             (ended,) = seen(session, series=[ticket.series_instance_uid])
-        if not all(self._inbox.locate(path).is_file() for path in ticket.paths):
-            raise CannotReissue("its instances are not kept any more")
         return kept_analysis(ended, self._inbox.folder, self.analyser.model)
 
 
@@ -106,18 +106,18 @@ def kept_analysis(ended: Ended, folder: Path, model: Path) -> Path:
 
     Raises
     ------
-    CannotReissue
+    CannotRepeat
         If there is no analysis, none that is kept, or one of another model.
     """
     if not ended.analysed or ended.folder is None:
-        raise CannotReissue("its instances have not been analysed: use reprocess")
+        raise CannotRepeat("its instances have not been analysed: use reprocess")
     path = folder / ended.folder / KEPT
     try:
         made_by = read_values(path).provenance
     except (OSError, PipelineError) as fault:
-        raise CannotReissue("no readable analysis of it is kept: use reprocess") from fault
+        raise CannotRepeat("no readable analysis of it is kept: use reprocess") from fault
     if made_by.weights_sha256 != read_manifest(model)[1]:
-        raise CannotReissue(
+        raise CannotRepeat(
             f"what is kept is of the model {made_by.model_name} {made_by.model_version},"
             " which is not the one set now: use reprocess"
         )

@@ -15,7 +15,7 @@ from config.example import example_ini
 from config.reader import load
 from config.settings import Destination, Settings
 from config.values import MAX_AE_TITLE
-from dicom_node import cli_compare, cli_evaluate, cli_localisation, cli_model, cli_train
+from dicom_node import cli_compare, cli_evaluate, cli_localisation, cli_model, cli_train, cli_wishes
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
 
@@ -32,6 +32,7 @@ app.add_typer(cli_model.app, name="model")
 app.add_typer(cli_compare.app)
 app.add_typer(cli_evaluate.app)
 app.add_typer(cli_localisation.app)
+app.add_typer(cli_wishes.app)
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 

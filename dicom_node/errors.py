@@ -2,7 +2,7 @@
 
 NodeError
 ├── AlreadyRunning   another node uses the same storage folder
-├── CannotReissue    nothing fit is kept to issue a result again from
+├── CannotRepeat     what a person wishes once more cannot be done: not enough is kept
 └── EngineLost       the compute engine lost the task (worker died, hung or was restarted)
 """
 
@@ -15,8 +15,8 @@ class AlreadyRunning(NodeError):
     """Another node uses the same storage folder."""
 
 
-class CannotReissue(NodeError):
-    """Nothing fit is kept to issue a result again from; the message says what helps."""
+class CannotRepeat(NodeError):
+    """What a person wishes once more cannot be done; the message says why, and what helps."""
 
 
 class EngineLost(NodeError):

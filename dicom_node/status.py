@@ -64,6 +64,13 @@ def show(overview: Overview, console: Console) -> None:
 
 def _series(line: SeriesLine) -> Iterator[str]:
     """Two or three lines: where it stands, which it is, and why."""
+    yield "\n" + "  ".join(_standing(line))
+    yield f"    {line.series_instance_uid}"
+    if line.reason:
+        yield f"    {escape(line.reason)}"
+
+
+def _standing(line: SeriesLine) -> list[str]:
     colour = COLOURS.get(line.state, "white")
     said = [f"{_at(line.last_at)}  [{colour}]{line.state:<10}[/]"]
     said.append(f"{line.instances} {line.modality} instances from {line.calling_ae}")
@@ -73,12 +80,17 @@ def _series(line: SeriesLine) -> Iterator[str]:
         earlier = line.result_generation != line.generation
         of = f" (of generation {line.result_generation})" if earlier else ""
         said.append(f"score {line.score:.3f}{of}")
+    elif line.result_key is not None:
+        said.append("notice that it was not analysed")
+    if line.revision is not None and line.revision > 1:
+        said.append(f"revision {line.revision}")
+    if line.priors:
+        said.append(f"compared with {line.priors} earlier")
+    if line.wish is not None:
+        said.append(f"{line.wish} wished")
     if line.deliveries:
         said.append(f"deliveries: {_counts(line.deliveries)}")
-    yield "\n" + "  ".join(said)
-    yield f"    {line.series_instance_uid}"
-    if line.reason:
-        yield f"    {escape(line.reason)}"
+    return said
 
 
 def _totals(title: str, counts: Mapping[State, int]) -> str:

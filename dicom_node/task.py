@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from pydicom import dcmread
 
 from dicom_node.equipment import read_manifest
-from dicom_node.errors import CannotReissue
+from dicom_node.errors import CannotRepeat
 from dicom_node.request import (
     Analysed,
     Analyser,
@@ -62,7 +62,7 @@ def work(request: Request, progress: Progress = lambda stage, share: None) -> An
     ------
     pipeline.errors.ModelError
         If the weights are missing or altered.
-    CannotReissue
+    CannotRepeat
         If what is kept is of another model, or of other instances.
     OSError
         If a source file cannot be read.
@@ -115,9 +115,9 @@ def _read(request: Request, path: Path, sha256: str) -> tuple[Analysis, bytes]:
     kept = path.read_bytes()
     found, source = read(BytesIO(kept))
     if found.provenance.weights_sha256 != sha256:
-        raise CannotReissue("the kept analysis is of another model: reprocess it")
+        raise CannotRepeat("the kept analysis is of another model: reprocess it")
     if source != source_digest(request):
-        raise CannotReissue("the kept analysis is of other instances: reprocess it")
+        raise CannotRepeat("the kept analysis is of other instances: reprocess it")
     return found, kept
 
 

@@ -196,10 +196,11 @@ def claim_next(session: Session, now: datetime) -> SeriesTicket | None:
     row = locked(session, uid)
     row.attempts += 1
     session.flush()
-    return _ticket(session, row)
+    return ticket_of(session, row)
 
 
-def _ticket(session: Session, row: Series) -> SeriesTicket:
+def ticket_of(session: Session, row: Series) -> SeriesTicket:
+    """Say what there is to analyse; only a claim makes it a right to do so."""
     instances = session.scalars(
         select(Instance)
         .where(Instance.series_instance_uid == row.series_instance_uid, ~Instance.superseded)

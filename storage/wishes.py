@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from storage.errors import StaleState
 from storage.schema import Result, Series
-from storage.series import ENDED, locked, reprocess
+from storage.series import ENDED, SeriesTicket, locked, reprocess, ticket_of
 from storage.states import SeriesState, Wish
 
 
@@ -34,7 +34,6 @@ class Ended:
 
     series_instance_uid: str
     state: SeriesState
-    wish: Wish | None
     folder: str | None
     analysed: bool
 
@@ -51,7 +50,6 @@ def seen(session: Session, *, series: Sequence[str] = (), study: str | None = No
         Ended(
             series_instance_uid=row.series_instance_uid,
             state=row.state,
-            wish=row.wish,
             folder=result.folder if result else None,
             analysed=result is not None
             and result.score is not None
@@ -82,6 +80,11 @@ def make_wish(session: Session, series_instance_uid: str, wish: Wish) -> None:
         raise StaleState(f"expected a series that has ended, {series_instance_uid} is {row.state}")
     row.wish = wish
     session.flush()
+
+
+def prospect(session: Session, series_instance_uid: str) -> SeriesTicket:
+    """Say what the ticket of a series would be; it is not claimed by that."""
+    return ticket_of(session, session.get_one(Series, series_instance_uid))
 
 
 def take_up(session: Session, now: datetime) -> list[str]:

@@ -1,152 +1,56 @@
 """What the analyst makes of every way a task can end."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session, sessionmaker
 
-from config.settings import Settings
-from dicom_node.analyst import Analyst, Patience
-from dicom_node.briefing import Briefing
-from dicom_node.equipment import analyser_of
 from dicom_node.errors import EngineLost
-from dicom_node.notices import Notices
-from dicom_node.request import Analysed, EncodedObject, Request, Unsuitable
+from dicom_node.request import Unchanged, Unsuitable
 from dicom_node.store import Store
-from pipeline.errors import ModelError
-from storage.database import migrate, open_database
-from storage.files import Inbox
+from pipeline.errors import ConformanceError, ModelError
 from storage.instances import InstanceFacts, note_instance
-from storage.overview import SeriesLine, overview
+from storage.overview import overview
 from storage.recovery import recover
 from storage.series import claim_next, close, receiving
-
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-RESULT = Analysed(
-    key="k1",
-    score=0.7,
-    positive=True,
-    model="m 1",
-    summary={},
-    objects=tuple(
-        EncodedObject(
-            kind=kind,
-            sop_class_uid=sop_class,
-            sop_instance_uid=f"2.25.10{n}",
-            series_instance_uid="2.25.9",
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-            part10=b"x",
-        )
-        for n, (kind, sop_class) in enumerate(
-            [
-                ("segmentation", "1.2.840.10008.5.1.4.1.1.66.4"),
-                ("report", "1.2.840.10008.5.1.4.1.1.88.34"),
-            ]
-        )
-    ),
-    seconds={},
+from storage.states import Wish
+from storage.wishes import make_wish, take_up
+from tests.unit.analyst_samples import (
+    NOW,
+    RESULT,
+    Job,
+    Never,
+    Workers,
+    analyst,
+    line,
+    open_store,
 )
-
-
-class Job:
-    """A task that has ended, one way or another."""
-
-    def __init__(self, answer: Any) -> None:  # noqa: ANN401  # any answer
-        self.answer = answer
-
-    def when_done(self, act: Callable[["Job"], None]) -> None:
-        act(self)
-
-    def result(self) -> Any:  # noqa: ANN401  # any answer
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-class Never(Job):
-    """A task that hangs."""
-
-    def when_done(self, act: Callable[[Job], None]) -> None:
-        pass
-
-
-class Workers:
-    """One worker that gives these answers, one after the other."""
-
-    slots = 1
-
-    def __init__(self, *answers: Any) -> None:  # noqa: ANN401  # any answer
-        self.answers = list(answers)
-        self.requests: list[Request] = []
-        self.restarts = 0
-
-    def submit(self, function: object, request: Request) -> Job:
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        return answer if isinstance(answer, Job) else Job(answer)
-
-    def restart(self) -> None:
-        self.restarts += 1
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
-    migrate(database)
-    store = Store(
-        sessions=sessionmaker(database, class_=Session),
-        inbox=Inbox(tmp_path, 0),
-        clock=lambda: NOW,
-    )
+    store = open_store(tmp_path)
     arrive(store, "2.25.1")
     return store
 
 
-def arrive(store: Store, uid: str) -> None:
+def arrive(store: Store, uid: str, series: str = "2.25.2") -> None:
     facts = InstanceFacts(
         sop_instance_uid=uid,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
-        series_instance_uid="2.25.2",
+        series_instance_uid=series,
         study_instance_uid="2.25.3",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         modality="CT",
         calling_ae="SCANNER",
-        path=f"incoming/00/{uid}.dcm",
+        path=f"incoming/00/{series}-{uid}.dcm",
         digest="0" * 64,
         bytes=1,
     )
+    store.inbox.locate(facts.path).write_bytes(b"x")
     with store.sessions.begin() as session:
         note_instance(session, facts, NOW)
-        for series in receiving(session):
-            close(session, series, NOW)
-
-
-def analyst(store: Store, workers: Workers, *, attempts: int = 3, timeout: float = 900) -> Analyst:
-    made: Analyst
-
-    def settle(ticket: Any, job: Any) -> None:  # noqa: ANN401  # any answer
-        made.settle(ticket, job)
-
-    briefing = Briefing(store, analyser_of(Settings()), compare=True)
-    made = Analyst(
-        workers=workers,  # type: ignore[arg-type]  # a small fake
-        briefing=briefing,
-        notices=Notices(briefing, "relevant"),
-        patience=Patience(attempts=attempts, task_timeout_seconds=timeout),
-        destinations=["PACS"],
-        when_done=settle,
-    )
-    return made
-
-
-def line(store: Store) -> SeriesLine:
-    with store.sessions() as session:
-        (series,) = overview(session).series
-    return series
+        for quiet in receiving(session):
+            close(session, quiet, NOW)
 
 
 def test_results_are_kept_with_their_deliveries(store: Store) -> None:
@@ -204,6 +108,46 @@ def test_bad_weights_fail_at_once(store: Store) -> None:
     analyst(store, Workers(ModelError("sha256 expected a, got b"))).dispatch()
 
     assert (line(store).state, line(store).attempts) == ("failed", 1)
+
+
+def test_what_may_not_leave_fails_at_once(store: Store) -> None:
+    analyst(store, Workers(ConformanceError("StudyInstanceUID differs"))).dispatch()
+
+    assert (line(store).state, line(store).attempts) == ("failed", 1)
+    assert line(store).reason == "outgoing check: StudyInstanceUID differs"
+
+
+@pytest.mark.parametrize("uid", ["2.25.9", "2.25.2"])
+def test_an_own_result_come_back_is_not_analysed(store: Store, uid: str) -> None:
+    """By its series, or by an instance that came in another."""
+    running = analyst(store, Workers(RESULT))
+    running.dispatch()
+    workers = Workers()
+    arrive(store, "2.25.101" if uid == "2.25.2" else "2.25.77", series=uid)
+
+    analyst(store, workers).dispatch()
+
+    with store.sessions() as session:
+        states = {each.series_instance_uid: each.reason for each in overview(session).series}
+    assert workers.requests == []
+    assert states[uid] == "own-result: The series is a result of this node."
+
+
+def test_nothing_is_made_twice_when_nothing_has_changed(store: Store) -> None:
+    analyst(store, Workers(RESULT)).dispatch()
+    with store.sessions.begin() as session:
+        make_wish(session, "2.25.2", Wish.REPROCESS)
+        take_up(session, NOW)
+
+    analyst(store, Workers(Unchanged(key="k1"))).dispatch()
+
+    seen = line(store)
+    assert (seen.state, seen.revision, seen.wish, seen.deliveries) == (
+        "encoded",
+        1,
+        None,
+        {"pending": 2},
+    )
 
 
 def test_a_hanging_task_has_the_workers_restarted(store: Store) -> None:

@@ -1,0 +1,73 @@
+"""The commands `reissue` and `reprocess`: results again, with or without inference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.reader import load
+from dicom_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from dicom_node.wishing import Told
+
+TAKEN_UP = (
+    "The node takes it up within seconds if it runs, else at its start. It uses the settings that"
+    " it was started with: restart it if they have changed since."
+)
+
+app = typer.Typer()
+
+Ini = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
+    ),
+]
+Uids = Annotated[list[str] | None, typer.Argument(help="Series Instance UIDs.", show_default=False)]
+INI = Path("dicom-node.ini")
+
+
+@app.command()
+def reissue(
+    series: Uids = None,
+    study: Annotated[str | None, typer.Option(help="All series of this study.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every series.")] = False,
+    config: Ini = INI,
+) -> None:
+    """Encode results again with the settings as they are now, without inference.
+
+    They supersede the earlier ones, whose report theirs names as its predecessor.
+    """
+    from dicom_node.wishing import wish_for
+    from storage.states import Wish
+
+    if bool(series) + (study is not None) + everything != 1:
+        raise NodeError("expected Series Instance UIDs, or --study UID, or --all")
+    _tell(
+        wish_for(load(config), Wish.REISSUE, series=series or (), study=study), named=bool(series)
+    )
+
+
+@app.command()
+def reprocess(series: Uids = None, config: Ini = INI) -> None:
+    """Analyse series again that have come to an end."""
+    from dicom_node.wishing import wish_for
+    from storage.states import Wish
+
+    if not series:
+        raise NodeError("expected Series Instance UIDs, got none")
+    _tell(wish_for(load(config), Wish.REPROCESS, series=series), named=True)
+
+
+def _tell(told: list[Told], *, named: bool) -> None:
+    """Say what comes of it; what was asked for by name and refused is a fault."""
+    for each in told:
+        typer.echo(f"{each.series_instance_uid}: {each.text}")
+    if not told:
+        typer.echo("there is no such series")
+    if any(each.wished for each in told):
+        typer.echo(TAKEN_UP)
+    raise typer.Exit(1 if named and any(each.refused for each in told) else 0)

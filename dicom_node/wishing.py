@@ -1,0 +1,108 @@
+"""A person has results issued again, or series analysed again: what will come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from config.settings import Settings
+from dicom_node.briefing import Briefing
+from dicom_node.equipment import analyser_of, read_manifest
+from dicom_node.errors import CannotRepeat, NodeError
+from dicom_node.store import Store
+from dicom_node.task import key_of
+from storage.database import is_migrated, open_database
+from storage.files import Inbox
+from storage.series import ENDED
+from storage.states import Wish
+from storage.wishes import Ended, make_wish, prospect, seen
+
+UNCHANGED = "nothing to do: its results were made with these settings"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What comes of a wish for one series.
+
+    Attributes
+    ----------
+    wished, refused
+        Whether it is to be done; whether it cannot be done. Neither, if there is no need.
+    """
+
+    series_instance_uid: str
+    text: str
+    wished: bool = False
+    refused: bool = False
+
+
+def wish_for(
+    settings: Settings, wish: Wish, *, series: Sequence[str] = (), study: str | None = None
+) -> list[Told]:
+    """Make a wish for series, for those of a study, or for all; say what comes of each.
+
+    Raises
+    ------
+    NodeError
+        If there is no database.
+    """
+    store = store_of(settings)
+    briefing = Briefing(store, analyser_of(settings), compare=settings.results.priors)
+    with store.sessions() as session:
+        found = seen(session, series=series, study=study)
+    missing = sorted(set(series) - {each.series_instance_uid for each in found})
+    return [_wish(briefing, each, wish) for each in found] + [
+        Told(series_instance_uid=uid, refused=True, text="refused: there is no such series")
+        for uid in missing
+    ]
+
+
+def store_of(settings: Settings) -> Store:
+    """Open what a node has made, whether it runs or not.
+
+    Raises
+    ------
+    NodeError
+        If there is no database, or an older one.
+    """
+    database = open_database(settings.database_url)
+    if not is_migrated(database):
+        raise NodeError("there is no database of this version yet: start the node first")
+    return Store(
+        sessions=sessionmaker(database, class_=Session), inbox=Inbox(settings.storage.folder, 0)
+    )
+
+
+def _wish(briefing: Briefing, ended: Ended, wish: Wish) -> Told:
+    uid = ended.series_instance_uid
+    if ended.state not in ENDED:
+        return Told(series_instance_uid=uid, text=f"nothing to do: it is {ended.state}")
+    try:
+        needed = _is_needed(briefing, uid, wish)
+    except CannotRepeat as reason:
+        return Told(series_instance_uid=uid, refused=True, text=f"refused: {reason}")
+    if not needed:
+        return Told(series_instance_uid=uid, text=UNCHANGED)
+    with briefing.store.sessions.begin() as session:
+        make_wish(session, uid, wish)
+    again = "issued" if wish is Wish.REISSUE else "analysed"
+    return Told(series_instance_uid=uid, wished=True, text=f"will be {again} again")
+
+
+def _is_needed(briefing: Briefing, series_instance_uid: str, wish: Wish) -> bool:
+    """Say whether a wish could change anything: today's settings may give the latest results.
+
+    Raises
+    ------
+    CannotRepeat
+        If not enough is kept.
+    """
+    with briefing.store.sessions() as session:
+        ticket = prospect(session, series_instance_uid)
+    request = briefing.request(replace(ticket, wish=wish))
+    if wish is Wish.REPROCESS:
+        return True
+    _, sha256 = read_manifest(briefing.analyser.model)
+    return key_of(request, sha256) not in request.earlier
