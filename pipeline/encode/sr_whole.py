@@ -83,6 +83,7 @@ def _measurement(
 
 
 def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
+    """Give all numbers, the weightiest first: OHIF 3.13 shows five."""
     yield from _classifier_rows(analysis.classification)
     involved = analysis.involvement
     shares = (
@@ -100,12 +101,16 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
     for name, volume, side in volumes:
         yield _Row(name=name, value=round(volume, 1), unit=codes.MILLILITRE, side=side)
     yield _Row(name=codes.LESION_COUNT, value=len(analysis.lesions), unit=codes.NO_UNITS)
+    yield from _coverage_rows(analysis.classification)
     yield from _change_rows(analysis, priors)
 
 
 def _classifier_rows(classification: Classification) -> Iterator[_Row]:
     yield _Row(name=codes.SCORE, value=round(classification.score, 6), unit=codes.NO_UNITS)
     yield _Row(name=codes.THRESHOLD, value=round(classification.threshold, 6), unit=codes.NO_UNITS)
+
+
+def _coverage_rows(classification: Classification) -> Iterator[_Row]:
     if classification.prediction_set is not None:
         promised = round(100 * classification.prediction_set.coverage, 2)
         yield _Row(name=codes.COVERAGE, value=promised, unit=codes.PERCENT)

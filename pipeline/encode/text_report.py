@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import highdicom.sr as hd
 from pydicom import Dataset
@@ -11,15 +11,35 @@ from pydicom.uid import EnhancedSRStorage
 from pipeline.encode import codes, source, wording
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.identity import Equipment
-from pipeline.encode.sr_document import CONTAINS, add_evidence, new_document, observation_context
+from pipeline.encode.key_slices import image_name, key_slice
+from pipeline.encode.segments import MAX_LESION_SEGMENTS
+from pipeline.encode.source import SourceSlice
+from pipeline.encode.sr_document import (
+    CONTAINS,
+    add_evidence,
+    add_priors,
+    new_document,
+    observation_context,
+)
 from pipeline.types import Analysis, CtSeries
 
 
 def text_report(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
     """Encode the sentences of the measurement report as a report of text."""
+    slices = source.real_slices(series)
     result = new_document(series.headers[0], context, ResultSeries.TEXT_REPORT, EnhancedSRStorage)
-    add_evidence(result, source.real_slices(series), None)
-    result.update(text_content(_lines(series, analysis), context.equipment))
+    add_evidence(result, slices, None)
+    add_priors(result, context.priors)
+    lines = (
+        *_classifier_lines(analysis),
+        *_lung_lines(analysis),
+        *_lesion_lines(analysis, slices),
+        *wording.prior_sentences(analysis, context.priors),
+        wording.completeness_sentence(series),
+        *wording.quality_sentences(series, analysis),
+        *_origin_lines(analysis, context),
+    )
+    result.update(text_content(lines, context.equipment))
     return result
 
 
@@ -44,18 +64,38 @@ def _findings(lines: Iterable[str]) -> hd.ContainerContentItem:
     return findings
 
 
-def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
-    involved = analysis.involvement
-    return [
-        wording.RESEARCH_NOTICE,
+def _classifier_lines(analysis: Analysis) -> Iterator[str]:
+    found = analysis.classification
+    yield wording.RESEARCH_NOTICE
+    yield (
         f"COVID-19 classifier (model output, not a diagnosis): "
-        f"{wording.score_line(analysis.classification)}"
-        f"{wording.certainty(analysis.classification)}.",
-        wording.involvement_sentence(analysis),
+        f"{wording.score_line(found)}{wording.certainty(found)}."
+    )
+    yield wording.SCORE_MEANING
+    yield from wording.promise_sentences(found)
+
+
+def _lung_lines(analysis: Analysis) -> Iterator[str]:
+    involved = analysis.involvement
+    yield wording.involvement_sentence(analysis)
+    yield (
         f"Lung volume {wording.number(involved.total_ml, 0)} ml "
         f"(right {wording.number(involved.right_ml, 0)} ml, "
-        f"left {wording.number(involved.left_ml, 0)} ml).",
-        wording.completeness_sentence(series),
-        *wording.quality_sentences(series, analysis),
-        f"Model: {wording.model_line(analysis.provenance)}.",
-    ]
+        f"left {wording.number(involved.left_ml, 0)} ml)."
+    )
+
+
+def _lesion_lines(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> Iterator[str]:
+    """Describe the opacities that have a segment of their own one by one, the others together."""
+    ordered = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number))
+    for lesion in ordered[:MAX_LESION_SEGMENTS]:
+        key = key_slice(analysis, (lesion,), slices)
+        yield wording.lesion_sentence(lesion, "" if key is None else image_name(key))
+    if rest := ordered[MAX_LESION_SEGMENTS:]:
+        yield wording.rest_sentence(rest)
+
+
+def _origin_lines(analysis: Analysis, context: ResultContext) -> Iterator[str]:
+    yield f"Model: {wording.model_line(analysis.provenance)}."
+    if context.predecessor is not None:
+        yield f"Revision {context.generation}: this replaces an earlier AI report of the series."

@@ -6,7 +6,7 @@ All of it is ASCII, which every Specific Character Set holds.
 from __future__ import annotations
 
 from pipeline.encode.prior import Prior
-from pipeline.types import Analysis, Classification, CtSeries, Provenance
+from pipeline.types import Analysis, Classification, CtSeries, Lesion, Provenance
 
 RESEARCH_NOTICE = "Research use only. Not for primary diagnosis."
 RESEARCH_FOOTER = "AI, research use only, not for primary diagnosis"
@@ -101,6 +101,28 @@ def involvement_sentence(analysis: Analysis) -> str:
         f"(right {percent(involved.right)}, left {percent(involved.left)}), largest "
         f"{number(largest.volume_mm3 / 1000, 1)} ml in the {largest.side} lung."
     )
+
+
+def lesion_sentence(lesion: Lesion, place: str) -> str:
+    """Describe one opacity in a line.
+
+    Parameters
+    ----------
+    place
+        Image on which it is seen best; empty if it is on none.
+    """
+    seen = f", {place}" if place else ""
+    return (
+        f"Opacity {lesion.number}: {lesion.side} lung, "
+        f"{number(lesion.volume_mm3 / 1000, 1)} ml, mean {number(lesion.mean_hu, 0)} HU{seen}."
+    )
+
+
+def rest_sentence(lesions: tuple[Lesion, ...]) -> str:
+    """Describe the opacities without a line of their own, together."""
+    volume = sum(lesion.volume_mm3 for lesion in lesions) / 1000
+    noun = "opacity" if len(lesions) == 1 else "opacities"
+    return f"{len(lesions)} further {noun}, {number(volume, 1)} ml together."
 
 
 def completeness_sentence(series: CtSeries) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date
 
 from pipeline.encode.summary import summary
+from pipeline.encode.text_report import text_report
 from pipeline.encode.wording import prior_sentences, ready_sentence
-from tests.unit.encode_samples import analysis, ct_series, prior
+from tests.unit.encode_samples import analysis, context, ct_series, prior
+from tests.unit.test_sr import groups, items, numbers, written
 
 LATEST = (
     "Compared with 2026-10-01 (same model): share of both lungs taken 3.1 % -> 6.1 % "
@@ -56,3 +58,29 @@ def test_the_summary_lists_them() -> None:
     assert told["sentence"] == LATEST
     assert told["involvement"] == {"right": 0.04, "left": 0.02, "total": 0.031}
     assert summary(ct_series(), analysis())["priors"] == []
+
+
+def numbers_of_the_whole(model: str) -> dict[str, tuple[float, str]]:
+    _, sr = written(ct_series(), analysis(), priors=(prior(model=model),))
+    return numbers(groups(sr)[0])
+
+
+def test_the_report_measures_the_change() -> None:
+    values = numbers_of_the_whole("DeCoVNet 1.0.0")
+
+    assert values["SHARE-CHANGE"] == (3.0, "%")
+    assert values["SCORE-CHANGE"] == (0.46, "1")
+    assert "SCORE-CHANGE" not in numbers_of_the_whole("EvidenceNet 2.0")
+
+
+def test_both_reports_name_the_earlier_reports() -> None:
+    earlier = (prior(), prior(study_date=date(2026, 3, 1)))
+    _, measured = written(ct_series(), analysis(), priors=earlier)
+
+    for report in (measured, text_report(ct_series(), analysis(), context(priors=earlier))):
+        said = [item.TextValue for item in items(report) if item.ValueType == "TEXT"]
+        study = report.PertinentOtherEvidenceSequence[0]
+        listed = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+        assert LATEST in said
+        assert study.StudyInstanceUID == "1.2.4.1"
+        assert listed[0].ReferencedSOPInstanceUID == "1.2.4.7"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pytest
 from highdicom.sr import Comprehensive3DSR
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from pipeline.encode import codes
@@ -16,7 +18,7 @@ from pipeline.encode.identity import ReportReference
 from pipeline.encode.seg import segmentation
 from pipeline.encode.sr import report
 from pipeline.encode.text_report import text_report
-from pipeline.types import Analysis, CtSeries
+from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass
 from tests.unit.encode_samples import (
     EQUIPMENT,
     SeriesSpec,
@@ -25,6 +27,7 @@ from tests.unit.encode_samples import (
     ct_series,
     enhanced_series,
     lesion,
+    prior,
 )
 
 
@@ -132,6 +135,92 @@ def test_the_lesions_refer_to_their_segments() -> None:
         assert numbers(group)["118565006"] == (volume, "mL")
         assert numbers(group)["112031"] == (-350.5, "[hnsf'U]")
         assert numbers(group)["ACTIVATION"] == (0.75, "1")
+
+
+def polygons(group: Dataset) -> list[tuple[NDArray[np.float64], Dataset]]:
+    """Points of each outline, and the reference to its image."""
+    return [
+        (
+            np.array(item.GraphicData).reshape(-1, 2),
+            item.ContentSequence[0].ReferencedSOPSequence[0],
+        )
+        for item in (group, *items(group))
+        if item.get("ValueType") == "SCOORD"
+    ]
+
+
+def test_each_lesion_is_outlined_on_its_key_slice() -> None:
+    series, found = ct_series(), analysis()
+    _, sr = written(series, found)
+    measured, outlined = of_template(sr, "1411"), of_template(sr, "1410")
+    assert len(outlined) == len(measured) == 2
+    for whole, planar, number in zip(measured, outlined, (1, 2), strict=True):
+        assert texts(whole)["112039"] == texts(planar)["112039"]
+        ((points, reference),) = polygons(planar)
+        source = series.volume.source[2]
+        assert source is not None
+        assert reference.ReferencedSOPInstanceUID == source.sop_instance_uid
+        rows, columns = np.nonzero(found.lesion_labels[2] == number)
+        assert points.min(axis=0).tolist() == [columns.min(), rows.min()]
+        assert points.max(axis=0).tolist() == [columns.max() + 1, rows.max() + 1]
+        assert (points[0] == points[-1]).all()
+        assert numbers(planar)["42798000"] == (round(rows.size * 0.7 * 0.9, 1), "mm2")
+
+
+def test_a_lesion_is_outlined_on_a_real_slice_beside_an_interpolated_one() -> None:
+    series = ct_series(SeriesSpec(missing=(2,)))
+    _, sr = written(series, analysis())
+    shown = [polygons(group)[0][1].ReferencedSOPInstanceUID for group in of_template(sr, "1410")]
+    near = [item.sop_instance_uid for item in series.volume.source if item is not None]
+    assert shown == [near[1], near[2]]  # slices 1 and 3: the second lesion is not on slice 1
+
+
+def test_frames_of_a_multi_frame_source_are_named() -> None:
+    _, sr = written(enhanced_series(), analysis())
+    _, reference = polygons(of_template(sr, "1410")[0])[0]
+    assert reference.ReferencedFrameNumber == 6 - 2
+
+
+def test_every_number_of_the_whole_comes_from_the_outlines_of_its_lungs() -> None:
+    _, sr = written(ct_series(), analysis())
+    counts = {
+        item.ConceptNameCodeSequence[0].CodeValue: len(polygons(item))
+        for item in items(groups(sr)[0])
+        if item.ValueType == "NUM"
+    }
+    assert counts == {
+        code: 1 if code.endswith(("-R", "-L")) else 2
+        for code in (
+            *("SCORE", "THRESHOLD", "SHARE", "SHARE-R", "SHARE-L"),
+            *("VOLUME", "VOLUME-R", "VOLUME-L", "COUNT"),
+        )
+    }
+
+
+def test_without_a_segmentation_outlines_stand_for_the_segments() -> None:
+    series, found = ct_series(), analysis()
+    sr = dcmread(BytesIO(part10(report(series, found, context(), None))))
+    first, second = of_template(sr, "1411")
+    assert len(polygons(first)) == 3
+    assert len(polygons(second)) == 2
+    assert not [item for item in items(first) if item.ValueType == "IMAGE" and "SEG" in str(item)]
+    assert len(sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence) == 1
+    assert numbers(first)["118565006"] == (1.5, "mL")
+
+
+def test_the_prediction_set_is_said_in_code_and_words() -> None:
+    plain = analysis()
+    both = PredictionSet(coverage=0.9, classes=tuple(ScoreClass))
+    found = replace(plain, classification=replace(plain.classification, prediction_set=both))
+    _, sr = written(ct_series(), found)
+    (left_open,) = [
+        item.ConceptCodeSequence[0].CodeValue
+        for item in items(sr)
+        if item.ConceptNameCodeSequence[0].CodeValue == "SET"
+    ]
+    assert left_open == "SET-BOTH"
+    assert numbers(groups(sr)[0])["COVERAGE"] == (90.0, "%")
+    assert texts(sr)["PROMISE"].startswith("90 % set: both. ")
 
 
 def test_lesions_on_one_segment_are_measured_together() -> None:
@@ -246,6 +335,7 @@ def test_highdicom_reads_the_report() -> None:
     content = Comprehensive3DSR.from_dataset(sr).content
     assert len(content.get_image_measurement_groups()) == 1
     assert len(content.get_volumetric_roi_measurement_groups()) == 2
+    assert len(content.get_planar_roi_measurement_groups()) == 2
 
 
 def test_without_lesions_there_is_one_group() -> None:
@@ -262,6 +352,30 @@ def test_the_text_report_says_the_same() -> None:
     assert any("score 0.87" in line and "not a diagnosis" in line for line in lines)
     assert any("6.1 % of both lungs (right 8.0 %, left 4.0 %)" in line for line in lines)
     assert sr.ContentTemplateSequence[0].TemplateIdentifier == "2000"
+
+
+def text_lines(series: CtSeries, found: Analysis, **changes: object) -> list[str]:
+    sr = dcmread(BytesIO(part10(text_report(series, found, context(**changes)))))
+    return [item.TextValue for item in items(sr) if item.ValueType == "TEXT"]
+
+
+def test_the_text_report_describes_each_opacity() -> None:
+    lines = text_lines(ct_series(SeriesSpec(source_reversed=True)), analysis())
+    assert "Opacity 1: right lung, 1.5 ml, mean -350 HU, image 4." in lines
+    assert "Opacity 2: left lung, 0.8 ml, mean -350 HU, image 4." in lines
+
+
+def test_the_text_report_sums_up_the_smallest_opacities() -> None:
+    many = tuple(lesion(number, volume_mm3=1000.0) for number in range(1, 24))
+    lines = text_lines(ct_series(), analysis(lesions=many))
+    assert sum(line.startswith("Opacity ") for line in lines) == 20
+    assert "3 further opacities, 3.0 ml together." in lines
+
+
+def test_the_text_report_says_what_it_replaces() -> None:
+    lines = text_lines(ct_series(), analysis(), predecessor=prior().report, generation=2)
+    assert "Revision 2: this replaces an earlier AI report of the series." in lines
+    assert not any("Revision" in line for line in text_lines(ct_series(), analysis()))
 
 
 def test_text_outside_ascii_cannot_break_the_character_set() -> None:
