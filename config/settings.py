@@ -180,8 +180,8 @@ class Results(Section):
     )
     segmentation: Literal["binary", "labelmap", "no"] = Field(
         default="binary",
-        description="Segmentation of lungs and opacities: 'binary', 'labelmap' (smaller, but few"
-        " archives and viewers know it) or 'no'.",
+        description="Segmentation of lungs and opacities: 'binary', 'labelmap' (one label a"
+        " voxel; few archives and viewers know it) or 'no'.",
     )
     empty_frames: bool = Field(
         default=False, description="Keep frames of the Segmentation that hold nothing."
