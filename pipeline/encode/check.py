@@ -1,4 +1,4 @@
-"""Sanity of a bundle before it leaves: right patient, right place, nothing unknown referred to."""
+"""The gate: right patient, right place, nothing unknown referred to, all that the standard asks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydicom.datadict import keyword_dict
 from pydicom.dataelem import RawDataElement
 
 from pipeline.encode import copied, source
-from pipeline.errors import PipelineError
+from pipeline.encode.conform import conform
+from pipeline.errors import ConformanceError
 from pipeline.results import ResultBundle, ResultKind
 from pipeline.types import CtSeries
 
@@ -25,14 +26,15 @@ MAX_OFFSET_MM = 0.1
 
 
 def check(bundle: ResultBundle, series: CtSeries) -> None:
-    """Refuse a bundle that does not fit its source.
+    """Refuse a bundle that does not fit its source or the standard.
 
     Raises
     ------
-    PipelineError
+    ConformanceError
         Patient or study attributes differ, also among the source's instances; an instance that
         is neither in the source nor in the bundle is referred to; frames of reference differ;
-        or a frame lies off the source slices. The message names the attribute, never its value.
+        a frame lies off the source slices; or an object is not as its IOD asks (see
+        `pipeline.encode.conform`). The message names the attribute, never its value.
     """
     _check_one_patient(series)
     known = {str(header.SOPInstanceUID) for header in series.headers}
@@ -46,6 +48,7 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
     for item in bundle.objects:
         _check_identity(item.dataset, series.headers[0], item.kind)
         _check_references(item.dataset, known, item.kind)
+        conform(item.dataset, item.kind)
         if item.kind is ResultKind.SEGMENTATION:
             _check_frames(item.dataset, series)
 
@@ -56,7 +59,7 @@ def _check_one_patient(series: CtSeries) -> None:
         tag = keyword_dict[keyword]
         differing = sum(not _equal(first, header, tag) for header in others)
         if differing:
-            raise PipelineError(
+            raise ConformanceError(
                 f"{keyword} differs in {differing} of {len(series.headers)} instances of the series"
             )
 
@@ -64,7 +67,7 @@ def _check_one_patient(series: CtSeries) -> None:
 def _check_frame_of_reference(found: set[str], series: CtSeries) -> None:
     expected = series.volume.frame_of_reference_uid
     if len(found) > 1 or (expected and found - {expected}):
-        raise PipelineError(
+        raise ConformanceError(
             f"expected one frame of reference {expected or '(derived)'}, got {sorted(found)}"
         )
 
@@ -72,7 +75,7 @@ def _check_frame_of_reference(found: set[str], series: CtSeries) -> None:
 def _check_identity(result: Dataset, header: Dataset, kind: ResultKind) -> None:
     for keyword in (*copied.SOP_COMMON, *copied.PATIENT, *copied.STUDY):
         if not _equal(result, header, keyword_dict[keyword]):
-            raise PipelineError(f"{keyword} of the {kind} differs from that of the source")
+            raise ConformanceError(f"{keyword} of the {kind} differs from that of the source")
 
 
 def _equal(result: Dataset, header: Dataset, tag: int) -> bool:
@@ -90,7 +93,7 @@ def _value(dataset: Dataset, tag: int) -> object:
 def _check_references(result: Dataset, known: set[str], kind: ResultKind) -> None:
     unknown = {uid for uid in _referenced(result) if uid not in known}
     if unknown:
-        raise PipelineError(
+        raise ConformanceError(
             f"the {kind} refers to {len(unknown)} instances outside the source and the bundle, "
             f"first {min(unknown)}"
         )
@@ -119,7 +122,7 @@ def _check_frames(segmentation: Dataset, series: CtSeries) -> None:
     for position in np.unique(placed, axis=0):
         offset = float(np.linalg.norm(allowed - position, axis=1).min())
         if offset > MAX_OFFSET_MM:
-            raise PipelineError(
+            raise ConformanceError(
                 f"a segmentation frame lies {offset:.2f} mm from the nearest source slice, "
                 f"expected at most {MAX_OFFSET_MM} mm"
             )

@@ -9,9 +9,11 @@ from pydicom.config import disable_value_validation
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode import wording
+from pipeline.encode.conform import conform
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.sr_document import evidence, new_document
 from pipeline.encode.text_report import text_content
+from pipeline.results import ResultKind
 
 
 def not_analysed(
@@ -41,6 +43,7 @@ def not_analysed(
         result = new_document(headers[0], context, ResultSeries.NOTICE, EnhancedSRStorage)
         result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
         result.update(text_content(_lines(code, text), context.equipment))
+        conform(result, ResultKind.NOTICE)
     return result
 
 
