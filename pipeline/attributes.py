@@ -68,7 +68,7 @@ def _values(dataset: Dataset, keyword: str) -> list[Any]:
     """Values as a list; none when absent or unreadable."""
     try:
         value = dataset.get(keyword)
-    except (TypeError, ValueError):  # pydicom converts on first access
+    except (TypeError, ValueError, NotImplementedError):  # pydicom converts on first access
         return []
     if value is None or value == "":
         return []

@@ -17,7 +17,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames, parse_basic_offsets
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
+from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRBigEndian, RLELossless
 
 from pipeline.attributes import integer, text
 from pipeline.codestreams import is_whole, read_header
@@ -110,6 +110,11 @@ def _transfer_syntax(dataset: Dataset) -> UID:
     syntax = text(meta, "TransferSyntaxUID") if meta is not None else ""
     if not syntax:
         raise UnsuitableSeries("missing-attribute", "TransferSyntaxUID expected, got none")
+    if syntax not in AllTransferSyntaxes:
+        raise UnsuitableSeries(
+            "pixel-data",
+            "no decoder could read the image: its transfer syntax is not of the standard",
+        )
     return UID(syntax)
 
 
