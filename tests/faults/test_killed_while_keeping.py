@@ -1,0 +1,112 @@
+"""Killed between the files of a result and its rows: nothing is doubled, no wish is lost."""
+
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from dicom_node.equipment import read_manifest
+from dicom_node.request import Analysed, Answer, Unsuitable
+from dicom_node.store import Store
+from pipeline.kept import to_bytes
+from pipeline.manifest import BUNDLED
+from storage.history import keys_so_far
+from storage.recovery import recover
+from storage.schema import Delivery
+from storage.states import DeliveryState, Wish
+from storage.wishes import make_wish, take_up
+from tests.unit.analyst_samples import NOW, RESULT, Workers, analyst, line, open_store
+from tests.unit.encode_samples import analysis
+from tests.unit.test_lifecycle import SERIES, notices, receive
+
+ROOT = Path(__file__).parents[2]
+STEPS = ["synced", "directory-synced"]  # before the folder has its name, and after
+
+FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
+DIES = """
+import os, pickle, signal, sys
+from pathlib import Path
+from tests.unit.analyst_samples import Workers, analyst, open_store
+
+def step(name):
+    if name == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+answer = pickle.load(sys.stdin.buffer)
+analyst(open_store(Path(sys.argv[1]), step=step), Workers(answer)).dispatch()
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = open_store(tmp_path)
+    receive(store)
+    return store
+
+
+def kept() -> bytes:
+    """An analysis of the model that is set now."""
+    found = analysis()
+    made_by = replace(found.provenance, weights_sha256=read_manifest(BUNDLED)[1])
+    return to_bytes(replace(found, provenance=made_by), "source")
+
+
+def die(store: Store, answer: Answer, step: str) -> None:
+    """Settle an answer in a process that kills itself at a step, then start anew."""
+    died = subprocess.run(
+        [sys.executable, "-c", DIES, str(store.inbox.folder), step],
+        input=pickle.dumps(answer),
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    with store.sessions.begin() as session:
+        assert recover(session, NOW).series == 1
+    list(store.inbox.scan())
+
+
+def pending(store: Store) -> int:
+    with store.sessions() as session:
+        states = session.scalars(select(Delivery.state)).all()
+    assert set(states) == {DeliveryState.PENDING}
+    return len(states)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_notice_comes_once(store: Store, step: str) -> None:
+    die(store, FEW, step)
+    assert (line(store).state, notices(store)) == ("stable", [])
+
+    analyst(store, Workers(FEW)).dispatch()
+
+    assert (line(store).state, len(notices(store)), pending(store)) == ("unsuitable", 1, 1)
+    assert len(list((store.inbox.folder / "results").iterdir())) == 1
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_reissue_comes_once_and_its_wish_is_not_lost(store: Store, step: str) -> None:
+    first = replace(RESULT, kept=kept())
+    analyst(store, Workers(first)).dispatch()
+    with store.sessions.begin() as session:
+        make_wish(session, SERIES, Wish.REISSUE)
+        take_up(session, NOW)
+    objects = tuple(replace(o, sop_instance_uid=f"{o.sop_instance_uid}.2") for o in first.objects)
+    again: Analysed = replace(first, key="k2", objects=objects)
+
+    die(store, again, step)
+    assert (line(store).wish, line(store).result_key) == (Wish.REISSUE, "k1")
+
+    workers = Workers(again)
+    analyst(store, workers).dispatch()
+
+    assert workers.requests[0].kept is not None
+    assert (line(store).wish, line(store).revision, line(store).state) == (None, 2, "encoded")
+    with store.sessions() as session:
+        assert keys_so_far(session, SERIES) == ("k1", "k2")
+    assert pending(store) == 4
