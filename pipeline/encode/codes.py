@@ -47,6 +47,7 @@ DEVICE = Code("121007", "DCM", "Device")
 FINDINGS = Code("121070", "DCM", "Findings")
 FINDING = Code("121071", "DCM", "Finding")
 
+OF_INTEREST_SERIES = Code("113000", "DCM", "Of Interest")
 SEGMENTATION = Code("113076", "DCM", "Segmentation")
 UNSPECIFIED_CALCULATION = Code("112187", "DCM", "Unspecified method of calculation")
 KEY_OBJECTS_OF_INTEREST = Code("113000", "DCM", "Of Interest")
@@ -101,6 +102,11 @@ QUALITY = _private("QUALITY", "Quality of input and steps")
 LUNG_METHOD = _private("LUNG-METHOD", "Method of lung segmentation")
 NOTICE = _private("NOTICE", "Intended use")
 SENTENCE = _private("SENTENCE", "Ready sentence for the report")
+
+HEATMAP_SERIES = _private("HEATMAP", "Heatmap of the classifier's activation on CT")
+ACTIVATION_SERIES = _private("ACTIVATION-MAP", "Map of the classifier's activation")
+NOTICE_SERIES = _private("NOT-ANALYSED", "Notice that a series was not analysed")
+SUMMARY_SERIES = _private("SUMMARY-PAGE", "Summary page of an analysis by AI")
 
 
 def code_item(code: Code) -> Dataset:

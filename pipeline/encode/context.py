@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from pipeline.encode import codes
 from pipeline.encode.identity import Equipment, ReportReference, derived_uid
 from pipeline.encode.prior import Prior
 from pipeline.encode.products import Products
@@ -53,22 +55,47 @@ class ResultContext:
 
 
 class ResultSeries(Enum):
-    """The series of a result: part of the UID, offset of the number, modality, description."""
+    """The series of a result: part of UID, offset of number, modality, description, code."""
 
-    SEGMENTATION = ("segmentation", 1, "SEG", "AI segmentation: lungs and opacities")
-    REPORT = ("report", 2, "SR", "AI report: measurements (research use)")
-    TEXT_REPORT = ("text-report", 3, "SR", "AI report: text (research use)")
-    HEATMAP = ("heatmap", 4, "OT", "AI summary and heatmap (research use)")
-    NOTICE = ("notice", 5, "SR", "AI notice: series not analysed")
-    PARAMETRIC_MAP = ("parametric-map", 6, "OT", "AI activation map (research use)")
-    KEY_IMAGES = ("key-images", 7, "KO", "AI key images (research use)")
-    DOCUMENT = ("document", 8, "DOC", "AI summary page (research use)")
+    SEGMENTATION = (
+        "segmentation",
+        1,
+        "SEG",
+        "AI segmentation: lungs and opacities",
+        codes.SEGMENTATION,
+    )
+    REPORT = (
+        "report",
+        2,
+        "SR",
+        "AI report: measurements (research use)",
+        codes.IMAGING_MEASUREMENT_REPORT,
+    )
+    TEXT_REPORT = (
+        "text-report",
+        3,
+        "SR",
+        "AI report: text (research use)",
+        codes.DIAGNOSTIC_IMAGING_REPORT,
+    )
+    HEATMAP = ("heatmap", 4, "OT", "AI summary and heatmap (research use)", codes.HEATMAP_SERIES)
+    NOTICE = ("notice", 5, "SR", "AI notice: series not analysed", codes.NOTICE_SERIES)
+    PARAMETRIC_MAP = (
+        "parametric-map",
+        6,
+        "OT",
+        "AI activation map (research use)",
+        codes.ACTIVATION_SERIES,
+    )
+    KEY_IMAGES = ("key-images", 7, "KO", "AI key images (research use)", codes.OF_INTEREST_SERIES)
+    DOCUMENT = ("document", 8, "DOC", "AI summary page (research use)", codes.SUMMARY_SERIES)
 
-    def __init__(self, part: str, offset: int, modality: str, description: str) -> None:
+    def __init__(self, part: str, offset: int, modality: str, description: str, code: Code) -> None:
         self.part = part
         self.offset = offset
         self.modality = modality
         self.description = description
+        self.code = code
 
 
 def series_uid(context: ResultContext, series: ResultSeries) -> UID:

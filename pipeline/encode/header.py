@@ -12,12 +12,13 @@ from datetime import datetime, timedelta, timezone
 
 from highdicom import ContributingEquipment
 from pydicom import Dataset
-from pydicom.datadict import keyword_dict
-from pydicom.dataelem import RawDataElement
+from pydicom.datadict import dictionary_VR, keyword_dict
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
+from pydicom.valuerep import STR_VR
 
-from pipeline.encode import copied
+from pipeline.encode import codes, copied
 from pipeline.encode.context import ResultContext, ResultSeries, instance_uid, series_uid
 from pipeline.errors import PipelineError
 from pipeline.types import CtSeries
@@ -46,12 +47,7 @@ def new_object(
     PipelineError
         If the source has no Study Instance UID.
     """
-    result = Dataset()
-    result.set_original_encoding(
-        is_implicit_vr=False,
-        is_little_endian=True,
-        character_encoding=source.original_character_set,
-    )
+    result = empty_copy(source)
     copy_identity(source, result)
     _add_series(result, context, kind)
     _add_equipment(result, context)
@@ -59,6 +55,17 @@ def new_object(
     result.SOPInstanceUID = instance_uid(context, kind, number)
     result.InstanceNumber = number
     add_times(result, source, context)
+    return result
+
+
+def empty_copy(source: Dataset) -> Dataset:
+    """Dataset without elements, in which text copied from the source is read as there."""
+    result = Dataset()
+    result.set_original_encoding(
+        is_implicit_vr=False,
+        is_little_endian=True,
+        character_encoding=source.original_character_set,
+    )
     return result
 
 
@@ -78,16 +85,20 @@ def copy_elements(source: Dataset, result: Dataset, keywords: tuple[str, ...]) -
         tag = keyword_dict[keyword]
         if tag not in source:
             continue
-        element = source.get_item(tag)
-        if isinstance(element, RawDataElement) and _is_verbatim(element):
-            result[tag] = element
-        else:
-            result[tag] = deepcopy(source[tag])
+        result[tag] = _verbatim(source.get_item(tag)) or deepcopy(source[tag])
 
 
-def _is_verbatim(element: RawDataElement) -> bool:
-    """Whether the bytes read may be written again as they are (VR known, nothing deferred)."""
-    return element.VR is not None and element.VR != "UN" and element.value is not None
+def _verbatim(element: RawDataElement | DataElement) -> RawDataElement | None:
+    """Give the bytes that were read, to be written as they are; None if they cannot be.
+
+    Text has the same bytes in every transfer syntax. Where the source does not say that it is
+    text (implicit VR), the data dictionary does.
+    """
+    if not isinstance(element, RawDataElement) or element.value is None:
+        return None
+    known = element.VR not in {None, "UN"}
+    vr = element.VR if known else dictionary_VR(element.tag)
+    return element._replace(VR=vr, is_implicit_VR=False) if vr in STR_VR else None
 
 
 def local_time(source: Dataset, context: ResultContext) -> datetime:
@@ -121,6 +132,7 @@ def _add_series(result: Dataset, context: ResultContext, kind: ResultSeries) -> 
     result.SeriesInstanceUID = series_uid(context, kind)
     result.SeriesNumber = context.series_number_base + kind.offset
     result.SeriesDescription = kind.description + revision
+    result.SeriesDescriptionCodeSequence = [codes.code_item(kind.code)]
 
 
 def _add_equipment(result: Dataset, context: ResultContext) -> None:
@@ -145,6 +157,9 @@ def _add_sop_common(result: Dataset, context: ResultContext, sop_class_uid: str)
     result.SOPClassUID = UID(sop_class_uid)
     result.InstanceCreatorUID = context.equipment.device_uid
     result.ContentQualification = "RESEARCH"
+    result.CodingSchemeIdentificationSequence = [
+        codes.private_scheme(context.equipment.manufacturer)
+    ]
 
 
 def add_body_part(series: CtSeries, result: Dataset) -> None:

@@ -54,8 +54,5 @@ def report(
     result = new_document(series.headers[0], context, ResultSeries.REPORT, Comprehensive3DSRStorage)
     add_evidence(result, slices, segmentation)
     add_priors(result, context.priors)
-    result.CodingSchemeIdentificationSequence = [
-        codes.private_scheme(context.equipment.manufacturer)
-    ]
     result.update(content)
     return result

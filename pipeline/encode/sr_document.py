@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 
 from pipeline.encode import codes, source
 from pipeline.encode.context import ResultContext, ResultSeries
-from pipeline.encode.header import new_object
+from pipeline.encode.header import copy_elements, empty_copy, new_object
 from pipeline.encode.identity import Equipment, ReportReference
 from pipeline.encode.prior import Prior
 from pipeline.encode.source import SourceSlice
@@ -25,8 +25,21 @@ REQUEST = (
     "FillerOrderNumberImagingServiceRequest",
     "RequestedProcedureID",
     "RequestedProcedureDescription",
+    "RequestedProcedureCodeSequence",
 )
 """Type 2 in Referenced Request Sequence (PS3.3 C.17.2)."""
+
+REQUEST_DETAILS = (
+    "StudyInstanceUID",
+    "IssuerOfAccessionNumberSequence",
+    "OrderPlacerIdentifierSequence",
+    "OrderFillerIdentifierSequence",
+    "ReasonForTheRequestedProcedure",
+    "ReasonForRequestedProcedureCodeSequence",
+)
+"""Copied where the source has them; the study's own UID stands for that of the request."""
+
+ACCESSION = ("AccessionNumber", "IssuerOfAccessionNumberSequence")
 
 MAIN_DOCUMENTS = (ResultSeries.REPORT, ResultSeries.NOTICE)
 """One of them stands for a result: what came before it, it supersedes."""
@@ -57,14 +70,17 @@ def add_requests(result: Dataset, header: Dataset) -> None:
 
 
 def _request(result: Dataset, attributes: Dataset) -> Dataset:
-    item = Dataset()
-    item.StudyInstanceUID = result.StudyInstanceUID
+    """Copy a request as it is; where it has no accession number, that of the study holds."""
+    item = empty_copy(attributes)
     item.ReferencedStudySequence = Sequence()
+    copy_elements(attributes, item, (*REQUEST, *REQUEST_DETAILS))
+    if not attributes.get("AccessionNumber"):
+        copy_elements(result, item, ACCESSION)
+    if not attributes.get("StudyInstanceUID"):
+        item.StudyInstanceUID = result.StudyInstanceUID
     for keyword in REQUEST:
-        setattr(item, keyword, attributes.get(keyword))
-    item.AccessionNumber = attributes.get("AccessionNumber") or result.get("AccessionNumber")
-    codes_given = attributes.get("RequestedProcedureCodeSequence") or []
-    item.RequestedProcedureCodeSequence = Sequence(codes_given)
+        if keyword not in item:
+            setattr(item, keyword, None)
     return item
 
 

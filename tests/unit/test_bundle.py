@@ -60,6 +60,14 @@ def test_the_heatmap_can_be_left_out() -> None:
     assert not of_kind(bundle, ResultKind.HEATMAP)
 
 
+def test_every_series_is_described_by_a_code_of_a_named_scheme() -> None:
+    for item in encode(ct_series(), analysis(), context()).objects:
+        (code,) = item.dataset.SeriesDescriptionCodeSequence
+        (scheme,) = item.dataset.CodingSchemeIdentificationSequence
+        assert code.CodingSchemeDesignator in {"DCM", "LN", scheme.CodingSchemeDesignator}
+        assert code.CodeMeaning.isascii()
+
+
 def test_the_same_input_gives_the_same_bytes() -> None:
     first = [part10(item.dataset) for item in encode(ct_series(), analysis(), context()).objects]
     again = [part10(item.dataset) for item in encode(ct_series(), analysis(), context()).objects]

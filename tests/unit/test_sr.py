@@ -330,6 +330,23 @@ def test_the_request_is_named() -> None:
     assert item.StudyInstanceUID == "1.2.3.1"
 
 
+def test_a_request_is_copied_as_it_is() -> None:
+    request, placer, issuer = Dataset(), Dataset(), Dataset()
+    placer.LocalNamespaceEntityID, issuer.LocalNamespaceEntityID = "ORDERS", "RIS-2"
+    request.AccessionNumber, request.StudyInstanceUID = "A-78", "1.2.3.99"
+    request.IssuerOfAccessionNumberSequence = [issuer]
+    request.OrderPlacerIdentifierSequence = [placer]
+    request.ReasonForTheRequestedProcedure = "Husten"
+    _, sr = written(ct_series(RequestAttributesSequence=[request, Dataset()]), analysis())
+    own, bare = sr.ReferencedRequestSequence
+    assert (own.AccessionNumber, own.StudyInstanceUID) == ("A-78", "1.2.3.99")
+    assert own.IssuerOfAccessionNumberSequence[0].LocalNamespaceEntityID == "RIS-2"
+    assert own.OrderPlacerIdentifierSequence[0].LocalNamespaceEntityID == "ORDERS"
+    assert own.ReasonForTheRequestedProcedure == "Husten"
+    assert (bare.AccessionNumber, bare.StudyInstanceUID) == ("A-77", "1.2.3.1")
+    assert "RequestedProcedureDescription" in bare
+
+
 def test_highdicom_reads_the_report() -> None:
     _, sr = written(ct_series(), analysis())
     content = Comprehensive3DSR.from_dataset(sr).content
