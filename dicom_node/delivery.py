@@ -20,7 +20,13 @@ LOAD = 500  #: most objects taken along in one round
 EVENTS = {
     DeliveryState.ACCEPTED: "delivery_accepted",
     DeliveryState.PENDING: "delivery_postponed",
+    DeliveryState.DECLINED: "delivery_declined",
     DeliveryState.REFUSED: "delivery_refused",
+}
+ENDS = {
+    Verdict.ACCEPTED: DeliveryState.ACCEPTED,
+    Verdict.UNSUPPORTED: DeliveryState.DECLINED,
+    Verdict.REFUSED: DeliveryState.REFUSED,
 }
 
 
@@ -49,6 +55,7 @@ class Courier:
         self._sessions, self._clock = store.sessions, store.clock
         self._locate = store.inbox.locate
         self._stopping = False
+        self._told_declined: set[str] = set()
 
     def stop(self) -> None:
         """Send nothing more; what was claimed goes back."""
@@ -107,18 +114,24 @@ class Courier:
         return settlement
 
     def _tell(self, told: Counter[tuple[DeliveryState, str]]) -> None:
-        """Log one line for all that went alike, not one for each object."""
+        """Log one line for all that went alike, not one for each object.
+
+        That a class is declined is told once: it stays so until somebody changes the destination.
+        """
         for (state, reason), objects in told.items():
-            write = log.info if state is DeliveryState.ACCEPTED else log.warning
+            quiet = state is DeliveryState.ACCEPTED or reason in self._told_declined
+            write = log.info if quiet else log.warning
+            if state is DeliveryState.DECLINED:
+                write = log.debug if quiet else log.warning
+                self._told_declined.add(reason)
             write(EVENTS[state], destination=self.name, objects=objects, reason=reason)
 
 
 def decide(delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datetime) -> Settlement:
-    """Turn an outcome into what is entered: accepted, tried again later, or refused for good."""
-    if outcome.verdict is Verdict.ACCEPTED:
-        return Settlement(id=delivery.id, state=DeliveryState.ACCEPTED)
-    if outcome.verdict is Verdict.REFUSED:
-        return Settlement(id=delivery.id, state=DeliveryState.REFUSED, reason=outcome.detail)
+    """Turn an outcome into what is entered: its end, or another try, unless it is too late."""
+    end = ENDS.get(outcome.verdict)
+    if end is not None:
+        return Settlement(id=delivery.id, state=end, reason=outcome.detail)
     next_at = backoff.next_try(attempts=delivery.attempts, first_at=delivery.first_at, now=now)
     if next_at is None:
         reason = f"given up after {delivery.attempts} attempts: {outcome.detail}"

@@ -12,6 +12,7 @@ class Verdict(StrEnum):
 
     ACCEPTED = "accepted"  #: stored, or already there
     POSTPONED = "postponed"  #: not now; worth another try
+    UNSUPPORTED = "unsupported"  #: its SOP class, or the transfer syntax, is not taken
     REFUSED = "refused"  #: another try would get the same answer
 
 
@@ -33,6 +34,7 @@ class Outcome:
 
 
 DUPLICATE_SOP_INSTANCE = 0x0111  #: PS3.7 C.5.8: the peer has it already
+SOP_CLASS_NOT_SUPPORTED = 0x0122  #: PS3.7 C.5.6
 PROCESSING_FAILURE = 0x0110  #: PS3.7 C.5.15
 OUT_OF_RESOURCES = range(0xA700, 0xA800)  #: PS3.4 Table B.2-1
 WARNINGS = range(0xB000, 0xC000)  #: PS3.4 Table B.2-1: stored, with a remark
@@ -46,8 +48,11 @@ def judge(status: int) -> Outcome:
         return Outcome(
             verdict=Verdict.POSTPONED, status=status, detail=f"destination answered 0x{status:04X}"
         )
+    unsupported = status == SOP_CLASS_NOT_SUPPORTED
     return Outcome(
-        verdict=Verdict.REFUSED, status=status, detail=f"destination answered 0x{status:04X}"
+        verdict=Verdict.UNSUPPORTED if unsupported else Verdict.REFUSED,
+        status=status,
+        detail=f"destination answered 0x{status:04X}",
     )
 
 

@@ -208,7 +208,7 @@ def _store_one(assoc: Association, parcel: Parcel) -> Outcome:
 
 def _not_accepted(parcel: Parcel) -> Outcome:
     kind = f"{UID(parcel.sop_class_uid).name} in {UID(parcel.transfer_syntax_uid).name}"
-    return Outcome(verdict=Verdict.REFUSED, detail=f"the destination does not accept {kind}")
+    return Outcome(verdict=Verdict.UNSUPPORTED, detail=f"the destination does not accept {kind}")
 
 
 def why_no_association(assoc: Association, peer: Peer) -> str:

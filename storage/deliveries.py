@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from storage.fallbacks import replace_declined
 from storage.schema import Delivery, Result, ResultObject
 from storage.series import advance, locked
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
@@ -28,6 +29,7 @@ def enter(session: Session, key: str, destinations: Iterable[str], now: datetime
 
 def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesState]:
     """End the series of a result if nothing of it is under way; return where it stands."""
+    replace_declined(session, key)
     series = locked(session, session.get_one(Result, key).series_instance_uid)
     uid = series.series_instance_uid
     if series.state is not SeriesState.ENCODED or series.result_key != key:

@@ -54,7 +54,7 @@ class Settlement:
     Attributes
     ----------
     state
-        ACCEPTED, COMMITTED, REFUSED, or PENDING for another try.
+        ACCEPTED, COMMITTED, DECLINED, REFUSED, or PENDING for another try.
     next_at
         When to try again; for PENDING only.
     """
@@ -116,8 +116,8 @@ def reuse_result(
 ) -> SeriesState:
     """Let a kept result answer for a claimed series: ANALYSING to ENCODED and perhaps further.
 
-    Its deliveries stand; those refused are tried again, for a person wished it so, and
-    destinations that are new get theirs. Returns and raises as :func:`keep_results`.
+    Its deliveries stand; those refused or replaced are tried again, for a person wished it so,
+    and destinations that are new get theirs. Returns and raises as :func:`keep_results`.
 
     Raises
     ------
@@ -136,11 +136,11 @@ def reuse_result(
 
 
 def send_again(session: Session, key: str, now: datetime) -> None:
-    """Have what was refused of a result tried again."""
+    """Have what was refused of a result, or replaced, tried again."""
     objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key == key)
     session.execute(
         update(Delivery)
-        .where(Delivery.sop_instance_uid.in_(objects), Delivery.state == D.REFUSED)
+        .where(Delivery.sop_instance_uid.in_(objects), Delivery.state.in_((D.REFUSED, D.REPLACED)))
         .values(state=D.PENDING, next_at=now, first_at=now, attempts=0, reason="")
     )
 
@@ -202,7 +202,8 @@ def settle(
     -------
     dict
         Series Instance UID to state, of each series concerned. It is DELIVERED when every
-        delivery of its result has arrived; FAILED when some were refused and none is under way
+        delivery of its result, or what stands for it (see `storage.fallbacks`), has arrived;
+        FAILED when some were refused and none is under way
         any more (the others have arrived all the same); else ENCODED. A series that has been
         opened again meanwhile is left as it is: its next result is on the way.
 

@@ -14,7 +14,7 @@ class SeriesState(StrEnum):
     STABLE = "stable"  #: closed; waits to be analysed
     ANALYSING = "analysing"  #: claimed by one analysis
     ENCODED = "encoded"  #: results are kept, deliveries are in the outbox
-    DELIVERED = "delivered"  #: every destination has accepted every result
+    DELIVERED = "delivered"  #: every destination has accepted every result, or what stands for it
     UNSUITABLE = "unsuitable"  #: outside the intended use; reason recorded
     FAILED = "failed"  #: needs a person; reason recorded
 
@@ -26,6 +26,8 @@ class DeliveryState(StrEnum):
     SENDING = "sending"  #: claimed by one sender
     ACCEPTED = "accepted"  #: the destination answered Success or a warning
     COMMITTED = "committed"  #: the destination took responsibility (storage commitment)
+    DECLINED = "declined"  #: the destination does not take its class; see what else arrives
+    REPLACED = "replaced"  #: declined, and another object there carries the message
     REFUSED = "refused"  #: the destination will not have it, or we gave up; reason recorded
 
 
@@ -53,15 +55,19 @@ SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
     }
 )
 
-#: REFUSED to PENDING: a person had the series analysed again, with the same result.
+#: REFUSED or REPLACED to PENDING: a person had the series analysed again, with the same result.
+#: DECLINED lasts until all other objects of the result have come to their end there.
 DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyType(
     {
         D.PENDING: frozenset({D.SENDING}),
-        D.SENDING: frozenset({D.ACCEPTED, D.PENDING, D.REFUSED}),
+        D.SENDING: frozenset({D.ACCEPTED, D.PENDING, D.DECLINED, D.REFUSED}),
         D.ACCEPTED: frozenset({D.COMMITTED}),
         D.COMMITTED: frozenset(),
+        D.DECLINED: frozenset({D.REPLACED, D.REFUSED}),
+        D.REPLACED: frozenset({D.PENDING}),
         D.REFUSED: frozenset({D.PENDING}),
     }
 )
 
 UNDER_WAY = frozenset({D.PENDING, D.SENDING})  #: deliveries that are still ours to make
+ARRIVED = frozenset({D.ACCEPTED, D.COMMITTED})  #: deliveries that are done

@@ -58,7 +58,7 @@ def test_a_refused_transfer_syntax_is_refused_and_the_rest_arrives(tmp_path: Pat
     with StandInPacs(tmp_path / "pacs") as pacs:
         outcomes = [o for _, o in send(map(Parcel.of, [odd, plain]), peer_of(pacs), calling_ae="N")]
 
-    assert [o.verdict for o in outcomes] == [Verdict.REFUSED, Verdict.ACCEPTED]
+    assert [o.verdict for o in outcomes] == [Verdict.UNSUPPORTED, Verdict.ACCEPTED]
     assert "JPEG-LS" in outcomes[0].detail
 
 

@@ -22,7 +22,7 @@ BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=900, give_up_after=time
         (0x0110, Verdict.POSTPONED),  # processing failure
         (0xA900, Verdict.REFUSED),  # data set does not match SOP class
         (0xC000, Verdict.REFUSED),  # cannot understand
-        (0x0122, Verdict.REFUSED),  # SOP class not supported
+        (0x0122, Verdict.UNSUPPORTED),  # SOP class not supported
         (0x0124, Verdict.REFUSED),  # not authorised
     ],
 )
