@@ -1,7 +1,8 @@
 """The activation as numbers: a Parametric Map (PS3.3 A.75) on the source's slices.
 
 Reduced as the heatmap is; the activation itself is coarser than that. Frames run from feet to
-head, because OHIF 3.13 lays them down in the order of the file.
+head, because OHIF 3.13 lays them down in the order of the file; pixels are 32-bit floats,
+because it reads no others.
 """
 
 from __future__ import annotations
@@ -27,20 +28,13 @@ from pipeline.encode.multiframe import (
 )
 from pipeline.types import Analysis, CtSeries
 
-LEVELS = 2**16 - 1
-"""Stored value of activation 1."""
-
-LEVELS_PER_STEP = LEVELS // 255
-"""The activation has 255 steps, each of which is exactly 257 stored ones."""
-
 IMAGE_TYPE = ["DERIVED", "PRIMARY", "VOLUME", "QUANTITY"]
 
 
 def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
     """Encode the activation, 0 to 1 relative to its extremes in the lungs of this series.
 
-    The stored values are exact where the map is not reduced, else block means rounded to
-    1/65535.
+    The stored values are the activation itself; means of blocks where the map is reduced.
     """
     slices = source.real_slices(series)
     factor = reduction(series, context)
@@ -85,7 +79,7 @@ def _shared(series: CtSeries, first: source.SourceSlice, factor: int) -> Dataset
     groups = shared_groups(series, first, factor)
     frame_type, window, rescale = Dataset(), Dataset(), Dataset()
     frame_type.FrameType = IMAGE_TYPE
-    window.WindowCenter, window.WindowWidth = (LEVELS + 1) / 2, float(LEVELS + 1)
+    window.WindowCenter, window.WindowWidth = 0.5, 1.0
     rescale.RescaleIntercept, rescale.RescaleSlope, rescale.RescaleType = 0, 1, "US"
     groups.ParametricMapFrameTypeSequence = [frame_type]
     groups.FrameVOILUTSequence = [window]
@@ -95,32 +89,28 @@ def _shared(series: CtSeries, first: source.SourceSlice, factor: int) -> Dataset
 
 
 def _mapping() -> RealWorldValueMapping:
-    """Say how stored values become activation (PS3.3 C.7.6.16.2.11)."""
+    """Say what the stored values are (PS3.3 C.7.6.16.2.11)."""
     return RealWorldValueMapping(
         lut_label="ACTIVATION",
         lut_explanation="Activation of the classifier, 0 to 1 within the series",
         unit=codes.NO_UNITS,
-        value_range=(0, LEVELS),
-        slope=1 / LEVELS,
+        value_range=(0.0, 1.0),
+        slope=1.0,
         intercept=0.0,
         quantity_definition=codes.ACTIVATION_MAP,
     )
 
 
-def stored(analysis: Analysis, planes: list[int], factor: int) -> NDArray[np.uint16]:
-    """Values to store, ``(planes, rows, columns)``: the mean of each block."""
-    return np.stack(
-        [
-            np.rint(paint.reduced(analysis.activation[index], factor) * LEVELS_PER_STEP)
-            for index in planes
-        ]
-    ).astype("<u2")
+def stored(analysis: Analysis, planes: list[int], factor: int) -> NDArray[np.float32]:
+    """Activation to store, ``(planes, rows, columns)``, 0 to 1: the mean of each block."""
+    full = np.float32(255)
+    return np.stack([paint.reduced(analysis.activation[index], factor) / full for index in planes])
 
 
-def _add_pixels(result: Dataset, values: NDArray[np.uint16]) -> None:
+def _add_pixels(result: Dataset, values: NDArray[np.float32]) -> None:
+    """Floating Point Image Pixel module (PS3.3 C.7.6.24)."""
     result.SamplesPerPixel = 1
     result.PhotometricInterpretation = "MONOCHROME2"
     result.NumberOfFrames, result.Rows, result.Columns = values.shape
-    result.BitsAllocated, result.BitsStored, result.HighBit = 16, 16, 15
-    result.PixelRepresentation = 0
-    result.add_new(keyword_dict["PixelData"], "OW", values.tobytes())
+    result.BitsAllocated = 32
+    result.add_new(keyword_dict["FloatPixelData"], "OF", values.astype("<f4").tobytes())
