@@ -2,43 +2,85 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from dicom_node.calibrating_trust import show, trusted
 from dicom_node.equipment import read_manifest
-from dicom_node.errors import NodeError
-from dicom_node.evaluating import judgeable
-from pipeline.evaluation.recalibration import Calibrated, calibrate_scores
-from pipeline.evaluation.report import with_interval
-from pipeline.evaluation.scores import read_column, read_scores
-from pipeline.evaluation.write_calibration import METRICS, write_calibration
+from dicom_node.evaluating import judgeable, scores_of
+from pipeline.evaluation.calibrate_trust import Answers
+from pipeline.evaluation.recalibration import Calibrated, calibrate_scores, rescaled
+from pipeline.evaluation.scores import ScoredCases
+from pipeline.evaluation.statistics import with_interval
+from pipeline.evaluation.write_calibration import write_calibration
+from pipeline.evaluation.write_trust import write_trust
+from pipeline.training.cases import Split
 
 
-def calibrate_model(model: Path, file: Path, point: str, console: Console) -> None:
-    """Fit temperature and operating points; write them into the model's manifest."""
-    manifest, sha256 = read_manifest(model)
-    cases = judgeable(read_scores(file))
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    makers = {maker for maker in read_column(file, "model") if maker}
-    if makers - {sha256}:
-        raise NodeError(f"{file}: expected scores that this model gave as it is, got another's")
-    if digest in str(manifest.card.metrics.get(METRICS)):
-        raise NodeError(
-            f"{file}: the model was calibrated on these scores already; score the cases again"
-        )
-    calibrated = calibrate_scores(cases.labels, cases.scores, manifest.calibration.temperature)
-    write_calibration(model, calibrated, cases, point=point, scores_sha256=digest)
-    _tell_calibration(calibrated, point, console)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitted:
+    """What scores say of a model, and the scores."""
+
+    cases: ScoredCases
+    found: Calibrated
 
 
-def _tell_calibration(calibrated: Calibrated, point: str, console: Console) -> None:
+def calibrate_model(
+    model: Path,
+    fitted: Fitted | None,
+    answers: Mapping[Split, Answers] | None,
+    point: str,
+    console: Console,
+) -> None:
+    """Write what was fitted to scores, to answers, or to both; all is fitted before any is written.
+
+    Parameters
+    ----------
+    answers
+        At the temperature that the model has now.
+    """
+    trust = None
+    if answers is not None:
+        ratio = fitted.found.temperature / fitted.found.old_temperature if fitted else 1.0
+        renewed = {
+            split: replace(each, scores=rescaled(each.scores, ratio))
+            for split, each in answers.items()
+        }
+        trust = trusted(renewed)
+    if fitted is not None:
+        write_calibration(model, fitted.found, fitted.cases, point=point)
+        _tell(fitted.found, point, console)
+    if trust is not None:
+        write_trust(model, trust)
+        show(trust, console)
+
+
+def fit(model: Path, scores: Path) -> Fitted:
+    """Fit temperature and operating points to scores of this model's weights.
+
+    At whatever temperature the scores were written, the same ones give the same calibration.
+    """
+    manifest, _ = read_manifest(model)
+    cases = judgeable(scores_of(scores, manifest))
+    found = calibrate_scores(cases.labels, cases.scores, manifest.calibration.temperature)
+    return Fitted(cases=cases, found=found)
+
+
+def _tell(calibrated: Calibrated, point: str, console: Console) -> None:
     console.print(
         f"temperature {calibrated.old_temperature:.4g} -> {calibrated.temperature:.4g}, "
         f"Brier score {calibrated.before.brier:.4f} -> {calibrated.after.brier:.4f} (same cases)"
     )
+    if calibrated.at_bound:
+        console.print(
+            "[bold yellow]The temperature is at its bound:[/] a threshold (almost) parts the"
+            " classes of these cases, or the score says nothing about them. Do not read the score"
+            " as a probability; calibrate on more cases."
+        )
     table = Table("point", "threshold", "sensitivity", "specificity", box=None)
     for each in calibrated.points:
         shares = (with_interval(each.sensitivity), with_interval(each.specificity))

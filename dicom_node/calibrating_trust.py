@@ -11,7 +11,7 @@ from rich.table import Table
 
 from dicom_node.errors import NodeError
 from pipeline.evaluation.calibrate_trust import Answers, Trust, answers, calibrate_trust
-from pipeline.evaluation.write_trust import write_trust
+from pipeline.evaluation.fit_reference import FOLDS
 from pipeline.manifest import MeasuredShare
 from pipeline.models import Models, device_for, load
 from pipeline.training.cases import Case, Split, read_cases
@@ -25,23 +25,37 @@ COLUMNS = (
 )
 
 
-def trust_model(model: Path, file: Path, console: Console) -> None:
-    """Fit prediction sets and reference to the cases of a list; write them into the manifest."""
-    cases = {split: [case for case in read_cases(file) if case.split == split] for split in USED}
-    if not cases[Split.VALIDATION]:
-        raise NodeError(f"{file}: expected rows with split 'validation', got none")
-    found = _answers(model, cases, console)
+def cases_of(file: Path) -> dict[Split, list[Case]]:
+    """Cases of a list that choose and that measure; what cannot do is refused at once."""
+    read = read_cases(file)
+    cases = {split: [case for case in read if case.split == split] for split in USED}
+    chosen = cases[Split.VALIDATION]
+    if not chosen:
+        raise NodeError(
+            f"{file}: expected rows with split 'validation', got none; the run folder of a"
+            " training has its list with the split drawn"
+        )
+    patients = len({case.patient for case in chosen})
+    if {case.label for case in chosen} != {0, 1} or patients < FOLDS:
+        raise NodeError(
+            f"{file}: validation cases: both labels and at least {FOLDS} patients expected,"
+            f" got labels {sorted({str(case.label) for case in chosen})} of {patients}"
+        )
+    return cases
+
+
+def trusted(found: Mapping[Split, Answers]) -> Trust:
+    """Fit prediction sets and reference to the answers to cases of `USED`."""
     try:
-        trust = calibrate_trust(found[Split.VALIDATION], found[Split.TEST])
+        return calibrate_trust(found[Split.VALIDATION], found[Split.TEST])
     except ValueError as fault:
-        raise NodeError(f"{file}: validation cases: {fault}") from fault
-    write_trust(model, trust)
-    _tell(trust, console)
+        raise NodeError(f"validation cases: {fault}") from fault
 
 
-def _answers(
+def answers_of(
     model: Path, cases: Mapping[Split, list[Case]], console: Console
 ) -> dict[Split, Answers]:
+    """Show the cases to the model."""
     models = load(model, device_for("auto"))
     with Progress(*COLUMNS, console=console) as bars:
         return {split: _of_split(split, chosen, models, bars) for split, chosen in cases.items()}
@@ -52,7 +66,8 @@ def _of_split(split: Split, cases: list[Case], models: Models, bars: Progress) -
     return answers(cases, models, lambda done: bars.update(bar, completed=done))
 
 
-def _tell(trust: Trust, console: Console) -> None:
+def show(trust: Trust, console: Console) -> None:
+    """Show what was found out."""
     table = Table("set", "negative up to", "positive from", "kept, negative", "kept, positive")
     for level in trust.conformal.levels:
         table.add_row(

@@ -9,11 +9,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from dicom_node.cli_model import BUNDLED_NAME, folder_of
 from dicom_node.errors import NodeError
 from dicom_node.extra import needs_extra
 
 app = typer.Typer()
 out = Console(soft_wrap=True)
+
+
+class Part(StrEnum):
+    """Cases of a list."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
+    all = "all"
 
 
 class Point(StrEnum):
@@ -26,7 +36,9 @@ class Point(StrEnum):
 
 @app.command()
 def evaluate(
-    out_folder: Annotated[Path, typer.Option("--out", help="Where the report goes.")],
+    out_folder: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Where the report goes.")
+    ],
     scores: Annotated[
         Path | None, typer.Option(help="CSV file with patient, label (0 or 1), score (0 to 1).")
     ] = None,
@@ -34,7 +46,18 @@ def evaluate(
         Path | None, typer.Option(help="CSV file with path, patient, label; scored by --model.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Model folder for --cases; without it the bundled one.")
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Model folder, or 'bundled'. It scores --cases (without it the bundled one);"
+            " --scores, which its weights must have given, are calibrated and called as it does.",
+        ),
+    ] = None,
+    split: Annotated[
+        Part | None,
+        typer.Option(
+            help="Of --cases; without it the test cases if the list names splits, else all."
+        ),
     ] = None,
     threshold: Annotated[
         float | None,
@@ -48,19 +71,19 @@ def evaluate(
     """Judge a classifier: figures with intervals, plots, one HTML page to show at a meeting."""
     if any(not 0 < each < 1 for each in prevalence or ()):
         raise NodeError("expected every --prevalence between 0 and 1, both left out")
-    if (scores is None) == (cases is None) or (model is not None and scores is not None):
-        raise NodeError("expected either --scores, or --cases with or without --model")
+    if (scores is None) == (cases is None) or (split is not None and cases is None):
+        raise NodeError("expected either --scores, or --cases with or without --split")
     needs_extra()
     from dicom_node.evaluating import Wishes, evaluate_scores
 
     wishes = Wishes(threshold=threshold, prevalences=prevalence)
     if scores is not None:
-        evaluate_scores(scores, out_folder, wishes, out)
+        evaluate_scores(scores, folder_of(model) if model else None, out_folder, wishes, out)
     if cases is not None:
-        from dicom_node.scoring import evaluate_cases
-        from pipeline.manifest import BUNDLED
+        from dicom_node.scoring import Asked, evaluate_cases
 
-        evaluate_cases(cases, model or BUNDLED, out_folder, wishes, out)
+        asked = Asked(file=cases, split=split)
+        evaluate_cases(asked, folder_of(model or BUNDLED_NAME), out_folder, wishes, out)
 
 
 @app.command()
@@ -68,7 +91,10 @@ def calibrate(
     model: Annotated[Path, typer.Argument(help="Model folder; its manifest.json is rewritten.")],
     scores: Annotated[
         Path | None,
-        typer.Option(help="CSV file with patient, label, score that this model gave as it is."),
+        typer.Option(
+            help="Scores that this model's weights gave, as `train` and `evaluate --cases` write"
+            " them."
+        ),
     ] = None,
     cases: Annotated[
         Path | None,
@@ -88,11 +114,10 @@ def calibrate(
     if scores is None and cases is None:
         raise NodeError("expected --scores, --cases, or both")
     needs_extra()
-    if scores is not None:
-        from dicom_node.calibrating import calibrate_model
+    from dicom_node.calibrating import calibrate_model, fit
+    from dicom_node.calibrating_trust import answers_of, cases_of
 
-        calibrate_model(model, scores, point, out)
-    if cases is not None:
-        from dicom_node.calibrating_trust import trust_model
-
-        trust_model(model, cases, out)
+    listed = cases_of(cases) if cases else None
+    fitted = fit(model, scores) if scores else None
+    answers = answers_of(model, listed, out) if listed else None
+    calibrate_model(model, fitted, answers, point, out)

@@ -20,7 +20,9 @@ app = typer.Typer()
 
 @app.command()
 def localise(
-    out_folder: Annotated[Path, typer.Option("--out", help="Where page and figures go.")],
+    out_folder: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Where page and figures go.")
+    ],
     cases: Annotated[
         Path | None,
         typer.Option(

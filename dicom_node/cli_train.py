@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dicom_node.errors import NodeError
@@ -31,7 +32,12 @@ CaseList = Annotated[
     ),
 ]
 RunFolder = Annotated[
-    Path, typer.Option("--out", help="Run folder; the same command goes on where it was stopped.")
+    Path,
+    typer.Option(
+        "--out",
+        file_okay=False,
+        help="Run folder; the same command goes on where it was stopped.",
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
 Steps = Annotated[int, typer.Option(min=1, help="Steps at most; validation may end it earlier.")]
@@ -102,7 +108,7 @@ def classifier(
     from pipeline.models import device_for, load
     from pipeline.training.classifiers import CLASSIFIERS, DEPLOYABLE
     from pipeline.training.fit import Schedule
-    from pipeline.training.model_folder import Trained, write_model
+    from pipeline.training.model_folder import Trained, build, figures_of, write_model
     from pipeline.training.train_classifier import ClassifierTraining, train_classifier
 
     if network not in CLASSIFIERS:
@@ -137,16 +143,25 @@ def classifier(
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
     out.print(f"weights: {weights}")
+    for unscored in sorted(run.glob("*-unscored.txt")):
+        out.print(f"[yellow]cases without a score[/], and why: {escape(str(unscored))}")
     if network in DEPLOYABLE:
+        scores = run / "validation-scores.csv"
         trained = Trained(
             network=network,
             weights=weights,
             wanted=wanted,
             trained_on=source or undescribed(cases),
             reproduce=shlex.join(["dicom-node", *sys.argv[1:]]),
+            metrics=figures_of(scores),
         )
-        write_model(run / "model", model, trained, name=run.name, version="1")
-        out.print(f"model: {run / 'model'} (calibrate it with {run}/validation-scores.csv)")
+        name = run.resolve().name
+        made = build(
+            run / "model",
+            lambda folder: write_model(folder, model, trained, name=name, version="1"),
+        )
+        hint = f"calibrate it with {scores}" if made else "it was there, and is left as it was"
+        out.print(f"model: {run / 'model'} ({hint})", highlight=False)
 
 
 @app.command("lungs")
@@ -176,6 +191,8 @@ def lungs(
     from pipeline.training.fit import Schedule
     from pipeline.training.train_lungs import LungTraining, Origin, train_lungs
 
+    there = (run / "model").exists()
+
     if size % UNET_STRIDE:
         raise NodeError(f"a size that is a multiple of {UNET_STRIDE} expected, got {size}")
     training = LungTraining(
@@ -198,16 +215,22 @@ def lungs(
             cases,
             run,
             training,
-            origin=Origin(base=model, trained_on=source or undescribed(cases)),
+            origin=Origin(
+                base=model,
+                trained_on=source or undescribed(cases),
+                reproduce=shlex.join(["dicom-node", *sys.argv[1:]]),
+            ),
             device=device_for(device.value),
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
-    out.print(f"model: {folder}")
+    out.print(f"model: {folder}{' (it was there, and is left as it was)' if there else ''}")
 
 
 @synthesis.command("synthesise")
 def synthesise(
-    folder: Annotated[Path, typer.Argument(help="Where the cases and cases.csv go.")],
+    folder: Annotated[
+        Path, typer.Argument(file_okay=False, help="Where the cases and cases.csv go.")
+    ],
     train: Annotated[int, typer.Option(min=0, help="Phantoms to train on.")] = 60,
     validation: Annotated[int, typer.Option(min=0, help="Phantoms to validate on.")] = 12,
     test: Annotated[int, typer.Option(min=0, help="Phantoms to test on.")] = 32,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dicom_node.equipment import read_manifest
 from dicom_node.errors import NodeError
-from pipeline.evaluation.report import Occasion, with_interval, write_report
-from pipeline.evaluation.scores import ScoredCases, read_scores
+from pipeline.evaluation.recalibration import rescaled
+from pipeline.evaluation.report import Occasion, write_report
+from pipeline.evaluation.scores import ScoredCases, read_origin, read_scores
+from pipeline.evaluation.statistics import with_interval
 from pipeline.evaluation.summary import PREVALENCES, THRESHOLD, Evaluation, evaluate
+from pipeline.manifest import DEFAULT, Manifest
 
 FEWEST = 2  #: cases of each class; DeLong's variance needs them
 
@@ -35,13 +39,45 @@ class Wishes:
     prevalences: Sequence[float] | None = None
 
 
-def evaluate_scores(file: Path, out: Path, wishes: Wishes, console: Console) -> None:
-    """Report on scores that are there."""
-    report_on(file, out, wishes, console, source=f"Scores of {file.name}")
+def evaluate_scores(
+    file: Path, model: Path | None, out: Path, wishes: Wishes, console: Console
+) -> None:
+    """Report on scores that are there: as they are, or as a model calibrates and calls them."""
+    if model is None:
+        source = f"Scores of {file.name}, as they are"
+        report_on(read_scores(file), out, wishes, console, source=source)
+        return
+    manifest, _ = read_manifest(model)
+    report_on(
+        scores_of(file, manifest),
+        out,
+        called_by(manifest, wishes),
+        console,
+        source=f"Scores of {file.name}, calibrated as {manifest.name} {manifest.version}",
+    )
+
+
+def scores_of(file: Path, manifest: Manifest) -> ScoredCases:
+    """Read scores of a model's weights, and bring them to its temperature."""
+    cases, origin = read_scores(file), read_origin(file)
+    if origin.weights != manifest.networks.digest:
+        raise NodeError(
+            f"{file}: expected scores that the weights of {manifest.name} {manifest.version} gave,"
+            " got another's"
+        )
+    ratio = manifest.calibration.temperature / origin.temperature
+    return cases if ratio == 1 else replace(cases, scores=rescaled(cases.scores, ratio))
+
+
+def called_by(manifest: Manifest, wishes: Wishes) -> Wishes:
+    """Wishes at the threshold of a model, if no other was asked for."""
+    if wishes.threshold is not None:
+        return wishes
+    return replace(wishes, threshold=manifest.operating_points[DEFAULT].threshold)
 
 
 def report_on(
-    file: Path,
+    scores: ScoredCases,
     out: Path,
     wishes: Wishes,
     console: Console,
@@ -49,8 +85,8 @@ def report_on(
     source: str,
     unscored: tuple[tuple[str, str], ...] = (),
 ) -> None:
-    """Judge the scores of a file; write and show the report."""
-    cases = judgeable(read_scores(file))
+    """Judge scores; write and show the report."""
+    cases = judgeable(scores)
     threshold = THRESHOLD if wishes.threshold is None else wishes.threshold
     told = evaluate(cases, threshold, wishes.prevalences or PREVALENCES)
     occasion = Occasion(source=source, day=datetime.now(UTC).date(), unscored=unscored)

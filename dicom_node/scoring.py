@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,31 +11,59 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dicom_node.errors import NodeError
-from dicom_node.evaluating import Wishes, report_on
-from pipeline.classify import DEFAULT_POINT
+from dicom_node.evaluating import Wishes, called_by, report_on
 from pipeline.evaluation.score_cases import CaseScores, score_cases
+from pipeline.evaluation.scores import read_scores
 from pipeline.models import Models, device_for, load
-from pipeline.training.cases import Case, read_cases
+from pipeline.training.cases import Case, Split, read_cases
 
 SCORES = "scores.csv"  #: in the folder of the report
+ALL = "all"  #: in place of a split
 
 
-def evaluate_cases(file: Path, model: Path, out: Path, wishes: Wishes, console: Console) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Cases of a list to score.
+
+    Attributes
+    ----------
+    split
+        A split of the list, `ALL`, or None: test cases if the list names splits, else all.
+    """
+
+    file: Path
+    split: str | None = None
+
+
+def evaluate_cases(asked: Asked, model: Path, out: Path, wishes: Wishes, console: Console) -> None:
     """Score cases with a model, then report; those without a score are listed, never dropped."""
-    cases = read_cases(file)
+    cases, words = chosen(asked)
+    console.print(words, highlight=False)
     models = load(model, device_for("auto"))
     done = _score(cases, models, out / SCORES, console)
-    if wishes.threshold is None:
-        point = models.manifest.operating_points[DEFAULT_POINT]
-        wishes = replace(wishes, threshold=point.threshold)
+    manifest = models.manifest
     report_on(
-        out / SCORES,
+        read_scores(out / SCORES),
         out,
-        wishes,
+        called_by(manifest, wishes),
         console,
-        source=f"Model {models.manifest.name} {models.manifest.version}, cases of {file.name}",
+        source=f"Model {manifest.name} {manifest.version}, {words}",
         unscored=_unscored(cases, done.failures),
     )
+
+
+def chosen(asked: Asked) -> tuple[Sequence[Case], str]:
+    """Cases of the split that is asked for, and which they are in words."""
+    cases, name = read_cases(asked.file), asked.file.name
+    named = any(case.split is not None for case in cases)
+    split = asked.split or (Split.TEST if named else ALL)
+    if split == ALL:
+        what = "all, whatever their split" if named else "the list names no split"
+        return cases, f"{len(cases)} cases of {name} ({what})"
+    found = [case for case in cases if case.split == split]
+    if not found:
+        raise NodeError(f"{asked.file}: expected cases of split '{split}', got none")
+    return found, f"{len(found)} {split} cases of the {len(cases)} cases of {name}"
 
 
 def _score(cases: Sequence[Case], models: Models, file: Path, console: Console) -> CaseScores:
@@ -59,9 +87,9 @@ def _score(cases: Sequence[Case], models: Models, file: Path, console: Console) 
 
 
 def _unscored(cases: Sequence[Case], failures: Mapping[Path, str]) -> tuple[tuple[str, str], ...]:
-    """Cases without a score by their row in the list, since a path may name a patient."""
+    """Cases without a score by their line in the list, since a path may name a patient."""
     return tuple(
-        (f"row {row}", failures[case.path.resolve()])
-        for row, case in enumerate(cases, start=1)
+        (case.place, failures[case.path.resolve()])
+        for case in cases
         if case.path.resolve() in failures
     )

@@ -6,6 +6,7 @@ the weights were fitted to, and are not turned on site.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,6 +27,7 @@ from pipeline.errors import ModelError
 #: The model that comes with the package.
 BUNDLED = Path(__file__).parent / "weights" / "opacities-1"
 MANIFEST = "manifest.json"  #: its name in a model folder
+DEFAULT = "default"  #: the operating point that is used unless a site sets its own
 UNET_STRIDE = 16  #: the UNet halves its input four times
 
 
@@ -40,8 +42,8 @@ def _rising(window: tuple[float, float]) -> tuple[float, float]:
 
 
 def _at_default(points: dict[str, OperatingPoint]) -> dict[str, OperatingPoint]:
-    if "default" not in points:
-        raise ValueError(f"expected a point named 'default', got {sorted(points)}")
+    if DEFAULT not in points:
+        raise ValueError(f"expected a point named '{DEFAULT}', got {sorted(points)}")
     return points
 
 
@@ -103,6 +105,16 @@ class Networks(_Value):
 
     lungs: LungsEntry
     classifier: ClassifierEntry
+
+    @property
+    def digest(self) -> str:
+        """Of the weights that a score depends on, whatever its temperature."""
+        return digest_of_weights(self.lungs.sha256, self.classifier.sha256)
+
+
+def digest_of_weights(lungs_sha256: str, classifier_sha256: str) -> str:
+    """One SHA-256 for the weights of both networks."""
+    return hashlib.sha256(f"{lungs_sha256} {classifier_sha256}".encode()).hexdigest()
 
 
 class Calibration(_Value):

@@ -12,11 +12,13 @@ import numpy as np
 
 from pipeline.classify import classify, lung_features
 from pipeline.conformal import conformal_thresholds, prediction_set
+from pipeline.errors import PipelineError
 from pipeline.evaluation.fit_reference import QUANTILE, FittedReference, fit_reference
 from pipeline.evaluation.score_cases import see_case
 from pipeline.evaluation.statistics import Labels, Values, proportion, require_both_classes
 from pipeline.manifest import Conformal, ConformalLevel, MeasuredShare
 from pipeline.models import Models
+from pipeline.network_input import NetworkInput
 from pipeline.training.cases import Case
 from pipeline.types import ScoreClass
 
@@ -72,7 +74,7 @@ def answers(cases: Sequence[Case], models: Models, told: Told) -> Answers:
     scores, features = [], []
     for number, case in enumerate(cases):
         told(number)
-        seen = see_case(case, models)
+        seen = _seen(case, models)
         scored = classify(seen, models)
         scores.append(scored.classification.score)
         features.append(lung_features(scored.features, seen.tensor[0, 1]))
@@ -83,6 +85,13 @@ def answers(cases: Sequence[Case], models: Models, told: Told) -> Answers:
         scores=np.array(scores),
         features=np.array(features),
     )
+
+
+def _seen(case: Case, models: Models) -> NetworkInput:
+    try:
+        return see_case(case, models, models.manifest.networks.classifier.input)
+    except PipelineError as exc:
+        raise PipelineError(f"{case.place}: {exc}") from exc
 
 
 def calibrate_trust(validation: Answers, test: Answers) -> Trust:

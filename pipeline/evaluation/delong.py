@@ -14,6 +14,7 @@ from scipy import stats
 
 from pipeline.evaluation.statistics import (
     CONFIDENCE,
+    NO_SPREAD,
     Estimate,
     Labels,
     Values,
@@ -53,8 +54,10 @@ def auc(labels: Labels, scores: Values) -> Estimate:
         If a class has fewer than two cases.
     """
     areas, covariance = areas_and_covariance(labels, scores[None])
-    half = Z * float(np.sqrt(covariance[0, 0]))
+    half = Z * float(np.sqrt(max(0.0, covariance[0, 0])))
     value = float(areas[0])
+    if half == 0:  # all pairs in one order, or all tied
+        return Estimate(value=value, low=0.0, high=1.0, why_unknown=NO_SPREAD)
     return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
 
 

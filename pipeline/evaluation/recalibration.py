@@ -13,6 +13,7 @@ from pipeline.evaluation.statistics import Labels, Values, require_both_classes
 
 #: Bounds of a model's temperature: cases that a threshold separates would drive it to 0.
 TEMPERATURES = (0.3, 10.0)
+AT_BOUND = 0.01  #: of the temperature's logarithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,6 +39,12 @@ class Calibrated:
     scores: Values
     before: Reliability
     after: Reliability
+
+    @property
+    def at_bound(self) -> bool:
+        """Whether the temperature was kept from going further: it says little then."""
+        gaps = np.abs(np.log(TEMPERATURES) - np.log(self.temperature))
+        return bool(gaps.min() < AT_BOUND)
 
 
 def calibrate_scores(labels: Labels, scores: Values, old_temperature: float) -> Calibrated:

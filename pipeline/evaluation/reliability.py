@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss
 
 from pipeline.evaluation.statistics import Labels, Proportion, Values, proportion
 
@@ -45,7 +45,8 @@ class Reliability:
     slope, intercept
         Of the logistic regression of the label on the logit of the score (Cox 1958,
         doi:10.1093/biomet/45.3-4.562); 1 and 0 are best, a slope below 1 means scores too
-        extreme. None where a threshold separates the classes: there is no finite slope.
+        extreme. None where a threshold separates the classes but for ties, or all scores are
+        alike: there is no finite slope.
     mean_score
         To be set against the prevalence.
     """
@@ -94,9 +95,10 @@ def reliability_bins(labels: Labels, scores: Values) -> tuple[ReliabilityBin, ..
 
 
 def recalibration_line(labels: Labels, scores: Values) -> tuple[float | None, float | None]:
-    """Slope and intercept of the label's log-odds on the score's; None twice if separable."""
-    if roc_auc_score(labels, scores) in (0, 1):
-        return None, None
+    """Slope and intercept of the label's log-odds on the score's; None twice if there are none."""
+    positive, negative = scores[labels], scores[~labels]
+    if negative.max() <= positive.min() or positive.max() <= negative.min():
+        return None, None  # also where all scores are alike
     fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
     fitted.fit(logits(scores)[:, None], labels)
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

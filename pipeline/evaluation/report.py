@@ -17,7 +17,7 @@ from pipeline.evaluation.operating_points import RULES
 from pipeline.evaluation.reliability import BINS
 from pipeline.evaluation.report_plots import PLOTS, as_png
 from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import RESAMPLES, Estimate
+from pipeline.evaluation.statistics import RESAMPLES, bounds, with_interval
 from pipeline.evaluation.summary import Evaluation
 
 DISTRIBUTION = "dicom-node"
@@ -95,6 +95,7 @@ def page(evaluation: Evaluation, occasion: Occasion, plots: Mapping[str, bytes])
         lstrip_blocks=True,
     )
     environment.filters["ci"] = with_interval
+    environment.filters["bounds"] = bounds
     return environment.get_template(TEMPLATE).render(
         e=evaluation,
         fixed=(evaluation.chosen, *evaluation.grid),
@@ -104,10 +105,3 @@ def page(evaluation: Evaluation, occasion: Occasion, plots: Mapping[str, bytes])
         definitions=DEFINITIONS,
         software=f"{DISTRIBUTION} {version(DISTRIBUTION)}",
     )
-
-
-def with_interval(estimate: Estimate | None) -> str:
-    """Three digits and the bounds."""
-    if estimate is None:
-        return "no such call"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from pipeline.evaluation.scores import ScoredCases
+from pipeline.evaluation.statistics import bounds
 from pipeline.evaluation.summary import Evaluation
 
 # Okabe and Ito's colours, which colour-blind people tell apart (jfly.uni-koeln.de/color)
@@ -31,7 +32,7 @@ def roc(cases: ScoredCases, evaluation: Evaluation) -> Figure:
     figure, axes = _canvas("1 - specificity (false positive rate)", "sensitivity")
     false, true, _ = roc_curve(cases.labels, cases.scores)
     area = evaluation.auc
-    label = f"AUC {area.value:.3f} ({area.low:.3f} to {area.high:.3f})"
+    label = f"AUC {area.value:.3f} ({bounds(area)})"
     axes.plot(false, true, color=BLUE, linewidth=2, label=label)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
     rows = (evaluation.chosen, *evaluation.points)
@@ -58,7 +59,7 @@ def precision_recall(cases: ScoredCases, evaluation: Evaluation) -> Figure:
     figure, axes = _canvas("recall (sensitivity)", "precision (PPV at this prevalence)")
     precision, recall, _ = precision_recall_curve(cases.labels, cases.scores)
     mean = evaluation.average_precision
-    label = f"average precision {mean.value:.3f} ({mean.low:.3f} to {mean.high:.3f})"
+    label = f"average precision {mean.value:.3f} ({bounds(mean)})"
     axes.step(recall, precision, where="post", color=BLUE, linewidth=2, label=label)
     share = evaluation.prevalence.value
     axes.axhline(share, color=GREY, linestyle=":", label=f"chance (prevalence {share:.3f})")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +13,13 @@ from pipeline.analyse import plausible
 from pipeline.classify import classify
 from pipeline.durably import write_whole
 from pipeline.errors import PipelineError
-from pipeline.evaluation.scores import COLUMNS, OPTIONAL, read_column, read_scores
+from pipeline.evaluation.scores import Origin, read_column, read_origin, read_scores, table
+from pipeline.manifest import ClassifierInput
 from pipeline.models import Models
 from pipeline.network_input import NetworkInput, network_input
 from pipeline.training.augment import plain_picture
 from pipeline.training.cases import Case
-from pipeline.training.prepared import SUFFIX, load
+from pipeline.training.prepared import SUFFIX, load, require_label
 from pipeline.training.volumes import read_volume
 
 Told = Callable[[int], None]  #: how many cases are done
@@ -45,15 +44,19 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
     cases
         With labels.
     file
-        ``scores.csv``: patient, label, score, path, model (its SHA-256).
+        ``scores.csv``, see `pipeline.evaluation.scores`.
 
     Raises
     ------
     PipelineError
         If `file` is not as expected, or holds scores of another model.
     """
+    origin = Origin(
+        weights=models.manifest.networks.digest,
+        temperature=models.manifest.calibration.temperature,
+    )
     listed = {case.path.resolve() for case in cases}
-    earlier = earlier_scores(file, models.weights_sha256).items()
+    earlier = earlier_scores(file, origin).items()
     done = CaseScores(scores={path: score for path, score in earlier if path in listed})
     for number, case in enumerate(cases):
         told(number)
@@ -61,27 +64,35 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
         if path in done.scores:
             continue
         try:
-            done.scores[path] = classify(see_case(case, models), models).classification.score
+            seen = see_case(case, models, models.manifest.networks.classifier.input)
+            done.scores[path] = classify(seen, models).classification.score
         except PipelineError as fault:
             done.failures[path] = str(fault)
             continue
-        write_whole(file, table(cases, done.scores, models.weights_sha256).encode())
+        write_whole(file, _table(cases, done.scores, origin).encode())
     if done.scores:  # also where nothing was scored anew: the list may have changed
-        write_whole(file, table(cases, done.scores, models.weights_sha256).encode())
+        write_whole(file, _table(cases, done.scores, origin).encode())
     told(len(cases))
     return done
 
 
-def see_case(case: Case, models: Models) -> NetworkInput:
-    """One case as the node would show it to the classifier.
+def see_case(case: Case, models: Models, wanted: ClassifierInput) -> NetworkInput:
+    """One case as the node would show it to a classifier; a prepared one as its box is.
+
+    Parameters
+    ----------
+    models
+        Find the lungs; masks of the list are not looked at.
+    wanted
+        What the classifier sees.
 
     Raises
     ------
     PipelineError
-        If it cannot be read, is no chest CT, or has no lungs.
+        If it cannot be read, is no chest CT, has no lungs, or was prepared with another label.
     """
-    wanted = models.manifest.networks.classifier.input
     if case.path.name.endswith(SUFFIX):
+        require_label(case)
         prepared = load(case.path)
         shape = prepared.hu.shape
         return NetworkInput(
@@ -94,7 +105,7 @@ def see_case(case: Case, models: Models) -> NetworkInput:
     return network_input(volume, lungs.segment(volume, models), wanted)
 
 
-def earlier_scores(file: Path, model: str) -> dict[Path, float]:
+def earlier_scores(file: Path, origin: Origin) -> dict[Path, float]:
     """Scores that a broken run left; none without a file.
 
     Raises
@@ -105,21 +116,21 @@ def earlier_scores(file: Path, model: str) -> dict[Path, float]:
     if not file.exists():
         return {}
     scores = read_scores(file).scores.tolist()
-    if any(each != model for each in read_column(file, "model")):
+    if read_origin(file) != origin:
         raise PipelineError(
-            f"{file}: expected scores of the model with SHA-256 {model}, got others; "
+            f"{file}: expected scores of this model at its temperature, got others; "
             "choose another folder or remove the file"
         )
     return dict(zip(map(Path, read_column(file, "path")), scores, strict=True))
 
 
-def table(cases: Sequence[Case], scores: Mapping[Path, float], model: str) -> str:
+def _table(cases: Sequence[Case], scores: Mapping[Path, float], origin: Origin) -> str:
     """CSV text of the cases that have a score."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow((*COLUMNS, *OPTIONAL))
-    for case in cases:
-        path = case.path.resolve()
-        if path in scores:
-            writer.writerow((case.patient, case.label, repr(scores[path]), path, model))
-    return stream.getvalue()
+    return table(
+        (
+            (case.patient, int(case.label or 0), scores[case.path.resolve()], case.path)
+            for case in cases
+            if case.path.resolve() in scores
+        ),
+        origin,
+    )

@@ -1,11 +1,13 @@
 """The scores of a classifier and the truth, as a table: ``patient,label,score``.
 
-Several rows of one patient are allowed; intervals then resample patients, not rows.
+Several rows of one patient are allowed; intervals then resample patients, not rows. Tables that
+training and evaluation write also say whose scores they are: ``weights``, ``temperature``.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from numpy.typing import NDArray
 from pipeline.errors import PipelineError
 
 COLUMNS = ("patient", "label", "score")
-OPTIONAL = ("path", "model")  #: which case, and whose score: written where cases are scored
+#: Which case, by which weights (`pipeline.manifest.Networks.digest`), at which temperature.
+OPTIONAL = ("path", "weights", "temperature")
 LABELS = {"0": False, "1": True}
 
 
@@ -62,6 +65,26 @@ class ScoredCases:
         return len(set(self.patients))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose scores they are.
+
+    Attributes
+    ----------
+    weights
+        SHA-256: `pipeline.manifest.Networks.digest`.
+    temperature
+        That the logits were divided by.
+    """
+
+    weights: str
+    temperature: float
+
+
+#: Patient, label, score, path of a case.
+Row = tuple[str, int, float, Path]
+
+
 def read_scores(path: Path) -> ScoredCases:
     """Read a CSV file with the columns patient, label (0 or 1) and score (0 to 1).
 
@@ -104,6 +127,41 @@ def read_column(path: Path, name: str) -> tuple[str, ...]:
     """One column of a file that `read_scores` takes; empty text where it has none such."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         return tuple(row.get(name, "") for row in csv.DictReader(file))
+
+
+def read_origin(path: Path) -> Origin:
+    """Whose scores a file that `read_scores` takes holds.
+
+    Raises
+    ------
+    PipelineError
+        If it does not say so, or holds those of several.
+    """
+    said = set(zip(read_column(path, "weights"), read_column(path, "temperature"), strict=True))
+    if len(said) != 1:
+        raise PipelineError(f"{path}: scores of one model at one temperature expected, got several")
+    weights, temperature = said.pop()
+    try:
+        found = float(temperature)
+    except ValueError:
+        found = math.nan
+    if not weights or not found > 0:
+        raise PipelineError(
+            f"{path}: the columns weights and temperature expected, as training and evaluation"
+            " write them, to know whose scores these are"
+        )
+    return Origin(weights=weights, temperature=found)
+
+
+def table(rows: Iterable[Row], origin: Origin) -> str:
+    """CSV text of scores of one origin."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow((*COLUMNS, *OPTIONAL))
+    for patient, label, score, path in rows:
+        shown = (repr(score), path.resolve(), origin.weights, repr(origin.temperature))
+        writer.writerow((patient, label, *shown))
+    return stream.getvalue()
 
 
 def _check_header(path: Path, found: Sequence[str]) -> None:

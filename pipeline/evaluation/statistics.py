@@ -24,11 +24,23 @@ Statistic = Callable[[Labels, Values, Values], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A figure and the bounds of its interval."""
+    """A figure and the bounds of its interval.
+
+    Attributes
+    ----------
+    why_unknown
+        Why these cases say nothing of the figure's uncertainty; the bounds are then those that
+        it has in any case. Empty where there is an interval.
+    """
 
     value: float
     low: float
     high: float
+    why_unknown: str = ""
+
+
+ONE_PATIENT = "no interval of one patient"
+NO_SPREAD = "no interval: the cases do not spread"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +49,20 @@ class Proportion(Estimate):
 
     count: int
     total: int
+
+
+def bounds(estimate: Estimate) -> str:
+    """Bounds of the interval, or why there are none."""
+    return estimate.why_unknown or f"{estimate.low:.3f} to {estimate.high:.3f}"
+
+
+def with_interval(estimate: Estimate | None) -> str:
+    """Three digits and the bounds."""
+    if estimate is None:
+        return "no such call"
+    if estimate.why_unknown:
+        return f"{estimate.value:.3f} ({estimate.why_unknown})"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
 def proportion(count: int, total: int) -> Proportion:
@@ -64,7 +90,7 @@ def patient_bootstrap(
     resamples: int = RESAMPLES,
     seed: int = BOOTSTRAP_SEED,
 ) -> Estimate:
-    """Estimate with the percentile interval of resampled patients.
+    """Estimate a share, 0 to 1, with the percentile interval of resampled patients.
 
     A patient is drawn with all of her cases, so cases of one patient are not taken for
     independent. Draws that hold one class only say nothing and are drawn again.
@@ -79,6 +105,9 @@ def patient_bootstrap(
     Source: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (cluster bootstrap).
     """
     require_both_classes(cases.labels, 1)
+    value = statistic(cases.labels, cases.scores, np.ones(len(cases.labels)))
+    if cases.patient_count < 2:
+        return Estimate(value=value, low=0.0, high=1.0, why_unknown=ONE_PATIENT)
     names, owner = np.unique(np.array(cases.patients), return_inverse=True)
     rng = np.random.default_rng(seed)
     drawn: list[float] = []
@@ -89,7 +118,8 @@ def patient_bootstrap(
             drawn.append(statistic(cases.labels, cases.scores, weights))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    value = statistic(cases.labels, cases.scores, np.ones(len(cases.labels)))
+    if low == high:
+        return Estimate(value=value, low=0.0, high=1.0, why_unknown=NO_SPREAD)
     return Estimate(value=value, low=float(low), high=float(high))
 
 

@@ -11,15 +11,14 @@ import numpy as np
 from pipeline.durably import write_whole
 from pipeline.evaluation.recalibration import Calibrated, rescaled
 from pipeline.evaluation.scores import ScoredCases
-from pipeline.manifest import MANIFEST, Manifest, parse_manifest
+from pipeline.manifest import DEFAULT, MANIFEST, Manifest, parse_manifest
 from pipeline.models import read_manifest
 
-DEFAULT = "default"  #: the point that is used unless a site sets its own
 METRICS = "calibration"  #: under which the card keeps what the calibration was made on
 
 
 def write_calibration(
-    folder: Path, calibrated: Calibrated, cases: ScoredCases, *, point: str, scores_sha256: str
+    folder: Path, calibrated: Calibrated, cases: ScoredCases, *, point: str
 ) -> Manifest:
     """Enter temperature, operating points and their origin into ``manifest.json``.
 
@@ -32,8 +31,6 @@ def write_calibration(
         That the calibration was made on.
     point
         Name of the point that becomes the default.
-    scores_sha256
-        Of the file of scores: the same scores must not calibrate the model twice.
 
     Raises
     ------
@@ -50,10 +47,7 @@ def write_calibration(
     for level in (manifest.get("conformal") or {}).get("levels", ()):
         for bound in ("negative_at_most", "positive_at_least"):
             level[bound] = carried_over(level[bound], calibrated)
-    manifest["card"]["metrics"][METRICS] = {
-        **said(calibrated, cases),
-        "scores_sha256": scores_sha256,
-    }
+    manifest["card"]["metrics"][METRICS] = said(calibrated, cases)
     raw = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
     parsed = parse_manifest(raw)
     write_whole(path, raw)
@@ -88,7 +82,12 @@ def carried_over(threshold: float, calibrated: Calibrated) -> float:
 
 def said(calibrated: Calibrated, cases: ScoredCases) -> dict[str, Any]:
     """Say for the model card what the calibration was made on."""
+    bound = {
+        "temperature": "at its bound: a threshold (almost) parts the classes, or the score"
+        " says nothing"
+    }
     return {
+        **(bound if calibrated.at_bound else {}),
         "cases": len(cases.labels),
         "patients": cases.patient_count,
         "positives": cases.positives,

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.durably import write_whole
 from pipeline.errors import PipelineError
 
 NEEDED = ("path", "patient")
@@ -46,6 +48,8 @@ class Case:
         Masks drawn by people, if there are any.
     split
         Given in the file; None lets `split_of` choose.
+    place
+        List and line, for messages: a path or a patient's name must not be in them.
     """
 
     path: Path
@@ -54,10 +58,11 @@ class Case:
     lungs: Path | None = None
     lesions: Path | None = None
     split: Split | None = None
+    place: str = field(default="", compare=False)
 
 
-def read_cases(file: Path, *, labelled: bool = True) -> tuple[Case, ...]:
-    """Read a case list.
+def read_cases(*files: Path, labelled: bool = True) -> tuple[Case, ...]:
+    """Read case lists, and join them.
 
     Parameters
     ----------
@@ -67,8 +72,28 @@ def read_cases(file: Path, *, labelled: bool = True) -> tuple[Case, ...]:
     Raises
     ------
     PipelineError
-        If the file is not as expected; the message lists every fault with its line.
+        If a file is not as expected, or the lists do not go together: a patient on two sides of
+        a split, a path that is listed twice. The message lists every fault with its line.
     """
+    cases = tuple(case for file in files for case in _read(file, labelled=labelled))
+    if faults := [*_split_faults(cases), *_path_faults(cases)]:
+        raise PipelineError("; ".join(faults))
+    return cases
+
+
+def write_cases(file: Path, cases: Sequence[Case], splits: Mapping[str, Split]) -> None:
+    """Write a case list with absolute paths, and with the split of every patient."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow((*NEEDED, *OPTIONAL))
+    for case in cases:
+        paths = (each and each.resolve() for each in (case.lungs, case.lesions))
+        label = "" if case.label is None else case.label
+        writer.writerow((case.path.resolve(), case.patient, label, *paths, splits[case.patient]))
+    write_whole(file, stream.getvalue().encode())
+
+
+def _read(file: Path, *, labelled: bool) -> tuple[Case, ...]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
@@ -82,13 +107,11 @@ def read_cases(file: Path, *, labelled: bool = True) -> tuple[Case, ...]:
             for line, row in enumerate(rows, start=2)
             for fault in _row_faults(row, file.parent, labelled=labelled)
         ]
-        cases = tuple(_case(row, file.parent) for row in rows) if not faults else ()
-        faults += _split_faults(cases)
         if not rows:
             faults.append("at least one case expected, got none")
     if faults:
         raise PipelineError(f"{file.name}: {'; '.join(faults)}")
-    return cases
+    return tuple(_case(row, file, line) for line, row in enumerate(rows, start=2))
 
 
 def digest_of(file: Path) -> str:
@@ -143,13 +166,29 @@ def _row_faults(row: Mapping[str, str], base: Path, *, labelled: bool) -> Iterat
 
 def _split_faults(cases: Sequence[Case]) -> Iterator[str]:
     """Whole patients stay on one side."""
-    seen: dict[str, Split | None] = {}
-    for line, case in enumerate(cases, start=2):
-        if seen.setdefault(case.patient, case.split) != case.split:
-            yield f"line {line}: the split of the patient's other rows expected, got another"
+    seen: dict[str, Case] = {}
+    for case in cases:
+        first = seen.setdefault(case.patient, case)
+        if first.split != case.split:
+            yield (
+                f"{case.place}: the split of the patient's row in {first.place} expected"
+                f" ({first.split or 'none'}), got {case.split or 'none'}"
+            )
 
 
-def _case(row: Mapping[str, str], base: Path) -> Case:
+def _path_faults(cases: Sequence[Case]) -> Iterator[str]:
+    """No case counts twice, nor for two patients."""
+    seen: dict[Path, Case] = {}
+    for case in cases:
+        first = seen.setdefault(case.path.resolve(), case)
+        if first is not case:
+            patient = "" if first.patient == case.patient else ", and under another patient"
+            yield f"{case.place}: a new path expected, got that of {first.place} again{patient}"
+
+
+def _case(row: Mapping[str, str], file: Path, line: int) -> Case:
+    base = file.parent
+
     def path(name: str) -> Path | None:
         value = row.get(name, "").strip()
         return base / value if value else None
@@ -162,4 +201,5 @@ def _case(row: Mapping[str, str], base: Path) -> Case:
         lungs=path("lungs"),
         lesions=path("lesions"),
         split=Split(split) if split else None,
+        place=f"{file.name} line {line}",
     )

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.counting import macs, parameters
 from pipeline.durably import write_whole
+from pipeline.errors import PipelineError
 from pipeline.evaluation.delong import Comparison, auc, compare_auc
 from pipeline.evaluation.operating_points import YOUDEN, operating_points
 from pipeline.evaluation.scores import ScoredCases, read_scores, scored_cases
@@ -28,22 +30,26 @@ from pipeline.evaluation.statistics import (
     roc_area,
 )
 from pipeline.models import Models
-from pipeline.training.cases import Split
+from pipeline.training.augment import plain_picture
+from pipeline.training.cases import Split, read_cases, split_of
 from pipeline.training.classifiers import CLASSIFIERS, RATES
 from pipeline.training.comparison_tables import as_markdown
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
 from pipeline.training.lessons import margin
+from pipeline.training.listing import Listed, list_prepared
 from pipeline.training.prepared import Prepared, load
+from pipeline.training.run_folder import require_free
 from pipeline.training.train_classifier import (
     PREPARED,
+    WEIGHTS,
     ClassifierTraining,
-    Listed,
-    list_prepared,
-    train_classifier,
+    Material,
+    train_on,
 )
 
 PAPER_SHAPE = (1, 2, 128, 224, 336)  #: input at which the paper counts operations
 REFERENCE = "decovnet"  #: every other one is compared with it
+FEWEST = 2  #: test cases of each label; DeLong's variance needs them
 RESULT, TABLES = "comparison.json", "comparison.md"
 
 Report = Callable[[str, int, str], None]  #: network, steps done, how it goes
@@ -109,8 +115,14 @@ def compare(
         Keys of `CLASSIFIERS` or of `BASELINES`.
     training
         Settings for all; the network and its learning rate (`RATES`) are replaced.
+
+    Raises
+    ------
+    PipelineError
+        If there is too little to learn from or to judge on, before anything is trained.
     """
-    listed = list_prepared(cases, out / PREPARED, training, models)
+    require_test_cases(cases, training.seed)
+    listed = list_prepared(cases, out / PREPARED, training.wanted, models, seed=training.seed)
     tried = []
     for name in names:
         if name in BASELINES:
@@ -118,18 +130,35 @@ def compare(
         else:
             schedule = replace(training.schedule, peak_rate=RATES[name])
             wanted = replace(training, network=name, schedule=schedule)
-            train_classifier(
-                cases,
-                out / name,
-                wanted,
-                models,
-                report=partial(report, name),
-            )
+            run = out / name
+            settings = wanted.as_settings(cases, models)
+            require_free(run, settings)
+            if not (run / WEIGHTS).exists():
+                material = Material(listed=listed, settings=settings, see=partial(_see, wanted))
+                train_on(material, run, wanted, models, report=partial(report, name))
             tried.append(_try_network(name, out / name, listed, wanted))
     rows = rows_of(tried)
     write_whole(out / RESULT, (json.dumps([asdict(row) for row in rows], indent=2) + "\n").encode())
     write_whole(out / TABLES, as_markdown(rows, listed).encode())
     return rows
+
+
+def require_test_cases(cases: Sequence[Path], seed: int) -> None:
+    """Refuse lists on which no two classifiers can be compared.
+
+    Raises
+    ------
+    PipelineError
+        If there are fewer than `FEWEST` test cases of a label.
+    """
+    rows = read_cases(*cases)
+    splits = split_of(rows, seed)
+    labels = [row.label for row in rows if splits[row.patient] is Split.TEST]
+    if min(labels.count(1), labels.count(0)) < FEWEST:
+        raise PipelineError(
+            f"at least {FEWEST} positive and {FEWEST} negative test cases expected to compare on,"
+            f" got {labels.count(1)} and {labels.count(0)}"
+        )
 
 
 def rows_of(tried: Sequence[Tried]) -> tuple[Row, ...]:
@@ -156,6 +185,11 @@ def _row(tried: Tried, reference: np.ndarray[tuple[int], np.dtype[np.float64]] |
         if reference is None or tried.name == REFERENCE
         else compare_auc(test.labels, test.scores, reference),
     )
+
+
+def _see(training: ClassifierTraining, each: Listed) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """All classifiers see the same: the prepared case, as the histograms do."""
+    return plain_picture(load(each.file), training.wanted).seen[np.newaxis]
 
 
 def _try_network(

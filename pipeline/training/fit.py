@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import PipelineError
 from pipeline.training.curves import STEP
 from pipeline.training.run_folder import RunFolder
 
@@ -111,13 +112,22 @@ class State(Generic[Batch]):
         }
 
     def resume(self, saved: Mapping[str, Any]) -> None:
-        """Take up where a checkpoint left off."""
-        self.lesson.network.load_state_dict(saved["network"])
-        self.averaged.load_state_dict(saved["averaged"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.best = saved["best"]
-        self.step, self.best_step = saved["step"], saved["best_step"]
-        self.history = saved["history"]
+        """Take up where a checkpoint left off.
+
+        Raises
+        ------
+        PipelineError
+            If it is not one of this network.
+        """
+        try:
+            self.lesson.network.load_state_dict(saved["network"])
+            self.averaged.load_state_dict(saved["averaged"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.best = saved["best"]
+            self.step, self.best_step = saved["step"], saved["best_step"]
+            self.history = saved["history"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as exc:
+            raise PipelineError(f"a checkpoint of this network expected, got: {exc!r}") from exc
 
 
 def fit(
@@ -136,14 +146,14 @@ def fit(
     if (saved := folder.saved()) is not None:
         state.resume(saved)
     for step, batch in _batches(lesson, schedule, state.step):
+        if state.step - state.best_step >= schedule.patience * schedule.judge_every:
+            break  # also where an earlier run was stopped after this
         torch.manual_seed(seed * STRIDE + step)
         losses = _learn(state, schedule, batch)
         report(state.step, " ".join(f"{name} {value:.3f}" for name, value in losses.items()))
         if state.step % schedule.judge_every == 0 or state.step == schedule.steps:
             _judge(state, losses)
             folder.save(state.dump(), state.history)
-            if (state.step - state.best_step) >= schedule.patience * schedule.judge_every:
-                break
     lesson.network.load_state_dict(state.best)
     lesson.network.eval()
     folder.finish({"steps": state.step, "best_step": state.best_step, "seed": seed}, state.history)

@@ -156,12 +156,16 @@ class ClassifierLesson:
         return {"validation cross-entropy": loss, "validation AUC": auc, GOAL: -loss}
 
 
-@torch.inference_mode()
 def margin(network: nn.Module, case: Prepared, wanted: ClassifierInput) -> float:
-    """Logit of positive less that of negative, for a case as the node sees it."""
+    """Logit of positive less that of negative, for the whole box of a prepared case."""
+    return margin_of(network, plain_picture(case, wanted).seen[np.newaxis])
+
+
+@torch.inference_mode()
+def margin_of(network: nn.Module, seen: NDArray[np.float32]) -> float:
+    """Logit of positive less that of negative, for an input ``(1, 2, T, H, W)``."""
     device = next(network.parameters()).device
-    seen = plain_picture(case, wanted).seen
-    logits = network.eval()(torch.from_numpy(seen[np.newaxis]).to(device)).double()[0]
+    logits = network.eval()(torch.from_numpy(seen).to(device)).double()[0]
     return float(logits[POSITIVE] - logits[NEGATIVE])
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from pipeline.counting import parameters
 from pipeline.durably import write_whole
 from pipeline.errors import PipelineError
+from pipeline.evaluation.delong import auc
+from pipeline.evaluation.scores import read_scores
 from pipeline.manifest import MANIFEST, ClassifierInput, parse_manifest
 from pipeline.models import read_manifest, write_network
 from pipeline.training.classifiers import CLASSIFIERS, DEPLOYABLE
@@ -22,10 +24,11 @@ from pipeline.training.classifiers import CLASSIFIERS, DEPLOYABLE
 PART = "classifier: "  #: how the card's lines about the classifier begin
 UNCALIBRATED = "one half of the uncalibrated score; `dicom-node calibrate` has not been run"
 LIMITS = (
-    "it has learnt opacities of a COVID-like pattern, and was never validated against other"
-    " pneumonias",
-    "scores on a handful of real cases are smoke results; nothing was validated on patients",
+    "it has learnt to tell the positive from the negative cases of its training, by whatever tells"
+    " them apart there",
+    "it was not validated on patients, scanners or diseases other than those named here",
 )
+ON_VALIDATION = "classifier on its validation cases, which chose its weights (optimistic)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,8 @@ class Trained:
     ----------
     trained_on, reproduce
         Lines for the model card.
+    metrics
+        Figures for the card, by name.
     """
 
     network: str
@@ -43,6 +48,47 @@ class Trained:
     wanted: ClassifierInput
     trained_on: Sequence[str]
     reproduce: str
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def figures_of(validation_scores: Path) -> Mapping[str, Any]:
+    """Sum up the scores of a run's validation cases for a card; no AUC of too few."""
+    cases = read_scores(validation_scores)
+    counts = {
+        "cases": len(cases.labels),
+        "patients": cases.patient_count,
+        "positives": cases.positives,
+    }
+    if min(cases.positives, cases.negatives) < 2:
+        return {ON_VALIDATION: counts}
+    area = auc(cases.labels, cases.scores)
+    rounded = [round(area.value, 3), [round(area.low, 3), round(area.high, 3)]]
+    return {ON_VALIDATION: {**counts, "ROC AUC (DeLong)": rounded}}
+
+
+def build(folder: Path, fill: Callable[[Path], None]) -> bool:
+    """Make a model folder whole or not at all.
+
+    One that is there is left alone, since it may have been calibrated.
+
+    Returns
+    -------
+    bool
+        Whether it was made now.
+    """
+    if folder.exists():
+        return False
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    fill(beside)
+    beside.rename(folder)
+    return True
+
+
+def today() -> str:
+    """Day on which a model was made, for its manifest."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def write_model(folder: Path, base: Path, trained: Trained, *, name: str, version: str) -> None:
@@ -51,7 +97,7 @@ def write_model(folder: Path, base: Path, trained: Trained, *, name: str, versio
     Parameters
     ----------
     folder
-        New, or an earlier one of the same: it is written over.
+        Is there, and empty: see `build`.
     base
         Model folder whose lungs, and what its card says of them, are taken.
 
@@ -65,11 +111,9 @@ def write_model(folder: Path, base: Path, trained: Trained, *, name: str, versio
             f"a classifier of {', '.join(DEPLOYABLE)} expected for a model, got {trained.network}"
         )
     lungs = read_manifest(base).networks.lungs
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.resolve() != base.resolve():
-        shutil.copyfile(base / lungs.file, folder / lungs.file)
+    shutil.copyfile(base / lungs.file, folder / lungs.file)
     manifest = _manifest(json.loads((base / MANIFEST).read_bytes()), trained)
-    manifest |= {"name": name, "version": version, "created": datetime.now(UTC).date().isoformat()}
+    manifest |= {"name": name, "version": version, "created": today()}
     write_whole(folder / MANIFEST, json.dumps(manifest).encode())
     entry = {
         "architecture": DEPLOYABLE[trained.network],
@@ -92,7 +136,7 @@ def _manifest(base: dict[str, Any], trained: Trained) -> dict[str, Any]:
             **card,
             "trained_on": [*_others(card["trained_on"]), *_said(trained.trained_on)],
             "limits": [*_others(card["limits"]), *_said(LIMITS)],
-            "metrics": {"lungs": card["metrics"].get("lungs", {})},
+            "metrics": {"lungs": card["metrics"].get("lungs", {}), **trained.metrics},
             "reproduce": trained.reproduce,
         },
     }

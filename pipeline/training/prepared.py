@@ -29,6 +29,8 @@ LENGTH_MM = 288.0  #: planes are stored for lungs of this length; longer or shor
 SPARE = 8 / 7  #: stored rows and columns per row and column of the network's input
 LUNG_BIT, LESION_BIT = 1, 2
 
+BROKEN = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)  #: what a bad file raises
+
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 
@@ -107,11 +109,18 @@ def prepare(case: Case, models: Models, shape: Shape, margin_mm: float) -> Prepa
 
 
 def prepared(case: Case, models: Models, shape: Shape, margin_mm: float, *, folder: Path) -> Path:
-    """Path of a case's prepared file: the case itself, one made earlier, or one made now."""
+    """Path of a case's prepared file: the case itself, one made earlier, or one made now.
+
+    Raises
+    ------
+    PipelineError
+        As `prepare` and `require_label`.
+    """
     if case.path.name.endswith(SUFFIX):
+        require_label(case)
         return case.path
     words = f"{case.path.resolve()} {case.lungs} {case.lesions} {case.label} {shape} {margin_mm}"
-    words += models.weights_sha256
+    words += models.manifest.networks.lungs.sha256
     file = folder / f"{hashlib.sha256(words.encode()).hexdigest()[:24]}{SUFFIX}"
     if not file.exists():
         save(file, prepare(case, models, shape, margin_mm))
@@ -132,6 +141,23 @@ def save(file: Path, case: Prepared) -> None:
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, stream.getvalue())
+
+
+def require_label(case: Case) -> None:
+    """Refuse a prepared case that was made with another label than its list says.
+
+    Raises
+    ------
+    PipelineError
+        If it was, or the file holds no prepared case.
+    """
+    try:
+        with np.load(case.path, allow_pickle=False) as held:
+            label = int(held["label"])
+    except BROKEN as exc:
+        raise _broken(exc) from exc
+    if case.label is not None and label != case.label:
+        raise PipelineError(f"the list's label {case.label} expected in the case, got {label}")
 
 
 def load(file: Path) -> Prepared:
@@ -155,5 +181,11 @@ def load(file: Path) -> Prepared:
                 label=int(held["label"]),
                 kind=str(held["kind"]),
             )
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as exc:
-        raise PipelineError(f"{file.name}: a prepared case expected, got: {exc}") from exc
+    except BROKEN as exc:
+        raise _broken(exc) from exc
+
+
+def _broken(fault: Exception) -> PipelineError:
+    """Say it without the file's name, which may be a patient's."""
+    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else fault
+    return PipelineError(f"a prepared case expected, got: {reason}")

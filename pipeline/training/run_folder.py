@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import json
 import pickle  # its error only: nothing is unpickled here
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,25 +40,18 @@ class RunFolder:
     def open(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
         """Begin a run, or find one of the same settings again.
 
+        From then on the folder is of these settings, so open it when all that the run needs
+        has been read.
+
         Raises
         ------
         PipelineError
-            If the folder holds a run of other settings, or anything else.
+            As `require_free`.
         """
+        require_free(path, settings)
         path.mkdir(parents=True, exist_ok=True)
-        file = path / SETTINGS
-        text = _json(settings)
-        if not file.exists():
-            write_whole(file, text)
-        elif (before := json.loads(file.read_bytes())) != json.loads(text):
-            asked = json.loads(text)
-            changed = sorted(
-                key for key in before.keys() | asked.keys() if before.get(key) != asked.get(key)
-            )
-            raise PipelineError(
-                f"{path.name} holds a run of other settings ({', '.join(changed)} differ):"
-                " expected the same ones, or another folder"
-            )
+        if not (path / SETTINGS).exists():
+            write_whole(path / SETTINGS, _json(settings))
         return cls(path=path)
 
     def save(self, state: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> None:
@@ -78,12 +72,13 @@ class RunFolder:
         file = self.path / CHECKPOINT
         if not file.exists():
             return None
+        expected = f"{CHECKPOINT}: a checkpoint of a run expected (remove it to begin anew), got"
+        if not zipfile.is_zipfile(file):
+            raise PipelineError(f"{expected} a file that is broken off, or of another kind")
         try:
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as exc:
-            raise PipelineError(
-                f"{CHECKPOINT}: a checkpoint of a run expected, got: {exc}"
-            ) from exc
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as exc:
+            raise PipelineError(f"{expected}: {exc}") from exc
         return state
 
     def finish(self, metrics: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> None:
@@ -91,6 +86,42 @@ class RunFolder:
         write_whole(self.path / METRICS, _json(metrics))
         if history:
             write_whole(self.path / CURVES, draw_curves(history))
+
+
+def require_free(path: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds a run of other settings; nothing is written.
+
+    Raises
+    ------
+    PipelineError
+        If it does, if it is no folder, or if its settings cannot be read.
+    """
+    if path.exists() and not path.is_dir():
+        raise PipelineError(f"{path.name}: a folder for the run expected, got a file")
+    if not (path / SETTINGS).exists():
+        return
+    asked, before = json.loads(_json(settings)), _settings(path)
+    changed = sorted(
+        key for key in before.keys() | asked.keys() if before.get(key) != asked.get(key)
+    )
+    if changed:
+        raise PipelineError(
+            f"{path.name} holds a run of other settings ({', '.join(changed)} differ):"
+            " expected the same ones, or another folder"
+        )
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads((path / SETTINGS).read_bytes())
+    except (OSError, ValueError) as exc:
+        settings = exc
+    if not isinstance(settings, dict):
+        raise PipelineError(
+            f"{path.name}/{SETTINGS}: the settings of a run expected, got: {settings};"
+            " take another folder"
+        )
+    return settings
 
 
 def _json(values: object) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,13 +18,14 @@ from zlib import crc32
 import numpy as np
 
 from pipeline.durably import write_whole
+from pipeline.errors import PipelineError
 from pipeline.manifest import ClassifierInput
 from pipeline.models import Models
 from pipeline.training.acquisition import acquire
 from pipeline.training.canvases import depth_of, phantom_canvas, view_of
 from pipeline.training.cases import Case, Split
 from pipeline.training.diseases import paint_case
-from pipeline.training.prepared import SUFFIX, Prepared, prepare, save, stored_shape
+from pipeline.training.prepared import SUFFIX, Prepared, Shape, prepare, save, stored_shape
 
 CASES = "cases.csv"
 COLUMNS = ("path", "patient", "label", "split")
@@ -51,8 +53,18 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lungs:
-    """A pair of lungs to paint into; ``make`` is called when its turn comes."""
+    """A pair of lungs to paint into; ``make`` is called when its turn comes.
 
+    Attributes
+    ----------
+    name
+        Of its files: of our making, and of no other pair of lungs.
+    seed
+        The paint's, besides the recipe's.
+    """
+
+    name: str
+    seed: int
     patient: str
     split: Split
     pairs: int
@@ -74,7 +86,14 @@ def synthesise(
         Healthy chests to paint into; each must name its split.
     models
         Find the real lungs; their classifier's input says what size to prepare.
+
+    Raises
+    ------
+    PipelineError
+        If a real chest names no split, or cannot be prepared.
     """
+    if missing := [case.place for case in real if case.split is None]:
+        raise PipelineError(f"a split of every chest expected, got none in {', '.join(missing)}")
     wanted = models.manifest.networks.classifier.input
     every = [*_phantoms(recipe, wanted), *_real(recipe, real, models, wanted)]
     rows: list[tuple[str, str, int, str]] = []
@@ -96,8 +115,11 @@ def _phantoms(recipe: Recipe, wanted: ClassifierInput) -> Iterator[Lungs]:
         for _ in range(count):
             seed = recipe.seed * 100_000 + number
             number += 1
+            name = f"phantom-{seed}"
             yield Lungs(
-                patient=f"phantom-{seed}",
+                name=name,
+                seed=crc32(name.encode()),
+                patient=name,
                 split=split,
                 pairs=recipe.pairs_per_phantom,
                 make=partial(phantom_canvas, seed, wanted),
@@ -107,24 +129,36 @@ def _phantoms(recipe: Recipe, wanted: ClassifierInput) -> Iterator[Lungs]:
 def _real(
     recipe: Recipe, real: Sequence[Case], models: Models, wanted: ClassifierInput
 ) -> Iterator[Lungs]:
+    """Real chests; a patient's second chest is painted otherwise than her first."""
     shape = stored_shape(wanted)
-    for case in real:
+    chests: Counter[str] = Counter()
+    for number, case in enumerate(real, start=1):
+        chests[case.patient] += 1
+        which = f" {chests[case.patient]}" if chests[case.patient] > 1 else ""
         yield Lungs(
+            name=f"chest-{number:04d}",
+            seed=crc32(f"{case.patient}{which}".encode()),
             patient=case.patient,
             split=case.split or Split.TRAIN,
             pairs=recipe.pairs_per_real,
-            make=partial(prepare, case, models, shape, wanted.margin_mm),
+            make=partial(_prepared, case, models, shape, wanted.margin_mm),
         )
+
+
+def _prepared(case: Case, models: Models, shape: Shape, margin_mm: float) -> Prepared:
+    try:
+        return prepare(case, models, shape, margin_mm)
+    except PipelineError as exc:
+        raise PipelineError(f"{case.place}: {exc}") from exc
 
 
 def _painted(folder: Path, lungs: Lungs, seed: int) -> Iterator[tuple[str, str, int, str]]:
     """Paint and save the cases of one pair of lungs; yields their rows."""
     canvas = lungs.make()
-    who = crc32(lungs.patient.encode())
     depth_mm = depth_of(canvas)
     for pair in range(lungs.pairs):
         for positive in (True, False):
-            rng = np.random.default_rng([seed, who, pair, positive])
+            rng = np.random.default_rng([seed, lungs.seed, pair, positive])
             view = view_of(canvas, depth_mm)
             kind = paint_case(view, rng, positive=positive)
             if lungs.split is not Split.TRAIN:  # training scans it anew at every step
@@ -138,6 +172,6 @@ def _painted(folder: Path, lungs: Lungs, seed: int) -> Iterator[tuple[str, str, 
                 label=int(positive),
                 kind=kind,
             )
-            name = f"{lungs.patient}-{pair:03d}-{'positive' if positive else 'negative'}{SUFFIX}"
+            name = f"{lungs.name}-{pair:03d}-{'positive' if positive else 'negative'}{SUFFIX}"
             save(folder / name, case)
             yield name, lungs.patient, int(positive), lungs.split

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as tensors_to_bytes
@@ -18,16 +19,19 @@ from torch import nn
 
 from pipeline.durably import write_whole
 from pipeline.errors import PipelineError
-from pipeline.manifest import ClassifierInput
+from pipeline.evaluation.score_cases import see_case
+from pipeline.evaluation.scores import Origin, Row, table
+from pipeline.manifest import ClassifierInput, digest_of_weights
 from pipeline.models import Models
-from pipeline.training.cases import Case, Split, digest_of, read_cases, split_of
+from pipeline.training.cases import Split, digest_of, write_cases
 from pipeline.training.classifiers import CLASSIFIERS
 from pipeline.training.fit import Report, Schedule, fit
-from pipeline.training.lessons import ClassifierLesson, Files, Taught, margin
-from pipeline.training.prepared import load, prepared, stored_shape
-from pipeline.training.run_folder import RunFolder
+from pipeline.training.lessons import ClassifierLesson, Taught, margin_of
+from pipeline.training.listing import Listed, files_of, list_prepared
+from pipeline.training.run_folder import RunFolder, require_free
 
 WEIGHTS = "classifier.safetensors"
+CASES = "cases.csv"  #: in the run folder: the list with the split drawn
 PREPARED = "prepared"  #: folder of the prepared cases within a run folder
 
 
@@ -56,24 +60,32 @@ class ClassifierTraining:
     validation_limit: int = 96
     start: Path | None = None
 
-    def as_settings(self, cases: Sequence[Path]) -> Mapping[str, Any]:
+    def as_settings(self, cases: Sequence[Path], models: Models) -> Mapping[str, Any]:
         """All that the course of a run depends on, for its folder."""
         return {
             **asdict(self),
             "wanted": self.wanted.model_dump(mode="json"),
             "start": self.start and digest_of(self.start),
             "cases": [digest_of(file) for file in cases],
+            "lungs": models.manifest.networks.lungs.sha256,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A prepared case of the list."""
+class Material:
+    """What a run is made of.
 
-    file: Path
-    patient: str
-    label: int
-    split: Split
+    Attributes
+    ----------
+    settings
+        See `ClassifierTraining.as_settings`.
+    see
+        What the network is shown of a case to score it, ``(1, 2, T, H, W)``.
+    """
+
+    listed: Sequence[Listed]
+    settings: Mapping[str, Any]
+    see: Callable[[Listed], NDArray[np.float32]]
 
 
 def train_classifier(
@@ -85,6 +97,9 @@ def train_classifier(
     report: Report,
 ) -> Path:
     """Train, or go on training; write the weights, and the scores of validation and test cases.
+
+    Cases of DICOM or NIfTI are scored as the node would score them, prepared ones as they are.
+    The run folder gets ``cases.csv``, the list with the split that was drawn.
 
     Parameters
     ----------
@@ -103,31 +118,67 @@ def train_classifier(
     Raises
     ------
     PipelineError
-        If the list is faulty, or a split lacks positive or negative cases.
+        If the list is faulty, a split lacks positive or negative cases, or the folder holds
+        another run.
     """
-    folder = RunFolder.open(out, training.as_settings(cases))
-    weights = out / WEIGHTS
-    if weights.exists():  # written last: the run is done
-        return weights
-    listed = list_prepared(cases, out / PREPARED, training, models)
+    settings = training.as_settings(cases, models)
+    require_free(out, settings)
+    if (out / CASES).resolve() in {file.resolve() for file in cases}:
+        raise PipelineError(f"a run folder without the list to train on expected, got {out.name}")
+    if (out / WEIGHTS).exists():  # written last: the run is done
+        return out / WEIGHTS
+    listed = list_prepared(cases, out / PREPARED, training.wanted, models, seed=training.seed)
+
+    def see(each: Listed) -> NDArray[np.float32]:
+        return see_case(each.case, models, training.wanted).tensor
+
+    material = Material(listed=listed, settings=settings, see=see)
+    return train_on(material, out, training, models, report=report)
+
+
+def train_on(
+    material: Material,
+    out: Path,
+    training: ClassifierTraining,
+    models: Models,
+    *,
+    report: Report,
+) -> Path:
+    """Train on prepared cases, as `train_classifier` does."""
+    listed = material.listed
+    files = files_of(listed, training.validation_limit)
+    folder = RunFolder.open(out, material.settings)
+    splits = {each.patient: each.split for each in listed}
+    write_cases(out / CASES, [each.case for each in listed], splits)
     network = Taught(started(training)).to(models.device)
     lesson = ClassifierLesson(
         network=network,
-        files=files_of(listed, training.validation_limit),
+        files=files,
         wanted=training.wanted,
         seed=training.seed,
         pairs=training.pairs,
         masks=training.masks,
     )
     fit(lesson, training.schedule, folder, seed=training.seed, report=report)
-    for split in (Split.VALIDATION, Split.TEST):
-        chosen = [each for each in listed if each.split is split]
-        write_scores(out / f"{split}-scores.csv", chosen, network.classifier, training.wanted)
     state = {
         key: value.cpu().contiguous() for key, value in network.classifier.state_dict().items()
     }
-    write_whole(weights, tensors_to_bytes(state))
-    return weights
+    data = tensors_to_bytes(state)
+    digest = hashlib.sha256(data).hexdigest()
+    origin = Origin(
+        weights=digest_of_weights(models.manifest.networks.lungs.sha256, digest), temperature=1.0
+    )
+    for split in (Split.VALIDATION, Split.TEST):
+        chosen = [each for each in listed if each.split is split]
+        write_scores(
+            out,
+            split,
+            chosen,
+            lambda each: margin_of(network.classifier, material.see(each)),
+            origin,
+        )
+    write_whole(out / WEIGHTS, data)
+    return out / WEIGHTS
 
 
 def started(training: ClassifierTraining) -> nn.Module:
@@ -150,66 +201,31 @@ def started(training: ClassifierTraining) -> nn.Module:
     return network
 
 
-def list_prepared(
-    cases: Sequence[Path], folder: Path, training: ClassifierTraining, models: Models
-) -> list[Listed]:
-    """Prepare every case of some lists and assign it to a split, patient by patient."""
-    rows = [row for file in cases for row in read_cases(file)]
-    splits = split_of(rows, training.seed)
-    shape = stored_shape(training.wanted)
-
-    def listed(row: Case) -> Listed:
-        file = prepared(row, models, shape, training.wanted.margin_mm, folder=folder)
-        label = int(row.label or 0)
-        return Listed(file=file, patient=row.patient, label=label, split=splits[row.patient])
-
-    return [listed(row) for row in rows]
-
-
-def files_of(listed: Sequence[Listed], validation_limit: int) -> Files:
-    """Sort prepared cases for the lesson.
-
-    Raises
-    ------
-    PipelineError
-        If there are too few: training and validation need both labels.
-    """
-    held: dict[tuple[Split, int], list[Path]] = {}
-    for each in listed:
-        held.setdefault((each.split, each.label), []).append(each.file)
-    missing = [
-        f"{'positive' if label else 'negative'} {split} cases"
-        for split in (Split.TRAIN, Split.VALIDATION)
-        for label in (1, 0)
-        if (split, label) not in held
-    ]
-    if missing:
-        raise PipelineError(f"both labels expected in training and validation, no {missing}")
-    half = validation_limit // 2
-    return Files(
-        positive=held[Split.TRAIN, 1],
-        negative=held[Split.TRAIN, 0],
-        validation=[
-            *evenly(held[Split.VALIDATION, 1], half),
-            *evenly(held[Split.VALIDATION, 0], half),
-        ],
-    )
-
-
-def evenly(files: Sequence[Path], limit: int) -> Sequence[Path]:
-    """At most ``limit`` files, spread over all."""
-    step = max(1, -(-len(files) // max(1, limit)))
-    return files[::step]
-
-
 def write_scores(
-    file: Path, listed: Sequence[Listed], network: nn.Module, wanted: ClassifierInput
+    out: Path,
+    split: Split,
+    listed: Sequence[Listed],
+    judge: Callable[[Listed], float],
+    origin: Origin,
 ) -> None:
-    """Write ``patient,label,score`` of prepared cases, uncalibrated."""
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(("patient", "label", "score"))
+    """Write the uncalibrated scores of a split; and the cases without one, if there are any.
+
+    Parameters
+    ----------
+    judge
+        Gives the margin: logit of positive less that of negative.
+    """
+    rows: list[Row] = []
+    unscored: list[tuple[str, str]] = []
     for each in listed:
-        score = float(special.expit(margin(network, load(each.file), wanted)))
-        writer.writerow((each.patient, each.label, repr(score)))
-    write_whole(file, stream.getvalue().encode())
+        try:
+            score = float(special.expit(judge(each)))
+        except PipelineError as fault:
+            unscored.append((each.case.place, str(fault)))
+            continue
+        rows.append((each.patient, each.label, score, each.case.path))
+    if rows:
+        write_whole(out / f"{split}-scores.csv", table(rows, origin).encode())
+    if unscored:
+        text = "".join(f"{place}: {reason}\n" for place, reason in unscored)
+        write_whole(out / f"{split}-unscored.txt", text.encode())

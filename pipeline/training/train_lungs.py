@@ -19,16 +19,17 @@ import torch
 from pipeline.counting import parameters
 from pipeline.durably import write_whole
 from pipeline.errors import PipelineError
-from pipeline.manifest import MANIFEST
+from pipeline.manifest import MANIFEST, Manifest, parse_manifest
 from pipeline.models import read_manifest, write_network
 from pipeline.networks.unet import UNet
 from pipeline.training.cases import Split, digest_of, read_cases, split_of
 from pipeline.training.fit import Report, Schedule, fit
 from pipeline.training.lung_lesson import WINDOW_HU, LungLesson, Pool
 from pipeline.training.lung_slices import Slices, case_slices, phantom_slices
-from pipeline.training.run_folder import RunFolder
+from pipeline.training.model_folder import build, today
+from pipeline.training.run_folder import RunFolder, require_free
 
-HELD_OUT_FROM = 90_000  #: first seed of the phantoms held out
+MOST_PHANTOMS = 10_000  #: of a seed: those of two seeds are different ones
 JUDGED_STEP = 9  #: every so many slices of those held out
 PART = "lungs: "  #: how the card's lines about the lungs begin
 
@@ -63,12 +64,13 @@ class Origin:
     ----------
     base
         Model folder that gives the classifier.
-    trained_on
-        What the cases are, in words, for the model card.
+    trained_on, reproduce
+        What the cases are, in words, and how it was made, for the model card.
     """
 
     base: Path
     trained_on: Sequence[str]
+    reproduce: str
 
 
 def train_lungs(
@@ -80,7 +82,7 @@ def train_lungs(
     device: torch.device,
     report: Report,
 ) -> Path:
-    """Train, or go on training; make a model folder of the run.
+    """Train, or go on training; make a model folder of the run, if there is none yet.
 
     Parameters
     ----------
@@ -97,38 +99,60 @@ def train_lungs(
     Raises
     ------
     PipelineError
-        If there is nothing to learn from or nothing to judge on.
+        If there is nothing to learn from or nothing to judge on, or the folder holds another
+        run.
     """
-    settings = {**asdict(training), "lists": [digest_of(file) for file in lists]}
-    folder = RunFolder.open(out, settings)
+    base = read_manifest(origin.base)
+    settings = {
+        **asdict(training),
+        "lists": [digest_of(file) for file in lists],
+        "classifier": base.networks.classifier.sha256,
+    }
+    require_free(out, settings)
     real = _real_slices(lists, training.seed)
     torch.manual_seed(training.seed)
     lesson = LungLesson(
         network=UNet().to(device),
-        phantoms=_phantoms(range(training.seed * 1000, training.seed * 1000 + training.phantoms)),
+        phantoms=_phantoms(phantom_seeds(training.seed, training.phantoms, held_out=False)),
         real=[Pool.of(slices) for slices in real[Split.TRAIN]],
-        held_out=_held_out(real[Split.VALIDATION], training.held_out_phantoms),
+        held_out=_held_out(
+            real[Split.VALIDATION],
+            phantom_seeds(training.seed, training.held_out_phantoms, held_out=True),
+        ),
         size=training.size,
         batch=training.batch,
         seed=training.seed,
     )
     if not lesson.phantoms and not lesson.real:
         raise PipelineError("cases or phantoms to learn from expected, got neither")
+    folder = RunFolder.open(out, settings)
     history = fit(lesson, training.schedule, folder, seed=training.seed, report=report)
-    model = out / "model"
     best = max(entry["validation Dice"] for entry in history)
-    _write_model(model, origin.base, lesson.network, training, {"validation Dice": round(best, 4)})
-    _write_card(model, origin.trained_on)
-    return model
+    card = lungs_card(base, origin, {"validation Dice": round(best, 4)})
+    head = {"name": out.resolve().name, "version": "1", "created": today(), **card}
+    build(
+        out / "model",
+        lambda made: _write_model(made, origin.base, lesson.network, training, head),
+    )
+    return out / "model"
+
+
+def phantom_seeds(seed: int, count: int, *, held_out: bool) -> range:
+    """Seeds of a run's phantoms: even ones to learn from, odd ones to judge on."""
+    first = 2 * seed * MOST_PHANTOMS + int(held_out)
+    return range(first, first + 2 * count, 2)
 
 
 def _real_slices(lists: Sequence[Path], seed: int) -> Mapping[Split, list[Slices]]:
     """Slices of every case, by the split of its patient."""
-    cases = [case for file in lists for case in read_cases(file, labelled=False)]
+    cases = read_cases(*lists, labelled=False)
     splits = split_of(cases, seed)
     held: dict[Split, list[Slices]] = {split: [] for split in Split}
     for case in cases:
-        held[splits[case.patient]].append(case_slices(case))
+        try:
+            held[splits[case.patient]].append(case_slices(case))
+        except PipelineError as exc:
+            raise PipelineError(f"{case.place}: {exc}") from exc
     return held
 
 
@@ -136,11 +160,11 @@ def _phantoms(seeds: range) -> list[Pool]:
     return [Pool.of(phantom_slices(seeds))] if seeds else []
 
 
-def _held_out(real: Sequence[Slices], phantoms: int) -> Slices:
+def _held_out(real: Sequence[Slices], phantoms: range) -> Slices:
     """Every ninth slice of the cases and phantoms held out."""
     parts = [*real]
     if phantoms:
-        parts.append(phantom_slices(range(HELD_OUT_FROM, HELD_OUT_FROM + phantoms)))
+        parts.append(phantom_slices(phantoms))
     if not parts:
         raise PipelineError("validation cases or phantoms to judge on expected, got neither")
     return Slices(
@@ -149,21 +173,54 @@ def _held_out(real: Sequence[Slices], phantoms: int) -> Slices:
     )
 
 
+def lungs_card(base: Manifest, origin: Origin, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Card and operating points of a model with new lungs and the classifier of another.
+
+    What was found out about the classifier was found with the other lungs, and says so.
+    """
+    name, card = f"{base.name} {base.version}", base.card
+    others = {part: value for part, value in card.metrics.items() if part != "lungs"}
+    return {
+        "operating_points": {
+            point: {"threshold": each.threshold, "from": f"with the lungs of {name}: {each.source}"}
+            for point, each in base.operating_points.items()
+        },
+        "card": {
+            "trained_on": [
+                *(f"{PART}{line}" for line in origin.trained_on),
+                *_others(card.trained_on),
+            ],
+            "intended_use": card.intended_use,
+            "not_for": list(card.not_for),
+            "limits": [
+                f"{PART}not validated on patients or scanners other than those named here",
+                f"classifier: its figures, temperature and thresholds were found with the lungs of"
+                f" {name}; calibrate it with these",
+                *_others(card.limits),
+            ],
+            "metrics": {"lungs": dict(metrics), f"of {name}, with its own lungs": others},
+            "reproduce": f"{origin.reproduce}; the classifier: {name} ({card.reproduce})",
+        },
+    }
+
+
+def _others(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if not line.startswith(PART)]
+
+
 def _write_model(
     folder: Path,
     base: Path,
     network: torch.nn.Module,
     training: LungTraining,
-    metrics: Mapping[str, Any],
+    head: Mapping[str, Any],
 ) -> None:
     """Write a model folder: the classifier of another model, and these lungs."""
     classifier = read_manifest(base).networks.classifier
-    folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(base / classifier.file, folder / classifier.file)
-    manifest = json.loads((base / MANIFEST).read_bytes())
+    manifest = json.loads((base / MANIFEST).read_bytes()) | head
     for void in ("conformal", "reference"):  # found with the other lungs
         manifest.pop(void, None)
-    manifest["card"]["metrics"]["lungs"] = dict(metrics)
     write_whole(folder / MANIFEST, json.dumps(manifest).encode())
     entry = {
         "architecture": "unet-2d",
@@ -172,12 +229,4 @@ def _write_model(
         "input": {"size": training.size, "window_hu": [int(bound) for bound in WINDOW_HU]},
     }
     write_network(folder, "lungs", network.state_dict(), entry)
-
-
-def _write_card(folder: Path, trained_on: Sequence[str]) -> None:
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    card = manifest["card"]
-    others = [line for line in card["trained_on"] if not line.startswith(PART)]
-    card["trained_on"] = [*(f"{PART}{line}" for line in trained_on), *others]
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_whole(folder / MANIFEST, text.encode())
+    parse_manifest((folder / MANIFEST).read_bytes())

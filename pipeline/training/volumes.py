@@ -1,4 +1,7 @@
-"""Read a CT from disk for training or evaluation: a folder of DICOM files, or a NIfTI file."""
+"""Read a CT from disk for training or evaluation: a folder of DICOM files, or a NIfTI file.
+
+Messages name no file, since its name may be a patient's.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from pipeline.types import CtVolume
 from pipeline.volume import assemble
 
 NIFTI = (".nii", ".nii.gz")
+SAME_PLACE = 0.5  #: of a voxel: grids whose corners are closer than that are the same
 
 
 def read_volume(path: Path) -> CtVolume:
@@ -41,14 +45,25 @@ def read_mask(path: Path, like: CtVolume) -> NDArray[np.uint8]:
     Raises
     ------
     PipelineError
-        If its shape is not that of the volume.
+        If its shape is not that of the volume, or it lies elsewhere.
     """
-    array, _ = _canonical_nifti(path)
+    array, affine = _canonical_nifti(path)
     if array.shape != like.shape:
+        raise PipelineError(f"a mask of {like.shape} voxels expected, got {array.shape}")
+    apart = float(np.abs(_corners(affine, like.shape) - _corners(like.affine, like.shape)).max())
+    if apart > SAME_PLACE * min(like.spacing_mm):
         raise PipelineError(
-            f"{path.name}: a mask of {like.shape} voxels expected, got {array.shape}"
+            f"a mask in the place of its CT expected, got one whose corners lie {apart:.1f} mm off"
         )
     return np.clip(np.rint(array), 0, 255).astype(np.uint8)
+
+
+def _corners(affine: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Where the eight outermost voxels of a grid lie, ``(8, 3)`` mm."""
+    ends = [(0, count - 1) for count in shape]
+    index = np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 3)
+    corners: NDArray[np.float64] = index @ affine[:3, :3].T + affine[:3, 3]
+    return corners
 
 
 def _from_dicom(folder: Path) -> CtVolume:
@@ -60,7 +75,7 @@ def _from_dicom(folder: Path) -> CtVolume:
         except InvalidDicomError:  # a note, a DICOMDIR of another kind
             continue
     if not datasets:
-        raise PipelineError(f"{folder.name}: DICOM files expected, got none")
+        raise PipelineError("a folder with DICOM files expected, got none in it")
     return assemble(datasets).volume
 
 
@@ -75,7 +90,7 @@ def _canonical_nifti(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float6
     try:
         image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkFloat32), "LPS")
     except RuntimeError as exc:
-        raise PipelineError(f"{path.name}: a NIfTI image of 3 dimensions expected") from exc
+        raise PipelineError("a NIfTI image of 3 dimensions expected, got none") from exc
     direction = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine = np.eye(4)
     affine[:3, :3] = direction[:, ::-1]

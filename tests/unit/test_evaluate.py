@@ -14,9 +14,12 @@ from typer.testing import CliRunner
 
 from dicom_node.cli import app
 from dicom_node.errors import NodeError
+from pipeline.evaluation.recalibration import rescaled
 from pipeline.evaluation.report_plots import PLOTS
+from pipeline.evaluation.scores import Origin, read_scores, table
 from pipeline.manifest import BUNDLED
 from pipeline.models import read_manifest
+from pipeline.training.cases import read_cases
 
 cli = CliRunner()
 
@@ -97,7 +100,8 @@ def test_text_from_outside_is_escaped(scores: Path, tmp_path: Path) -> None:
     [
         ([], "either --scores, or --cases"),
         (["--scores", "a.csv", "--cases", "b.csv"], "either --scores, or --cases"),
-        (["--scores", "a.csv", "--model", "folder"], "either --scores, or --cases"),
+        (["--scores", "a.csv", "--split", "test"], "either --scores, or --cases"),
+        (["--scores", "a.csv", "--model", "nowhere"], "found none in nowhere"),
         (["--scores", "a.csv", "--prevalence", "1"], "every --prevalence between 0 and 1"),
         (["--scores", "nowhere.csv"], "readable file nowhere.csv"),
     ],
@@ -127,35 +131,137 @@ def test_perfect_scores_are_reported_without_slope(tmp_path: Path) -> None:
     answer = cli.invoke(app, ["evaluate", "--scores", str(path), "--out", str(tmp_path)])
 
     assert answer.exit_code == 0, answer.output
-    assert "the interval of the AUC has no width" in (tmp_path / "report.html").read_text()
+    assert (
+        "nothing can be said of the uncertainty of the AUC"
+        in (tmp_path / "report.html").read_text()
+    )
     assert json.loads((tmp_path / "metrics.json").read_text())["reliability"]["slope"] is None
 
 
-def test_calibration_goes_into_the_model_once(scores: Path, tmp_path: Path) -> None:
+def marked(scores: Path, to: Path, *, temperature: float = 1.0, weights: str = "") -> Path:
+    """The scores as if the bundled weights (or others) had given them at a temperature."""
+    cases = read_scores(scores)
+    values = rescaled(cases.scores, temperature)
+    origin = Origin(
+        weights=weights or read_manifest(BUNDLED).networks.digest, temperature=temperature
+    )
+    rows = zip(cases.patients, cases.labels.tolist(), values.tolist(), strict=True)
+    file = to / f"marked-{temperature}.csv"
+    file.write_text(table(((who, int(ill), score, to) for who, ill, score in rows), origin))
+    return file
+
+
+def test_the_same_scores_calibrate_alike_at_any_temperature_and_again(
+    scores: Path, tmp_path: Path
+) -> None:
     model = Path(shutil.copytree(BUNDLED, tmp_path / "model"))
-    command = ["calibrate", str(model), "--scores", str(scores), "--point", "specificity-95"]
+    found = []
+    for temperature in (1.0, 2.5, 1.0):
+        file = marked(scores, tmp_path, temperature=temperature)
+        command = ["calibrate", str(model), "--scores", str(file), "--point", "specificity-95"]
+        answer = cli.invoke(app, command)
+        assert answer.exit_code == 0, answer.output
+        found.append(read_manifest(model).calibration.temperature)
 
-    first, again = cli.invoke(app, command), cli.invoke(app, command)
-
-    assert first.exit_code == 0, first.output
-    assert "default: specificity-95" in first.output
+    assert found[1:] == pytest.approx(found[:1] * 2, rel=1e-3)
+    assert "default: specificity-95" in answer.output
     points = read_manifest(model).operating_points
     assert points["default"] == points["specificity-95"]
     assert "on the cases that chose it: 120 cases of 60 patients" in points["default"].source
-    assert "calibrated on these scores already" in str(again.exception)
 
 
-def test_scores_of_another_model_do_not_calibrate_this_one(scores: Path, tmp_path: Path) -> None:
+def test_a_temperature_at_its_bound_is_said(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(BUNDLED, tmp_path / "model"))
+    (tmp_path / "s.csv").write_text("patient,label,score\na,1,.9\nb,1,.8\nc,0,.2\nd,0,.1\n")
+
+    answer = cli.invoke(
+        app, ["calibrate", str(model), "--scores", str(marked(tmp_path / "s.csv", tmp_path))]
+    )
+
+    assert "The temperature is at its bound" in answer.output
+    assert "at its bound" in str(read_manifest(model).card.metrics["calibration"])
+
+
+@pytest.mark.parametrize("command", ["calibrate", "evaluate"])
+def test_scores_of_another_model_or_of_nobody_are_refused(
+    scores: Path, tmp_path: Path, command: str
+) -> None:
     model = Path(shutil.copytree(BUNDLED, tmp_path / "model"))
     before = (model / "manifest.json").read_bytes()
-    head, *rows = scores.read_text().split()
-    marked = tmp_path / "scores.csv"
-    marked.write_text("\n".join([f"{head},model", *(f"{row},{'0' * 64}" for row in rows)]))
+    where = {
+        "calibrate": ["calibrate", str(model)],
+        "evaluate": ["evaluate", "--model", str(model), "--out", str(tmp_path / "out")],
+    }[command]
+    others = marked(scores, tmp_path, weights="0" * 64)
 
-    answer = cli.invoke(app, ["calibrate", str(model), "--scores", str(marked)])
+    of_other = cli.invoke(app, [*where, "--scores", str(others)])
+    of_nobody = cli.invoke(app, [*where, "--scores", str(scores)])
 
-    assert "got another's" in str(answer.exception)
+    assert "got another's" in str(of_other.exception)
+    assert "the columns weights and temperature expected" in str(of_nobody.exception)
     assert (model / "manifest.json").read_bytes() == before
+
+
+def test_scores_of_a_run_are_judged_as_the_model_calls_them(scores: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(BUNDLED)
+    options = ["--model", "bundled", "--out", str(tmp_path / "out")]
+
+    answer = cli.invoke(app, ["evaluate", "--scores", str(marked(scores, tmp_path)), *options])
+
+    assert answer.exit_code == 0, answer.output
+    told = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert told["chosen"]["threshold"] == manifest.operating_points["default"].threshold
+    calibrated = rescaled(read_scores(scores).scores, manifest.calibration.temperature)
+    assert told["reliability"]["mean_score"] == pytest.approx(calibrated.mean())
+
+
+def listed(folder: Path, splits: list[str]) -> Path:
+    """A list of cases whose scores an earlier run left in ``out/scores.csv``."""
+    lines = ["path,patient,label,split"]
+    for number, split in enumerate(splits):
+        (folder / f"ct-{number}").mkdir()
+        lines.append(f"ct-{number},p{number},{number % 2},{split}")
+    file = folder / "cases.csv"
+    file.write_text("\n".join(lines))
+    manifest = read_manifest(BUNDLED)
+    origin = Origin(weights=manifest.networks.digest, temperature=manifest.calibration.temperature)
+    rows = [
+        (case.patient, int(case.label or 0), (number + 1) / (len(splits) + 1), case.path)
+        for number, case in enumerate(read_cases(file))
+    ]
+    (folder / "out").mkdir()
+    (folder / "out" / "scores.csv").write_text(table(rows, origin))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("splits", "option", "said"),
+    [
+        (["test"] * 4 + ["train"] * 6, [], "4 test cases of the 10 cases of cases.csv"),
+        (["test"] * 4 + ["train"] * 6, ["--split", "train"], "6 train cases of the 10"),
+        (["test"] * 4 + ["train"] * 6, ["--split", "all"], "10 cases of cases.csv (all, whatever"),
+        ([""] * 10, [], "10 cases of cases.csv (the list names no split)"),
+    ],
+)
+def test_test_cases_are_judged_unless_others_are_asked_for(
+    tmp_path: Path, splits: list[str], option: list[str], said: str
+) -> None:
+    file, out = listed(tmp_path, splits), tmp_path / "out"
+
+    answer = cli.invoke(app, ["evaluate", "--cases", str(file), "--out", str(out), *option])
+
+    assert answer.exit_code == 0, answer.output
+    assert said in answer.output
+    assert said in json.loads((out / "metrics.json").read_text())["source"]
+    assert json.loads((out / "metrics.json").read_text())["cases"] == int(said.partition(" ")[0])
+
+
+def test_a_split_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    file = listed(tmp_path, ["train", "train"])
+
+    answer = cli.invoke(app, ["evaluate", "--cases", str(file), "--out", str(tmp_path / "out")])
+
+    assert "expected cases of split 'test', got none" in str(answer.exception)
 
 
 def test_without_the_extra_a_sentence_says_how_to_get_it(scores: Path, tmp_path: Path) -> None:

@@ -100,6 +100,55 @@ def test_a_run_without_gain_ends_early(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "metrics.json").read_text())["steps"] == 9
 
 
+def test_a_run_that_ended_early_does_not_go_on_when_it_is_resumed(tmp_path: Path) -> None:
+    early = Schedule(steps=12, judge_every=3, patience=2, peak_rate=0.05)
+    first = run(tmp_path, LineLesson([0.5, 0.4, 0.3, 0.9]), early).state_dict()
+
+    lesson = LineLesson([0.9])
+    again = run(tmp_path, lesson, early).state_dict()
+
+    assert lesson.judged == 0
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert json.loads((tmp_path / "metrics.json").read_text())["steps"] == 9
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no zip", b"something else"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(damage)
+
+    with pytest.raises(PipelineError, match=r"checkpoint\.pt: a checkpoint of a run expected"):
+        RunFolder(path=tmp_path).saved()
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.6, 0.99])
+def test_half_a_checkpoint_is_named(tmp_path: Path, keep: float) -> None:
+    run(tmp_path, LineLesson(), SHORT)
+    data = (tmp_path / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(data[: int(keep * len(data))])
+
+    with pytest.raises(PipelineError, match="a checkpoint of a run expected"):
+        run(tmp_path, LineLesson(), SHORT)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, LineLesson(), SHORT)
+    other = LineLesson()
+    other.network = nn.Linear(3, 1)
+
+    with pytest.raises(PipelineError, match="a checkpoint of this network expected"):
+        run(tmp_path, other, SHORT)
+
+
+def test_settings_that_cannot_be_read_and_files_in_the_way_are_named(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"seed": ')
+    with pytest.raises(PipelineError, match=r"settings\.json: the settings of a run expected"):
+        RunFolder.open(tmp_path, {"seed": 1})
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PipelineError, match="a folder for the run expected, got a file"):
+        RunFolder.open(tmp_path / "file", {"seed": 1})
+
+
 def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
     RunFolder.open(tmp_path, {"seed": 1, "steps": 3})
 

@@ -54,8 +54,9 @@ def case(*, lesion: bool) -> Prepared:
 def test_command_writes_page_figures_and_curves(tmp_path: Path) -> None:
     save(tmp_path / "ill.npz", case(lesion=True))
     save(tmp_path / "well.npz", case(lesion=False))
+    save(tmp_path / "other.npz", case(lesion=False))
     (tmp_path / "cases.csv").write_text(
-        "path,patient,label,split\nill.npz,a,1,test\nwell.npz,b,0,test\nwell.npz,c,0,train\n"
+        "path,patient,label,split\nill.npz,a,1,test\nwell.npz,b,0,test\nother.npz,c,0,train\n"
     )
 
     result = CliRunner().invoke(

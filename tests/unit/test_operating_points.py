@@ -86,6 +86,16 @@ def test_temperature_of_separable_cases_stays_within_bounds() -> None:
     assert np.isfinite(found.scores).all()
 
 
+@pytest.mark.parametrize(("apart", "bound"), [(1.0, True), (0.0, True), (0.3, False)])
+def test_a_temperature_at_its_bound_is_known(apart: float, bound: bool) -> None:
+    labels, scores = drawn(400, 1.0)
+    mixed = apart * labels + 0.3 * scores if apart == 1.0 else scores
+    noise = np.random.default_rng(1).random(400)
+    scores = noise if apart == 0.0 else np.clip(mixed, 0.001, 0.999)
+
+    assert calibrate_scores(labels, scores, 1.0).at_bound is bound
+
+
 def test_rescaling_is_undone_by_its_inverse() -> None:
     scores = np.linspace(0.01, 0.99, 99)
 
@@ -112,7 +122,7 @@ def test_calibration_is_written_and_the_rest_kept(folder: Path) -> None:
     cases = cases_of(*drawn(300, 1.5))
     calibrated = calibrate_scores(cases.labels, cases.scores, old)
 
-    write_calibration(folder, calibrated, cases, point=SENSITIVE, scores_sha256="f")
+    write_calibration(folder, calibrated, cases, point=SENSITIVE)
 
     after = read_manifest(folder)
     assert after.calibration.temperature == calibrated.temperature
@@ -132,9 +142,7 @@ def test_points_of_others_call_the_same_cases_as_before(folder: Path) -> None:
     raw["operating_points"]["ward"] = {"threshold": 0.7, "from": "the ward"}
     (folder / "manifest.json").write_text(json.dumps(raw))
 
-    ward = write_calibration(
-        folder, calibrated, cases, point=YOUDEN, scores_sha256="f"
-    ).operating_points["ward"]
+    ward = write_calibration(folder, calibrated, cases, point=YOUDEN).operating_points["ward"]
 
     assert ((calibrated.scores > ward.threshold) == (cases.scores > 0.7)).all()
     assert ward.threshold != 0.7
@@ -150,7 +158,6 @@ def test_an_unknown_point_changes_nothing(folder: Path) -> None:
             calibrate_scores(cases.labels, cases.scores, 1.0),
             cases,
             point="best",
-            scores_sha256="f",
         )
 
     assert (folder / "manifest.json").read_bytes() == raw
@@ -165,5 +172,4 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
             calibrate_scores(cases.labels, cases.scores, 1.0),
             cases,
             point=YOUDEN,
-            scores_sha256="f",
         )

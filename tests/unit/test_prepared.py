@@ -48,7 +48,7 @@ def test_a_prepared_case_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_what_is_no_prepared_case_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "case.npz").write_bytes(content)
 
-    with pytest.raises(PipelineError, match=r"case\.npz: a prepared case expected"):
+    with pytest.raises(PipelineError, match="a prepared case expected"):
         prepared.load(tmp_path / "case.npz")
 
 
@@ -108,8 +108,32 @@ def test_a_case_is_prepared_once_and_its_masks_are_kept(nifti: Path, tmp_path: P
     assert held.hu[held.lungs].mean() < -600
 
 
+def test_a_mask_that_lies_elsewhere_is_refused(nifti: Path, tmp_path: Path) -> None:
+    volume = read_volume(nifti / "ct.nii.gz")
+    image = sitk.ReadImage(str(nifti / "lungs.nii.gz"))
+
+    def moved(mm: float) -> Path:
+        image.SetOrigin([image.GetOrigin()[0] + mm, *image.GetOrigin()[1:]])
+        sitk.WriteImage(image, str(tmp_path / "moved.nii.gz"))
+        return tmp_path / "moved.nii.gz"
+
+    assert read_mask(moved(0.1), volume).any()
+    with pytest.raises(PipelineError, match=r"corners lie 30\.\d mm off"):
+        read_mask(moved(30.0), volume)
+
+
+def test_a_prepared_case_of_another_label_than_listed_is_refused(tmp_path: Path) -> None:
+    prepared.save(tmp_path / "case.npz", some_case(label=0))
+    case = Case(path=tmp_path / "case.npz", patient="p", label=1)
+
+    with pytest.raises(PipelineError, match="the list's label 1 expected in the case, got 0"):
+        prepared.prepared(
+            case, load(BUNDLED, device_for("cpu")), SHAPE, 5.0, folder=tmp_path / "none"
+        )
+
+
 def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("nothing here")
 
-    with pytest.raises(PipelineError, match="DICOM files expected, got none"):
+    with pytest.raises(PipelineError, match="a folder with DICOM files expected"):
         read_volume(tmp_path)

@@ -1,8 +1,9 @@
 """Scoring a list of cases: as the node scores, in steps that are kept, and nothing in silence."""
 
-import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from dicom_node.cli import app
 from pipeline.analyse import AnalysisOptions, analyse
 from pipeline.errors import PipelineError
 from pipeline.evaluation.score_cases import score_cases
-from pipeline.evaluation.scores import read_column, read_scores
+from pipeline.evaluation.scores import Origin, read_origin, read_scores, table
 from pipeline.manifest import BUNDLED
 from pipeline.models import Models, load
 from pipeline.training.cases import Case, read_cases
@@ -32,14 +33,18 @@ def case(path: Path, patient: str = "a", label: int = 1) -> Case:
     return Case(path=path, patient=patient, label=label)
 
 
-def keep(file: Path, cases: list[Case], model: str) -> None:
+def keep(file: Path, cases: list[Case], origin: Origin) -> None:
     """Scores that an earlier run left."""
-    with file.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("patient", "label", "score", "path", "model"))
-        for number, each in enumerate(cases):
-            score = (number + 1) / (len(cases) + 1)
-            writer.writerow((each.patient, each.label, score, each.path.resolve(), model))
+    rows = [
+        (each.patient, int(each.label or 0), (number + 1) / (len(cases) + 1), each.path)
+        for number, each in enumerate(cases)
+    ]
+    file.write_text(table(rows, origin))
+
+
+def origin_of(models: Models) -> Origin:
+    manifest = models.manifest
+    return Origin(weights=manifest.networks.digest, temperature=manifest.calibration.temperature)
 
 
 def test_a_case_has_the_score_that_the_node_gives_it(
@@ -54,7 +59,7 @@ def test_a_case_has_the_score_that_the_node_gives_it(
     expected = pytest.approx(analysis.classification.score, abs=1e-5)
     assert done.scores == {chest.resolve(): expected}
     assert read_scores(tmp_path / "scores.csv").scores.tolist() == list(done.scores.values())
-    assert read_column(tmp_path / "scores.csv", "model") == (models.weights_sha256,)
+    assert read_origin(tmp_path / "scores.csv") == origin_of(models)
     assert counts == [0, 1]
 
 
@@ -64,7 +69,7 @@ def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
     earlier, broken = case(tmp_path / "earlier"), case(tmp_path / "broken", "b", 0)
     other = case(tmp_path / "other", "c", 0)
     file = tmp_path / "scores.csv"
-    keep(file, [earlier, case(tmp_path / "no more listed"), other], models.weights_sha256)
+    keep(file, [earlier, case(tmp_path / "no more listed"), other], origin_of(models))
 
     done = score_cases([earlier, broken, other], models, file, lambda _: None)
 
@@ -74,11 +79,14 @@ def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
     assert "DICOM files expected" in done.failures[broken.path.resolve()]
 
 
-def test_scores_of_another_model_are_not_mixed_in(models: Models, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"weights": "0" * 64}, {"temperature": 9.0}])
+def test_scores_of_another_model_are_not_mixed_in(
+    models: Models, tmp_path: Path, change: dict[str, Any]
+) -> None:
     earlier = case(tmp_path / "earlier")
-    keep(tmp_path / "scores.csv", [earlier], "0" * 64)
+    keep(tmp_path / "scores.csv", [earlier], replace(origin_of(models), **change))
 
-    with pytest.raises(PipelineError, match="expected scores of the model with SHA-256"):
+    with pytest.raises(PipelineError, match="expected scores of this model at its temperature"):
         score_cases([earlier], models, tmp_path / "scores.csv", lambda _: None)
 
 
@@ -91,7 +99,7 @@ def test_the_command_counts_the_cases_without_a_score(models: Models, tmp_path: 
     listed.write_text("\n".join(rows))
     out = tmp_path / "out"
     out.mkdir()
-    keep(out / "scores.csv", list(read_cases(listed)[:5]), models.weights_sha256)
+    keep(out / "scores.csv", list(read_cases(listed)[:5]), origin_of(models))
 
     answer = cli.invoke(app, ["evaluate", "--cases", str(listed), "--out", str(out)])
 
@@ -99,7 +107,7 @@ def test_the_command_counts_the_cases_without_a_score(models: Models, tmp_path: 
     assert "5 of 6 cases scored" in answer.output
     told = json.loads((out / "metrics.json").read_text())
     assert told["cases"] == 5
-    assert [each["case"] for each in told["unscored"]] == ["row 6"]
+    assert [each["case"] for each in told["unscored"]] == ["cases.csv line 7"]
     assert told["chosen"]["threshold"] == models.manifest.operating_points["default"].threshold
     page = (out / "report.html").read_text()
     assert "1 further case has no score" in page

@@ -5,13 +5,16 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipeline.evaluation.decision_curve import decision_curve
+from pipeline.evaluation.delong import auc
 from pipeline.evaluation.reliability import reliability
 from pipeline.evaluation.scores import ScoredCases
 from pipeline.evaluation.statistics import (
+    Values,
     average_precision,
     patient_bootstrap,
     proportion,
     roc_area,
+    with_interval,
 )
 from pipeline.evaluation.thresholds import predictive_values, threshold_row
 
@@ -108,6 +111,31 @@ def test_separable_cases_have_no_slope() -> None:
     found = reliability(LABELS, LABELS * 0.5 + 0.1)
 
     assert (found.slope, found.intercept) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "scores", [np.full(10, 0.3), np.where(LABELS, 0.5, np.linspace(0.1, 0.5, 10))]
+)
+def test_scores_alike_or_parted_but_for_ties_have_no_slope(scores: Values) -> None:
+    found = reliability(LABELS, scores)
+
+    assert (found.slope, found.intercept) == (None, None)
+
+
+def test_one_patient_and_equal_scores_have_no_interval() -> None:
+    one = ScoredCases(patients=("a",) * 10, labels=LABELS, scores=SCORES)
+    alike = ScoredCases(patients=tuple("abcdefghij"), labels=LABELS, scores=np.full(10, 0.3))
+
+    for found, why in (
+        (patient_bootstrap(one, roc_area), "one patient"),
+        (patient_bootstrap(alike, roc_area), "do not spread"),
+        (auc(LABELS, alike.scores), "do not spread"),
+        (auc(LABELS, LABELS * 0.5), "do not spread"),
+    ):
+        assert why in found.why_unknown
+        assert why in with_interval(found)
+        assert (found.low, found.high) == (0, 1)
+    assert not auc(LABELS, SCORES).why_unknown
 
 
 def test_net_benefit_by_hand() -> None:

@@ -5,25 +5,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from scipy import ndimage, special
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.scores import read_scores
+from pipeline.evaluation.score_cases import score_cases
+from pipeline.evaluation.scores import Origin, read_origin, read_scores
+from pipeline.lungs import segment
 from pipeline.manifest import BUNDLED, ClassifierInput
 from pipeline.models import device_for, load
+from pipeline.network_input import network_input
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
-from pipeline.training.cases import Split, read_cases
+from pipeline.training.cases import Case, Split, read_cases
 from pipeline.training.compare import compare
 from pipeline.training.fit import Schedule
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
-from pipeline.training.lessons import ClassifierLesson, Files, Taught, cells
-from pipeline.training.model_folder import Trained, write_model
+from pipeline.training.lessons import ClassifierLesson, Files, Taught, cells, margin_of
+from pipeline.training.model_folder import Trained, build, write_model
+from pipeline.training.phantom import PhantomSpec, make_phantom
 from pipeline.training.prepared import Prepared, save
 from pipeline.training.prepared import load as load_case
 from pipeline.training.synthesise import Recipe, synthesise
-from pipeline.training.train_classifier import ClassifierTraining, files_of, list_prepared
+from pipeline.training.train_classifier import ClassifierTraining, train_classifier
+from pipeline.training.volumes import read_volume
 from tests.unit.test_prepared import some_case
 
 SMALL = ClassifierInput(rows=32, columns=48, slice_mm=16, window_hu=(-1200, 600), margin_mm=5.0)
@@ -34,6 +41,10 @@ RECIPE = Recipe(
     pairs_per_phantom=2,
     pairs_per_real=1,
 )
+
+
+def quiet(step: int, words: str) -> None:
+    """Report nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +160,10 @@ def test_a_split_without_a_label_is_refused(tmp_path: Path) -> None:
     training = ClassifierTraining(network="decovnet", seed=1, wanted=SMALL, schedule=QUICK)
     models = load(BUNDLED, device_for("cpu"))
 
-    listed = list_prepared([tmp_path / "cases.csv"], tmp_path, training, models)
+    with pytest.raises(PipelineError, match="no negative train cases, no positive validation"):
+        train_classifier([tmp_path / "cases.csv"], tmp_path / "run", training, models, report=quiet)
 
-    with pytest.raises(PipelineError, match="negative train cases"):
-        files_of(listed, 10)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -207,10 +218,13 @@ def test_a_model_folder_is_made_of_a_run(tmp_path: Path) -> None:
         wanted=SMALL,
         trained_on=["12 synthetic cases"],
         reproduce="dicom-node train classifier",
+        metrics={"on 12 cases": {"ROC AUC": 0.9}},
     )
 
-    write_model(tmp_path / "model", BUNDLED, trained, name="mine", version="1")
+    def fill(folder: Path) -> None:
+        write_model(folder, BUNDLED, trained, name="mine", version="1")
 
+    assert build(tmp_path / "model", fill)
     models = load(tmp_path / "model", device_for("cpu"))
     x = torch.rand(1, 2, 8, 32, 48)
     with torch.inference_mode():
@@ -218,8 +232,166 @@ def test_a_model_folder_is_made_of_a_run(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
     assert manifest["calibration"]["temperature"] == 1
     assert "classifier: 12 synthetic cases" in manifest["card"]["trained_on"]
-    assert any("never validated against other" in line for line in manifest["card"]["limits"])
+    assert "COVID" not in str([line for line in manifest["card"]["limits"] if "class" in line])
+    assert manifest["card"]["metrics"]["on 12 cases"] == {"ROC AUC": 0.9}
     assert any(line.startswith("lungs:") for line in manifest["card"]["trained_on"])
+
+
+def test_a_model_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    def interrupted(folder: Path) -> None:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "model", interrupted)
+    assert not (tmp_path / "model").exists()
+
+    assert build(tmp_path / "model", lambda folder: (folder / "whole").touch())
+    assert not build(tmp_path / "model", lambda folder: (folder / "again").touch())
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["whole"]
+
+
+def listed_npz(folder: Path, rows: list[tuple[int, str]]) -> Path:
+    """A case list of prepared cases, each of a patient, with label and split."""
+    lines = ["path,patient,label,split"]
+    for number, (label, split) in enumerate(rows):
+        save(folder / f"{number}.npz", some_case(number, label=label))
+        lines.append(f"{number}.npz,p{number},{label},{split}")
+    (folder / "list.csv").write_text("\n".join(lines) + "\n")
+    return folder / "list.csv"
+
+
+BOTH = [(1, "train"), (0, "train"), (1, "validation"), (0, "validation")]
+
+
+def test_a_run_keeps_the_list_with_its_split_and_marks_its_scores(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    cases = listed_npz(tmp_path, [*BOTH, (1, ""), (0, ""), (1, "test")])
+    training = ClassifierTraining(network="evidence-net", seed=1, wanted=SMALL, schedule=QUICK)
+    models = load(BUNDLED, device_for("cpu"))
+
+    weights = train_classifier([cases], tmp_path / "run", training, models, report=quiet)
+
+    written = read_cases(tmp_path / "run" / "cases.csv")
+    assert [case.path for case in written] == [case.path for case in read_cases(cases)]
+    assert all(case.split for case in written)
+    trained = Trained(
+        network="evidence-net", weights=weights, wanted=SMALL, trained_on=["x"], reproduce="y"
+    )
+    build(
+        tmp_path / "model", lambda made: write_model(made, BUNDLED, trained, name="m", version="1")
+    )
+    of_run = read_origin(tmp_path / "run" / "validation-scores.csv")
+    model = load(tmp_path / "model", device_for("cpu"))
+    assert of_run == Origin(weights=model.manifest.networks.digest, temperature=1.0)
+    again = score_cases(
+        [case for case in written if case.split is Split.TEST],
+        model,
+        tmp_path / "scores.csv",
+        lambda _: None,
+    )
+    in_run = read_scores(tmp_path / "run" / "test-scores.csv").scores.tolist()
+    assert list(again.scores.values()) == pytest.approx(in_run, abs=1e-6)
+
+
+def test_the_list_to_train_on_is_not_written_over(tmp_path: Path) -> None:
+    cases = listed_npz(tmp_path, BOTH).rename(tmp_path / "cases.csv")
+    training = ClassifierTraining(network="evidence-net", seed=1, wanted=SMALL, schedule=QUICK)
+
+    with pytest.raises(PipelineError, match="a run folder without the list"):
+        train_classifier(
+            [cases], tmp_path, training, load(BUNDLED, device_for("cpu")), report=quiet
+        )
+
+
+@pytest.mark.slow
+def test_scores_of_a_run_are_those_that_the_node_gives(tmp_path: Path) -> None:
+    made = make_phantom(PhantomSpec(seed=5, slices=50, size=128, spacing_mm=6.0, lesions=0))
+    image = sitk.GetImageFromArray(made.hu)
+    image.SetSpacing([float(made.affine[0, 2]), float(made.affine[1, 1]), 6.0])
+    sitk.WriteImage(image, str(tmp_path / "ct.nii.gz"))
+    shrunk = ndimage.binary_erosion(made.lungs > 0, iterations=4).astype(np.uint8)
+    mask = sitk.GetImageFromArray(shrunk)  # as drawn by people: not what the node finds
+    mask.CopyInformation(image)
+    sitk.WriteImage(mask, str(tmp_path / "mask.nii.gz"))
+    cases = listed_npz(tmp_path, BOTH)
+    text = cases.read_text().replace("split", "split,lungs").replace("train", "train,")
+    text = text.replace("validation", "validation,")
+    cases.write_text(text + "ct.nii.gz,q,0,test,mask.nii.gz\n")
+    training = ClassifierTraining(network="evidence-net", seed=1, wanted=SMALL, schedule=QUICK)
+    models = load(BUNDLED, device_for("cpu"))
+
+    weights = train_classifier([cases], tmp_path / "run", training, models, report=quiet)
+
+    network = EvidenceNet()
+    network.load_state_dict(load_file(weights))
+    volume = read_volume(tmp_path / "ct.nii.gz")
+    seen = network_input(volume, segment(volume, models), SMALL).tensor
+    found = read_scores(tmp_path / "run" / "test-scores.csv").scores.tolist()
+    assert found == [pytest.approx(float(special.expit(margin_of(network, seen))), abs=1e-6)]
+
+
+@pytest.mark.parametrize("test", [[], [(1, "test"), (1, "test"), (0, "test")]])
+def test_a_comparison_without_enough_test_cases_is_refused_at_once(
+    tmp_path: Path, test: list[tuple[int, str]]
+) -> None:
+    cases = listed_npz(tmp_path, [*BOTH, *test])
+    training = ClassifierTraining(network="decovnet", seed=1, wanted=SMALL, schedule=QUICK)
+
+    with pytest.raises(PipelineError, match="2 positive and 2 negative test cases expected"):
+        compare(
+            [cases],
+            tmp_path / "run",
+            ["decovnet"],
+            training,
+            load(BUNDLED, device_for("cpu")),
+            report=lambda *_: pytest.fail("nothing is to be trained"),
+        )
+
+
+def chests(folder: Path, patients: list[str], split: Split | None) -> list[Case]:
+    """Two real chests, as far as the synthesis knows."""
+    made = make_phantom(PhantomSpec(seed=5, slices=30, size=96, spacing_mm=10.0, lesions=0))
+    for name, array in {"ct": made.hu, "lungs": made.lungs}.items():
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing([float(made.affine[0, 2]), float(made.affine[1, 1]), 10.0])
+        sitk.WriteImage(image, str(folder / f"{name}.nii.gz"))
+    return [
+        Case(
+            path=folder / "ct.nii.gz",
+            patient=patient,
+            lungs=folder / "lungs.nii.gz",
+            split=split,
+            place=f"real.csv line {line}",
+        )
+        for line, patient in enumerate(patients, start=2)
+    ]
+
+
+@pytest.mark.slow
+def test_chests_of_one_patient_are_kept_apart_and_names_are_no_paths(tmp_path: Path) -> None:
+    out, patient = tmp_path / "deep" / "out", "../../ESCAPED"
+    recipe = Recipe(seed=3, phantoms={}, pairs_per_phantom=1, pairs_per_real=1)
+    real = chests(tmp_path, [patient, patient], Split.TRAIN)
+
+    made = synthesise(out, recipe, real, load(BUNDLED, device_for("cpu")))
+
+    rows = read_cases(made)
+    assert len({row.path.resolve() for row in rows}) == 4
+    assert all(row.path.resolve().parent == out for row in rows)
+    assert {row.patient for row in rows} == {patient}
+    assert not list(tmp_path.glob("*ESCAPED*"))
+    first, second = (load_case(rows[number].path).hu for number in (0, 2))
+    assert not np.array_equal(first, second)
+
+
+def test_a_chest_without_a_split_is_refused(tmp_path: Path) -> None:
+    recipe = Recipe(seed=3, phantoms={}, pairs_per_phantom=1, pairs_per_real=1)
+
+    with pytest.raises(PipelineError, match=r"got none in real\.csv line 2, real\.csv line 3"):
+        synthesise(
+            tmp_path, recipe, chests(tmp_path, ["p", "q"], None), load(BUNDLED, device_for("cpu"))
+        )
 
 
 def test_a_network_that_the_node_cannot_run_makes_no_model(tmp_path: Path) -> None:

@@ -1,23 +1,27 @@
 """The UNet's training: what it is shown, and the model folder that comes of it."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.manifest import BUNDLED
-from pipeline.models import load
+from pipeline.models import load, read_manifest
 from pipeline.networks.unet import UNet
-from pipeline.training.cases import Case
+from pipeline.training.cases import Case, digest_of
 from pipeline.training.fit import Schedule
 from pipeline.training.lung_lesson import LungLesson, Pool
 from pipeline.training.lung_slices import PIXELS, Slices, case_slices
 from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.train_lungs import LungTraining, Origin, train_lungs
+from pipeline.training.run_folder import RunFolder
+from pipeline.training.train_lungs import LungTraining, Origin, phantom_seeds, train_lungs
 
 CPU = torch.device("cpu")
 
@@ -91,69 +95,95 @@ def test_given_masks_and_pseudo_labels_agree_on_a_healthy_chest(nifti: Path) -> 
     assert given.hu[given.lungs].mean() < -700
 
 
-@pytest.mark.slow
-def test_a_model_folder_comes_of_it(nifti: Path, tmp_path: Path) -> None:
-    training = LungTraining(
-        seed=1,
-        schedule=Schedule(steps=2, judge_every=1),
-        size=64,
-        batch=2,
-        phantoms=0,
-        held_out_phantoms=1,
-    )
-    words: list[str] = []
-
-    folder = train_lungs(
-        [nifti / "cases.csv"],
-        tmp_path / "run",
+def trained(lists: list[Path], out: Path, training: LungTraining, words: list[str]) -> Path:
+    return train_lungs(
+        lists,
+        out,
         training,
-        origin=Origin(base=BUNDLED, trained_on=["one phantom"]),
+        origin=Origin(base=BUNDLED, trained_on=["one phantom"], reproduce="dicom-node train"),
         device=CPU,
         report=lambda step, text: words.append(f"{step} {text}"),
     )
 
-    models = load(folder, CPU)
-    assert models.manifest.networks.lungs.input.size == 64
-    assert "lungs: one phantom" in models.manifest.card.trained_on
-    assert any(line.startswith("classifier: ") for line in models.manifest.card.trained_on)
-    assert not any("slices of 40" in line for line in models.manifest.card.trained_on)
-    assert "validation Dice" in json.dumps(models.manifest.card.metrics["lungs"])
-    assert [line.split()[0] for line in words] == ["1", "2"]
 
-
-def test_nothing_to_judge_on_is_refused(nifti: Path, tmp_path: Path) -> None:
-    training = LungTraining(
-        seed=1, schedule=Schedule(steps=1), phantoms=0, held_out_phantoms=0, size=64
+def of_phantoms(count: int) -> LungTraining:
+    schedule = Schedule(steps=2, judge_every=1)
+    return LungTraining(
+        seed=1, schedule=schedule, size=64, batch=2, phantoms=0, held_out_phantoms=count
     )
 
+
+@pytest.mark.slow
+def test_a_model_folder_comes_of_it_with_a_card_of_its_own(nifti: Path, tmp_path: Path) -> None:
+    words: list[str] = []
+
+    folder = trained([nifti / "cases.csv"], tmp_path / "run", of_phantoms(1), words)
+
+    assert [line.split()[0] for line in words] == ["1", "2"]
+    manifest, bundled = load(folder, CPU).manifest, read_manifest(BUNDLED)
+    card = manifest.card
+    assert (manifest.name, manifest.version) == ("run", "1")
+    assert manifest.created == datetime.now(UTC).date()
+    assert manifest.networks.lungs.input.size == 64
+    assert manifest.networks.digest != bundled.networks.digest
+    assert "lungs: one phantom" in card.trained_on
+    assert any(line.startswith("classifier: ") for line in card.trained_on)
+    assert not any("slices of 40" in line for line in card.trained_on)
+    assert not any("three patients" in line for line in card.limits)
+    assert card.reproduce.startswith("dicom-node train;")
+    assert "validation Dice" in json.dumps(card.metrics["lungs"])
+    assert card.metrics.keys() == {"lungs", "of opacities-1 1.0.0, with its own lungs"}
+    assert all(
+        point.source.startswith("with the lungs of opacities-1")
+        for point in manifest.operating_points.values()
+    )
+    assert manifest.conformal is None
+    assert manifest.reference is None
+
+    (folder / "manifest.json").write_text("calibrated since")
+    trained([nifti / "cases.csv"], tmp_path / "run", of_phantoms(1), words)
+
+    assert (folder / "manifest.json").read_text() == "calibrated since"
+
+
+def test_nothing_to_judge_on_is_refused_and_the_folder_stays_free(
+    nifti: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+
     with pytest.raises(PipelineError, match="to judge on expected"):
-        train_lungs(
-            [nifti / "cases.csv"],
-            tmp_path / "run",
-            training,
-            origin=Origin(base=BUNDLED, trained_on=[]),
-            device=CPU,
-            report=lambda step, text: None,
-        )
+        trained([nifti / "cases.csv"], run, of_phantoms(0), [])
+
+    assert not run.exists()
 
 
 def test_a_list_that_has_changed_is_another_run(nifti: Path, tmp_path: Path) -> None:
-    training = LungTraining(
-        seed=1, schedule=Schedule(steps=1), phantoms=0, held_out_phantoms=0, size=64
-    )
     cases = nifti / "other.csv"
+    cases.write_text("path,patient,lungs\nct.nii.gz,p1,lungs.nii.gz\n")
+    settings = {"lists": [digest_of(cases)]}
+    RunFolder.open(tmp_path / "run", settings)
+    cases.write_text("path,patient,lungs\nct.nii.gz,p2,lungs.nii.gz\n")
 
-    def begin(text: str, said: str) -> None:
-        cases.write_text(text)
-        with pytest.raises(PipelineError, match=said):
-            train_lungs(
-                [cases],
-                tmp_path / "run",
-                training,
-                origin=Origin(base=BUNDLED, trained_on=[]),
-                device=CPU,
-                report=lambda step, text: None,
-            )
+    with pytest.raises(PipelineError, match=r"other settings \(.*lists.* differ\)"):
+        trained([cases], tmp_path / "run", of_phantoms(1), [])
 
-    begin("path,patient,lungs\nct.nii.gz,p1,lungs.nii.gz\n", "to judge on expected")
-    begin("path,patient,lungs\nct.nii.gz,p2,lungs.nii.gz\n", r"other settings \(lists differ\)")
+
+def test_a_case_that_cannot_be_read_is_named_by_its_row(nifti: Path, tmp_path: Path) -> None:
+    (nifti / "SECRET NAME").mkdir(exist_ok=True)
+    cases = nifti / "broken.csv"
+    cases.write_text("path,patient\nct.nii.gz,p1\nSECRET NAME,p2\n")
+
+    with pytest.raises(PipelineError, match=r"^broken\.csv line 3: ") as fault:
+        trained([cases], tmp_path / "run", of_phantoms(1), [])
+
+    assert "SECRET" not in str(fault.value)
+
+
+@given(seeds=st.tuples(st.integers(0, 200), st.integers(0, 200)), count=st.integers(0, 10_000))
+def test_no_phantom_is_learnt_from_and_judged_on(seeds: tuple[int, int], count: int) -> None:
+    first, other = seeds
+    learnt = phantom_seeds(first, count, held_out=False)
+    judged = phantom_seeds(other, count, held_out=True)
+
+    assert len(learnt) == len(judged) == count
+    assert not set(learnt) & set(judged)

@@ -1,6 +1,7 @@
 """How far a score may be trusted is found out on one set of cases and measured on another."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from dicom_node.errors import NodeError
 from pipeline.evaluation.calibrate_trust import Answers, calibrate_trust
 from pipeline.evaluation.fit_reference import fit_reference, reference_of
 from pipeline.evaluation.recalibration import calibrate_scores
-from pipeline.evaluation.scores import ScoredCases
+from pipeline.evaluation.scores import Origin, ScoredCases, table
 from pipeline.evaluation.write_calibration import write_calibration
 from pipeline.evaluation.write_trust import write_trust
 from pipeline.models import load, read_manifest, write_network
@@ -144,7 +145,7 @@ def test_a_new_temperature_takes_the_prediction_sets_along(folder: Path) -> None
     cases = ScoredCases(patients=scored.patients, labels=scored.labels, scores=scored.scores)
     calibrated = calibrate_scores(scored.labels, scored.scores, old)
 
-    after = write_calibration(folder, calibrated, cases, point="youden", scores_sha256="f")
+    after = write_calibration(folder, calibrated, cases, point="youden")
 
     assert after.conformal is not None
     assert after.conformal.levels[0].positive_at_least != usual.positive_at_least
@@ -201,16 +202,54 @@ def test_calibrate_takes_cases_and_enters_what_it_finds(folder: Path, tmp_path: 
     ("splits", "message"),
     [
         ({"test": 4}, "rows with split 'validation', got none"),
-        ({"validation": 4}, "at least 5 patients expected, got 4"),
+        ({"validation": 4}, "at least 5 patients expected, got labels ['0', '1'] of 4"),
     ],
 )
 def test_cases_that_do_not_do_are_refused(
     folder: Path, tmp_path: Path, splits: dict[str, int], message: str
 ) -> None:
-    file = case_list(tmp_path, splits)
+    file, before = case_list(tmp_path, splits), (folder / "manifest.json").read_bytes()
+    scores = ["--scores", str(scores_for(folder, tmp_path))]
 
-    done = CliRunner().invoke(app, ["calibrate", str(folder), "--cases", str(file)])
+    done = CliRunner().invoke(app, ["calibrate", str(folder), "--cases", str(file), *scores])
 
     assert isinstance(done.exception, NodeError)
     assert message in str(done.exception)
-    assert read_manifest(folder).conformal is None
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def scores_for(folder: Path, to: Path) -> Path:
+    """Uncalibrated scores that the weights of a model might have given."""
+    made = made_up(60, 4)
+    rows = zip(made.patients, made.labels.tolist(), made.scores.tolist(), strict=True)
+    origin = Origin(weights=read_manifest(folder).networks.digest, temperature=1.0)
+    file = to / "scores.csv"
+    file.write_text(
+        table(((who, int(label), score, to / who) for who, label, score in rows), origin)
+    )
+    return file
+
+
+def test_scores_and_cases_in_one_go_are_as_one_after_the_other(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    cases = ["--cases", str(case_list(tmp_path, {"validation": 10, "test": 4}))]
+    scores = ["--scores", str(scores_for(folder, tmp_path))]
+
+    def calibrate(model: Path, *options: str) -> None:
+        done = CliRunner().invoke(app, ["calibrate", str(model), *options])
+        assert done.exit_code == 0, done.output
+
+    calibrate(folder, *scores, *cases)
+    calibrate(other, *scores)
+    calibrate(other, *cases)
+
+    together, apart = read_manifest(folder), read_manifest(other)
+    assert together.calibration.temperature != 1
+    assert together.operating_points == apart.operating_points
+    assert together.conformal is not None
+    assert apart.conformal is not None
+    for one, two in zip(together.conformal.levels, apart.conformal.levels, strict=True):
+        assert one.negative_at_most == pytest.approx(two.negative_at_most)
+        assert one.positive_at_least == pytest.approx(two.positive_at_least)

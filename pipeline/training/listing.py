@@ -1,0 +1,106 @@
+"""The cases of some lists, each prepared and assigned to its split."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.manifest import ClassifierInput
+from pipeline.models import Models
+from pipeline.training.cases import Case, Split, read_cases, split_of
+from pipeline.training.lessons import Files
+from pipeline.training.prepared import prepared, stored_shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A prepared case of the list.
+
+    Attributes
+    ----------
+    case
+        Its row.
+    file
+        The prepared case; that of the row, or made of it.
+    """
+
+    case: Case
+    file: Path
+    patient: str
+    label: int
+    split: Split
+
+
+def list_prepared(
+    cases: Sequence[Path], folder: Path, wanted: ClassifierInput, models: Models, *, seed: int
+) -> list[Listed]:
+    """Prepare every case of some lists and assign it to a split, patient by patient.
+
+    Raises
+    ------
+    PipelineError
+        If training or validation lacks a label, or a case cannot be prepared; its row is named.
+    """
+    rows = read_cases(*cases)
+    splits = split_of(rows, seed)
+    require_labels({(splits[row.patient], int(row.label or 0)) for row in rows})
+    shape = stored_shape(wanted)
+
+    def listed(row: Case) -> Listed:
+        try:
+            file = prepared(row, models, shape, wanted.margin_mm, folder=folder)
+        except PipelineError as exc:
+            raise PipelineError(f"{row.place}: {exc}") from exc
+        label = int(row.label or 0)
+        return Listed(
+            case=row, file=file, patient=row.patient, label=label, split=splits[row.patient]
+        )
+
+    return [listed(row) for row in rows]
+
+
+def require_labels(
+    held: Collection[tuple[Split, int]],
+    splits: Sequence[Split] = (Split.TRAIN, Split.VALIDATION),
+) -> None:
+    """Refuse cases of which a split lacks a label.
+
+    Raises
+    ------
+    PipelineError
+        If one does.
+    """
+    missing = [
+        f"{'positive' if label else 'negative'} {split} cases"
+        for split in splits
+        for label in (1, 0)
+        if (split, label) not in held
+    ]
+    if missing:
+        raise PipelineError(
+            f"both labels expected in {', '.join(splits)}; there are no {', no '.join(missing)}"
+        )
+
+
+def files_of(listed: Sequence[Listed], validation_limit: int) -> Files:
+    """Sort prepared cases for the lesson; training and validation have both labels."""
+    held: dict[tuple[Split, int], list[Path]] = {}
+    for each in listed:
+        held.setdefault((each.split, each.label), []).append(each.file)
+    half = validation_limit // 2
+    return Files(
+        positive=held[Split.TRAIN, 1],
+        negative=held[Split.TRAIN, 0],
+        validation=[
+            *evenly(held[Split.VALIDATION, 1], half),
+            *evenly(held[Split.VALIDATION, 0], half),
+        ],
+    )
+
+
+def evenly(files: Sequence[Path], limit: int) -> Sequence[Path]:
+    """At most ``limit`` files, spread over all."""
+    step = max(1, -(-len(files) // max(1, limit)))
+    return files[::step]
