@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.manifest import Manifest
+from pipeline.manifest import Conformal, Manifest, MeasuredShare, ReferenceEntry
 
 RESEARCH = "For research use only; its score is the output of a model, not a diagnosis."
 
@@ -26,6 +26,8 @@ def card(manifest: Manifest, sha256: str) -> RenderableType:
         _section("Trained on", _list(said.trained_on)),
         _section("Figures", _tree(said.metrics)),
         _section("Operating points", _points(manifest)),
+        _section("Prediction sets", _sets(manifest.conformal)),
+        _section("Cases of its kind", _reference(manifest.reference)),
         _section("Limits", _list(said.limits)),
         _section("Not for", _list(said.not_for)),
         _section("Made again by", Text(said.reproduce)),
@@ -76,6 +78,41 @@ def _points(manifest: Manifest) -> RenderableType:
         grid.add_row(Text(name), f"{point.threshold:.4f}", Text(point.source))
     grid.add_row("temperature", f"{manifest.calibration.temperature:.4f}", "logits over it")
     return grid
+
+
+def _sets(conformal: Conformal | None) -> RenderableType:
+    """Promised and measured coverage; a score may be in both sets, or in none."""
+    if conformal is None:
+        return Text("none: `dicom-node calibrate --cases` has not been run")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("promised", "negative up to", "positive from", "kept, negative", "kept, positive")
+    for level in conformal.levels:
+        grid.add_row(
+            f"{level.coverage:.0%}",
+            f"{level.negative_at_most:.4f}",
+            f"{level.positive_at_least:.4f}",
+            _share(level.measured_negative),
+            _share(level.measured_positive),
+        )
+    return Group(grid, Text(f"chosen on {conformal.source}"))
+
+
+def _reference(reference: ReferenceEntry | None) -> RenderableType:
+    """How cases that are unlike the model's own are known."""
+    if reference is None:
+        return Text("not described: nothing is flagged as unlike the training's kind")
+    return Text(
+        f"features of {reference.source}; flagged as unlike them beyond a distance of"
+        f" {reference.limit:.1f}, which {reference.quantile:.0%} of such cases stay within;"
+        f" of other such cases flagged: {_share(reference.flagged)}"
+    )
+
+
+def _share(share: MeasuredShare | None) -> str:
+    if share is None:
+        return "not measured"
+    value = share.count / share.cases
+    return f"{value:.3f} ({share.low:.3f} to {share.high:.3f}; {share.count}/{share.cases})"
 
 
 def _tree(values: Mapping[str, JsonValue]) -> RenderableType:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pipeline.counting import parameters
 from pipeline.errors import ModelError
-from pipeline.manifest import NetworkEntry
-from pipeline.models import device_for, load
+from pipeline.manifest import MANIFEST, NetworkEntry
+from pipeline.manifest_figures import faults
+from pipeline.models import Models, device_for, load
+from pipeline.networks.explained import Explained
 
 #: Smallest inputs that every layer of the networks takes: slices; scans.
 TRIAL_SHAPES: Mapping[str, tuple[int, ...]] = {
@@ -46,15 +49,33 @@ def verify(folder: Path) -> tuple[VerifiedNetwork, ...]:
     Raises
     ------
     ModelError
-        If anything is missing, altered or of another architecture, if a weight is not finite, or
-        an answer to a small input is not.
+        If anything is missing, altered or of another architecture, if a weight or an answer to a
+        small input is not finite, or if a figure of the manifest cannot be true.
     """
     models = load(folder, device_for("cpu"))
+    if wrong := [*faults(models.manifest), *_of_reference(models)]:
+        raise ModelError(f"{MANIFEST}: {'; '.join(wrong)}")
     networks = models.manifest.networks
     return (
         _verified("lungs", networks.lungs, models.lungs),
         _verified("classifier", networks.classifier, models.classifier),
     )
+
+
+def _of_reference(models: Models) -> Iterator[str]:
+    """Say what is wrong with the features that cases are held against."""
+    reference, network = models.reference, models.classifier
+    if reference is None or not isinstance(network, Explained):
+        return
+    if not (np.isfinite(reference.means).all() and np.isfinite(reference.precision).all()):
+        yield "reference: finite features expected, got others"
+    with torch.inference_mode():
+        features = network.features(torch.zeros(TRIAL_SHAPES["classifier"])).shape[1]
+    if reference.means.shape[1] != features:
+        yield (
+            f"reference: the classifier's {features} features expected, got"
+            f" {reference.means.shape[1]}"
+        )
 
 
 def _verified(part: str, entry: NetworkEntry, network: nn.Module) -> VerifiedNetwork:

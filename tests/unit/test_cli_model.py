@@ -83,6 +83,14 @@ def test_the_whole_card_is_shown() -> None:
     for name in (*manifest.operating_points, *card.metrics):
         assert name.replace("_", " ") in shown
     assert "not a diagnosis" in shown
+    assert manifest.conformal is not None
+    assert manifest.reference is not None
+    for level in manifest.conformal.levels:
+        kept = level.measured_negative
+        assert kept is not None
+        assert f"{level.coverage:.0%} {level.negative_at_most:.4f}" in shown
+        assert f"{kept.count}/{kept.cases}" in shown
+    assert f"beyond a distance of {manifest.reference.limit:.1f}" in shown
 
 
 def test_the_card_is_shown_without_torch() -> None:
@@ -115,6 +123,34 @@ def test_answers_that_are_not_finite_are_found(folder: Path) -> None:
 
     assert isinstance(answer.exception, ModelError)
     assert "expected finite answers" in str(answer.exception)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        ("calibration.temperature", 1e6, "temperature: 0.05 to 20 expected, got 1e+06"),
+        ("created", "2999-01-01", "created: "),
+        ("networks.classifier.input.slice_mm", 400.0, "slice_mm: 0.3 to 20 expected, got 400"),
+        ("card.metrics.lungs", {"dice on 3 cases": [0.9, 97.1]}, "dice on 3 cases: 0 to 1"),
+        ("reference.flagged.count", 900, "reference, flagged: a share within its interval"),
+        ("conformal.levels.1.positive_at_least", 0.9, "got narrower ones"),
+    ],
+)
+def test_figures_that_cannot_be_true_are_found(
+    folder: Path, entry: str, value: object, said: str
+) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    *parents, last = entry.split(".")
+    place = manifest
+    for name in parents:
+        place = place[int(name) if isinstance(place, list) else name]
+    place[last] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    answer = cli.invoke(app, ["model", "verify", str(folder)])
+
+    assert isinstance(answer.exception, ModelError)
+    assert said in str(answer.exception)
 
 
 def test_altered_weights_are_found(folder: Path) -> None:
