@@ -7,6 +7,7 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # what JSON holds
@@ -65,8 +66,16 @@ def node_port() -> int:
 
 @pytest.fixture
 def orthanc(tmp_path: Path, node_port: int) -> Iterator[Orthanc]:
+    modalities = {"ainode": ["AINODE", "127.0.0.1", node_port]}
+    with running_orthanc(tmp_path, DicomModalities=modalities) as pacs:
+        yield pacs
+
+
+@contextmanager
+def running_orthanc(folder: Path, **more: Any) -> Iterator[Orthanc]:
+    """Orthanc with its storage in a folder; ``more`` of its settings by name."""
     http, dicom = free_port(), free_port()
-    storage = tmp_path / "orthanc"
+    storage = folder / "orthanc"
     storage.mkdir()
     settings = {
         "Name": "acceptance",
@@ -81,12 +90,12 @@ def orthanc(tmp_path: Path, node_port: int) -> Iterator[Orthanc]:
         "DicomAlwaysAllowStore": True,
         "SynchronousCMove": True,
         "StableAge": 2,
-        "DicomModalities": {"ainode": ["AINODE", "127.0.0.1", node_port]},
+        **more,
     }
-    (tmp_path / "orthanc.json").write_text(json.dumps(settings))
-    with (tmp_path / "orthanc.log").open("w") as log:
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "orthanc.log").open("w") as log:
         process = subprocess.Popen(
-            ["Orthanc", str(tmp_path / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT
+            ["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT
         )
     pacs = Orthanc(rest=f"http://127.0.0.1:{http}", dicom_port=dicom)
 

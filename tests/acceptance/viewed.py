@@ -1,0 +1,65 @@
+"""A study for the viewer: a phantom whose anatomy is known, and every kind of result of it."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline import measure
+from pipeline.analyse import own, to_bytes
+from pipeline.training.phantom import Phantom, PhantomSpec, make_phantom
+from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from pipeline.types import Analysis, CtSeries, LungMask
+from pipeline.volume import assemble
+from tests.acceptance.conftest import Orthanc
+from tests.acceptance.samples import EVERYTHING, write_results
+from tests.unit import encode_samples
+
+SEED = 11
+SPEC = PhantomSpec(seed=SEED, slices=48, size=256, spacing_mm=5.0, lesions=3)
+SPREAD = 4.0  #: how far the activation reaches around an opacity, pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """What lies in the PACS, and the truth about it."""
+
+    study_uid: str
+    phantom: Phantom
+    analysis: Analysis
+
+
+def true_analysis(phantom: Phantom, series: CtSeries) -> Analysis:
+    """Find exactly what the phantom has; the activation spreads a little around it."""
+    lungs = LungMask(labels=phantom.lungs, method="truth")
+    spread = ndimage.gaussian_filter((phantom.lesions > 0).astype(np.float32), (0, SPREAD, SPREAD))
+    heat = spread / spread.max()
+    found = encode_samples.analysis(series.volume.shape, lungs=phantom.lungs)
+    return replace(
+        found,
+        lesion_labels=phantom.lesions,
+        activation=own(to_bytes(heat)),
+        lesions=measure.lesions(phantom.lesions, series.volume, lungs, heat),
+        involvement=measure.involvement(phantom.lesions > 0, lungs, series.volume),
+    )
+
+
+def load(pacs: Orthanc, folder: Path) -> Study:
+    """Send the phantom and its results to the PACS."""
+    phantom = make_phantom(SPEC)
+    datasets = phantom_datasets(phantom, seed=SEED)
+    write_series(datasets, folder / "source")
+    series = assemble(datasets)
+    analysis = true_analysis(phantom, series)
+    write_results(series, analysis, encode_samples.context(products=EVERYTHING), folder)
+    where = ["127.0.0.1", str(pacs.dicom_port)]
+    for part in ("source", "results"):
+        command = ["dcmsend", "-aec", "ORTHANC", "+sd", *where, folder / part]
+        subprocess.run(command, check=True, capture_output=True)
+    return Study(
+        study_uid=str(series.headers[0].StudyInstanceUID), phantom=phantom, analysis=analysis
+    )
