@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.encode.wording import NOT_REPORTED
+
 
 def findings(summary: Mapping[str, Any]) -> Iterator[str]:
     """Say in a few lines what `pipeline.encode.bundle.summary` holds."""
@@ -18,10 +20,14 @@ def findings(summary: Mapping[str, Any]) -> Iterator[str]:
         f"lungs {lungs['total']:.0f} ml (right {lungs['right']:.0f}, left {lungs['left']:.0f}),"
         f" by {summary['lung_method']}"
     )
-    yield (
-        f"involvement {share['total']:.1%} (right {share['right']:.1%}, left {share['left']:.1%})"
-    )
-    yield f"{len(summary['lesions'])} localised opacities"
+    if share["total"] is None:
+        yield NOT_REPORTED
+    else:
+        yield (
+            f"involvement {share['total']:.1%}"
+            f" (right {share['right']:.1%}, left {share['left']:.1%})"
+        )
+        yield f"{len(summary['lesions'])} localised opacities"
     for lesion in summary["lesions"][:5]:
         yield (
             f"  {lesion['number']}: {lesion['side']}, {lesion['volume_ml']:.1f} ml,"

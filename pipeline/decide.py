@@ -54,13 +54,13 @@ def score_doubts(classification: Classification) -> Iterator[Doubt]:
 
 
 def without_lesions(analysis: Analysis) -> Analysis:
-    """Analysis without its lesions; the lungs' volumes stay."""
+    """Analysis that tells nothing of lesions, not even that there are none; the lungs stay."""
     lungs = analysis.involvement
     return replace(
         analysis,
         lesion_labels=np.zeros_like(analysis.lesion_labels),
         lesions=(),
         involvement=Involvement(
-            right_ml=lungs.right_ml, left_ml=lungs.left_ml, right=0.0, left=0.0, total=0.0
+            right_ml=lungs.right_ml, left_ml=lungs.left_ml, right=None, left=None, total=None
         ),
     )

@@ -313,14 +313,14 @@ class Involvement:
     right_ml, left_ml
         Lung volume, opacities included, ml.
     right, left, total
-        Lesion volume over lung volume, 0 to 1.
+        Lesion volume over lung volume, 0 to 1; None where lesions are not reported.
     """
 
     right_ml: float
     left_ml: float
-    right: float
-    left: float
-    total: float
+    right: float | None
+    left: float | None
+    total: float | None
 
     @property
     def total_ml(self) -> float:

@@ -22,13 +22,12 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from pipeline.encode.products import LABEL_MAP_STORAGE
+
 CONTENT = "sr-document-content"
 """Module whose attributes depend on the value type; see `pipeline.encode.content_tree`."""
 
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-
-LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
-"""Label Map Segmentation Storage; newer than pydicom's own list."""
 
 EVIDENCE = "CurrentRequestedProcedureEvidenceSequence"
 
@@ -36,6 +35,7 @@ ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "frame-of-reference": ("FrameOfReferenceUID",),
         "image-pixel": ("PixelData",),
+        "floating-point-image-pixel": ("FloatPixelData",),
         "common-instance-reference": ("ReferencedSeriesSequence",),
         "sr-document-general": (EVIDENCE,),
     }
@@ -46,7 +46,7 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         SegmentationStorage: ("frame-of-reference", "common-instance-reference"),
         LABEL_MAP_STORAGE: ("frame-of-reference", "common-instance-reference"),
-        ParametricMapStorage: ("image-pixel", "common-instance-reference"),
+        ParametricMapStorage: ("floating-point-image-pixel", "common-instance-reference"),
         SecondaryCaptureImageStorage: ("general-equipment",),
         MultiFrameTrueColorSecondaryCaptureImageStorage: ("general-equipment",),
     }

@@ -29,7 +29,6 @@ AMBER: Colour = (230, 159, 0)
 BLUE: Colour = (86, 180, 233)
 """Okabe and Ito (2008), told apart with every colour vision."""
 
-ALSO_NEGATIVE = "lesions when negative"  #: parameter of `pipeline.analyse.AnalysisOptions`
 MOST_ROWS = 8  #: opacities in the table
 MOST_BARS = 5  #: studies in the comparison, this one included
 QUARTERS = (0.25, 0.5, 0.75)
@@ -123,10 +122,10 @@ def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
         canvas.text((place.right, top + 17), of, size=LABEL, colour=FAINT, anchor="rs")
 
 
-def _bar(canvas: Canvas, place: Place, share: float) -> None:
+def _bar(canvas: Canvas, place: Place, share: float | None) -> None:
     top, bottom = place.top + 4, place.top + 18
     canvas.box((place.left, top), (place.right, bottom), fill=RULE, radius=2)
-    if share > 0:
+    if share:
         filled = place.left + max(2.0, place.width * min(share, 1.0))
         canvas.box((place.left, top), (filled, bottom), fill=AMBER)
     for quarter in QUARTERS:
@@ -156,18 +155,11 @@ def opacities(
     if not lesions:
         text = wording.involvement_sentence(found)
         canvas.text((place.left, place.top + 46), text, size=22, colour=PLAIN)
-        canvas.text((place.left, place.top + 72), _why_none(found), size=LABEL, colour=FAINT)
         return
     _row(canvas, place, 0, ("side", "volume", "mean", "image"), FAINT)
     for number, lesion in enumerate(lesions[:MOST_ROWS], start=1):
         _lesion(canvas, place, number, lesion, colours[lesion.number], images[lesion.number])
     _more(canvas, place, lesions[MOST_ROWS:])
-
-
-def _why_none(found: Analysis) -> str:
-    if found.classification.positive or found.provenance.parameters.get(ALSO_NEGATIVE) != "no":
-        return ""
-    return "They are reported only when the score is above the threshold."
 
 
 def _lesion(
@@ -214,13 +206,13 @@ class Study:
     name
         Its date.
     share
-        Of both lungs, taken by opacities, 0 to 1.
+        Of both lungs, taken by opacities, 0 to 1; None where it is not reported.
     note
         Its score; not that of another model.
     """
 
     name: str
-    share: float
+    share: float | None
     note: str
 
 
@@ -232,11 +224,11 @@ def comparison(canvas: Canvas, place: Place, studies: Sequence[Study]) -> None:
     label(canvas, place, "Course: share of both lungs")
     shown = studies[-MOST_BARS:]
     step, height, floor = place.width / len(shown), 46.0, place.top + 92
-    highest = max(study.share for study in shown) or 1.0
+    highest = max(study.share or 0.0 for study in shown) or 1.0
     for number, study in enumerate(shown):
         middle = place.left + step * (number + 0.5)
         this = number == len(shown) - 1
-        top = floor - max(2.0, height * study.share / highest)
+        top = floor - max(2.0, height * (study.share or 0.0) / highest)
         canvas.box((middle - 16, top), (middle + 16, floor), fill=AMBER if this else FAINT)
         colour = STRONG if this else PLAIN
         figure = wording.percent(study.share)

@@ -17,7 +17,8 @@ class Prior:
     study_date
         Study Date of the earlier study.
     right, left, total
-        Share of each lung, and of both, taken by opacities, 0 to 1.
+        Share of each lung, and of both, taken by opacities, 0 to 1; None where opacities were
+        not reported.
     model
         Name and version, a space between; scores of different models do not compare.
     report
@@ -27,9 +28,9 @@ class Prior:
     study_date: date
     score: float
     threshold: float
-    right: float
-    left: float
-    total: float
+    right: float | None
+    left: float | None
+    total: float | None
     model: str
     report: ReportReference
 

@@ -11,7 +11,7 @@ from highdicom.color import CIELabColor
 from highdicom.seg import SegmentDescription
 from highdicom.sr import CodedConcept
 from pydicom import Dataset
-from pydicom.uid import UID, SegmentationStorage
+from pydicom.uid import SegmentationStorage
 
 from pipeline.encode import codes, source
 from pipeline.encode.bitplanes import add_bitplanes
@@ -26,12 +26,9 @@ from pipeline.encode.multiframe import (
     add_references,
     shared_groups,
 )
-from pipeline.encode.products import SegmentationForm
+from pipeline.encode.products import LABEL_MAP_STORAGE, SegmentationForm
 from pipeline.encode.segments import Segment, segments
 from pipeline.types import Analysis, CtSeries
-
-LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
-"""Label Map Segmentation Storage (PS3.4 B.5); pydicom 3.0 has no name for it."""
 
 LABELMAP_DESCRIPTION = "Lungs less opacities, and opacities; unverified, research use"
 BINARY_DESCRIPTION = "Lungs and opacities by an algorithm, unverified, research use"

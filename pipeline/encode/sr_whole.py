@@ -92,7 +92,8 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
         (codes.SHARE_LEFT, involved.left, Side.LEFT),
     )
     for name, share, side in shares:
-        yield _Row(name=name, value=round(100 * share, 2), unit=codes.PERCENT, side=side)
+        if share is not None:
+            yield _Row(name=name, value=round(100 * share, 2), unit=codes.PERCENT, side=side)
     volumes = (
         (codes.VOLUME_TOTAL, involved.total_ml, None),
         (codes.VOLUME_RIGHT, involved.right_ml, Side.RIGHT),
@@ -100,7 +101,8 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
     )
     for name, volume, side in volumes:
         yield _Row(name=name, value=round(volume, 1), unit=codes.MILLILITRE, side=side)
-    yield _Row(name=codes.LESION_COUNT, value=len(analysis.lesions), unit=codes.NO_UNITS)
+    if involved.total is not None:
+        yield _Row(name=codes.LESION_COUNT, value=len(analysis.lesions), unit=codes.NO_UNITS)
     yield from _coverage_rows(analysis.classification)
     yield from _change_rows(analysis, priors)
 
@@ -119,8 +121,10 @@ def _coverage_rows(classification: Classification) -> Iterator[_Row]:
 def _change_rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
     """Give the change since the latest earlier result; of the score only within one model."""
     for prior in priors[:1]:
-        change = 100 * (analysis.involvement.total - prior.total)
-        yield _Row(name=codes.SHARE_CHANGE, value=round(change, 2) + 0.0, unit=codes.PERCENT)
+        before, now = prior.total, analysis.involvement.total
+        if before is not None and now is not None:
+            change = round(100 * (now - before), 2) + 0.0
+            yield _Row(name=codes.SHARE_CHANGE, value=change, unit=codes.PERCENT)
         if prior.model == wording.model_key(analysis.provenance):
             change = analysis.classification.score - prior.score
             yield _Row(name=codes.SCORE_CHANGE, value=round(change, 6) + 0.0, unit=codes.NO_UNITS)

@@ -44,7 +44,7 @@ def _prediction_set(found: PredictionSet | None) -> dict[str, Any] | None:
     return {"coverage": found.coverage, "classes": [str(name) for name in found.classes]}
 
 
-def _involvement(analysis: Analysis) -> dict[str, float]:
+def _involvement(analysis: Analysis) -> dict[str, float | None]:
     involved = analysis.involvement
     return {"right": involved.right, "left": involved.left, "total": involved.total}
 

@@ -25,6 +25,9 @@ def ascii_text(text: str) -> str:
     return spelled.encode("ascii", "replace").decode("ascii")
 
 
+NOT_REPORTED = "Opacities are not reported: the score is not above the threshold."
+
+
 def number(value: float, digits: int) -> str:
     """Fixed-point number, never a negative zero."""
     return f"{round(value, digits) + 0.0:.{digits}f}"
@@ -74,8 +77,10 @@ def telling_digits(score: float, threshold: float) -> int:
     return 9
 
 
-def percent(share: float) -> str:
+def percent(share: float | None) -> str:
     """Share as percentage with one decimal."""
+    if share is None:
+        return "not reported"
     return f"{number(100 * share, 1)} %"
 
 
@@ -92,6 +97,8 @@ def model_key(provenance: Provenance) -> str:
 def involvement_sentence(analysis: Analysis) -> str:
     """Say what was localised, in numbers."""
     involved = analysis.involvement
+    if involved.total is None:
+        return NOT_REPORTED
     if not analysis.lesions:
         return "No opacity localised."
     largest = max(analysis.lesions, key=lambda lesion: lesion.volume_mm3)
@@ -152,12 +159,18 @@ def prior_sentences(analysis: Analysis, priors: tuple[Prior, ...]) -> tuple[str,
 def _prior_sentence(analysis: Analysis, prior: Prior) -> str:
     same = prior.model == model_key(analysis.provenance)
     model = "same model" if same else f"another model, {ascii_text(prior.model)}"
-    before, now = (round(100 * share, 1) for share in (prior.total, analysis.involvement.total))
     return (
         f"Compared with {prior.study_date.isoformat()} ({model}): share of both lungs taken "
-        f"{number(before, 1)} % -> {number(now, 1)} % "
-        f"({round(now - before, 1) + 0.0:+.1f} percentage points){_scores(analysis, prior, same)}."
+        f"{_shares(prior.total, analysis.involvement.total)}{_scores(analysis, prior, same)}."
     )
+
+
+def _shares(before: float | None, now: float | None) -> str:
+    shown = f"{percent(before)} -> {percent(now)}"
+    if before is None or now is None:
+        return shown
+    change = round(100 * now, 1) - round(100 * before, 1)
+    return f"{shown} ({round(change, 1) + 0.0:+.1f} percentage points)"
 
 
 def _scores(analysis: Analysis, prior: Prior, same_model: bool) -> str:

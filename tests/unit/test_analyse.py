@@ -188,7 +188,7 @@ def test_negative_series_has_no_lesions_but_an_activation(series: CtSeries, mode
     assert not negative.classification.positive
     assert negative.lesions == ()
     assert not negative.lesion_labels.any()
-    assert negative.involvement.total == 0
+    assert negative.involvement.total is None
     assert negative.activation.any()
 
 

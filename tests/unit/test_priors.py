@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from pipeline.decide import without_lesions
 from pipeline.encode.summary import summary
 from pipeline.encode.text_report import text_report
 from pipeline.encode.wording import prior_sentences, ready_sentence
@@ -84,3 +85,10 @@ def test_both_reports_name_the_earlier_reports() -> None:
         assert LATEST in said
         assert study.StudyInstanceUID == "1.2.4.1"
         assert listed[0].ReferencedSOPInstanceUID == "1.2.4.7"
+
+
+def test_shares_that_are_not_reported_are_not_compared() -> None:
+    found = without_lesions(analysis())
+    (sentence,) = prior_sentences(found, (prior(),))
+    assert "-> not reported" in sentence
+    assert "percentage points" not in sentence

@@ -12,12 +12,14 @@ from highdicom.sr import Comprehensive3DSR
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
+from pipeline.decide import without_lesions
 from pipeline.encode import codes
 from pipeline.encode.bundle import part10
 from pipeline.encode.identity import ReportReference
 from pipeline.encode.seg import segmentation
 from pipeline.encode.sr import report
 from pipeline.encode.text_report import text_report
+from pipeline.encode.wording import NOT_REPORTED
 from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass
 from tests.unit.encode_samples import (
     EQUIPMENT,
@@ -360,6 +362,15 @@ def test_without_lesions_there_is_one_group() -> None:
     _, sr = written(ct_series(), analysis(lesion_labels=empty, lesions=(), score=0.2))
     assert len(groups(sr)) == 1
     assert "No opacity localised." in texts(sr)["SENTENCE"]
+
+
+def test_what_is_not_reported_is_not_called_absent() -> None:
+    negative = without_lesions(analysis(score=0.1))
+    _, sr = written(ct_series(), negative)
+    assert NOT_REPORTED in texts(sr)["SENTENCE"]
+    assert "No opacity localised" not in texts(sr)["SENTENCE"]
+    assert not {"COUNT", "SHARE", "SHARE-R", "SHARE-L"} & set(numbers(sr))
+    assert "VOLUME" in numbers(sr)
 
 
 def test_the_text_report_says_the_same() -> None:
