@@ -16,7 +16,15 @@ from pipeline.models import Models
 from pipeline.network_input import NetworkInput
 from pipeline.training.augment import plain_picture
 from pipeline.training.cases import Case
-from pipeline.training.prepared import SUFFIX, Prepared, Spacing, load, prepare, stored_shape
+from pipeline.training.prepared import (
+    SUFFIX,
+    Prepared,
+    Spacing,
+    load,
+    prepare,
+    require_label,
+    stored_shape,
+)
 
 MIN_LESION_MM3 = 100.0  #: smaller true components neither count as lesions nor as found wrongly
 
@@ -64,12 +72,16 @@ def prepared_case(case: Case, models: Models) -> Prepared:
     Raises
     ------
     PipelineError
-        If it cannot be read.
+        If it cannot be read, or was prepared with another label; its row is named.
     """
-    if case.path.name.endswith(SUFFIX):
-        return load(case.path)
     wanted = models.manifest.networks.classifier.input
-    return prepare(case, models, stored_shape(wanted), wanted.margin_mm)
+    try:
+        if case.path.name.endswith(SUFFIX):
+            require_label(case)
+            return load(case.path)
+        return prepare(case, models, stored_shape(wanted), wanted.margin_mm)
+    except PipelineError as exc:
+        raise PipelineError(f"{case.place}: {exc}") from exc
 
 
 def scene_of(patient: str, case: Prepared, models: Models) -> Scene:
@@ -81,7 +93,7 @@ def scene_of(patient: str, case: Prepared, models: Models) -> Scene:
         If nobody knows where its lesions are.
     """
     if not case.lesions_known:
-        raise PipelineError(f"patient {patient}: a case with known lesions expected, got none")
+        raise PipelineError("a case with known lesions expected, got none")
     seen = as_seen(case, models)
     scored = classify(seen, models)
     return Scene(

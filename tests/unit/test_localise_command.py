@@ -107,6 +107,20 @@ def test_command_scores_a_series_by_its_slice_labels(chest: Path, tmp_path: Path
     assert f"### {chest.name}" in (tmp_path / "table-5.md").read_text()
 
 
+def test_a_case_of_another_label_is_refused_by_its_row(tmp_path: Path) -> None:
+    save(tmp_path / "SECRET.npz", case(lesion=True))
+    (tmp_path / "cases.csv").write_text("path,patient,label\nSECRET.npz,a,0\n")
+
+    answer = CliRunner().invoke(
+        app, ["localise", "--cases", str(tmp_path / "cases.csv"), "--out", str(tmp_path / "out")]
+    )
+
+    assert isinstance(answer.exception, PipelineError)
+    assert str(answer.exception) == (
+        "cases.csv line 2: the list's label 0 expected in the case, got 1"
+    )
+
+
 def test_command_wants_something_to_compare_on(tmp_path: Path) -> None:
     nothing = CliRunner().invoke(app, ["localise", "--out", str(tmp_path)])
     absent = CliRunner().invoke(app, ["localise", "--slices", "x:y.csv", "--out", str(tmp_path)])
