@@ -13,9 +13,17 @@ from rich.markup import escape
 from config.errors import SettingsError
 from config.example import example_ini
 from config.reader import load
-from config.settings import Destination, Settings
+from config.settings import Settings
 from config.values import MAX_AE_TITLE
-from dicom_node import cli_compare, cli_evaluate, cli_localisation, cli_model, cli_train, cli_wishes
+from dicom_node import (
+    cli_compare,
+    cli_evaluate,
+    cli_localisation,
+    cli_model,
+    cli_probe,
+    cli_train,
+    cli_wishes,
+)
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
 
@@ -33,6 +41,7 @@ app.add_typer(cli_compare.app)
 app.add_typer(cli_evaluate.app)
 app.add_typer(cli_localisation.app)
 app.add_typer(cli_wishes.app)
+app.add_typer(cli_probe.app)
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -95,18 +104,10 @@ def echo(
     from dicom_node.scu import echo as verify
 
     settings = load(config)
-    outcome = verify(peer_of(_destination(settings, name)), calling_ae=settings.node.ae_title)
+    outcome = verify(peer_of(cli_probe.named(settings, name)), calling_ae=settings.node.ae_title)
     if outcome.verdict is not Verdict.ACCEPTED:
         raise NodeError(outcome.detail)
     out.print(f"{name} answers.")
-
-
-def _destination(settings: Settings, name: str) -> Destination:
-    for destination in settings.destinations:
-        if destination.name == name:
-            return destination
-    known = ", ".join(each.name for each in settings.destinations) or "none"
-    raise NodeError(f"expected the name of a destination ({known}), got {name}")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dicom_node.logs import log
+from dicom_node.probe import look_quietly
 from dicom_node.retry import Backoff, Outcome, Verdict
 from dicom_node.scu import Parcel, Peer, send
 from dicom_node.store import Store
@@ -52,6 +53,7 @@ class Courier:
         self._peer = peer
         self._calling_ae = calling_ae
         self._backoff = backoff
+        self._store = store
         self._sessions, self._clock = store.sessions, store.clock
         self._locate = store.inbox.locate
         self._stopping = False
@@ -60,6 +62,10 @@ class Courier:
     def stop(self) -> None:
         """Send nothing more; what was claimed goes back."""
         self._stopping = True
+
+    def probe(self) -> None:
+        """Ask the destination what it takes, and keep the answer."""
+        look_quietly(self.name, self._peer, calling_ae=self._calling_ae, store=self._store)
 
     def round(self) -> None:
         """Deliver everything that is due."""
@@ -119,12 +125,14 @@ class Courier:
         That a class is declined is told once: it stays so until somebody changes the destination.
         """
         for (state, reason), objects in told.items():
-            quiet = state is DeliveryState.ACCEPTED or reason in self._told_declined
-            write = log.info if quiet else log.warning
-            if state is DeliveryState.DECLINED:
-                write = log.debug if quiet else log.warning
-                self._told_declined.add(reason)
+            write = log.info if state is DeliveryState.ACCEPTED else log.warning
+            if state is DeliveryState.DECLINED and reason in self._told_declined:
+                write = log.debug
             write(EVENTS[state], destination=self.name, objects=objects, reason=reason)
+        declined = {reason for state, reason in told if state is DeliveryState.DECLINED}
+        if declined - self._told_declined:
+            self._told_declined |= declined
+            self.probe()
 
 
 def decide(delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datetime) -> Settlement:

@@ -129,6 +129,7 @@ class Node:
             self._schedule.every(
                 self._settings.delivery.check_every_seconds, _job(courier), courier.round
             )
+            self._schedule.once(f"probe:{courier.name}", courier.probe)
         self._schedule.start()
 
     def _close_quiet(self) -> None:

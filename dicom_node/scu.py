@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.uid import UID
-from pynetdicom import AE, _config
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
 from dicom_node.retry import Outcome, Verdict, judge
@@ -66,21 +66,38 @@ class Parcel:
         )
 
 
-def application_entity(calling_ae: str, timeout_seconds: float) -> AE:
-    """Make an AE whose every wait is bounded."""
+def associate(
+    peer: Peer, contexts: list[PresentationContext], *, calling_ae: str
+) -> tuple[Association, str]:
+    """Call a peer; every wait is bounded.
+
+    Returns
+    -------
+    Association
+        To be used only where it is established.
+    str
+        Why it is not; else empty.
+    """
     ae = AE(calling_ae)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = timeout_seconds
-    ae.connection_timeout = min(timeout_seconds, 10.0)
-    return ae
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
+    ae.connection_timeout = min(peer.timeout_seconds, 10.0)
+    ae.requested_contexts = contexts
+    reached = threading.Event()
+    assoc = ae.associate(
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        evt_handlers=[(evt.EVT_CONN_OPEN, lambda _: reached.set())],
+    )
+    trouble = "" if assoc.is_established else _trouble(assoc, peer, reached=reached.is_set())
+    return assoc, trouble
 
 
 def echo(peer: Peer, *, calling_ae: str) -> Outcome:
     """Verify a peer by C-ECHO (PS3.4 Annex A)."""
-    ae = application_entity(calling_ae, peer.timeout_seconds)
-    ae.add_requested_context(Verification)
-    assoc = ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
-    if not assoc.is_established:
-        return Outcome(verdict=Verdict.POSTPONED, detail=why_no_association(assoc, peer))
+    assoc, trouble = associate(peer, [build_context(Verification)], calling_ae=calling_ae)
+    if trouble:
+        return Outcome(verdict=Verdict.POSTPONED, detail=trouble)
     try:
         status = assoc.send_c_echo().get("Status")
     finally:
@@ -100,8 +117,8 @@ def send(
     waiting = list(parcels)
     while waiting:
         batch, rest = _one_association(waiting)
-        assoc = _associate(batch, peer, calling_ae)
-        settled, trouble = 0, why_no_association(assoc, peer)
+        assoc, trouble = associate(peer, _contexts(batch), calling_ae=calling_ae)
+        settled = 0
         if assoc.is_established:
             with _parting(assoc), undisturbed(assoc):
                 for parcel in batch:
@@ -119,14 +136,10 @@ def send(
         waiting = batch[settled:] + rest
 
 
-def _associate(parcels: list[Parcel], peer: Peer, calling_ae: str) -> Association:
-    """Ask for an association that can carry these parcels."""
-    ae = application_entity(calling_ae, peer.timeout_seconds)
-    ae.requested_contexts = [
-        build_context(sop_class, syntax)
-        for sop_class, syntax in sorted({(p.sop_class_uid, p.transfer_syntax_uid) for p in parcels})
-    ]
-    return ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
+def _contexts(parcels: list[Parcel]) -> list[PresentationContext]:
+    """Presentation contexts that can carry these parcels."""
+    pairs = sorted({(each.sop_class_uid, each.transfer_syntax_uid) for each in parcels})
+    return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
 
 
 @contextmanager
@@ -211,13 +224,15 @@ def _not_accepted(parcel: Parcel) -> Outcome:
     return Outcome(verdict=Verdict.UNSUPPORTED, detail=f"the destination does not accept {kind}")
 
 
-def why_no_association(assoc: Association, peer: Peer) -> str:
-    """One sentence on why an association was not established (PS3.8 Table 9-21)."""
+def _trouble(assoc: Association, peer: Peer, *, reached: bool) -> str:
+    """Say why an association was not established (PS3.8 Table 9-21)."""
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    if not reached:
+        return f"{where} cannot be reached"
     if assoc.is_rejected:
         primitive = assoc.acceptor.primitive
         reason = primitive.reason_str if primitive is not None else "no reason given"
         return f"{where} rejected the association: {reason}"
-    if assoc.is_aborted:
-        return f"{where} aborted the association or does not answer"
-    return f"{where} cannot be reached"
+    if assoc.rejected_contexts and not assoc.accepted_contexts:
+        return f"{where} accepted none of the presentation contexts"
+    return f"{where} aborted the association or did not answer"

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from storage.schema import Delivery, ResultObject
@@ -56,19 +56,24 @@ def replace_declined(session: Session, key: str) -> None:
     )
     for destination in session.scalars(undecided.distinct()).all():
         rows = session.execute(
-            select(Delivery, ResultObject.kind)
-            .join(ResultObject)
+            select(ResultObject.kind, Delivery.state, Delivery.id, Delivery.reason)
+            .join(Delivery)
             .where(ResultObject.result_key == key, Delivery.destination == destination)
-        )
-        _decide([(delivery, kind) for delivery, kind in rows])
-    session.flush()
+        ).all()
+        arrived = wholly_arrived((kind, state) for kind, state, _, _ in rows)
+        for kind, state, delivery, reason in rows:
+            if state is DeliveryState.DECLINED:
+                _end(session, delivery, reason, stand_in(kind, arrived))
 
 
-def _decide(deliveries: list[tuple[Delivery, str]]) -> None:
-    arrived = wholly_arrived((kind, delivery.state) for delivery, kind in deliveries)
-    for delivery, kind in deliveries:
-        if delivery.state is DeliveryState.DECLINED:
-            other = stand_in(kind, arrived)
-            delivery.state = DeliveryState.REPLACED if other else DeliveryState.REFUSED
-            if other:
-                delivery.reason += f"; the {other.replace('-', ' ')} says it"
+def _end(session: Session, delivery: int, reason: str, other: str | None) -> None:
+    """Move one delivery from DECLINED to where it ends."""
+    values: dict[str, object] = {"state": DeliveryState.REFUSED}
+    if other:
+        said = f"{reason}; the {other.replace('-', ' ')} says it"
+        values = {"state": DeliveryState.REPLACED, "reason": said}
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id == delivery, Delivery.state == DeliveryState.DECLINED)
+        .values(values)
+    )

@@ -245,3 +245,21 @@ class Refusal(Base):
     reason: Mapped[str] = mapped_column(Text, primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
     last_at: Mapped[datetime]
+
+
+class Capability(Base):
+    """Whether a destination takes a SOP class, as it last said at negotiation.
+
+    Attributes
+    ----------
+    transfer_syntax_uid
+        In which transfer syntax; empty if it does not.
+    """
+
+    __tablename__ = "capability"
+
+    destination: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sop_class_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    transfer_syntax_uid: Mapped[str] = mapped_column(Uid)
+    accepted: Mapped[bool]
+    at: Mapped[datetime]

@@ -1,5 +1,7 @@
 """Real associations with a stand-in PACS."""
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,7 +71,8 @@ def test_an_unreachable_peer_postpones_everything(tmp_path: Path) -> None:
     (outcome,) = [o for _, o in send([Parcel.of(make_file(tmp_path, 1))], gone, calling_ae="NODE")]
 
     assert outcome.verdict is Verdict.POSTPONED
-    assert outcome.detail
+    assert outcome.detail == f"PACS at 127.0.0.1:{gone.port} cannot be reached"
+    assert echo(gone, calling_ae="NODE").detail == outcome.detail
 
 
 def test_a_wrong_called_title_says_so(tmp_path: Path) -> None:
@@ -80,6 +83,21 @@ def test_a_wrong_called_title_says_so(tmp_path: Path) -> None:
 
     assert outcome.verdict is Verdict.POSTPONED
     assert "rejected" in outcome.detail
+
+
+def test_a_peer_that_knows_no_dicom_is_told_from_one_that_is_not_there() -> None:
+    def hang_up() -> None:
+        server.accept()[0].close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
+        port = server.getsockname()[1]
+        peer = Peer(ae_title="WEB", host="127.0.0.1", port=port, timeout_seconds=5)
+        outcome = echo(peer, calling_ae="NODE")
+        hanging_up.join()
+
+    assert outcome.detail.endswith("aborted the association or did not answer")
 
 
 @pytest.mark.parametrize("count", [1, 3])

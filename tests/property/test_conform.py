@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.datadict import keyword_dict
 
+from dicom_node.sent import SENT
 from pipeline.encode import conform as gate
 from pipeline.encode import content_tree, iod
 from pipeline.encode.bundle import encode
@@ -64,6 +65,11 @@ def content_items(content: Dataset) -> Iterator[Dataset]:
 
 def test_every_kind_of_result_is_tried() -> None:
     assert {item.kind for item in OBJECTS.values()} == set(ResultKind)
+
+
+def test_the_list_of_what_is_sent_is_what_is_made() -> None:
+    made = {(item.kind, item.dataset.SOPClassUID) for item in OBJECTS.values()}
+    assert {(each.kind, each.sop_class) for each in SENT} == made
 
 
 @pytest.mark.parametrize("name", SORTED)
@@ -124,8 +130,8 @@ def test_illegal_values_do_not_leave(keyword: str, value: object, message: str) 
     try:
         with disable_value_validation():
             item.dataset.add_new(keyword_dict[keyword], taken.VR, value)
-        with pytest.raises(ConformanceError, match=message):
-            conform(item.dataset, item.kind)
+            with pytest.raises(ConformanceError, match=message):
+                conform(item.dataset, item.kind)
     finally:
         item.dataset[keyword] = taken
 
@@ -166,7 +172,7 @@ def test_what_the_source_wrote_is_the_sources_own_matter() -> None:
     try:
         with disable_value_validation():
             item.dataset.PatientSex = "female?"
-        conform(item.dataset, item.kind)
+            conform(item.dataset, item.kind)
     finally:
         item.dataset["PatientSex"] = taken
 

@@ -1,0 +1,96 @@
+"""What a destination takes: asked, kept, shown, and what goes instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy.orm import Session
+from typer.testing import CliRunner
+
+from config.reader import load
+from dicom_node.cli import app
+from dicom_node.errors import NodeError
+from dicom_node.node import open_store
+from dicom_node.probe import instead, probe, proposed
+from dicom_node.scu import Peer
+from dicom_node.sent import SENT
+from dicom_node.standin import (
+    COMPREHENSIVE_3D_SR,
+    ENHANCED_SR,
+    SECONDARY_CAPTURE,
+    SEGMENTATION,
+    StandInPacs,
+)
+from storage.capabilities import capabilities
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+def ini(folder: Path, port: int) -> Path:
+    path = folder / "node.ini"
+    path.write_text(
+        f"[storage]\nfolder = data\n[destination PACS]\nae_title = PACS\nhost = 127.0.0.1\n"
+        f"port = {port}\ntimeout_seconds = 5\n"
+    )
+    return path
+
+
+def test_everything_is_proposed_and_what_is_taken_is_told(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs", accepts=(ENHANCED_SR, SEGMENTATION)) as pacs:
+        peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+        found = probe(peer, calling_ae="NODE")
+        assert pacs.received == []
+
+    assert [each.sop_class_uid for each in found] == proposed()
+    assert {each.sop_class for each in SENT} < {each.sop_class_uid for each in found}
+    taken = {each.sop_class_uid: each.transfer_syntax_uid for each in found if each.is_accepted}
+    assert set(taken) == {ENHANCED_SR, SEGMENTATION, VERIFICATION}
+    assert set(taken.values()) == {str(ExplicitVRLittleEndian)}
+
+
+def test_one_that_takes_nothing_is_no_fault(tmp_path: Path) -> None:
+    pacs = StandInPacs(tmp_path / "pacs", accepts=("1.2.840.10008.5.1.4.1.1.2",))
+    pacs._ae.remove_supported_context(VERIFICATION)  # the peer's own setting
+    with pacs:
+        peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+        assert not [each for each in probe(peer, calling_ae="NODE") if each.is_accepted]
+
+
+def test_one_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        gone = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+    with pytest.raises(NodeError, match="cannot be reached"):
+        probe(gone, calling_ae="NODE")
+
+
+def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs", accepts=(SECONDARY_CAPTURE,)) as pacs:
+        path = ini(tmp_path, pacs.port)
+        for _ in range(2):
+            done = CliRunner().invoke(app, ["probe", "PACS", "-c", str(path)], terminal_width=200)
+            assert done.exit_code == 0, done.output
+
+    assert "Comprehensive" in done.output
+    assert "summary" in done.output
+    store = open_store(load(path))
+    with Session(store.sessions.kw["bind"]) as session:
+        kept = capabilities(session, "PACS")
+    assert {each.sop_class_uid for each in kept if each.is_accepted} == {
+        SECONDARY_CAPTURE,
+        VERIFICATION,
+    }
+    assert len(kept) == len(proposed())
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepted", "expected"),
+    [
+        ("report", {ENHANCED_SR}, "the text report"),
+        ("report", {SECONDARY_CAPTURE}, "the summary"),
+        ("segmentation", {COMPREHENSIVE_3D_SR}, "nothing: the series fails"),
+    ],
+)
+def test_it_says_what_goes_instead(kind: str, accepted: set[str], expected: str) -> None:
+    assert instead(kind, accepted) == expected
