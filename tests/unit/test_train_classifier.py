@@ -24,12 +24,17 @@ from pipeline.training.compare import compare
 from pipeline.training.fit import Schedule
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
 from pipeline.training.lessons import ClassifierLesson, Files, Taught, cells, margin_of
+from pipeline.training.listing import Listed
 from pipeline.training.model_folder import Trained, build, write_model
 from pipeline.training.phantom import PhantomSpec, make_phantom
 from pipeline.training.prepared import Prepared, save
 from pipeline.training.prepared import load as load_case
 from pipeline.training.synthesise import Recipe, synthesise
-from pipeline.training.train_classifier import ClassifierTraining, train_classifier
+from pipeline.training.train_classifier import (
+    ClassifierTraining,
+    train_classifier,
+    write_scores,
+)
 from pipeline.training.volumes import read_volume
 from tests.unit.test_prepared import some_case
 
@@ -329,6 +334,24 @@ def test_scores_of_a_run_are_those_that_the_node_gives(tmp_path: Path) -> None:
     seen = network_input(volume, segment(volume, models), SMALL).tensor
     found = read_scores(tmp_path / "run" / "test-scores.csv").scores.tolist()
     assert found == [pytest.approx(float(special.expit(margin_of(network, seen))), abs=1e-6)]
+
+
+def test_a_case_without_a_score_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
+    rows = [Case(path=tmp_path / str(n), patient=f"p{n}", place=f"row {n}") for n in range(3)]
+    listed = [
+        Listed(case=row, file=row.path, patient=row.patient, label=1, split=Split.TEST)
+        for row in rows
+    ]
+
+    def judge(each: Listed) -> float:
+        if each.patient == "p1":
+            raise PipelineError("no lungs")
+        return 0.0
+
+    write_scores(tmp_path, Split.TEST, listed, judge, Origin(weights="w", temperature=1.0))
+
+    assert read_scores(tmp_path / "test-scores.csv").patients == ("p0", "p2")
+    assert (tmp_path / "test-unscored.txt").read_text() == "row 1: no lungs\n"
 
 
 @pytest.mark.parametrize("test", [[], [(1, "test"), (1, "test"), (0, "test")]])
