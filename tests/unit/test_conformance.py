@@ -1,0 +1,49 @@
+"""The conformance statement says what the code does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dicom_node.cli import app
+from dicom_node.conformance import PARTS, fill
+from dicom_node.errors import NodeError
+from dicom_node.scp import CT_CLASSES, TRANSFER_SYNTAXES
+from dicom_node.sent import SENT
+
+STATEMENT = Path(__file__).parents[2] / "docs" / "conformance-statement.md"
+
+
+def test_the_statement_is_up_to_date() -> None:
+    text = STATEMENT.read_text(encoding="utf-8")
+    assert fill(text) == text
+
+
+def test_it_has_every_part_once() -> None:
+    text = STATEMENT.read_text(encoding="utf-8")
+    assert {name: text.count(f"<!-- made: {name} -->") for name in PARTS} == dict.fromkeys(PARTS, 1)
+
+
+def test_it_names_every_class_and_transfer_syntax() -> None:
+    text = STATEMENT.read_text(encoding="utf-8")
+    for uid in (*CT_CLASSES, *TRANSFER_SYNTAXES, *(each.sop_class for each in SENT)):
+        assert f"`{uid}`" in text
+
+
+def test_only_the_marked_parts_change(tmp_path: Path) -> None:
+    document = tmp_path / "statement.md"
+    document.write_text("# Ours\n<!-- made: codes -->\nout of date\n<!-- /made -->\nend\n")
+    done = CliRunner().invoke(app, ["conformance", str(document)])
+    assert done.exit_code == 0, done.output
+    text = document.read_text()
+    assert text.startswith("# Ours\n<!-- made: codes -->\n\nCoding scheme")
+    assert text.endswith("<!-- /made -->\nend\n")
+    assert "out of date" not in text
+    assert fill(text) == text
+
+
+def test_an_unknown_part_is_a_fault() -> None:
+    with pytest.raises(NodeError, match="got nothing-such"):
+        fill("<!-- made: nothing-such -->\n<!-- /made -->")
