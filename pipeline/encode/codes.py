@@ -104,7 +104,7 @@ NOTICE = _private("NOTICE", "Intended use")
 SENTENCE = _private("SENTENCE", "Ready sentence for the report")
 
 HEATMAP_SERIES = _private("HEATMAP", "Heatmap of the classifier's activation on CT")
-ACTIVATION_SERIES = _private("ACTIVATION-MAP", "Map of the classifier's activation")
+ACTIVATION_SERIES = _private("ACTIVATIONS", "Map of the classifier's activation")
 NOTICE_SERIES = _private("NOT-ANALYSED", "Notice that a series was not analysed")
 SUMMARY_SERIES = _private("SUMMARY-PAGE", "Summary page of an analysis by AI")
 

@@ -36,6 +36,8 @@ ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "frame-of-reference": ("FrameOfReferenceUID",),
         "image-pixel": ("PixelData",),
         "floating-point-image-pixel": ("FloatPixelData",),
+        "segmentation-multi-frame-functional-groups": ("PerFrameFunctionalGroupsSequence",),
+        "parametric-map-multi-frame-functional-groups": ("PerFrameFunctionalGroupsSequence",),
         "common-instance-reference": ("ReferencedSeriesSequence",),
         "sr-document-general": (EVIDENCE,),
     }

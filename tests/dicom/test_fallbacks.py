@@ -25,6 +25,7 @@ from dicom_node.standin import (
 )
 from dicom_node.store import Store
 from pipeline.encode.bundle import part10
+from storage.capabilities import capabilities
 from storage.database import migrate, open_database
 from storage.files import Inbox
 from storage.instances import InstanceFacts, note_instance
@@ -33,6 +34,7 @@ from storage.overview import overview
 from storage.results import NewObject, NewResult
 from storage.schema import Delivery, ResultObject
 from storage.series import SeriesTicket, claim_next, close, receiving
+from storage.states import DeliveryState
 from storage.wishes import reprocess
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -131,6 +133,11 @@ def test_the_text_report_stands_for_the_measurements(store: Store, tmp_path: Pat
     assert state == "delivered"
     assert deliveries.pop("report") == "replaced"
     assert set(deliveries.values()) == {"accepted"}
+    with store.sessions() as session:
+        assert overview(session).series[0].deliveries[DeliveryState.REPLACED] == 1
+        known = {each.sop_class_uid: each.is_accepted for each in capabilities(session, "PACS")}
+    assert known[COMPREHENSIVE_3D_SR] is False
+    assert known[ENHANCED_SR] is True
     assert reason(store, "report") == (
         "the destination does not accept Comprehensive 3D SR Storage in Explicit VR Little Endian;"
         " the text report says it"

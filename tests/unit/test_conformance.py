@@ -44,6 +44,12 @@ def test_only_the_marked_parts_change(tmp_path: Path) -> None:
     assert fill(text) == text
 
 
+def test_no_private_code_has_two_meanings() -> None:
+    rows = [line for line in PARTS["codes"]().splitlines() if line.startswith("| `")]
+    values = [row.split("|")[1] for row in rows]
+    assert sorted(set(values)) == sorted(values)
+
+
 def test_an_unknown_part_is_a_fault() -> None:
     with pytest.raises(NodeError, match="got nothing-such"):
         fill("<!-- made: nothing-such -->\n<!-- /made -->")
