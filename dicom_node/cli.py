@@ -106,7 +106,8 @@ def echo(
     from dicom_node.scu import echo as verify
 
     settings = load(config)
-    outcome = verify(peer_of(cli_probe.named(settings, name)), calling_ae=settings.node.ae_title)
+    peer = peer_of(settings, cli_probe.named(settings, name))
+    outcome = verify(peer, calling_ae=settings.node.ae_title)
     if outcome.verdict is not Verdict.ACCEPTED:
         raise NodeError(outcome.detail)
     out.print(f"{name} answers.")

@@ -39,7 +39,8 @@ def probe(
     settings = load(config)
     destination = named(settings, name)
     store = open_store(settings)
-    found = look(name, peer_of(destination), calling_ae=settings.node.ae_title, store=store)
+    peer = peer_of(settings, destination)
+    found = look(name, peer, calling_ae=settings.node.ae_title, store=store)
     out.print(table(found))
 
 

@@ -234,13 +234,14 @@ def credentials_of(tls: Tls) -> Credentials:
     return Credentials(certificate=certificate, key=key, authorities=authorities)
 
 
-def peer_of(destination: Destination) -> Peer:
+def peer_of(settings: Settings, destination: Destination) -> Peer:
     """Make the peer that a destination describes."""
     return Peer(
         ae_title=destination.ae_title,
         host=destination.host,
         port=destination.port,
         timeout_seconds=destination.timeout_seconds,
+        tls=credentials_of(settings.tls) if destination.tls else None,
     )
 
 
@@ -249,7 +250,7 @@ def courier_of(settings: Settings, destination: Destination, store: Store) -> Co
     delivery = settings.delivery
     return Courier(
         destination.name,
-        peer_of(destination),
+        peer_of(settings, destination),
         calling_ae=settings.node.ae_title,
         backoff=Backoff(
             first_seconds=delivery.retry_first_seconds,

@@ -11,11 +11,14 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
+from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
+from dicom_node.errors import NodeError
 from dicom_node.retry import Outcome, Verdict, judge
+from dicom_node.tls import Credentials, client_context
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # send from the file: a large SEG is never held in memory
 _config.LOG_HANDLER_LEVEL = "none"
@@ -32,6 +35,7 @@ class Peer:
     host: str
     port: int
     timeout_seconds: float = 30.0
+    tls: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +86,16 @@ def associate(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     ae.connection_timeout = min(peer.timeout_seconds, 10.0)
     ae.requested_contexts = contexts
+    try:  # made anew each time, so that renewed certificates are used
+        secured = (client_context(peer.tls), peer.host) if peer.tls else None
+    except NodeError as fault:
+        return Association(ae, MODE_REQUESTOR), str(fault)
     reached = threading.Event()
     assoc = ae.associate(
         peer.host,
         peer.port,
         ae_title=peer.ae_title,
+        tls_args=secured,
         evt_handlers=[(evt.EVT_CONN_OPEN, lambda _: reached.set())],
     )
     trouble = "" if assoc.is_established else _trouble(assoc, peer, reached=reached.is_set())

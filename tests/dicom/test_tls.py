@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,9 @@ import trustme
 from dicom_node.callers import Callers
 from dicom_node.errors import NodeError
 from dicom_node.receiving import SUCCESS, Received
+from dicom_node.retry import Verdict
 from dicom_node.scp import Receiver
+from dicom_node.scu import Peer, echo
 from dicom_node.tls import Credentials, Renewal, client_context, server_context
 from tests.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
 
@@ -156,3 +158,17 @@ def test_files_that_are_no_credentials_are_named(tmp_path: Path, missing: str) -
     getattr(ours, missing).write_text("nothing")
     with pytest.raises(NodeError, match=getattr(ours, missing).name):
         server_context(ours, verify_peers=True)
+
+
+def test_results_are_sent_to_a_peer_by_tls(listening: Listening, tmp_path: Path) -> None:
+    ours = credentials(tmp_path, listening.authority, "sender")
+    host, port = listening.address
+    peer = Peer(ae_title="AINODE", host="localhost", port=port, timeout_seconds=5, tls=ours)
+    assert host == "127.0.0.1"
+    assert echo(peer, calling_ae="NODE").verdict is Verdict.ACCEPTED
+    assert echo(replace(peer, tls=None), calling_ae="NODE").verdict is Verdict.POSTPONED
+    strange = credentials(tmp_path / "strange", trustme.CA(), "strange")
+    assert echo(replace(peer, tls=strange), calling_ae="NODE").verdict is Verdict.POSTPONED
+    ours.key.unlink()
+    lost = echo(peer, calling_ae="NODE")
+    assert (lost.verdict, ours.key.name in lost.detail) == (Verdict.POSTPONED, True)
