@@ -127,6 +127,13 @@ FALSE_ALARMS = (
         reason="row of TID 4019 newer than the tool's edition of 2022",
     ),
     FalseAlarm(
+        validator="DicomSRValidator",
+        pattern=r"NUM \(.*/SCOORD \(260753009,SCT,\"Source\"\).*: Content Item not in template",
+        reason="a measurement may be inferred from coordinates (TID 300, TID 320), but the tool's"
+        " groups of TID 1501 take none; OHIF shows no report in which a group is without",
+        kinds=frozenset({ResultKind.REPORT}),
+    ),
+    FalseAlarm(
         validator="dsrdump",
         pattern=r"VR checker does not support this Specific Character Set",
         reason="limit of DCMTK 3.6.7; the text is printed all the same",
