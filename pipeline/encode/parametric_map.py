@@ -2,7 +2,8 @@
 
 Reduced as the heatmap is; the activation itself is coarser than that. Frames run from feet to
 head, because OHIF 3.13 lays them down in the order of the file; pixels are 32-bit floats,
-because it reads no others.
+because it reads no others. It shows a map only if that is as wide as its source
+(`Products.heatmap_columns`).
 """
 
 from __future__ import annotations
