@@ -1,0 +1,60 @@
+"""Orthanc stores every kind of result and gives it back unchanged; what it refuses is told."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from dicom_node.retry import Verdict
+from dicom_node.scu import Outcome, Parcel, Peer, send
+from pipeline.results import ResultKind
+from tests.acceptance.conftest import Orthanc, running_orthanc
+from tests.acceptance.samples import Written, encoded
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+
+def sent(written: Written, pacs: Orthanc) -> dict[ResultKind, Outcome]:
+    """Outcome of the last object of each kind."""
+    kinds = {path: kind for kind, path in written.results}
+    peer = Peer(ae_title="ORTHANC", host="127.0.0.1", port=pacs.dicom_port)
+    parcels = [Parcel.of(path) for path in kinds]
+    return {
+        kinds[parcel.path]: outcome for parcel, outcome in send(parcels, peer, calling_ae="AINODE")
+    }
+
+
+def given_back(pacs: Orthanc) -> dict[str, Dataset]:
+    files = [pacs.file(f"/instances/{each}/file") for each in pacs.get("/instances")]
+    datasets = [dcmread(io.BytesIO(file)) for file in files]
+    return {str(dataset.SOPInstanceUID): dataset for dataset in datasets}
+
+
+@pytest.mark.parametrize("name", ["everything", "other forms", "label map"])
+def test_every_kind_is_stored_and_given_back_unchanged(tmp_path: Path, name: str) -> None:
+    written = encoded(name, tmp_path)
+    with running_orthanc(tmp_path, UnknownSopClassAccepted=True) as pacs:
+        outcomes = sent(written, pacs)
+        back = given_back(pacs)
+
+    assert {kind: each.verdict for kind, each in outcomes.items()} == dict.fromkeys(
+        ResultKind, Verdict.ACCEPTED
+    )
+    assert len(back) == len(written.results)
+    for _, path in written.results:
+        original = dcmread(path)
+        assert back[str(original.SOPInstanceUID)] == original
+
+
+def test_a_class_that_is_refused_leaves_the_others_alone(tmp_path: Path) -> None:
+    """By its defaults this version takes no Label Map Segmentation."""
+    written = encoded("label map", tmp_path)
+    with running_orthanc(tmp_path, UnknownSopClassAccepted=False) as pacs:
+        outcomes = sent(written, pacs)
+
+    refused = {kind for kind, each in outcomes.items() if each.verdict is not Verdict.ACCEPTED}
+    assert refused == {ResultKind.SEGMENTATION}
+    assert outcomes[ResultKind.SEGMENTATION].verdict is Verdict.UNSUPPORTED
