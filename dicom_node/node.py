@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -49,10 +50,19 @@ GIGABYTE = 10**9
 
 
 class Node:
-    """A running node; use it as a context manager."""
+    """A running node.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    make_engine
+        Starts what analyses run on.
+    """
+
+    def __init__(
+        self, settings: Settings, *, make_engine: Callable[[Settings], Engine] | None = None
+    ) -> None:
         self._settings = settings
+        self._make_engine = make_engine or engine_of
         self.store = open_store(settings)
         self._index = Index(self.store.sessions)
         self._reception = Reception(self.store, self._index)
@@ -97,14 +107,7 @@ class Node:
     def _start_analyst(self) -> Analyst:
         """Start the engine, and have it load the models."""
         settings, analyser = self._settings, analyser_of(self._settings)
-        try:
-            self._engine = engine = Engine(
-                scheduler=settings.engine.scheduler,
-                threads=settings.analysis.threads,
-                memory_limit_gb=settings.engine.memory_limit_gb,
-            )
-        except OSError as fault:
-            raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
+        self._engine = engine = self._make_engine(settings)
         self._warm_up = engine.submit(task.warm_up, analyser)  # forgotten, it would be cancelled
         briefing = Briefing(self.store, analyser, compare=settings.results.priors)
         return Analyst(
@@ -205,6 +208,24 @@ def open_store(settings: Settings) -> Store:
         sessions=sessionmaker(database, class_=Session),
         inbox=Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE)),
     )
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Start the engine that the settings describe.
+
+    Raises
+    ------
+    NodeError
+        If there is none at the address configured.
+    """
+    try:
+        return Engine(
+            scheduler=settings.engine.scheduler,
+            threads=settings.analysis.threads,
+            memory_limit_gb=settings.engine.memory_limit_gb,
+        )
+    except OSError as fault:
+        raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
 
 
 def receiver_of(settings: Settings) -> Receiver:

@@ -1,0 +1,145 @@
+"""A node as a process, with an analysis that takes no time, that can be told where to die.
+
+``python -m tests.reliability.light_node INI [N]``: at the N-th step towards the disk, the database
+or the network the process kills itself, as a power cut would. Everything but the networks is the
+product's own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future as Pending
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any, cast
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from config.reader import load
+from config.settings import Settings
+from dicom_node import logs, task
+from dicom_node.engine import Engine
+from dicom_node.node import Node
+from dicom_node.request import Analysed, EncodedObject, Request
+from pipeline.encode.bundle import part10
+from pipeline.encode.identity import derived_uid, result_key
+
+KINDS = (("report", EnhancedSRStorage), ("heatmap", SecondaryCaptureImageStorage))
+
+
+class Fuse:
+    """Kills this process at a given step; counts steps otherwise."""
+
+    def __init__(self, at: int, record: Path) -> None:
+        self._at, self._record = at, record
+        self._lock = threading.Lock()
+        self._steps = 0
+
+    def step(self, name: str) -> None:
+        """One step is done, or about to be."""
+        with self._lock:
+            self._steps += 1
+            with self._record.open("a") as file:
+                file.write(f"{self._steps} {name}\n")
+            if self._steps == self._at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def encoded(kind: str, sop_class: str, key: str, source: Dataset) -> EncodedObject:
+    """A small object of a result."""
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, derived_uid(key, kind)
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = source.StudyInstanceUID, derived_uid(key, kind, 0)
+    ds.PatientID, ds.Modality = source.PatientID, "OT"
+    return EncodedObject(
+        kind=kind,
+        sop_class_uid=sop_class,
+        sop_instance_uid=str(ds.SOPInstanceUID),
+        series_instance_uid=str(ds.SeriesInstanceUID),
+        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        part10=part10(ds),
+    )
+
+
+def analysed(request: Request) -> Analysed:
+    """Every file is read, as the real analysis does; the rest is made up."""
+    sources = [dcmread(BytesIO(file.path.read_bytes())) for file in request.files]
+    key = result_key(request.series_instance_uid, request.instances, "light", {})
+    return Analysed(
+        key=key,
+        score=0.5,
+        positive=True,
+        model="light 1",
+        summary={"score": 0.5, "instances": len(sources)},
+        objects=tuple(encoded(kind, uid, key, sources[0]) for kind, uid in KINDS),
+        seconds={},
+    )
+
+
+class LightTask:
+    """A task of a thread."""
+
+    def __init__(self, pending: Pending[Any]) -> None:
+        self._pending = pending
+
+    def when_done(self, act: Callable[[Any], None]) -> None:
+        self._pending.add_done_callback(lambda _: act(self))
+
+    def result(self, timeout_seconds: float | None = None) -> Any:  # noqa: ANN401  # any task's
+        return self._pending.result(timeout_seconds)
+
+
+class LightEngine:
+    """One thread; the analysis above instead of the networks."""
+
+    slots = 1
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> LightTask:  # noqa: ANN401
+        if function is task.warm_up:
+            return LightTask(self._pool.submit(lambda: None))
+        return LightTask(self._pool.submit(analysed, *arguments))
+
+    def restart(self) -> None:
+        raise AssertionError("nothing hangs here")
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def watched(node: Node, fuse: Fuse) -> None:
+    """Have the fuse see every step towards the disk and the database."""
+    node.store.inbox._step = fuse.step  # the hook of the tests' own making
+    event.listen(Session, "before_commit", lambda _: fuse.step("before-commit"))
+    event.listen(Session, "after_commit", lambda _: fuse.step("after-commit"))
+
+
+def main() -> None:
+    ini, at = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    settings = load(ini)
+    logs.configure(level="INFO", style="json")
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+
+    def engine(_: Settings) -> Engine:
+        return cast(Engine, LightEngine())
+
+    node = Node(settings, make_engine=engine)
+    watched(node, Fuse(at, ini.with_name("steps.txt")))
+    node.start()
+    asked.wait()
+    node.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Killed at every step, and at any moment: nothing acknowledged is lost, results come once."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from config.reader import load
+from dicom_node.retry import Verdict
+from dicom_node.scu import Parcel, Peer, echo, send
+from dicom_node.standin import StandInPacs
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from storage.database import open_database
+from storage.schema import Instance, Result, ResultObject, Series
+from storage.states import SeriesState
+from tests.node_process import INI, NodeProcess, free_port, wait_until
+from tests.reliability.tally import Tally, times
+
+INSTANCES = 4
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
+
+
+@dataclass
+class LightNode(NodeProcess):
+    """A node without networks; see `tests.reliability.light_node`."""
+
+    acknowledged: set[str] = field(default_factory=set)
+
+    def start(self, *, wait: bool = True, dies_at: int = 0) -> None:
+        command = [sys.executable, "-P", "-m", "tests.reliability.light_node", str(self.ini)]
+        with (self.folder / "node.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, str(dies_at)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        if wait:
+            wait_until(self.up, seconds=60, what=f"the node's start:\n{self.log()}")
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def up(self) -> bool:
+        """Whether it answers, or has died already."""
+        return not self.alive or echo(self.peer, calling_ae="TEST").verdict is Verdict.ACCEPTED
+
+    def send(self, series: Path) -> None:
+        """Send what has not been acknowledged yet."""
+        parcels = [Parcel.of(path) for path in sorted(series.glob("*.dcm"))]
+        for parcel, outcome in send(parcels, self.quick_peer, calling_ae="SCANNER"):
+            if outcome.verdict is Verdict.ACCEPTED:
+                uid = dcmread(parcel.path, stop_before_pixels=True).SOPInstanceUID
+                self.acknowledged.add(str(uid))
+
+    @property
+    def quick_peer(self) -> Peer:
+        return Peer(ae_title="AINODE", host="127.0.0.1", port=self.port, timeout_seconds=5)
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("series")
+    slices: list[Dataset] = phantom_datasets(
+        make_phantom(PhantomSpec(slices=INSTANCES, size=32)), seed=1
+    )
+    write_series(slices, folder)
+    return folder
+
+
+def light_node(folder: Path, pacs: StandInPacs) -> LightNode:
+    folder.mkdir()
+    node = LightNode(folder, free_port())
+    node.ini.write_text(INI.format(port=node.port, pacs_port=pacs.port, quiet=2, more=""))
+    return node
+
+
+def come_through(node: LightNode, series: Path) -> None:
+    """The sender sends again what was not acknowledged; then all is delivered."""
+    node.send(series)
+    node.wait_for_state(SeriesState.DELIVERED, seconds=60)
+
+
+def hold(node: LightNode, pacs: StandInPacs) -> None:
+    """Every promise: kept, once, the same UIDs, nothing stuck."""
+    settings = load(node.ini)
+    database = open_database(settings.database_url)
+    with Session(database) as session:
+        rows = session.scalars(select(Instance)).all()
+        files = {r.sop_instance_uid for r in rows if (settings.storage.folder / r.path).is_file()}
+        results = session.scalar(select(func.count()).select_from(Result)) or 0
+        generations = session.scalar(select(Series.generation)) or 0
+        objects = set(session.scalars(select(ResultObject.sop_instance_uid)))
+    database.dispose()
+    assert len(node.acknowledged) == INSTANCES
+    assert node.acknowledged <= files
+    assert 1 <= results <= generations  # one for each time that the series was closed, at most
+    assert {uid for uid, _ in pacs.received} == objects
+
+
+def steps_of(node: LightNode) -> list[str]:
+    return (node.folder / "steps.txt").read_text().splitlines()
+
+
+def test_killed_at_each_step_it_comes_through(
+    tmp_path: Path, pacs: StandInPacs, series: Path, tally: Tally
+) -> None:
+    unharmed = light_node(tmp_path / "unharmed", pacs)
+    unharmed.start()
+    come_through(unharmed, series)
+    assert unharmed.stop() == 0
+    hold(unharmed, pacs)
+    steps = len(steps_of(unharmed))
+    chosen = range(1, steps + 1, times(20, 1))
+    died = 0
+    for step in chosen:
+        with StandInPacs(tmp_path / f"pacs-{step}") as own:
+            node = light_node(tmp_path / f"node-{step}", own)
+            node.start(dies_at=step)
+            if node.alive:
+                node.send(series)
+            gone = threading.Event()
+            for _ in range(60):
+                if not node.alive or set(node.states()) == {SeriesState.DELIVERED}:
+                    break
+                gone.wait(0.1)
+            died += not node.alive
+            if not node.alive:
+                node.start()
+            come_through(node, series)
+            hold(node, own)
+            assert node.stop() == 0
+    assert died >= len(chosen) - 2  # batching may spare a step or two at the end
+    tally.note(
+        "killed at a step (written, synced, renamed, committed, ...), started again: nothing lost",
+        f"{len(chosen)} of {steps} steps from first byte to last delivery",
+        f"{died} kills; 0 instances lost, 0 doubled results, 0 stuck",
+    )
+
+
+def test_killed_at_any_moment_it_comes_through(tmp_path: Path, series: Path, tally: Tally) -> None:
+    moments, wanted, kills, rounds = random.Random(11), times(4, 1000), 0, 0
+    while kills < wanted:
+        with StandInPacs(tmp_path / f"pacs-{rounds}") as pacs:
+            node = light_node(tmp_path / f"node-{rounds}", pacs)
+            for _ in range(moments.randint(2, 6)):
+                node.start(wait=False)
+                life = threading.Timer(moments.uniform(0.6, 3.5), node.kill)
+                life.start()
+                wait_until(node.up, seconds=30, what="start or death")
+                if node.alive:
+                    node.send(series)
+                life.join()
+                kills += 1
+            node.start()
+            come_through(node, series)
+            hold(node, pacs)
+            assert node.stop() == 0
+        rounds += 1
+    tally.note(
+        "killed (SIGKILL) at random moments, several times a series",
+        f"{kills:,} kills in {rounds:,} series",
+        "0 instances lost, 0 doubled results, 0 stuck",
+    )
