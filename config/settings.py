@@ -201,7 +201,8 @@ class Results(Section):
         default=True, description="Send a short report in sentences beside the measurements."
     )
     parametric_map: bool = Field(
-        default=False, description="Send the activation as a Parametric Map."
+        default=False,
+        description="Send the activation as a Parametric Map (1 MB a slice of 512 x 512).",
     )
     key_images: bool = Field(
         default=False, description="Send a Key Object Selection of the most affected slices."

@@ -1,9 +1,7 @@
 """The activation as numbers: a Parametric Map (PS3.3 A.75) on the source's slices.
 
-Reduced as the heatmap is; the activation itself is coarser than that. Frames run from feet to
-head, because OHIF 3.13 lays them down in the order of the file; pixels are 32-bit floats,
-because it reads no others. It shows a map only if that is as wide as its source
-(`Products.heatmap_columns`).
+On every pixel of the source, because OHIF 3.13 shows no other map; feet to head, because it lays
+frames down in the order of the file; 32-bit floats, because it reads no others.
 """
 
 from __future__ import annotations
@@ -16,10 +14,9 @@ from pydicom.datadict import keyword_dict
 from pydicom.sequence import Sequence
 from pydicom.uid import ParametricMapStorage
 
-from pipeline.encode import codes, paint, plane, source
+from pipeline.encode import codes, source
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import add_body_part, add_lossy_history, new_object
-from pipeline.encode.heatmap import reduction
 from pipeline.encode.multiframe import (
     POSITION,
     add_dimensions,
@@ -29,16 +26,16 @@ from pipeline.encode.multiframe import (
 )
 from pipeline.types import Analysis, CtSeries
 
+FULL = np.float32(255)  #: stands for an activation of 1
 IMAGE_TYPE = ["DERIVED", "PRIMARY", "VOLUME", "QUANTITY"]
 
 
 def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
     """Encode the activation, 0 to 1 relative to its extremes in the lungs of this series.
 
-    The stored values are the activation itself; means of blocks where the map is reduced.
+    The stored values are the activation itself.
     """
     slices = source.real_slices(series)
-    factor = reduction(series, context)
     kind = ResultSeries.PARAMETRIC_MAP
     result = new_object(series.headers[0], context, kind, ParametricMapStorage)
     add_body_part(series, result)
@@ -48,17 +45,12 @@ def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext)
         codes.private_scheme(context.equipment.manufacturer)
     ]
     add_dimensions(result, context, kind, POSITION)
-    result.SharedFunctionalGroupsSequence = [_shared(series, slices[0], factor)]
+    result.SharedFunctionalGroupsSequence = [_shared(series, slices[0])]
     result.PerFrameFunctionalGroupsSequence = [
-        frame_groups(
-            item,
-            codes.UNSPECIFIED_CALCULATION,
-            [place],
-            plane.reduced_position(series, item, factor) if factor > 1 else None,
-        )
+        frame_groups(item, codes.UNSPECIFIED_CALCULATION, [place])
         for place, item in enumerate(slices, start=1)
     ]
-    _add_pixels(result, stored(analysis, [item.index for item in slices], factor))
+    _add_pixels(result, analysis.activation[[item.index for item in slices]])
     return result
 
 
@@ -76,8 +68,8 @@ def _add_image(result: Dataset, series: CtSeries) -> None:
     result.AcquisitionContextSequence = Sequence()
 
 
-def _shared(series: CtSeries, first: source.SourceSlice, factor: int) -> Dataset:
-    groups = shared_groups(series, first, factor)
+def _shared(series: CtSeries, first: source.SourceSlice) -> Dataset:
+    groups = shared_groups(series, first)
     frame_type, window, rescale = Dataset(), Dataset(), Dataset()
     frame_type.FrameType = IMAGE_TYPE
     window.WindowCenter, window.WindowWidth = 0.5, 1.0
@@ -102,16 +94,11 @@ def _mapping() -> RealWorldValueMapping:
     )
 
 
-def stored(analysis: Analysis, planes: list[int], factor: int) -> NDArray[np.float32]:
-    """Activation to store, ``(planes, rows, columns)``, 0 to 1: the mean of each block."""
-    full = np.float32(255)
-    return np.stack([paint.reduced(analysis.activation[index], factor) / full for index in planes])
-
-
-def _add_pixels(result: Dataset, values: NDArray[np.float32]) -> None:
+def _add_pixels(result: Dataset, activation: NDArray[np.uint8]) -> None:
     """Floating Point Image Pixel module (PS3.3 C.7.6.24)."""
     result.SamplesPerPixel = 1
     result.PhotometricInterpretation = "MONOCHROME2"
-    result.NumberOfFrames, result.Rows, result.Columns = values.shape
+    result.NumberOfFrames, result.Rows, result.Columns = activation.shape
     result.BitsAllocated = 32
-    result.add_new(keyword_dict["FloatPixelData"], "OF", values.astype("<f4").tobytes())
+    data = (activation / FULL).astype("<f4").tobytes()
+    result.add_new(keyword_dict["FloatPixelData"], "OF", data)
