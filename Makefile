@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test quick check format acceptance clean
+.PHONY: help setup demo test quick check format acceptance viewer reliability clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -45,6 +45,15 @@ format: $(READY)
 acceptance: $(READY)
 	deploy/install-acceptance.sh
 	$(BIN)/python -m pytest -m acceptance
+
+## viewer      install Chromium, OHIF and Playwright (root, npm), then look at the results in a web viewer
+viewer: $(READY)
+	deploy/install-viewer.sh $(BIN)/python
+	$(BIN)/python -m pytest -m viewer
+
+## reliability the long form of the tests that break things (hours); writes docs/reliability.md
+reliability: $(READY)
+	RELIABILITY=long RELIABILITY_TABLE=docs/reliability.md $(BIN)/python -m pytest tests/reliability
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo

@@ -19,7 +19,8 @@ if [ -n "$missing" ]; then
 fi
 
 # the wheel brings no browser: Debian's is used
-"$python" -m pip install --quiet --disable-pip-version-check "playwright==$playwright"
+"$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+  "playwright==$playwright"
 
 folder=.viewer/ohif-$ohif
 if [ ! -f "$folder/dist/index.html" ]; then
