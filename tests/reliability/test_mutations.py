@@ -8,98 +8,35 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import pytest
 import structlog
 from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.callers import Callers
-from dicom_node.inbox import Index, Reception
 from dicom_node.receiving import SUCCESS
-from dicom_node.scp import Receiver
-from dicom_node.store import Store
 from pipeline.eligibility import SelectionRules, why_not
 from pipeline.errors import PipelineError
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
 from pipeline.volume import assemble
-from storage.database import migrate, open_database
-from storage.files import Inbox
 from tests.reliability.mutations import mutated
+from tests.reliability.receiving import Running, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
 from tests.wire_client import (
     RELEASE,
-    STORE_CONTEXT,
     WireClient,
     association_request,
-    packed,
-    store_request,
-    values,
 )
 
+__all__ = ["running", "slices"]  # fixtures
 HEADERS = 1200  #: bytes at the start of a file that hold most of its attributes
 PATIENCE = 0.2  #: seconds a sender of nonsense waits for the node to hang up
 MEMORY_BYTES = 200 << 20  #: more than this the process must not grow
-
-
-@dataclass
-class Running:
-    address: tuple[str, int]
-    store: Store
-    index: Index
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
-    migrate(database)
-    store = Store(sessions=sessionmaker(database, class_=Session), inbox=Inbox(tmp_path, 0))
-    index = Index(store.sessions)
-    index.start()
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=Callers(),
-        require_called_ae=False,
-        maximum_associations=100,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=2,
-    )
-    address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
-    yield Running(address, store, index)
-    receiver.drain(seconds=5)
-    index.stop()
-
-
-@pytest.fixture(scope="module")
-def slices() -> list[Dataset]:
-    return phantom_datasets(make_phantom(PhantomSpec(slices=40, size=32)), seed=3)
 
 
 def part10(ds: Dataset) -> bytes:
     buffer = io.BytesIO()
     dcmwrite(buffer, ds, enforce_file_format=True)
     return buffer.getvalue()
-
-
-def body_of(ds: Dataset) -> bytes:
-    """The data set alone, as it goes over the wire."""
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_dataset(buffer, ds)
-    return bytes(buffer.getvalue())
-
-
-def stored(body: bytes, number: int) -> bytes:
-    """One C-STORE request."""
-    request = values(STORE_CONTEXT, 1, store_request(f"1.2.{number}", 1), [90])
-    return packed([*request, *values(STORE_CONTEXT, 0, body, [900])], [2])
 
 
 def conversation(body: bytes, number: int) -> bytes:
@@ -129,10 +66,10 @@ def store_well(address: tuple[str, int], body: bytes, number: int) -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_damaged_conversations_leave_the_node_alive(
-    running: Running, slices: list[Dataset], tally: Tally
+    running: Running, slices: list[bytes], tally: Tally
 ) -> None:
     rng, tries = random.Random(20261123), times(400, 10_000)
-    body = body_of(slices[0])
+    body = slices[0]
     good = conversation(body, 0)
     process, faults = psutil.Process(), 0
     store_well(running.address, body, 0)
@@ -170,10 +107,10 @@ def threads_end() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_damaged_files_are_judged_not_crashed_upon(slices: list[Dataset], tally: Tally) -> None:
+def test_damaged_files_are_judged_not_crashed_upon(tally: Tally) -> None:
     rng, tries = random.Random(7), times(150, 3_000)
     rules = SelectionRules(min_slices=30, min_coverage_mm=0)
-    files = [part10(ds) for ds in slices]
+    files = [part10(ds) for ds in phantom()]
     found = {"assembled": 0, "refused": 0, "unreadable": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

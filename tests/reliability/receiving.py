@@ -1,0 +1,75 @@
+"""A receiver in this process with a real store, and instances to send to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.callers import Callers
+from dicom_node.inbox import Index, Reception
+from dicom_node.scp import Receiver
+from dicom_node.store import Store
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.phantom_dicom import phantom_datasets
+from storage.database import migrate, open_database
+from storage.files import Inbox
+from tests.wire_client import STORE_CONTEXT, packed, store_request, values
+
+
+@dataclass
+class Running:
+    address: tuple[str, int]
+    store: Store
+    index: Index
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    migrate(database)
+    store = Store(sessions=sessionmaker(database, class_=Session), inbox=Inbox(tmp_path, 0))
+    index = Index(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=Callers(),
+        require_called_ae=False,
+        maximum_associations=100,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=2,
+    )
+    address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
+    yield Running(address, store, index)
+    receiver.drain(seconds=5)
+    index.stop()
+
+
+@pytest.fixture(scope="module")
+def slices() -> list[bytes]:
+    """Data sets of a phantom, as they go over the wire."""
+    return [body_of(ds) for ds in phantom()]
+
+
+def phantom() -> list[Dataset]:
+    return phantom_datasets(make_phantom(PhantomSpec(slices=40, size=32)), seed=3)
+
+
+def body_of(ds: Dataset) -> bytes:
+    """The data set alone, as it goes over the wire."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, ds)
+    return bytes(buffer.getvalue())
+
+
+def stored(body: bytes, number: int) -> bytes:
+    """One C-STORE request."""
+    request = values(STORE_CONTEXT, 1, store_request(f"1.2.{number}", 1), [90])
+    return packed([*request, *values(STORE_CONTEXT, 0, body, [900])], [2])

@@ -1,0 +1,99 @@
+"""Many at once, and those who only pretend: good senders are served, nothing grows without end."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import func, select
+
+from dicom_node.receiving import SUCCESS
+from storage.schema import Instance
+from tests.reliability.receiving import Running, running, slices, stored
+from tests.reliability.tally import Tally, times
+from tests.wire_client import WireClient, association_request
+
+__all__ = ["running", "slices"]  # fixtures
+MEMORY_BYTES = 300 << 20  #: more than this the process must not grow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+def send_many(running: Running, body: bytes, sender: int, count: int) -> list[int]:
+    """One association, held open with the others, that sends so many instances."""
+    statuses = []
+    with WireClient(running.address, seconds=120) as client:
+        if client.associate() != 2:
+            return []
+        for number in range(count):
+            client.send(stored(body, sender * 1000 + number))
+            statuses.append(int.from_bytes(client.answer().elements[0x0900], "little"))
+        assert client.release() == 6
+    return statuses
+
+
+def test_fifty_associations_at_once(running: Running, tally: Tally, slices: list[bytes]) -> None:
+    associations, each = 50, times(4, 200)
+    memory = psutil.Process().memory_info().rss
+    gate = threading.Barrier(associations)
+
+    def sender(number: int) -> list[int]:
+        gate.wait()
+        return send_many(running, slices[number % len(slices)], number, each)
+
+    with ThreadPoolExecutor(associations) as pool:
+        answers = list(pool.map(sender, range(associations)))
+
+    assert [statuses for statuses in answers if statuses != [SUCCESS] * each] == []
+    running.index.stop()
+    with running.store.sessions() as session:
+        rows = session.scalar(select(func.count()).select_from(Instance))
+    assert rows == associations * each
+    assert psutil.Process().memory_info().rss - memory < MEMORY_BYTES
+    tally.note(
+        "50 associations at once",
+        f"{associations * each:,} instances",
+        "0 associations rejected, 0 instances refused or lost",
+    )
+
+
+def test_silent_and_slow_connections_keep_no_sender_away(
+    running: Running, tally: Tally, slices: list[bytes], tmp_path: Path
+) -> None:
+    """More of each kind than associations may be open (100): half-open, slow, garbage."""
+    del tmp_path
+    request = association_request()
+    silent = [socket.create_connection(running.address, timeout=30) for _ in range(60)]
+    slow = [socket.create_connection(running.address, timeout=30) for _ in range(30)]
+    for connection in slow:
+        connection.sendall(request[:40])
+    scanners = 60
+    for number in range(scanners):
+        with socket.create_connection(running.address, timeout=30) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n" if number % 2 else b"\x16\x03\x01\x02")
+    answers = [send_many(running, slices[0], sender, 2) for sender in range(5)]
+    assert answers == [[SUCCESS] * 2] * 5
+    for connection in (*silent, *slow):  # none of them is kept for ever
+        connection.settimeout(40)
+        assert _ended(connection)
+        connection.close()
+    tally.note(
+        "half-open, slow and nonsensical connections",
+        f"{len(silent)} silent, {len(slow)} slow, {scanners} port scans at once",
+        "good senders served meanwhile; every such connection closed by the node",
+    )
+
+
+def _ended(connection: socket.socket) -> bool:
+    """Whether the node closes a connection, with an abort before or without."""
+    try:
+        while connection.recv(4096):
+            continue
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
