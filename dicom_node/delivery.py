@@ -140,7 +140,12 @@ def decide(delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datet
     end = ENDS.get(outcome.verdict)
     if end is not None:
         return Settlement(id=delivery.id, state=end, reason=outcome.detail)
-    next_at = backoff.next_try(attempts=delivery.attempts, first_at=delivery.first_at, now=now)
+    next_at = backoff.next_try(
+        attempts=delivery.attempts,
+        first_at=delivery.first_at,
+        now=now,
+        key=delivery.result_key,
+    )
     if next_at is None:
         reason = f"given up after {delivery.attempts} attempts: {outcome.detail}"
         return Settlement(id=delivery.id, state=DeliveryState.REFUSED, reason=reason)

@@ -55,3 +55,18 @@ def test_gives_up_after_the_deadline(*, age: float, tries: bool) -> None:
     first_at = NOW - timedelta(hours=age)
 
     assert (BACKOFF.next_try(attempts=3, first_at=first_at, now=NOW) is not None) is tries
+
+
+@given(st.integers(1, 50), st.text(max_size=20))
+def test_the_objects_of_a_result_come_back_together_and_results_apart(
+    attempts: int, key: str
+) -> None:
+    again = BACKOFF.next_try(attempts=attempts, first_at=NOW, now=NOW, key=key)
+    assert again is not None
+    assert again == BACKOFF.next_try(attempts=attempts, first_at=NOW, now=NOW, key=key)
+    assert 0.8 * BACKOFF.wait(attempts) <= again - NOW <= BACKOFF.wait(attempts)
+
+
+def test_results_are_spread() -> None:
+    tries = {BACKOFF.next_try(attempts=9, first_at=NOW, now=NOW, key=str(n)) for n in range(100)}
+    assert len(tries) > 90
