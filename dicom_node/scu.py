@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
@@ -96,10 +98,26 @@ def associate(
         peer.port,
         ae_title=peer.ae_title,
         tls_args=secured,
-        evt_handlers=[(evt.EVT_CONN_OPEN, lambda _: reached.set())],
+        evt_handlers=[
+            (evt.EVT_CONN_OPEN, _hurry),
+            (evt.EVT_DATA_SENT, _hurry),
+            (evt.EVT_CONN_OPEN, lambda _: reached.set()),
+        ],
     )
     trouble = "" if assoc.is_established else _trouble(assoc, peer, reached=reached.is_set())
     return assoc, trouble
+
+
+def _hurry(event: Event) -> None:
+    """Have PDUs sent, and what the peer sends acknowledged, at once.
+
+    Otherwise each object waits 40 ms for an acknowledgement, ours or the peer's. Linux forgets
+    about quick acknowledgements, so it is told again after each PDU.
+    """
+    wire = event.assoc.dul.socket
+    if wire is not None and wire.socket is not None:
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def echo(peer: Peer, *, calling_ae: str) -> Outcome:
