@@ -28,6 +28,7 @@ from tests.node_process import INI, NodeProcess, free_port, wait_until
 from tests.reliability.tally import Tally, times
 
 INSTANCES = 4
+KILLS = int(os.environ.get("RELIABILITY_KILLS", "1000"))  #: of the long form
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
@@ -152,7 +153,7 @@ def test_killed_at_each_step_it_comes_through(
 
 
 def test_killed_at_any_moment_it_comes_through(tmp_path: Path, series: Path, tally: Tally) -> None:
-    moments, wanted, kills, rounds = random.Random(11), times(4, 1000), 0, 0
+    moments, wanted, kills, rounds = random.Random(11), times(4, KILLS), 0, 0
     while kills < wanted:
         with StandInPacs(tmp_path / f"pacs-{rounds}") as pacs:
             node = light_node(tmp_path / f"node-{rounds}", pacs)
