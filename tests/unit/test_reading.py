@@ -11,7 +11,7 @@ def test_the_report_says_what_was_measured() -> None:
 
     lines = [line for _, line in statements(report)]
 
-    assert any(line.startswith("COVID-19 classifier score") for line in lines)
+    assert any(line.startswith("COVID-19 score (not a diagnosis)") for line in lines)
     assert any(line.endswith(" HU") for line in lines)
     assert any(line.endswith(" mL") for line in lines)
     assert not any("hnsf" in line for line in lines)
