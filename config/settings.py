@@ -111,6 +111,30 @@ class Storage(Section):
     )
 
 
+class Retention(Section):
+    """How long files are kept; rows stay, so that later studies can be compared with them."""
+
+    keep_days: float = Field(
+        default=30.0,
+        ge=0,
+        le=36500,
+        description="Instances and results are removed so long after all was delivered, or after"
+        " the series was found unsuitable or failed, days; 0 keeps them for ever.",
+    )
+    disk_pressure_gb: float = Field(
+        default=0.0,
+        ge=0,
+        description="With less than this free above the reserve, delivered series are removed"
+        " before their time, the oldest first, GB; 0 never does.",
+    )
+    quarantine_days: float = Field(
+        default=90.0,
+        ge=0,
+        le=36500,
+        description="Files in quarantine are removed after so long, days; 0 keeps them for ever.",
+    )
+
+
 class Closing(Section):
     """When a series counts as complete."""
 
@@ -282,6 +306,7 @@ class Settings(Section):
     node: Node = Node()
     tls: Tls = Tls()
     storage: Storage = Storage()
+    retention: Retention = Retention()
     closing: Closing = Closing()
     selection: Selection = Selection()
     analysis: AnalysisSettings = AnalysisSettings()

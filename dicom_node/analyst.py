@@ -36,6 +36,16 @@ SAID = {
 """What a notice says of a failure, by its code: nothing that might name a patient."""
 
 
+def removed(ticket: SeriesTicket) -> Unsuitable:
+    """Say that what came late cannot be analysed: the rest is gone."""
+    all_told = ticket.purged + len(ticket.paths)
+    return Unsuitable(
+        code="instances-removed",
+        text=f"{ticket.purged} of its {all_told} instances were removed after their time was over:"
+        " the whole series must be sent again.",
+    )
+
+
 class Workers(Protocol):
     """What the analyst needs of the engine."""
 
@@ -108,6 +118,8 @@ class Analyst:
             own = is_own(session, ticket.series_instance_uid, ticket.sop_instance_uids)
         if own:
             self._unsuitable(ticket, OWN)
+        elif ticket.purged and not ticket.wish:
+            self._unsuitable(ticket, removed(ticket))
         elif ticket.attempts > self._patience.attempts:  # the node itself went down each time
             self._failed(ticket, f"{ticket.attempts - 1} attempts, none came to an end")
         else:

@@ -47,6 +47,10 @@ class Briefing:
         CannotRepeat
             If a person wishes it, and not enough is kept.
         """
+        if ticket.wish and ticket.purged:
+            raise CannotRepeat(
+                f"{ticket.purged} of its instances were removed by retention: send it again"
+            )
         if ticket.wish and not all(self._inbox.locate(path).is_file() for path in ticket.paths):
             raise CannotRepeat("its instances are not kept any more")
         return replace(

@@ -42,6 +42,8 @@ EVENTS = frozenset(
         "analysis_unchanged",
         "notice_not_made",
         "wish_taken_up",
+        "series_purged",
+        "quarantine_purged",
         "delivery_accepted",
         "delivery_settled",
         "instances_indexed",

@@ -30,6 +30,7 @@ from dicom_node.inbox import Index, Reception
 from dicom_node.lock import only_node
 from dicom_node.logs import log
 from dicom_node.notices import Notices
+from dicom_node.purging import ROUND_SECONDS, purging_of
 from dicom_node.request import Answer
 from dicom_node.retry import Backoff
 from dicom_node.schedule import Schedule
@@ -128,6 +129,9 @@ class Node:
         self._schedule.every(check, "close", self._close_quiet)
         self._schedule.every(check, "wishes", self._take_up_wishes)
         self._schedule.every(check, "analyse", analyst.dispatch)
+        self._schedule.every(
+            ROUND_SECONDS, "retention", purging_of(self._settings, self.store).round
+        )
         for courier in self._couriers:
             self._schedule.every(
                 self._settings.delivery.check_every_seconds, _job(courier), courier.round

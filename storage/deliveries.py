@@ -15,10 +15,13 @@ from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 
 def enter(session: Session, key: str, destinations: Iterable[str], now: datetime) -> SeriesState:
-    """Make every delivery of a result that is not there yet; return where its series stands."""
+    """Make every delivery of a result that is not there yet; return where its series stands.
+
+    A result that was purged stands as it is: there is nothing left to send.
+    """
     result = session.get_one(Result, key)
     locked(session, result.series_instance_uid).result_key = key
-    for destination in sorted(set(destinations)):
+    for destination in sorted(set(destinations)) if result.purged_at is None else ():
         session.add_all(
             Delivery(sop_instance_uid=uid, destination=destination, first_at=now, next_at=now)
             for uid in _missing(session, key, destination)

@@ -12,10 +12,12 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from storage.errors import InboxFull
@@ -71,6 +73,7 @@ class Inbox:
         self.folder = folder
         self.reserve_bytes = reserve_bytes
         self._step = step
+        self._naming = threading.Lock()  # what is judged old must not be renewed meanwhile
         for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
             (folder / name).mkdir(parents=True, exist_ok=True)
         sync_directory(folder / INCOMING)
@@ -150,6 +153,29 @@ class Inbox:
         sync_directory(source.parent)
         return f"{QUARANTINE}/{source.name}"
 
+    def written_at(self, path: str) -> datetime | None:
+        """Say when a kept file was written last; None if it is not there."""
+        try:
+            return datetime.fromtimestamp((self.folder / path).stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
+
+    def discard(self, paths: Iterable[str], *, before: datetime) -> None:
+        """Remove kept files and folders of results for good, if they were written `before`.
+
+        What has come again since then under the same name stays. A folder goes as a whole.
+        """
+        parents = set()
+        for path in paths:
+            with self._temporary() as going, self._naming:
+                written = self.written_at(path)
+                if written is not None and written < before:
+                    (self.folder / path).rename(going)
+            self._step("discarded")
+            parents.add((self.folder / path).parent)
+        for parent in sorted(parents):
+            sync_directory(parent)
+
     def locate(self, path: str) -> Path:
         """Say where a kept file lies; its relative path comes from the database."""
         return self.folder / path
@@ -205,7 +231,8 @@ class Inbox:
 
     def _settle(self, temporary: Path, target: Path) -> None:
         """Give what is synchronised its final name, and see that the name is on the disk."""
-        temporary.rename(target)
+        with self._naming:
+            temporary.rename(target)
         self._step("renamed")
         sync_directory(target.parent)
         self._step("directory-synced")

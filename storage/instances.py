@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Insert, select
+from sqlalchemy import Insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -56,7 +56,8 @@ def note_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool
     Noting the same instance again changes nothing. An instance whose UID has come before with
     other bytes supersedes those, and is superseded by what came later than `now` (files found
     at the start are noted with the times of their own). An instance that comes after the series
-    was closed opens it again; during ANALYSING, it has that done on leaving that state.
+    was closed opens it again, also one that was purged; during ANALYSING, it has that done on
+    leaving that state.
     """
     return note_instances(session, [(facts, now)])[0]
 
@@ -78,8 +79,13 @@ def note_instances(
 
 
 def known_paths(session: Session) -> set[str]:
-    """Paths of all instances entered: what a scan finds beside them is to be noted."""
-    return set(session.scalars(select(Instance.path)))
+    """Paths of all instances entered: what a scan finds beside them is to be noted.
+
+    What was purged may have come again since; only while its file is being removed may it be
+    found there still.
+    """
+    kept = or_(Instance.purged_at.is_(None), Series.purging)
+    return set(session.scalars(select(Instance.path).join(Series).where(kept)))
 
 
 def _series(session: Session, facts: InstanceFacts, now: datetime) -> Series:
@@ -138,18 +144,23 @@ def _enter(
     rows = versions[facts.series_instance_uid, facts.sop_instance_uid]
     series.instances += not rows
     row = next((each for each in rows if each.digest == facts.digest), None)
-    if row is not None and (not row.superseded or row.received_at >= now):
+    if row is not None and _known(row, now):
         return False
     if row is None:
         row = _row(facts, now)
         rows.append(row)
         session.add(row)
     others = [each for each in rows if each is not row]
-    row.received_at = now
+    row.received_at, row.purged_at = now, None
     row.superseded = any(each.received_at > now for each in others)
     for other in others:
         other.superseded = other.superseded or not row.superseded
     return not row.superseded
+
+
+def _known(row: Instance, now: datetime) -> bool:
+    """Say whether an instance that comes again brings nothing: it is kept, and in use or older."""
+    return row.purged_at is None and (not row.superseded or row.received_at >= now)
 
 
 def _row(facts: InstanceFacts, now: datetime) -> Instance:

@@ -136,8 +136,9 @@ def reuse_result(
 
 
 def send_again(session: Session, key: str, now: datetime) -> None:
-    """Have what was refused of a result, or replaced, tried again."""
-    objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key == key)
+    """Have what was refused of a result, or replaced, tried again, if it is kept still."""
+    kept = (ResultObject.result_key == key, Result.purged_at.is_(None))
+    objects = select(ResultObject.sop_instance_uid).join(Result).where(*kept)
     session.execute(
         update(Delivery)
         .where(Delivery.sop_instance_uid.in_(objects), Delivery.state.in_((D.REFUSED, D.REPLACED)))

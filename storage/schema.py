@@ -99,6 +99,8 @@ class Series(Base):
         Digests that tell patients apart without naming them; empty if nothing is known.
     study_date, study_time
         As the source has them (DICOM DA and TM); empty if it has none.
+    purging
+        Files of what is marked as purged are being removed.
     """
 
     __tablename__ = "series"
@@ -123,6 +125,7 @@ class Series(Base):
     birth_digest: Mapped[str] = mapped_column(Digest, default="")
     study_date: Mapped[str] = mapped_column(String(8), default="")
     study_time: Mapped[str] = mapped_column(String(16), default="")
+    purging: Mapped[bool] = mapped_column(default=False)
 
 
 class Instance(Base):
@@ -132,6 +135,8 @@ class Instance(Base):
     ----------
     superseded
         The same SOP Instance UID came later with other bytes; those are used instead.
+    purged_at
+        When it was decided that its file goes; None for one that is kept.
     """
 
     __tablename__ = "instance"
@@ -148,6 +153,7 @@ class Instance(Base):
     calling_ae: Mapped[str] = mapped_column(Title)
     received_at: Mapped[datetime]
     superseded: Mapped[bool] = mapped_column(default=False)
+    purged_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class Result(Base):
@@ -163,6 +169,8 @@ class Result(Base):
         How many earlier studies of the patient it was compared with.
     summary
         JSON text for people and for the status; storage does not look into it.
+    purged_at
+        When it was decided that its files go; None while they are kept.
     """
 
     __tablename__ = "result"
@@ -180,6 +188,7 @@ class Result(Base):
     priors: Mapped[int] = mapped_column(default=0)
     summary: Mapped[str] = mapped_column(Text)
     folder: Mapped[str] = mapped_column(RelativePath)
+    purged_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class ResultObject(Base):

@@ -40,7 +40,7 @@ class SeriesTicket:
     Attributes
     ----------
     sop_instance_uids, digests, paths
-        One entry per instance in use, in the order of the UIDs.
+        One entry per instance in use that is kept, in the order of the UIDs.
     calling_ae
         Who sent the latest instance.
     attempts
@@ -49,6 +49,8 @@ class SeriesTicket:
         The latest result of the series, if there is one: this analysis may replace it.
     wish
         What a person wants of it; None for an analysis that follows from what came.
+    purged
+        How many instances in use are not kept any more.
     """
 
     series_instance_uid: str
@@ -61,6 +63,7 @@ class SeriesTicket:
     paths: tuple[str, ...]
     predecessor_key: str | None
     wish: Wish | None = None
+    purged: int = 0
 
 
 def advance(
@@ -201,11 +204,12 @@ def claim_next(session: Session, now: datetime) -> SeriesTicket | None:
 
 def ticket_of(session: Session, row: Series) -> SeriesTicket:
     """Say what there is to analyse; only a claim makes it a right to do so."""
-    instances = session.scalars(
+    in_use = session.scalars(
         select(Instance)
         .where(Instance.series_instance_uid == row.series_instance_uid, ~Instance.superseded)
         .order_by(Instance.sop_instance_uid)
     ).all()
+    instances = [each for each in in_use if each.purged_at is None]
     return SeriesTicket(
         series_instance_uid=row.series_instance_uid,
         study_instance_uid=row.study_instance_uid,
@@ -217,6 +221,7 @@ def ticket_of(session: Session, row: Series) -> SeriesTicket:
         paths=tuple(each.path for each in instances),
         predecessor_key=row.result_key,
         wish=row.wish,
+        purged=len(in_use) - len(instances),
     )
 
 

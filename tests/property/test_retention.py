@@ -1,0 +1,71 @@
+"""Whatever the states, nothing goes that must stay."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.retention import YOUNGEST, Rules, Standing, choose
+from storage.states import DeliveryState, SeriesState
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+S, D = SeriesState, DeliveryState
+
+moments = st.integers(-100, 60 * 24 * 60).map(lambda minutes: NOW - timedelta(minutes=minutes))
+deliveries = st.tuples(st.sampled_from(["A", "B"]), st.sampled_from(D))
+standing = st.builds(
+    Standing,
+    series_instance_uid=st.integers(1, 10**9).map(str),
+    state=st.sampled_from(S),
+    since=moments,
+    last_at=moments,
+    wished=st.booleans(),
+    bytes=st.integers(0, 1000),
+    deliveries=st.frozensets(deliveries, max_size=4),
+)
+many = st.lists(standing, max_size=12, unique_by=lambda each: each.series_instance_uid)
+rules = st.builds(
+    Rules,
+    keep=st.none() | st.integers(0, 40).map(lambda days: timedelta(days=days)),
+    committing=st.frozensets(st.sampled_from(["A", "B"])),
+)
+DONE = {D.ACCEPTED, D.COMMITTED, D.REPLACED, D.REFUSED}
+
+
+@given(many, rules, st.integers(-10, 5000))
+def test_nothing_is_chosen_that_must_stay(all_: list[Standing], rules: Rules, short: int) -> None:
+    chosen = choose(all_, rules, NOW, shortage=short)
+
+    by_uid = {each.series_instance_uid: each for each in all_}
+    assert len(set(chosen)) == len(chosen)
+    for each in map(by_uid.__getitem__, chosen):
+        assert each.state in {S.DELIVERED, S.UNSUITABLE, S.FAILED}
+        assert not each.wished
+        assert {state for _, state in each.deliveries} <= DONE
+        assert not {(name, D.ACCEPTED) for name in rules.committing} & each.deliveries
+        quiet = NOW - max(each.since, each.last_at)
+        assert quiet >= YOUNGEST
+        if short <= 0 or each.state is not S.DELIVERED:
+            assert rules.keep is not None
+            assert quiet >= rules.keep
+
+
+@given(many, rules, st.integers(1, 5000))
+def test_room_is_made_no_further_than_needed_and_the_oldest_go(
+    all_: list[Standing], rules: Rules, short: int
+) -> None:
+    by_age = choose(all_, rules, NOW)
+    early = choose(all_, rules, NOW, shortage=short)[len(by_age) :]
+    most = choose(all_, rules, NOW, shortage=10**9)[len(by_age) :]
+
+    assert early == most[: len(early)]
+    sizes = {each.series_instance_uid: each.bytes for each in all_}
+    freed = sum(sizes[uid] for uid in (*by_age, *early))
+    assert freed >= short or early == most
+    if early:
+        assert freed - sizes[early[-1]] < short
+
+
+@given(many)
+def test_for_ever_is_for_ever(all_: list[Standing]) -> None:
+    assert choose(all_, Rules(keep=None), NOW) == []
