@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +73,9 @@ class LightNode(NodeProcess):
         return Peer(ae_title="AINODE", host="127.0.0.1", port=self.port, timeout_seconds=5)
 
 
+STARTED: list[LightNode] = []
+
+
 @pytest.fixture(scope="module")
 def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("series")
@@ -82,9 +86,20 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def none_left() -> Iterator[None]:
+    """Whatever a test comes to, none of its nodes outlives it."""
+    STARTED.clear()
+    yield
+    for node in STARTED:
+        if node.alive:
+            node.kill()
+
+
 def light_node(folder: Path, pacs: StandInPacs) -> LightNode:
     folder.mkdir()
     node = LightNode(folder, free_port())
+    STARTED.append(node)
     node.ini.write_text(INI.format(port=node.port, pacs_port=pacs.port, quiet=2, more=""))
     return node
 
