@@ -41,7 +41,7 @@ def removed(ticket: SeriesTicket) -> Unsuitable:
     all_told = ticket.purged + len(ticket.paths)
     return Unsuitable(
         code="instances-removed",
-        text=f"{ticket.purged} of its {all_told} instances were removed after their time was over:"
+        text=f"{ticket.purged} of its {all_told} instances are not kept any more:"
         " the whole series must be sent again.",
     )
 

@@ -49,7 +49,7 @@ class Briefing:
         """
         if ticket.wish and ticket.purged:
             raise CannotRepeat(
-                f"{ticket.purged} of its instances were removed by retention: send it again"
+                f"{ticket.purged} of its instances are not kept any more: send it again"
             )
         if ticket.wish and not all(self._inbox.locate(path).is_file() for path in ticket.paths):
             raise CannotRepeat("its instances are not kept any more")

@@ -44,6 +44,7 @@ EVENTS = frozenset(
         "wish_taken_up",
         "series_purged",
         "quarantine_purged",
+        "disagreement_found",
         "delivery_accepted",
         "delivery_settled",
         "instances_indexed",

@@ -23,6 +23,7 @@ from dicom_node.analyst import Analyst, Patience
 from dicom_node.briefing import Briefing
 from dicom_node.callers import Callers
 from dicom_node.delivery import Courier
+from dicom_node.doctor import Watch
 from dicom_node.engine import Engine, Task
 from dicom_node.equipment import analyser_of
 from dicom_node.errors import NodeError
@@ -66,6 +67,7 @@ class Node:
         self._make_engine = make_engine or engine_of
         self.store = open_store(settings)
         self._index = Index(self.store.sessions)
+        self._purging, self._watch = purging_of(settings, self.store), Watch(self.store)
         self._reception = Reception(self.store, self._index)
         self._receiver = receiver_of(settings)
         self._schedule = Schedule()
@@ -129,9 +131,7 @@ class Node:
         self._schedule.every(check, "close", self._close_quiet)
         self._schedule.every(check, "wishes", self._take_up_wishes)
         self._schedule.every(check, "analyse", analyst.dispatch)
-        self._schedule.every(
-            ROUND_SECONDS, "retention", purging_of(self._settings, self.store).round
-        )
+        self._schedule.every(ROUND_SECONDS, "house", self._keep_house)
         for courier in self._couriers:
             self._schedule.every(
                 self._settings.delivery.check_every_seconds, _job(courier), courier.round
@@ -170,6 +170,11 @@ class Node:
             log.info("wish_taken_up", series_uid=uid)
         if wished:
             self._schedule.wake("analyse")
+
+    def _keep_house(self) -> None:
+        """Remove what may go, then compare: what is half removed is not found missing."""
+        self._purging.round()
+        self._watch.round()
 
     def _analysis_done(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
         """Settle on a thread of ours (the engine's must not wait for the disk)."""

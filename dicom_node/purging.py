@@ -14,13 +14,12 @@ from config.settings import Settings
 from dicom_node.logs import log
 from dicom_node.store import Store
 from storage.errors import StaleState
+from storage.incidents import forget_quarantine, old_quarantine
 from storage.purge import (
     Purge,
     files_of,
     finish,
-    forget_quarantine,
     mark,
-    old_quarantine,
     standings,
     unfinished,
 )

@@ -176,6 +176,10 @@ class Inbox:
         for parent in sorted(parents):
             sync_directory(parent)
 
+    def paths(self, pattern: str) -> set[str]:
+        """List what lies in the folder, by a pattern such as ``results/*``."""
+        return {path.relative_to(self.folder).as_posix() for path in self.folder.glob(pattern)}
+
     def locate(self, path: str) -> Path:
         """Say where a kept file lies; its relative path comes from the database."""
         return self.folder / path

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
+from sqlalchemy import and_, delete, select
 from sqlalchemy.orm import Session
 
 from storage.schema import Quarantine, Refusal
@@ -15,6 +17,21 @@ def note_quarantine(
     """Enter a file that was kept but cannot be understood; the latest reason stands."""
     session.merge(Quarantine(path=path, reason=reason, calling_ae=calling_ae, at=now))
     session.flush()
+
+
+def old_quarantine(session: Session, before: datetime) -> list[str]:
+    """List the files that have been in quarantine since `before`."""
+    return list(session.scalars(select(Quarantine.path).where(Quarantine.at < before)))
+
+
+def forget_quarantine(
+    session: Session, paths: Collection[str], before: datetime | None = None
+) -> None:
+    """Take the rows of files away that are gone; not of those that have come again since."""
+    gone = Quarantine.path.in_(paths)
+    session.execute(
+        delete(Quarantine).where(gone if before is None else and_(gone, Quarantine.at < before))
+    )
 
 
 def note_refusal(

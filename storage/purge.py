@@ -10,12 +10,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, true, update
+from sqlalchemy import ColumnElement, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from storage.errors import StaleState
 from storage.retention import YOUNGEST, Rules, Standing, may_go
-from storage.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
+from storage.schema import Delivery, Instance, Result, ResultObject, Series
 from storage.series import locked
 from storage.states import DeliveryState
 
@@ -156,14 +156,3 @@ def finish(session: Session, series_instance_uid: str) -> None:
     """Enter that the files of a marked series are gone."""
     locked(session, series_instance_uid).purging = False
     session.flush()
-
-
-def old_quarantine(session: Session, before: datetime) -> list[str]:
-    """List the files that have been in quarantine since `before`."""
-    return list(session.scalars(select(Quarantine.path).where(Quarantine.at < before)))
-
-
-def forget_quarantine(session: Session, paths: Collection[str], before: datetime) -> None:
-    """Take the rows of files away that are gone, and have not come again."""
-    gone = (Quarantine.path.in_(paths), Quarantine.at < before)
-    session.execute(delete(Quarantine).where(*gone))

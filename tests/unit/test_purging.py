@@ -191,7 +191,7 @@ def test_a_late_instance_of_a_purged_series_is_told_not_analysed(store: Store) -
 
     assert workers.requests == []
     assert (line(store).state, line(store).generation) == (SeriesState.UNSUITABLE, 2)
-    assert line(store).reason.startswith("instances-removed: 2 of its 3 instances were removed")
+    assert line(store).reason.startswith("instances-removed: 2 of its 3 instances are not kept")
 
 
 def test_a_purged_series_sent_again_as_a_whole_is_analysed_again(store: Store) -> None:
@@ -226,7 +226,7 @@ def test_a_wish_for_a_purged_series_is_refused_with_the_reason(store: Store, wis
     (told,) = wish_for(settings, wish)
 
     assert told.refused
-    assert "2 of its instances were removed by retention" in told.text
+    assert "2 of its instances are not kept any more" in told.text
 
 
 def test_the_quarantine_is_emptied_in_its_time(store: Store) -> None:
