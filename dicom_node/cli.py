@@ -18,6 +18,7 @@ from config.values import MAX_AE_TITLE
 from dicom_node import (
     cli_compare,
     cli_conformance,
+    cli_custody,
     cli_doctor,
     cli_evaluate,
     cli_localisation,
@@ -45,6 +46,7 @@ app.add_typer(cli_localisation.app)
 app.add_typer(cli_wishes.app)
 app.add_typer(cli_probe.app)
 app.add_typer(cli_doctor.app)
+app.add_typer(cli_custody.app)
 app.add_typer(cli_conformance.app)
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)

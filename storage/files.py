@@ -153,6 +153,15 @@ class Inbox:
         sync_directory(source.parent)
         return f"{QUARANTINE}/{source.name}"
 
+    def release(self, path: str) -> None:
+        """Move a file from quarantine back to where a scan finds it."""
+        source = self.folder / path
+        spread = self.folder / INCOMING / source.name[:2]
+        target = (spread if spread.is_dir() else spread.with_name("00")) / source.name
+        source.rename(target)
+        sync_directory(target.parent)
+        sync_directory(source.parent)
+
     def written_at(self, path: str) -> datetime | None:
         """Say when a kept file was written last; None if it is not there."""
         try:

@@ -115,14 +115,48 @@ def mark(session: Session, series_instance_uid: str, rules: Rules, now: datetime
     row = locked(session, series_instance_uid)
     if not all(may_go(each, rules, now) for each in standings(session, [series_instance_uid])):
         raise StaleState(f"series {series_instance_uid} has changed since it was chosen")
+    mark_all(session, row, now)
+
+
+def mark_all(session: Session, row: Series, now: datetime) -> None:
+    """Mark all that is kept of a series, whether it may go by its age or not."""
     row.purging = True
     for table in (Instance, Result):
         session.execute(
             update(table)
-            .where(table.series_instance_uid == series_instance_uid, table.purged_at.is_(None))
+            .where(table.series_instance_uid == row.series_instance_uid, table.purged_at.is_(None))
             .values(purged_at=now)
         )
     session.flush()
+
+
+def kept_objects(session: Session, series_instance_uid: str) -> dict[str, list[str]]:
+    """List the files of DICOM objects that are kept, by what they are: for a person's copy.
+
+    Returns
+    -------
+    dict
+        ``received`` and ``result-N`` (N its revision) to paths; superseded instances left out.
+    """
+    received = session.scalars(
+        select(Instance.path)
+        .where(
+            Instance.series_instance_uid == series_instance_uid,
+            Instance.purged_at.is_(None),
+            ~Instance.superseded,
+        )
+        .order_by(Instance.sop_instance_uid)
+    )
+    found = {"received": list(received)}
+    results = session.execute(
+        select(Result.revision, ResultObject.path)
+        .join(ResultObject, ResultObject.result_key == Result.key)
+        .where(Result.series_instance_uid == series_instance_uid, Result.purged_at.is_(None))
+        .order_by(Result.revision, ResultObject.position)
+    )
+    for revision, path in results:
+        found.setdefault(f"result-{revision}", []).append(path)
+    return found
 
 
 def unfinished(session: Session) -> list[Purge]:

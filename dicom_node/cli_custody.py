@@ -1,0 +1,92 @@
+"""The commands `export`, `erase` and `reinject`: what is kept, handed out or taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.reader import load
+from config.settings import Settings
+from dicom_node.errors import NodeError
+
+app = typer.Typer()
+
+Ini = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
+    ),
+]
+OneSeries = Annotated[str | None, typer.Option("--series", help="Series Instance UID.")]
+OneStudy = Annotated[str | None, typer.Option("--study", help="Study Instance UID: all series.")]
+INI = Path("dicom-node.ini")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="An empty folder, or a new one.")],
+    series: OneSeries = None,
+    study: OneStudy = None,
+    config: Ini = INI,
+) -> None:
+    """Copy the instances and results that are kept, as DICOM files with the patient's data."""
+    from dicom_node.custody import chosen
+    from dicom_node.custody import export as copy
+    from dicom_node.wishing import store_of
+
+    store = store_of(_audited(config))
+    copied = copy(store, chosen(store, series, study), folder)
+    typer.echo(f"{copied} files in {folder}")
+
+
+@app.command()
+def erase(
+    series: OneSeries = None,
+    study: OneStudy = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; else only say what.")] = False,
+    config: Ini = INI,
+) -> None:
+    """Remove instances, results and rows for good; the node must be stopped."""
+    from dicom_node.custody import chosen
+    from dicom_node.custody import erase as remove
+    from dicom_node.lock import only_node
+    from dicom_node.wishing import store_of
+
+    settings = _audited(config)
+    store = store_of(settings)
+    uids = chosen(store, series, study)
+    if not yes:
+        raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
+    with only_node(settings.storage.folder):
+        remove(store, uids)
+    typer.echo(f"{len(uids)} series erased here; what was sent elsewhere is there still.")
+
+
+@app.command()
+def reinject(
+    files: Annotated[list[str] | None, typer.Argument(help="Files in quarantine.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every file.")] = False,
+    config: Ini = INI,
+) -> None:
+    """Have files in quarantine read once more; the node must be stopped."""
+    from dicom_node.custody import reinject as put_back
+    from dicom_node.lock import only_node
+    from dicom_node.wishing import store_of
+
+    if bool(files) == everything:
+        raise NodeError("expected names of files in quarantine, or --all")
+    settings = _audited(config)
+    with only_node(settings.storage.folder):
+        count = put_back(store_of(settings), files)
+    typer.echo(f"{count} files read once more; `dicom-node status` shows what came of it.")
+
+
+def _audited(config: Path) -> Settings:
+    """Read the settings; what is done is logged as the node would log it."""
+    from dicom_node import logs
+
+    settings = load(config)
+    logs.configure(level=settings.log.level, style=settings.log.format)
+    return settings

@@ -1,0 +1,135 @@
+"""What a person may have done with what is kept: copied, erased, or read once more."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+
+from dicom_node.errors import NodeError
+from dicom_node.inbox import Index, Reception
+from dicom_node.logs import log
+from dicom_node.store import Store
+from storage.erase import erase_rows, mark_for_erasure
+from storage.errors import StorageError
+from storage.files import QUARANTINE
+from storage.incidents import forget_quarantine
+from storage.purge import kept_objects, unfinished
+from storage.schema import Series
+
+ANY_TIME = timedelta(days=36500)  #: whenever a file was written
+
+
+def chosen(store: Store, series: str | None, study: str | None) -> list[str]:
+    """Find the series that a person means, by its UID or by that of its study.
+
+    Raises
+    ------
+    NodeError
+        If not one of both is given, or there is none.
+    """
+    if (series is None) == (study is None):
+        raise NodeError("expected --series UID or --study UID")
+    meant = (
+        Series.study_instance_uid == study
+        if series is None
+        else Series.series_instance_uid == series
+    )
+    with store.sessions() as session:
+        uids = session.scalars(
+            select(Series.series_instance_uid).where(meant).order_by(Series.first_at)
+        ).all()
+    if not uids:
+        raise NodeError(f"expected a series that is known, none has the UID {series or study}")
+    return list(uids)
+
+
+def export(store: Store, uids: Sequence[str], folder: Path) -> int:
+    """Copy instances and results as DICOM files; return how many.
+
+    A folder for each series, numbered, as the files are: no name comes from the network.
+
+    Raises
+    ------
+    NodeError
+        If the folder is not empty.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise NodeError(f"expected an empty folder, {folder} holds something")
+    copied = 0
+    for number, uid in enumerate(uids, start=1):
+        with store.sessions() as session:
+            kept = kept_objects(session, uid)
+        for kind, paths in kept.items():
+            target = folder / f"{number:04d}" / kind
+            target.mkdir(parents=True)
+            for place, path in enumerate(paths, start=1):
+                shutil.copyfile(store.inbox.locate(path), target / f"{place:05d}.dcm")
+        files = sum(map(len, kept.values()))
+        copied += files
+        log.info("series_exported", series_uid=uid, files=files)
+    return copied
+
+
+def erase(store: Store, uids: Sequence[str]) -> None:
+    """Remove files and rows of series; the node must not run (see `dicom_node.lock`).
+
+    All are marked before the first file goes; what a crash leaves, the next start removes, and
+    to erase again takes the rows.
+
+    Raises
+    ------
+    NodeError
+        If something is under way with one of them; then nothing is removed.
+    """
+    now = store.clock()
+    try:
+        with store.sessions.begin() as session:
+            for uid in uids:
+                mark_for_erasure(session, uid, now)
+    except StorageError as fault:
+        raise NodeError(str(fault)) from fault
+    with store.sessions() as session:
+        marked = [each for each in unfinished(session) if each.series_instance_uid in uids]
+    for purge in marked:
+        store.inbox.discard(purge.paths, before=now + ANY_TIME)
+        with store.sessions.begin() as session:
+            erase_rows(session, purge.series_instance_uid)
+        log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)
+
+
+def reinject(store: Store, names: Sequence[str] | None) -> int:
+    """Have quarantined files read once more; return how many went back.
+
+    The node must not run. What still cannot be understood comes to quarantine again.
+
+    Parameters
+    ----------
+    names
+        Of files in quarantine, with or without their folder; None for all.
+
+    Raises
+    ------
+    NodeError
+        If there is no such file.
+    """
+    there = store.inbox.paths(f"{QUARANTINE}/*")
+    wanted = sorted(there if names is None else {f"{QUARANTINE}/{Path(n).name}" for n in names})
+    if missing := [path for path in wanted if path not in there]:
+        raise NodeError(f"expected files in quarantine, not there: {', '.join(missing)}")
+    for path in wanted:
+        store.inbox.release(path)
+    with store.sessions.begin() as session:
+        forget_quarantine(session, wanted)
+    log.info("quarantine_reinjected", files=len(wanted))
+    index = Index(store.sessions)
+    index.start()
+    try:
+        Reception(store, index).scan()
+    finally:
+        index.stop()
+    return len(wanted)

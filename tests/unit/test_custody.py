@@ -1,0 +1,185 @@
+"""Copies for a person, erasure on request, and quarantined files read once more."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+from sqlalchemy import func, select
+from typer.testing import CliRunner
+
+from dicom_node.cli import app
+from dicom_node.custody import chosen, erase, export, reinject
+from dicom_node.errors import AlreadyRunning, NodeError
+from dicom_node.lock import only_node
+from dicom_node.purging import Purging
+from dicom_node.store import Store
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from storage.files import Inbox
+from storage.incidents import note_quarantine
+from storage.overview import overview
+from storage.retention import Rules
+from storage.schema import Base
+from tests.unit.analyst_samples import NOW, RESULT, Workers, analyst, line, open_store
+from tests.unit.test_purging import KEPT, Killed, arrive, deliver, files, put
+
+SERIES = "2.25.2"
+
+
+@pytest.fixture(autouse=True)
+def fresh_structlog() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()  # the stream of a command is closed when it ends
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A series of two instances, encoded."""
+    (tmp_path / "data").mkdir()
+    store = open_store(tmp_path / "data")
+    arrive(store, "2.25.11", "2.25.12")
+    analyst(store, Workers(RESULT)).dispatch()
+    return store
+
+
+def rows(store: Store) -> int:
+    tables = [table for name, table in Base.metadata.tables.items() if name != "capability"]
+    with store.sessions() as session:
+        return sum(session.scalar(select(func.count()).select_from(each)) or 0 for each in tables)
+
+
+def test_what_is_kept_is_copied_under_names_of_our_own(store: Store, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    assert export(store, chosen(store, None, "2.25.3"), out) == 4
+
+    copied = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.dcm"))
+    assert copied == [
+        "0001/received/00001.dcm",
+        "0001/received/00002.dcm",
+        "0001/result-1/00001.dcm",
+        "0001/result-1/00002.dcm",
+    ]
+    assert files(store) == KEPT
+    with pytest.raises(NodeError, match="empty folder"):
+        export(store, [SERIES], out)
+
+
+def test_nothing_is_left_of_what_is_erased(store: Store) -> None:
+    deliver(store)
+
+    erase(store, [SERIES])
+
+    assert files(store) == []
+    assert rows(store) == 0
+
+
+def test_nothing_is_erased_while_something_is_under_way(store: Store) -> None:
+    deliver(store)
+    arrive(store, "2.25.21", "2.25.22")  # the same series, a new generation
+    before = rows(store)
+
+    with pytest.raises(NodeError, match="under way"):
+        erase(store, [SERIES])
+
+    assert rows(store) == before
+    assert len(files(store)) == len(KEPT) + 2
+
+
+def test_what_a_crash_leaves_of_an_erasure_goes_and_never_comes_back(store: Store) -> None:
+    deliver(store)
+
+    def crash(_: str) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        erase(replace(store, inbox=Inbox(store.inbox.folder, 0, step=crash)), [SERIES])
+    assert len(files(store)) == len(KEPT) - 1
+    assert line(store).instances == 2
+
+    erase(store, [SERIES])
+
+    assert files(store) == []
+    assert rows(store) == 0
+
+
+def test_a_purged_series_can_be_erased(store: Store) -> None:
+    deliver(store)
+    later = replace(store, clock=lambda: NOW + timedelta(days=3650))
+    Purging(store=later, rules=Rules(keep=timedelta(days=30))).round()
+    assert files(store) == []
+
+    erase(store, [SERIES])
+
+    assert rows(store) == 0
+
+
+@pytest.mark.parametrize(("series", "study"), [(None, None), ("1", "2"), ("1", None)])
+def test_it_must_be_said_which_and_it_must_be_there(
+    store: Store, series: str | None, study: str | None
+) -> None:
+    with pytest.raises(NodeError, match="expected"):
+        chosen(store, series, study)
+
+
+def quarantined(store: Store, source: Path) -> str:
+    kept = store.inbox.keep([source.read_bytes()], name_from="1")
+    path = store.inbox.quarantine(kept.path)
+    with store.sessions.begin() as session:
+        note_quarantine(session, path, NOW, reason="r", calling_ae="CT1")
+    return path
+
+
+def test_what_can_be_understood_by_now_comes_out_of_quarantine(
+    store: Store, tmp_path: Path
+) -> None:
+    made = make_phantom(PhantomSpec(slices=1, lesions=0, size=32))
+    (source,) = write_series(phantom_datasets(made, seed=1), tmp_path / "ct")
+    path = quarantined(store, source)
+
+    assert reinject(store, [path]) == 1
+
+    with store.sessions() as session:
+        seen = overview(session)
+    assert (len(seen.series), seen.quarantine) == (2, ())
+
+
+def test_what_still_cannot_be_understood_comes_back(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"not dicom")
+    path = quarantined(store, tmp_path / "bad")
+
+    assert reinject(store, None) == 1
+
+    with store.sessions() as session:
+        (left,) = overview(session).quarantine
+    assert (left.path, left.reason != "r") == (path, True)
+
+
+def test_only_what_is_in_quarantine_can_be_reinjected(store: Store) -> None:
+    put(store, "quarantine/a.dcm")
+    with pytest.raises(NodeError, match=r"not there: quarantine/node\.sqlite"):
+        reinject(store, ["../node.sqlite"])
+    assert "a.dcm" in files(store)
+
+
+def test_the_commands(store: Store, tmp_path: Path) -> None:
+    deliver(store)
+    ini = tmp_path / "node.ini"
+    ini.write_text("[storage]\nfolder = data\n")
+    more = ["--series", SERIES, "--config", str(ini)]
+
+    said = CliRunner().invoke(app, ["export", str(tmp_path / "out"), *more])
+    assert said.output.splitlines()[-1].startswith("4 files in ")
+    asked = CliRunner().invoke(app, ["erase", *more])
+    assert isinstance(asked.exception, NodeError)
+    with only_node(store.inbox.folder):
+        held = CliRunner().invoke(app, ["erase", *more, "--yes"])
+    assert isinstance(held.exception, AlreadyRunning)
+    done = CliRunner().invoke(app, ["erase", *more, "--yes"])
+    assert done.output.splitlines()[-1].startswith("1 series erased here")
+    assert rows(store) == 0
+    none = CliRunner().invoke(app, ["reinject", "--all", "--config", str(ini)])
+    assert none.output.splitlines()[-1].startswith("0 files read")
