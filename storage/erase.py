@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from storage.errors import StaleState
 from storage.purge import mark_all, standings
 from storage.retention import ENDS, FINAL
-from storage.schema import Delivery, Instance, Result, ResultObject, Series
+from storage.schema import Base, Delivery, Instance, Result, ResultObject, Series
 from storage.series import locked
 from storage.states import DeliveryState
 
@@ -40,6 +40,11 @@ def erase_rows(session: Session, series_instance_uid: str) -> None:
     """Delete all rows of a series; its files must be gone, or they would be taken up again."""
     of_series = select(Result.key).where(Result.series_instance_uid == series_instance_uid)
     objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key.in_(of_series))
+    deliveries = select(Delivery.id).where(Delivery.sop_instance_uid.in_(objects))
+    for table in Base.metadata.sorted_tables:  # what refers to a delivery goes with it
+        for key in table.foreign_keys:
+            if key.column.table is Delivery.__table__:
+                session.execute(delete(table).where(key.parent.in_(deliveries)))
     for statement in (
         delete(Delivery).where(Delivery.sop_instance_uid.in_(objects)),
         delete(ResultObject).where(ResultObject.result_key.in_(of_series)),
