@@ -270,6 +270,12 @@ class Delivery(Section):
     give_up_after_hours: float = Field(
         default=72.0, gt=0, description="After so long a result counts as refused."
     )
+    commitment_again_hours: float = Field(
+        default=6.0,
+        gt=0,
+        description="A destination that does not answer a request for storage commitment is asked"
+        " again after so long, four times in all; then its acceptance must do, and status says so.",
+    )
     check_every_seconds: Seconds = Field(
         default=2.0, description="How often we look for due deliveries."
     )
@@ -297,6 +303,11 @@ class Destination(Section):
         default=30.0, description="How long we wait for each of its answers."
     )
     tls: bool = Field(default=False, description="Whether it is called by TLS; see [tls].")
+    commitment: bool = Field(
+        default=False,
+        description="Whether it is asked for storage commitment; results are delivered when it has"
+        " committed to them. Its answers may come to our port: see calling_aes.",
+    )
     enabled: bool = Field(default=True, description="Whether results are sent to it.")
 
 

@@ -15,7 +15,7 @@ from pydicom.uid import UID
 from config.example import settings_table
 from dicom_node import receiving, retry
 from dicom_node.errors import NodeError
-from dicom_node.scp import CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from dicom_node.scp import COMMITMENT, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicom_node.sent import SENT, TRANSFER_SYNTAX, class_name
 from pipeline.encode import codes, iod
 from pipeline.encode.bundle import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -52,9 +52,15 @@ def _overview() -> str:
     received = [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in CT_CLASSES]
     sent = dict.fromkeys(each.sop_class for each in SENT)
     verification = (UID(VERIFICATION).name, f"`{VERIFICATION}`", "yes", "yes")
+    commitment = (UID(COMMITMENT).name, f"`{COMMITMENT}`", "yes", "no")
     return _table(
         ("SOP class", "UID", "SCU", "SCP"),
-        [verification, *((class_name(uid), f"`{uid}`", "yes", "no") for uid in sent), *received],
+        [
+            verification,
+            commitment,
+            *((class_name(uid), f"`{uid}`", "yes", "no") for uid in sent),
+            *received,
+        ],
     )
 
 

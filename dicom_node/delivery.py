@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from dicom_node.commitment import Notary
 from dicom_node.logs import log
 from dicom_node.probe import look_quietly
 from dicom_node.retry import Backoff, Outcome, Verdict
 from dicom_node.scu import Parcel, Peer, send
 from dicom_node.store import Store
+from storage.commitments import accept_uncommitted
 from storage.outbox import DueDelivery, Settlement, claim, due, settle
 from storage.states import DeliveryState
 
@@ -20,6 +23,7 @@ LOAD = 500  #: most objects taken along in one round
 
 EVENTS = {
     DeliveryState.ACCEPTED: "delivery_accepted",
+    DeliveryState.UNCOMMITTED: "delivery_accepted",
     DeliveryState.PENDING: "delivery_postponed",
     DeliveryState.DECLINED: "delivery_declined",
     DeliveryState.REFUSED: "delivery_refused",
@@ -38,6 +42,8 @@ class Courier:
     ----------
     name
         Name of the destination in the settings and in the outbox.
+    notary
+        Asks it to commit to what it accepts; None if acceptance is enough.
     """
 
     def __init__(
@@ -48,8 +54,10 @@ class Courier:
         calling_ae: str,
         backoff: Backoff,
         store: Store,
+        notary: Notary | None = None,
     ) -> None:
         self.name = name
+        self._notary = notary
         self._peer = peer
         self._calling_ae = calling_ae
         self._backoff = backoff
@@ -68,10 +76,15 @@ class Courier:
         look_quietly(self.name, self._peer, calling_ae=self._calling_ae, store=self._store)
 
     def round(self) -> None:
-        """Deliver everything that is due."""
+        """Deliver everything that is due, and have it committed to."""
         while not self._stopping and (deliveries := self._claim()):
             if not self._deliver(deliveries):
-                return
+                break
+        if self._notary is None:
+            with self._sessions.begin() as session:
+                accept_uncommitted(session, self.name, "", self._clock())
+        elif not self._stopping:
+            self._notary.round()
 
     def _claim(self) -> list[DueDelivery]:
         with self._sessions.begin() as session:
@@ -106,6 +119,8 @@ class Courier:
     def _settle(self, delivery: DueDelivery, outcome: Outcome) -> Settlement:
         now = self._clock()
         settlement = decide(delivery, outcome, self._backoff, now)
+        if self._notary is not None and settlement.state is DeliveryState.ACCEPTED:
+            settlement = replace(settlement, state=DeliveryState.UNCOMMITTED)
         with self._sessions.begin() as session:
             settle(session, [settlement], now)
         log.debug(
@@ -125,7 +140,7 @@ class Courier:
         That a class is declined is told once: it stays so until somebody changes the destination.
         """
         for (state, reason), objects in told.items():
-            write = log.info if state is DeliveryState.ACCEPTED else log.warning
+            write = log.info if EVENTS[state] == "delivery_accepted" else log.warning
             if state is DeliveryState.DECLINED and reason in self._told_declined:
                 write = log.debug
             write(EVENTS[state], destination=self.name, objects=objects, reason=reason)

@@ -14,7 +14,9 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
+from pynetdicom import evt
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Destination, Settings, Tls
@@ -22,6 +24,7 @@ from dicom_node import task
 from dicom_node.analyst import Analyst, Patience
 from dicom_node.briefing import Briefing
 from dicom_node.callers import Callers
+from dicom_node.commitment import Notary, answered, handle_report
 from dicom_node.delivery import Courier
 from dicom_node.doctor import Watch
 from dicom_node.engine import Engine, Task
@@ -101,11 +104,18 @@ class Node:
             renewal = Renewal(credentials=credentials, contexts=(context,))
             self._schedule.every(RENEWAL_SECONDS, "certificates", renewal.look)
         try:
-            return self._receiver.listen((node.bind, node.port), self._reception, tls=context)
+            return self._receiver.listen(
+                (node.bind, node.port), self._reception, tls=context, services=self._services()
+            )
         except OSError as fault:
             raise NodeError(
                 f"cannot listen on {node.bind}:{node.port}: {fault.strerror}"
             ) from fault
+
+    def _services(self) -> list[evt.EventHandlerType]:
+        """Answer what is asked beside storage."""
+        when_answered = partial(answered, store=self.store)
+        return [(evt.EVT_N_EVENT_REPORT, handle_report, [when_answered])]
 
     def _start_analyst(self) -> Analyst:
         """Start the engine, and have it load the models."""
@@ -288,6 +298,18 @@ def courier_of(settings: Settings, destination: Destination, store: Store) -> Co
             max_seconds=delivery.retry_max_seconds,
             give_up_after=timedelta(hours=delivery.give_up_after_hours),
         ),
+        store=store,
+        notary=notary_of(settings, destination, store) if destination.commitment else None,
+    )
+
+
+def notary_of(settings: Settings, destination: Destination, store: Store) -> Notary:
+    """Make what asks one destination for storage commitment."""
+    return Notary(
+        destination.name,
+        peer_of(settings, destination),
+        calling_ae=settings.node.ae_title,
+        again=timedelta(hours=settings.delivery.commitment_again_hours),
         store=store,
     )
 

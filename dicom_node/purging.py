@@ -102,6 +102,7 @@ def purging_of(settings: Settings, store: Store) -> Purging:
         store=store,
         rules=Rules(
             keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
+            committing=frozenset(each.name for each in settings.destinations if each.commitment),
         ),
         free_bytes=int(retention.disk_pressure_gb * GIGABYTE),
         keep_quarantine=(

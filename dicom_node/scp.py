@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from pydicom.uid import (
@@ -42,12 +42,13 @@ from dicom_node.receiving import Keeper, answer, received
 _config.LOG_HANDLER_LEVEL = "none"
 
 VERIFICATION = "1.2.840.10008.1.1"
+COMMITMENT = "1.2.840.10008.1.20.1"  #: Storage Commitment Push Model SOP Class
 CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
     "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image Storage
     "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image Storage
 )
-OURS = {*CT_CLASSES, VERIFICATION}
+OURS = {*CT_CLASSES, VERIFICATION, COMMITMENT}
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the user, calling AE title not recognised
 ACSE_SECONDS = 15.0  #: longest wait for an association request on an open connection
 FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
@@ -170,6 +171,7 @@ class Receiver:
         ae.network_timeout = ae.dimse_timeout = network_timeout_seconds
         ae.acse_timeout = min(network_timeout_seconds, ACSE_SECONDS)
         ae.add_supported_context(VERIFICATION)
+        ae.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)  # asked, and answered
         for sop_class in CT_CLASSES:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
         self._server: ThreadedAssociationServer | None = None
@@ -181,6 +183,7 @@ class Receiver:
         *,
         fast: bool = True,
         tls: ssl.SSLContext | None = None,
+        services: Sequence[evt.EventHandlerType] = (),
     ) -> tuple[str, int]:
         """Start to listen; return the address bound (port 0 asks for a free one).
 
@@ -190,12 +193,15 @@ class Receiver:
             Whether `dicom_node.fast_receive` is used, where it can be.
         tls
             Of connections that are to speak TLS; None for plain ones.
+        services
+            Handlers of what may be asked beside storage.
         """
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_REQUESTED, handle_requested, [self._callers]),
             (evt.EVT_C_STORE, handle_store, [keeper]),
             (evt.EVT_ACCEPTED, handle_accepted, [keeper]),
             (evt.EVT_REJECTED, handle_rejected, [keeper]),
+            *services,
         ]
         self._server = server = (
             fast_receive.start_server(self._ae, address, keeper, handlers, tls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +73,18 @@ class Parcel:
 
 
 def associate(
-    peer: Peer, contexts: list[PresentationContext], *, calling_ae: str
+    peer: Peer,
+    contexts: list[PresentationContext],
+    *,
+    calling_ae: str,
+    handlers: Sequence[evt.EventHandlerType] = (),
 ) -> tuple[Association, str]:
     """Call a peer; every wait is bounded.
+
+    Parameters
+    ----------
+    handlers
+        Of what the peer may ask of us.
 
     Returns
     -------
@@ -102,6 +111,7 @@ def associate(
             (evt.EVT_CONN_OPEN, _hurry),
             (evt.EVT_DATA_SENT, _hurry),
             (evt.EVT_CONN_OPEN, lambda _: reached.set()),
+            *handlers,
         ],
     )
     trouble = "" if assoc.is_established else _trouble(assoc, peer, reached=reached.is_set())

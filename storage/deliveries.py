@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, select, true
 from sqlalchemy.orm import Session
 
 from storage.fallbacks import replace_declined
@@ -40,8 +40,9 @@ def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesStat
     of_result = select(Delivery.id).join(ResultObject).where(ResultObject.result_key == key)
     if session.scalar(select(of_result.where(Delivery.state.in_(UNDER_WAY)).exists())):
         return uid, SeriesState.ENCODED
-    reason = _refusals(session, key)
+    reason = _remarks(session, key, DeliveryState.REFUSED)
     new = SeriesState.FAILED if reason else SeriesState.DELIVERED
+    reason = reason or _remarks(session, key, DeliveryState.ACCEPTED)
     advance(session, uid, old=SeriesState.ENCODED, new=new, now=now, reason=reason)
     return uid, new
 
@@ -60,17 +61,18 @@ def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
     ).all()
 
 
-def _refusals(session: Session, key: str) -> str:
-    """Say in one line who refused how many objects, and why; empty if nobody did."""
+def _remarks(session: Session, key: str, state: DeliveryState) -> str:
+    """Say in one line who refused (or accepted) how many objects with which remark, if any."""
     why = (Delivery.destination, Delivery.reason)
+    remarked = true() if state is DeliveryState.REFUSED else Delivery.reason != ""
     rows = session.execute(
         select(*why, func.count())
         .join(ResultObject)
-        .where(ResultObject.result_key == key, Delivery.state == DeliveryState.REFUSED)
+        .where(ResultObject.result_key == key, Delivery.state == state, remarked)
         .group_by(*why)
         .order_by(*why)
     )
     return "; ".join(
-        f"{destination} refused {count} object{'' if count == 1 else 's'}: {reason}"
+        f"{destination} {state} {count} object{'' if count == 1 else 's'}: {reason}"
         for destination, reason, count in rows
     )

@@ -54,7 +54,7 @@ class Settlement:
     Attributes
     ----------
     state
-        ACCEPTED, COMMITTED, DECLINED, REFUSED, or PENDING for another try.
+        ACCEPTED, UNCOMMITTED, DECLINED, REFUSED, or PENDING for another try.
     next_at
         When to try again; for PENDING only.
     """
@@ -211,7 +211,7 @@ def settle(
     Raises
     ------
     StaleState
-        If a delivery is not claimed any more (for COMMITTED: was not accepted).
+        If a delivery is not claimed any more.
     """
     keys = {_enter_outcome(session, settlement) for settlement in settlements}
     return dict(conclude(session, key, now) for key in sorted(keys))
@@ -219,18 +219,17 @@ def settle(
 
 def _enter_outcome(session: Session, settlement: Settlement) -> str:
     """Move one delivery; return the key of the result it belongs to."""
-    old = D.ACCEPTED if settlement.state is D.COMMITTED else D.SENDING
-    if settlement.state not in DELIVERY_STEPS[old]:
-        raise ValueError(f"no step from {old} to {settlement.state}")
+    if settlement.state not in DELIVERY_STEPS[D.SENDING]:
+        raise ValueError(f"no step from {D.SENDING} to {settlement.state}")
     values: dict[str, object] = {"state": settlement.state, "reason": settlement.reason}
     if settlement.next_at is not None:
         values["next_at"] = settlement.next_at
     sop_instance_uid = session.scalar(
         update(Delivery)
-        .where(Delivery.id == settlement.id, Delivery.state == old)
+        .where(Delivery.id == settlement.id, Delivery.state == D.SENDING)
         .values(values)
         .returning(Delivery.sop_instance_uid)
     )
     if sop_instance_uid is None:
-        raise StaleState(f"expected delivery {settlement.id} to be {old}, it no longer is")
+        raise StaleState(f"expected delivery {settlement.id} to be {D.SENDING}, it no longer is")
     return session.get_one(ResultObject, sop_instance_uid).result_key

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.states import DeliveryState, SeriesState, Wish
+from storage.states import CommitmentState, DeliveryState, SeriesState, Wish
 
 
 class Instant(TypeDecorator[datetime]):
@@ -69,6 +69,7 @@ class Base(DeclarativeBase):
         SeriesState: _word(SeriesState),
         DeliveryState: _word(DeliveryState),
         Wish: _word(Wish),
+        CommitmentState: _word(CommitmentState),
     }
 
 
@@ -215,7 +216,13 @@ class ResultObject(Base):
 
 
 class Delivery(Base):
-    """One object on its way to one destination."""
+    """One object on its way to one destination.
+
+    Attributes
+    ----------
+    next_at
+        When it is to be sent; of one that is UNCOMMITTED, when its destination is to be asked.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -231,6 +238,38 @@ class Delivery(Base):
     first_at: Mapped[datetime]
     next_at: Mapped[datetime]
     reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class Commitment(Base):
+    """One request to a destination to commit to the storage of what it accepted."""
+
+    __tablename__ = "commitment"
+
+    transaction_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    destination: Mapped[str] = mapped_column(String(64))
+    state: Mapped[CommitmentState] = mapped_column(default=CommitmentState.ASKED)
+    requested_at: Mapped[datetime]
+
+
+class CommitmentItem(Base):
+    """One delivery in a request for commitment.
+
+    Attributes
+    ----------
+    failure
+        Why the destination does not commit to it (PS3.3 C.14.1.1, Failure Reason); None if it
+        does, or has not said.
+    """
+
+    __tablename__ = "commitment_item"
+
+    transaction_uid: Mapped[str] = mapped_column(
+        ForeignKey("commitment.transaction_uid"), primary_key=True
+    )
+    delivery_id: Mapped[int] = mapped_column(
+        ForeignKey("delivery.id"), primary_key=True, index=True
+    )
+    failure: Mapped[int | None] = mapped_column(default=None)
 
 
 class Quarantine(Base):

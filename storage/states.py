@@ -25,10 +25,19 @@ class DeliveryState(StrEnum):
     PENDING = "pending"  #: to be sent when its time has come
     SENDING = "sending"  #: claimed by one sender
     ACCEPTED = "accepted"  #: the destination answered Success or a warning
+    UNCOMMITTED = "uncommitted"  #: accepted; the destination is yet to take responsibility
     COMMITTED = "committed"  #: the destination took responsibility (storage commitment)
     DECLINED = "declined"  #: the destination does not take its class; see what else arrives
     REPLACED = "replaced"  #: declined, and another object there carries the message
     REFUSED = "refused"  #: the destination will not have it, or we gave up; reason recorded
+
+
+class CommitmentState(StrEnum):
+    """Where one request for storage commitment stands."""
+
+    ASKED = "asked"  #: the answer may come at any time
+    ANSWERED = "answered"  #: the destination said what it has and what not
+    REJECTED = "rejected"  #: the request did not reach it, or it would not have it
 
 
 class Wish(StrEnum):
@@ -56,12 +65,15 @@ SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
 )
 
 #: REFUSED or REPLACED to PENDING: a person had the series analysed again, with the same result.
+#: UNCOMMITTED to ACCEPTED: never answered. ACCEPTED or UNCOMMITTED to PENDING: the destination
+#: says that it does not have the object.
 #: DECLINED lasts until all other objects of the result have come to their end there.
 DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyType(
     {
         D.PENDING: frozenset({D.SENDING}),
-        D.SENDING: frozenset({D.ACCEPTED, D.PENDING, D.DECLINED, D.REFUSED}),
-        D.ACCEPTED: frozenset({D.COMMITTED}),
+        D.SENDING: frozenset({D.ACCEPTED, D.UNCOMMITTED, D.PENDING, D.DECLINED, D.REFUSED}),
+        D.UNCOMMITTED: frozenset({D.COMMITTED, D.ACCEPTED, D.PENDING, D.REFUSED}),
+        D.ACCEPTED: frozenset({D.COMMITTED, D.PENDING, D.REFUSED}),
         D.COMMITTED: frozenset(),
         D.DECLINED: frozenset({D.REPLACED, D.REFUSED}),
         D.REPLACED: frozenset({D.PENDING}),
@@ -69,5 +81,6 @@ DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyT
     }
 )
 
-UNDER_WAY = frozenset({D.PENDING, D.SENDING})  #: deliveries that are still ours to make
+#: Deliveries that are still ours to make, or to see confirmed.
+UNDER_WAY = frozenset({D.PENDING, D.SENDING, D.UNCOMMITTED})
 ARRIVED = frozenset({D.ACCEPTED, D.COMMITTED})  #: deliveries that are done

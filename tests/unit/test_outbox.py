@@ -225,16 +225,6 @@ def test_refusal_fails_the_series_only_when_nothing_is_under_way(session: Sessio
     assert reason_of(session) == "PACS refused 2 objects: status 0122"
 
 
-def test_commitment_comes_after_acceptance_and_moves_no_series(session: Session) -> None:
-    keep(session, claimed(session), "PACS")
-    (one, two) = claim(session, due(session, "PACS", NOW, 9))
-    with pytest.raises(StaleState, match="to be accepted"):
-        settle(session, [Settlement(id=one.id, state=D.COMMITTED)], NOW)
-    settle(session, [Settlement(id=each.id, state=D.ACCEPTED) for each in (one, two)], NOW)
-    committed = settle(session, [Settlement(id=one.id, state=D.COMMITTED)], NOW)
-    assert committed == {"9": S.DELIVERED}
-
-
 def test_settling_what_is_not_claimed_is_stale(session: Session) -> None:
     keep(session, claimed(session), "PACS")
     taken = claim(session, due(session, "PACS", NOW, 9))

@@ -42,9 +42,8 @@ def test_results_are_kept_from_an_analysis_only() -> None:
     assert before == {SeriesState.ANALYSING}
 
 
-def test_what_has_arrived_is_never_sent_again() -> None:
-    for state in (DeliveryState.ACCEPTED, DeliveryState.COMMITTED):
-        assert not reachable(DELIVERY_STEPS, state) & UNDER_WAY
+def test_what_a_destination_has_committed_to_is_never_sent_again() -> None:
+    assert not reachable(DELIVERY_STEPS, DeliveryState.COMMITTED) & UNDER_WAY
 
 
 def test_tables_cannot_be_changed() -> None:

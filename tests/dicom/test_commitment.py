@@ -1,0 +1,375 @@
+"""Storage commitment over real associations: asked, answered here or there, late, badly, never."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.presentation import build_role
+from pynetdicom.transport import ThreadedAssociationServer
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.callers import Callers
+from dicom_node.commitment import (
+    WELL_KNOWN_INSTANCE,
+    Notary,
+    action_information,
+    answered,
+    handle_report,
+    reference,
+)
+from dicom_node.delivery import Courier
+from dicom_node.inbox import Index, Reception
+from dicom_node.retry import Backoff
+from dicom_node.scp import COMMITMENT, Receiver
+from dicom_node.scu import Peer
+from dicom_node.standin import SECONDARY_CAPTURE
+from dicom_node.store import Store
+from pipeline.encode.bundle import part10
+from storage.database import migrate, open_database
+from storage.files import Inbox
+from storage.instances import InstanceFacts, note_instance
+from storage.outbox import keep_results
+from storage.overview import overview
+from storage.results import NewObject, NewResult
+from storage.schema import Commitment
+from storage.series import claim_next, close, receiving
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+AGAIN = timedelta(hours=6)
+UIDS = ["2.25.101", "2.25.102"]
+BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=96))
+NO_SUCH_OBJECT = 0x0112
+
+CT = InstanceFacts(
+    sop_instance_uid="2.25.1",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+    series_instance_uid="2.25.2",
+    study_instance_uid="2.25.3",
+    transfer_syntax_uid=str(ExplicitVRLittleEndian),
+    modality="CT",
+    calling_ae="SCANNER",
+    path="incoming/00/x.dcm",
+    digest="0" * 64,
+    bytes=1,
+)
+
+
+class Hands:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def capture(uid: str) -> bytes:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID, ds.SOPInstanceUID = SECONDARY_CAPTURE, uid
+    return part10(ds)
+
+
+def new_object(uid: str, path: str) -> NewObject:
+    return NewObject(
+        sop_instance_uid=uid,
+        kind="heatmap",
+        sop_class_uid=SECONDARY_CAPTURE,
+        series_instance_uid="2.25.9",
+        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        path=path,
+    )
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Hands) -> Store:
+    """One analysed series whose two results are due at the destination PACS."""
+    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    migrate(database)
+    sessions = sessionmaker(database, class_=Session)
+    store = Store(sessions=sessions, inbox=Inbox(tmp_path, 0), clock=clock)
+    folder = store.inbox.keep_result("k1", {f"{uid}.dcm": capture(uid) for uid in UIDS})
+    result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=folder)
+    objects = [new_object(uid, f"{folder}/{uid}.dcm") for uid in UIDS]
+    with store.sessions.begin() as session:
+        note_instance(session, CT, START)
+        close(session, receiving(session)[0], START)
+        ticket = claim_next(session, START)
+        assert ticket is not None
+        keep_results(session, ticket, result, objects, destinations=["PACS"], now=START)
+    return store
+
+
+def report_of(request: Dataset, missing: set[str]) -> tuple[int, Dataset]:
+    """What a PACS answers that does not have some of what it is asked for."""
+    asked = [str(each.ReferencedSOPInstanceUID) for each in request.ReferencedSOPSequence]
+    ds = Dataset()
+    ds.TransactionUID = request.TransactionUID
+    ds.ReferencedSOPSequence = [reference(SECONDARY_CAPTURE, u) for u in asked if u not in missing]
+    failed = [reference(SECONDARY_CAPTURE, uid) for uid in asked if uid in missing]
+    for each in failed:
+        each.FailureReason = NO_SUCH_OBJECT
+    if failed:
+        ds.FailedSOPSequence = failed
+    return (2 if failed else 1), ds
+
+
+class CommittingPacs:
+    """A PACS that stores everything, and answers requests for commitment as it is told."""
+
+    def __init__(
+        self, *, here: bool = False, status: int = 0, missing: set[str] | None = None
+    ) -> None:
+        self.requests: list[Dataset] = []
+        self.stored: list[str] = []
+        self.missing = missing or set()
+        self._here, self._status = here, status
+        self._answers: list[threading.Thread] = []
+
+    @contextmanager
+    def running(self, *, offers: bool = True) -> Iterator[int]:
+        ae = AE("PACS")
+        ae.add_supported_context(SECONDARY_CAPTURE, ExplicitVRLittleEndian)
+        if offers:
+            ae.add_supported_context(COMMITMENT)
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._asked)]
+        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        yield cast(ThreadedAssociationServer, server).server_address[1]
+        for answer in self._answers:
+            answer.join()
+        ae.shutdown()
+
+    def _store(self, event: Event) -> int:
+        self.stored.append(str(event.request.AffectedSOPInstanceUID))
+        return 0x0000
+
+    def _asked(self, event: Event) -> tuple[int, None]:
+        request = cast(Dataset, event.action_information)
+        self.requests.append(request)
+        if self._here:
+            answer = threading.Thread(target=self._answer_here, args=(event.assoc, request))
+            self._answers.append(answer)
+            answer.start()
+        return self._status, None
+
+    def _answer_here(self, assoc: object, request: Dataset) -> None:
+        threading.Event().wait(0.2)  # after the response to the request
+        kind, report = report_of(request, self.missing)
+        assoc.send_n_event_report(report, kind, COMMITMENT, WELL_KNOWN_INSTANCE)  # type: ignore[attr-defined]  # pynetdicom's Association
+
+    def report(self, address: tuple[str, int], number: int = -1, *, role: bool = True) -> int:
+        """Answer a request on an association to the node."""
+        kind, report = report_of(self.requests[number], self.missing)
+        return send_report(address, kind, report, role=role)
+
+
+def send_report(address: tuple[str, int], kind: int, report: Dataset, *, role: bool = True) -> int:
+    ae = AE("PACS")
+    ae.add_requested_context(COMMITMENT)
+    roles = [build_role(COMMITMENT, scp_role=True)] if role else []
+    assoc = ae.associate(*address, ae_title="AINODE", ext_neg=roles)
+    assert assoc.is_established
+    status, _ = assoc.send_n_event_report(report, kind, COMMITMENT, WELL_KNOWN_INSTANCE)
+    assoc.release()
+    return int(status.Status)
+
+
+@pytest.fixture(params=["fast", "stock"])
+def address(request: pytest.FixtureRequest, store: Store) -> Iterator[tuple[str, int]]:
+    """The port of a node that hears what destinations report."""
+    index = Index(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=Callers(),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+    yield receiver.listen(
+        ("127.0.0.1", 0),
+        Reception(store, index),
+        fast=request.param == "fast",
+        services=[(evt.EVT_N_EVENT_REPORT, handle_report, [partial(answered, store=store)])],
+    )
+    receiver.drain(seconds=5)
+    index.stop()
+
+
+def courier(
+    store: Store, port: int, *, commitment: bool = True, linger_seconds: float = 0.1
+) -> Courier:
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
+    notary = Notary(
+        "PACS", peer, calling_ae="AINODE", again=AGAIN, store=store, linger_seconds=linger_seconds
+    )
+    return Courier(
+        "PACS",
+        peer,
+        calling_ae="AINODE",
+        backoff=BACKOFF,
+        store=store,
+        notary=notary if commitment else None,
+    )
+
+
+def standing(store: Store) -> tuple[str, dict[str, int], str]:
+    with store.sessions() as session:
+        (line,) = overview(session).series
+    return line.state, {str(state): n for state, n in line.deliveries.items()}, line.reason
+
+
+def test_an_answer_on_the_same_association_ends_the_series(store: Store) -> None:
+    pacs = CommittingPacs(here=True)
+    with pacs.running() as port:
+        courier(store, port, linger_seconds=20).round()
+
+    assert standing(store) == ("delivered", {"committed": 2}, "")
+    (request,) = pacs.requests
+    asked = request.ReferencedSOPSequence
+    assert {each.ReferencedSOPInstanceUID for each in asked} == set(UIDS)
+    assert {each.ReferencedSOPClassUID for each in asked} == {SECONDARY_CAPTURE}
+
+
+@pytest.mark.parametrize("role", [True, False])
+def test_an_answer_on_a_new_association_ends_the_series(
+    store: Store, address: tuple[str, int], role: bool
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        courier(store, port).round()
+        courier(store, port).round()  # asks nothing while the answer may come
+    assert standing(store) == ("encoded", {"uncommitted": 2}, "")
+
+    assert pacs.report(address, role=role) == 0x0000
+
+    assert len(pacs.requests) == 1
+    assert standing(store) == ("delivered", {"committed": 2}, "")
+
+
+def test_a_destination_that_never_answers_is_asked_again_and_then_given_up(
+    store: Store, clock: Hands
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        for _ in range(6):
+            courier(store, port).round()
+            clock.now += AGAIN
+
+    assert len(pacs.requests) == 4
+    reason = "PACS accepted 2 objects: no answer to 4 requests for storage commitment"
+    assert standing(store) == ("delivered", {"accepted": 2}, reason)
+
+
+def test_a_late_answer_to_an_earlier_request_counts(
+    store: Store, clock: Hands, address: tuple[str, int]
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        for _ in range(2):
+            courier(store, port).round()
+            clock.now += AGAIN
+
+    pacs.report(address, number=0)
+
+    assert standing(store) == ("delivered", {"committed": 2}, "")
+
+
+@pytest.mark.parametrize(("offers", "status"), [(False, 0), (True, 0x0110)])
+def test_a_destination_without_commitment_does_not_hold_the_series_for_ever(
+    store: Store, clock: Hands, offers: bool, status: int
+) -> None:
+    pacs = CommittingPacs(status=status)
+    with pacs.running(offers=offers) as port:
+        for _ in range(5):
+            courier(store, port).round()
+            clock.now += AGAIN
+
+    assert standing(store)[:2] == ("delivered", {"accepted": 2})
+    with store.sessions() as session:
+        states = session.scalars(select(Commitment.state)).all()
+    assert [str(state) for state in states] == ["rejected"] * 4
+
+
+def test_what_the_destination_has_lost_is_sent_again(
+    store: Store, address: tuple[str, int]
+) -> None:
+    pacs = CommittingPacs(missing={UIDS[1]})
+    with pacs.running() as port:
+        courier(store, port).round()
+        pacs.report(address)
+        assert standing(store)[:2] == ("encoded", {"committed": 1, "pending": 1})
+        courier(store, port).round()
+        pacs.missing = set()
+        pacs.report(address)
+
+    assert pacs.stored == [*UIDS, UIDS[1]]
+    assert standing(store) == ("delivered", {"committed": 2}, "")
+
+
+def test_what_the_destination_loses_again_and_again_is_refused(
+    store: Store, address: tuple[str, int]
+) -> None:
+    pacs = CommittingPacs(missing={UIDS[0]})
+    with pacs.running() as port:
+        for _ in range(3):
+            courier(store, port).round()
+            pacs.report(address)
+
+    reason = "PACS refused 1 object: storage commitment failed with 0x0112, 3 times"
+    assert standing(store) == ("failed", {"committed": 1, "refused": 1}, reason)
+
+
+def test_reports_that_nobody_asked_for_change_nothing(
+    store: Store, address: tuple[str, int]
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        courier(store, port).round()
+    stranger = report_of(action_information("2.25.7", [(SECONDARY_CAPTURE, UIDS[0])]), set())[1]
+
+    assert send_report(address, 1, stranger) == 0x0000
+    assert send_report(address, 1, reference(SECONDARY_CAPTURE, UIDS[0])) == 0x0115
+
+    assert standing(store)[:2] == ("encoded", {"uncommitted": 2})
+
+
+def test_a_repeated_report_changes_nothing(store: Store, address: tuple[str, int]) -> None:
+    pacs = CommittingPacs(missing={UIDS[0]})
+    with pacs.running() as port:
+        courier(store, port).round()
+        pacs.report(address)
+        courier(store, port).round()
+        pacs.report(address, number=0)  # once more: the object is there again by now
+
+    assert standing(store)[1] == {"committed": 1, "uncommitted": 1}
+
+
+def test_a_site_that_wants_no_commitment_any_more_is_content_with_acceptance(
+    store: Store,
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        courier(store, port).round()
+        courier(store, port, commitment=False).round()
+
+    assert standing(store) == ("delivered", {"accepted": 2}, "")
