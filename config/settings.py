@@ -16,6 +16,7 @@ from config.values import (
     Callers,
     DatabaseUrl,
     FilePath,
+    Listeners,
     Model,
     NotEmpty,
     OptionalPath,
@@ -57,6 +58,11 @@ class Node(Section):
         default=(),
         description="AE titles that may send, separated by commas, each from anywhere or from an"
         " address or network (CT1, ROUTER@10.1.0.0/16); empty lets anybody send.",
+    )
+    commitment_peers: Listeners = Field(
+        default=(),
+        description="Where senders hear our answers to their requests for storage commitment, if"
+        " they close the association (CT1@ct1.example.org:104), separated by commas.",
     )
     require_called_ae: bool = Field(
         default=True, description="Reject associations that call us by another AE title."

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
+MAX_PORT = 65535
 
 
 def _ae_title(text: str) -> str:
@@ -36,6 +37,15 @@ def _caller(text: str) -> str:
     except ValueError as error:
         raise ValueError("an IP address or network behind '@', as in CT1@10.1.0.0/16") from error
     return f"{_ae_title(title.strip())}@{network.strip()}"
+
+
+def _listener(text: str) -> str:
+    """``TITLE@host:port``."""
+    title, _, where = text.rpartition("@")
+    host, _, port = where.rpartition(":")
+    if not (host and port.isdecimal() and 1 <= int(port) <= MAX_PORT):
+        raise ValueError("an AE title with host and port, as in CT1@ct1.example.org:104")
+    return f"{_ae_title(title.strip())}@{where.strip()}"
 
 
 def _parts(text: object) -> object:
@@ -123,9 +133,12 @@ def _folder(value: Literal["bundled"] | Path, info: ValidationInfo) -> Literal["
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Callers = Annotated[tuple[Annotated[str, AfterValidator(_caller)], ...], BeforeValidator(_parts)]
+Listeners = Annotated[
+    tuple[Annotated[str, AfterValidator(_listener)], ...], BeforeValidator(_parts)
+]
 Seconds = Annotated[float, Field(gt=0)]
 SecondsByAe = Annotated[Mapping[AeTitle, Seconds], BeforeValidator(_seconds_by_ae)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 FilePath = Annotated[Path, AfterValidator(_at_home)]
 OptionalPath = Annotated[
     Path | None, BeforeValidator(lambda text: text or None), AfterValidator(_at_home_if_any)

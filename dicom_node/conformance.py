@@ -52,7 +52,7 @@ def _overview() -> str:
     received = [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in CT_CLASSES]
     sent = dict.fromkeys(each.sop_class for each in SENT)
     verification = (UID(VERIFICATION).name, f"`{VERIFICATION}`", "yes", "yes")
-    commitment = (UID(COMMITMENT).name, f"`{COMMITMENT}`", "yes", "no")
+    commitment = (UID(COMMITMENT).name, f"`{COMMITMENT}`", "yes", "yes")
     return _table(
         ("SOP class", "UID", "SCU", "SCP"),
         [

@@ -42,6 +42,7 @@ from dicom_node.scp import Receiver
 from dicom_node.scu import Peer
 from dicom_node.store import Store
 from dicom_node.tls import Credentials, Renewal, server_context
+from dicom_node.witness import Witness
 from storage.database import migrate, open_database
 from storage.errors import StaleState
 from storage.files import Inbox
@@ -72,6 +73,7 @@ class Node:
         self._index = Index(self.store.sessions)
         self._purging, self._watch = purging_of(settings, self.store), Watch(self.store)
         self._reception = Reception(self.store, self._index)
+        self._witness = witness_of(settings, self._index, self.store)
         self._receiver = receiver_of(settings)
         self._schedule = Schedule()
         self._engine: Engine | None = None
@@ -115,7 +117,10 @@ class Node:
     def _services(self) -> list[evt.EventHandlerType]:
         """Answer what is asked beside storage."""
         when_answered = partial(answered, store=self.store)
-        return [(evt.EVT_N_EVENT_REPORT, handle_report, [when_answered])]
+        return [
+            (evt.EVT_N_EVENT_REPORT, handle_report, [when_answered]),
+            (evt.EVT_N_ACTION, self._witness.handle),
+        ]
 
     def _start_analyst(self) -> Analyst:
         """Start the engine, and have it load the models."""
@@ -200,6 +205,7 @@ class Node:
         """Stop everything, in order; nothing that was accepted is lost."""
         log.info("node_draining")
         self._receiver.drain(seconds=DRAIN_SECONDS)
+        self._witness.stop()
         self._index.stop()
         if self._analyst is not None:
             self._schedule.remove("analyse")
@@ -258,6 +264,17 @@ def receiver_of(settings: Settings) -> Receiver:
         maximum_pdu_size=node.maximum_pdu_size,
         network_timeout_seconds=node.network_timeout_seconds,
     )
+
+
+def witness_of(settings: Settings, index: Index, store: Store) -> Witness:
+    """Make what answers senders' requests for storage commitment; by TLS if our port speaks it."""
+    tls = credentials_of(settings.tls) if settings.tls.receive else None
+    peers = {}
+    for entry in settings.node.commitment_peers:
+        ae_title, _, where = entry.rpartition("@")
+        host, _, port = where.rpartition(":")
+        peers[ae_title] = Peer(ae_title=ae_title, host=host, port=int(port), tls=tls)
+    return Witness(index, store.inbox, ae_title=settings.node.ae_title, peers=peers)
 
 
 def credentials_of(tls: Tls) -> Credentials:

@@ -15,6 +15,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
@@ -78,6 +79,7 @@ def associate(
     *,
     calling_ae: str,
     handlers: Sequence[evt.EventHandlerType] = (),
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
 ) -> tuple[Association, str]:
     """Call a peer; every wait is bounded.
 
@@ -85,6 +87,8 @@ def associate(
     ----------
     handlers
         Of what the peer may ask of us.
+    roles
+        Where ours is not that of the user.
 
     Returns
     -------
@@ -106,6 +110,7 @@ def associate(
         peer.host,
         peer.port,
         ae_title=peer.ae_title,
+        ext_neg=list(roles),
         tls_args=secured,
         evt_handlers=[
             (evt.EVT_CONN_OPEN, _hurry),
@@ -218,8 +223,7 @@ def undisturbed(assoc: Association) -> Iterator[None]:
     seen about once in a thousand objects on a busy machine. Paused for good it cannot, and
     sending no longer waits for each pause.
     """
-    gate, ordinary = _Gate(), threading.Event()
-    ordinary.set()
+    gate, ordinary = _Gate(), assoc._reactor_checkpoint
     assoc._reactor_checkpoint = gate
     gate.reached.wait(GATE_SECONDS)  # it comes by every millisecond, unless it has ended
     try:

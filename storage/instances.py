@@ -19,6 +19,7 @@ from storage.states import SeriesState
 #: Rows by Series and SOP Instance UID: one for each kind of bytes that came under that UID.
 Versions = dict[tuple[str, str], list[Instance]]
 
+MAXIMUM_PARAMETERS = 500  #: of one statement; databases have a limit
 OF_THE_STUDY = ("patient_key", "birth_digest", "study_date", "study_time")
 
 
@@ -86,6 +87,28 @@ def known_paths(session: Session) -> set[str]:
     """
     kept = or_(Instance.purged_at.is_(None), Series.purging)
     return set(session.scalars(select(Instance.path).join(Series).where(kept)))
+
+
+def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], list[str]]:
+    """Find what is kept of some SOP Instance UIDs.
+
+    Returns
+    -------
+    dict
+        SOP Instance UID and SOP Class UID to the paths of the files.
+    """
+    paths: dict[tuple[str, str], list[str]] = defaultdict(list)
+    wanted = list(uids)
+    for start in range(0, len(wanted), MAXIMUM_PARAMETERS):
+        rows = session.scalars(
+            select(Instance).where(
+                Instance.sop_instance_uid.in_(wanted[start : start + MAXIMUM_PARAMETERS]),
+                Instance.purged_at.is_(None),
+            )
+        )
+        for row in rows:
+            paths[row.sop_instance_uid, row.sop_class_uid].append(row.path)
+    return paths
 
 
 def _series(session: Session, facts: InstanceFacts, now: datetime) -> Series:
