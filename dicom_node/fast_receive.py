@@ -217,6 +217,8 @@ class FastProvider(DULServiceProvider):
                 bell, self._bell = self._bell, None
                 os.close(cast(int, bell))
             self._poke.set()
+            if self.assoc.requestor.primitive is None:
+                self.to_user_queue.put(cast(Any, None))  # as if its wait for a request had ended
 
     def _ring(self) -> None:
         with self._bell_lock:  # a closed descriptor may be somebody else's by now

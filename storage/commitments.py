@@ -119,10 +119,17 @@ def enter_report(
         Series Instance UID to state, of each series concerned. None if no such request was made,
         or it was answered before.
     """
-    request = session.get(Commitment, report.transaction_uid, with_for_update=True)
-    if request is None or request.state is CommitmentState.ANSWERED:
+    answered = session.scalar(
+        update(Commitment)
+        .where(
+            Commitment.transaction_uid == report.transaction_uid,
+            Commitment.state != CommitmentState.ANSWERED,
+        )
+        .values(state=CommitmentState.ANSWERED)
+        .returning(Commitment.transaction_uid)
+    )
+    if answered is None:
         return None
-    request.state = CommitmentState.ANSWERED
     items = session.execute(
         select(CommitmentItem, Delivery)
         .join(Delivery)
@@ -150,14 +157,24 @@ def _enter_answer(
 ) -> None:
     if item.failure is None:
         if delivery.sop_instance_uid in report.committed:
-            delivery.state, delivery.reason = D.COMMITTED, ""
+            _move(session, delivery, D.COMMITTED, "", now)
         return
     times = _failures(session, delivery)
-    delivery.reason = f"storage commitment failed with 0x{item.failure:04X}"
-    delivery.state, delivery.next_at = D.PENDING, now
+    reason = f"storage commitment failed with 0x{item.failure:04X}"
     if times >= tries:
-        delivery.state = D.REFUSED
-        delivery.reason += f", {times} times"
+        _move(session, delivery, D.REFUSED, f"{reason}, {times} times", now)
+    else:
+        _move(session, delivery, D.PENDING, reason, now)
+
+
+def _move(
+    session: Session, delivery: Delivery, state: DeliveryState, reason: str, now: datetime
+) -> None:
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id == delivery.id)
+        .values(state=state, reason=reason, next_at=now)
+    )
 
 
 def _due(session: Session, destination: str, now: datetime) -> list[Delivery]:

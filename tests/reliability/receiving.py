@@ -43,7 +43,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         require_called_ae=False,
         maximum_associations=100,
         maximum_pdu_size=131072,
-        network_timeout_seconds=2,
+        network_timeout_seconds=10,  # on a busy machine the test's own senders pause for seconds
     )
     address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
     yield Running(address, store, index)

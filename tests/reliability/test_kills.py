@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,11 @@ def hold(node: LightNode, pacs: StandInPacs) -> None:
     assert {uid for uid, _ in pacs.received} == objects
 
 
+def settled(node: LightNode) -> bool:
+    """Whether the node died, or all is delivered."""
+    return not node.alive or set(node.states()) == {SeriesState.DELIVERED}
+
+
 def steps_of(node: LightNode) -> list[str]:
     return (node.folder / "steps.txt").read_text().splitlines()
 
@@ -148,14 +155,9 @@ def test_killed_at_each_step_it_comes_through(
             node.start(dies_at=step)
             if node.alive:
                 node.send(series)
-            gone = threading.Event()
-            for _ in range(60):
-                if not node.alive or set(node.states()) == {SeriesState.DELIVERED}:
-                    break
-                gone.wait(0.1)
-            died += not node.alive
-            if not node.alive:
-                node.start()
+            wait_until(partial(settled, node), seconds=60, what="death or delivery")
+            died += node.stop() == -signal.SIGKILL  # the steps on the way out count, too
+            node.start()
             come_through(node, series)
             hold(node, own)
             assert node.stop() == 0

@@ -87,6 +87,18 @@ def test_silent_and_slow_connections_keep_no_sender_away(
     )
 
 
+def test_who_hangs_up_at_once_leaves_nothing_behind(
+    running: Running, slices: list[bytes]
+) -> None:
+    """Three times as many as may be silent at once: none of them counts when it is gone."""
+    for _ in range(300):
+        with socket.create_connection(running.address, timeout=30) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            assert _ended(connection)
+    assert send_many(running, slices[0], 0, 2) == [SUCCESS] * 2
+
+
 def _ended(connection: socket.socket) -> bool:
     """Whether the node closes a connection, with an abort before or without."""
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import random
 import socket
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -63,8 +65,17 @@ def store_well(address: tuple[str, int], body: bytes, number: int) -> int:
         return int.from_bytes(client.answer().elements[0x0900], "little")
 
 
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Without the log of pynetdicom: pytest would keep every traceback, and what it holds."""
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("quiet")
 def test_damaged_conversations_leave_the_node_alive(
     running: Running, slices: list[bytes], tally: Tally
 ) -> None:
