@@ -87,9 +87,7 @@ def test_silent_and_slow_connections_keep_no_sender_away(
     )
 
 
-def test_who_hangs_up_at_once_leaves_nothing_behind(
-    running: Running, slices: list[bytes]
-) -> None:
+def test_who_hangs_up_at_once_leaves_nothing_behind(running: Running, slices: list[bytes]) -> None:
     """Three times as many as may be silent at once: none of them counts when it is gone."""
     for _ in range(300):
         with socket.create_connection(running.address, timeout=30) as connection:
