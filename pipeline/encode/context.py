@@ -57,38 +57,26 @@ class ResultContext:
 class ResultSeries(Enum):
     """The series of a result: part of UID, offset of number, modality, description, code."""
 
-    SEGMENTATION = (
-        "segmentation",
-        1,
-        "SEG",
-        "AI segmentation: lungs and opacities",
-        codes.SEGMENTATION,
-    )
+    SEGMENTATION = ("segmentation", 1, "SEG", "AI segmentation", codes.SEGMENTATION)
     REPORT = (
         "report",
         2,
         "SR",
-        "AI report: measurements (research use)",
+        "AI report: measurements",
         codes.IMAGING_MEASUREMENT_REPORT,
     )
     TEXT_REPORT = (
         "text-report",
         3,
         "SR",
-        "AI report: text (research use)",
+        "AI report: text",
         codes.DIAGNOSTIC_IMAGING_REPORT,
     )
-    HEATMAP = ("heatmap", 4, "OT", "AI summary and heatmap (research use)", codes.HEATMAP_SERIES)
-    NOTICE = ("notice", 5, "SR", "AI notice: series not analysed", codes.NOTICE_SERIES)
-    PARAMETRIC_MAP = (
-        "parametric-map",
-        6,
-        "OT",
-        "AI activation map (research use)",
-        codes.ACTIVATION_SERIES,
-    )
-    KEY_IMAGES = ("key-images", 7, "KO", "AI key images (research use)", codes.OF_INTEREST_SERIES)
-    DOCUMENT = ("document", 8, "DOC", "AI summary page (research use)", codes.SUMMARY_SERIES)
+    HEATMAP = ("heatmap", 4, "OT", "AI summary and heatmap", codes.HEATMAP_SERIES)
+    NOTICE = ("notice", 5, "SR", "AI notice: no analysis", codes.NOTICE_SERIES)
+    PARAMETRIC_MAP = ("parametric-map", 6, "OT", "AI activation map", codes.ACTIVATION_SERIES)
+    KEY_IMAGES = ("key-images", 7, "KO", "AI key images", codes.OF_INTEREST_SERIES)
+    DOCUMENT = ("document", 8, "DOC", "AI summary page", codes.SUMMARY_SERIES)
 
     def __init__(self, part: str, offset: int, modality: str, description: str, code: Code) -> None:
         self.part = part

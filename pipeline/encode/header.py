@@ -18,11 +18,12 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 from pydicom.valuerep import STR_VR
 
-from pipeline.encode import codes, copied
+from pipeline.encode import codes, copied, source_name
 from pipeline.encode.context import ResultContext, ResultSeries, instance_uid, series_uid
 from pipeline.errors import PipelineError
 from pipeline.types import CtSeries
 
+LONGEST_LO = 64  #: characters (PS3.5 6.2)
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
 
@@ -49,7 +50,7 @@ def new_object(
     """
     result = empty_copy(source)
     copy_identity(source, result)
-    _add_series(result, context, kind)
+    _add_series(result, source, context, kind)
     _add_equipment(result, context)
     _add_sop_common(result, context, sop_class_uid)
     result.SOPInstanceUID = instance_uid(context, kind, number)
@@ -126,13 +127,23 @@ def add_times(result: Dataset, source: Dataset, context: ResultContext) -> None:
         setattr(result, f"{prefix}Time", time)
 
 
-def _add_series(result: Dataset, context: ResultContext, kind: ResultSeries) -> None:
-    revision = f", revision {context.generation}" if context.generation > 1 else ""
+def _add_series(
+    result: Dataset, source: Dataset, context: ResultContext, kind: ResultSeries
+) -> None:
     result.Modality = kind.modality
     result.SeriesInstanceUID = series_uid(context, kind)
     result.SeriesNumber = context.series_number_base + kind.offset
-    result.SeriesDescription = kind.description + revision
+    result.SeriesDescription = _description(source, context, kind)
     result.SeriesDescriptionCodeSequence = [codes.code_item(kind.code)]
+
+
+def _description(source: Dataset, context: ResultContext, kind: ResultSeries) -> str:
+    """Say what it is and of which series; what it is for only where that leaves room (LO)."""
+    read = source_name.number(source)
+    of = f" of series {read}" if read else ""
+    revision = f", revision {context.generation}" if context.generation > 1 else ""
+    full = f"{kind.description}{of} (research use){revision}"
+    return full if len(full) <= LONGEST_LO else f"{kind.description}{of}{revision}"
 
 
 def _add_equipment(result: Dataset, context: ResultContext) -> None:

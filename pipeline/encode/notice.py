@@ -11,6 +11,7 @@ from pydicom.uid import EnhancedSRStorage
 from pipeline.encode import wording
 from pipeline.encode.conform import conform
 from pipeline.encode.context import ResultContext, ResultSeries
+from pipeline.encode.source_name import series_name
 from pipeline.encode.sr_document import evidence, new_document
 from pipeline.encode.text_report import text_content
 from pipeline.results import ResultKind
@@ -42,15 +43,15 @@ def not_analysed(
     with disable_value_validation():
         result = new_document(headers[0], context, ResultSeries.NOTICE, EnhancedSRStorage)
         result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
-        result.update(text_content(_lines(code, text), context.equipment))
+        result.update(text_content(_lines(headers[0], code, text), context.equipment))
         conform(result, ResultKind.NOTICE)
     return result
 
 
-def _lines(code: str, text: str) -> tuple[str, ...]:
+def _lines(header: Dataset, code: str, text: str) -> tuple[str, ...]:
     return (
-        "This series was NOT analysed by the AI. The absence of an AI result says nothing about "
-        "the patient.",
+        f"NOT analysed by the AI: {series_name(header)}. The absence of an AI result says nothing "
+        "about the patient.",
         wording.ascii_text(f"Reason: {text.rstrip('. ')} ({code})."),
         wording.RESEARCH_NOTICE,
     )

@@ -31,6 +31,8 @@ def text_report(series: CtSeries, analysis: Analysis, context: ResultContext) ->
     add_evidence(result, slices, None)
     add_priors(result, context.priors)
     lines = (
+        wording.RESEARCH_NOTICE,
+        wording.source_sentence(series),
         *_classifier_lines(analysis),
         *_lung_lines(analysis),
         *_lesion_lines(analysis, slices),
@@ -66,7 +68,6 @@ def _findings(lines: Iterable[str]) -> hd.ContainerContentItem:
 
 def _classifier_lines(analysis: Analysis) -> Iterator[str]:
     found = analysis.classification
-    yield wording.RESEARCH_NOTICE
     yield (
         f"COVID-19 classifier (model output, not a diagnosis): "
         f"{wording.score_line(found)}{wording.certainty(found)}."

@@ -6,6 +6,7 @@ All of it is ASCII, which every Specific Character Set holds.
 from __future__ import annotations
 
 from pipeline.encode.prior import Prior
+from pipeline.encode.source_name import series_name
 from pipeline.types import Analysis, Classification, CtSeries, Lesion, Provenance
 
 RESEARCH_NOTICE = "Research use only. Not for primary diagnosis."
@@ -25,6 +26,7 @@ def ascii_text(text: str) -> str:
     return spelled.encode("ascii", "replace").decode("ascii")
 
 
+LEAST_SHARE = 0.0005  #: smaller ones would be rounded to 0.0 %
 NOT_REPORTED = "Opacities are not reported: the score is not above the threshold."
 
 
@@ -78,9 +80,11 @@ def telling_digits(score: float, threshold: float) -> int:
 
 
 def percent(share: float | None) -> str:
-    """Share as percentage with one decimal."""
+    """Share as percentage with one decimal; never 0.0 % where there is something."""
     if share is None:
         return "not reported"
+    if 0 < share < LEAST_SHARE:
+        return "<0.1 %"
     return f"{number(100 * share, 1)} %"
 
 
@@ -130,6 +134,11 @@ def rest_sentence(lesions: tuple[Lesion, ...]) -> str:
     volume = sum(lesion.volume_mm3 for lesion in lesions) / 1000
     noun = "opacity" if len(lesions) == 1 else "opacities"
     return f"{len(lesions)} further {noun}, {number(volume, 1)} ml together."
+
+
+def source_sentence(series: CtSeries) -> str:
+    """Name the series that was read."""
+    return f"Read: CT {series_name(series.headers[0])}."
 
 
 def completeness_sentence(series: CtSeries) -> str:
@@ -198,7 +207,8 @@ def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ..
     """
     compared = "".join(f"{sentence} " for sentence in prior_sentences(analysis, priors[:1]))
     return (
-        f"AI ({model_line(analysis.provenance)}): COVID-19 classifier "
+        f"AI ({model_line(analysis.provenance)}) on {series_name(series.headers[0])}: "
+        f"COVID-19 classifier "
         f"{score_line(analysis.classification)}{certainty(analysis.classification)}. "
         f"{involvement_sentence(analysis)} {compared}"
         f"{completeness_sentence(series)} {RESEARCH_NOTICE}"

@@ -1,0 +1,117 @@
+"""The source series by its number and description: told apart, and without the patient."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from pipeline.encode.bundle import encode, part10
+from pipeline.encode.notice import not_analysed
+from pipeline.encode.products import Products
+from pipeline.encode.source_name import number, series_name
+from pipeline.encode.text_report import text_report
+from pipeline.encode.wording import percent, ready_sentence
+from tests.unit.encode_samples import (
+    SeriesSpec,
+    analysis,
+    context,
+    ct_series,
+    header_of,
+    read_back,
+)
+
+NAMED = {"SeriesNumber": 4, "SeriesDescription": "Lung 1.0"}
+ALL = Products(summary_pdf=True, parametric_map=True, key_images=True)
+
+
+def header(**identity: object) -> Dataset:
+    """As read from a file."""
+    made = header_of(SeriesSpec(), **identity)
+    made.SOPClassUID, made.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.5"
+    return read_back(made)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (NAMED, "series 4, Lung 1.0"),
+        ({"SeriesNumber": 4}, "series 4"),
+        ({"SeriesNumber": None, "SeriesDescription": "Lung"}, "a series without a number, Lung"),
+        (
+            {"SeriesNumber": 7, "SeriesDescription": "Lunge dünn\tGEFÄß"},
+            "series 7, Lunge dunn GEFA",
+        ),
+        ({"SeriesNumber": 7, "SeriesDescription": "Lung of Mia, 1.0"}, "series 7"),
+        ({"SeriesNumber": 7, "SeriesDescription": "MUSTER lung"}, "series 7"),
+        ({"SeriesNumber": 7, "SeriesDescription": "lung P-1"}, "series 7"),
+        ({"SeriesNumber": 7, "SeriesDescription": "lung 19600101"}, "series 7"),
+        ({"SeriesNumber": 7, "SeriesDescription": "Miami"}, "series 7, Miami"),
+    ],
+)
+def test_a_series_has_the_name_that_people_know(given: dict[str, object], expected: str) -> None:
+    assert series_name(header(**given)) == expected
+
+
+def test_a_description_without_any_letter_that_we_can_write_is_left_out() -> None:
+    japanese = header(SpecificCharacterSet="ISO_IR 192", SeriesDescription="胸部")
+    assert series_name(japanese) == "series 3"
+
+
+def test_looking_at_the_identity_leaves_its_bytes_alone() -> None:
+    source = header(**NAMED)
+    before = source.get_item("PatientName")
+    series_name(source)
+    assert source.get_item("PatientName") is before
+
+
+def lines(report: Dataset) -> list[str]:
+    read = dcmread(BytesIO(part10(report)))
+    return [item.TextValue for item in read.ContentSequence[-1].ContentSequence]
+
+
+def test_text_sentence_and_notice_name_the_series() -> None:
+    series = ct_series(**NAMED)
+    assert "Read: CT series 4, Lung 1.0." in lines(text_report(series, analysis(), context()))
+    assert " on series 4, Lung 1.0: " in ready_sentence(series, analysis())
+    notice = not_analysed(series.headers, "too-few-slices", "too few", context())
+    assert lines(notice)[0].startswith("NOT analysed by the AI: series 4, Lung 1.0. ")
+    assert notice.SeriesDescription == "AI notice: no analysis of series 4 (research use)"
+
+
+def descriptions(generation: int = 1, **identity: object) -> list[str]:
+    bundle = encode(ct_series(**identity), analysis(), context(products=ALL, generation=generation))
+    return list(dict.fromkeys(item.dataset.SeriesDescription for item in bundle.objects))
+
+
+def test_results_of_two_series_are_told_apart_in_a_list() -> None:
+    one, other = (descriptions(SeriesNumber=number) for number in (4, 5))
+    assert not set(one) & set(other)
+    assert all(" of series 4 (research use)" in each for each in one)
+
+
+def test_descriptions_fit_their_attribute() -> None:
+    longest = descriptions(generation=12, SeriesNumber=999_999_999_999)
+    assert all(len(each) <= 64 for each in longest)
+    assert all(" of series 999999999999" in each for each in longest)
+    assert all(each.endswith(", revision 12") for each in longest)
+
+
+def test_a_number_that_is_none_is_not_shown() -> None:
+    assert number(header(SeriesNumber=None)) == ""
+    assert descriptions(SeriesNumber=None)[0].startswith("AI segmentation (research use)")
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0.0, "0.0 %"),
+        (0.0001, "<0.1 %"),
+        (0.0005, "0.1 %"),
+        (0.5, "50.0 %"),
+        (None, "not reported"),
+    ],
+)
+def test_a_little_is_not_shown_as_nothing(share: float | None, shown: str) -> None:
+    assert percent(share) == shown
