@@ -28,11 +28,11 @@ from pipeline.encode.page_canvas import (
     Colour,
     fitted,
     text_width,
-    wrapped,
 )
 from pipeline.encode.page_views import View
 from pipeline.encode.segments import LESION_COLOURS, segments
 from pipeline.encode.source import SourceSlice
+from pipeline.encode.source_name import series_name
 from pipeline.types import Analysis, Completeness, CtSeries
 
 Rgb = NDArray[np.uint8]
@@ -42,6 +42,7 @@ EDGE = 40.0
 LEFT = Place(left=EDGE, top=96, width=520)
 RIGHT = Place(left=600, top=96, width=640)
 VIEW_HEIGHT = 310.0
+TITLE = "AI summary of a chest CT"
 LIMITS = (
     "The score is a model's output, not a diagnosis. Opacities have many causes; small or faint "
     "ones may be missed. Read the images."
@@ -59,7 +60,7 @@ def page(series: CtSeries, analysis: Analysis, context: ResultContext) -> Rgb:
     canvas = Canvas(WIDTH, HEIGHT)
     slices = source.real_slices(series)
     colours = _colours(analysis, slices, context.key)
-    _head(canvas, analysis)
+    _head(canvas, series, context)
     _figures(canvas, analysis, colours, slices)
     _views(canvas, series, analysis, colours, slices)
     _foot(canvas, series, analysis, context)
@@ -74,12 +75,14 @@ def _colours(analysis: Analysis, slices: tuple[SourceSlice, ...], key: str) -> M
     return colours
 
 
-def _head(canvas: Canvas, analysis: Analysis) -> None:
+def _head(canvas: Canvas, series: CtSeries, context: ResultContext) -> None:
     canvas.box((0, 0), (WIDTH, 76), fill=PANEL)
-    canvas.text((EDGE, 36), "AI summary of a chest CT", size=27, colour=STRONG, bold=True)
-    made = f"{wording.model_line(analysis.provenance)}; software "
-    made += wording.ascii_text(analysis.provenance.software_version)
-    canvas.text((EDGE, 61), fitted(made, 15, 800), size=15, colour=FAINT)
+    canvas.text((EDGE, 36), TITLE, size=27, colour=STRONG, bold=True)
+    if context.generation > 1:
+        revision = f"revision {context.generation}, replaces an earlier result"
+        canvas.text((EDGE + text_width(TITLE, 27) + 24, 36), revision, size=17, colour=STRONG)
+    read = f"Study of {_study_date(series) or 'unknown date'}, {series_name(series.headers[0])}"
+    canvas.text((EDGE, 61), fitted(read, 17, 800), size=17)
     left, right = WIDTH - EDGE - 330, WIDTH - EDGE
     canvas.box((left, 14), (right, 62), outline=AMBER, radius=6)
     middle = (left + right) / 2
@@ -172,8 +175,11 @@ def _foot(canvas: Canvas, series: CtSeries, analysis: Analysis, context: ResultC
         place = Place(left=EDGE, top=place.top, width=RIGHT.left + 160 - EDGE)
     blocks.notes(canvas, place, "Series and doubts", tuple(_notes(series, analysis)), 5)
     canvas.line((EDGE, HEIGHT - 60), (WIDTH - EDGE, HEIGHT - 60), colour=RULE)
-    limits = wrapped(f"{wording.RESEARCH_NOTICE} {LIMITS}", 14, WIDTH - 2 * EDGE, 2)
-    canvas.lines((EDGE, HEIGHT - 37), limits, size=14, colour=FAINT)
+    made = f"Model {wording.model_line(analysis.provenance)}; software "
+    made += wording.ascii_text(analysis.provenance.software_version)
+    ends = (f"{wording.RESEARCH_NOTICE} {LIMITS}", made)
+    lines = [fitted(line, 14, WIDTH - 2 * EDGE) for line in ends]
+    canvas.lines((EDGE, HEIGHT - 37), lines, size=14, colour=FAINT)
 
 
 def _notes(series: CtSeries, analysis: Analysis) -> Iterator[tuple[str, Colour]]:
@@ -202,26 +208,25 @@ def _studies(series: CtSeries, analysis: Analysis, context: ResultContext) -> tu
         Study(
             name=prior.study_date.isoformat(),
             share=prior.total,
-            note=_score(prior.score, prior.threshold) if prior.model == model else "other model",
+            note=_score(prior.score) if prior.model == model else "other model",
         )
         for prior in reversed(context.priors)
     )
-    found = analysis.classification
     this = Study(
-        name=_study_date(series),
+        name=_study_date(series) or "this study",
         share=analysis.involvement.total,
-        note=_score(found.score, found.threshold),
+        note=_score(analysis.classification.score),
     )
     return *earlier, this
 
 
-def _score(score: float, threshold: float) -> str:
-    return f"score {wording.number(score, wording.telling_digits(score, threshold))}"
+def _score(score: float) -> str:
+    return f"score {wording.number(score, 2)}"
 
 
 def _study_date(series: CtSeries) -> str:
-    """Study Date as people write it; "this study" where the source has none that can be read."""
+    """Study Date as people write it; empty where the source has none that can be read."""
     try:
         return date.fromisoformat(str(series.headers[0].get("StudyDate") or "")).isoformat()
     except ValueError:
-        return "this study"
+        return ""

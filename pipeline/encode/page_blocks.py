@@ -63,7 +63,7 @@ def score(canvas: Canvas, place: Place, found: Classification) -> None:
     colour = AMBER if found.positive else BLUE
     digits = wording.telling_digits(found.score, found.threshold)
     figure = wording.number(found.score, digits)
-    size = 84.0 if digits == 2 else 48.0
+    size = 84.0 if digits == 2 else 32.0
     label(canvas, place, "COVID-19 classifier: score")
     canvas.text((place.left, place.top + 98), figure, size=size, colour=STRONG, bold=True)
     left = place.left + text_width(figure, size) + 26
@@ -113,16 +113,22 @@ def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
         top = place.top + 32 + 31 * number
         total = number == len(rows) - 1
         canvas.text((place.left, top + 17), name, size=BODY, bold=total)
-        _bar(canvas, Place(left=place.left + 106, top=top, width=place.width - 302), share)
-        shown = wording.percent(share)
-        canvas.text(
-            (place.right - 112, top + 17), shown, size=BODY, colour=STRONG, anchor="rs", bold=total
-        )
+        _share(canvas, Place(left=place.left + 106, top=top, width=place.width - 218), share, total)
         of = f"of {wording.number(volume, 0)} ml"
         canvas.text((place.right, top + 17), of, size=LABEL, colour=FAINT, anchor="rs")
 
 
-def _bar(canvas: Canvas, place: Place, share: float | None) -> None:
+def _share(canvas: Canvas, place: Place, share: float | None, total: bool) -> None:
+    """Bar and figure; only words where there is no figure: an empty bar would say nothing is."""
+    shown, y = wording.percent(share), place.top + 17
+    if share is None:
+        canvas.text((place.left, y), shown, size=BODY, colour=FAINT)
+        return
+    _bar(canvas, Place(left=place.left, top=place.top, width=place.width - 84), share)
+    canvas.text((place.right, y), shown, size=BODY, colour=STRONG, anchor="rs", bold=total)
+
+
+def _bar(canvas: Canvas, place: Place, share: float) -> None:
     top, bottom = place.top + 4, place.top + 18
     canvas.box((place.left, top), (place.right, bottom), fill=RULE, radius=2)
     if share:
@@ -153,8 +159,8 @@ def opacities(
     head = f"Opacities ({len(lesions)})" if lesions else "Opacities"
     label(canvas, place, head)
     if not lesions:
-        text = wording.involvement_sentence(found)
-        canvas.text((place.left, place.top + 46), text, size=22, colour=PLAIN)
+        lines = wrapped(wording.involvement_sentence(found), 22, place.width, 3)
+        canvas.lines((place.left, place.top + 46), lines, size=22)
         return
     _row(canvas, place, 0, ("side", "volume", "mean", "image"), FAINT)
     for number, lesion in enumerate(lesions[:MOST_ROWS], start=1):
@@ -220,6 +226,7 @@ def comparison(canvas: Canvas, place: Place, studies: Sequence[Study]) -> None:
     """Bars of the share of the lungs, study by study; the last one is this.
 
     The scale ends at the highest bar: it shows the course, and the figures stand above the bars.
+    A share that is not reported has no bar.
     """
     label(canvas, place, "Course: share of both lungs")
     shown = studies[-MOST_BARS:]
@@ -228,13 +235,21 @@ def comparison(canvas: Canvas, place: Place, studies: Sequence[Study]) -> None:
     for number, study in enumerate(shown):
         middle = place.left + step * (number + 0.5)
         this = number == len(shown) - 1
-        top = floor - max(2.0, height * (study.share or 0.0) / highest)
+        _study(canvas, (middle, floor), study, height / highest, this=this)
+
+
+def _study(
+    canvas: Canvas, foot: tuple[float, float], study: Study, scale: float, *, this: bool
+) -> None:
+    middle, floor = foot
+    top, colour = floor, STRONG if this else PLAIN
+    if study.share is not None:
+        top -= max(2.0, scale * study.share)
         canvas.box((middle - 16, top), (middle + 16, floor), fill=AMBER if this else FAINT)
-        colour = STRONG if this else PLAIN
-        figure = wording.percent(study.share)
-        canvas.text((middle, top - 5), figure, size=LABEL, colour=colour, anchor="ms", bold=this)
-        canvas.text((middle, floor + 18), study.name, size=13, colour=colour, anchor="ms")
-        canvas.text((middle, floor + 35), study.note, size=13, colour=FAINT, anchor="ms")
+    figure = wording.percent(study.share)
+    canvas.text((middle, top - 5), figure, size=SMALL, colour=colour, anchor="ms", bold=this)
+    canvas.text((middle, floor + 18), study.name, size=13, colour=colour, anchor="ms")
+    canvas.text((middle, floor + 35), study.note, size=13, colour=FAINT, anchor="ms")
 
 
 def notes(

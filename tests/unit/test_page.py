@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from pipeline.decide import without_lesions
+from pipeline.encode import page_blocks as blocks
 from pipeline.encode import page_canvas, source
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.identity import ReportReference
 from pipeline.encode.page import HEIGHT, WIDTH, image_number, page
-from pipeline.encode.page_canvas import SCALE, text_width
+from pipeline.encode.page_canvas import SCALE, Canvas, text_width
 from pipeline.encode.page_views import axial, coronal, key_slice
 from pipeline.encode.prior import Prior
 from pipeline.encode.products import HeatmapForm, Products
@@ -185,6 +186,65 @@ def test_earlier_results_are_drawn_at_the_foot() -> None:
         page(series, found, context()), page(series, found, context(priors=(prior(2025),)))
     )
     assert rows.start > 740
+
+
+def test_the_head_names_study_series_and_revision() -> None:
+    found = analysis()
+    first = page(ct_series(), found, context())
+    for other in (
+        page(ct_series(SeriesNumber=5), found, context()),
+        page(ct_series(SeriesDescription="Lung 1.0"), found, context()),
+        page(ct_series(StudyDate="20261121"), found, context()),
+        page(ct_series(), found, context(generation=2)),
+    ):
+        rows, columns = changed(first, other)
+        assert rows.stop < 76
+        assert columns.stop < WIDTH - 380  # beside the box that says what it is for
+
+
+def test_blocks_keep_to_their_column() -> None:
+    series = ct_series()
+    for found in (without_lesions(analysis(score=0.1)), doubtful()):
+        gutter = page(series, found, context())[SCALE * 80 : SCALE * 740, SCALE * 562 : SCALE * 598]
+        assert (gutter == page_canvas.GROUND).all()
+
+
+def drawn_in(colour: tuple[int, int, int], canvas: Canvas) -> int:
+    below_the_heading = canvas.pixels()[SCALE * 24 :]
+    return int(np.all(below_the_heading == colour, axis=-1).sum())
+
+
+PLACE = blocks.Place(left=0, top=0, width=520)
+
+
+def test_a_share_that_is_not_reported_has_no_bar() -> None:
+    found = without_lesions(analysis()).involvement
+    told, untold = Canvas(560, 200), Canvas(560, 200)
+    blocks.involvement(told, PLACE, replace(found, right=0.0, left=0.0, total=0.0))
+    blocks.involvement(untold, PLACE, found)
+    assert drawn_in(page_canvas.RULE, told)
+    assert not drawn_in(page_canvas.RULE, untold)
+
+
+def test_a_study_that_reports_no_share_has_no_bar_in_the_course() -> None:
+    told, untold = Canvas(560, 200), Canvas(560, 200)
+    for canvas, share in ((told, 0.0), (untold, None)):
+        study = blocks.Study(name="2026-01-01", share=share, note="")
+        blocks.comparison(canvas, PLACE, (study,))
+    assert drawn_in(blocks.AMBER, told)
+    assert not drawn_in(blocks.AMBER, untold)
+
+
+def test_the_decision_is_never_cut() -> None:
+    for score in (0.1, 0.5, 0.5000001):
+        canvas, longer = Canvas(560, 200), Canvas(700, 200)
+        found = replace(doubtful().classification, score=score, operating_point="p")
+        blocks.score(canvas, PLACE, found)
+        blocks.score(longer, replace(PLACE, width=660), found)
+        words = slice(SCALE * 40, SCALE * 104)
+        np.testing.assert_array_equal(
+            canvas.pixels()[words, : SCALE * 540], longer.pixels()[words, : SCALE * 540]
+        )
 
 
 def test_scores_of_another_model_are_not_compared() -> None:
