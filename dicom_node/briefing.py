@@ -67,7 +67,7 @@ class Briefing:
             series_instance_uid=ticket.series_instance_uid,
             files=self._files(ticket),
             analyser=self.analyser,
-            created=self.store.clock(),
+            created=self.store.clock().astimezone(),
             earlier=earlier,
             revision=len(earlier) + 1,
             predecessor=self._predecessor(ticket),

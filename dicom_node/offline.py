@@ -51,7 +51,7 @@ def process(
         series_instance_uid=series.series_instance_uid,
         files=tuple(_source_files(series.paths)),
         analyser=analyser,
-        created=datetime.now(UTC),
+        created=datetime.now(UTC).astimezone(),
     )
     answer = task.work(request, progress)
     out.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from pydicom.dataelem import RawDataElement
 
 from pipeline.encode import copied, source
 from pipeline.encode.conform import conform
+from pipeline.encode.header import zone_of
 from pipeline.errors import ConformanceError
 from pipeline.results import ResultBundle, ResultKind
 from pipeline.types import CtSeries
@@ -76,6 +77,8 @@ def _check_identity(result: Dataset, header: Dataset, kind: ResultKind) -> None:
     for keyword in (*copied.SOP_COMMON, *copied.PATIENT, *copied.STUDY):
         if not _equal(result, header, keyword_dict[keyword]):
             raise ConformanceError(f"{keyword} of the {kind} differs from that of the source")
+    if zone_of(result) != (zone_of(header) or zone_of(result)):
+        raise ConformanceError(f"the time zone of the {kind} differs from that of the source")
 
 
 def _equal(result: Dataset, header: Dataset, tag: int) -> bool:

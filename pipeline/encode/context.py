@@ -27,7 +27,7 @@ class ResultContext:
     key
         From `result_key`; every UID derives from it.
     created
-        When the result was made; aware.
+        When the result was made; aware, in the time zone of the node.
     generation
         1 for the first result of a series, one more for each that supersedes it.
     predecessor

@@ -92,10 +92,10 @@ TYPE_2 = (
 
 SOP_COMMON = (
     "SpecificCharacterSet",
-    "TimezoneOffsetFromUTC",
     "LongitudinalTemporalInformationModified",
 )
-"""What of SOP Common (PS3.3 C.12.1) the meaning of the others hangs on."""
+"""What of SOP Common (PS3.3 C.12.1) the meaning of the others hangs on; the time zone is not
+copied, for a source without one gets the node's (`pipeline.encode.header.local_time`)."""
 
 SERIES = (
     "BodyPartExamined",

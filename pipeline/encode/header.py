@@ -7,6 +7,7 @@ to another patient, whatever the character set. What the source lacks stays empt
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from datetime import datetime, timedelta, timezone
 
@@ -23,6 +24,7 @@ from pipeline.encode.context import ResultContext, ResultSeries, instance_uid, s
 from pipeline.errors import PipelineError
 from pipeline.types import CtSeries
 
+OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, as far as there are zones
 LONGEST_LO = 64  #: characters (PS3.5 6.2)
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
@@ -103,15 +105,17 @@ def _verbatim(element: RawDataElement | DataElement) -> RawDataElement | None:
 
 
 def local_time(source: Dataset, context: ResultContext) -> datetime:
-    """Time of creation in the source's time zone, if it names one (PS3.3 C.12.1.1.8)."""
+    """Time of creation in the source's time zone; in the node's, if the source names none."""
+    return context.created.astimezone(zone_of(source) or context.created.tzinfo)
+
+
+def zone_of(source: Dataset) -> timezone | None:
+    """Time zone that a source names (PS3.3 C.12.1.1.8); None if it names none, or no real one."""
     offset = str(source.get("TimezoneOffsetFromUTC") or "").strip()
-    if len(offset) != 5 or offset[0] not in "+-" or not offset[1:].isdigit():
-        return context.created
+    if not re.fullmatch(OFFSET, offset):
+        return None
     minutes = int(offset[1:3]) * 60 + int(offset[3:])
-    if minutes >= 24 * 60:
-        return context.created
-    zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
-    return context.created.astimezone(zone)
+    return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
 
 
 def da_tm(moment: datetime) -> tuple[str, str]:
@@ -120,8 +124,13 @@ def da_tm(moment: datetime) -> tuple[str, str]:
 
 
 def add_times(result: Dataset, source: Dataset, context: ResultContext) -> None:
-    """Dates and times of creation, content and series."""
-    date, time = da_tm(local_time(source, context))
+    """Dates and times of creation, content and series, and the zone that they are in.
+
+    Without a zone in the source, its times are those of the clocks around it: the node's zone.
+    """
+    moment = local_time(source, context)
+    result.TimezoneOffsetFromUTC = moment.strftime("%z")[:5]
+    date, time = da_tm(moment)
     for prefix in ("InstanceCreation", "Content", "Series"):
         setattr(result, f"{prefix}Date", date)
         setattr(result, f"{prefix}Time", time)

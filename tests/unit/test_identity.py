@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from io import BytesIO
 
 import pytest
@@ -13,14 +13,14 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import keyword_dict
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from pipeline.encode.bundle import part10
+from pipeline.encode.bundle import check, encode, part10
 from pipeline.encode.context import ResultSeries
 from pipeline.encode.copied import PATIENT, SOP_COMMON, STUDY, TYPE_2
 from pipeline.encode.header import local_time, new_object
 from pipeline.encode.identity import Equipment, derived_uid, result_key
-from pipeline.errors import PipelineError
+from pipeline.errors import ConformanceError, PipelineError
 from pipeline.types import CtSeries
-from tests.unit.encode_samples import CREATED, EQUIPMENT, context, ct_series
+from tests.unit.encode_samples import CREATED, EQUIPMENT, analysis, context, ct_series
 
 INSTANCES = [("1.2.1", "aa"), ("1.2.2", "bb"), ("1.2.3", "cc")]
 IDENTITY = (*SOP_COMMON, *PATIENT, *STUDY)
@@ -145,14 +145,27 @@ def test_times_are_in_the_time_zone_of_the_source() -> None:
         "010015.250000",
     )
     assert result.SeriesDate == result.ContentDate == "20261122"
+    assert result.TimezoneOffsetFromUTC == "-0930"
 
 
 @pytest.mark.parametrize("offset", [None, "", "0100", "+9999", "+01:0"])
-def test_an_unreadable_time_zone_changes_nothing(offset: str | None) -> None:
-    series = ct_series()
+def test_without_a_time_zone_the_nodes_is_used_and_named(offset: str | None) -> None:
+    series = ct_series(TimezoneOffsetFromUTC=None)
     for header in series.headers:
-        header.TimezoneOffsetFromUTC = offset
-    assert local_time(series.headers[0], context()) == CREATED
+        if offset is not None:
+            header.TimezoneOffsetFromUTC = offset
+    here = CREATED.astimezone(timezone(timedelta(hours=2)))
+    result = written(series, created=here)
+    assert local_time(series.headers[0], context(created=here)) == CREATED
+    assert (result.ContentTime, result.TimezoneOffsetFromUTC) == ("123015.250000", "+0200")
+
+
+def test_a_result_in_another_time_zone_than_its_source_does_not_leave() -> None:
+    series = ct_series()
+    bundle = encode(series, analysis(), context())
+    bundle.objects[-1].dataset.TimezoneOffsetFromUTC = "+0200"
+    with pytest.raises(ConformanceError, match="time zone"):
+        check(bundle, series)
 
 
 def test_series_are_numbered_and_named_stably() -> None:
