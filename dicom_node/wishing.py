@@ -53,7 +53,7 @@ def wish_for(
     with store.sessions() as session:
         found = seen(session, series=series, study=study)
     missing = sorted(set(series) - {each.series_instance_uid for each in found})
-    return [_wish(briefing, each, wish) for each in found] + [
+    return [wish_one(briefing, each, wish) for each in found] + [
         Told(series_instance_uid=uid, refused=True, text="refused: there is no such series")
         for uid in missing
     ]
@@ -75,7 +75,8 @@ def store_of(settings: Settings) -> Store:
     )
 
 
-def _wish(briefing: Briefing, ended: Ended, wish: Wish) -> Told:
+def wish_one(briefing: Briefing, ended: Ended, wish: Wish) -> Told:
+    """Make a wish for one series, unless it could change nothing or cannot be fulfilled."""
     uid = ended.series_instance_uid
     if ended.state not in ENDED:
         return Told(series_instance_uid=uid, text=f"nothing to do: it is {ended.state}")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from storage.errors import StaleState
 from storage.purge import mark_all, standings
 from storage.retention import ENDS, FINAL
-from storage.schema import Base, Delivery, Instance, Result, ResultObject, Series
+from storage.schema import Base, Delivery, Instance, Result, ResultObject, Search, Series
 from storage.series import locked
 from storage.states import DeliveryState
 
@@ -50,6 +50,7 @@ def erase_rows(session: Session, series_instance_uid: str) -> None:
         delete(ResultObject).where(ResultObject.result_key.in_(of_series)),
         delete(Result).where(Result.series_instance_uid == series_instance_uid),
         delete(Instance).where(Instance.series_instance_uid == series_instance_uid),
+        delete(Search).where(Search.series_instance_uid == series_instance_uid),
         delete(Series).where(Series.series_instance_uid == series_instance_uid),
     ):
         session.execute(statement)

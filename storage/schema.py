@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.states import CommitmentState, DeliveryState, SeriesState, Wish
+from storage.states import CommitmentState, DeliveryState, SearchState, SeriesState, Wish
 
 
 class Instant(TypeDecorator[datetime]):
@@ -70,6 +70,7 @@ class Base(DeclarativeBase):
         DeliveryState: _word(DeliveryState),
         Wish: _word(Wish),
         CommitmentState: _word(CommitmentState),
+        SearchState: _word(SearchState),
     }
 
 
@@ -270,6 +271,32 @@ class CommitmentItem(Base):
         ForeignKey("delivery.id"), primary_key=True, index=True
     )
     failure: Mapped[int | None] = mapped_column(default=None)
+
+
+class Search(Base):
+    """The search in archives for an earlier study, to compare a series with.
+
+    Attributes
+    ----------
+    attempts
+        How often archives have been asked.
+    next_at
+        When they are to be asked; of what was fetched, until when it is waited for.
+    study_instance_uid, fetched_series_uid
+        What was fetched last; empty if nothing was.
+    """
+
+    __tablename__ = "search"
+
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), primary_key=True
+    )
+    state: Mapped[SearchState] = mapped_column(default=SearchState.WANTED)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    study_instance_uid: Mapped[str] = mapped_column(Uid, default="")
+    fetched_series_uid: Mapped[str] = mapped_column(Uid, default="")
 
 
 class Quarantine(Base):

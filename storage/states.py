@@ -40,6 +40,14 @@ class CommitmentState(StrEnum):
     REJECTED = "rejected"  #: the request did not reach it, or it would not have it
 
 
+class SearchState(StrEnum):
+    """Where the search for an earlier study of a patient stands."""
+
+    WANTED = "wanted"  #: archives are to be asked when its time has come
+    FETCHED = "fetched"  #: one has sent a series, or is about to; its analysis is waited for
+    ENDED = "ended"  #: compared with, or there is nothing to compare with; reason recorded
+
+
 class Wish(StrEnum):
     """What a person wants done once more with a series that has ended."""
 
