@@ -314,6 +314,12 @@ class Destination(Section):
         description="Whether it is asked for storage commitment; results are delivered when it has"
         " committed to them. Its answers may come to our port: see calling_aes.",
     )
+    earlier_studies: bool = Field(
+        default=False,
+        description="Whether it is asked (C-FIND) for earlier chest CT of a patient of whom there"
+        " is no earlier result, and to send one series (C-MOVE to our AE title). Its results are"
+        " sent as those of any other series; the new results follow again, with the comparison.",
+    )
     enabled: bool = Field(default=True, description="Whether results are sent to it.")
 
 

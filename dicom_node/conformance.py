@@ -15,6 +15,7 @@ from pydicom.uid import UID
 from config.example import settings_table
 from dicom_node import receiving, retry
 from dicom_node.errors import NodeError
+from dicom_node.query import FIND, MOVE
 from dicom_node.scp import COMMITMENT, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicom_node.sent import SENT, TRANSFER_SYNTAX, class_name
 from pipeline.encode import codes, iod
@@ -53,11 +54,13 @@ def _overview() -> str:
     sent = dict.fromkeys(each.sop_class for each in SENT)
     verification = (UID(VERIFICATION).name, f"`{VERIFICATION}`", "yes", "yes")
     commitment = (UID(COMMITMENT).name, f"`{COMMITMENT}`", "yes", "yes")
+    queries = [(UID(uid).name, f"`{uid}`", "yes", "no") for uid in (FIND, MOVE)]
     return _table(
         ("SOP class", "UID", "SCU", "SCP"),
         [
             verification,
             commitment,
+            *queries,
             *((class_name(uid), f"`{uid}`", "yes", "no") for uid in sent),
             *received,
         ],

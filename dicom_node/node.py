@@ -30,6 +30,7 @@ from dicom_node.doctor import Watch
 from dicom_node.engine import Engine, Task
 from dicom_node.equipment import analyser_of
 from dicom_node.errors import NodeError
+from dicom_node.historian import Historian
 from dicom_node.inbox import Index, Reception
 from dicom_node.lock import only_node
 from dicom_node.logs import log
@@ -51,6 +52,7 @@ from storage.series import SeriesTicket, close, due_to_close
 from storage.wishes import take_up
 
 DRAIN_SECONDS = 20.0  #: how long open associations, and then the running analysis, may finish
+HISTORY_SECONDS = 10.0  #: how often we look what is to be searched for in archives
 RENEWAL_SECONDS = 60.0  #: how often we look whether certificates were renewed
 GIGABYTE = 10**9
 
@@ -78,6 +80,7 @@ class Node:
         self._schedule = Schedule()
         self._engine: Engine | None = None
         self._analyst: Analyst | None = None
+        self._historian: Historian | None = None
         self._couriers = [
             courier_of(settings, destination, self.store)
             for destination in settings.destinations
@@ -128,6 +131,7 @@ class Node:
         self._engine = engine = self._make_engine(settings)
         self._warm_up = engine.submit(task.warm_up, analyser)  # forgotten, it would be cancelled
         briefing = Briefing(self.store, analyser, compare=settings.results.priors)
+        self._historian = historian_of(settings, briefing)
         return Analyst(
             workers=engine,
             briefing=briefing,
@@ -152,6 +156,8 @@ class Node:
                 self._settings.delivery.check_every_seconds, _job(courier), courier.round
             )
             self._schedule.once(f"probe:{courier.name}", courier.probe)
+        if self._historian is not None:
+            self._schedule.every(HISTORY_SECONDS, "history", self._historian.round)
         self._schedule.start()
 
     def _close_quiet(self) -> None:
@@ -210,8 +216,9 @@ class Node:
         if self._analyst is not None:
             self._schedule.remove("analyse")
             self._analyst.wait_until_idle(seconds=DRAIN_SECONDS)
-            for courier in self._couriers:
-                courier.stop()
+            for worker in (*self._couriers, self._historian):
+                if worker is not None:
+                    worker.stop()
             self._schedule.stop()
         if self._engine is not None:
             self._engine.close()
@@ -328,6 +335,19 @@ def notary_of(settings: Settings, destination: Destination, store: Store) -> Not
         calling_ae=settings.node.ae_title,
         again=timedelta(hours=settings.delivery.commitment_again_hours),
         store=store,
+    )
+
+
+def historian_of(settings: Settings, briefing: Briefing) -> Historian | None:
+    """Make what searches archives for earlier studies; None if none is to be asked."""
+    asked = [each for each in settings.destinations if each.enabled and each.earlier_studies]
+    if not (asked and settings.results.priors):
+        return None
+    return Historian(
+        [peer_of(settings, each) for each in asked],
+        briefing,
+        ae_title=settings.node.ae_title,
+        min_slices=settings.selection.min_slices,
     )
 
 
