@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import eligibility, lungs, measure
 from pipeline.activation import DEFAULT_METHOD, METHODS, activation
+from pipeline.body_part import body_part_doubts
 from pipeline.classify import DEFAULT_POINT, classify
 from pipeline.decide import decided
 from pipeline.errors import UnsuitableSeries
@@ -124,7 +125,11 @@ def find(
     progress("classify", 0.6)
     seen = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(seen, models)
-    doubts = (*lung_mask.doubts, *doubts_of(volume, lung_mask, seen, scored, models))
+    doubts = (
+        *body_part_doubts(series.headers),
+        *lung_mask.doubts,
+        *doubts_of(volume, lung_mask, seen, scored, models),
+    )
     progress("localise", 0.8)
     heat = activation(scored, seen, lung_mask.labels > 0, method=options.activation)
     labels = localise(volume, lung_mask, heat)

@@ -12,7 +12,8 @@ import numpy as np
 
 from pipeline.types import Analysis, Classification, Doubt, Involvement
 
-UNCERTAIN = "score-uncertain"
+UNCERTAIN = "score-uncertain"  #: the model cannot tell
+CONTRADICTED = "threshold-against-set"  #: the model can tell, and the threshold says otherwise
 
 
 def decided(
@@ -35,7 +36,10 @@ def decided(
         What the report says of the settings.
     """
     called = replace(found.classification, threshold=threshold, operating_point=operating_point)
-    doubts = (*(each for each in found.doubts if each.code != UNCERTAIN), *score_doubts(called))
+    doubts = (
+        *(each for each in found.doubts if each.code not in (UNCERTAIN, CONTRADICTED)),
+        *score_doubts(called),
+    )
     reported = replace(
         found,
         classification=called,
@@ -47,10 +51,16 @@ def decided(
 
 
 def score_doubts(classification: Classification) -> Iterator[Doubt]:
-    """Say so if the score cannot bear its call."""
-    if classification.prediction_set is not None and classification.uncertain:
-        words = classification.prediction_set.words
+    """Say so if the score cannot bear its call, or if the call is against what it bears."""
+    if classification.prediction_set is None:
+        return
+    words = classification.prediction_set.words
+    if classification.uncertain:
         yield Doubt(code=UNCERTAIN, text=f"the model is not certain ({words})")
+    if classification.contradicted:
+        call = "positive" if classification.positive else "negative"
+        text = f"the threshold ({classification.operating_point}) calls {call}, not so the {words}"
+        yield Doubt(code=CONTRADICTED, text=text)
 
 
 def without_lesions(analysis: Analysis) -> Analysis:

@@ -270,9 +270,16 @@ class Classification:
 
     @property
     def uncertain(self) -> bool:
-        """Whether there is a prediction set that does not bear out the decision alone."""
+        """Whether there is a prediction set that leaves both classes open, or none."""
+        return self.prediction_set is not None and len(self.prediction_set.classes) != 1
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the prediction set leaves one class open, and the threshold calls the other."""
+        if self.prediction_set is None or self.uncertain:
+            return False
         called = ScoreClass.POSITIVE if self.positive else ScoreClass.NEGATIVE
-        return self.prediction_set is not None and self.prediction_set.classes != (called,)
+        return called not in self.prediction_set.classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

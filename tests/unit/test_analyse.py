@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 import torch
+from pydicom import Dataset
 
 from pipeline.analyse import AnalysisOptions, analyse
 from pipeline.errors import UnsuitableSeries
@@ -71,7 +72,9 @@ def series_of(hu: np.ndarray, affine: np.ndarray) -> CtSeries:
         source=(None,) * len(hu),
     )
     geometry = GeometryVerdict(spacing_mm=SPEC.spacing_mm, coverage_mm=SPEC.spacing_mm * len(hu))
-    return CtSeries(volume=volume, headers=(), geometry=geometry, instance_count=len(hu))
+    header = Dataset()
+    header.BodyPartExamined = "HEAD"
+    return CtSeries(volume=volume, headers=(header,), geometry=geometry, instance_count=len(hu))
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +129,7 @@ def test_provenance_names_what_was_used(analysis: Analysis) -> None:
 def test_every_doubt_is_a_flag(analysis: Analysis) -> None:
     codes = [doubt.code for doubt in analysis.doubts]
 
+    assert "body-part" in codes
     assert "unusual-spacing" in codes  # pixels of more than 2 mm
     assert set(codes) <= set(analysis.flags)
     assert "unlike-training-data" not in codes  # this model does not know its kind

@@ -11,6 +11,7 @@ from torch import nn
 
 from pipeline.activation import DEFAULT_METHOD, METHODS, activation, gradient, methods_of
 from pipeline.classify import Scored, calibrated, classify
+from pipeline.decide import score_doubts
 from pipeline.errors import ModelError
 from pipeline.manifest import Conformal, Manifest
 from pipeline.models import Models
@@ -99,11 +100,11 @@ def test_threshold_is_the_manifests(scored: Scored) -> None:
 
 
 @pytest.mark.parametrize(
-    ("positive_at_least", "threshold", "classes", "uncertain"),
+    ("positive_at_least", "threshold", "classes", "doubts"),
     [
-        (0.0, 0.0, (ScoreClass.POSITIVE,), False),
-        (0.0, 1.0, (ScoreClass.POSITIVE,), True),  # the threshold says otherwise
-        (1.0, 0.0, (), True),
+        (0.0, 0.0, (ScoreClass.POSITIVE,), []),
+        (0.0, 1.0, (ScoreClass.POSITIVE,), ["threshold-against-set"]),
+        (1.0, 0.0, (), ["score-uncertain"]),
     ],
 )
 def test_prediction_set_is_the_manifests(
@@ -112,8 +113,7 @@ def test_prediction_set_is_the_manifests(
     positive_at_least: float,
     threshold: float,
     classes: tuple[ScoreClass, ...],
-    *,
-    uncertain: bool,
+    doubts: list[str],
 ) -> None:
     promised = {"coverage": 0.8, "negative_at_most": 0, "positive_at_least": positive_at_least}
     conformal = Conformal.model_validate(
@@ -126,7 +126,7 @@ def test_prediction_set_is_the_manifests(
     found = dataclasses.replace(classify(seen, sure).classification, threshold=threshold)
 
     assert found.prediction_set == PredictionSet(coverage=0.8, classes=classes)
-    assert found.uncertain == uncertain
+    assert [doubt.code for doubt in score_doubts(found)] == doubts
 
 
 def test_without_conformal_thresholds_nothing_is_said_of_certainty(scored: Scored) -> None:
