@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 from pydicom import Dataset
@@ -23,10 +24,16 @@ from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import add_body_part, add_lossy_history, new_object
 from pipeline.encode.paint import Rgb
 from pipeline.encode.products import HeatmapForm
+from pipeline.encode.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.source import SourceSlice
-from pipeline.types import Analysis, CtSeries
+from pipeline.types import Analysis, Classification, CtSeries
 
-DERIVATION = "Classifier activation and outlines over the CT, lung window"
+DERIVATION = (
+    "Classifier activation, relative within the series, and outlines over the CT, lung window"
+)
+MOST_WHEN_NEGATIVE = 0.5
+"""Share of the colour map that a series at the threshold uses if it is called negative: the
+activation is stretched to its maximum in each series, and hot colours would contradict the call."""
 
 
 def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tuple[Dataset, ...]:
@@ -48,7 +55,11 @@ def _pictures(
 ) -> Iterator[tuple[SourceSlice, Rgb]]:
     """Paint the slices one by one."""
     factor = reduction(series, context)
-    footer = paint.footer(_lines(analysis), -(-series.volume.shape[2] // factor))
+    footer = paint.footer(
+        _lines(series, analysis),
+        -(-series.volume.shape[2] // factor),
+        strength(analysis.classification),
+    )
     for item in source.real_slices(series):
         yield item, paint.framed(_picture(series, analysis, item.index, factor), footer)
 
@@ -58,29 +69,52 @@ def reduction(series: CtSeries, context: ResultContext) -> int:
     return -(-series.volume.shape[2] // context.products.heatmap_columns)
 
 
-def _lines(analysis: Analysis) -> list[str]:
+def strength(found: Classification) -> float:
+    """Give the factor of the activation before it is coloured.
+
+    Returns
+    -------
+    float
+        1 above the threshold; else it falls with the score, from `MOST_WHEN_NEGATIVE` to 0.
+    """
+    if found.positive:
+        return 1.0
+    return MOST_WHEN_NEGATIVE * found.score / found.threshold if found.threshold else 0.0
+
+
+def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
+    called = analysis.classification
+    score, decision = wording.score_line(called).rsplit(": ", 1)
     return [
         wording.RESEARCH_FOOTER,
+        wording.source_sentence(series),
         wording.model_line(analysis.provenance),
-        *wording.score_line(analysis.classification).rsplit(": ", 1),
+        score,
+        decision if called.positive else f"{decision}: colours muted",
+        wording.RELATIVE,
     ]
 
 
 def _instance_numbers(slices: tuple[SourceSlice, ...]) -> dict[int, int]:
-    """Numbers of the source where they are a numbering, so that both scroll the same way."""
+    """Numbers of the source where they follow the position: both scroll the same way, in order."""
     given = [item.header.get("InstanceNumber") for item in slices]
-    usable = all(value is not None and int(value) > 0 for value in given)
-    if usable and len({int(value) for value in given}) == len(slices):
-        return {item.index: int(value) for item, value in zip(slices, given, strict=True)}
+    numbers = [0 if value is None else int(value) for value in given]
+    rising = all(before < after for before, after in pairwise(numbers))
+    falling = all(before > after for before, after in pairwise(numbers))
+    if min(numbers) > 0 and (rising or falling):
+        return {item.index: number for item, number in zip(slices, numbers, strict=True)}
     return {item.index: number for number, item in enumerate(slices, start=1)}
 
 
 def _picture(series: CtSeries, analysis: Analysis, index: int, factor: int) -> Rgb:
+    active = paint.reduced(analysis.activation[index], factor)
     picture = paint.overlay(
         paint.reduced(series.volume.hu[index], factor),
-        paint.reduced(analysis.activation[index], factor),
+        active * np.float32(strength(analysis.classification)),
     )
-    paint.draw_outline(picture, paint.reduced_labels(analysis.lesion_labels[index], factor))
+    labels = paint.reduced_labels(analysis.lesion_labels[index], factor)
+    paint.draw_outline(picture, labels)
+    paint.draw_numbers(picture, labels, MAX_LESION_SEGMENTS)
     return picture
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 Rgb = NDArray[np.uint8]
 Level = TypeVar("Level", bound=np.integer)
@@ -39,6 +40,8 @@ MAX_OPACITY = 0.6
 
 OUTLINE = (0, 255, 255)
 """Cyan: far from every colour of the map, and from grey."""
+
+NUMBER = (255, 255, 255)  #: with a black edge: read on every colour
 
 MIN_WIDTH = 256  #: pixels; narrower pictures get a black margin so that the text stays legible
 LEGEND_HU = -850.0
@@ -185,6 +188,29 @@ def _amid_equals(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     return inside
 
 
+def draw_numbers(picture: Rgb, labels: NDArray[np.uint8], most: int) -> None:
+    """Write, in place, the number of each label up to `most` at its upper right corner.
+
+    Parameters
+    ----------
+    labels
+        ``(rows, columns)``, on the grid of the picture.
+    """
+    boxes = ndimage.find_objects(labels, max_label=most)
+    if not any(boxes):
+        return
+    image = Image.fromarray(picture)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(TEXT_SIZE)
+    for number, box in enumerate(boxes, start=1):
+        if box is not None:
+            right = picture.shape[1] - font.getlength(str(number)) - 1
+            place = min(box[1].stop + 2, right), max(0, box[0].start - TEXT_SIZE // 2)
+            draw.text(
+                place, str(number), fill=NUMBER, font=font, stroke_width=1, stroke_fill="black"
+            )
+    picture[:] = np.asarray(image)
+
+
 def framed(picture: Rgb, footer: Rgb) -> Rgb:
     """Picture with the footer below it and a black margin at its right, nothing covered."""
     rows, columns, _ = picture.shape
@@ -194,13 +220,15 @@ def framed(picture: Rgb, footer: Rgb) -> Rgb:
     return canvas
 
 
-def footer(lines: Sequence[str], columns: int) -> Rgb:
+def footer(lines: Sequence[str], columns: int, strength: float = 1.0) -> Rgb:
     """Strip with the lines of text and the legend.
 
     Parameters
     ----------
     columns
         Width of the picture above.
+    strength
+        What the activation was multiplied by in it, 0 to 1: the legend shows the same colours.
 
     Returns
     -------
@@ -215,7 +243,12 @@ def footer(lines: Sequence[str], columns: int) -> Rgb:
     draw = ImageDraw.Draw(image)
     for row, line in enumerate(wrapped):
         draw.text((MARGIN, MARGIN + row * LINE_HEIGHT), line, fill="white", font=font)
-    _draw_legend(image, draw, font, MARGIN + len(wrapped) * LINE_HEIGHT)
+    top = MARGIN + len(wrapped) * LINE_HEIGHT
+    _draw_bar(image, draw, font, top, strength)
+    below = top + LINE_HEIGHT
+    draw.rectangle((MARGIN, below + 3, MARGIN + 10, below + LINE_HEIGHT - 3), outline=OUTLINE)
+    text = "outline and number of a localised opacity"
+    draw.text((MARGIN + 16, below), text, fill="white", font=font)
     return np.asarray(image).copy()
 
 
@@ -233,14 +266,13 @@ def _wrapped(text: str, font: Font, width: int) -> list[str]:
     return lines
 
 
-def _draw_legend(image: Image.Image, draw: ImageDraw.ImageDraw, font: Font, top: int) -> None:
+def _draw_bar(
+    image: Image.Image, draw: ImageDraw.ImageDraw, font: Font, top: int, strength: float
+) -> None:
     left = MARGIN + int(font.getlength("activation 0 ")) + 2
     draw.text((MARGIN, top), "activation 0", fill="white", font=font)
-    steps = np.linspace(0, 255, BAR_WIDTH)
+    steps = np.linspace(0, 255 * strength, BAR_WIDTH)
     level = np.broadcast_to(steps, (LINE_HEIGHT - 5, BAR_WIDTH)).astype(np.float32)
     bar = overlay(np.full(level.shape, LEGEND_HU, np.float32), level)
     image.paste(Image.fromarray(bar), (left, top + 3))
     draw.text((left + BAR_WIDTH + MARGIN, top), "1", fill="white", font=font)
-    below = top + LINE_HEIGHT
-    draw.rectangle((MARGIN, below + 3, MARGIN + 10, below + LINE_HEIGHT - 3), outline=OUTLINE)
-    draw.text((MARGIN + 16, below), "outline of a localised opacity", fill="white", font=font)

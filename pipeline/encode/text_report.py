@@ -12,6 +12,7 @@ from pipeline.encode import codes, source, wording
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.identity import Equipment
 from pipeline.encode.key_slices import image_name, key_slice
+from pipeline.encode.products import HeatmapForm
 from pipeline.encode.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.source import SourceSlice
 from pipeline.encode.sr_document import (
@@ -36,6 +37,7 @@ def text_report(series: CtSeries, analysis: Analysis, context: ResultContext) ->
         *_classifier_lines(analysis),
         *_lung_lines(analysis),
         *_lesion_lines(analysis, slices),
+        *_heatmap_lines(context),
         *wording.prior_sentences(analysis, context.priors),
         wording.completeness_sentence(series),
         *wording.quality_sentences(series, analysis),
@@ -94,6 +96,11 @@ def _lesion_lines(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> Iterat
         yield wording.lesion_sentence(lesion, "" if key is None else image_name(key))
     if rest := ordered[MAX_LESION_SEGMENTS:]:
         yield wording.rest_sentence(rest)
+
+
+def _heatmap_lines(context: ResultContext) -> tuple[str, ...]:
+    drawn = context.products.heatmap is not HeatmapForm.NONE
+    return (wording.HEATMAP_MEANING,) if drawn else ()
 
 
 def _origin_lines(analysis: Analysis, context: ResultContext) -> Iterator[str]:

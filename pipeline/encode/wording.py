@@ -20,6 +20,14 @@ DERIVED_FRAME_OF_REFERENCE = (
 )
 
 
+RELATIVE = "activation: relative within this series"
+HEATMAP_MEANING = (
+    "The colours of the heatmap are relative within this series: 1 is its highest activation, "
+    "whatever the score, so series do not compare. Where the score is not above the threshold, "
+    "they are muted."
+)
+
+
 def ascii_text(text: str) -> str:
     """Text without what a character set may lack; question marks stand for it."""
     spelled = text.replace("\u00b3", "3").replace("\u00b2", "2").replace("\u00b5", "u")

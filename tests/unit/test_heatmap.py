@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
+from pipeline.decide import without_lesions
 from pipeline.encode import paint
 from pipeline.encode.bundle import part10
-from pipeline.encode.heatmap import heatmap
+from pipeline.encode.heatmap import heatmap, strength
 from pipeline.encode.products import HeatmapForm, Products
 from pipeline.types import CtSeries
 from tests.unit.encode_samples import (
@@ -69,6 +70,13 @@ def test_captures_scroll_like_the_source() -> None:
     assert [int(c.InstanceNumber) for c in captures] == [6, 5, 4, 3, 2, 1]
 
 
+def test_captures_are_numbered_by_position_where_the_source_is_not() -> None:
+    series = ct_series()
+    for header, number in zip(series.headers, (3, 1, 2, 6, 5, 4), strict=True):
+        header.InstanceNumber = number
+    assert [int(c.InstanceNumber) for c in written(series)] == [1, 2, 3, 4, 5, 6]
+
+
 def test_captures_of_a_multi_frame_source_name_their_frame() -> None:
     captures = written(enhanced_series())
     frames = [c.SourceImageSequence[0].ReferencedFrameNumber for c in captures]
@@ -94,6 +102,66 @@ def test_the_picture_shows_ct_activation_and_outline() -> None:
     labels = found.lesion_labels[2]
     assert outlined[labels > 0].any()
     assert not outlined[labels == 0].any()
+
+
+def painted(score: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Grey lung under full activation and the legend's bar, of a series with this score."""
+    series = ct_series()
+    shape = series.volume.shape
+    series = replace(
+        series, volume=replace(series.volume, hu=np.full(shape, paint.LEGEND_HU, np.int16))
+    )
+    hot = replace(analysis(shape, score=score), activation=np.full(shape, 255, np.uint8))
+    capture = heatmap(series, without_lesions(hot), context())[0]
+    pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
+    picture = pixels.reshape(capture.Rows, capture.Columns, 3)
+    legend = picture[-2 * paint.LINE_HEIGHT : -paint.LINE_HEIGHT].reshape(-1, 3)
+    return picture[0, 0], legend
+
+
+def test_a_negative_series_has_no_hot_colours() -> None:
+    """Orange and yellow have more green than blue; what comes before them on the map has less."""
+    hottest = {score: painted(score)[0].astype(int) for score in SCORES}
+    assert hottest[0.51][1] - hottest[0.51][2] > 30
+    assert all(hottest[score][1] <= hottest[score][2] for score in (0.0, 0.1, 0.5))
+    assert (hottest[0.51] == hottest[0.99]).all()
+
+
+SCORES = (0.0, 0.1, 0.5, 0.51, 0.99)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_the_legend_has_the_colours_of_the_picture(score: float) -> None:
+    hottest, legend = painted(score)
+    assert (legend == hottest).all(axis=-1).any()
+
+
+def test_strength_falls_with_the_score_below_the_threshold() -> None:
+    found = analysis().classification
+    factors = [strength(replace(found, score=score)) for score in (0.9, 0.5, 0.25, 0.0)]
+    assert factors == [1.0, 0.5, 0.25, 0.0]
+    assert strength(replace(found, score=0.0, threshold=0.0)) == 0.0
+
+
+def test_numbers_stand_beside_their_opacities() -> None:
+    labels = np.zeros((60, 80), np.uint8)
+    labels[30:40, 10:30], labels[30:40, 70:79], labels[5:9, 5:9] = 1, 2, 21
+    picture = np.full((60, 80, 3), 90, np.uint8)
+    paint.draw_numbers(picture, labels, 20)
+    _, columns = np.nonzero(picture[..., 0] > 180)
+    assert ((columns > 30) & (columns < 42)).any()  # right of the first
+    assert (columns > 70).any()  # inside the picture, though the second reaches its edge
+    assert (picture[:20] == 90).all()  # the 21st is one of many: it has no number
+    untouched = picture.copy()
+    paint.draw_numbers(untouched, np.zeros_like(labels), 20)
+    np.testing.assert_array_equal(untouched, picture)
+
+
+def test_the_footer_names_the_source_and_says_that_colours_are_relative() -> None:
+    one, other = (written(ct_series(SeriesNumber=number))[0].pixel_array for number in (4, 5))
+    assert (one[:16] == other[:16]).all()
+    assert (one[16:] != other[16:]).any()
+    assert "relative within the series" in written(ct_series())[0].DerivationDescription
 
 
 def test_the_footer_covers_nothing() -> None:

@@ -9,10 +9,10 @@ from pydicom import Dataset, dcmread
 
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.notice import not_analysed
-from pipeline.encode.products import Products
+from pipeline.encode.products import HeatmapForm, Products
 from pipeline.encode.source_name import number, series_name
 from pipeline.encode.text_report import text_report
-from pipeline.encode.wording import percent, ready_sentence
+from pipeline.encode.wording import HEATMAP_MEANING, percent, ready_sentence
 from tests.unit.encode_samples import (
     SeriesSpec,
     analysis,
@@ -78,6 +78,12 @@ def test_text_sentence_and_notice_name_the_series() -> None:
     notice = not_analysed(series.headers, "too-few-slices", "too few", context())
     assert lines(notice)[0].startswith("NOT analysed by the AI: series 4, Lung 1.0. ")
     assert notice.SeriesDescription == "AI notice: no analysis of series 4 (research use)"
+
+
+def test_the_text_says_that_heatmaps_do_not_compare_if_there_is_one() -> None:
+    without = context(products=Products(heatmap=HeatmapForm.NONE))
+    assert HEATMAP_MEANING in lines(text_report(ct_series(), analysis(), context()))
+    assert HEATMAP_MEANING not in lines(text_report(ct_series(), analysis(), without))
 
 
 def descriptions(generation: int = 1, **identity: object) -> list[str]:
