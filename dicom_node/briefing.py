@@ -17,7 +17,7 @@ from pipeline.encode.prior import Prior
 from pipeline.errors import PipelineError
 from pipeline.kept import read_values
 from storage.history import KeptPrior, keys_so_far, priors
-from storage.results import KeptReport, report_of
+from storage.results import REPORTS, KeptReport, documents_of
 from storage.series import SeriesTicket
 from storage.states import Wish
 from storage.wishes import Ended, seen
@@ -63,6 +63,8 @@ class Briefing:
         """Say what a series is and what it supersedes, without what an analysis needs besides."""
         with self._sessions() as session:
             earlier = keys_so_far(session, ticket.series_instance_uid)
+        documents = self._documents(ticket)
+        main = next((documents.pop(kind) for kind in REPORTS if kind in documents), None)
         return Request(
             series_instance_uid=ticket.series_instance_uid,
             files=self._files(ticket),
@@ -70,7 +72,8 @@ class Briefing:
             created=self.store.clock().astimezone(),
             earlier=earlier,
             revision=len(earlier) + 1,
-            predecessor=self._predecessor(ticket),
+            predecessor=main,
+            superseded=documents,
         )
 
     def _files(self, ticket: SeriesTicket) -> tuple[SourceFile, ...]:
@@ -80,12 +83,13 @@ class Briefing:
             for path, uid, digest in files
         )
 
-    def _predecessor(self, ticket: SeriesTicket) -> ReportReference | None:
+    def _documents(self, ticket: SeriesTicket) -> dict[str, ReportReference]:
+        """Find the documents of the latest result of the series, by kind."""
         if ticket.predecessor_key is None:
-            return None
+            return {}
         with self._sessions() as session:
-            report = report_of(session, ticket.predecessor_key)
-        return None if report is None else _reference(report, ticket.study_instance_uid)
+            found = documents_of(session, ticket.predecessor_key)
+        return {kind: _reference(each, ticket.study_instance_uid) for kind, each in found.items()}
 
     def _priors(self, ticket: SeriesTicket) -> tuple[Prior, ...]:
         with self._sessions() as session:

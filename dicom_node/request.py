@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -64,7 +65,9 @@ class Request:
     earlier
         Keys of the results of the series so far, the latest last.
     predecessor
-        The report that this one supersedes.
+        The report, or notice, that this one supersedes.
+    superseded
+        The other documents of that result, by kind.
     priors
         Results of earlier studies of the patient, the latest first.
     kept
@@ -78,6 +81,7 @@ class Request:
     revision: int = 1
     earlier: tuple[str, ...] = ()
     predecessor: ReportReference | None = None
+    superseded: Mapping[str, ReportReference] = field(default_factory=dict)
     priors: tuple[Prior, ...] = ()
     kept: Path | None = None
 

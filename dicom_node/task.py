@@ -170,6 +170,7 @@ def context_of(request: Request, key: str) -> ResultContext:
         equipment=analyser.equipment,
         generation=request.revision,
         predecessor=request.predecessor,
+        superseded=request.superseded,
         priors=request.priors,
         series_number_base=analyser.series_number_base,
         created=request.created,

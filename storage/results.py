@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from storage.schema import Result, ResultObject
 from storage.series import SeriesTicket
 
-REPORTS = ("report", "notice")  #: each `kind` that a later report names as its predecessor
+REPORTS = ("report", "notice")  #: each `kind` that stands for a result
+DOCUMENTS = (*REPORTS, "text-report", "key-images")  #: each `kind` that a later result supersedes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +84,20 @@ def has_result(session: Session, key: str) -> bool:
 
 def report_of(session: Session, key: str) -> KeptReport | None:
     """Find the report, or notice, of a kept result; None if it has none."""
+    found = documents_of(session, key)
+    return next((found[kind] for kind in REPORTS if kind in found), None)
+
+
+def documents_of(session: Session, key: str) -> dict[str, KeptReport]:
+    """Find the documents of a kept result, by kind."""
     found = session.scalars(
-        select(ResultObject)
-        .where(ResultObject.result_key == key, ResultObject.kind.in_(REPORTS))
-        .order_by(ResultObject.position)
-        .limit(1)
-    ).one_or_none()
-    if found is None:
-        return None
-    return KeptReport(
-        sop_class_uid=found.sop_class_uid,
-        sop_instance_uid=found.sop_instance_uid,
-        series_instance_uid=found.series_instance_uid,
+        select(ResultObject).where(ResultObject.result_key == key, ResultObject.kind.in_(DOCUMENTS))
     )
+    return {
+        each.kind: KeptReport(
+            sop_class_uid=each.sop_class_uid,
+            sop_instance_uid=each.sop_instance_uid,
+            series_instance_uid=each.series_instance_uid,
+        )
+        for each in found
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -31,11 +32,13 @@ class ResultContext:
     generation
         1 for the first result of a series, one more for each that supersedes it.
     predecessor
-        The report that this one supersedes.
+        The report, or notice, that this one supersedes.
+    superseded
+        The other documents of that result, by kind (`pipeline.results.ResultKind`).
     priors
         Earlier results of the same patient, the latest first.
     series_number_base
-        Series Numbers are this plus 1, 2, ...
+        Series Numbers are this plus 0, 1, 2, ...
     """
 
     key: str
@@ -43,6 +46,7 @@ class ResultContext:
     created: datetime
     generation: int = 1
     predecessor: ReportReference | None = None
+    superseded: Mapping[str, ReportReference] = field(default_factory=dict)
     priors: tuple[Prior, ...] = ()
     series_number_base: int = DEFAULT_SERIES_NUMBER_BASE
     products: Products = field(default_factory=Products)
@@ -57,6 +61,7 @@ class ResultContext:
 class ResultSeries(Enum):
     """The series of a result: part of UID, offset of number, modality, description, code."""
 
+    SUMMARY = ("summary", 0, "OT", "AI summary", codes.SUMMARY_SERIES)
     SEGMENTATION = ("segmentation", 1, "SEG", "AI segmentation", codes.SEGMENTATION)
     REPORT = (
         "report",
@@ -72,11 +77,11 @@ class ResultSeries(Enum):
         "AI report: text",
         codes.DIAGNOSTIC_IMAGING_REPORT,
     )
-    HEATMAP = ("heatmap", 4, "OT", "AI summary and heatmap", codes.HEATMAP_SERIES)
+    HEATMAP = ("heatmap", 4, "OT", "AI heatmap", codes.HEATMAP_SERIES)
     NOTICE = ("notice", 5, "SR", "AI notice: no analysis", codes.NOTICE_SERIES)
     PARAMETRIC_MAP = ("parametric-map", 6, "OT", "AI activation map", codes.ACTIVATION_SERIES)
     KEY_IMAGES = ("key-images", 7, "KO", "AI key images", codes.OF_INTEREST_SERIES)
-    DOCUMENT = ("document", 8, "DOC", "AI summary page", codes.SUMMARY_SERIES)
+    DOCUMENT = ("document", 8, "DOC", "AI summary (PDF)", codes.SUMMARY_SERIES)
 
     def __init__(self, part: str, offset: int, modality: str, description: str, code: Code) -> None:
         self.part = part

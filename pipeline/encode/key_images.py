@@ -26,6 +26,8 @@ MAX_KEY_IMAGES = 5
 MIN_APART_MM = 10.0
 """Nearer slices show the same; the slice thickness of a conventional chest CT."""
 
+REPLACES = "this replaces earlier key images of the series."
+
 MIN_SHARE_OF_LARGEST = 0.5
 """Of the largest area of opacity on a slice: what a slice must show to be a key image without
 being the key slice of an opacity."""
@@ -94,7 +96,9 @@ def _content(chosen: tuple[SourceSlice, ...], context: ResultContext) -> hd.Cont
     root.ContentSequence = hd.ContentSequence(
         [
             *observation_context(context.equipment),
-            hd.TextContentItem(codes.KEY_OBJECT_DESCRIPTION, _description(chosen), CONTAINS),
+            hd.TextContentItem(
+                codes.KEY_OBJECT_DESCRIPTION, _description(chosen, context), CONTAINS
+            ),
             *references,
         ]
     )
@@ -113,10 +117,11 @@ def _reference(item: SourceSlice) -> hd.ImageContentItem:
     )
 
 
-def _description(chosen: tuple[SourceSlice, ...]) -> str:
+def _description(chosen: tuple[SourceSlice, ...], context: ResultContext) -> str:
     images = "1 image" if len(chosen) == 1 else f"{len(chosen)} images"
+    replaces = "" if context.generation == 1 else f" Revision {context.generation}: {REPLACES}"
     return (
         f"{images} chosen by an algorithm, unverified, research use: where each opacity is "
         f"largest, then where most opacity is; at least {MIN_APART_MM:g} mm apart, at most "
-        f"{MAX_KEY_IMAGES}, the largest opacity first."
+        f"{MAX_KEY_IMAGES}, the largest opacity first.{replaces}"
     )

@@ -56,9 +56,22 @@ def new_document(
     result.ReferencedPerformedProcedureStepSequence = Sequence()
     result.PerformedProcedureCodeSequence = Sequence()
     add_requests(result, header)
-    if context.predecessor is not None and kind in MAIN_DOCUMENTS:
-        result.PredecessorDocumentsSequence = [_predecessor(context.predecessor)]
+    if replaced := _predecessors(context, kind):
+        result.PredecessorDocumentsSequence = _by_study(replaced)
     return result
+
+
+def _predecessors(context: ResultContext, kind: ResultSeries) -> list[ReportReference]:
+    """Choose what a document supersedes: a main one all there was, another one its like.
+
+    So nothing stays current that has no successor of its kind, and Key Object Selections, whose
+    module has no Predecessor Documents (PS3.3 C.17.6.2), are superseded as well.
+    """
+    others = context.superseded
+    if kind in MAIN_DOCUMENTS:
+        main = [context.predecessor] if context.predecessor is not None else []
+        return [*main, *(others[name] for name in sorted(others))]
+    return [others[kind.part]] if kind.part in others else []
 
 
 def add_requests(result: Dataset, header: Dataset) -> None:
@@ -82,12 +95,6 @@ def _request(result: Dataset, attributes: Dataset) -> Dataset:
         if keyword not in item:
             setattr(item, keyword, None)
     return item
-
-
-def _predecessor(previous: ReportReference) -> Dataset:
-    return _study_references(
-        previous.study_instance_uid, {previous.series_instance_uid: Sequence([_instance(previous)])}
-    )
 
 
 def _instance(report: ReportReference) -> Dataset:
@@ -127,14 +134,16 @@ def add_evidence(
 
 def add_priors(result: Dataset, priors: tuple[Prior, ...]) -> None:
     """List the reports of earlier results that this one is compared with."""
+    if priors:
+        result.PertinentOtherEvidenceSequence = _by_study(prior.report for prior in priors)
+
+
+def _by_study(reports: Iterable[ReportReference]) -> Sequence:
     studies: dict[str, dict[str, Sequence]] = {}
-    for report in (prior.report for prior in priors):
+    for report in reports:
         by_series = studies.setdefault(report.study_instance_uid, {})
         by_series.setdefault(report.series_instance_uid, Sequence()).append(_instance(report))
-    if studies:
-        result.PertinentOtherEvidenceSequence = [
-            _study_references(uid, by_series) for uid, by_series in studies.items()
-        ]
+    return Sequence(_study_references(uid, by_series) for uid, by_series in studies.items())
 
 
 def evidence(headers: Iterable[Dataset]) -> Sequence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from pydicom import Dataset
 
 from pipeline.encode import source
@@ -103,3 +104,14 @@ def test_frames_of_a_multi_frame_source_are_named_by_number() -> None:
     assert made is not None
     (image,) = referenced(read_back(made))
     assert image.ReferencedFrameNumber == 30
+
+
+@pytest.mark.parametrize(("generation", "replaces"), [(1, False), (2, True)])
+def test_a_superseding_document_says_so(generation: int, *, replaces: bool) -> None:
+    found = opacities({1: (20, 30, 40)}, TALL.shape)
+    made = key_images(ct_series(TALL), found, context(generation=generation))
+    assert made is not None
+    said = [item.TextValue for item in made.ContentSequence if item.ValueType == "TEXT"]
+    assert (
+        said[-1].endswith("Revision 2: this replaces earlier key images of the series.") == replaces
+    )

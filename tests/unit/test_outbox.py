@@ -15,7 +15,14 @@ from storage.errors import StaleState, StorageError
 from storage.instances import InstanceFacts, note_instance
 from storage.outbox import Settlement, claim, due, keep_results, reuse_result, settle
 from storage.recovery import recover
-from storage.results import KeptReport, NewObject, NewResult, has_result, report_of
+from storage.results import (
+    KeptReport,
+    NewObject,
+    NewResult,
+    documents_of,
+    has_result,
+    report_of,
+)
 from storage.schema import Base, Delivery, Result, ResultObject, Series
 from storage.series import SeriesTicket, claim_next, close, leave, receiving, reprocess
 from storage.states import DeliveryState, SeriesState
@@ -178,6 +185,18 @@ def test_report_of_a_result_can_be_found(session: Session) -> None:
         series_instance_uid="2.25.9",
     )
     assert report_of(session, "k2") is None
+
+
+def test_documents_of_a_result_can_be_found_by_kind(session: Session) -> None:
+    kinds = ("heatmap", "report", "text-report", "key-images")
+    objects = [replace(new_object(f"2.25.{n}"), kind=kind) for n, kind in enumerate(kinds, 1)]
+    keep_results(session, claimed(session), RESULT, objects, destinations=[], now=NOW)
+    found = documents_of(session, "k1")
+    assert {kind: each.sop_instance_uid for kind, each in found.items()} == {
+        "report": "2.25.2",
+        "text-report": "2.25.3",
+        "key-images": "2.25.4",
+    }
 
 
 def test_due_are_in_the_order_of_the_result_and_in_time(session: Session) -> None:

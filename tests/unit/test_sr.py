@@ -322,6 +322,30 @@ def test_status_is_unverified_and_a_predecessor_is_named() -> None:
     assert "PredecessorDocumentsSequence" not in first
 
 
+def test_a_report_supersedes_all_earlier_documents_and_a_text_its_like() -> None:
+    earlier = {
+        name: replace(prior().report, sop_instance_uid=f"1.9.{n}", series_instance_uid=f"1.8.{n}")
+        for n, name in enumerate(("report", "text-report", "key-images"))
+    }
+    main = earlier.pop("report")
+    superseding = {"predecessor": main, "superseded": earlier, "generation": 2}
+
+    _, sr = written(ct_series(), analysis(), **superseding)
+    text = text_report(ct_series(), analysis(), context(**superseding))
+
+    assert superseded(sr) == ["1.9.0", "1.9.2", "1.9.1"]
+    assert superseded(text) == ["1.9.1"]
+
+
+def superseded(document: Dataset) -> list[str]:
+    (study,) = document.PredecessorDocumentsSequence
+    return [
+        item.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    ]
+
+
 def test_the_request_is_named() -> None:
     request = Dataset()
     request.RequestedProcedureID, request.ScheduledProcedureStepID = "RP1", "SPS1"
