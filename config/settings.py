@@ -224,7 +224,7 @@ class Results(Section):
         default=256, ge=64, le=4096, description="Wider heatmaps are reduced, pixels."
     )
     summary: bool = Field(
-        default=True, description="Send a summary page, the first image of the heatmap series."
+        default=True, description="Send a summary page, the first series of the results."
     )
     summary_pdf: bool = Field(default=False, description="Send the page as a PDF as well.")
     text_report: bool = Field(

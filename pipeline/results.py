@@ -14,7 +14,7 @@ class ResultKind(StrEnum):
     SEGMENTATION = "segmentation"
     REPORT = "report"  #: measurements, for machines and viewers
     TEXT_REPORT = "text-report"  #: the same in sentences, for every viewer
-    SUMMARY = "summary"  #: one page, first image of the heatmap series
+    SUMMARY = "summary"  #: one page, a series of its own
     DOCUMENT = "document"  #: the page as PDF
     HEATMAP = "heatmap"
     PARAMETRIC_MAP = "parametric-map"

@@ -43,13 +43,6 @@ def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tup
     return tuple(_single_frames(series, analysis, context))
 
 
-def first_number(series: CtSeries, context: ResultContext) -> int:
-    """Lowest Instance Number of the heatmap."""
-    if context.products.heatmap is HeatmapForm.MULTI_FRAME:
-        return 1
-    return min(_instance_numbers(source.real_slices(series)).values())
-
-
 def _pictures(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[tuple[SourceSlice, Rgb]]:

@@ -42,7 +42,7 @@ class Products:
     heatmap_columns
         Wider heatmaps are reduced by a whole factor; their Pixel Spacing says so.
     summary
-        The summary page, as first image of the heatmap series.
+        The summary page, as first series of the results.
     summary_pdf
         The same page as an encapsulated PDF.
     text_report

@@ -1,7 +1,7 @@
-"""The summary page as a Secondary Capture: the first image of the heatmap series.
+"""The summary page as a Secondary Capture: a series of its own, the first of the results.
 
-It has no place in the patient: no plane, no frame of reference, so that no viewer puts it into
-the stack of the slices.
+It has no place in the patient: no plane, no frame of reference. Among the slices of the heatmap
+it would take theirs from them: OHIF 3.13 orders a series by position only if all of it has one.
 """
 
 from __future__ import annotations
@@ -10,16 +10,12 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from pipeline.encode import capture, codes, heatmap, source
+from pipeline.encode import capture, codes, source
 from pipeline.encode.capture import Rgb
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import add_body_part, add_lossy_history, new_object
-from pipeline.encode.identity import derived_uid
 from pipeline.encode.page_canvas import SCALE
-from pipeline.encode.products import HeatmapForm
 from pipeline.types import CtSeries
-
-PART = "summary"  #: of the SOP Instance UID
 
 
 def summary_page(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
@@ -31,13 +27,8 @@ def summary_page(series: CtSeries, context: ResultContext, drawn: Rgb) -> Datase
         From `pipeline.encode.page.page`.
     """
     result = new_object(
-        series.headers[0],
-        context,
-        ResultSeries.HEATMAP,
-        SecondaryCaptureImageStorage,
-        _number(series, context),
+        series.headers[0], context, ResultSeries.SUMMARY, SecondaryCaptureImageStorage
     )
-    result.SOPInstanceUID = derived_uid(context.key, PART, "instance")
     add_body_part(series, result)
     capture.add_equipment(result, context)
     capture.add_image(
@@ -49,13 +40,6 @@ def summary_page(series: CtSeries, context: ResultContext, drawn: Rgb) -> Datase
     shown = Image.fromarray(drawn).reduce(SCALE)
     capture.add_pixels(result, (shown.height, shown.width, 3), shown.tobytes())
     return result
-
-
-def _number(series: CtSeries, context: ResultContext) -> int:
-    """One below the lowest of the heatmap, so that it comes first."""
-    if context.products.heatmap is HeatmapForm.NONE:
-        return 1
-    return heatmap.first_number(series, context) - 1
 
 
 def _add_sources(result: Dataset, series: CtSeries) -> None:

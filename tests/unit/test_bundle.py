@@ -47,7 +47,7 @@ def test_segmentation_goes_first_then_reports_then_summary_and_heatmap() -> None
     ]
     assert bundle.key == context().key
     numbers = [item.dataset.SeriesNumber for item in bundle.objects]
-    assert numbers == [9001, 9002, 9003, 9004, *[9004] * 6]
+    assert numbers == [9001, 9002, 9003, 9000, *[9004] * 6]
 
 
 def test_the_text_report_can_be_left_out() -> None:
