@@ -35,7 +35,7 @@ def _address(settings: Settings) -> Iterator[str]:
 
 def _tls(settings: Settings) -> Iterator[str]:
     """Load the certificates, where anything is to use them."""
-    from dicom_node.node import credentials_of
+    from dicom_node.parts import credentials_of
 
     if not (settings.tls.receive or any(each.tls for each in settings.destinations)):
         return

@@ -105,7 +105,7 @@ def echo(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:
     """Verify a destination by C-ECHO."""
-    from dicom_node.node import peer_of
+    from dicom_node.parts import peer_of
     from dicom_node.retry import Verdict
     from dicom_node.scu import echo as verify
 

@@ -33,7 +33,7 @@ def probe(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:
     """Ask a destination which kinds of result it takes; nothing is sent."""
-    from dicom_node.node import open_store, peer_of
+    from dicom_node.parts import open_store, peer_of
     from dicom_node.probe import look
 
     settings = load(config)

@@ -13,18 +13,15 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 
 from pynetdicom import evt
-from sqlalchemy.orm import Session, sessionmaker
 
-from config.settings import Destination, Settings, Tls
+from config.settings import Settings
 from dicom_node import task
 from dicom_node.analyst import Analyst, Patience
 from dicom_node.briefing import Briefing
-from dicom_node.callers import Callers
-from dicom_node.commitment import Notary, answered, handle_report
+from dicom_node.commitment import answered, handle_report
 from dicom_node.delivery import Courier
 from dicom_node.doctor import Watch
 from dicom_node.engine import Engine, Task
@@ -35,18 +32,20 @@ from dicom_node.inbox import Index, Reception
 from dicom_node.lock import only_node
 from dicom_node.logs import log
 from dicom_node.notices import Notices
+from dicom_node.parts import (
+    courier_of,
+    credentials_of,
+    engine_of,
+    historian_of,
+    open_store,
+    receiver_of,
+    witness_of,
+)
 from dicom_node.purging import ROUND_SECONDS, purging_of
 from dicom_node.request import Answer
-from dicom_node.retry import Backoff
 from dicom_node.schedule import Schedule
-from dicom_node.scp import Receiver
-from dicom_node.scu import Peer
-from dicom_node.store import Store
-from dicom_node.tls import Credentials, Renewal, server_context
-from dicom_node.witness import Witness
-from storage.database import migrate, open_database
+from dicom_node.tls import Renewal, server_context
 from storage.errors import StaleState
-from storage.files import Inbox
 from storage.recovery import recover
 from storage.series import SeriesTicket, close, due_to_close
 from storage.wishes import take_up
@@ -54,7 +53,6 @@ from storage.wishes import take_up
 DRAIN_SECONDS = 20.0  #: how long open associations, and then the running analysis, may finish
 HISTORY_SECONDS = 10.0  #: how often we look what is to be searched for in archives
 RENEWAL_SECONDS = 60.0  #: how often we look whether certificates were renewed
-GIGABYTE = 10**9
 
 
 class Node:
@@ -229,126 +227,6 @@ class Node:
 
 def _job(courier: Courier) -> str:
     return f"deliver:{courier.name}"
-
-
-def open_store(settings: Settings) -> Store:
-    """Open the storage folder and the database, and bring its tables up to date."""
-    settings.storage.folder.mkdir(parents=True, exist_ok=True)
-    database = open_database(settings.database_url)
-    migrate(database)
-    return Store(
-        sessions=sessionmaker(database, class_=Session),
-        inbox=Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE)),
-    )
-
-
-def engine_of(settings: Settings) -> Engine:
-    """Start the engine that the settings describe.
-
-    Raises
-    ------
-    NodeError
-        If there is none at the address configured.
-    """
-    try:
-        return Engine(
-            scheduler=settings.engine.scheduler,
-            threads=settings.analysis.threads,
-            memory_limit_gb=settings.engine.memory_limit_gb,
-        )
-    except OSError as fault:
-        raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
-
-
-def receiver_of(settings: Settings) -> Receiver:
-    """Make the receiver that the settings describe."""
-    node = settings.node
-    return Receiver(
-        ae_title=node.ae_title,
-        callers=Callers.of(node.calling_aes),
-        require_called_ae=node.require_called_ae,
-        maximum_associations=node.maximum_associations,
-        maximum_pdu_size=node.maximum_pdu_size,
-        network_timeout_seconds=node.network_timeout_seconds,
-    )
-
-
-def witness_of(settings: Settings, index: Index, store: Store) -> Witness:
-    """Make what answers senders' requests for storage commitment; by TLS if our port speaks it."""
-    tls = credentials_of(settings.tls) if settings.tls.receive else None
-    peers = {}
-    for entry in settings.node.commitment_peers:
-        ae_title, _, where = entry.rpartition("@")
-        host, _, port = where.rpartition(":")
-        peers[ae_title] = Peer(ae_title=ae_title, host=host, port=int(port), tls=tls)
-    return Witness(index, store.inbox, ae_title=settings.node.ae_title, peers=peers)
-
-
-def credentials_of(tls: Tls) -> Credentials:
-    """Find the files for TLS.
-
-    Raises
-    ------
-    NodeError
-        If one is not configured.
-    """
-    certificate, key, authorities = tls.certificate, tls.key, tls.authorities
-    if certificate is None or key is None or authorities is None:
-        raise NodeError("[tls] certificate, key, authorities: expected the files, got none")
-    return Credentials(certificate=certificate, key=key, authorities=authorities)
-
-
-def peer_of(settings: Settings, destination: Destination) -> Peer:
-    """Make the peer that a destination describes."""
-    return Peer(
-        ae_title=destination.ae_title,
-        host=destination.host,
-        port=destination.port,
-        timeout_seconds=destination.timeout_seconds,
-        tls=credentials_of(settings.tls) if destination.tls else None,
-    )
-
-
-def courier_of(settings: Settings, destination: Destination, store: Store) -> Courier:
-    """Make the courier of one destination."""
-    delivery = settings.delivery
-    return Courier(
-        destination.name,
-        peer_of(settings, destination),
-        calling_ae=settings.node.ae_title,
-        backoff=Backoff(
-            first_seconds=delivery.retry_first_seconds,
-            factor=delivery.retry_factor,
-            max_seconds=delivery.retry_max_seconds,
-            give_up_after=timedelta(hours=delivery.give_up_after_hours),
-        ),
-        store=store,
-        notary=notary_of(settings, destination, store) if destination.commitment else None,
-    )
-
-
-def notary_of(settings: Settings, destination: Destination, store: Store) -> Notary:
-    """Make what asks one destination for storage commitment."""
-    return Notary(
-        destination.name,
-        peer_of(settings, destination),
-        calling_ae=settings.node.ae_title,
-        again=timedelta(hours=settings.delivery.commitment_again_hours),
-        store=store,
-    )
-
-
-def historian_of(settings: Settings, briefing: Briefing) -> Historian | None:
-    """Make what searches archives for earlier studies; None if none is to be asked."""
-    asked = [each for each in settings.destinations if each.enabled and each.earlier_studies]
-    if not (asked and settings.results.priors):
-        return None
-    return Historian(
-        [peer_of(settings, each) for each in asked],
-        briefing,
-        ae_title=settings.node.ae_title,
-        min_slices=settings.selection.min_slices,
-    )
 
 
 def serve(settings: Settings) -> None:

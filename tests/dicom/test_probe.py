@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from config.reader import load
 from dicom_node.cli import app
 from dicom_node.errors import NodeError
-from dicom_node.node import open_store
+from dicom_node.parts import open_store
 from dicom_node.probe import instead, probe, proposed
 from dicom_node.scu import Peer
 from dicom_node.sent import SENT

@@ -1,0 +1,147 @@
+"""The parts of a node, each made from the settings; `dicom_node.node` puts them together."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from config.settings import Destination, Settings, Tls
+from dicom_node.briefing import Briefing
+from dicom_node.callers import Callers
+from dicom_node.commitment import Notary
+from dicom_node.delivery import Courier
+from dicom_node.engine import Engine
+from dicom_node.errors import NodeError
+from dicom_node.historian import Historian
+from dicom_node.inbox import Index
+from dicom_node.retry import Backoff
+from dicom_node.scp import Receiver
+from dicom_node.scu import Peer
+from dicom_node.store import Store
+from dicom_node.tls import Credentials
+from dicom_node.witness import Witness
+from storage.database import migrate, open_database
+from storage.files import Inbox
+
+GIGABYTE = 10**9
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the storage folder and the database, and bring its tables up to date."""
+    settings.storage.folder.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.database_url)
+    migrate(database)
+    return Store(
+        sessions=sessionmaker(database, class_=Session),
+        inbox=Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE)),
+    )
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Start the engine that the settings describe.
+
+    Raises
+    ------
+    NodeError
+        If there is none at the address configured.
+    """
+    try:
+        return Engine(
+            scheduler=settings.engine.scheduler,
+            threads=settings.analysis.threads,
+            memory_limit_gb=settings.engine.memory_limit_gb,
+        )
+    except OSError as fault:
+        raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
+
+
+def receiver_of(settings: Settings) -> Receiver:
+    """Make the receiver that the settings describe."""
+    node = settings.node
+    return Receiver(
+        ae_title=node.ae_title,
+        callers=Callers.of(node.calling_aes),
+        require_called_ae=node.require_called_ae,
+        maximum_associations=node.maximum_associations,
+        maximum_pdu_size=node.maximum_pdu_size,
+        network_timeout_seconds=node.network_timeout_seconds,
+    )
+
+
+def witness_of(settings: Settings, index: Index, store: Store) -> Witness:
+    """Make what answers senders' requests for storage commitment; by TLS if our port speaks it."""
+    tls = credentials_of(settings.tls) if settings.tls.receive else None
+    peers = {}
+    for entry in settings.node.commitment_peers:
+        ae_title, _, where = entry.rpartition("@")
+        host, _, port = where.rpartition(":")
+        peers[ae_title] = Peer(ae_title=ae_title, host=host, port=int(port), tls=tls)
+    return Witness(index, store.inbox, ae_title=settings.node.ae_title, peers=peers)
+
+
+def credentials_of(tls: Tls) -> Credentials:
+    """Find the files for TLS.
+
+    Raises
+    ------
+    NodeError
+        If one is not configured.
+    """
+    certificate, key, authorities = tls.certificate, tls.key, tls.authorities
+    if certificate is None or key is None or authorities is None:
+        raise NodeError("[tls] certificate, key, authorities: expected the files, got none")
+    return Credentials(certificate=certificate, key=key, authorities=authorities)
+
+
+def peer_of(settings: Settings, destination: Destination) -> Peer:
+    """Make the peer that a destination describes."""
+    return Peer(
+        ae_title=destination.ae_title,
+        host=destination.host,
+        port=destination.port,
+        timeout_seconds=destination.timeout_seconds,
+        tls=credentials_of(settings.tls) if destination.tls else None,
+    )
+
+
+def courier_of(settings: Settings, destination: Destination, store: Store) -> Courier:
+    """Make the courier of one destination."""
+    delivery = settings.delivery
+    return Courier(
+        destination.name,
+        peer_of(settings, destination),
+        calling_ae=settings.node.ae_title,
+        backoff=Backoff(
+            first_seconds=delivery.retry_first_seconds,
+            factor=delivery.retry_factor,
+            max_seconds=delivery.retry_max_seconds,
+            give_up_after=timedelta(hours=delivery.give_up_after_hours),
+        ),
+        store=store,
+        notary=notary_of(settings, destination, store) if destination.commitment else None,
+    )
+
+
+def notary_of(settings: Settings, destination: Destination, store: Store) -> Notary:
+    """Make what asks one destination for storage commitment."""
+    return Notary(
+        destination.name,
+        peer_of(settings, destination),
+        calling_ae=settings.node.ae_title,
+        again=timedelta(hours=settings.delivery.commitment_again_hours),
+        store=store,
+    )
+
+
+def historian_of(settings: Settings, briefing: Briefing) -> Historian | None:
+    """Make what searches archives for earlier studies; None if none is to be asked."""
+    asked = [each for each in settings.destinations if each.enabled and each.earlier_studies]
+    if not (asked and settings.results.priors):
+        return None
+    return Historian(
+        [peer_of(settings, each) for each in asked],
+        briefing,
+        ae_title=settings.node.ae_title,
+        min_slices=settings.selection.min_slices,
+    )
