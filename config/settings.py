@@ -16,6 +16,7 @@ from config.values import (
     Callers,
     DatabaseUrl,
     FilePath,
+    Label,
     Listeners,
     Model,
     NotEmpty,
@@ -113,7 +114,8 @@ class Storage(Section):
     reserve_gb: float = Field(
         default=2.0,
         ge=0,
-        description="With less free space than this, instances are refused (status A700), GB.",
+        description="With less free space than this, instances are refused (status A700), GB;"
+        " results may use three quarters of it, the rest is for the database.",
     )
 
 
@@ -203,10 +205,16 @@ class Results(Section):
     series_number_base: int = Field(
         default=9000, ge=1, le=999000, description="Series Numbers of results start here."
     )
-    manufacturer: NotEmpty = Field(default="dicom-node", description="Manufacturer in the results.")
-    device_serial: NotEmpty = Field(default="0", description="Device Serial Number in the results.")
+    manufacturer: Label = Field(
+        default="dicom-node", description="Manufacturer in the results, in ASCII."
+    )
+    device_serial: Label = Field(
+        default="0", description="Device Serial Number in the results, in ASCII."
+    )
     device_uid: OptionalUid = Field(
-        default="", description="Device UID in the reports; empty derives one from the AE title."
+        default="",
+        description="Device UID in the results; empty derives one from this installation, the AE"
+        " title and the model.",
     )
     segmentation: Literal["binary", "labelmap", "no"] = Field(
         default="binary",

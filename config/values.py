@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
+MAX_LABEL = 64  #: characters, DICOM PS3.5 6.2, value representation LO
 MAX_PORT = 65535
 
 
@@ -112,6 +113,17 @@ def _uid(text: str) -> str:
     return text
 
 
+def _label(text: str) -> str:
+    """Words that every Specific Character Set holds, as a Long String (DICOM PS3.5 6.2)."""
+    allowed = all(" " <= character <= "~" and character != "\\" for character in text)
+    if not (1 <= len(text) <= MAX_LABEL and allowed and text == text.strip()):
+        raise ValueError(
+            "1 to 64 printable ASCII characters, no backslash, no blank at either end: it is"
+            " written into objects of any character set"
+        )
+    return text
+
+
 def _at_home(path: Path, info: ValidationInfo) -> Path:
     """Make a path absolute: a relative one starts at the folder of the INI file."""
     home = (info.context or {}).get("folder")
@@ -150,3 +162,4 @@ Scheduler = Annotated[str, AfterValidator(_scheduler)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 OptionalUid = Annotated[str, AfterValidator(_uid)]
 NotEmpty = Annotated[str, Field(min_length=1, max_length=64)]
+Label = Annotated[str, AfterValidator(_label)]

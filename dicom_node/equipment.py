@@ -13,6 +13,7 @@ from pipeline.eligibility import SelectionRules
 from pipeline.encode.identity import Equipment, derived_uid
 from pipeline.encode.products import HeatmapForm, Products, SegmentationForm
 from pipeline.manifest import BUNDLED, MANIFEST, Manifest, parse_manifest
+from storage.station import station_of
 
 
 def model_folder(settings: Settings) -> Path:
@@ -46,16 +47,20 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
 def equipment_of(settings: Settings) -> Equipment:
     """Make the equipment that the results name.
 
-    The Device UID changes with the model (IHE AIR 6.5.3.1), unless the site has given its own.
+    The Device UID is that of this installation, AE title and model (IHE AIR 6.5.3.1: another model
+    is another device), unless the site has given its own. That of the station stays the same.
+    Where no node has run yet, as with ``dicom-node process``, there is no installation to name.
     """
     manifest, sha256 = read_manifest(model_folder(settings))
-    serial = settings.results.device_serial
+    station = station_of(settings.storage.folder)
+    derived = derived_uid("device", station, settings.node.ae_title, sha256)
     return Equipment(
         manufacturer=settings.results.manufacturer,
         model_name=f"dicom-node {manifest.name}",
-        serial_number=serial,
+        serial_number=settings.results.device_serial,
         software_versions=f"{software_version()} model {manifest.version}",
-        device_uid=settings.results.device_uid or derived_uid("device", serial, sha256),
+        device_uid=settings.results.device_uid or derived,
+        station_uid=derived_uid("station", station),
     )
 
 
@@ -70,7 +75,7 @@ def analyser_of(settings: Settings) -> Analyser:
             min_coverage_mm=selection.min_coverage_mm,
             require_original=selection.require_original,
             exclude_description=selection.exclude_description,
-            own_device_uid=equipment.device_uid,
+            own_uids=frozenset({equipment.device_uid, equipment.station_uid}),
         ),
         equipment=equipment,
         model=model_folder(settings),

@@ -23,19 +23,22 @@ from dicom_node.tls import Credentials
 from dicom_node.witness import Witness
 from storage.database import migrate, open_database
 from storage.files import Inbox
+from storage.station import found_station
 
 GIGABYTE = 10**9
 
 
 def open_store(settings: Settings) -> Store:
-    """Open the storage folder and the database, and bring its tables up to date."""
+    """Open the storage folder and the database, and bring its tables up to date.
+
+    The first time, the identity of the installation is drawn.
+    """
     settings.storage.folder.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.database_url)
     migrate(database)
-    return Store(
-        sessions=sessionmaker(database, class_=Session),
-        inbox=Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE)),
-    )
+    inbox = Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
+    found_station(inbox.folder)
+    return Store(sessions=sessionmaker(database, class_=Session), inbox=inbox)
 
 
 def engine_of(settings: Settings) -> Engine:

@@ -49,8 +49,9 @@ class SelectionRules:
         Least extent along the body: an adult's lungs are 200 to 300 mm high.
     require_original
         Refuse images derived from other images (Image Type value 1).
-    own_device_uid
-        Device UID of this node's own results; None if it has none.
+    own_uids
+        What tells this node's own results: its Device UID, and its Instance Creator UID, which
+        those of its earlier models have as well.
     exclude_description
         Regular expression, searched in Series Description, case ignored; empty
         excludes nothing.
@@ -60,7 +61,7 @@ class SelectionRules:
     max_spacing_mm: float = 5.0
     min_coverage_mm: float = 150.0
     require_original: bool = True
-    own_device_uid: str | None = None
+    own_uids: frozenset[str] = frozenset()
     exclude_description: str = ""
 
 
@@ -115,8 +116,8 @@ def _broken(headers: Sequence[Dataset], rules: SelectionRules) -> Iterator[Reaso
 
 def _own_result(header: Dataset, rules: SelectionRules) -> Reason | None:
     equipment = items(header, "ContributingEquipmentSequence")
-    devices = {text(item, "DeviceUID") for item in (header, *equipment)}
-    if rules.own_device_uid and rules.own_device_uid in devices:
+    makers = {text(item, "DeviceUID") for item in (header, *equipment)}
+    if rules.own_uids & {*makers, text(header, "InstanceCreatorUID")}:
         return Reason(code=OWN_RESULT, text="The series is a result of this node.")
     return None
 

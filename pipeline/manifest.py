@@ -57,6 +57,8 @@ WindowHu = Bounds
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*\.safetensors$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1)]
+#: Written into objects of any character set: ASCII without backslash, and LO has 64 characters.
+Label = Annotated[str, Field(pattern=r"^[ -\[\]-~]{1,40}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -188,8 +190,8 @@ class Card(_Value):
 class Manifest(_Value):
     """All a model folder says of itself."""
 
-    name: Text
-    version: Text
+    name: Label
+    version: Label
     created: date
     networks: Networks
     calibration: Calibration

@@ -175,7 +175,7 @@ def _add_equipment(result: Dataset, context: ResultContext) -> None:
 
 def _add_sop_common(result: Dataset, context: ResultContext, sop_class_uid: str) -> None:
     result.SOPClassUID = UID(sop_class_uid)
-    result.InstanceCreatorUID = context.equipment.device_uid
+    result.InstanceCreatorUID = context.equipment.station_uid
     result.ContentQualification = "RESEARCH"
     result.CodingSchemeIdentificationSequence = [
         codes.private_scheme(context.equipment.manufacturer)

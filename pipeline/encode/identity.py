@@ -27,6 +27,8 @@ class Equipment:
     ----------
     device_uid
         New whenever the model is trained again (IHE AIR 6.5.3.1).
+    station_uid
+        Of the installation, whatever its model: Instance Creator UID of all it makes.
     """
 
     manufacturer: str
@@ -34,6 +36,7 @@ class Equipment:
     serial_number: str
     software_versions: str
     device_uid: str
+    station_uid: str
 
     def __post_init__(self) -> None:
         empty = [name for name in self.__slots__ if not getattr(self, name)]

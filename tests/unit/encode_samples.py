@@ -40,6 +40,7 @@ EQUIPMENT = Equipment(
     serial_number="SN-0001",
     software_versions="0.1.0",
     device_uid="2.25.1234567890",
+    station_uid="2.25.987654321",
 )
 
 POSITIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {

@@ -16,7 +16,7 @@ from pipeline.types import CtVolume, SourceFrame
 
 PHANTOM = make_phantom(PhantomSpec(size=32, slices=60, spacing_mm=4.0, lesions=0))
 OWN = "2.25.4711"
-RULES = SelectionRules(own_device_uid=OWN, exclude_description="mip|topo")
+RULES = SelectionRules(own_uids=frozenset({OWN}), exclude_description="mip|topo")
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ CASES: list[tuple[str, Spoil]] = [
     ("no-instances", lambda s: []),
     ("own-result", lambda s: with_values(s, ContributingEquipmentSequence=equipment(OWN))),
     ("own-result", lambda s: with_values(s, DeviceUID=OWN)),
+    ("own-result", lambda s: with_values(s, InstanceCreatorUID=OWN)),
     ("not-ct", lambda s: with_values(s, Modality="MR")),
     ("not-ct", lambda s: with_values(s, SOPClassUID=SecondaryCaptureImageStorage)),
     ("not-ct", lambda s: [*s, *with_values(s[:1], Modality="OT")]),
@@ -67,7 +68,7 @@ def test_other_series_are_not_and_the_reason_says_why(
     series: list[Dataset], code: str, spoil: Spoil
 ) -> None:
     rules = SelectionRules(
-        own_device_uid=OWN, exclude_description="mip", min_slices=30, max_spacing_mm=5.0
+        own_uids=frozenset({OWN}), exclude_description="mip", min_slices=30, max_spacing_mm=5.0
     )
 
     reason = why_not(spoil(series), rules)

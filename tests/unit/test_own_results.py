@@ -10,7 +10,7 @@ from pipeline.encode.products import Products
 from pipeline.results import ResultKind
 from tests.unit.encode_samples import EQUIPMENT, analysis, context, ct_series
 
-RULES = SelectionRules(own_device_uid=EQUIPMENT.device_uid)
+RULES = SelectionRules(own_uids=frozenset({EQUIPMENT.device_uid}))
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,19 @@ def test_own_results_are_known_by_their_equipment(
 
 
 @pytest.mark.parametrize("kind", ResultKind)
+def test_results_of_an_earlier_model_are_known_by_their_maker(
+    results: dict[ResultKind, Dataset], kind: ResultKind
+) -> None:
+    later = SelectionRules(own_uids=frozenset({"2.25.1", EQUIPMENT.station_uid}))
+    reason = why_not([results[kind]], later)
+    assert reason is not None
+    assert reason.code == OWN_RESULT
+
+
+@pytest.mark.parametrize("kind", ResultKind)
 def test_results_of_others_are_no_ct_either(
     results: dict[ResultKind, Dataset], kind: ResultKind
 ) -> None:
-    reason = why_not([results[kind]], SelectionRules(own_device_uid="2.25.1"))
+    reason = why_not([results[kind]], SelectionRules(own_uids=frozenset({"2.25.1"})))
     assert reason is not None
     assert reason.code == "not-ct"
