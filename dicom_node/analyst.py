@@ -6,7 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
+
+from sqlalchemy.exc import OperationalError
 
 from dicom_node import task
 from dicom_node.briefing import Briefing
@@ -18,7 +21,7 @@ from dicom_node.notices import Notices
 from dicom_node.request import Analysed, Answer, Request, Unchanged, Unsuitable
 from pipeline.eligibility import OWN_RESULT
 from pipeline.errors import ConformanceError, ModelError
-from storage.errors import StaleState
+from storage.errors import InboxFull, StaleState
 from storage.history import is_own
 from storage.notices import Ending, end_series
 from storage.outbox import keep_results, reuse_result
@@ -27,6 +30,8 @@ from storage.series import SeriesTicket, claim_next, give_back
 from storage.states import SeriesState
 
 OWN = Unsuitable(code=OWN_RESULT, text="The series is a result of this node.")
+
+CANNOT_WRITE = (InboxFull, OperationalError)  #: the disk is full, the database locked or away
 
 SAID = {
     "analysis-failed": "The analysis did not come to an end; the node's administrator can see why",
@@ -100,17 +105,22 @@ class Analyst:
         self._destinations = tuple(destinations)
         self._when_done = when_done
         self._running: dict[str, tuple[float, Task[Answer]]] = {}
+        self._held: dict[str, tuple[SeriesTicket, Callable[[], None]]] = {}
         self._idle = threading.Condition()
 
     def dispatch(self) -> None:
-        """Hand closed series to the engine while it has a free worker."""
+        """Hand closed series to the engine while it has a free worker.
+
+        What could not be kept keeps its worker's place: nothing more is computed meanwhile.
+        """
         self._end_overdue()
-        while len(self._running) < self._workers.slots:
+        self._settle_held()
+        while len(self._running) + len(self._held) < self._workers.slots:
             with self._sessions.begin() as session:
                 ticket = claim_next(session, self._clock())
             if ticket is None:
                 return
-            self._begin(ticket)
+            self._attempt(ticket, partial(self._begin, ticket))
 
     def _begin(self, ticket: SeriesTicket) -> None:
         """Hand a claimed series to the engine, unless it can be seen beforehand how it ends."""
@@ -123,10 +133,7 @@ class Analyst:
         elif ticket.attempts > self._patience.attempts:  # the node itself went down each time
             self._failed(ticket, f"{ticket.attempts - 1} attempts, none came to an end")
         else:
-            try:
-                self._submit(ticket, self._briefing.request(ticket))
-            except CannotRepeat as reason:
-                self._failed(ticket, f"{ticket.wish}: {reason}")
+            self._submit(ticket, self._briefing.request(ticket))
 
     def _submit(self, ticket: SeriesTicket, request: Request) -> None:
         log.info(
@@ -144,22 +151,37 @@ class Analyst:
         job.when_done(lambda done: self._when_done(ticket, done))
 
     def settle(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
-        """Keep what a task came to."""
+        """Keep what a task came to; later, if it cannot be written now."""
         try:
-            self._settle(ticket, job)
-        except StaleState as stale:
-            log.warning(
-                "analysis_superseded", series_uid=ticket.series_instance_uid, reason=str(stale)
-            )
+            self._attempt(ticket, lambda: self._enter(ticket, job.result()))
         finally:
             with self._idle:
                 self._running.pop(ticket.series_instance_uid, None)
                 self._idle.notify_all()
 
-    def _settle(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
+    def _attempt(self, ticket: SeriesTicket, act: Callable[[], None]) -> None:
+        """Take a claim a step further; what cannot be written is held for the next dispatch."""
+        uid = ticket.series_instance_uid
         try:
-            self._enter(ticket, job.result())
-        except StaleState:
+            self._judged(ticket, act)
+        except StaleState as stale:
+            log.warning("analysis_superseded", series_uid=uid, reason=str(stale))
+        except CANNOT_WRITE as fault:
+            log.error("analysis_held", series_uid=uid, reason=type(fault).__name__)
+            with self._idle:
+                self._held[uid] = (ticket, act)
+
+    def _settle_held(self) -> None:
+        with self._idle:
+            held, self._held = self._held, {}
+        for ticket, act in held.values():
+            self._attempt(ticket, act)
+
+    def _judged(self, ticket: SeriesTicket, act: Callable[[], None]) -> None:
+        """Act; a fault ends the series, or has it tried again."""
+        try:
+            act()
+        except (StaleState, *CANNOT_WRITE):
             raise
         except CannotRepeat as reason:
             self._failed(ticket, f"{ticket.wish}: {reason}")

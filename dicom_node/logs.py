@@ -38,6 +38,7 @@ EVENTS = frozenset(
         "analysis_unsuitable",
         "analysis_failed",
         "analysis_lost",
+        "analysis_held",
         "analysis_superseded",
         "analysis_unchanged",
         "notice_not_made",

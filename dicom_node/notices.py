@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from sqlalchemy.exc import OperationalError
+
 from dicom_node.briefing import Briefing
 from dicom_node.keeping import file_name, new_object
 from dicom_node.logs import log
@@ -11,6 +13,7 @@ from dicom_node.request import EncodedObject, Request
 from dicom_node.task import notice
 from pipeline.eligibility import NOT_MEANT, OWN_RESULT
 from pipeline.encode.identity import key_after, result_key
+from storage.errors import InboxFull
 from storage.notices import NewNotice
 from storage.results import NewResult
 from storage.series import SeriesTicket
@@ -42,6 +45,8 @@ class Notices:
             return None
         try:
             return self._made(ticket, code, text)
+        except (InboxFull, OperationalError):  # this can wait until it can be written
+            raise
         except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
             log.error(
                 "notice_not_made",

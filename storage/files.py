@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from storage.disk import disk_free, remove, renew, sync_directory
 from storage.errors import InboxFull
 
 INCOMING = "incoming"
@@ -27,6 +27,7 @@ QUARANTINE = "quarantine"
 RESULTS = "results"
 TEMPORARY = "tmp"
 
+RESULTS_STOP = 1 / 4  #: share of the reserve that results leave too: it is the database's
 FULL = {errno.ENOSPC, errno.EDQUOT}  #: what the system says when there is no room
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  #: names that cannot lead out of a folder
 
@@ -62,17 +63,25 @@ class Inbox:
     folder
         Made if it is not there.
     reserve_bytes
-        Free space that is never touched: `InboxFull` comes first.
+        Free space that no instance touches: `InboxFull` comes first. Results may use it up to
+        `RESULTS_STOP` of it, so that they flow out when no instance is taken any more.
+    free
+        Measures the free space, bytes.
     step
         Called with the name of each step towards the disk once it is done.
     """
 
     def __init__(
-        self, folder: Path, reserve_bytes: int, *, step: Callable[[str], None] = no_step
+        self,
+        folder: Path,
+        reserve_bytes: int,
+        *,
+        free: Callable[[Path], int] = disk_free,
+        step: Callable[[str], None] = no_step,
     ) -> None:
         self.folder = folder
         self.reserve_bytes = reserve_bytes
-        self._step = step
+        self._free, self._step = free, step
         self._naming = threading.Lock()  # what is judged old must not be renewed meanwhile
         for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -101,8 +110,8 @@ class Inbox:
         """
         with self._temporary() as temporary:
             with temporary.open("xb", buffering=0) as file:
-                self._write(file.write, [header])
-                digest = self._write(file.write, chunks)
+                self._write(file.write, [header], self.reserve_bytes)
+                digest = self._write(file.write, chunks, self.reserve_bytes)
                 size = file.tell()
                 self._step("written")
                 os.fsync(file.fileno())
@@ -129,17 +138,19 @@ class Inbox:
             if not PLAIN.fullmatch(each):
                 raise ValueError(f"expected letters, digits, '.', '_' and '-', got {each!r}")
         target = self.folder / RESULTS / name
+        reserve = int(self.reserve_bytes * RESULTS_STOP)
+        self._require(sum(map(len, files.values())), reserve)
         with self._temporary() as temporary:
             temporary.mkdir()
             for each, content in files.items():
                 with (temporary / each).open("xb", buffering=0) as file:
-                    self._write(file.write, [content])
+                    self._write(file.write, [content], reserve)
                     self._step("written")
                     os.fsync(file.fileno())
             sync_directory(temporary)
             self._step("synced")
             if target.exists():
-                _renew(temporary, target)
+                renew(temporary, target)
             else:
                 self._settle(temporary, target)
         return f"{RESULTS}/{name}"
@@ -199,7 +210,7 @@ class Inbox:
         For the start only, while nobody keeps anything.
         """
         for left in (self.folder / TEMPORARY).iterdir():
-            _remove(left)
+            remove(left)
         for path in sorted((self.folder / INCOMING).glob("*/*.dcm")):
             yield KeptFile(
                 path=path.relative_to(self.folder).as_posix(),
@@ -209,7 +220,7 @@ class Inbox:
 
     def free_bytes(self) -> int:
         """Measure the space above the reserve; negative when the reserve is touched."""
-        return shutil.disk_usage(self.folder).free - self.reserve_bytes
+        return self._free(self.folder) - self.reserve_bytes
 
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
@@ -222,23 +233,26 @@ class Inbox:
                 raise
             raise InboxFull(f"expected room for the file, got: {error.strerror}") from error
         finally:
-            _remove(path)
+            remove(path)
 
     def _write(
-        self, write: Callable[[bytes | memoryview], int], chunks: Iterable[bytes | memoryview]
+        self,
+        write: Callable[[bytes | memoryview], int],
+        chunks: Iterable[bytes | memoryview],
+        reserve: int,
     ) -> str:
-        """Write all chunks above the reserve; return their digest."""
+        """Write all chunks above a reserve; return their digest."""
         digest = hashlib.sha256()
         for chunk in chunks:
             rest = memoryview(chunk).cast("B")
-            self._require(len(rest))
+            self._require(len(rest), reserve)
             digest.update(rest)
             while rest:
                 rest = rest[write(rest) :]
         return digest.hexdigest()
 
-    def _require(self, size: int) -> None:
-        free = self.free_bytes()
+    def _require(self, size: int, reserve: int) -> None:
+        free = self._free(self.folder) - reserve
         if free < size:
             raise InboxFull(f"expected {size} bytes free above the reserve, got {free}")
 
@@ -251,26 +265,6 @@ class Inbox:
         self._step("directory-synced")
 
 
-def sync_directory(folder: Path) -> None:
-    """See that the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _renew(source: Path, target: Path) -> None:
-    """Put the files of one folder in the place of another's: at no time is one missing."""
-    names = {path.name for path in source.iterdir()}
-    for name in names:
-        (source / name).rename(target / name)
-    for path in target.iterdir():
-        if path.name not in names:
-            path.unlink()
-    sync_directory(target)
-
-
 def _spread() -> Iterator[str]:
     """List the folders instances are spread over; all made at the start, so none is made late."""
     return (f"{INCOMING}/{number:02x}" for number in range(256))
@@ -280,11 +274,3 @@ def _path(name_from: str, digest: str) -> str:
     """Build the path of an instance from two hashes: of its name, and of its bytes."""
     name = hashlib.sha256(name_from.encode()).hexdigest()
     return f"{INCOMING}/{name[:2]}/{name[:32]}-{digest}.dcm"
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

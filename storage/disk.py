@@ -1,0 +1,40 @@
+"""The disk: its free space, and changes of names that a power cut leaves whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def disk_free(folder: Path) -> int:
+    """Measure the free space of a folder's disk, bytes."""
+    return shutil.disk_usage(folder).free
+
+
+def sync_directory(folder: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def renew(source: Path, target: Path) -> None:
+    """Put the files of one folder in the place of another's: at no time is one missing."""
+    names = {path.name for path in source.iterdir()}
+    for name in names:
+        (source / name).rename(target / name)
+    for path in target.iterdir():
+        if path.name not in names:
+            path.unlink()
+    sync_directory(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
