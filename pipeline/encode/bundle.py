@@ -76,7 +76,8 @@ def _made(
     if wanted.segmentation is not SegmentationForm.NONE:
         masks = segmentation(series, analysis, context)
         yield ResultKind.SEGMENTATION, masks
-    yield ResultKind.REPORT, report(series, analysis, context, masks)
+    known = masks if wanted.segmentation is SegmentationForm.BINARY else None
+    yield ResultKind.REPORT, report(series, analysis, context, known)
     if wanted.text_report:
         yield ResultKind.TEXT_REPORT, text_report(series, analysis, context)
     if wanted.summary or wanted.summary_pdf:

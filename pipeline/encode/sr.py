@@ -31,7 +31,9 @@ def report(
     ----------
     segmentation
         The SEG made with the same arguments; lesions refer to its segments. None if there is
-        none: lesions have their outlines instead.
+        none, or a label map, whose class many readers do not know: DCMTK 3.6.7 reads no report
+        that refers to one. Lesions have their outlines instead; that they are those of the label
+        map's segments their Tracking UIDs say.
 
     Notes
     -----

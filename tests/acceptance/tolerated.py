@@ -95,21 +95,6 @@ FALSE_ALARMS = (
         samples=LABEL_MAP,
     ),
     FalseAlarm(
-        validator="dciodvfy",
-        pattern=r"ReferencedSegmentNumber\(.*Shall not be present for Referenced SOP Class",
-        reason="the tool does not know the Label Map Segmentation that the report refers to",
-        kinds=frozenset({ResultKind.REPORT}),
-        samples=LABEL_MAP,
-    ),
-    FalseAlarm(
-        validator="dsrdump",
-        pattern=r"unknown image SOP class|content item|parsing file|ended with",
-        reason="DCMTK 3.6.7 knows no Label Map Segmentation and reads no report that refers to one:"
-        " a reason why the binary form is the default",
-        kinds=frozenset({ResultKind.REPORT}),
-        samples=LABEL_MAP,
-    ),
-    FalseAlarm(
         validator="dcentvfy",
         pattern=r"Unrecognized SOP Class - 1\.2\.840\.10008\.5\.1\.4\.1\.1\.66\.7 "
         r"|IE <Unknown> versus",

@@ -8,9 +8,10 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from pipeline.encode.bundle import part10
+from pipeline.encode.bundle import encode, part10
 from pipeline.encode.products import Products, SegmentationForm
 from pipeline.encode.seg import segmentation
+from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 from tests.unit.encode_samples import (
     POSITIONS,
@@ -70,3 +71,15 @@ def test_what_is_left_of_a_lung_says_so() -> None:
     assert "Without the opacities" in right.SegmentDescription
     assert "Without the opacities" in left.SegmentDescription
     assert "SegmentDescription" not in first
+
+
+def test_the_report_does_not_refer_to_it() -> None:
+    """Readers that do not know its class would not read the report."""
+    bundle = encode(ct_series(), analysis(), context(products=LABELMAP))
+    made = {each.kind: each.dataset for each in bundle.objects}
+    labels, report = made[ResultKind.SEGMENTATION], made[ResultKind.REPORT]
+    assert str(labels.SOPInstanceUID) not in str(report)
+    tracked = {str(item.TrackingUID) for item in labels.SegmentSequence if "TrackingUID" in item}
+    assert {uid for uid in tracked if uid in str(report)} == {
+        str(item.TrackingUID) for item in labels.SegmentSequence[3:]
+    }
