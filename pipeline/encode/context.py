@@ -61,27 +61,27 @@ class ResultContext:
 class ResultSeries(Enum):
     """The series of a result: part of UID, offset of number, modality, description, code."""
 
-    SUMMARY = ("summary", 0, "OT", "AI summary", codes.SUMMARY_SERIES)
-    SEGMENTATION = ("segmentation", 1, "SEG", "AI segmentation", codes.SEGMENTATION)
+    SUMMARY = ("summary", 0, "OT", "summary", codes.SUMMARY_SERIES)
+    SEGMENTATION = ("segmentation", 1, "SEG", "segmentation", codes.SEGMENTATION)
     REPORT = (
         "report",
         2,
         "SR",
-        "AI report: measurements",
+        "measurements",
         codes.IMAGING_MEASUREMENT_REPORT,
     )
     TEXT_REPORT = (
         "text-report",
         3,
         "SR",
-        "AI report: text",
+        "text report",
         codes.DIAGNOSTIC_IMAGING_REPORT,
     )
-    HEATMAP = ("heatmap", 4, "OT", "AI heatmap", codes.HEATMAP_SERIES)
-    NOTICE = ("notice", 5, "SR", "AI notice: no analysis", codes.NOTICE_SERIES)
-    PARAMETRIC_MAP = ("parametric-map", 6, "OT", "AI activation map", codes.ACTIVATION_SERIES)
-    KEY_IMAGES = ("key-images", 7, "KO", "AI key images", codes.OF_INTEREST_SERIES)
-    DOCUMENT = ("document", 8, "DOC", "AI summary (PDF)", codes.SUMMARY_SERIES)
+    HEATMAP = ("heatmap", 4, "OT", "heatmap", codes.HEATMAP_SERIES)
+    NOTICE = ("notice", 5, "SR", "not analysed", codes.NOTICE_SERIES)
+    PARAMETRIC_MAP = ("parametric-map", 6, "OT", "activation map", codes.ACTIVATION_SERIES)
+    KEY_IMAGES = ("key-images", 7, "KO", "key images", codes.OF_INTEREST_SERIES)
+    DOCUMENT = ("document", 8, "DOC", "summary (PDF)", codes.SUMMARY_SERIES)
 
     def __init__(self, part: str, offset: int, modality: str, description: str, code: Code) -> None:
         self.part = part

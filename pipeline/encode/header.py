@@ -147,12 +147,15 @@ def _add_series(
 
 
 def _description(source: Dataset, context: ResultContext, kind: ResultSeries) -> str:
-    """Say what it is and of which series; what it is for only where that leaves room (LO)."""
+    """Say of which series, in what a viewer's list shows of it, and what it is.
+
+    What it is for stands there only where that leaves room (LO).
+    """
     read = source_name.number(source)
-    of = f" of series {read}" if read else ""
+    named = f"AI on series {read}: {kind.description}" if read else f"AI: {kind.description}"
     revision = f", revision {context.generation}" if context.generation > 1 else ""
-    full = f"{kind.description}{of} (research use){revision}"
-    return full if len(full) <= LONGEST_LO else f"{kind.description}{of}{revision}"
+    full = f"{named} (research use){revision}"
+    return full if len(full) <= LONGEST_LO else named + revision
 
 
 def _add_equipment(result: Dataset, context: ResultContext) -> None:

@@ -52,6 +52,7 @@ def _pictures(
         _lines(series, analysis),
         -(-series.volume.shape[2] // factor),
         strength(analysis.classification),
+        outlined=_reported(analysis),
     )
     for item in source.real_slices(series):
         yield item, paint.framed(_picture(series, analysis, item.index, factor), footer)
@@ -84,8 +85,13 @@ def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
         wording.model_line(analysis.provenance),
         score,
         decision if called.positive else f"{decision}: colours muted",
+        *(() if _reported(analysis) else (wording.UNREPORTED,)),
         wording.RELATIVE,
     ]
+
+
+def _reported(analysis: Analysis) -> bool:
+    return analysis.involvement.total is not None
 
 
 def _instance_numbers(slices: tuple[SourceSlice, ...]) -> dict[int, int]:

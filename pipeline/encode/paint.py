@@ -220,7 +220,9 @@ def framed(picture: Rgb, footer: Rgb) -> Rgb:
     return canvas
 
 
-def footer(lines: Sequence[str], columns: int, strength: float = 1.0) -> Rgb:
+def footer(
+    lines: Sequence[str], columns: int, strength: float = 1.0, *, outlined: bool = True
+) -> Rgb:
     """Strip with the lines of text and the legend.
 
     Parameters
@@ -229,6 +231,9 @@ def footer(lines: Sequence[str], columns: int, strength: float = 1.0) -> Rgb:
         Width of the picture above.
     strength
         What the activation was multiplied by in it, 0 to 1: the legend shows the same colours.
+    outlined
+        Whether opacities are reported: without them the legend has no outline, which would read
+        as if there were none.
 
     Returns
     -------
@@ -238,18 +243,22 @@ def footer(lines: Sequence[str], columns: int, strength: float = 1.0) -> Rgb:
     width = max(columns, MIN_WIDTH)
     font = ImageFont.load_default(TEXT_SIZE)
     wrapped = [part for line in lines for part in _wrapped(line, font, width - 2 * MARGIN)]
-    height = LINE_HEIGHT * (len(wrapped) + 2) + 2 * MARGIN
+    height = LINE_HEIGHT * (len(wrapped) + 1 + outlined) + 2 * MARGIN
     image = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(image)
     for row, line in enumerate(wrapped):
         draw.text((MARGIN, MARGIN + row * LINE_HEIGHT), line, fill="white", font=font)
     top = MARGIN + len(wrapped) * LINE_HEIGHT
     _draw_bar(image, draw, font, top, strength)
-    below = top + LINE_HEIGHT
-    draw.rectangle((MARGIN, below + 3, MARGIN + 10, below + LINE_HEIGHT - 3), outline=OUTLINE)
-    text = "outline and number of a localised opacity"
-    draw.text((MARGIN + 16, below), text, fill="white", font=font)
+    if outlined:
+        _draw_key(draw, font, top + LINE_HEIGHT)
     return np.asarray(image).copy()
+
+
+def _draw_key(draw: ImageDraw.ImageDraw, font: Font, top: int) -> None:
+    draw.rectangle((MARGIN, top + 3, MARGIN + 10, top + LINE_HEIGHT - 3), outline=OUTLINE)
+    text = "outline and number of a localised opacity"
+    draw.text((MARGIN + 16, top), text, fill="white", font=font)
 
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont

@@ -20,6 +20,7 @@ DERIVED_FRAME_OF_REFERENCE = (
 )
 
 
+UNREPORTED = "opacities: not reported"
 RELATIVE = "activation: relative within this series"
 HEATMAP_MEANING = (
     "The colours of the heatmap are relative within this series: 1 is its highest activation, "

@@ -115,7 +115,7 @@ def painted(score: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     capture = heatmap(series, without_lesions(hot), context())[0]
     pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
     picture = pixels.reshape(capture.Rows, capture.Columns, 3)
-    legend = picture[-2 * paint.LINE_HEIGHT : -paint.LINE_HEIGHT].reshape(-1, 3)
+    legend = picture[-paint.LINE_HEIGHT - paint.MARGIN :].reshape(-1, 3)
     return picture[0, 0], legend
 
 
@@ -134,6 +134,13 @@ SCORES = (0.0, 0.1, 0.5, 0.51, 0.99)
 def test_the_legend_has_the_colours_of_the_picture(score: float) -> None:
     hottest, legend = painted(score)
     assert (legend == hottest).all(axis=-1).any()
+
+
+def test_the_legend_has_no_outline_where_opacities_are_not_reported() -> None:
+    _, told = painted(0.9)
+    assert not (told == paint.OUTLINE).all(axis=-1).any()
+    reported = written(ct_series())[0].pixel_array[16:]
+    assert (reported == paint.OUTLINE).all(axis=-1).any()
 
 
 def test_strength_falls_with_the_score_below_the_threshold() -> None:

@@ -77,7 +77,7 @@ def test_text_sentence_and_notice_name_the_series() -> None:
     assert " on series 4, Lung 1.0: " in ready_sentence(series, analysis())
     notice = not_analysed(series.headers, "too-few-slices", "too few", context())
     assert lines(notice)[0].startswith("NOT analysed by the AI: series 4, Lung 1.0. ")
-    assert notice.SeriesDescription == "AI notice: no analysis of series 4 (research use)"
+    assert notice.SeriesDescription == "AI on series 4: not analysed (research use)"
 
 
 def test_the_text_says_that_heatmaps_do_not_compare_if_there_is_one() -> None:
@@ -94,19 +94,19 @@ def descriptions(generation: int = 1, **identity: object) -> list[str]:
 def test_results_of_two_series_are_told_apart_in_a_list() -> None:
     one, other = (descriptions(SeriesNumber=number) for number in (4, 5))
     assert not set(one) & set(other)
-    assert all(" of series 4 (research use)" in each for each in one)
+    assert all(each.startswith("AI on series 4: ") for each in one)
 
 
 def test_descriptions_fit_their_attribute() -> None:
     longest = descriptions(generation=12, SeriesNumber=999_999_999_999)
     assert all(len(each) <= 64 for each in longest)
-    assert all(" of series 999999999999" in each for each in longest)
+    assert all(each.startswith("AI on series 999999999999: ") for each in longest)
     assert all(each.endswith(", revision 12") for each in longest)
 
 
 def test_a_number_that_is_none_is_not_shown() -> None:
     assert number(header(SeriesNumber=None)) == ""
-    assert descriptions(SeriesNumber=None)[0].startswith("AI segmentation (research use)")
+    assert descriptions(SeriesNumber=None)[0] == "AI: segmentation (research use)"
 
 
 @pytest.mark.parametrize(
