@@ -1,17 +1,23 @@
 """What the analyst makes of every way a task can end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, event, select
+from sqlalchemy.orm import sessionmaker
 
 from dicom_node.errors import EngineLost
 from dicom_node.request import Unchanged, Unsuitable
 from dicom_node.store import Store
 from pipeline.errors import ConformanceError, ModelError
+from storage.database import open_database
+from storage.files import Inbox
 from storage.instances import InstanceFacts, note_instance
 from storage.overview import overview
 from storage.recovery import recover
-from storage.series import claim_next, close, receiving
+from storage.schema import Series
+from storage.series import claim_next, close, receiving, ticket_of
 from storage.states import Wish
 from storage.wishes import make_wish, take_up
 from tests.unit.analyst_samples import (
@@ -115,6 +121,56 @@ def test_what_may_not_leave_fails_at_once(store: Store) -> None:
 
     assert (line(store).state, line(store).attempts) == ("failed", 1)
     assert line(store).reason == "outgoing check: StudyInstanceUID differs"
+
+
+def test_what_finds_no_room_is_kept_when_there_is_room_again_and_computed_once(
+    store: Store,
+) -> None:
+    room = 0
+    full = replace(store, inbox=Inbox(store.inbox.folder, 0, free=lambda _: room))
+    workers = Workers(RESULT)
+    running = analyst(full, workers)
+
+    for _ in range(5):
+        running.dispatch()
+    assert (line(store).state, line(store).attempts) == ("analysing", 1)
+
+    room = 2**30
+    running.dispatch()
+    assert (line(store).state, line(store).attempts) == ("encoded", 1)
+    assert len(workers.requests) == 1
+
+
+def test_no_more_is_computed_while_a_result_finds_no_room(store: Store) -> None:
+    arrive(store, "2.25.11", series="2.25.12")
+    full = replace(store, inbox=Inbox(store.inbox.folder, 0, free=lambda _: 0))
+    workers = Workers(RESULT)
+
+    running = analyst(full, workers)
+    running.dispatch()
+    running.dispatch()
+
+    assert len(workers.requests) == 1
+
+
+def test_what_finds_the_database_locked_is_entered_later(store: Store) -> None:
+    database = create_engine(f"sqlite:///{store.inbox.folder / 'node.sqlite'}")
+    impatient = open_database(f"sqlite:///{store.inbox.folder / 'node.sqlite'}")
+    event.listen(impatient, "connect", lambda made, _: made.execute("PRAGMA busy_timeout = 0"))
+    job = Never(Unsuitable(code="gap", text="3 slices missing"))
+    running = analyst(replace(store, sessions=sessionmaker(impatient)), Workers(job))
+    running.dispatch()
+    with store.sessions() as session:
+        ticket = ticket_of(session, session.scalars(select(Series)).one())
+
+    with database.connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        running.settle(ticket, job)  # type: ignore[arg-type]  # a small fake
+        other.rollback()
+    assert line(store).state == "analysing"
+
+    running.dispatch()
+    assert (line(store).state, line(store).reason) == ("unsuitable", "gap: 3 slices missing")
 
 
 @pytest.mark.parametrize("uid", ["2.25.9", "2.25.2"])

@@ -130,16 +130,38 @@ def test_reserve_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_reserve_reached_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
-    inbox = Inbox(tmp_path, 0)
+    room = 105
 
     def chunks() -> Iterator[bytes]:
+        nonlocal room
         yield b"first"
-        inbox.reserve_bytes = 2**62
+        room -= 5
         yield b"second"
 
-    with pytest.raises(InboxFull):
-        inbox.keep(chunks(), name_from="1")
+    with pytest.raises(InboxFull, match="expected 6 bytes free above the reserve, got 0"):
+        Inbox(tmp_path, 100, free=lambda _: room).keep(chunks(), name_from="1")
     assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "instance", "result"),
+    [(104, True, True), (103, False, True), (29, False, True), (28, False, False)],
+)
+def test_results_may_use_what_instances_must_leave(
+    tmp_path: Path, free: int, instance: bool, result: bool
+) -> None:
+    """Of a reserve of 100 bytes three quarters, with files of 4 bytes."""
+    inbox = Inbox(tmp_path, 100, free=lambda _: free)
+
+    def fits(keep: Callable[[], object]) -> bool:
+        try:
+            keep()
+        except InboxFull:
+            return False
+        return True
+
+    assert fits(lambda: inbox.keep([b"four"], name_from="1")) is instance
+    assert fits(lambda: inbox.keep_result("key", {"sr.dcm": b"fo", "seg.dcm": b"ur"})) is result
 
 
 def test_full_disk_is_inbox_full_and_leaves_nothing(tmp_path: Path) -> None:
