@@ -68,12 +68,10 @@ class Running:
             return list(session.scalars(select(Instance)))
 
 
-def open_store(folder: Path, *, reserve_bytes: int = 0) -> Store:
+def open_store(folder: Path) -> Store:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
-    return Store(
-        sessions=sessionmaker(database, class_=Session), inbox=Inbox(folder, reserve_bytes)
-    )
+    return Store(sessions=sessionmaker(database, class_=Session), inbox=Inbox(folder, 0))
 
 
 @pytest.fixture
@@ -225,9 +223,13 @@ def test_a_caller_may_be_held_to_its_addresses(
     index.stop()
 
 
-def test_too_little_room_is_out_of_resources(tmp_path: Path, slices: list[Dataset]) -> None:
-    store = open_store(tmp_path, reserve_bytes=2**60)
-    index = Index(store.sessions)
+def test_too_little_room_is_out_of_resources_until_there_is_room_again(
+    tmp_path: Path, slices: list[Dataset]
+) -> None:
+    room = 999
+    index = Index(open_store(tmp_path).sessions)
+    inbox = Inbox(tmp_path, 1000, free=lambda _: room)
+    store = Store(sessions=index.sessions, inbox=inbox)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
@@ -239,11 +241,15 @@ def test_too_little_room_is_out_of_resources(tmp_path: Path, slices: list[Datase
     )
     address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
 
-    assert send(address, slices[:1]) == [0xA700]
+    assert send(address, slices[:2]) == [0xA700, 0xA700]
+    assert list(inbox.scan()) == []
+
+    room = 2**30
+    assert send(address, slices[:2]) == [0x0000, 0x0000]
 
     receiver.drain(seconds=5)
     index.stop()
-    assert list(store.inbox.scan()) == []
+    assert len(list(inbox.scan())) == 2
 
 
 def test_a_lost_index_is_rebuilt_from_the_files(running: Running, slices: list[Dataset]) -> None:
