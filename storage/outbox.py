@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from storage.deliveries import conclude, enter
 from storage.errors import StaleState, StorageError
 from storage.results import NewObject, NewResult, add_result
-from storage.schema import Delivery, Result, ResultObject
+from storage.schema import Delivery, Result, ResultObject, Series
 from storage.series import SeriesTicket, leave
 from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
@@ -147,16 +147,27 @@ def send_again(session: Session, key: str, now: datetime) -> None:
 
 
 def due(session: Session, destination: str, now: datetime, limit: int) -> list[DueDelivery]:
-    """List what a destination should get now: the oldest first, each result in its order."""
+    """List what a destination should get now: the oldest first, each result in its order.
+
+    Whatever waits of a study comes along when something of it is due, so that no newer result
+    overtakes an older one whose next try is far away.
+    """
+    waiting = (Delivery.destination == destination, Delivery.state == D.PENDING)
+    studies = (
+        select(Series.study_instance_uid)
+        .join(Result, Result.series_instance_uid == Series.series_instance_uid)
+        .join(ResultObject)
+        .join(Delivery)
+        .where(*waiting, Delivery.next_at <= now)
+    )
     rows = session.execute(
         select(Delivery, ResultObject)
         .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
-        .where(
-            Delivery.destination == destination,
-            Delivery.state == D.PENDING,
-            Delivery.next_at <= now,
-        )
-        .order_by(Delivery.first_at, ResultObject.result_key, ResultObject.position)
+        .join(Result)
+        .join(Series, Series.series_instance_uid == Result.series_instance_uid)
+        .where(*waiting, Series.study_instance_uid.in_(studies))
+        .order_by(Delivery.first_at, Result.revision)
+        .order_by(ResultObject.result_key, ResultObject.position)
         .limit(limit)
     )
     return [_due(delivery, found) for delivery, found in rows]

@@ -29,6 +29,7 @@ from storage.states import DeliveryState, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
+SOON = NOW + timedelta(seconds=1)
 S, D = SeriesState, DeliveryState
 
 RESULT = NewResult(
@@ -213,6 +214,17 @@ def test_due_are_in_the_order_of_the_result_and_in_time(session: Session) -> Non
         0,
         NOW,
     )
+
+
+def test_what_waits_of_a_study_comes_along_in_order(session: Session) -> None:
+    """A destination was away; then a late instance brought the next revision of the result."""
+    keep(session, claimed(session), "PACS")
+    send(session, "PACS", D.PENDING, "unreachable")
+    again = replace(RESULT, key="k0")
+    objects = [replace(new_object(uid), path=f"results/k0/{uid}") for uid in ("2.25.4", "2.25.3")]
+    keep_results(session, claimed(session, "2"), again, objects, destinations=["PACS"], now=SOON)
+    found = [each.sop_instance_uid for each in due(session, "PACS", SOON, 9)]
+    assert found == ["2.25.2", "2.25.1", "2.25.4", "2.25.3"]
 
 
 def test_what_is_claimed_is_not_due_and_not_claimed_again(session: Session) -> None:
