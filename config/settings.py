@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from config.values import (
     AeTitle,
+    AeTitles,
     Callers,
     DatabaseUrl,
     FilePath,
@@ -190,6 +191,12 @@ class AnalysisSettings(Section):
     threshold: Threshold = Field(
         default="model",
         description="Scores above it are called positive: 'model' (its operating point) or 0 to 1.",
+    )
+    urgent_aes: AeTitles = Field(
+        default=(),
+        description="AE titles whose series go before others, separated by commas; as do those"
+        " sent with high priority, or whose Requested Procedure Priority is STAT or HIGH. Others"
+        " wait half an hour longer for them at most.",
     )
     threads: int = Field(
         default=0, ge=0, description="CPU threads for an analysis; 0 takes all cores."

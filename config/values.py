@@ -144,6 +144,7 @@ def _folder(value: Literal["bundled"] | Path, info: ValidationInfo) -> Literal["
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
+AeTitles = Annotated[tuple[AeTitle, ...], BeforeValidator(_parts)]
 Callers = Annotated[tuple[Annotated[str, AfterValidator(_caller)], ...], BeforeValidator(_parts)]
 Listeners = Annotated[
     tuple[Annotated[str, AfterValidator(_listener)], ...], BeforeValidator(_parts)

@@ -70,7 +70,7 @@ class Workers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """When to give a series up.
+    """When to give a series up, and which others may overtake it.
 
     Attributes
     ----------
@@ -78,10 +78,13 @@ class Patience:
         Tries before a series has failed.
     task_timeout_seconds
         Time after which a task counts as hung.
+    urgent_aes
+        Senders whose series go before others.
     """
 
     attempts: int
     task_timeout_seconds: float
+    urgent_aes: frozenset[str] = frozenset()
 
 
 class Analyst:
@@ -117,7 +120,7 @@ class Analyst:
         self._settle_held()
         while len(self._running) + len(self._held) < self._workers.slots:
             with self._sessions.begin() as session:
-                ticket = claim_next(session, self._clock())
+                ticket = claim_next(session, self._clock(), self._patience.urgent_aes)
             if ticket is None:
                 return
             self._attempt(ticket, partial(self._begin, ticket))

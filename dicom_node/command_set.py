@@ -19,9 +19,12 @@ AFFECTED_SOP_CLASS = 0x0002
 COMMAND_FIELD = 0x0100
 MESSAGE_ID = 0x0110
 RESPONDED_TO = 0x0120
+PRIORITY = 0x0700
 DATA_SET_TYPE = 0x0800
 STATUS = 0x0900
 AFFECTED_SOP_INSTANCE = 0x1000
+
+HIGH = 1  #: Priority, PS3.7 9.3.1.1
 
 
 class MalformedCommand(ValueError):
@@ -45,6 +48,11 @@ class Command:
     def sop_instance_uid(self) -> str:
         """Affected SOP Instance UID."""
         return _uid(self.elements.get(AFFECTED_SOP_INSTANCE, b""))
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether its Priority is high; what is no priority is not."""
+        return self.elements.get(PRIORITY) == _short(HIGH)
 
 
 def parse(command_set: bytes) -> Command:

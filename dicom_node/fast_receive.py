@@ -349,6 +349,7 @@ class FastProvider(DULServiceProvider):
                 transfer_syntax_uid=str(context.transfer_syntax[0]),
                 calling_ae=str(self.assoc.requestor.ae_title).strip(),
                 body=(fragment.data for fragment in body),
+                urgent=command.is_urgent,
             ),
         )
         for _ in body:  # what is refused half-way still comes

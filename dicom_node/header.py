@@ -18,7 +18,9 @@ from storage.instances import InstanceFacts
 
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality")
 OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate", "StudyTime")
-TAGS = [*NEEDED, *OF_PATIENT]
+PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
+URGENT = {"STAT", "HIGH"}  #: its Defined Terms that go before others
+TAGS = [*NEEDED, *OF_PATIENT, PRIORITY]
 MAX_UID = 64  #: characters, PS3.5 9.1
 DATE = re.compile(r"\d{8}")  #: PS3.5 6.2, value representation DA
 TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
@@ -58,8 +60,8 @@ def read_header(source: BinaryIO | Path) -> Dataset:
     return cast(Dataset, ds)
 
 
-def facts(ds: Dataset, kept: KeptFile, *, calling_ae: str) -> InstanceFacts:
-    """Put together what the index needs.
+def facts(ds: Dataset, kept: KeptFile, *, calling_ae: str, urgent: bool = False) -> InstanceFacts:
+    """Put together what the index needs; urgent is what is sent so, or says so itself.
 
     The UIDs of the instance are those of the C-STORE request, which the file meta information
     holds: some senders leave them empty in the data set.
@@ -80,6 +82,7 @@ def facts(ds: Dataset, kept: KeptFile, *, calling_ae: str) -> InstanceFacts:
         birth_digest=digest(_plain(ds, "PatientBirthDate")),
         study_date=_matching(DATE, ds, "StudyDate"),
         study_time=_matching(TIME, ds, "StudyTime"),
+        urgent=urgent or _plain(ds, PRIORITY).upper() in URGENT,
     )
 
 

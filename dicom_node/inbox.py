@@ -56,7 +56,8 @@ class Reception:
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae=calling_ae)
             return CANNOT_UNDERSTAND
-        self._index.note_instance(facts(ds, kept, calling_ae=calling_ae), self._clock())
+        noted = facts(ds, kept, calling_ae=calling_ae, urgent=received.urgent)
+        self._index.note_instance(noted, self._clock())
         return SUCCESS
 
     def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:

@@ -137,6 +137,7 @@ class Node:
             patience=Patience(
                 attempts=settings.engine.attempts,
                 task_timeout_seconds=settings.engine.task_timeout_seconds,
+                urgent_aes=frozenset(settings.analysis.urgent_aes),
             ),
             destinations=[courier.name for courier in self._couriers],
             when_done=self._analysis_done,

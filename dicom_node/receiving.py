@@ -30,6 +30,8 @@ class Received:
         Preamble, prefix and File Meta Information, made here (PS3.10 7.1).
     body
         The data set, as sent, to be gone through once: it may still be on its way.
+    urgent
+        Whether its sender says so.
     """
 
     header: bytes
@@ -37,6 +39,7 @@ class Received:
     sop_instance_uid: str
     transfer_syntax_uid: str
     calling_ae: str
+    urgent: bool = False
 
 
 class ReceptionBroken(Exception):
@@ -79,6 +82,7 @@ def received(
     transfer_syntax_uid: str,
     calling_ae: str,
     body: Iterable[bytes | memoryview],
+    urgent: bool = False,
 ) -> Received:
     """Put a data set and what the association says of it together."""
     return Received(
@@ -87,6 +91,7 @@ def received(
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,
         calling_ae=calling_ae,
+        urgent=urgent,
     )
 
 

@@ -36,6 +36,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node import fast_receive
 from dicom_node.callers import Callers
+from dicom_node.command_set import HIGH
 from dicom_node.logs import log
 from dicom_node.receiving import Keeper, answer, received
 
@@ -83,6 +84,7 @@ def handle_store(event: Event, keeper: Keeper) -> int:
             transfer_syntax_uid=str(event.context.transfer_syntax),
             calling_ae=requestor(event),
             body=[event.encoded_dataset(include_meta=False)],
+            urgent=request.Priority == HIGH,
         ),
     )
 

@@ -33,6 +33,8 @@ class InstanceFacts:
         As in :class:`storage.files.KeptFile`.
     patient_key, birth_digest, study_date, study_time
         As in :class:`storage.schema.Series`.
+    urgent
+        Whether it is to be worked on before others.
     """
 
     sop_instance_uid: str
@@ -49,6 +51,7 @@ class InstanceFacts:
     birth_digest: str = ""
     study_date: str = ""
     study_time: str = ""
+    urgent: bool = False
 
 
 def note_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool:
@@ -211,6 +214,7 @@ def _late(session: Session, row: Series, now: datetime) -> None:
 def _extend(row: Series, facts: InstanceFacts, now: datetime) -> None:
     """Stretch the time in which the series came; the latest instance says whose it is."""
     row.first_at = min(row.first_at, now)
+    row.urgent = row.urgent or facts.urgent
     if now >= row.last_at:
         row.last_at, row.calling_ae = now, facts.calling_ae or row.calling_ae
         for name in OF_THE_STUDY:

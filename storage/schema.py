@@ -103,6 +103,8 @@ class Series(Base):
         As the source has them (DICOM DA and TM); empty if it has none.
     purging
         Files of what is marked as purged are being removed.
+    urgent
+        An instance came as urgent, by its sender's word or by its own.
     """
 
     __tablename__ = "series"
@@ -128,6 +130,7 @@ class Series(Base):
     study_date: Mapped[str] = mapped_column(String(8), default="")
     study_time: Mapped[str] = mapped_column(String(16), default="")
     purging: Mapped[bool] = mapped_column(default=False)
+    urgent: Mapped[bool] = mapped_column(default=False)
 
 
 class Instance(Base):

@@ -6,7 +6,7 @@ so that what was seen still holds when it is changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from storage.errors import StaleState, StorageError
 from storage.schema import Instance, Series
 from storage.states import SERIES_STEPS, SeriesState, Wish
+from storage.turns import take_turn
 
 S = SeriesState
 
@@ -180,19 +181,11 @@ def close(session: Session, series: OpenSeries, now: datetime) -> None:
     advance(session, series.series_instance_uid, old=S.RECEIVING, new=S.STABLE, now=now)
 
 
-def claim_next(session: Session, now: datetime) -> SeriesTicket | None:
-    """Claim one STABLE series for analysis; None if there is none.
-
-    Those tried least come first, then those which have waited longest, so that a series that
-    fails again and again keeps nobody waiting.
-    """
-    uid = session.scalar(
-        select(Series.series_instance_uid)
-        .where(Series.state == S.STABLE)
-        .order_by(Series.attempts, Series.last_at, Series.series_instance_uid)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+def claim_next(
+    session: Session, now: datetime, urgent_aes: Set[str] = frozenset()
+) -> SeriesTicket | None:
+    """Claim the STABLE series whose turn it is (`storage.turns`); None if there is none."""
+    uid = take_turn(session, urgent_aes)
     if uid is None:
         return None
     advance(session, uid, old=S.STABLE, new=S.ANALYSING, now=now)

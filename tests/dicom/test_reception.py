@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -97,13 +98,28 @@ def running(store: Store) -> Iterator[Running]:
     index.stop()
 
 
+def receiver_for_anybody() -> Receiver:
+    return Receiver(
+        ae_title="AINODE",
+        callers=Callers(),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+
+
 @pytest.fixture(scope="module")
 def slices() -> list[Dataset]:
     return phantom_datasets(make_phantom(PhantomSpec(slices=3, size=64)), seed=3)
 
 
 def send(
-    address: tuple[str, int], datasets: list[Dataset], *, calling: str = "SCANNER"
+    address: tuple[str, int],
+    datasets: list[Dataset],
+    *,
+    calling: str = "SCANNER",
+    priority: int = 0,
 ) -> list[int]:
     ae = AE(calling)
     for ds in datasets:
@@ -111,7 +127,7 @@ def send(
     assoc = ae.associate(*address, ae_title="AINODE")
     if not assoc.is_established:
         return []
-    statuses = [cast(int, assoc.send_c_store(ds).Status) for ds in datasets]
+    statuses = [cast(int, assoc.send_c_store(ds, priority=priority).Status) for ds in datasets]
     assoc.release()
     return statuses
 
@@ -130,6 +146,30 @@ def test_every_transfer_syntax_is_kept_as_sent(
     assert kept.file_meta.SourceApplicationEntityTitle == "SCANNER"
     assert kept.PixelData == sent.PixelData
     assert row.series_instance_uid == sent.SeriesInstanceUID
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    ("priority", "ordered", "urgent"),
+    [(0, "", False), (2, "ROUTINE", False), (1, "", True), (2, "STAT", True), (0, "high ", True)],
+)
+def test_urgent_is_what_its_sender_or_its_order_says(
+    store: Store, slices: list[Dataset], priority: int, ordered: str, urgent: bool, fast: bool
+) -> None:
+    index = Index(store.sessions)
+    index.start()
+    receiver = receiver_for_anybody()
+    address = receiver.listen(("127.0.0.1", 0), Reception(store, index), fast=fast)
+    ds = deepcopy(slices[0])
+    with disable_value_validation():
+        ds.RequestedProcedurePriority = ordered
+
+    assert send(address, [ds], priority=priority) == [0x0000]
+
+    receiver.drain(seconds=5)
+    index.stop()
+    with store.sessions() as session:
+        assert session.scalars(select(Series)).one().urgent is urgent
 
 
 def test_series_grow_over_associations(running: Running, slices: list[Dataset]) -> None:
@@ -227,18 +267,11 @@ def test_too_little_room_is_out_of_resources_until_there_is_room_again(
     tmp_path: Path, slices: list[Dataset]
 ) -> None:
     room = 999
+    receiver = receiver_for_anybody()
     index = Index(open_store(tmp_path).sessions)
     inbox = Inbox(tmp_path, 1000, free=lambda _: room)
     store = Store(sessions=index.sessions, inbox=inbox)
     index.start()
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=Callers(),
-        require_called_ae=True,
-        maximum_associations=10,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=10,
-    )
     address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
 
     assert send(address, slices[:2]) == [0xA700, 0xA700]

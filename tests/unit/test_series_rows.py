@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from storage.series import (
     receiving,
     reprocess,
 )
-from storage.states import SeriesState
+from storage.states import SeriesState, Wish
+from storage.wishes import make_wish, take_up
 
 NOW = datetime(2024, 2, 29, 23, 59, tzinfo=UTC)
 S = SeriesState
@@ -211,6 +213,50 @@ def test_series_that_failed_before_lets_others_pass(session: Session) -> None:
         ("10", 1),
         ("9", 2),
     ]
+
+
+def order(session: Session, urgent_aes: frozenset[str] = frozenset()) -> list[str]:
+    """Who is claimed, one after the other."""
+    tickets = iter(lambda: claim_next(session, NOW, urgent_aes), None)
+    return [ticket.series_instance_uid for ticket in tickets if ticket]
+
+
+def waiting(session: Session, *series: str, urgent: str = "") -> None:
+    """Close some series, one second after the other."""
+    for second, uid in enumerate(series):
+        note_instance(session, replace(facts(uid, uid, ae=f"CT{uid}"), urgent=uid == urgent), NOW)
+        for quiet in receiving(session):
+            close(session, quiet, after(second))
+
+
+def test_who_waits_longest_comes_first(session: Session) -> None:
+    waiting(session, "12", "10", "11")
+    assert order(session) == ["12", "10", "11"]
+
+
+def test_an_urgent_series_comes_first(session: Session) -> None:
+    waiting(session, "10", "11", "12", urgent="12")
+    assert order(session) == ["12", "10", "11"]
+
+
+def test_series_of_urgent_senders_come_first(session: Session) -> None:
+    waiting(session, "10", "11", "12")
+    assert order(session, frozenset({"CT11"})) == ["11", "10", "12"]
+
+
+def test_one_urgent_instance_makes_a_series_urgent(session: Session) -> None:
+    note_instance(session, facts("1"), NOW)
+    note_instance(session, replace(facts("2"), urgent=True), NOW)
+    note_instance(session, facts("3"), NOW)
+    assert row(session).urgent
+
+
+def test_what_a_person_wants_once_more_lets_new_series_pass(session: Session) -> None:
+    leave(session, claimed(session), NOW, new=S.FAILED, reason="x")
+    make_wish(session, "9", Wish.REPROCESS)
+    take_up(session, NOW)
+    stable(session, "5", series="10")
+    assert order(session) == ["10", "9"]
 
 
 def test_reasons_are_kept_and_go_with_the_state(session: Session) -> None:

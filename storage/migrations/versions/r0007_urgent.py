@@ -1,0 +1,21 @@
+"""Series that are urgent."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the mark."""
+    op.add_column(
+        "series", sa.Column("urgent", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
+
+
+def downgrade() -> None:
+    """Take it away."""
+    op.drop_column("series", "urgent")
