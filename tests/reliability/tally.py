@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 LONG = os.environ.get("RELIABILITY") == "long"  #: `make reliability`; else the quick form
+HEAD = ("promise", "tried", "came of it", "when")
 
 
 def times(quick: int, long: int) -> int:
@@ -13,28 +17,33 @@ def times(quick: int, long: int) -> int:
     return long if LONG else quick
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One promise, and how it fared."""
-
-    promise: str
-    tried: str
-    held: str
+def when() -> str:
+    """Today, and what was tested."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    here = Path(__file__).parent
+    commit = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here).stdout
+    form = "" if LONG else " (quick form)"
+    return f"{datetime.now(UTC).date().isoformat()} {commit.strip()}".strip() + form
 
 
 @dataclass
 class Tally:
-    """All of them, in the order in which they were tried."""
+    """Promises and how they fared, in the order in which they were first tried."""
 
-    lines: list[Line] = field(default_factory=list)
+    lines: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
     def note(self, promise: str, tried: str, held: str) -> None:
-        """Enter one."""
-        self.lines.append(Line(promise=promise, tried=tried, held=held))
+        """Enter one; what was said of the same promise before is replaced."""
+        self.lines[promise] = (tried, held, when())
 
     def table(self) -> str:
         """Markdown."""
-        head = "| promise | tried | came of it |\n| --- | --- | --- |\n"
-        return head + "".join(
-            f"| {line.promise} | {line.tried} | {line.held} |\n" for line in self.lines
-        )
+        rows = [HEAD, ("---",) * len(HEAD), *((name, *rest) for name, rest in self.lines.items())]
+        return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+    @classmethod
+    def of(cls, text: str) -> Tally:
+        """Read the lines of a table back."""
+        rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
+        kept = [row for row in rows if len(row) == len(HEAD) and row[0] not in (HEAD[0], "---")]
+        return cls({promise: (tried, held, at) for promise, tried, held, at in kept})
