@@ -81,7 +81,8 @@ class Reception:
     def scan(self) -> int:
         """Index every kept file that has no row: what a crash left between the two.
 
-        Only for the start, before anything is received. Returns how many there were.
+        Only for the start, before anything is received. Returns how many there were, once all of
+        them are in the database: nobody may take the first half of a series for all of it.
         """
         with self._index.sessions() as session:
             known = known_paths(session)
@@ -89,6 +90,7 @@ class Reception:
         for kept in found:
             self._take_up(kept)
         if found:
+            self._index.settle()
             log.warning("inbox_scanned", instances=len(found))
         return len(found)
 
@@ -109,7 +111,7 @@ class Index:
 
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self.sessions = sessions
-        self._notes: queue.SimpleQueue[Note | None] = queue.SimpleQueue()
+        self._notes: queue.Queue[Note | None] = queue.Queue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="index", daemon=True)
 
@@ -124,6 +126,10 @@ class Index:
         if self._thread.is_alive():
             self._thread.join()
 
+    def settle(self) -> None:
+        """Wait until all that was noted so far is written."""
+        self._notes.join()
+
     def put(self, note: Note) -> None:
         """Have something written."""
         self._notes.put(note)
@@ -137,6 +143,8 @@ class Index:
             batch, last = self._drain(first)
             while not self._write(batch) and not self._stopping.wait(RETRY_SECONDS):
                 pass
+            for _ in batch:
+                self._notes.task_done()
             if last:
                 return
 

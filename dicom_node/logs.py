@@ -68,6 +68,7 @@ EVENTS = frozenset(
         "commitment_asked_for",
         "commitment_not_reported",
         "engine_restarted",
+        "clock_jumped",
         "job_failed",
     }
 )

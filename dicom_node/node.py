@@ -223,6 +223,7 @@ class Node:
             self._engine.close()
         with self.store.sessions.begin() as session:
             recover(session, self.store.clock(), counted=False)  # what did not finish
+        self.store.close()
         log.info("node_stopped")
 
 

@@ -11,6 +11,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from dicom_node.clock import ClockWatch
 from dicom_node.logs import log
 
 THREADS = 16  #: jobs that can run side by side: one per destination and a handful of our own
@@ -27,6 +28,7 @@ class Schedule:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
+        self._watch = ClockWatch(self.wake_all)
 
     def every(self, seconds: float, name: str, job: Callable[[], object]) -> None:
         """Run a job at an interval, the first time at once."""
@@ -53,6 +55,12 @@ class Schedule:
     def start(self) -> None:
         """Start the clockwork."""
         self._scheduler.start()
+        self._watch.start()
+
+    def wake_all(self) -> None:
+        """Run every job now: the times they wait for are those of another clock."""
+        for job in self._scheduler.get_jobs():
+            self.wake(job.id)
 
     def remove(self, name: str) -> None:
         """Run a job no more."""
@@ -60,6 +68,7 @@ class Schedule:
 
     def stop(self) -> None:
         """Run nothing new; wait for what runs."""
+        self._watch.stop()
         self._scheduler.shutdown(wait=True)
 
 

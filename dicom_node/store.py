@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage.files import Inbox
@@ -33,3 +35,7 @@ class Store:
     sessions: sessionmaker[Session]
     inbox: Inbox
     clock: Clock = utc_now
+
+    def close(self) -> None:
+        """Let go of the database; SQLite's is one file then, that can be copied."""
+        cast(Engine, self.sessions.kw["bind"]).dispose()

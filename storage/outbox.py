@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.deliveries import conclude, enter
@@ -21,6 +21,8 @@ from storage.series import SeriesTicket, leave
 from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
 D = DeliveryState
+
+CLOCK_BACK = timedelta(minutes=1)  #: what was entered so much later than now: the clock was set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,8 @@ def due(session: Session, destination: str, now: datetime, limit: int) -> list[D
     """List what a destination should get now: the oldest first, each result in its order.
 
     Whatever waits of a study comes along when something of it is due, so that no newer result
-    overtakes an older one whose next try is far away.
+    overtakes an older one whose next try is far away. What was entered in the future is due as
+    well: the clock has been put back.
     """
     waiting = (Delivery.destination == destination, Delivery.state == D.PENDING)
     studies = (
@@ -158,7 +161,7 @@ def due(session: Session, destination: str, now: datetime, limit: int) -> list[D
         .join(Result, Result.series_instance_uid == Series.series_instance_uid)
         .join(ResultObject)
         .join(Delivery)
-        .where(*waiting, Delivery.next_at <= now)
+        .where(*waiting, or_(Delivery.next_at <= now, Delivery.first_at > now + CLOCK_BACK))
     )
     rows = session.execute(
         select(Delivery, ResultObject)

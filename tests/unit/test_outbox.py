@@ -205,6 +205,7 @@ def test_due_are_in_the_order_of_the_result_and_in_time(session: Session) -> Non
     assert [each.sop_instance_uid for each in due(session, "PACS", NOW, 9)] == ["2.25.2", "2.25.1"]
     assert len(due(session, "PACS", NOW, 1)) == 1
     assert due(session, "PACS", NOW - timedelta(seconds=1), 9) == []
+    assert len(due(session, "PACS", NOW - timedelta(hours=1), 9)) == 2  # the clock was put back
     assert due(session, "VNA", NOW, 9) == []
     first = due(session, "PACS", NOW, 1)[0]
     assert (first.path, first.kind, first.result_key, first.attempts, first.first_at) == (

@@ -1,0 +1,63 @@
+"""A watch on the clock: what waits for a time of day must not wait for a clock put back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from dicom_node.logs import log
+
+LOOK_SECONDS = 5.0  #: how often we look
+TOLERANCE_SECONDS = 2.0  #: smaller steps are the daily work of time synchronisation
+
+
+class ClockWatch:
+    """Compares the time of day with a clock that nobody sets, and says when they part.
+
+    Parameters
+    ----------
+    jumped
+        Called after the clock was set.
+    time_of_day, steady
+        The two clocks, seconds.
+    """
+
+    def __init__(
+        self,
+        jumped: Callable[[], object],
+        *,
+        time_of_day: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._jumped = jumped
+        self._clocks = time_of_day, steady
+        self._expected = self._difference()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="clock", daemon=True)
+
+    def start(self) -> None:
+        """Start to look at times."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look(self) -> None:
+        """Look once."""
+        seconds = self._difference() - self._expected
+        self._expected += seconds
+        if abs(seconds) > TOLERANCE_SECONDS:
+            log.warning("clock_jumped", seconds=round(seconds))
+            self._jumped()
+
+    def _difference(self) -> float:
+        time_of_day, steady = self._clocks
+        return time_of_day() - steady()
+
+    def _watch(self) -> None:
+        while not self._ending.wait(LOOK_SECONDS):
+            self.look()

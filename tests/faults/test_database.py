@@ -1,0 +1,105 @@
+"""The database lost, or restored from an old copy: files bring everything back, once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from config.reader import load
+from config.settings import Settings
+from dicom_node.engine import Engine
+from dicom_node.node import Node
+from dicom_node.retry import Verdict
+from dicom_node.scu import Parcel, Peer, send
+from dicom_node.standin import StandInPacs
+from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from storage.overview import overview
+from storage.schema import Instance, Result, ResultObject
+from tests.node_process import INI, wait_until
+from tests.reliability.light_node import LightEngine
+
+
+@pytest.fixture
+def slices(tmp_path: Path) -> list[Path]:
+    datasets: list[Dataset] = phantom_datasets(make_phantom(PhantomSpec(slices=4, size=32)), seed=1)
+    write_series(datasets, tmp_path / "series")
+    return sorted((tmp_path / "series").glob("*.dcm"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, pacs: StandInPacs) -> Settings:
+    ini = tmp_path / "node.ini"
+    ini.write_text(INI.format(port=0, pacs_port=pacs.port, quiet=0.5, more=""))
+    return load(ini)
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[tuple[Node, Peer]]:
+    """A node without networks."""
+    node = Node(settings, make_engine=lambda _: cast(Engine, LightEngine()))
+    _, port = node.start()
+    try:
+        yield node, Peer(ae_title="AINODE", host="127.0.0.1", port=port, timeout_seconds=10)
+    finally:
+        node.stop()
+
+
+def deliver(settings: Settings, slices: list[Path], *, instances: int, results: int) -> set[str]:
+    """Have a node take slices and come to its end; return the UIDs of its results' objects."""
+    with running(settings) as (node, peer):
+        for _, outcome in send([Parcel.of(path) for path in slices], peer, calling_ae="CT1"):
+            assert outcome.verdict is Verdict.ACCEPTED
+
+        def done() -> bool:
+            with node.store.sessions() as session:
+                states = [(line.state, line.instances) for line in overview(session).series]
+                return states == [("delivered", instances)] and len(keys(session)) == results
+
+        wait_until(done, seconds=60, what="the delivery of everything")
+        with node.store.sessions() as session:
+            assert len(session.scalars(select(Instance)).all()) == instances
+            return set(session.scalars(select(ResultObject.sop_instance_uid)))
+
+
+def keys(session: Session) -> list[str]:
+    return list(session.scalars(select(Result.key).order_by(Result.revision)))
+
+
+def database(settings: Settings) -> Path:
+    (file,) = settings.storage.folder.glob("node.sqlite*")  # one file: it can be copied
+    return file
+
+
+def test_a_lost_database_is_made_again_from_the_files(
+    settings: Settings, slices: list[Path], pacs: StandInPacs
+) -> None:
+    before = deliver(settings, slices, instances=4, results=1)
+    database(settings).unlink()
+
+    after = deliver(settings, [], instances=4, results=1)
+
+    assert after == before == {uid for uid, _ in pacs.received}
+    assert len(list((settings.storage.folder / "results").iterdir())) == 1
+
+
+def test_an_old_copy_of_the_database_learns_what_came_since(
+    settings: Settings, slices: list[Path], pacs: StandInPacs, tmp_path: Path
+) -> None:
+    deliver(settings, slices[:2], instances=2, results=1)
+    shutil.copy(database(settings), tmp_path / "old.sqlite")
+    before = deliver(settings, slices[2:], instances=4, results=2)
+    shutil.copy(tmp_path / "old.sqlite", database(settings))
+
+    after = deliver(settings, [], instances=4, results=2)
+
+    assert after == before == {uid for uid, _ in pacs.received}
+    assert len(list((settings.storage.folder / "results").iterdir())) == 2
