@@ -20,7 +20,7 @@ from dicom_node.logs import log
 from dicom_node.notices import Notices
 from dicom_node.request import Analysed, Answer, Request, Unchanged, Unsuitable
 from pipeline.eligibility import OWN_RESULT
-from pipeline.errors import ConformanceError, ModelError
+from pipeline.errors import ConformanceError, ModelError, OutOfMemory
 from storage.errors import InboxFull, StaleState
 from storage.history import is_own
 from storage.notices import Ending, end_series
@@ -194,6 +194,8 @@ class Analyst:
             self._failed(ticket, f"outgoing check: {fault}", code="outgoing-check")
         except EngineLost as lost:
             self._try_again(ticket, str(lost))
+        except OutOfMemory as fault:
+            self._try_again(ticket, f"out of memory: {fault}")
         except Exception as fault:  # noqa: BLE001  # thread border: the state must be settled
             log.exception("job_failed", job="analysis", series_uid=ticket.series_instance_uid)
             self._try_again(ticket, f"{type(fault).__name__} during the analysis; see the log")

@@ -74,6 +74,7 @@ class Briefing:
             revision=len(earlier) + 1,
             predecessor=main,
             superseded=documents,
+            attempt=ticket.attempts,
         )
 
     def _files(self, ticket: SeriesTicket) -> tuple[SourceFile, ...]:

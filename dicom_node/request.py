@@ -72,6 +72,8 @@ class Request:
         Results of earlier studies of the patient, the latest first.
     kept
         Analysis to issue results from (`pipeline.kept`), without inference; None to analyse.
+    attempt
+        1 for the first try; each one more asks for less memory, for that may have been the fault.
     """
 
     series_instance_uid: str
@@ -84,6 +86,7 @@ class Request:
     superseded: Mapping[str, ReportReference] = field(default_factory=dict)
     priors: tuple[Prior, ...] = ()
     kept: Path | None = None
+    attempt: int = 1
 
     @property
     def instances(self) -> list[tuple[str, str]]:

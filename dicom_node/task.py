@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # torch is imported by workers only
 ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
 
 Progress = Callable[[str, float], None]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 def run(request: Request) -> Answer:
@@ -62,6 +64,8 @@ def work(request: Request, progress: Progress = lambda stage, share: None) -> An
     ------
     pipeline.errors.ModelError
         If the weights are missing or altered.
+    OutOfMemory
+        If memory does not suffice, even for one slice at a time on the CPU.
     CannotRepeat
         If what is kept is of another model, or of other instances.
     OSError
@@ -102,10 +106,26 @@ def _found(request: Request, series: CtSeries, progress: Progress) -> tuple[Anal
     """Analyse; return the undecided analysis, also as bytes."""
     from pipeline.analyse import find
     from pipeline.kept import to_bytes
+    from pipeline.memory import first_that_fits
 
-    models, options = load_models(request.analyser), options_of(request.analyser)
-    found = find(series, models, options, progress, utc_now)
+    def way(device: Device, slices: int) -> Analysis:
+        analyser = replace(request.analyser, device=device)
+        models = replace(load_models(analyser), slices_at_once=slices)
+        return find(series, models, options_of(analyser), progress, utc_now)
+
+    frugal = frugality(request.analyser.device, request.attempt)
+    found = first_that_fits(partial(way, *each) for each in frugal)
     return found, to_bytes(found, source_digest(request))
+
+
+def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
+    """Devices, and slices at a time (0 for what suits it), from the most memory to the least.
+
+    A worker that the system killed for its memory cannot say so; so each further attempt begins
+    further down.
+    """
+    ways: tuple[tuple[Device, int], ...] = ((device, 0), (device, 1), ("cpu", 1))
+    return ways[min(attempt, len(ways)) - 1 :]
 
 
 def _read(request: Request, path: Path, sha256: str) -> tuple[Analysis, bytes]:
@@ -233,7 +253,7 @@ def load_models(analyser: Analyser) -> Models:
 
 
 @lru_cache(maxsize=1)
-def _load_models(folder: Path, device: Literal["auto", "cpu", "cuda"], threads: int) -> Models:
+def _load_models(folder: Path, device: Device, threads: int) -> Models:
     import torch
 
     from pipeline.models import device_for, load

@@ -4,6 +4,7 @@ PipelineError
 ├── UnsuitableSeries     not a series this algorithm is meant for; no retry, no alarm
 │   └── InvalidGeometry  the slices do not form one regular volume; a late slice may mend it
 ├── ModelError           weights missing, altered, or of another architecture
+├── OutOfMemory          memory does not suffice, however little of it is asked for at a time
 └── ConformanceError     a result must not leave: it does not fit its source or the standard
 
 Messages never hold a patient's name, identifier or accession number.
@@ -38,6 +39,10 @@ class InvalidGeometry(UnsuitableSeries):
 
 class ModelError(PipelineError):
     """The weights are missing, altered, or of another architecture."""
+
+
+class OutOfMemory(PipelineError):
+    """Memory does not suffice, however little of it is asked for at a time."""
 
 
 class ConformanceError(PipelineError):

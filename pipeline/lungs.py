@@ -45,7 +45,8 @@ def segment(volume: CtVolume, models: Models) -> LungMask:
         ``lungs-not-found``, if neither method finds plausible lungs.
     """
     coarse = coarsen(volume.hu, volume.spacing_mm)
-    fine = segment_unet(volume.hu, models.lungs, models.manifest.networks.lungs.input)
+    seen = models.manifest.networks.lungs.input
+    fine = segment_unet(volume.hu, models.lungs, seen, models.slices_at_once)
     raw = on_coarse(fine, coarse)
     found = candidates(raw, coarse)
     method, doubts = decide(found, coarse)

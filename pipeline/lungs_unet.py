@@ -11,13 +11,16 @@ from torch.nn import functional
 from pipeline.errors import ModelError
 from pipeline.lung_grid import Mask
 from pipeline.manifest import LungsInput
+from pipeline.memory import in_batches
 from pipeline.networks.unet import UNet, folded
 
 BATCH = {"cpu": 4, "cuda": 32}  #: slices at a time: 4 to 8 were fastest on a CPU
 
 
 @torch.inference_mode()
-def segment_unet(hu: NDArray[np.int16], network: nn.Module, seen: LungsInput) -> Mask:
+def segment_unet(
+    hu: NDArray[np.int16], network: nn.Module, seen: LungsInput, at_once: int = 0
+) -> Mask:
     """Where the network sees lung.
 
     Parameters
@@ -28,6 +31,8 @@ def segment_unet(hu: NDArray[np.int16], network: nn.Module, seen: LungsInput) ->
         A `UNet` on the device to compute on.
     seen
         Size and window that the network was trained with.
+    at_once
+        Slices at a time; 0 for what suits the device. Where memory runs out they become fewer.
 
     Returns
     -------
@@ -41,11 +46,13 @@ def segment_unet(hu: NDArray[np.int16], network: nn.Module, seen: LungsInput) ->
     kind = _kind(device)
     ready = folded(network).to(dtype=kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     found = np.zeros(hu.shape, bool)
-    count = BATCH[device.type]
-    for at in range(0, len(hu), count):
-        images = torch.from_numpy(hu[at : at + count].astype(np.float32)).to(device)
+
+    def segment(batch: slice) -> None:
+        images = torch.from_numpy(hu[batch].astype(np.float32)).to(device)
         logits = ready(_as_seen(images, seen).to(kind, memory_format=torch.channels_last))
-        found[at : at + count] = _at_size(logits.float(), hu.shape[1:]).cpu().numpy()
+        found[batch] = _at_size(logits.float(), hu.shape[1:]).cpu().numpy()
+
+    in_batches(len(hu), at_once or BATCH[device.type], segment)
     return found
 
 

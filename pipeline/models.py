@@ -47,6 +47,8 @@ class Models:
         SHA-256 of the manifest file, which holds those of the weight files.
     reference
         Features of the training's kind of cases; None if the model has none.
+    slices_at_once
+        Most slices that the network for the lungs sees at a time; 0 for what suits the device.
     """
 
     manifest: Manifest
@@ -55,6 +57,7 @@ class Models:
     device: torch.device
     weights_sha256: str
     reference: Reference | None = None
+    slices_at_once: int = 0
 
 
 def device_for(choice: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import sessionmaker
 from dicom_node.errors import EngineLost
 from dicom_node.request import Unchanged, Unsuitable
 from dicom_node.store import Store
-from pipeline.errors import ConformanceError, ModelError
+from pipeline.errors import ConformanceError, ModelError, OutOfMemory
 from storage.database import open_database
 from storage.files import Inbox
 from storage.instances import InstanceFacts, note_instance
@@ -85,6 +85,15 @@ def test_what_fails_every_time_is_failed(store: Store) -> None:
 
     assert (line(store).state, line(store).attempts) == ("failed", 2)
     assert "2 attempts" in line(store).reason
+
+
+def test_too_little_memory_is_tried_with_less_and_then_said(store: Store) -> None:
+    workers = Workers(*[OutOfMemory("1 way: MemoryError")] * 9)
+    analyst(store, workers, attempts=2).dispatch()
+
+    assert [request.attempt for request in workers.requests] == [1, 2]
+    assert line(store).state == "failed"
+    assert line(store).reason == "2 attempts: out of memory: 1 way: MemoryError"
 
 
 def test_what_brings_the_node_down_is_not_tried_for_ever(store: Store) -> None:

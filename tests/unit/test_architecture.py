@@ -37,7 +37,7 @@ MAY_IMPORT = {
 
 # Only where tensors are: the receiver starts without torch.
 TORCH = re.compile(
-    r"pipeline/(networks/.*|training/.*|(lungs|lungs_unet|classify|activation|localise|models|counting|checkpoints|importing|verifying)\.py)"
+    r"pipeline/(networks/.*|training/.*|(lungs|lungs_unet|classify|activation|localise|models|memory|counting|checkpoints|importing|verifying)\.py)"
     r"|dicom_node/task\.py"  # runs in a worker; imports it inside a function
 )
 RICH = re.compile(r"pipeline/training/.*|dicom_node/.*")

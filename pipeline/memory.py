@@ -1,0 +1,80 @@
+"""Out of memory: the same again with less of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import torch
+
+from pipeline.errors import OutOfMemory
+
+T = TypeVar("T")
+
+ALLOCATOR = "can't allocate memory"  #: how torch's allocator for the CPU says so
+
+
+def ran_out(fault: Exception) -> bool:
+    """Say whether memory is what was missing, the host's or a GPU's."""
+    return isinstance(fault, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(fault, RuntimeError) and ALLOCATOR in str(fault)
+    )
+
+
+def in_batches(total: int, count: int, work: Callable[[slice], None]) -> None:
+    """Work through `total` items in batches; half as many at a time whenever memory runs out.
+
+    Parameters
+    ----------
+    count
+        Items at a time to begin with.
+
+    Raises
+    ------
+    Exception
+        What `work` raises, if it is another fault or if one item is too many.
+    """
+    at, count = 0, min(count, total)
+    while at < total:
+        if _fits(work, slice(at, at + count), last=count == 1):
+            at += count
+        else:
+            count //= 2
+
+
+def first_that_fits(ways: Iterable[Callable[[], T]]) -> T:
+    """Go each way until memory suffices for one.
+
+    Raises
+    ------
+    OutOfMemory
+        If it suffices for none.
+    """
+    faults = []
+    for way in ways:
+        try:
+            return way()
+        except Exception as fault:
+            if not ran_out(fault):
+                raise
+            faults.append(type(fault).__name__)
+        _let_go()
+    raise OutOfMemory(f"{len(faults)} ways with less and less of it: {', '.join(faults)}")
+
+
+def _fits(work: Callable[[slice], None], batch: slice, *, last: bool) -> bool:
+    try:
+        work(batch)
+    except Exception as fault:
+        if last or not ran_out(fault):
+            raise
+    else:
+        return True
+    _let_go()  # not before here: the fault holds on to what it was raised over
+    return False
+
+
+def _let_go() -> None:
+    """Give the GPU back what is in nobody's use."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
