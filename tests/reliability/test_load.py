@@ -9,11 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydicom import Dataset
 from sqlalchemy import func, select
 
 from dicom_node.receiving import SUCCESS
-from storage.schema import Instance
-from tests.reliability.receiving import Running, running, slices, stored
+from storage.schema import Instance, Series
+from tests.node_process import wait_until
+from tests.reliability.receiving import Running, body_of, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
 from tests.wire_client import WireClient, association_request
 
@@ -57,6 +59,68 @@ def test_fifty_associations_at_once(running: Running, tally: Tally, slices: list
         "50 associations at once",
         f"{associations * each:,} instances",
         "0 associations rejected, 0 instances refused or lost",
+    )
+
+
+def series_of(number: int, instances: int, bodies: list[Dataset]) -> list[bytes]:
+    """Data sets of a series of its own, as they go over the wire."""
+    made = []
+    for index in range(instances):
+        ds = bodies[index % len(bodies)]
+        ds.SeriesInstanceUID = f"1.2.3.{number}"
+        ds.SOPInstanceUID = f"1.2.3.{number}.{index}"
+        made.append(body_of(ds))
+    return made
+
+
+def send_series(running: Running, number: int, bodies: list[bytes]) -> list[int]:
+    with WireClient(running.address, seconds=120) as client:
+        assert client.associate() == 2
+        statuses = []
+        for index, body in enumerate(bodies):
+            client.send(stored(body, number * 10_000 + index))
+            statuses.append(int.from_bytes(client.answer().elements[0x0900], "little"))
+        assert client.release() == 6
+    return statuses
+
+
+def counted(running: Running) -> dict[str, int]:
+    """Series to the number of its instances, once all have their rows."""
+    running.index.stop()
+    with running.store.sessions() as session:
+        rows = session.execute(select(Series.series_instance_uid, Series.instances))
+        return {row.series_instance_uid: row.instances for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("promise", "senders", "each", "instances"),
+    [
+        ("20 series at once", 20, 1, times(20, 300)),
+        ("an hour's peak of a hospital, as fast as it comes", 6, times(2, 10), times(30, 150)),
+    ],
+)
+def test_many_series_are_all_complete(
+    running: Running, tally: Tally, promise: str, senders: int, each: int, instances: int
+) -> None:
+    """Each sender sends one series after the other, each over an association of its own."""
+    datasets, process = phantom(), psutil.Process()
+    series = [series_of(number, instances, datasets) for number in range(senders * each)]
+    memory, threads = process.memory_info().rss, process.num_threads()
+
+    def sender(number: int) -> set[int]:
+        numbers = range(number * each, (number + 1) * each)
+        return {status for one in numbers for status in send_series(running, one, series[one])}
+
+    with ThreadPoolExecutor(senders) as pool:
+        assert set().union(*pool.map(sender, range(senders))) == {SUCCESS}
+
+    assert counted(running) == {f"1.2.3.{n}": instances for n in range(senders * each)}
+    assert process.memory_info().rss - memory < MEMORY_BYTES
+    wait_until(lambda: process.num_threads() <= threads, seconds=20, what="the threads' end")
+    tally.note(
+        promise,
+        f"{senders * each} series of {instances} instances by {senders} senders",
+        "every series complete, no instance refused, no thread left",
     )
 
 
