@@ -58,7 +58,7 @@ def first_that_fits(ways: Iterable[Callable[[], T]]) -> T:
             if not ran_out(fault):
                 raise
             faults.append(type(fault).__name__)
-        _let_go()
+        torch.cuda.empty_cache()
     raise OutOfMemory(f"{len(faults)} ways with less and less of it: {', '.join(faults)}")
 
 
@@ -70,11 +70,5 @@ def _fits(work: Callable[[slice], None], batch: slice, *, last: bool) -> bool:
             raise
     else:
         return True
-    _let_go()  # not before here: the fault holds on to what it was raised over
+    torch.cuda.empty_cache()  # not before here: the fault holds on to what it was raised over
     return False
-
-
-def _let_go() -> None:
-    """Give the GPU back what is in nobody's use."""
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
