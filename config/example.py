@@ -7,26 +7,35 @@ from collections.abc import Mapping
 from pydantic.fields import FieldInfo
 
 from config.reader import SECTIONS
-from config.settings import Destination, Section
+from config.settings import DicomDestination, Section, WebDestination
 
 HEAD = """\
 # Settings of the dicom-node. Every key below shows its default:
 # take the '#' before a key away to change it. No other keys are known.
 """
-RECEIVER = {"ae_title": "PACS", "host": "pacs.example.org", "port": "104"}  #: of the example
+RECEIVER = {
+    "ae_title": "PACS",
+    "host": "pacs.example.org",
+    "port": "104",
+    "url": "https://pacs.example.org/dicom-web",
+}  #: of the example
 
 
 def example_ini() -> str:
     """Render every section and key, commented out, with meaning and default."""
     sections = [_section(f"[{title}]", model) for title, model in SECTIONS.items()]
-    return "\n".join([HEAD, *sections, _section("#[destination PACS]", Destination)])
+    sections.append(_section("#[destination PACS]", DicomDestination))
+    sections.append(_section("#[destination WEB]", WebDestination))
+    return "\n".join([HEAD, *sections])
 
 
 def settings_table() -> str:
     """Render section, key, default and meaning of every setting as a Markdown table."""
     rows = ["| section | key | default | meaning |", "|---|---|---|---|"]
-    for title, model in (SECTIONS | {"destination NAME": Destination}).items():
+    for title, model in SECTIONS.items():
         rows += [_row(title, key, field) for key, field in _keys(model).items()]
+    destination = _keys(DicomDestination) | _keys(WebDestination)
+    rows += [_row("destination NAME", key, field) for key, field in destination.items()]
     return "\n".join(rows) + "\n"
 
 
@@ -36,8 +45,9 @@ def _section(title: str, model: type[Section]) -> str:
 
 
 def _keys(model: type[Section]) -> dict[str, FieldInfo]:
-    """Find the keys of a section; the NAME of a destination is in its title."""
-    return {key: field for key, field in model.model_fields.items() if key != "name"}
+    """Find the keys of a section, those required first; a destination's NAME is in its title."""
+    fields = sorted(model.model_fields.items(), key=lambda item: not item[1].is_required())
+    return {key: field for key, field in fields if key != "name"}
 
 
 def _commented(key: str, field: FieldInfo) -> str:

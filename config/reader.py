@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from config.errors import Fault, SettingsError
-from config.settings import Destination, Section, Settings
+from config.settings import Destination, DicomDestination, Section, Settings, WebDestination
 
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation
     for name, field in Settings.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 }
+DESTINATIONS: dict[str, type[Destination]] = {"dicom": DicomDestination, "web": WebDestination}
 DESTINATION = "destination "  #: what the title of a destination's section starts with
 
 
@@ -104,7 +105,8 @@ def _fault(detail: ErrorDetails, receivers: list[str]) -> Fault:
     section, *rest = place
     model = SECTIONS.get(section, Destination)
     if section == "destinations":
-        section, *rest = receivers[int(rest[0])], *rest[1:]
+        section, kind, *rest = receivers[int(rest[0])], *rest[1:]
+        model = DESTINATIONS[kind]
     key = rest[0] if rest and rest[0] != "name" else ""
     return Fault(
         section=section, key=key, expected=_expected(detail, model, key), got=_got(detail, key)
@@ -113,6 +115,8 @@ def _fault(detail: ErrorDetails, receivers: list[str]) -> Fault:
 
 def _expected(detail: ErrorDetails, model: type[Section], key: str) -> str:
     if detail["type"] == "extra_forbidden":
+        if model in DESTINATIONS.values() and key in _keys_of_either_kind():
+            return "either a url or an AE title, host and port, each with the keys of its kind"
         near = difflib.get_close_matches(key, model.model_fields, n=1)
         return f"a known key (did you mean {near[0]}?)" if near else "a known key"
     if detail["type"] == "missing":
@@ -120,6 +124,10 @@ def _expected(detail: ErrorDetails, model: type[Section], key: str) -> str:
     if detail["type"] == "string_pattern_mismatch":
         return "a NAME of letters, digits, '-' and '_'"
     return re.sub(r"^(Value error, |Input should be )", "", detail["msg"])
+
+
+def _keys_of_either_kind() -> set[str]:
+    return {key for model in DESTINATIONS.values() for key in model.model_fields}
 
 
 def _got(detail: ErrorDetails, key: str) -> str:

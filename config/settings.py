@@ -5,11 +5,20 @@ Site choices only. What belongs to the algorithm travels with the model's manife
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
 
 from config.values import (
     AeTitle,
@@ -23,12 +32,14 @@ from config.values import (
     NotEmpty,
     OptionalPath,
     OptionalUid,
+    OptionalUser,
     Port,
     Regex,
     Scheduler,
     Seconds,
     SecondsByAe,
     Threshold,
+    WebUrl,
 )
 
 
@@ -291,11 +302,12 @@ class Delivery(Section):
     give_up_after_hours: float = Field(
         default=72.0, gt=0, description="After so long a result counts as refused."
     )
-    commitment_again_hours: float = Field(
+    verify_again_hours: float = Field(
         default=6.0,
         gt=0,
-        description="A destination that does not answer a request for storage commitment is asked"
-        " again after so long, four times in all; then its acceptance must do, and status says so.",
+        description="A destination that does not say whether it keeps what it accepted (see verify)"
+        " is asked again after so long, four times in all; then its acceptance must do, and status"
+        " says so.",
     )
     check_every_seconds: Seconds = Field(
         default=2.0, description="How often we look for due deliveries."
@@ -314,20 +326,27 @@ class Log(Section):
 
 
 class Destination(Section):
-    """A receiver of results. NAME: letters, digits, '-' and '_'; as many sections as needed."""
+    """What receivers of results have in common."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="NAME of the section.")
-    ae_title: AeTitle = Field(description="Its AE title.")
-    host: NotEmpty = Field(description="Its host name or address.")
-    port: Port = Field(description="Its TCP port.")
     timeout_seconds: Seconds = Field(
         default=30.0, description="How long we wait for each of its answers."
     )
+    enabled: bool = Field(default=True, description="Whether results are sent to it.")
+
+
+class DicomDestination(Destination):
+    """A receiver of results. NAME: letters, digits, '-' and '_'; as many sections as needed."""
+
+    ae_title: AeTitle = Field(description="Its AE title.")
+    host: NotEmpty = Field(description="Its host name or address.")
+    port: Port = Field(description="Its TCP port.")
     tls: bool = Field(default=False, description="Whether it is called by TLS; see [tls].")
-    commitment: bool = Field(
-        default=False,
-        description="Whether it is asked for storage commitment; results are delivered when it has"
-        " committed to them. Its answers may come to our port: see calling_aes.",
+    verify: Literal["no", "commitment", "query"] = Field(
+        default="no",
+        description="Whether it is asked if it keeps what it accepted: by storage 'commitment' (its"
+        " answers may come to our port: see calling_aes), by 'query' (C-FIND; what is missing is"
+        " sent again), or 'no'. Results are delivered when it has confirmed them.",
     )
     earlier_studies: bool = Field(
         default=False,
@@ -335,7 +354,50 @@ class Destination(Section):
         " is no earlier result, and to send one series (C-MOVE to our AE title). Its results are"
         " sent as those of any other series; the new results follow again, with the comparison.",
     )
-    enabled: bool = Field(default=True, description="Whether results are sent to it.")
+
+
+class WebDestination(Destination):
+    """A receiver of results by DICOMweb: a section with a url has these keys only."""
+
+    url: WebUrl = Field(
+        description="Its DICOMweb service (STOW-RS) instead of AE title, host and port; TLS if it"
+        " starts with https. Such a section has these keys besides: timeout_seconds, enabled, user,"
+        " password_file, token_file."
+    )
+    user: OptionalUser = Field(default="", description="Who we say we are, if it asks.")
+    password_file: OptionalPath = Field(
+        default=None, description="File with the password of that user, readable by us alone."
+    )
+    token_file: OptionalPath = Field(
+        default=None,
+        description="File with a bearer token, readable by us alone; read anew each time.",
+    )
+
+    @field_validator("password_file")
+    @classmethod
+    def _with_user(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if "user" in info.data and bool(file) != bool(info.data["user"]):
+            raise ValueError("a file where there is a user, and only there")
+        return file
+
+    @field_validator("token_file")
+    @classmethod
+    def _without_user(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file and info.data.get("user"):
+            raise ValueError("a token or a user, not both")
+        return file
+
+
+def _kind(value: object) -> str:
+    """Tell a destination by its keys: one with a url is reached by DICOMweb."""
+    keys = value if isinstance(value, Mapping) else vars(value)
+    return "web" if "url" in keys else "dicom"
+
+
+AnyDestination = Annotated[
+    Annotated[DicomDestination, Tag("dicom")] | Annotated[WebDestination, Tag("web")],
+    Discriminator(_kind),
+]
 
 
 class Settings(Section):
@@ -352,7 +414,7 @@ class Settings(Section):
     engine: Engine = Engine()
     delivery: Delivery = Delivery()
     log: Log = Log()
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[AnyDestination, ...] = ()
 
     @property
     def database_url(self) -> str:

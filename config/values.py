@@ -106,6 +106,20 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _web_url(text: str) -> str:
+    """Check the address of a web service: no secret may be in it."""
+    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", text):
+        raise ValueError("https://host/path or http://host:port/path, without user or query")
+    return text.rstrip("/")
+
+
+def _user(text: str) -> str:
+    """Nothing, or who a web service knows us as (RFC 7617, section 2: no colon)."""
+    if not all(" " <= character <= "~" and character != ":" for character in text):
+        raise ValueError("a user in ASCII, without ':'")
+    return text
+
+
 def _uid(text: str) -> str:
     """Nothing, or a UID (DICOM PS3.5 9.1: at most 64 characters, no leading zeros)."""
     if text and not (len(text) <= 64 and re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", text)):
@@ -161,6 +175,8 @@ Regex = Annotated[str, AfterValidator(_regex)]
 Threshold = Annotated[Literal["model"] | float, BeforeValidator(_threshold)]
 Scheduler = Annotated[str, AfterValidator(_scheduler)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+OptionalUser = Annotated[str, AfterValidator(_user)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
 OptionalUid = Annotated[str, AfterValidator(_uid)]
 NotEmpty = Annotated[str, Field(min_length=1, max_length=64)]
 Label = Annotated[str, AfterValidator(_label)]

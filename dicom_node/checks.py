@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import Settings
+from config.settings import DicomDestination, Settings, WebDestination
 from dicom_node.equipment import model_folder, read_manifest
 from dicom_node.errors import NodeError
 from dicom_node.tls import server_context
@@ -18,7 +18,7 @@ from storage.database import open_database
 
 def faults(settings: Settings) -> list[str]:
     """List everything that would keep the node from doing its work, by section and key."""
-    checks = (_address, _tls, _folder, _database, _model, _device)
+    checks = (_address, _tls, _web, _folder, _database, _model, _device)
     return [fault for look in checks for fault in look(settings)]
 
 
@@ -37,12 +37,25 @@ def _tls(settings: Settings) -> Iterator[str]:
     """Load the certificates, where anything is to use them."""
     from dicom_node.parts import credentials_of
 
-    if not (settings.tls.receive or any(each.tls for each in settings.destinations)):
+    called = (each.tls for each in settings.destinations if isinstance(each, DicomDestination))
+    if not (settings.tls.receive or any(called)):
         return
     try:
         server_context(credentials_of(settings.tls), verify_peers=settings.tls.verify_peers)
     except NodeError as fault:
         yield str(fault)
+
+
+def _web(settings: Settings) -> Iterator[str]:
+    """Read the secrets and authorities of destinations by DICOMweb."""
+    from dicom_node.parts import web_of
+
+    for destination in settings.destinations:
+        if isinstance(destination, WebDestination):
+            try:
+                web_of(settings, destination).check()
+            except NodeError as fault:
+                yield f"[destination {destination.name}] {fault}"
 
 
 def _folder(settings: Settings) -> Iterator[str]:

@@ -104,14 +104,12 @@ def example() -> None:
 def echo(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:
-    """Verify a destination by C-ECHO."""
-    from dicom_node.parts import peer_of
+    """Verify a destination by C-ECHO, or by a query if it is reached by DICOMweb."""
+    from dicom_node.parts import carrier_of
     from dicom_node.retry import Verdict
-    from dicom_node.scu import echo as verify
 
     settings = load(config)
-    peer = peer_of(settings, cli_probe.named(settings, name))
-    outcome = verify(peer, calling_ae=settings.node.ae_title)
+    outcome = carrier_of(settings, cli_probe.named(settings, name)).echo()
     if outcome.verdict is not Verdict.ACCEPTED:
         raise NodeError(outcome.detail)
     out.print(f"{name} answers.")

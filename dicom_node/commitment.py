@@ -29,6 +29,7 @@ REQUEST = 1  #: Action Type ID, PS3.4 Table J.3-1
 COMPLETE, FAILURES_EXIST = 1, 2  #: Event Type IDs, PS3.4 Table J.3-3
 INVALID_ARGUMENT = 0x0115  #: PS3.7 C.4.2
 
+MEANS = "storage commitment"
 REQUESTS = 4  #: without an answer to so many, acceptance must do
 TRIES = 3  #: what a destination says so often that it does not have is refused
 LINGER_SECONDS = 3.0
@@ -46,6 +47,8 @@ class Notary:
     linger_seconds
         How long the answer may come on the association of the request.
     """
+
+    patience = timedelta(0)  #: it may be asked as soon as it has accepted
 
     def __init__(
         self,
@@ -66,18 +69,9 @@ class Notary:
 
     def round(self) -> None:
         """Ask for everything that is due; give up what was asked for often enough."""
-        now, transaction_uid = self._store.clock(), str(generate_uid(prefix=None))
-        with self._store.sessions.begin() as session:
-            given_up = give_up(session, self.name, now, requests=REQUESTS)
-            wanted = ask(
-                session,
-                self.name,
-                now,
-                transaction_uid=transaction_uid,
-                again_at=now + self._again,
-            )
-        if given_up:
-            log.warning("commitment_given_up", destination=self.name, objects=given_up)
+        transaction_uid, wanted = open_request(
+            self._store, self.name, again=self._again, means=MEANS
+        )
         if wanted:
             self._request(transaction_uid, wanted)
 
@@ -90,11 +84,37 @@ class Notary:
             when_answered=lambda report: answered(report, self._store),
         )
         if trouble:
-            with self._store.sessions.begin() as session:
-                reject(session, transaction_uid)
-            log.warning("commitment_not_requested", destination=self.name, reason=trouble)
+            not_answered(self._store, self.name, transaction_uid, trouble)
         else:
             log.info("commitment_requested", destination=self.name, objects=len(wanted))
+
+
+def open_request(
+    store: Store, name: str, *, again: timedelta, means: str
+) -> tuple[str, list[tuple[str, str]]]:
+    """Enter a request for everything that is due; give up what was asked for often enough.
+
+    Returns
+    -------
+    str
+        UID of the request.
+    list
+        SOP class and instance of each object; empty if there is nothing to ask for.
+    """
+    now, transaction_uid = store.clock(), str(generate_uid(prefix=None))
+    with store.sessions.begin() as session:
+        given_up = give_up(session, name, now, requests=REQUESTS, means=means)
+        wanted = ask(session, name, now, transaction_uid=transaction_uid, again_at=now + again)
+    if given_up:
+        log.warning("commitment_given_up", destination=name, objects=given_up)
+    return transaction_uid, wanted
+
+
+def not_answered(store: Store, name: str, transaction_uid: str, reason: str) -> None:
+    """Enter that a request was not taken; it is made again at its time."""
+    with store.sessions.begin() as session:
+        reject(session, transaction_uid)
+    log.warning("commitment_not_requested", destination=name, reason=reason)
 
 
 def request(

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
-from dicom_node.commitment import Notary
+from dicom_node.carrier import Carrier
 from dicom_node.logs import log
-from dicom_node.probe import look_quietly
 from dicom_node.retry import Backoff, Outcome, Verdict
-from dicom_node.scu import Parcel, Peer, send
+from dicom_node.scu import Parcel
 from dicom_node.store import Store
 from storage.commitments import accept_uncommitted
 from storage.outbox import DueDelivery, Settlement, claim, due, settle
@@ -35,6 +35,19 @@ ENDS = {
 }
 
 
+class Confirmer(Protocol):
+    """Asks one destination whether it keeps what it accepted."""
+
+    @property
+    def patience(self) -> timedelta:
+        """Time from acceptance to the first question."""
+        ...
+
+    def round(self) -> None:
+        """Ask for everything that is due."""
+        ...
+
+
 class Courier:
     """Delivers to one destination.
 
@@ -42,24 +55,24 @@ class Courier:
     ----------
     name
         Name of the destination in the settings and in the outbox.
+    carrier
+        What it is reached by.
     notary
-        Asks it to commit to what it accepts; None if acceptance is enough.
+        Asks it to confirm what it accepts; None if acceptance is enough.
     """
 
     def __init__(
         self,
         name: str,
-        peer: Peer,
+        carrier: Carrier,
         *,
-        calling_ae: str,
         backoff: Backoff,
         store: Store,
-        notary: Notary | None = None,
+        notary: Confirmer | None = None,
     ) -> None:
         self.name = name
         self._notary = notary
-        self._peer = peer
-        self._calling_ae = calling_ae
+        self._carrier = carrier
         self._backoff = backoff
         self._store = store
         self._sessions, self._clock = store.sessions, store.clock
@@ -73,7 +86,7 @@ class Courier:
 
     def probe(self) -> None:
         """Ask the destination what it takes, and keep the answer."""
-        look_quietly(self.name, self._peer, calling_ae=self._calling_ae, store=self._store)
+        self._carrier.look(self.name, self._store)
 
     def round(self) -> None:
         """Deliver everything that is due, and have it committed to."""
@@ -114,13 +127,15 @@ class Courier:
             )
             for path, each in waiting.items()
         ]
-        return send(parcels, self._peer, calling_ae=self._calling_ae)
+        return self._carrier.send(parcels)
 
     def _settle(self, delivery: DueDelivery, outcome: Outcome) -> Settlement:
         now = self._clock()
         settlement = decide(delivery, outcome, self._backoff, now)
         if self._notary is not None and settlement.state is DeliveryState.ACCEPTED:
-            settlement = replace(settlement, state=DeliveryState.UNCOMMITTED)
+            settlement = replace(
+                settlement, state=DeliveryState.UNCOMMITTED, next_at=now + self._notary.patience
+            )
         with self._sessions.begin() as session:
             settle(session, [settlement], now)
         log.debug(

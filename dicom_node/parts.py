@@ -6,11 +6,13 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from config.settings import Destination, Settings, Tls
+from config.settings import Destination, DicomDestination, Settings, Tls, WebDestination
 from dicom_node.briefing import Briefing
 from dicom_node.callers import Callers
+from dicom_node.carrier import ByDicom, Carrier
 from dicom_node.commitment import Notary
-from dicom_node.delivery import Courier
+from dicom_node.delivery import Confirmer, Courier
+from dicom_node.dicomweb import ByWeb
 from dicom_node.engine import Engine
 from dicom_node.errors import NodeError
 from dicom_node.historian import Historian
@@ -20,6 +22,7 @@ from dicom_node.scp import Receiver
 from dicom_node.scu import Peer
 from dicom_node.store import Store
 from dicom_node.tls import Credentials
+from dicom_node.verification import Verifier
 from dicom_node.witness import Witness
 from storage.database import migrate, open_database
 from storage.files import Inbox
@@ -98,7 +101,18 @@ def credentials_of(tls: Tls) -> Credentials:
 
 
 def peer_of(settings: Settings, destination: Destination) -> Peer:
-    """Make the peer that a destination describes."""
+    """Make the peer that a destination describes.
+
+    Raises
+    ------
+    NodeError
+        If it is reached by DICOMweb: then there is no association to it.
+    """
+    if not isinstance(destination, DicomDestination):
+        raise NodeError(
+            f"expected a destination with an AE title, got {destination.name}, which is reached by"
+            " DICOMweb: it cannot be asked what it takes"
+        )
     return Peer(
         ae_title=destination.ae_title,
         host=destination.host,
@@ -108,13 +122,31 @@ def peer_of(settings: Settings, destination: Destination) -> Peer:
     )
 
 
+def carrier_of(settings: Settings, destination: Destination) -> Carrier:
+    """Make what results are sent by to one destination."""
+    if isinstance(destination, WebDestination):
+        return web_of(settings, destination)
+    return ByDicom(peer=peer_of(settings, destination), calling_ae=settings.node.ae_title)
+
+
+def web_of(settings: Settings, destination: WebDestination) -> ByWeb:
+    """Make what sends by DICOMweb."""
+    return ByWeb(
+        url=destination.url,
+        timeout_seconds=destination.timeout_seconds,
+        user=destination.user,
+        password_file=destination.password_file,
+        token_file=destination.token_file,
+        authorities=settings.tls.authorities,
+    )
+
+
 def courier_of(settings: Settings, destination: Destination, store: Store) -> Courier:
     """Make the courier of one destination."""
     delivery = settings.delivery
     return Courier(
         destination.name,
-        peer_of(settings, destination),
-        calling_ae=settings.node.ae_title,
+        carrier_of(settings, destination),
         backoff=Backoff(
             first_seconds=delivery.retry_first_seconds,
             factor=delivery.retry_factor,
@@ -122,24 +154,31 @@ def courier_of(settings: Settings, destination: Destination, store: Store) -> Co
             give_up_after=timedelta(hours=delivery.give_up_after_hours),
         ),
         store=store,
-        notary=notary_of(settings, destination, store) if destination.commitment else None,
+        notary=confirmer_of(settings, destination, store),
     )
 
 
-def notary_of(settings: Settings, destination: Destination, store: Store) -> Notary:
-    """Make what asks one destination for storage commitment."""
-    return Notary(
+def confirmer_of(settings: Settings, destination: Destination, store: Store) -> Confirmer | None:
+    """Make what asks one destination if it keeps what it accepted; None if it is not asked."""
+    if not isinstance(destination, DicomDestination) or destination.verify == "no":
+        return None
+    kind = Notary if destination.verify == "commitment" else Verifier
+    return kind(
         destination.name,
         peer_of(settings, destination),
         calling_ae=settings.node.ae_title,
-        again=timedelta(hours=settings.delivery.commitment_again_hours),
+        again=timedelta(hours=settings.delivery.verify_again_hours),
         store=store,
     )
 
 
 def historian_of(settings: Settings, briefing: Briefing) -> Historian | None:
     """Make what searches archives for earlier studies; None if none is to be asked."""
-    asked = [each for each in settings.destinations if each.enabled and each.earlier_studies]
+    asked = [
+        each
+        for each in settings.destinations
+        if isinstance(each, DicomDestination) and each.enabled and each.earlier_studies
+    ]
     if not (asked and settings.results.priors):
         return None
     return Historian(

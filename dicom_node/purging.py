@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from config.settings import Settings
+from config.settings import DicomDestination, Settings
 from dicom_node.logs import log
 from dicom_node.store import Store
 from storage.errors import StaleState
@@ -102,7 +102,11 @@ def purging_of(settings: Settings, store: Store) -> Purging:
         store=store,
         rules=Rules(
             keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
-            committing=frozenset(each.name for each in settings.destinations if each.commitment),
+            committing=frozenset(
+                each.name
+                for each in settings.destinations
+                if isinstance(each, DicomDestination) and each.verify != "no"
+            ),
         ),
         free_bytes=int(retention.disk_pressure_gb * GIGABYTE),
         keep_quarantine=(

@@ -30,8 +30,8 @@ class Archive:
 
     assoc: Association
 
-    def find(self, keys: Dataset) -> list[Dataset]:
-        """Ask by C-FIND; return the matches.
+    def find(self, keys: Dataset, *, limit: int = MAXIMUM_MATCHES) -> list[Dataset]:
+        """Ask by C-FIND; return the matches, at most so many.
 
         Raises
         ------
@@ -41,7 +41,7 @@ class Archive:
         matches: list[Dataset] = []
         for status, match in self.assoc.send_c_find(keys, FIND):
             code = status.get("Status")
-            if code in PENDING and match is not None and len(matches) < MAXIMUM_MATCHES:
+            if code in PENDING and match is not None and len(matches) < limit:
                 matches.append(match)
             elif code not in PENDING:
                 _hold("C-FIND", code)

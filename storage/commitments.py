@@ -1,8 +1,8 @@
-"""Storage commitment (PS3.4 Annex J) of what destinations accepted: asked for, answered, given up.
+"""Whether destinations keep what they accepted: asked for, answered, given up.
 
-A delivery is UNCOMMITTED from its acceptance to the answer, and its series is not DELIVERED until
-then. A destination that never answers holds nothing up for ever: after so many requests the
-delivery is ACCEPTED, with the reason.
+They are asked by storage commitment (PS3.4 Annex J), or by query. A delivery is UNCOMMITTED from
+its acceptance to the answer, and its series is not DELIVERED until then. A destination that never
+answers holds nothing up for ever: after so many requests the delivery is ACCEPTED, with the reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from storage.deliveries import conclude
-from storage.schema import Commitment, CommitmentItem, Delivery, ResultObject
+from storage.schema import Commitment, CommitmentItem, Delivery, Result, ResultObject, Series
 from storage.states import CommitmentState, DeliveryState, SeriesState
 
 D = DeliveryState
@@ -33,11 +33,14 @@ class Report:
         SOP Instance UIDs.
     failed
         SOP Instance UID to Failure Reason (PS3.3 C.14.1.1).
+    means
+        How it was asked.
     """
 
     transaction_uid: str
     committed: Collection[str] = frozenset()
     failed: Mapping[str, int] = field(default_factory=dict)
+    means: str = "storage commitment"
 
 
 def accept_uncommitted(session: Session, destination: str, reason: str, now: datetime) -> int:
@@ -48,14 +51,14 @@ def accept_uncommitted(session: Session, destination: str, reason: str, now: dat
     return _accept(session, session.scalars(waiting).all(), reason, now)
 
 
-def give_up(session: Session, destination: str, now: datetime, *, requests: int) -> int:
+def give_up(session: Session, destination: str, now: datetime, *, requests: int, means: str) -> int:
     """Ask no more for what so many requests were made for; return how many deliveries.
 
     They are ACCEPTED, with the reason.
     """
     asked = {each.id: _requests(session, each) for each in _due(session, destination, now)}
     tired = [delivery for delivery, count in asked.items() if count >= requests]
-    reason = f"no answer to {requests} requests for storage commitment"
+    reason = f"no answer to {requests} requests for {means}"
     return _accept(session, tired, reason, now)
 
 
@@ -91,6 +94,24 @@ def ask(
         )
     )
     return [(sop_class, uid) for sop_class, uid in rows]
+
+
+def whereabouts(session: Session, uids: Collection[str]) -> dict[tuple[str, str], set[str]]:
+    """Sort objects by the study and series they are in: the UIDs of both to those of objects."""
+    found: dict[tuple[str, str], set[str]] = {}
+    rows = session.execute(
+        select(
+            Series.study_instance_uid,
+            ResultObject.series_instance_uid,
+            ResultObject.sop_instance_uid,
+        )
+        .join(Result, Result.series_instance_uid == Series.series_instance_uid)
+        .join(ResultObject, ResultObject.result_key == Result.key)
+        .where(ResultObject.sop_instance_uid.in_(uids))
+    )
+    for study, series, uid in rows:
+        found.setdefault((study, series), set()).add(uid)
+    return found
 
 
 def reject(session: Session, transaction_uid: str) -> None:
@@ -160,7 +181,7 @@ def _enter_answer(
             _move(session, delivery, D.COMMITTED, "", now)
         return
     times = _failures(session, delivery)
-    reason = f"storage commitment failed with 0x{item.failure:04X}"
+    reason = f"{report.means} failed with 0x{item.failure:04X}"
     if times >= tries:
         _move(session, delivery, D.REFUSED, f"{reason}, {times} times", now)
     else:

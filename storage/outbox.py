@@ -58,7 +58,7 @@ class Settlement:
     state
         ACCEPTED, UNCOMMITTED, DECLINED, REFUSED, or PENDING for another try.
     next_at
-        When to try again; for PENDING only.
+        When to try again, if PENDING; when to ask what became of it, if UNCOMMITTED.
     """
 
     id: int
@@ -67,8 +67,8 @@ class Settlement:
     next_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        if (self.state is D.PENDING) != (self.next_at is not None):
-            raise ValueError(f"expected a next time for pending only, got {self.next_at}")
+        if (self.state in (D.PENDING, D.UNCOMMITTED)) != (self.next_at is not None):
+            raise ValueError(f"expected a next time of what goes on, got {self.next_at}")
 
 
 def keep_results(

@@ -20,7 +20,7 @@ from tests.acceptance.test_pacs import SECONDS, push, upload
 from tests.node_process import NodeProcess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
-COMMITTED = "commitment = yes\n"
+COMMITTED = "verify = commitment\n"
 
 
 @pytest.fixture

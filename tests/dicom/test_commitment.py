@@ -20,6 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.callers import Callers
+from dicom_node.carrier import ByDicom
 from dicom_node.commitment import (
     WELL_KNOWN_INSTANCE,
     Notary,
@@ -224,8 +225,7 @@ def courier(
     )
     return Courier(
         "PACS",
-        peer,
-        calling_ae="AINODE",
+        ByDicom(peer=peer, calling_ae="AINODE"),
         backoff=BACKOFF,
         store=store,
         notary=notary if commitment else None,

@@ -11,6 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from dicom_node.carrier import ByDicom
 from dicom_node.delivery import Courier
 from dicom_node.retry import Backoff
 from dicom_node.scu import Peer
@@ -106,7 +107,7 @@ def new_object(uid: str, path: str) -> NewObject:
 
 def courier(store: Store, port: int) -> Courier:
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
-    return Courier("PACS", peer, calling_ae="AINODE", backoff=BACKOFF, store=store)
+    return Courier("PACS", ByDicom(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, store=store)
 
 
 def standing(store: Store) -> tuple[str, list[str]]:

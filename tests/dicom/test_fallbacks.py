@@ -13,6 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from dicom_node.carrier import ByDicom
 from dicom_node.delivery import Courier
 from dicom_node.retry import Backoff
 from dicom_node.scu import Peer
@@ -110,7 +111,9 @@ CT = InstanceFacts(
 def deliver(store: Store, folder: Path, *accepts: str) -> None:
     with StandInPacs(folder / "pacs", accepts=accepts) as pacs:
         peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
-        Courier("PACS", peer, calling_ae="AINODE", backoff=BACKOFF, store=store).round()
+        Courier(
+            "PACS", ByDicom(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, store=store
+        ).round()
 
 
 def ended(store: Store) -> tuple[str, dict[str, str]]:

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Delivery as DeliverySettings
+from dicom_node.carrier import ByDicom
 from dicom_node.delivery import Courier
 from dicom_node.retry import Backoff
 from dicom_node.scu import Peer
@@ -70,8 +71,10 @@ class Site:
         self.couriers = {
             name: Courier(
                 name,
-                Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=10),
-                calling_ae="AINODE",
+                ByDicom(
+                    peer=Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=10),
+                    calling_ae="AINODE",
+                ),
                 backoff=BACKOFF,
                 store=self.store,
             )

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from config import Destination, Settings, example_ini, load, settings_table
+from config import DicomDestination, Settings, WebDestination, example_ini, load, settings_table
 from config.reader import SECTIONS
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "dicom-node.example.ini"
@@ -22,14 +22,16 @@ def test_example_as_it_is_gives_the_defaults(tmp_path: Path) -> None:
     assert from_text(tmp_path, example_ini()) == from_text(tmp_path, "")
 
 
-def test_example_with_every_key_taken_gives_the_defaults_and_its_destination(
+def test_example_with_every_key_taken_gives_the_defaults_and_its_destinations(
     tmp_path: Path,
 ) -> None:
     everything = re.sub(r"(?m)^#(?=\S)", "", example_ini())
     settings = from_text(tmp_path, everything)
 
-    example = Destination(name="PACS", ae_title="PACS", host="pacs.example.org", port=104)
-    assert settings.destinations == (example,)
+    assert settings.destinations == (
+        DicomDestination(name="PACS", ae_title="PACS", host="pacs.example.org", port=104),
+        WebDestination(name="WEB", url="https://pacs.example.org/dicom-web"),
+    )
     assert settings.model_copy(update={"destinations": ()}) == from_text(tmp_path, "")
 
 
@@ -39,7 +41,7 @@ def test_every_key_is_in_the_example_and_in_the_table() -> None:
         for key in model.model_fields:
             assert f"\n#{key} =" in example_ini()
             assert table.count(f"| `[{title}]` | `{key}` |") == 1
-    for key in set(Destination.model_fields) - {"name"}:
+    for key in {*DicomDestination.model_fields, *WebDestination.model_fields} - {"name"}:
         assert f"| `[destination NAME]` | `{key}` |" in table
 
 

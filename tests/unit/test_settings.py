@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from config import Fault, Settings, SettingsError, load
 from config.reader import SECTIONS
-from config.settings import Destination
+from config.settings import Destination, DicomDestination, WebDestination
 
 PACS = "[destination PACS]\nae_title = PACS\nhost = pacs\nport = 104\n"
 
@@ -40,10 +40,10 @@ def test_empty_file_means_every_default(ini: Path) -> None:
 
 
 def test_every_key_but_those_of_a_destination_has_a_default_and_a_meaning() -> None:
-    for model in [*SECTIONS.values(), Destination]:
+    for model in [*SECTIONS.values(), DicomDestination, WebDestination]:
         for key, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{key}"
-            if model is not Destination:
+            if not issubclass(model, Destination):
                 assert not field.is_required(), f"{model.__name__}.{key}"
 
 
@@ -65,7 +65,7 @@ def test_values_have_their_types(ini: Path) -> None:
     assert settings.analysis.threshold == 0.25
     assert settings.selection.exclude_description == "(?i)lung|100%"
     assert settings.destinations == (
-        Destination(name="PACS", ae_title="PACS", host="pacs", port=104),
+        DicomDestination(name="PACS", ae_title="PACS", host="pacs", port=104),
     )
 
 
@@ -215,3 +215,55 @@ def test_password_is_shown_nowhere(ini: Path) -> None:
     assert "***@db" in str(fault)
     good = read(ini, f"[storage]\n{url.replace('mysql', 'postgresql')}\n")
     assert "secret" not in repr(good)
+
+
+def test_a_destination_with_a_url_is_reached_by_dicomweb(ini: Path) -> None:
+    settings = read(
+        ini,
+        "[destination WEB]\nurl = https://pacs.example.org:8443/dicom-web/\nuser = node\n"
+        "password_file = secret\nenabled = no\n" + PACS,
+    )
+
+    web, pacs = settings.destinations
+    assert web == WebDestination(
+        name="WEB",
+        url="https://pacs.example.org:8443/dicom-web",
+        user="node",
+        password_file=ini.parent / "secret",
+        enabled=False,
+    )
+    assert isinstance(pacs, DicomDestination)
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "expected"),
+    [
+        ("url = https://pacs\nae_title = PACS", "ae_title", "either a url or an AE title"),
+        ("url = https://pacs\nverify = query", "verify", "either a url or an AE title"),
+        ("url = https://pacs\nurls = x", "urls", "did you mean url?"),
+        ("url = pacs.example.org", "url", "https://host/path"),
+        ("url = https://node:secret@pacs/web", "url", "https://host/path"),
+        ("url = https://pacs\nuser = node", "password_file", "a file where there is a user"),
+        ("url = https://pacs\npassword_file = f", "password_file", "a file where there is a user"),
+        ("url = https://pacs\nuser = a:b\npassword_file = f", "user", "without ':'"),
+        (
+            "url = https://pacs\nuser = node\npassword_file = f\ntoken_file = t",
+            "token_file",
+            "a token or a user",
+        ),
+        (
+            "ae_title = A\nhost = h\nport = 104\ntoken_file = t",
+            "token_file",
+            "either a url or an AE title",
+        ),
+        ("ae_title = A\nhost = h\nport = 104\nverify = yes", "verify", "'commitment'"),
+    ],
+)
+def test_destinations_are_of_one_kind_and_whole(
+    ini: Path, lines: str, key: str, expected: str
+) -> None:
+    (fault,) = faults(ini, f"[destination PACS]\n{lines}\n").values()
+
+    assert (fault.section, fault.key) == ("destination PACS", key)
+    assert expected in fault.expected
+    assert "secret" not in str(fault)
