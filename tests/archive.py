@@ -18,6 +18,7 @@ from dicom_node.query import FIND, MOVE
 from dicom_node.scu import Peer
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+KEYS = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
 PENDING, SUCCESS = 0xFF00, 0x0000
 
 
@@ -72,12 +73,12 @@ class StandInArchive:
         if self.failing:
             yield 0xA700, None
             return
-        study_level = wanted.QueryRetrieveLevel == "STUDY"
-        key = "StudyInstanceUID" if study_level else "SeriesInstanceUID"
+        level = str(wanted.QueryRetrieveLevel)
+        above = list(KEYS.values())[: list(KEYS).index(level)]
         groups: dict[str, list[Dataset]] = {}
         for each in self.held:
-            if study_level or each.StudyInstanceUID == wanted.StudyInstanceUID:
-                groups.setdefault(str(each[key].value), []).append(each)
+            if all(each[key].value == wanted[key].value for key in above):
+                groups.setdefault(str(each[KEYS[level]].value), []).append(each)
         for group in groups.values():
             yield PENDING, described(group, wanted)
 

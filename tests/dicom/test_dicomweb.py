@@ -1,0 +1,255 @@
+"""Results by DICOMweb over real sockets: every answer has its end, and secrets stay secret."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+from typer.testing import CliRunner
+
+from config.reader import load
+from dicom_node import cli
+from dicom_node.checks import faults
+from dicom_node.delivery import Courier
+from dicom_node.dicomweb import ByWeb
+from dicom_node.errors import NodeError
+from dicom_node.parts import peer_of
+from dicom_node.retry import Backoff, Outcome, Verdict
+from dicom_node.scu import Parcel
+from dicom_node.store import Store
+from pipeline.encode.bundle import part10
+from tests.results_due import UIDS, Hands, capture, standing, store_with_results
+from tests.web_pacs import STORED, Answer, WebPacs, failed
+
+BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=1))
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Hands) -> Store:
+    return store_with_results(tmp_path, clock)
+
+
+@pytest.fixture
+def parcel(tmp_path: Path) -> Parcel:
+    path = tmp_path / "one.dcm"
+    path.write_bytes(part10(capture(UIDS[0])))
+    return Parcel.of(path)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("open-sesame\n")
+    return path
+
+
+def courier(store: Store, pacs: WebPacs) -> Courier:
+    return Courier("PACS", ByWeb(url=pacs.url, timeout_seconds=5), backoff=BACKOFF, store=store)
+
+
+def send(parcel: Parcel, carrier: ByWeb) -> Outcome:
+    ((_, outcome),) = carrier.send([parcel])
+    return outcome
+
+
+def test_everything_arrives_as_it_is_and_in_order(store: Store) -> None:
+    with WebPacs() as pacs:
+        courier(store, pacs).round()
+
+    assert pacs.uids == list(UIDS)
+    assert pacs.received[0] == capture(UIDS[0])
+    assert {path for _, path, _ in pacs.requests} == {"/dicom-web/studies"}
+    assert standing(store) == ("delivered", ["accepted"] * 3, "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "middle"),
+    [
+        ((202, b""), "delivered", "accepted"),
+        (failed(0x0111), "delivered", "accepted"),  # there already
+        (failed(0xB000, 202), "delivered", "accepted"),  # stored with a remark
+        (failed(0xA700), "encoded", "pending"),
+        (failed(0xA900), "failed", "refused"),
+        (failed(0x0122, 202), "failed", "refused"),  # nothing stands in for it here
+        ((409, b""), "failed", "refused"),
+        ((200, b"no JSON"), "delivered", "accepted"),
+        ((429, b""), "encoded", "pending"),
+        ((503, b""), "encoded", "pending"),
+        ((400, b""), "failed", "refused"),
+        ((401, b""), "failed", "refused"),
+        ((404, b""), "failed", "refused"),
+        ((415, b""), "failed", "refused"),
+    ],
+)
+def test_each_object_is_settled_by_its_own_answer(
+    store: Store, answer: Answer, state: str, middle: str
+) -> None:
+    with WebPacs(answer=lambda number: answer if number == 1 else STORED) as pacs:
+        courier(store, pacs).round()
+
+    assert standing(store)[:2] == (state, ["accepted", middle, "accepted"])
+
+
+@pytest.mark.parametrize("answer", [(409, b""), failed(0xC000)])
+def test_what_is_in_conflict_is_looked_for(store: Store, answer: Answer) -> None:
+    """Archives give many reasons for an object that they have already."""
+    with WebPacs(answer=lambda _: answer) as pacs:
+        pacs.held = [capture(uid) for uid in UIDS[:2]]
+        courier(store, pacs).round()
+
+    assert standing(store)[:2] == ("failed", ["accepted", "accepted", "refused"])
+
+
+def test_a_service_that_is_down_gets_everything_later(store: Store, clock: Hands) -> None:
+    with WebPacs() as pacs:
+        pass
+    courier(store, pacs).round()
+    assert standing(store)[:2] == ("encoded", ["pending"] * 3)
+
+    clock.now += timedelta(seconds=5)
+    with WebPacs(port=pacs.port) as again:
+        courier(store, again).round()
+
+    assert standing(store)[:2] == ("delivered", ["accepted"] * 3)
+
+
+def test_without_an_answer_nothing_more_is_tried(parcel: Parcel) -> None:
+    """Three hundred objects do not wait for three hundred timeouts."""
+
+    def hang_up(number: int) -> Answer:
+        raise ConnectionAbortedError(number)
+
+    with WebPacs(answer=hang_up) as pacs:
+        outcomes = [outcome for _, outcome in ByWeb(url=pacs.url).send([parcel] * 3)]
+
+    assert len(pacs.requests) == 1
+    assert [each.verdict for each in outcomes] == [Verdict.POSTPONED] * 3
+    assert pacs.url in outcomes[2].detail
+
+
+def test_redirects_are_not_followed(parcel: Parcel) -> None:
+    with (
+        WebPacs() as other,
+        WebPacs(answer=lambda _: (307, b""), more={"Location": other.url + "/studies"}) as pacs,
+    ):
+        outcome = send(parcel, ByWeb(url=pacs.url))
+
+    assert (outcome.verdict, other.requests) == (Verdict.REFUSED, [])
+    assert "redirects are not followed" in outcome.detail
+
+
+def test_a_web_page_is_no_archive(parcel: Parcel) -> None:
+    with WebPacs(more={"Content-Type": "text/html"}) as pacs:
+        outcome = send(parcel, ByWeb(url=pacs.url))
+
+    assert outcome.verdict is Verdict.REFUSED
+    assert "web page" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("header", "carrier"),
+    [
+        ("Bearer open-sesame", lambda url, file: ByWeb(url=url, token_file=file)),
+        (
+            "Basic bm9kZTpvcGVuLXNlc2FtZQ==",
+            lambda url, file: ByWeb(url=url, user="node", password_file=file),
+        ),
+    ],
+)
+def test_who_has_the_secret_is_let_in(
+    parcel: Parcel, secret: Path, header: str, carrier: Callable[[str, Path], ByWeb]
+) -> None:
+    with WebPacs(lets_in=header) as pacs:
+        with_it = carrier(pacs.url, secret)
+        assert send(parcel, with_it).verdict is Verdict.ACCEPTED
+        assert with_it.echo().verdict is Verdict.ACCEPTED
+
+        without = ByWeb(url=pacs.url)
+        assert send(parcel, without).verdict is Verdict.REFUSED
+        assert "HTTP 401 (see user, password_file and token_file)" in without.echo().detail
+
+
+def test_a_renewed_token_is_taken_up(parcel: Parcel, secret: Path) -> None:
+    with WebPacs(lets_in="Bearer new") as pacs:
+        carrier = ByWeb(url=pacs.url, token_file=secret)
+        assert send(parcel, carrier).verdict is Verdict.REFUSED
+        secret.write_text("new")
+        assert send(parcel, carrier).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("content", [None, b"", b"one\ntwo", "geheim-ß".encode()])
+def test_a_secret_that_cannot_be_used_is_not_shown(
+    parcel: Parcel, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+
+    outcome = send(parcel, ByWeb(url="http://localhost:1/web", token_file=file))
+
+    assert outcome.verdict is Verdict.POSTPONED
+    assert outcome.detail.startswith("token_file: expected")
+    assert "two" not in outcome.detail
+    assert "geheim" not in outcome.detail
+
+
+@pytest.mark.parametrize(("trusted", "verdict"), [(True, "accepted"), (False, "postponed")])
+def test_certificates_are_verified(
+    parcel: Parcel, tmp_path: Path, trusted: bool, verdict: str
+) -> None:
+    signer, other = trustme.CA(), trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    signer.issue_cert("localhost").configure_cert(context)
+    authorities = tmp_path / "authorities.pem"
+    (signer if trusted else other).cert_pem.write_to_path(str(authorities))
+
+    with WebPacs(tls=context) as pacs:
+        outcome = send(parcel, ByWeb(url=pacs.url, authorities=authorities))
+
+    assert outcome.verdict == verdict
+    assert trusted or "CERTIFICATE_VERIFY_FAILED" in outcome.detail
+
+
+def test_a_missing_file_is_refused_not_lost_sight_of(parcel: Parcel) -> None:
+    parcel.path.unlink()
+    with WebPacs() as pacs:
+        assert send(parcel, ByWeb(url=pacs.url)).verdict is Verdict.REFUSED
+
+
+def ini_with(folder: Path, lines: str) -> Path:
+    ini = folder / "node.ini"
+    ini.write_text(f"[storage]\nfolder = data\n[destination WEB]\n{lines}\n")
+    return ini
+
+
+def test_echo_asks_a_query(tmp_path: Path) -> None:
+    with WebPacs() as pacs:
+        ini = ini_with(tmp_path, f"url = {pacs.url}")
+        answer = CliRunner().invoke(cli.app, ["echo", "WEB", "--config", str(ini)])
+
+    assert answer.output == "WEB answers.\n"
+    assert [path for _, path, _ in pacs.requests] == ["/dicom-web/studies?limit=1"]
+
+
+def test_it_cannot_be_probed(tmp_path: Path) -> None:
+    settings = load(ini_with(tmp_path, "url = http://localhost:1/web"))
+
+    with pytest.raises(NodeError, match="WEB, which is reached by DICOMweb"):
+        peer_of(settings, settings.destinations[0])
+
+
+def test_check_names_a_secret_that_is_missing(tmp_path: Path) -> None:
+    settings = load(ini_with(tmp_path, "url = https://localhost:1/web\ntoken_file = gone"))
+
+    (fault,) = faults(settings)
+
+    assert fault.startswith("[destination WEB] token_file: expected a file")

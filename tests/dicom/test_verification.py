@@ -1,0 +1,105 @@
+"""Verification by query over real associations: there, lost, not answered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dicom_node.carrier import ByDicom
+from dicom_node.delivery import Courier
+from dicom_node.retry import Backoff
+from dicom_node.scu import Peer
+from dicom_node.standin import StandInPacs
+from dicom_node.store import Store
+from dicom_node.verification import PATIENCE, Verifier
+from tests.archive import StandInArchive
+from tests.results_due import UIDS, Hands, capture, standing, store_with_results
+
+AGAIN = timedelta(hours=6)
+BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=96))
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Hands) -> Store:
+    return store_with_results(tmp_path, clock)
+
+
+def courier(store: Store, pacs: StandInPacs, archive: Peer) -> Courier:
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+    verifier = Verifier("PACS", archive, calling_ae="AINODE", again=AGAIN, store=store)
+    return Courier(
+        "PACS",
+        ByDicom(peer=peer, calling_ae="AINODE"),
+        backoff=BACKOFF,
+        store=store,
+        notary=verifier,
+    )
+
+
+def deliver_and_ask(store: Store, clock: Hands, archive: StandInArchive, *, times: int = 1) -> int:
+    """Let the archive be asked; return how many objects it was sent."""
+    with StandInPacs(store.inbox.folder / "pacs") as pacs:
+        for _ in range(times):
+            courier(store, pacs, archive.peer).round()
+            clock.now += PATIENCE
+            courier(store, pacs, archive.peer).round()
+        return len(pacs.received)
+
+
+def test_what_is_there_ends_the_series(store: Store, clock: Hands) -> None:
+    with StandInArchive([capture(uid) for uid in UIDS]) as archive:
+        deliver_and_ask(store, clock, archive)
+
+    assert standing(store) == ("delivered", ["committed"] * 3, "")
+    assert archive.asked == ["IMAGE"]  # one query for the series
+
+
+def test_the_archive_gets_time_to_put_it_into_its_index(store: Store, clock: Hands) -> None:
+    with StandInArchive([]) as archive, StandInPacs(store.inbox.folder / "pacs") as pacs:
+        courier(store, pacs, archive.peer).round()
+        clock.now += PATIENCE - timedelta(seconds=1)
+        courier(store, pacs, archive.peer).round()
+
+    assert archive.asked == []
+    assert standing(store)[:2] == ("encoded", ["uncommitted"] * 3)
+
+
+def test_what_is_missing_is_sent_again(store: Store, clock: Hands) -> None:
+    with StandInArchive([capture(uid) for uid in UIDS[1:]]) as archive:
+        assert deliver_and_ask(store, clock, archive) == 3
+        assert standing(store)[:2] == ("encoded", ["pending", "committed", "committed"])
+
+        archive.held.append(capture(UIDS[0]))
+        assert deliver_and_ask(store, clock, archive) == 1
+
+    assert standing(store) == ("delivered", ["committed"] * 3, "")
+
+
+def test_what_is_missing_again_and_again_is_refused(store: Store, clock: Hands) -> None:
+    with StandInArchive([capture(uid) for uid in UIDS[1:]]) as archive:
+        deliver_and_ask(store, clock, archive, times=3)
+
+    reason = "PACS refused 1 object: verification by query failed with 0x0112, 3 times"
+    assert standing(store) == ("failed", ["refused", "committed", "committed"], reason)
+
+
+def test_an_archive_that_does_not_answer_queries_holds_nothing_for_ever(
+    store: Store, clock: Hands
+) -> None:
+    with StandInArchive([], failing=True) as archive:
+        deliver_and_ask(store, clock, archive)
+        assert standing(store)[:2] == ("encoded", ["uncommitted"] * 3)
+        for _ in range(4):
+            clock.now += AGAIN
+            deliver_and_ask(store, clock, archive)
+
+    reason = "PACS accepted 3 objects: no answer to 4 requests for verification by query"
+    assert standing(store) == ("delivered", ["accepted"] * 3, reason)
+    assert archive.asked == ["IMAGE"] * 4

@@ -1,0 +1,144 @@
+"""An archive on loopback that is reached by DICOMweb: it stores, and says what it has."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import HTTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from types import TracebackType
+
+from pydicom import Dataset, dcmread
+
+Answer = tuple[int, bytes]
+Behaviour = Callable[[int], Answer]
+STORED: Answer = (200, b"{}")
+
+
+def failed(reason: int, status: int = 409) -> Answer:
+    """Say that an object was not stored."""
+    sequence = {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [reason]}}]}
+    return status, json.dumps({"00081198": sequence}).encode()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a handler breaks off on purpose, or the node does."""
+
+
+@dataclass
+class WebPacs:
+    """Answers STOW-RS and QIDO-RS.
+
+    Attributes
+    ----------
+    answer
+        What it says to the n-th object, from 0; with 200 the object is held.
+    lets_in
+        The header Authorization that it asks for; None for none.
+    more
+        Header fields of every answer.
+    received
+        Objects in the order in which they came.
+    requests
+        Method, path and header fields of every request.
+    """
+
+    answer: Behaviour = lambda _: STORED
+    lets_in: str | None = None
+    more: dict[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    port: int = 0
+    received: list[Dataset] = field(default_factory=list)
+    held: list[Dataset] = field(default_factory=list)
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
+    def __enter__(self) -> WebPacs:
+        pacs = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                pacs._post(self)
+
+            def do_GET(self) -> None:
+                pacs._get(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = _Server(("127.0.0.1", self.port), Handler)
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://localhost:{self.port}/dicom-web"
+
+    @property
+    def uids(self) -> list[str]:
+        return [str(each.SOPInstanceUID) for each in self.received]
+
+    def _post(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["Content-Length"]))
+        if self._may(request):
+            ds = stored_in(request.headers["Content-Type"], body)
+            said = self.answer(len(self.received))
+            self.received.append(ds)
+            if said[0] == 200:
+                self.held.append(ds)
+            self._say(request, *said)
+
+    def _get(self, request: BaseHTTPRequestHandler) -> None:
+        if self._may(request):
+            _, _, uid = request.path.partition("?SOPInstanceUID=")
+            found = [each.SOPInstanceUID for each in self.held if each.SOPInstanceUID == uid]
+            matches = [{"00080018": {"vr": "UI", "Value": [each]}} for each in found]
+            self._say(request, 200, json.dumps(matches).encode())
+
+    def _may(self, request: BaseHTTPRequestHandler) -> bool:
+        headers = dict(request.headers.items())
+        self.requests.append((request.command, request.path, headers))
+        allowed = self.lets_in in (None, headers.get("Authorization"))
+        if not allowed:
+            self._say(request, 401, b"")
+        return allowed
+
+    def _say(self, request: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+        request.send_response(status)
+        for name, value in ({"Content-Type": "application/dicom+json"} | self.more).items():
+            request.send_header(name, value)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+
+def stored_in(content_type: str, body: bytes) -> Dataset:
+    """Read the one object of a request, by another reader of multipart than the node's."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    message = message_from_bytes(head + body, policy=HTTP)
+    assert message.get_content_type() == "multipart/related"
+    assert message.get_param("type") == "application/dicom"
+    (part,) = message.iter_parts()
+    assert part.get_content_type() == "application/dicom"
+    return dcmread(BytesIO(bytes(part.get_payload(decode=True))))
