@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_node.equipment import read_manifest
+from config.settings import Settings
+from dicom_node.equipment import analyser_of, read_manifest
 from dicom_node.errors import CannotRepeat
+from dicom_node.forms import fitted
 from dicom_node.keeping import KEPT
+from dicom_node.logs import log
 from dicom_node.request import Analyser, Request, SourceFile
 from dicom_node.store import Store
 from pipeline.encode.identity import ReportReference
 from pipeline.encode.prior import Prior
+from pipeline.encode.products import Products
 from pipeline.errors import PipelineError
 from pipeline.kept import read_values
+from storage.capabilities import Capability, capabilities
 from storage.history import KeptPrior, keys_so_far, priors
 from storage.results import REPORTS, KeptReport, documents_of
 from storage.series import SeriesTicket
@@ -32,10 +38,21 @@ class Briefing:
     ----------
     compare
         Whether earlier results of the patient are looked for.
+    destinations
+        Who gets the results: what they do not take is made in a plainer form.
     """
 
-    def __init__(self, store: Store, analyser: Analyser, *, compare: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        analyser: Analyser,
+        *,
+        compare: bool,
+        destinations: Iterable[str] = (),
+    ) -> None:
         self.store, self.analyser = store, analyser
+        self._destinations = tuple(destinations)
+        self._told = analyser.products
         self._sessions, self._inbox = store.sessions, store.inbox
         self._compare = compare
 
@@ -63,12 +80,13 @@ class Briefing:
         """Say what a series is and what it supersedes, without what an analysis needs besides."""
         with self._sessions() as session:
             earlier = keys_so_far(session, ticket.series_instance_uid)
+            known = [capabilities(session, name) for name in self._destinations]
         documents = self._documents(ticket)
         main = next((documents.pop(kind) for kind in REPORTS if kind in documents), None)
         return Request(
             series_instance_uid=ticket.series_instance_uid,
             files=self._files(ticket),
-            analyser=self.analyser,
+            analyser=replace(self.analyser, products=self._fitted(known)),
             created=self.store.clock().astimezone(),
             earlier=earlier,
             revision=len(earlier) + 1,
@@ -76,6 +94,14 @@ class Briefing:
             superseded=documents,
             attempt=ticket.attempts,
         )
+
+    def _fitted(self, known: list[list[Capability]]) -> Products:
+        """Choose the forms that destinations take; tell of it when it changes."""
+        products = fitted(self.analyser.products, known)
+        if products != self._told:
+            self._told = products
+            log.info("forms_chosen", segmentation=products.segmentation, heatmap=products.heatmap)
+        return products
 
     def _files(self, ticket: SeriesTicket) -> tuple[SourceFile, ...]:
         files = zip(ticket.paths, ticket.sop_instance_uids, ticket.digests, strict=True)
@@ -101,6 +127,16 @@ class Briefing:
         with self._sessions() as session:
             (ended,) = seen(session, series=[ticket.series_instance_uid])
         return kept_analysis(ended, self._inbox.folder, self.analyser.model)
+
+
+def briefing_of(settings: Settings, store: Store) -> Briefing:
+    """Make the briefing that the settings describe."""
+    return Briefing(
+        store,
+        analyser_of(settings),
+        compare=settings.results.priors,
+        destinations=[each.name for each in settings.destinations if each.enabled],
+    )
 
 
 def kept_analysis(ended: Ended, folder: Path, model: Path) -> Path:

@@ -70,7 +70,7 @@ def table(found: tuple[Capability, ...]) -> Table:
     made = Table("SOP class", "used for", "taken", "instead")
     for each in found:
         kinds = [sent.kind for sent in SENT if sent.sop_class == each.sop_class_uid]
-        others = dict.fromkeys(instead(kind, accepted) for kind in kinds)
+        others = dict.fromkeys(instead(kind, each.sop_class_uid, accepted) for kind in kinds)
         made.add_row(
             class_name(each.sop_class_uid),
             ", ".join(dict.fromkeys(kind.replace("-", " ") for kind in kinds)) or "service",

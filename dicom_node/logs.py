@@ -59,6 +59,7 @@ EVENTS = frozenset(
         "delivery_declined",
         "delivery_refused",
         "destination_probed",
+        "forms_chosen",
         "destination_not_probed",
         "commitment_requested",
         "commitment_not_requested",

@@ -20,12 +20,11 @@ from pynetdicom import evt
 from config.settings import Settings
 from dicom_node import task
 from dicom_node.analyst import Analyst, Patience
-from dicom_node.briefing import Briefing
+from dicom_node.briefing import briefing_of
 from dicom_node.commitment import answered, handle_report
 from dicom_node.delivery import Courier
 from dicom_node.doctor import Watch
 from dicom_node.engine import Engine, Task
-from dicom_node.equipment import analyser_of
 from dicom_node.errors import NodeError
 from dicom_node.historian import Historian
 from dicom_node.inbox import Index, Reception
@@ -125,10 +124,10 @@ class Node:
 
     def _start_analyst(self) -> Analyst:
         """Start the engine, and have it load the models."""
-        settings, analyser = self._settings, analyser_of(self._settings)
+        settings, briefing = self._settings, briefing_of(self._settings, self.store)
         self._engine = engine = self._make_engine(settings)
-        self._warm_up = engine.submit(task.warm_up, analyser)  # forgotten, it would be cancelled
-        briefing = Briefing(self.store, analyser, compare=settings.results.priors)
+        # kept, for a task that is forgotten is cancelled
+        self._warm_up = engine.submit(task.warm_up, briefing.analyser)
         self._historian = historian_of(settings, briefing)
         return Analyst(
             workers=engine,

@@ -12,6 +12,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
 )
 
 from dicom_node.errors import NodeError
+from dicom_node.forms import PLAINER
 from dicom_node.logs import log
 from dicom_node.scu import Peer, associate
 from dicom_node.sent import SENT, TRANSFER_SYNTAX, class_name
@@ -74,14 +75,17 @@ def look_quietly(name: str, peer: Peer, *, calling_ae: str, store: Store) -> Non
         log.info("destination_not_probed", destination=name, reason=str(fault))
 
 
-def instead(kind: str, accepted: Collection[str]) -> str:
-    """Say what a destination gets in place of a kind it does not take.
+def instead(kind: str, sop_class: str, accepted: Collection[str]) -> str:
+    """Say what a destination gets in place of a kind it does not take in a class.
 
     Parameters
     ----------
     accepted
         SOP Class UIDs that it takes.
     """
+    plainer = PLAINER.get(UID(sop_class))
+    if plainer is not None and plainer.sop_class in accepted:
+        return f"the {plainer.name}"
     kinds = {str(each.kind) for each in SENT if each.sop_class in accepted}
     other = stand_in(kind, kinds)
     return f"the {other.replace('-', ' ')}" if other else "nothing: the series fails"

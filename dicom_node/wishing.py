@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
-from dicom_node.briefing import Briefing
-from dicom_node.equipment import analyser_of, read_manifest
+from dicom_node.briefing import Briefing, briefing_of
+from dicom_node.equipment import read_manifest
 from dicom_node.errors import CannotRepeat, NodeError
 from dicom_node.store import Store
 from dicom_node.task import key_of
@@ -49,7 +49,7 @@ def wish_for(
         If there is no database.
     """
     store = store_of(settings)
-    briefing = Briefing(store, analyser_of(settings), compare=settings.results.priors)
+    briefing = briefing_of(settings, store)
     with store.sessions() as session:
         found = seen(session, series=series, study=study)
     missing = sorted(set(series) - {each.series_instance_uid for each in found})

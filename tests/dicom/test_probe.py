@@ -23,6 +23,7 @@ from dicom_node.standin import (
     SEGMENTATION,
     StandInPacs,
 )
+from pipeline.encode.products import LABEL_MAP_STORAGE
 from storage.capabilities import capabilities
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -85,12 +86,16 @@ def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "accepted", "expected"),
+    ("kind", "sop_class", "accepted", "expected"),
     [
-        ("report", {ENHANCED_SR}, "the text report"),
-        ("report", {SECONDARY_CAPTURE}, "the summary"),
-        ("segmentation", {COMPREHENSIVE_3D_SR}, "nothing: the series fails"),
+        ("report", COMPREHENSIVE_3D_SR, {ENHANCED_SR}, "the text report"),
+        ("report", COMPREHENSIVE_3D_SR, {SECONDARY_CAPTURE}, "the summary"),
+        ("segmentation", SEGMENTATION, {COMPREHENSIVE_3D_SR}, "nothing: the series fails"),
+        ("segmentation", LABEL_MAP_STORAGE, {SEGMENTATION}, "the binary segmentation"),
+        ("segmentation", LABEL_MAP_STORAGE, {SECONDARY_CAPTURE}, "the heatmap"),
     ],
 )
-def test_it_says_what_goes_instead(kind: str, accepted: set[str], expected: str) -> None:
-    assert instead(kind, accepted) == expected
+def test_it_says_what_goes_instead(
+    kind: str, sop_class: str, accepted: set[str], expected: str
+) -> None:
+    assert instead(kind, sop_class, accepted) == expected
