@@ -1,0 +1,85 @@
+"""Orthanc's DICOMweb plugin stores every kind of result, and says that it has it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from dicom_node.dicomweb import ByWeb
+from dicom_node.retry import Verdict
+from dicom_node.scu import Parcel, Peer
+from dicom_node.verification import held_of
+from tests.acceptance.conftest import Orthanc, running_orthanc
+from tests.acceptance.samples import Written, encoded
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[Orthanc]:
+    if not PLUGIN.exists():
+        pytest.skip(f"not installed: {PLUGIN} (deploy/install-acceptance.sh)")
+    settings = {
+        "Plugins": [str(PLUGIN)],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        "DicomAlwaysAllowFind": True,
+    }
+    with running_orthanc(tmp_path, **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    return encoded("everything", tmp_path)
+
+
+def parcels(written: Written) -> list[Parcel]:
+    return [Parcel.of(path) for _, path in written.results]
+
+
+def test_every_kind_is_stored_unchanged_and_may_come_again(pacs: Orthanc, written: Written) -> None:
+    web = ByWeb(url=f"{pacs.rest}/dicom-web", timeout_seconds=30)
+    assert web.echo().verdict is Verdict.ACCEPTED
+
+    for _ in range(2):
+        outcomes = [outcome for _, outcome in web.send(parcels(written))]
+        assert {each.verdict for each in outcomes} == {Verdict.ACCEPTED}, outcomes
+
+    files = [pacs.file(f"/instances/{each}/file") for each in pacs.get("/instances")]
+    back = {ds.SOPInstanceUID: ds for ds in (dcmread(io.BytesIO(file)) for file in files)}
+    assert len(back) == len(written.results)
+    for _, path in written.results:
+        original = dcmread(path)
+        assert back[original.SOPInstanceUID] == original
+
+
+def test_another_address_of_it_is_no_destination(pacs: Orthanc, written: Written) -> None:
+    elsewhere = ByWeb(url=f"{pacs.rest}/no-such-service", timeout_seconds=30)
+
+    assert elsewhere.echo().verdict is Verdict.REFUSED
+    ((_, outcome),) = elsewhere.send(parcels(written)[:1])
+    assert outcome.verdict is Verdict.REFUSED
+
+
+def test_a_query_finds_what_is_there_and_misses_what_is_not(
+    pacs: Orthanc, written: Written
+) -> None:
+    """Verification by query."""
+    first, *others = parcels(written)
+    web = ByWeb(url=f"{pacs.rest}/dicom-web", timeout_seconds=30)
+    assert all(each.verdict is Verdict.ACCEPTED for _, each in web.send(others))
+    peer = Peer(ae_title="ORTHANC", host="127.0.0.1", port=pacs.dicom_port)
+
+    datasets = [dcmread(each.path, stop_before_pixels=True) for each in (first, *others)]
+    places: dict[tuple[str, str], set[str]] = {}
+    for ds in datasets:
+        key = (str(ds.StudyInstanceUID), str(ds.SeriesInstanceUID))
+        places.setdefault(key, set()).add(str(ds.SOPInstanceUID))
+    held = held_of(places, peer, calling_ae="AINODE")
+
+    assert held == {str(ds.SOPInstanceUID) for ds in datasets[1:]}
