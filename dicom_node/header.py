@@ -24,6 +24,16 @@ TAGS = [*NEEDED, *OF_PATIENT, PRIORITY]
 MAX_UID = 64  #: characters, PS3.5 9.1
 DATE = re.compile(r"\d{8}")  #: PS3.5 6.2, value representation DA
 TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
+CANNOT_PARSE = (  #: what pydicom says of bytes that are no data set
+    InvalidDicomError,
+    BytesLengthException,
+    EOFError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    NotImplementedError,
+    OSError,
+)
 MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
 
 
@@ -42,16 +52,7 @@ def read_header(source: BinaryIO | Path) -> Dataset:
     try:
         ds = dcmread(source, stop_before_pixels=True, specific_tags=TAGS)
         values = {tag: str(ds.get(tag) or "").strip() for tag in NEEDED}
-    except (
-        InvalidDicomError,
-        BytesLengthException,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        NotImplementedError,
-        OSError,
-    ) as fault:
+    except CANNOT_PARSE as fault:
         raise Unreadable(f"the data set cannot be parsed ({type(fault).__name__})") from fault
     for tag in ("StudyInstanceUID", "SeriesInstanceUID"):
         if not 0 < len(values[tag]) <= MAX_UID:
