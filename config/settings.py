@@ -20,6 +20,7 @@ from pydantic import (
     field_validator,
 )
 
+from config.secret import database_url_in
 from config.values import (
     AeTitle,
     AeTitles,
@@ -31,6 +32,7 @@ from config.values import (
     Model,
     NotEmpty,
     OptionalPath,
+    OptionalServer,
     OptionalUid,
     OptionalUser,
     Port,
@@ -122,6 +124,10 @@ class Storage(Section):
         default="",
         repr=False,
         description="SQLAlchemy URL of the database; empty means SQLite in the folder.",
+    )
+    database_url_file: OptionalPath = Field(
+        default=None,
+        description="File with that URL instead, readable by us alone: passwords belong there.",
     )
     reserve_gb: float = Field(
         default=2.0,
@@ -325,6 +331,20 @@ class Log(Section):
     )
 
 
+class Audit(Section):
+    """Events for an auditor (DICOM PS3.15 A.5): who sent and received, what was removed."""
+
+    syslog: OptionalServer = Field(
+        default="",
+        description="Syslog server that is told, such as syslog.example.org:6514; empty tells none."
+        " Nothing waits for it: what it cannot take is kept for a while, then dropped and counted.",
+    )
+    protocol: Literal["udp", "tcp", "tls"] = Field(
+        default="tls",
+        description="'tls' (RFC 5425, with the files of [tls]), 'tcp' or 'udp' (not encrypted).",
+    )
+
+
 class Destination(Section):
     """What receivers of results have in common."""
 
@@ -414,10 +434,19 @@ class Settings(Section):
     engine: Engine = Engine()
     delivery: Delivery = Delivery()
     log: Log = Log()
+    audit: Audit = Audit()
     destinations: tuple[AnyDestination, ...] = ()
 
     @property
     def database_url(self) -> str:
-        """The database to use: the configured one, or SQLite in the storage folder."""
+        """The database to use: the configured one, or SQLite in the storage folder.
+
+        Raises
+        ------
+        SettingsError
+            If it is in a file that cannot be used.
+        """
+        if self.storage.database_url_file is not None:
+            return database_url_in(self.storage.database_url_file)
         path = quote((self.storage.folder / "node.sqlite").as_posix(), safe="/ :")
         return self.storage.database_url or f"sqlite:///{path}"

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from config.secret import DATABASE_URL
+
 MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
 MAX_LABEL = 64  #: characters, DICOM PS3.5 6.2, value representation LO
 MAX_PORT = 65535
@@ -47,6 +49,14 @@ def _listener(text: str) -> str:
     if not (host and port.isdecimal() and 1 <= int(port) <= MAX_PORT):
         raise ValueError("an AE title with host and port, as in CT1@ct1.example.org:104")
     return f"{_ae_title(title.strip())}@{where.strip()}"
+
+
+def _server(text: str) -> str:
+    """Nothing, or ``host:port``."""
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdecimal() and 1 <= int(port) <= MAX_PORT):
+        raise ValueError("nothing, or a host and port, as in syslog.example.org:6514")
+    return text
 
 
 def _parts(text: object) -> object:
@@ -101,7 +111,7 @@ def _scheduler(text: str) -> str:
 
 def _database_url(text: str) -> str:
     """Nothing, or a URL of a database we support."""
-    if text and not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
+    if text and not DATABASE_URL.match(text):
         raise ValueError("nothing, or a URL that starts with sqlite:// or postgresql://")
     return text
 
@@ -163,6 +173,7 @@ Callers = Annotated[tuple[Annotated[str, AfterValidator(_caller)], ...], BeforeV
 Listeners = Annotated[
     tuple[Annotated[str, AfterValidator(_listener)], ...], BeforeValidator(_parts)
 ]
+OptionalServer = Annotated[str, AfterValidator(_server)]
 Seconds = Annotated[float, Field(gt=0)]
 SecondsByAe = Annotated[Mapping[AeTitle, Seconds], BeforeValidator(_seconds_by_ae)]
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]

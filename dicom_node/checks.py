@@ -71,7 +71,8 @@ def _folder(settings: Settings) -> Iterator[str]:
 
 
 def _database(settings: Settings) -> Iterator[str]:
-    if not settings.storage.database_url:
+    storage = settings.storage
+    if not (storage.database_url or storage.database_url_file):
         return  # SQLite in the storage folder
     database = open_database(settings.database_url)
     try:
@@ -79,7 +80,7 @@ def _database(settings: Settings) -> Iterator[str]:
     except SQLAlchemyError as fault:
         yield (
             "[storage] database_url: expected a database that can be opened, got"
-            f" {database.url.render_as_string(hide_password=True)} ({type(fault).__name__})"
+            f" {database.url.drivername} on {database.url.host} ({type(fault).__name__})"
         )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from config.reader import load
 from config.settings import Settings
 from dicom_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from dicom_node.store import Store
 
 app = typer.Typer()
 
@@ -34,10 +39,9 @@ def export(
     """Copy the instances and results that are kept, as DICOM files with the patient's data."""
     from dicom_node.custody import chosen
     from dicom_node.custody import export as copy
-    from dicom_node.wishing import store_of
 
-    store = store_of(_audited(config))
-    copied = copy(store, chosen(store, series, study), folder)
+    with closing(_store(_audited(config))) as store:
+        copied = copy(store, chosen(store, series, study), folder)
     typer.echo(f"{copied} files in {folder}")
 
 
@@ -52,15 +56,14 @@ def erase(
     from dicom_node.custody import chosen
     from dicom_node.custody import erase as remove
     from dicom_node.lock import only_node
-    from dicom_node.wishing import store_of
 
     settings = _audited(config)
-    store = store_of(settings)
-    uids = chosen(store, series, study)
-    if not yes:
-        raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
-    with only_node(settings.storage.folder):
-        remove(store, uids)
+    with closing(_store(settings)) as store:
+        uids = chosen(store, series, study)
+        if not yes:
+            raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
+        with only_node(settings.storage.folder):
+            remove(store, uids)
     typer.echo(f"{len(uids)} series erased here; what was sent elsewhere is there still.")
 
 
@@ -81,6 +84,14 @@ def reinject(
     with only_node(settings.storage.folder):
         count = put_back(store_of(settings), files)
     typer.echo(f"{count} files read once more; `dicom-node status` shows what came of it.")
+
+
+def _store(settings: Settings) -> Store:
+    """Open what a node has made; an auditor is told of what is done to it."""
+    from dicom_node.parts import trail_of
+    from dicom_node.wishing import store_of
+
+    return replace(store_of(settings), audit=trail_of(settings))
 
 
 def _audited(config: Path) -> Settings:

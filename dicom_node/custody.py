@@ -9,10 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from dicom_node.audit import deleted, exported
 from dicom_node.errors import NodeError
 from dicom_node.inbox import Index, Reception
 from dicom_node.logs import log
 from dicom_node.store import Store
+from storage.audited import received_of
 from storage.erase import erase_rows, mark_for_erasure
 from storage.errors import StorageError
 from storage.files import QUARANTINE
@@ -72,6 +74,8 @@ def export(store: Store, uids: Sequence[str], folder: Path) -> int:
         files = sum(map(len, kept.values()))
         copied += files
         log.info("series_exported", series_uid=uid, files=files)
+    with store.sessions() as session:
+        store.audit.note(exported(folder.name, received_of(session, uids)))
     return copied
 
 
@@ -87,6 +91,8 @@ def erase(store: Store, uids: Sequence[str]) -> None:
         If something is under way with one of them; then nothing is removed.
     """
     now = store.clock()
+    with store.sessions() as session:
+        studies = received_of(session, uids)
     try:
         with store.sessions.begin() as session:
             for uid in uids:
@@ -100,6 +106,7 @@ def erase(store: Store, uids: Sequence[str]) -> None:
         with store.sessions.begin() as session:
             erase_rows(session, purge.series_instance_uid)
         log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)
+    store.audit.note(deleted(studies))
 
 
 def reinject(store: Store, names: Sequence[str] | None) -> int:

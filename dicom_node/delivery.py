@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from dicom_node.audit import sent
 from dicom_node.carrier import Carrier
 from dicom_node.logs import log
 from dicom_node.retry import Backoff, Outcome, Verdict
 from dicom_node.scu import Parcel
 from dicom_node.store import Store
+from storage.audited import results_of
 from storage.commitments import accept_uncommitted
 from storage.outbox import DueDelivery, Settlement, claim, due, settle
 from storage.states import DeliveryState
@@ -107,15 +109,20 @@ class Courier:
         """Send what was claimed; False if the destination could not take all of it now."""
         waiting = {self._locate(each.path): each for each in deliveries}
         told: Counter[tuple[DeliveryState, str]] = Counter()
+        taken: list[str] = []
         with closing(self._outcomes(waiting)) as outcomes:
             for parcel, outcome in outcomes:
-                settlement = self._settle(waiting.pop(parcel.path), outcome)
+                delivery = waiting.pop(parcel.path)
+                settlement = self._settle(delivery, outcome)
+                if outcome.verdict is Verdict.ACCEPTED:
+                    taken.append(delivery.sop_instance_uid)
                 told[settlement.state, settlement.reason] += 1
                 if self._stopping:
                     break
         for delivery in waiting.values():
             self._settle(delivery, Outcome(verdict=Verdict.POSTPONED, detail="the node stopped"))
         self._tell(told)
+        self._tell_auditor(taken)
         return not any(state is DeliveryState.PENDING for state, _ in told)
 
     def _outcomes(self, waiting: dict[Path, DueDelivery]) -> Generator[tuple[Parcel, Outcome]]:
@@ -148,6 +155,12 @@ class Courier:
             state=settlement.state.value,
         )
         return settlement
+
+    def _tell_auditor(self, sop_instance_uids: list[str]) -> None:
+        if sop_instance_uids:
+            with self._sessions() as session:
+                studies = results_of(session, sop_instance_uids)
+            self._store.audit.note(sent(self.name, studies))
 
     def _tell(self, told: Counter[tuple[DeliveryState, str]]) -> None:
         """Log one line for all that went alike, not one for each object.

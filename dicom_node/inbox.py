@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from dicom_node.audit import Event, received
 from dicom_node.header import Unreadable, facts, read_header
 from dicom_node.logs import log
 from dicom_node.receiving import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Received
 from dicom_node.store import Store
+from dicom_node.trail import NO_TRAIL, Trail
 from storage.errors import InboxFull
 from storage.files import KeptFile
 from storage.incidents import note_quarantine, note_refusal
@@ -109,8 +111,8 @@ class Reception:
 class Index:
     """One thread that writes what reception notes, in order, many notes in one transaction."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
-        self.sessions = sessions
+    def __init__(self, sessions: sessionmaker[Session], audit: Trail = NO_TRAIL) -> None:
+        self.sessions, self._audit = sessions, audit
         self._notes: queue.Queue[Note | None] = queue.Queue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="index", daemon=True)
@@ -165,7 +167,7 @@ class Index:
         """Write all or nothing; False if the database cannot be written at the moment."""
         try:
             with self.sessions.begin() as session:
-                _enter(session, [note for note in batch if isinstance(note, tuple)])
+                came = _enter(session, [note for note in batch if isinstance(note, tuple)])
                 for note in batch:
                     if not isinstance(note, tuple):
                         note(session)
@@ -176,10 +178,14 @@ class Index:
             if len(batch) > 1:  # one of them cannot be written: the others must not wait for it
                 return all(self._write([note]) for note in batch)
             log.error("index_refused", reason=type(fault).__name__)
+            return True
+        for event in came:
+            self._audit.note(event)
         return True
 
 
-def _enter(session: Session, arrivals: list[Arrival]) -> None:
+def _enter(session: Session, arrivals: list[Arrival]) -> list[Event]:
+    """Enter what came; return what an auditor is to know of it."""
     entered = note_instances(session, arrivals)
     by_sender = Counter(
         (i.calling_ae, i.series_instance_uid, n)
@@ -201,3 +207,12 @@ def _enter(session: Session, arrivals: list[Arrival]) -> None:
             calling_ae=instance.calling_ae,
             bytes=instance.bytes,
         )
+    return _transfers([facts for facts, _ in arrivals], entered)
+
+
+def _transfers(instances: list[InstanceFacts], entered: list[bool]) -> list[Event]:
+    studies: dict[tuple[str, bool], dict[str, Counter[str]]] = {}
+    for each, new in zip(instances, entered, strict=True):
+        of_sender = studies.setdefault((each.calling_ae, new), {})
+        of_sender.setdefault(each.study_instance_uid, Counter())[each.sop_class_uid] += 1
+    return [received(ae, counts, again=not new) for (ae, new), counts in studies.items()]

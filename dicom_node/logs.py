@@ -70,6 +70,8 @@ EVENTS = frozenset(
         "commitment_not_reported",
         "engine_restarted",
         "clock_jumped",
+        "audit_delayed",
+        "audit_dropped",
         "job_failed",
     }
 )

@@ -20,6 +20,7 @@ from pynetdicom import evt
 from config.settings import Settings
 from dicom_node import task
 from dicom_node.analyst import Analyst, Patience
+from dicom_node.audit import application
 from dicom_node.briefing import briefing_of
 from dicom_node.commitment import answered, handle_report
 from dicom_node.delivery import Courier
@@ -43,6 +44,7 @@ from dicom_node.parts import (
 from dicom_node.purging import ROUND_SECONDS, purging_of
 from dicom_node.request import Answer
 from dicom_node.schedule import Schedule
+from dicom_node.scp import tell_turned_away
 from dicom_node.tls import Renewal, server_context
 from storage.errors import StaleState
 from storage.recovery import recover
@@ -69,7 +71,7 @@ class Node:
         self._settings = settings
         self._make_engine = make_engine or engine_of
         self.store = open_store(settings)
-        self._index = Index(self.store.sessions)
+        self._index = Index(self.store.sessions, self.store.audit)
         self._purging, self._watch = purging_of(settings, self.store), Watch(self.store)
         self._reception = Reception(self.store, self._index)
         self._witness = witness_of(settings, self._index, self.store)
@@ -94,6 +96,7 @@ class Node:
         address = self._listen()
         self._analyst = self._start_analyst()
         self._plan(self._analyst)
+        self.store.audit.note(application(starts=True))
         log.info("node_started", ae_title=settings.node.ae_title, host=address[0], port=address[1])
         return address
 
@@ -115,11 +118,12 @@ class Node:
             ) from fault
 
     def _services(self) -> list[evt.EventHandlerType]:
-        """Answer what is asked beside storage."""
+        """Answer what is asked beside storage, and tell of who is turned away."""
         when_answered = partial(answered, store=self.store)
         return [
             (evt.EVT_N_EVENT_REPORT, handle_report, [when_answered]),
             (evt.EVT_N_ACTION, self._witness.handle),
+            (evt.EVT_REJECTED, tell_turned_away, [self.store.audit]),
         ]
 
     def _start_analyst(self) -> Analyst:
@@ -222,6 +226,7 @@ class Node:
             self._engine.close()
         with self.store.sessions.begin() as session:
             recover(session, self.store.clock(), counted=False)  # what did not finish
+        self.store.audit.note(application(starts=False))
         self.store.close()
         log.info("node_stopped")
 

@@ -21,7 +21,8 @@ from dicom_node.retry import Backoff
 from dicom_node.scp import Receiver
 from dicom_node.scu import Peer
 from dicom_node.store import Store
-from dicom_node.tls import Credentials
+from dicom_node.tls import Credentials, client_context
+from dicom_node.trail import NO_TRAIL, Server, SyslogTrail, Trail
 from dicom_node.verification import Verifier
 from dicom_node.witness import Witness
 from storage.database import migrate, open_database
@@ -41,7 +42,26 @@ def open_store(settings: Settings) -> Store:
     migrate(database)
     inbox = Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
     found_station(inbox.folder)
-    return Store(sessions=sessionmaker(database, class_=Session), inbox=inbox)
+    return Store(
+        sessions=sessionmaker(database, class_=Session), inbox=inbox, audit=trail_of(settings)
+    )
+
+
+def trail_of(settings: Settings) -> Trail:
+    """Make what takes events to an auditor.
+
+    Raises
+    ------
+    NodeError
+        If that is to be by TLS, and there are no files for it.
+    """
+    host, _, port = settings.audit.syslog.rpartition(":")
+    protocol = settings.audit.protocol
+    if not host:
+        return NO_TRAIL
+    tls = client_context(credentials_of(settings.tls)) if protocol == "tls" else None
+    server = Server(host=host, port=int(port), protocol=protocol, tls=tls)
+    return SyslogTrail(server, source=settings.node.ae_title)
 
 
 def engine_of(settings: Settings) -> Engine:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.settings import DicomDestination, Settings
+from dicom_node.audit import deleted
 from dicom_node.logs import log
 from dicom_node.store import Store
+from storage.audited import received_of
 from storage.errors import StaleState
 from storage.incidents import forget_quarantine, old_quarantine
 from storage.purge import (
@@ -72,15 +74,14 @@ class Purging:
             self._remove(purge)
 
     def _remove(self, purge: Purge) -> None:
+        uid = purge.series_instance_uid
+        with self.store.sessions() as session:
+            studies = received_of(session, [uid])
         self.store.inbox.discard(purge.paths, before=purge.before)
         with self.store.sessions.begin() as session:
-            finish(session, purge.series_instance_uid)
-        log.info(
-            "series_purged",
-            series_uid=purge.series_instance_uid,
-            instances=purge.instances,
-            results=purge.results,
-        )
+            finish(session, uid)
+        self.store.audit.note(deleted(studies))
+        log.info("series_purged", series_uid=uid, instances=purge.instances, results=purge.results)
 
     def _end_quarantine(self, now: datetime) -> None:
         if self.keep_quarantine is None:

@@ -35,10 +35,12 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node import fast_receive
+from dicom_node.audit import turned_away
 from dicom_node.callers import Callers
 from dicom_node.command_set import HIGH
 from dicom_node.logs import log
 from dicom_node.receiving import Keeper, answer, received
+from dicom_node.trail import Trail
 
 _config.LOG_HANDLER_LEVEL = "none"
 
@@ -51,6 +53,7 @@ CT_CLASSES = (
 )
 OURS = {*CT_CLASSES, VERIFICATION, COMMITMENT}
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the user, calling AE title not recognised
+UNKNOWN_TITLE = {3, 7}  #: diagnostics, by the user: calling, called AE title not recognised
 ACSE_SECONDS = 15.0  #: longest wait for an association request on an open connection
 FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
 TRANSFER_SYNTAXES = (
@@ -119,6 +122,13 @@ def handle_accepted(event: Event, keeper: Keeper) -> None:
         reason = "transfer syntax not supported" if uid in OURS else "SOP class not accepted"
         log.info("context_refused", calling_ae=calling_ae, sop_class=UID(uid).name, reason=reason)
         keeper.note_refusal(calling_ae=calling_ae, what=UID(uid).name, reason=reason)
+
+
+def tell_turned_away(event: Event, audit: Trail) -> None:
+    """Tell an auditor of who called under a title that may not, or called another."""
+    answer = event.assoc.acceptor.primitive
+    if answer is not None and answer.diagnostic in UNKNOWN_TITLE:
+        audit.note(turned_away(requestor(event), str(event.assoc.requestor.address)))
 
 
 def handle_rejected(event: Event, keeper: Keeper) -> None:

@@ -10,6 +10,7 @@ from typing import cast
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from dicom_node.trail import NO_TRAIL, Trail
 from storage.files import Inbox
 
 Clock = Callable[[], datetime]
@@ -30,12 +31,16 @@ class Store:
         Makes database sessions; ``sessions.begin()`` is one transaction.
     inbox
         The storage folder.
+    audit
+        Where events for an auditor go.
     """
 
     sessions: sessionmaker[Session]
     inbox: Inbox
     clock: Clock = utc_now
+    audit: Trail = NO_TRAIL
 
     def close(self) -> None:
-        """Let go of the database; SQLite's is one file then, that can be copied."""
+        """Let go of the audit trail and the database; SQLite's is one file then, to be copied."""
+        self.audit.close()
         cast(Engine, self.sessions.kw["bind"]).dispose()

@@ -24,7 +24,11 @@ def open_database(url: str) -> Engine:
     survives a power cut. Its transactions take the right to write when they begin: one that
     asked for it half-way could be turned away, whatever the busy timeout.
     """
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    engine = create_engine(
+        url,
+        pool_pre_ping=not url.startswith("sqlite"),
+        hide_parameters=True,  # an error's text would repeat what was being written
+    )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

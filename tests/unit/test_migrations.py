@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 import storage
@@ -66,6 +66,12 @@ def test_comparison_would_see_a_difference(engine: Engine) -> None:
         context = MigrationContext.configure(connection)
         kinds = {difference[0] for difference in compare_metadata(context, Base.metadata)}
     assert kinds == {"add_column", "add_index"}
+
+
+def test_what_is_written_is_not_in_the_text_of_an_error(engine: Engine) -> None:
+    with engine.begin() as connection, pytest.raises(OperationalError) as fault:
+        connection.execute(text("INSERT INTO nowhere VALUES (:value)"), {"value": "DOE^JANE"})
+    assert "DOE" not in str(fault.value)
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:

@@ -1,0 +1,202 @@
+"""What an auditor is told, as XML of the Audit Trail Message Format Profile (PS3.15 A.5).
+
+Who sent, who received, what was handed out, what was erased, who was turned away. Studies are
+named by their UID; nothing else of a patient is in a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+Studies = Mapping[str, Mapping[str, int]]
+"""Study Instance UID, then SOP Class UID, to a number of instances."""
+
+
+class Term(Enum):
+    """Codes of the Coding Scheme DCM (PS3.16 Annex D)."""
+
+    APPLICATION_ACTIVITY = "110100", "Application Activity"
+    INSTANCES_TRANSFERRED = "110104", "DICOM Instances Transferred"
+    STUDY_DELETED = "110105", "DICOM Study Deleted"
+    EXPORT = "110106", "Export"
+    SECURITY_ALERT = "110113", "Security Alert"
+    APPLICATION_START = "110120", "Application Start"
+    APPLICATION_STOP = "110121", "Application Stop"
+    NODE_AUTHENTICATION = "110126", "Node Authentication"
+    APPLICATION = "110150", "Application"
+    DESTINATION = "110152", "Destination Role ID"
+    SOURCE = "110153", "Source Role ID"
+    DESTINATION_MEDIA = "110154", "Destination Media"
+    STUDY_UID = "110180", "Study Instance UID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """Who took part.
+
+    Attributes
+    ----------
+    user
+        AE title, or what else names a process; empty for the node itself.
+    address
+        IP address; empty if it is not known.
+    """
+
+    user: str = ""
+    role: Term | None = None
+    is_requestor: bool = False
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event worth an audit.
+
+    Attributes
+    ----------
+    action
+        C, R, U, D or E: create, read, update, delete, execute.
+    failed
+        Whether it is an attempt that did not succeed.
+    studies
+        By Study Instance UID, how many instances of each SOP class.
+    """
+
+    what: Term
+    action: str
+    participants: tuple[Participant, ...]
+    kind: Term | None = None
+    failed: bool = False
+    studies: Studies = field(default_factory=dict)
+
+
+def application(*, starts: bool) -> Event:
+    """Say that the node has started, or stops (PS3.15 A.5.3.1)."""
+    return Event(
+        what=Term.APPLICATION_ACTIVITY,
+        kind=Term.APPLICATION_START if starts else Term.APPLICATION_STOP,
+        action="E",
+        participants=(Participant(role=Term.APPLICATION),),
+    )
+
+
+def received(source: str, studies: Studies, *, again: bool = False) -> Event:
+    """Say that instances came (PS3.15 A.5.3.7); `again` if they were here before."""
+    return _transferred(Participant(user=source), Participant(), studies, "R" if again else "C")
+
+
+def sent(destination: str, studies: Studies) -> Event:
+    """Say that results were sent and taken (PS3.15 A.5.3.7)."""
+    return _transferred(Participant(), Participant(user=destination), studies, "C")
+
+
+def _transferred(
+    source: Participant, destination: Participant, studies: Studies, action: str
+) -> Event:
+    return Event(
+        what=Term.INSTANCES_TRANSFERRED,
+        action=action,
+        participants=(
+            replace(source, role=Term.SOURCE, is_requestor=True),
+            replace(destination, role=Term.DESTINATION),
+        ),
+        studies=studies,
+    )
+
+
+def exported(folder: str, studies: Studies) -> Event:
+    """Say that instances were copied into a folder (PS3.15 A.5.3.5)."""
+    return Event(
+        what=Term.EXPORT,
+        action="R",
+        participants=(
+            Participant(role=Term.SOURCE, is_requestor=True),
+            Participant(user=folder, role=Term.DESTINATION_MEDIA),
+        ),
+        studies=studies,
+    )
+
+
+def deleted(studies: Studies) -> Event:
+    """Say that series of a study were removed for good (PS3.15 A.5.3.8)."""
+    return Event(
+        what=Term.STUDY_DELETED,
+        action="D",
+        participants=(Participant(is_requestor=True),),
+        studies=studies,
+    )
+
+
+def turned_away(caller: str, address: str) -> Event:
+    """Say that somebody called who may not, or not like this (PS3.15 A.5.3.12)."""
+    return Event(
+        what=Term.SECURITY_ALERT,
+        kind=Term.NODE_AUTHENTICATION,
+        action="E",
+        failed=True,
+        participants=(
+            Participant(),
+            Participant(user=caller, is_requestor=True, address=address),
+        ),
+    )
+
+
+def to_xml(event: Event, at: datetime, source: str) -> bytes:
+    """Write an event (PS3.15 A.5.1).
+
+    Parameters
+    ----------
+    source
+        Who reports it: our AE title.
+    """
+    message = Element("AuditMessage")
+    head = SubElement(
+        message,
+        "EventIdentification",
+        EventActionCode=event.action,
+        EventDateTime=at.isoformat(timespec="milliseconds"),
+        EventOutcomeIndicator="4" if event.failed else "0",
+    )
+    _code(head, "EventID", event.what)
+    if event.kind is not None:
+        _code(head, "EventTypeCode", event.kind)
+    for participant in event.participants:
+        _participant(message, replace(participant, user=participant.user or source))
+    SubElement(message, "AuditSourceIdentification", AuditSourceID=source)
+    for study, classes in event.studies.items():
+        _study(message, study, classes)
+    return bytes(tostring(message, encoding="utf-8", xml_declaration=True))
+
+
+def _participant(message: Element, who: Participant) -> None:
+    attributes = {"UserID": who.user, "UserIsRequestor": str(who.is_requestor).lower()}
+    if who.address:
+        attributes |= {"NetworkAccessPointID": who.address, "NetworkAccessPointTypeCode": "2"}
+    element = SubElement(message, "ActiveParticipant", attributes)
+    if who.role is not None:
+        _code(element, "RoleIDCode", who.role)
+
+
+def _study(message: Element, uid: str, classes: Mapping[str, int]) -> None:
+    """Name a study: a system object (2) that is a report (3), as the standard has it."""
+    element = SubElement(
+        message,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=uid,
+        ParticipantObjectTypeCode="2",
+        ParticipantObjectTypeCodeRole="3",
+    )
+    _code(element, "ParticipantObjectIDTypeCode", Term.STUDY_UID)
+    SubElement(element, "ParticipantObjectName").text = "study"  # the schema asks for one
+    description = SubElement(element, "ParticipantObjectDescription")
+    for sop_class, count in sorted(classes.items()):
+        SubElement(description, "SOPClass", UID=sop_class, NumberOfInstances=str(count))
+
+
+def _code(parent: Element, name: str, term: Term) -> None:
+    code, meaning = term.value
+    SubElement(parent, name, {"csd-code": code, "codeSystemName": "DCM", "originalText": meaning})
