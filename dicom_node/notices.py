@@ -41,7 +41,7 @@ class Notices:
         code, text
             Why the series was not analysed; without anything of the patient.
         """
-        if self._wanted == "no" or code in SILENT[self._wanted] or not ticket.paths:
+        if not is_wanted(self._wanted, code) or not ticket.paths:
             return None
         try:
             return self._made(ticket, code, text)
@@ -57,7 +57,7 @@ class Notices:
 
     def _made(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice:
         request = self._briefing.brief(ticket)
-        key = _key(request, code, text)
+        key = notice_key(request, code, text)
         if key in request.earlier:
             return _new_notice(key, (), "")
         encoded = notice(request, key, code, text)
@@ -65,7 +65,12 @@ class Notices:
         return _new_notice(key, (encoded,), folder)
 
 
-def _key(request: Request, code: str, text: str) -> str:
+def is_wanted(wanted: Wanted, code: str) -> bool:
+    """Say whether a site wants a notice for a reason."""
+    return wanted != "no" and code not in SILENT[wanted]
+
+
+def notice_key(request: Request, code: str, text: str) -> str:
     """Digest of instances, reason and equipment."""
     analyser = request.analyser
     parameters = {

@@ -6,14 +6,21 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydicom.config import disable_value_validation
+
 from dicom_node import task
+from dicom_node.equipment import read_manifest
 from dicom_node.header import Unreadable, read_header
+from dicom_node.notices import Wanted, is_wanted, notice_key
 from dicom_node.request import Analysed, Analyser, Request, SourceFile, Unsuitable
 from dicom_node.task import Progress
+from pipeline.errors import PipelineError
+
+RECORD = "analysis.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,39 +35,77 @@ def find_series(folder: Path) -> tuple[list[FoundSeries], list[tuple[Path, str]]
     """Find every series below a folder, and the files that are not DICOM with the reason."""
     series: dict[str, list[Path]] = defaultdict(list)
     others: list[tuple[Path, str]] = []
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        try:
-            series[str(read_header(path).SeriesInstanceUID).strip()].append(path)
-        except Unreadable as fault:
-            others.append((path, str(fault)))
+    with disable_value_validation():
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            try:
+                series[str(read_header(path).SeriesInstanceUID).strip()].append(path)
+            except Unreadable as fault:
+                others.append((path, str(fault)))
     return [
         FoundSeries(series_instance_uid=uid, paths=tuple(paths)) for uid, paths in series.items()
     ], others
 
 
 def process(
-    series: FoundSeries, analyser: Analyser, out: Path, progress: Progress
+    series: FoundSeries, analyser: Analyser, out: Path, progress: Progress, *, notices: Wanted
 ) -> Analysed | Unsuitable:
     """Analyse one series and write its results below `out`.
 
     Written are ``KIND.dcm`` for each kind of result, such as ``report.dcm``, ``KIND/NNNN.dcm``
-    where there are many of a kind, and ``analysis.json``; for an unsuitable series the last
-    alone, with the reason.
+    where there are many of a kind, and ``analysis.json``; for an unsuitable series the last, with
+    the reason, and ``notice.dcm``, if one is wanted. The same results written again into the same
+    folder have the time of the first: objects of the same UID are the same to the byte.
     """
+    _, sha256 = read_manifest(analyser.model)
+    with disable_value_validation():
+        files = tuple(_source_files(series.paths))
     request = Request(
         series_instance_uid=series.series_instance_uid,
-        files=tuple(_source_files(series.paths)),
+        files=files,
         analyser=analyser,
         created=datetime.now(UTC).astimezone(),
     )
+    key = task.key_of(request, sha256)
+    request = _at_first(request, out, key)
     answer = task.work(request, progress)
     out.mkdir(parents=True, exist_ok=True)
-    if isinstance(answer, Analysed):
-        for name, content in result_files(answer):
-            (out / name).parent.mkdir(exist_ok=True)
-            (out / name).write_bytes(content)
-    (out / "analysis.json").write_text(json.dumps(statement(series, answer), indent=2) + "\n")
+    if isinstance(answer, Unsuitable):
+        key = notice_key(request, answer.code, answer.text)
+        request = _at_first(request, out, key)
+        written = _notice_files(request, key, answer, notices)
+    else:
+        written = dict(result_files(answer))
+    for name, content in written.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(content)
+    made = {"key": key, "created": request.created.isoformat()}
+    told = {**statement(series, answer), **made}
+    (out / RECORD).write_text(json.dumps(told, indent=2) + "\n")
     return answer
+
+
+def _at_first(request: Request, out: Path, key: str) -> Request:
+    """Give a request the time of an earlier run, if that had the same results."""
+    try:
+        earlier = json.loads((out / RECORD).read_text())
+        if earlier["key"] == key:
+            return replace(request, created=datetime.fromisoformat(earlier["created"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # there was no such run
+    return request
+
+
+def _notice_files(
+    request: Request, key: str, answer: Unsuitable, wanted: Wanted
+) -> dict[str, bytes]:
+    """Make the notice, if one is wanted and the series is of one patient."""
+    if not is_wanted(wanted, answer.code):
+        return {}
+    try:
+        made = task.notice(request, key, answer.code, answer.text)
+    except (ValueError, PipelineError):
+        return {}
+    return {"notice.dcm": made.part10}
 
 
 def _source_files(paths: Iterable[Path]) -> Iterator[SourceFile]:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from config.settings import Settings
 from dicom_node.equipment import analyser_of
+from dicom_node.notices import Wanted
 from dicom_node.offline import FoundSeries, find_series, process
 from dicom_node.request import Analysed, Analyser, Unsuitable
 from dicom_node.wording import findings
@@ -26,7 +27,7 @@ def process_folder(folder: Path, out: Path, settings: Settings, console: Console
     analysed = 0
     for number, each in enumerate(series, start=1):
         target = out / f"series-{number:02d}" if len(series) > 1 else out
-        answer = _with_bar(each, analyser, target, console)
+        answer = _with_bar(each, analyser, target, console, settings.results.not_analysed)
         analysed += isinstance(answer, Analysed)
         _tell(each, answer, target, console)
     if not series:
@@ -35,7 +36,7 @@ def process_folder(folder: Path, out: Path, settings: Settings, console: Console
 
 
 def _with_bar(
-    series: FoundSeries, analyser: Analyser, target: Path, console: Console
+    series: FoundSeries, analyser: Analyser, target: Path, console: Console, notices: Wanted
 ) -> Analysed | Unsuitable:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
@@ -44,7 +45,7 @@ def _with_bar(
         def progress(stage: str, share: float) -> None:
             bars.update(bar, description=stage, completed=share)
 
-        return process(series, analyser, target, progress)
+        return process(series, analyser, target, progress, notices=notices)
 
 
 def _tell(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydicom import dcmread
+from pydicom.config import disable_value_validation
 
 from dicom_node.equipment import read_manifest
 from dicom_node.errors import CannotRepeat
@@ -72,7 +73,8 @@ def work(request: Request, progress: Progress = lambda stage, share: None) -> An
         If a source file cannot be read.
     """
     try:
-        return _work(request, progress)
+        with disable_value_validation():  # sources are taken as they are; complaints quote them
+            return _work(request, progress)
     except UnsuitableSeries as reason:
         return Unsuitable(code=reason.code, text=reason.text)
 

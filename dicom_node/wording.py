@@ -29,9 +29,10 @@ def findings(summary: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"{len(summary['lesions'])} localised opacities"
     for lesion in summary["lesions"][:5]:
+        seen = lesion["key_image"] or "interpolated slices only"
         yield (
             f"  {lesion['number']}: {lesion['side']}, {lesion['volume_ml']:.1f} ml,"
-            f" mean {lesion['mean_hu']:.0f} HU, largest on slice {lesion['key_slice'] + 1}"
+            f" mean {lesion['mean_hu']:.0f} HU, seen best on {seen}"
         )
     yield f"series: {summary['geometry']['completeness']}. {summary['geometry']['statement']}"
     if summary["flags"]:

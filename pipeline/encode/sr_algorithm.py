@@ -25,14 +25,14 @@ def algorithm_identification(
 
 
 def algorithm_parameters(analysis: Analysis) -> tuple[str, ...]:
-    """Model, checksum, threshold and settings, as ``name=value``."""
+    """Model, checksum, the threshold in use and the settings, as ``name=value``."""
     provenance, classification = analysis.provenance, analysis.classification
+    settings = {**provenance.parameters, "threshold": repr(classification.threshold)}
     stated = {
         "model": wording.model_line(provenance),
         "manifest-sha256": provenance.weights_sha256,
         "software": provenance.software_version,
-        "threshold": repr(classification.threshold),
         "operating-point": classification.operating_point,
-        **dict(sorted(provenance.parameters.items())),
+        **dict(sorted(settings.items())),
     }
     return tuple(wording.ascii_text(f"{name}={value}") for name, value in stated.items())

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.encode import wording
+from pipeline.encode.key_slices import image_name, key_slice
 from pipeline.encode.prior import Prior
+from pipeline.encode.source import SourceSlice, real_slices
 from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
 
 
@@ -29,7 +31,7 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "involvement": _involvement(analysis),
         "lungs_ml": _lungs(analysis),
         "lung_method": analysis.lungs.method,
-        "lesions": [_lesion(lesion) for lesion in analysis.lesions],
+        "lesions": _lesions(series, analysis),
         "priors": _priors(analysis, priors),
         "geometry": _geometry(series),
         "flags": list(dict.fromkeys((*analysis.flags, *analysis.lungs.flags))),
@@ -54,7 +56,14 @@ def _lungs(analysis: Analysis) -> dict[str, float]:
     return {"right": involved.right_ml, "left": involved.left_ml, "total": involved.total_ml}
 
 
-def _lesion(lesion: Lesion) -> dict[str, Any]:
+def _lesions(series: CtSeries, analysis: Analysis) -> list[dict[str, Any]]:
+    slices = real_slices(series)
+    shown = ((lesion, key_slice(analysis, (lesion,), slices)) for lesion in analysis.lesions)
+    return [_lesion(lesion, key) for lesion, key in shown]
+
+
+def _lesion(lesion: Lesion, key: SourceSlice | None) -> dict[str, Any]:
+    """Describe a lesion; its key image as the reports name it, its key slice from 1, from below."""
     return {
         "number": lesion.number,
         "side": str(lesion.side),
@@ -62,7 +71,8 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "mean_hu": lesion.mean_hu,
         "activation": lesion.activation,
         "centroid_mm": list(lesion.centroid_mm),
-        "key_slice": lesion.key_slice,
+        "key_slice_from_below": lesion.key_slice + 1,
+        "key_image": None if key is None else image_name(key),
     }
 
 
@@ -106,7 +116,7 @@ def _provenance(provenance: Provenance) -> dict[str, Any]:
     return {
         "model": provenance.model_name,
         "version": provenance.model_version,
-        "weights_sha256": provenance.weights_sha256,
+        "manifest_sha256": provenance.weights_sha256,
         "software_version": provenance.software_version,
         "device": provenance.device,
         "started": provenance.started.isoformat(),

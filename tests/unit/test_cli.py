@@ -1,9 +1,11 @@
 """The command line, as it is typed."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from typer.testing import CliRunner
 
 from config.example import example_ini
@@ -112,6 +114,22 @@ def test_process_says_why_a_series_was_not_analysed(tmp_path: Path) -> None:
     told = json.loads((tmp_path / "out" / "analysis.json").read_text())
     assert told["analysed"] is False
     assert told["reason"].startswith("too-few-slices")
+
+
+def test_process_writes_the_notice_that_a_site_wants(tmp_path: Path) -> None:
+    silent = tmp_path / "node.ini"
+    silent.write_text("[results]\nnot_analysed = no\n")
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+    command = ["process", str(tmp_path / "ct"), "--out"]
+
+    cli.invoke(app, [*command, str(tmp_path / "quiet"), "-c", str(silent)])
+    cli.invoke(app, [*command, str(tmp_path / "out")])
+    notice = (tmp_path / "out" / "notice.dcm").read_bytes()
+    cli.invoke(app, [*command, str(tmp_path / "out")])
+
+    assert not (tmp_path / "quiet" / "notice.dcm").exists()
+    assert "not analysed" in dcmread(BytesIO(notice)).SeriesDescription
+    assert (tmp_path / "out" / "notice.dcm").read_bytes() == notice  # the same UID, the same bytes
 
 
 def test_the_defaults_need_no_file() -> None:

@@ -11,7 +11,7 @@ from pipeline.encode.summary import summary
 from pipeline.encode.text_report import text_report
 from pipeline.encode.wording import quality_sentences, ready_sentence
 from pipeline.types import Analysis, Doubt, PredictionSet, ScoreClass
-from tests.unit.encode_samples import analysis, context, ct_series
+from tests.unit.encode_samples import SeriesSpec, analysis, context, ct_series
 from tests.unit.test_sr import items, written
 
 DOUBT = Doubt(code="contrast-medium", text="mediastinum 142 HU, 90 or less expected")
@@ -64,10 +64,13 @@ def test_both_reports_hold_the_figure() -> None:
 
 
 def test_the_summary_and_its_lines_hold_them() -> None:
-    told = summary(ct_series(), doubted())
+    told = summary(ct_series(SeriesSpec(source_reversed=True)), doubted())
 
     assert told["flags"] == ["contrast-medium"]
     assert told["doubts"] == [{"code": DOUBT.code, "text": DOUBT.text}]
     assert told["prediction_set"] == {"coverage": 0.9, "classes": ["negative", "positive"]}
+    assert told["lesions"][0]["key_slice_from_below"] == 3
+    assert told["lesions"][0]["key_image"] == "image 4"  # the source runs from head to feet
     lines = "\n".join(findings(told))
+    assert "HU, seen best on image 4" in lines
     assert "contrast-medium: mediastinum 142 HU" in lines

@@ -286,6 +286,14 @@ def test_parameters_of_the_algorithm_are_stated() -> None:
     assert f"manifest-sha256={'ab' * 32}" in stated
 
 
+def test_the_threshold_that_is_stated_is_the_one_in_use() -> None:
+    found = analysis()
+    chosen = replace(found, provenance=replace(found.provenance, parameters={"threshold": "model"}))
+    _, sr = written(ct_series(), chosen)
+    stated = [item.TextValue for item in items(sr) if item.ValueType == "TEXT"]
+    assert [text for text in stated if text.startswith("threshold=")] == ["threshold=0.5"]
+
+
 def test_verdicts_and_sentences_are_in_words() -> None:
     series = ct_series(SeriesSpec(frame_of_reference_uid=""))
     _, sr = written(series, analysis(flags=("thick-slices",)))
