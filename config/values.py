@@ -18,6 +18,8 @@ from config.secret import DATABASE_URL
 MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
 MAX_LABEL = 64  #: characters, DICOM PS3.5 6.2, value representation LO
 MAX_PORT = 65535
+LABEL = "[A-Za-z0-9_-]{1,63}"  #: of a host name, RFC 1123 2.1
+HOST = rf"(\[[0-9A-Fa-f:.]+\]|{LABEL}(\.{LABEL})*)"  #: RFC 3986 3.2.2: IPv6 address, or name
 
 
 def _ae_title(text: str) -> str:
@@ -118,7 +120,8 @@ def _database_url(text: str) -> str:
 
 def _web_url(text: str) -> str:
     """Check the address of a web service: no secret may be in it."""
-    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", text):
+    found = re.fullmatch(rf"https?://{HOST}(:(?P<port>\d{{1,5}}))?(/[^\s@?#]*)?", text)
+    if found is None or not 1 <= int(found["port"] or 1) <= MAX_PORT:
         raise ValueError("https://host/path or http://host:port/path, without user or query")
     return text.rstrip("/")
 

@@ -265,6 +265,16 @@ def test_a_destination_with_a_url_is_reached_by_dicomweb(ini: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["http://[::1]:8042/dicom-web", "https://10.1.0.7", "http://pacs/a"]
+)
+def test_a_url_may_have_any_host(ini: Path, url: str) -> None:
+    (web,) = read(ini, f"[destination WEB]\nurl = {url}\n").destinations
+
+    assert isinstance(web, WebDestination)
+    assert web.url == url
+
+
+@pytest.mark.parametrize(
     ("lines", "key", "expected"),
     [
         ("url = https://pacs\nae_title = PACS", "ae_title", "either a url or an AE title"),
@@ -272,6 +282,8 @@ def test_a_destination_with_a_url_is_reached_by_dicomweb(ini: Path) -> None:
         ("url = https://pacs\nurls = x", "urls", "did you mean url?"),
         ("url = pacs.example.org", "url", "https://host/path"),
         ("url = https://node:secret@pacs/web", "url", "https://host/path"),
+        ("url = https://pacs:70000/web", "url", "https://host/path"),
+        ("url = https://pacs..org/web", "url", "https://host/path"),
         ("url = https://pacs\nuser = node", "password_file", "a file where there is a user"),
         ("url = https://pacs\npassword_file = f", "password_file", "a file where there is a user"),
         ("url = https://pacs\nuser = a:b\npassword_file = f", "user", "without ':'"),
