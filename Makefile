@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test quick check format acceptance viewer reliability clean
+.PHONY: help setup demo test quick check audit format acceptance viewer reliability clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+## audit       look for known vulnerabilities in the pinned versions (asks PyPI)
+audit:
+	PYTHON=$(PYTHON) deploy/audit-dependencies.sh
 
 ## format      rewrite the code in the house's format
 format: $(READY)
