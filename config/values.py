@@ -18,8 +18,10 @@ from config.secret import DATABASE_URL
 MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
 MAX_LABEL = 64  #: characters, DICOM PS3.5 6.2, value representation LO
 MAX_PORT = 65535
-LABEL = "[A-Za-z0-9_-]{1,63}"  #: of a host name, RFC 1123 2.1
-HOST = rf"(\[[0-9A-Fa-f:.]+\]|{LABEL}(\.{LABEL})*)"  #: RFC 3986 3.2.2: IPv6 address, or name
+HOST_LABEL = "[A-Za-z0-9_-]{1,63}"  #: of a host name, RFC 1123 2.1
+HOST = (
+    rf"(\[[0-9A-Fa-f:.]+\]|{HOST_LABEL}(\.{HOST_LABEL})*)"  #: RFC 3986 3.2.2: IPv6 address, or name
+)
 
 
 def _ae_title(text: str) -> str:

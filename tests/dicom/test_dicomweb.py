@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import ssl
+import threading
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -134,6 +138,37 @@ def test_without_an_answer_nothing_more_is_tried(parcel: Parcel) -> None:
     assert len(pacs.requests) == 1
     assert [each.verdict for each in outcomes] == [Verdict.POSTPONED] * 3
     assert pacs.url in outcomes[2].detail
+
+
+def swallow(listener: socket.socket) -> None:
+    """Take one request, keep nothing of it, and say that it is stored."""
+    wire, _ = listener.accept()
+    with wire, wire.makefile("rb") as request:
+        head = b"".join(iter(request.readline, b"\r\n"))
+        found = re.search(rb"Content-Length: (\d+)", head)
+        assert found is not None
+        left = int(found[1])
+        while left:
+            left -= len(request.read(min(left, 1 << 16)))
+        wire.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_large_object_is_never_in_memory(parcel: Parcel) -> None:
+    size = 64 << 20
+    with parcel.path.open("r+b") as file:
+        file.truncate(size)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = threading.Thread(target=swallow, args=(listener,))
+        peer.start()
+        carrier = ByWeb(url=f"http://127.0.0.1:{listener.getsockname()[1]}/web")
+        tracemalloc.start()
+        outcome = send(parcel, carrier)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        peer.join()
+
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert peak < size / 8
 
 
 def test_redirects_are_not_followed(parcel: Parcel) -> None:
