@@ -1,149 +1,119 @@
-"""How fast instances are received: the fast way, pynetdicom's own, and DCMTK's storescp.
-
-``python benchmarks/receive.py [ROUNDS]``. All three get the same bytes from the same sender, one
-association, CT slices of 512 x 512. The two ways of the node keep every instance durably (file,
-rename and directory synchronised, then indexed); storescp writes without synchronising. What
-counts are the ratios within a round; their medians are printed.
-"""
+"""How fast instances are received, and in how much memory."""
 
 from __future__ import annotations
 
-import shutil
-import socket
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-from sqlalchemy.orm import Session, sessionmaker
-
-from dicom_node import logs
-from dicom_node.callers import Callers
-from dicom_node.inbox import Index, Reception
-from dicom_node.scp import Receiver
-from dicom_node.store import Store
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
-from storage.database import migrate, open_database
-from storage.files import Inbox
-from tests.wire_client import (
-    STORE_CONTEXT,
-    WireClient,
-    packed,
-    store_request,
-    values,
+from benchmarks.processes import Start, memory, missing, node, orthanc, send_with, storescp
+from benchmarks.rounds import (
+    CEILING,
+    FLOOR,
+    Chapter,
+    Goal,
+    Line,
+    Table,
+    faster,
+    measure,
+    scratch,
 )
+from benchmarks.samples import ct_series
 
-INSTANCES = 200
-STOCK = "pynetdicom's own"
-Address = tuple[str, int]
+FAST, STOCK = "dicom-node", "dicom-node, pynetdicom's stock way"
+STORESCP, FORKING = "storescp, not durable", "storescp --fork, not durable"
+ORTHANC, SHIPPED = "Orthanc", "storescp as shipped, not durable"
+WIDE = ("-pdu", "131072")
+MANY = 20  #: associations whose memory is looked at
+MEGABYTE = 1_000_000
 
-
-def streams() -> list[bytes]:
-    """Encode one C-STORE request for each instance."""
-    ds = phantom_datasets(make_phantom(PhantomSpec(slices=3, size=512)), seed=1)[0]
-    found = []
-    for number in range(INSTANCES):
-        ds.SOPInstanceUID = f"1.2.3.{number}"
-        buffer = DicomBytesIO()
-        buffer.is_little_endian, buffer.is_implicit_VR = True, False
-        write_dataset(buffer, ds)
-        request = values(STORE_CONTEXT, 1, store_request(ds.SOPInstanceUID, number + 1), [200])
-        body = values(STORE_CONTEXT, 0, bytes(buffer.getvalue()), [16_000])
-        found.append(packed([*request, *body], [1]))
-    return found
+ONE = Goal(what="one association, times storescp", bound=FLOOR, limit=0.4)
+ONE_ORTHANC = Goal(what="one association, times Orthanc", bound=FLOOR, limit=1.5)
+FOUR = Goal(what="four associations, times storescp", bound=FLOOR, limit=0.8)
+NAGLE = Goal(what="storescu at its defaults, times storescp as shipped", bound=FLOOR, limit=10)
+SMALL = Goal(what="memory at 20 associations", bound=CEILING, limit=120, unit=" MB")
 
 
-@contextmanager
-def node(folder: Path, *, fast: bool) -> Iterator[Address]:
-    """Run the node's receiver with store and index."""
-    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
-    migrate(database)
-    store = Store(sessions=sessionmaker(database, class_=Session), inbox=Inbox(folder, 0))
-    index = Index(store.sessions)
-    index.start()
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=Callers(),
-        require_called_ae=True,
-        maximum_associations=100,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=30,
-    )
-    yield receiver.listen(("127.0.0.1", 0), Reception(store, index), fast=fast)
-    receiver.drain(seconds=5)
-    index.stop()
-
-
-@contextmanager
-def storescp(folder: Path) -> Iterator[Address]:
-    """Run DCMTK's receiver."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    process = subprocess.Popen(["storescp", "-aet", "AINODE", "-od", str(folder), str(port)])
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield "127.0.0.1", port
-    process.terminate()
-    process.wait()
-
-
-def rate(address: Address, requests: list[bytes]) -> float:
-    """Instances a second of one association."""
-    with WireClient(address) as client:
-        if client.associate() != 2:
-            raise ConnectionError("the association was not accepted")
-        start = time.perf_counter()
-        for request in requests:
-            client.socket.sendall(request)
-            if client.answer().elements[0x0900] != b"\x00\x00":
-                raise ConnectionError("an instance was refused")
-        seconds = time.perf_counter() - start
-        client.release()
-    return len(requests) / seconds
-
-
-def main() -> None:
-    """Measure in rounds."""
-    logs.configure(level="ERROR", style="console")
-    requests, rounds = streams(), int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    ways: dict[str, Callable[[Path], object]] = {
-        "fast": lambda folder: node(folder, fast=True),
-        STOCK: lambda folder: node(folder, fast=False),
-    }
-    if shutil.which("storescp"):
-        ways["storescp (not durable)"] = storescp
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds):
-        for name in sorted(ways, reverse=bool(turn % 2)):
-            folder = Path(tempfile.mkdtemp())
-            with ways[name](folder) as address:  # type: ignore[attr-defined]  # context managers
-                found[name].append(rate(address, requests))
-            shutil.rmtree(folder)
-    size = len(requests[0]) / 1000
-    print(f"{INSTANCES} instances of {size:.0f} kB, {rounds} rounds")
-    for name, rates in found.items():
-        ratios = [
-            rate / stock for rate, stock in zip(rates, found["pynetdicom's own"], strict=True)
+def receiving(*, slices: int, rounds: int) -> Chapter:
+    """Measure all of it."""
+    with scratch() as folder:
+        whole = [ct_series(folder / "one", count=slices)]
+        parts = [
+            ct_series(folder / f"part{number}", count=slices // 4, series=number)
+            for number in range(2, 6)
         ]
-        print(
-            f"{name:24} {statistics.median(rates):7.1f} /s"
-            f"   {statistics.median(ratios):5.2f} x {STOCK}"
+        one = Table(
+            title="One association",
+            objects=slices,
+            seconds=measure(_ways(whole, with_fork=False), rounds),
         )
+        four = Table(
+            title="Four associations at once",
+            objects=slices // 4 * 4,
+            seconds=measure(_ways(parts, with_fork=True), rounds),
+        )
+        shipped = Table(
+            title="One association from storescu at its defaults",
+            objects=slices,
+            seconds=measure(_shipped(whole), rounds),
+        )
+        peaks = tuple(_memory(folder, slices) for _ in range(rounds))
+    return Chapter(
+        title="Receiving",
+        said="Sent by storescu (one process for each association); its whole run counts, its "
+        "start and its reading of the files too. dicom-node answers when the file and its "
+        "directory are on the disk.",
+        tables=(one, four, shipped),
+        lines=(
+            faster(one.seconds, FAST, STORESCP, ONE),
+            faster(one.seconds, FAST, ORTHANC, ONE_ORTHANC),
+            faster(four.seconds, FAST, STORESCP, FOUR),
+            faster(shipped.seconds, FAST, SHIPPED, NAGLE),
+            Line(goal=SMALL, values=tuple(peak / MEGABYTE for peak in peaks)),
+        ),
+    )
 
 
-if __name__ == "__main__":
-    main()
+def _ways(folders: Sequence[Path], *, with_fork: bool) -> dict[str, functools.partial[float]]:
+    starts: dict[str, Start] = {
+        FAST: node("fast"),
+        STOCK: node("stock"),
+        STORESCP: storescp(*WIDE),
+    }
+    if with_fork:
+        starts[FORKING] = storescp("--fork", *WIDE)
+    if not missing("Orthanc"):
+        starts[ORTHANC] = orthanc
+    return {name: functools.partial(_take, start, folders) for name, start in starts.items()}
+
+
+def _shipped(folders: Sequence[Path]) -> dict[str, functools.partial[float]]:
+    starts = {FAST: node("fast"), SHIPPED: storescp(at_once=False)}
+    return {
+        name: functools.partial(_take, start, folders, at_once=False)
+        for name, start in starts.items()
+    }
+
+
+def _take(start: Start, folders: Sequence[Path], *, at_once: bool = True) -> float:
+    """Seconds in which a receiver, started anew, takes these folders; all must have come."""
+    with scratch() as kept:
+        with start(kept) as receiver:
+            seconds = send_with("storescu", folders, receiver.port, at_once=at_once)
+        sent = [path for folder in folders for path in folder.iterdir()]
+        smallest = min(path.stat().st_size for path in sent) // 2
+        came = [p for p in kept.rglob("*") if p.is_file() and p.stat().st_size > smallest]
+        if len(came) < len(sent):
+            raise ConnectionError(f"expected {len(sent)} instances to be kept, found {len(came)}")
+    return seconds
+
+
+def _memory(folder: Path, slices: int) -> int:
+    """Most memory of the node's receiver while so many associations send at once, bytes."""
+    parts = []
+    for number in range(100, 100 + MANY):
+        part = folder / f"part{number}"
+        parts.append(part if part.exists() else ct_series(part, count=slices // 6, series=number))
+    with scratch() as kept, node("fast")(kept) as receiver:
+        send_with("storescu", parts, receiver.port)
+        return memory(receiver.process.pid, "VmHWM")

@@ -1,0 +1,1 @@
+"""How fast the node receives and sends, beside others on the same machine."""

@@ -1,0 +1,51 @@
+"""A process that receives as the node does, and does nothing else.
+
+``python -m benchmarks.receiver FOLDER fast|stock`` prints its port, and ends with its input.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node import logs
+from dicom_node.callers import Callers
+from dicom_node.inbox import Index, Reception
+from dicom_node.scp import Receiver
+from dicom_node.store import Store
+from storage.database import migrate, open_database
+from storage.files import Inbox
+
+MAXIMUM_PDU = 131_072  #: bytes, the node's default
+DRAIN_SECONDS = 5.0
+
+
+def main() -> None:
+    """Receive until the input ends."""
+    logs.configure(level="ERROR", style="console")
+    folder, fast = Path(sys.argv[1]), sys.argv[2] == "fast"
+    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    migrate(database)
+    store = Store(sessions=sessionmaker(database, class_=Session), inbox=Inbox(folder, 0))
+    index = Index(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=Callers(),
+        require_called_ae=True,
+        maximum_associations=100,
+        maximum_pdu_size=MAXIMUM_PDU,
+        network_timeout_seconds=60,
+    )
+    _, port = receiver.listen(("127.0.0.1", 0), Reception(store, index), fast=fast)
+    print(port, flush=True)
+    sys.stdin.read()
+    receiver.drain(seconds=DRAIN_SECONDS)
+    index.stop()
+    store.close()
+
+
+if __name__ == "__main__":
+    main()
