@@ -11,6 +11,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
+import pydicom.config
 import structlog
 
 EVENTS = frozenset(
@@ -97,7 +98,11 @@ def refuse_unlisted(
 
 
 def configure(*, level: str = "info", style: Literal["json", "console"] = "json") -> None:
-    """Send the node's events to standard error; keep libraries to their warnings."""
+    """Send the node's events to standard error; keep libraries to their warnings.
+
+    Values of sources are taken as they are: pydicom's complaints about them would quote them.
+    """
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"

@@ -37,7 +37,8 @@ PIXELS = Code("{pixels}", "UCUM", "Pixels")
 
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 CT_UNSPECIFIED_BODY_REGION = Code("25045-6", "LN", "CT unspecified body region")
-"""CID 100 is extensible, but validators are strict: it names no CT of the chest."""
+"""CID 100 is extensible, but validators are strict: it names no CT of the chest, and a second
+procedure beside it is an error to PixelMed's. The finding sites say that it was the lungs."""
 
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 DIAGNOSTIC_IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic Imaging Report")

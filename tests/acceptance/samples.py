@@ -9,7 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    KeyObjectSelectionDocumentStorage,
+)
 
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.context import ResultContext
@@ -47,6 +51,18 @@ PREDECESSOR = ReportReference(
     sop_instance_uid="1.2.4.9",
     series_instance_uid="1.2.4.8",
     study_instance_uid="1.2.4.1",
+)
+EARLIER_TEXT = replace(
+    PREDECESSOR,
+    sop_class_uid=EnhancedSRStorage,
+    sop_instance_uid="1.2.4.11",
+    series_instance_uid="1.2.4.10",
+)
+EARLIER_IMAGES = replace(
+    PREDECESSOR,
+    sop_class_uid=KeyObjectSelectionDocumentStorage,
+    sop_instance_uid="1.2.4.13",
+    series_instance_uid="1.2.4.12",
 )
 
 Change = Callable[[list[Dataset]], list[Dataset]]
@@ -102,6 +118,7 @@ SAMPLES: Mapping[str, Sample] = {
         context={
             "priors": (encode_samples.prior(),),
             "predecessor": PREDECESSOR,
+            "superseded": {"text-report": EARLIER_TEXT, "key-images": EARLIER_IMAGES},
             "generation": 2,
         },
         found={"flags": ("few-slices", "score-uncertain")},
