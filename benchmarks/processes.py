@@ -68,7 +68,7 @@ def node(way: str) -> Start:
 
 
 def storescp(*options: str, at_once: bool = True) -> Start:
-    """Make a start of DCMTK's receiver, with Nagle's delay or without; it does not synchronise what it writes."""
+    """Make a start of DCMTK's receiver; it does not synchronise what it writes."""
 
     @contextmanager
     def start(folder: Path) -> Iterator[Receiving]:
