@@ -42,6 +42,7 @@ from config.values import (
     SecondsByAe,
     Threshold,
     WebUrl,
+    is_loopback,
 )
 
 
@@ -111,6 +112,31 @@ class Tls(Section):
     verify_peers: bool = Field(
         default=True, description="Whether callers must show a certificate of the authorities."
     )
+
+
+class DicomWeb(Section):
+    """Receiving by DICOMweb (STOW-RS) as well; TLS if [tls] says so of our port."""
+
+    port: int = Field(
+        default=0, ge=0, le=65535, description="TCP port for STOW-RS (http or https); 0 is off."
+    )
+    bind: NotEmpty = Field(default="127.0.0.1", description="Address it is on.")
+    token_file: OptionalPath = Field(
+        default=None,
+        description="File with the bearer token that senders must show, readable by us alone;"
+        " needed unless bind is a loopback address. calling_aes says nothing of these senders.",
+    )
+    maximum_requests: int = Field(
+        default=20, ge=1, le=100, description="How many requests may run at the same time."
+    )
+    maximum_request_mb: int = Field(default=4096, ge=1, description="Largest request, MB.")
+
+    @field_validator("token_file")
+    @classmethod
+    def _needed(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if not file and info.data.get("port") and not is_loopback(info.data.get("bind", "")):
+            raise ValueError("a file with a token, or a bind address that is loopback")
+        return file
 
 
 class Storage(Section):
@@ -425,6 +451,7 @@ class Settings(Section):
 
     node: Node = Node()
     tls: Tls = Tls()
+    dicomweb: DicomWeb = DicomWeb()
     storage: Storage = Storage()
     retention: Retention = Retention()
     closing: Closing = Closing()

@@ -63,6 +63,14 @@ def _server(text: str) -> str:
     return text
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _parts(text: object) -> object:
     """Split at commas and line ends; what is not text stays as it is."""
     if not isinstance(text, str):

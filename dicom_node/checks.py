@@ -18,19 +18,24 @@ from storage.database import open_database
 
 def faults(settings: Settings) -> list[str]:
     """List everything that would keep the node from doing its work, by section and key."""
-    checks = (_address, _tls, _web, _folder, _database, _model, _device)
+    checks = (_address, _tls, _stow, _web, _folder, _database, _model, _device)
     return [fault for look in checks for fault in look(settings)]
 
 
 def _address(settings: Settings) -> Iterator[str]:
     """Bind to the address, on any port: the one configured may be the running node's."""
-    bind = settings.node.bind
+    yield from _bound("node", settings.node.bind)
+
+
+def _bound(section: str, bind: str) -> Iterator[str]:
     try:
         socket.create_server(
             (bind, 0), family=socket.AF_INET6 if ":" in bind else socket.AF_INET
         ).close()
     except OSError as fault:
-        yield f"[node] bind: expected an address of this machine, got {bind} ({fault.strerror})"
+        yield (
+            f"[{section}] bind: expected an address of this machine, got {bind} ({fault.strerror})"
+        )
 
 
 def _tls(settings: Settings) -> Iterator[str]:
@@ -56,6 +61,18 @@ def _web(settings: Settings) -> Iterator[str]:
                 web_of(settings, destination).check()
             except NodeError as fault:
                 yield f"[destination {destination.name}] {fault}"
+
+
+def _stow(settings: Settings) -> Iterator[str]:
+    """Bind to the address for DICOMweb, and read the token of its senders."""
+    from dicom_node.parts import web_receiver_of
+
+    if settings.dicomweb.port:
+        yield from _bound("dicomweb", settings.dicomweb.bind)
+    try:
+        web_receiver_of(settings)
+    except NodeError as fault:
+        yield str(fault)
 
 
 def _folder(settings: Settings) -> Iterator[str]:

@@ -120,12 +120,12 @@ class ByWeb:
     def _password(self) -> httpx.Auth | None:
         if self.password_file is None:
             return None
-        return httpx.BasicAuth(self.user, _secret("password_file", self.password_file))
+        return httpx.BasicAuth(self.user, secret("password_file", self.password_file))
 
     def _headers(self) -> Mapping[str, str]:
         if self.token_file is None:
             return {"Accept": JSON}
-        token = _secret("token_file", self.token_file)
+        token = secret("token_file", self.token_file)
         return {"Accept": JSON, "Authorization": f"Bearer {token}"}
 
 
@@ -208,7 +208,7 @@ def _postponed(fault: NodeError) -> Outcome:
     return Outcome(verdict=Verdict.POSTPONED, detail=str(fault))
 
 
-def _secret(key: str, file: Path) -> str:
+def secret(key: str, file: Path) -> str:
     """Read a password or a token: one line.
 
     Raises

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from pynetdicom import evt
@@ -39,6 +40,7 @@ from dicom_node.parts import (
     historian_of,
     open_store,
     receiver_of,
+    web_receiver_of,
     witness_of,
 )
 from dicom_node.purging import ROUND_SECONDS, purging_of
@@ -75,7 +77,7 @@ class Node:
         self._purging, self._watch = purging_of(settings, self.store), Watch(self.store)
         self._reception = Reception(self.store, self._index)
         self._witness = witness_of(settings, self._index, self.store)
-        self._receiver = receiver_of(settings)
+        self._receiver, self._web = receiver_of(settings), web_receiver_of(settings)
         self._schedule = Schedule()
         self._engine: Engine | None = None
         self._analyst: Analyst | None = None
@@ -108,14 +110,15 @@ class Node:
             context = server_context(credentials, verify_peers=tls.verify_peers)
             renewal = Renewal(credentials=credentials, contexts=(context,))
             self._schedule.every(RENEWAL_SECONDS, "certificates", renewal.look)
-        try:
-            return self._receiver.listen(
+        with _listening(node.bind, node.port):
+            address = self._receiver.listen(
                 (node.bind, node.port), self._reception, tls=context, services=self._services()
             )
-        except OSError as fault:
-            raise NodeError(
-                f"cannot listen on {node.bind}:{node.port}: {fault.strerror}"
-            ) from fault
+        if self._web is not None:
+            web = self._settings.dicomweb
+            with _listening(web.bind, web.port):
+                self._web.listen((web.bind, web.port), self._reception, tls=context)
+        return address
 
     def _services(self) -> list[evt.EventHandlerType]:
         """Answer what is asked beside storage, and tell of who is turned away."""
@@ -212,7 +215,12 @@ class Node:
     def stop(self) -> None:
         """Stop everything, in order; nothing that was accepted is lost."""
         log.info("node_draining")
+        deadline = time.monotonic() + DRAIN_SECONDS
+        if self._web is not None:
+            self._web.retire()
         self._receiver.drain(seconds=DRAIN_SECONDS)
+        if self._web is not None:
+            self._web.drain(deadline=deadline)
         self._witness.stop()
         self._index.stop()
         if self._analyst is not None:
@@ -229,6 +237,15 @@ class Node:
         self.store.audit.note(application(starts=False))
         self.store.close()
         log.info("node_stopped")
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[None]:
+    """Say of an address that cannot be listened on which it is."""
+    try:
+        yield
+    except OSError as fault:
+        raise NodeError(f"cannot listen on {host}:{port}: {fault.strerror}") from fault
 
 
 def _job(courier: Courier) -> str:

@@ -12,7 +12,7 @@ from dicom_node.callers import Callers
 from dicom_node.carrier import ByDicom, Carrier
 from dicom_node.commitment import Notary
 from dicom_node.delivery import Confirmer, Courier
-from dicom_node.dicomweb import ByWeb
+from dicom_node.dicomweb import ByWeb, secret
 from dicom_node.engine import Engine
 from dicom_node.errors import NodeError
 from dicom_node.historian import Historian
@@ -24,12 +24,14 @@ from dicom_node.store import Store
 from dicom_node.tls import Credentials, client_context
 from dicom_node.trail import NO_TRAIL, Server, SyslogTrail, Trail
 from dicom_node.verification import Verifier
+from dicom_node.web import WebReceiver
+from dicom_node.web_app import Limits
 from dicom_node.witness import Witness
 from storage.database import migrate, open_database
 from storage.files import Inbox
 from storage.station import found_station
 
-GIGABYTE = 10**9
+MEGABYTE, GIGABYTE = 10**6, 10**9
 
 
 def open_store(settings: Settings) -> Store:
@@ -92,6 +94,27 @@ def receiver_of(settings: Settings) -> Receiver:
         maximum_associations=node.maximum_associations,
         maximum_pdu_size=node.maximum_pdu_size,
         network_timeout_seconds=node.network_timeout_seconds,
+    )
+
+
+def web_receiver_of(settings: Settings) -> WebReceiver | None:
+    """Make the receiver for DICOMweb that the settings describe; None if there is to be none.
+
+    Raises
+    ------
+    NodeError
+        If the file with the token cannot be read.
+    """
+    web = settings.dicomweb
+    if not web.port:
+        return None
+    return WebReceiver(
+        token=secret("[dicomweb] token_file", web.token_file) if web.token_file else "",
+        limits=Limits(
+            request_bytes=web.maximum_request_mb * MEGABYTE,
+            silent_seconds=settings.node.network_timeout_seconds,
+        ),
+        maximum_requests=web.maximum_requests,
     )
 
 

@@ -97,7 +97,7 @@ def test_all_faults_come_at_once_by_section_and_key(ini: Path) -> None:
     assert found["node", "prot"].expected == "a known key (did you mean port?)"
     assert found["node", "port"].got == "'many'"
     assert found["destination PACS", "port"].got == "none"
-    assert found["nodes", ""].expected.startswith("one of node, tls, storage")
+    assert found["nodes", ""].expected.startswith("one of node, tls, dicomweb")
 
 
 def test_error_lists_every_fault_on_a_line(ini: Path) -> None:
@@ -308,3 +308,13 @@ def test_destinations_are_of_one_kind_and_whole(
     assert (fault.section, fault.key) == ("destination PACS", key)
     assert expected in fault.expected
     assert "secret" not in str(fault)
+
+
+def test_dicomweb_beyond_this_machine_needs_a_token(ini: Path) -> None:
+    text = "[dicomweb]\nport = 8443\nbind = {}\n"
+    assert read(ini, text.format("127.0.0.1")).dicomweb.token_file is None
+    assert read(ini, text.format("::1")).dicomweb.token_file is None
+    assert read(ini, text.format("192.0.2.1") + "token_file = t").dicomweb.token_file is not None
+
+    (fault,) = faults(ini, text.format("192.0.2.1")).values()
+    assert (fault.section, fault.key) == ("dicomweb", "token_file")
