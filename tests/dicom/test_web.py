@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from pydicom import Dataset, dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 from sqlalchemy import select
@@ -21,6 +23,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.inbox import Index, Reception
 from dicom_node.store import Store
+from dicom_node.tls import client_context, server_context
 from dicom_node.web import WebReceiver
 from dicom_node.web_app import Limits
 from pipeline.training.phantom import PhantomSpec, make_phantom
@@ -30,6 +33,8 @@ from storage.database import migrate, open_database
 from storage.files import Inbox
 from storage.overview import overview
 from storage.schema import Instance
+from tests.dicom.test_tls import credentials
+from tests.node_process import NodeProcess, free_port
 
 RELATED = 'multipart/related; type="application/dicom"; boundary=b0undary'
 STORED, FAILED, OTHER = "00081199", "00081198", "0008119A"
@@ -72,7 +77,12 @@ class Running:
 
 
 def serving(
-    folder: Path, *, token: str = "", requests: int = 20, inbox: Inbox | None = None
+    folder: Path,
+    *,
+    token: str = "",
+    requests: int = 20,
+    inbox: Inbox | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Running:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
@@ -84,7 +94,7 @@ def serving(
         limits=Limits(request_bytes=LARGEST, silent_seconds=5),
         maximum_requests=requests,
     )
-    address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
+    address = receiver.listen(("127.0.0.1", 0), Reception(store, index), tls=tls)
     return Running(store, index, receiver, address)
 
 
@@ -328,3 +338,41 @@ def test_draining_finishes_what_runs_and_takes_nothing_new(
     running.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(running.address)
+
+
+@pytest.mark.slow  # a whole node
+def test_a_node_takes_by_stow_and_ends_in_order(
+    make_node: Callable[..., NodeProcess], slices: list[Dataset]
+) -> None:
+    port = free_port()
+    node = make_node(1, quiet=600, more=f"[dicomweb]\nport = {port}\n")
+    node.start()
+
+    with httpx.Client(trust_env=False) as client:
+        answer = client.post(
+            f"http://127.0.0.1:{port}/studies",
+            content=message(part10(slices[0])),
+            headers={"Content-Type": RELATED},
+        )
+
+    assert (answer.status_code, node.stop()) == (200, 0)
+    (series,) = node.overview().series
+    assert (series.instances, series.calling_ae) == (1, "STOW-RS")
+
+
+def test_with_tls_senders_show_a_certificate(tmp_path: Path, slices: list[Dataset]) -> None:
+    authority = trustme.CA()
+    ours = credentials(tmp_path / "keys", authority, "node")
+    node = serving(tmp_path, tls=server_context(ours, verify_peers=True))
+    url = f"https://localhost:{node.address[1]}/studies"
+    content, headers = message(part10(slices[0])), {"Content-Type": RELATED}
+
+    with httpx.Client(trust_env=False, verify=client_context(ours)) as client:
+        assert client.post(url, content=content, headers=headers).status_code == 200
+    stranger = ssl.create_default_context(cafile=ours.authorities)
+    with (
+        httpx.Client(trust_env=False, verify=stranger) as client,
+        pytest.raises(httpx.TransportError),
+    ):
+        client.post(url, content=content, headers=headers)
+    node.stop()
