@@ -28,6 +28,7 @@ from storage.incidents import note_quarantine, note_refusal
 from storage.instances import InstanceFacts, known_paths, note_instances
 
 BATCH = 200  #: most rows written in one transaction
+GATHER_SECONDS = 0.1  #: rows wait so long for others: a transaction costs more than a row
 RETRY_SECONDS = 1.0  #: wait after the database could not be written
 
 Arrival = tuple[InstanceFacts, datetime]  #: an instance, and when it came
@@ -142,6 +143,7 @@ class Index:
 
     def _follow(self) -> None:
         while (first := self._notes.get()) is not None:
+            self._stopping.wait(GATHER_SECONDS)
             batch, last = self._drain(first)
             while not self._write(batch) and not self._stopping.wait(RETRY_SECONDS):
                 pass
