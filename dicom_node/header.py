@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import struct
+import zlib
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from storage.files import KeptFile
 from storage.instances import InstanceFacts
@@ -35,13 +39,34 @@ CANNOT_PARSE = (  #: what pydicom says of bytes that are no data set
     OSError,
 )
 MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
+META_BYTES = 4096  #: at the start of a file; File Meta Information is shorter
+META_START = 144  #: bytes of preamble, prefix and (0002,0000), PS3.10 7.1
+INFLATED_BYTES = 64 << 20  #: of a deflated data set that nobody minds; a slice of 4096² has 32 MiB
+MAX_INFLATION = 20  #: of a longer one; CT comes to two or three times its deflated length
+CHUNK_BYTES = 1 << 20
+BROKEN = (
+    InvalidDicomError,
+    BytesLengthException,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ArithmeticError,
+    NotImplementedError,
+    RecursionError,
+    OSError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises when bytes are no data set."""
 
 
 class Unreadable(Exception):
     """The bytes are no data set that can be told to belong to a series."""
 
 
-def read_header(source: BinaryIO | Path) -> Dataset:
+def read_header(path: Path) -> Dataset:
     """Read the attributes of `TAGS` and the file meta information.
 
     Raises
@@ -50,15 +75,37 @@ def read_header(source: BinaryIO | Path) -> Dataset:
         If the bytes cannot be parsed, or an identifier is missing.
     """
     try:
-        ds = dcmread(source, stop_before_pixels=True, specific_tags=TAGS)
+        _check_inflation(path)
+        ds = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
         values = {tag: str(ds.get(tag) or "").strip() for tag in NEEDED}
-    except CANNOT_PARSE as fault:
+    except BROKEN as fault:
         raise Unreadable(f"the data set cannot be parsed ({type(fault).__name__})") from fault
     for tag in ("StudyInstanceUID", "SeriesInstanceUID"):
-        if not 0 < len(values[tag]) <= MAX_UID:
-            got = f"{len(values[tag])} characters" if values[tag] else "nothing"
-            raise Unreadable(f"{tag}: expected a UID of at most {MAX_UID} characters, got {got}")
+        _check_uid(tag, values[tag])
     return cast(Dataset, ds)
+
+
+def _check_inflation(path: Path) -> None:
+    """Refuse a deflated data set that would fill the memory: pydicom inflates it all at once."""
+    with path.open("rb") as file:
+        if DeflatedExplicitVRLittleEndian.encode() not in file.read(META_BYTES):
+            return
+        meta = read_file_meta_info(path)
+        file.seek(META_START + meta.FileMetaInformationGroupLength)
+        most = max(INFLATED_BYTES, MAX_INFLATION * path.stat().st_size)
+        inflater, length = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while length <= most and (data := inflater.unconsumed_tail or file.read(CHUNK_BYTES)):
+            length += len(inflater.decompress(data, CHUNK_BYTES))
+    if length > most:
+        raise Unreadable(f"expected a data set that inflates to {most} bytes at most, got more")
+
+
+def _check_uid(name: str, value: str) -> None:
+    if not 0 < len(value) <= MAX_UID:
+        got = f"{len(value)} characters" if value else "nothing"
+        raise Unreadable(f"{name}: expected a UID of at most {MAX_UID} characters, got {got}")
+    if not value.isprintable():
+        raise Unreadable(f"{name}: expected a UID, got characters that cannot be printed")
 
 
 def facts(ds: Dataset, kept: KeptFile, *, calling_ae: str, urgent: bool = False) -> InstanceFacts:
@@ -66,8 +113,15 @@ def facts(ds: Dataset, kept: KeptFile, *, calling_ae: str, urgent: bool = False)
 
     The UIDs of the instance are those of the C-STORE request, which the file meta information
     holds: some senders leave them empty in the data set.
+
+    Raises
+    ------
+    Unreadable
+        If these are none.
     """
     meta = ds.file_meta
+    for name in ("MediaStorageSOPInstanceUID", "MediaStorageSOPClassUID"):
+        _check_uid(name, str(meta.get(name) or ""))
     return InstanceFacts(
         sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
         sop_class_uid=str(meta.MediaStorageSOPClassUID),

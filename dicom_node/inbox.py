@@ -56,10 +56,10 @@ class Reception:
             return OUT_OF_RESOURCES
         try:
             ds = read_header(self._inbox.locate(kept.path))
+            noted = facts(ds, kept, calling_ae=calling_ae, urgent=received.urgent)
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae=calling_ae)
             return CANNOT_UNDERSTAND
-        noted = facts(ds, kept, calling_ae=calling_ae, urgent=received.urgent)
         self._index.note_instance(noted, self._clock())
         return SUCCESS
 
@@ -101,12 +101,13 @@ class Reception:
         path = self._inbox.locate(kept.path)
         try:
             ds = read_header(path)
+            calling_ae = str(ds.file_meta.get("SourceApplicationEntityTitle", "")).strip()
+            noted = facts(ds, kept, calling_ae=calling_ae)
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae="")
             return
-        calling_ae = str(ds.file_meta.get("SourceApplicationEntityTitle", "")).strip()
         received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        self._index.note_instance(facts(ds, kept, calling_ae=calling_ae), received_at)
+        self._index.note_instance(noted, received_at)
 
 
 class Index:

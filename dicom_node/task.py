@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 
 from dicom_node.equipment import read_manifest
@@ -31,7 +31,7 @@ from dicom_node.request import (
     Unsuitable,
 )
 from dicom_node.store import utc_now
-from pipeline.eligibility import why_not
+from pipeline.eligibility import ONE_PATIENT, why_not
 from pipeline.encode.context import ResultContext
 from pipeline.encode.identity import key_after, result_key
 from pipeline.errors import UnsuitableSeries
@@ -42,7 +42,11 @@ if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.models import Models
     from pipeline.types import Analysis, CtSeries
 
-ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
+OF_THE_REQUEST = {
+    "SOPClassUID": "MediaStorageSOPClassUID",
+    "SOPInstanceUID": "MediaStorageSOPInstanceUID",
+}
+"""UIDs that some senders leave out of the data set, and where they are kept besides."""
 
 Progress = Callable[[str, float], None]
 Device = Literal["auto", "cpu", "cuda"]
@@ -84,7 +88,7 @@ def _work(request: Request, progress: Progress) -> Analysed:
     from pipeline.volume import assemble
 
     analyser, watch = request.analyser, Stopwatch()
-    datasets = [dcmread(file.path) for file in request.files]
+    datasets = [read_instance(file.path) for file in request.files]
     if request.kept is None and (reason := why_not(datasets, analyser.rules)):
         raise UnsuitableSeries(reason.code, reason.text)
     watch.lap("read")
@@ -102,6 +106,15 @@ def _work(request: Request, progress: Progress) -> Analysed:
     progress("encode", 0.0)
     analysis = decide(found, options_of(analyser), manifest)
     return _encoded(request, key_of(request, sha256), series, analysis, kept, watch)
+
+
+def read_instance(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
+    """Read an instance; UIDs that its data set lacks are those it was sent under."""
+    ds = dcmread(path, stop_before_pixels=stop_before_pixels)
+    for keyword, of_meta in OF_THE_REQUEST.items():
+        if not ds.get(keyword):
+            setattr(ds, keyword, ds.file_meta.get(of_meta, ""))
+    return ds
 
 
 def _found(request: Request, series: CtSeries, progress: Progress) -> tuple[Analysis, bytes]:
@@ -176,7 +189,7 @@ def notice(request: Request, key: str, code: str, text: str) -> EncodedObject:
     """
     from pipeline.encode.notice import not_analysed
 
-    headers = [dcmread(file.path, stop_before_pixels=True) for file in request.files]
+    headers = [read_instance(file.path, stop_before_pixels=True) for file in request.files]
     patients = {tuple(str(header.get(name)) for name in ONE_PATIENT) for header in headers}
     if len(patients) != 1:
         raise ValueError(f"expected instances of one patient and series, got {len(patients)}")

@@ -20,6 +20,9 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 CT_CLASSES = (CT_IMAGE, *MULTI_FRAME_CT)
 NOT_AXIAL_WORDS = ("LOCALIZER", "MPR", "CSA MPR", "MIP", "PROJECTION IMAGE")
 
+ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
+"""The same in all instances of a series, or nobody can say to whom a result belongs."""
+
 OWN_RESULT = "own-result"  #: code of what this node made itself
 NOT_MEANT = frozenset(
     {OWN_RESULT, "not-ct", "localizer", "not-original", "not-axial", "excluded-description"}
@@ -109,6 +112,7 @@ def _broken(headers: Sequence[Dataset], rules: SelectionRules) -> Iterator[Reaso
             reason = rule(header, rules)
             if reason is not None:
                 yield reason
+    yield from _identity_reasons(headers)
     frames = [frame for header in headers for frame in frames_of(header)]
     yield from _plane_reasons(frames)
     yield from _extent_reasons(frames, rules)
@@ -162,6 +166,13 @@ def _excluded(header: Dataset, rules: SelectionRules) -> Reason | None:
 
 Rule = Callable[[Dataset, SelectionRules], Reason | None]
 _INSTANCE_RULES: tuple[Rule, ...] = (_own_result, _not_ct, _not_original, _excluded)
+
+
+def _identity_reasons(headers: Sequence[Dataset]) -> Iterator[Reason]:
+    for keyword in ONE_PATIENT:
+        values = {text(header, keyword) for header in headers}
+        if len(values) > 1:
+            yield Reason(code="mixed-identity", text=f"One {keyword} expected, got {len(values)}.")
 
 
 def _plane_reasons(frames: Sequence[Frame]) -> Iterator[Reason]:

@@ -18,6 +18,7 @@ Vector = NDArray[np.float64]
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 LEGACY_CONVERTED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
 MULTI_FRAME_CT = (ENHANCED_CT, LEGACY_CONVERTED_CT)
+MAX_POSITION_MM = 1e4  #: from the origin, which lies in or near the patient; tables move 2 m
 UNIT_LENGTH = 1e-2  #: by how much direction cosines may miss length 1 and a right angle
 
 
@@ -108,6 +109,7 @@ def _frame(dataset: Dataset, number: int | None, places: list[Dataset]) -> Frame
     content = _group(places, "FrameContentSequence")
     along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
     _check_plane(along_row, along_column, spacing)
+    _check_position(position)
     return Frame(
         dataset=dataset,
         number=number,
@@ -141,6 +143,15 @@ def _check_plane(along_row: Vector, along_column: Vector, spacing: tuple[float, 
     if min(spacing) <= 0:
         raise UnsuitableSeries(
             "bad-spacing", f"PixelSpacing above 0 expected, got {spacing[0]:g} and {spacing[1]:g}"
+        )
+
+
+def _check_position(position: tuple[float, ...]) -> None:
+    farthest = max(map(abs, position))
+    if farthest > MAX_POSITION_MM:
+        raise UnsuitableSeries(
+            "bad-position",
+            f"ImagePositionPatient within {MAX_POSITION_MM:g} mm expected, got {farthest:g} mm",
         )
 
 

@@ -38,7 +38,7 @@ def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
     ------
     UnsuitableSeries
         ``no-instances``, ``missing-attribute``, ``not-axial``, ``too-few-slices``,
-        ``too-large``, ``pixel-data``.
+        ``duplicate-uid``, ``too-large``, ``pixel-data``.
     InvalidGeometry
         If the slices do not form one regular volume; see :func:`pipeline.positions.stack`.
         Raised before any pixel is touched.
@@ -47,6 +47,7 @@ def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
         raise UnsuitableSeries("no-instances", "1 instance or more expected, got 0")
     order = stack([frame for dataset in datasets for frame in frames_of(dataset)])
     kept = [frame for frame in order.frames if frame is not None]
+    _check_uids(kept)
     first = kept[0]
     if len(order.frames) * first.rows * first.columns > MAX_VOXELS:
         raise UnsuitableSeries(
@@ -71,6 +72,15 @@ def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
         geometry=_verdict(order, datasets),
         instance_count=len(datasets),
     )
+
+
+def _check_uids(frames: Sequence[Frame]) -> None:
+    """Refuse slices that go by the same name: a result could not say which of them it means."""
+    names = {(frame.sop_instance_uid, frame.number) for frame in frames}
+    if len(names) < len(frames):
+        raise UnsuitableSeries(
+            "duplicate-uid", f"{len(frames)} SOP Instance UIDs expected, got {len(names)}"
+        )
 
 
 def _affine(first: Frame, order: Stack) -> NDArray[np.float64]:

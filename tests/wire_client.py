@@ -29,11 +29,13 @@ RELEASE = bytes.fromhex("05000000000400000000")
 Value = tuple[int, int, bytes]  #: context, control, data: one presentation data value
 
 
-def association_request(called: str = "AINODE", calling: str = "SCANNER") -> bytes:
+def association_request(
+    called: str = "AINODE", calling: str = "SCANNER", syntax: str = EXPLICIT
+) -> bytes:
     primitive = A_ASSOCIATE()
     primitive.application_context_name = "1.2.840.10008.3.1.1.1"
     primitive.calling_ae_title, primitive.called_ae_title = calling, called
-    contexts = [build_context(CT, EXPLICIT), build_context(VERIFICATION)]
+    contexts = [build_context(CT, syntax), build_context(VERIFICATION)]
     contexts[0].context_id, contexts[1].context_id = STORE_CONTEXT, ECHO_CONTEXT
     primitive.presentation_context_definition_list = contexts
     length = MaximumLengthNotification()
@@ -138,9 +140,9 @@ class WireClient:
     ) -> None:
         self.socket.close()
 
-    def associate(self) -> int:
-        """Ask for an association; return the type of the answer."""
-        self.socket.sendall(association_request())
+    def associate(self, syntax: str = EXPLICIT) -> int:
+        """Ask for an association, for CT in a transfer syntax; return the type of the answer."""
+        self.socket.sendall(association_request(syntax=syntax))
         return self.read_pdu()[0]
 
     def send(self, data: bytes, sizes: Sequence[int] = (1 << 16,)) -> None:

@@ -9,15 +9,13 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import RawDataElement
 
+from pipeline.eligibility import ONE_PATIENT
 from pipeline.encode import copied, source
 from pipeline.encode.conform import conform
 from pipeline.encode.header import zone_of
 from pipeline.errors import ConformanceError
 from pipeline.results import ResultBundle, ResultKind
 from pipeline.types import CtSeries
-
-ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
-"""The same in all instances of a series, or nobody can say to whom a result belongs."""
 
 EARLIER = ("PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence")
 """Where a report refers to earlier ones, which are in the PACS."""

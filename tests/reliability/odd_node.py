@@ -1,0 +1,132 @@
+"""From the wire to the end state, in this process: all is the product's own, but the networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import UID
+from sqlalchemy import select
+
+from dicom_node import task
+from dicom_node.receiving import SUCCESS
+from dicom_node.request import Answer, Request
+from storage.schema import Instance, Series
+from storage.series import close, due_to_close
+from tests.reliability.receiving import Running
+from tests.unit.analyst_samples import RESULT, Job, Workers, analyst
+from tests.wire_client import EXPLICIT, STORE_CONTEXT, WireClient, packed, store_request, values
+
+FRAGMENT_BYTES = 16_000
+PER_PDU = 4
+QUIET_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One C-STORE request: what it says of the instance, and the data set."""
+
+    uid: str
+    body: bytes
+
+    @property
+    def stream(self) -> bytes:
+        command = values(STORE_CONTEXT, 1, store_request(self.uid, 1), [FRAGMENT_BYTES])
+        data = values(STORE_CONTEXT, 0, self.body, [FRAGMENT_BYTES])
+        return packed([*command, *data], [PER_PDU])
+
+
+def message(ds: Dataset, syntax: str = EXPLICIT) -> Message:
+    """An instance as an honest sender would send it."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian = UID(syntax).is_little_endian
+    buffer.is_implicit_VR = UID(syntax).is_implicit_VR
+    write_dataset(buffer, ds)
+    return Message(uid=str(ds.file_meta.MediaStorageSOPInstanceUID), body=bytes(buffer.getvalue()))
+
+
+@contextmanager
+def association(running: Running, syntax: str = EXPLICIT) -> Iterator[WireClient]:
+    with WireClient(running.address, seconds=60) as client:
+        assert client.associate(syntax) == 2
+        yield client
+        assert client.release() == 6
+
+
+def store(client: WireClient, messages: Iterable[Message]) -> list[int]:
+    statuses = []
+    for each in messages:
+        client.send(each.stream)
+        statuses.append(int.from_bytes(client.answer().elements[0x0900], "little"))
+    return statuses
+
+
+def send(running: Running, messages: Iterable[Message], syntax: str = EXPLICIT) -> list[int]:
+    with association(running, syntax) as client:
+        return store(client, messages)
+
+
+def lost(running: Running, messages: list[Message], statuses: list[int]) -> list[str]:
+    """UIDs of what was answered with Success, and is not kept as it was sent, with its row."""
+    running.index.settle()
+    with running.store.sessions() as session:
+        rows = session.execute(select(Instance.sop_instance_uid, Instance.path)).all()
+    kept = {(row.sop_instance_uid, running.store.inbox.locate(row.path)) for row in rows}
+    bytes_of = {(uid, path.read_bytes()) for uid, path in kept}
+    return [
+        each.uid
+        for each, status in zip(messages, statuses, strict=True)
+        if status == SUCCESS
+        and not any(uid == each.uid and data.endswith(each.body) for uid, data in bytes_of)
+    ]
+
+
+class NetworksReached(Exception):
+    """Reading, eligibility and assembly let the series through."""
+
+
+def stop_at_networks(stage: str, share: float | None) -> None:
+    del share
+    if stage == "lungs":
+        raise NetworksReached
+
+
+class Readers(Workers):
+    """Workers that do all that the real ones do, up to the networks; then they invent a result."""
+
+    def submit(self, function: object, request: Request) -> Job:
+        del function
+        self.requests.append(request)
+        return Job(self._answer(request))
+
+    def _answer(self, request: Request) -> Answer | Exception:
+        try:
+            return task.work(request, stop_at_networks)
+        except NetworksReached:
+            return RESULT
+        except Exception as fault:  # noqa: BLE001  # what the engine hands to the analyst
+            return fault
+
+
+def close_quiet(running: Running) -> None:
+    """Declare complete what has been quiet, as if the quiet time had passed."""
+    running.index.settle()
+    later = running.store.clock() + timedelta(seconds=QUIET_SECONDS)
+    with running.store.sessions.begin() as session:
+        for series in due_to_close(session, later, lambda _: QUIET_SECONDS / 2):
+            close(session, series, later)
+
+
+def ends(running: Running, workers: Readers | None = None) -> dict[str, str]:
+    """Close and analyse every series; its UID to its end state, and the reason."""
+    close_quiet(running)
+    analyst(running.store, workers or Readers(), attempts=1).dispatch()
+    with running.store.sessions() as session:
+        rows = session.execute(select(Series.series_instance_uid, Series.state, Series.reason))
+        return {uid: re.sub(r"[: ]+$", "", f"{state}: {reason}") for uid, state, reason in rows}
