@@ -23,7 +23,7 @@ demo: $(READY)
 
 ## test        every test that this machine can run
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=30
 
 ## quick       the tests without the slow, the acceptance and the real-data ones
 quick: $(READY)
