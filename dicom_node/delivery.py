@@ -18,7 +18,7 @@ from dicom_node.scu import Parcel
 from dicom_node.store import Store
 from storage.audited import results_of
 from storage.commitments import accept_uncommitted
-from storage.outbox import DueDelivery, Settlement, claim, due, settle
+from storage.outbox import DueDelivery, Settlement, claim, due, put_back, settle
 from storage.states import DeliveryState
 
 LOAD = 500  #: most objects taken along in one round
@@ -81,6 +81,7 @@ class Courier:
         self._locate = store.inbox.locate
         self._stopping = False
         self._told_declined: set[str] = set()
+        self._claimed: frozenset[int] = frozenset()  #: last
 
     def stop(self) -> None:
         """Send nothing more; what was claimed goes back."""
@@ -91,7 +92,12 @@ class Courier:
         self._carrier.look(self.name, self._store)
 
     def round(self) -> None:
-        """Deliver everything that is due, and have it committed to."""
+        """Deliver everything that is due, and have it committed to.
+
+        If the database could not be written half-way, the next round begins where that one ended;
+        what was sent meanwhile is sent again, which destinations know how to take.
+        """
+        self._put_back()
         while not self._stopping and (deliveries := self._claim()):
             if not self._deliver(deliveries):
                 break
@@ -101,9 +107,17 @@ class Courier:
         elif not self._stopping:
             self._notary.round()
 
+    def _put_back(self) -> None:
+        if self._claimed:
+            with self._sessions.begin() as session:
+                put_back(session, self._claimed, self._clock())
+            self._claimed = frozenset()
+
     def _claim(self) -> list[DueDelivery]:
         with self._sessions.begin() as session:
-            return claim(session, due(session, self.name, self._clock(), LOAD))
+            claimed = claim(session, due(session, self.name, self._clock(), LOAD))
+        self._claimed = frozenset(each.id for each in claimed)
+        return claimed
 
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
         """Send what was claimed; False if the destination could not take all of it now."""

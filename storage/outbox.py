@@ -208,6 +208,17 @@ def claim(session: Session, deliveries: Iterable[DueDelivery]) -> list[DueDelive
     ]
 
 
+def put_back(session: Session, ids: Iterable[int], now: datetime) -> int:
+    """Give claims back that were never settled: SENDING to PENDING; return how many there were."""
+    found = session.scalars(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), Delivery.state == D.SENDING)
+        .values(state=D.PENDING, next_at=now)
+        .returning(Delivery.id)
+    )
+    return len(found.all())
+
+
 def settle(
     session: Session, settlements: Iterable[Settlement], now: datetime
 ) -> dict[str, SeriesState]:

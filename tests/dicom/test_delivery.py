@@ -37,8 +37,11 @@ class Hands:
 
     def __init__(self) -> None:
         self.now = START
+        self.broken = False
 
     def __call__(self) -> datetime:
+        if self.broken:
+            raise RuntimeError
         return self.now
 
 
@@ -122,6 +125,26 @@ def test_everything_arrives_in_order(store: Store, tmp_path: Path) -> None:
         courier(store, pacs.port).round()
 
         assert [uid for uid, _ in pacs.received] == UIDS
+    assert standing(store) == ("delivered", ["accepted"] * 3)
+
+
+def test_a_round_that_breaks_half_way_is_made_up_for(
+    store: Store, tmp_path: Path, clock: Hands
+) -> None:
+    """As when the database cannot be written: what is under way is neither lost nor stuck."""
+
+    def answer(number: int) -> int:
+        clock.broken = number == 0
+        return 0x0000
+
+    with StandInPacs(tmp_path / "pacs", answer=answer) as pacs:
+        here = courier(store, pacs.port)
+        with pytest.raises(RuntimeError):
+            here.round()
+        clock.broken = False
+        assert standing(store) == ("encoded", ["sending"] * 3)
+        here.round()
+        assert [uid for uid, _ in pacs.received] == [UIDS[0], *UIDS]
     assert standing(store) == ("delivered", ["accepted"] * 3)
 
 
