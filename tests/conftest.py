@@ -4,12 +4,18 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from dicom_node.standin import StandInPacs
 from pipeline.training.phantom import PhantomSpec, make_phantom
 from pipeline.training.phantom_dicom import phantom_datasets, write_series
 from tests.node_process import INI, NodeProcess, free_port
+
+
+# How long an example takes says something about the machine, nothing about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture

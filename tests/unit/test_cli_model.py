@@ -169,7 +169,9 @@ def test_list_finds_models_in_folders_and_shows_faulty_ones(folder: Path) -> Non
     (folder.parent / "broken" / "manifest.json").write_text("{}")
     (folder.parent / "something else").mkdir()
 
-    answer = cli.invoke(app, ["model", "list", str(folder.parent), str(folder)])
+    answer = cli.invoke(
+        app, ["model", "list", str(folder.parent), str(folder)], env={"COLUMNS": "400"}
+    )
 
     assert answer.exit_code == 0, answer.output
     bundled = parse_manifest((BUNDLED / "manifest.json").read_bytes())
