@@ -12,7 +12,6 @@ from pipeline.training.phantom import PhantomSpec, make_phantom
 from pipeline.training.phantom_dicom import phantom_datasets, write_series
 from tests.node_process import INI, NodeProcess, free_port
 
-
 # How long an example takes says something about the machine, nothing about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
