@@ -26,6 +26,7 @@ from pipeline.encode.paint import Rgb
 from pipeline.encode.products import HeatmapForm
 from pipeline.encode.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.source import SourceSlice
+from pipeline.encode.source_name import picture_name
 from pipeline.types import Analysis, Classification, CtSeries
 
 DERIVATION = (
@@ -81,7 +82,7 @@ def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
     score, decision = wording.score_line(called).rsplit(": ", 1)
     return [
         wording.RESEARCH_FOOTER,
-        wording.source_sentence(series),
+        f"Read: CT {picture_name(series.headers[0])}.",
         wording.model_line(analysis.provenance),
         score,
         decision if called.positive else f"{decision}: colours muted",

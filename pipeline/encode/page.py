@@ -32,7 +32,7 @@ from pipeline.encode.page_canvas import (
 from pipeline.encode.page_views import View
 from pipeline.encode.segments import LESION_COLOURS, segments
 from pipeline.encode.source import SourceSlice
-from pipeline.encode.source_name import series_name
+from pipeline.encode.source_name import picture_name
 from pipeline.types import Analysis, Completeness, CtSeries
 
 Rgb = NDArray[np.uint8]
@@ -81,7 +81,7 @@ def _head(canvas: Canvas, series: CtSeries, context: ResultContext) -> None:
     if context.generation > 1:
         revision = f"revision {context.generation}, replaces an earlier result"
         canvas.text((EDGE + text_width(TITLE, 27) + 24, 36), revision, size=17, colour=STRONG)
-    read = f"Study of {_study_date(series) or 'unknown date'}, {series_name(series.headers[0])}"
+    read = f"Study of {_study_date(series) or 'unknown date'}, {picture_name(series.headers[0])}"
     canvas.text((EDGE, 61), fitted(read, 17, 800), size=17)
     left, right = WIDTH - EDGE - 330, WIDTH - EDGE
     canvas.box((left, 14), (right, 62), outline=AMBER, radius=6)

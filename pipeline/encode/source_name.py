@@ -37,12 +37,21 @@ def series_name(header: Dataset) -> str:
     header
         Of any instance of the series.
     """
-    read = number(header)
-    named = f"series {read}" if read else "a series without a number"
+    named = picture_name(header)
     described = _plain(text(header, "SeriesDescription"))
     if not described or _identifies(described, header):
         return named
     return f"{named}, {described}"
+
+
+def picture_name(header: Dataset) -> str:
+    """Name the series as it may stand in pixels: by number alone, as ``series 4``.
+
+    A description is free text: no filter is sure to find a patient in it, and what is burned in
+    stays when headers are made anonymous.
+    """
+    read = number(header)
+    return f"series {read}" if read else "series without a number"
 
 
 def number(header: Dataset) -> str:
@@ -52,9 +61,18 @@ def number(header: Dataset) -> str:
 
 
 def _plain(words: str) -> str:
-    """Words in ASCII, on one line: without accents, and without what has no ASCII form."""
+    """Words in ASCII, on one line, without accents; nothing of words that have no ASCII form.
+
+    What is left of those would be read as something else.
+    """
+    if any(c.isalnum() and not _in_ascii(c) for c in words):
+        return ""
     spelled = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode("ascii")
     return " ".join("".join(c if c.isprintable() else " " for c in spelled).split())
+
+
+def _in_ascii(letter: str) -> bool:
+    return unicodedata.normalize("NFKD", letter)[0].isascii()
 
 
 def _identifies(words: str, header: Dataset) -> bool:

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.notice import not_analysed
 from pipeline.encode.products import HeatmapForm, Products
-from pipeline.encode.source_name import number, series_name
+from pipeline.encode.source_name import number, picture_name, series_name
 from pipeline.encode.text_report import text_report
 from pipeline.encode.wording import HEATMAP_MEANING, percent, ready_sentence
 from tests.unit.encode_samples import (
@@ -38,10 +38,10 @@ def header(**identity: object) -> Dataset:
     [
         (NAMED, "series 4, Lung 1.0"),
         ({"SeriesNumber": 4}, "series 4"),
-        ({"SeriesNumber": None, "SeriesDescription": "Lung"}, "a series without a number, Lung"),
+        ({"SeriesNumber": None, "SeriesDescription": "Lung"}, "series without a number, Lung"),
         (
-            {"SeriesNumber": 7, "SeriesDescription": "Lunge dünn\tGEFÄß"},
-            "series 7, Lunge dunn GEFA",
+            {"SeriesNumber": 7, "SeriesDescription": "Lunge dünn\tGEFÄSS"},
+            "series 7, Lunge dunn GEFASS",
         ),
         ({"SeriesNumber": 7, "SeriesDescription": "Lung of Mia, 1.0"}, "series 7"),
         ({"SeriesNumber": 7, "SeriesDescription": "MUSTER lung"}, "series 7"),
@@ -57,6 +57,23 @@ def test_a_series_has_the_name_that_people_know(given: dict[str, object], expect
 def test_a_description_without_any_letter_that_we_can_write_is_left_out() -> None:
     japanese = header(SpecificCharacterSet="ISO_IR 192", SeriesDescription="胸部")
     assert series_name(japanese) == "series 3"
+    partly = header(SpecificCharacterSet="ISO_IR 192", SeriesDescription="胸部 1.0")
+    assert series_name(partly) == "series 3"
+
+
+def test_pixels_hold_the_number_alone() -> None:
+    """What is burned in stays when headers are made anonymous; a description may hold anything."""
+    assert picture_name(header(SeriesNumber=4, SeriesDescription="Thorax_Muster_1.0")) == "series 4"
+    assert picture_name(header(SeriesNumber=None)) == "series without a number"
+
+
+def test_no_description_changes_a_pixel() -> None:
+    one, other = (
+        encode(ct_series(SeriesNumber=4, SeriesDescription=words), analysis(), context())
+        for words in ("Thorax_Smith_Ann", "Lung 1.0")
+    )
+    for here, there in zip(one.objects, other.objects, strict=True):
+        assert here.dataset.get("PixelData") == there.dataset.get("PixelData")
 
 
 def test_looking_at_the_identity_leaves_its_bytes_alone() -> None:
