@@ -59,7 +59,7 @@ def node(way: str) -> Start:
         )
         with process:
             assert process.stdin is not None  # noqa: S101  # they are pipes
-            assert process.stdout is not None  # noqa: S101
+            assert process.stdout is not None  # noqa: S101  # they are pipes
             yield Receiving(port=int(process.stdout.readline()), process=process, folder=folder)
             process.stdin.close()
             process.wait(END_SECONDS)

@@ -105,7 +105,7 @@ class LightEngine:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1)
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> LightTask:  # noqa: ANN401
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> LightTask:  # noqa: ANN401  # any task
         if function is task.warm_up:
             return LightTask(self._pool.submit(lambda: None))
         return LightTask(self._pool.submit(analysed, *arguments))
