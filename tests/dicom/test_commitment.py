@@ -3,21 +3,19 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pytest
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_role
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.callers import Callers
 from dicom_node.carrier import ByDicom
@@ -36,63 +34,14 @@ from dicom_node.scp import COMMITMENT, Receiver
 from dicom_node.scu import Peer
 from dicom_node.standin import SECONDARY_CAPTURE
 from dicom_node.store import Store
-from pipeline.encode.bundle import part10
-from storage.database import migrate, open_database
-from storage.files import Inbox
-from storage.instances import InstanceFacts, note_instance
-from storage.outbox import keep_results
 from storage.overview import overview
-from storage.results import NewObject, NewResult
 from storage.schema import Commitment
-from storage.series import claim_next, close, receiving
+from tests.results_due import Hands, store_with_results
 
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AGAIN = timedelta(hours=6)
 UIDS = ["2.25.101", "2.25.102"]
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=96))
 NO_SUCH_OBJECT = 0x0112
-
-CT = InstanceFacts(
-    sop_instance_uid="2.25.1",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
-    series_instance_uid="2.25.2",
-    study_instance_uid="2.25.3",
-    transfer_syntax_uid=str(ExplicitVRLittleEndian),
-    modality="CT",
-    calling_ae="SCANNER",
-    path="incoming/00/x.dcm",
-    digest="0" * 64,
-    bytes=1,
-)
-
-
-class Hands:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-def capture(uid: str) -> bytes:
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.SOPClassUID, ds.SOPInstanceUID = SECONDARY_CAPTURE, uid
-    return part10(ds)
-
-
-def new_object(uid: str, path: str) -> NewObject:
-    return NewObject(
-        sop_instance_uid=uid,
-        kind="heatmap",
-        sop_class_uid=SECONDARY_CAPTURE,
-        series_instance_uid="2.25.9",
-        transfer_syntax_uid=str(ExplicitVRLittleEndian),
-        path=path,
-    )
 
 
 @pytest.fixture
@@ -103,20 +52,7 @@ def clock() -> Hands:
 @pytest.fixture
 def store(tmp_path: Path, clock: Hands) -> Store:
     """One analysed series whose two results are due at the destination PACS."""
-    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
-    migrate(database)
-    sessions = sessionmaker(database, class_=Session)
-    store = Store(sessions=sessions, inbox=Inbox(tmp_path, 0), clock=clock)
-    folder = store.inbox.keep_result("k1", {f"{uid}.dcm": capture(uid) for uid in UIDS})
-    result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=folder)
-    objects = [new_object(uid, f"{folder}/{uid}.dcm") for uid in UIDS]
-    with store.sessions.begin() as session:
-        note_instance(session, CT, START)
-        close(session, receiving(session)[0], START)
-        ticket = claim_next(session, START)
-        assert ticket is not None
-        keep_results(session, ticket, result, objects, destinations=["PACS"], now=START)
-    return store
+    return store_with_results(tmp_path, clock, UIDS)
 
 
 def report_of(request: Dataset, missing: set[str]) -> tuple[int, Dataset]:
