@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at, check and import model fo
 out = Console()
 
 BUNDLED_NAME = "bundled"
+OF_A_PIPE = (160, 24)  #: columns and lines, where there is no window
 Model = Annotated[
     str, typer.Argument(metavar="FOLDER", help=f"A model folder, or '{BUNDLED_NAME}'.")
 ]
@@ -111,4 +113,5 @@ def list_(
     from dicom_node.model_list import models_in, table
     from pipeline.manifest import BUNDLED
 
-    out.print(table([BUNDLED, *models_in(folders or [])]))
+    width, height = get_terminal_size(OF_A_PIPE)
+    Console(width=width, height=height).print(table([BUNDLED, *models_in(folders or [])]))
