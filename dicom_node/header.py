@@ -7,8 +7,9 @@ import json
 import re
 import struct
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import keyword_dict
@@ -17,15 +18,26 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from dicom_node.header_scan import scan
+from dicom_node.receiving import Received
 from storage.files import KeptFile
 from storage.instances import InstanceFacts
 
-NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality")
+NEEDED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
+NEEDED = (*NEEDED_UIDS, "Modality")
 OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate", "StudyTime")
 PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
 URGENT = {"STAT", "HIGH"}  #: its Defined Terms that go before others
-TAGS = [*NEEDED, *OF_PATIENT, PRIORITY]
+TAGS = {keyword_dict[name]: name for name in (*NEEDED, *OF_PATIENT, PRIORITY)}
+OF_META = (
+    "MediaStorageSOPClassUID",
+    "MediaStorageSOPInstanceUID",
+    "TransferSyntaxUID",
+    "SourceApplicationEntityTitle",
+)
 MAX_UID = 64  #: characters, PS3.5 9.1
+PLAIN_UID = re.compile(r"[0-9.]{1,64}")
+PLAIN_CODE = re.compile(r"[A-Z0-9_ ]{0,16}")  #: PS3.5 6.2, value representation CS
 DATE = re.compile(r"\d{8}")  #: PS3.5 6.2, value representation DA
 TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
 CANNOT_PARSE = (  #: what pydicom says of bytes that are no data set
@@ -66,8 +78,50 @@ class Unreadable(Exception):
     """The bytes are no data set that can be told to belong to a series."""
 
 
-def read_header(path: Path) -> Dataset:
-    """Read the attributes of `TAGS` and the file meta information.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What the header of an instance says.
+
+    The UIDs of the instance are those of the C-STORE request, which the file meta information
+    holds: some senders leave them empty in the data set.
+
+    Attributes
+    ----------
+    calling_ae
+        Who sent it, where the file says so.
+    texts
+        Of the attributes of `TAGS` that are there, by keyword.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    texts: Mapping[str, str]
+    calling_ae: str = ""
+
+
+def skim_header(start: bytes, received: Received) -> Header | None:
+    """Read it from the first bytes of a data set; None where it is not plain: `read_header` can."""
+    values = scan(start, received.transfer_syntax_uid, TAGS)
+    uids = (received.sop_class_uid, received.sop_instance_uid)
+    if values is None or not all(PLAIN_UID.fullmatch(uid) for uid in uids):
+        return None
+    texts = {TAGS[tag]: value.decode("latin-1").strip(" \0") for tag, value in values.items()}
+    for name in NEEDED_UIDS:
+        if not PLAIN_UID.fullmatch(texts.get(name, "")):
+            return None
+    if not PLAIN_CODE.fullmatch(texts.setdefault("Modality", "")):
+        return None
+    return Header(
+        sop_class_uid=uids[0],
+        sop_instance_uid=uids[1],
+        transfer_syntax_uid=received.transfer_syntax_uid,
+        texts=texts,
+    )
+
+
+def read_header(path: Path) -> Header:
+    """Read it from a file.
 
     Raises
     ------
@@ -76,13 +130,23 @@ def read_header(path: Path) -> Dataset:
     """
     try:
         _check_inflation(path)
-        ds = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-        values = {tag: str(ds.get(tag) or "").strip() for tag in NEEDED}
+        ds = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+        texts = {name: str(ds.get(name) or "").strip() for name in NEEDED}
+        texts |= {name: _plain(ds, name) for name in (*OF_PATIENT, PRIORITY)}
     except BROKEN as fault:
         raise Unreadable(f"the data set cannot be parsed ({type(fault).__name__})") from fault
-    for tag in ("StudyInstanceUID", "SeriesInstanceUID"):
-        _check_uid(tag, values[tag])
-    return cast(Dataset, ds)
+    meta = {name: str(ds.file_meta.get(name) or "") for name in OF_META}
+    for name in NEEDED_UIDS:
+        _check_uid(name, texts[name])
+    for name in OF_META[:2]:
+        _check_uid(name, meta[name])
+    return Header(
+        sop_class_uid=meta["MediaStorageSOPClassUID"],
+        sop_instance_uid=meta["MediaStorageSOPInstanceUID"],
+        transfer_syntax_uid=meta["TransferSyntaxUID"],
+        calling_ae=meta["SourceApplicationEntityTitle"].strip(),
+        texts=texts,
+    )
 
 
 def _check_inflation(path: Path) -> None:
@@ -108,42 +172,37 @@ def _check_uid(name: str, value: str) -> None:
         raise Unreadable(f"{name}: expected a UID, got characters that cannot be printed")
 
 
-def facts(ds: Dataset, kept: KeptFile, *, calling_ae: str, urgent: bool = False) -> InstanceFacts:
-    """Put together what the index needs; urgent is what is sent so, or says so itself.
-
-    The UIDs of the instance are those of the C-STORE request, which the file meta information
-    holds: some senders leave them empty in the data set.
-
-    Raises
-    ------
-    Unreadable
-        If these are none.
-    """
-    meta = ds.file_meta
-    for name in ("MediaStorageSOPInstanceUID", "MediaStorageSOPClassUID"):
-        _check_uid(name, str(meta.get(name) or ""))
+def facts(
+    header: Header, kept: KeptFile, *, calling_ae: str, urgent: bool = False
+) -> InstanceFacts:
+    """Put together what the index needs; urgent is what is sent so, or says so itself."""
+    texts = header.texts
     return InstanceFacts(
-        sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
-        sop_class_uid=str(meta.MediaStorageSOPClassUID),
-        series_instance_uid=str(ds.SeriesInstanceUID).strip(),
-        study_instance_uid=str(ds.StudyInstanceUID).strip(),
-        transfer_syntax_uid=str(meta.TransferSyntaxUID),
-        modality=str(ds.get("Modality") or "").strip()[:MAX_CODE_STRING],
+        sop_instance_uid=header.sop_instance_uid,
+        sop_class_uid=header.sop_class_uid,
+        series_instance_uid=texts["SeriesInstanceUID"],
+        study_instance_uid=texts["StudyInstanceUID"],
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        modality=texts["Modality"][:MAX_CODE_STRING],
         calling_ae=calling_ae,
         path=kept.path,
         digest=kept.digest,
         bytes=kept.bytes,
-        patient_key=patient_key(ds),
-        birth_digest=digest(_plain(ds, "PatientBirthDate")),
-        study_date=_matching(DATE, ds, "StudyDate"),
-        study_time=_matching(TIME, ds, "StudyTime"),
-        urgent=urgent or _plain(ds, PRIORITY).upper() in URGENT,
+        patient_key=_patient_key(texts),
+        birth_digest=digest(texts.get("PatientBirthDate", "")),
+        study_date=_matching(DATE, texts, "StudyDate"),
+        study_time=_matching(TIME, texts, "StudyTime"),
+        urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
     )
 
 
 def patient_key(ds: Dataset) -> str:
     """Digest of Patient ID and its issuer; empty without an ID: then nobody knows who it is."""
-    patient, issuer = (_plain(ds, keyword) for keyword in ("PatientID", "IssuerOfPatientID"))
+    return _patient_key({name: _plain(ds, name) for name in OF_PATIENT[:2]})
+
+
+def _patient_key(texts: Mapping[str, str]) -> str:
+    patient, issuer = (texts.get(name, "") for name in OF_PATIENT[:2])
     return digest(json.dumps([patient, issuer])) if patient else ""
 
 
@@ -152,8 +211,8 @@ def digest(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest() if value else ""
 
 
-def _matching(form: re.Pattern[str], ds: Dataset, keyword: str) -> str:
-    value = _plain(ds, keyword)
+def _matching(form: re.Pattern[str], texts: Mapping[str, str], keyword: str) -> str:
+    value = texts.get(keyword, "")
     return value if form.fullmatch(value) else ""
 
 

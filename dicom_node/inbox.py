@@ -10,14 +10,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.audit import Event, received
-from dicom_node.header import Unreadable, facts, read_header
+from dicom_node.header import Unreadable, facts, read_header, skim_header
 from dicom_node.logs import log
 from dicom_node.receiving import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Received
 from dicom_node.store import Store
@@ -29,6 +29,7 @@ from storage.instances import InstanceFacts, known_paths, note_instances
 
 BATCH = 200  #: most rows written in one transaction
 GATHER_SECONDS = 0.1  #: rows wait so long for others: a transaction costs more than a row
+HEADER_BYTES = 1 << 15  #: looked at on the way; a header that is longer is read from the file
 RETRY_SECONDS = 1.0  #: wait after the database could not be written
 
 Arrival = tuple[InstanceFacts, datetime]  #: an instance, and when it came
@@ -49,17 +50,20 @@ class Reception:
         """
         calling_ae = received.calling_ae
         name = f"{received.sop_instance_uid} {received.transfer_syntax_uid}"
+        beginning = bytearray()
+        body = _noting(received.body, beginning)
         try:
-            kept = self._inbox.keep(received.body, header=received.header, name_from=name)
+            kept = self._inbox.keep(body, header=received.header, name_from=name)
         except InboxFull as full:
             log.error("instance_refused", calling_ae=calling_ae, reason=str(full))
             return OUT_OF_RESOURCES
         try:
-            ds = read_header(self._inbox.locate(kept.path))
-            noted = facts(ds, kept, calling_ae=calling_ae, urgent=received.urgent)
+            path = self._inbox.locate(kept.path)
+            header = skim_header(bytes(beginning), received) or read_header(path)
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae=calling_ae)
             return CANNOT_UNDERSTAND
+        noted = facts(header, kept, calling_ae=calling_ae, urgent=received.urgent)
         self._index.note_instance(noted, self._clock())
         return SUCCESS
 
@@ -100,14 +104,23 @@ class Reception:
     def _take_up(self, kept: KeptFile) -> None:
         path = self._inbox.locate(kept.path)
         try:
-            ds = read_header(path)
-            calling_ae = str(ds.file_meta.get("SourceApplicationEntityTitle", "")).strip()
-            noted = facts(ds, kept, calling_ae=calling_ae)
+            header = read_header(path)
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae="")
             return
+        noted = facts(header, kept, calling_ae=header.calling_ae)
         received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         self._index.note_instance(noted, received_at)
+
+
+def _noting(
+    chunks: Iterable[bytes | memoryview], beginning: bytearray
+) -> Iterator[bytes | memoryview]:
+    """Note the beginning of what passes by."""
+    for chunk in chunks:
+        if len(beginning) < HEADER_BYTES:
+            beginning += chunk[: HEADER_BYTES - len(beginning)]
+        yield chunk
 
 
 class Index:

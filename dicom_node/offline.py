@@ -38,7 +38,7 @@ def find_series(folder: Path) -> tuple[list[FoundSeries], list[tuple[Path, str]]
     with disable_value_validation():
         for path in sorted(each for each in folder.rglob("*") if each.is_file()):
             try:
-                series[str(read_header(path).SeriesInstanceUID).strip()].append(path)
+                series[read_header(path).texts["SeriesInstanceUID"]].append(path)
             except Unreadable as fault:
                 others.append((path, str(fault)))
     return [
@@ -110,10 +110,9 @@ def _notice_files(
 
 def _source_files(paths: Iterable[Path]) -> Iterator[SourceFile]:
     for path in paths:
-        meta = read_header(path).file_meta
         yield SourceFile(
             path=path,
-            sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
+            sop_instance_uid=read_header(path).sop_instance_uid,
             digest=hashlib.sha256(path.read_bytes()).hexdigest(),
         )
 

@@ -36,6 +36,7 @@ class Received:
 
     header: bytes
     body: Iterable[bytes | memoryview]
+    sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     calling_ae: str
@@ -88,6 +89,7 @@ def received(
     return Received(
         header=header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_ae),
         body=body,
+        sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,
         calling_ae=calling_ae,
