@@ -6,12 +6,13 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dicom_node.upper_layer import COMMAND, LAST, headers
+
 C_STORE_RQ = 0x0001
 C_STORE_RSP = 0x8001
 NO_DATA_SET = 0x0101
+DATA_SET_FOLLOWS = 0x0001  #: any value but NO_DATA_SET
 ELEMENT = struct.Struct("<HHL")  #: implicit VR little endian, always (PS3.7 6.3.1)
-P_DATA_TF = 0x04
-LAST_COMMAND = 0x03  #: message control header: command, last fragment (PS3.8 E.2)
 
 # Elements of group 0000
 GROUP_LENGTH = 0x0000
@@ -24,7 +25,7 @@ DATA_SET_TYPE = 0x0800
 STATUS = 0x0900
 AFFECTED_SOP_INSTANCE = 0x1000
 
-HIGH = 1  #: Priority, PS3.7 9.3.1.1
+HIGH, LOW = 1, 2  #: Priority, PS3.7 9.3.1.1
 
 
 class MalformedCommand(ValueError):
@@ -48,6 +49,25 @@ class Command:
     def sop_instance_uid(self) -> str:
         """Affected SOP Instance UID."""
         return _uid(self.elements.get(AFFECTED_SOP_INSTANCE, b""))
+
+    def answers(self, message_id: int) -> bool:
+        """Whether it is the answer to a C-STORE request of ours."""
+        return (
+            self.field == C_STORE_RSP
+            and not self.has_data_set
+            and self.elements.get(RESPONDED_TO) == _short(message_id)
+        )
+
+    @property
+    def status(self) -> int:
+        """Status of an answer.
+
+        Raises
+        ------
+        MalformedCommand
+            If there is none.
+        """
+        return _number(self.elements, STATUS)
 
     @property
     def is_urgent(self) -> bool:
@@ -81,22 +101,34 @@ def parse(command_set: bytes) -> Command:
     )
 
 
+def c_store_request(*, sop_class_uid: str, sop_instance_uid: str, message_id: int) -> bytes:
+    """Command set of a C-STORE request of low priority (PS3.7 Table 9.3-1)."""
+    return _command_set(
+        _element(AFFECTED_SOP_CLASS, _even(sop_class_uid)),
+        _element(COMMAND_FIELD, _short(C_STORE_RQ)),
+        _element(MESSAGE_ID, _short(message_id)),
+        _element(PRIORITY, _short(LOW)),
+        _element(DATA_SET_TYPE, _short(DATA_SET_FOLLOWS)),
+        _element(AFFECTED_SOP_INSTANCE, _even(sop_instance_uid)),
+    )
+
+
 def c_store_response(context_id: int, request: Command, status: int) -> bytes:
     """P-DATA-TF with the answer to a C-STORE request (PS3.7 Table 9.3-2)."""
-    body = b"".join(
-        (
-            _element(AFFECTED_SOP_CLASS, request.elements.get(AFFECTED_SOP_CLASS, b"")),
-            _element(COMMAND_FIELD, _short(C_STORE_RSP)),
-            _element(RESPONDED_TO, request.elements.get(MESSAGE_ID, _short(0))),
-            _element(DATA_SET_TYPE, _short(NO_DATA_SET)),
-            _element(STATUS, _short(status)),
-            _element(AFFECTED_SOP_INSTANCE, request.elements.get(AFFECTED_SOP_INSTANCE, b"")),
-        )
+    command_set = _command_set(
+        _element(AFFECTED_SOP_CLASS, request.elements.get(AFFECTED_SOP_CLASS, b"")),
+        _element(COMMAND_FIELD, _short(C_STORE_RSP)),
+        _element(RESPONDED_TO, request.elements.get(MESSAGE_ID, _short(0))),
+        _element(DATA_SET_TYPE, _short(NO_DATA_SET)),
+        _element(STATUS, _short(status)),
+        _element(AFFECTED_SOP_INSTANCE, request.elements.get(AFFECTED_SOP_INSTANCE, b"")),
     )
-    command_set = _element(GROUP_LENGTH, struct.pack("<L", len(body))) + body
-    size = len(command_set) + 2
-    pdu = struct.pack(">BxLLBB", P_DATA_TF, size + 4, size, context_id, LAST_COMMAND)
-    return pdu + command_set
+    return headers(context_id, COMMAND | LAST, len(command_set)) + command_set
+
+
+def _command_set(*elements: bytes) -> bytes:
+    body = b"".join(elements)
+    return _element(GROUP_LENGTH, struct.pack("<L", len(body))) + body
 
 
 def _number(elements: Mapping[int, bytes], element: int) -> int:
@@ -108,6 +140,11 @@ def _number(elements: Mapping[int, bytes], element: int) -> int:
 
 def _uid(value: bytes) -> str:
     return value.rstrip(b"\x00 ").decode("ascii", "replace")
+
+
+def _even(uid: str) -> bytes:
+    value = uid.encode("ascii")
+    return value + bytes(len(value) % 2)
 
 
 def _short(value: int) -> bytes:

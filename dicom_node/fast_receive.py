@@ -17,16 +17,13 @@ import os
 import select
 import socket
 import ssl
-import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any, cast
 
-import pynetdicom
 from pynetdicom import AE, evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
@@ -39,47 +36,37 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 from dicom_node.command_set import C_STORE_RQ, Command, MalformedCommand, c_store_response, parse
 from dicom_node.logs import log
 from dicom_node.receiving import Keeper, ReceptionBroken, answer, received
+from dicom_node.upper_layer import (
+    COMMAND,
+    DATA_SET,
+    LAST,
+    MAXIMUM_COMMAND,
+    P_DATA_TF,
+    PDU_HEADER,
+    Closed,
+    Fragment,
+    Invalid,
+    first_fragment,
+    tested,
+)
 
-TESTED = ("3.0.4",)  #: versions of pynetdicom
 READ_AHEAD = 1 << 18  #: bytes
 TICK_SECONDS = 0.25  #: longest wait of a thread before it looks whether it should end
-MAXIMUM_COMMAND = 1 << 16  #: bytes of a command set; real ones have 150
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
 MAXIMUM_SILENT = 100  #: connections that are open without an association request
 NO_LIMIT = 3600.0  #: seconds, where the AE has no network timeout
 DATA_TRANSFER, CLOSING = "Sta6", "Sta13"  #: PS3.8 9.2.1: established; waiting for the end
-P_DATA_TF = 4  #: PDU type
-DATA_SET, COMMAND, LAST = 0, 1, 2  #: bits of the message control header, PS3.8 E.2
-PDU_HEADER = struct.Struct(">BxL")
-PDV_HEADER = struct.Struct(">LBB")
 CLOSED, INVALID = "Evt17", "Evt19"  #: PS3.8 Table 9-10
 
 
 def usable() -> bool:
     """Whether the fast way may be taken here."""
-    return pynetdicom.__version__ in TESTED and hasattr(os, "eventfd")
+    return tested() and hasattr(os, "eventfd")
 
 
 class Interrupted(ReceptionBroken):
     """Another PDU than P-DATA-TF came in the midst of a message; it is still to be read."""
-
-
-class Invalid(ReceptionBroken):
-    """What came is no message, or came too slowly."""
-
-
-class Closed(ReceptionBroken):
-    """The connection ended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fragment:
-    """One presentation data value (PS3.8 9.3.5.1)."""
-
-    context_id: int
-    control: int
-    data: memoryview
 
 
 class ReadAheadSocket(AssociationSocket):
@@ -328,15 +315,8 @@ class FastProvider(DULServiceProvider):
                 raise Interrupted("another PDU in the midst of a message")
             self._rest = wire.pdu(self._agreed(length))
             self._idle_timer.restart()
-        pdu = self._rest
-        if len(pdu) < PDV_HEADER.size:
-            raise Invalid("a presentation data value without its header")
-        size, context_id, control = PDV_HEADER.unpack_from(pdu)
-        if not PDV_HEADER.size - 4 <= size <= len(pdu) - 4:
-            raise Invalid("a presentation data value that exceeds its PDU")
-        self._rest = pdu[4 + size :]
-        data = pdu[PDV_HEADER.size : 4 + size]
-        return Fragment(context_id=context_id, control=control, data=data)
+        fragment, self._rest = first_fragment(self._rest)
+        return fragment
 
     def _serve(self, context: PresentationContext, command: Command) -> None:
         """Have a data set kept while it comes in; answer."""

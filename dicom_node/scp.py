@@ -41,6 +41,7 @@ from dicom_node.command_set import HIGH
 from dicom_node.logs import log
 from dicom_node.receiving import Keeper, answer, received
 from dicom_node.trail import Trail
+from dicom_node.upper_layer import TESTED
 
 _config.LOG_HANDLER_LEVEL = "none"
 
@@ -229,7 +230,7 @@ class Receiver:
     def _fast_usable(self) -> bool:
         usable = fast_receive.usable()
         if not usable:
-            log.warning("fast_receive_unusable", tested_with=", ".join(fast_receive.TESTED))
+            log.warning("fast_receive_unusable", tested_with=", ".join(TESTED))
         return usable
 
     def drain(self, *, seconds: float, wait: Callable[[float], None] = time.sleep) -> None:
