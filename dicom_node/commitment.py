@@ -18,9 +18,10 @@ from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 
 from dicom_node.logs import log
+from dicom_node.pausing import undisturbed
 from dicom_node.receiving import PROCESSING_FAILURE, SUCCESS
 from dicom_node.scp import COMMITMENT
-from dicom_node.scu import Peer, associate, undisturbed
+from dicom_node.scu import Peer, associate
 from dicom_node.store import Store
 from storage.commitments import Report, ask, enter_report, give_up, reject
 

@@ -21,7 +21,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, cast
 
 from pynetdicom import AE, evt
@@ -47,11 +49,13 @@ from dicom_node.upper_layer import (
     Fragment,
     Invalid,
     first_fragment,
+    receive_into,
     tested,
 )
 
 READ_AHEAD = 1 << 18  #: bytes
 TICK_SECONDS = 0.25  #: longest wait of a thread before it looks whether it should end
+TICK_MS = TICK_SECONDS * 1000
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
 MAXIMUM_SILENT = 100  #: connections that are open without an association request
@@ -79,24 +83,31 @@ class ReadAheadSocket(AssociationSocket):
         self._seconds = seconds
         self._buffer = memoryview(bytearray(READ_AHEAD))
         self._start = self._end = 0
+        self._poller: select.poll | None = None
 
     @property
     def ready(self) -> bool:
         """As in pynetdicom: whether there is something to be read."""
-        return bool(self._held) or bool(super().ready)
+        return self._held > 0 or bool(super().ready)
 
     @property
     def _held(self) -> int:
         return self._end - self._start
 
-    def wait(self, bell: int) -> None:
-        """Wait until the peer sends something, or the bell rings; at most a tick."""
-        if self.ready or self.socket is None:
-            return
-        poller = select.poll()
-        poller.register(self.socket.fileno(), select.POLLIN)
-        poller.register(bell, select.POLLIN)
-        poller.poll(TICK_SECONDS * 1000)
+    def wait(self, bell: int) -> bool:
+        """Wait until the peer sends something, or the bell rings; at most a tick.
+
+        Returns whether there is something to be read, and the bell did not ring.
+        """
+        if self.socket is None:
+            return False
+        if self._poller is None:
+            self._poller = select.poll()
+            self._poller.register(self.socket.fileno(), select.POLLIN)
+            self._poller.register(bell, select.POLLIN)
+        at_once = self._held or (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending())
+        found = {descriptor for descriptor, _ in self._poller.poll(0 if at_once else TICK_MS)}
+        return bell not in found and bool(at_once or found)
 
     def peek(self) -> tuple[int, int]:
         """Type and length of the next PDU, which stays to be read.
@@ -108,31 +119,27 @@ class ReadAheadSocket(AssociationSocket):
         Closed
             If the connection ends before.
         """
-        if self._start and self._held < PDU_HEADER.size:
-            rest = bytes(self._buffer[self._start : self._end])
-            self._buffer[: len(rest)] = rest
-            self._start, self._end = 0, len(rest)
-        deadline = time.monotonic() + self._seconds
-        while self._held < PDU_HEADER.size:
-            count = self._into(self._buffer[self._end :], deadline)
-            if not count:
-                raise Closed("the connection was closed")
-            self._end += count
+        self._fill(PDU_HEADER.size)
         kind, length = PDU_HEADER.unpack_from(self._buffer, self._start)
         return int(kind), int(length)
 
     def pdu(self, length: int) -> memoryview:
-        """Read a PDU of so many bytes behind its header.
+        """Read a PDU of so many bytes behind its header; good until something else is read.
 
         Raises
         ------
         Invalid, Closed
             As `peek`.
         """
-        data = memoryview(self.recv(PDU_HEADER.size + length))
-        if len(data) < PDU_HEADER.size + length:
-            raise Closed("the connection was closed")
-        return data[PDU_HEADER.size :]
+        size = PDU_HEADER.size + length
+        if size > len(self._buffer):
+            data = memoryview(self.recv(size))
+            if len(data) < size:
+                raise Closed("the connection was closed")
+            return data[PDU_HEADER.size :]
+        self._fill(size)
+        start, self._start = self._start + PDU_HEADER.size, self._start + size
+        return self._buffer[start : start + length]
 
     def recv(self, nr_bytes: int) -> bytearray:
         """As in pynetdicom: read so many bytes, or fewer if the connection ends before."""
@@ -148,22 +155,27 @@ class ReadAheadSocket(AssociationSocket):
             done += count
         return data
 
+    def _fill(self, size: int) -> None:
+        """Have so many bytes in the buffer."""
+        if self._held >= size:
+            return
+        if len(self._buffer) - self._start < size or not self._held:
+            rest = bytes(self._buffer[self._start : self._end])
+            self._buffer[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        deadline = time.monotonic() + self._seconds
+        while self._held < size:
+            count = self._into(self._buffer[self._end :], deadline)
+            if not count:
+                raise Closed("the connection was closed")
+            self._end += count
+
     def _into(self, view: memoryview, deadline: float) -> int:
-        """Read what there is, and have its arrival acknowledged at once; 0 at the end."""
-        left = deadline - time.monotonic()
+        """Read what there is; 0 at the end."""
         if self.socket is None:
             return 0
-        if left <= 0:
-            raise Invalid("the peer is too slow")
-        self.socket.settimeout(left)
-        try:
-            count = self.socket.recv_into(view)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            self.socket.settimeout(self._seconds)
-        except TimeoutError as late:
-            raise Invalid("the peer is too slow") from late
-        except OSError as fault:
-            raise Closed(f"the connection was lost: {type(fault).__name__}") from fault
+        count = receive_into(self.socket, view, deadline)
+        self.socket.settimeout(self._seconds)
         return count
 
 
@@ -212,12 +224,10 @@ class FastProvider(DULServiceProvider):
             if self._bell is not None:
                 os.eventfd_write(self._bell, 1)
 
-    def _rung(self) -> bool:
-        try:
+    def _quiet(self) -> None:
+        """Have the bell ring no longer."""
+        with suppress(BlockingIOError):
             os.eventfd_read(cast(int, self._bell))
-        except BlockingIOError:
-            return False
-        return True
 
     def _is_transport_event(self) -> bool:
         """As in pynetdicom: see whether something came; what is no C-STORE is put on its queue."""
@@ -243,10 +253,9 @@ class FastProvider(DULServiceProvider):
         """Serve message after message until there is something else to do; whether any came."""
         came = False
         while not self._kill_thread:
-            if not self._rest:
-                wire.wait(cast(int, self._bell))
-                if self._rung() or not wire.ready:
-                    break
+            if not self._rest and not wire.wait(cast(int, self._bell)):
+                self._quiet()
+                break
             self._message()
             came = True
         return came
@@ -280,7 +289,10 @@ class FastProvider(DULServiceProvider):
         ReceptionBroken, MalformedCommand
             If it does not come to its end, or is none.
         """
-        parts = list(self._part(COMMAND, limit=MAXIMUM_COMMAND))
+        parts = [
+            replace(part, data=memoryview(bytes(part.data)))  # the next takes its place
+            for part in self._part(COMMAND, limit=MAXIMUM_COMMAND)
+        ]
         command = parse(b"".join(part.data for part in parts))
         accepted = {each.context_id: each for each in self.assoc.accepted_contexts}
         context = accepted.get(parts[0].context_id)

@@ -11,8 +11,9 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from dicom_node.errors import NodeError
+from dicom_node.pausing import undisturbed
 from dicom_node.receiving import SUCCESS
-from dicom_node.scu import Peer, associate, undisturbed
+from dicom_node.scu import Peer, associate
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"  #: Study Root Query/Retrieve Information Model - FIND
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"  #: Study Root Query/Retrieve Information Model - MOVE

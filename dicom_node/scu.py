@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom._globals import MODE_REQUESTOR
@@ -20,13 +22,16 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
 from dicom_node.errors import NodeError
+from dicom_node.fast_send import FastSender
+from dicom_node.pausing import undisturbed, unheard
 from dicom_node.retry import Outcome, Verdict, judge
 from dicom_node.tls import Credentials, client_context
+from dicom_node.upper_layer import tested
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # send from the file: a large SEG is never held in memory
 _config.LOG_HANDLER_LEVEL = "none"
 
-GATE_SECONDS = 1.0  #: longest wait for the association's thread to pause
+Store = Callable[[Path], int | None]
 MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd, 1 to 255
 
 
@@ -64,12 +69,15 @@ class Parcel:
         pydicom.errors.InvalidDicomError
             If it is no DICOM file.
         """
-        ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
-        sop_class = ds.file_meta.get("MediaStorageSOPClassUID") or ds.get("SOPClassUID", "")
+        meta = read_file_meta_info(path)
+        sop_class = meta.get("MediaStorageSOPClassUID")
+        if not sop_class:
+            ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+            sop_class = ds.get("SOPClassUID", "")
         return cls(
             path=path,
             sop_class_uid=str(sop_class),
-            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
+            transfer_syntax_uid=str(meta.TransferSyntaxUID),
         )
 
 
@@ -150,11 +158,16 @@ def echo(peer: Peer, *, calling_ae: str) -> Outcome:
 
 
 def send(
-    parcels: Iterable[Parcel], peer: Peer, *, calling_ae: str
+    parcels: Iterable[Parcel], peer: Peer, *, calling_ae: str, fast: bool = True
 ) -> Generator[tuple[Parcel, Outcome]]:
     """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known.
 
     An association that is lost half-way is made anew, as long as each one brings something over.
+
+    Parameters
+    ----------
+    fast
+        Whether `dicom_node.fast_send` is used, where it can be.
     """
     waiting = list(parcels)
     while waiting:
@@ -162,9 +175,9 @@ def send(
         assoc, trouble = associate(peer, _contexts(batch), calling_ae=calling_ae)
         settled = 0
         if assoc.is_established:
-            with _parting(assoc), undisturbed(assoc):
+            with _parting(assoc), undisturbed(assoc), _way(assoc, fast=fast) as store:
                 for parcel in batch:
-                    outcome = _store_one(assoc, parcel)
+                    outcome = _store_one(assoc, parcel, store)
                     if outcome.verdict is Verdict.POSTPONED and outcome.status is None:
                         trouble = outcome.detail
                         break
@@ -194,43 +207,15 @@ def _parting(assoc: Association) -> Iterator[None]:
             assoc.release()
 
 
-class _Gate(threading.Event):
-    """A checkpoint that stays closed, and says when a thread has come to it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reached = threading.Event()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is opened."""
-        self.reached.set()
-        return super().wait(timeout)
-
-    def set(self) -> None:
-        """Stay closed: pynetdicom would open it after each message."""
-
-    def open(self) -> None:
-        """Let the thread go on."""
-        super().set()
-
-
 @contextmanager
-def undisturbed(assoc: Association) -> Iterator[None]:
-    """Keep the association's own thread away from the answers while we send.
-
-    pynetdicom 3.0 pauses that thread for every message, but takes a pause that is just ending for
-    one that has begun. The thread then swallows the answer and the sender waits for its timeout:
-    seen about once in a thousand objects on a busy machine. Paused for good it cannot, and
-    sending no longer waits for each pause.
-    """
-    gate, ordinary = _Gate(), assoc._reactor_checkpoint
-    assoc._reactor_checkpoint = gate
-    gate.reached.wait(GATE_SECONDS)  # it comes by every millisecond, unless it has ended
-    try:
-        yield
-    finally:
-        assoc._reactor_checkpoint = ordinary
-        gate.open()
+def _way(assoc: Association, *, fast: bool) -> Iterator[Store]:
+    """Find what sends a file and gives the status, None where no answer came."""
+    if fast and tested():
+        with unheard(assoc) as alone:
+            if alone:
+                yield FastSender(assoc).store
+                return
+    yield lambda path: assoc.send_c_store(path).get("Status")
 
 
 def _one_association(parcels: list[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
@@ -243,7 +228,7 @@ def _one_association(parcels: list[Parcel]) -> tuple[list[Parcel], list[Parcel]]
     return parcels, []
 
 
-def _store_one(assoc: Association, parcel: Parcel) -> Outcome:
+def _store_one(assoc: Association, parcel: Parcel, store: Store) -> Outcome:
     if not assoc.is_established or assoc.acse.is_aborted() or not assoc.dul.is_alive():
         return Outcome(verdict=Verdict.POSTPONED, detail="the association was lost")
     accepted = {
@@ -252,8 +237,13 @@ def _store_one(assoc: Association, parcel: Parcel) -> Outcome:
     if (parcel.sop_class_uid, parcel.transfer_syntax_uid) not in accepted:
         return _not_accepted(parcel)
     try:
-        status = assoc.send_c_store(parcel.path).get("Status")
-    except (OSError, ValueError, AttributeError) as fault:  # unreadable or missing file
+        status = store(parcel.path)
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        InvalidDicomError,
+    ) as fault:  # unreadable or missing file
         return Outcome(verdict=Verdict.REFUSED, detail=f"cannot send: {type(fault).__name__}")
     if status is None:
         return Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-STORE")

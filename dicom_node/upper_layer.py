@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import struct
+import time
 from dataclasses import dataclass
 
 import pynetdicom
@@ -61,3 +63,32 @@ def first_fragment(pdu: memoryview) -> tuple[Fragment, memoryview]:
         raise Invalid("a presentation data value that exceeds its PDU")
     data = pdu[PDV_HEADER.size : 4 + size]
     return Fragment(context_id=context_id, control=control, data=data), pdu[4 + size :]
+
+
+def receive_into(connection: socket.socket, view: memoryview, deadline: float) -> int:
+    """Read what there is, and have its arrival acknowledged at once; 0 at the end.
+
+    Parameters
+    ----------
+    deadline
+        On the monotonic clock; the timeout that is left stays the socket's.
+
+    Raises
+    ------
+    Invalid
+        If nothing comes in time.
+    Closed
+        If the connection is lost.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise Invalid("the peer is too slow")
+    try:
+        connection.settimeout(left)
+        count = connection.recv_into(view)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    except TimeoutError as late:
+        raise Invalid("the peer is too slow") from late
+    except OSError as fault:
+        raise Closed(f"the connection was lost: {type(fault).__name__}") from fault
+    return count

@@ -30,9 +30,10 @@ from dicom_node.commitment import (
 )
 from dicom_node.inbox import Index
 from dicom_node.logs import log
+from dicom_node.pausing import undisturbed
 from dicom_node.receiving import SUCCESS
 from dicom_node.scp import COMMITMENT, requestor
-from dicom_node.scu import Peer, associate, undisturbed
+from dicom_node.scu import Peer, associate
 from storage.files import Inbox
 from storage.instances import kept_paths
 

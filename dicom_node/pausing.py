@@ -1,0 +1,73 @@
+"""Holding the threads of an association while another one uses its socket or its answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pynetdicom.association import Association
+
+GATE_SECONDS = 1.0  #: longest wait for a thread to pause
+
+
+class _Gate(threading.Event):
+    """A checkpoint that stays closed, and says when a thread has come to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is opened."""
+        self.reached.set()
+        return super().wait(timeout)
+
+    def is_set(self) -> bool:
+        """Wait until it is opened: where pynetdicom only looks, it must wait as well."""
+        return self.wait()
+
+    def set(self) -> None:
+        """Stay closed: pynetdicom would open it after each message."""
+
+    def open(self) -> None:
+        """Let the thread go on."""
+        super().set()
+
+
+@contextmanager
+def undisturbed(assoc: Association) -> Iterator[None]:
+    """Keep the association's own thread away from the answers while we send.
+
+    pynetdicom 3.0 pauses that thread for every message, but takes a pause that is just ending for
+    one that has begun. The thread then swallows the answer and the sender waits for its timeout:
+    seen about once in a thousand objects on a busy machine. Paused for good it cannot, and
+    sending no longer waits for each pause.
+    """
+    gate, ordinary = _Gate(), assoc._reactor_checkpoint
+    assoc._reactor_checkpoint = gate
+    gate.reached.wait(GATE_SECONDS)  # it comes by every millisecond, unless it has ended
+    try:
+        yield
+    finally:
+        assoc._reactor_checkpoint = ordinary
+        gate.open()
+
+
+@contextmanager
+def unheard(assoc: Association) -> Iterator[bool]:
+    """Keep the upper layer's thread away from the socket; say whether that was possible.
+
+    It looks once in each of its rounds whether the association knows that it runs.
+    """
+    gate, ordinary = _Gate(), assoc._dul_ready
+    assoc._dul_ready = gate
+    paused = gate.reached.wait(GATE_SECONDS)
+    try:
+        if not paused:
+            gate.open()
+        yield paused
+    finally:
+        assoc._dul_ready = ordinary
+        assoc.dul._idle_timer.restart()  # it did not see what came
+        gate.open()
