@@ -67,7 +67,7 @@ class FastSender:
         self._socket = cast(socket.socket, self._wire.socket)
         self._seconds = float(assoc.dimse_timeout or NO_LIMIT)
         self._buffer = memoryview(bytearray(BUFFER))
-        self._between = True  #: whether the peer waits for the start of a PDU
+        self._listening = True  #: whether the peer is there and waits for the start of a PDU
         limit = int(assoc.acceptor.maximum_length or BUFFER)  # 0: no limit, PS3.8 D.1
         self._piece = min(limit - PDV_HEADER.size, BUFFER - HEADERS.size) & ~1
         self._contexts = {
@@ -128,13 +128,13 @@ class FastSender:
 
     def _write(self, end: int) -> None:
         """Write PDUs from the buffer."""
-        self._between = False
+        self._listening = False
         try:
             self._socket.settimeout(self._seconds)
             self._socket.sendall(self._buffer[:end])
         except OSError as fault:  # part of a PDU may be on its way
             raise Closed(f"the connection was lost: {type(fault).__name__}") from fault
-        self._between = True
+        self._listening = True
 
     def _answer(self, context_id: int) -> Command:
         """Read the answer, however it is cut."""
@@ -160,6 +160,7 @@ class FastSender:
         """Read a PDU of data."""
         kind, length = PDU_HEADER.unpack(self._read(PDU_HEADER.size, deadline))
         if kind == ABORT_TYPE:
+            self._listening = False
             raise Closed("the peer aborted")
         if kind != P_DATA_TF or length > MAXIMUM_COMMAND:
             raise Invalid("something else than an answer")
@@ -178,7 +179,7 @@ class FastSender:
     def _break_off(self) -> None:
         """Abort, if the peer would understand it, and close: pynetdicom then finds it so."""
         with suppress(OSError):
-            if self._between:
+            if self._listening:
                 self._socket.settimeout(ABORT_SECONDS)
                 self._socket.sendall(ABORT_PDU)
         self._assoc.is_aborted, self._assoc.is_established = True, False
