@@ -8,19 +8,25 @@ import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, generate_uid
+from pynetdicom.dsutils import split_dataset
 
+from benchmarks.processes import missing, storescp
 from dicom_node.retry import Verdict
 from dicom_node.scu import Parcel, Peer, echo, send
 from dicom_node.standin import SECONDARY_CAPTURE, StandInPacs
 
+BOTH = pytest.mark.parametrize("fast", [True, False], ids=["fast", "stock"])
 
-def make_file(folder: Path, number: int, *, syntax: str = ExplicitVRLittleEndian) -> Path:
+
+def make_file(
+    folder: Path, number: int, *, syntax: str = ExplicitVRLittleEndian, text: str = ""
+) -> Path:
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SECONDARY_CAPTURE
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     ds.file_meta.TransferSyntaxUID = syntax
-    ds.PatientName = "Test^Sending"
+    ds.PatientName, ds.TextValue = "Test^Sending", text
     path = folder / f"{number}.dcm"
     dcmwrite(path, ds, enforce_file_format=True)
     return path
@@ -30,10 +36,12 @@ def peer_of(pacs: StandInPacs) -> Peer:
     return Peer(ae_title=pacs.ae_title, host="127.0.0.1", port=pacs.port, timeout_seconds=5)
 
 
-def test_files_arrive_as_they_are(tmp_path: Path) -> None:
+@BOTH
+def test_files_arrive_as_they_are(tmp_path: Path, fast: bool) -> None:
     files = [make_file(tmp_path, n) for n in range(3)]
     with StandInPacs(tmp_path / "pacs") as pacs:
-        outcomes = dict(send(map(Parcel.of, files), peer_of(pacs), calling_ae="NODE"))
+        sent = send(map(Parcel.of, files), peer_of(pacs), calling_ae="NODE", fast=fast)
+        outcomes = dict(sent)
 
     assert [o.verdict for o in outcomes.values()] == [Verdict.ACCEPTED] * 3
     assert {dcmread(f).SOPInstanceUID for f in pacs.files} == {
@@ -41,11 +49,13 @@ def test_files_arrive_as_they_are(tmp_path: Path) -> None:
     }
 
 
-def test_each_object_has_its_own_outcome(tmp_path: Path) -> None:
+@BOTH
+def test_each_object_has_its_own_outcome(tmp_path: Path, fast: bool) -> None:
     files = [make_file(tmp_path, n) for n in range(4)]
     answers = [0x0000, 0xA700, 0xC000, 0x0111]
     with StandInPacs(tmp_path / "pacs", answer=answers.__getitem__) as pacs:
-        outcomes = [o for _, o in send(map(Parcel.of, files), peer_of(pacs), calling_ae="NODE")]
+        sent = send(map(Parcel.of, files), peer_of(pacs), calling_ae="NODE", fast=fast)
+        outcomes = [outcome for _, outcome in sent]
 
     assert [o.verdict for o in outcomes] == [
         Verdict.ACCEPTED,
@@ -55,13 +65,37 @@ def test_each_object_has_its_own_outcome(tmp_path: Path) -> None:
     ]
 
 
-def test_a_refused_transfer_syntax_is_refused_and_the_rest_arrives(tmp_path: Path) -> None:
+@BOTH
+def test_a_refused_transfer_syntax_is_refused_and_the_rest_arrives(
+    tmp_path: Path, fast: bool
+) -> None:
     plain, odd = make_file(tmp_path, 1), make_file(tmp_path, 2, syntax=JPEGLSLossless)
     with StandInPacs(tmp_path / "pacs") as pacs:
-        outcomes = [o for _, o in send(map(Parcel.of, [odd, plain]), peer_of(pacs), calling_ae="N")]
+        parcels = map(Parcel.of, [odd, plain])
+        sent = send(parcels, peer_of(pacs), calling_ae="NODE", fast=fast)
+        outcomes = [outcome for _, outcome in sent]
 
     assert [o.verdict for o in outcomes] == [Verdict.UNSUPPORTED, Verdict.ACCEPTED]
     assert "JPEG-LS" in outcomes[0].detail
+
+
+@BOTH
+@pytest.mark.skipif(bool(missing("storescp")), reason="DCMTK is not installed")
+def test_storescp_keeps_what_the_files_hold(tmp_path: Path, fast: bool) -> None:
+    files = [make_file(tmp_path, n, text="text" * 5000 * n) for n in range(3)]
+    (tmp_path / "kept").mkdir()
+    with storescp("+B", "-uf", "-pdu", "4096")(tmp_path / "kept") as peer:
+        there = Peer(ae_title="AINODE", host="127.0.0.1", port=peer.port, timeout_seconds=10)
+        parcels = map(Parcel.of, files)
+        outcomes = [o.verdict for _, o in send(parcels, there, calling_ae="NODE", fast=fast)]
+
+    assert outcomes == [Verdict.ACCEPTED] * 3
+    kept = (tmp_path / "kept").iterdir()
+    assert sorted(map(data_set, kept)) == sorted(map(data_set, files))
+
+
+def data_set(path: Path) -> bytes:
+    return path.read_bytes()[split_dataset(path)[1] :]
 
 
 def test_an_unreachable_peer_postpones_everything(tmp_path: Path) -> None:
