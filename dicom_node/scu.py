@@ -176,8 +176,10 @@ def send(
         settled = 0
         if assoc.is_established:
             with _parting(assoc), undisturbed(assoc), _way(assoc, fast=fast) as store:
+                accepted = _accepted(assoc)
                 for parcel in batch:
-                    outcome = _store_one(assoc, parcel, store)
+                    takes = (parcel.sop_class_uid, parcel.transfer_syntax_uid) in accepted
+                    outcome = _store_one(assoc, parcel, store) if takes else _not_accepted(parcel)
                     if outcome.verdict is Verdict.POSTPONED and outcome.status is None:
                         trouble = outcome.detail
                         break
@@ -195,6 +197,11 @@ def _contexts(parcels: list[Parcel]) -> list[PresentationContext]:
     """Presentation contexts that can carry these parcels."""
     pairs = sorted({(each.sop_class_uid, each.transfer_syntax_uid) for each in parcels})
     return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
+
+
+def _accepted(assoc: Association) -> set[tuple[str, str]]:
+    """SOP classes and transfer syntaxes that the peer takes."""
+    return {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in assoc.accepted_contexts}
 
 
 @contextmanager
@@ -231,11 +238,6 @@ def _one_association(parcels: list[Parcel]) -> tuple[list[Parcel], list[Parcel]]
 def _store_one(assoc: Association, parcel: Parcel, store: Store) -> Outcome:
     if not assoc.is_established or assoc.acse.is_aborted() or not assoc.dul.is_alive():
         return Outcome(verdict=Verdict.POSTPONED, detail="the association was lost")
-    accepted = {
-        (str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in assoc.accepted_contexts
-    }
-    if (parcel.sop_class_uid, parcel.transfer_syntax_uid) not in accepted:
-        return _not_accepted(parcel)
     try:
         status = store(parcel.path)
     except (
