@@ -79,6 +79,7 @@ class Visit:
             self.longest = max(self.longest, len(body))
             size, _, control = struct.unpack_from(">LBB", body)
             assert size + 4 == len(body)
+            assert control & 2 or size % 2 == 0, "values are even, but for the last (PS3.8 E.1)"
             parts[control & 1].append(body[6:])
         self.messages.append((cs.parse(b"".join(parts[1])), b"".join(parts[0])))
         return True

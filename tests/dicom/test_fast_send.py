@@ -85,10 +85,12 @@ def test_every_length_of_a_pdu_will_do(tmp_path: Path, maximum_length: int, size
     assert visit.end == RELEASE_TYPE
 
 
-def test_a_peer_that_takes_no_pdu_with_data_is_refused(parcel: Parcel) -> None:
-    with WireScp(maximum_length=7) as scp:
-        (outcome,) = outcomes(scp.peer(), parcel)
-    assert outcome == Outcome(verdict=Verdict.REFUSED, detail="cannot send: ValueError")
+@pytest.mark.parametrize("maximum_length", [1, 6, 7])
+def test_a_peer_that_takes_no_pdu_with_data_is_refused(parcel: Parcel, maximum_length: int) -> None:
+    with WireScp(maximum_length=maximum_length) as scp:
+        found = outcomes(scp.peer(), parcel, parcel)
+    assert found == [Outcome(verdict=Verdict.REFUSED, detail="cannot send: ValueError")] * 2
+    assert [visit.end for visit in scp.visits] == [RELEASE_TYPE]
 
 
 def test_large_objects_come_through_tls(tmp_path: Path) -> None:
