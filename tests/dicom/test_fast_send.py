@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -13,14 +14,16 @@ import trustme
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom.association import Association
 from pynetdicom.dsutils import encode, split_dataset
+from pynetdicom.dul import DULServiceProvider
 
 from dicom_node import command_set as cs
 from dicom_node.command_set import c_store_request
 from dicom_node.retry import Outcome, Verdict
 from dicom_node.scu import Parcel, Peer, send
 from dicom_node.standin import SECONDARY_CAPTURE
-from dicom_node.tls import server_context
+from dicom_node.tls import Credentials, server_context
 from pipeline.encode.bundle import part10
 from tests.dicom.test_tls import credentials
 from tests.wire_client import ABORT, RELEASE, echo_request, packed
@@ -54,7 +57,12 @@ def outcomes(peer: Peer, *parcels: Parcel) -> list[Outcome]:
 
 def all_threads_end() -> bool:
     pause = threading.Event()
-    return any(threading.active_count() == 1 or pause.wait(0.02) for _ in range(150))
+    return any(not of_associations() or pause.wait(0.02) for _ in range(150))
+
+
+def of_associations() -> list[threading.Thread]:
+    kinds = (Association, DULServiceProvider)
+    return [each for each in threading.enumerate() if isinstance(each, kinds)]
 
 
 def test_the_request_is_what_pynetdicom_would_send() -> None:
@@ -93,12 +101,17 @@ def test_a_peer_that_takes_no_pdu_with_data_is_refused(parcel: Parcel, maximum_l
     assert [visit.end for visit in scp.visits] == [RELEASE_TYPE]
 
 
-def test_large_objects_come_through_tls(tmp_path: Path) -> None:
+def secured(folder: Path) -> tuple[ssl.SSLContext, Credentials]:
+    """What a peer listens with, and what we call it with."""
     authority = trustme.CA()
+    theirs, ours = (credentials(folder, authority, name) for name in ("pacs", "node"))
+    return server_context(theirs, verify_peers=True), ours
+
+
+def test_large_objects_come_through_tls(tmp_path: Path) -> None:
     body = bytes(range(8, 255)) * 3001
     parcel = Parcel.of(part10_file(tmp_path / "one.dcm", body))
-    theirs, ours = (credentials(tmp_path, authority, name) for name in ("pacs", "node"))
-    context = server_context(theirs, verify_peers=True)
+    context, ours = secured(tmp_path)
     for maximum_length in (0, 16384):
         with WireScp(tls=context, credentials=ours, maximum_length=maximum_length) as scp:
             assert outcomes(scp.peer(), parcel, parcel) == [ACCEPTED, ACCEPTED]
@@ -202,6 +215,17 @@ def test_a_peer_that_goes_away_postpones_everything(
     assert all_threads_end()
 
 
+def test_a_peer_that_goes_away_between_two_objects_is_called_again(parcel: Parcel) -> None:
+    def behave(visit: Visit) -> None:
+        visit.message()
+        visit.send(answer(response()))
+
+    with WireScp(behave) as scp:
+        assert outcomes(scp.peer(), parcel, parcel) == [ACCEPTED, ACCEPTED]
+    assert [len(visit.messages) for visit in scp.visits] == [1, 1]
+    assert all_threads_end()
+
+
 def keep_silent(visit: Visit) -> None:
     visit.message()
     visit.message()  # what comes instead of one: the end
@@ -228,6 +252,18 @@ def test_a_peer_that_is_too_slow_is_told(parcel: Parcel, behave: Callable[[Visit
         assert 0.5 <= time.monotonic() - start < 2
     assert scp.visits[0].end == ABORT_TYPE
     assert all_threads_end()
+
+
+def test_all_that_ends_by_tls_too(tmp_path: Path) -> None:
+    parcel = Parcel.of(part10_file(tmp_path / "large.dcm", bytes(LARGE)))
+    context, ours = secured(tmp_path)
+    for behave in (hang_up, abort_in_mid_object, keep_silent):
+        with WireScp(behave, tls=context, credentials=ours) as scp:
+            start = time.monotonic()
+            assert outcomes(scp.peer(seconds=1), parcel) == [LOST]
+            assert time.monotonic() - start < 3
+        assert scp.visits[0].end == (ABORT_TYPE if behave is keep_silent else 0)
+        assert all_threads_end()
 
 
 def test_a_peer_that_reads_nothing_is_not_waited_for_longer(tmp_path: Path) -> None:
