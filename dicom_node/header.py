@@ -103,20 +103,20 @@ class Header:
 def skim_header(start: bytes, received: Received) -> Header | None:
     """Read it from the first bytes of a data set; None where it is not plain: `read_header` can."""
     values = scan(start, received.transfer_syntax_uid, TAGS)
-    uids = (received.sop_class_uid, received.sop_instance_uid)
-    if values is None or not all(PLAIN_UID.fullmatch(uid) for uid in uids):
+    if values is None:
         return None
-    texts = {TAGS[tag]: value.decode("latin-1").strip(" \0") for tag, value in values.items()}
-    for name in NEEDED_UIDS:
-        if not PLAIN_UID.fullmatch(texts.get(name, "")):
-            return None
+    texts = {TAGS[tag]: value.decode("latin-1").rstrip(" \0") for tag, value in values.items()}
+    own = (received.sop_class_uid, received.sop_instance_uid)
+    uids = (*own, *(texts.get(name, "") for name in NEEDED_UIDS))
+    if not all(map(PLAIN_UID.fullmatch, uids)):
+        return None
     if not PLAIN_CODE.fullmatch(texts.setdefault("Modality", "")):
         return None
     return Header(
-        sop_class_uid=uids[0],
-        sop_instance_uid=uids[1],
+        sop_class_uid=own[0],
+        sop_instance_uid=own[1],
         transfer_syntax_uid=received.transfer_syntax_uid,
-        texts=texts,
+        texts={name: text.strip(" \0") for name, text in texts.items()},
     )
 
 

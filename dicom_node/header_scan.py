@@ -10,7 +10,7 @@ import struct
 from collections.abc import Collection
 
 from pydicom.uid import (
-    UID,
+    AllTransferSyntaxes,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -28,7 +28,10 @@ ITEM, END_OF_ITEM, END_OF_SEQUENCE = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD  #: PS3.
 ENDS = {END_OF_ITEM, END_OF_SEQUENCE}
 DELIMITERS = {ITEM, *ENDS}  #: have no VR
 PIXEL_GROUP = 0x7FE0
-OTHERS = {ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+SYNTAXES = frozenset(map(str, AllTransferSyntaxes)) - {
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+}
 DEEPEST = 8  #: sequences within sequences
 
 
@@ -51,16 +54,16 @@ def scan(start: bytes, transfer_syntax_uid: str, tags: Collection[int]) -> dict[
     dict
         Tag to value, as it is in the data set; None where pydicom has to look.
     """
-    syntax = UID(transfer_syntax_uid)
-    if syntax in OTHERS or not syntax.is_transfer_syntax or syntax.is_private:
+    if transfer_syntax_uid not in SYNTAXES:
         return None
+    explicit = transfer_syntax_uid != str(ImplicitVRLittleEndian)
     try:
-        return _values(start, frozenset(tags), explicit=syntax != ImplicitVRLittleEndian)
+        return _values(start, tags, explicit=explicit)
     except (struct.error, _Unusual):  # it is cut short, or odd
         return None
 
 
-def _values(start: bytes, tags: frozenset[int], *, explicit: bool) -> dict[int, bytes]:
+def _values(start: bytes, tags: Collection[int], *, explicit: bool) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     position = before = 0
     while True:

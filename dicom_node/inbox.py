@@ -27,8 +27,8 @@ from storage.files import KeptFile
 from storage.incidents import note_quarantine, note_refusal
 from storage.instances import InstanceFacts, known_paths, note_instances
 
-BATCH = 200  #: most rows written in one transaction
-GATHER_SECONDS = 0.1  #: rows wait so long for others: a transaction costs more than a row
+BATCH = 500  #: most rows written in one transaction
+GATHER_SECONDS = 0.25  #: rows wait so long for others: a transaction costs more than a row
 HEADER_BYTES = 1 << 15  #: looked at on the way; a header that is longer is read from the file
 RETRY_SECONDS = 1.0  #: wait after the database could not be written
 
@@ -58,8 +58,8 @@ class Reception:
             log.error("instance_refused", calling_ae=calling_ae, reason=str(full))
             return OUT_OF_RESOURCES
         try:
-            path = self._inbox.locate(kept.path)
-            header = skim_header(bytes(beginning), received) or read_header(path)
+            header = skim_header(bytes(beginning), received)
+            header = header or read_header(self._inbox.locate(kept.path))
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae=calling_ae)
             return CANNOT_UNDERSTAND

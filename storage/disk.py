@@ -34,7 +34,7 @@ def renew(source: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
+    try:
         path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        shutil.rmtree(path)

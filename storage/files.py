@@ -28,6 +28,7 @@ RESULTS = "results"
 TEMPORARY = "tmp"
 
 RESULTS_STOP = 1 / 4  #: share of the reserve that results leave too: it is the database's
+LOOK_BYTES = 1 << 20  #: written between two looks at the free space
 FULL = {errno.ENOSPC, errno.EDQUOT}  #: what the system says when there is no room
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  #: names that cannot lead out of a folder
 
@@ -80,6 +81,7 @@ class Inbox:
         step: Callable[[str], None] = no_step,
     ) -> None:
         self.folder = folder
+        self._making = folder / TEMPORARY
         self.reserve_bytes = reserve_bytes
         self._free, self._step = free, step
         self._naming = threading.Lock()  # what is judged old must not be renewed meanwhile
@@ -209,7 +211,7 @@ class Inbox:
 
         For the start only, while nobody keeps anything.
         """
-        for left in (self.folder / TEMPORARY).iterdir():
+        for left in self._making.iterdir():
             remove(left)
         for path in sorted((self.folder / INCOMING).glob("*/*.dcm")):
             yield KeptFile(
@@ -225,7 +227,7 @@ class Inbox:
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
         """Give a fresh name; whatever happens nothing stays there, and no room is `InboxFull`."""
-        path = self.folder / TEMPORARY / uuid.uuid4().hex
+        path = self._making / uuid.uuid4().hex
         try:
             yield path
         except OSError as error:
@@ -242,19 +244,23 @@ class Inbox:
         reserve: int,
     ) -> str:
         """Write all chunks above a reserve; return their digest."""
-        digest = hashlib.sha256()
+        digest, granted = hashlib.sha256(), 0
         for chunk in chunks:
             rest = memoryview(chunk).cast("B")
-            self._require(len(rest), reserve)
+            if granted < len(rest):
+                granted = min(self._require(len(rest), reserve), max(len(rest), LOOK_BYTES))
+            granted -= len(rest)
             digest.update(rest)
             while rest:
                 rest = rest[write(rest) :]
         return digest.hexdigest()
 
-    def _require(self, size: int, reserve: int) -> None:
+    def _require(self, size: int, reserve: int) -> int:
+        """Measure the space above a reserve; there must be so many bytes."""
         free = self._free(self.folder) - reserve
         if free < size:
             raise InboxFull(f"expected {size} bytes free above the reserve, got {free}")
+        return free
 
     def _settle(self, temporary: Path, target: Path) -> None:
         """Give what is synchronised its final name, and see that the name is on the disk."""

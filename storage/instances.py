@@ -213,9 +213,13 @@ def _late(session: Session, row: Series, now: datetime) -> None:
 
 def _extend(row: Series, facts: InstanceFacts, now: datetime) -> None:
     """Stretch the time in which the series came; the latest instance says whose it is."""
-    row.first_at = min(row.first_at, now)
-    row.urgent = row.urgent or facts.urgent
+    found: dict[str, object] = {
+        "first_at": min(row.first_at, now),
+        "urgent": row.urgent or facts.urgent,
+    }
     if now >= row.last_at:
-        row.last_at, row.calling_ae = now, facts.calling_ae or row.calling_ae
-        for name in OF_THE_STUDY:
-            setattr(row, name, getattr(facts, name))
+        found |= {"last_at": now, "calling_ae": facts.calling_ae or row.calling_ae}
+        found |= {name: getattr(facts, name) for name in OF_THE_STUDY}
+    for name, value in found.items():
+        if getattr(row, name) != value:  # to set it, even to what it was, takes long
+            setattr(row, name, value)

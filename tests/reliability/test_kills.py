@@ -107,9 +107,21 @@ def light_node(folder: Path, pacs: StandInPacs) -> LightNode:
 
 
 def come_through(node: LightNode, series: Path) -> None:
-    """The sender sends again what was not acknowledged; then all is delivered."""
+    """The sender sends again what was not acknowledged; once all is known, it is delivered."""
     node.send(series)
+    wait_until(lambda: node.acknowledged <= kept(node), seconds=60, what="the rows")
     node.wait_for_state(SeriesState.DELIVERED, seconds=60)
+
+
+def kept(node: LightNode) -> set[str]:
+    """SOP Instance UIDs that have a row and a file."""
+    settings = load(node.ini)
+    database = open_database(settings.database_url)
+    with Session(database) as session:
+        rows = session.scalars(select(Instance)).all()
+        found = {r.sop_instance_uid for r in rows if (settings.storage.folder / r.path).is_file()}
+    database.dispose()
+    return found
 
 
 def hold(node: LightNode, pacs: StandInPacs) -> None:
@@ -117,14 +129,12 @@ def hold(node: LightNode, pacs: StandInPacs) -> None:
     settings = load(node.ini)
     database = open_database(settings.database_url)
     with Session(database) as session:
-        rows = session.scalars(select(Instance)).all()
-        files = {r.sop_instance_uid for r in rows if (settings.storage.folder / r.path).is_file()}
         results = session.scalar(select(func.count()).select_from(Result)) or 0
         generations = session.scalar(select(Series.generation)) or 0
         objects = set(session.scalars(select(ResultObject.sop_instance_uid)))
     database.dispose()
     assert len(node.acknowledged) == INSTANCES
-    assert node.acknowledged <= files
+    assert node.acknowledged <= kept(node)
     assert 1 <= results <= generations  # one for each time that the series was closed, at most
     assert {uid for uid, _ in pacs.received} == objects
 
