@@ -11,6 +11,7 @@ Terms of PS3.8 9.3 (PDU, PDV) and PS3.7 6.3, 9.3.1 (command set, C-STORE).
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterable
@@ -20,10 +21,10 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from pynetdicom.association import Association
-from pynetdicom.dsutils import split_dataset
 from pynetdicom.transport import AssociationSocket
 
 from dicom_node.command_set import Command, MalformedCommand, c_store_request, parse
+from dicom_node.file_meta import read_meta
 from dicom_node.receiving import ReceptionBroken
 from dicom_node.upper_layer import (
     COMMAND,
@@ -71,7 +72,7 @@ class FastSender:
         limit = int(assoc.acceptor.maximum_length or BUFFER)  # 0: no limit, PS3.8 D.1
         self._piece = min(limit - PDV_HEADER.size, BUFFER - HEADERS.size) & ~1
         self._contexts = {
-            (each.abstract_syntax, each.transfer_syntax[0]): cast(int, each.context_id)
+            (str(each.abstract_syntax), str(each.transfer_syntax[0])): cast(int, each.context_id)
             for each in assoc.accepted_contexts
         }
 
@@ -85,19 +86,19 @@ class FastSender:
         OSError, AttributeError, ValueError
             If the file cannot be read, is incomplete or does not fit what was negotiated.
         """
-        meta, start = split_dataset(path)
-        context_id = self._contexts.get((meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID))
-        if context_id is None:
-            raise ValueError("expected a file of a presentation context that was accepted")
-        if self._piece < SHORTEST - PDV_HEADER.size:
-            raise ValueError(f"expected a peer that takes PDUs of {SHORTEST} bytes, got less")
-        request = c_store_request(
-            sop_class_uid=meta.MediaStorageSOPClassUID,
-            sop_instance_uid=meta.MediaStorageSOPInstanceUID,
-            message_id=MESSAGE_ID,
-        )
         with path.open("rb", buffering=0) as file, ExitStack() as undone:
-            size = file.seek(0, 2) - file.seek(start)
+            meta = read_meta(file)
+            context_id = self._contexts.get((meta.sop_class_uid, meta.transfer_syntax_uid))
+            if context_id is None:
+                raise ValueError("expected a file of a presentation context that was accepted")
+            if self._piece < SHORTEST - PDV_HEADER.size:
+                raise ValueError(f"expected a peer that takes PDUs of {SHORTEST} bytes, got less")
+            request = c_store_request(
+                sop_class_uid=meta.sop_class_uid,
+                sop_instance_uid=meta.sop_instance_uid,
+                message_id=MESSAGE_ID,
+            )
+            size = file.seek(0, os.SEEK_END) - file.seek(meta.end)
             undone.callback(self._break_off)
             try:
                 self._send(

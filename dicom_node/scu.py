@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom._globals import MODE_REQUESTOR
@@ -23,6 +22,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 
 from dicom_node.errors import NodeError
 from dicom_node.fast_send import FastSender
+from dicom_node.file_meta import read_meta
 from dicom_node.pausing import undisturbed, unheard
 from dicom_node.retry import Outcome, Verdict, judge
 from dicom_node.tls import Credentials, client_context
@@ -69,15 +69,25 @@ class Parcel:
         pydicom.errors.InvalidDicomError
             If it is no DICOM file.
         """
-        meta = read_file_meta_info(path)
-        sop_class = meta.get("MediaStorageSOPClassUID")
-        if not sop_class:
-            ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
-            sop_class = ds.get("SOPClassUID", "")
+        try:
+            with path.open("rb", buffering=0) as file:
+                meta = read_meta(file)
+        except AttributeError:
+            return cls._odd(path)
+        return cls(
+            path=path,
+            sop_class_uid=meta.sop_class_uid,
+            transfer_syntax_uid=meta.transfer_syntax_uid,
+        )
+
+    @classmethod
+    def _odd(cls, path: Path) -> Parcel:
+        ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+        sop_class = ds.file_meta.get("MediaStorageSOPClassUID") or ds.get("SOPClassUID", "")
         return cls(
             path=path,
             sop_class_uid=str(sop_class),
-            transfer_syntax_uid=str(meta.TransferSyntaxUID),
+            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
         )
 
 

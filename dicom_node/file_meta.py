@@ -1,0 +1,92 @@
+"""File Meta Information (PS3.10 7.1): what must be known of a file to send it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from io import FileIO
+
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.tag import BaseTag
+
+HEAD_BYTES = 1024  #: read at once; what is longer than usual is left to pydicom
+PREFIX = slice(128, 132)
+GROUP = b"\x02\x00"
+ELEMENT = struct.Struct("<2xH2sH")  #: element, VR and short length: explicit, little endian
+LONG = struct.Struct("<L")
+LONG_VR = b"OB"  #: has two reserved bytes and a long length, PS3.5 7.1.2
+SHORT_VRS = {b"UI", b"UL", b"SH", b"AE"}
+SOP_CLASS, SOP_INSTANCE, SYNTAX = 0x0002, 0x0003, 0x0010
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMeta:
+    """What a file says of itself.
+
+    Attributes
+    ----------
+    end
+        Offset of the data set.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    end: int
+
+
+def read_meta(file: FileIO) -> FileMeta:
+    """Read what stands before the data set.
+
+    Raises
+    ------
+    pydicom.errors.InvalidDicomError
+        If it is no DICOM file.
+    AttributeError
+        If a UID is missing.
+    """
+    return _scan(file.read(HEAD_BYTES)) or _read(file)
+
+
+def _scan(head: bytes) -> FileMeta | None:
+    """Go through it, if it is as usual; pydicom takes ten times as long."""
+    values: dict[int, bytes] = {}
+    position = PREFIX.stop
+    try:
+        while head[position : position + 2] == GROUP:
+            element, vr, length = ELEMENT.unpack_from(head, position)
+            position += ELEMENT.size
+            if vr == LONG_VR:
+                (length,) = LONG.unpack_from(head, position)
+                position += LONG.size
+            elif vr not in SHORT_VRS:
+                return None
+            values[element] = head[position : position + length]
+            position += length
+        uids = [
+            values[each].rstrip(b"\0 ").decode("ascii")
+            for each in (SOP_CLASS, SOP_INSTANCE, SYNTAX)
+        ]
+    except (struct.error, KeyError, UnicodeDecodeError):
+        return None
+    is_whole = head[PREFIX] == b"DICM" and position + ELEMENT.size <= len(head)
+    return _meta(uids, position) if is_whole and all(uids) else None
+
+
+def _read(file: FileIO) -> FileMeta:
+    file.seek(0)
+    read_preamble(file, force=False)
+    ds = read_dataset(file, False, True, stop_when=_behind_meta)
+    uids = ds.MediaStorageSOPClassUID, ds.MediaStorageSOPInstanceUID, ds.TransferSyntaxUID
+    return _meta([str(uid) for uid in uids], file.tell())
+
+
+def _meta(uids: list[str], end: int) -> FileMeta:
+    sop_class, sop_instance, syntax = uids
+    return FileMeta(
+        sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax_uid=syntax, end=end
+    )
+
+
+def _behind_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group != 2
