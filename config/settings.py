@@ -253,7 +253,11 @@ class Results(Section):
     """What is written back to the PACS."""
 
     series_number_base: int = Field(
-        default=9000, ge=1, le=999000, description="Series Numbers of results start here."
+        default=9000,
+        ge=1,
+        le=999000,
+        description="Series Numbers of results start here; those of a source series without"
+        " a number lie between 1000000 and 1999999, by its UID.",
     )
     manufacturer: Label = Field(
         default="dicom-node", description="Manufacturer in the results, in ASCII."

@@ -38,7 +38,7 @@ class ResultContext:
     priors
         Earlier results of the same patient, the latest first.
     series_number_base
-        Series Numbers are this plus 0, 1, 2, ...
+        Series Numbers are this plus 0, 1, 2, ...; where the source has a number itself.
     """
 
     key: str

@@ -7,6 +7,7 @@ to another patient, whatever the character set. What the source lacks stays empt
 
 from __future__ import annotations
 
+import hashlib
 import re
 from copy import deepcopy
 from datetime import datetime, timedelta, timezone
@@ -25,6 +26,11 @@ from pipeline.errors import PipelineError
 from pipeline.types import CtSeries
 
 OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, as far as there are zones
+KINDS = 10  #: Series Numbers for the series of one result
+UNNUMBERED_BASE = 1_000_000
+"""Above every number that `series_number_base` allows."""
+UNNUMBERED_PLACES = 100_000
+"""With ten series without a number in a study, two share numbers in one study of 2,200."""
 LONGEST_LO = 64  #: characters (PS3.5 6.2)
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
@@ -141,9 +147,21 @@ def _add_series(
 ) -> None:
     result.Modality = kind.modality
     result.SeriesInstanceUID = series_uid(context, kind)
-    result.SeriesNumber = context.series_number_base + kind.offset
+    result.SeriesNumber = _number(source, context) + kind.offset
     result.SeriesDescription = _description(source, context, kind)
     result.SeriesDescriptionCodeSequence = [codes.code_item(kind.code)]
+
+
+def _number(source: Dataset, context: ResultContext) -> int:
+    """First Series Number of a result.
+
+    Descriptions tell the results of numbered series apart. Those of a series without a number
+    have numbers that follow from its UID, above all others.
+    """
+    if source_name.number(source):
+        return context.series_number_base
+    digest = hashlib.sha256(str(source.get("SeriesInstanceUID")).encode()).digest()
+    return UNNUMBERED_BASE + KINDS * (int.from_bytes(digest) % UNNUMBERED_PLACES)
 
 
 def _description(source: Dataset, context: ResultContext, kind: ResultSeries) -> str:
@@ -151,8 +169,7 @@ def _description(source: Dataset, context: ResultContext, kind: ResultSeries) ->
 
     What it is for stands there only where that leaves room (LO).
     """
-    read = source_name.number(source)
-    named = f"AI on series {read}: {kind.description}" if read else f"AI: {kind.description}"
+    named = f"AI on {source_name.picture_name(source)}: {kind.description}"
     revision = f", revision {context.generation}" if context.generation > 1 else ""
     full = f"{named} (research use){revision}"
     return full if len(full) <= LONGEST_LO else named + revision

@@ -15,6 +15,9 @@ from pydicom.datadict import keyword_dict
 
 from pipeline.attributes import text
 
+UID_END = 7
+"""Characters of a Series Instance UID that name a series: few enough for a line of a list."""
+
 IDENTITY = (
     "PatientName",
     "PatientBirthName",
@@ -45,19 +48,26 @@ def series_name(header: Dataset) -> str:
 
 
 def picture_name(header: Dataset) -> str:
-    """Name the series as it may stand in pixels: by number alone, as ``series 4``.
+    """Name the series as it may stand in pixels: as ``series 4``, or ``series UID ...34.5678``.
 
     A description is free text: no filter is sure to find a patient in it, and what is burned in
     stays when headers are made anonymous.
     """
-    read = number(header)
-    return f"series {read}" if read else "series without a number"
+    return f"series {number(header) or uid_end(header)}"
 
 
 def number(header: Dataset) -> str:
     """Series Number; empty if the source has none."""
     given = text(header, "SeriesNumber")
     return str(int(given)) if re.fullmatch(r"\+?[0-9]{1,12}", given) else ""
+
+
+def uid_end(header: Dataset) -> str:
+    """Last characters of the Series Instance UID: what tells series without a number apart."""
+    uid = text(header, "SeriesInstanceUID")
+    if not re.fullmatch(r"[0-9.]+", uid):  # other characters might be words
+        return "without a number"
+    return f"UID ...{uid[-UID_END:].lstrip('.')}"
 
 
 def _plain(words: str) -> str:

@@ -6,6 +6,7 @@ from io import BytesIO
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.config import disable_value_validation
 
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.notice import not_analysed
@@ -38,7 +39,7 @@ def header(**identity: object) -> Dataset:
     [
         (NAMED, "series 4, Lung 1.0"),
         ({"SeriesNumber": 4}, "series 4"),
-        ({"SeriesNumber": None, "SeriesDescription": "Lung"}, "series without a number, Lung"),
+        ({"SeriesNumber": None, "SeriesDescription": "Lung"}, "series UID ...1.2.3.2, Lung"),
         (
             {"SeriesNumber": 7, "SeriesDescription": "Lunge dünn\tGEFÄSS"},
             "series 7, Lunge dunn GEFASS",
@@ -64,7 +65,10 @@ def test_a_description_without_any_letter_that_we_can_write_is_left_out() -> Non
 def test_pixels_hold_the_number_alone() -> None:
     """What is burned in stays when headers are made anonymous; a description may hold anything."""
     assert picture_name(header(SeriesNumber=4, SeriesDescription="Thorax_Muster_1.0")) == "series 4"
-    assert picture_name(header(SeriesNumber=None)) == "series without a number"
+    assert picture_name(header(SeriesNumber=None)) == "series UID ...1.2.3.2"
+    with disable_value_validation():
+        worded = header(SeriesNumber=None, SeriesInstanceUID="1.2.Muster")
+        assert picture_name(worded) == "series without a number"
 
 
 def test_no_description_changes_a_pixel() -> None:
@@ -123,7 +127,25 @@ def test_descriptions_fit_their_attribute() -> None:
 
 def test_a_number_that_is_none_is_not_shown() -> None:
     assert number(header(SeriesNumber=None)) == ""
-    assert descriptions(SeriesNumber=None)[0] == "AI: segmentation (research use)"
+    named = "AI on series UID ...1.2.3.2: segmentation (research use)"
+    assert descriptions(SeriesNumber=None)[0] == named
+
+
+def numbers(base: int = 9000, **identity: object) -> list[int]:
+    wanted = context(products=ALL, series_number_base=base)
+    bundle = encode(ct_series(**identity), analysis(), wanted)
+    return list(dict.fromkeys(int(item.dataset.SeriesNumber) for item in bundle.objects))
+
+
+def test_results_of_series_without_a_number_are_told_apart() -> None:
+    one, other = ({"SeriesNumber": None, "SeriesInstanceUID": f"1.2.3.{n}"} for n in (10, 11))
+    assert numbers(**one) == numbers(**one)
+    assert not set(numbers(**one)) & set(numbers(**other))
+    assert not set(descriptions(**one)) & set(descriptions(**other))
+    assert max(numbers(999_000, SeriesNumber=4)) < 1_000_000 <= min(numbers(**one))
+    assert max(numbers(**one)) < 2_000_000
+    longest = {"SeriesNumber": None, "SeriesInstanceUID": "1." + "9" * 62}
+    assert all(len(each) <= 64 for each in descriptions(generation=99, **longest))
 
 
 @pytest.mark.parametrize(
