@@ -19,6 +19,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from pipeline.attributes import text
 from pipeline.encode import capture, codes, multiframe, paint, source, wording
 from pipeline.encode.context import ResultContext, ResultSeries
 from pipeline.encode.header import add_body_part, add_lossy_history, new_object
@@ -56,7 +57,22 @@ def _pictures(
         outlined=_reported(analysis),
     )
     for item in source.real_slices(series):
-        yield item, paint.framed(_picture(series, analysis, item.index, factor), footer)
+        named = np.vstack([paint.caption(image_label(item), footer.shape[1]), footer])
+        yield item, paint.framed(_picture(series, analysis, item.index, factor), named)
+
+
+def image_label(item: SourceSlice) -> str:
+    """Name the CT image: frames run by position, and need not follow the numbers of the images.
+
+    Returns
+    -------
+    str
+        Empty if the source has no number of it.
+    """
+    number, frame = text(item.header, "InstanceNumber"), item.frame.frame_number
+    parts = (f"image {number}" if number.isdecimal() else "", f"frame {frame}" if frame else "")
+    named = ", ".join(filter(None, parts))
+    return f"CT {named}" if named else ""
 
 
 def reduction(series: CtSeries, context: ResultContext) -> int:

@@ -255,6 +255,14 @@ def footer(
     return np.asarray(image).copy()
 
 
+def caption(text: str, columns: int) -> Rgb:
+    """One line of text on black, ``(height, columns, 3)``; of the same height without text."""
+    image = Image.new("RGB", (columns, LINE_HEIGHT + MARGIN))
+    font = ImageFont.load_default(TEXT_SIZE)
+    ImageDraw.Draw(image).text((MARGIN, MARGIN), text, fill="white", font=font)
+    return np.asarray(image)
+
+
 def _draw_key(draw: ImageDraw.ImageDraw, font: Font, top: int) -> None:
     draw.rectangle((MARGIN, top + 3, MARGIN + 10, top + LINE_HEIGHT - 3), outline=OUTLINE)
     text = "outline and number of a localised opacity"

@@ -171,6 +171,34 @@ def test_the_footer_names_the_source_and_says_that_colours_are_relative() -> Non
     assert "relative within the series" in written(ct_series())[0].DerivationDescription
 
 
+def captions(series: CtSeries, form: HeatmapForm) -> list[NDArray[np.uint8]]:
+    """The line right below the picture, frame by frame."""
+    made = written(series, products=Products(heatmap=form))
+    frames = [frame for each in made for frame in each.pixel_array.reshape(-1, *each_shape(each))]
+    return [frame[16 : 16 + paint.LINE_HEIGHT + paint.MARGIN] for frame in frames]
+
+
+def each_shape(capture: Dataset) -> tuple[int, int, int]:
+    return int(capture.Rows), int(capture.Columns), 3
+
+
+@pytest.mark.parametrize("form", [HeatmapForm.SINGLE_FRAME, HeatmapForm.MULTI_FRAME])
+def test_each_frame_names_its_ct_image(form: HeatmapForm) -> None:
+    series = ct_series(SeriesSpec(source_reversed=True))
+    del series.headers[1].InstanceNumber
+    shown = captions(series, form)
+    expected = ["CT image 6", "", "CT image 4", "CT image 3", "CT image 2", "CT image 1"]
+    for line, words in zip(shown, expected, strict=True):
+        np.testing.assert_array_equal(line, paint.caption(words, paint.MIN_WIDTH))
+    assert not shown[1].any()
+
+
+def test_frames_of_a_multi_frame_source_name_its_frames() -> None:
+    shown = captions(enhanced_series(), HeatmapForm.MULTI_FRAME)
+    expected = paint.caption("CT image 1, frame 6", paint.MIN_WIDTH)
+    np.testing.assert_array_equal(shown[0], expected)
+
+
 def test_the_footer_covers_nothing() -> None:
     series = ct_series(SeriesSpec(shape=(3, 40, 300)))
     capture = written(series, products=Products(heatmap_columns=512))[0]
