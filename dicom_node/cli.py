@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -164,16 +165,29 @@ def status(
 @app.command()
 def process(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="DICOM files.")],
-    out_folder: Annotated[Path, typer.Option("--out", help="Where the results go.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Where the results go; new or empty.")],
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="INI file; without it the defaults hold.")
     ] = None,
+    created: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"],
+            help="Time that the results name instead of now, as analysis.json has it: the same"
+            " files, settings and time give the same UIDs and the same bytes.",
+        ),
+    ] = None,
 ) -> None:
-    """Analyse every series in a folder without a network: DICOM results and analysis.json."""
+    """Analyse every series in a folder without a network: DICOM results and analysis.json.
+
+    Nothing is remembered between runs, so each run makes UIDs of its own: a UID names one set of
+    bytes, and the results name the time at which they were made.
+    """
     from dicom_node.processing import process_folder
 
     settings = load(config) if config else Settings()
-    analysed = process_folder(folder, out_folder, settings, out)
+    moment = created or datetime.now(UTC).astimezone()
+    analysed = process_folder(folder, out_folder, settings, out, moment)
     raise typer.Exit(0 if analysed else 1)
 
 

@@ -78,6 +78,7 @@ def notice_key(request: Request, code: str, text: str) -> str:
         "series number base": str(analyser.series_number_base),
         "code": code,
         "text": text,
+        **request.occasion,
     }
     key = result_key(request.series_instance_uid, request.instances, "notice", parameters)
     return key_after(key, request.earlier)

@@ -6,14 +6,15 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydicom.config import disable_value_validation
 
 from dicom_node import task
 from dicom_node.equipment import read_manifest
+from dicom_node.errors import NodeError
 from dicom_node.header import Unreadable, read_header
 from dicom_node.notices import Wanted, is_wanted, notice_key
 from dicom_node.request import Analysed, Analyser, Request, SourceFile, Unsuitable
@@ -46,15 +47,33 @@ def find_series(folder: Path) -> tuple[list[FoundSeries], list[tuple[Path, str]]
     ], others
 
 
+def must_be_empty(out: Path) -> None:
+    """Refuse a folder that holds anything: results of two runs would lie side by side.
+
+    Raises
+    ------
+    NodeError
+        If `out` is neither new nor empty.
+    """
+    if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
+        raise NodeError(f"expected a new or empty folder for the results, got {out}")
+
+
 def process(
-    series: FoundSeries, analyser: Analyser, out: Path, progress: Progress, *, notices: Wanted
+    series: FoundSeries,
+    analyser: Analyser,
+    out: Path,
+    progress: Progress,
+    *,
+    notices: Wanted,
+    created: datetime,
 ) -> Analysed | Unsuitable:
     """Analyse one series and write its results below `out`.
 
     Written are ``KIND.dcm`` for each kind of result, such as ``report.dcm``, ``KIND/NNNN.dcm``
     where there are many of a kind, and ``analysis.json``; for an unsuitable series the last, with
-    the reason, and ``notice.dcm``, if one is wanted. The same results written again into the same
-    folder have the time of the first: objects of the same UID are the same to the byte.
+    the reason, and ``notice.dcm``, if one is wanted. A UID names one set of bytes (PS3.5 9), and
+    objects name the time at which they were made: so all UIDs hang on that time as well.
     """
     _, sha256 = read_manifest(analyser.model)
     with disable_value_validation():
@@ -63,15 +82,14 @@ def process(
         series_instance_uid=series.series_instance_uid,
         files=files,
         analyser=analyser,
-        created=datetime.now(UTC).astimezone(),
+        created=created,
+        remembered=False,
     )
     key = task.key_of(request, sha256)
-    request = _at_first(request, out, key)
     answer = task.work(request, progress)
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(answer, Unsuitable):
         key = notice_key(request, answer.code, answer.text)
-        request = _at_first(request, out, key)
         written = _notice_files(request, key, answer, notices)
     else:
         written = dict(result_files(answer))
@@ -82,17 +100,6 @@ def process(
     told = {**statement(series, answer), **made}
     (out / RECORD).write_text(json.dumps(told, indent=2) + "\n")
     return answer
-
-
-def _at_first(request: Request, out: Path, key: str) -> Request:
-    """Give a request the time of an earlier run, if that had the same results."""
-    try:
-        earlier = json.loads((out / RECORD).read_text())
-        if earlier["key"] == key:
-            return replace(request, created=datetime.fromisoformat(earlier["created"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # there was no such run
-    return request
 
 
 def _notice_files(

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 from config.settings import Settings
 from dicom_node.equipment import analyser_of
-from dicom_node.notices import Wanted
-from dicom_node.offline import FoundSeries, find_series, process
-from dicom_node.request import Analysed, Analyser, Unsuitable
+from dicom_node.offline import FoundSeries, find_series, must_be_empty, process
+from dicom_node.request import Analysed, Unsuitable
+from dicom_node.task import Progress
 from dicom_node.wording import findings
 
 
-def process_folder(folder: Path, out: Path, settings: Settings, console: Console) -> int:
-    """Analyse every series of a folder; return how many could be analysed."""
+def process_folder(
+    folder: Path, out: Path, settings: Settings, console: Console, created: datetime
+) -> int:
+    """Analyse every series of a folder; return how many could be analysed.
+
+    Raises
+    ------
+    NodeError
+        If `out` is neither new nor empty.
+    """
+    must_be_empty(out)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, below
     series, others = find_series(folder)
     for path, reason in others:
@@ -27,7 +40,15 @@ def process_folder(folder: Path, out: Path, settings: Settings, console: Console
     analysed = 0
     for number, each in enumerate(series, start=1):
         target = out / f"series-{number:02d}" if len(series) > 1 else out
-        answer = _with_bar(each, analyser, target, console, settings.results.not_analysed)
+        work = partial(
+            process,
+            each,
+            analyser,
+            target,
+            notices=settings.results.not_analysed,
+            created=created,
+        )
+        answer = _with_bar(work, console)
         analysed += isinstance(answer, Analysed)
         _tell(each, answer, target, console)
     if not series:
@@ -36,16 +57,16 @@ def process_folder(folder: Path, out: Path, settings: Settings, console: Console
 
 
 def _with_bar(
-    series: FoundSeries, analyser: Analyser, target: Path, console: Console, notices: Wanted
+    work: Callable[[Progress], Analysed | Unsuitable], console: Console
 ) -> Analysed | Unsuitable:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Bars(*columns, console=console, transient=True) as bars:
         bar = bars.add_task("reading", total=1.0)
 
         def progress(stage: str, share: float) -> None:
             bars.update(bar, description=stage, completed=share)
 
-        return process(series, analyser, target, progress, notices=notices)
+        return work(progress)
 
 
 def _tell(

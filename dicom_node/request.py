@@ -74,6 +74,9 @@ class Request:
         Analysis to issue results from (`pipeline.kept`), without inference; None to analyse.
     attempt
         1 for the first try; each one more asks for less memory, for that may have been the fault.
+    remembered
+        Whether results are kept and found again by their key. Where they are not, another time of
+        creation is another result: objects that name another time must not have the same UID.
     """
 
     series_instance_uid: str
@@ -87,6 +90,12 @@ class Request:
     priors: tuple[Prior, ...] = ()
     kept: Path | None = None
     attempt: int = 1
+    remembered: bool = True
+
+    @property
+    def occasion(self) -> Mapping[str, str]:
+        """What tells results of the same input apart, for their key: nothing, or the time."""
+        return {} if self.remembered else {"created": self.created.isoformat()}
 
     @property
     def instances(self) -> list[tuple[str, str]]:

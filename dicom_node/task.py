@@ -237,6 +237,7 @@ def key_of(request: Request, sha256: str) -> str:
         **analyser.equipment.as_parameters(),
         "series number base": str(analyser.series_number_base),
         "priors": " ".join(prior.report.sop_instance_uid for prior in request.priors),
+        **request.occasion,
     }
     key = result_key(request.series_instance_uid, request.instances, sha256, parameters)
     return key_after(key, request.earlier)

@@ -1,7 +1,6 @@
 """The command line, as it is typed."""
 
 import json
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -124,12 +123,42 @@ def test_process_writes_the_notice_that_a_site_wants(tmp_path: Path) -> None:
 
     cli.invoke(app, [*command, str(tmp_path / "quiet"), "-c", str(silent)])
     cli.invoke(app, [*command, str(tmp_path / "out")])
-    notice = (tmp_path / "out" / "notice.dcm").read_bytes()
-    cli.invoke(app, [*command, str(tmp_path / "out")])
 
     assert not (tmp_path / "quiet" / "notice.dcm").exists()
-    assert "not analysed" in dcmread(BytesIO(notice)).SeriesDescription
-    assert (tmp_path / "out" / "notice.dcm").read_bytes() == notice  # the same UID, the same bytes
+    notice = dcmread(tmp_path / "out" / "notice.dcm")
+    assert "not analysed" in notice.SeriesDescription
+
+
+def test_process_gives_the_same_uid_to_the_same_bytes_alone(tmp_path: Path) -> None:
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+
+    def notice(out: str, *options: str) -> tuple[str, bytes]:
+        command = ["process", str(tmp_path / "ct"), "--out", str(tmp_path / out), *options]
+        cli.invoke(app, command)
+        path = tmp_path / out / "notice.dcm"
+        return str(dcmread(path).SOPInstanceUID), path.read_bytes()
+
+    first, again = notice("first"), notice("again")
+    assert first[0] != again[0]
+    made = json.loads((tmp_path / "first" / "analysis.json").read_text())["created"]
+    assert notice("repeated", "--created", made) == first
+    assert notice("other", "--created", "2026-11-23T08:00:00+01:00")[0] != first[0]
+
+
+def test_process_mixes_its_results_with_nothing(tmp_path: Path) -> None:
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "heatmap.dcm").write_text("of another run")
+    command = ["process", str(tmp_path / "ct"), "--out"]
+
+    refused = cli.invoke(app, [*command, str(tmp_path / "out")])
+    (tmp_path / "empty").mkdir()
+    cli.invoke(app, [*command, str(tmp_path / "empty")])
+
+    assert isinstance(refused.exception, NodeError)
+    assert "expected a new or empty folder" in str(refused.exception)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["heatmap.dcm"]
+    assert (tmp_path / "empty" / "analysis.json").exists()
 
 
 def test_the_defaults_need_no_file() -> None:
