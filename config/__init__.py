@@ -1,9 +1,10 @@
 """Site settings: one INI file in, frozen values out."""
 
+from config.destinations import Destination, DicomDestination, WebDestination
 from config.errors import Fault, SettingsError
 from config.example import example_ini, settings_table
 from config.reader import load
-from config.settings import Destination, DicomDestination, Settings, WebDestination
+from config.settings import Settings
 
 __all__ = [
     "Destination",

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from pydantic.fields import FieldInfo
 
+from config.destinations import DicomDestination, WebDestination
 from config.reader import SECTIONS
-from config.settings import DicomDestination, Section, WebDestination
+from config.section import Section
 
 HEAD = """\
 # Settings of the dicom-node. Every key below shows its default:

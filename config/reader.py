@@ -12,8 +12,10 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from config.destinations import Destination, DicomDestination, WebDestination
 from config.errors import Fault, SettingsError
-from config.settings import Destination, DicomDestination, Section, Settings, WebDestination
+from config.section import Section
+from config.settings import Settings
 
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation

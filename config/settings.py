@@ -5,138 +5,33 @@ Site choices only. What belongs to the algorithm travels with the model's manife
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import quote
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
     Field,
-    Tag,
-    ValidationInfo,
-    field_validator,
 )
 
+from config.destinations import AnyDestination
+from config.network import DicomWeb, Node, Tls
 from config.secret import database_url_in
+from config.section import Section
 from config.values import (
-    AeTitle,
     AeTitles,
-    Callers,
     DatabaseUrl,
     FilePath,
     Label,
-    Listeners,
     Model,
-    NotEmpty,
     OptionalPath,
     OptionalServer,
     OptionalUid,
-    OptionalUser,
-    Port,
     Regex,
     Scheduler,
     Seconds,
     SecondsByAe,
     Threshold,
-    WebUrl,
-    is_loopback,
 )
-
-
-class Section(BaseModel):
-    """One section of the INI file: frozen, and it knows no other keys than its own."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        validate_default=True,
-        hide_input_in_errors=True,
-        protected_namespaces=(),
-    )
-
-
-class Node(Section):
-    """The DICOM node: what the PACS administrator enters as a destination."""
-
-    ae_title: AeTitle = Field(default="AINODE", description="Our AE title.")
-    port: int = Field(
-        default=11112, ge=0, le=65535, description="TCP port we listen on; 0 takes any free one."
-    )
-    bind: NotEmpty = Field(
-        default="0.0.0.0",  # noqa: S104  a DICOM node is there to be reached from other machines
-        description="Address we listen on; 0.0.0.0 means every interface.",
-    )
-    calling_aes: Callers = Field(
-        default=(),
-        description="AE titles that may send, separated by commas, each from anywhere or from an"
-        " address or network (CT1, ROUTER@10.1.0.0/16); empty lets anybody send.",
-    )
-    commitment_peers: Listeners = Field(
-        default=(),
-        description="Where senders hear our answers to their requests for storage commitment, if"
-        " they close the association (CT1@ct1.example.org:104), separated by commas.",
-    )
-    require_called_ae: bool = Field(
-        default=True, description="Reject associations that call us by another AE title."
-    )
-    maximum_associations: int = Field(
-        default=100,
-        ge=1,
-        le=1000,
-        description="How many associations may be open at the same time.",
-    )
-    maximum_pdu_size: int = Field(
-        default=131072,
-        ge=4096,
-        le=4194304,
-        description="Largest PDU we accept, bytes.",
-    )
-    network_timeout_seconds: Seconds = Field(
-        default=60.0, description="An association that is silent for so long is closed."
-    )
-
-
-class Tls(Section):
-    """DICOM over TLS (PS3.15 B.12): PEM files; renewed ones are taken up without a restart."""
-
-    receive: bool = Field(default=False, description="Whether our port speaks TLS, and only TLS.")
-    certificate: OptionalPath = Field(default=None, description="Our certificate and its chain.")
-    key: OptionalPath = Field(default=None, description="Its key, readable by us alone.")
-    authorities: OptionalPath = Field(
-        default=None, description="Certificates of those who sign our peers' certificates."
-    )
-    verify_peers: bool = Field(
-        default=True, description="Whether callers must show a certificate of the authorities."
-    )
-
-
-class DicomWeb(Section):
-    """Receiving by DICOMweb (STOW-RS) as well; TLS if [tls] says so of our port."""
-
-    port: int = Field(
-        default=0, ge=0, le=65535, description="TCP port for STOW-RS (http or https); 0 is off."
-    )
-    bind: NotEmpty = Field(default="127.0.0.1", description="Address it is on.")
-    token_file: OptionalPath = Field(
-        default=None,
-        description="File with the bearer token that senders must show, readable by us alone;"
-        " needed unless bind is a loopback address. calling_aes says nothing of these senders.",
-    )
-    maximum_requests: int = Field(
-        default=20, ge=1, le=100, description="How many requests may run at the same time."
-    )
-    maximum_request_mb: int = Field(default=4096, ge=1, description="Largest request, MB.")
-
-    @field_validator("token_file")
-    @classmethod
-    def _needed(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        if not file and info.data.get("port") and not is_loopback(info.data.get("bind", "")):
-            raise ValueError("a file with a token, or a bind address that is loopback")
-        return file
 
 
 class Storage(Section):
@@ -373,81 +268,6 @@ class Audit(Section):
         default="tls",
         description="'tls' (RFC 5425, with the files of [tls]), 'tcp' or 'udp' (not encrypted).",
     )
-
-
-class Destination(Section):
-    """What receivers of results have in common."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="NAME of the section.")
-    timeout_seconds: Seconds = Field(
-        default=30.0, description="How long we wait for each of its answers."
-    )
-    enabled: bool = Field(default=True, description="Whether results are sent to it.")
-
-
-class DicomDestination(Destination):
-    """A receiver of results. NAME: letters, digits, '-' and '_'; as many sections as needed."""
-
-    ae_title: AeTitle = Field(description="Its AE title.")
-    host: NotEmpty = Field(description="Its host name or address.")
-    port: Port = Field(description="Its TCP port.")
-    tls: bool = Field(default=False, description="Whether it is called by TLS; see [tls].")
-    verify: Literal["no", "commitment", "query"] = Field(
-        default="no",
-        description="Whether it is asked if it keeps what it accepted: by storage 'commitment' (its"
-        " answers may come to our port: see calling_aes), by 'query' (C-FIND; what is missing is"
-        " sent again), or 'no'. Results are delivered when it has confirmed them.",
-    )
-    earlier_studies: bool = Field(
-        default=False,
-        description="Whether it is asked (C-FIND) for earlier chest CT of a patient of whom there"
-        " is no earlier result, and to send one series (C-MOVE to our AE title). Its results are"
-        " sent as those of any other series; the new results follow again, with the comparison.",
-    )
-
-
-class WebDestination(Destination):
-    """A receiver of results by DICOMweb: a section with a url has these keys only."""
-
-    url: WebUrl = Field(
-        description="Its DICOMweb service (STOW-RS) instead of AE title, host and port; TLS if it"
-        " starts with https. Such a section has these keys besides: timeout_seconds, enabled, user,"
-        " password_file, token_file."
-    )
-    user: OptionalUser = Field(default="", description="Who we say we are, if it asks.")
-    password_file: OptionalPath = Field(
-        default=None, description="File with the password of that user, readable by us alone."
-    )
-    token_file: OptionalPath = Field(
-        default=None,
-        description="File with a bearer token, readable by us alone; read anew each time.",
-    )
-
-    @field_validator("password_file")
-    @classmethod
-    def _with_user(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        if "user" in info.data and bool(file) != bool(info.data["user"]):
-            raise ValueError("a file where there is a user, and only there")
-        return file
-
-    @field_validator("token_file")
-    @classmethod
-    def _without_user(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        if file and info.data.get("user"):
-            raise ValueError("a token or a user, not both")
-        return file
-
-
-def _kind(value: object) -> str:
-    """Tell a destination by its keys: one with a url is reached by DICOMweb."""
-    keys = value if isinstance(value, Mapping) else vars(value)
-    return "web" if "url" in keys else "dicom"
-
-
-AnyDestination = Annotated[
-    Annotated[DicomDestination, Tag("dicom")] | Annotated[WebDestination, Tag("web")],
-    Discriminator(_kind),
-]
 
 
 class Settings(Section):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import DicomDestination, Settings, WebDestination
+from config.destinations import DicomDestination, WebDestination
+from config.settings import Settings
 from dicom_node.equipment import model_folder, read_manifest
 from dicom_node.errors import NodeError
 from dicom_node.tls import server_context

@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from config.destinations import Destination
 from config.reader import load
-from config.settings import Destination, Settings
+from config.settings import Settings
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from config.settings import Destination, DicomDestination, Settings, Tls, WebDestination
+from config.destinations import Destination, DicomDestination, WebDestination
+from config.network import Tls
+from config.settings import Settings
 from dicom_node.briefing import Briefing
 from dicom_node.callers import Callers
 from dicom_node.carrier import ByDicom, Carrier

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from config.settings import DicomDestination, Settings
+from config.destinations import DicomDestination
+from config.settings import Settings
 from dicom_node.audit import deleted
 from dicom_node.logs import log
 from dicom_node.store import Store

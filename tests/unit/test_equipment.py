@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from config.settings import AnalysisSettings, Node, Results, Settings, Storage
+from config.network import Node
+from config.settings import AnalysisSettings, Results, Settings, Storage
 from dicom_node.equipment import analyser_of, equipment_of
 from pipeline.encode.identity import Equipment
 from pipeline.manifest import BUNDLED, MANIFEST

@@ -12,7 +12,8 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from config.settings import DicomDestination, Results, Settings
+from config.destinations import DicomDestination
+from config.settings import Results, Settings
 from dicom_node.briefing import Briefing, briefing_of
 from dicom_node.store import Store
 from pipeline.encode.products import LABEL_MAP_STORAGE, HeatmapForm, Products, SegmentationForm

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from config import Fault, Settings, SettingsError, load
+from config.destinations import Destination, DicomDestination, WebDestination
 from config.reader import SECTIONS
-from config.settings import Destination, DicomDestination, WebDestination
 
 PACS = "[destination PACS]\nae_title = PACS\nhost = pacs\nport = 104\n"
 

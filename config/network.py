@@ -1,0 +1,90 @@
+"""Sections about who may reach the node, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from config.section import Section
+from config.values import AeTitle, Callers, Listeners, NotEmpty, OptionalPath, Seconds, is_loopback
+
+
+class Node(Section):
+    """The DICOM node: what the PACS administrator enters as a destination."""
+
+    ae_title: AeTitle = Field(default="AINODE", description="Our AE title.")
+    port: int = Field(
+        default=11112, ge=0, le=65535, description="TCP port we listen on; 0 takes any free one."
+    )
+    bind: NotEmpty = Field(
+        default="0.0.0.0",  # noqa: S104  a DICOM node is there to be reached from other machines
+        description="Address we listen on; 0.0.0.0 means every interface.",
+    )
+    calling_aes: Callers = Field(
+        default=(),
+        description="AE titles that may send, separated by commas, each from anywhere or from an"
+        " address or network (CT1, ROUTER@10.1.0.0/16); empty lets anybody send.",
+    )
+    commitment_peers: Listeners = Field(
+        default=(),
+        description="Where senders hear our answers to their requests for storage commitment, if"
+        " they close the association (CT1@ct1.example.org:104), separated by commas.",
+    )
+    require_called_ae: bool = Field(
+        default=True, description="Reject associations that call us by another AE title."
+    )
+    maximum_associations: int = Field(
+        default=100,
+        ge=1,
+        le=1000,
+        description="How many associations may be open at the same time.",
+    )
+    maximum_pdu_size: int = Field(
+        default=131072,
+        ge=4096,
+        le=4194304,
+        description="Largest PDU we accept, bytes.",
+    )
+    network_timeout_seconds: Seconds = Field(
+        default=60.0, description="An association that is silent for so long is closed."
+    )
+
+
+class Tls(Section):
+    """DICOM over TLS (PS3.15 B.12): PEM files; renewed ones are taken up without a restart."""
+
+    receive: bool = Field(default=False, description="Whether our port speaks TLS, and only TLS.")
+    certificate: OptionalPath = Field(default=None, description="Our certificate and its chain.")
+    key: OptionalPath = Field(default=None, description="Its key, readable by us alone.")
+    authorities: OptionalPath = Field(
+        default=None, description="Certificates of those who sign our peers' certificates."
+    )
+    verify_peers: bool = Field(
+        default=True, description="Whether callers must show a certificate of the authorities."
+    )
+
+
+class DicomWeb(Section):
+    """Receiving by DICOMweb (STOW-RS) as well; TLS if [tls] says so of our port."""
+
+    port: int = Field(
+        default=0, ge=0, le=65535, description="TCP port for STOW-RS (http or https); 0 is off."
+    )
+    bind: NotEmpty = Field(default="127.0.0.1", description="Address it is on.")
+    token_file: OptionalPath = Field(
+        default=None,
+        description="File with the bearer token that senders must show, readable by us alone;"
+        " needed unless bind is a loopback address. calling_aes says nothing of these senders.",
+    )
+    maximum_requests: int = Field(
+        default=20, ge=1, le=100, description="How many requests may run at the same time."
+    )
+    maximum_request_mb: int = Field(default=4096, ge=1, description="Largest request, MB.")
+
+    @field_validator("token_file")
+    @classmethod
+    def _needed(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if not file and info.data.get("port") and not is_loopback(info.data.get("bind", "")):
+            raise ValueError("a file with a token, or a bind address that is loopback")
+        return file
