@@ -1,33 +1,20 @@
 """What people call the source series: its number and description, without the patient.
 
-All of it is ASCII, which every Specific Character Set holds. Identity is compared as the bytes
-it was read as: decoded here, it could no longer be copied as it is.
+All of it is ASCII, which every Specific Character Set holds.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 
 from pydicom import Dataset
-from pydicom.datadict import keyword_dict
 
 from pipeline.attributes import text
+from pipeline.encode.identifying import identifies
 
 UID_END = 7
 """Characters of a Series Instance UID that name a series: few enough for a line of a list."""
-
-IDENTITY = (
-    "PatientName",
-    "PatientBirthName",
-    "OtherPatientNames",
-    "PatientID",
-    "OtherPatientIDs",
-    "PatientBirthDate",
-    "AccessionNumber",
-)
-"""Their values must not stand in a description that results show."""
 
 
 def series_name(header: Dataset) -> str:
@@ -41,8 +28,9 @@ def series_name(header: Dataset) -> str:
         Of any instance of the series.
     """
     named = picture_name(header)
-    described = _plain(text(header, "SeriesDescription"))
-    if not described or _identifies(described, header):
+    words = text(header, "SeriesDescription")
+    described = _plain(words)
+    if not described or identifies(words, header):
         return named
     return f"{named}, {described}"
 
@@ -65,9 +53,10 @@ def number(header: Dataset) -> str:
 def uid_end(header: Dataset) -> str:
     """Last characters of the Series Instance UID: what tells series without a number apart."""
     uid = text(header, "SeriesInstanceUID")
-    if not re.fullmatch(r"[0-9.]+", uid):  # other characters might be words
+    end = uid[-UID_END:].lstrip(".")
+    if not re.fullmatch(r"[0-9.]+", uid) or identifies(end, header):  # who knows who made it
         return "without a number"
-    return f"UID ...{uid[-UID_END:].lstrip('.')}"
+    return f"UID ...{end}"
 
 
 def _plain(words: str) -> str:
@@ -83,19 +72,3 @@ def _plain(words: str) -> str:
 
 def _in_ascii(letter: str) -> bool:
     return unicodedata.normalize("NFKD", letter)[0].isascii()
-
-
-def _identifies(words: str, header: Dataset) -> bool:
-    return any(
-        re.search(rf"(?<!\w){re.escape(part)}(?!\w)", words, re.IGNORECASE)
-        for part in _identity(header)
-    )
-
-
-def _identity(header: Dataset) -> Iterator[str]:
-    """Parts of names, and identifiers, as far as they are ASCII."""
-    for tag in (keyword_dict[keyword] for keyword in IDENTITY):
-        if tag in header:
-            value = header.get_item(tag).value
-            known = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
-            yield from re.findall(r"[^\s^=\\\0\[\]',]+", known)

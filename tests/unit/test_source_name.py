@@ -46,7 +46,8 @@ def header(**identity: object) -> Dataset:
         ),
         ({"SeriesNumber": 7, "SeriesDescription": "Lung of Mia, 1.0"}, "series 7"),
         ({"SeriesNumber": 7, "SeriesDescription": "MUSTER lung"}, "series 7"),
-        ({"SeriesNumber": 7, "SeriesDescription": "lung P-1"}, "series 7"),
+        ({"SeriesNumber": 7, "SeriesDescription": "lung A77", "PatientID": "A-77"}, "series 7"),
+        ({"SeriesNumber": 7, "SeriesDescription": "lung 1", "PatientID": "1"}, "series 7, lung 1"),
         ({"SeriesNumber": 7, "SeriesDescription": "lung 19600101"}, "series 7"),
         ({"SeriesNumber": 7, "SeriesDescription": "Miami"}, "series 7, Miami"),
     ],
@@ -69,6 +70,8 @@ def test_pixels_hold_the_number_alone() -> None:
     with disable_value_validation():
         worded = header(SeriesNumber=None, SeriesInstanceUID="1.2.Muster")
         assert picture_name(worded) == "series without a number"
+    of_the_patient = header(SeriesNumber=None, SeriesInstanceUID="1.2.4711", PatientID="04711")
+    assert picture_name(of_the_patient) == "series without a number"
 
 
 def test_no_description_changes_a_pixel() -> None:

@@ -1,0 +1,105 @@
+"""Whether words name the patient: free text that does is not repeated in results.
+
+Words and identity are compared as bare letters and digits: without case, accents and separators.
+No filter is sure to find a patient in free text, hence none of it stands in pixels.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import permutations
+
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+
+NAMES = ("PatientName", "PatientBirthName", "PatientMotherBirthName", "OtherPatientNames")
+NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "AdmissionID")
+BIRTH_DATE = "PatientBirthDate"
+
+SHORTEST = 3  #: characters; less is an initial or a number that stands anywhere
+SHORTEST_INSIDE = 5  #: characters; less is also part of other words ("Mia" of "Miami")
+
+LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
+"""Letters without a decomposition, as passports spell them (ICAO Doc 9303, part 3, section 6)."""
+UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+"""The other spelling, which the same source allows."""
+
+
+def identifies(words: str, header: Dataset) -> bool:
+    """Say whether words hold a name, a number or the birth date of the patient.
+
+    A part of the identity of five characters or more is found anywhere, also inside a word and
+    across spaces; one of three or four as words of its own; shorter ones are not looked for.
+
+    Parameters
+    ----------
+    header
+        Its elements are left as they were read: once decoded they could not be copied as they are.
+    """
+    wanted = {part for part in _identity(header) if len(part) >= SHORTEST}
+    return any(_hold(spelling, wanted) for spelling in _spellings(words))
+
+
+def _hold(found: list[str], wanted: set[str]) -> bool:
+    joined = "".join(found)
+    if any(part in joined for part in wanted if len(part) >= SHORTEST_INSIDE):
+        return True
+    ends = range(1, len(found) + 1)
+    runs = {"".join(found[start:end]) for end in ends for start in range(end)}
+    return not wanted.isdisjoint(runs | set(_digits(found)))
+
+
+def _identity(header: Dataset) -> Iterator[str]:
+    """Everything that would name the patient, as bare letters and digits."""
+    for keyword in NAMES:
+        for value in re.split(r"[\\=]", _read(header, keyword)):
+            for parts in _spellings(value):
+                yield from (*parts, "".join(parts), *map("".join, permutations(parts, 2)))
+    for keyword in NUMBERS:
+        for value in _read(header, keyword).split("\\"):
+            for parts in _spellings(value):
+                whole = "".join(parts)
+                yield from (*parts, whole, *_digits([*parts, whole]))
+    yield from _dates(_read(header, BIRTH_DATE))
+
+
+def _spellings(words: str) -> Iterator[list[str]]:
+    """Bare words: in lower case, without accents, split at all that is no letter or digit."""
+    folded = unicodedata.normalize("NFC", words).casefold()
+    for spelled in {folded, folded.translate(UMLAUTS)}:
+        taken_apart = unicodedata.normalize("NFKD", spelled.translate(LETTERS))
+        bare = "".join(c for c in taken_apart if not unicodedata.combining(c))
+        yield re.findall(r"[^\W_]+", bare)
+
+
+def _digits(words: list[str]) -> Iterator[str]:
+    """Numbers in words, without leading zeros."""
+    for word in words:
+        yield from (number.lstrip("0") for number in re.findall(r"[0-9]+", word))
+
+
+def _dates(written: str) -> Iterator[str]:
+    """Write a birth date in the orders of the world, also without the century."""
+    found = re.fullmatch(r"(\d{4})\D?(\d\d)\D?(\d\d)", written.strip())
+    if found:
+        year, month, day = found.groups()
+        for years in (year, year[2:]):
+            yield from (years + month + day, day + month + years, month + day + years)
+
+
+def _read(header: Dataset, keyword: str) -> str:
+    """Value of an element as text, without decoding the element itself."""
+    tag = keyword_dict[keyword]
+    value = header.get_item(tag).value if tag in header else ""
+    if not isinstance(value, bytes):
+        several = isinstance(value, list | tuple) or hasattr(value, "append")
+        return "\\".join(map(str, value)) if several else str(value or "")
+    declared = header.original_character_set
+    for encoding in [declared] if isinstance(declared, str) else declared:
+        try:
+            return value.decode(encoding)
+        except (LookupError, UnicodeDecodeError):
+            continue
+    return value.decode("latin-1")
