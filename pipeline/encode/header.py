@@ -205,6 +205,8 @@ def _add_sop_common(result: Dataset, context: ResultContext, sop_class_uid: str)
 def add_body_part(series: CtSeries, result: Dataset) -> None:
     """Body part as in the source (CHEST where it has none) and its request attributes.
 
+    Also where it is doubted (flag ``body-part``): routing and hanging protocols keep a study
+    together by it, a result corrects no source, and the doubt is said in the report.
     Not for reports: their series module has neither (PS3.3 C.17.1).
     """
     copy_elements(series.headers[0], result, copied.SERIES)
