@@ -1,4 +1,4 @@
-"""The commands `reissue` and `reprocess`: results again, with or without inference."""
+"""The commands `reissue`, `reprocess` and `redeliver`: results again, made anew or as they are."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ TAKEN_UP = (
     "The node takes it up within seconds if it runs, else at its start. It uses the settings that"
     " it was started with: restart it if they have changed since."
 )
+
+SENT = "The node sends them within seconds if it runs, else at its start."
 
 app = typer.Typer()
 
@@ -44,8 +46,7 @@ def reissue(
     from dicom_node.wishing import wish_for
     from storage.states import Wish
 
-    if bool(series) + (study is not None) + everything != 1:
-        raise NodeError("expected Series Instance UIDs, or --study UID, or --all")
+    _choose(series, study, everything=everything)
     _tell(
         wish_for(load(config), Wish.REISSUE, series=series or (), study=study), named=bool(series)
     )
@@ -60,6 +61,32 @@ def reprocess(series: Uids = None, config: Ini = INI) -> None:
     if not series:
         raise NodeError("expected Series Instance UIDs, got none")
     _tell(wish_for(load(config), Wish.REPROCESS, series=series), named=True)
+
+
+@app.command()
+def redeliver(
+    series: Uids = None,
+    study: Annotated[str | None, typer.Option(help="All series of this study.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every series.")] = False,
+    destination: Annotated[str | None, typer.Option(help="Only to this destination.")] = None,
+    config: Ini = INI,
+) -> None:
+    """Send results again that were refused or given up, and at once what waits for its next try.
+
+    Nothing is made anew, and nothing that has arrived is sent twice.
+    """
+    from dicom_node.wishing import send_again
+
+    _choose(series, study, everything=everything)
+    resumed = send_again(load(config), series=series or (), study=study, destination=destination)
+    for (uid, name), objects in sorted(resumed.items()):
+        typer.echo(f"{uid}: {objects} object{'' if objects == 1 else 's'} to {name}")
+    typer.echo(SENT if resumed else "nothing to do: nothing of these is refused, or waits")
+
+
+def _choose(series: list[str] | None, study: str | None, *, everything: bool) -> None:
+    if bool(series) + (study is not None) + everything != 1:
+        raise NodeError("expected Series Instance UIDs, or --study UID, or --all")
 
 
 def _tell(told: list[Told], *, named: bool) -> None:

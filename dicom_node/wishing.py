@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from dicom_node.store import Store
 from dicom_node.task import key_of
 from storage.database import is_migrated, open_database
 from storage.files import Inbox
+from storage.resumption import resume
 from storage.series import ENDED
 from storage.states import Wish
 from storage.wishes import Ended, make_wish, prospect, seen
@@ -57,6 +59,37 @@ def wish_for(
         Told(series_instance_uid=uid, refused=True, text="refused: there is no such series")
         for uid in missing
     ]
+
+
+def send_again(
+    settings: Settings,
+    *,
+    series: Sequence[str] = (),
+    study: str | None = None,
+    destination: str | None = None,
+) -> Counter[tuple[str, str]]:
+    """Have what has not arrived sent now; count it by series and destination.
+
+    Raises
+    ------
+    NodeError
+        If there is no database, or no such destination.
+    """
+    names = [each.name for each in settings.destinations if each.enabled]
+    if destination is not None and destination not in names:
+        known = ", ".join(sorted(names)) or "none"
+        raise NodeError(
+            f"expected a destination that is set and enabled ({known}), got {destination}"
+        )
+    store = store_of(settings)
+    with store.sessions.begin() as session:
+        return resume(
+            session,
+            store.clock(),
+            destinations=[destination] if destination else names,
+            series=series,
+            study=study,
+        )
 
 
 def store_of(settings: Settings) -> Store:

@@ -40,9 +40,9 @@ def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesStat
     of_result = select(Delivery.id).join(ResultObject).where(ResultObject.result_key == key)
     if session.scalar(select(of_result.where(Delivery.state.in_(UNDER_WAY)).exists())):
         return uid, SeriesState.ENCODED
-    reason = _remarks(session, key, DeliveryState.REFUSED)
+    reason = remarks(session, key, DeliveryState.REFUSED)
     new = SeriesState.FAILED if reason else SeriesState.DELIVERED
-    reason = reason or _remarks(session, key, DeliveryState.ACCEPTED)
+    reason = reason or remarks(session, key, DeliveryState.ACCEPTED)
     advance(session, uid, old=SeriesState.ENCODED, new=new, now=now, reason=reason)
     return uid, new
 
@@ -61,7 +61,7 @@ def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
     ).all()
 
 
-def _remarks(session: Session, key: str, state: DeliveryState) -> str:
+def remarks(session: Session, key: str, state: DeliveryState) -> str:
     """Say in one line who refused (or accepted) how many objects with which remark, if any."""
     why = (Delivery.destination, Delivery.reason)
     remarked = true() if state is DeliveryState.REFUSED else Delivery.reason != ""

@@ -59,7 +59,8 @@ S = SeriesState
 D = DeliveryState
 
 #: A late instance leads to RECEIVING; out of ANALYSING only on leaving it (`Series.reopened`).
-#: STABLE after an end is a person's wish to have the series analysed again.
+#: STABLE after an end is a person's wish to have the series analysed again; ENCODED after FAILED,
+#: to have its results sent again.
 SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
     {
         S.RECEIVING: frozenset({S.STABLE}),
@@ -68,11 +69,12 @@ SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
         S.ENCODED: frozenset({S.DELIVERED, S.FAILED, S.RECEIVING, S.STABLE}),
         S.DELIVERED: frozenset({S.RECEIVING, S.STABLE}),
         S.UNSUITABLE: frozenset({S.RECEIVING, S.STABLE}),
-        S.FAILED: frozenset({S.RECEIVING, S.STABLE}),
+        S.FAILED: frozenset({S.RECEIVING, S.STABLE, S.ENCODED}),
     }
 )
 
-#: REFUSED or REPLACED to PENDING: a person had the series analysed again, with the same result.
+#: REFUSED or REPLACED to PENDING: a person had it sent again, or the series analysed again, with
+#: the same result.
 #: UNCOMMITTED to ACCEPTED: never answered. ACCEPTED or UNCOMMITTED to PENDING: the destination
 #: says that it does not have the object.
 #: DECLINED lasts until all other objects of the result have come to their end there.
