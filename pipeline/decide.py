@@ -56,10 +56,12 @@ def score_doubts(classification: Classification) -> Iterator[Doubt]:
         return
     words = classification.prediction_set.words
     if classification.uncertain:
-        yield Doubt(code=UNCERTAIN, text=f"the model is not certain ({words})")
+        yield Doubt(code=UNCERTAIN, text=f"the model is {words}")
     if classification.contradicted:
         call = "positive" if classification.positive else "negative"
-        text = f"the threshold ({classification.operating_point}) calls {call}, not so the {words}"
+        text = (
+            f"the threshold ({classification.operating_point}) calls {call}, but the score {words}"
+        )
         yield Doubt(code=CONTRADICTED, text=text)
 
 

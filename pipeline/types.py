@@ -236,10 +236,10 @@ class PredictionSet:
 
     @property
     def words(self) -> str:
-        """Promise and classes, as ``90 % set: both``."""
-        named = {0: "neither", len(ScoreClass): "both"}
-        classes = named.get(len(self.classes), ", ".join(self.classes))
-        return f"{100 * self.coverage:g} % set: {classes}"
+        """What it says of the score, as ``supports only 'positive' (90 % coverage)``."""
+        unsure = {0: "not certain: neither fits", len(ScoreClass): "not certain: both possible"}
+        said = unsure.get(len(self.classes)) or f"supports only '{self.classes[0]}'"
+        return f"{said} ({100 * self.coverage:g} % coverage)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

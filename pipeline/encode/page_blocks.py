@@ -70,15 +70,12 @@ def score(canvas: Canvas, place: Place, found: Classification) -> None:
     room = place.right - left
     decision = fitted(wording.decision(found).capitalize(), 25, room)
     canvas.text((left, place.top + 64), decision, size=25, colour=colour, bold=True)
-    canvas.text((left, place.top + 94), fitted(_certainty(found), BODY, room), size=BODY)
+    canvas.text((left, place.top + 92), fitted(_certainty(found), LABEL, room), size=LABEL)
     _scale(canvas, Place(left=place.left, top=place.top + 122, width=place.width), found, colour)
 
 
 def _certainty(found: Classification) -> str:
-    if found.prediction_set is None:
-        return ""
-    words = found.prediction_set.words
-    return f"Model uncertain ({words})" if found.uncertain else words
+    return "" if found.prediction_set is None else found.prediction_set.words.capitalize()
 
 
 def _scale(canvas: Canvas, place: Place, found: Classification, colour: Colour) -> None:

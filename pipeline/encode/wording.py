@@ -74,10 +74,11 @@ def promise_sentences(classification: Classification) -> tuple[str, ...]:
     if found is None:
         return ()
     promise = (
-        f"The set is made so that at least {100 * found.coverage:g} % of the cases of each class "
-        "have their own class in it, if they are like the cases that the model was calibrated on"
+        f"For at least {100 * found.coverage:g} % of the cases of each class, their own class is "
+        "among those that the score leaves possible, if they are like the cases that the model "
+        "was calibrated on"
     )
-    return (f"{found.words}. {promise}.",)
+    return (f"The score: {found.words}. {promise}.",)
 
 
 def telling_digits(score: float, threshold: float) -> int:

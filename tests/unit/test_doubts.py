@@ -7,6 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dicom_node.wording import findings
+from pipeline.decide import score_doubts
+from pipeline.encode import page_blocks as blocks
+from pipeline.encode.page_canvas import fitted, text_width
 from pipeline.encode.summary import summary
 from pipeline.encode.text_report import text_report
 from pipeline.encode.wording import quality_sentences, ready_sentence
@@ -30,9 +33,10 @@ def doubted(found: PredictionSet | None = BOTH) -> Analysis:
 @pytest.mark.parametrize(
     ("classes", "words"),
     [
-        ((), "90 % set: neither"),
-        ((ScoreClass.POSITIVE,), "90 % set: positive"),
-        (tuple(ScoreClass), "90 % set: both"),
+        ((), "not certain: neither fits (90 % coverage)"),
+        ((ScoreClass.POSITIVE,), "supports only 'positive' (90 % coverage)"),
+        ((ScoreClass.NEGATIVE,), "supports only 'negative' (90 % coverage)"),
+        (tuple(ScoreClass), "not certain: both possible (90 % coverage)"),
     ],
 )
 def test_a_prediction_set_has_words(classes: tuple[ScoreClass, ...], words: str) -> None:
@@ -40,6 +44,22 @@ def test_a_prediction_set_has_words(classes: tuple[ScoreClass, ...], words: str)
 
     assert found.words == words
     assert f"score above threshold; {words}. " in ready_sentence(ct_series(), doubted(found))
+
+
+def test_what_the_score_supports_is_never_cut_on_the_page() -> None:
+    beside_the_score = blocks.LABEL, 520 - text_width("0.88", 84) - 26
+    for classes in ((), (ScoreClass.NEGATIVE,), (ScoreClass.POSITIVE,), tuple(ScoreClass)):
+        words = PredictionSet(coverage=0.995, classes=classes).words.capitalize()
+        assert fitted(words, *beside_the_score) == words
+
+
+def test_a_call_against_what_the_score_supports_is_doubted_in_words() -> None:
+    found = analysis(score=0.9).classification
+    only = PredictionSet(coverage=0.9, classes=(ScoreClass.NEGATIVE,))
+    (doubt,) = score_doubts(replace(found, prediction_set=only))
+    assert doubt.text.endswith(
+        " calls positive, but the score supports only 'negative' (90 % coverage)"
+    )
 
 
 def test_without_prediction_sets_nothing_is_said_of_them() -> None:
@@ -60,7 +80,7 @@ def test_both_reports_hold_the_figure() -> None:
     for report in (measurements, text):
         said = " ".join(item.TextValue for item in items(report) if item.ValueType == "TEXT")
         assert "contrast-medium: mediastinum 142 HU, 90 or less expected." in said
-        assert "score above threshold; 90 % set: both." in said
+        assert "score above threshold; not certain: both possible (90 % coverage)." in said
 
 
 def test_the_summary_and_its_lines_hold_them() -> None:

@@ -222,7 +222,7 @@ def test_the_prediction_set_is_said_in_code_and_words() -> None:
     ]
     assert left_open == "SET-BOTH"
     assert numbers(groups(sr)[0])["COVERAGE"] == (90.0, "%")
-    assert texts(sr)["PROMISE"].startswith("90 % set: both. ")
+    assert texts(sr)["PROMISE"].startswith("The score: not certain: both possible")
 
 
 def test_lesions_on_one_segment_are_measured_together() -> None:
