@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.encode import page_blocks as blocks
 from pipeline.encode import page_views, source, wording
 from pipeline.encode.context import ResultContext
+from pipeline.encode.key_slices import key_slice, widest_slice
 from pipeline.encode.page_blocks import AMBER, Place, Study
 from pipeline.encode.page_canvas import (
     FAINT,
@@ -98,7 +99,8 @@ def _figures(
     colours: Mapping[int, Colour],
     slices: tuple[SourceSlice, ...],
 ) -> None:
-    images = {each.number: image_number(slices, each.key_slice) for each in analysis.lesions}
+    keys = {each.number: key_slice(analysis, (each,), slices) for each in analysis.lesions}
+    images = {number: image_number(item) if item else "-" for number, item in keys.items()}
     blocks.score(canvas, LEFT, analysis.classification)
     below = Place(left=LEFT.left, top=294, width=LEFT.width)
     blocks.involvement(canvas, below, analysis.involvement)
@@ -106,13 +108,23 @@ def _figures(
     blocks.opacities(canvas, table, analysis, colours, images)
 
 
-def image_number(slices: tuple[SourceSlice, ...], index: int) -> str:
-    """Name the image nearest to a slice as a viewer does: number of the instance, or frame."""
-    nearest = min(slices, key=lambda item: abs(item.index - index))
-    if nearest.frame.frame_number is not None:
-        return str(nearest.frame.frame_number)
-    number = nearest.header.get("InstanceNumber")
+def image_number(item: SourceSlice) -> str:
+    """Name an image as a viewer does: number of the instance, or frame."""
+    if item.frame.frame_number is not None:
+        return str(item.frame.frame_number)
+    number = item.header.get("InstanceNumber")
     return "-" if number is None else str(number)
+
+
+def key_image(
+    analysis: Analysis, slices: tuple[SourceSlice, ...]
+) -> tuple[SourceSlice, tuple[str, ...]]:
+    """Image of the opacity in the table's first row, or of most lung; and what to write on it."""
+    first = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number)[:1])
+    item = key_slice(analysis, first, slices) if first else None
+    shown = widest_slice(analysis, slices) if item is None else item
+    opacity = () if item is None else (f"Opacity {first[0].number}",)
+    return shown, ("Axial", *opacity, f"CT image {image_number(shown)}")
 
 
 def _views(
@@ -123,23 +135,28 @@ def _views(
     slices: tuple[SourceSlice, ...],
 ) -> None:
     size = int(SCALE * (RIGHT.width - 200)), int(SCALE * VIEW_HEIGHT)
-    number = image_number(slices, page_views.key_slice(analysis))
-    axial = page_views.axial(series.volume, analysis, colours, size)
+    shown, caption = key_image(analysis, slices)
+    axial = page_views.axial(series.volume, analysis, shown.index, colours, size)
     coronal = page_views.coronal(series.volume, analysis, colours, size)
-    _view(canvas, RIGHT.top, axial, ("Axial", f"image {number}"), colours)
+    _view(canvas, RIGHT.top, axial, caption, colours)
     _view(canvas, RIGHT.top + VIEW_HEIGHT + 16, coronal, ("Coronal", "reformatted"), colours)
 
 
 def _view(
-    canvas: Canvas, top: float, view: View, caption: tuple[str, str], colours: Mapping[int, Colour]
+    canvas: Canvas,
+    top: float,
+    view: View,
+    caption: tuple[str, ...],
+    colours: Mapping[int, Colour],
 ) -> None:
     """Picture in the middle of a black field, with its name, sides and numbers."""
+    name, *lines = caption
     canvas.box((RIGHT.left, top), (RIGHT.right, top + VIEW_HEIGHT), fill=(0, 0, 0))
     rows, columns = (length / SCALE for length in view.picture.shape[:2])
     left, upper = RIGHT.left + (RIGHT.width - columns) / 2, top + (VIEW_HEIGHT - rows) / 2
     canvas.picture((left, upper), view.picture)
-    canvas.text((RIGHT.left + 12, top + 26), caption[0], size=17, colour=STRONG, bold=True)
-    canvas.text((RIGHT.left + 12, top + 47), caption[1], size=14, colour=FAINT)
+    canvas.text((RIGHT.left + 12, top + 26), name, size=17, colour=STRONG, bold=True)
+    canvas.lines((RIGHT.left + 12, top + 47), lines, size=14, colour=FAINT)
     middle = top + VIEW_HEIGHT / 2
     canvas.text((left - 14, middle), "R", size=22, colour=PLAIN, anchor="rm", bold=True)
     canvas.text((left + columns + 14, middle), "L", size=22, colour=PLAIN, anchor="lm", bold=True)

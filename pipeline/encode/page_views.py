@@ -52,25 +52,24 @@ class _Scene:
     colours: Mapping[int, Colour]
 
 
-def key_slice(analysis: Analysis) -> int:
-    """Slice with most of the opacities, or of the lungs where there are none."""
-    shown = analysis.lesion_labels if analysis.lesions else analysis.lungs.labels
-    return int(np.argmax(np.count_nonzero(shown, axis=(1, 2))))
-
-
 def axial(
-    volume: CtVolume, analysis: Analysis, colours: Mapping[int, Colour], size: tuple[int, int]
+    volume: CtVolume,
+    analysis: Analysis,
+    index: int,
+    colours: Mapping[int, Colour],
+    size: tuple[int, int],
 ) -> View:
-    """Slice with most of the opacities.
+    """One slice of the volume.
 
     Parameters
     ----------
+    index
+        0-based slice.
     colours
         RGB of each opacity.
     size
         Width and height within which the picture fits, pixels.
     """
-    index = key_slice(analysis)
     scene = _scene(volume, analysis, colours, slice(index, index + 1))
     return _view(scene, scene.hu[0], scene.labels[0], scene.spacing_mm[1:], size)
 

@@ -16,9 +16,9 @@ from pipeline.encode import page_blocks as blocks
 from pipeline.encode import page_canvas, source
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.identity import ReportReference
-from pipeline.encode.page import HEIGHT, WIDTH, image_number, page
+from pipeline.encode.page import HEIGHT, WIDTH, image_number, key_image, page
 from pipeline.encode.page_canvas import SCALE, Canvas, text_width
-from pipeline.encode.page_views import axial, coronal, key_slice
+from pipeline.encode.page_views import axial, coronal
 from pipeline.encode.prior import Prior
 from pipeline.encode.products import HeatmapForm, Products
 from pipeline.encode.segments import LESION_COLOURS
@@ -57,6 +57,10 @@ def box_on_the_right(series: CtSeries) -> Analysis:
     return analysis(shape, lungs=lungs, lesion_labels=labels, lesions=(lesion(1, key_slice=best),))
 
 
+def best(found: Analysis) -> int:
+    return found.lesions[0].key_slice
+
+
 def coloured(picture: NDArray[np.uint8]) -> tuple[float, float]:
     """Middle of the first opacity's outline, as share of the height and of the width."""
     rows, columns = np.nonzero(np.all(picture == LESION_COLOURS[0], axis=-1))
@@ -68,7 +72,7 @@ def test_the_patients_right_is_at_the_left_of_both_views(position: str) -> None:
     series = ct_series(replace(SPEC, position=position))
     found = box_on_the_right(series)
     colours = {1: LESION_COLOURS[0]}
-    row, column = coloured(axial(series.volume, found, colours, (300, 300)).picture)
+    row, column = coloured(axial(series.volume, found, best(found), colours, (300, 300)).picture)
     assert column < 0.45
     assert row > 0.55
     row, column = coloured(coronal(series.volume, found, colours, (300, 300)).picture)
@@ -79,17 +83,34 @@ def test_the_patients_right_is_at_the_left_of_both_views(position: str) -> None:
 def test_views_have_equal_millimetres_in_both_directions() -> None:
     series = ct_series(SeriesSpec(shape=(20, 40, 60), spacing_mm=(5.0, 2.0, 3.0)))
     found = box_on_the_right(series)
-    views = [view(series.volume, found, {1: (1, 2, 3)}, (400, 400)) for view in (axial, coronal)]
+    views = [
+        axial(series.volume, found, best(found), {1: (1, 2, 3)}, (400, 400)),
+        coronal(series.volume, found, {1: (1, 2, 3)}, (400, 400)),
+    ]
     shapes = [view.picture.shape[:2] for view in views]
     for (rows, columns), (height, width) in zip(shapes, ((80, 180), (100, 180)), strict=True):
         assert rows / columns == pytest.approx(height / width, rel=0.02)
         assert max(rows, columns) in (399, 400)
 
 
-def test_the_axial_view_is_the_slice_with_most_opacity() -> None:
-    found = box_on_the_right(ct_series(SPEC))
-    counts = np.count_nonzero(found.lesion_labels, axis=(1, 2))
-    assert counts[key_slice(found)] == counts.max() > 0
+def test_the_axial_view_is_that_of_the_first_opacity_and_says_so() -> None:
+    """Not the slice with most opacity, where the second and third are."""
+    labels = np.zeros((6, 16, 24), np.uint8)
+    labels[1, 2:8, 2:8], labels[4, 2:8, 2:8], labels[4, 9:15, 9:15] = 1, 2, 3
+    lesions = tuple(lesion(n, key_slice=slice_) for n, slice_ in ((3, 4), (1, 1), (2, 4)))
+    found = analysis(lesion_labels=labels, lesions=lesions)
+    shown, caption = key_image(found, source.real_slices(ct_series()))
+    assert (shown.index, caption) == (1, ("Axial", "Opacity 1", "CT image 2"))
+    reverse = source.real_slices(ct_series(SeriesSpec(source_reversed=True)))
+    assert key_image(found, reverse)[1][-1] == "CT image 5"
+
+
+def test_without_opacities_the_axial_view_is_that_of_most_lung() -> None:
+    lungs = np.zeros((6, 16, 24), np.uint8)
+    lungs[:, 5, 5], lungs[3, 2:9, 2:9] = 1, 1
+    found = without_lesions(analysis(lungs=lungs))
+    shown, caption = key_image(found, source.real_slices(ct_series()))
+    assert (shown.index, caption) == (3, ("Axial", "CT image 4"))
 
 
 def test_numbers_stand_at_the_largest_part() -> None:
@@ -98,7 +119,7 @@ def test_numbers_stand_at_the_largest_part() -> None:
     labels[10, 10:20, 10:20] = 1
     labels[10, 5, 55] = 1
     found = replace(box_on_the_right(series), lesion_labels=labels)
-    view = axial(series.volume, found, {1: LESION_COLOURS[0]}, (600, 600))
+    view = axial(series.volume, found, 10, {1: LESION_COLOURS[0]}, (600, 600))
     ((number, (column, _)),) = view.places
     assert number == 1
     assert column / view.picture.shape[1] == pytest.approx(20 / 60, abs=0.02)
@@ -270,14 +291,12 @@ def test_the_patients_identity_changes_nothing() -> None:
 
 def test_images_are_numbered_as_viewers_number_them() -> None:
     reverse = source.real_slices(ct_series(SeriesSpec(source_reversed=True)))
-    assert [image_number(reverse, index) for index in (0, 5)] == ["6", "1"]
-    gap = source.real_slices(ct_series(SeriesSpec(missing=(2,))))
-    assert image_number(gap, 2) == "2"
-    assert image_number(source.real_slices(enhanced_series()), 0) == "6"
+    assert [image_number(reverse[index]) for index in (0, 5)] == ["6", "1"]
+    assert image_number(source.real_slices(enhanced_series())[0]) == "6"
     bare = source.real_slices(ct_series())
     for item in bare:
         del item.header.InstanceNumber
-    assert image_number(bare, 3) == "-"
+    assert image_number(bare[3]) == "-"
 
 
 def written(series: CtSeries, products: Products) -> dict[ResultKind, list[Dataset]]:
