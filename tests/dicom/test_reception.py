@@ -302,6 +302,26 @@ def test_a_lost_index_is_rebuilt_from_the_files(running: Running, slices: list[D
     assert (series.instances, series.calling_ae) == (3, "SCANNER")
 
 
+def test_what_a_crash_left_that_nobody_can_read_is_quarantined_and_shown(
+    running: Running, slices: list[Dataset]
+) -> None:
+    send(running.address, slices)
+    running.index.stop()
+    poison = running.store.inbox.folder / "incoming" / "00" / f"x-{'0' * 64}.dcm"
+    poison.write_bytes(b"\0" * 128 + b"DICM" + b"nonsense")
+
+    index = Index(running.store.sessions)
+    index.start()
+    assert Reception(running.store, index).scan() == 1
+    index.stop()
+
+    assert not poison.exists()
+    with running.store.sessions() as session:
+        seen = overview(session)
+    assert [each.path for each in seen.quarantine] == [f"quarantine/{poison.name}"]
+    assert [each.instances for each in seen.series] == [3], "the others are not touched"
+
+
 def test_a_scan_finds_nothing_new_when_all_is_indexed(
     running: Running, slices: list[Dataset]
 ) -> None:

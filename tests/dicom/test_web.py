@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from dicom_node.inbox import Index, Reception
 from dicom_node.store import Store
 from dicom_node.tls import client_context, server_context
-from dicom_node.web import WebReceiver
+from dicom_node.web import MAXIMUM_CONNECTIONS, WebReceiver
 from dicom_node.web_app import Limits
 from pipeline.training.phantom import PhantomSpec, make_phantom
 from pipeline.training.phantom_dicom import phantom_datasets
@@ -34,7 +35,7 @@ from storage.files import Inbox
 from storage.overview import overview
 from storage.schema import Instance
 from tests.dicom.test_tls import credentials
-from tests.node_process import NodeProcess, free_port
+from tests.node_process import NodeProcess, free_port, wait_until
 
 RELATED = 'multipart/related; type="application/dicom"; boundary=b0undary'
 STORED, FAILED, OTHER = "00081199", "00081198", "0008119A"
@@ -316,6 +317,26 @@ def test_more_than_may_run_at_once_are_told_so(tmp_path: Path, slices: list[Data
         peer.sendall(LONG + b"\r\n--b0undary")
         assert post(node, message(part10(slices[0]))).status_code == 503
     node.stop()
+
+
+def answers(running: Running) -> bool:
+    try:
+        return httpx.get(running.url).status_code == httpx.codes.NOT_FOUND
+    except httpx.RemoteProtocolError:
+        return False
+
+
+def test_connections_beyond_the_limit_are_closed_and_others_are_served(
+    running: Running, slices: list[Dataset]
+) -> None:
+    open_ones = [socket.create_connection(running.address) for _ in range(MAXIMUM_CONNECTIONS)]
+
+    with socket.create_connection(running.address, timeout=10) as one_more:
+        assert one_more.recv(1) == b""
+
+    for each in open_ones:
+        each.close()
+    wait_until(partial(answers, running), seconds=10, what="room again")
 
 
 def test_draining_finishes_what_runs_and_takes_nothing_new(
