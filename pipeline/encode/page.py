@@ -31,7 +31,7 @@ from pipeline.encode.page_canvas import (
     text_width,
 )
 from pipeline.encode.page_views import View
-from pipeline.encode.segments import LESION_COLOURS, segments
+from pipeline.encode.segments import REMAINING_COLOUR, segments
 from pipeline.encode.source import SourceSlice
 from pipeline.encode.source_name import picture_name
 from pipeline.types import Analysis, Completeness, CtSeries
@@ -70,7 +70,7 @@ def page(series: CtSeries, analysis: Analysis, context: ResultContext) -> Rgb:
 
 def _colours(analysis: Analysis, slices: tuple[SourceSlice, ...], key: str) -> Mapping[int, Colour]:
     """Colours of the opacities: those of their segments."""
-    colours = dict.fromkeys((each.number for each in analysis.lesions), LESION_COLOURS[-1])
+    colours = dict.fromkeys((each.number for each in analysis.lesions), REMAINING_COLOUR)
     for segment in segments(analysis, tuple(item.index for item in slices), key):
         colours |= {lesion.number: segment.colour for lesion in segment.lesions}
     return colours

@@ -20,8 +20,18 @@ MAX_LESION_SEGMENTS = 20
 and nobody reads a list of more."""
 
 LUNG_COLOURS = {Side.RIGHT: (86, 180, 233), Side.LEFT: (0, 158, 115)}
-LESION_COLOURS = ((230, 159, 0), (213, 94, 0), (204, 121, 167), (240, 228, 66))
-"""RGB; Okabe and Ito (2008), told apart with every colour vision."""
+LESION_COLOURS = (
+    (230, 159, 0),
+    (213, 94, 0),
+    (204, 121, 167),
+    (240, 228, 66),
+    (0, 114, 178),
+    (120, 94, 240),
+)
+REMAINING_COLOUR = (221, 221, 221)
+"""RGB, told apart with every colour vision: Okabe and Ito (2008); the last, and the grey,
+are of IBM's palette for colour blindness and of Tol's "light" (SRON/EPS/TN/09-002, 2021). More
+would be told apart less well than the closest of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +137,7 @@ def _remaining(lesions: tuple[Lesion, ...]) -> _Draft:
     return _Draft(
         name="opacities-remaining",
         label=f"{len(lesions)} further opacities",
-        colour=LESION_COLOURS[-1],
+        colour=REMAINING_COLOUR,
         values=tuple(lesion.number for lesion in lesions),
         side=sides.pop() if len(sides) == 1 else None,
         lesions=lesions,
