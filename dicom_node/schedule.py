@@ -23,8 +23,9 @@ class Schedule:
     """Named jobs. A job never runs twice at the same time."""
 
     def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS)
         self._scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(THREADS)},
+            executors={"default": self._threads},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
@@ -67,9 +68,14 @@ class Schedule:
         self._scheduler.remove_job(name)
 
     def stop(self) -> None:
-        """Run nothing new; wait for what runs."""
+        """Run nothing new; wait for what runs.
+
+        We wait ourselves: the scheduler would do so with a lock in hand that `wake` needs, and a
+        job that woke another at its end would never end.
+        """
         self._watch.stop()
-        self._scheduler.shutdown(wait=True)
+        self._scheduler.shutdown(wait=False)
+        self._threads.shutdown(wait=True)
 
 
 def guarded(name: str, job: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  # handed on

@@ -67,3 +67,27 @@ def test_what_would_wait_for_another_clock_runs_when_all_are_woken() -> None:
 
     assert ran.acquire(timeout=10)
     schedule.stop()
+
+
+def test_the_end_waits_for_a_job_that_wakes_others() -> None:
+    runs, pause, ended = threading.Event(), threading.Event(), []
+    schedule = Schedule()
+
+    def settle() -> None:
+        runs.set()
+        for _ in range(20):  # while the clockwork stops
+            schedule.wake("courier")
+            pause.wait(0.01)
+        ended.append(True)
+
+    schedule.every(3600, "courier", lambda: None)
+    schedule.once("settle", settle)
+    schedule.start()
+    assert runs.wait(10)
+
+    stop = threading.Thread(target=schedule.stop, daemon=True)
+    stop.start()
+    stop.join(10)
+
+    assert not stop.is_alive()
+    assert ended == [True]
