@@ -63,11 +63,15 @@ def show(overview: Overview, console: Console) -> None:
 
 
 def _series(line: SeriesLine) -> Iterator[str]:
-    """Two or three lines: where it stands, which it is, and why."""
+    """Where it stands, which it is, why, and what holds its results up."""
     yield "\n" + "  ".join(_standing(line))
     yield f"    {line.series_instance_uid}"
     if line.reason:
         yield f"    {escape(line.reason)}"
+    for remark in line.remarks:
+        tries = f" ({remark.attempts} tries)" if remark.attempts > 1 else ""
+        told = f"{remark.destination}: {remark.count} {remark.state}: {remark.reason}{tries}"
+        yield f"    {escape(told)}"
 
 
 def _standing(line: SeriesLine) -> list[str]:

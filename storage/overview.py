@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,23 @@ from sqlalchemy.orm import Session
 
 from storage.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
 from storage.states import DeliveryState, SeriesState, Wish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Why so many deliveries to one destination stand where they do.
+
+    Attributes
+    ----------
+    attempts
+        Most tries that one of them has had.
+    """
+
+    destination: str
+    state: DeliveryState
+    reason: str
+    count: int
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +44,8 @@ class SeriesLine:
         What a person wants done once more.
     deliveries
         How many deliveries of that result are in which state.
+    remarks
+        What is known of those that did not simply arrive, by destination.
     """
 
     series_instance_uid: str
@@ -48,6 +68,7 @@ class SeriesLine:
     priors: int | None
     wish: Wish | None
     deliveries: Mapping[DeliveryState, int]
+    remarks: tuple[Remark, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +132,17 @@ def _series(session: Session, limit: int) -> tuple[SeriesLine, ...]:
         .limit(limit)
     )
     rows = session.execute(latest).all()
-    counts = _deliveries(session, [series.result_key for series, _ in rows if series.result_key])
-    return tuple(_line(series, result, counts) for series, result in rows)
+    keys = [series.result_key for series, _ in rows if series.result_key]
+    known = _remarks(session, keys)
+    return tuple(
+        _line(series, result, known.get(series.result_key or "", ())) for series, result in rows
+    )
 
 
-def _line(
-    series: Series, result: Result | None, counts: Mapping[str, Mapping[DeliveryState, int]]
-) -> SeriesLine:
+def _line(series: Series, result: Result | None, remarks: Sequence[Remark]) -> SeriesLine:
+    counts: Counter[DeliveryState] = Counter()
+    for remark in remarks:
+        counts[remark.state] += remark.count
     return SeriesLine(
         series_instance_uid=series.series_instance_uid,
         study_instance_uid=series.study_instance_uid,
@@ -138,22 +163,33 @@ def _line(
         positive=result.positive if result else None,
         priors=result.priors if result else None,
         wish=series.wish,
-        deliveries=counts.get(series.result_key or "", {}),
+        deliveries=dict(sorted(counts.items())),
+        remarks=tuple(remark for remark in remarks if remark.reason),
     )
 
 
-def _deliveries(session: Session, keys: Sequence[str]) -> dict[str, dict[DeliveryState, int]]:
-    """Count the deliveries of results by state."""
+def _remarks(session: Session, keys: Sequence[str]) -> dict[str, list[Remark]]:
+    """Gather the deliveries of results by where they stand and why."""
+    alike = (ResultObject.result_key, Delivery.destination, Delivery.state, Delivery.reason)
     rows = session.execute(
-        select(ResultObject.result_key, Delivery.state, func.count())
+        select(*alike, func.count(), func.max(Delivery.attempts))
         .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
         .where(ResultObject.result_key.in_(keys))
-        .group_by(ResultObject.result_key, Delivery.state)
+        .group_by(*alike)
+        .order_by(*alike)
     )
-    counts: dict[str, dict[DeliveryState, int]] = {}
-    for key, state, count in rows:
-        counts.setdefault(key, {})[state] = count
-    return counts
+    remarks: dict[str, list[Remark]] = {}
+    for key, destination, state, reason, count, attempts in rows:
+        remarks.setdefault(key, []).append(
+            Remark(
+                destination=destination,
+                state=state,
+                reason=reason,
+                count=count,
+                attempts=attempts,
+            )
+        )
+    return remarks
 
 
 def _quarantine(session: Session, limit: int) -> tuple[QuarantineLine, ...]:

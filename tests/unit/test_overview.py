@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
+from rich.console import Console
 from sqlalchemy.orm import Session
 
+from dicom_node.status import show
 from storage.database import open_database
 from storage.incidents import note_quarantine, note_refusal
 from storage.instances import InstanceFacts, note_instance
@@ -107,3 +110,22 @@ def test_refusals_are_counted_and_quarantine_is_listed(session: Session) -> None
     assert shown.refusals == (refused,)
     held = QuarantineLine(path="quarantine/x", reason="no header", calling_ae="CT1", at=LATER)
     assert shown.quarantine == (held,)
+
+
+def test_what_holds_deliveries_up_is_told_by_destination(session: Session) -> None:
+    deliver_half(session)
+    (sent,) = claim(session, due(session, "VNA", NOW, 9))
+    settle(
+        session,
+        [Settlement(id=sent.id, state=DeliveryState.REFUSED, reason="[C-STORE] status A900")],
+        NOW,
+    )
+
+    shown = overview(session)
+
+    (remark,) = shown.series[0].remarks
+    assert (remark.destination, remark.count, remark.attempts) == ("VNA", 1, 1)
+    assert (remark.state, remark.reason) == (DeliveryState.REFUSED, "[C-STORE] status A900")
+    output = StringIO()
+    show(shown, Console(file=output, width=100))
+    assert "    VNA: 1 refused: [C-STORE] status A900\n" in output.getvalue()
