@@ -118,12 +118,16 @@ def ask(
     ae = AE("SCANNER")
     ae.add_requested_context(ct.SOPClassUID, ct.file_meta.TransferSyntaxUID)
     ae.add_requested_context(COMMITMENT)
-    handlers = [(evt.EVT_N_EVENT_REPORT, sender.heard)] if stay else []
-    assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers)
+    answered = threading.Event()  # a report is heard before the answer to it goes out
+    handlers: list[evt.EventHandlerType] = [
+        (evt.EVT_N_EVENT_REPORT, sender.heard),
+        (evt.EVT_PDU_SENT, lambda _: answered.set() if sender.came.is_set() else None),
+    ]
+    assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers if stay else [])
     assert assoc.send_c_store(ct).Status == 0x0000
     status, _ = assoc.send_n_action(request, action, COMMITMENT, WELL_KNOWN_INSTANCE)
     if stay:
-        sender.came.wait(SECONDS)
+        answered.wait(SECONDS)
     assoc.release()
     return int(status.Status)
 
