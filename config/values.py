@@ -133,6 +133,8 @@ def _web_url(text: str) -> str:
     found = re.fullmatch(rf"https?://{HOST}(:(?P<port>\d{{1,5}}))?(/[^\s@?#]*)?", text)
     if found is None or not 1 <= int(found["port"] or 1) <= MAX_PORT:
         raise ValueError("https://host/path or http://host:port/path, without user or query")
+    if text.rstrip("/").endswith("/studies"):
+        raise ValueError("the address of the service, without the /studies that is added to it")
     return text.rstrip("/")
 
 

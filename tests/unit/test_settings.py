@@ -284,6 +284,7 @@ def test_a_url_may_have_any_host(ini: Path, url: str) -> None:
         ("url = https://node:secret@pacs/web", "url", "https://host/path"),
         ("url = https://pacs:70000/web", "url", "https://host/path"),
         ("url = https://pacs..org/web", "url", "https://host/path"),
+        ("url = https://pacs/web/studies/", "url", "without the /studies"),
         ("url = https://pacs\nuser = node", "password_file", "a file where there is a user"),
         ("url = https://pacs\npassword_file = f", "password_file", "a file where there is a user"),
         ("url = https://pacs\nuser = a:b\npassword_file = f", "user", "without ':'"),
