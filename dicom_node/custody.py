@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -57,26 +57,38 @@ def export(store: Store, uids: Sequence[str], folder: Path) -> int:
     Raises
     ------
     NodeError
-        If the folder is not empty.
+        If the folder is not empty; or at the end, if files are not where they were kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise NodeError(f"expected an empty folder, {folder} holds something")
-    copied = 0
+    copied, missing = 0, 0
     for number, uid in enumerate(uids, start=1):
         with store.sessions() as session:
             kept = kept_objects(session, uid)
-        for kind, paths in kept.items():
-            target = folder / f"{number:04d}" / kind
-            target.mkdir(parents=True)
-            for place, path in enumerate(paths, start=1):
-                shutil.copyfile(store.inbox.locate(path), target / f"{place:05d}.dcm")
-        files = sum(map(len, kept.values()))
-        copied += files
+        wanted = sum(map(len, kept.values()))
+        files = sum(
+            _copy(map(store.inbox.locate, paths), folder / f"{number:04d}" / kind)
+            for kind, paths in kept.items()
+        )
+        copied, missing = copied + files, missing + wanted - files
         log.info("series_exported", series_uid=uid, files=files)
     with store.sessions() as session:
         store.audit.note(exported(folder.name, received_of(session, uids)))
+    if missing:
+        raise NodeError(
+            f"copied {copied} files; {missing} are not where they were kept: see dicom-node doctor"
+        )
     return copied
+
+
+def _copy(paths: Iterable[Path], target: Path) -> int:
+    """Copy what there is of some files into a new folder, under numbers; return how many."""
+    target.mkdir(parents=True)
+    found = [path for path in paths if path.is_file()]
+    for place, path in enumerate(found, start=1):
+        shutil.copyfile(path, target / f"{place:05d}.dcm")
+    return len(found)
 
 
 def erase(store: Store, uids: Sequence[str]) -> None:

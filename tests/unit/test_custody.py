@@ -68,6 +68,15 @@ def test_what_is_kept_is_copied_under_names_of_our_own(store: Store, tmp_path: P
         export(store, [SERIES], out)
 
 
+def test_what_is_lost_is_told_and_the_rest_copied(store: Store, tmp_path: Path) -> None:
+    next(store.inbox.folder.rglob("2.25.11.dcm")).unlink()
+
+    with pytest.raises(NodeError, match="copied 3 files; 1 are not where"):
+        export(store, [SERIES], tmp_path / "out")
+
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 3
+
+
 def test_nothing_is_left_of_what_is_erased(store: Store) -> None:
     deliver(store)
 
