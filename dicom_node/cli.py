@@ -148,18 +148,23 @@ def status(
     from sqlalchemy.orm import Session
 
     from dicom_node import status as view
+    from dicom_node.parts import GIGABYTE
     from storage.database import is_migrated, open_database, reading
+    from storage.disk import disk_free
     from storage.overview import overview
 
-    database = open_database(load(config).database_url)
+    settings = load(config)
+    database = open_database(settings.database_url)
     if not is_migrated(database):
         raise NodeError("there is no database yet: the node has not been started")
     with Session(reading(database)) as session:
         seen = overview(session, limit)
+    free_gb = disk_free(settings.storage.folder) / GIGABYTE
+    disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
     if as_json:
-        typer.echo(view.as_json(seen))
+        typer.echo(view.as_json(seen, disk))
     else:
-        view.show(seen, out)
+        view.show(seen, disk, out)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -25,9 +25,17 @@ COLOURS = {
 }
 
 
-def as_json(overview: Overview) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Room on the disk of the storage folder, and how much of it no instance may touch, GB."""
+
+    free_gb: float
+    reserve_gb: float
+
+
+def as_json(overview: Overview, disk: Disk) -> str:
     """Everything, for machines."""
-    return json.dumps(asdict(overview), default=_plain, indent=2)
+    return json.dumps(asdict(overview) | {"disk": asdict(disk)}, default=_plain, indent=2)
 
 
 def _plain(value: object) -> str | dict[str, object]:
@@ -38,8 +46,14 @@ def _plain(value: object) -> str | dict[str, object]:
     return str(value)
 
 
-def show(overview: Overview, console: Console) -> None:
+def show(overview: Overview, disk: Disk, console: Console) -> None:
     """Everything, for people."""
+    if disk.free_gb < disk.reserve_gb:
+        console.print(
+            f"[bold red]disk: {disk.free_gb:.1f} GB free, the reserve is {disk.reserve_gb:g} GB: "
+            "instances are refused (A700)[/]",
+            highlight=False,
+        )
     console.print(_totals("series", overview.states), _totals("deliveries", overview.deliveries))
     for line in overview.series:
         console.print("\n".join(_series(line)), highlight=False)

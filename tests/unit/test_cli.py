@@ -68,6 +68,16 @@ def test_status_of_an_empty_node(ini: Path) -> None:
     assert json.loads(answer.output)["series"] == []
 
 
+def test_status_says_that_the_disk_is_full(ini: Path) -> None:
+    ini.write_text(ini.read_text() + "[storage]\nreserve_gb = 100000\n")
+    load(ini).storage.folder.mkdir()
+    migrate(open_database(load(ini).database_url))
+
+    answer = cli.invoke(app, ["status", "--config", str(ini)])
+
+    assert "GB free, the reserve is 100000 GB: instances are refused (A700)" in answer.output
+
+
 def test_echo_knows_its_destinations(ini: Path) -> None:
     answer = cli.invoke(app, ["echo", "OTHER", "--config", str(ini)])
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy.orm import Session
 
-from dicom_node.status import show
+from dicom_node.status import Disk, show
 from storage.database import open_database
 from storage.incidents import note_quarantine, note_refusal
 from storage.instances import InstanceFacts, note_instance
@@ -127,5 +127,6 @@ def test_what_holds_deliveries_up_is_told_by_destination(session: Session) -> No
     assert (remark.destination, remark.count, remark.attempts) == ("VNA", 1, 1)
     assert (remark.state, remark.reason) == (DeliveryState.REFUSED, "[C-STORE] status A900")
     output = StringIO()
-    show(shown, Console(file=output, width=100))
+    show(shown, Disk(free_gb=3, reserve_gb=2), Console(file=output, width=100))
+    assert "A700" not in output.getvalue()
     assert "    VNA: 1 refused: [C-STORE] status A900\n" in output.getvalue()
