@@ -95,7 +95,7 @@ class FastProvider(DULServiceProvider):
         try:
             super().run_reactor()
         except InvalidEventError as fault:
-            log.info("association_broken", reason=type(fault).__name__)
+            self._tell_broken(type(fault).__name__)
             self.assoc.is_established = False
             self.assoc.is_aborted = True
             cast(ReadAheadSocket, self.socket).close()
@@ -149,8 +149,11 @@ class FastProvider(DULServiceProvider):
         return came
 
     def _break_off(self, event: str, fault: Exception) -> None:
-        log.info("association_broken", reason=str(fault))
+        self._tell_broken(str(fault))
         self.event_queue.put(event)
+
+    def _tell_broken(self, reason: str) -> None:
+        log.info("association_broken", host=self.assoc.requestor.address, reason=reason)
 
     def _read_pdu_data(self) -> None:
         """As in pynetdicom, but for PDUs of reasonable length only."""

@@ -271,7 +271,8 @@ def _trouble(assoc: Association, peer: Peer, *, reached: bool) -> str:
     """Say why an association was not established (PS3.8 Table 9-21)."""
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
     if not reached:
-        return f"{where} cannot be reached"
+        secured = ", or not by TLS: see both certificates" if peer.tls else ""
+        return f"{where} cannot be reached{secured}"
     if assoc.is_rejected:
         primitive = assoc.acceptor.primitive
         reason = primitive.reason_str if primitive is not None else "no reason given"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from structlog.testing import capture_logs
 
 from dicom_node.callers import Callers
 from dicom_node.errors import NodeError
@@ -19,6 +20,7 @@ from dicom_node.retry import Verdict
 from dicom_node.scp import Receiver
 from dicom_node.scu import Peer, echo
 from dicom_node.tls import Credentials, Renewal, client_context, server_context
+from tests.node_process import wait_until
 from tests.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
 
 BODY = bytes(range(256)) * 400
@@ -168,7 +170,21 @@ def test_results_are_sent_to_a_peer_by_tls(listening: Listening, tmp_path: Path)
     assert echo(peer, calling_ae="NODE").verdict is Verdict.ACCEPTED
     assert echo(replace(peer, tls=None), calling_ae="NODE").verdict is Verdict.POSTPONED
     strange = credentials(tmp_path / "strange", trustme.CA(), "strange")
-    assert echo(replace(peer, tls=strange), calling_ae="NODE").verdict is Verdict.POSTPONED
+    refused = echo(replace(peer, tls=strange), calling_ae="NODE")
+    assert refused.verdict is Verdict.POSTPONED
+    assert "cannot be reached, or not by TLS" in refused.detail
     ours.key.unlink()
     lost = echo(peer, calling_ae="NODE")
     assert (lost.verdict, ours.key.name in lost.detail) == (Verdict.POSTPONED, True)
+
+
+@pytest.mark.parametrize("listening", [True], indirect=True, ids=["fast"])
+def test_who_cannot_speak_tls_is_told_by_address(listening: Listening) -> None:
+    def told() -> set[str]:
+        return {line["host"] for line in lines if line["event"] == "association_broken"}
+
+    host, port = listening.address
+    with capture_logs() as lines:
+        assert echo(Peer(ae_title="AINODE", host=host, port=port), calling_ae="CT").detail
+        wait_until(lambda: bool(told()), seconds=20, what="a line in the log")
+    assert told() == {"127.0.0.1"}
