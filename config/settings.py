@@ -13,7 +13,7 @@ from pydantic import (
     Field,
 )
 
-from config.destinations import AnyDestination
+from config.destinations import AnyDestination, WebDestination
 from config.network import DicomWeb, Node, Tls
 from config.secret import database_url_in
 from config.section import Section
@@ -287,6 +287,20 @@ class Settings(Section):
     log: Log = Log()
     audit: Audit = Audit()
     destinations: tuple[AnyDestination, ...] = ()
+
+    @property
+    def secrets(self) -> dict[str, Path]:
+        """Files that nobody else should read, by section and key."""
+        files = {
+            "[tls] key": self.tls.key,
+            "[dicomweb] token_file": self.dicomweb.token_file,
+            "[storage] database_url_file": self.storage.database_url_file,
+        }
+        for each in self.destinations:
+            if isinstance(each, WebDestination):
+                files[f"[destination {each.name}] password_file"] = each.password_file
+                files[f"[destination {each.name}] token_file"] = each.token_file
+        return {name: file for name, file in files.items() if file is not None}
 
     @property
     def database_url(self) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +23,23 @@ def faults(settings: Settings) -> list[str]:
     """List everything that would keep the node from doing its work, by section and key."""
     checks = (_address, _tls, _stow, _web, _folder, _database, _model, _device)
     return [fault for look in checks for fault in look(settings)]
+
+
+def doubts(settings: Settings) -> list[str]:
+    """List what does not keep the node from its work, but should be looked at."""
+    return [
+        f"{name}: expected a file that we alone may read, got one that all may: {file}"
+        for name, file in settings.secrets.items()
+        if _exposed(file)
+    ]
+
+
+def _exposed(file: Path) -> bool:
+    """Whether every user of this machine may read a file; what we cannot look at is a fault."""
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
 
 
 def _address(settings: Settings) -> Iterator[str]:

@@ -74,19 +74,24 @@ def main() -> None:
 def run(config: Ini = INI) -> None:
     """Start the node: receive, analyse, deliver, until SIGTERM or Ctrl-C."""
     from dicom_node import logs
+    from dicom_node.checks import doubts
     from dicom_node.node import serve
 
     settings = load(config)
     logs.configure(level=settings.log.level, style=settings.log.format)
+    for doubt in doubts(settings):
+        logs.log.warning("setting_doubtful", what=doubt)
     serve(settings)
 
 
 @app.command()
 def check(config: Ini = INI) -> None:
     """Check the settings, the model and the storage folder; say all faults at once."""
-    from dicom_node.checks import faults
+    from dicom_node.checks import doubts, faults
 
     settings = load(config)
+    for doubt in doubts(settings):
+        err.print(f"[bold yellow]doubt:[/] {escape(doubt)}")
     found = faults(settings)
     for fault in found:
         err.print(f"[bold red]fault:[/] {escape(fault)}")

@@ -29,7 +29,7 @@ from dicom_node.dicomweb_answers import (
 )
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
-from dicom_node.retry import Outcome, Verdict
+from dicom_node.retry import Outcome, Verdict, unsendable
 from dicom_node.scu import Parcel
 from dicom_node.store import Store
 
@@ -142,7 +142,7 @@ def _store(client: httpx.Client, parcel: Parcel) -> Outcome:
         if in_conflict and _is_there(client, parcel.path):
             return Outcome(verdict=Verdict.ACCEPTED, status=CONFLICT)
     except OSError as fault:
-        return Outcome(verdict=Verdict.REFUSED, detail=f"cannot send: {type(fault).__name__}")
+        return unsendable(fault)
     return outcome
 
 

@@ -71,6 +71,7 @@ EVENTS = frozenset(
         "commitment_not_reported",
         "engine_restarted",
         "clock_jumped",
+        "setting_doubtful",
         "audit_delayed",
         "audit_dropped",
         "job_failed",

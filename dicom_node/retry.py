@@ -57,6 +57,15 @@ def judge(status: int) -> Outcome:
     )
 
 
+def unsendable(fault: Exception) -> Outcome:
+    """Turn what kept a file from being read into an outcome: the machine may be well again."""
+    said = f"cannot send: {type(fault).__name__}"
+    if isinstance(fault, FileNotFoundError):
+        return Outcome(verdict=Verdict.REFUSED, detail=f"{said}, see dicom-node doctor")
+    of_the_machine = isinstance(fault, OSError) and fault.errno is not None
+    return Outcome(verdict=Verdict.POSTPONED if of_the_machine else Verdict.REFUSED, detail=said)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """How long to wait before the next try, and when to stop trying.

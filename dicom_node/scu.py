@@ -24,7 +24,7 @@ from dicom_node.errors import NodeError
 from dicom_node.fast_send import FastSender
 from dicom_node.file_meta import read_meta
 from dicom_node.pausing import undisturbed, unheard
-from dicom_node.retry import Outcome, Verdict, judge
+from dicom_node.retry import Outcome, Verdict, judge, unsendable
 from dicom_node.tls import Credentials, client_context
 from dicom_node.upper_layer import tested
 
@@ -250,13 +250,8 @@ def _store_one(assoc: Association, parcel: Parcel, store: Store) -> Outcome:
         return Outcome(verdict=Verdict.POSTPONED, detail="the association was lost")
     try:
         status = store(parcel.path)
-    except (
-        OSError,
-        ValueError,
-        AttributeError,
-        InvalidDicomError,
-    ) as fault:  # unreadable or missing file
-        return Outcome(verdict=Verdict.REFUSED, detail=f"cannot send: {type(fault).__name__}")
+    except (OSError, ValueError, AttributeError, InvalidDicomError) as fault:
+        return unsendable(fault)
     if status is None:
         return Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-STORE")
     return judge(status)

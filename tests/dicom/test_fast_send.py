@@ -317,7 +317,7 @@ def test_a_file_that_cannot_be_read_is_refused_and_the_rest_arrives(
         found = outcomes(scp.peer(), gone, spoilt, other, parcel)
 
     assert [each.detail for each in found] == [
-        "cannot send: FileNotFoundError",
+        "cannot send: FileNotFoundError, see dicom-node doctor",
         "cannot send: InvalidDicomError",
         "cannot send: ValueError",
         "",

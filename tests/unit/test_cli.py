@@ -52,6 +52,24 @@ def test_check_names_a_missing_model_and_an_unwritable_folder(tmp_path: Path) ->
         assert key in answer.output
 
 
+def test_check_doubts_secrets_that_all_may_read(tmp_path: Path) -> None:
+    path, token, mine = (tmp_path / name for name in ("node.ini", "token", "mine"))
+    path.write_text(
+        f"[dicomweb]\nport = 8042\ntoken_file = {mine}\n"
+        f"[destination WEB]\nurl = http://127.0.0.1/dicom-web\ntoken_file = {token}\n"
+    )
+    for file, mode in ((token, 0o644), (mine, 0o640)):
+        file.write_text("not-to-be-said")
+        file.chmod(mode)
+
+    answer = cli.invoke(app, ["check", "--config", str(path)])
+
+    assert answer.exit_code == 0, answer.output
+    assert "[destination WEB] token_file" in answer.output
+    assert "[dicomweb] token_file" not in answer.output
+    assert "not-to-be-said" not in answer.output
+
+
 def test_status_before_the_first_start_says_so(ini: Path) -> None:
     answer = cli.invoke(app, ["status", "--config", str(ini)])
 

@@ -1,10 +1,11 @@
+import errno
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.retry import Backoff, Verdict, judge
+from dicom_node.retry import Backoff, Verdict, judge, unsendable
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=900, give_up_after=timedelta(hours=72))
@@ -48,6 +49,23 @@ def test_waits_double_up_to_the_cap(attempts: int, seconds: float) -> None:
 @given(st.integers(1, 200))
 def test_waits_never_shrink_nor_pass_the_cap(attempts: int) -> None:
     assert BACKOFF.wait(attempts) <= BACKOFF.wait(attempts + 1) <= timedelta(seconds=900)
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict"),
+    [
+        (FileNotFoundError(errno.ENOENT, "gone"), Verdict.REFUSED),
+        (ValueError("no DICOM"), Verdict.REFUSED),
+        (OSError("the file became shorter"), Verdict.REFUSED),
+        (OSError(errno.EMFILE, "too many open files"), Verdict.POSTPONED),
+        (OSError(errno.EIO, "the disk does not answer"), Verdict.POSTPONED),
+    ],
+)
+def test_only_what_is_the_fault_of_the_file_is_final(fault: Exception, verdict: Verdict) -> None:
+    outcome = unsendable(fault)
+
+    assert outcome.verdict is verdict
+    assert outcome.detail.startswith(f"cannot send: {type(fault).__name__}")
 
 
 @pytest.mark.parametrize(("age", "tries"), [(71.9, True), (72.0, False), (100.0, False)])
