@@ -114,7 +114,7 @@ def open_request(
 def not_answered(store: Store, name: str, transaction_uid: str, reason: str) -> None:
     """Enter that a request was not taken; it is made again at its time."""
     with store.sessions.begin() as session:
-        reject(session, transaction_uid)
+        reject(session, transaction_uid, reason)
     log.warning("commitment_not_requested", destination=name, reason=reason)
 
 

@@ -85,7 +85,7 @@ def ask(
     )
     session.flush()
     for delivery in deliveries:
-        delivery.next_at = again_at
+        delivery.next_at, delivery.reason = again_at, ""
         session.add(CommitmentItem(transaction_uid=transaction_uid, delivery_id=delivery.id))
     uids = [delivery.sop_instance_uid for delivery in deliveries]
     rows = session.execute(
@@ -114,8 +114,16 @@ def whereabouts(session: Session, uids: Collection[str]) -> dict[tuple[str, str]
     return found
 
 
-def reject(session: Session, transaction_uid: str) -> None:
-    """Enter that a request was not taken."""
+def reject(session: Session, transaction_uid: str, reason: str) -> None:
+    """Enter that a request was not taken, and why; what was asked for stays as it is."""
+    asked_for = select(CommitmentItem.delivery_id).where(
+        CommitmentItem.transaction_uid == transaction_uid
+    )
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(asked_for), Delivery.state == D.UNCOMMITTED)
+        .values(reason=reason)
+    )
     session.execute(
         update(Commitment)
         .where(

@@ -236,9 +236,14 @@ def test_a_destination_without_commitment_does_not_hold_the_series_for_ever(
 ) -> None:
     pacs = CommittingPacs(status=status)
     with pacs.running(offers=offers) as port:
-        for _ in range(5):
+        for _ in range(4):
             courier(store, port).round()
+            with store.sessions() as session:
+                (remark,) = overview(session).series[0].remarks
+            assert (remark.state, remark.count) == ("uncommitted", 2)
+            assert "PACS" in remark.reason or "0x0110" in remark.reason
             clock.now += AGAIN
+        courier(store, port).round()
 
     assert standing(store)[:2] == ("delivered", {"accepted": 2})
     with store.sessions() as session:
