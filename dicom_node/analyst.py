@@ -134,7 +134,11 @@ class Analyst:
         elif ticket.purged and not ticket.wish:
             self._unsuitable(ticket, removed(ticket))
         elif ticket.attempts > self._patience.attempts:  # the node itself went down each time
-            self._failed(ticket, f"{ticket.attempts - 1} attempts, none came to an end")
+            self._failed(
+                ticket,
+                f"{ticket.attempts - 1} attempts, none came to an end; dicom-node reprocess tries"
+                " again",
+            )
         else:
             self._submit(ticket, self._briefing.request(ticket))
 

@@ -27,11 +27,16 @@ def faults(settings: Settings) -> list[str]:
 
 def doubts(settings: Settings) -> list[str]:
     """List what does not keep the node from its work, but should be looked at."""
-    return [
+    found = [
         f"{name}: expected a file that we alone may read, got one that all may: {file}"
         for name, file in settings.secrets.items()
         if _exposed(file)
     ]
+    if not any(each.enabled for each in settings.destinations):
+        found.append(
+            "[destination NAME]: expected one that is enabled, got none: results stay here"
+        )
+    return found
 
 
 def _exposed(file: Path) -> bool:

@@ -68,6 +68,11 @@ def main() -> None:
     except (SettingsError, NodeError, PipelineError) as fault:
         err.print(f"[bold red]error:[/] {escape(str(fault))}")
         raise SystemExit(1) from fault
+    except OSError as fault:
+        if fault.filename is None:
+            raise
+        err.print(f"[bold red]error:[/] {escape(f'{fault.strerror}: {fault.filename}')}")
+        raise SystemExit(1) from fault
 
 
 @app.command()
@@ -153,6 +158,7 @@ def status(
     from sqlalchemy.orm import Session
 
     from dicom_node import status as view
+    from dicom_node.lock import is_running
     from dicom_node.parts import GIGABYTE
     from storage.database import is_migrated, open_database, reading
     from storage.disk import disk_free
@@ -165,6 +171,8 @@ def status(
     with Session(reading(database)) as session:
         seen = overview(session, limit)
     free_gb = disk_free(settings.storage.folder) / GIGABYTE
+    if not as_json and not is_running(settings.storage.folder):
+        out.print("[bold red]the node is not running[/]: nothing is received, analysed or sent")
     disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
     if as_json:
         typer.echo(view.as_json(seen, disk))

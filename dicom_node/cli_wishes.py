@@ -48,7 +48,8 @@ def reissue(
 
     _choose(series, study, everything=everything)
     _tell(
-        wish_for(load(config), Wish.REISSUE, series=series or (), study=study), named=bool(series)
+        wish_for(load(config), Wish.REISSUE, series=series or (), study=study),
+        named=not everything,
     )
 
 
@@ -90,11 +91,12 @@ def _choose(series: list[str] | None, study: str | None, *, everything: bool) ->
 
 
 def _tell(told: list[Told], *, named: bool) -> None:
-    """Say what comes of it; what was asked for by name and refused is a fault."""
+    """Say what comes of it; what was asked for by name and refused, or is not there, is a fault."""
     for each in told:
         typer.echo(f"{each.series_instance_uid}: {each.text}")
     if not told:
         typer.echo("there is no such series")
+        raise typer.Exit(1 if named else 0)
     if any(each.wished for each in told):
         typer.echo(TAKEN_UP)
     raise typer.Exit(1 if named and any(each.refused for each in told) else 0)

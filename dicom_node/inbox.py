@@ -57,6 +57,10 @@ class Reception:
         except InboxFull as full:
             log.error("instance_refused", calling_ae=calling_ae, reason=str(full))
             return OUT_OF_RESOURCES
+        except OSError as fault:  # answered 0x0110 and logged where it was called
+            reason = f"cannot be kept: {type(fault).__name__}"
+            self.note_refusal(calling_ae=calling_ae, what="an instance", reason=reason)
+            raise
         try:
             header = skim_header(bytes(beginning), received)
             header = header or read_header(self._inbox.locate(kept.path))

@@ -58,7 +58,7 @@ def show(overview: Overview, disk: Disk, console: Console) -> None:
     for line in overview.series:
         console.print("\n".join(_series(line)), highlight=False)
     if overview.refusals:
-        console.print("\n[bold]refused at negotiation[/]")
+        console.print("\n[bold]refused[/]")
     for refusal in overview.refusals:
         console.print(
             f"{_at(refusal.last_at)}  {refusal.count} x from {refusal.calling_ae or '(no title)'}:"
@@ -81,7 +81,7 @@ def _series(line: SeriesLine) -> Iterator[str]:
     yield "\n" + "  ".join(_standing(line))
     yield f"    {line.series_instance_uid}"
     if line.reason:
-        yield f"    {escape(line.reason)}"
+        yield f"    {_plain_text(line.reason)}"
     for remark in line.remarks:
         tries = f" ({remark.attempts} tries)" if remark.attempts > 1 else ""
         told = f"{remark.destination}: {remark.count} {remark.state}: {remark.reason}{tries}"
@@ -91,7 +91,7 @@ def _series(line: SeriesLine) -> Iterator[str]:
 def _standing(line: SeriesLine) -> list[str]:
     colour = COLOURS.get(line.state, "white")
     said = [f"{_at(line.last_at)}  [{colour}]{line.state:<10}[/]"]
-    said.append(f"{line.instances} {line.modality} instances from {line.calling_ae}")
+    said.append(f"{line.instances} {_plain_text(line.modality)} instances from {line.calling_ae}")
     if line.generation > 1:
         said.append(f"generation {line.generation}")
     if line.score is not None:
@@ -109,6 +109,11 @@ def _standing(line: SeriesLine) -> list[str]:
     if line.deliveries:
         said.append(f"deliveries: {_counts(line.deliveries)}")
     return said
+
+
+def _plain_text(value: str) -> str:
+    """Show what came over the network: nothing of it may steer a terminal."""
+    return escape("".join(each if each.isprintable() else "?" for each in value))
 
 
 def _totals(title: str, counts: Mapping[State, int]) -> str:

@@ -73,7 +73,7 @@ def send_again(
     Raises
     ------
     NodeError
-        If there is no database, or no such destination.
+        If there is no database, no such destination or no such series.
     """
     names = [each.name for each in settings.destinations if each.enabled]
     if destination is not None and destination not in names:
@@ -83,6 +83,9 @@ def send_again(
         )
     store = store_of(settings)
     with store.sessions.begin() as session:
+        of_these = {each.series_instance_uid for each in seen(session, series=series, study=study)}
+        if missing := sorted(set(series) - of_these) or ([study] if study and not of_these else []):
+            raise NodeError(f"expected series that are known, got {', '.join(missing)}")
         return resume(
             session,
             store.clock(),

@@ -150,6 +150,9 @@ def _fill_gaps(hu: NDArray[np.int16], order: Stack) -> None:
 
 def _verdict(order: Stack, datasets: Sequence[Dataset]) -> GeometryVerdict:
     completeness, statement = _completeness(order, datasets)
+    if order.duplicates:
+        left_out = len(order.duplicates)
+        statement += f" {left_out} left out: another image has the same position."
     return GeometryVerdict(
         spacing_mm=order.spacing_mm,
         coverage_mm=order.spacing_mm * (len(order.frames) - 1),
