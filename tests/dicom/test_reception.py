@@ -285,6 +285,18 @@ def test_too_little_room_is_out_of_resources_until_there_is_room_again(
     assert len(list(inbox.scan())) == 2
 
 
+def test_what_cannot_be_written_is_refused_and_shown(
+    running: Running, slices: list[Dataset]
+) -> None:
+    (running.store.inbox.folder / "tmp").rmdir()  # a folder that may not be written fails alike
+
+    assert send(running.address, slices[:2]) == [0x0110, 0x0110]
+
+    (refused,) = running.overview().refusals
+    assert (refused.calling_ae, refused.what, refused.count) == ("SCANNER", "an instance", 2)
+    assert refused.reason == "cannot be kept: FileNotFoundError"
+
+
 def test_a_lost_index_is_rebuilt_from_the_files(running: Running, slices: list[Dataset]) -> None:
     send(running.address, slices)
     running.index.stop()

@@ -34,6 +34,7 @@ def test_check_accepts_the_example(tmp_path: Path) -> None:
 
     assert answer.exit_code == 0, answer.output
     assert "in order" in answer.output
+    assert "results stay here" in answer.output  # it names no destination
 
 
 def test_check_names_a_missing_model_and_an_unwritable_folder(tmp_path: Path) -> None:

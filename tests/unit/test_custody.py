@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from dicom_node.cli import app
 from dicom_node.custody import chosen, erase, export, reinject
 from dicom_node.errors import AlreadyRunning, NodeError
-from dicom_node.lock import only_node
+from dicom_node.lock import is_running, only_node
 from dicom_node.purging import Purging
 from dicom_node.store import Store
 from pipeline.training.phantom import PhantomSpec, make_phantom
@@ -184,7 +184,9 @@ def test_the_commands(store: Store, tmp_path: Path) -> None:
     assert said.output.splitlines()[-1].startswith("4 files in ")
     asked = CliRunner().invoke(app, ["erase", *more])
     assert isinstance(asked.exception, NodeError)
+    assert not is_running(store.inbox.folder)
     with only_node(store.inbox.folder):
+        assert is_running(store.inbox.folder)
         held = CliRunner().invoke(app, ["erase", *more, "--yes"])
     assert isinstance(held.exception, AlreadyRunning)
     done = CliRunner().invoke(app, ["erase", *more, "--yes"])

@@ -32,14 +32,14 @@ def session() -> Iterator[Session]:
     engine.dispose()
 
 
-def note(session: Session, series: str, now: datetime) -> None:
+def note(session: Session, series: str, now: datetime, modality: str = "CT") -> None:
     facts = InstanceFacts(
         sop_instance_uid=f"{series}.1",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
         series_instance_uid=series,
         study_instance_uid="8",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        modality="CT",
+        modality=modality,
         calling_ae="CT1",
         path=f"incoming/{series}",
         digest="a",
@@ -110,6 +110,15 @@ def test_refusals_are_counted_and_quarantine_is_listed(session: Session) -> None
     assert shown.refusals == (refused,)
     held = QuarantineLine(path="quarantine/x", reason="no header", calling_ae="CT1", at=LATER)
     assert shown.quarantine == (held,)
+
+
+def test_what_came_over_the_network_does_not_steer_the_terminal(session: Session) -> None:
+    note(session, "9", NOW, modality="C\x1b[31m[red]")
+    output = StringIO()
+
+    show(overview(session), Disk(free_gb=3, reserve_gb=2), Console(file=output, width=100))
+
+    assert "1 C?[31m[red] instances" in output.getvalue()
 
 
 def test_what_holds_deliveries_up_is_told_by_destination(session: Session) -> None:

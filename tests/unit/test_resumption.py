@@ -131,6 +131,8 @@ def test_the_command_says_what_is_sent_again(store: Store, tmp_path: Path) -> No
             "expected a destination that is set and enabled (PACS)",
         ),
         ([], "expected Series Instance UIDs"),
+        (["1.2.3"], "expected series that are known, got 1.2.3"),
+        (["--study", "1.2.3"], "expected series that are known, got 1.2.3"),
     ],
 )
 def test_the_command_refuses_what_is_not_there(

@@ -75,6 +75,7 @@ def test_duplicate_position_is_left_out_and_named(series: list[Dataset]) -> None
 
     assert np.array_equal(result.volume.hu, PHANTOM.hu)
     assert result.geometry.duplicates == (twin,)
+    assert "1 left out: another image has the same position." in result.geometry.statement
     assert len(result.headers) == 48
     assert result.instance_count == 49
 
