@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.destinations import Destination, DicomDestination, WebDestination
@@ -40,10 +41,21 @@ def open_store(settings: Settings) -> Store:
     """Open the storage folder and the database, and bring its tables up to date.
 
     The first time, the identity of the installation is drawn.
+
+    Raises
+    ------
+    NodeError
+        If the database cannot be opened.
     """
     settings.storage.folder.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.database_url)
-    migrate(database)
+    try:
+        migrate(database)
+    except OperationalError as fault:
+        raise NodeError(
+            "[storage] database_url: expected a database that can be opened, got"
+            f" {database.url.drivername} ({type(fault).__name__}): see dicom-node check"
+        ) from fault
     inbox = Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
     found_station(inbox.folder)
     return Store(

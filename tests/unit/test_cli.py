@@ -12,6 +12,7 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.cli import Syntax, app
 from dicom_node.errors import NodeError
+from dicom_node.parts import open_store
 from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES
 from storage.database import migrate, open_database
 
@@ -69,6 +70,13 @@ def test_check_doubts_secrets_that_all_may_read(tmp_path: Path) -> None:
     assert "[destination WEB] token_file" in answer.output
     assert "[dicomweb] token_file" not in answer.output
     assert "not-to-be-said" not in answer.output
+
+
+def test_a_database_that_cannot_be_opened_is_said_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "node.ini"
+    path.write_text("[storage]\nfolder = data\ndatabase_url = sqlite:////nowhere/at/all.db\n")
+    with pytest.raises(NodeError, match="database that can be opened, got sqlite"):
+        open_store(load(path))
 
 
 def test_status_before_the_first_start_says_so(ini: Path) -> None:
