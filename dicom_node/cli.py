@@ -68,11 +68,6 @@ def main() -> None:
     except (SettingsError, NodeError, PipelineError) as fault:
         err.print(f"[bold red]error:[/] {escape(str(fault))}")
         raise SystemExit(1) from fault
-    except OSError as fault:
-        if fault.filename is None:
-            raise
-        err.print(f"[bold red]error:[/] {escape(f'{fault.strerror}: {fault.filename}')}")
-        raise SystemExit(1) from fault
 
 
 @app.command()
@@ -171,13 +166,12 @@ def status(
     with Session(reading(database)) as session:
         seen = overview(session, limit)
     free_gb = disk_free(settings.storage.folder) / GIGABYTE
-    if not as_json and not is_running(settings.storage.folder):
-        out.print("[bold red]the node is not running[/]: nothing is received, analysed or sent")
+    running = is_running(settings.storage.folder)
     disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
     if as_json:
-        typer.echo(view.as_json(seen, disk))
+        typer.echo(view.as_json(seen, disk, running=running))
     else:
-        view.show(seen, disk, out)
+        view.show(seen, disk, out, running=running)
 
 
 @app.command()

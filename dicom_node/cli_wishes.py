@@ -96,7 +96,6 @@ def _tell(told: list[Told], *, named: bool) -> None:
         typer.echo(f"{each.series_instance_uid}: {each.text}")
     if not told:
         typer.echo("there is no such series")
-        raise typer.Exit(1 if named else 0)
     if any(each.wished for each in told):
         typer.echo(TAKEN_UP)
-    raise typer.Exit(1 if named and any(each.refused for each in told) else 0)
+    raise typer.Exit(1 if named and (not told or any(each.refused for each in told)) else 0)

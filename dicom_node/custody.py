@@ -57,9 +57,13 @@ def export(store: Store, uids: Sequence[str], folder: Path) -> int:
     Raises
     ------
     NodeError
-        If the folder is not empty; or at the end, if files are not where they were kept.
+        If the folder cannot be made or is not empty; or at the end, if files are not where they
+        were kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise NodeError(f"cannot make the folder {folder}: {fault.strerror}") from fault
     if any(folder.iterdir()):
         raise NodeError(f"expected an empty folder, {folder} holds something")
     copied, missing = 0, 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dicom_node.errors import AlreadyRunning
+from dicom_node.errors import AlreadyRunning, NodeError
 
 HELD = "node.lock"  #: by the one that uses the folder, against others
 SHOWN = "node.running"  #: shared by it for `is_running`, which holds it for a moment itself
@@ -22,8 +22,15 @@ def only_node(folder: Path) -> Iterator[None]:
     ------
     AlreadyRunning
         If another node holds it.
+    NodeError
+        If it cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise NodeError(
+            f"[storage] folder: expected one that can be made, got {folder} ({fault.strerror})"
+        ) from fault
     with _opened(folder / HELD) as held, _opened(folder / SHOWN) as shown:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

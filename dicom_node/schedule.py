@@ -82,5 +82,5 @@ def guarded(name: str, job: Callable[..., None], *arguments: Any) -> None:  # no
     """Run one job; a fault of its is logged and does not stop the clockwork (thread border)."""
     try:
         job(*arguments)
-    except Exception:  # noqa: BLE001  # one of the three thread borders
+    except Exception:  # noqa: BLE001  # thread border: the next round must come
         log.exception("job_failed", job=name)

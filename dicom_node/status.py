@@ -33,9 +33,10 @@ class Disk:
     reserve_gb: float
 
 
-def as_json(overview: Overview, disk: Disk) -> str:
+def as_json(overview: Overview, disk: Disk, *, running: bool) -> str:
     """Everything, for machines."""
-    return json.dumps(asdict(overview) | {"disk": asdict(disk)}, default=_plain, indent=2)
+    machine = {"disk": asdict(disk), "running": running}
+    return json.dumps(asdict(overview) | machine, default=_plain, indent=2)
 
 
 def _plain(value: object) -> str | dict[str, object]:
@@ -46,8 +47,10 @@ def _plain(value: object) -> str | dict[str, object]:
     return str(value)
 
 
-def show(overview: Overview, disk: Disk, console: Console) -> None:
+def show(overview: Overview, disk: Disk, console: Console, *, running: bool) -> None:
     """Everything, for people."""
+    if not running:
+        console.print("[bold red]the node is not running[/]: nothing is received, analysed or sent")
     if disk.free_gb < disk.reserve_gb:
         console.print(
             f"[bold red]disk: {disk.free_gb:.1f} GB free, the reserve is {disk.reserve_gb:g} GB: "
@@ -85,7 +88,7 @@ def _series(line: SeriesLine) -> Iterator[str]:
     for remark in line.remarks:
         tries = f" ({remark.attempts} tries)" if remark.attempts > 1 else ""
         told = f"{remark.destination}: {remark.count} {remark.state}: {remark.reason}{tries}"
-        yield f"    {escape(told)}"
+        yield f"    {_plain_text(told)}"
 
 
 def _standing(line: SeriesLine) -> list[str]:

@@ -83,9 +83,10 @@ def send_again(
         )
     store = store_of(settings)
     with store.sessions.begin() as session:
-        of_these = {each.series_instance_uid for each in seen(session, series=series, study=study)}
-        if missing := sorted(set(series) - of_these) or ([study] if study and not of_these else []):
-            raise NodeError(f"expected series that are known, got {', '.join(missing)}")
+        found = {each.series_instance_uid for each in seen(session, series=series, study=study)}
+        missing = sorted(set(series) - found)
+        if missing or (study is not None and not found):
+            raise NodeError(f"expected series that are known, got {study or ', '.join(missing)}")
         return resume(
             session,
             store.clock(),

@@ -12,6 +12,7 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.cli import Syntax, app
 from dicom_node.errors import NodeError
+from dicom_node.lock import only_node
 from dicom_node.parts import open_store
 from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES
 from storage.database import migrate, open_database
@@ -92,7 +93,11 @@ def test_status_of_an_empty_node(ini: Path) -> None:
 
     assert "series: none" in cli.invoke(app, ["status", "--config", str(ini)]).output
     answer = cli.invoke(app, ["status", "--config", str(ini), "--json"])
-    assert json.loads(answer.output)["series"] == []
+    seen = json.loads(answer.output)
+    assert (seen["series"], seen["running"]) == ([], False)
+    with only_node(load(ini).storage.folder):
+        answer = cli.invoke(app, ["status", "--config", str(ini)])
+    assert "not running" not in answer.output
 
 
 def test_status_says_that_the_disk_is_full(ini: Path) -> None:

@@ -68,6 +68,14 @@ def test_what_is_kept_is_copied_under_names_of_our_own(store: Store, tmp_path: P
         export(store, [SERIES], out)
 
 
+def test_a_folder_that_cannot_be_made_is_said(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NodeError, match="cannot make the folder"):
+        export(store, [SERIES], tmp_path / "file" / "out")
+    with pytest.raises(NodeError, match=r"\[storage\] folder"), only_node(tmp_path / "file" / "x"):
+        pass
+
+
 def test_what_is_lost_is_told_and_the_rest_copied(store: Store, tmp_path: Path) -> None:
     next(store.inbox.folder.rglob("2.25.11.dcm")).unlink()
 
