@@ -11,12 +11,12 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node import logs
-from dicom_node.callers import Callers
-from dicom_node.inbox import Index, Reception
-from dicom_node.scp import Receiver
-from dicom_node.store import Store
-from storage.database import migrate, open_database
-from storage.files import Inbox
+from dicom_node.reception.access import Callers
+from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.store_scp import Receiver
+from dicom_node.resources import Store
+from storage.database.engine import migrate, open_database
+from storage.files.folder import Inbox
 
 MAXIMUM_PDU = 131_072  #: bytes, the node's default
 DRAIN_SECONDS = 5.0

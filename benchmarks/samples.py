@@ -9,8 +9,8 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import UID, SegmentationStorage
 
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 
 ROOT = "1.2.826.0.1.3680043.10.1999"  #: UIDs below it stay on this machine
 WIDTH = 512  #: columns and rows of a CT slice

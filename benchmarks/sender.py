@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from benchmarks.processes import memory
-from dicom_node.retry import Verdict
-from dicom_node.scu import Peer, send
-from dicom_node.sending import find_parcels
+from dicom_node.cli.send import find_parcels
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import Peer, send
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """``python -m dicom_node`` and the console script ``dicom-node``."""
 
-from dicom_node.cli import main
+from dicom_node.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -19,21 +19,14 @@ from functools import partial
 from pynetdicom import evt
 
 from config.settings import Settings
-from dicom_node import task
-from dicom_node.analyst import Analyst, Patience
-from dicom_node.audit import application
-from dicom_node.briefing import briefing_of
-from dicom_node.commitment import answered, handle_report
-from dicom_node.delivery import Courier
-from dicom_node.doctor import Watch
-from dicom_node.engine import Engine, Task
-from dicom_node.errors import NodeError
-from dicom_node.historian import Historian
-from dicom_node.inbox import Index, Reception
-from dicom_node.lock import only_node
-from dicom_node.logs import log
-from dicom_node.notices import Notices
-from dicom_node.parts import (
+from dicom_node.analysis import worker
+from dicom_node.analysis.dispatcher import Analyst, Patience
+from dicom_node.analysis.engine import Engine, Task
+from dicom_node.analysis.messages import Answer
+from dicom_node.analysis.notices import Notices
+from dicom_node.analysis.prior_fetch import Historian
+from dicom_node.analysis.request_builder import briefing_of
+from dicom_node.assembly import (
     courier_of,
     credentials_of,
     engine_of,
@@ -43,15 +36,22 @@ from dicom_node.parts import (
     web_receiver_of,
     witness_of,
 )
-from dicom_node.purging import ROUND_SECONDS, purging_of
-from dicom_node.request import Answer
-from dicom_node.schedule import Schedule
-from dicom_node.scp import tell_turned_away
-from dicom_node.tls import Renewal, server_context
+from dicom_node.audit.messages import application
+from dicom_node.delivery.commitment_scu import answered, handle_report
+from dicom_node.delivery.worker import Courier
+from dicom_node.errors import NodeError
+from dicom_node.folder_lock import only_node
+from dicom_node.logs import log
+from dicom_node.maintenance.consistency import Watch
+from dicom_node.maintenance.retention import ROUND_SECONDS, purging_of
+from dicom_node.network.tls import Renewal, server_context
+from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.store_scp import tell_turned_away
+from dicom_node.scheduler import Schedule
 from storage.errors import StaleState
-from storage.recovery import recover
-from storage.series import SeriesTicket, close, due_to_close
-from storage.wishes import take_up
+from storage.maintenance.recovery import recover
+from storage.series.lifecycle import SeriesTicket, close, due_to_close
+from storage.series.rerun import take_up
 
 DRAIN_SECONDS = 20.0  #: how long open associations, and then the running analysis, may finish
 HISTORY_SECONDS = 10.0  #: how often we look what is to be searched for in archives
@@ -134,7 +134,7 @@ class Node:
         settings, briefing = self._settings, briefing_of(self._settings, self.store)
         self._engine = engine = self._make_engine(settings)
         # kept, for a task that is forgotten is cancelled
-        self._warm_up = engine.submit(task.warm_up, briefing.analyser)
+        self._warm_up = engine.submit(worker.warm_up, briefing.analyser)
         self._historian = historian_of(settings, briefing)
         return Analyst(
             workers=engine,

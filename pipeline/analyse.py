@@ -10,18 +10,20 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import eligibility, lungs, measure
-from pipeline.activation import DEFAULT_METHOD, METHODS, activation
-from pipeline.body_part import body_part_doubts
-from pipeline.classify import DEFAULT_POINT, classify
-from pipeline.decide import decided
+from pipeline.classifier.activation import DEFAULT_METHOD, METHODS, activation
+from pipeline.classifier.input import network_input
+from pipeline.classifier.score import DEFAULT_POINT, classify
+from pipeline.decision import decided
+from pipeline.doubts import doubts_of
 from pipeline.errors import UnsuitableSeries
-from pipeline.localise import localise
-from pipeline.manifest import Manifest
-from pipeline.models import Models
-from pipeline.network_input import network_input
-from pipeline.orientation import Orientation, canonical
-from pipeline.trust import doubts_of
+from pipeline.lesions import measure
+from pipeline.lesions.localise import localise
+from pipeline.lungs import segment
+from pipeline.model.loading import Models
+from pipeline.model.manifest import Manifest
+from pipeline.scan_quality.body_part import body_part_doubts
+from pipeline.series import eligibility
+from pipeline.series.orientation import Orientation, canonical
 from pipeline.types import Analysis, CtSeries, CtVolume, LungMask, Provenance
 
 DISTRIBUTION = "dicom-node"  #: whose version is the software's
@@ -44,7 +46,7 @@ class AnalysisOptions:
         is called negative would read as COVID-19 all the same. The activation map is always
         computed.
     activation
-        How the activation is computed: a key of `pipeline.activation.METHODS`.
+        How the activation is computed: a key of `pipeline.classifier.activation.METHODS`.
     """
 
     threshold: float | None = None
@@ -121,7 +123,7 @@ def find(
     started = now()
     progress("lungs", 0.0)
     volume = canonical(plausible(series.volume))
-    lung_mask = lungs.segment(volume, models)
+    lung_mask = segment.segment(volume, models)
     progress("classify", 0.6)
     seen = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(seen, models)

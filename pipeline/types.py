@@ -3,7 +3,7 @@
 One convention everywhere: arrays are indexed ``[slice, row, column]``; slices ascend from
 feet to head; an affine maps ``(slice, row, column, 1)`` to ``(x, y, z, 1)`` in mm, LPS
 (DICOM PS3.3 C.7.6.2.1.1); attenuation is in Hounsfield units. Rows and columns are those of
-the source images: nothing is flipped in the plane (see :mod:`pipeline.orientation`).
+the source images: nothing is flipped in the plane (see :mod:`pipeline.series.orientation`).
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class ScoreClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionSet:
-    """Classes that a score leaves open (`pipeline.conformal`).
+    """Classes that a score leaves open (`pipeline.classifier.conformal`).
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
+from storage.database.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
 from storage.states import DeliveryState, SeriesState, Wish
 
 

@@ -14,8 +14,8 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dicom_node.query import FIND, MOVE
-from dicom_node.scu import Peer
+from dicom_node.delivery.store_scu import Peer
+from dicom_node.network.query_scu import FIND, MOVE
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 KEYS = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}

@@ -7,9 +7,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from dicom_node.standin import StandInPacs
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.node_process import INI, NodeProcess, free_port
 
 # How long an example takes says something about the machine, nothing about the code.

@@ -12,9 +12,9 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from config.reader import load
-from dicom_node.retry import Verdict
-from dicom_node.scu import Peer, echo
-from storage.database import is_migrated, open_database, reading
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import Peer, echo
+from storage.database.engine import is_migrated, open_database, reading
 from storage.overview import Overview, overview
 
 INI = """\

@@ -10,21 +10,21 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from pipeline.encode.capture import Rgb
-from pipeline.encode.check import check
-from pipeline.encode.context import ResultContext
-from pipeline.encode.document import document
-from pipeline.encode.heatmap import heatmap
-from pipeline.encode.identity import derived_uid
-from pipeline.encode.key_images import key_images
-from pipeline.encode.page import page
-from pipeline.encode.parametric_map import parametric_map
-from pipeline.encode.products import HeatmapForm, SegmentationForm
-from pipeline.encode.seg import segmentation
-from pipeline.encode.sr import report
+from pipeline.encode.common.secondary_capture import Rgb
+from pipeline.encode.conformance.outgoing_check import check
+from pipeline.encode.heatmap.objects import heatmap
+from pipeline.encode.heatmap.parametric_map import parametric_map
+from pipeline.encode.page.layout import page
+from pipeline.encode.page.objects import document
+from pipeline.encode.page.summary_page import summary_page
+from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.identity import derived_uid
+from pipeline.encode.result.products import HeatmapForm, SegmentationForm
+from pipeline.encode.seg.segmentation import segmentation
+from pipeline.encode.sr.key_images import key_images
+from pipeline.encode.sr.report import report
+from pipeline.encode.sr.text_report import text_report
 from pipeline.encode.summary import summary
-from pipeline.encode.summary_page import summary_page
-from pipeline.encode.text_report import text_report
 from pipeline.results import ResultBundle, ResultKind, ResultObject
 from pipeline.types import Analysis, CtSeries
 

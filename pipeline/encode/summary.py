@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.encode import wording
-from pipeline.encode.key_slices import image_name, key_slice
-from pipeline.encode.prior import Prior
-from pipeline.encode.source import SourceSlice, real_slices
+from pipeline.encode.common import sentences
+from pipeline.encode.result.prior import Prior
+from pipeline.encode.source.key_slices import image_name, key_slice
+from pipeline.encode.source.source_slices import SourceSlice, real_slices
 from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
 
 
@@ -21,12 +21,12 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
     """
     classification = analysis.classification
     return {
-        "notice": wording.RESEARCH_NOTICE,
-        "sentence": wording.ready_sentence(series, analysis, priors),
+        "notice": sentences.RESEARCH_NOTICE,
+        "sentence": sentences.ready_sentence(series, analysis, priors),
         "score": classification.score,
         "threshold": classification.threshold,
         "operating_point": classification.operating_point,
-        "decision": wording.decision(classification),
+        "decision": sentences.decision(classification),
         "prediction_set": _prediction_set(classification.prediction_set),
         "involvement": _involvement(analysis),
         "lungs_ml": _lungs(analysis),
@@ -77,7 +77,6 @@ def _lesion(lesion: Lesion, key: SourceSlice | None) -> dict[str, Any]:
 
 
 def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any]]:
-    sentences = wording.prior_sentences(analysis, priors)
     return [
         {
             "study_date": prior.study_date.isoformat(),
@@ -87,7 +86,9 @@ def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any
             "model": prior.model,
             "sentence": sentence,
         }
-        for prior, sentence in zip(priors, sentences, strict=True)
+        for prior, sentence in zip(
+            priors, sentences.prior_sentences(analysis, priors), strict=True
+        )
     ]
 
 

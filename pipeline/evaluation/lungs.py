@@ -20,15 +20,15 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
-from pipeline.evaluation.localisation_slices import read_slice_labels, slices_of
-from pipeline.lung_gates import dice
-from pipeline.lung_grid import Coarse, Mask, Spacing, coarsen, on_coarse
-from pipeline.lungs import UNSUPERVISED, candidates, decide
-from pipeline.lungs_liao import segment_liao
-from pipeline.lungs_unet import segment_unet
-from pipeline.manifest import BUNDLED
-from pipeline.models import Models, device_for, load
-from pipeline.training.volumes import read_mask, read_volume
+from pipeline.cases.volumes import read_mask, read_volume
+from pipeline.evaluation.localisation.slices import read_slice_labels, slices_of
+from pipeline.lungs.coarse_grid import Coarse, Mask, Spacing, coarsen, on_coarse
+from pipeline.lungs.gates import dice
+from pipeline.lungs.liao import segment_liao
+from pipeline.lungs.segment import UNSUPERVISED, candidates, decide
+from pipeline.lungs.unet import segment_unet
+from pipeline.model.loading import Models, device_for, load
+from pipeline.model.manifest import BUNDLED
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG, CtVolume
 
 LIAO = "liao"

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.durably import write_whole
-from pipeline.evaluation.operating_points import RULES
-from pipeline.evaluation.reliability import BINS
+from pipeline.atomic_write import write_whole
 from pipeline.evaluation.report_plots import PLOTS, as_png
-from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import RESAMPLES, bounds, with_interval
 from pipeline.evaluation.summary import Evaluation
+from pipeline.metrics.operating_points import RULES
+from pipeline.metrics.reliability import BINS
+from pipeline.metrics.scores import ScoredCases
+from pipeline.metrics.statistics import RESAMPLES, bounds, with_interval
 
 DISTRIBUTION = "dicom-node"
 TEMPLATE = "report.html.jinja"

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import bounds
 from pipeline.evaluation.summary import Evaluation
+from pipeline.metrics.scores import ScoredCases
+from pipeline.metrics.statistics import bounds
 
 # Okabe and Ito's colours, which colour-blind people tell apart (jfly.uni-koeln.de/color)
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"

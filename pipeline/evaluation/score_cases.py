@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import lungs
 from pipeline.analyse import plausible
-from pipeline.classify import classify
-from pipeline.durably import write_whole
+from pipeline.atomic_write import write_whole
+from pipeline.cases.case_list import Case
+from pipeline.cases.prepared import SUFFIX, load, require_label
+from pipeline.cases.volumes import read_volume
+from pipeline.classifier.input import NetworkInput, network_input
+from pipeline.classifier.score import classify
 from pipeline.errors import PipelineError
-from pipeline.evaluation.scores import Origin, read_column, read_origin, read_scores, table
-from pipeline.manifest import ClassifierInput
-from pipeline.models import Models
-from pipeline.network_input import NetworkInput, network_input
+from pipeline.lungs import segment
+from pipeline.metrics.scores import Origin, read_column, read_origin, read_scores, table
+from pipeline.model.loading import Models
+from pipeline.model.manifest import ClassifierInput
 from pipeline.training.augment import plain_picture
-from pipeline.training.cases import Case
-from pipeline.training.prepared import SUFFIX, load, require_label
-from pipeline.training.volumes import read_volume
 
 Told = Callable[[int], None]  #: how many cases are done
 
@@ -44,7 +44,7 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
     cases
         With labels.
     file
-        ``scores.csv``, see `pipeline.evaluation.scores`.
+        ``scores.csv``, see `pipeline.metrics.scores`.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def see_case(case: Case, models: Models, wanted: ClassifierInput) -> NetworkInpu
             source_shape=(shape[0], shape[1], shape[2]),
         )
     volume = plausible(read_volume(case.path))
-    return network_input(volume, lungs.segment(volume, models), wanted)
+    return network_input(volume, segment.segment(volume, models), wanted)
 
 
 def earlier_scores(file: Path, origin: Origin) -> dict[Path, float]:

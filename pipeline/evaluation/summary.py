@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.evaluation.decision_curve import NetBenefit, decision_curve
-from pipeline.evaluation.delong import auc
-from pipeline.evaluation.operating_points import operating_points
-from pipeline.evaluation.reliability import Reliability, reliability
-from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import (
+from pipeline.metrics.decision_curve import NetBenefit, decision_curve
+from pipeline.metrics.delong import auc
+from pipeline.metrics.operating_points import operating_points
+from pipeline.metrics.reliability import Reliability, reliability
+from pipeline.metrics.scores import ScoredCases
+from pipeline.metrics.statistics import (
     Estimate,
     Proportion,
     average_precision,
@@ -19,7 +19,7 @@ from pipeline.evaluation.statistics import (
     require_both_classes,
     roc_area,
 )
-from pipeline.evaluation.thresholds import (
+from pipeline.metrics.thresholds import (
     GRID,
     PredictiveValues,
     ThresholdRow,

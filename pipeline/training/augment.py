@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from pipeline.manifest import ClassifierInput
-from pipeline.network_input import MIN_PLANES, resize, window
-from pipeline.training.acquisition import acquire
-from pipeline.training.prepared import Prepared, Shape
+from pipeline.cases.prepared import Prepared, Shape
+from pipeline.classifier.input import MIN_PLANES, resize, window
+from pipeline.model.manifest import ClassifierInput
+from pipeline.synthetic.disease.scanner import acquire
 
 ANGLE_DEGREES = 10.0  #: rotation in the plane, and shear
 SCALE = 0.12  #: along each axis, either way

@@ -16,28 +16,28 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.counting import macs, parameters
-from pipeline.durably import write_whole
+from pipeline.atomic_write import write_whole
+from pipeline.cases.case_list import Split, read_cases, split_of
+from pipeline.cases.prepared import Prepared, load
 from pipeline.errors import PipelineError
-from pipeline.evaluation.delong import Comparison, auc, compare_auc
-from pipeline.evaluation.operating_points import YOUDEN, operating_points
-from pipeline.evaluation.scores import ScoredCases, read_scores, scored_cases
-from pipeline.evaluation.statistics import (
+from pipeline.metrics.delong import Comparison, auc, compare_auc
+from pipeline.metrics.operating_points import YOUDEN, operating_points
+from pipeline.metrics.scores import ScoredCases, read_scores, scored_cases
+from pipeline.metrics.statistics import (
     Estimate,
     Proportion,
     patient_bootstrap,
     proportion,
     roc_area,
 )
-from pipeline.models import Models
+from pipeline.model.complexity import macs, parameters
+from pipeline.model.loading import Models
 from pipeline.training.augment import plain_picture
-from pipeline.training.cases import Split, read_cases, split_of
+from pipeline.training.classifier_task import margin
 from pipeline.training.classifiers import CLASSIFIERS, RATES
-from pipeline.training.comparison_tables import as_markdown
+from pipeline.training.compare_tables import as_markdown
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
-from pipeline.training.lessons import margin
 from pipeline.training.listing import Listed, list_prepared
-from pipeline.training.prepared import Prepared, load
 from pipeline.training.run_folder import require_free
 from pipeline.training.train_classifier import (
     PREPARED,

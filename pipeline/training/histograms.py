@@ -20,9 +20,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from pipeline.cases.prepared import Prepared
+from pipeline.classifier.input import window
 from pipeline.errors import PipelineError
-from pipeline.network_input import window
-from pipeline.training.prepared import Prepared
 
 WINDOW_HU = (-1200.0, 600.0)
 FOLDS = 5

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.cases.case_list import Case, Split, read_cases, split_of
+from pipeline.cases.prepared import prepared, stored_shape
 from pipeline.errors import PipelineError
-from pipeline.manifest import ClassifierInput
-from pipeline.models import Models
-from pipeline.training.cases import Case, Split, read_cases, split_of
-from pipeline.training.lessons import Files
-from pipeline.training.prepared import prepared, stored_shape
+from pipeline.model.loading import Models
+from pipeline.model.manifest import ClassifierInput
+from pipeline.training.classifier_task import Files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Axial slices with their lungs, for training the UNet: phantoms, and real series.
 
 Truth of a phantom is exact. A real series has the unsupervised method's mask instead (see
-`pipeline.lungs_unsupervised`): a pseudo-label, good where lungs are mostly aerated. Opacities
+`pipeline.lungs.unsupervised`): a pseudo-label, good where lungs are mostly aerated. Opacities
 are then painted inside the mask, the mask left as it is: so the network learns that lung with
 opacities stays lung, also where the opacity touches the chest wall.
 """
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.cases.case_list import Case
+from pipeline.cases.volumes import read_mask, read_volume
+from pipeline.classifier.input import resize
 from pipeline.errors import PipelineError
-from pipeline.lung_grid import coarsen
-from pipeline.lungs_unsupervised import segment_unsupervised
-from pipeline.network_input import resize
-from pipeline.training.cases import Case
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.volumes import read_mask, read_volume
+from pipeline.lungs.coarse_grid import coarsen
+from pipeline.lungs.unsupervised import segment_unsupervised
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 
 PIXELS = 256  #: rows and columns of each slice
 LOWEST_HU, HIGHEST_HU = -1024, 3071

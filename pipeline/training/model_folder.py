@@ -12,13 +12,13 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from pipeline.counting import parameters
-from pipeline.durably import write_whole
+from pipeline.atomic_write import write_whole
 from pipeline.errors import PipelineError
-from pipeline.evaluation.delong import auc
-from pipeline.evaluation.scores import read_scores
-from pipeline.manifest import MANIFEST, ClassifierInput, parse_manifest
-from pipeline.models import read_manifest, write_network
+from pipeline.metrics.delong import auc
+from pipeline.metrics.scores import read_scores
+from pipeline.model.complexity import parameters
+from pipeline.model.loading import read_manifest, write_network
+from pipeline.model.manifest import MANIFEST, ClassifierInput, parse_manifest
 from pipeline.training.classifiers import CLASSIFIERS, DEPLOYABLE
 
 PART = "classifier: "  #: how the card's lines about the classifier begin

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from pipeline.durably import write_whole
+from pipeline.atomic_write import write_whole
 from pipeline.errors import PipelineError
 from pipeline.training.curves import draw_curves
 

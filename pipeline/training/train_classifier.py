@@ -17,16 +17,16 @@ from safetensors.torch import save as tensors_to_bytes
 from scipy import special
 from torch import nn
 
-from pipeline.durably import write_whole
+from pipeline.atomic_write import write_whole
+from pipeline.cases.case_list import Split, digest_of, write_cases
 from pipeline.errors import PipelineError
 from pipeline.evaluation.score_cases import see_case
-from pipeline.evaluation.scores import Origin, Row, table
-from pipeline.manifest import ClassifierInput, digest_of_weights
-from pipeline.models import Models
-from pipeline.training.cases import Split, digest_of, write_cases
+from pipeline.metrics.scores import Origin, Row, table
+from pipeline.model.loading import Models
+from pipeline.model.manifest import ClassifierInput, digest_of_weights
+from pipeline.training.classifier_task import ClassifierLesson, Taught, margin_of
 from pipeline.training.classifiers import CLASSIFIERS
 from pipeline.training.fit import Report, Schedule, fit
-from pipeline.training.lessons import ClassifierLesson, Taught, margin_of
 from pipeline.training.listing import Listed, files_of, list_prepared
 from pipeline.training.run_folder import RunFolder, require_free
 
@@ -104,7 +104,7 @@ def train_classifier(
     Parameters
     ----------
     cases
-        Case lists with labels; `pipeline.training.cases`.
+        Case lists with labels; `pipeline.cases.case_list`.
     out
         The run folder.
     models

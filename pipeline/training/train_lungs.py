@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.counting import parameters
-from pipeline.durably import write_whole
+from pipeline.atomic_write import write_whole
+from pipeline.cases.case_list import Split, digest_of, read_cases, split_of
 from pipeline.errors import PipelineError
-from pipeline.manifest import MANIFEST, Manifest, parse_manifest
-from pipeline.models import read_manifest, write_network
+from pipeline.model.complexity import parameters
+from pipeline.model.loading import read_manifest, write_network
+from pipeline.model.manifest import MANIFEST, Manifest, parse_manifest
 from pipeline.networks.unet import UNet
-from pipeline.training.cases import Split, digest_of, read_cases, split_of
 from pipeline.training.fit import Report, Schedule, fit
-from pipeline.training.lung_lesson import WINDOW_HU, LungLesson, Pool
 from pipeline.training.lung_slices import Slices, case_slices, phantom_slices
+from pipeline.training.lung_task import WINDOW_HU, LungLesson, Pool
 from pipeline.training.model_folder import build, today
 from pipeline.training.run_folder import RunFolder, require_free
 

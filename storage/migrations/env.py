@@ -1,8 +1,8 @@
-"""Run by Alembic: :func:`storage.database.migrate` hands its connection over."""
+"""Run by Alembic: :func:`storage.database.engine.migrate` hands its connection over."""
 
 from alembic import context
 
-from storage.schema import Base
+from storage.database.schema import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

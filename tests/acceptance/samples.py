@@ -16,15 +16,17 @@ from pydicom.uid import (
 )
 
 from pipeline.encode.bundle import encode, part10
-from pipeline.encode.context import ResultContext
-from pipeline.encode.identity import ReportReference
-from pipeline.encode.notice import not_analysed
-from pipeline.encode.products import HeatmapForm, Products, SegmentationForm
+from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.identity import ReportReference
+from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
+from pipeline.encode.sr.notice import not_analysed
 from pipeline.results import ResultKind
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
-from pipeline.training.phantom_enhanced import enhanced_dataset
-from pipeline.training.phantom_odd import (
+from pipeline.series.volume import assemble
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.types import Analysis, CtSeries
+from tests.support.phantom_enhanced import enhanced_dataset
+from tests.support.phantom_odd import (
     POSITIONS,
     numbered_backwards,
     oblique,
@@ -32,8 +34,6 @@ from pipeline.training.phantom_odd import (
     with_values,
     without,
 )
-from pipeline.types import Analysis, CtSeries
-from pipeline.volume import assemble
 from tests.unit import encode_samples
 
 SEED = 5

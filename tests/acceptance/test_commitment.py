@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.reader import load
-from storage.database import open_database
-from storage.schema import Delivery
+from storage.database.engine import open_database
+from storage.database.schema import Delivery
 from storage.states import DeliveryState
 from tests.acceptance.conftest import Orthanc, poll
 from tests.acceptance.test_pacs import SECONDS, push, upload

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicom_node.dicomweb import ByWeb
-from dicom_node.retry import Verdict
-from dicom_node.scu import Parcel, Peer
-from dicom_node.verification import held_of
+from dicom_node.delivery.commitment_query import held_of
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import Parcel, Peer
+from dicom_node.delivery.stow_client import ByWeb
 from tests.acceptance.conftest import Orthanc, running_orthanc
 from tests.acceptance.samples import Written, encoded
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.states import SeriesState
 from tests.acceptance.conftest import Orthanc, poll
 from tests.acceptance.test_pacs import SECONDS, modalities, objects, push, upload

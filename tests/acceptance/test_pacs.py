@@ -13,9 +13,9 @@ import pytest
 from pydicom import Dataset, dcmread
 from scipy import ndimage
 
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import SeriesOptions, phantom_datasets, write_series
-from pipeline.volume import assemble
+from pipeline.series.volume import assemble
+from pipeline.synthetic.phantom.dicom import SeriesOptions, phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.acceptance.conftest import Orthanc, poll
 from tests.node_process import NodeProcess
 

@@ -9,10 +9,10 @@ import torch
 from pydicom import dcmread
 
 from pipeline.analyse import AnalysisOptions, analyse
-from pipeline.manifest import BUNDLED
-from pipeline.models import load
+from pipeline.model.loading import load
+from pipeline.model.manifest import BUNDLED
 from pipeline.results import ResultKind
-from pipeline.volume import assemble
+from pipeline.series.volume import assemble
 from tests.acceptance import validators
 from tests.acceptance.samples import EVERYTHING, Written, write_results
 from tests.acceptance.test_pacs import CASES

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from dicom_node.retry import Verdict
-from dicom_node.scu import Outcome, Parcel, Peer, send
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import Outcome, Parcel, Peer, send
 from pipeline.results import ResultKind
 from tests.acceptance.conftest import Orthanc, running_orthanc
 from tests.acceptance.samples import Written, encoded

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.encode.context import DEFAULT_SERIES_NUMBER_BASE, ResultSeries
+from pipeline.encode.result.context import DEFAULT_SERIES_NUMBER_BASE, ResultSeries
 from tests.acceptance import viewed, viewer
 from tests.acceptance.conftest import running_orthanc
 from tests.acceptance.screen import Pixels, Screen, colourful, study_open

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from pipeline import measure
 from pipeline.analyse import own, to_bytes
-from pipeline.training.phantom import Phantom, PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from pipeline.lesions import measure
+from pipeline.series.volume import assemble
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries, LungMask
-from pipeline.volume import assemble
 from tests.acceptance.conftest import Orthanc
 from tests.acceptance.samples import EVERYTHING, write_results
 from tests.unit import encode_samples

@@ -17,9 +17,7 @@ from pynetdicom.presentation import build_role
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select
 
-from dicom_node.callers import Callers
-from dicom_node.carrier import ByDicom
-from dicom_node.commitment import (
+from dicom_node.delivery.commitment_scu import (
     WELL_KNOWN_INSTANCE,
     Notary,
     action_information,
@@ -27,15 +25,17 @@ from dicom_node.commitment import (
     handle_report,
     reference,
 )
-from dicom_node.delivery import Courier
-from dicom_node.inbox import Index, Reception
-from dicom_node.retry import Backoff
-from dicom_node.scp import COMMITMENT, Receiver
-from dicom_node.scu import Peer
-from dicom_node.standin import SECONDARY_CAPTURE
-from dicom_node.store import Store
+from dicom_node.delivery.outcome import Backoff
+from dicom_node.delivery.sender import ByDicom
+from dicom_node.delivery.store_scu import Peer
+from dicom_node.delivery.worker import Courier
+from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE
+from dicom_node.reception.access import Callers
+from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.store_scp import COMMITMENT, Receiver
+from dicom_node.resources import Store
+from storage.database.schema import Commitment
 from storage.overview import overview
-from storage.schema import Commitment
 from tests.results_due import Hands, store_with_results
 
 AGAIN = timedelta(hours=6)

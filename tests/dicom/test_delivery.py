@@ -11,21 +11,21 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.carrier import ByDicom
-from dicom_node.delivery import Courier
-from dicom_node.retry import Backoff
-from dicom_node.scu import Peer
-from dicom_node.standin import SECONDARY_CAPTURE, StandInPacs
-from dicom_node.store import Store
+from dicom_node.delivery.outcome import Backoff
+from dicom_node.delivery.sender import ByDicom
+from dicom_node.delivery.store_scu import Peer
+from dicom_node.delivery.worker import Courier
+from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE, StandInPacs
+from dicom_node.resources import Store
 from pipeline.encode.bundle import part10
-from storage.database import migrate, open_database
-from storage.files import Inbox
-from storage.instances import InstanceFacts, note_instance
-from storage.outbox import keep_results
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Delivery
+from storage.delivery.outbox import keep_results
+from storage.files.folder import Inbox
 from storage.overview import overview
-from storage.results import NewObject, NewResult
-from storage.schema import Delivery
-from storage.series import claim_next, close, receiving
+from storage.results.rows import NewObject, NewResult
+from storage.series.instances import InstanceFacts, note_instance
+from storage.series.lifecycle import claim_next, close, receiving
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UIDS = ["2.25.101", "2.25.102", "2.25.103"]

@@ -16,15 +16,15 @@ import trustme
 from typer.testing import CliRunner
 
 from config.reader import load
-from dicom_node import cli
-from dicom_node.checks import faults
-from dicom_node.delivery import Courier
-from dicom_node.dicomweb import ByWeb
+from dicom_node.assembly import peer_of
+from dicom_node.cli import app
+from dicom_node.delivery.outcome import Backoff, Outcome, Verdict
+from dicom_node.delivery.store_scu import Parcel
+from dicom_node.delivery.stow_client import ByWeb
+from dicom_node.delivery.worker import Courier
 from dicom_node.errors import NodeError
-from dicom_node.parts import peer_of
-from dicom_node.retry import Backoff, Outcome, Verdict
-from dicom_node.scu import Parcel
-from dicom_node.store import Store
+from dicom_node.preflight import faults
+from dicom_node.resources import Store
 from pipeline.encode.bundle import part10
 from tests.results_due import UIDS, Hands, capture, standing, store_with_results
 from tests.web_pacs import STORED, Answer, WebPacs, failed
@@ -269,7 +269,7 @@ def ini_with(folder: Path, lines: str) -> Path:
 def test_echo_asks_a_query(tmp_path: Path) -> None:
     with WebPacs() as pacs:
         ini = ini_with(tmp_path, f"url = {pacs.url}")
-        answer = CliRunner().invoke(cli.app, ["echo", "WEB", "--config", str(ini)])
+        answer = CliRunner().invoke(app.app, ["echo", "WEB", "--config", str(ini)])
 
     assert answer.output == "WEB answers.\n"
     assert [path for _, path, _ in pacs.requests] == ["/dicom-web/studies?limit=1"]

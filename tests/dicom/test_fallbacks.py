@@ -13,30 +13,30 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.carrier import ByDicom
-from dicom_node.delivery import Courier
-from dicom_node.retry import Backoff
-from dicom_node.scu import Peer
-from dicom_node.standin import (
+from dicom_node.delivery.outcome import Backoff
+from dicom_node.delivery.sender import ByDicom
+from dicom_node.delivery.store_scu import Peer
+from dicom_node.delivery.worker import Courier
+from dicom_node.demo.stand_in_pacs import (
     COMPREHENSIVE_3D_SR,
     ENHANCED_SR,
     SECONDARY_CAPTURE,
     SEGMENTATION,
     StandInPacs,
 )
-from dicom_node.store import Store
+from dicom_node.resources import Store
 from pipeline.encode.bundle import part10
-from storage.capabilities import capabilities
-from storage.database import migrate, open_database
-from storage.files import Inbox
-from storage.instances import InstanceFacts, note_instance
-from storage.outbox import keep_results, reuse_result
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Delivery, ResultObject
+from storage.delivery.capabilities import capabilities
+from storage.delivery.outbox import keep_results, reuse_result
+from storage.files.folder import Inbox
 from storage.overview import overview
-from storage.results import NewObject, NewResult
-from storage.schema import Delivery, ResultObject
-from storage.series import SeriesTicket, claim_next, close, receiving
+from storage.results.rows import NewObject, NewResult
+from storage.series.instances import InstanceFacts, note_instance
+from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
+from storage.series.rerun import reprocess
 from storage.states import DeliveryState
-from storage.wishes import reprocess
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CLASSES = {

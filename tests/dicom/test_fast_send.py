@@ -18,13 +18,13 @@ from pynetdicom.association import Association
 from pynetdicom.dsutils import encode, split_dataset
 from pynetdicom.dul import DULServiceProvider
 
-from dicom_node import command_set as cs
-from dicom_node.command_set import c_store_request
-from dicom_node.retry import Outcome, Verdict
-from dicom_node.scu import Parcel, Peer, send
-from dicom_node.standin import SECONDARY_CAPTURE
-from dicom_node.tls import Credentials, server_context
-from dicom_node.upper_layer import MAXIMUM_COMMAND
+from dicom_node.delivery.outcome import Outcome, Verdict
+from dicom_node.delivery.store_scu import Parcel, Peer, send
+from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE
+from dicom_node.network import command_set as cs
+from dicom_node.network.command_set import c_store_request
+from dicom_node.network.fast_dimse.pdu import MAXIMUM_COMMAND
+from dicom_node.network.tls import Credentials, server_context
 from pipeline.encode.bundle import part10
 from tests.dicom.test_tls import credentials
 from tests.wire_client import ABORT, RELEASE, echo_request, packed

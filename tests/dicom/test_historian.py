@@ -13,23 +13,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
-from dicom_node.briefing import Briefing
-from dicom_node.callers import Callers
-from dicom_node.equipment import analyser_of
-from dicom_node.historian import PATIENCE, RETRY, Historian
-from dicom_node.inbox import Index, Reception
-from dicom_node.scp import Receiver
-from dicom_node.scu import Parcel, Peer, send
-from dicom_node.store import Store, utc_now
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
-from storage.database import migrate, open_database
-from storage.files import Inbox
-from storage.notices import Ending, end_series
-from storage.outbox import keep_results
-from storage.results import NewResult
-from storage.schema import Search, Series
-from storage.series import SeriesTicket, claim_next, close, receiving
+from dicom_node.analysis.configuration import analyser_of
+from dicom_node.analysis.prior_fetch import PATIENCE, RETRY, Historian
+from dicom_node.analysis.request_builder import Briefing
+from dicom_node.delivery.store_scu import Parcel, Peer, send
+from dicom_node.reception.access import Callers
+from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.store_scp import Receiver
+from dicom_node.resources import Store, utc_now
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Search, Series
+from storage.delivery.notices import Ending, end_series
+from storage.delivery.outbox import keep_results
+from storage.files.folder import Inbox
+from storage.results.rows import NewResult
+from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
 from storage.states import SearchState, SeriesState
 from tests.archive import StandInArchive
 from tests.node_process import wait_until

@@ -10,21 +10,21 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from config.reader import load
-from dicom_node.cli import app
-from dicom_node.errors import NodeError
-from dicom_node.parts import open_store
-from dicom_node.probe import instead, probe, proposed
-from dicom_node.scu import Peer
-from dicom_node.sent import SENT
-from dicom_node.standin import (
+from dicom_node.assembly import open_store
+from dicom_node.cli.app import app
+from dicom_node.delivery.capabilities import instead, probe, proposed
+from dicom_node.delivery.result_classes import SENT
+from dicom_node.delivery.store_scu import Peer
+from dicom_node.demo.stand_in_pacs import (
     COMPREHENSIVE_3D_SR,
     ENHANCED_SR,
     SECONDARY_CAPTURE,
     SEGMENTATION,
     StandInPacs,
 )
-from pipeline.encode.products import LABEL_MAP_STORAGE
-from storage.capabilities import capabilities
+from dicom_node.errors import NodeError
+from pipeline.encode.result.products import LABEL_MAP_STORAGE
+from storage.delivery.capabilities import capabilities
 
 VERIFICATION = "1.2.840.10008.1.1"
 

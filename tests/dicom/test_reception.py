@@ -27,17 +27,17 @@ from pynetdicom import AE
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.callers import Callers
-from dicom_node.inbox import Index, Reception
-from dicom_node.scp import Receiver
-from dicom_node.store import Store
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
-from pipeline.training.phantom_syntaxes import transcoded
-from storage.database import migrate, open_database
-from storage.files import Inbox
+from dicom_node.reception.access import Callers
+from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.store_scp import Receiver
+from dicom_node.resources import Store
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.syntaxes import transcoded
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Instance, Series
+from storage.files.folder import Inbox
 from storage.overview import Overview, overview
-from storage.schema import Instance, Series
 
 SYNTAXES = {
     "implicit": ImplicitVRLittleEndian,

@@ -11,9 +11,9 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, generate_uid
 from pynetdicom.dsutils import split_dataset
 
 from benchmarks.processes import missing, storescp
-from dicom_node.retry import Verdict
-from dicom_node.scu import Parcel, Peer, echo, send
-from dicom_node.standin import SECONDARY_CAPTURE, StandInPacs
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import Parcel, Peer, echo, send
+from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE, StandInPacs
 
 BOTH = pytest.mark.parametrize("fast", [True, False], ids=["fast", "stock"])
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.carrier import ByDicom
-from dicom_node.delivery import Courier
-from dicom_node.retry import Backoff
-from dicom_node.scu import Peer
-from dicom_node.standin import StandInPacs
-from dicom_node.store import Store
-from dicom_node.verification import PATIENCE, Verifier
+from dicom_node.delivery.commitment_query import PATIENCE, Verifier
+from dicom_node.delivery.outcome import Backoff
+from dicom_node.delivery.sender import ByDicom
+from dicom_node.delivery.store_scu import Peer
+from dicom_node.delivery.worker import Courier
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.resources import Store
 from tests.archive import StandInArchive
 from tests.results_due import UIDS, Hands, capture, standing, store_with_results
 

@@ -22,18 +22,18 @@ from pydicom.uid import MRImageStorage, generate_uid
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.inbox import Index, Reception
-from dicom_node.store import Store
-from dicom_node.tls import client_context, server_context
-from dicom_node.web import MAXIMUM_CONNECTIONS, WebReceiver
-from dicom_node.web_app import Limits
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
-from pipeline.training.phantom_syntaxes import transcoded
-from storage.database import migrate, open_database
-from storage.files import Inbox
+from dicom_node.network.tls import client_context, server_context
+from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.stow.app import Limits
+from dicom_node.reception.stow.server import MAXIMUM_CONNECTIONS, WebReceiver
+from dicom_node.resources import Store
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.syntaxes import transcoded
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Instance
+from storage.files.folder import Inbox
 from storage.overview import overview
-from storage.schema import Instance
 from tests.dicom.test_tls import credentials
 from tests.node_process import NodeProcess, free_port, wait_until
 

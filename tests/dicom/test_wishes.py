@@ -7,13 +7,13 @@ import pytest
 from pydicom import Dataset, dcmread
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
-from dicom_node.keeping import KEPT
-from dicom_node.scu import send
-from dicom_node.sending import find_parcels
-from dicom_node.standin import COMPREHENSIVE_3D_SR, StandInPacs
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from dicom_node.analysis.result_rows import KEPT
+from dicom_node.cli.app import app
+from dicom_node.cli.send import find_parcels
+from dicom_node.delivery.store_scu import send
+from dicom_node.demo.stand_in_pacs import COMPREHENSIVE_3D_SR, StandInPacs
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.overview import SeriesLine
 from tests.node_process import NodeProcess, wait_until
 

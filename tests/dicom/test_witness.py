@@ -14,18 +14,22 @@ from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.callers import Callers
-from dicom_node.commitment import WELL_KNOWN_INSTANCE, action_information, read_report
-from dicom_node.inbox import Index, Reception
-from dicom_node.scp import COMMITMENT, Receiver
-from dicom_node.scu import Peer
-from dicom_node.store import Store
-from dicom_node.witness import Witness
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
-from storage.commitments import Report
-from storage.database import migrate, open_database
-from storage.files import Inbox
+from dicom_node.delivery.commitment_scu import (
+    WELL_KNOWN_INSTANCE,
+    action_information,
+    read_report,
+)
+from dicom_node.delivery.store_scu import Peer
+from dicom_node.reception.access import Callers
+from dicom_node.reception.commitment_scp import Witness
+from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.store_scp import COMMITMENT, Receiver
+from dicom_node.resources import Store
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.engine import migrate, open_database
+from storage.delivery.commitments import Report
+from storage.files.folder import Inbox
 
 TRANSACTION = "2.25.77"
 MISSING = "2.25.404"

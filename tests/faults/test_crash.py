@@ -13,12 +13,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.reader import load
-from dicom_node.retry import Verdict
-from dicom_node.scu import send
-from dicom_node.sending import find_parcels
-from dicom_node.standin import StandInPacs
-from storage.database import open_database
-from storage.schema import Instance, Result, ResultObject
+from dicom_node.cli.send import find_parcels
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import send
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from storage.database.engine import open_database
+from storage.database.schema import Instance, Result, ResultObject
 from tests.node_process import NodeProcess, wait_until
 
 MakeNode = Callable[..., NodeProcess]

@@ -15,15 +15,15 @@ from sqlalchemy.orm import Session
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.engine import Engine
+from dicom_node.analysis.engine import Engine
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import Parcel, Peer, send
+from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.node import Node
-from dicom_node.retry import Verdict
-from dicom_node.scu import Parcel, Peer, send
-from dicom_node.standin import StandInPacs
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.schema import Instance, Result, ResultObject
 from storage.overview import overview
-from storage.schema import Instance, Result, ResultObject
 from tests.node_process import INI, wait_until
 from tests.reliability.light_node import LightEngine
 

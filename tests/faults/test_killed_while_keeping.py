@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from dicom_node.equipment import read_manifest
-from dicom_node.request import Analysed, Answer, Unsuitable
-from dicom_node.store import Store
-from pipeline.kept import to_bytes
-from pipeline.manifest import BUNDLED
-from storage.history import keys_so_far
-from storage.recovery import recover
-from storage.schema import Delivery
+from dicom_node.analysis.configuration import read_manifest
+from dicom_node.analysis.messages import Analysed, Answer, Unsuitable
+from dicom_node.resources import Store
+from pipeline.analysis_file import to_bytes
+from pipeline.model.manifest import BUNDLED
+from storage.database.schema import Delivery
+from storage.maintenance.recovery import recover
+from storage.results.priors import keys_so_far
+from storage.series.rerun import make_wish, take_up
 from storage.states import DeliveryState, Wish
-from storage.wishes import make_wish, take_up
 from tests.unit.analyst_samples import NOW, RESULT, Workers, analyst, line, open_store
 from tests.unit.encode_samples import analysis
 from tests.unit.test_lifecycle import SERIES, notices, receive

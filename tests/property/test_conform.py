@@ -11,15 +11,15 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.datadict import keyword_dict
 
-from dicom_node.sent import SENT
-from pipeline.encode import conform as gate
-from pipeline.encode import content_tree, iod
+from dicom_node.delivery.result_classes import SENT
 from pipeline.encode.bundle import encode
-from pipeline.encode.check import check
-from pipeline.encode.conform import conform
-from pipeline.encode.iod import Requirement
-from pipeline.encode.notice import not_analysed
-from pipeline.encode.products import HeatmapForm, Products, SegmentationForm
+from pipeline.encode.conformance import content_tree, iod
+from pipeline.encode.conformance import iod_check as gate
+from pipeline.encode.conformance.iod import Requirement
+from pipeline.encode.conformance.iod_check import conform
+from pipeline.encode.conformance.outgoing_check import check
+from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
+from pipeline.encode.sr.notice import not_analysed
 from pipeline.errors import ConformanceError
 from pipeline.results import ResultBundle, ResultKind, ResultObject
 from tests.unit.encode_samples import analysis, context, ct_series

@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.conformal import ConformalThresholds, conformal_thresholds, prediction_set
+from pipeline.classifier.conformal import (
+    ConformalThresholds,
+    conformal_thresholds,
+    prediction_set,
+)
 from pipeline.types import ScoreClass
 
 DRAWS, NEW = 150, 10

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from pipeline.evaluation.delong import areas_and_covariance, auc, compare_auc, placements
-from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import patient_bootstrap, roc_area
+from pipeline.metrics.delong import areas_and_covariance, auc, compare_auc, placements
+from pipeline.metrics.scores import ScoredCases
+from pipeline.metrics.statistics import patient_bootstrap, roc_area
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.bool_]

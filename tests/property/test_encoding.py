@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from pipeline.encode.bundle import part10
-from pipeline.encode.products import Products, SegmentationForm
-from pipeline.encode.seg import segmentation
-from pipeline.encode.wording import score_line
+from pipeline.encode.common.sentences import score_line
+from pipeline.encode.result.products import Products, SegmentationForm
+from pipeline.encode.seg.segmentation import segmentation
 from pipeline.types import Analysis, Classification, CtSeries, Side
 from tests.unit.encode_samples import (
     POSITIONS,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dicom_node import command_set as cs
-from dicom_node.callers import Callers
-from dicom_node.receiving import OUT_OF_RESOURCES, SUCCESS, Received
-from dicom_node.scp import Receiver
+from dicom_node.network import command_set as cs
+from dicom_node.reception.access import Callers
+from dicom_node.reception.instance import OUT_OF_RESOURCES, SUCCESS, Received
+from dicom_node.reception.store_scp import Receiver
 from tests.wire_client import (
     ABORT,
     CT,

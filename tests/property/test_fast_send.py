@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dicom_node.retry import judge
-from dicom_node.scu import Parcel, send
+from dicom_node.delivery.outcome import judge
+from dicom_node.delivery.store_scu import Parcel, send
 from tests.dicom.test_fast_send import part10_file
 from tests.wire_client import packed, values
 from tests.wire_scp import RELEASE_TYPE, Visit, WireScp, response

@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 
-from pipeline.orientation import Orientation, canonical
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
-from pipeline.training.phantom_odd import POSITIONS, numbered_backwards, oblique, turned
-from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES, copied, transcoded
+from pipeline.series.orientation import Orientation, canonical
+from pipeline.series.volume import assemble
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES, copied, transcoded
 from pipeline.types import CtVolume
-from pipeline.volume import assemble
+from tests.support.phantom_odd import POSITIONS, numbered_backwards, oblique, turned
 
 PHANTOM = make_phantom(PhantomSpec(size=24, slices=8, spacing_mm=20.0, lesions=1))
 DATASETS = tuple(phantom_datasets(PHANTOM, seed=1))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 
-from pipeline.encode.identifying import identifies
+from pipeline.encode.source.free_text import identifies
 from tests.unit.encode_samples import read_back
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzàéèñçšžäöüßåøł"

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from pipeline.analysis_file import read, read_values, to_bytes
 from pipeline.errors import PipelineError
-from pipeline.kept import read, read_values, to_bytes
 from pipeline.types import (
     Analysis,
     Classification,

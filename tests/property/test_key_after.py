@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.encode.identity import key_after
+from pipeline.encode.result.identity import key_after
 
 wanted = st.lists(st.sampled_from("abc"), max_size=12)
 

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.encode.outline import MAX_POINTS, outline
+from pipeline.encode.source.outline import MAX_POINTS, outline
 
 small_masks = arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(np.any)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.retention import YOUNGEST, Rules, Standing, choose
+from storage.maintenance.retention import YOUNGEST, Rules, Standing, choose
 from storage.states import DeliveryState, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)

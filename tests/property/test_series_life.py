@@ -9,15 +9,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.database import open_database
+from storage.database.engine import open_database
+from storage.database.schema import Base, Delivery, Instance, Result, ResultObject, Series
+from storage.delivery.notices import Ending, NewNotice, end_series
+from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.errors import StaleState
-from storage.instances import InstanceFacts, note_instance, note_instances
-from storage.notices import Ending, NewNotice, end_series
-from storage.outbox import Settlement, claim, due, keep_results, settle
-from storage.recovery import recover
-from storage.results import NewObject, NewResult
-from storage.schema import Base, Delivery, Instance, Result, ResultObject, Series
-from storage.series import (
+from storage.maintenance.recovery import recover
+from storage.results.rows import NewObject, NewResult
+from storage.series.instances import InstanceFacts, note_instance, note_instances
+from storage.series.lifecycle import (
     ENDED,
     SeriesTicket,
     advance,
@@ -26,8 +26,8 @@ from storage.series import (
     leave,
     receiving,
 )
+from storage.series.rerun import make_wish, take_up
 from storage.states import SERIES_STEPS, UNDER_WAY, DeliveryState, SeriesState, Wish
-from storage.wishes import make_wish, take_up
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 S, D = SeriesState, DeliveryState

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.turns import TRIED_BEHIND, URGENT_AHEAD, WISHED_BEHIND, Waiting, turn
+from storage.series.priority import TRIED_BEHIND, URGENT_AHEAD, WISHED_BEHIND, Waiting, turn
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LONGEST = timedelta(days=30)

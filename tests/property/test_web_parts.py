@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dicom_node.web_parts import Malformed, TooManyParts, parts
+from dicom_node.reception.stow.multipart import Malformed, TooManyParts, parts
 
 BOUNDARY = b"b0undary"
 DELIMITER = b"\r\n--" + BOUNDARY

@@ -25,12 +25,13 @@ from sqlalchemy.orm import Session
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node import logs, task
-from dicom_node.engine import Engine
+from dicom_node import logs
+from dicom_node.analysis import worker
+from dicom_node.analysis.engine import Engine
+from dicom_node.analysis.messages import Analysed, EncodedObject, Request
 from dicom_node.node import Node
-from dicom_node.request import Analysed, EncodedObject, Request
 from pipeline.encode.bundle import part10
-from pipeline.encode.identity import derived_uid, result_key
+from pipeline.encode.result.identity import derived_uid, result_key
 
 KINDS = (("report", EnhancedSRStorage), ("heatmap", SecondaryCaptureImageStorage))
 
@@ -106,7 +107,7 @@ class LightEngine:
         self._pool = ThreadPoolExecutor(1)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> LightTask:  # noqa: ANN401  # any task
-        if function is task.warm_up:
+        if function is worker.warm_up:
             return LightTask(self._pool.submit(lambda: None))
         return LightTask(self._pool.submit(analysed, *arguments))
 

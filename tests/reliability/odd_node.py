@@ -14,11 +14,11 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 from sqlalchemy import select
 
-from dicom_node import task
-from dicom_node.receiving import SUCCESS
-from dicom_node.request import Analysed, Answer, Request
-from storage.schema import Instance, Series
-from storage.series import close, due_to_close
+from dicom_node.analysis import worker
+from dicom_node.analysis.messages import Analysed, Answer, Request
+from dicom_node.reception.instance import SUCCESS
+from storage.database.schema import Instance, Series
+from storage.series.lifecycle import close, due_to_close
 from tests.reliability.receiving import Running
 from tests.unit.analyst_samples import RESULT, Job, Workers, analyst
 from tests.wire_client import EXPLICIT, STORE_CONTEXT, WireClient, packed, store_request, values
@@ -93,7 +93,7 @@ class NetworksReached(Exception):
 
 def invented(request: Request) -> Analysed:
     """A result of its own for each set of instances."""
-    key = task.source_digest(request)
+    key = worker.source_digest(request)
     number = int.from_bytes(key.encode()[:12])
     objects = [
         replace(each, sop_instance_uid=f"2.25.{number + place}")
@@ -118,7 +118,7 @@ class Readers(Workers):
 
     def _answer(self, request: Request) -> Answer | Exception:
         try:
-            return task.work(request, stop_at_networks)
+            return worker.work(request, stop_at_networks)
         except NetworksReached:
             return invented(request)
         except Exception as fault:  # noqa: BLE001  # what the engine hands to the analyst

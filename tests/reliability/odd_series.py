@@ -23,12 +23,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_node.receiving import CANNOT_UNDERSTAND, SUCCESS
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, phantom_uid
-from pipeline.training.phantom_odd import oblique, tilted, with_values, without
-from pipeline.training.phantom_syntaxes import copied, transcoded
+from dicom_node.reception.instance import CANNOT_UNDERSTAND, SUCCESS
+from pipeline.synthetic.phantom.dicom import phantom_datasets, phantom_uid
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.syntaxes import copied, transcoded
 from tests.reliability.odd_node import Message, message
+from tests.support.phantom_odd import oblique, tilted, with_values, without
 from tests.wire_client import EXPLICIT
 
 SLICES, SIZE = 36, 32

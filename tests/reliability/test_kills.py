@@ -19,13 +19,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.reader import load
-from dicom_node.retry import Verdict
-from dicom_node.scu import Parcel, Peer, echo, send
-from dicom_node.standin import StandInPacs
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
-from storage.database import open_database
-from storage.schema import Instance, Result, ResultObject, Series
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import Parcel, Peer, echo, send
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.engine import open_database
+from storage.database.schema import Instance, Result, ResultObject, Series
 from storage.states import SeriesState
 from tests.node_process import INI, NodeProcess, free_port, wait_until
 from tests.reliability.tally import Tally, times

@@ -12,8 +12,8 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import func, select
 
-from dicom_node.receiving import SUCCESS
-from storage.schema import Instance, Series
+from dicom_node.reception.instance import SUCCESS
+from storage.database.schema import Instance, Series
 from tests.node_process import wait_until
 from tests.reliability.receiving import Running, body_of, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times

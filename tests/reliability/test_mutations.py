@@ -16,10 +16,10 @@ import pytest
 import structlog
 from pydicom import Dataset, dcmread, dcmwrite
 
-from dicom_node.receiving import SUCCESS
-from pipeline.eligibility import SelectionRules, why_not
+from dicom_node.reception.instance import SUCCESS
 from pipeline.errors import PipelineError
-from pipeline.volume import assemble
+from pipeline.series.eligibility import SelectionRules, why_not
+from pipeline.series.volume import assemble
 from tests.reliability.mutations import mutated
 from tests.reliability.receiving import Running, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times

@@ -10,11 +10,10 @@ from pydicom import Dataset
 from pynetdicom import AE
 from sqlalchemy import select
 
-from dicom_node.receiving import SUCCESS
-from pipeline.training.phantom_dicom import phantom_uid
-from pipeline.training.phantom_odd import with_values
+from dicom_node.reception.instance import SUCCESS
+from pipeline.synthetic.phantom.dicom import phantom_uid
+from storage.database.schema import Series
 from storage.overview import overview
-from storage.schema import Series
 from tests.reliability.odd_node import (
     Readers,
     association,
@@ -28,6 +27,7 @@ from tests.reliability.odd_node import (
 from tests.reliability.odd_series import ANALYSED, SLICES, series
 from tests.reliability.receiving import Running, running
 from tests.reliability.tally import Tally, times
+from tests.support.phantom_odd import with_values
 from tests.wire_client import CT
 
 __all__ = ["running"]  # a fixture

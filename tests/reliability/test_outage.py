@@ -15,20 +15,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Delivery as DeliverySettings
-from dicom_node.carrier import ByDicom
-from dicom_node.delivery import Courier
-from dicom_node.retry import Backoff
-from dicom_node.scu import Peer
-from dicom_node.standin import SECONDARY_CAPTURE, StandInPacs
-from dicom_node.store import Store
+from dicom_node.delivery.outcome import Backoff
+from dicom_node.delivery.sender import ByDicom
+from dicom_node.delivery.store_scu import Peer
+from dicom_node.delivery.worker import Courier
+from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE, StandInPacs
+from dicom_node.resources import Store
 from pipeline.encode.bundle import part10
-from storage.database import migrate, open_database
-from storage.files import Inbox
-from storage.instances import InstanceFacts, note_instance
-from storage.outbox import keep_results
-from storage.results import NewObject, NewResult
-from storage.schema import Delivery, ResultObject, Series
-from storage.series import claim_next, close, receiving
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Delivery, ResultObject, Series
+from storage.delivery.outbox import keep_results
+from storage.files.folder import Inbox
+from storage.results.rows import NewObject, NewResult
+from storage.series.instances import InstanceFacts, note_instance
+from storage.series.lifecycle import claim_next, close, receiving
 from storage.states import SeriesState
 from tests.node_process import free_port
 from tests.reliability.tally import Tally, times

@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
-from dicom_node.analyst import Analyst, Patience
-from dicom_node.briefing import Briefing
-from dicom_node.equipment import analyser_of
-from dicom_node.notices import Notices, Wanted
-from dicom_node.request import Analysed, EncodedObject, Request
-from dicom_node.store import Store
-from storage.database import migrate, open_database
-from storage.files import Inbox, no_step
+from dicom_node.analysis.configuration import analyser_of
+from dicom_node.analysis.dispatcher import Analyst, Patience
+from dicom_node.analysis.messages import Analysed, EncodedObject, Request
+from dicom_node.analysis.notices import Notices, Wanted
+from dicom_node.analysis.request_builder import Briefing
+from dicom_node.resources import Store
+from storage.database.engine import migrate, open_database
+from storage.files.folder import Inbox, no_step
 from storage.overview import SeriesLine, overview
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

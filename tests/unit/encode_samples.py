@@ -13,9 +13,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
-from pipeline.encode.context import ResultContext
-from pipeline.encode.identity import Equipment, ReportReference, derived_uid
-from pipeline.encode.prior import Prior
+from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.identity import Equipment, ReportReference, derived_uid
+from pipeline.encode.result.prior import Prior
 from pipeline.types import (
     Analysis,
     Classification,

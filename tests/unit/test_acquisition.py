@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.training.acquisition import PADDING_HU, acquire
-from pipeline.training.views import Floats
+from pipeline.synthetic.disease.scanner import PADDING_HU, acquire
+from pipeline.synthetic.disease.views import Floats
 
 SPACING_MM = (5.0, 2.0, 2.0)
 SEEDS = range(40)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.acquisition import AcquisitionFacts, facts_of
-from pipeline.acquisition_gates import GATES, UNMEASURED, acquisition_doubts
+from pipeline.cases.volumes import read_volume
 from pipeline.errors import UnsuitableSeries
-from pipeline.lung_grid import coarsen, refine
-from pipeline.lungs_unsupervised import segment_unsupervised
-from pipeline.training.volumes import read_volume
+from pipeline.lungs.coarse_grid import coarsen, refine
+from pipeline.lungs.unsupervised import segment_unsupervised
+from pipeline.scan_quality.gates import GATES, UNMEASURED, acquisition_doubts
+from pipeline.scan_quality.measure import AcquisitionFacts, facts_of
 
 SHAPE, SPACING = (20, 200, 240), (2.0, 0.75, 0.75)
 USUAL = AcquisitionFacts(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.activation import DEFAULT_METHOD, METHODS, default_method, methods_of
+from pipeline.classifier.activation import DEFAULT_METHOD, METHODS, default_method, methods_of
 from pipeline.errors import ModelError
 from pipeline.networks.decovnet import NEGATIVE, POSITIVE, DeCoVNet
 

@@ -11,12 +11,12 @@ from pydicom import Dataset
 
 from pipeline.analyse import AnalysisOptions, analyse
 from pipeline.errors import UnsuitableSeries
-from pipeline.manifest import Manifest, ReferenceEntry
-from pipeline.models import Models
+from pipeline.model.feature_reference import Reference
+from pipeline.model.loading import Models
+from pipeline.model.manifest import Manifest, ReferenceEntry
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.unet import UNet
-from pipeline.reference import Reference
-from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries, CtVolume, GeometryVerdict
 
 SHA = "0" * 64

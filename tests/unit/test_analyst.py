@@ -7,19 +7,19 @@ import pytest
 from sqlalchemy import create_engine, event, select
 from sqlalchemy.orm import sessionmaker
 
+from dicom_node.analysis.messages import Unchanged, Unsuitable
 from dicom_node.errors import EngineLost
-from dicom_node.request import Unchanged, Unsuitable
-from dicom_node.store import Store
+from dicom_node.resources import Store
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
-from storage.database import open_database
-from storage.files import Inbox
-from storage.instances import InstanceFacts, note_instance
+from storage.database.engine import open_database
+from storage.database.schema import Series
+from storage.files.folder import Inbox
+from storage.maintenance.recovery import recover
 from storage.overview import overview
-from storage.recovery import recover
-from storage.schema import Series
-from storage.series import claim_next, close, receiving, ticket_of
+from storage.series.instances import InstanceFacts, note_instance
+from storage.series.lifecycle import claim_next, close, receiving, ticket_of
+from storage.series.rerun import make_wish, take_up
 from storage.states import Wish
-from storage.wishes import make_wish, take_up
 from tests.unit.analyst_samples import (
     NOW,
     RESULT,

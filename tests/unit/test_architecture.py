@@ -114,7 +114,7 @@ def test_heavy_or_shown_things_are_imported_only_in_their_places(
     assert {path for path in importers if not places.fullmatch(path)} == set()
 
 
-@pytest.mark.parametrize("module", ["config", "storage.overview", "storage.outbox"])
+@pytest.mark.parametrize("module", ["config", "storage.overview", "storage.delivery.outbox"])
 def test_floors_start_without_torch_and_pydicom(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'pydicom', 'numpy'}} & set(sys.modules))"
     shown = subprocess.run(

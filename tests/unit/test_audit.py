@@ -14,9 +14,9 @@ from xml.etree.ElementTree import Element, fromstring
 import pytest
 import trustme
 
-from dicom_node import audit
-from dicom_node.audit import Event, to_xml
-from dicom_node.trail import Server, SyslogTrail, syslog
+from dicom_node.audit import messages
+from dicom_node.audit.messages import Event, to_xml
+from dicom_node.audit.syslog import Server, SyslogTrail, syslog
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 5000, tzinfo=UTC)
 CT, SEG = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.66.4"
@@ -34,14 +34,14 @@ def codes(message: Element, path: str) -> list[str | None]:
 @pytest.mark.parametrize(
     ("event", "codes_of_event", "action", "users"),
     [
-        (audit.application(starts=True), ["110100", "110120"], "E", ["AINODE"]),
-        (audit.application(starts=False), ["110100", "110121"], "E", ["AINODE"]),
-        (audit.received("CT1", STUDIES), ["110104"], "C", ["CT1", "AINODE"]),
-        (audit.received("CT1", STUDIES, again=True), ["110104"], "R", ["CT1", "AINODE"]),
-        (audit.sent("PACS", STUDIES), ["110104"], "C", ["AINODE", "PACS"]),
-        (audit.exported("usb", STUDIES), ["110106"], "R", ["AINODE", "usb"]),
-        (audit.deleted(STUDIES), ["110105"], "D", ["AINODE"]),
-        (audit.turned_away("X", "10.1.2.3"), ["110113", "110126"], "E", ["AINODE", "X"]),
+        (messages.application(starts=True), ["110100", "110120"], "E", ["AINODE"]),
+        (messages.application(starts=False), ["110100", "110121"], "E", ["AINODE"]),
+        (messages.received("CT1", STUDIES), ["110104"], "C", ["CT1", "AINODE"]),
+        (messages.received("CT1", STUDIES, again=True), ["110104"], "R", ["CT1", "AINODE"]),
+        (messages.sent("PACS", STUDIES), ["110104"], "C", ["AINODE", "PACS"]),
+        (messages.exported("usb", STUDIES), ["110106"], "R", ["AINODE", "usb"]),
+        (messages.deleted(STUDIES), ["110105"], "D", ["AINODE"]),
+        (messages.turned_away("X", "10.1.2.3"), ["110113", "110126"], "E", ["AINODE", "X"]),
     ],
 )
 def test_messages_say_what_was_done_and_by_whom(
@@ -59,7 +59,7 @@ def test_messages_say_what_was_done_and_by_whom(
 
 
 def test_studies_are_named_by_uid_and_counted_by_class() -> None:
-    message = written(audit.received("CT1", STUDIES))
+    message = written(messages.received("CT1", STUDIES))
 
     studies = message.findall("ParticipantObjectIdentification")
     assert [each.get("ParticipantObjectID") for each in studies] == ["1.2.3", "1.2.4"]
@@ -75,7 +75,7 @@ def test_studies_are_named_by_uid_and_counted_by_class() -> None:
 
 
 def test_who_is_turned_away_is_named_with_the_address() -> None:
-    message = written(audit.turned_away("<X&>", "10.1.2.3"))
+    message = written(messages.turned_away("<X&>", "10.1.2.3"))
     caller = message.findall("ActiveParticipant")[1]
     assert caller.get("UserID") == "<X&>"
     assert caller.get("NetworkAccessPointID") == "10.1.2.3"
@@ -84,7 +84,7 @@ def test_who_is_turned_away_is_named_with_the_address() -> None:
 
 
 def test_order_is_that_of_the_schema() -> None:
-    assert [each.tag for each in written(audit.sent("PACS", {"1.2.3": {}}))] == [
+    assert [each.tag for each in written(messages.sent("PACS", {"1.2.3": {}}))] == [
         "EventIdentification",
         "ActiveParticipant",
         "ActiveParticipant",
@@ -132,8 +132,8 @@ def server(port: int, protocol: Literal["udp", "tcp", "tls"]) -> Server:
 
 def test_messages_arrive_by_tcp_each_with_its_length(collector: Collector) -> None:
     sending = SyslogTrail(server(collector.port, "tcp"), source="AINODE")
-    sending.note(audit.application(starts=True))
-    sending.note(audit.received("CT1", STUDIES))
+    sending.note(messages.application(starts=True))
+    sending.note(messages.received("CT1", STUDIES))
 
     first, second = collector.take(2)
 
@@ -150,7 +150,7 @@ def test_messages_arrive_by_udp_one_a_datagram() -> None:
         listening.bind(("127.0.0.1", 0))
         listening.settimeout(20)
         sending = SyslogTrail(server(listening.getsockname()[1], "udp"), source="AINODE")
-        sending.note(audit.application(starts=True))
+        sending.note(messages.application(starts=True))
         assert listening.recv(65536).startswith(b"<85>1 ")
         sending.close()
 
@@ -165,7 +165,7 @@ def test_messages_go_by_tls_to_the_server_that_is_known_only(tmp_path: Path, tru
     sending = SyslogTrail(
         Server(host="127.0.0.1", port=collector.port, protocol="tls", tls=ours), source="AINODE"
     )
-    sending.note(audit.application(starts=True))
+    sending.note(messages.application(starts=True))
 
     if trusted:
         assert b"110120" in collector.take(1)[0]
@@ -181,7 +181,7 @@ def test_nobody_waits_for_a_server_that_is_away() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
         sending = SyslogTrail(server(taken.getsockname()[1], "tcp"), source="AINODE", room=3)
         for _ in range(10):
-            sending.note(audit.application(starts=True))
+            sending.note(messages.application(starts=True))
         assert sending.dropped >= 6  # 3 wait, one may be under way
         sending.close()
 
@@ -189,14 +189,14 @@ def test_nobody_waits_for_a_server_that_is_away() -> None:
 def test_what_waits_is_sent_when_the_server_is_there(collector: Collector) -> None:
     """The connection is broken by the server, and made again."""
     sending = SyslogTrail(server(collector.port, "tcp"), source="AINODE", retry_seconds=0.05)
-    sending.note(audit.application(starts=True))
+    sending.note(messages.application(starts=True))
     assert b"110120" in collector.take(1)[0]
 
     taken: list[bytes] = []
     thread = threading.Thread(target=lambda: taken.extend(collector.take(1)))
     thread.start()
     while thread.is_alive():  # the first to a closed connection is lost: TCP does not tell
-        sending.note(audit.application(starts=False))
+        sending.note(messages.application(starts=False))
         thread.join(0.1)
 
     assert b"110121" in taken[0]

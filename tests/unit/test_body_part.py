@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydicom import Dataset
 
-from pipeline.body_part import body_part_doubts
+from pipeline.scan_quality.body_part import body_part_doubts
 
 
 def said(*body_parts: str | None) -> list[str]:

@@ -16,7 +16,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.encode.bundle import check, encode, part10, summary
-from pipeline.encode.products import HeatmapForm, Products
+from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.errors import PipelineError
 from pipeline.results import ResultBundle, ResultKind
 from pipeline.types import Completeness, CtSeries, Gap

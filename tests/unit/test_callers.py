@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom_node.callers import Callers
+from dicom_node.reception.access import Callers
 
 CALLERS = Callers.of(["CT1", "ROUTER@10.1.0.0/16", "V6@2001:db8::/32", "ONE@192.0.2.7"])
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.cases.case_list import Case, Split, read_cases, split_of, write_cases
 from pipeline.errors import PipelineError
-from pipeline.training.cases import Case, Split, read_cases, split_of, write_cases
 
 
 def written(folder: Path, text: str) -> Path:

@@ -13,8 +13,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.encode.bundle import encode, part10
-from pipeline.encode.notice import not_analysed
-from pipeline.encode.products import Products
+from pipeline.encode.result.products import Products
+from pipeline.encode.sr.notice import not_analysed
 from pipeline.types import CtSeries
 from tests.unit.encode_samples import SeriesSpec, analysis, context, ct_series
 

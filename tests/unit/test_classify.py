@@ -9,13 +9,19 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.activation import DEFAULT_METHOD, METHODS, activation, gradient, methods_of
-from pipeline.classify import Scored, calibrated, classify
-from pipeline.decide import score_doubts
+from pipeline.classifier.activation import (
+    DEFAULT_METHOD,
+    METHODS,
+    activation,
+    gradient,
+    methods_of,
+)
+from pipeline.classifier.input import NetworkInput
+from pipeline.classifier.score import Scored, calibrated, classify
+from pipeline.decision import score_doubts
 from pipeline.errors import ModelError
-from pipeline.manifest import Conformal, Manifest
-from pipeline.models import Models
-from pipeline.network_input import NetworkInput
+from pipeline.model.loading import Models
+from pipeline.model.manifest import Conformal, Manifest
 from pipeline.networks.decovnet import NEGATIVE, POSITIVE, DeCoVNet
 from pipeline.types import PredictionSet, ScoreClass
 

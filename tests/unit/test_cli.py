@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
-from dicom_node.cli import Syntax, app
+from dicom_node.assembly import open_store
+from dicom_node.cli.app import Syntax, app
 from dicom_node.errors import NodeError
-from dicom_node.lock import only_node
-from dicom_node.parts import open_store
-from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES
-from storage.database import migrate, open_database
+from dicom_node.folder_lock import only_node
+from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES
+from storage.database.engine import migrate, open_database
 
 cli = CliRunner()
 

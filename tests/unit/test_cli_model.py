@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from pipeline.errors import ModelError
-from pipeline.manifest import BUNDLED, parse_manifest
+from pipeline.model.manifest import BUNDLED, parse_manifest
 from tests.unit.authors_networks import AuthorsClassifier, AuthorsUNet
 
 cli = CliRunner(env={"COLUMNS": "200"})
@@ -95,7 +95,7 @@ def test_the_whole_card_is_shown() -> None:
 
 def test_the_card_is_shown_without_torch() -> None:
     code = (
-        "import sys; from dicom_node.cli import app;"
+        "import sys; from dicom_node.cli.app import app;"
         " app(['model', 'show'], standalone_mode=False); print('torch' in sys.modules)"
     )
 

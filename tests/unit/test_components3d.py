@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from pipeline.components3d import (
+from pipeline.lesions.components3d import (
     BLOCK,
     BLOCK_START,
     MAX_STD_DEVIATION_FROM_HALF,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
-from dicom_node.conformance import PARTS, fill
+from dicom_node.cli.app import app
+from dicom_node.delivery.result_classes import SENT
 from dicom_node.errors import NodeError
-from dicom_node.scp import CT_CLASSES, TRANSFER_SYNTAXES
-from dicom_node.sent import SENT
+from dicom_node.maintenance.conformance_statement import PARTS, fill
+from dicom_node.reception.store_scp import CT_CLASSES, TRANSFER_SYNTAXES
 
 STATEMENT = Path(__file__).parents[2] / "docs" / "conformance-statement.md"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.counting import macs, paper_count, parameters
+from pipeline.model.complexity import macs, paper_count, parameters
 from pipeline.networks.clfnet2d import ClfNet2D
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.fcclf import FCClf

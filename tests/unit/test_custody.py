@@ -10,19 +10,19 @@ import structlog
 from sqlalchemy import func, select
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
-from dicom_node.custody import chosen, erase, export, reinject
+from dicom_node.cli.app import app
 from dicom_node.errors import AlreadyRunning, NodeError
-from dicom_node.lock import is_running, only_node
-from dicom_node.purging import Purging
-from dicom_node.store import Store
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
-from storage.files import Inbox
-from storage.incidents import note_quarantine
+from dicom_node.folder_lock import is_running, only_node
+from dicom_node.maintenance.retention import Purging
+from dicom_node.maintenance.stored_data import chosen, erase, export, reinject
+from dicom_node.resources import Store
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.schema import Base
+from storage.files.folder import Inbox
+from storage.maintenance.retention import Rules
 from storage.overview import overview
-from storage.retention import Rules
-from storage.schema import Base
+from storage.series.rejected import note_quarantine
 from tests.unit.analyst_samples import NOW, RESULT, Workers, analyst, line, open_store
 from tests.unit.test_purging import KEPT, Killed, arrive, deliver, files, put
 

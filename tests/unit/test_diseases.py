@@ -7,9 +7,15 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from pipeline.training.blobs import flood, net, noise, side_of
-from pipeline.training.diseases import BACKGROUND, NEGATIVES, PAINTERS, POSITIVES, paint_case
-from pipeline.training.views import View
+from pipeline.synthetic.disease.patient import (
+    BACKGROUND,
+    NEGATIVES,
+    PAINTERS,
+    POSITIVES,
+    paint_case,
+)
+from pipeline.synthetic.disease.shapes import flood, net, noise, side_of
+from pipeline.synthetic.disease.views import View
 
 SHAPE = (24, 48, 64)
 SPACING_MM = (10.0, 4.0, 4.5)

@@ -10,17 +10,17 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
-from dicom_node.doctor import Watch, look, mend
+from dicom_node.cli.app import app
 from dicom_node.errors import AlreadyRunning
-from dicom_node.lock import only_node
-from dicom_node.store import Store
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
+from dicom_node.folder_lock import only_node
+from dicom_node.maintenance.consistency import Watch, look, mend
+from dicom_node.resources import Store
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.schema import Delivery
+from storage.maintenance.reconcile import Kind
 from storage.overview import overview
-from storage.reconcile import Kind
-from storage.schema import Delivery
-from storage.series import claim_next
+from storage.series.lifecycle import claim_next
 from storage.states import DeliveryState, SeriesState
 from tests.unit.analyst_samples import NOW, RESULT, Workers, analyst, line, open_store
 from tests.unit.test_purging import arrive, deliver, instance, put

@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 
 from pipeline.encode.bundle import encode, part10
-from pipeline.encode.products import Products
+from pipeline.encode.result.products import Products
 from pipeline.results import ResultKind
 from tests.unit.encode_samples import CREATED, analysis, context, ct_series
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from dicom_node.wording import findings
-from pipeline.decide import score_doubts
-from pipeline.encode import page_blocks as blocks
-from pipeline.encode.page_canvas import fitted, text_width
+from dicom_node.cli.process_wording import findings
+from pipeline.decision import score_doubts
+from pipeline.encode.common.sentences import quality_sentences, ready_sentence
+from pipeline.encode.page import blocks
+from pipeline.encode.page.canvas import fitted, text_width
+from pipeline.encode.sr.text_report import text_report
 from pipeline.encode.summary import summary
-from pipeline.encode.text_report import text_report
-from pipeline.encode.wording import quality_sentences, ready_sentence
 from pipeline.types import Analysis, Doubt, PredictionSet, ScoreClass
 from tests.unit.encode_samples import SeriesSpec, analysis, context, ct_series
 from tests.unit.test_sr import items, written

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dicom_node.engine import Engine, Task
+from dicom_node.analysis.engine import Engine, Task
 from dicom_node.errors import EngineLost
 
 pytestmark = pytest.mark.slow

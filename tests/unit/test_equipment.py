@@ -7,11 +7,11 @@ from pathlib import Path
 
 from config.network import Node
 from config.settings import AnalysisSettings, Results, Settings, Storage
-from dicom_node.equipment import analyser_of, equipment_of
-from pipeline.encode.identity import Equipment
-from pipeline.manifest import BUNDLED, MANIFEST
-from storage.files import Inbox
-from storage.station import found_station, station_of
+from dicom_node.analysis.configuration import analyser_of, equipment_of
+from pipeline.encode.result.identity import Equipment
+from pipeline.model.manifest import BUNDLED, MANIFEST
+from storage.files.folder import Inbox
+from storage.files.installation import found_station, station_of
 
 
 def installed(folder: Path, *, ae_title: str = "AINODE", model: Path = BUNDLED) -> Equipment:

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.errors import NodeError
-from pipeline.evaluation.recalibration import rescaled
+from pipeline.cases.case_list import read_cases
+from pipeline.evaluation.calibration.temperature import rescaled
 from pipeline.evaluation.report_plots import PLOTS
-from pipeline.evaluation.scores import Origin, read_scores, table
-from pipeline.manifest import BUNDLED
-from pipeline.models import read_manifest
-from pipeline.training.cases import read_cases
+from pipeline.metrics.scores import Origin, read_scores, table
+from pipeline.model.loading import read_manifest
+from pipeline.model.manifest import BUNDLED
 
 cli = CliRunner()
 
@@ -267,7 +267,7 @@ def test_a_split_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_without_the_extra_a_sentence_says_how_to_get_it(scores: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['sklearn'] = None\n"
-        "from dicom_node.cli import main\n"
+        "from dicom_node.cli.app import main\n"
         f"sys.argv = ['dicom-node', 'evaluate', '--scores', {str(scores)!r}, "
         f"'--out', {str(tmp_path / 'out')!r}]\n"
         "main()"

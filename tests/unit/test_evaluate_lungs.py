@@ -8,8 +8,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 
 from pipeline.evaluation.lungs import dense_lung, main
-from pipeline.lung_grid import Coarse
-from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.lungs.coarse_grid import Coarse
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 
 SPEC = PhantomSpec(seed=905, slices=56, size=128, spacing_mm=5.0, lesions=4)
 SPACING = (SPEC.spacing_mm, SPEC.field_mm / SPEC.size, SPEC.field_mm / SPEC.size)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.counting import macs, parameters
+from pipeline.model.complexity import macs, parameters
 from pipeline.networks.decovnet import NEGATIVE, POSITIVE, DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.networks.explained import Explained

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.results import ResultKind
-from storage.fallbacks import STANDS_FOR, stand_in, wholly_arrived
+from storage.delivery.substitutes import STANDS_FOR, stand_in, wholly_arrived
 from storage.states import DeliveryState as D
 
 

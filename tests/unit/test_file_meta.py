@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydicom.errors import InvalidDicomError
 from pynetdicom.dsutils import split_dataset
 
-from dicom_node.file_meta import read_meta
-from dicom_node.scu import Parcel
+from dicom_node.delivery.store_scu import Parcel
+from dicom_node.network.file_meta import read_meta
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 DATA_SET = bytes.fromhex("0800050043530a00") + b"ISO_IR 192"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import InboxFull
-from storage.files import Inbox, KeptFile
+from storage.files.folder import Inbox, KeptFile
 
 STEPS = ["written", "synced", "renamed", "directory-synced"]
 

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pipeline.cases.prepared import save
 from pipeline.errors import PipelineError
 from pipeline.training.fit import GOAL, Schedule, fit
-from pipeline.training.prepared import save
 from pipeline.training.run_folder import CHECKPOINT, CURVES, RunFolder
 from tests.unit.test_prepared import some_case
 

@@ -14,11 +14,16 @@ from pydicom.uid import (
 
 from config.destinations import DicomDestination
 from config.settings import Results, Settings
-from dicom_node.briefing import Briefing, briefing_of
-from dicom_node.store import Store
-from pipeline.encode.products import LABEL_MAP_STORAGE, HeatmapForm, Products, SegmentationForm
-from storage.capabilities import Capability, note_capabilities
-from storage.series import SeriesTicket, claim_next
+from dicom_node.analysis.request_builder import Briefing, briefing_of
+from dicom_node.resources import Store
+from pipeline.encode.result.products import (
+    LABEL_MAP_STORAGE,
+    HeatmapForm,
+    Products,
+    SegmentationForm,
+)
+from storage.delivery.capabilities import Capability, note_capabilities
+from storage.series.lifecycle import SeriesTicket, claim_next
 from tests.unit.analyst_samples import NOW, open_store
 from tests.unit.test_lifecycle import receive
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
-from pipeline.decide import without_lesions
-from pipeline.encode import paint
+from pipeline.decision import without_lesions
 from pipeline.encode.bundle import part10
-from pipeline.encode.heatmap import heatmap, strength
-from pipeline.encode.products import HeatmapForm, Products
+from pipeline.encode.heatmap import paint
+from pipeline.encode.heatmap.objects import heatmap, strength
+from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.types import CtSeries
 from tests.unit.encode_samples import (
     POSITIONS,

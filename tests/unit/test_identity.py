@@ -14,10 +14,10 @@ from pydicom.datadict import keyword_dict
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from pipeline.encode.bundle import check, encode, part10
-from pipeline.encode.context import ResultSeries
-from pipeline.encode.copied import PATIENT, SOP_COMMON, STUDY, TYPE_2
-from pipeline.encode.header import local_time, new_object
-from pipeline.encode.identity import Equipment, derived_uid, result_key
+from pipeline.encode.common.modules import local_time, new_object
+from pipeline.encode.result.context import ResultSeries
+from pipeline.encode.result.identity import Equipment, derived_uid, result_key
+from pipeline.encode.source.copied_attributes import PATIENT, SOP_COMMON, STUDY, TYPE_2
 from pipeline.errors import ConformanceError, PipelineError
 from pipeline.types import CtSeries
 from tests.unit.encode_samples import CREATED, EQUIPMENT, analysis, context, ct_series

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.checkpoints import DECOVNET, UNETS, read_checkpoint
 from pipeline.errors import ModelError
-from pipeline.importing import import_checkpoints
-from pipeline.manifest import BUNDLED
-from pipeline.models import load, read_manifest
+from pipeline.model.checkpoints import DECOVNET, UNETS, read_checkpoint
+from pipeline.model.import_published import import_checkpoints
+from pipeline.model.loading import load, read_manifest
+from pipeline.model.manifest import BUNDLED
 from tests.unit.authors_networks import AuthorsClassifier, AuthorsUNet, trained_looking
 
 CPU = torch.device("cpu")

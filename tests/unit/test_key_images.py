@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from pipeline.encode import source
-from pipeline.encode.key_images import MAX_KEY_IMAGES, MIN_APART_MM, key_images, most_affected
+from pipeline.encode.source import source_slices
+from pipeline.encode.sr.key_images import (
+    MAX_KEY_IMAGES,
+    MIN_APART_MM,
+    key_images,
+    most_affected,
+)
 from pipeline.types import Analysis, CtSeries
 from tests.unit.encode_samples import (
     SeriesSpec,
@@ -33,7 +38,7 @@ def opacities(extents: dict[int, tuple[int, int, int]], shape: tuple[int, int, i
 
 
 def places(series: CtSeries, found: Analysis) -> list[int]:
-    return [item.index for item in most_affected(series, found, source.real_slices(series))]
+    return [item.index for item in most_affected(series, found, source_slices.real_slices(series))]
 
 
 def referenced(document: Dataset) -> list[Dataset]:

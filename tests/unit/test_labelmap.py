@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.encode.bundle import encode, part10
-from pipeline.encode.products import Products, SegmentationForm
-from pipeline.encode.seg import segmentation
+from pipeline.encode.result.products import Products, SegmentationForm
+from pipeline.encode.seg.segmentation import segmentation
 from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 from tests.unit.encode_samples import (

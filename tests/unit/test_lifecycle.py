@@ -10,23 +10,23 @@ from pydicom.config import disable_value_validation
 from sqlalchemy import select
 
 from config.settings import Settings
-from dicom_node.briefing import Briefing, kept_analysis
-from dicom_node.equipment import analyser_of
+from dicom_node.analysis.configuration import analyser_of
+from dicom_node.analysis.messages import Unsuitable
+from dicom_node.analysis.notices import Wanted
+from dicom_node.analysis.request_builder import Briefing, kept_analysis
+from dicom_node.analysis.result_rows import KEPT
 from dicom_node.errors import CannotRepeat
-from dicom_node.header import facts, read_header
-from dicom_node.keeping import KEPT
-from dicom_node.notices import Wanted
-from dicom_node.request import Unsuitable
-from dicom_node.store import Store
+from dicom_node.reception.header import facts, read_header
+from dicom_node.resources import Store
+from pipeline.analysis_file import to_bytes
 from pipeline.encode.bundle import part10
-from pipeline.encode.prior import Prior
+from pipeline.encode.result.prior import Prior
 from pipeline.errors import ModelError
-from pipeline.kept import to_bytes
-from storage.instances import note_instance
-from storage.schema import ResultObject
-from storage.series import claim_next, close, receiving
+from storage.database.schema import ResultObject
+from storage.series.instances import note_instance
+from storage.series.lifecycle import claim_next, close, receiving
+from storage.series.rerun import make_wish, seen, take_up
 from storage.states import DeliveryState, Wish
-from storage.wishes import make_wish, seen, take_up
 from tests.unit.analyst_samples import NOW, RESULT, Workers, analyst, line, open_store
 from tests.unit.encode_samples import SeriesSpec, analysis, ct_series
 

@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from storage.database import open_database
+from storage.database.engine import open_database
+from storage.database.schema import Base
+from storage.delivery.notices import Ending, NewNotice, end_series
+from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.errors import StaleState, StorageError
-from storage.history import is_own, keys_so_far, priors
-from storage.instances import InstanceFacts, note_instance
-from storage.notices import Ending, NewNotice, end_series
-from storage.outbox import Settlement, claim, due, keep_results, settle
+from storage.maintenance.recovery import recover
 from storage.overview import SeriesLine, overview
-from storage.recovery import recover
-from storage.results import NewObject, NewResult, report_of
-from storage.schema import Base
-from storage.series import SeriesTicket, claim_next, close, give_back, receiving
+from storage.results.priors import is_own, keys_so_far, priors
+from storage.results.rows import NewObject, NewResult, report_of
+from storage.series.instances import InstanceFacts, note_instance
+from storage.series.lifecycle import SeriesTicket, claim_next, close, give_back, receiving
+from storage.series.rerun import make_wish, seen, take_up
 from storage.states import DeliveryState, SeriesState, Wish
-from storage.wishes import make_wish, seen, take_up
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 S, D = SeriesState, DeliveryState

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluation.localisation import (
+from pipeline.evaluation.localisation.scene import Scene, true_lesions
+from pipeline.evaluation.localisation.summary import FALSE_PER_SCAN, froc, median, summarise
+from pipeline.evaluation.localisation.systems import Found
+from pipeline.evaluation.localisation.verdict import (
     NEVER,
     Detections,
     Verdict,
     centre_voxel,
     judge,
 )
-from pipeline.evaluation.localisation_scene import Scene, true_lesions
-from pipeline.evaluation.localisation_summary import FALSE_PER_SCAN, froc, median, summarise
-from pipeline.evaluation.localisation_systems import Found
 
 SHAPE = (8, 20, 20)
 SPACING_MM = (4.0, 1.5, 1.5)  # 9 mm³ a voxel

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.activation import stretch
-from pipeline.localise import MAX_LESIONS, localise
+from pipeline.classifier.activation import stretch
+from pipeline.lesions.localise import MAX_LESIONS, localise
 from pipeline.types import CtVolume, LungMask
 
 SHAPE = (40, 120, 130)

@@ -8,16 +8,16 @@ import pytest
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.errors import NodeError
+from pipeline.cases.prepared import Prepared, save
 from pipeline.errors import PipelineError
-from pipeline.evaluation.localisation_slices import (
+from pipeline.evaluation.localisation.slices import (
     SliceLabels,
     agreement,
     read_slice_labels,
     slices_of,
 )
-from pipeline.training.prepared import Prepared, save
 from pipeline.types import CtVolume
 
 SHAPE = (24, 64, 96)

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pipeline import lung_gates as gates
-from pipeline.lung_gates import LungFacts, choose, doubts_of, facts_of
-from pipeline.lung_sides import sides_of
-from pipeline.lungs import UNET, UNSUPERVISED
+from pipeline.lungs import gates
+from pipeline.lungs.gates import LungFacts, choose, doubts_of, facts_of
+from pipeline.lungs.segment import UNET, UNSUPERVISED
+from pipeline.lungs.sides import sides_of
 
 PLAUSIBLE = LungFacts(
     right_ml=2600, left_ml=2200, height_mm=250, mean_hu=-820, at_edge=0.0, dip=0.0

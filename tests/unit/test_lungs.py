@@ -9,21 +9,21 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pipeline import lung_gates as gates
 from pipeline.errors import ModelError, UnsuitableSeries
-from pipeline.lung_airways import airways_of
-from pipeline.lung_closing import filled
-from pipeline.lung_gas import stray_gas
-from pipeline.lung_gates import dice, facts_of
-from pipeline.lung_grid import Spacing, coarsen, refine
-from pipeline.lungs import UNET, UNSUPERVISED, decide, segment, two_lungs
-from pipeline.lungs_liao import segment_liao
-from pipeline.lungs_unet import segment_unet
-from pipeline.lungs_unsupervised import segment_unsupervised
-from pipeline.manifest import BUNDLED, LungsInput
-from pipeline.models import Models, load
+from pipeline.lungs import gates
+from pipeline.lungs.airways import airways_of
+from pipeline.lungs.closing import filled
+from pipeline.lungs.coarse_grid import Spacing, coarsen, refine
+from pipeline.lungs.gas import stray_gas
+from pipeline.lungs.gates import dice, facts_of
+from pipeline.lungs.liao import segment_liao
+from pipeline.lungs.segment import UNET, UNSUPERVISED, decide, segment, two_lungs
+from pipeline.lungs.unet import segment_unet
+from pipeline.lungs.unsupervised import segment_unsupervised
+from pipeline.model.loading import Models, load
+from pipeline.model.manifest import BUNDLED, LungsInput
 from pipeline.networks.unet import UNet
-from pipeline.training.phantom import Phantom, PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.types import CtVolume
 
 DATA = Path(

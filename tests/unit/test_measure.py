@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline import measure
+from pipeline.lesions import measure
 from pipeline.types import CtVolume, LungMask, Side
 
 SHAPE = (10, 20, 30)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from dicom_node.task import Device, frugality
+from dicom_node.analysis.worker import Device, frugality
 from pipeline.errors import OutOfMemory
-from pipeline.memory import first_that_fits, in_batches, ran_out
+from pipeline.model.memory import first_that_fits, in_batches, ran_out
 
 GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 import storage
 from config import load
-from storage.database import is_migrated, migrate, open_database, reading
-from storage.incidents import note_refusal
-from storage.schema import Base, Instance, Refusal, Result, ResultObject, Series
+from storage.database.engine import is_migrated, migrate, open_database, reading
+from storage.database.schema import Base, Instance, Refusal, Result, ResultObject, Series
+from storage.series.rejected import note_refusal
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 

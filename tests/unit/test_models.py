@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import ModelError
-from pipeline.models import device_for, load, read_manifest, write_network
+from pipeline.model.feature_reference import Reference, to_bytes
+from pipeline.model.loading import device_for, load, read_manifest, write_network
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.networks.unet import UNet
-from pipeline.reference import Reference, to_bytes
 
 CPU = torch.device("cpu")
 WINDOW = [-1200, 600]

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.classifier.input import MAX_PLANES, NetworkInput, lung_box, network_input, sample
 from pipeline.errors import UnsuitableSeries
-from pipeline.manifest import ClassifierInput
-from pipeline.network_input import MAX_PLANES, NetworkInput, lung_box, network_input, sample
+from pipeline.model.manifest import ClassifierInput
 from pipeline.networks.decovnet import FEATURE_OFFSET, FEATURE_STRIDE
 from pipeline.types import CtVolume, LungMask
 

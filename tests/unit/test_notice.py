@@ -11,8 +11,8 @@ import pytest
 from pydicom import dcmread
 
 from pipeline.encode.bundle import part10
-from pipeline.encode.identity import ReportReference
-from pipeline.encode.notice import not_analysed
+from pipeline.encode.result.identity import ReportReference
+from pipeline.encode.sr.notice import not_analysed
 from tests.unit.encode_samples import context, ct_series
 
 REASON = ("too-few-slices", "20 slices or more expected, got 6")

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
-from pipeline.evaluation.operating_points import SENSITIVE, SPECIFIC, YOUDEN, operating_points
-from pipeline.evaluation.recalibration import TEMPERATURES, calibrate_scores, rescaled
-from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import Labels, Values
-from pipeline.evaluation.write_calibration import write_calibration
-from pipeline.manifest import BUNDLED
-from pipeline.models import read_manifest
+from pipeline.evaluation.calibration.temperature import TEMPERATURES, calibrate_scores, rescaled
+from pipeline.evaluation.calibration.write import write_calibration
+from pipeline.metrics.operating_points import SENSITIVE, SPECIFIC, YOUDEN, operating_points
+from pipeline.metrics.scores import ScoredCases
+from pipeline.metrics.statistics import Labels, Values
+from pipeline.model.loading import read_manifest
+from pipeline.model.manifest import BUNDLED
 
 
 def drawn(cases: int, temperature: float) -> tuple[Labels, Values]:

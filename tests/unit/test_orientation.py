@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from pipeline.orientation import Orientation, canonical
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
-from pipeline.training.phantom_odd import POSITIONS, turned
+from pipeline.series.orientation import Orientation, canonical
+from pipeline.series.volume import assemble
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import CtVolume, SourceFrame
-from pipeline.volume import assemble
+from tests.support.phantom_odd import POSITIONS, turned
 
 PHANTOM = make_phantom(PhantomSpec(size=48, slices=6, spacing_mm=30.0, lesions=0))
 

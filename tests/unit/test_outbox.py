@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from storage.database import migrate, open_database
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Base, Delivery, Result, ResultObject, Series
+from storage.delivery.outbox import Settlement, claim, due, keep_results, reuse_result, settle
 from storage.errors import StaleState, StorageError
-from storage.instances import InstanceFacts, note_instance
-from storage.outbox import Settlement, claim, due, keep_results, reuse_result, settle
-from storage.recovery import recover
-from storage.results import (
+from storage.maintenance.recovery import recover
+from storage.results.rows import (
     KeptReport,
     NewObject,
     NewResult,
@@ -23,8 +23,15 @@ from storage.results import (
     has_result,
     report_of,
 )
-from storage.schema import Base, Delivery, Result, ResultObject, Series
-from storage.series import SeriesTicket, claim_next, close, leave, receiving, reprocess
+from storage.series.instances import InstanceFacts, note_instance
+from storage.series.lifecycle import (
+    SeriesTicket,
+    claim_next,
+    close,
+    leave,
+    receiving,
+    reprocess,
+)
 from storage.states import DeliveryState, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)

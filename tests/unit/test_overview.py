@@ -8,15 +8,15 @@ import pytest
 from rich.console import Console
 from sqlalchemy.orm import Session
 
-from dicom_node.status import Disk, show
-from storage.database import open_database
-from storage.incidents import note_quarantine, note_refusal
-from storage.instances import InstanceFacts, note_instance
-from storage.outbox import Settlement, claim, due, keep_results, settle
+from dicom_node.cli.status_view import Disk, show
+from storage.database.engine import open_database
+from storage.database.schema import Base
+from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.overview import QuarantineLine, RefusalLine, overview
-from storage.results import NewObject, NewResult
-from storage.schema import Base
-from storage.series import claim_next, close, receiving
+from storage.results.rows import NewObject, NewResult
+from storage.series.instances import InstanceFacts, note_instance
+from storage.series.lifecycle import claim_next, close, receiving
+from storage.series.rejected import note_quarantine, note_refusal
 from storage.states import DeliveryState, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)

@@ -3,11 +3,11 @@
 import pytest
 from pydicom import Dataset
 
-from pipeline.eligibility import OWN_RESULT, SelectionRules, why_not
 from pipeline.encode.bundle import encode
-from pipeline.encode.notice import not_analysed
-from pipeline.encode.products import Products
+from pipeline.encode.result.products import Products
+from pipeline.encode.sr.notice import not_analysed
 from pipeline.results import ResultKind
+from pipeline.series.eligibility import OWN_RESULT, SelectionRules, why_not
 from tests.unit.encode_samples import EQUIPMENT, analysis, context, ct_series
 
 RULES = SelectionRules(own_uids=frozenset({EQUIPMENT.device_uid}))

@@ -11,17 +11,17 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from pipeline.decide import without_lesions
-from pipeline.encode import page_blocks as blocks
-from pipeline.encode import page_canvas, source
+from pipeline.decision import without_lesions
 from pipeline.encode.bundle import encode, part10
-from pipeline.encode.identity import ReportReference
-from pipeline.encode.page import HEIGHT, WIDTH, image_number, key_image, page
-from pipeline.encode.page_canvas import SCALE, Canvas, text_width
-from pipeline.encode.page_views import axial, coronal
-from pipeline.encode.prior import Prior
-from pipeline.encode.products import HeatmapForm, Products
-from pipeline.encode.segments import LESION_COLOURS
+from pipeline.encode.common.segments import LESION_COLOURS
+from pipeline.encode.page import blocks, canvas
+from pipeline.encode.page.canvas import SCALE, Canvas, text_width
+from pipeline.encode.page.layout import HEIGHT, WIDTH, image_number, key_image, page
+from pipeline.encode.page.views import axial, coronal
+from pipeline.encode.result.identity import ReportReference
+from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.products import HeatmapForm, Products
+from pipeline.encode.source import source_slices
 from pipeline.results import ResultKind
 from pipeline.types import Analysis, Completeness, CtSeries, Doubt, PredictionSet, ScoreClass
 from tests.unit.encode_samples import (
@@ -99,9 +99,9 @@ def test_the_axial_view_is_that_of_the_first_opacity_and_says_so() -> None:
     labels[1, 2:8, 2:8], labels[4, 2:8, 2:8], labels[4, 9:15, 9:15] = 1, 2, 3
     lesions = tuple(lesion(n, key_slice=slice_) for n, slice_ in ((3, 4), (1, 1), (2, 4)))
     found = analysis(lesion_labels=labels, lesions=lesions)
-    shown, caption = key_image(found, source.real_slices(ct_series()))
+    shown, caption = key_image(found, source_slices.real_slices(ct_series()))
     assert (shown.index, caption) == (1, ("Axial", "Opacity 1", "CT image 2"))
-    reverse = source.real_slices(ct_series(SeriesSpec(source_reversed=True)))
+    reverse = source_slices.real_slices(ct_series(SeriesSpec(source_reversed=True)))
     assert key_image(found, reverse)[1][-1] == "CT image 5"
 
 
@@ -109,7 +109,7 @@ def test_without_opacities_the_axial_view_is_that_of_most_lung() -> None:
     lungs = np.zeros((6, 16, 24), np.uint8)
     lungs[:, 5, 5], lungs[3, 2:9, 2:9] = 1, 1
     found = without_lesions(analysis(lungs=lungs))
-    shown, caption = key_image(found, source.real_slices(ct_series()))
+    shown, caption = key_image(found, source_slices.real_slices(ct_series()))
     assert (shown.index, caption) == (3, ("Axial", "CT image 4"))
 
 
@@ -180,17 +180,17 @@ def test_nothing_runs_off_the_page() -> None:
     edge = SCALE * 20
     for strip in (drawn[:, :edge], drawn[:, -edge:], drawn[-SCALE * 10 :]):
         inner = strip[SCALE * 80 :] if len(strip) > SCALE * 80 else strip
-        assert (inner == page_canvas.GROUND).all()
+        assert (inner == canvas.GROUND).all()
 
 
 def test_texts_are_cut_to_their_width() -> None:
-    assert text_width(page_canvas.fitted(LONG, 16, 200), 16) <= 200
-    assert page_canvas.fitted("short", 16, 200) == "short"
-    lines = page_canvas.wrapped(LONG, 16, 200, 3)
+    assert text_width(canvas.fitted(LONG, 16, 200), 16) <= 200
+    assert canvas.fitted("short", 16, 200) == "short"
+    lines = canvas.wrapped(LONG, 16, 200, 3)
     assert len(lines) == 3
     assert all(text_width(line, 16) <= 200 for line in lines)
-    assert lines[-1].endswith(page_canvas.CUT)
-    assert text_width(page_canvas.wrapped("w" * 500, 16, 200, 3)[0], 16) <= 200
+    assert lines[-1].endswith(canvas.CUT)
+    assert text_width(canvas.wrapped("w" * 500, 16, 200, 3)[0], 16) <= 200
 
 
 def changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[slice, slice]:
@@ -226,7 +226,7 @@ def test_blocks_keep_to_their_column() -> None:
     series = ct_series()
     for found in (without_lesions(analysis(score=0.1)), doubtful()):
         gutter = page(series, found, context())[SCALE * 80 : SCALE * 740, SCALE * 562 : SCALE * 598]
-        assert (gutter == page_canvas.GROUND).all()
+        assert (gutter == canvas.GROUND).all()
 
 
 def drawn_in(colour: tuple[int, int, int], canvas: Canvas) -> int:
@@ -242,8 +242,8 @@ def test_a_share_that_is_not_reported_has_no_bar() -> None:
     told, untold = Canvas(560, 200), Canvas(560, 200)
     blocks.involvement(told, PLACE, replace(found, right=0.0, left=0.0, total=0.0))
     blocks.involvement(untold, PLACE, found)
-    assert drawn_in(page_canvas.RULE, told)
-    assert not drawn_in(page_canvas.RULE, untold)
+    assert drawn_in(canvas.RULE, told)
+    assert not drawn_in(canvas.RULE, untold)
 
 
 def test_a_study_that_reports_no_share_has_no_bar_in_the_course() -> None:
@@ -290,10 +290,10 @@ def test_the_patients_identity_changes_nothing() -> None:
 
 
 def test_images_are_numbered_as_viewers_number_them() -> None:
-    reverse = source.real_slices(ct_series(SeriesSpec(source_reversed=True)))
+    reverse = source_slices.real_slices(ct_series(SeriesSpec(source_reversed=True)))
     assert [image_number(reverse[index]) for index in (0, 5)] == ["6", "1"]
-    assert image_number(source.real_slices(enhanced_series())[0]) == "6"
-    bare = source.real_slices(ct_series())
+    assert image_number(source_slices.real_slices(enhanced_series())[0]) == "6"
+    bare = source_slices.real_slices(ct_series())
     for item in bare:
         del item.header.InstanceNumber
     assert image_number(bare[3]) == "-"

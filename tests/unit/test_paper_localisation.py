@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.paper_localisation import (
+from pipeline.lesions.wang2020 import (
     BINS,
     MAX_CANDIDATES,
     TOP_SHARE,

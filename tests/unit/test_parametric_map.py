@@ -6,8 +6,8 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from pipeline.encode.parametric_map import parametric_map
-from pipeline.encode.products import Products
+from pipeline.encode.heatmap.parametric_map import parametric_map
+from pipeline.encode.result.products import Products
 from pipeline.types import Analysis, CtSeries
 from tests.unit.encode_samples import (
     POSITIONS,

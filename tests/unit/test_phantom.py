@@ -11,10 +11,11 @@ from pydicom import Dataset
 from pydicom.encaps import generate_frames
 from scipy import ndimage
 
-from pipeline.training.phantom import Phantom, PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, write_series
-from pipeline.training.phantom_enhanced import enhanced_dataset
-from pipeline.training.phantom_odd import (
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES, transcoded
+from tests.support.phantom_enhanced import enhanced_dataset
+from tests.support.phantom_odd import (
     doubled,
     numbered_backwards,
     oblique,
@@ -23,7 +24,6 @@ from pipeline.training.phantom_odd import (
     tilted,
     turned,
 )
-from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES, transcoded
 
 SMALL = {"size": 96, "slices": 40, "spacing_mm": 6.0}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.training.phantom import Phantom, PhantomSpec, make_phantom
-from pipeline.training.phantom_build import BUILDS, BuildName
-from pipeline.training.phantom_dicom import phantom_datasets
+from pipeline.synthetic.phantom.build import BUILDS, BuildName
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 
 SMALL = {"seed": 3, "size": 96, "slices": 40, "spacing_mm": 7.0, "lesions": 2}
 

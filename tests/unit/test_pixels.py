@@ -8,12 +8,12 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from pipeline.errors import UnsuitableSeries
-from pipeline.hounsfield import Rescale, to_hounsfield
-from pipeline.pixels import PixelLayout, decode_frame, encoded_frames
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets, set_pixels
-from pipeline.training.phantom_odd import with_values
-from pipeline.training.phantom_syntaxes import TRANSFER_SYNTAXES, copied, transcoded
+from pipeline.series.hounsfield import Rescale, to_hounsfield
+from pipeline.series.pixels import PixelLayout, decode_frame, encoded_frames
+from pipeline.synthetic.phantom.dicom import phantom_datasets, set_pixels
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES, copied, transcoded
+from tests.support.phantom_odd import with_values
 
 PHANTOM = make_phantom(PhantomSpec(size=64, slices=8, spacing_mm=20.0, lesions=0))
 SLICE = 3

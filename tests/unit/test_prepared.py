@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 
+from pipeline.cases import prepared
+from pipeline.cases.case_list import Case
+from pipeline.cases.prepared import Prepared
+from pipeline.cases.volumes import read_mask, read_volume
 from pipeline.errors import PipelineError
-from pipeline.manifest import BUNDLED, ClassifierInput
-from pipeline.models import device_for, load
-from pipeline.training import prepared
-from pipeline.training.cases import Case
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.prepared import Prepared
-from pipeline.training.volumes import read_mask, read_volume
+from pipeline.model.loading import device_for, load
+from pipeline.model.manifest import BUNDLED, ClassifierInput
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 
 SHAPE = (12, 20, 30)
 

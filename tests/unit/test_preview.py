@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from pydicom import dcmread
 
-from dicom_node.preview import EDGE, write_previews
+from dicom_node.demo.pictures import EDGE, write_previews
 from pipeline.encode.bundle import encode, part10
-from pipeline.encode.page import HEIGHT, WIDTH
-from pipeline.volume import assemble
+from pipeline.encode.page.layout import HEIGHT, WIDTH
+from pipeline.series.volume import assemble
 from tests.unit.encode_samples import analysis, context, masks
 
 

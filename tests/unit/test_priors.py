@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from pipeline.decide import without_lesions
+from pipeline.decision import without_lesions
+from pipeline.encode.common.sentences import prior_sentences, ready_sentence
+from pipeline.encode.sr.text_report import text_report
 from pipeline.encode.summary import summary
-from pipeline.encode.text_report import text_report
-from pipeline.encode.wording import prior_sentences, ready_sentence
 from tests.unit.encode_samples import analysis, context, ct_series, prior
 from tests.unit.test_sr import groups, items, numbers, written
 

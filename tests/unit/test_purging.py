@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings, Storage
-from dicom_node.purging import Purging
-from dicom_node.request import Unchanged
-from dicom_node.store import Store
-from dicom_node.wishing import wish_for
-from storage.files import Inbox
-from storage.incidents import note_quarantine
-from storage.instances import InstanceFacts, known_paths, note_instance
-from storage.outbox import Settlement, claim, due, settle
+from dicom_node.analysis.messages import Unchanged
+from dicom_node.analysis.rerun import wish_for
+from dicom_node.maintenance.retention import Purging
+from dicom_node.resources import Store
+from storage.database.schema import Instance, Result
+from storage.delivery.outbox import Settlement, claim, due, settle
+from storage.files.folder import Inbox
+from storage.maintenance.retention import Rules
 from storage.overview import overview
-from storage.retention import Rules
-from storage.schema import Instance, Result
-from storage.series import close, receiving
+from storage.series.instances import InstanceFacts, known_paths, note_instance
+from storage.series.lifecycle import close, receiving
+from storage.series.rejected import note_quarantine
 from storage.states import DeliveryState, SeriesState, Wish
 from tests.unit.analyst_samples import NOW, RESULT, Workers, analyst, line, open_store
 

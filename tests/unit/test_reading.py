@@ -1,6 +1,6 @@
 """A report is read as a person would: names, numbers, units."""
 
-from dicom_node.reading import statements
+from dicom_node.demo.report_reader import statements
 from pipeline.encode.bundle import encode
 from tests.unit.encode_samples import analysis, context, ct_series
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer.main
 
 from config.example import settings_table
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.classify import lung_features
+from pipeline.classifier.score import lung_features
 from pipeline.errors import ModelError
-from pipeline.reference import Reference, from_bytes, to_bytes
+from pipeline.model.feature_reference import Reference, from_bytes, to_bytes
 
 TWO_CLASSES = Reference(
     means=np.array([[0.0, 0.0], [10.0, 0.0]]), precision=np.diag([1 / 4.0, 1.0])

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
-from dicom_node.store import Store
-from storage.outbox import Settlement, claim, due, settle
-from storage.resumption import resume
-from storage.series import claim_next, leave, reprocess
+from dicom_node.cli.app import app
+from dicom_node.resources import Store
+from storage.delivery.outbox import Settlement, claim, due, settle
+from storage.delivery.redelivery import resume
+from storage.series.lifecycle import claim_next, leave, reprocess
 from storage.states import DeliveryState, SeriesState
 from tests.results_due import CT, START, UIDS, Hands, standing, store_with_results
 

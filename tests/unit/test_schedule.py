@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dicom_node.clock import ClockWatch
-from dicom_node.schedule import Schedule
+from dicom_node.clock_watch import ClockWatch
+from dicom_node.scheduler import Schedule
 
 
 @dataclass

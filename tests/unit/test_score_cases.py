@@ -10,15 +10,15 @@ import torch
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from pipeline.analyse import AnalysisOptions, analyse
+from pipeline.cases.case_list import Case, read_cases
 from pipeline.errors import PipelineError
 from pipeline.evaluation.score_cases import score_cases
-from pipeline.evaluation.scores import Origin, read_origin, read_scores, table
-from pipeline.manifest import BUNDLED
-from pipeline.models import Models, load
-from pipeline.training.cases import Case, read_cases
-from pipeline.volume import assemble
+from pipeline.metrics.scores import Origin, read_origin, read_scores, table
+from pipeline.model.loading import Models, load
+from pipeline.model.manifest import BUNDLED
+from pipeline.series.volume import assemble
 
 cli = CliRunner()
 

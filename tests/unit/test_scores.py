@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.scores import read_scores
+from pipeline.metrics.scores import read_scores
 
 
 def write(folder: Path, text: str) -> Path:

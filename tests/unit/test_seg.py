@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from pipeline.encode.bundle import part10
-from pipeline.encode.products import Products, SegmentationForm
-from pipeline.encode.seg import segmentation
-from pipeline.encode.segments import MAX_LESION_SEGMENTS
+from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
+from pipeline.encode.result.products import Products, SegmentationForm
+from pipeline.encode.seg.segmentation import segmentation
 from pipeline.errors import PipelineError
 from pipeline.types import Analysis, CtSeries, Side
 from tests.unit.encode_samples import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.encode.segments import (
+from pipeline.encode.common.segments import (
     LESION_COLOURS,
     LUNG_COLOURS,
     REMAINING_COLOUR,

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from storage.database import migrate, open_database
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Base, Instance, Series
 from storage.errors import StaleState, StorageError
-from storage.instances import InstanceFacts, known_paths, note_instance
-from storage.recovery import recover
-from storage.schema import Base, Instance, Series
-from storage.series import (
+from storage.maintenance.recovery import recover
+from storage.series.instances import InstanceFacts, known_paths, note_instance
+from storage.series.lifecycle import (
     SeriesTicket,
     claim_next,
     close,
@@ -25,8 +25,8 @@ from storage.series import (
     receiving,
     reprocess,
 )
+from storage.series.rerun import make_wish, take_up
 from storage.states import SeriesState, Wish
-from storage.wishes import make_wish, take_up
 
 NOW = datetime(2024, 2, 29, 23, 59, tzinfo=UTC)
 S = SeriesState

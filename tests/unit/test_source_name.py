@@ -9,11 +9,11 @@ from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 
 from pipeline.encode.bundle import encode, part10
-from pipeline.encode.notice import not_analysed
-from pipeline.encode.products import HeatmapForm, Products
-from pipeline.encode.source_name import number, picture_name, series_name
-from pipeline.encode.text_report import text_report
-from pipeline.encode.wording import HEATMAP_MEANING, percent, ready_sentence
+from pipeline.encode.common.sentences import HEATMAP_MEANING, percent, ready_sentence
+from pipeline.encode.result.products import HeatmapForm, Products
+from pipeline.encode.source.series_name import number, picture_name, series_name
+from pipeline.encode.sr.notice import not_analysed
+from pipeline.encode.sr.text_report import text_report
 from tests.unit.encode_samples import (
     SeriesSpec,
     analysis,

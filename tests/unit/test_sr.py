@@ -12,14 +12,14 @@ from highdicom.sr import Comprehensive3DSR
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from pipeline.decide import without_lesions
-from pipeline.encode import codes
+from pipeline.decision import without_lesions
 from pipeline.encode.bundle import part10
-from pipeline.encode.identity import ReportReference
-from pipeline.encode.seg import segmentation
-from pipeline.encode.sr import report
-from pipeline.encode.text_report import text_report
-from pipeline.encode.wording import NOT_REPORTED
+from pipeline.encode.common.sentences import NOT_REPORTED
+from pipeline.encode.result import codes
+from pipeline.encode.result.identity import ReportReference
+from pipeline.encode.seg.segmentation import segmentation
+from pipeline.encode.sr.report import report
+from pipeline.encode.sr.text_report import text_report
 from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass
 from tests.unit.encode_samples import (
     EQUIPMENT,

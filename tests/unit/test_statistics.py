@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pipeline.evaluation.decision_curve import decision_curve
-from pipeline.evaluation.delong import auc
-from pipeline.evaluation.reliability import reliability
-from pipeline.evaluation.scores import ScoredCases
-from pipeline.evaluation.statistics import (
+from pipeline.metrics.decision_curve import decision_curve
+from pipeline.metrics.delong import auc
+from pipeline.metrics.reliability import reliability
+from pipeline.metrics.scores import ScoredCases
+from pipeline.metrics.statistics import (
     Values,
     average_precision,
     patient_bootstrap,
@@ -16,7 +16,7 @@ from pipeline.evaluation.statistics import (
     roc_area,
     with_interval,
 )
-from pipeline.evaluation.thresholds import predictive_values, threshold_row
+from pipeline.metrics.thresholds import predictive_values, threshold_row
 
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], np.bool_)
 SCORES = np.array([0.9, 0.8, 0.7, 0.2, 0.6, 0.5, 0.1, 0.1, 0.1, 0.0])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.evaluation.scores import read_scores
 from pipeline.evaluation.summary import Evaluation, evaluate
+from pipeline.metrics.scores import read_scores
 
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
 POSITIVES, NEGATIVES = 75, 56

@@ -10,32 +10,32 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy import ndimage, special
 
+from pipeline.cases.case_list import Case, Split, read_cases
+from pipeline.cases.prepared import Prepared, save
+from pipeline.cases.prepared import load as load_case
+from pipeline.cases.volumes import read_volume
+from pipeline.classifier.input import network_input
 from pipeline.errors import PipelineError
 from pipeline.evaluation.score_cases import score_cases
-from pipeline.evaluation.scores import Origin, read_origin, read_scores
-from pipeline.lungs import segment
-from pipeline.manifest import BUNDLED, ClassifierInput
-from pipeline.models import device_for, load
-from pipeline.network_input import network_input
+from pipeline.lungs.segment import segment
+from pipeline.metrics.scores import Origin, read_origin, read_scores
+from pipeline.model.loading import device_for, load
+from pipeline.model.manifest import BUNDLED, ClassifierInput
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
-from pipeline.training.cases import Case, Split, read_cases
+from pipeline.synthetic.disease.synthesise import Recipe, synthesise
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.training.classifier_task import ClassifierLesson, Files, Taught, cells, margin_of
 from pipeline.training.compare import compare
 from pipeline.training.fit import Schedule
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
-from pipeline.training.lessons import ClassifierLesson, Files, Taught, cells, margin_of
 from pipeline.training.listing import Listed
 from pipeline.training.model_folder import Trained, build, write_model
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.prepared import Prepared, save
-from pipeline.training.prepared import load as load_case
-from pipeline.training.synthesise import Recipe, synthesise
 from pipeline.training.train_classifier import (
     ClassifierTraining,
     train_classifier,
     write_scores,
 )
-from pipeline.training.volumes import read_volume
 from tests.unit.test_prepared import some_case
 
 SMALL = ClassifierInput(rows=32, columns=48, slice_mm=16, window_hu=(-1200, 600), margin_mm=5.0)

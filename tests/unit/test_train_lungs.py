@@ -11,15 +11,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.cases.case_list import Case, digest_of
 from pipeline.errors import PipelineError
-from pipeline.manifest import BUNDLED
-from pipeline.models import load, read_manifest
+from pipeline.model.loading import load, read_manifest
+from pipeline.model.manifest import BUNDLED
 from pipeline.networks.unet import UNet
-from pipeline.training.cases import Case, digest_of
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.training.fit import Schedule
-from pipeline.training.lung_lesson import LungLesson, Pool
 from pipeline.training.lung_slices import PIXELS, Slices, case_slices
-from pipeline.training.phantom import PhantomSpec, make_phantom
+from pipeline.training.lung_task import LungLesson, Pool
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.train_lungs import LungTraining, Origin, phantom_seeds, train_lungs
 

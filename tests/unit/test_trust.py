@@ -9,18 +9,18 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.errors import NodeError
-from pipeline.evaluation.calibrate_trust import Answers, calibrate_trust
-from pipeline.evaluation.fit_reference import fit_reference, reference_of
-from pipeline.evaluation.recalibration import calibrate_scores
-from pipeline.evaluation.scores import Origin, ScoredCases, table
-from pipeline.evaluation.write_calibration import write_calibration
-from pipeline.evaluation.write_trust import write_trust
-from pipeline.models import load, read_manifest, write_network
+from pipeline.cases.prepared import Prepared, save
+from pipeline.evaluation.calibration.fit_reference import fit_reference, reference_of
+from pipeline.evaluation.calibration.temperature import calibrate_scores
+from pipeline.evaluation.calibration.trust import Answers, calibrate_trust
+from pipeline.evaluation.calibration.write import write_calibration
+from pipeline.evaluation.calibration.write_trust import write_trust
+from pipeline.metrics.scores import Origin, ScoredCases, table
+from pipeline.model.loading import load, read_manifest, write_network
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.unet import UNet
-from pipeline.training.prepared import Prepared, save
 from tests.unit.test_models import CLASSIFIER, HEAD, LUNGS
 
 CPU = torch.device("cpu")

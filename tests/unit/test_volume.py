@@ -11,13 +11,15 @@ import SimpleITK
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
-from pipeline import volume as volume_module
-from pipeline.eligibility import SelectionRules, implausible, why_not
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
-from pipeline.training.phantom import PhantomSpec, make_phantom
-from pipeline.training.phantom_dicom import phantom_datasets
-from pipeline.training.phantom_enhanced import enhanced_dataset
-from pipeline.training.phantom_odd import (
+from pipeline.series import volume as volume_module
+from pipeline.series.eligibility import SelectionRules, implausible, why_not
+from pipeline.series.volume import assemble
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.types import Completeness, Gap
+from tests.support.phantom_enhanced import enhanced_dataset
+from tests.support.phantom_odd import (
     doubled,
     numbered_backwards,
     oblique,
@@ -27,8 +29,6 @@ from pipeline.training.phantom_odd import (
     with_values,
     without,
 )
-from pipeline.types import Completeness, Gap
-from pipeline.volume import assemble
 
 DATA = Path(
     os.environ.get("DICOM_NODE_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data")

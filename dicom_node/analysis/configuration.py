@@ -1,0 +1,104 @@
+"""Who we are in the results, and how series are analysed: settings unpacked for the pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+from config.settings import Settings
+from dicom_node.analysis.messages import Analyser
+from dicom_node.errors import NodeError
+from pipeline.encode.result.identity import Equipment, derived_uid
+from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
+from pipeline.model.manifest import BUNDLED, MANIFEST, Manifest, parse_manifest
+from pipeline.series.eligibility import SelectionRules
+from storage.files.installation import station_of
+
+
+def model_folder(settings: Settings) -> Path:
+    """Folder of the model that the settings choose."""
+    model = settings.analysis.model
+    return model if isinstance(model, Path) else BUNDLED
+
+
+def software_version() -> str:
+    """Version of this software."""
+    return version("dicom-node")
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """Read a model's manifest and its SHA-256, without loading any weights.
+
+    Raises
+    ------
+    NodeError
+        If there is no manifest.
+    pipeline.errors.ModelError
+        If it is not valid.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise NodeError(f"expected a model folder with {MANIFEST}, found none in {folder}")
+    raw = path.read_bytes()
+    return parse_manifest(raw), hashlib.sha256(raw).hexdigest()
+
+
+def equipment_of(settings: Settings) -> Equipment:
+    """Make the equipment that the results name.
+
+    The Device UID is that of this installation, AE title and model (IHE AIR 6.5.3.1: another model
+    is another device), unless the site has given its own. That of the station stays the same.
+    Where no node has run yet, as with ``dicom-node process``, there is no installation to name.
+    """
+    manifest, sha256 = read_manifest(model_folder(settings))
+    station = station_of(settings.storage.folder)
+    derived = derived_uid("device", station, settings.node.ae_title, sha256)
+    return Equipment(
+        manufacturer=settings.results.manufacturer,
+        model_name=f"dicom-node {manifest.name}",
+        serial_number=settings.results.device_serial,
+        software_versions=f"{software_version()} model {manifest.version}",
+        device_uid=settings.results.device_uid or derived,
+        station_uid=derived_uid("station", station),
+    )
+
+
+def analyser_of(settings: Settings) -> Analyser:
+    """Make what every task needs to know."""
+    selection, analysis, results = settings.selection, settings.analysis, settings.results
+    equipment = equipment_of(settings)
+    return Analyser(
+        rules=SelectionRules(
+            min_slices=selection.min_slices,
+            max_spacing_mm=selection.max_spacing_mm,
+            min_coverage_mm=selection.min_coverage_mm,
+            require_original=selection.require_original,
+            exclude_description=selection.exclude_description,
+            own_uids=frozenset({equipment.device_uid, equipment.station_uid}),
+        ),
+        equipment=equipment,
+        model=model_folder(settings),
+        device=analysis.device,
+        threads=analysis.threads,
+        threshold=None if analysis.threshold == "model" else analysis.threshold,
+        lesions_when_negative=analysis.lesions_when_negative,
+        series_number_base=results.series_number_base,
+        products=products_of(settings),
+    )
+
+
+def products_of(settings: Settings) -> Products:
+    """Say which result objects are wanted."""
+    results = settings.results
+    return Products(
+        segmentation=SegmentationForm(results.segmentation),
+        empty_frames=results.empty_frames,
+        heatmap=HeatmapForm(results.heatmap),
+        heatmap_columns=results.heatmap_columns,
+        summary=results.summary,
+        summary_pdf=results.summary_pdf,
+        text_report=results.text_report,
+        parametric_map=results.parametric_map,
+        key_images=results.key_images,
+    )

@@ -1,0 +1,160 @@
+"""What a worker is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.encode.result.identity import Equipment, ReportReference
+from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.products import Products
+from pipeline.series.eligibility import SelectionRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One kept instance.
+
+    Attributes
+    ----------
+    digest
+        SHA-256 of the file.
+    """
+
+    path: Path
+    sop_instance_uid: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analyser:
+    """How to analyse: the same for every series while the settings stay.
+
+    Attributes
+    ----------
+    model
+        Model folder.
+    threads
+        Processor threads; 0 for all cores.
+    threshold
+        None for the operating point of the model.
+    """
+
+    rules: SelectionRules
+    equipment: Equipment
+    model: Path
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    threshold: float | None = None
+    lesions_when_negative: bool = False
+    series_number_base: int = 9000
+    products: Products = field(default_factory=Products)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One series to analyse.
+
+    Attributes
+    ----------
+    revision
+        1 for the first result of the series, one more for each that follows.
+    earlier
+        Keys of the results of the series so far, the latest last.
+    predecessor
+        The report, or notice, that this one supersedes.
+    superseded
+        The other documents of that result, by kind.
+    priors
+        Results of earlier studies of the patient, the latest first.
+    kept
+        Analysis to issue results from (`pipeline.analysis_file`), without inference; None to analyse.
+    attempt
+        1 for the first try; each one more asks for less memory, for that may have been the fault.
+    remembered
+        Whether results are kept and found again by their key. Where they are not, another time of
+        creation is another result: objects that name another time must not have the same UID.
+    """
+
+    series_instance_uid: str
+    files: tuple[SourceFile, ...]
+    analyser: Analyser
+    created: datetime
+    revision: int = 1
+    earlier: tuple[str, ...] = ()
+    predecessor: ReportReference | None = None
+    superseded: Mapping[str, ReportReference] = field(default_factory=dict)
+    priors: tuple[Prior, ...] = ()
+    kept: Path | None = None
+    attempt: int = 1
+    remembered: bool = True
+
+    @property
+    def occasion(self) -> Mapping[str, str]:
+        """What tells results of the same input apart, for their key: nothing, or the time."""
+        return {} if self.remembered else {"created": self.created.isoformat()}
+
+    @property
+    def instances(self) -> list[tuple[str, str]]:
+        """SOP Instance UID and digest of each file."""
+        return [(file.sop_instance_uid, file.digest) for file in self.files]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedObject:
+    """One result as a Part 10 file."""
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    part10: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysed:
+    """The results of one series.
+
+    Attributes
+    ----------
+    summary
+        JSON-able, without patient data: what `status` and the demo print.
+    seconds
+        Seconds that each step took.
+    kept
+        The undecided analysis (`pipeline.analysis_file`), to issue results from again.
+    priors
+        How many earlier studies it was compared with.
+    """
+
+    key: str
+    score: float
+    positive: bool
+    model: str
+    summary: dict[str, Any]
+    objects: tuple[EncodedObject, ...]
+    seconds: dict[str, float]
+    kept: bytes = b""
+    priors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsuitable:
+    """Why a series was not analysed."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanged:
+    """Nothing has changed since the latest result of the series, which stands."""
+
+    key: str
+
+
+Answer = Analysed | Unsuitable | Unchanged

@@ -1,0 +1,93 @@
+"""The notice that a series was not analysed: made here, for it needs headers and no network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy.exc import OperationalError
+
+from dicom_node.analysis.messages import EncodedObject, Request
+from dicom_node.analysis.request_builder import Briefing
+from dicom_node.analysis.result_rows import file_name, new_object
+from dicom_node.analysis.worker import notice
+from dicom_node.logs import log
+from pipeline.encode.result.identity import key_after, result_key
+from pipeline.series.eligibility import NOT_MEANT, OWN_RESULT
+from storage.delivery.notices import NewNotice
+from storage.errors import InboxFull
+from storage.results.rows import NewResult
+from storage.series.lifecycle import SeriesTicket
+
+Wanted = Literal["all", "relevant", "no"]
+Refused = dict[Wanted, frozenset[str]]
+
+SILENT: Refused = {"all": frozenset({OWN_RESULT}), "relevant": NOT_MEANT}
+"""Codes without a notice. Never of our own results: that could go round and round."""
+
+
+class Notices:
+    """Makes the notices that a site wants."""
+
+    def __init__(self, briefing: Briefing, wanted: Wanted) -> None:
+        self._inbox = briefing.store.inbox
+        self._briefing = briefing
+        self._wanted = wanted
+
+    def notice(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice | None:
+        """Make a notice and keep its file; None if none is wanted, or none can be made.
+
+        Parameters
+        ----------
+        code, text
+            Why the series was not analysed; without anything of the patient.
+        """
+        if not is_wanted(self._wanted, code) or not ticket.paths:
+            return None
+        try:
+            return self._made(ticket, code, text)
+        except (InboxFull, OperationalError):  # this can wait until it can be written
+            raise
+        except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
+            log.error(
+                "notice_not_made",
+                series_uid=ticket.series_instance_uid,
+                reason=type(fault).__name__,  # its words might quote a header
+            )
+            return None
+
+    def _made(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice:
+        request = self._briefing.brief(ticket)
+        key = notice_key(request, code, text)
+        if key in request.earlier:
+            return _new_notice(key, (), "")
+        encoded = notice(request, key, code, text)
+        folder = self._inbox.keep_result(key, {file_name(0, encoded): encoded.part10})
+        return _new_notice(key, (encoded,), folder)
+
+
+def is_wanted(wanted: Wanted, code: str) -> bool:
+    """Say whether a site wants a notice for a reason."""
+    return wanted != "no" and code not in SILENT[wanted]
+
+
+def notice_key(request: Request, code: str, text: str) -> str:
+    """Digest of instances, reason and equipment."""
+    analyser = request.analyser
+    parameters = {
+        **analyser.equipment.as_parameters(),
+        "series number base": str(analyser.series_number_base),
+        "code": code,
+        "text": text,
+        **request.occasion,
+    }
+    key = result_key(request.series_instance_uid, request.instances, "notice", parameters)
+    return key_after(key, request.earlier)
+
+
+def _new_notice(key: str, objects: tuple[EncodedObject, ...], folder: str) -> NewNotice:
+    return NewNotice(
+        result=NewResult(key=key, model="", score=None, positive=None, summary="{}", folder=folder),
+        objects=[
+            new_object(each, f"{folder}/{file_name(n, each)}") for n, each in enumerate(objects)
+        ],
+    )

@@ -1,0 +1,143 @@
+"""The same way without a network: DICOM files in, results as files out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydicom.config import disable_value_validation
+
+from dicom_node.analysis import worker
+from dicom_node.analysis.configuration import read_manifest
+from dicom_node.analysis.messages import Analysed, Analyser, Request, SourceFile, Unsuitable
+from dicom_node.analysis.notices import Wanted, is_wanted, notice_key
+from dicom_node.analysis.worker import Progress
+from dicom_node.errors import NodeError
+from dicom_node.reception.header import Unreadable, read_header
+from pipeline.errors import PipelineError
+
+RECORD = "analysis.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSeries:
+    """The files of one series."""
+
+    series_instance_uid: str
+    paths: tuple[Path, ...]
+
+
+def find_series(folder: Path) -> tuple[list[FoundSeries], list[tuple[Path, str]]]:
+    """Find every series below a folder, and the files that are not DICOM with the reason."""
+    series: dict[str, list[Path]] = defaultdict(list)
+    others: list[tuple[Path, str]] = []
+    with disable_value_validation():
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            try:
+                series[read_header(path).texts["SeriesInstanceUID"]].append(path)
+            except Unreadable as fault:
+                others.append((path, str(fault)))
+    return [
+        FoundSeries(series_instance_uid=uid, paths=tuple(paths)) for uid, paths in series.items()
+    ], others
+
+
+def must_be_empty(out: Path) -> None:
+    """Refuse a folder that holds anything: results of two runs would lie side by side.
+
+    Raises
+    ------
+    NodeError
+        If `out` is neither new nor empty.
+    """
+    if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
+        raise NodeError(f"expected a new or empty folder for the results, got {out}")
+
+
+def process(
+    series: FoundSeries,
+    analyser: Analyser,
+    out: Path,
+    progress: Progress,
+    *,
+    notices: Wanted,
+    created: datetime,
+) -> Analysed | Unsuitable:
+    """Analyse one series and write its results below `out`.
+
+    Written are ``KIND.dcm`` for each kind of result, such as ``report.dcm``, ``KIND/NNNN.dcm``
+    where there are many of a kind, and ``analysis.json``; for an unsuitable series the last, with
+    the reason, and ``notice.dcm``, if one is wanted. A UID names one set of bytes (PS3.5 9), and
+    objects name the time at which they were made: so all UIDs hang on that time as well.
+    """
+    _, sha256 = read_manifest(analyser.model)
+    with disable_value_validation():
+        files = tuple(_source_files(series.paths))
+    request = Request(
+        series_instance_uid=series.series_instance_uid,
+        files=files,
+        analyser=analyser,
+        created=created,
+        remembered=False,
+    )
+    key = worker.key_of(request, sha256)
+    answer = worker.work(request, progress)
+    out.mkdir(parents=True, exist_ok=True)
+    if isinstance(answer, Unsuitable):
+        key = notice_key(request, answer.code, answer.text)
+        written = _notice_files(request, key, answer, notices)
+    else:
+        written = dict(result_files(answer))
+    for name, content in written.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(content)
+    made = {"key": key, "created": request.created.isoformat()}
+    told = {**statement(series, answer), **made}
+    (out / RECORD).write_text(json.dumps(told, indent=2) + "\n")
+    return answer
+
+
+def _notice_files(
+    request: Request, key: str, answer: Unsuitable, wanted: Wanted
+) -> dict[str, bytes]:
+    """Make the notice, if one is wanted and the series is of one patient."""
+    if not is_wanted(wanted, answer.code):
+        return {}
+    try:
+        made = worker.notice(request, key, answer.code, answer.text)
+    except (ValueError, PipelineError):
+        return {}
+    return {"notice.dcm": made.part10}
+
+
+def _source_files(paths: Iterable[Path]) -> Iterator[SourceFile]:
+    for path in paths:
+        yield SourceFile(
+            path=path,
+            sop_instance_uid=read_header(path).sop_instance_uid,
+            digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+
+
+def result_files(answer: Analysed) -> Iterator[tuple[str, bytes]]:
+    """Name the results for people: one file, or a folder where there are many of a kind."""
+    kinds = Counter(each.kind for each in answer.objects)
+    numbers: Counter[str] = Counter()
+    for each in answer.objects:
+        numbers[each.kind] += 1
+        many = kinds[each.kind] > 1
+        name = f"{each.kind}/{numbers[each.kind]:04d}.dcm" if many else f"{each.kind}.dcm"
+        yield name, each.part10
+
+
+def statement(series: FoundSeries, answer: Analysed | Unsuitable) -> dict[str, object]:
+    """Say in JSON what became of a series."""
+    head = {"series_instance_uid": series.series_instance_uid, "instances": len(series.paths)}
+    if isinstance(answer, Unsuitable):
+        return {**head, "analysed": False, "reason": f"{answer.code}: {answer.text}"}
+    return {**head, "analysed": True, **answer.summary, "seconds": answer.seconds}

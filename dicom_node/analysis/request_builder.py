@@ -1,0 +1,192 @@
+"""All that a worker must be told of a series: its files, and what was found before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.settings import Settings
+from dicom_node.analysis.configuration import analyser_of, read_manifest
+from dicom_node.analysis.messages import Analyser, Request, SourceFile
+from dicom_node.analysis.result_rows import KEPT
+from dicom_node.delivery.output_forms import fitted
+from dicom_node.errors import CannotRepeat
+from dicom_node.logs import log
+from dicom_node.resources import Store
+from pipeline.analysis_file import read_values
+from pipeline.encode.result.identity import ReportReference
+from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.products import Products
+from pipeline.errors import PipelineError
+from storage.delivery.capabilities import Capability, capabilities
+from storage.results.priors import KeptPrior, keys_so_far, priors
+from storage.results.rows import REPORTS, KeptReport, documents_of
+from storage.series.lifecycle import SeriesTicket
+from storage.series.rerun import Ended, seen
+from storage.states import Wish
+
+MAX_PRIORS = 5  #: more than anybody compares
+
+
+class Briefing:
+    """Puts requests together.
+
+    Parameters
+    ----------
+    compare
+        Whether earlier results of the patient are looked for.
+    destinations
+        Who gets the results: what they do not take is made in a plainer form.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        analyser: Analyser,
+        *,
+        compare: bool,
+        destinations: Iterable[str] = (),
+    ) -> None:
+        self.store, self.analyser = store, analyser
+        self._destinations = tuple(destinations)
+        self._told = analyser.products
+        self._sessions, self._inbox = store.sessions, store.inbox
+        self._compare = compare
+
+    def request(self, ticket: SeriesTicket) -> Request:
+        """Say what is wanted of a claimed series.
+
+        Raises
+        ------
+        CannotRepeat
+            If a person wishes it, and not enough is kept.
+        """
+        if ticket.wish and ticket.purged:
+            raise CannotRepeat(
+                f"{ticket.purged} of its instances are not kept any more: send it again"
+            )
+        if ticket.wish and not all(self._inbox.locate(path).is_file() for path in ticket.paths):
+            raise CannotRepeat("its instances are not kept any more")
+        return replace(
+            self.brief(ticket),
+            priors=self._priors(ticket) if self._compare else (),
+            kept=self._kept(ticket) if ticket.wish is Wish.REISSUE else None,
+        )
+
+    def brief(self, ticket: SeriesTicket) -> Request:
+        """Say what a series is and what it supersedes, without what an analysis needs besides."""
+        with self._sessions() as session:
+            earlier = keys_so_far(session, ticket.series_instance_uid)
+            known = [capabilities(session, name) for name in self._destinations]
+        documents = self._documents(ticket)
+        main = next((documents.pop(kind) for kind in REPORTS if kind in documents), None)
+        return Request(
+            series_instance_uid=ticket.series_instance_uid,
+            files=self._files(ticket),
+            analyser=replace(self.analyser, products=self._fitted(known)),
+            created=self.store.clock().astimezone(),
+            earlier=earlier,
+            revision=len(earlier) + 1,
+            predecessor=main,
+            superseded=documents,
+            attempt=ticket.attempts,
+        )
+
+    def _fitted(self, known: list[list[Capability]]) -> Products:
+        """Choose the forms that destinations take; tell of it when it changes."""
+        products = fitted(self.analyser.products, known)
+        if products != self._told:
+            self._told = products
+            log.info("forms_chosen", segmentation=products.segmentation, heatmap=products.heatmap)
+        return products
+
+    def _files(self, ticket: SeriesTicket) -> tuple[SourceFile, ...]:
+        files = zip(ticket.paths, ticket.sop_instance_uids, ticket.digests, strict=True)
+        return tuple(
+            SourceFile(path=self._inbox.locate(path), sop_instance_uid=uid, digest=digest)
+            for path, uid, digest in files
+        )
+
+    def _documents(self, ticket: SeriesTicket) -> dict[str, ReportReference]:
+        """Find the documents of the latest result of the series, by kind."""
+        if ticket.predecessor_key is None:
+            return {}
+        with self._sessions() as session:
+            found = documents_of(session, ticket.predecessor_key)
+        return {kind: _reference(each, ticket.study_instance_uid) for kind, each in found.items()}
+
+    def _priors(self, ticket: SeriesTicket) -> tuple[Prior, ...]:
+        with self._sessions() as session:
+            found = priors(session, ticket.series_instance_uid, MAX_PRIORS)
+        return tuple(map(_prior, found))
+
+    def _kept(self, ticket: SeriesTicket) -> Path:
+        with self._sessions() as session:
+            (ended,) = seen(session, series=[ticket.series_instance_uid])
+        return kept_analysis(ended, self._inbox.folder, self.analyser.model)
+
+
+def briefing_of(settings: Settings, store: Store) -> Briefing:
+    """Make the briefing that the settings describe."""
+    return Briefing(
+        store,
+        analyser_of(settings),
+        compare=settings.results.priors,
+        destinations=[each.name for each in settings.destinations if each.enabled],
+    )
+
+
+def kept_analysis(ended: Ended, folder: Path, model: Path) -> Path:
+    """Find what a result can be issued again from.
+
+    Parameters
+    ----------
+    folder
+        The storage folder.
+    model
+        Folder of the model that is set now.
+
+    Raises
+    ------
+    CannotRepeat
+        If there is no analysis, none that is kept, or one of another model.
+    """
+    if not ended.analysed or ended.folder is None:
+        raise CannotRepeat("its instances have not been analysed: use reprocess")
+    path = folder / ended.folder / KEPT
+    try:
+        made_by = read_values(path).provenance
+    except (OSError, PipelineError) as fault:
+        raise CannotRepeat("no readable analysis of it is kept: use reprocess") from fault
+    if made_by.weights_sha256 != read_manifest(model)[1]:
+        raise CannotRepeat(
+            f"what is kept is of the model {made_by.model_name} {made_by.model_version},"
+            " which is not the one set now: use reprocess"
+        )
+    return path
+
+
+def _prior(kept: KeptPrior) -> Prior:
+    found = json.loads(kept.summary)
+    return Prior(
+        study_date=datetime.strptime(kept.study_date, "%Y%m%d").replace(tzinfo=UTC).date(),
+        score=found["score"],
+        threshold=found["threshold"],
+        right=found["involvement"]["right"],
+        left=found["involvement"]["left"],
+        total=found["involvement"]["total"],
+        model=kept.model,
+        report=_reference(kept.report, kept.study_instance_uid),
+    )
+
+
+def _reference(report: KeptReport, study_instance_uid: str) -> ReportReference:
+    return ReportReference(
+        sop_class_uid=report.sop_class_uid,
+        sop_instance_uid=report.sop_instance_uid,
+        series_instance_uid=report.series_instance_uid,
+        study_instance_uid=study_instance_uid,
+    )

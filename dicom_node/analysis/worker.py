@@ -1,0 +1,300 @@
+"""One series from files to encoded results: what a worker of the engine runs.
+
+Everything here is pure but for reading the source files. The worker knows no database and no
+network; what it returns is kept by the node.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydicom import Dataset, dcmread
+from pydicom.config import disable_value_validation
+
+from dicom_node.analysis.configuration import read_manifest
+from dicom_node.analysis.messages import (
+    Analysed,
+    Analyser,
+    Answer,
+    EncodedObject,
+    Request,
+    Unchanged,
+    Unsuitable,
+)
+from dicom_node.errors import CannotRepeat
+from dicom_node.resources import utc_now
+from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.identity import key_after, result_key
+from pipeline.errors import UnsuitableSeries
+from pipeline.results import ResultKind, ResultObject
+from pipeline.series.eligibility import ONE_PATIENT, why_not
+
+if TYPE_CHECKING:  # torch is imported by workers only
+    from pipeline.analyse import AnalysisOptions
+    from pipeline.model.loading import Models
+    from pipeline.types import Analysis, CtSeries
+
+OF_THE_REQUEST = {
+    "SOPClassUID": "MediaStorageSOPClassUID",
+    "SOPInstanceUID": "MediaStorageSOPInstanceUID",
+}
+"""UIDs that some senders leave out of the data set, and where they are kept besides."""
+
+Progress = Callable[[str, float], None]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def run(request: Request) -> Answer:
+    """Make the results of one series, unless nothing has changed since the latest.
+
+    Raises as `work`.
+    """
+    _, sha256 = read_manifest(request.analyser.model)
+    key = key_of(request, sha256)
+    return Unchanged(key=key) if key in request.earlier else work(request)
+
+
+def work(request: Request, progress: Progress = lambda stage, share: None) -> Analysed | Unsuitable:
+    """Read, judge, analyse and encode one series; or encode what is kept of its analysis.
+
+    Raises
+    ------
+    pipeline.errors.ModelError
+        If the weights are missing or altered.
+    OutOfMemory
+        If memory does not suffice, even for one slice at a time on the CPU.
+    CannotRepeat
+        If what is kept is of another model, or of other instances.
+    OSError
+        If a source file cannot be read.
+    """
+    try:
+        with disable_value_validation():  # sources are taken as they are; complaints quote them
+            return _work(request, progress)
+    except UnsuitableSeries as reason:
+        return Unsuitable(code=reason.code, text=reason.text)
+
+
+def _work(request: Request, progress: Progress) -> Analysed:
+    from pipeline.analyse import decide
+    from pipeline.series.volume import assemble
+
+    analyser, watch = request.analyser, Stopwatch()
+    datasets = [read_instance(file.path) for file in request.files]
+    if request.kept is None and (reason := why_not(datasets, analyser.rules)):
+        raise UnsuitableSeries(reason.code, reason.text)
+    watch.lap("read")
+    progress("assemble", 0.0)
+    series = assemble(datasets)
+    del datasets
+    watch.lap("assemble")
+    manifest, sha256 = read_manifest(analyser.model)
+    found, kept = (
+        _found(request, series, progress)
+        if request.kept is None
+        else _read(request, request.kept, sha256)
+    )
+    watch.lap("analyse")
+    progress("encode", 0.0)
+    analysis = decide(found, options_of(analyser), manifest)
+    return _encoded(request, key_of(request, sha256), series, analysis, kept, watch)
+
+
+def read_instance(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
+    """Read an instance; UIDs that its data set lacks are those it was sent under."""
+    ds = dcmread(path, stop_before_pixels=stop_before_pixels)
+    for keyword, of_meta in OF_THE_REQUEST.items():
+        if not ds.get(keyword):
+            setattr(ds, keyword, ds.file_meta.get(of_meta, ""))
+    return ds
+
+
+def _found(request: Request, series: CtSeries, progress: Progress) -> tuple[Analysis, bytes]:
+    """Analyse; return the undecided analysis, also as bytes."""
+    from pipeline.analyse import find
+    from pipeline.analysis_file import to_bytes
+    from pipeline.model.memory import first_that_fits
+
+    def way(device: Device, slices: int) -> Analysis:
+        analyser = replace(request.analyser, device=device)
+        models = replace(load_models(analyser), slices_at_once=slices)
+        return find(series, models, options_of(analyser), progress, utc_now)
+
+    frugal = frugality(request.analyser.device, request.attempt)
+    found = first_that_fits(partial(way, *each) for each in frugal)
+    return found, to_bytes(found, source_digest(request))
+
+
+def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
+    """Devices, and slices at a time (0 for what suits it), from the most memory to the least.
+
+    A worker that the system killed for its memory cannot say so; so each further attempt begins
+    further down.
+    """
+    ways: tuple[tuple[Device, int], ...] = ((device, 0), (device, 1), ("cpu", 1))
+    return ways[min(attempt, len(ways)) - 1 :]
+
+
+def _read(request: Request, path: Path, sha256: str) -> tuple[Analysis, bytes]:
+    """Read what is kept, if it is of this model and of these instances."""
+    from pipeline.analysis_file import read
+
+    kept = path.read_bytes()
+    found, source = read(BytesIO(kept))
+    if found.provenance.weights_sha256 != sha256:
+        raise CannotRepeat("the kept analysis is of another model: reprocess it")
+    if source != source_digest(request):
+        raise CannotRepeat("the kept analysis is of other instances: reprocess it")
+    return found, kept
+
+
+def _encoded(
+    request: Request, key: str, series: CtSeries, analysis: Analysis, kept: bytes, watch: Stopwatch
+) -> Analysed:
+    """Encode what was decided, and pack it."""
+    from pipeline.encode.bundle import encode, summary
+
+    bundle = encode(series, analysis, context_of(request, key))
+    watch.lap("encode")
+    objects = tuple(map(_packed, bundle.objects))
+    watch.lap("pack")
+    return Analysed(
+        key=key,
+        score=analysis.classification.score,
+        positive=analysis.classification.positive,
+        model=f"{analysis.provenance.model_name} {analysis.provenance.model_version}",
+        summary=json.loads(json.dumps(summary(series, analysis, request.priors))),
+        objects=objects,
+        seconds=watch.laps,
+        kept=kept,
+        priors=len(request.priors),
+    )
+
+
+def notice(request: Request, key: str, code: str, text: str) -> EncodedObject:
+    """Encode why a series was not analysed, from its headers alone.
+
+    Raises
+    ------
+    ValueError
+        If the instances are not of one patient and one series: nobody knows where it belongs.
+    """
+    from pipeline.encode.sr.notice import not_analysed
+
+    headers = [read_instance(file.path, stop_before_pixels=True) for file in request.files]
+    patients = {tuple(str(header.get(name)) for name in ONE_PATIENT) for header in headers}
+    if len(patients) != 1:
+        raise ValueError(f"expected instances of one patient and series, got {len(patients)}")
+    dataset = not_analysed(headers, code, text, context_of(request, key))
+    return _packed(ResultObject(kind=ResultKind.NOTICE, dataset=dataset))
+
+
+def context_of(request: Request, key: str) -> ResultContext:
+    """Say what encoding needs beside the series."""
+    analyser = request.analyser
+    return ResultContext(
+        key=key,
+        equipment=analyser.equipment,
+        generation=request.revision,
+        predecessor=request.predecessor,
+        superseded=request.superseded,
+        priors=request.priors,
+        series_number_base=analyser.series_number_base,
+        created=request.created,
+        products=analyser.products,
+    )
+
+
+def options_of(analyser: Analyser) -> AnalysisOptions:
+    """Say what the site chose."""
+    from pipeline.analyse import AnalysisOptions
+
+    return AnalysisOptions(
+        threshold=analyser.threshold, lesions_when_negative=analyser.lesions_when_negative
+    )
+
+
+def key_of(request: Request, sha256: str) -> str:
+    """Compute the key of the result that a request asks for.
+
+    Parameters
+    ----------
+    sha256
+        Of the model's manifest.
+    """
+    analyser = request.analyser
+    parameters = {
+        **options_of(analyser).as_parameters(),
+        **analyser.products.as_parameters(),
+        **analyser.equipment.as_parameters(),
+        "series number base": str(analyser.series_number_base),
+        "priors": " ".join(prior.report.sop_instance_uid for prior in request.priors),
+        **request.occasion,
+    }
+    key = result_key(request.series_instance_uid, request.instances, sha256, parameters)
+    return key_after(key, request.earlier)
+
+
+def source_digest(request: Request) -> str:
+    """Digest of the instances of a request."""
+    return result_key(request.series_instance_uid, request.instances, "", {})
+
+
+def _packed(result: ResultObject) -> EncodedObject:
+    """Make a Part 10 file of a result."""
+    from pipeline.encode.bundle import part10
+
+    part = part10(result.dataset)
+    return EncodedObject(
+        kind=result.kind,
+        sop_class_uid=str(result.dataset.SOPClassUID),
+        sop_instance_uid=str(result.dataset.SOPInstanceUID),
+        series_instance_uid=str(result.dataset.SeriesInstanceUID),
+        transfer_syntax_uid=str(result.dataset.file_meta.TransferSyntaxUID),
+        part10=part,
+    )
+
+
+def load_models(analyser: Analyser) -> Models:
+    """Load the networks, once for each process."""
+    return _load_models(analyser.model, analyser.device, analyser.threads or os.cpu_count() or 1)
+
+
+@lru_cache(maxsize=1)
+def _load_models(folder: Path, device: Device, threads: int) -> Models:
+    import torch
+
+    from pipeline.model.loading import device_for, load
+
+    torch.set_num_threads(threads)
+    return load(folder, device_for(device))
+
+
+def warm_up(analyser: Analyser) -> None:
+    """Import and load all that a first task would have to wait for."""
+    from pipeline.analyse import analyse  # noqa: F401  # what a first task would wait for
+    from pipeline.encode.bundle import encode  # noqa: F401  # what a first task would wait for
+
+    load_models(analyser)
+
+
+class Stopwatch:
+    """Seconds between one lap and the next."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Note the time since the last lap under a name."""
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now

@@ -1,0 +1,249 @@
+"""The command line: what an administrator, an operator and a developer type."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from config.errors import SettingsError
+from config.example import example_ini
+from config.reader import load
+from config.settings import Settings
+from config.values import MAX_AE_TITLE
+from dicom_node.cli import conformance, doctor, probe, rerun, stored_data
+from dicom_node.cli.research import compare, evaluate, localise, model, train
+from dicom_node.errors import NodeError
+from pipeline.errors import PipelineError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A DICOM node that analyses chest CT for COVID-19 and writes the results back to the PACS."
+    " For research use only; its results are not a diagnosis.",
+)
+app.add_typer(train.app, name="train")
+app.add_typer(train.synthesis)
+app.add_typer(model.app, name="model")
+app.add_typer(compare.app)
+app.add_typer(evaluate.app)
+app.add_typer(localise.app)
+app.add_typer(rerun.app)
+app.add_typer(probe.app)
+app.add_typer(doctor.app)
+app.add_typer(stored_data.app)
+app.add_typer(conformance.app)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+Ini = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
+    ),
+]
+INI = Path("dicom-node.ini")
+
+
+def main() -> None:
+    """Run the command line; expected faults end with a sentence and status 1."""
+    try:
+        app()
+    except (SettingsError, NodeError, PipelineError) as fault:
+        err.print(f"[bold red]error:[/] {escape(str(fault))}")
+        raise SystemExit(1) from fault
+
+
+@app.command()
+def run(config: Ini = INI) -> None:
+    """Start the node: receive, analyse, deliver, until SIGTERM or Ctrl-C."""
+    from dicom_node import logs
+    from dicom_node.node import serve
+    from dicom_node.preflight import doubts
+
+    settings = load(config)
+    logs.configure(level=settings.log.level, style=settings.log.format)
+    for doubt in doubts(settings):
+        logs.log.warning("setting_doubtful", what=doubt)
+    serve(settings)
+
+
+@app.command()
+def check(config: Ini = INI) -> None:
+    """Check the settings, the model and the storage folder; say all faults at once."""
+    from dicom_node.preflight import doubts, faults
+
+    settings = load(config)
+    for doubt in doubts(settings):
+        err.print(f"[bold yellow]doubt:[/] {escape(doubt)}")
+    found = faults(settings)
+    for fault in found:
+        err.print(f"[bold red]fault:[/] {escape(fault)}")
+    if found:
+        raise typer.Exit(1)
+    out.print(f"{config}: the settings are in order, {len(settings.destinations)} destination(s).")
+
+
+@app.command()
+def example() -> None:
+    """Print an INI file with every setting, its meaning and its default."""
+    typer.echo(example_ini(), nl=False)
+
+
+@app.command()
+def echo(
+    name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
+) -> None:
+    """Verify a destination by C-ECHO, or by a query if it is reached by DICOMweb."""
+    from dicom_node.assembly import carrier_of
+    from dicom_node.delivery.outcome import Verdict
+
+    settings = load(config)
+    outcome = carrier_of(settings, probe.named(settings, name)).echo()
+    if outcome.verdict is not Verdict.ACCEPTED:
+        raise NodeError(outcome.detail)
+    out.print(f"{name} answers.")
+
+
+@app.command()
+def send(
+    folder: Annotated[Path, typer.Argument(exists=True, help="DICOM files, also in subfolders.")],
+    to: Annotated[str, typer.Option(help="AE title of the receiver.")] = "AINODE",
+    host: Annotated[str, typer.Option(help="Its host name or address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 11112,
+    calling: Annotated[str, typer.Option(help="The AE title we call ourselves.")] = "DICOM-NODE",
+) -> None:
+    """Send DICOM files to any AE by C-STORE, in the transfer syntax they have."""
+    from dicom_node.cli.send import send_folder
+    from dicom_node.delivery.store_scu import Peer
+
+    for title in (to, calling):
+        if not 1 <= len(title.strip()) <= MAX_AE_TITLE:
+            raise NodeError(
+                f"expected an AE title of 1 to {MAX_AE_TITLE} characters, got {title!r}"
+            )
+    peer = Peer(ae_title=to, host=host, port=port)
+    failed = send_folder(folder, peer, calling_ae=calling, console=out)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def status(
+    config: Ini = INI,
+    limit: Annotated[int, typer.Option(help="How many lines of each list.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show every series and where it stands, deliveries, refusals and the quarantine."""
+    from sqlalchemy.orm import Session
+
+    from dicom_node.assembly import GIGABYTE
+    from dicom_node.cli import status_view as view
+    from dicom_node.folder_lock import is_running
+    from storage.database.engine import is_migrated, open_database, reading
+    from storage.files.disk import disk_free
+    from storage.overview import overview
+
+    settings = load(config)
+    database = open_database(settings.database_url)
+    if not is_migrated(database):
+        raise NodeError("there is no database yet: the node has not been started")
+    with Session(reading(database)) as session:
+        seen = overview(session, limit)
+    free_gb = disk_free(settings.storage.folder) / GIGABYTE
+    running = is_running(settings.storage.folder)
+    disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
+    if as_json:
+        typer.echo(view.as_json(seen, disk, running=running))
+    else:
+        view.show(seen, disk, out, running=running)
+
+
+@app.command()
+def process(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="DICOM files.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Where the results go; new or empty.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="INI file; without it the defaults hold.")
+    ] = None,
+    created: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"],
+            help="Time that the results name instead of now, as analysis.json has it: the same"
+            " files, settings and time give the same UIDs and the same bytes.",
+        ),
+    ] = None,
+) -> None:
+    """Analyse every series in a folder without a network: DICOM results and analysis.json.
+
+    Nothing is remembered between runs, so each run makes UIDs of its own: a UID names one set of
+    bytes, and the results name the time at which they were made.
+    """
+    from dicom_node.cli.process import process_folder
+
+    settings = load(config) if config else Settings()
+    moment = created or datetime.now(UTC).astimezone()
+    analysed = process_folder(folder, out_folder, settings, out, moment)
+    raise typer.Exit(0 if analysed else 1)
+
+
+class Syntax(StrEnum):
+    """Transfer syntaxes that the phantom can be written in."""
+
+    explicit = "explicit"
+    implicit = "implicit"
+    big_endian = "big-endian"
+    deflated = "deflated"
+    rle = "rle"
+    jpeg_lossless = "jpeg-lossless"
+    jls = "jls"
+    j2k = "j2k"
+    htj2k = "htj2k"
+
+
+@app.command()
+def phantom(
+    folder: Annotated[Path, typer.Argument(help="Where the series goes.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another patient.")] = 1,
+    lesions: Annotated[int, typer.Option(min=0, max=255, help="0 gives a healthy chest.")] = 4,
+    slices: Annotated[int, typer.Option(min=1, help="How many images.")] = 120,
+    spacing: Annotated[
+        float, typer.Option(min=0.1, max=50, help="Distance between slices, mm.")
+    ] = 2.5,
+    transfer_syntax: Annotated[
+        Syntax, typer.Option(help="How the pixels are encoded.")
+    ] = Syntax.explicit,
+) -> None:
+    """Write a synthetic chest CT as a DICOM series: material for tests and the demo."""
+    from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+    from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+
+    spec = PhantomSpec(seed=seed, lesions=lesions, slices=slices, spacing_mm=spacing)
+    try:
+        made = make_phantom(spec)
+    except ValueError as fault:  # too few slices to hold a lesion
+        raise NodeError(f"{fault} (--lesions 0 needs no lung)") from fault
+    paths = write_series(phantom_datasets(made, seed=seed), folder, transfer_syntax)
+    out.print(f"{len(paths)} images in {folder}")
+
+
+@app.command()
+def demo(
+    ct: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A chest CT; else the phantom."),
+    ] = None,
+    out_folder: Annotated[Path, typer.Option("--out", help="Where everything goes.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Show the whole way on this machine: node, stand-in PACS, a chest CT, results, pictures."""
+    from dicom_node.cli.demo import show
+
+    show(ct, out_folder, out)

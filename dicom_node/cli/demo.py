@@ -1,0 +1,247 @@
+"""The whole way on one machine: a node, a stand-in PACS, a chest CT, its results, pictures.
+
+Everything stays on loopback, and nothing is left running.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from rich.console import Console
+from rich.markup import escape
+from sqlalchemy.orm import Session
+
+from config.reader import load
+from dicom_node.cli.send import find_parcels, send_folder
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import Peer, echo
+from dicom_node.demo.pictures import write_previews
+from dicom_node.demo.report_reader import statements
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.errors import NodeError
+from storage.database.engine import open_database, reading
+from storage.overview import SeriesLine, overview
+from storage.states import SeriesState
+
+START_SECONDS = 60.0  #: longest wait for the node to listen
+RESULT_SECONDS = 600.0  #: longest wait for the results
+STOP_SECONDS = 60.0  #: longest wait for the node to stop
+QUIET_SECONDS = 3.0  #: the demo has one sender, on the same machine
+COMMAND = os.path.relpath(Path(sys.executable).with_name("dicom-node"))
+ENDED = {SeriesState.DELIVERED, SeriesState.UNSUITABLE, SeriesState.FAILED}
+
+INI = """\
+[node]
+port = {node_port}
+bind = 127.0.0.1
+
+[storage]
+folder = node
+reserve_gb = 0.5
+
+[closing]
+quiet_seconds = {quiet}
+check_every_seconds = 0.5
+
+[delivery]
+check_every_seconds = 0.5
+
+[destination PACS]
+ae_title = PACS
+host = 127.0.0.1
+port = {pacs_port}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the demo keeps its things."""
+
+    root: Path
+
+    @property
+    def ini(self) -> Path:
+        """Settings of the node."""
+        return self.root / "dicom-node.ini"
+
+    @property
+    def log(self) -> Path:
+        """What the node logs."""
+        return self.root / "node.log"
+
+    @property
+    def phantom(self) -> Path:
+        """The synthetic CT."""
+        return self.root / "ct"
+
+    @property
+    def pacs(self) -> Path:
+        """What the stand-in PACS was sent."""
+        return self.root / "pacs"
+
+    @property
+    def pictures(self) -> Path:
+        """PNG previews."""
+        return self.root / "previews"
+
+
+def show(ct: Path | None, root: Path, console: Console) -> None:
+    """Run the demo.
+
+    Raises
+    ------
+    NodeError
+        If the folder is in use, the node does not start, or no result comes in time.
+    """
+    if root.exists() and any(root.iterdir()):
+        raise NodeError(f"expected a new or empty folder for the demo, got {root}")
+    root.mkdir(parents=True, exist_ok=True)
+    place = Place(root=root)
+    ct = ct or _phantom(place, console)
+    with StandInPacs(place.pacs) as pacs:
+        port = _free_port()
+        place.ini.write_text(INI.format(node_port=port, pacs_port=pacs.port, quiet=QUIET_SECONDS))
+        with _node(place, port, console):
+            send_folder(
+                ct,
+                Peer(ae_title="AINODE", host="127.0.0.1", port=port),
+                calling_ae="SCANNER",
+                console=console,
+            )
+            _follow(place, console)
+    _tell(place, ct, console)
+
+
+def _phantom(place: Place, console: Console) -> Path:
+    from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+    from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+
+    with console.status("drawing a synthetic chest CT"):
+        spec = PhantomSpec(seed=2, slices=120, spacing_mm=2.5, lesions=8)
+        paths = write_series(phantom_datasets(make_phantom(spec), seed=spec.seed), place.phantom)
+    console.print(
+        f"synthetic chest CT: {len(paths)} images, {spec.lesions} opacities, in {place.phantom}"
+    )
+    return place.phantom
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _node(place: Place, port: int, console: Console) -> Iterator[None]:
+    """Run a node as a process of its own, and end it."""
+    command = [sys.executable, "-P", "-m", "dicom_node", "run", "--config", str(place.ini)]
+    with place.log.open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603  # our own command
+    try:
+        _wait_for_node(process, place, port, console)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with console.status("stopping the node"):
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_for_node(
+    process: subprocess.Popen[bytes], place: Place, port: int, console: Console
+) -> None:
+    peer = Peer(ae_title="AINODE", host="127.0.0.1", port=port, timeout_seconds=5)
+
+    def answers() -> bool:
+        if process.poll() is not None:
+            raise NodeError(f"the node ended with status {process.returncode}; see {place.log}")
+        return echo(peer, calling_ae="SCANNER").verdict is Verdict.ACCEPTED
+
+    with console.status("starting the node"):
+        _wait(answers, seconds=START_SECONDS, what=f"an answer of the node (see {place.log})")
+    console.print(f"node AINODE listens on 127.0.0.1:{port} (process {process.pid})")
+
+
+def _wait(done: Callable[[], bool], *, seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not done():
+        if time.monotonic() > deadline:
+            raise NodeError(f"expected {what} within {seconds:.0f} s, got none")
+        pause.wait(0.25)
+
+
+def _follow(place: Place, console: Console) -> None:
+    """Show where each series stands until all have come to an end."""
+    database = open_database(load(place.ini).database_url)
+    started = time.monotonic()
+    with console.status("waiting for the results") as line:
+
+        def ended() -> bool:
+            with Session(reading(database)) as session:
+                series = overview(session).series
+            line.update("  ".join(_standing(each) for each in series) or "waiting")
+            return bool(series) and all(each.state in ENDED for each in series)
+
+        _wait(ended, seconds=RESULT_SECONDS, what="the results")
+    database.dispose()
+    console.print(
+        f"all series have come to an end after {time.monotonic() - started:.1f} s"
+        f" (quiet time {QUIET_SECONDS:g} s included)"
+    )
+
+
+def _standing(series: SeriesLine) -> str:
+    sent = ", ".join(f"{count} {state}" for state, count in series.deliveries.items())
+    return f"{series.instances} instances {series.state}{f' ({sent})' if sent else ''}"
+
+
+def _tell(place: Place, ct: Path, console: Console) -> None:
+    """Print what the PACS holds now."""
+    results = [dcmread(path) for path in sorted(place.pacs.glob("*.dcm"))]
+    _tell_not_analysed(place, console)
+    reports = [ds for ds in results if ds.SOPClassUID.endswith(".88.34")]
+    for report in reports:
+        console.rule("what the report in the PACS says")
+        for depth, line in statements(report):
+            console.print(f"{'  ' * depth}{escape(line)}")
+    sources, _ = find_parcels(ct)
+    pictures = write_previews([p.path for p in sources], results, place.pictures) if reports else []
+    console.rule("where everything lies")
+    for what, where in _whereabouts(place, results, pictures):
+        console.print(f"{what}: {where}")
+
+
+def _tell_not_analysed(place: Place, console: Console) -> None:
+    database = open_database(load(place.ini).database_url)
+    with Session(reading(database)) as session:
+        for series in overview(session).series:
+            if series.state is not SeriesState.DELIVERED:
+                console.print(
+                    f"{series.instances} instances {series.state}: {escape(series.reason)}"
+                )
+    database.dispose()
+
+
+def _whereabouts(
+    place: Place, results: Sequence[Dataset], pictures: list[Path]
+) -> Iterator[tuple[str, str]]:
+    yield "results in the stand-in PACS", f"{place.pacs} ({len(results)} objects)"
+    yield "pictures", f"{place.pictures} ({len(pictures)} PNG files)"
+    yield "settings", str(place.ini)
+    yield "log of the node", str(place.log)
+    yield "everything again", f"{COMMAND} status --config {os.path.relpath(place.ini)}"

@@ -1,0 +1,101 @@
+"""The commands `reissue`, `reprocess` and `redeliver`: results again, made anew or as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.reader import load
+from dicom_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from dicom_node.analysis.rerun import Told
+
+TAKEN_UP = (
+    "The node takes it up within seconds if it runs, else at its start. It uses the settings that"
+    " it was started with: restart it if they have changed since."
+)
+
+SENT = "The node sends them within seconds if it runs, else at its start."
+
+app = typer.Typer()
+
+Ini = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
+    ),
+]
+Uids = Annotated[list[str] | None, typer.Argument(help="Series Instance UIDs.", show_default=False)]
+INI = Path("dicom-node.ini")
+
+
+@app.command()
+def reissue(
+    series: Uids = None,
+    study: Annotated[str | None, typer.Option(help="All series of this study.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every series.")] = False,
+    config: Ini = INI,
+) -> None:
+    """Encode results again with the settings as they are now, without inference.
+
+    They supersede the earlier ones, whose report theirs names as its predecessor.
+    """
+    from dicom_node.analysis.rerun import wish_for
+    from storage.states import Wish
+
+    _choose(series, study, everything=everything)
+    _tell(
+        wish_for(load(config), Wish.REISSUE, series=series or (), study=study),
+        named=not everything,
+    )
+
+
+@app.command()
+def reprocess(series: Uids = None, config: Ini = INI) -> None:
+    """Analyse series again that have come to an end."""
+    from dicom_node.analysis.rerun import wish_for
+    from storage.states import Wish
+
+    if not series:
+        raise NodeError("expected Series Instance UIDs, got none")
+    _tell(wish_for(load(config), Wish.REPROCESS, series=series), named=True)
+
+
+@app.command()
+def redeliver(
+    series: Uids = None,
+    study: Annotated[str | None, typer.Option(help="All series of this study.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every series.")] = False,
+    destination: Annotated[str | None, typer.Option(help="Only to this destination.")] = None,
+    config: Ini = INI,
+) -> None:
+    """Send results again that were refused or given up, and at once what waits for its next try.
+
+    Nothing is made anew, and nothing that has arrived is sent twice.
+    """
+    from dicom_node.analysis.rerun import send_again
+
+    _choose(series, study, everything=everything)
+    resumed = send_again(load(config), series=series or (), study=study, destination=destination)
+    for (uid, name), objects in sorted(resumed.items()):
+        typer.echo(f"{uid}: {objects} object{'' if objects == 1 else 's'} to {name}")
+    typer.echo(SENT if resumed else "nothing to do: nothing of these is refused, or waits")
+
+
+def _choose(series: list[str] | None, study: str | None, *, everything: bool) -> None:
+    if bool(series) + (study is not None) + everything != 1:
+        raise NodeError("expected Series Instance UIDs, or --study UID, or --all")
+
+
+def _tell(told: list[Told], *, named: bool) -> None:
+    """Say what comes of it; what was asked for by name and refused, or is not there, is a fault."""
+    for each in told:
+        typer.echo(f"{each.series_instance_uid}: {each.text}")
+    if not told:
+        typer.echo("there is no such series")
+    if any(each.wished for each in told):
+        typer.echo(TAKEN_UP)
+    raise typer.Exit(1 if named and (not told or any(each.refused for each in told)) else 0)

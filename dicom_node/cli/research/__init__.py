@@ -1,0 +1,1 @@
+"""Commands that train, calibrate, evaluate, compare and show models."""

@@ -1,0 +1,123 @@
+"""The command line for those who judge a classifier: evaluate, calibrate."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dicom_node.cli.options import needs_extra
+from dicom_node.cli.research.model import BUNDLED_NAME, folder_of
+from dicom_node.errors import NodeError
+
+app = typer.Typer()
+out = Console(soft_wrap=True)
+
+
+class Part(StrEnum):
+    """Cases of a list."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
+    all = "all"
+
+
+class Point(StrEnum):
+    """Operating points that a calibration chooses."""
+
+    youden = "youden"
+    sensitive = "sensitivity-95"
+    specific = "specificity-95"
+
+
+@app.command()
+def evaluate(
+    out_folder: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Where the report goes.")
+    ],
+    scores: Annotated[
+        Path | None, typer.Option(help="CSV file with patient, label (0 or 1), score (0 to 1).")
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="CSV file with path, patient, label; scored by --model.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Model folder, or 'bundled'. It scores --cases (without it the bundled one);"
+            " --scores, which its weights must have given, are calibrated and called as it does.",
+        ),
+    ] = None,
+    split: Annotated[
+        Part | None,
+        typer.Option(
+            help="Of --cases; without it the test cases if the list names splits, else all."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Scores above it are positive; else the model's, or 0.5."),
+    ] = None,
+    prevalence: Annotated[
+        list[float] | None,
+        typer.Option(help="PPV and NPV at this prevalence, 0 to 1; may be given several times."),
+    ] = None,
+) -> None:
+    """Judge a classifier: figures with intervals, plots, one HTML page to show at a meeting."""
+    if any(not 0 < each < 1 for each in prevalence or ()):
+        raise NodeError("expected every --prevalence between 0 and 1, both left out")
+    if (scores is None) == (cases is None) or (split is not None and cases is None):
+        raise NodeError("expected either --scores, or --cases with or without --split")
+    needs_extra()
+    from dicom_node.cli.research.evaluation import Wishes, evaluate_scores
+
+    wishes = Wishes(threshold=threshold, prevalences=prevalence)
+    if scores is not None:
+        evaluate_scores(scores, folder_of(model) if model else None, out_folder, wishes, out)
+    if cases is not None:
+        from dicom_node.cli.research.scoring import Asked, evaluate_cases
+
+        asked = Asked(file=cases, split=split)
+        evaluate_cases(asked, folder_of(model or BUNDLED_NAME), out_folder, wishes, out)
+
+
+@app.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="Model folder; its manifest.json is rewritten.")],
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            help="Scores that this model's weights gave, as `train` and `evaluate --cases` write"
+            " them."
+        ),
+    ] = None,
+    cases: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file with path, patient, label, split: validation and test are used."
+        ),
+    ] = None,
+    point: Annotated[
+        Point, typer.Option(help="Operating point that becomes the default.")
+    ] = Point.youden,
+) -> None:
+    """Fit a model to cases of your own.
+
+    --scores fits its temperature and operating points; --cases then its prediction sets, and the
+    features by which it knows cases that are unlike its own.
+    """
+    if scores is None and cases is None:
+        raise NodeError("expected --scores, --cases, or both")
+    needs_extra()
+    from dicom_node.cli.research.calibration import calibrate_model, fit
+    from dicom_node.cli.research.calibration_trust import answers_of, cases_of
+
+    listed = cases_of(cases) if cases else None
+    fitted = fit(model, scores) if scores else None
+    answers = answers_of(model, listed, out) if listed else None
+    calibrate_model(model, fitted, answers, point, out)

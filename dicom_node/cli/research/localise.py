@@ -1,0 +1,58 @@
+"""The command line for those who judge where the lesions are."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_node.cli.options import needs_extra
+from dicom_node.cli.research.train import Device, out
+from dicom_node.errors import NodeError
+from pipeline.cases.case_list import Split
+from pipeline.model.manifest import BUNDLED
+
+app = typer.Typer()
+
+
+@app.command()
+def localise(
+    out_folder: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Where page and figures go.")
+    ],
+    cases: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="CSV: path (prepared case, DICOM folder or NIfTI), patient, label, lesions.",
+        ),
+    ] = None,
+    split: Annotated[Split | None, typer.Option(help="Only the cases of this split.")] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FOLDER:LABELS.csv",
+            help="A series and readers' labels of its slices (z_mm, infected, lobes); repeatable.",
+        ),
+    ] = None,
+    model: Annotated[Path, typer.Option(help="Model folder.")] = BUNDLED,
+    device: Device = Device.auto,
+) -> None:
+    """Compare ways of localising lesions: hits, Dice, FROC (the paper's Table V)."""
+    if cases is None and not slices:
+        raise NodeError("--cases or --slices expected, got neither")
+    needs_extra()
+    from dicom_node.cli.research.localising import compare_cases, compare_slices, write
+    from pipeline.evaluation.localisation.report import title
+    from pipeline.model.loading import device_for, load
+
+    models = load(model, device_for(device.value))
+    compared = compare_cases(cases, split, models) if cases else None
+    series = compare_slices(slices or (), models)
+    name = f"Model: {models.manifest.name} {models.manifest.version}."
+    head = title(shlex.join(["dicom-node", *sys.argv[1:]]), name)
+    write(out_folder, head, compared, series, out)

@@ -1,0 +1,76 @@
+"""What `dicom-node localise` does: compare, show, and write the page, the figures, the curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from dicom_node.cli.research.train import bar
+from dicom_node.errors import NodeError
+from pipeline.cases.case_list import Split, read_cases
+from pipeline.evaluation.localisation.plots import draw_froc
+from pipeline.evaluation.localisation.report import Compared, comparison
+from pipeline.evaluation.localisation.run import compare
+from pipeline.evaluation.localisation.slices import SliceScore, read_slice_labels, score_series
+from pipeline.evaluation.localisation.slices_report import slices_section
+from pipeline.model.loading import Models
+
+PAGE, FIGURES, CURVES = "table-5.md", "localisation.json", "froc.png"
+
+
+def compare_cases(file: Path, split: Split | None, models: Models) -> Compared:
+    """Compare every system on the cases of a list, or of one split of it."""
+    cases = [case for case in read_cases(file) if split is None or case.split == split]
+    if not cases:
+        raise NodeError(f"{file.name}: cases of the split {split} expected, got none")
+    with bar() as progress:
+        task = progress.add_task("localising", total=len(cases))
+        return compare(cases, models, lambda done: progress.update(task, completed=done))
+
+
+def compare_slices(pairs: Sequence[str], models: Models) -> dict[str, list[SliceScore]]:
+    """Hold series against readers' labels, each given as ``FOLDER:LABELS.csv``."""
+    found: dict[str, list[SliceScore]] = {}
+    with bar() as progress:
+        task = progress.add_task("slices", total=len(pairs))
+        for pair in pairs:
+            folder, colon, labels = pair.rpartition(":")
+            if not colon or not Path(folder).is_dir() or not Path(labels).is_file():
+                raise NodeError(f"an existing FOLDER:LABELS.csv expected, got {pair}")
+            series = score_series(Path(folder), read_slice_labels(Path(labels)), models)
+            found[Path(folder).name] = list(series)
+            progress.advance(task)
+    return found
+
+
+def write(
+    folder: Path,
+    head: str,
+    compared: Compared | None,
+    slices: Mapping[str, Sequence[SliceScore]],
+    console: Console,
+) -> None:
+    """Show the page, and write it with the figures and the curves.
+
+    Parameters
+    ----------
+    head
+        How the page begins, as of `pipeline.evaluation.localisation.report.title`.
+    """
+    text = "\n".join((head, comparison(compared) if compared else "", slices_section(slices)))
+    figures = {
+        "comparison": asdict(compared) if compared else None,
+        "slices": {name: [asdict(score) for score in scores] for name, scores in slices.items()},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PAGE).write_text(text, encoding="utf-8")
+    (folder / FIGURES).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if compared:
+        (folder / CURVES).write_bytes(draw_froc(compared.systems))
+    console.print(Markdown(text))
+    console.print(f"page and figures: {folder}")

@@ -1,0 +1,117 @@
+"""The command line for model folders: import, verify, show, list."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, help="Look at, check and import model folders.")
+out = Console()
+
+BUNDLED_NAME = "bundled"
+OF_A_PIPE = (160, 24)  #: columns and lines, where there is no window
+Model = Annotated[
+    str, typer.Argument(metavar="FOLDER", help=f"A model folder, or '{BUNDLED_NAME}'.")
+]
+
+
+class UnetStatistics(StrEnum):
+    """What the norms of the imported UNet go by."""
+
+    slice = "slice"
+    running = "running"
+
+
+def folder_of(model: str) -> Path:
+    """Folder of a model that is named on the command line."""
+    from pipeline.model.manifest import BUNDLED
+
+    return BUNDLED if model == BUNDLED_NAME else Path(model)
+
+
+@app.command("import")
+def import_(
+    to: Annotated[Path, typer.Option("--out", help="The model folder to make; new or empty.")],
+    unet: Annotated[Path | None, typer.Option(help="The authors' checkpoint of the UNet.")] = None,
+    decovnet: Annotated[
+        Path | None, typer.Option(help="The authors' checkpoint of the classifier.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="With one checkpoint only: the model folder (or 'bundled') that gives the other"
+            " network.",
+        ),
+    ] = None,
+    unet_statistics: Annotated[
+        UnetStatistics,
+        typer.Option(
+            help="Norms of the UNet: by each slice, as its authors ran their test, or by the"
+            " running statistics of its training, as they validated it."
+        ),
+    ] = UnetStatistics.slice,
+) -> None:
+    """Make a model folder of the checkpoints that the authors of DeCoVNet published.
+
+    Nothing in the files is executed. Their licence is CC BY-NC-SA 4.0.
+    """
+    from pipeline.model.import_published import import_checkpoints
+
+    manifest = import_checkpoints(
+        to,
+        unet=unet,
+        decovnet=decovnet,
+        base=folder_of(base) if base else None,
+        statistics=unet_statistics.value,
+    )
+    out.print(
+        f"{to}: imported as {manifest.name} {manifest.version}.", soft_wrap=True, markup=False
+    )
+    out.print("What is known of it, and what is not, stands in its card:", soft_wrap=True)
+    out.print(f"    dicom-node model show {to}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def verify(model: Model) -> None:
+    """Check digests, tensors and counts of a model, and let its networks compute."""
+    from pipeline.model.verify import verify as verified
+
+    for found in verified(folder_of(model)):
+        out.print(
+            f"[green]in order[/]  {found.part}: {found.file}, {found.architecture},"
+            f" {found.tensors} tensors, {found.parameters:,} parameters; digest as promised,"
+            " answers finite",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+@app.command()
+def show(model: Model = BUNDLED_NAME) -> None:
+    """Show the card of a model: what it is, what it was made of, what it is not for."""
+    from dicom_node.analysis.configuration import read_manifest
+    from dicom_node.cli.research.model_views import card
+
+    manifest, sha256 = read_manifest(folder_of(model))
+    out.print(card(manifest, sha256))
+
+
+@app.command("list")
+def list_(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(exists=True, file_okay=False, help="Model folders, or folders of them."),
+    ] = None,
+) -> None:
+    """List the model that comes with the package, and those in the folders given."""
+    from dicom_node.cli.research.model_list import models_in, table
+    from pipeline.model.manifest import BUNDLED
+
+    width, height = get_terminal_size(OF_A_PIPE)
+    Console(width=width, height=height).print(table([BUNDLED, *models_in(folders or [])]))

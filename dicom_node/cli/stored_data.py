@@ -1,0 +1,103 @@
+"""The commands `export`, `erase` and `reinject`: what is kept, handed out or taken away."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.reader import load
+from config.settings import Settings
+from dicom_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from dicom_node.resources import Store
+
+app = typer.Typer()
+
+Ini = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
+    ),
+]
+OneSeries = Annotated[str | None, typer.Option("--series", help="Series Instance UID.")]
+OneStudy = Annotated[str | None, typer.Option("--study", help="Study Instance UID: all series.")]
+INI = Path("dicom-node.ini")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="An empty folder, or a new one.")],
+    series: OneSeries = None,
+    study: OneStudy = None,
+    config: Ini = INI,
+) -> None:
+    """Copy the instances and results that are kept, as DICOM files with the patient's data."""
+    from dicom_node.maintenance.stored_data import chosen
+    from dicom_node.maintenance.stored_data import export as copy
+
+    with closing(_store(_audited(config))) as store:
+        copied = copy(store, chosen(store, series, study), folder)
+    typer.echo(f"{copied} files in {folder}")
+
+
+@app.command()
+def erase(
+    series: OneSeries = None,
+    study: OneStudy = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; else only say what.")] = False,
+    config: Ini = INI,
+) -> None:
+    """Remove instances, results and rows for good; the node must be stopped."""
+    from dicom_node.folder_lock import only_node
+    from dicom_node.maintenance.stored_data import chosen
+    from dicom_node.maintenance.stored_data import erase as remove
+
+    settings = _audited(config)
+    with closing(_store(settings)) as store:
+        uids = chosen(store, series, study)
+        if not yes:
+            raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
+        with only_node(settings.storage.folder):
+            remove(store, uids)
+    typer.echo(f"{len(uids)} series erased here; what was sent elsewhere is there still.")
+
+
+@app.command()
+def reinject(
+    files: Annotated[list[str] | None, typer.Argument(help="Files in quarantine.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every file.")] = False,
+    config: Ini = INI,
+) -> None:
+    """Have files in quarantine read once more; the node must be stopped."""
+    from dicom_node.analysis.rerun import store_of
+    from dicom_node.folder_lock import only_node
+    from dicom_node.maintenance.stored_data import reinject as put_back
+
+    if bool(files) == everything:
+        raise NodeError("expected names of files in quarantine, or --all")
+    settings = _audited(config)
+    with only_node(settings.storage.folder):
+        count = put_back(store_of(settings), files)
+    typer.echo(f"{count} files read once more; `dicom-node status` shows what came of it.")
+
+
+def _store(settings: Settings) -> Store:
+    """Open what a node has made; an auditor is told of what is done to it."""
+    from dicom_node.analysis.rerun import store_of
+    from dicom_node.assembly import trail_of
+
+    return replace(store_of(settings), audit=trail_of(settings))
+
+
+def _audited(config: Path) -> Settings:
+    """Read the settings; what is done is logged as the node would log it."""
+    from dicom_node import logs
+
+    settings = load(config)
+    logs.configure(level=settings.log.level, style=settings.log.format)
+    return settings

@@ -1,0 +1,1 @@
+"""Send results to destinations, retry, and have them committed to."""

@@ -1,0 +1,277 @@
+"""Storage and Verification SCU: one association, one outcome per object."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+from pynetdicom import AE, _config, evt
+from pynetdicom._globals import MODE_REQUESTOR
+from pynetdicom.association import Association
+from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
+
+from dicom_node.delivery.outcome import Outcome, Verdict, judge, unsendable
+from dicom_node.errors import NodeError
+from dicom_node.network.fast_dimse.fast_store_scu import FastSender
+from dicom_node.network.fast_dimse.pdu import tested
+from dicom_node.network.fast_dimse.reactor_pause import undisturbed, unheard
+from dicom_node.network.file_meta import read_meta
+from dicom_node.network.tls import Credentials, client_context
+
+_config.STORE_SEND_CHUNKED_DATASET = True  # send from the file: a large SEG is never held in memory
+_config.LOG_HANDLER_LEVEL = "none"
+
+Store = Callable[[Path], int | None]
+MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd, 1 to 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """An application entity we call."""
+
+    ae_title: str
+    host: str
+    port: int
+    timeout_seconds: float = 30.0
+    tls: Credentials | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A Part 10 file on its way.
+
+    Attributes
+    ----------
+    sop_class_uid, transfer_syntax_uid
+        What must be negotiated for it.
+    """
+
+    path: Path
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+    @classmethod
+    def of(cls, path: Path) -> Parcel:
+        """Read from the file what must be negotiated for it.
+
+        Raises
+        ------
+        pydicom.errors.InvalidDicomError
+            If it is no DICOM file.
+        """
+        try:
+            with path.open("rb", buffering=0) as file:
+                meta = read_meta(file)
+        except AttributeError:
+            return cls._odd(path)
+        return cls(
+            path=path,
+            sop_class_uid=meta.sop_class_uid,
+            transfer_syntax_uid=meta.transfer_syntax_uid,
+        )
+
+    @classmethod
+    def _odd(cls, path: Path) -> Parcel:
+        ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+        sop_class = ds.file_meta.get("MediaStorageSOPClassUID") or ds.get("SOPClassUID", "")
+        return cls(
+            path=path,
+            sop_class_uid=str(sop_class),
+            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
+        )
+
+
+def associate(
+    peer: Peer,
+    contexts: list[PresentationContext],
+    *,
+    calling_ae: str,
+    handlers: Sequence[evt.EventHandlerType] = (),
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+) -> tuple[Association, str]:
+    """Call a peer; every wait is bounded.
+
+    Parameters
+    ----------
+    handlers
+        Of what the peer may ask of us.
+    roles
+        Where ours is not that of the user.
+
+    Returns
+    -------
+    Association
+        To be used only where it is established.
+    str
+        Why it is not; else empty.
+    """
+    ae = AE(calling_ae)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
+    ae.connection_timeout = min(peer.timeout_seconds, 10.0)
+    ae.requested_contexts = contexts
+    try:  # made anew each time, so that renewed certificates are used
+        secured = (client_context(peer.tls), peer.host) if peer.tls else None
+    except NodeError as fault:
+        return Association(ae, MODE_REQUESTOR), str(fault)
+    reached = threading.Event()
+    assoc = ae.associate(
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        ext_neg=list(roles),
+        tls_args=secured,
+        evt_handlers=[
+            (evt.EVT_CONN_OPEN, _hurry),
+            (evt.EVT_DATA_SENT, _hurry),
+            (evt.EVT_CONN_OPEN, lambda _: reached.set()),
+            *handlers,
+        ],
+    )
+    trouble = "" if assoc.is_established else _trouble(assoc, peer, reached=reached.is_set())
+    return assoc, trouble
+
+
+def _hurry(event: Event) -> None:
+    """Have PDUs sent, and what the peer sends acknowledged, at once.
+
+    Otherwise each object waits 40 ms for an acknowledgement, ours or the peer's. Linux forgets
+    about quick acknowledgements, so it is told again after each PDU.
+    """
+    wire = event.assoc.dul.socket
+    if wire is not None and wire.socket is not None:
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def echo(peer: Peer, *, calling_ae: str) -> Outcome:
+    """Verify a peer by C-ECHO (PS3.4 Annex A)."""
+    assoc, trouble = associate(peer, [build_context(Verification)], calling_ae=calling_ae)
+    if trouble:
+        return Outcome(verdict=Verdict.POSTPONED, detail=trouble)
+    try:
+        status = assoc.send_c_echo().get("Status")
+    finally:
+        assoc.release()
+    if status is None:
+        return Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-ECHO")
+    return judge(status)
+
+
+def send(
+    parcels: Iterable[Parcel], peer: Peer, *, calling_ae: str, fast: bool = True
+) -> Generator[tuple[Parcel, Outcome]]:
+    """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known.
+
+    An association that is lost half-way is made anew, as long as each one brings something over.
+
+    Parameters
+    ----------
+    fast
+        Whether `dicom_node.network.fast_dimse.fast_store_scu` is used, where it can be.
+    """
+    waiting = list(parcels)
+    while waiting:
+        batch, rest = _one_association(waiting)
+        assoc, trouble = associate(peer, _contexts(batch), calling_ae=calling_ae)
+        settled = 0
+        if assoc.is_established:
+            with _parting(assoc), undisturbed(assoc), _way(assoc, fast=fast) as store:
+                accepted = _accepted(assoc)
+                for parcel in batch:
+                    takes = (parcel.sop_class_uid, parcel.transfer_syntax_uid) in accepted
+                    outcome = _store_one(assoc, parcel, store) if takes else _not_accepted(parcel)
+                    if outcome.verdict is Verdict.POSTPONED and outcome.status is None:
+                        trouble = outcome.detail
+                        break
+                    yield parcel, outcome
+                    settled += 1
+        if not settled:
+            nothing_accepted = assoc.rejected_contexts and not assoc.accepted_contexts
+            postponed = Outcome(verdict=Verdict.POSTPONED, detail=trouble)
+            yield from ((p, _not_accepted(p) if nothing_accepted else postponed) for p in batch)
+            settled = len(batch)
+        waiting = batch[settled:] + rest
+
+
+def _contexts(parcels: list[Parcel]) -> list[PresentationContext]:
+    """Presentation contexts that can carry these parcels."""
+    pairs = sorted({(each.sop_class_uid, each.transfer_syntax_uid) for each in parcels})
+    return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
+
+
+def _accepted(assoc: Association) -> set[tuple[str, str]]:
+    """SOP classes and transfer syntaxes that the peer takes."""
+    return {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in assoc.accepted_contexts}
+
+
+@contextmanager
+def _parting(assoc: Association) -> Iterator[None]:
+    """Release the association at the end, also when the caller wants no more outcomes."""
+    try:
+        yield
+    finally:
+        if assoc.is_established:
+            assoc.release()
+
+
+@contextmanager
+def _way(assoc: Association, *, fast: bool) -> Iterator[Store]:
+    """Find what sends a file and gives the status, None where no answer came."""
+    if fast and tested():
+        with unheard(assoc) as alone:
+            if alone:
+                yield FastSender(assoc).store
+                return
+    yield lambda path: assoc.send_c_store(path).get("Status")
+
+
+def _one_association(parcels: list[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
+    """Split off what one association can negotiate."""
+    pairs: set[tuple[str, str]] = set()
+    for index, parcel in enumerate(parcels):
+        pairs.add((parcel.sop_class_uid, parcel.transfer_syntax_uid))
+        if len(pairs) > MAXIMUM_CONTEXTS:
+            return parcels[:index], parcels[index:]
+    return parcels, []
+
+
+def _store_one(assoc: Association, parcel: Parcel, store: Store) -> Outcome:
+    if not assoc.is_established or assoc.acse.is_aborted() or not assoc.dul.is_alive():
+        return Outcome(verdict=Verdict.POSTPONED, detail="the association was lost")
+    try:
+        status = store(parcel.path)
+    except (OSError, ValueError, AttributeError, InvalidDicomError) as fault:
+        return unsendable(fault)
+    if status is None:
+        return Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-STORE")
+    return judge(status)
+
+
+def _not_accepted(parcel: Parcel) -> Outcome:
+    kind = f"{UID(parcel.sop_class_uid).name} in {UID(parcel.transfer_syntax_uid).name}"
+    return Outcome(verdict=Verdict.UNSUPPORTED, detail=f"the destination does not accept {kind}")
+
+
+def _trouble(assoc: Association, peer: Peer, *, reached: bool) -> str:
+    """Say why an association was not established (PS3.8 Table 9-21)."""
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    if not reached:
+        secured = ", or not by TLS: see both certificates" if peer.tls else ""
+        return f"{where} cannot be reached{secured}"
+    if assoc.is_rejected:
+        primitive = assoc.acceptor.primitive
+        reason = primitive.reason_str if primitive is not None else "no reason given"
+        return f"{where} rejected the association: {reason}"
+    if assoc.rejected_contexts and not assoc.accepted_contexts:
+        return f"{where} accepted none of the presentation contexts"
+    return f"{where} aborted the association or did not answer"

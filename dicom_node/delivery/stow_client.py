@@ -1,0 +1,237 @@
+"""Sending by DICOMweb: STOW-RS (PS3.18 10.5), one object in each request.
+
+The body is sent from the file: a large object is never held in memory. Secrets are files, read
+anew each time; they are in no error and no log.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+import httpx
+from pydicom import dcmread
+
+from dicom_node.delivery.outcome import Outcome, Verdict, unsendable
+from dicom_node.delivery.store_scu import Parcel
+from dicom_node.delivery.stow_response import (
+    CONFLICT,
+    SERVER_ERRORS,
+    STORED,
+    Answer,
+    judge_answer,
+    names,
+    words,
+)
+from dicom_node.errors import NodeError
+from dicom_node.logs import log
+from dicom_node.resources import Store
+
+JSON = "application/dicom+json"
+CHUNK_BYTES = 1 << 17  #: of a file on its way
+MAXIMUM_ANSWER_BYTES = 1 << 20  #: what is read of an answer
+CONNECT_SECONDS = 10.0  #: longest wait for a connection
+NOT_THERE = (401, 403, 404)  #: a service that answers so takes no results, as long as it does
+
+
+class Unreachable(NodeError):
+    """There was no answer by HTTP."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByWeb:
+    """By requests to a DICOMweb service.
+
+    Attributes
+    ----------
+    url
+        Base URL of the service.
+    timeout_seconds
+        Longest wait for the service to take or to give anything.
+    user, password_file
+        For basic authentication (RFC 7617).
+    token_file
+        For a bearer token (RFC 6750).
+    authorities
+        Who signs the certificate of the service; None trusts those of the system.
+    """
+
+    url: str
+    timeout_seconds: float = 30.0
+    user: str = ""
+    password_file: Path | None = None
+    token_file: Path | None = None
+    authorities: Path | None = None
+
+    def send(self, parcels: Iterable[Parcel]) -> Generator[tuple[Parcel, Outcome]]:
+        """Send by STOW-RS; once there is no answer, nothing more is tried."""
+        waiting = list(parcels)
+        try:
+            with self._client() as client:
+                while waiting:
+                    outcome = _store(client, waiting[0])
+                    yield waiting.pop(0), outcome
+        except NodeError as fault:
+            yield from ((parcel, _postponed(fault)) for parcel in waiting)
+
+    def echo(self) -> Outcome:
+        """Ask by a query for one study (QIDO-RS); nearly any answer will do."""
+        try:
+            with self._client() as client:
+                status = _exchange(client.build_request("GET", "studies?limit=1"), client).status
+        except NodeError as fault:
+            return _postponed(fault)
+        if status in NOT_THERE or status >= SERVER_ERRORS:
+            return Outcome(verdict=Verdict.REFUSED, status=status, detail=words(status))
+        return Outcome(verdict=Verdict.ACCEPTED, status=status)
+
+    def look(self, name: str, store: Store) -> None:
+        """Find out nothing: DICOMweb negotiates no classes."""
+        log.info("destination_not_probed", destination=name, reason="DICOMweb cannot be asked")
+
+    def check(self) -> None:
+        """Read the files that sending needs.
+
+        Raises
+        ------
+        NodeError
+            If one is missing or is not what it should be; it is named.
+        """
+        self._client().close()
+
+    def _client(self) -> httpx.Client:
+        wait = self.timeout_seconds
+        return httpx.Client(
+            base_url=self.url,
+            verify=_context(self.authorities),
+            auth=self._password(),
+            headers=self._headers(),
+            timeout=httpx.Timeout(wait, connect=min(wait, CONNECT_SECONDS)),
+            trust_env=False,  # the settings alone say where results go, and as whom
+            follow_redirects=False,
+        )
+
+    def _password(self) -> httpx.Auth | None:
+        if self.password_file is None:
+            return None
+        return httpx.BasicAuth(self.user, secret("password_file", self.password_file))
+
+    def _headers(self) -> Mapping[str, str]:
+        if self.token_file is None:
+            return {"Accept": JSON}
+        token = secret("token_file", self.token_file)
+        return {"Accept": JSON, "Authorization": f"Bearer {token}"}
+
+
+def _store(client: httpx.Client, parcel: Parcel) -> Outcome:
+    """Send one object.
+
+    What is in conflict with the archive is there already, or is refused: it is looked for.
+    """
+    try:
+        with parcel.path.open("rb") as file:
+            answer = _exchange(_request(client, file), client)
+        outcome = judge_answer(answer)
+        in_conflict = answer.status == CONFLICT and outcome.verdict is Verdict.REFUSED
+        if in_conflict and _is_there(client, parcel.path):
+            return Outcome(verdict=Verdict.ACCEPTED, status=CONFLICT)
+    except OSError as fault:
+        return unsendable(fault)
+    return outcome
+
+
+def _request(client: httpx.Client, file: BinaryIO) -> httpx.Request:
+    """Wrap a file in a multipart body (PS3.18 8.6.1.2.2), of known length."""
+    boundary = uuid4().hex
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    length = len(head) + os.fstat(file.fileno()).st_size + len(tail)
+    kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    return client.build_request(
+        "POST",
+        "studies",
+        content=_body(head, file, tail),
+        headers={"Content-Type": kind, "Content-Length": str(length)},
+    )
+
+
+def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
+    yield head
+    yield from iter(partial(file.read, CHUNK_BYTES), b"")
+    yield tail
+
+
+def _exchange(request: httpx.Request, client: httpx.Client) -> Answer:
+    """Send a request, and read as much of the answer as is of use.
+
+    Raises
+    ------
+    Unreachable
+        If there is no answer.
+    """
+    body = bytearray()
+    try:
+        response = client.send(request, stream=True)
+        try:
+            for chunk in response.iter_bytes(CHUNK_BYTES):
+                body += chunk
+                if len(body) > MAXIMUM_ANSWER_BYTES:
+                    break
+        finally:
+            response.close()
+    except httpx.HTTPError as fault:
+        why = str(fault) or type(fault).__name__
+        raise Unreachable(f"{client.base_url} does not answer: {why}") from fault
+    return Answer(
+        status=response.status_code,
+        content_type=response.headers.get("Content-Type", ""),
+        body=bytes(body),
+    )
+
+
+def _is_there(client: httpx.Client, path: Path) -> bool:
+    """Ask by query (QIDO-RS) whether the archive has an object."""
+    ds = dcmread(path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+    where = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances"
+    query = {"SOPInstanceUID": str(ds.SOPInstanceUID)}
+    answer = _exchange(client.build_request("GET", where, params=query), client)
+    return answer.status in STORED and names(answer.body, str(ds.SOPInstanceUID))
+
+
+def _postponed(fault: NodeError) -> Outcome:
+    return Outcome(verdict=Verdict.POSTPONED, detail=str(fault))
+
+
+def secret(key: str, file: Path) -> str:
+    """Read a password or a token: one line.
+
+    Raises
+    ------
+    NodeError
+        If there is none; what was found is not said.
+    """
+    try:
+        text = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise NodeError(
+            f"{key}: expected a file with one line of ASCII, got {file} ({type(fault).__name__})"
+        ) from None
+    if not (text and text.isprintable()):
+        raise NodeError(f"{key}: expected one line of ASCII in {file}, got none or several")
+    return text
+
+
+def _context(authorities: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as fault:
+        raise NodeError(
+            f"[tls] authorities: expected a PEM file of certificates, got {authorities}"
+            f" ({type(fault).__name__})"
+        ) from fault

@@ -1,0 +1,86 @@
+"""What a DICOMweb service says of an object that it was sent (PS3.18 10.5.3), and what follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from dicom_node.delivery.outcome import Outcome, Verdict, judge
+
+STORED = (200, 202)  #: PS3.18 Table 10.5.3-1; 202: with warnings, or not all
+CONFLICT = 409
+WORTH_ANOTHER_TRY = (408, 425, 429)  #: RFC 9110, RFC 8470, RFC 6585; and all from 500
+SERVER_ERRORS = 500
+
+FAILED_SOP_SEQUENCE, FAILURE_REASON = "00081198", "00081197"
+SOP_INSTANCE_UID = "00080018"
+
+HINTS: Mapping[int, str] = MappingProxyType(
+    {
+        301: "redirects are not followed: see url",
+        302: "redirects are not followed: see url",
+        307: "redirects are not followed: see url",
+        308: "redirects are not followed: see url",
+        401: "see user, password_file and token_file",
+        403: "see user, password_file and token_file",
+        404: "see url",
+        413: "it takes no object of this size",
+        415: "it takes no DICOM file in this transfer syntax",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer by HTTP."""
+
+    status: int
+    content_type: str = ""
+    body: bytes = b""
+
+
+def judge_answer(answer: Answer) -> Outcome:
+    """Turn the answer to a request with one object into an outcome.
+
+    A Failure Reason means what the same status means in answer to a C-STORE (PS3.18 Annex I.2).
+    """
+    reason = failure_reason(answer.body)
+    if reason is not None and answer.status in (*STORED, CONFLICT):
+        return judge(reason)
+    if answer.status in STORED and answer.content_type.startswith("text/html"):
+        detail = "the destination answered with a web page (see url)"
+        return Outcome(verdict=Verdict.REFUSED, status=answer.status, detail=detail)
+    if answer.status in STORED:
+        return Outcome(verdict=Verdict.ACCEPTED, status=answer.status)
+    postponed = answer.status >= SERVER_ERRORS or answer.status in WORTH_ANOTHER_TRY
+    return Outcome(
+        verdict=Verdict.POSTPONED if postponed else Verdict.REFUSED,
+        status=answer.status,
+        detail=words(answer.status),
+    )
+
+
+def words(status: int) -> str:
+    """Say what came, and where to look."""
+    hint = HINTS.get(status)
+    return f"the destination answered HTTP {status}" + (f" ({hint})" if hint else "")
+
+
+def failure_reason(body: bytes) -> int | None:
+    """Find the reason why an object was not stored; None if there is none that can be read."""
+    try:
+        return int(json.loads(body)[FAILED_SOP_SEQUENCE]["Value"][0][FAILURE_REASON]["Value"][0])
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def names(body: bytes, sop_instance_uid: str) -> bool:
+    """Whether the matches of a query (PS3.18 10.6) hold an instance."""
+    try:
+        return any(
+            match[SOP_INSTANCE_UID]["Value"][0] == sop_instance_uid for match in json.loads(body)
+        )
+    except (ValueError, TypeError, LookupError):
+        return False

@@ -1,0 +1,211 @@
+"""From the outbox to a destination: one courier each, so that none waits for another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from dicom_node.audit.messages import sent
+from dicom_node.delivery.outcome import Backoff, Outcome, Verdict
+from dicom_node.delivery.sender import Carrier
+from dicom_node.delivery.store_scu import Parcel
+from dicom_node.logs import log
+from dicom_node.resources import Store
+from storage.delivery.commitments import accept_uncommitted
+from storage.delivery.outbox import DueDelivery, Settlement, claim, due, put_back, settle
+from storage.results.audit_counts import results_of
+from storage.states import DeliveryState
+
+LOAD = 500  #: most objects taken along in one round
+
+EVENTS = {
+    DeliveryState.ACCEPTED: "delivery_accepted",
+    DeliveryState.UNCOMMITTED: "delivery_accepted",
+    DeliveryState.PENDING: "delivery_postponed",
+    DeliveryState.DECLINED: "delivery_declined",
+    DeliveryState.REFUSED: "delivery_refused",
+}
+ENDS = {
+    Verdict.ACCEPTED: DeliveryState.ACCEPTED,
+    Verdict.UNSUPPORTED: DeliveryState.DECLINED,
+    Verdict.REFUSED: DeliveryState.REFUSED,
+}
+
+
+class Confirmer(Protocol):
+    """Asks one destination whether it keeps what it accepted."""
+
+    @property
+    def patience(self) -> timedelta:
+        """Time from acceptance to the first question."""
+        ...
+
+    def round(self) -> None:
+        """Ask for everything that is due."""
+        ...
+
+
+class Courier:
+    """Delivers to one destination.
+
+    Parameters
+    ----------
+    name
+        Name of the destination in the settings and in the outbox.
+    carrier
+        What it is reached by.
+    notary
+        Asks it to confirm what it accepts; None if acceptance is enough.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        carrier: Carrier,
+        *,
+        backoff: Backoff,
+        store: Store,
+        notary: Confirmer | None = None,
+    ) -> None:
+        self.name = name
+        self._notary = notary
+        self._carrier = carrier
+        self._backoff = backoff
+        self._store = store
+        self._sessions, self._clock = store.sessions, store.clock
+        self._locate = store.inbox.locate
+        self._stopping = False
+        self._told_declined: set[str] = set()
+        self._claimed: frozenset[int] = frozenset()  #: last
+
+    def stop(self) -> None:
+        """Send nothing more; what was claimed goes back."""
+        self._stopping = True
+
+    def probe(self) -> None:
+        """Ask the destination what it takes, and keep the answer."""
+        self._carrier.look(self.name, self._store)
+
+    def round(self) -> None:
+        """Deliver everything that is due, and have it committed to.
+
+        If the database could not be written half-way, the next round begins where that one ended;
+        what was sent meanwhile is sent again, which destinations know how to take.
+        """
+        self._put_back()
+        while not self._stopping and (deliveries := self._claim()):
+            if not self._deliver(deliveries):
+                break
+        if self._notary is None:
+            with self._sessions.begin() as session:
+                accept_uncommitted(session, self.name, "", self._clock())
+        elif not self._stopping:
+            self._notary.round()
+
+    def _put_back(self) -> None:
+        if self._claimed:
+            with self._sessions.begin() as session:
+                put_back(session, self._claimed, self._clock())
+            self._claimed = frozenset()
+
+    def _claim(self) -> list[DueDelivery]:
+        with self._sessions.begin() as session:
+            claimed = claim(session, due(session, self.name, self._clock(), LOAD))
+        self._claimed = frozenset(each.id for each in claimed)
+        return claimed
+
+    def _deliver(self, deliveries: list[DueDelivery]) -> bool:
+        """Send what was claimed; False if the destination could not take all of it now."""
+        waiting = {self._locate(each.path): each for each in deliveries}
+        told: Counter[tuple[DeliveryState, str]] = Counter()
+        taken: list[str] = []
+        with closing(self._outcomes(waiting)) as outcomes:
+            for parcel, outcome in outcomes:
+                delivery = waiting.pop(parcel.path)
+                settlement = self._settle(delivery, outcome)
+                if outcome.verdict is Verdict.ACCEPTED:
+                    taken.append(delivery.sop_instance_uid)
+                told[settlement.state, settlement.reason] += 1
+                if self._stopping:
+                    break
+        for delivery in waiting.values():
+            self._settle(delivery, Outcome(verdict=Verdict.POSTPONED, detail="the node stopped"))
+        self._tell(told)
+        self._tell_auditor(taken)
+        return not any(state is DeliveryState.PENDING for state, _ in told)
+
+    def _outcomes(self, waiting: dict[Path, DueDelivery]) -> Generator[tuple[Parcel, Outcome]]:
+        parcels = [
+            Parcel(
+                path=path,
+                sop_class_uid=each.sop_class_uid,
+                transfer_syntax_uid=each.transfer_syntax_uid,
+            )
+            for path, each in waiting.items()
+        ]
+        return self._carrier.send(parcels)
+
+    def _settle(self, delivery: DueDelivery, outcome: Outcome) -> Settlement:
+        now = self._clock()
+        settlement = decide(delivery, outcome, self._backoff, now)
+        if self._notary is not None and settlement.state is DeliveryState.ACCEPTED:
+            settlement = replace(
+                settlement, state=DeliveryState.UNCOMMITTED, next_at=now + self._notary.patience
+            )
+        with self._sessions.begin() as session:
+            settle(session, [settlement], now)
+        log.debug(
+            "delivery_settled",
+            destination=self.name,
+            kind=delivery.kind,
+            sop_instance_uid=delivery.sop_instance_uid,
+            attempt=delivery.attempts,
+            status=outcome.status,
+            state=settlement.state.value,
+        )
+        return settlement
+
+    def _tell_auditor(self, sop_instance_uids: list[str]) -> None:
+        if sop_instance_uids:
+            with self._sessions() as session:
+                studies = results_of(session, sop_instance_uids)
+            self._store.audit.note(sent(self.name, studies))
+
+    def _tell(self, told: Counter[tuple[DeliveryState, str]]) -> None:
+        """Log one line for all that went alike, not one for each object.
+
+        That a class is declined is told once: it stays so until somebody changes the destination.
+        """
+        for (state, reason), objects in told.items():
+            write = log.info if EVENTS[state] == "delivery_accepted" else log.warning
+            if state is DeliveryState.DECLINED and reason in self._told_declined:
+                write = log.debug
+            write(EVENTS[state], destination=self.name, objects=objects, reason=reason)
+        declined = {reason for state, reason in told if state is DeliveryState.DECLINED}
+        if declined - self._told_declined:
+            self._told_declined |= declined
+            self.probe()
+
+
+def decide(delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datetime) -> Settlement:
+    """Turn an outcome into what is entered: its end, or another try, unless it is too late."""
+    end = ENDS.get(outcome.verdict)
+    if end is not None:
+        return Settlement(id=delivery.id, state=end, reason=outcome.detail)
+    next_at = backoff.next_try(
+        attempts=delivery.attempts,
+        first_at=delivery.first_at,
+        now=now,
+        key=delivery.result_key,
+    )
+    if next_at is None:
+        reason = f"given up after {delivery.attempts} attempts: {outcome.detail}"
+        return Settlement(id=delivery.id, state=DeliveryState.REFUSED, reason=reason)
+    return Settlement(
+        id=delivery.id, state=DeliveryState.PENDING, reason=outcome.detail, next_at=next_at
+    )

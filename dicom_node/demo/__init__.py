@@ -1,0 +1,1 @@
+"""A stand-in PACS and the pictures that the demo shows."""

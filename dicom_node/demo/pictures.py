@@ -1,0 +1,122 @@
+"""Pictures for people: the summary page; CT, segmentation read back onto it and heatmap in a row.
+
+Everything is taken from the DICOM objects as they came back, so a picture shows what a viewer
+would show. Outlines: right lung blue, left lung green, opacities orange.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import Dataset, dcmread
+from scipy import ndimage
+
+from pipeline.series.volume import assemble
+
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+HEATMAP, SUMMARY = "HEATMAP", "SUMMARY"  #: third value of their Image Type
+LUNG_WINDOW_HU = (-1350.0, 150.0)  #: width 1500, centre -600: the usual lung window
+COLOURS = ((80, 160, 255), (80, 220, 120), (255, 140, 0))  #: right lung, left lung, opacities
+MOST = 8  #: pictures of one series
+EDGE = 512  #: pixels
+
+Rgb = NDArray[np.uint8]
+
+
+def write_previews(ct: Iterable[Path], results: Iterable[Dataset], folder: Path) -> list[Path]:
+    """Write a PNG of each page, and of some of the slices where opacities are, feet to head.
+
+    Parameters
+    ----------
+    ct
+        Files of the source series.
+    results
+        What came back: segmentations, heatmaps, summary pages.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    volume = assemble([dcmread(path) for path in ct]).volume
+    slices = {each.sop_instance_uid: n for n, each in enumerate(volume.source) if each}
+    results = list(results)
+    captures = [ds for ds in results if ds.SOPClassUID == SECONDARY_CAPTURE]
+    heat = {_source_uid(ds): ds for ds in captures if HEATMAP in ds.ImageType}
+    pages = _pages((ds for ds in captures if SUMMARY in ds.ImageType), folder)
+    written: list[Path] = []
+    for segmentation in (ds for ds in results if ds.SOPClassUID == SEGMENTATION):
+        for uid, masks in _chosen(hd.seg.Segmentation.from_dataset(segmentation), slices):
+            ct_slice = _window(volume.hu[slices[uid]])
+            panes = [ct_slice, _outlined(ct_slice, masks)]
+            panes += [heat[uid].pixel_array] if uid in heat else []
+            written.append(folder / f"preview-{len(written) + 1:02d}.png")
+            _side_by_side(panes).save(written[-1])
+    return [*pages, *written]
+
+
+def _pages(captures: Iterable[Dataset], folder: Path) -> Iterator[Path]:
+    for number, capture in enumerate(captures, start=1):
+        path = folder / f"summary-{number:02d}.png"
+        Image.fromarray(capture.pixel_array).save(path)
+        yield path
+
+
+def _source_uid(capture: Dataset) -> str:
+    return str(capture.SourceImageSequence[0].ReferencedSOPInstanceUID)
+
+
+def _chosen(
+    segmentation: hd.seg.Segmentation, slices: dict[str, int]
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Choose slices, spread over the extent of the opacities, with their masks.
+
+    Returns
+    -------
+    list
+        SOP Instance UID, and ``(3, rows, columns)``: right lung, left lung, opacities.
+    """
+    uids = sorted(_referenced(segmentation), key=slices.__getitem__)
+    found = [(uid, _masks(segmentation, uid)) for uid in uids]
+    involved = [each for each in found if each[1][2].any()] or found
+    return involved[:: math.ceil(len(involved) / MOST)] if involved else []
+
+
+def _masks(segmentation: hd.seg.Segmentation, uid: str) -> NDArray[np.bool_]:
+    masks = segmentation.get_pixels_by_source_instance(
+        [uid], segment_numbers=list(segmentation.segment_numbers)
+    )[0].astype(bool)
+    return np.stack([masks[..., 0], masks[..., 1], masks[..., 2:].any(-1)])
+
+
+def _referenced(segmentation: hd.seg.Segmentation) -> set[str]:
+    """List the source instances that have a frame."""
+    frames = segmentation.PerFrameFunctionalGroupsSequence
+    sources = (frame.DerivationImageSequence[0].SourceImageSequence[0] for frame in frames)
+    return {str(source.ReferencedSOPInstanceUID) for source in sources}
+
+
+def _window(hu: NDArray[np.int16]) -> Rgb:
+    low, high = LUNG_WINDOW_HU
+    grey = (255 * np.clip((hu - low) / (high - low), 0, 1)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _outlined(ct_slice: Rgb, masks: NDArray[np.bool_]) -> Rgb:
+    picture = ct_slice.copy()
+    for mask, colour in zip(masks, COLOURS, strict=True):
+        picture[mask & ~ndimage.binary_erosion(mask)] = colour
+    return picture
+
+
+def _side_by_side(pictures: list[Rgb]) -> Image.Image:
+    """Scale to one width, and put next to each other."""
+    images = [Image.fromarray(picture) for picture in pictures]
+    images = [each.resize((EDGE, round(each.height * EDGE / each.width))) for each in images]
+    sheet = Image.new("RGB", (EDGE * len(images), max(each.height for each in images)))
+    for place, image in enumerate(images):
+        sheet.paste(image, (place * EDGE, 0))
+    return sheet

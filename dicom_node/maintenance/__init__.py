@@ -1,0 +1,1 @@
+"""Retention, consistency check, export and erasure of stored data."""

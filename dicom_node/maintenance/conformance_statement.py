@@ -1,0 +1,192 @@
+"""The parts of the DICOM Conformance Statement (PS3.2) that the code itself can tell.
+
+A document names such a part between two comments, ``<!-- made: NAME -->`` and ``<!-- /made -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+
+from pydicom.sr.coding import Code
+from pydicom.uid import UID
+
+from config.example import settings_table
+from dicom_node.delivery import outcome
+from dicom_node.delivery.result_classes import SENT, TRANSFER_SYNTAX, class_name
+from dicom_node.errors import NodeError
+from dicom_node.network.query_scu import FIND, MOVE
+from dicom_node.reception.store_scp import (
+    COMMITMENT,
+    CT_CLASSES,
+    TRANSFER_SYNTAXES,
+    VERIFICATION,
+)
+from pipeline.encode.bundle import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from pipeline.encode.conformance import iod
+from pipeline.encode.result import codes
+from storage.delivery.substitutes import STANDS_FOR
+
+SCHEME = codes.PRIVATE_SCHEME
+PART = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- /made -->)", re.DOTALL)
+
+
+def fill(document: str) -> str:
+    """Fill in every part that the document names; what lies between them stays.
+
+    Raises
+    ------
+    NodeError
+        If it names a part that there is not.
+    """
+    return PART.sub(_filled, document)
+
+
+def _filled(found: re.Match[str]) -> str:
+    start, name, end = found.groups()
+    if name not in PARTS:
+        raise NodeError(f"expected one of the parts {', '.join(sorted(PARTS))}, got {name}")
+    return f"{start}\n{PARTS[name]()}\n{end}"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def _overview() -> str:
+    received = [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in CT_CLASSES]
+    sent = dict.fromkeys(each.sop_class for each in SENT)
+    verification = (UID(VERIFICATION).name, f"`{VERIFICATION}`", "yes", "yes")
+    commitment = (UID(COMMITMENT).name, f"`{COMMITMENT}`", "yes", "yes")
+    queries = [(UID(uid).name, f"`{uid}`", "yes", "no") for uid in (FIND, MOVE)]
+    return _table(
+        ("SOP class", "UID", "SCU", "SCP"),
+        [
+            verification,
+            commitment,
+            *queries,
+            *((class_name(uid), f"`{uid}`", "yes", "no") for uid in sent),
+            *received,
+        ],
+    )
+
+
+def _received() -> str:
+    syntaxes = [(UID(uid).name, f"`{uid}`") for uid in TRANSFER_SYNTAXES]
+    classes = ", ".join(UID(uid).name for uid in CT_CLASSES)
+    return f"{classes}, each in:\n\n" + _table(("transfer syntax", "UID"), syntaxes)
+
+
+def _sent() -> str:
+    rows = [
+        (each.kind.replace("-", " "), class_name(each.sop_class), each.setting or "always")
+        for each in SENT
+    ]
+    syntax = f"{TRANSFER_SYNTAX.name} (`{TRANSFER_SYNTAX}`)"
+    return _table(("object", "SOP class", "made with `[results]`"), rows) + (
+        f"\nAll are proposed, and sent, in {syntax}.\n"
+    )
+
+
+def _fallbacks() -> str:
+    rows = [
+        (kind.replace("-", " "), ", else ".join(other.replace("-", " ") for other in others))
+        for kind, others in STANDS_FOR.items()
+    ]
+    return _table(("declined", "stands for it, if it has arrived"), rows)
+
+
+def _answers() -> str:
+    return _table(
+        ("status", "meaning", "when"),
+        [
+            (f"`{instance.SUCCESS:04X}`", "Success", "the instance survives a power cut"),
+            (f"`{instance.OUT_OF_RESOURCES:04X}`", "Out of resources", "too little space is free"),
+            (f"`{instance.CANNOT_UNDERSTAND:04X}`", "Cannot understand", "no data set, or no UID"),
+            (f"`{instance.PROCESSING_FAILURE:04X}`", "Processing failure", "anything else"),
+        ],
+    )
+
+
+REACTIONS: Mapping[outcome.Verdict, str] = MappingProxyType(
+    {
+        outcome.Verdict.ACCEPTED: "delivered",
+        outcome.Verdict.POSTPONED: "sent again, after waits that grow, until `give_up_after_hours`",
+        outcome.Verdict.UNSUPPORTED: "declined: see the fallbacks",
+        outcome.Verdict.REFUSED: "refused: the series fails, and a person is told",
+    }
+)
+STATUSES = (
+    (0x0000, "Success"),
+    (0xB000, "Warnings, B000 to BFFF"),
+    (0x0111, "Duplicate SOP instance"),
+    (0x0110, "Processing failure"),
+    (0xA700, "Out of resources, A700 to A7FF"),
+    (0x0122, "SOP class not supported"),
+    (0x0124, "Not authorised"),
+    (0xA900, "Data set does not match SOP class, A900 to A9FF"),
+    (0xC000, "Cannot understand, C000 to CFFF"),
+)
+
+
+def _reactions() -> str:
+    rows = [
+        (f"`{status:04X}`", words, REACTIONS[outcome.judge(status).verdict])
+        for status, words in STATUSES
+    ]
+    return _table(("status", "meaning", "what the node does"), rows)
+
+
+def _attributes() -> str:
+    """Modules of each class with the attributes that no object leaves without."""
+    classes = dict.fromkeys(each.sop_class for each in SENT)
+    return "\n".join(f"#### {class_name(uid)}\n\n{_modules(uid)}" for uid in classes)
+
+
+def _modules(uid: str) -> str:
+    asked: dict[str, list[str]] = {}
+    for requirement in iod.requirements(uid).values():
+        if requirement.type < 3:
+            words = f"{requirement.keyword} ({requirement.type})"
+            asked.setdefault(requirement.module, []).append(words)
+    rows = [
+        (module, usage, ", ".join(asked.get(module, [])) or "–")
+        for module, usage in iod.modules(uid)
+        if usage == "M" or module in asked
+    ]
+    return _table(("module", "usage", "attributes always present (type)"), rows)
+
+
+def _codes() -> str:
+    private = [each for each in vars(codes).values() if isinstance(each, Code)]
+    private += codes.PREDICTION_SETS.values()
+    ours = {(f"`{c.value}`", c.meaning) for c in private if c.scheme_designator == SCHEME}
+    return f"Coding scheme designator `{SCHEME}`.\n\n" + _table(("code", "meaning"), sorted(ours))
+
+
+def _implementation() -> str:
+    return _table(
+        ("", "value"),
+        [
+            ("Implementation Class UID of files", f"`{IMPLEMENTATION_CLASS_UID}`"),
+            ("Implementation Version Name of files", f"`{IMPLEMENTATION_VERSION_NAME}`"),
+        ],
+    )
+
+
+PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
+    {
+        "overview": _overview,
+        "received": _received,
+        "sent": _sent,
+        "fallbacks": _fallbacks,
+        "answers": _answers,
+        "reactions": _reactions,
+        "attributes": _attributes,
+        "codes": _codes,
+        "implementation": _implementation,
+        "settings": settings_table,
+    }
+)

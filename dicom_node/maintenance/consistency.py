@@ -1,0 +1,91 @@
+"""What disagrees between files and rows is found, told once, and mended on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from dicom_node.logs import log
+from dicom_node.reception.ingest import Index, Reception
+from dicom_node.resources import Store
+from storage.database.engine import READING
+from storage.delivery.conclusion import conclude
+from storage.maintenance.reconcile import (
+    STUCK,
+    Finding,
+    Kind,
+    disagreements,
+    missing_instances,
+    nothing_to_send,
+)
+from storage.maintenance.recovery import recover
+from storage.series.rejected import forget_quarantine, note_quarantine
+
+REMEDIES: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.INSTANCES_MISSING: "--mend notes that they are gone; have the series sent again",
+        Kind.RESULT_MISSING: "restore the file, or erase the series and have it sent again",
+        Kind.NOT_INDEXED: "--mend, or a start of the node, takes it up",
+        Kind.RESULT_UNKNOWN: "nobody has seen it: --mend removes it",
+        Kind.TEMPORARY_LEFT: "--mend, or a start of the node, removes it",
+        Kind.QUARANTINE_MISSING: "--mend takes the row away",
+        Kind.QUARANTINE_UNKNOWN: "--mend enters it",
+        Kind.ANALYSING_STUCK: "--mend, or a start of the node, has it analysed again",
+        Kind.SENDING_STUCK: "--mend, or a start of the node, has it sent again",
+        Kind.NOTHING_TO_SEND: "--mend ends the series",
+    }
+)
+
+
+def look(store: Store) -> list[Finding]:
+    """Compare everything, and change nothing; nobody who writes waits for it."""
+    with store.sessions() as session:
+        session.connection(execution_options={READING: True})
+        return disagreements(session, store.inbox, store.clock())
+
+
+def mend(store: Store) -> None:
+    """Do all that is safe. The node must not run: see `dicom_node.folder_lock`."""
+    now = store.clock()
+    with store.sessions.begin() as session:
+        recover(session, now)
+        for row in missing_instances(session, store.inbox):
+            row.purged_at = now
+        for _, key in nothing_to_send(session):
+            conclude(session, key, now)
+    _mend_quarantine(store, now)
+    unknown = [each.what for each in look(store) if each.kind is Kind.RESULT_UNKNOWN]
+    store.inbox.discard(unknown, before=now - STUCK)
+    index = Index(store.sessions)
+    index.start()
+    try:
+        Reception(store, index).scan()
+    finally:
+        index.stop()
+
+
+def _mend_quarantine(store: Store, now: datetime) -> None:
+    found = look(store)
+    gone = [each.what for each in found if each.kind is Kind.QUARANTINE_MISSING]
+    with store.sessions.begin() as session:
+        forget_quarantine(session, gone)
+        for each in found:
+            if each.kind is Kind.QUARANTINE_UNKNOWN:
+                reason = "found without a row; why it came here is not known"
+                note_quarantine(session, each.what, now, reason=reason, calling_ae="")
+
+
+class Watch:
+    """Looks at times and logs what disagrees, each disagreement once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._told: set[Finding] = set()
+
+    def round(self) -> None:
+        """Look once."""
+        found = set(look(self._store))
+        for each in sorted(found - self._told, key=lambda each: (each.kind, each.what)):
+            log.warning("disagreement_found", kind=each.kind, what=each.what, detail=each.detail)
+        self._told = found

@@ -1,0 +1,110 @@
+"""Retention at work: what is chosen is marked, then removed, then marked as gone.
+
+Whatever ends the node in between, the next round takes up what is marked. An instance that comes
+again meanwhile is never removed: only what was written well before the mark is.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from config.destinations import DicomDestination
+from config.settings import Settings
+from dicom_node.audit.messages import deleted
+from dicom_node.logs import log
+from dicom_node.resources import Store
+from storage.errors import StaleState
+from storage.maintenance.purge import Purge, files_of, finish, mark, standings, unfinished
+from storage.maintenance.retention import YOUNGEST, Rules, choose
+from storage.results.audit_counts import received_of
+from storage.series.rejected import forget_quarantine, old_quarantine
+
+ROUND_SECONDS = 3600.0  #: how often we look for what may go
+GIGABYTE = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purging:
+    """Retention of one node.
+
+    Attributes
+    ----------
+    free_bytes
+        With less than so much free above the reserve, series go before their time.
+    keep_quarantine
+        How long files stay in quarantine; None for ever.
+    """
+
+    store: Store
+    rules: Rules
+    free_bytes: int = 0
+    keep_quarantine: timedelta | None = None
+
+    def round(self) -> None:
+        """Remove what may go, and what an earlier round did not come to remove."""
+        self._remove_marked()
+        now = self.store.clock()
+        shortage = self.free_bytes - self.store.inbox.free_bytes() if self.free_bytes else 0
+        with self.store.sessions() as session:
+            chosen = choose(standings(session), self.rules, now, shortage=shortage)
+        for uid in chosen:
+            self._mark(uid, now)
+            self._remove_marked()
+        self._end_quarantine(now)
+
+    def _mark(self, uid: str, now: datetime) -> None:
+        """Mark a series, unless some of it has come again just now."""
+        with suppress(StaleState), self.store.sessions.begin() as session:
+            written = map(self.store.inbox.written_at, files_of(session, uid))
+            if all(at is None or at < now - YOUNGEST for at in written):
+                mark(session, uid, self.rules, now)
+
+    def _remove_marked(self) -> None:
+        with self.store.sessions() as session:
+            marked = unfinished(session)
+        for purge in marked:
+            self._remove(purge)
+
+    def _remove(self, purge: Purge) -> None:
+        uid = purge.series_instance_uid
+        with self.store.sessions() as session:
+            studies = received_of(session, [uid])
+        self.store.inbox.discard(purge.paths, before=purge.before)
+        with self.store.sessions.begin() as session:
+            finish(session, uid)
+        self.store.audit.note(deleted(studies))
+        log.info("series_purged", series_uid=uid, instances=purge.instances, results=purge.results)
+
+    def _end_quarantine(self, now: datetime) -> None:
+        if self.keep_quarantine is None:
+            return
+        before = now - self.keep_quarantine
+        with self.store.sessions() as session:
+            old = old_quarantine(session, before)
+        if old:
+            self.store.inbox.discard(old, before=before)
+            with self.store.sessions.begin() as session:
+                forget_quarantine(session, old, before)
+            log.info("quarantine_purged", files=len(old))
+
+
+def purging_of(settings: Settings, store: Store) -> Purging:
+    """Make the retention that the settings describe."""
+    retention = settings.retention
+    return Purging(
+        store=store,
+        rules=Rules(
+            keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
+            committing=frozenset(
+                each.name
+                for each in settings.destinations
+                if isinstance(each, DicomDestination) and each.verify != "no"
+            ),
+        ),
+        free_bytes=int(retention.disk_pressure_gb * GIGABYTE),
+        keep_quarantine=(
+            timedelta(days=retention.quarantine_days) if retention.quarantine_days else None
+        ),
+    )

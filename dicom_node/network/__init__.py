@@ -1,0 +1,1 @@
+"""Associations, queries, TLS and the tables of DICOM networking."""

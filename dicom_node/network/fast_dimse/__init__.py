@@ -1,0 +1,1 @@
+"""All use of private parts of pynetdicom, behind one version guard."""

@@ -1,0 +1,365 @@
+"""A fast way in for C-STORE, over pynetdicom: it negotiates, and this reads the data.
+
+pynetdicom 3 reads 4 KiB at a time, hands every PDU through three queues and sleeps between two
+looks at the socket. Here the thread of the upper layer reads ahead, gives the fragments of a data
+set to the `Keeper` as they come and answers itself. All that is not a C-STORE request, and every
+PDU that is no P-DATA-TF, goes the way of pynetdicom.
+
+It rests on how pynetdicom's classes work together, so it is used with versions it was tested with
+only (`usable`); with others the stock way is taken, which answers the same.
+
+Terms of PS3.8 9.3 (PDU, PDV) and PS3.7 6.3, 9.3.1 (command set, C-STORE).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any, cast
+
+from pynetdicom import AE, evt
+from pynetdicom._globals import MODE_ACCEPTOR
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+
+from dicom_node.logs import log
+from dicom_node.network.command_set import (
+    C_STORE_RQ,
+    Command,
+    MalformedCommand,
+    c_store_response,
+    parse,
+)
+from dicom_node.network.fast_dimse.pdu import (
+    COMMAND,
+    DATA_SET,
+    LAST,
+    MAXIMUM_COMMAND,
+    P_DATA_TF,
+    Closed,
+    Fragment,
+    Invalid,
+    first_fragment,
+    tested,
+)
+from dicom_node.network.fast_dimse.read_ahead import TICK_SECONDS, ReadAheadSocket
+from dicom_node.reception.instance import Keeper, ReceptionBroken, answer, received
+
+LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
+Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
+MAXIMUM_SILENT = 100  #: connections that are open without an association request
+NO_LIMIT = 3600.0  #: seconds, where the AE has no network timeout
+DATA_TRANSFER, CLOSING = "Sta6", "Sta13"  #: PS3.8 9.2.1: established; waiting for the end
+CLOSED, INVALID = "Evt17", "Evt19"  #: PS3.8 Table 9-10
+
+
+def usable() -> bool:
+    """Whether the fast way may be taken here."""
+    return tested() and hasattr(os, "eventfd")
+
+
+class Interrupted(ReceptionBroken):
+    """Another PDU than P-DATA-TF came in the midst of a message; it is still to be read."""
+
+
+class FastProvider(DULServiceProvider):
+    """The upper layer of one association; C-STORE requests are served on its thread."""
+
+    socket: ReadAheadSocket | None
+
+    def __init__(self, assoc: FastAssociation, keeper: Keeper) -> None:
+        super().__init__(assoc)
+        self._keeper = keeper
+        self._poke = assoc.poke
+        self._bell: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell_lock = threading.Lock()
+        self._rest = memoryview(b"")  #: of the PDU whose values are being gone through
+
+    def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401  # typed in pynetdicom alone
+        """As in pynetdicom, and wake the thread that sends it."""
+        super().send_pdu(primitive)
+        self._ring()
+
+    def kill_dul(self) -> None:
+        """As in pynetdicom, and wake the thread that is to end."""
+        super().kill_dul()
+        self._ring()
+
+    def run_reactor(self) -> None:
+        """As in pynetdicom, where an event out of order ends the thread and leaves the peer."""
+        try:
+            super().run_reactor()
+        except InvalidEventError as fault:
+            self._tell_broken(type(fault).__name__)
+            self.assoc.is_established = False
+            self.assoc.is_aborted = True
+            cast(ReadAheadSocket, self.socket).close()
+        finally:
+            with self._bell_lock:
+                bell, self._bell = self._bell, None
+                os.close(cast(int, bell))
+            self._poke.set()
+            if self.assoc.requestor.primitive is None:
+                self.to_user_queue.put(cast(Any, None))  # as if its wait for a request had ended
+
+    def _ring(self) -> None:
+        with self._bell_lock:  # a closed descriptor may be somebody else's by now
+            if self._bell is not None:
+                os.eventfd_write(self._bell, 1)
+
+    def _quiet(self) -> None:
+        """Have the bell ring no longer."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(cast(int, self._bell))
+
+    def _is_transport_event(self) -> bool:
+        """As in pynetdicom: see whether something came; what is no C-STORE is put on its queue."""
+        self._poke.set()
+        wire = self.socket
+        state = self.state_machine.current_state
+        if state == CLOSING and wire is not None:
+            wire.close()  # whatever else came: answering it would go on for ever
+            return True
+        if state != DATA_TRANSFER or wire is None:
+            return bool(super()._is_transport_event())
+        try:
+            return self._data_transfer(wire)
+        except Interrupted:
+            self._read_pdu_data()
+        except Closed as fault:
+            self._break_off(CLOSED, fault)
+        except (Invalid, MalformedCommand) as fault:
+            self._break_off(INVALID, fault)
+        return True
+
+    def _data_transfer(self, wire: ReadAheadSocket) -> bool:
+        """Serve message after message until there is something else to do; whether any came."""
+        came = False
+        while not self._kill_thread:
+            if not self._rest and not wire.wait(cast(int, self._bell)):
+                self._quiet()
+                break
+            self._message()
+            came = True
+        return came
+
+    def _break_off(self, event: str, fault: Exception) -> None:
+        self._tell_broken(str(fault))
+        self.event_queue.put(event)
+
+    def _tell_broken(self, reason: str) -> None:
+        log.info("association_broken", host=self.assoc.requestor.address, reason=reason)
+
+    def _read_pdu_data(self) -> None:
+        """As in pynetdicom, but for PDUs of reasonable length only."""
+        wire = cast(ReadAheadSocket, self.socket)
+        try:
+            self._agreed(wire.peek()[1])
+            super()._read_pdu_data()
+        except Closed as fault:
+            self._break_off(CLOSED, fault)
+        except Invalid as fault:
+            self._break_off(INVALID, fault)
+
+    def _agreed(self, length: int) -> int:
+        """Give the length of a PDU back, if it is what was agreed upon."""
+        if length > int(self.assoc.acceptor.maximum_length or 0) + LENIENCE:
+            raise Invalid("a PDU longer than was agreed upon")
+        return length
+
+    def _message(self) -> None:
+        """Take one message in: serve a C-STORE request, hand anything else to pynetdicom.
+
+        Raises
+        ------
+        ReceptionBroken, MalformedCommand
+            If it does not come to its end, or is none.
+        """
+        parts = [
+            replace(part, data=memoryview(bytes(part.data)))  # the next takes its place
+            for part in self._part(COMMAND, limit=MAXIMUM_COMMAND)
+        ]
+        command = parse(b"".join(part.data for part in parts))
+        accepted = {each.context_id: each for each in self.assoc.accepted_contexts}
+        context = accepted.get(parts[0].context_id)
+        if command.field == C_STORE_RQ and command.has_data_set and context is not None:
+            self._serve(context, command)
+        else:
+            self._hand_over(parts, command)
+
+    def _part(
+        self, kind: int, *, context_id: int | None = None, limit: int = sys.maxsize
+    ) -> Iterator[Fragment]:
+        """Fragments up to the last of the command set, or of the data set."""
+        size = 0
+        while True:
+            fragment = self._fragment()
+            context_id = context_id or fragment.context_id
+            size += len(fragment.data)
+            if fragment.control & COMMAND != kind or fragment.context_id != context_id:
+                raise Invalid("a fragment of another message")
+            if size > limit:
+                raise Invalid(f"a command set of at most {limit} bytes expected")
+            yield fragment
+            if fragment.control & LAST:
+                return
+
+    def _fragment(self) -> Fragment:
+        """Read the next presentation data value, of this PDU or of the next."""
+        wire = cast(ReadAheadSocket, self.socket)
+        while not self._rest:
+            kind, length = wire.peek()
+            if kind != P_DATA_TF:
+                raise Interrupted("another PDU in the midst of a message")
+            self._rest = wire.pdu(self._agreed(length))
+            self._idle_timer.restart()
+        fragment, self._rest = first_fragment(self._rest)
+        return fragment
+
+    def _serve(self, context: PresentationContext, command: Command) -> None:
+        """Have a data set kept while it comes in; answer."""
+        body = self._part(DATA_SET, context_id=context.context_id)
+        status = answer(
+            self._keeper,
+            received(
+                sop_class_uid=command.sop_class_uid,
+                sop_instance_uid=command.sop_instance_uid,
+                transfer_syntax_uid=str(context.transfer_syntax[0]),
+                calling_ae=str(self.assoc.requestor.ae_title).strip(),
+                body=(fragment.data for fragment in body),
+                urgent=command.is_urgent,
+            ),
+        )
+        for _ in body:  # what is refused half-way still comes
+            pass
+        wire = cast(ReadAheadSocket, self.socket)
+        wire.send(c_store_response(cast(int, context.context_id), command, status))
+        self._idle_timer.restart()
+
+    def _hand_over(self, parts: list[Fragment], command: Command) -> None:
+        """Let pynetdicom have a message, fragment by fragment."""
+        for part in parts:
+            self._receive(part)
+        if command.has_data_set:
+            for part in self._part(DATA_SET, context_id=parts[0].context_id):
+                self._receive(part)
+        self._poke.set()
+
+    def _receive(self, fragment: Fragment) -> None:
+        primitive = P_DATA()
+        value = bytes((fragment.control,)) + fragment.data
+        primitive.presentation_data_value_list = [
+            [fragment.context_id, value]  # type: ignore[list-item]  # a list is what it takes
+        ]
+        self.assoc.dimse.receive_primitive(primitive)
+
+
+class Checkpoint(threading.Event):
+    """The place that pynetdicom's reactor passes each round: here it waits to be poked."""
+
+    def __init__(self, poke: threading.Event) -> None:
+        super().__init__()
+        self._poke = poke
+        self.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As it was, and then until there is something to look at; at most a tick."""
+        passed = super().wait(timeout)
+        self._poke.wait(TICK_SECONDS)
+        self._poke.clear()
+        return passed
+
+
+class FastAssociation(Association):
+    """An acceptor's association with the fast upper layer."""
+
+    def __init__(self, server: FastServer) -> None:
+        super().__init__(server.ae, MODE_ACCEPTOR)
+        self._server = server
+        self.poke = threading.Event()
+        self.dul = FastProvider(self, server.keeper)
+        self._reactor_checkpoint = Checkpoint(self.poke)
+        for timeout in ("acse_timeout", "dimse_timeout", "network_timeout"):
+            setattr(self, timeout, getattr(server.ae, timeout))  # sets the timers of the new `dul`
+
+
+class FastHandler(RequestHandler):
+    """Makes the association of a connection."""
+
+    server: FastServer
+
+    def _create_association(self) -> Association:
+        """As in pynetdicom, with classes of ours."""
+        ae, server = self.ae, self.server
+        assoc = FastAssociation(server)
+        assoc.name = f"AcceptorThread@{id(assoc):x}"  # pynetdicom finds its threads by this word
+        assoc.set_socket(ReadAheadSocket(assoc, self.request, ae.network_timeout or NO_LIMIT))
+        acceptor = assoc.acceptor
+        acceptor.maximum_length = ae.maximum_pdu_size
+        acceptor.ae_title = server.ae_title
+        acceptor.address_info = self.local
+        acceptor.implementation_class_uid = ae.implementation_class_uid
+        acceptor.implementation_version_name = ae.implementation_version_name
+        acceptor.supported_contexts = deepcopy(server.contexts)
+        assoc.requestor.address_info = self.remote
+        for event, handlers in server._handlers.items():  # as RequestHandler does
+            if event.is_intervention and handlers:
+                assoc.bind(event, *handlers)
+            elif isinstance(event, evt.NotificationEvent):
+                for handler, arguments in cast(Handlers, handlers):
+                    assoc.bind(event, handler, arguments)
+        return assoc
+
+
+class FastServer(ThreadedAssociationServer):
+    """Listens, and never waits for a peer in the thread that accepts connections."""
+
+    keeper: Keeper
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        """Take a connection, unless too many are open that have not asked for an association."""
+        del request, client_address
+        silent = [each for each in self.active_associations if each.requestor.primitive is None]
+        return len(silent) < MAXIMUM_SILENT
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """As in pynetdicom, but a TLS handshake is made by the association's own thread."""
+        client, address = cast(socket.socket, self.socket).accept()
+        if self.ssl_context:
+            client = self.ssl_context.wrap_socket(
+                client, server_side=True, do_handshake_on_connect=False
+            )
+        return client, address
+
+
+def start_server(
+    ae: AE,
+    address: tuple[str, int],
+    keeper: Keeper,
+    handlers: list[evt.EventHandlerType],
+    ssl_context: ssl.SSLContext | None = None,
+) -> FastServer:
+    """As `AE.start_server` without blocking, the fast way.
+
+    Raises
+    ------
+    OSError
+        If the address cannot be listened on.
+    """
+    contexts = ae.supported_contexts
+    server = FastServer(ae, address, ae.ae_title, contexts, ssl_context, handlers, FastHandler)
+    server.keeper = keeper
+    threading.Thread(target=server.serve_forever, name="AcceptorServer", daemon=True).start()
+    ae._servers.append(server)  # where `AE.start_server` notes it
+    return server

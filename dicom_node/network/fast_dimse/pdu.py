@@ -1,0 +1,94 @@
+"""PDUs of data (PS3.8 9.3.5, Annex E): what the fast ways in and out have in common."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from dataclasses import dataclass
+
+import pynetdicom
+
+from dicom_node.reception.instance import ReceptionBroken
+
+TESTED = ("3.0.4",)  #: versions of pynetdicom whose inner workings the fast ways rest on
+P_DATA_TF = 4  #: PDU type
+DATA_SET, COMMAND, LAST = 0, 1, 2  #: bits of the message control header, PS3.8 E.2
+PDU_HEADER = struct.Struct(">BxL")
+PDV_HEADER = struct.Struct(">LBB")
+HEADERS = struct.Struct(">BxLLBB")  #: of a PDU and of the one value that is all of it
+MAXIMUM_COMMAND = 1 << 16  #: bytes of a command set; real ones have 150
+
+
+class Invalid(ReceptionBroken):
+    """What came is no message, or came too slowly."""
+
+
+class Closed(ReceptionBroken):
+    """The connection ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fragment:
+    """One presentation data value (PS3.8 9.3.5.1)."""
+
+    context_id: int
+    control: int
+    data: memoryview
+
+
+def headers(context_id: int, control: int, size: int) -> bytes:
+    """Headers of a PDU and of its one value, which has so many bytes of data."""
+    pdv = size + PDV_HEADER.size - 4
+    return HEADERS.pack(P_DATA_TF, pdv + 4, pdv, context_id, control)
+
+
+def tested() -> bool:
+    """Whether pynetdicom is of a version that the fast ways were tested with."""
+    return pynetdicom.__version__ in TESTED
+
+
+def first_fragment(pdu: memoryview) -> tuple[Fragment, memoryview]:
+    """Split off the first presentation data value of what is left of a PDU.
+
+    Raises
+    ------
+    Invalid
+        If it is not whole.
+    """
+    if len(pdu) < PDV_HEADER.size:
+        raise Invalid("a presentation data value without its header")
+    size, context_id, control = PDV_HEADER.unpack_from(pdu)
+    if not PDV_HEADER.size - 4 <= size <= len(pdu) - 4:
+        raise Invalid("a presentation data value that exceeds its PDU")
+    data = pdu[PDV_HEADER.size : 4 + size]
+    return Fragment(context_id=context_id, control=control, data=data), pdu[4 + size :]
+
+
+def receive_into(connection: socket.socket, view: memoryview, deadline: float) -> int:
+    """Read what there is, and have its arrival acknowledged at once; 0 at the end.
+
+    Parameters
+    ----------
+    deadline
+        On the monotonic clock; the timeout that is left stays the socket's.
+
+    Raises
+    ------
+    Invalid
+        If nothing comes in time.
+    Closed
+        If the connection is lost.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise Invalid("the peer is too slow")
+    try:
+        connection.settimeout(left)
+        count = connection.recv_into(view)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    except TimeoutError as late:
+        raise Invalid("the peer is too slow") from late
+    except OSError as fault:
+        raise Closed(f"the connection was lost: {type(fault).__name__}") from fault
+    return count

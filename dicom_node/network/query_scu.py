@@ -1,0 +1,101 @@
+"""Query/Retrieve SCU (PS3.4 Annex C): what an archive has, and having it sent to us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
+
+from dicom_node.delivery.store_scu import Peer, associate
+from dicom_node.errors import NodeError
+from dicom_node.network.fast_dimse.reactor_pause import undisturbed
+from dicom_node.reception.instance import SUCCESS
+
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"  #: Study Root Query/Retrieve Information Model - FIND
+MOVE = "1.2.840.10008.5.1.4.1.2.2.2"  #: Study Root Query/Retrieve Information Model - MOVE
+PENDING = (0xFF00, 0xFF01)  #: PS3.4 Tables C.4-1 and C.4-2
+MAXIMUM_MATCHES = 500  #: of one query; an archive that has more was asked too broadly
+
+
+class QueryFailed(NodeError):
+    """An archive did not answer, or would not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An association to an archive."""
+
+    assoc: Association
+
+    def find(self, keys: Dataset, *, limit: int = MAXIMUM_MATCHES) -> list[Dataset]:
+        """Ask by C-FIND; return the matches, at most so many.
+
+        Raises
+        ------
+        QueryFailed
+            If it did not come to its end.
+        """
+        matches: list[Dataset] = []
+        for status, match in self.assoc.send_c_find(keys, FIND):
+            code = status.get("Status")
+            if code in PENDING and match is not None and len(matches) < limit:
+                matches.append(match)
+            elif code not in PENDING:
+                _hold("C-FIND", code)
+        return matches
+
+    def move(self, keys: Dataset, ae_title: str) -> None:
+        """Have what matches sent to an AE by C-MOVE.
+
+        Raises
+        ------
+        QueryFailed
+            If it did not come to its end, or not all of it was sent.
+        """
+        for status, _ in self.assoc.send_c_move(keys, ae_title, MOVE):
+            code = status.get("Status")
+            if code not in PENDING:
+                _hold("C-MOVE", code)
+
+
+def _hold(request: str, code: int | None) -> None:
+    if code is None:
+        raise QueryFailed(f"no answer to {request}")
+    if code != SUCCESS:
+        raise QueryFailed(f"the archive answered 0x{code:04X} to {request}")
+
+
+@contextmanager
+def archive(peer: Peer, *, calling_ae: str) -> Iterator[Archive]:
+    """Call an archive.
+
+    Raises
+    ------
+    QueryFailed
+        If it cannot be reached, or does not answer queries.
+    """
+    contexts = [build_context(FIND), build_context(MOVE)]
+    assoc, trouble = associate(peer, contexts, calling_ae=calling_ae)
+    if not assoc.is_established:
+        raise QueryFailed(trouble)
+    try:
+        with undisturbed(assoc):
+            yield Archive(assoc)
+    except ValueError as refused:  # what pynetdicom raises for a context that was not accepted
+        raise QueryFailed(f"{peer.ae_title} does not answer queries") from refused
+    finally:
+        if assoc.is_established:
+            assoc.release()
+
+
+def keys(level: str, **values: str) -> Dataset:
+    """Make the identifier of a request; empty values are asked for."""
+    ds = Dataset()
+    ds.QueryRetrieveLevel = level
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds

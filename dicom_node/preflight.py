@@ -1,0 +1,146 @@
+"""What `dicom-node check` looks at beyond the INI file: address, folder, database, model."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.destinations import DicomDestination, WebDestination
+from config.settings import Settings
+from dicom_node.analysis.configuration import model_folder, read_manifest
+from dicom_node.errors import NodeError
+from dicom_node.network.tls import server_context
+from pipeline.errors import ModelError
+from storage.database.engine import open_database
+
+
+def faults(settings: Settings) -> list[str]:
+    """List everything that would keep the node from doing its work, by section and key."""
+    checks = (_address, _tls, _stow, _web, _folder, _database, _model, _device)
+    return [fault for look in checks for fault in look(settings)]
+
+
+def doubts(settings: Settings) -> list[str]:
+    """List what does not keep the node from its work, but should be looked at."""
+    found = [
+        f"{name}: expected a file that we alone may read, got one that all may: {file}"
+        for name, file in settings.secrets.items()
+        if _exposed(file)
+    ]
+    if not any(each.enabled for each in settings.destinations):
+        found.append(
+            "[destination NAME]: expected one that is enabled, got none: results stay here"
+        )
+    return found
+
+
+def _exposed(file: Path) -> bool:
+    """Whether every user of this machine may read a file; what we cannot look at is a fault."""
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _address(settings: Settings) -> Iterator[str]:
+    """Bind to the address, on any port: the one configured may be the running node's."""
+    yield from _bound("node", settings.node.bind)
+
+
+def _bound(section: str, bind: str) -> Iterator[str]:
+    try:
+        socket.create_server(
+            (bind, 0), family=socket.AF_INET6 if ":" in bind else socket.AF_INET
+        ).close()
+    except OSError as fault:
+        yield (
+            f"[{section}] bind: expected an address of this machine, got {bind} ({fault.strerror})"
+        )
+
+
+def _tls(settings: Settings) -> Iterator[str]:
+    """Load the certificates, where anything is to use them."""
+    from dicom_node.assembly import credentials_of
+
+    called = (each.tls for each in settings.destinations if isinstance(each, DicomDestination))
+    if not (settings.tls.receive or any(called)):
+        return
+    try:
+        server_context(credentials_of(settings.tls), verify_peers=settings.tls.verify_peers)
+    except NodeError as fault:
+        yield str(fault)
+
+
+def _web(settings: Settings) -> Iterator[str]:
+    """Read the secrets and authorities of destinations by DICOMweb."""
+    from dicom_node.assembly import web_of
+
+    for destination in settings.destinations:
+        if isinstance(destination, WebDestination):
+            try:
+                web_of(settings, destination).check()
+            except NodeError as fault:
+                yield f"[destination {destination.name}] {fault}"
+
+
+def _stow(settings: Settings) -> Iterator[str]:
+    """Bind to the address for DICOMweb, and read the token of its senders."""
+    from dicom_node.assembly import web_receiver_of
+
+    if settings.dicomweb.port:
+        yield from _bound("dicomweb", settings.dicomweb.bind)
+    try:
+        web_receiver_of(settings)
+    except NodeError as fault:
+        yield str(fault)
+
+
+def _folder(settings: Settings) -> Iterator[str]:
+    """Write a file where the storage folder is, or would be made."""
+    folder = settings.storage.folder
+    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as fault:
+        yield (
+            f"[storage] folder: expected a folder we may write to, got {folder} ({fault.strerror})"
+        )
+
+
+def _database(settings: Settings) -> Iterator[str]:
+    storage = settings.storage
+    if not (storage.database_url or storage.database_url_file):
+        return  # SQLite in the storage folder
+    database = open_database(settings.database_url)
+    try:
+        database.connect().close()
+    except SQLAlchemyError as fault:
+        yield (
+            "[storage] database_url: expected a database that can be opened, got"
+            f" {database.url.drivername} on {database.url.host} ({type(fault).__name__})"
+        )
+
+
+def _model(settings: Settings) -> Iterator[str]:
+    from pipeline.model.loading import device_for, load
+
+    folder = model_folder(settings)
+    try:
+        read_manifest(folder)
+        load(folder, device_for("cpu"))
+    except (NodeError, ModelError) as fault:
+        yield f"[analysis] model: {fault}"
+
+
+def _device(settings: Settings) -> Iterator[str]:
+    from pipeline.model.loading import device_for
+
+    try:
+        device_for(settings.analysis.device)
+    except ModelError as fault:
+        yield f"[analysis] device: {fault}"

@@ -1,0 +1,1 @@
+"""Receive instances by C-STORE, keep them, close series."""

@@ -1,0 +1,227 @@
+"""What the index needs to know of a received instance, read from its header."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import RawDataElement
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from dicom_node.reception.header_scan import scan
+from dicom_node.reception.instance import Received
+from storage.files.folder import KeptFile
+from storage.series.instances import InstanceFacts
+
+NEEDED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
+NEEDED = (*NEEDED_UIDS, "Modality")
+OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate", "StudyTime")
+PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
+URGENT = {"STAT", "HIGH"}  #: its Defined Terms that go before others
+TAGS = {keyword_dict[name]: name for name in (*NEEDED, *OF_PATIENT, PRIORITY)}
+OF_META = (
+    "MediaStorageSOPClassUID",
+    "MediaStorageSOPInstanceUID",
+    "TransferSyntaxUID",
+    "SourceApplicationEntityTitle",
+)
+MAX_UID = 64  #: characters, PS3.5 9.1
+PLAIN_UID = re.compile(r"[0-9.]{1,64}")
+PLAIN_CODE = re.compile(r"[A-Z0-9_ ]{0,16}")  #: PS3.5 6.2, value representation CS
+DATE = re.compile(r"\d{8}")  #: PS3.5 6.2, value representation DA
+TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
+CANNOT_PARSE = (  #: what pydicom says of bytes that are no data set
+    InvalidDicomError,
+    BytesLengthException,
+    EOFError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    NotImplementedError,
+    OSError,
+)
+MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
+META_BYTES = 4096  #: at the start of a file; File Meta Information is shorter
+META_START = 144  #: bytes of preamble, prefix and (0002,0000), PS3.10 7.1
+INFLATED_BYTES = 64 << 20  #: of a deflated data set that nobody minds; a slice of 4096² has 32 MiB
+MAX_INFLATION = 20  #: of a longer one; CT comes to two or three times its deflated length
+CHUNK_BYTES = 1 << 20
+BROKEN = (
+    InvalidDicomError,
+    BytesLengthException,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ArithmeticError,
+    NotImplementedError,
+    RecursionError,
+    OSError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises when bytes are no data set."""
+
+
+class Unreadable(Exception):
+    """The bytes are no data set that can be told to belong to a series."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What the header of an instance says.
+
+    The UIDs of the instance are those of the C-STORE request, which the file meta information
+    holds: some senders leave them empty in the data set.
+
+    Attributes
+    ----------
+    calling_ae
+        Who sent it, where the file says so.
+    texts
+        Of the attributes of `TAGS` that are there, by keyword.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    texts: Mapping[str, str]
+    calling_ae: str = ""
+
+
+def skim_header(start: bytes, received: Received) -> Header | None:
+    """Read it from the first bytes of a data set; None where it is not plain: `read_header` can."""
+    values = scan(start, received.transfer_syntax_uid, TAGS)
+    if values is None:
+        return None
+    texts = {TAGS[tag]: value.decode("latin-1").rstrip(" \0") for tag, value in values.items()}
+    own = (received.sop_class_uid, received.sop_instance_uid)
+    uids = (*own, *(texts.get(name, "") for name in NEEDED_UIDS))
+    if not all(map(PLAIN_UID.fullmatch, uids)):
+        return None
+    if not PLAIN_CODE.fullmatch(texts.setdefault("Modality", "")):
+        return None
+    return Header(
+        sop_class_uid=own[0],
+        sop_instance_uid=own[1],
+        transfer_syntax_uid=received.transfer_syntax_uid,
+        texts={name: text.strip(" \0") for name, text in texts.items()},
+    )
+
+
+def read_header(path: Path) -> Header:
+    """Read it from a file.
+
+    Raises
+    ------
+    Unreadable
+        If the bytes cannot be parsed, or an identifier is missing.
+    """
+    try:
+        _check_inflation(path)
+        ds = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+        texts = {name: str(ds.get(name) or "").strip() for name in NEEDED}
+        texts |= {name: _plain(ds, name) for name in (*OF_PATIENT, PRIORITY)}
+    except BROKEN as fault:
+        raise Unreadable(f"the data set cannot be parsed ({type(fault).__name__})") from fault
+    meta = {name: str(ds.file_meta.get(name) or "") for name in OF_META}
+    for name in NEEDED_UIDS:
+        _check_uid(name, texts[name])
+    for name in OF_META[:2]:
+        _check_uid(name, meta[name])
+    return Header(
+        sop_class_uid=meta["MediaStorageSOPClassUID"],
+        sop_instance_uid=meta["MediaStorageSOPInstanceUID"],
+        transfer_syntax_uid=meta["TransferSyntaxUID"],
+        calling_ae=meta["SourceApplicationEntityTitle"].strip(),
+        texts=texts,
+    )
+
+
+def _check_inflation(path: Path) -> None:
+    """Refuse a deflated data set that would fill the memory: pydicom inflates it all at once."""
+    with path.open("rb") as file:
+        if DeflatedExplicitVRLittleEndian.encode() not in file.read(META_BYTES):
+            return
+        meta = read_file_meta_info(path)
+        file.seek(META_START + meta.FileMetaInformationGroupLength)
+        most = max(INFLATED_BYTES, MAX_INFLATION * path.stat().st_size)
+        inflater, length = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while length <= most and (data := inflater.unconsumed_tail or file.read(CHUNK_BYTES)):
+            length += len(inflater.decompress(data, CHUNK_BYTES))
+    if length > most:
+        raise Unreadable(f"expected a data set that inflates to {most} bytes at most, got more")
+
+
+def _check_uid(name: str, value: str) -> None:
+    if not 0 < len(value) <= MAX_UID:
+        got = f"{len(value)} characters" if value else "nothing"
+        raise Unreadable(f"{name}: expected a UID of at most {MAX_UID} characters, got {got}")
+    if not value.isprintable():
+        raise Unreadable(f"{name}: expected a UID, got characters that cannot be printed")
+
+
+def facts(
+    header: Header, kept: KeptFile, *, calling_ae: str, urgent: bool = False
+) -> InstanceFacts:
+    """Put together what the index needs; urgent is what is sent so, or says so itself."""
+    texts = header.texts
+    return InstanceFacts(
+        sop_instance_uid=header.sop_instance_uid,
+        sop_class_uid=header.sop_class_uid,
+        series_instance_uid=texts["SeriesInstanceUID"],
+        study_instance_uid=texts["StudyInstanceUID"],
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        modality=texts["Modality"][:MAX_CODE_STRING],
+        calling_ae=calling_ae,
+        path=kept.path,
+        digest=kept.digest,
+        bytes=kept.bytes,
+        patient_key=_patient_key(texts),
+        birth_digest=digest(texts.get("PatientBirthDate", "")),
+        study_date=_matching(DATE, texts, "StudyDate"),
+        study_time=_matching(TIME, texts, "StudyTime"),
+        urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
+    )
+
+
+def patient_key(ds: Dataset) -> str:
+    """Digest of Patient ID and its issuer; empty without an ID: then nobody knows who it is."""
+    return _patient_key({name: _plain(ds, name) for name in OF_PATIENT[:2]})
+
+
+def _patient_key(texts: Mapping[str, str]) -> str:
+    patient, issuer = (texts.get(name, "") for name in OF_PATIENT[:2])
+    return digest(json.dumps([patient, issuer])) if patient else ""
+
+
+def digest(value: str) -> str:
+    """Compute the SHA-256, hexadecimal; empty of nothing."""
+    return hashlib.sha256(value.encode()).hexdigest() if value else ""
+
+
+def _matching(form: re.Pattern[str], texts: Mapping[str, str], keyword: str) -> str:
+    value = texts.get(keyword, "")
+    return value if form.fullmatch(value) else ""
+
+
+def _plain(ds: Dataset, keyword: str) -> str:
+    """Take a value as its bytes are, one character each: odd ones are no fault here."""
+    tag = keyword_dict[keyword]
+    if tag not in ds:
+        return ""
+    element = ds.get_item(tag)
+    value = element.value if isinstance(element, RawDataElement) else str(ds[tag].value or "")
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0")

@@ -1,0 +1,245 @@
+"""The Verification and Storage SCP: what comes in is kept, nothing more."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.transport import ThreadedAssociationServer
+
+from dicom_node.audit.messages import turned_away
+from dicom_node.audit.syslog import Trail
+from dicom_node.logs import log
+from dicom_node.network.command_set import HIGH
+from dicom_node.network.fast_dimse import fast_store_scp
+from dicom_node.network.fast_dimse.pdu import TESTED
+from dicom_node.reception.access import Callers
+from dicom_node.reception.instance import Keeper, answer, received
+
+_config.LOG_HANDLER_LEVEL = "none"
+
+VERIFICATION = "1.2.840.10008.1.1"
+COMMITMENT = "1.2.840.10008.1.20.1"  #: Storage Commitment Push Model SOP Class
+CT_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
+    "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image Storage
+    "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image Storage
+)
+OURS = {*CT_CLASSES, VERIFICATION, COMMITMENT}
+NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the user, calling AE title not recognised
+UNKNOWN_TITLE = {3, 7}  #: diagnostics, by the user: calling, called AE title not recognised
+ACSE_SECONDS = 15.0  #: longest wait for an association request on an open connection
+FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
+TRANSFER_SYNTAXES = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    JPEG2000Lossless,
+    JPEG2000,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    HTJ2K,
+    RLELossless,
+)
+
+
+def handle_store(event: Event, keeper: Keeper) -> int:
+    """Keep the instance as sent, then answer: Success means that it survives a power cut."""
+    request = cast(C_STORE, event.request)
+    return answer(
+        keeper,
+        received(
+            sop_class_uid=str(request.AffectedSOPClassUID or ""),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
+            transfer_syntax_uid=str(event.context.transfer_syntax),
+            calling_ae=requestor(event),
+            body=[event.encoded_dataset(include_meta=False)],
+            urgent=request.Priority == HIGH,
+        ),
+    )
+
+
+def handle_requested(event: Event, callers: Callers) -> None:
+    """Reject who may not call (PS3.8 Table 9-21: calling AE title not recognised)."""
+    assoc = event.assoc
+    request = cast(A_ASSOCIATE, assoc.requestor.primitive)
+    assoc.requestor.ae_title = str(request.calling_ae_title).strip()  # else set a moment later
+    if not callers.may_call(assoc.requestor.ae_title, str(assoc.requestor.address)):
+        assoc.acse.send_reject(*NOT_RECOGNISED)
+        assoc.is_rejected = True
+        evt.trigger(assoc, evt.EVT_REJECTED, {})
+        assoc.kill()  # waits until the rejection is sent
+
+
+def handle_accepted(event: Event, keeper: Keeper) -> None:
+    """Note the presentation contexts that an accepted association was refused.
+
+    Many senders propose every SOP class there is, whatever they have: such a list is noted as
+    one thing, and a short one, which says what the sender has, class by class.
+    """
+    calling_ae = requestor(event)
+    log.debug("association_accepted", calling_ae=calling_ae)
+    refused = sorted({str(context.abstract_syntax) for context in event.assoc.rejected_contexts})
+    if len(refused) > FEW_CLASSES:
+        what = f"{len(refused)} SOP classes at once"
+        keeper.note_refusal(calling_ae=calling_ae, what=what, reason="proposes more than we take")
+        log.debug("context_refused", calling_ae=calling_ae, sop_class=what)
+        return
+    for uid in refused:
+        reason = "transfer syntax not supported" if uid in OURS else "SOP class not accepted"
+        log.info("context_refused", calling_ae=calling_ae, sop_class=UID(uid).name, reason=reason)
+        keeper.note_refusal(calling_ae=calling_ae, what=UID(uid).name, reason=reason)
+
+
+def tell_turned_away(event: Event, audit: Trail) -> None:
+    """Tell an auditor of who called under a title that may not, or called another."""
+    answer = event.assoc.acceptor.primitive
+    if answer is not None and answer.diagnostic in UNKNOWN_TITLE:
+        audit.note(turned_away(requestor(event), str(event.assoc.requestor.address)))
+
+
+def handle_rejected(event: Event, keeper: Keeper) -> None:
+    """Note an association that was rejected: wrong title, unknown caller, too many."""
+    primitive = event.assoc.acceptor.primitive
+    reason = primitive.reason_str if primitive is not None else "no reason given"
+    log.warning("association_rejected", calling_ae=requestor(event), reason=reason)
+    keeper.note_refusal(calling_ae=requestor(event), what="association", reason=reason)
+
+
+def requestor(event: Event) -> str:
+    """AE title of the peer that called."""
+    return str(event.assoc.requestor.ae_title).strip()
+
+
+class Acceptor(AE):
+    """An AE to whose limit of associations only those count that were asked for.
+
+    Port scanners and half-open connections keep no scanner away.
+    """
+
+    @property
+    def active_associations(self) -> list[Association]:
+        """As in pynetdicom, without connections that have not asked for an association."""
+        return [each for each in super().active_associations if each.requestor.primitive]
+
+
+class Receiver:
+    """The listening side of the node.
+
+    Parameters
+    ----------
+    callers
+        Who may call.
+    """
+
+    def __init__(
+        self,
+        *,
+        ae_title: str,
+        callers: Callers,
+        require_called_ae: bool,
+        maximum_associations: int,
+        maximum_pdu_size: int,
+        network_timeout_seconds: float,
+    ) -> None:
+        self._ae = ae = Acceptor(ae_title)
+        self._callers = callers
+        ae.require_called_aet = require_called_ae
+        ae.maximum_associations = maximum_associations
+        ae.maximum_pdu_size = maximum_pdu_size
+        ae.network_timeout = ae.dimse_timeout = network_timeout_seconds
+        ae.acse_timeout = min(network_timeout_seconds, ACSE_SECONDS)
+        ae.add_supported_context(VERIFICATION)
+        ae.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)  # asked, and answered
+        for sop_class in CT_CLASSES:
+            ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+        self._server: ThreadedAssociationServer | None = None
+
+    def listen(
+        self,
+        address: tuple[str, int],
+        keeper: Keeper,
+        *,
+        fast: bool = True,
+        tls: ssl.SSLContext | None = None,
+        services: Sequence[evt.EventHandlerType] = (),
+    ) -> tuple[str, int]:
+        """Start to listen; return the address bound (port 0 asks for a free one).
+
+        Parameters
+        ----------
+        fast
+            Whether `dicom_node.network.fast_dimse.fast_store_scp` is used, where it can be.
+        tls
+            Of connections that are to speak TLS; None for plain ones.
+        services
+            Handlers of what may be asked beside storage.
+        """
+        handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_REQUESTED, handle_requested, [self._callers]),
+            (evt.EVT_C_STORE, handle_store, [keeper]),
+            (evt.EVT_ACCEPTED, handle_accepted, [keeper]),
+            (evt.EVT_REJECTED, handle_rejected, [keeper]),
+            *services,
+        ]
+        self._server = server = (
+            fast_store_scp.start_server(self._ae, address, keeper, handlers, tls)
+            if fast and self._fast_usable()
+            else cast(  # None only when blocking
+                ThreadedAssociationServer,
+                self._ae.start_server(address, block=False, ssl_context=tls, evt_handlers=handlers),
+            )
+        )
+        host, port = cast(socket.socket, server.socket).getsockname()[:2]
+        return str(host), int(port)
+
+    def _fast_usable(self) -> bool:
+        usable = fast_store_scp.usable()
+        if not usable:
+            log.warning("fast_receive_unusable", tested_with=", ".join(TESTED))
+        return usable
+
+    def drain(self, *, seconds: float, wait: Callable[[float], None] = time.sleep) -> None:
+        """Accept no more associations; let those that run finish, at most so long."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        deadline = time.monotonic() + seconds
+        while self._ae.active_associations and time.monotonic() < deadline:
+            wait(0.05)
+        for association in self._ae.active_associations:
+            association.abort()

@@ -1,0 +1,1 @@
+"""Receive instances by STOW-RS."""

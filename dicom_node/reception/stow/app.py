@@ -1,0 +1,177 @@
+"""STOW-RS over HTTP (PS3.18 10.5): who may, how much, and in which form; the rest is C-STORE's.
+
+A request is read by its own thread, chunk by chunk, as fast as the disk takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from python_multipart.multipart import parse_options_header
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from dicom_node.logs import log
+from dicom_node.reception.header import MAX_UID
+from dicom_node.reception.instance import Keeper, ReceptionBroken
+from dicom_node.reception.stow.answer import NO_ROOM, response, status_code
+from dicom_node.reception.stow.instances import CALLING_AE, DICOM, store
+from dicom_node.reception.stow.multipart import TooManyParts, parts
+
+MAX_BOUNDARY = 70  #: characters, RFC 2046 5.1.1
+RETRY_SECONDS = 60  #: after which a sender may try again when there was no room
+JSON = "application/dicom+json"
+
+
+class TooLarge(ReceptionBroken):
+    """The body is longer than it may be."""
+
+
+class Refused(Exception):
+    """A request that is not gone into: the HTTP status, and why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a request may take.
+
+    Attributes
+    ----------
+    request_bytes
+        Its longest body.
+    silent_seconds
+        The longest wait for its next bytes.
+    """
+
+    request_bytes: int
+    silent_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """The STOW-RS service.
+
+    Attributes
+    ----------
+    token
+        What senders must know; empty lets anybody send.
+    threads
+        Where instances are written: as many requests run at a time.
+    """
+
+    keeper: Keeper
+    limits: Limits
+    threads: Executor
+    token: str = field(default="", repr=False)
+
+    def app(self) -> Starlette:
+        """Make the application."""
+        return Starlette(
+            routes=[
+                Route("/studies", self.handle, methods=["POST"]),
+                Route("/studies/{study_uid}", self.handle, methods=["POST"]),
+            ]
+        )
+
+    async def handle(self, request: Request) -> Response:
+        """Store what a request holds; say what became of each instance."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._admit(request)
+            chunks = self._chunks(request, loop)
+            return await loop.run_in_executor(self.threads, self._store, request, chunks)
+        except Refused as refused:
+            return _refusal(refused)
+        except (TooLarge, TooManyParts) as fault:
+            return _broken(413, fault)
+        except ReceptionBroken as fault:
+            return _broken(400, fault)
+
+    def _admit(self, request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        known = secrets.compare_digest(token.strip().encode(), self.token.encode())
+        if self.token and not (known and scheme.lower() == "bearer"):
+            reason = "no valid bearer token"
+            self.keeper.note_refusal(calling_ae=CALLING_AE, what="request", reason=reason)
+            raise Refused(401, reason)
+        length = request.headers.get("content-length", "0")
+        if int(length) > self.limits.request_bytes:
+            raise Refused(413, f"expected at most {self.limits.request_bytes} bytes, got {length}")
+        if len(request.path_params.get("study_uid", "")) > MAX_UID:
+            raise Refused(400, f"expected a Study Instance UID of at most {MAX_UID} characters")
+
+    def _store(self, request: Request, chunks: Iterator[bytes]) -> Response:
+        boundary = _boundary(request)
+        study_uid = request.path_params.get("study_uid", "")
+        outcomes = store(parts(chunks, boundary), self.keeper, study_uid)
+        if not outcomes:
+            raise Refused(400, "expected instances, got a message without parts")
+        code = status_code(outcomes)
+        again = {"Retry-After": str(RETRY_SECONDS)} if code == NO_ROOM else {}
+        return JSONResponse(response(outcomes), code, media_type=JSON, headers=again)
+
+    def _chunks(self, request: Request, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+        """Yield the body on another thread than the loop's; it is never ahead of its reader."""
+        stream = request.stream()
+
+        async def following() -> bytes:
+            async with asyncio.timeout(self.limits.silent_seconds):
+                return await anext(stream, b"")
+
+        left = self.limits.request_bytes
+        while chunk := self._pull(following, loop):
+            left -= len(chunk)
+            if left < 0:
+                raise TooLarge(f"expected at most {self.limits.request_bytes} bytes, got more")
+            yield chunk
+
+    def _pull(
+        self, following: Callable[[], Coroutine[Any, Any, bytes]], loop: asyncio.AbstractEventLoop
+    ) -> bytes:
+        if loop.is_closed():
+            raise ReceptionBroken("the node stops")
+        try:
+            waiting = asyncio.run_coroutine_threadsafe(following(), loop)
+            return waiting.result(2 * self.limits.silent_seconds)  # the loop itself may have ended
+        except TimeoutError as late:
+            raise ReceptionBroken("the sender is silent") from late
+        except ClientDisconnect as gone:
+            raise ReceptionBroken("the connection was closed") from gone
+        except CancelledError as stopped:
+            raise ReceptionBroken("the node stops") from stopped
+
+
+def _boundary(request: Request) -> bytes:
+    """Find the boundary of a message of instances (PS3.18 8.7.1.2, RFC 2387)."""
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    of_what = options.get(b"type", b"").decode("latin-1").lower()
+    if kind != b"multipart/related" or of_what not in {"", DICOM}:
+        raise Refused(415, f'expected multipart/related; type="{DICOM}", got another type')
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "expected a body without Content-Encoding, got one")
+    boundary = options.get(b"boundary", b"")
+    if not 0 < len(boundary) <= MAX_BOUNDARY:
+        raise Refused(400, f"expected a boundary of 1 to {MAX_BOUNDARY} characters")
+    return boundary
+
+
+def _broken(status: int, fault: ReceptionBroken) -> Response:
+    log.warning("association_broken", calling_ae=CALLING_AE, reason=str(fault))
+    return PlainTextResponse(f"{fault}\n", status)
+
+
+def _refusal(refused: Refused) -> Response:
+    log.warning("association_rejected", calling_ae=CALLING_AE, reason=refused.reason)
+    challenge = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
+    return PlainTextResponse(f"{refused.reason}\n", refused.status, headers=challenge)

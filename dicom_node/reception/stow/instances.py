@@ -1,0 +1,180 @@
+"""STOW-RS's parts turned into kept instances, and what is answered for them (PS3.18 10.5).
+
+Every instance goes the way of C-STORE: through the same `Keeper`, under the same conditions.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
+
+from pydicom import Dataset
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from dicom_node.logs import log
+from dicom_node.reception.header import CANNOT_PARSE, MAX_UID, Unreadable
+from dicom_node.reception.instance import CANNOT_UNDERSTAND, SUCCESS, Keeper, answer, received
+from dicom_node.reception.store_scp import CT_CLASSES, TRANSFER_SYNTAXES
+from dicom_node.reception.stow.multipart import Part
+
+DICOM = "application/dicom"
+CALLING_AE = "STOW-RS"  #: what stands for the AE title, which a web client does not have
+HEAD_BYTES = 1 << 18  #: of a part, where its identifiers must be found
+STUDY_UID = int(Tag("StudyInstanceUID"))
+
+# PS3.18 Table I.2-2
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+OTHER_STUDY = 0xA900
+SYNTAX_NOT_SUPPORTED = 0xC122
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What the File Meta Information of an instance says of it."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one part; `identity` is None where nobody can say whose it was."""
+
+    status: int
+    identity: Identity | None = None
+
+
+def store(parts: Iterable[Part], keeper: Keeper, study_uid: str) -> list[Outcome]:
+    """Keep every instance durably, each while it comes.
+
+    Parameters
+    ----------
+    study_uid
+        Only instances of this study are kept; empty for those of any.
+
+    Raises
+    ------
+    ReceptionBroken
+        If the message has no end; what was whole before is kept.
+    """
+    return [_keep(part, keeper, study_uid) for part in parts]
+
+
+def _keep(part: Part, keeper: Keeper, study_uid: str) -> Outcome:
+    head = _head(part.body)
+    try:
+        identity, start = _identity(part, head)
+    except Unreadable as fault:
+        return _refused(CANNOT_UNDERSTAND, str(fault))
+    status = _acceptable(identity, keeper)
+    if status == SUCCESS and study_uid and _study(head[start:], identity) != study_uid:
+        status = OTHER_STUDY
+        log.error("instance_refused", calling_ae=CALLING_AE, reason="not of the study addressed")
+    if status == SUCCESS:
+        status = answer(
+            keeper,
+            received(
+                sop_class_uid=identity.sop_class_uid,
+                sop_instance_uid=identity.sop_instance_uid,
+                transfer_syntax_uid=identity.transfer_syntax_uid,
+                calling_ae=CALLING_AE,
+                body=chain([memoryview(head)[start:]], part.body),
+            ),
+        )
+    return Outcome(status=status, identity=identity)
+
+
+def _refused(status: int, reason: str) -> Outcome:
+    log.error("instance_refused", calling_ae=CALLING_AE, reason=reason)
+    return Outcome(status=status)
+
+
+def _head(body: Iterator[bytes]) -> bytes:
+    """Read the start of a part: at least `HEAD_BYTES`, or all there is."""
+    head = bytearray()
+    for chunk in body:
+        head += chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    return bytes(head)
+
+
+def _identity(part: Part, head: bytes) -> tuple[Identity, int]:
+    """Read the File Meta Information (PS3.10 7.1), and say where the data set starts.
+
+    Raises
+    ------
+    Unreadable
+        If it is not there, or does not say what the instance is.
+    """
+    kind = part.fields.get("content-type", DICOM).partition(";")[0].strip().lower()
+    if kind != DICOM:
+        raise Unreadable(f"expected parts of type {DICOM}, got another")
+    file = BytesIO(head)
+    try:
+        read_preamble(file, force=False)
+        meta = read_dataset(file, False, True, stop_when=_behind_meta)
+        values = [_text(meta, tag) for tag in (0x00020002, 0x00020003, 0x00020010)]
+    except CANNOT_PARSE as fault:
+        raise Unreadable(f"no File Meta Information ({type(fault).__name__})") from fault
+    if not all(0 < len(value) <= MAX_UID and value.isascii() for value in values):
+        raise Unreadable("expected UIDs of class, instance and transfer syntax, got others")
+    if file.tell() == len(head):
+        raise Unreadable("expected a data set, got File Meta Information only")
+    sop_class, sop_instance, syntax = values
+    return (
+        Identity(
+            sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax_uid=syntax
+        ),
+        file.tell(),
+    )
+
+
+def _behind_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group != 2
+
+
+def _acceptable(identity: Identity, keeper: Keeper) -> int:
+    """Say whether C-STORE would be offered for it; a refusal is noted, for `status` to show."""
+    if identity.sop_class_uid not in CT_CLASSES:
+        status, reason = SOP_CLASS_NOT_SUPPORTED, "SOP class not accepted"
+    elif identity.transfer_syntax_uid not in TRANSFER_SYNTAXES:
+        status, reason = SYNTAX_NOT_SUPPORTED, "transfer syntax not supported"
+    else:
+        return SUCCESS
+    name = UID(identity.sop_class_uid).name
+    log.info("context_refused", calling_ae=CALLING_AE, sop_class=name, reason=reason)
+    keeper.note_refusal(calling_ae=CALLING_AE, what=name, reason=reason)
+    return status
+
+
+def _study(start: bytes, identity: Identity) -> str:
+    """Find the Study Instance UID in the start of a data set; empty if it is not there."""
+    syntax = UID(identity.transfer_syntax_uid)
+    try:
+        if syntax == DeflatedExplicitVRLittleEndian:
+            start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(start, HEAD_BYTES)
+        ds = read_dataset(
+            BytesIO(start),
+            syntax.is_implicit_VR,
+            syntax.is_little_endian,
+            stop_when=_behind_study,
+            specific_tags=[STUDY_UID],
+        )
+        return _text(ds, STUDY_UID)
+    except (*CANNOT_PARSE, zlib.error):
+        return ""
+
+
+def _behind_study(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return int(tag) > STUDY_UID
+
+
+def _text(ds: Dataset, tag: int) -> str:
+    return str(ds[tag].value or "").strip(" \0") if tag in ds else ""

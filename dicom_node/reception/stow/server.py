@@ -1,0 +1,109 @@
+"""The HTTP server in front of STOW-RS: one thread, bounded, and stopped like the DICOM receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dicom_node.reception.instance import Keeper
+from dicom_node.reception.stow.app import Limits, Web
+
+HEAD_SECONDS = 15.0  #: longest wait for a request on an open connection
+MAXIMUM_CONNECTIONS = 200  #: open at a time, with or without a request
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 that does not wait for its first request for ever, nor hold any number open."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As in uvicorn."""
+        super().connection_made(cast(asyncio.Transport, transport))
+        if len(self.connections) > MAXIMUM_CONNECTIONS:
+            transport.close()
+        self._waiting = self.loop.call_later(HEAD_SECONDS, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As in uvicorn."""
+        self._waiting.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
+
+
+class WebReceiver:
+    """The listening side for DICOMweb.
+
+    Parameters
+    ----------
+    maximum_requests
+        How many may run at a time; others are answered 503.
+    """
+
+    def __init__(self, *, token: str, limits: Limits, maximum_requests: int) -> None:
+        self._token, self._limits = token, limits
+        self._maximum_requests = maximum_requests
+        self._server: uvicorn.Server | None = None
+
+    def listen(
+        self,
+        address: tuple[str, int],
+        keeper: Keeper,
+        *,
+        tls: ssl.SSLContext | None = None,
+        drain_seconds: int = 20,
+    ) -> tuple[str, int]:
+        """Start to listen; return the address bound (port 0 asks for a free one)."""
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        listening = socket.create_server(address, family=family)
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes what came
+        self._threads = ThreadPoolExecutor(self._maximum_requests, thread_name_prefix="stow")
+        web = Web(keeper=keeper, limits=self._limits, threads=self._threads, token=self._token)
+        self._server = uvicorn.Server(self._config(web, tls, drain_seconds))
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listening],), name="web", daemon=True
+        )
+        self._thread.start()
+        host, port = listening.getsockname()[:2]
+        return str(host), int(port)
+
+    def _config(self, web: Web, tls: ssl.SSLContext | None, drain_seconds: int) -> uvicorn.Config:
+        secured: dict[str, Any] = {"ssl_context_factory": lambda *_: tls} if tls else {}
+        return uvicorn.Config(
+            web.app(),
+            loop="asyncio",
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=self._maximum_requests + 1,  # uvicorn refuses the one that reaches it
+            timeout_graceful_shutdown=drain_seconds,
+            **secured,
+        )
+
+    def retire(self) -> None:
+        """Accept no more connections."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def drain(self, *, deadline: float) -> None:
+        """Wait until the requests that run are answered, at most until then (monotonic)."""
+        if self._server is None:
+            return
+        self.retire()
+        self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
+        self._threads.shutdown()

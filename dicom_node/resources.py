@@ -1,0 +1,46 @@
+"""What every part of the node stands on: files, rows and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.audit.syslog import NO_TRAIL, Trail
+from storage.files.folder import Inbox
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where instances, results and their states are kept.
+
+    Attributes
+    ----------
+    sessions
+        Makes database sessions; ``sessions.begin()`` is one transaction.
+    inbox
+        The storage folder.
+    audit
+        Where events for an auditor go.
+    """
+
+    sessions: sessionmaker[Session]
+    inbox: Inbox
+    clock: Clock = utc_now
+    audit: Trail = NO_TRAIL
+
+    def close(self) -> None:
+        """Let go of the audit trail and the database; SQLite's is one file then, to be copied."""
+        self.audit.close()
+        cast(Engine, self.sessions.kw["bind"]).dispose()

@@ -1,0 +1,86 @@
+"""The clockwork: APScheduler runs each job at its interval, and at once when woken."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from dicom_node.clock_watch import ClockWatch
+from dicom_node.logs import log
+
+THREADS = 16  #: jobs that can run side by side: one per destination and a handful of our own
+
+logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a skipped tick is no news
+
+
+class Schedule:
+    """Named jobs. A job never runs twice at the same time."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS)
+        self._scheduler = BackgroundScheduler(
+            executors={"default": self._threads},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone=UTC,
+        )
+        self._watch = ClockWatch(self.wake_all)
+
+    def every(self, seconds: float, name: str, job: Callable[[], object]) -> None:
+        """Run a job at an interval, the first time at once."""
+        self._scheduler.add_job(
+            guarded,
+            "interval",
+            args=[name, job],
+            seconds=seconds,
+            id=name,
+            next_run_time=datetime.now(UTC),
+        )
+
+    def once(self, name: str, job: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  # handed on
+        """Run something on a thread of the clockwork as soon as there is one."""
+        self._scheduler.add_job(guarded, args=[name, job, *arguments])
+
+    def wake(self, name: str) -> None:
+        """Run a job now rather than at its next tick."""
+        try:
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+        except JobLookupError:
+            return  # it has been paused for the end of the node
+
+    def start(self) -> None:
+        """Start the clockwork."""
+        self._scheduler.start()
+        self._watch.start()
+
+    def wake_all(self) -> None:
+        """Run every job now: the times they wait for are those of another clock."""
+        for job in self._scheduler.get_jobs():
+            self.wake(job.id)
+
+    def remove(self, name: str) -> None:
+        """Run a job no more."""
+        self._scheduler.remove_job(name)
+
+    def stop(self) -> None:
+        """Run nothing new; wait for what runs.
+
+        We wait ourselves: the scheduler would do so with a lock in hand that `wake` needs, and a
+        job that woke another at its end would never end.
+        """
+        self._watch.stop()
+        self._scheduler.shutdown(wait=False)
+        self._threads.shutdown(wait=True)
+
+
+def guarded(name: str, job: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  # handed on
+    """Run one job; a fault of its is logged and does not stop the clockwork (thread border)."""
+    try:
+        job(*arguments)
+    except Exception:  # noqa: BLE001  # thread border: the next round must come
+        log.exception("job_failed", job=name)

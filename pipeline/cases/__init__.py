@@ -1,0 +1,1 @@
+"""Case lists of training and evaluation, and how cases are prepared."""

@@ -1,0 +1,205 @@
+"""The cases that a network is trained or judged on: ``cases.csv``, and who goes where.
+
+Columns: ``path`` (a folder of DICOM files, a NIfTI file, or a case prepared before; relative to
+the CSV), ``patient``, ``label`` (1 positive, 0 negative), and if there are any ``lungs`` and
+``lesions`` (NIfTI masks on the same grid) and ``split`` (train, validation or test).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.atomic_write import write_whole
+from pipeline.errors import PipelineError
+
+NEEDED = ("path", "patient")
+OPTIONAL = ("label", "lungs", "lesions", "split")
+LABELS = {"0": 0, "1": 1}
+
+
+class Split(StrEnum):
+    """What a patient's cases are used for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+SHARES: Mapping[Split, float] = {Split.TRAIN: 0.7, Split.VALIDATION: 0.15, Split.TEST: 0.15}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One row.
+
+    Attributes
+    ----------
+    label
+        1 positive, 0 negative, None if the file has none.
+    lungs, lesions
+        Masks drawn by people, if there are any.
+    split
+        Given in the file; None lets `split_of` choose.
+    place
+        List and line, for messages: a path or a patient's name must not be in them.
+    """
+
+    path: Path
+    patient: str
+    label: int | None = None
+    lungs: Path | None = None
+    lesions: Path | None = None
+    split: Split | None = None
+    place: str = field(default="", compare=False)
+
+
+def read_cases(*files: Path, labelled: bool = True) -> tuple[Case, ...]:
+    """Read case lists, and join them.
+
+    Parameters
+    ----------
+    labelled
+        Whether every row must have a label.
+
+    Raises
+    ------
+    PipelineError
+        If a file is not as expected, or the lists do not go together: a patient on two sides of
+        a split, a path that is listed twice. The message lists every fault with its line.
+    """
+    cases = tuple(case for file in files for case in _read(file, labelled=labelled))
+    if faults := [*_split_faults(cases), *_path_faults(cases)]:
+        raise PipelineError("; ".join(faults))
+    return cases
+
+
+def write_cases(file: Path, cases: Sequence[Case], splits: Mapping[str, Split]) -> None:
+    """Write a case list with absolute paths, and with the split of every patient."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow((*NEEDED, *OPTIONAL))
+    for case in cases:
+        paths = (each and each.resolve() for each in (case.lungs, case.lesions))
+        label = "" if case.label is None else case.label
+        writer.writerow((case.path.resolve(), case.patient, label, *paths, splits[case.patient]))
+    write_whole(file, stream.getvalue().encode())
+
+
+def _read(file: Path, *, labelled: bool) -> tuple[Case, ...]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns, rows = reader.fieldnames or [], list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise PipelineError(f"expected a readable CSV file {file.name}, got: {exc}") from exc
+    faults = list(_column_faults(columns))
+    if not faults:
+        faults = [
+            f"line {line}: {fault}"
+            for line, row in enumerate(rows, start=2)
+            for fault in _row_faults(row, file.parent, labelled=labelled)
+        ]
+        if not rows:
+            faults.append("at least one case expected, got none")
+    if faults:
+        raise PipelineError(f"{file.name}: {'; '.join(faults)}")
+    return tuple(_case(row, file, line) for line, row in enumerate(rows, start=2))
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file that a run depends on: the same run needs the same content."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def split_of(cases: Sequence[Case], seed: int) -> Mapping[str, Split]:
+    """Assign every patient to one split: as the file says, or else by lot within each label.
+
+    A patient counts as positive if any of its cases is.
+    """
+    given = {case.patient: case.split for case in cases if case.split is not None}
+    rng = np.random.default_rng(seed)
+    chosen: dict[str, Split] = dict(given)
+    positive = {case.patient for case in cases if case.label == 1}
+    rest = sorted({case.patient for case in cases} - given.keys())
+    for group in ([p for p in rest if p in positive], [p for p in rest if p not in positive]):
+        order = [group[i] for i in rng.permutation(len(group))]
+        ends = np.rint(np.cumsum(list(SHARES.values())) * len(order)).astype(int)
+        for split, start, end in zip(SHARES, [0, *ends[:-1]], ends, strict=True):
+            chosen |= dict.fromkeys(order[start:end], split)
+    return chosen
+
+
+def _column_faults(columns: Sequence[str]) -> Iterator[str]:
+    missing = [name for name in NEEDED if name not in columns]
+    surplus = [name for name in columns if name not in (*NEEDED, *OPTIONAL)]
+    if missing:
+        yield f"columns {', '.join(NEEDED)} expected, missing {', '.join(missing)}"
+    if surplus:
+        yield f"columns {', '.join((*NEEDED, *OPTIONAL))} known, got {', '.join(surplus)}"
+
+
+def _row_faults(row: Mapping[str, str], base: Path, *, labelled: bool) -> Iterator[str]:
+    if None in row or None in row.values():
+        yield "another number of fields than columns"
+        return
+    if not row["patient"].strip():
+        yield "a patient expected, got none"
+    for name in ("path", "lungs", "lesions"):
+        value = row.get(name, "").strip()
+        if (value or name == "path") and not (value and (base / value).exists()):
+            yield f"{name}: an existing file or folder expected, got {value!r}"
+    label = row.get("label", "").strip()
+    if (label or labelled) and label not in LABELS:
+        yield f"label 0 or 1 expected, got {label!r}"
+    split = row.get("split", "").strip()
+    if split and split not in list(Split):
+        yield f"split {', '.join(Split)} expected, got {split!r}"
+
+
+def _split_faults(cases: Sequence[Case]) -> Iterator[str]:
+    """Whole patients stay on one side."""
+    seen: dict[str, Case] = {}
+    for case in cases:
+        first = seen.setdefault(case.patient, case)
+        if first.split != case.split:
+            yield (
+                f"{case.place}: the split of the patient's row in {first.place} expected"
+                f" ({first.split or 'none'}), got {case.split or 'none'}"
+            )
+
+
+def _path_faults(cases: Sequence[Case]) -> Iterator[str]:
+    """No case counts twice, nor for two patients."""
+    seen: dict[Path, Case] = {}
+    for case in cases:
+        first = seen.setdefault(case.path.resolve(), case)
+        if first is not case:
+            patient = "" if first.patient == case.patient else ", and under another patient"
+            yield f"{case.place}: a new path expected, got that of {first.place} again{patient}"
+
+
+def _case(row: Mapping[str, str], file: Path, line: int) -> Case:
+    base = file.parent
+
+    def path(name: str) -> Path | None:
+        value = row.get(name, "").strip()
+        return base / value if value else None
+
+    split = row.get("split", "").strip()
+    return Case(
+        path=base / row["path"].strip(),
+        patient=row["patient"].strip(),
+        label=LABELS.get(row.get("label", "").strip()),
+        lungs=path("lungs"),
+        lesions=path("lesions"),
+        split=Split(split) if split else None,
+        place=f"{file.name} line {line}",
+    )

@@ -1,0 +1,191 @@
+"""A case as the classifier is trained on it: the box of the lungs, resampled once, on disk.
+
+Finding the lungs takes longer than learning from them, so it is done once per case; training
+draws its random views from these files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.atomic_write import write_whole
+from pipeline.cases.case_list import Case
+from pipeline.cases.volumes import read_mask, read_volume
+from pipeline.classifier.input import box, lung_box, resize
+from pipeline.errors import PipelineError
+from pipeline.lungs.segment import segment
+from pipeline.model.loading import Models
+from pipeline.model.manifest import ClassifierInput
+
+SUFFIX = ".npz"
+LENGTH_MM = 288.0  #: planes are stored for lungs of this length; longer or shorter are stretched
+SPARE = 8 / 7  #: stored rows and columns per row and column of the network's input
+LUNG_BIT, LESION_BIT = 1, 2
+
+BROKEN = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)  #: what a bad file raises
+
+Shape = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """The box of a pair of lungs.
+
+    Attributes
+    ----------
+    hu
+        ``(planes, rows, columns)`` int16, HU, feet to head.
+    lungs, lesions
+        bool, same grid.
+    lesions_known
+        Whether ``lesions`` is the truth; if not, it is empty and nothing may be learnt from it.
+    size_mm
+        Extent of the box along planes, rows, columns.
+    label
+        1 positive, 0 negative.
+    kind
+        What it shows, for the tables: a painted pattern, or ``given``.
+    """
+
+    hu: NDArray[np.int16]
+    lungs: NDArray[np.bool_]
+    lesions: NDArray[np.bool_]
+    lesions_known: bool
+    size_mm: Spacing
+    label: int
+    kind: str = "given"
+
+    @property
+    def spacing_mm(self) -> Spacing:
+        """Between voxel centres along each axis."""
+        z, y, x = (mm / (n - 1) for mm, n in zip(self.size_mm, self.hu.shape, strict=True))
+        return z, y, x
+
+
+def stored_shape(wanted: ClassifierInput) -> Shape:
+    """Planes, rows and columns that a case is stored with for a network's input."""
+    return (
+        round(LENGTH_MM / wanted.slice_mm),
+        round(wanted.rows * SPARE),
+        round(wanted.columns * SPARE),
+    )
+
+
+def prepare(case: Case, models: Models, shape: Shape, margin_mm: float) -> Prepared:
+    """Read a case, find its lungs, cut out and resample their box.
+
+    Raises
+    ------
+    PipelineError
+        If it cannot be read, has no lungs, or a mask does not fit.
+    """
+    volume = read_volume(case.path)
+    if case.lungs is None:
+        lungs = segment(volume, models).labels > 0
+    else:
+        lungs = read_mask(case.lungs, volume) > 0
+    low, high = lung_box(lungs, volume.spacing_mm, margin_mm)
+    inside = box(low, high)
+    z, y, x = ((b - a) * mm for a, b, mm in zip(low, high, volume.spacing_mm, strict=True))
+    lesions = np.zeros(shape, np.bool_)
+    if case.lesions is not None:
+        lesions = resize(read_mask(case.lesions, volume)[inside] > 0, shape) >= 0.5
+    return Prepared(
+        hu=np.rint(resize(volume.hu[inside], shape)).astype(np.int16),
+        lungs=resize(lungs[inside], shape) >= 0.5,
+        lesions=lesions,
+        lesions_known=case.lesions is not None or case.label == 0,
+        size_mm=(z, y, x),
+        label=int(case.label or 0),
+    )
+
+
+def prepared(case: Case, models: Models, shape: Shape, margin_mm: float, *, folder: Path) -> Path:
+    """Path of a case's prepared file: the case itself, one made earlier, or one made now.
+
+    Raises
+    ------
+    PipelineError
+        As `prepare` and `require_label`.
+    """
+    if case.path.name.endswith(SUFFIX):
+        require_label(case)
+        return case.path
+    words = f"{case.path.resolve()} {case.lungs} {case.lesions} {case.label} {shape} {margin_mm}"
+    words += models.manifest.networks.lungs.sha256
+    file = folder / f"{hashlib.sha256(words.encode()).hexdigest()[:24]}{SUFFIX}"
+    if not file.exists():
+        save(file, prepare(case, models, shape, margin_mm))
+    return file
+
+
+def save(file: Path, case: Prepared) -> None:
+    """Write a prepared case; the file is there whole or not at all."""
+    stream = io.BytesIO()
+    np.savez(
+        stream,
+        hu=case.hu,
+        masks=case.lungs * np.uint8(LUNG_BIT) + case.lesions * np.uint8(LESION_BIT),
+        lesions_known=np.array(case.lesions_known),
+        size_mm=np.array(case.size_mm),
+        label=np.array(case.label),
+        kind=np.array(case.kind),
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, stream.getvalue())
+
+
+def require_label(case: Case) -> None:
+    """Refuse a prepared case that was made with another label than its list says.
+
+    Raises
+    ------
+    PipelineError
+        If it was, or the file holds no prepared case.
+    """
+    try:
+        with np.load(case.path, allow_pickle=False) as held:
+            label = int(held["label"])
+    except BROKEN as exc:
+        raise _broken(exc) from exc
+    if case.label is not None and label != case.label:
+        raise PipelineError(f"the list's label {case.label} expected in the case, got {label}")
+
+
+def load(file: Path) -> Prepared:
+    """Read a prepared case.
+
+    Raises
+    ------
+    PipelineError
+        If the file holds none.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as held:
+            masks = held["masks"]
+            z, y, x = held["size_mm"].tolist()
+            return Prepared(
+                hu=held["hu"],
+                lungs=(masks & LUNG_BIT) > 0,
+                lesions=(masks & LESION_BIT) > 0,
+                lesions_known=bool(held["lesions_known"]),
+                size_mm=(z, y, x),
+                label=int(held["label"]),
+                kind=str(held["kind"]),
+            )
+    except BROKEN as exc:
+        raise _broken(exc) from exc
+
+
+def _broken(fault: Exception) -> PipelineError:
+    """Say it without the file's name, which may be a patient's."""
+    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else fault
+    return PipelineError(f"a prepared case expected, got: {reason}")

@@ -1,0 +1,1 @@
+"""Classifier input, score, activation map and prediction set."""

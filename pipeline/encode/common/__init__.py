@@ -1,0 +1,1 @@
+"""Modules, segments, frames and sentences that several result objects share."""

@@ -1,0 +1,225 @@
+"""The modules that every result object has: patient, study, series, equipment, SOP common.
+
+Patient and study are those of the source, element by element and byte by byte where the source
+was read from a file: no value is decoded, corrected or left out, so that the result cannot fall
+to another patient, whatever the character set. What the source lacks stays empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from copy import deepcopy
+from datetime import datetime, timedelta, timezone
+
+from highdicom import ContributingEquipment
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, keyword_dict
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.sr.coding import Code
+from pydicom.uid import UID
+from pydicom.valuerep import STR_VR
+
+from pipeline.encode.result import codes
+from pipeline.encode.result.context import ResultContext, ResultSeries, instance_uid, series_uid
+from pipeline.encode.source import copied_attributes, series_name
+from pipeline.errors import PipelineError
+from pipeline.types import CtSeries
+
+OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, as far as there are zones
+KINDS = 10  #: Series Numbers for the series of one result
+UNNUMBERED_BASE = 1_000_000
+"""Above every number that `series_number_base` allows."""
+UNNUMBERED_PLACES = 100_000
+"""With ten series without a number in a study, two share numbers in one study of 2,200."""
+LONGEST_LO = 64  #: characters (PS3.5 6.2)
+PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+
+
+def new_object(
+    source: Dataset,
+    context: ResultContext,
+    kind: ResultSeries,
+    sop_class_uid: str,
+    number: int = 1,
+) -> Dataset:
+    """Dataset with the modules common to all results.
+
+    Parameters
+    ----------
+    source
+        Header of any instance of the source series.
+    number
+        Decides the SOP Instance UID; the n-th instance of the series.
+
+    Raises
+    ------
+    PipelineError
+        If the source has no Study Instance UID.
+    """
+    result = empty_copy(source)
+    copy_identity(source, result)
+    _add_series(result, source, context, kind)
+    _add_equipment(result, context)
+    _add_sop_common(result, context, sop_class_uid)
+    result.SOPInstanceUID = instance_uid(context, kind, number)
+    result.InstanceNumber = number
+    add_times(result, source, context)
+    return result
+
+
+def empty_copy(source: Dataset) -> Dataset:
+    """Dataset without elements, in which text copied from the source is read as there."""
+    result = Dataset()
+    result.set_original_encoding(
+        is_implicit_vr=False,
+        is_little_endian=True,
+        character_encoding=source.original_character_set,
+    )
+    return result
+
+
+def copy_identity(source: Dataset, result: Dataset) -> None:
+    """Copy patient and study as they are; required attributes that are missing become empty."""
+    copy_elements(
+        source,
+        result,
+        (*copied_attributes.SOP_COMMON, *copied_attributes.PATIENT, *copied_attributes.STUDY),
+    )
+    if not result.get("StudyInstanceUID"):
+        raise PipelineError("the source has no Study Instance UID: a result cannot be filed")
+    for keyword in copied_attributes.TYPE_2:
+        if keyword not in result:
+            setattr(result, keyword, None)
+
+
+def copy_elements(source: Dataset, result: Dataset, keywords: tuple[str, ...]) -> None:
+    """Copy elements without decoding their values."""
+    for keyword in keywords:
+        tag = keyword_dict[keyword]
+        if tag not in source:
+            continue
+        result[tag] = _verbatim(source.get_item(tag)) or deepcopy(source[tag])
+
+
+def _verbatim(element: RawDataElement | DataElement) -> RawDataElement | None:
+    """Give the bytes that were read, to be written as they are; None if they cannot be.
+
+    Text has the same bytes in every transfer syntax. Where the source does not say that it is
+    text (implicit VR), the data dictionary does.
+    """
+    if not isinstance(element, RawDataElement) or element.value is None:
+        return None
+    known = element.VR not in {None, "UN"}
+    vr = element.VR if known else dictionary_VR(element.tag)
+    return element._replace(VR=vr, is_implicit_VR=False) if vr in STR_VR else None
+
+
+def local_time(source: Dataset, context: ResultContext) -> datetime:
+    """Time of creation in the source's time zone; in the node's, if the source names none."""
+    return context.created.astimezone(zone_of(source) or context.created.tzinfo)
+
+
+def zone_of(source: Dataset) -> timezone | None:
+    """Time zone that a source names (PS3.3 C.12.1.1.8); None if it names none, or no real one."""
+    offset = str(source.get("TimezoneOffsetFromUTC") or "").strip()
+    if not re.fullmatch(OFFSET, offset):
+        return None
+    minutes = int(offset[1:3]) * 60 + int(offset[3:])
+    return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+
+
+def da_tm(moment: datetime) -> tuple[str, str]:
+    """Date and time as DA and TM."""
+    return moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f")
+
+
+def add_times(result: Dataset, source: Dataset, context: ResultContext) -> None:
+    """Dates and times of creation, content and series, and the zone that they are in.
+
+    Without a zone in the source, its times are those of the clocks around it: the node's zone.
+    """
+    moment = local_time(source, context)
+    result.TimezoneOffsetFromUTC = moment.strftime("%z")[:5]
+    date, time = da_tm(moment)
+    for prefix in ("InstanceCreation", "Content", "Series"):
+        setattr(result, f"{prefix}Date", date)
+        setattr(result, f"{prefix}Time", time)
+
+
+def _add_series(
+    result: Dataset, source: Dataset, context: ResultContext, kind: ResultSeries
+) -> None:
+    result.Modality = kind.modality
+    result.SeriesInstanceUID = series_uid(context, kind)
+    result.SeriesNumber = _number(source, context) + kind.offset
+    result.SeriesDescription = _description(source, context, kind)
+    result.SeriesDescriptionCodeSequence = [codes.code_item(kind.code)]
+
+
+def _number(source: Dataset, context: ResultContext) -> int:
+    """First Series Number of a result.
+
+    Descriptions tell the results of numbered series apart. Those of a series without a number
+    have numbers that follow from its UID, above all others.
+    """
+    if series_name.number(source):
+        return context.series_number_base
+    digest = hashlib.sha256(str(source.get("SeriesInstanceUID")).encode()).digest()
+    return UNNUMBERED_BASE + KINDS * (int.from_bytes(digest) % UNNUMBERED_PLACES)
+
+
+def _description(source: Dataset, context: ResultContext, kind: ResultSeries) -> str:
+    """Say of which series, in what a viewer's list shows of it, and what it is.
+
+    What it is for stands there only where that leaves room (LO).
+    """
+    named = f"AI on {series_name.picture_name(source)}: {kind.description}"
+    revision = f", revision {context.generation}" if context.generation > 1 else ""
+    full = f"{named} (research use){revision}"
+    return full if len(full) <= LONGEST_LO else named + revision
+
+
+def _add_equipment(result: Dataset, context: ResultContext) -> None:
+    """General Equipment, and Contributing Equipment as IHE AIR 6.5.3.1 asks for it."""
+    equipment = context.equipment
+    result.Manufacturer = equipment.manufacturer
+    result.ManufacturerModelName = equipment.model_name
+    result.DeviceSerialNumber = equipment.serial_number
+    result.SoftwareVersions = equipment.software_versions
+    item = ContributingEquipment(
+        manufacturer=equipment.manufacturer,
+        purpose_of_reference=PROCESSING_EQUIPMENT,
+        manufacturer_model_name=equipment.model_name,
+        device_serial_number=equipment.serial_number,
+        software_versions=equipment.software_versions,
+    )
+    item.DeviceUID = equipment.device_uid  # highdicom 0.28 has no argument for it
+    result.ContributingEquipmentSequence = [item]
+
+
+def _add_sop_common(result: Dataset, context: ResultContext, sop_class_uid: str) -> None:
+    result.SOPClassUID = UID(sop_class_uid)
+    result.InstanceCreatorUID = context.equipment.station_uid
+    result.ContentQualification = "RESEARCH"
+    result.CodingSchemeIdentificationSequence = [
+        codes.private_scheme(context.equipment.manufacturer)
+    ]
+
+
+def add_body_part(series: CtSeries, result: Dataset) -> None:
+    """Body part as in the source (CHEST where it has none) and its request attributes.
+
+    Also where it is doubted (flag ``body-part``): routing and hanging protocols keep a study
+    together by it, a result corrects no source, and the doubt is said in the report.
+    Not for reports: their series module has neither (PS3.3 C.17.1).
+    """
+    copy_elements(series.headers[0], result, copied_attributes.SERIES)
+    if not result.get("BodyPartExamined"):
+        result.BodyPartExamined = "CHEST"
+
+
+def add_lossy_history(series: CtSeries, result: Dataset) -> None:
+    """Say whether the source had been compressed with loss (PS3.3 C.7.6.1.1.5): it stays true."""
+    result.LossyImageCompression = "00"
+    copy_elements(series.headers[0], result, copied_attributes.LOSSY)

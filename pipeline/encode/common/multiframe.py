@@ -1,0 +1,113 @@
+"""What the multi-frame results have in common: dimensions, planes, and where they come from.
+
+A segmentation and a parametric map lie on the slices of the source, frame by frame
+(PS3.3 C.7.6.16, C.7.6.17).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.sr.coding import Code
+
+from pipeline.encode.result import codes
+from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.identity import derived_uid
+from pipeline.encode.source import plane, source_slices
+from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.types import CtSeries
+
+POSITION = ("ImagePositionPatient", "PlanePositionSequence")
+SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
+"""Attributes that frames are indexed by, and the functional groups that hold them."""
+
+
+def add_references(
+    result: Dataset, series: CtSeries, slices: tuple[SourceSlice, ...], context: ResultContext
+) -> None:
+    """Frame of reference, and Common Instance Reference (PS3.3 C.12.2).
+
+    OHIF finds no images without the latter.
+    """
+    result.FrameOfReferenceUID = source_slices.frame_of_reference(series, context)
+    result.PositionReferenceIndicator = None
+    item = Dataset()
+    item.SeriesInstanceUID = slices[0].header.SeriesInstanceUID
+    item.ReferencedInstanceSequence = source_slices.instance_references(slices)
+    result.ReferencedSeriesSequence = [item]
+
+
+def add_dimensions(
+    result: Dataset, context: ResultContext, kind: ResultSeries, *indices: tuple[str, str]
+) -> None:
+    """By what frames are indexed, in this order (PS3.3 C.7.6.17)."""
+    organisation = Dataset()
+    organisation.DimensionOrganizationUID = derived_uid(context.key, kind.part, "dimensions")
+    result.DimensionOrganizationSequence = [organisation]
+    result.DimensionIndexSequence = [
+        _dimension(organisation.DimensionOrganizationUID, *index) for index in indices
+    ]
+
+
+def _dimension(organisation_uid: str, keyword: str, group: str) -> Dataset:
+    item = Dataset()
+    item.DimensionOrganizationUID = organisation_uid
+    item.DimensionIndexPointer = keyword_dict[keyword]
+    item.FunctionalGroupPointer = keyword_dict[group]
+    item.DimensionDescriptionLabel = keyword
+    return item
+
+
+def shared_groups(series: CtSeries, item: SourceSlice, factor: int = 1) -> Dataset:
+    """Pixel measures and plane orientation, the same for all frames.
+
+    Parameters
+    ----------
+    item
+        The source slice whose words are taken.
+    factor
+        By which rows and columns are reduced.
+    """
+    measures, orientation, groups = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing = plane.pixel_spacing(series, item)
+    if factor > 1:
+        measures.PixelSpacing = source_slices.ds(
+            factor * np.array(measures.PixelSpacing, np.float64)
+        )
+    measures.SliceThickness = source_slices.ds((source_slices.slice_thickness_mm(series),))[0]
+    measures.SpacingBetweenSlices = source_slices.ds((source_slices.slice_distance_mm(series),))[0]
+    orientation.ImageOrientationPatient = plane.orientation(series, item)
+    groups.PixelMeasuresSequence = [measures]
+    groups.PlaneOrientationSequence = [orientation]
+    return groups
+
+
+def frame_groups(
+    item: SourceSlice, derivation: Code, index: list[int], position: list[str] | None = None
+) -> Dataset:
+    """Functional groups of one frame: its place, its index, its source.
+
+    Parameters
+    ----------
+    index
+        One value for each dimension.
+    position
+        Image Position (Patient) of a frame that is not the source's plane as it is.
+    """
+    content, place, groups = Dataset(), Dataset(), Dataset()
+    content.DimensionIndexValues = index
+    place.ImagePositionPatient = position or plane.position(item)
+    groups.DerivationImageSequence = [_derivation(item, derivation, whole=position is None)]
+    groups.FrameContentSequence = [content]
+    groups.PlanePositionSequence = [place]
+    return groups
+
+
+def _derivation(item: SourceSlice, code: Code, *, whole: bool) -> Dataset:
+    image, derivation = source_slices.reference(item.frame), Dataset()
+    image.PurposeOfReferenceCodeSequence = [codes.code_item(codes.SOURCE_IMAGE)]
+    image.SpatialLocationsPreserved = "YES" if whole else "NO"
+    derivation.SourceImageSequence = [image]
+    derivation.DerivationCodeSequence = [codes.code_item(code)]
+    return derivation

@@ -1,0 +1,157 @@
+"""Which segments a result has: the lungs, and the opacities one by one.
+
+The report and the segmentation number and track them alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.uid import UID
+
+from pipeline.encode.result.identity import derived_uid
+from pipeline.errors import PipelineError
+from pipeline.types import LEFT_LUNG, RIGHT_LUNG, Analysis, Lesion, Side
+
+MAX_LESION_SEGMENTS = 20
+"""Opacities with a segment of their own; smaller ones share one. OHIF fails above 90 (its #4335),
+and nobody reads a list of more."""
+
+LUNG_COLOURS = {Side.RIGHT: (86, 180, 233), Side.LEFT: (0, 158, 115)}
+LESION_COLOURS = (
+    (230, 159, 0),
+    (213, 94, 0),
+    (204, 121, 167),
+    (240, 228, 66),
+    (0, 114, 178),
+    (120, 94, 240),
+)
+REMAINING_COLOUR = (221, 221, 221)
+"""RGB, told apart with every colour vision: Okabe and Ito (2008); the last, and the grey,
+are of IBM's palette for colour blindness and of Tol's "light" (SRON/EPS/TN/09-002, 2021). More
+would be told apart less well than the closest of the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One segment.
+
+    Attributes
+    ----------
+    number
+        Segment Number, from 1 without holes.
+    values
+        Labels that belong to it: of the lungs for a lung, else of the lesions.
+    lesions
+        The lesions it shows; empty for a lung.
+    side
+        None for lesions on both sides.
+    """
+
+    number: int
+    label: str
+    tracking_id: str
+    tracking_uid: UID
+    colour: tuple[int, int, int]
+    values: tuple[int, ...]
+    side: Side | None
+    lesions: tuple[Lesion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    name: str
+    label: str
+    colour: tuple[int, int, int]
+    values: tuple[int, ...]
+    side: Side | None
+    lesions: tuple[Lesion, ...] = ()
+
+
+def segments(analysis: Analysis, planes: tuple[int, ...], key: str) -> tuple[Segment, ...]:
+    """Segments with at least one voxel on the given planes.
+
+    Parameters
+    ----------
+    planes
+        0-based slices of the volume that have a source image.
+    key
+        Result key; the Tracking UIDs derive from it.
+
+    Raises
+    ------
+    PipelineError
+        If nothing is segmented on these planes.
+    """
+    lungs = _labels_present(analysis.lungs.labels, planes)
+    lesions = _labels_present(analysis.lesion_labels, planes)
+    drafts = [draft for draft in _lungs() if lungs[list(draft.values)].any()]
+    drafts += [draft for draft in _lesions(analysis) if lesions[list(draft.values)].any()]
+    if not drafts:
+        raise PipelineError("expected a lung or a lesion on a source slice, all masks are empty")
+    return tuple(_numbered(number, draft, key) for number, draft in enumerate(drafts, start=1))
+
+
+def _labels_present(labels: NDArray[np.uint8], planes: tuple[int, ...]) -> NDArray[np.bool_]:
+    present = np.zeros(256, dtype=np.bool_)
+    for plane in planes:
+        present |= np.bincount(labels[plane].ravel(), minlength=256) > 0
+    return present
+
+
+def _lungs() -> tuple[_Draft, ...]:
+    return tuple(
+        _Draft(
+            name=f"lung-{side}",
+            label=f"{side.capitalize()} lung",
+            colour=LUNG_COLOURS[side],
+            values=(value,),
+            side=side,
+        )
+        for side, value in ((Side.RIGHT, RIGHT_LUNG), (Side.LEFT, LEFT_LUNG))
+    )
+
+
+def _lesions(analysis: Analysis) -> list[_Draft]:
+    ordered = sorted(analysis.lesions, key=lambda lesion: lesion.number)
+    alone, rest = ordered[:MAX_LESION_SEGMENTS], ordered[MAX_LESION_SEGMENTS:]
+    drafts = [_lesion(lesion) for lesion in alone]
+    return [*drafts, _remaining(tuple(rest))] if rest else drafts
+
+
+def _lesion(lesion: Lesion) -> _Draft:
+    return _Draft(
+        name=f"opacity-{lesion.number}",
+        label=f"Opacity {lesion.number} ({lesion.side})",
+        colour=LESION_COLOURS[(lesion.number - 1) % len(LESION_COLOURS)],
+        values=(lesion.number,),
+        side=lesion.side,
+        lesions=(lesion,),
+    )
+
+
+def _remaining(lesions: tuple[Lesion, ...]) -> _Draft:
+    sides = {lesion.side for lesion in lesions}
+    return _Draft(
+        name="opacities-remaining",
+        label=f"{len(lesions)} further opacities",
+        colour=REMAINING_COLOUR,
+        values=tuple(lesion.number for lesion in lesions),
+        side=sides.pop() if len(sides) == 1 else None,
+        lesions=lesions,
+    )
+
+
+def _numbered(number: int, draft: _Draft, key: str) -> Segment:
+    return Segment(
+        number=number,
+        label=draft.label,
+        tracking_id=f"AI {draft.name}",
+        tracking_uid=derived_uid(key, "tracking", draft.name),
+        colour=draft.colour,
+        values=draft.values,
+        side=draft.side,
+        lesions=draft.lesions,
+    )

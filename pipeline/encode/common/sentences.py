@@ -1,0 +1,225 @@
+"""The sentences that every result uses: report, heatmap and summary say the same.
+
+All of it is ASCII, which every Specific Character Set holds.
+"""
+
+from __future__ import annotations
+
+from pipeline.encode.result.prior import Prior
+from pipeline.encode.source.series_name import series_name
+from pipeline.types import Analysis, Classification, CtSeries, Lesion, Provenance
+
+RESEARCH_NOTICE = "Research use only. Not for primary diagnosis."
+RESEARCH_FOOTER = "AI, research use only, not for primary diagnosis"
+SCORE_MEANING = (
+    "The score is the calibrated output of the model for the class COVID-19, from 0 to 1. It is "
+    "not the probability that this patient is ill: that depends on how common the disease is."
+)
+DERIVED_FRAME_OF_REFERENCE = (
+    "The source has no Frame of Reference UID: one was derived for the results."
+)
+
+
+UNREPORTED = "opacities: not reported"
+RELATIVE = "activation: relative within this series"
+HEATMAP_MEANING = (
+    "The colours of the heatmap are relative within this series: 1 is its highest activation, "
+    "whatever the score, so series do not compare. Where the score is not above the threshold, "
+    "they are muted."
+)
+
+
+def ascii_text(text: str) -> str:
+    """Text without what a character set may lack; question marks stand for it."""
+    spelled = text.replace("\u00b3", "3").replace("\u00b2", "2").replace("\u00b5", "u")
+    return spelled.encode("ascii", "replace").decode("ascii")
+
+
+LEAST_SHARE = 0.0005  #: smaller ones would be rounded to 0.0 %
+NOT_REPORTED = "Opacities are not reported: the score is not above the threshold."
+
+
+def number(value: float, digits: int) -> str:
+    """Fixed-point number, never a negative zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def decision(classification: Classification) -> str:
+    """How the score stands to the threshold; never a diagnosis."""
+    return "score above threshold" if classification.positive else "score not above threshold"
+
+
+def score_line(classification: Classification) -> str:
+    """Score, threshold and decision on one line.
+
+    Score and threshold are shown with so many digits that rounding cannot contradict the decision.
+    """
+    digits = telling_digits(classification.score, classification.threshold)
+    return (
+        f"score {number(classification.score, digits)}, "
+        f"threshold {number(classification.threshold, digits)} "
+        f"({ascii_text(classification.operating_point)}): {decision(classification)}"
+    )
+
+
+def certainty(classification: Classification) -> str:
+    """Which classes the score leaves open, as a clause to go behind the score; may be empty."""
+    found = classification.prediction_set
+    return "" if found is None else f"; {found.words}"
+
+
+def promise_sentences(classification: Classification) -> tuple[str, ...]:
+    """Say what the prediction set promises; nothing if there is none."""
+    found = classification.prediction_set
+    if found is None:
+        return ()
+    promise = (
+        f"For at least {100 * found.coverage:g} % of the cases of each class, their own class is "
+        "among those that the score leaves possible, if they are like the cases that the model "
+        "was calibrated on"
+    )
+    return (f"The score: {found.words}. {promise}.",)
+
+
+def telling_digits(score: float, threshold: float) -> int:
+    """Digits with which score and threshold differ as shown, if they differ."""
+    for digits in range(2, 7):
+        if score == threshold or number(score, digits) != number(threshold, digits):
+            return digits
+    return 9
+
+
+def percent(share: float | None) -> str:
+    """Share as percentage with one decimal; never 0.0 % where there is something."""
+    if share is None:
+        return "not reported"
+    if 0 < share < LEAST_SHARE:
+        return "<0.1 %"
+    return f"{number(100 * share, 1)} %"
+
+
+def model_line(provenance: Provenance) -> str:
+    """Name and version of the model."""
+    return ascii_text(f"{provenance.model_name}, version {provenance.model_version}")
+
+
+def model_key(provenance: Provenance) -> str:
+    """Name and version, as `Prior.model` holds them."""
+    return f"{provenance.model_name} {provenance.model_version}"
+
+
+def involvement_sentence(analysis: Analysis) -> str:
+    """Say what was localised, in numbers."""
+    involved = analysis.involvement
+    if involved.total is None:
+        return NOT_REPORTED
+    if not analysis.lesions:
+        return "No opacity localised."
+    largest = max(analysis.lesions, key=lambda lesion: lesion.volume_mm3)
+    noun = "opacity" if len(analysis.lesions) == 1 else "opacities"
+    return (
+        f"{len(analysis.lesions)} {noun} localised, {percent(involved.total)} of both lungs "
+        f"(right {percent(involved.right)}, left {percent(involved.left)}), largest "
+        f"{number(largest.volume_mm3 / 1000, 1)} ml in the {largest.side} lung."
+    )
+
+
+def lesion_sentence(lesion: Lesion, place: str) -> str:
+    """Describe one opacity in a line.
+
+    Parameters
+    ----------
+    place
+        Image on which it is seen best; empty if it is on none.
+    """
+    seen = f", {place}" if place else ""
+    return (
+        f"Opacity {lesion.number}: {lesion.side} lung, "
+        f"{number(lesion.volume_mm3 / 1000, 1)} ml, mean {number(lesion.mean_hu, 0)} HU{seen}."
+    )
+
+
+def rest_sentence(lesions: tuple[Lesion, ...]) -> str:
+    """Describe the opacities without a line of their own, together."""
+    volume = sum(lesion.volume_mm3 for lesion in lesions) / 1000
+    noun = "opacity" if len(lesions) == 1 else "opacities"
+    return f"{len(lesions)} further {noun}, {number(volume, 1)} ml together."
+
+
+def source_sentence(series: CtSeries) -> str:
+    """Name the series that was read."""
+    return f"Read: CT {series_name(series.headers[0])}."
+
+
+def completeness_sentence(series: CtSeries) -> str:
+    """Verdict of the geometry."""
+    geometry = series.geometry
+    return ascii_text(geometry.statement or f"Series {geometry.completeness}.")
+
+
+def quality_sentences(series: CtSeries, analysis: Analysis) -> tuple[str, ...]:
+    """Doubts that a reader should know of."""
+    codes = tuple(dict.fromkeys((*analysis.flags, *analysis.lungs.flags)))
+    flags = (f"Flags: {', '.join(codes)}.",) if codes else ()
+    figures = (f"{doubt.code}: {doubt.text}." for doubt in analysis.doubts)
+    derived = () if series.volume.frame_of_reference_uid else (DERIVED_FRAME_OF_REFERENCE,)
+    sentences = (*flags, *figures, *derived) or ("No flag raised.",)
+    return tuple(ascii_text(sentence) for sentence in sentences)
+
+
+def prior_sentences(analysis: Analysis, priors: tuple[Prior, ...]) -> tuple[str, ...]:
+    """Compare with each earlier result of the patient, in the order given.
+
+    The difference is that of the figures shown. Scores are compared only within one model.
+    """
+    return tuple(_prior_sentence(analysis, prior) for prior in priors)
+
+
+def _prior_sentence(analysis: Analysis, prior: Prior) -> str:
+    same = prior.model == model_key(analysis.provenance)
+    model = "same model" if same else f"another model, {ascii_text(prior.model)}"
+    return (
+        f"Compared with {prior.study_date.isoformat()} ({model}): share of both lungs taken "
+        f"{_shares(prior.total, analysis.involvement.total)}{_scores(analysis, prior, same)}."
+    )
+
+
+def _shares(before: float | None, now: float | None) -> str:
+    shown = f"{percent(before)} -> {percent(now)}"
+    if before is None or now is None:
+        return shown
+    change = round(100 * now, 1) - round(100 * before, 1)
+    return f"{shown} ({round(change, 1) + 0.0:+.1f} percentage points)"
+
+
+def _scores(analysis: Analysis, prior: Prior, same_model: bool) -> str:
+    if not same_model:
+        return "; scores of different models do not compare"
+    found = analysis.classification
+    digits = max(
+        telling_digits(found.score, found.threshold),
+        telling_digits(prior.score, prior.threshold),
+    )
+    scores = f", score {number(prior.score, digits)} -> {number(found.score, digits)}"
+    if prior.threshold == found.threshold:
+        return scores
+    limits = f"{number(prior.threshold, digits)} -> {number(found.threshold, digits)}"
+    return f"{scores}, threshold {limits}"
+
+
+def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()) -> str:
+    """One paragraph that a reporting system can take over.
+
+    Parameters
+    ----------
+    priors
+        Earlier results of the patient, the latest first: the only one that is named.
+    """
+    compared = "".join(f"{sentence} " for sentence in prior_sentences(analysis, priors[:1]))
+    return (
+        f"AI ({model_line(analysis.provenance)}) on {series_name(series.headers[0])}: "
+        f"COVID-19 classifier "
+        f"{score_line(analysis.classification)}{certainty(analysis.classification)}. "
+        f"{involvement_sentence(analysis)} {compared}"
+        f"{completeness_sentence(series)} {RESEARCH_NOTICE}"
+    )

@@ -1,0 +1,1 @@
+"""Check of outgoing objects against their IOD and their source."""

@@ -1,0 +1,1 @@
+"""Heatmap series and Parametric Map."""

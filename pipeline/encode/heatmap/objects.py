@@ -1,0 +1,225 @@
+"""Heatmap: an RGB Secondary Capture (PS3.3 A.8) for each source slice, or one with all frames.
+
+The plane information makes it scroll with the CT (Standard Extended SOP Class where each slice is
+an object). Pictures wider than the limit are reduced by a whole factor, and Pixel Spacing and
+Image Position follow. The text is in a strip below the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import pairwise
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.uid import (
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from pipeline.encode.common import multiframe, secondary_capture, sentences
+from pipeline.encode.common.modules import add_body_part, add_lossy_history, new_object
+from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
+from pipeline.encode.heatmap import paint
+from pipeline.encode.heatmap.paint import Rgb
+from pipeline.encode.result import codes
+from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.products import HeatmapForm
+from pipeline.encode.source import source_slices
+from pipeline.encode.source.series_name import picture_name
+from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.series.attributes import text
+from pipeline.types import Analysis, Classification, CtSeries
+
+DERIVATION = (
+    "Classifier activation, relative within the series, and outlines over the CT, lung window"
+)
+MOST_WHEN_NEGATIVE = 0.5
+"""Share of the colour map that a series at the threshold uses if it is called negative: the
+activation is stretched to its maximum in each series, and hot colours would contradict the call."""
+
+
+def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tuple[Dataset, ...]:
+    """Every slice with a source image, feet to head: an object each, or one with a frame each."""
+    if context.products.heatmap is HeatmapForm.MULTI_FRAME:
+        return (_multi_frame(series, analysis, context),)
+    return tuple(_single_frames(series, analysis, context))
+
+
+def _pictures(
+    series: CtSeries, analysis: Analysis, context: ResultContext
+) -> Iterator[tuple[SourceSlice, Rgb]]:
+    """Paint the slices one by one."""
+    factor = reduction(series, context)
+    footer = paint.footer(
+        _lines(series, analysis),
+        -(-series.volume.shape[2] // factor),
+        strength(analysis.classification),
+        outlined=_reported(analysis),
+    )
+    for item in source_slices.real_slices(series):
+        named = np.vstack([paint.caption(image_label(item), footer.shape[1]), footer])
+        yield item, paint.framed(_picture(series, analysis, item.index, factor), named)
+
+
+def image_label(item: SourceSlice) -> str:
+    """Name the CT image: frames run by position, and need not follow the numbers of the images.
+
+    Returns
+    -------
+    str
+        Empty if the source has no number of it.
+    """
+    number, frame = text(item.header, "InstanceNumber"), item.frame.frame_number
+    parts = (f"image {number}" if number.isdecimal() else "", f"frame {frame}" if frame else "")
+    named = ", ".join(filter(None, parts))
+    return f"CT {named}" if named else ""
+
+
+def reduction(series: CtSeries, context: ResultContext) -> int:
+    """Whole factor by which rows and columns are reduced."""
+    return -(-series.volume.shape[2] // context.products.heatmap_columns)
+
+
+def strength(found: Classification) -> float:
+    """Give the factor of the activation before it is coloured.
+
+    Returns
+    -------
+    float
+        1 above the threshold; else it falls with the score, from `MOST_WHEN_NEGATIVE` to 0.
+    """
+    if found.positive:
+        return 1.0
+    return MOST_WHEN_NEGATIVE * found.score / found.threshold if found.threshold else 0.0
+
+
+def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
+    called = analysis.classification
+    score, decision = sentences.score_line(called).rsplit(": ", 1)
+    return [
+        sentences.RESEARCH_FOOTER,
+        f"Read: CT {picture_name(series.headers[0])}.",
+        sentences.model_line(analysis.provenance),
+        score,
+        decision if called.positive else f"{decision}: colours muted",
+        *(() if _reported(analysis) else (sentences.UNREPORTED,)),
+        sentences.RELATIVE,
+    ]
+
+
+def _reported(analysis: Analysis) -> bool:
+    return analysis.involvement.total is not None
+
+
+def _instance_numbers(slices: tuple[SourceSlice, ...]) -> dict[int, int]:
+    """Numbers of the source where they follow the position: both scroll the same way, in order."""
+    given = [item.header.get("InstanceNumber") for item in slices]
+    numbers = [0 if value is None else int(value) for value in given]
+    rising = all(before < after for before, after in pairwise(numbers))
+    falling = all(before > after for before, after in pairwise(numbers))
+    if min(numbers) > 0 and (rising or falling):
+        return {item.index: number for item, number in zip(slices, numbers, strict=True)}
+    return {item.index: number for number, item in enumerate(slices, start=1)}
+
+
+def _picture(series: CtSeries, analysis: Analysis, index: int, factor: int) -> Rgb:
+    active = paint.reduced(analysis.activation[index], factor)
+    picture = paint.overlay(
+        paint.reduced(series.volume.hu[index], factor),
+        active * np.float32(strength(analysis.classification)),
+    )
+    labels = paint.reduced_labels(analysis.lesion_labels[index], factor)
+    paint.draw_outline(picture, labels)
+    paint.draw_numbers(picture, labels, MAX_LESION_SEGMENTS)
+    return picture
+
+
+def _single_frames(
+    series: CtSeries, analysis: Analysis, context: ResultContext
+) -> Iterator[Dataset]:
+    numbers = _instance_numbers(source_slices.real_slices(series))
+    for item, picture in _pictures(series, analysis, context):
+        result = _capture(series, context, SecondaryCaptureImageStorage, numbers[item.index])
+        _add_plane(result, series, context, item)
+        _add_source(result, item)
+        secondary_capture.add_pixels(result, picture.shape, picture.tobytes())
+        yield result
+
+
+def _multi_frame(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
+    """One object, its frames painted one by one into one buffer."""
+    result = _capture(series, context, MultiFrameTrueColorSecondaryCaptureImageStorage, 1)
+    frames, shape = BytesIO(), (0, 0, 3)
+    for _, picture in _pictures(series, analysis, context):
+        shape = picture.shape
+        frames.write(np.ascontiguousarray(picture).data)
+    _add_functional_groups(result, series, context)
+    secondary_capture.add_pixels(result, shape, frames.getvalue())
+    return result
+
+
+def _capture(series: CtSeries, context: ResultContext, sop_class_uid: str, number: int) -> Dataset:
+    result = new_object(series.headers[0], context, ResultSeries.HEATMAP, sop_class_uid, number)
+    add_body_part(series, result)
+    secondary_capture.add_equipment(result, context)
+    secondary_capture.add_image(result, series, context, flavour="HEATMAP", derivation=DERIVATION)
+    add_lossy_history(series, result)
+    return result
+
+
+def _add_functional_groups(result: Dataset, series: CtSeries, context: ResultContext) -> None:
+    """Multi-frame Functional Groups and Dimension (PS3.3 C.7.6.16, C.7.6.17)."""
+    slices, factor = source_slices.real_slices(series), reduction(series, context)
+    multiframe.add_references(result, series, slices, context)
+    multiframe.add_dimensions(result, context, ResultSeries.HEATMAP, multiframe.POSITION)
+    result.NumberOfFrames = len(slices)
+    result.FrameIncrementPointer = keyword_dict["PerFrameFunctionalGroupsSequence"]
+    result.PatientOrientation = _orientation(series)
+    result.SharedFunctionalGroupsSequence = [
+        multiframe.shared_groups(series, slices[0], factor=factor)
+    ]
+    result.PerFrameFunctionalGroupsSequence = [
+        multiframe.frame_groups(
+            item,
+            codes.UNSPECIFIED_CALCULATION,
+            [number],
+            None if factor == 1 else _position(series, item, factor),
+        )
+        for number, item in enumerate(slices, start=1)
+    ]
+
+
+def _position(series: CtSeries, item: SourceSlice, factor: int) -> list[str]:
+    """Image Position (Patient): the first pixel is the middle of the first block."""
+    row, column = source_slices.directions(series)
+    spacing = series.volume.spacing_mm[1:]
+    shift = (factor - 1) / 2 * (row * spacing[1] + column * spacing[0])
+    return source_slices.ds(np.array(item.position) + shift)
+
+
+def _orientation(series: CtSeries) -> list[str]:
+    return [source_slices.compass(direction) for direction in source_slices.directions(series)]
+
+
+def _add_plane(
+    result: Dataset, series: CtSeries, context: ResultContext, item: SourceSlice
+) -> None:
+    """Image Plane (PS3.3 C.7.6.2)."""
+    factor = reduction(series, context)
+    spacing = series.volume.spacing_mm[1:]
+    result.FrameOfReferenceUID = source_slices.frame_of_reference(series, context)
+    result.PositionReferenceIndicator = None
+    result.ImagePositionPatient = _position(series, item, factor)
+    result.ImageOrientationPatient = source_slices.ds(source_slices.directions(series).ravel())
+    result.PixelSpacing = source_slices.ds((factor * spacing[0], factor * spacing[1]))
+    result.SliceThickness = source_slices.ds((source_slices.slice_thickness_mm(series),))[0]
+    result.PatientOrientation = _orientation(series)
+
+
+def _add_source(result: Dataset, item: SourceSlice) -> None:
+    image = source_slices.reference(item.frame)
+    image.PurposeOfReferenceCodeSequence = [codes.code_item(codes.SOURCE_IMAGE)]
+    result.SourceImageSequence = [image]

@@ -1,0 +1,105 @@
+"""The activation as numbers: a Parametric Map (PS3.3 A.75) on the source's slices.
+
+On every pixel of the source, because OHIF 3.13 shows no other map; feet to head, because it lays
+frames down in the order of the file; 32-bit floats, because it reads no others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from highdicom.pm import RealWorldValueMapping
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.sequence import Sequence
+from pydicom.uid import ParametricMapStorage
+
+from pipeline.encode.common.modules import add_body_part, add_lossy_history, new_object
+from pipeline.encode.common.multiframe import (
+    POSITION,
+    add_dimensions,
+    add_references,
+    frame_groups,
+    shared_groups,
+)
+from pipeline.encode.result import codes
+from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.source import source_slices
+from pipeline.types import Analysis, CtSeries
+
+FULL = np.float32(255)  #: stands for an activation of 1
+IMAGE_TYPE = ["DERIVED", "PRIMARY", "VOLUME", "QUANTITY"]
+
+
+def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
+    """Encode the activation, 0 to 1 relative to its extremes in the lungs of this series.
+
+    The stored values are the activation itself.
+    """
+    slices = source_slices.real_slices(series)
+    kind = ResultSeries.PARAMETRIC_MAP
+    result = new_object(series.headers[0], context, kind, ParametricMapStorage)
+    add_body_part(series, result)
+    add_references(result, series, slices, context)
+    _add_image(result, series)
+    result.CodingSchemeIdentificationSequence = [
+        codes.private_scheme(context.equipment.manufacturer)
+    ]
+    add_dimensions(result, context, kind, POSITION)
+    result.SharedFunctionalGroupsSequence = [_shared(series, slices[0])]
+    result.PerFrameFunctionalGroupsSequence = [
+        frame_groups(item, codes.UNSPECIFIED_CALCULATION, [place])
+        for place, item in enumerate(slices, start=1)
+    ]
+    _add_pixels(result, analysis.activation[[item.index for item in slices]])
+    return result
+
+
+def _add_image(result: Dataset, series: CtSeries) -> None:
+    """Parametric Map Image module (PS3.3 C.8.32.2), Acquisition Context (C.7.6.14)."""
+    result.ImageType = IMAGE_TYPE
+    result.BurnedInAnnotation = "NO"
+    result.RecognizableVisualFeatures = "NO"
+    add_lossy_history(series, result)
+    result.ContentLabel = "ACTIVATION"
+    result.ContentDescription = "Activation of the classifier, relative within the series"
+    result.ContentCreatorName = None
+    result.PresentationLUTShape = "IDENTITY"
+    result.DerivationDescription = "Class activation map, stretched to 0..1 over the lungs"
+    result.AcquisitionContextSequence = Sequence()
+
+
+def _shared(series: CtSeries, first: source_slices.SourceSlice) -> Dataset:
+    groups = shared_groups(series, first)
+    frame_type, window, rescale = Dataset(), Dataset(), Dataset()
+    frame_type.FrameType = IMAGE_TYPE
+    window.WindowCenter, window.WindowWidth = 0.5, 1.0
+    rescale.RescaleIntercept, rescale.RescaleSlope, rescale.RescaleType = 0, 1, "US"
+    groups.ParametricMapFrameTypeSequence = [frame_type]
+    groups.FrameVOILUTSequence = [window]
+    groups.PixelValueTransformationSequence = [rescale]
+    groups.RealWorldValueMappingSequence = [_mapping()]
+    return groups
+
+
+def _mapping() -> RealWorldValueMapping:
+    """Say what the stored values are (PS3.3 C.7.6.16.2.11)."""
+    return RealWorldValueMapping(
+        lut_label="ACTIVATION",
+        lut_explanation="Activation of the classifier, 0 to 1 within the series",
+        unit=codes.NO_UNITS,
+        value_range=(0.0, 1.0),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=codes.ACTIVATION_MAP,
+    )
+
+
+def _add_pixels(result: Dataset, activation: NDArray[np.uint8]) -> None:
+    """Floating Point Image Pixel module (PS3.3 C.7.6.24)."""
+    result.SamplesPerPixel = 1
+    result.PhotometricInterpretation = "MONOCHROME2"
+    result.NumberOfFrames, result.Rows, result.Columns = activation.shape
+    result.BitsAllocated = 32
+    data = (activation / FULL).astype("<f4").tobytes()
+    result.add_new(keyword_dict["FloatPixelData"], "OF", data)

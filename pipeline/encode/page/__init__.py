@@ -1,0 +1,1 @@
+"""Summary page, as Secondary Capture and as PDF."""

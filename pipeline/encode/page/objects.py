@@ -1,0 +1,60 @@
+"""The summary page as an encapsulated PDF (PS3.3 A.45.1), for systems that file documents."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from time import struct_time
+
+from PIL import Image
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.uid import EncapsulatedPDFStorage
+
+from pipeline.encode.common import secondary_capture
+from pipeline.encode.common.modules import copy_elements, local_time, new_object
+from pipeline.encode.common.secondary_capture import Rgb
+from pipeline.encode.result import codes
+from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.source import source_slices
+from pipeline.types import CtSeries
+
+TITLE = "AI summary of a chest CT (research use only)"
+RESOLUTION = 230.0  #: dots per inch: the page fits A4 and Letter, landscape, with a margin
+QUALITY = 92  #: of the JPEG in the PDF; letters stay free of halos
+
+
+def document(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
+    """Encode the page for print; parameters as those of `summary_page`."""
+    result = new_object(series.headers[0], context, ResultSeries.DOCUMENT, EncapsulatedPDFStorage)
+    copy_elements(series.headers[0], result, ("RequestAttributesSequence",))
+    secondary_capture.add_equipment(result, context)
+    result.AcquisitionDateTime = None
+    result.BurnedInAnnotation = "NO"
+    result.VerificationFlag = "UNVERIFIED"
+    result.DocumentTitle = TITLE
+    result.ConceptNameCodeSequence = [codes.code_item(codes.DIAGNOSTIC_IMAGING_REPORT)]
+    result.SourceInstanceSequence = source_slices.instance_references(
+        source_slices.real_slices(series)
+    )
+    result.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    data = pdf(drawn, local_time(series.headers[0], context).utctimetuple())
+    result.EncapsulatedDocumentLength = len(data)
+    padded = data + b"\x00" * (len(data) % 2)
+    result.add_new(keyword_dict["EncapsulatedDocument"], "OB", padded)
+    return result
+
+
+def pdf(drawn: Rgb, created: struct_time) -> bytes:
+    """PDF of one page; the same bytes for the same picture and time (UTC)."""
+    buffer = BytesIO()
+    Image.fromarray(drawn).save(
+        buffer,
+        "PDF",
+        resolution=RESOLUTION,
+        quality=QUALITY,
+        subsampling=0,
+        title=TITLE,
+        creationDate=created,
+        modDate=created,
+    )
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Kinds, codes, identity and context of results."""

@@ -1,0 +1,84 @@
+"""All segments in one image, a label a voxel: its Segment Number (PS3.3 C.8.20.2.3.3).
+
+A voxel has one label. An opacity takes those of the lung it lies in, so that a lung here is
+what is left of it; the background is a segment too, for every value in the pixels must be
+described. A frame for every source slice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+
+from pipeline.encode.common.multiframe import frame_groups
+from pipeline.encode.common.segments import Segment
+from pipeline.encode.result import codes
+from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.types import Analysis
+
+Labels = NDArray[np.uint8]
+
+BACKGROUND = 0
+"""Label of what no segment takes: Pixel Padding Value and Segment Number."""
+
+LUNG_LESS_OPACITIES = "Without the opacities, which have labels of their own"
+"""Segment Description of a lung."""
+
+
+def add_labels(
+    result: Dataset,
+    analysis: Analysis,
+    slices: tuple[SourceSlice, ...],
+    chosen: tuple[Segment, ...],
+) -> None:
+    """Add the frames of a LABELMAP segmentation, feet to head, and describe the background."""
+    result.BitsAllocated, result.BitsStored, result.HighBit = 8, 8, 7
+    result.add_new(keyword_dict["PixelPaddingValue"], "US", BACKGROUND)
+    for segment, item in zip(chosen, result.SegmentSequence, strict=True):
+        if not segment.lesions:
+            item.SegmentDescription = LUNG_LESS_OPACITIES
+    result.SegmentSequence.insert(0, _background(result.SegmentSequence[0]))
+    result.NumberOfFrames = len(slices)
+    result.PerFrameFunctionalGroupsSequence = [
+        frame_groups(item, codes.SEGMENTATION, [place]) for place, item in enumerate(slices, 1)
+    ]
+    labels = labelled(analysis, [item.index for item in slices], chosen)
+    data = labels.tobytes()
+    result.add_new(keyword_dict["PixelData"], "OB", data + b"\x00" * (len(data) % 2))
+
+
+def labelled(analysis: Analysis, planes: list[int], chosen: tuple[Segment, ...]) -> Labels:
+    """Segment Numbers, opacities over lungs.
+
+    Parameters
+    ----------
+    planes
+        0-based slices of the volume.
+
+    Returns
+    -------
+    NDArray
+        ``(planes, rows, columns)`` uint8.
+    """
+    lung_numbers, opacity_numbers = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
+    for segment in chosen:
+        numbers = opacity_numbers if segment.lesions else lung_numbers
+        numbers[list(segment.values)] = segment.number
+    labels = lung_numbers[analysis.lungs.labels[planes]]
+    opacities = opacity_numbers[analysis.lesion_labels[planes]]
+    np.copyto(labels, opacities, where=opacities > 0)
+    return labels
+
+
+def _background(segment: Dataset) -> Dataset:
+    """Describe the background as of the same algorithm as a segment."""
+    item = Dataset()
+    item.SegmentNumber = BACKGROUND
+    item.SegmentLabel = "Background"
+    item.SegmentAlgorithmType = segment.SegmentAlgorithmType
+    item.SegmentAlgorithmName = segment.SegmentAlgorithmName
+    item.SegmentedPropertyCategoryCodeSequence = [codes.code_item(codes.BACKGROUND)]
+    item.SegmentedPropertyTypeCodeSequence = [codes.code_item(codes.BACKGROUND)]
+    return item

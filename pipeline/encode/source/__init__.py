@@ -1,0 +1,1 @@
+"""Attributes and geometry taken over from the source series."""

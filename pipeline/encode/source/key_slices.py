@@ -1,0 +1,43 @@
+"""Which source slice stands for a finding: the one that a viewer should jump to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.types import Analysis, Lesion
+
+
+def key_slice(
+    analysis: Analysis, lesions: tuple[Lesion, ...], slices: tuple[SourceSlice, ...]
+) -> SourceSlice | None:
+    """Source slice nearest to the first lesion's key slice that shows any of the lesions.
+
+    Returns
+    -------
+    SourceSlice | None
+        None if all of them lie on interpolated slices only.
+    """
+    wanted = lesions[0].key_slice
+    nearest = sorted(slices, key=lambda item: abs(item.index - wanted))
+    return next((item for item in nearest if lesion_mask(analysis, lesions, item).any()), None)
+
+
+def lesion_mask(
+    analysis: Analysis, lesions: tuple[Lesion, ...], item: SourceSlice
+) -> NDArray[np.bool_]:
+    """Where the lesions are on a slice, ``(rows, columns)``."""
+    return np.isin(analysis.lesion_labels[item.index], [lesion.number for lesion in lesions])
+
+
+def widest_slice(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> SourceSlice:
+    """Source slice with the largest area of both lungs."""
+    return max(slices, key=lambda item: np.count_nonzero(analysis.lungs.labels[item.index]))
+
+
+def image_name(item: SourceSlice) -> str:
+    """How people find the slice: by its Instance Number, or as a frame of it."""
+    number = item.header.get("InstanceNumber")
+    image = f"slice {item.index + 1} from below" if number is None else f"image {number}"
+    return image if item.frame.frame_number is None else f"{image}, frame {item.frame.frame_number}"

@@ -1,0 +1,59 @@
+"""The planes of the source in its own words: its decimal strings, not the numbers anew.
+
+Archives and viewers compare geometry as text; a value formatted again may differ in its last
+digit, and a result would no longer lie on its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.encode.source import source_slices
+from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.series.frames import UNIT_LENGTH
+from pipeline.types import CtSeries
+
+
+def orientation(series: CtSeries, item: SourceSlice) -> list[str]:
+    """Image Orientation (Patient) as the source wrote it; that of the grid where it did not."""
+    written = source_slices.recorded(
+        item.header, item.frame, "PlaneOrientationSequence", "ImageOrientationPatient"
+    )
+    return _as_written(written, source_slices.directions(series).ravel())
+
+
+def pixel_spacing(series: CtSeries, item: SourceSlice) -> list[str]:
+    """Pixel Spacing as the source wrote it; that of the grid where it did not."""
+    written = source_slices.recorded(
+        item.header, item.frame, "PixelMeasuresSequence", "PixelSpacing"
+    )
+    return _as_written(written, np.array(series.volume.spacing_mm[1:]))
+
+
+def position(item: SourceSlice) -> list[str]:
+    """Image Position (Patient) as the source wrote it; that in the grid where it did not."""
+    written = source_slices.recorded(
+        item.header, item.frame, "PlanePositionSequence", "ImagePositionPatient"
+    )
+    return _as_written(written, np.array(item.position))
+
+
+def reduced_position(series: CtSeries, item: SourceSlice, factor: int) -> list[str]:
+    """Image Position (Patient) of a plane reduced by a factor: the middle of its first block."""
+    row, column = source_slices.directions(series)
+    spacing = series.volume.spacing_mm[1:]
+    shift = (factor - 1) / 2 * (row * spacing[1] + column * spacing[0])
+    return source_slices.ds(np.array(item.position) + shift)
+
+
+def _as_written(written: Iterable[object], grid: NDArray[np.float64]) -> list[str]:
+    """Strings of the source if they say what the grid says, within what is taken for a unit."""
+    texts = [str(value) for value in written]
+    if len(texts) != len(grid):
+        return source_slices.ds(grid)
+    values = np.array(texts, dtype=np.float64)
+    same = np.allclose(values, grid, rtol=UNIT_LENGTH, atol=UNIT_LENGTH)
+    return texts if same else source_slices.ds(grid)

@@ -1,0 +1,1 @@
+"""Structured Reports, Key Object Selection and notices."""

@@ -1,0 +1,45 @@
+"""Where a finding is, as content items of a report: in which lung, and outlined on an image."""
+
+from __future__ import annotations
+
+import highdicom.sr as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.encode.result import codes
+from pipeline.encode.source.outline import outline
+from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.types import Side
+
+POLYLINE = hd.GraphicTypeValues.POLYLINE
+
+
+def lung_site(side: Side | None) -> hd.FindingSite:
+    """One lung, or both."""
+    laterality = None if side is None else codes.LATERALITY[side]
+    return hd.FindingSite(codes.LUNG, laterality=laterality)
+
+
+def image_region(item: SourceSlice, mask: NDArray[np.bool_]) -> hd.ImageRegion:
+    """Region of a group: the outline of a mask ``(rows, columns)`` on its slice (TID 1410)."""
+    return hd.ImageRegion(POLYLINE, outline(mask), _image(item))
+
+
+def coordinates(item: SourceSlice, mask: NDArray[np.bool_]) -> hd.CoordinatesForMeasurement:
+    """Coordinates that a measurement is inferred from: the same outline (TID 320)."""
+    return hd.CoordinatesForMeasurement(POLYLINE, outline(mask), _image(item))
+
+
+def area(region: hd.ImageRegion) -> float:
+    """Area inside a closed outline, square pixels."""
+    x, y = np.asarray(region.value, dtype=np.float64).T
+    return float(abs(x[:-1] @ y[1:] - x[1:] @ y[:-1])) / 2
+
+
+def _image(item: SourceSlice) -> hd.SourceImageForRegion:
+    number = item.frame.frame_number
+    return hd.SourceImageForRegion(
+        item.frame.sop_class_uid,
+        item.frame.sop_instance_uid,
+        referenced_frame_numbers=None if number is None else [number],
+    )

@@ -1,0 +1,55 @@
+"""What the report says in codes and words: decision, sentences, verdicts.
+
+The container Qualitative Evaluations (TID 1500 rows 12 to 14) is the only place that template
+has for text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import highdicom.sr as hd
+
+from pipeline.encode.common import sentences
+from pipeline.encode.result import codes
+from pipeline.encode.result.prior import Prior
+from pipeline.encode.sr.document import CONTAINS
+from pipeline.types import Analysis, CtSeries
+
+
+def qualitative_evaluations(
+    series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...]
+) -> hd.ContainerContentItem:
+    """TID 1500 row 12."""
+    container = hd.ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=CONTAINS)
+    container.ContentSequence = hd.ContentSequence(
+        [*_codes(analysis), *_texts(series, analysis, priors)]
+    )
+    return container
+
+
+def _codes(analysis: Analysis) -> Iterator[hd.CodeContentItem]:
+    found = analysis.classification
+    decision = codes.ABOVE if found.positive else codes.NOT_ABOVE
+    yield hd.CodeContentItem(codes.DECISION, decision, CONTAINS)
+    if found.prediction_set is not None:
+        left_open = codes.PREDICTION_SETS[frozenset(found.prediction_set.classes)]
+        yield hd.CodeContentItem(codes.PREDICTION_SET, left_open, CONTAINS)
+
+
+def _texts(
+    series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...]
+) -> list[hd.TextContentItem]:
+    classification = analysis.classification
+    rows = [
+        (codes.NOTICE, sentences.RESEARCH_NOTICE),
+        (codes.SENTENCE, sentences.ready_sentence(series, analysis, priors)),
+        (codes.SCORE_MEANING, sentences.SCORE_MEANING),
+        (codes.OPERATING_POINT, sentences.ascii_text(classification.operating_point)),
+        *((codes.PROMISE, text) for text in sentences.promise_sentences(classification)),
+        (codes.COMPLETENESS, sentences.completeness_sentence(series)),
+        (codes.LUNG_METHOD, sentences.ascii_text(analysis.lungs.method)),
+        *((codes.QUALITY, text) for text in sentences.quality_sentences(series, analysis)),
+        *((codes.COMPARISON, text) for text in sentences.prior_sentences(analysis, priors)),
+    ]
+    return [hd.TextContentItem(name, text, CONTAINS) for name, text in rows]

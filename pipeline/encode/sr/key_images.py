@@ -1,0 +1,133 @@
+"""Key images: a Key Object Selection (PS3.3 A.35.4, TID 2010) of the slices with most opacity.
+
+Titled "Of Interest", not "For Report Attachment": what goes into the report is the reader's to
+decide.
+"""
+
+from __future__ import annotations
+
+import highdicom.sr as hd
+import numpy as np
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import KeyObjectSelectionDocumentStorage
+
+from pipeline.encode.common.modules import new_object
+from pipeline.encode.result import codes
+from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.source import source_slices
+from pipeline.encode.source.key_slices import key_slice
+from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.encode.sr.document import (
+    CONTAINS,
+    add_evidence,
+    add_requests,
+    observation_context,
+)
+from pipeline.types import Analysis, CtSeries
+
+MAX_KEY_IMAGES = 5
+"""What fits beside a report at a glance."""
+
+MIN_APART_MM = 10.0
+"""Nearer slices show the same; the slice thickness of a conventional chest CT."""
+
+REPLACES = "this replaces earlier key images of the series."
+
+MIN_SHARE_OF_LARGEST = 0.5
+"""Of the largest area of opacity on a slice: what a slice must show to be a key image without
+being the key slice of an opacity."""
+
+
+def key_images(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset | None:
+    """Encode the slices most taken by opacities.
+
+    Returns
+    -------
+    Dataset | None
+        None if there is no opacity on a source slice.
+    """
+    slices = source_slices.real_slices(series)
+    chosen = most_affected(series, analysis, slices)
+    if not chosen:
+        return None
+    header, kind = series.headers[0], ResultSeries.KEY_IMAGES
+    result = new_object(header, context, kind, KeyObjectSelectionDocumentStorage)
+    result.ReferencedPerformedProcedureStepSequence = Sequence()
+    add_requests(result, header)
+    add_evidence(result, chosen, None)
+    result.update(_content(chosen, context)[0])
+    return result
+
+
+def most_affected(
+    series: CtSeries, analysis: Analysis, slices: tuple[SourceSlice, ...]
+) -> tuple[SourceSlice, ...]:
+    """Choose key images: those that a viewer jumps to from the report, then the fullest ones.
+
+    First the key slice of each opacity, largest opacity first, so that each is seen once before
+    any is seen twice; then slices by area of opacity. None lies near one that is chosen already.
+
+    Returns
+    -------
+    tuple
+        At most `MAX_KEY_IMAGES`, the most important first.
+    """
+    chosen: list[SourceSlice] = []
+    for item in [*_key_slices(analysis, slices), *_fullest(analysis, slices)]:
+        apart = [abs(item.index - other.index) * series.volume.spacing_mm[0] for other in chosen]
+        if len(chosen) < MAX_KEY_IMAGES and all(distance >= MIN_APART_MM for distance in apart):
+            chosen.append(item)
+    return tuple(chosen)
+
+
+def _key_slices(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> list[SourceSlice]:
+    ordered = sorted(analysis.lesions, key=lambda lesion: lesion.number)
+    found = (key_slice(analysis, (lesion,), slices) for lesion in ordered)
+    return [item for item in found if item is not None]
+
+
+def _fullest(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> list[SourceSlice]:
+    """Slices with much opacity, fullest first, the lowest of equals."""
+    areas = {item.index: np.count_nonzero(analysis.lesion_labels[item.index]) for item in slices}
+    enough = max(1, MIN_SHARE_OF_LARGEST * max(areas.values()))
+    full = [item for item in slices if areas[item.index] >= enough]
+    return sorted(full, key=lambda item: -areas[item.index])
+
+
+def _content(chosen: tuple[SourceSlice, ...], context: ResultContext) -> hd.ContentSequence:
+    """Key Object Selection, TID 2010; its references bear no concept name."""
+    references = [_reference(item) for item in chosen]
+    root = hd.ContainerContentItem(codes.KEY_OBJECTS_OF_INTEREST, template_id="2010")
+    root.ContentSequence = hd.ContentSequence(
+        [
+            *observation_context(context.equipment),
+            hd.TextContentItem(
+                codes.KEY_OBJECT_DESCRIPTION, _description(chosen, context), CONTAINS
+            ),
+            *references,
+        ]
+    )
+    for reference in references:
+        del reference.ConceptNameCodeSequence  # highdicom asks for one, TID 2010 forbids it
+    return hd.ContentSequence([root], is_root=True)
+
+
+def _reference(item: SourceSlice) -> hd.ImageContentItem:
+    return hd.ImageContentItem(
+        codes.SOURCE,
+        item.frame.sop_class_uid,
+        item.frame.sop_instance_uid,
+        referenced_frame_numbers=item.frame.frame_number,
+        relationship_type=CONTAINS,
+    )
+
+
+def _description(chosen: tuple[SourceSlice, ...], context: ResultContext) -> str:
+    images = "1 image" if len(chosen) == 1 else f"{len(chosen)} images"
+    replaces = "" if context.generation == 1 else f" Revision {context.generation}: {REPLACES}"
+    return (
+        f"{images} chosen by an algorithm, unverified, research use: where each opacity is "
+        f"largest, then where most opacity is; at least {MIN_APART_MM:g} mm apart, at most "
+        f"{MAX_KEY_IMAGES}, the largest opacity first.{replaces}"
+    )

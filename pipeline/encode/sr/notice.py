@@ -1,0 +1,57 @@
+"""Notice that a series was not analysed, and why: nothing is left out in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.uid import EnhancedSRStorage
+
+from pipeline.encode.common import sentences
+from pipeline.encode.conformance.iod_check import conform
+from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.source.series_name import series_name
+from pipeline.encode.sr.document import evidence, new_document
+from pipeline.encode.sr.text_report import text_content
+from pipeline.results import ResultKind
+
+
+def not_analysed(
+    headers: Sequence[Dataset], code: str, text: str, context: ResultContext
+) -> Dataset:
+    """Encode the reason as a short text report beside the series.
+
+    Parameters
+    ----------
+    headers
+        One or more instances of the series; headers are enough.
+    code
+        Short, stable, lower-case reason code, such as ``too-few-slices``.
+    text
+        Why, in words; never with anything of the patient.
+
+    Raises
+    ------
+    ValueError
+        If there is no header.
+    PipelineError
+        If the source has no Study Instance UID.
+    """
+    if not headers:
+        raise ValueError("a notice needs at least one header of the series, got none")
+    with disable_value_validation():
+        result = new_document(headers[0], context, ResultSeries.NOTICE, EnhancedSRStorage)
+        result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
+        result.update(text_content(_lines(headers[0], code, text), context.equipment))
+        conform(result, ResultKind.NOTICE)
+    return result
+
+
+def _lines(header: Dataset, code: str, text: str) -> tuple[str, ...]:
+    return (
+        f"NOT analysed by the AI: {series_name(header)}. The absence of an AI result says nothing "
+        "about the patient.",
+        sentences.ascii_text(f"Reason: {text.rstrip('. ')} ({code})."),
+        sentences.RESEARCH_NOTICE,
+    )

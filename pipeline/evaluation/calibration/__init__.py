@@ -1,0 +1,1 @@
+"""Temperature, operating points and prediction sets fitted to scores."""

@@ -1,0 +1,98 @@
+"""Write a temperature and operating points into a model folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.atomic_write import write_whole
+from pipeline.evaluation.calibration.temperature import Calibrated, rescaled
+from pipeline.metrics.scores import ScoredCases
+from pipeline.model.loading import read_manifest
+from pipeline.model.manifest import DEFAULT, MANIFEST, Manifest, parse_manifest
+
+METRICS = "calibration"  #: under which the card keeps what the calibration was made on
+
+
+def write_calibration(
+    folder: Path, calibrated: Calibrated, cases: ScoredCases, *, point: str
+) -> Manifest:
+    """Enter temperature, operating points and their origin into ``manifest.json``.
+
+    The file is replaced whole or not at all. Points of other names are carried over to the new
+    temperature, so that they call the same series positive as before; so are prediction sets.
+
+    Parameters
+    ----------
+    cases
+        That the calibration was made on.
+    point
+        Name of the point that becomes the default.
+
+    Raises
+    ------
+    ModelError
+        If the folder has no manifest as expected.
+    ValueError
+        If `point` is none of the points.
+    """
+    path = folder / MANIFEST
+    read_manifest(folder)
+    manifest: dict[str, Any] = json.loads(path.read_bytes())
+    manifest["calibration"]["temperature"] = calibrated.temperature
+    manifest["operating_points"] = points(manifest["operating_points"], calibrated, cases, point)
+    for level in (manifest.get("conformal") or {}).get("levels", ()):
+        for bound in ("negative_at_most", "positive_at_least"):
+            level[bound] = carried_over(level[bound], calibrated)
+    manifest["card"]["metrics"][METRICS] = said(calibrated, cases)
+    raw = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+    parsed = parse_manifest(raw)
+    write_whole(path, raw)
+    return parsed
+
+
+def points(
+    old: dict[str, Any], calibrated: Calibrated, cases: ScoredCases, default: str
+) -> dict[str, Any]:
+    """Operating points of the manifest after a calibration."""
+    on = f"{len(cases.labels)} cases of {cases.patient_count} patients"
+    chosen = {
+        each.name: {"threshold": each.threshold, "from": f"{each.source}: {on}"}
+        for each in calibrated.points
+    }
+    if default not in chosen:
+        raise ValueError(f"expected a point of {', '.join(chosen)}, got {default}")
+    kept = {
+        name: {**entry, "threshold": carried_over(entry["threshold"], calibrated)}
+        for name, entry in old.items()
+    }
+    return {**kept, **chosen, DEFAULT: chosen[default]}
+
+
+def carried_over(threshold: float, calibrated: Calibrated) -> float:
+    """Threshold at the new temperature; 0 and 1 stay, since they lie beyond every score."""
+    if threshold in (0, 1):
+        return threshold
+    ratio = calibrated.temperature / calibrated.old_temperature
+    return float(rescaled(np.array([threshold]), ratio)[0])
+
+
+def said(calibrated: Calibrated, cases: ScoredCases) -> dict[str, Any]:
+    """Say for the model card what the calibration was made on."""
+    bound = {
+        "temperature": "at its bound: a threshold (almost) parts the classes, or the score"
+        " says nothing"
+    }
+    return {
+        **(bound if calibrated.at_bound else {}),
+        "cases": len(cases.labels),
+        "patients": cases.patient_count,
+        "positives": cases.positives,
+        "old_temperature": calibrated.old_temperature,
+        "brier before and after, on these cases": [
+            round(each.brier, 4) for each in (calibrated.before, calibrated.after)
+        ],
+    }

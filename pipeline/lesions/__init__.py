@@ -1,0 +1,1 @@
+"""Localise, separate and measure lesions."""

@@ -1,0 +1,1 @@
+"""Segment the lungs by three methods, and judge them by quality gates."""

@@ -1,0 +1,113 @@
+"""The air of trachea and main bronchi, which is not lung.
+
+The trachea is the chain of small round pockets of air near the midline at the top of the lungs.
+From there the air is followed downwards, with a threshold raised until it leaks into the lungs:
+the last volume before the leak is the airway (after Mori et al., IEEE TMI 2000,
+10.1109/42.870250).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of, image_of
+
+POCKET_HU = -850  #: air of the trachea, partial volume at its wall included
+POCKET_MM2 = (50.0, 800.0)  #: area of the lumen in one slice (normal tracheas: 150 to 450)
+POCKET_OFF_MIDLINE_MM = 45.0  #: largest distance from the middle between the lungs
+POCKET_ELONGATION = 2.5  #: longer over shorter edge of its box; the carina is not looked for
+POCKET_FILL = 0.5  #: least share of that box filled (an ellipse: 0.79)
+MIDLINE_MM = 75.0  #: half width of what is looked at
+MIN_TRACHEA_MM = 15.0  #: shortest chain of pockets that is believed
+GROWTH_HU = range(-960, -860, 10)  #: thresholds tried, rising
+MAX_AIRWAY_ML = 90.0  #: trachea and main bronchi hold 30 to 70 ml
+LEAP_FROM_ML = 30.0  #: below, a leap may be the step from the trachea into a bronchus
+MAX_LEAP = 1.6  #: a step that multiplies the volume by more has leaked
+WALL_MM = 2.5  #: partial volume at the wall, and the wall
+
+
+def airways_of(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> Mask:
+    """Trachea and main bronchi with their wall; empty if there is no trachea to be seen.
+
+    Parameters
+    ----------
+    hu
+        ``(slices, rows, columns)``, coarse grid, feet to head.
+    lungs
+        Air inside the chest, airways included; not empty.
+    """
+    airways = np.zeros(hu.shape, bool)
+    part = _upper_middle(lungs, spacing_mm)
+    trachea = _trachea(hu[part], spacing_mm)
+    if trachea.any():
+        lumen = _grown(hu[part], trachea, spacing_mm)
+        size = [1, *(2 * max(1, round(WALL_MM / mm)) + 1 for mm in spacing_mm[1:])]
+        airways[part] = ndimage.maximum_filter(lumen.view(np.uint8), size=size)
+    return airways
+
+
+def _upper_middle(lungs: Mask, spacing_mm: Spacing) -> tuple[slice, slice, slice]:
+    """Where trachea and main bronchi are: upper half of the lungs and above, near the midline."""
+    _, rows, columns = box_of(lungs, (0, 0, 0))
+    held = np.flatnonzero(lungs.any(axis=(1, 2)))
+    middle = (columns.start + columns.stop) // 2
+    reach = int(MIDLINE_MM / spacing_mm[2])
+    across = slice(max(0, middle - reach), middle + reach + 1)
+    return slice(int(held[0] + held[-1]) // 2, lungs.shape[0]), rows, across
+
+
+def _trachea(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
+    """Longest chain of tracheal pockets."""
+    chains = array_of(sitk.ConnectedComponent(image_of(_pockets(hu, spacing_mm), spacing_mm), True))
+    places = ndimage.find_objects(chains)
+    lengths = [(place[0].stop - place[0].start) * spacing_mm[0] for place in places]
+    if not lengths or max(lengths) < MIN_TRACHEA_MM:
+        return np.zeros(hu.shape, bool)
+    trachea: Mask = chains == int(np.argmax(lengths)) + 1
+    return trachea
+
+
+def _pockets(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
+    """Small round regions of air near the middle, each slice by itself."""
+    in_plane = np.zeros((3, 3, 3), bool)
+    in_plane[1] = ndimage.generate_binary_structure(2, 1)
+    regions, _ = ndimage.label(hu < POCKET_HU, in_plane)
+    areas = np.bincount(regions.ravel()) * spacing_mm[1] * spacing_mm[2]
+    middle = hu.shape[2] / 2 * spacing_mm[2]
+    kept = np.zeros(len(areas), bool)
+    for at, (_, rows, columns) in enumerate(ndimage.find_objects(regions)):
+        height = (rows.stop - rows.start) * spacing_mm[1]
+        width = (columns.stop - columns.start) * spacing_mm[2]
+        off = abs((columns.start + columns.stop) / 2 * spacing_mm[2] - middle)
+        kept[at + 1] = (
+            POCKET_MM2[0] <= areas[at + 1] <= POCKET_MM2[1]
+            and off <= POCKET_OFF_MIDLINE_MM
+            and max(height, width) <= POCKET_ELONGATION * min(height, width)
+            and areas[at + 1] >= POCKET_FILL * height * width
+        )
+    pockets: Mask = kept[regions]
+    return pockets
+
+
+def _grown(hu: NDArray[np.int16], trachea: Mask, spacing_mm: Spacing) -> Mask:
+    """Follow the air of the trachea with a rising threshold, until it leaks."""
+    sigma = [0.0, *(1.0 / mm for mm in spacing_mm[1:])]
+    smooth = ndimage.gaussian_filter(hu.astype(np.float32), sigma, truncate=2.0)
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    best, volume = trachea, float(trachea.sum()) * voxel_ml
+    for threshold in GROWTH_HU:
+        grown = _reached((smooth < threshold) | trachea, trachea)
+        ml = float(grown.sum()) * voxel_ml
+        if ml > MAX_AIRWAY_ML or (ml > LEAP_FROM_ML and ml > MAX_LEAP * volume):
+            break
+        best, volume = grown, ml
+    return best
+
+
+def _reached(mask: Mask, seed: Mask) -> Mask:
+    """Components of a mask that hold a voxel of the seed."""
+    labels = array_of(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
+    return np.isin(labels, np.unique(labels[seed]))

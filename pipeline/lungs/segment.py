@@ -1,0 +1,156 @@
+"""Find the lungs: the network's answer and the unsupervised one, and gates that choose.
+
+Two methods that fail differently watch each other. Both masks leave the airways out, know right
+from left, and keep opacities in; see `pipeline.lungs.unet` and `pipeline.lungs.unsupervised`.
+Where they disagree, `pipeline.lungs.liao` is asked as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.errors import UnsuitableSeries
+from pipeline.lungs import gates
+from pipeline.lungs.airways import airways_of
+from pipeline.lungs.closing import filled
+from pipeline.lungs.coarse_grid import (
+    Coarse,
+    Mask,
+    array_of,
+    box_of,
+    coarsen,
+    on_coarse,
+    refine,
+)
+from pipeline.lungs.gas import bowel_gas, stray_gas
+from pipeline.lungs.liao import segment_liao
+from pipeline.lungs.sides import sides_of
+from pipeline.lungs.unet import segment_unet
+from pipeline.lungs.unsupervised import segment_unsupervised
+from pipeline.model.loading import Models
+from pipeline.types import CtVolume, LungMask
+
+UNET, UNSUPERVISED = "unet", "unsupervised"
+MIN_SHARE = 0.05  #: a component smaller than this share of the largest is no lung
+
+
+def segment(volume: CtVolume, models: Models) -> LungMask:
+    """Find the lungs of a canonical volume.
+
+    Parameters
+    ----------
+    volume
+        Slices feet to head, rows towards the back, columns towards the patient's left.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``lungs-not-found``, if neither method finds plausible lungs.
+    """
+    coarse = coarsen(volume.hu, volume.spacing_mm)
+    seen = models.manifest.networks.lungs.input
+    fine = segment_unet(volume.hu, models.lungs, seen, models.slices_at_once)
+    raw = on_coarse(fine, coarse)
+    found = candidates(raw, coarse)
+    method, doubts = decide(found, coarse)
+    labels = refine(found[method], coarse)
+    if method == UNET:
+        labels = _outlined(found[UNET], raw, fine, coarse)
+    return LungMask(labels=labels, method=method, doubts=doubts)
+
+
+def candidates(raw: Mask, coarse: Coarse) -> Mapping[str, NDArray[np.uint8]]:
+    """Labels of each method on the coarse grid, the preferred one first.
+
+    Parameters
+    ----------
+    raw
+        What the network sees as lung.
+    """
+    return {
+        UNET: two_lungs(raw, coarse),
+        UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm),
+    }
+
+
+def decide(
+    found: Mapping[str, NDArray[np.uint8]], coarse: Coarse
+) -> tuple[str, tuple[gates.Failed, ...]]:
+    """Choose among the masks of several methods, the preferred one first.
+
+    Methods that disagree are compared with a third one, which is slower to run and coarser.
+
+    Returns
+    -------
+    tuple
+        Name of the method, and what remains doubtful.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``lungs-not-found``, if none is plausible; the text has the figures.
+    """
+    doubts = {
+        name: gates.doubts_of(gates.facts_of(labels, coarse.hu, coarse.spacing_mm))
+        for name, labels in found.items()
+    }
+    if gates.choose(doubts) is None:
+        text = "; ".join(
+            f"{name}: {', '.join(f'{doubt.code} {doubt.text}' for doubt in failed)}"
+            for name, failed in doubts.items()
+        )
+        raise UnsuitableSeries("lungs-not-found", f"no plausible lungs ({text})")
+    first, *others = (labels > 0 for labels in found.values())
+    apart = [failed for other in others for failed in gates.agreement(gates.DISAGREE, first, other)]
+    if apart:
+        witness = segment_liao(coarse.hu, coarse.spacing_mm)
+        for name, labels in found.items():
+            doubts[name] += gates.agreement(gates.CROSS_CHECK, labels > 0, witness)
+    method = gates.choose(doubts) or next(iter(found))
+    return method, (*doubts[method], *apart[:1])
+
+
+def two_lungs(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:
+    """Make lungs of a raw mask: large components, no airways, no bowel, right and left, filled."""
+    labels = np.zeros(mask.shape, np.uint8)
+    if not mask.any():
+        return labels
+    gas = stray_gas(coarse.hu, mask, coarse.spacing_mm)
+    inside = box_of(mask, (0, 0, 0))
+    gas[inside] |= bowel_gas(coarse.hu[inside], coarse.spacing_mm)
+    large = _large_parts(mask & ~gas)
+    if not large.any():
+        return labels
+    airways = airways_of(coarse.hu, large, coarse.spacing_mm)
+    box = box_of(large, (0, 0, 0))
+    sides = sides_of((large & ~airways)[box], coarse.spacing_mm)
+    labels[box] = filled(sides, (airways | gas)[box], coarse.hu[box], coarse.spacing_mm)
+    return labels
+
+
+def _large_parts(mask: Mask) -> Mask:
+    """Components that are not much smaller than the largest."""
+    parts = array_of(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    large: Mask = (sizes >= max(1, MIN_SHARE * sizes.max()))[parts]
+    return large
+
+
+def _outlined(
+    labels: NDArray[np.uint8], raw: Mask, fine: Mask, coarse: Coarse
+) -> NDArray[np.uint8]:
+    """Labels of the coarse grid within the network's fine outline.
+
+    At the outline a block is lung in part: it takes the label beside it. What was filled stays
+    filled; what was taken off the raw mask (airways, small parts) stays off.
+    """
+    beside = np.where(raw, 0, ndimage.maximum_filter(labels, size=3))
+    inside = ndimage.minimum_filter(labels > 0, size=(1, 3, 3)) | ((labels > 0) & ~raw)
+    sides = refine(np.where(labels > 0, labels, beside).astype(np.uint8), coarse)
+    return np.where(fine | refine(inside, coarse).astype(bool), sides, 0).astype(np.uint8)

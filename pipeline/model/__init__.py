@@ -1,0 +1,1 @@
+"""Model folders: manifest, weights, import, verification, memory."""

@@ -1,0 +1,1 @@
+"""Acquisition properties of a scan and the flags they raise."""

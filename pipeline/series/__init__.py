@@ -1,0 +1,1 @@
+"""From DICOM datasets to one CT volume: attributes, pixels, geometry, eligibility."""

@@ -1,0 +1,183 @@
+"""Where every frame of a series lies: classic CT instances and multi-frame ones alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from pipeline.errors import UnsuitableSeries
+from pipeline.series.attributes import floats, integer, items, text
+from pipeline.series.hounsfield import Rescale
+
+Vector = NDArray[np.float64]
+
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+LEGACY_CONVERTED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
+MULTI_FRAME_CT = (ENHANCED_CT, LEGACY_CONVERTED_CT)
+MAX_POSITION_MM = 1e4  #: from the origin, which lies in or near the patient; tables move 2 m
+UNIT_LENGTH = 1e-2  #: by how much direction cosines may miss length 1 and a right angle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """One slice of the patient.
+
+    Attributes
+    ----------
+    dataset
+        The instance it comes from.
+    number
+        1-based frame of a multi-frame instance; None for a single-frame one.
+    position
+        ``(3,)`` LPS mm of the centre of the first voxel.
+    along_row, along_column
+        ``(3,)`` unit vectors: where the column index, and the row index, grows.
+    pixel_mm
+        Distance between rows, and between columns.
+    tilt
+        Gantry/Detector Tilt, degrees; 0 if not stated.
+    """
+
+    dataset: Dataset
+    number: int | None
+    sop_instance_uid: str
+    acquisition: int
+    instance: int
+    rows: int
+    columns: int
+    position: Vector
+    along_row: Vector
+    along_column: Vector
+    pixel_mm: tuple[float, float]
+    rescale: Rescale
+    tilt: float
+
+    @property
+    def normal(self) -> Vector:
+        """``(3,)`` unit vector across the slice, pointing towards the head."""
+        across: Vector = np.cross(self.along_row, self.along_column)
+        across /= np.linalg.norm(across)
+        return -across if across[2] < 0 else across
+
+
+def frames_of(dataset: Dataset) -> Iterator[Frame]:
+    """Frames of one instance, in stored order.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``missing-attribute`` if a value without which there is no geometry is not there.
+    """
+    if text(dataset, "SOPClassUID") not in MULTI_FRAME_CT:
+        yield _frame(dataset, None, [dataset])
+        return
+    shared = _first(dataset, "SharedFunctionalGroupsSequence")
+    frames = items(dataset, "PerFrameFunctionalGroupsSequence")
+    announced = integer(dataset, "NumberOfFrames")
+    if len(frames) != announced or announced < 1:
+        raise UnsuitableSeries(
+            "missing-attribute",
+            f"{max(announced, 1)} items expected in PerFrameFunctionalGroupsSequence,"
+            f" got {len(frames)}",
+        )
+    for number, own in enumerate(frames, start=1):
+        yield _frame(dataset, number, [own, shared])
+
+
+def _first(dataset: Dataset, keyword: str) -> Dataset:
+    """First item of a sequence; an empty dataset if there is none."""
+    return next(iter(items(dataset, keyword)), Dataset())
+
+
+def _group(places: list[Dataset], keyword: str) -> Dataset:
+    """Find the functional group of a frame, its own or the shared one; or the instance itself."""
+    for place in places:
+        if items(place, keyword):
+            return _first(place, keyword)
+    return places[0]
+
+
+def _frame(dataset: Dataset, number: int | None, places: list[Dataset]) -> Frame:
+    orientation = floats(_group(places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+    spacing = floats(_group(places, "PixelMeasuresSequence"), "PixelSpacing", 2)
+    position = floats(_group(places, "PlanePositionSequence"), "ImagePositionPatient", 3)
+    details = _group(places, "CTAcquisitionDetailsSequence")
+    content = _group(places, "FrameContentSequence")
+    along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
+    _check_plane(along_row, along_column, spacing)
+    _check_position(position)
+    return Frame(
+        dataset=dataset,
+        number=number,
+        sop_instance_uid=text(dataset, "SOPInstanceUID"),
+        acquisition=integer(
+            content if number else dataset,
+            "FrameAcquisitionNumber" if number else "AcquisitionNumber",
+            0,
+        ),
+        instance=number or integer(dataset, "InstanceNumber", 0),
+        rows=integer(dataset, "Rows"),
+        columns=integer(dataset, "Columns"),
+        position=np.array(position),
+        along_row=along_row,
+        along_column=along_column,
+        pixel_mm=(spacing[0], spacing[1]),
+        rescale=_rescale(dataset, _group(places, "PixelValueTransformationSequence")),
+        tilt=_tilt(details),
+    )
+
+
+def _check_plane(along_row: Vector, along_column: Vector, spacing: tuple[float, ...]) -> None:
+    lengths = np.linalg.norm(along_row), np.linalg.norm(along_column)
+    skew = abs(float(along_row @ along_column))
+    if max(abs(length - 1) for length in lengths) > UNIT_LENGTH or skew > UNIT_LENGTH:
+        raise UnsuitableSeries(
+            "bad-orientation",
+            "ImageOrientationPatient expected two unit vectors at a right angle, got lengths"
+            f" {lengths[0]:.3f} and {lengths[1]:.3f}, cosine {skew:.3f}",
+        )
+    if min(spacing) <= 0:
+        raise UnsuitableSeries(
+            "bad-spacing", f"PixelSpacing above 0 expected, got {spacing[0]:g} and {spacing[1]:g}"
+        )
+
+
+def _check_position(position: tuple[float, ...]) -> None:
+    farthest = max(map(abs, position))
+    if farthest > MAX_POSITION_MM:
+        raise UnsuitableSeries(
+            "bad-position",
+            f"ImagePositionPatient within {MAX_POSITION_MM:g} mm expected, got {farthest:g} mm",
+        )
+
+
+def _tilt(details: Dataset) -> float:
+    return floats(details, "GantryDetectorTilt", 1)[0] if text(details, "GantryDetectorTilt") else 0
+
+
+def _rescale(dataset: Dataset, group: Dataset) -> Rescale:
+    """Rescale of the frame, and the padding (only meaningful beside Pixel Padding Value)."""
+    padding = None
+    if text(dataset, "PixelPaddingValue"):
+        value = _stored_value(dataset, "PixelPaddingValue")
+        limit = value
+        if text(dataset, "PixelPaddingRangeLimit"):
+            limit = _stored_value(dataset, "PixelPaddingRangeLimit")
+        padding = min(value, limit), max(value, limit)
+    (slope,), (intercept,) = floats(group, "RescaleSlope", 1), floats(group, "RescaleIntercept", 1)
+    if slope <= 0:
+        raise UnsuitableSeries("bad-rescale", f"RescaleSlope above 0 expected, got {slope:g}")
+    return Rescale(slope=slope, intercept=intercept, padding=padding)
+
+
+def _stored_value(dataset: Dataset, keyword: str) -> int:
+    """Value of an attribute that is US or SS; some write the sign wrongly (63536 for -2000)."""
+    value = integer(dataset, keyword)
+    signed = integer(dataset, "PixelRepresentation", 0) == 1
+    if signed:
+        return value - 2**16 if value >= 2**15 else value
+    return value % 2**16

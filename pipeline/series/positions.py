@@ -1,0 +1,207 @@
+"""Do the positions of the slices form one regular stack? Pure geometry, no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InvalidGeometry, UnsuitableSeries
+from pipeline.series.frames import Frame, Vector
+from pipeline.types import Gap
+
+MIN_AXIAL = 0.95  #: |z| of the slice normal: at most 18 degrees from axial
+SAME_POSITION_MM = 0.01  #: nearer slices are duplicates; positions are written to 0.01 mm
+UNEVEN_SHARE = 0.01  #: of the spacing: how far a step may be from a whole number of spacings
+ROUNDED_MM = 0.11  #: and at least this: some scanners write positions to 0.1 mm, two make a step
+MAX_TILT_DEGREES = 0.5  #: of shear: 2.6 mm over 300 mm of chest
+MAX_MISSING_SHARE = 0.05  #: of all slices that may be interpolated
+MAX_GAP_MM = 10.0  #: between the slices beside a gap; thick-slice chest CT has 5 to 10 mm
+SAME_DIRECTION = 1e-3  #: per direction cosine
+SAME_PIXEL = 1e-3  #: relative, per pixel spacing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stack:
+    """Frames in order, and where slices are missing.
+
+    Attributes
+    ----------
+    frames
+        One per slice feet to head; None for a missing slice.
+    duplicates
+        Frames left out because another has the same position.
+    normal
+        ``(3,)`` unit vector from one slice to the next.
+    spacing_mm
+        Distance between slices.
+    """
+
+    frames: tuple[Frame | None, ...]
+    duplicates: tuple[Frame, ...]
+    gaps: tuple[Gap, ...]
+    normal: Vector
+    spacing_mm: float
+
+
+def stack(frames: Sequence[Frame]) -> Stack:
+    """Put frames in order along the slice normal, feet to head.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``not-axial``, or ``too-few-slices`` if they are fewer than two.
+    InvalidGeometry
+        ``mixed-...``, ``gantry-tilt``, ``uneven-spacing``, ``off-axis`` or ``gap``.
+    """
+    if not frames:
+        raise UnsuitableSeries("too-few-slices", "2 slices or more expected, got 0")
+    check_alike(frames)
+    normal = frames[0].normal
+    if abs(normal[2]) <= MIN_AXIAL:
+        raise UnsuitableSeries(
+            "not-axial", f"slice normal within 18 degrees of z expected, got z of {normal[2]:.2f}"
+        )
+    kept, duplicates = _without_duplicates(frames, normal)
+    if len(kept) < 2:
+        raise UnsuitableSeries("too-few-slices", "2 positions or more expected, got 1")
+    _check_straight(kept, normal)
+    steps, spacing = _steps(kept, normal)
+    gaps = _gaps(kept, normal, steps)
+    _check_gaps(gaps, int(steps.sum()) + 1, spacing)
+    slots: list[Frame | None] = [None] * (int(steps.sum()) + 1)
+    for at, frame in zip(np.cumsum([0, *steps]), kept, strict=True):
+        slots[at] = frame
+    return Stack(
+        frames=tuple(slots),
+        duplicates=tuple(duplicates),
+        gaps=gaps,
+        normal=normal,
+        spacing_mm=spacing,
+    )
+
+
+def check_alike(frames: Sequence[Frame]) -> None:
+    """Refuse frames that differ in orientation, size, pixel spacing or frame of reference.
+
+    Raises
+    ------
+    InvalidGeometry
+        ``mixed-orientation``, ``mixed-size``, ``mixed-pixel-spacing`` or
+        ``mixed-frame-of-reference``.
+    """
+    first = frames[0]
+    for frame in frames:
+        turn = max(
+            np.abs(frame.along_row - first.along_row).max(),
+            np.abs(frame.along_column - first.along_column).max(),
+        )
+        zoom = max(abs(a / b - 1) for a, b in zip(frame.pixel_mm, first.pixel_mm, strict=True))
+        size, expected = (frame.rows, frame.columns), (first.rows, first.columns)
+        own, common = (f.dataset.get("FrameOfReferenceUID") or "" for f in (frame, first))
+        for code, differs, text in (
+            ("mixed-orientation", turn > SAME_DIRECTION, f"direction cosines {turn:.3f} apart"),
+            ("mixed-size", size != expected, f"rows, columns {expected} and {size}"),
+            ("mixed-pixel-spacing", zoom > SAME_PIXEL, f"{first.pixel_mm} and {frame.pixel_mm}"),
+            ("mixed-frame-of-reference", own != common, "two Frame of Reference UIDs"),
+        ):
+            if differs:
+                raise InvalidGeometry(code, f"one common value expected, got {text}")
+
+
+def _without_duplicates(frames: Sequence[Frame], normal: Vector) -> tuple[list[Frame], list[Frame]]:
+    """One frame for each position, ascending; of several the lowest acquisition, then instance."""
+    kept: list[Frame] = []
+    duplicates: list[Frame] = []
+    ordered = sorted(frames, key=lambda frame: float(frame.position @ normal))
+    here: list[Frame] = []
+    for frame in [*ordered, None]:
+        if frame is not None and (not here or _near(here[0], frame, normal)):
+            here.append(frame)
+            continue
+        here.sort(key=lambda f: (f.acquisition, f.instance, f.sop_instance_uid))
+        kept.append(here[0])
+        duplicates += here[1:]
+        here = [] if frame is None else [frame]
+    return kept, duplicates
+
+
+def _near(one: Frame, other: Frame, normal: Vector) -> bool:
+    return abs(float((other.position - one.position) @ normal)) < SAME_POSITION_MM
+
+
+def _check_straight(frames: Sequence[Frame], normal: Vector) -> None:
+    """Positions must follow the normal: else the gantry was tilted, or the table moved aside."""
+    path = np.array([frame.position for frame in frames])
+    whole = path[-1] - path[0]
+    along = float(whole @ normal)
+    aside = float(np.linalg.norm(whole - along * normal))
+    degrees = float(np.degrees(np.arctan2(aside, along)))
+    if degrees > MAX_TILT_DEGREES:
+        stated = max(abs(frame.tilt) for frame in frames)
+        raise InvalidGeometry(
+            "gantry-tilt",
+            f"positions along the slice normal expected, got {degrees:.1f} degrees off"
+            f" (Gantry/Detector Tilt says {stated:.1f})",
+        )
+    offsets = path - path[0]
+    lateral = offsets - np.outer(offsets @ normal, normal)
+    drift = lateral - np.outer(offsets @ normal / along, whole - along * normal)
+    worst = float(np.linalg.norm(drift, axis=1).max())
+    if worst > min(frames[0].pixel_mm):
+        raise InvalidGeometry(
+            "off-axis", f"slices in one line expected, got one {worst:.1f} mm aside"
+        )
+
+
+def _steps(frames: Sequence[Frame], normal: Vector) -> tuple[NDArray[np.intp], float]:
+    """Whole number of spacings from each frame to the next, and the spacing, mm."""
+    heights = np.array([float(frame.position @ normal) for frame in frames])
+    steps_mm = np.diff(heights)
+    usual = float(np.median(steps_mm))
+    steps = np.maximum(np.rint(steps_mm / usual), 1).astype(np.intp)
+    spacing = float((heights[-1] - heights[0]) / steps.sum())
+    wrong = np.abs(steps_mm - steps * spacing) > max(UNEVEN_SHARE * spacing, ROUNDED_MM)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise InvalidGeometry(
+            "uneven-spacing",
+            f"steps of {usual:.3f} mm expected, got {int(wrong.sum())} others, the first of"
+            f" {steps_mm[at]:.3f} mm after {heights[at]:.1f} mm",
+        )
+    return steps, spacing
+
+
+def _gaps(frames: Sequence[Frame], normal: Vector, steps: NDArray[np.intp]) -> tuple[Gap, ...]:
+    places = np.cumsum([0, *steps])
+    return tuple(
+        Gap(
+            after_slice=int(place),
+            missing=int(step) - 1,
+            position_mm=float(frame.position @ normal),
+        )
+        for frame, place, step in zip(frames, places, steps, strict=False)
+        if step > 1
+    )
+
+
+def _check_gaps(gaps: Sequence[Gap], slices: int, spacing: float) -> None:
+    missing = sum(gap.missing for gap in gaps)
+    widest = max(((gap.missing + 1) * spacing for gap in gaps), default=0.0)
+    if missing <= MAX_MISSING_SHARE * slices and widest <= MAX_GAP_MM + SAME_POSITION_MM:
+        return
+    raise InvalidGeometry(
+        "gap",
+        f"at most {MAX_MISSING_SHARE:.0%} of {slices} slices missing and no gap wider than"
+        f" {MAX_GAP_MM:g} mm expected, got {describe(gaps)}",
+    )
+
+
+def describe(gaps: Sequence[Gap]) -> str:
+    """Words for where slices are missing."""
+    return ", ".join(
+        f"{gap.missing} missing after slice {gap.after_slice + 1} (at {gap.position_mm:.1f} mm)"
+        for gap in gaps
+    )

@@ -1,0 +1,194 @@
+"""Datasets of one series to one regular grid of Hounsfield units, with a verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from pipeline.errors import UnsuitableSeries
+from pipeline.series.attributes import integer, text
+from pipeline.series.frames import Frame, frames_of
+from pipeline.series.hounsfield import to_hounsfield
+from pipeline.series.pixels import PixelLayout, decode_frame, encoded_frames
+from pipeline.series.positions import Stack, describe, stack
+from pipeline.types import Completeness, CtSeries, CtVolume, GeometryVerdict, SourceFrame
+
+MAX_VOXELS = 2**30  #: 2 GiB of int16: over a thousand slices of 1024 x 1024
+
+
+def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
+    """Make one volume of the instances of a series.
+
+    Parameters
+    ----------
+    datasets
+        As ``dcmread`` gives them, Pixel Data included, in any order: single-frame CT, or
+        Enhanced or Legacy Converted Enhanced CT. **Pixel Data is taken out of each as soon as
+        it is decoded**, so that compressed and decoded series are never held together; the
+        datasets become ``headers`` of the result.
+    threads
+        How many decode at a time.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``no-instances``, ``missing-attribute``, ``not-axial``, ``too-few-slices``,
+        ``duplicate-uid``, ``too-large``, ``pixel-data``.
+    InvalidGeometry
+        If the slices do not form one regular volume; see :func:`pipeline.series.positions.stack`.
+        Raised before any pixel is touched.
+    """
+    if not datasets:
+        raise UnsuitableSeries("no-instances", "1 instance or more expected, got 0")
+    order = stack([frame for dataset in datasets for frame in frames_of(dataset)])
+    kept = [frame for frame in order.frames if frame is not None]
+    _check_uids(kept)
+    first = kept[0]
+    if len(order.frames) * first.rows * first.columns > MAX_VOXELS:
+        raise UnsuitableSeries(
+            "too-large",
+            f"at most {MAX_VOXELS} voxels expected, got {len(order.frames)} slices of"
+            f" {first.rows} x {first.columns}",
+        )
+    hu = _decode(order, threads)
+    _fill_gaps(hu, order)
+    for dataset in datasets:
+        dataset.pop("PixelData", None)
+    volume = CtVolume(
+        hu=hu,
+        affine=_affine(first, order),
+        frame_of_reference_uid=text(first.dataset, "FrameOfReferenceUID"),
+        source=tuple(None if frame is None else _source(frame) for frame in order.frames),
+    )
+    headers = {id(frame.dataset): frame.dataset for frame in kept}
+    return CtSeries(
+        volume=volume,
+        headers=tuple(headers.values()),
+        geometry=_verdict(order, datasets),
+        instance_count=len(datasets),
+    )
+
+
+def _check_uids(frames: Sequence[Frame]) -> None:
+    """Refuse slices that go by the same name: a result could not say which of them it means."""
+    names = {(frame.sop_instance_uid, frame.number) for frame in frames}
+    if len(names) < len(frames):
+        raise UnsuitableSeries(
+            "duplicate-uid", f"{len(frames)} SOP Instance UIDs expected, got {len(names)}"
+        )
+
+
+def _affine(first: Frame, order: Stack) -> NDArray[np.float64]:
+    """``(4, 4)``: slice, row, column to LPS mm."""
+    affine = np.eye(4)
+    affine[:3, 0] = order.normal * order.spacing_mm
+    affine[:3, 1] = first.along_column * first.pixel_mm[0]
+    affine[:3, 2] = first.along_row * first.pixel_mm[1]
+    affine[:3, 3] = first.position
+    return affine
+
+
+def _source(frame: Frame) -> SourceFrame:
+    return SourceFrame(
+        sop_class_uid=text(frame.dataset, "SOPClassUID"),
+        sop_instance_uid=frame.sop_instance_uid,
+        frame_number=frame.number,
+    )
+
+
+def _decode(order: Stack, threads: int) -> NDArray[np.int16]:
+    """Decode every frame into its slice, ``(slices, rows, columns)``; missing ones stay unset."""
+    by_instance: dict[int, list[tuple[int, Frame]]] = {}
+    for place, frame in enumerate(order.frames):
+        if frame is not None:
+            by_instance.setdefault(id(frame.dataset), []).append((place, frame))
+    first = next(iter(by_instance.values()))[0][1]
+    hu = np.empty((len(order.frames), first.rows, first.columns), np.int16)
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        if len(by_instance) == 1:
+            _decode_instance(hu, next(iter(by_instance.values())), pool)
+        else:
+            for _ in pool.map(lambda frames: _decode_instance(hu, frames), by_instance.values()):
+                pass
+    return hu
+
+
+def _decode_instance(
+    hu: NDArray[np.int16],
+    frames: Sequence[tuple[int, Frame]],
+    pool: ThreadPoolExecutor | None = None,
+) -> None:
+    """Decode the frames of one instance, and drop its Pixel Data; with a pool, side by side."""
+    dataset = frames[0][1].dataset
+    layout = PixelLayout.of(dataset)
+    encoded = encoded_frames(dataset, layout)
+    dataset.pop("PixelData", None)
+
+    def decode(item: tuple[int, Frame]) -> None:
+        place, frame = item
+        decode_frame(encoded[(frame.number or 1) - 1], layout, hu[place])
+        to_hounsfield(hu[place], frame.rescale, signed=layout.signed)
+
+    for _ in pool.map(decode, frames) if pool else map(decode, frames):
+        pass
+
+
+def _fill_gaps(hu: NDArray[np.int16], order: Stack) -> None:
+    """Interpolate missing slices linearly between their neighbours."""
+    for gap in order.gaps:
+        below = hu[gap.after_slice].astype(np.float32)
+        above = hu[gap.after_slice + gap.missing + 1].astype(np.float32)
+        for step in range(1, gap.missing + 1):
+            share = np.float32(step / (gap.missing + 1))
+            hu[gap.after_slice + step] = np.rint(below * (1 - share) + above * share)
+
+
+def _verdict(order: Stack, datasets: Sequence[Dataset]) -> GeometryVerdict:
+    completeness, statement = _completeness(order, datasets)
+    if order.duplicates:
+        left_out = len(order.duplicates)
+        statement += f" {left_out} left out: another image has the same position."
+    return GeometryVerdict(
+        spacing_mm=order.spacing_mm,
+        coverage_mm=order.spacing_mm * (len(order.frames) - 1),
+        gaps=order.gaps,
+        duplicates=tuple(frame.sop_instance_uid for frame in order.duplicates),
+        completeness=completeness,
+        statement=statement,
+    )
+
+
+def _completeness(order: Stack, datasets: Sequence[Dataset]) -> tuple[Completeness, str]:
+    """Compare what came with what the scanner announced, and look for gaps."""
+    slices = f"{len(order.frames)} slices, {order.spacing_mm:.2f} mm apart"
+    if order.gaps:
+        return Completeness.INCOMPLETE, f"{slices}; interpolated: {describe(order.gaps)}."
+    came, announced = _counts(datasets)
+    if announced is None:
+        return Completeness.QUIET, f"{slices}, no gap; the scanner did not announce how many."
+    counts = f"{came} of {announced} announced images came"
+    if came < announced:
+        return Completeness.INCOMPLETE, f"{slices}, no gap, but only {counts}."
+    if came > announced:
+        return Completeness.QUIET, f"{slices}, no gap; {counts}."
+    return Completeness.PROVED, f"{slices}, no gap; all {announced} announced images came."
+
+
+def _counts(datasets: Sequence[Dataset]) -> tuple[int, int | None]:
+    """How many images came, and how many were announced (None if not by every instance)."""
+    if text(datasets[0], "NumberOfFrames"):
+        frames = sum(integer(dataset, "NumberOfFrames", 1) for dataset in datasets)
+        return frames, frames
+    announced = {
+        (text(dataset, "AcquisitionNumber"), integer(dataset, "ImagesInAcquisition", 0))
+        for dataset in datasets
+    }
+    acquisitions = Counter(number for number, _ in announced)
+    if any(count == 0 for _, count in announced) or max(acquisitions.values()) > 1:
+        return len(datasets), None
+    return len(datasets), sum(count for _, count in announced)

@@ -1,0 +1,1 @@
+"""Synthetic chest CT: phantoms, and diseases painted into lungs."""

@@ -1,0 +1,1 @@
+"""Opacities and other diseases painted into lungs."""

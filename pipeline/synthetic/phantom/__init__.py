@@ -1,0 +1,1 @@
+"""Synthetic chests as volumes and DICOM series."""

@@ -1,0 +1,191 @@
+"""The classifiers' lesson: score each case, and where masks are known say where the lesions are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.cases.prepared import Prepared, Shape, load
+from pipeline.model.manifest import ClassifierInput
+from pipeline.networks.decovnet import FEATURE_STRIDE, FEATURES, NEGATIVE, POSITIVE, DeCoVNet
+from pipeline.networks.evidence_net import EvidenceNet
+from pipeline.networks.fcclf import FCClf
+from pipeline.training.augment import plain_picture, random_picture
+from pipeline.training.fit import GOAL
+
+LOCATING = (DeCoVNet, FCClf)  #: their feature map has the cells in which lesions are looked for
+TRAINING_LENGTH_MM = 256.0  #: the planes of a training picture, whatever the lungs' length
+LESION_WEIGHT = 6.0  #: cells with lesions are rare
+LABEL_SMOOTHING = 0.05  #: helps the calibration under shift (Roschewitz et al., arXiv:2507.07780)
+
+
+class Taught(nn.Module):
+    """A classifier, and what helps it to learn and is thrown away.
+
+    Parameters
+    ----------
+    classifier
+        A network of this package. Where DeCoVNet's backbone makes the feature map, a 1x1x1
+        convolution beside the head learns the place of lesions.
+    """
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.locate = nn.Conv3d(FEATURES, 1, 1) if isinstance(classifier, LOCATING) else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits ``(B, 2)``, and a logit of lesion for each cell ``(B, t, h, w)`` or None."""
+        network = self.classifier
+        if isinstance(network, EvidenceNet):
+            features = network.features(x)
+            return network.head(features), network.evidence_map(features)
+        if self.locate is not None and isinstance(network, LOCATING):
+            features = network.features(x)
+            return network.head(features), self.locate(features)[:, 0]
+        logits: Tensor = network(x)
+        return logits, None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawn:
+    """The material of one step, half of it positive.
+
+    Attributes
+    ----------
+    pictures
+        ``(B, 2, T, H, W)`` float32.
+    labels
+        ``(B,)`` int64.
+    lesions, lungs
+        ``(B, T // 2, H / 8, W / 8)`` float32: share of each cell of the feature map.
+    known
+        ``(B,)`` float32: 1 where the lesions' places are the truth.
+    """
+
+    pictures: Tensor
+    labels: Tensor
+    lesions: Tensor
+    lungs: Tensor
+    known: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Prepared cases: for training by label, and for judging."""
+
+    positive: Sequence[Path]
+    negative: Sequence[Path]
+    validation: Sequence[Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClassifierLesson:
+    """See `pipeline.training.fit.Lesson`.
+
+    Attributes
+    ----------
+    pairs
+        Positive and negative cases in each step.
+    masks
+        Whether known lesion masks are learnt from; if not, only the labels are.
+    """
+
+    network: Taught
+    files: Files
+    wanted: ClassifierInput
+    seed: int
+    pairs: int = 1
+    masks: bool = True
+
+    @property
+    def shape(self) -> Shape:
+        """Planes, rows, columns of a training picture."""
+        planes = round(TRAINING_LENGTH_MM / self.wanted.slice_mm)
+        return planes, self.wanted.rows, self.wanted.columns
+
+    def draw(self, step: int) -> Drawn:
+        """Draw positive and negative cases alike often, each in a random view."""
+        rng = np.random.default_rng([self.seed, step])
+        drawn, labels, known = [], [], []
+        for label, files in ((POSITIVE, self.files.positive), (NEGATIVE, self.files.negative)):
+            for _ in range(self.pairs):
+                case = load(files[int(rng.integers(len(files)))])
+                drawn.append(random_picture(case, self.shape, self.wanted.window_hu, rng))
+                labels.append(label)
+                known.append(float(case.lesions_known and self.masks))
+        return Drawn(
+            pictures=torch.from_numpy(np.stack([each.seen for each in drawn])),
+            labels=torch.tensor(labels),
+            lesions=torch.stack([cells(each.lesions) for each in drawn]),
+            lungs=torch.stack([cells(each.lungs) for each in drawn]),
+            known=torch.tensor(known),
+        )
+
+    def losses(self, batch: Drawn, step: int) -> Mapping[str, Tensor]:
+        """Cross-entropy of the scores, and of the lesions' places in the lungs."""
+        del step
+        device = next(self.network.parameters()).device
+        logits, places = self.network(batch.pictures.to(device))
+        losses = {
+            "score": functional.cross_entropy(
+                logits.float(), batch.labels.to(device), label_smoothing=LABEL_SMOOTHING
+            )
+        }
+        if places is not None and bool(batch.known.any()):
+            losses["place"] = _place_loss(places.float(), batch)
+        return losses
+
+    def judge(self, network: nn.Module) -> Mapping[str, float]:
+        """Cross-entropy and ROC AUC on the validation cases; the former is the goal."""
+        taught = cast(Taught, network)
+        cases = [load(file) for file in self.files.validation]
+        margins = np.array([margin(taught.classifier, case, self.wanted) for case in cases])
+        labels = np.array([case.label for case in cases])
+        loss = float(np.logaddexp(0, np.where(labels == POSITIVE, -margins, margins)).mean())
+        auc = float(roc_auc_score(labels, margins))
+        return {"validation cross-entropy": loss, "validation AUC": auc, GOAL: -loss}
+
+
+def margin(network: nn.Module, case: Prepared, wanted: ClassifierInput) -> float:
+    """Logit of positive less that of negative, for the whole box of a prepared case."""
+    return margin_of(network, plain_picture(case, wanted).seen[np.newaxis])
+
+
+@torch.inference_mode()
+def margin_of(network: nn.Module, seen: NDArray[np.float32]) -> float:
+    """Logit of positive less that of negative, for an input ``(1, 2, T, H, W)``."""
+    device = next(network.parameters()).device
+    logits = network.eval()(torch.from_numpy(seen).to(device)).double()[0]
+    return float(logits[POSITIVE] - logits[NEGATIVE])
+
+
+def cells(mask: NDArray[np.float32]) -> Tensor:
+    """Mean of a mask ``(T, H, W)`` over each cell of the feature map."""
+    planes, rows, columns = FEATURE_STRIDE
+    padding = (0, rows // 2, columns // 2)  # a cell is centred on its first row and column
+    pooled = functional.avg_pool3d(
+        torch.from_numpy(mask)[None], (planes, rows, columns), (planes, rows, columns), padding
+    )
+    size = (mask.shape[0] // planes, -(-mask.shape[1] // rows), -(-mask.shape[2] // columns))
+    return pooled[0, : size[0], : size[1], : size[2]]
+
+
+def _place_loss(places: Tensor, batch: Drawn) -> Tensor:
+    """Cross-entropy over the lungs' cells of the cases whose lesions are known."""
+    truth = (2 * batch.lesions.to(places.device)).clamp(max=1)
+    known = batch.known.to(places.device)[:, None, None, None]
+    weight = known * batch.lungs.to(places.device) * (1 + LESION_WEIGHT * truth)
+    loss = functional.binary_cross_entropy_with_logits(
+        places, truth, weight=weight, reduction="sum"
+    )
+    return loss / weight.sum().clamp(min=1)

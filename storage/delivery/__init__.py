@@ -1,0 +1,1 @@
+"""Outbox, commitments and capabilities of destinations."""

@@ -1,0 +1,78 @@
+"""The deliveries of one result, as a whole: how they begin, and how they end its series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, func, select, true
+from sqlalchemy.orm import Session
+
+from storage.database.schema import Delivery, Result, ResultObject
+from storage.delivery.substitutes import replace_declined
+from storage.series.lifecycle import advance, locked
+from storage.states import UNDER_WAY, DeliveryState, SeriesState
+
+
+def enter(session: Session, key: str, destinations: Iterable[str], now: datetime) -> SeriesState:
+    """Make every delivery of a result that is not there yet; return where its series stands.
+
+    A result that was purged stands as it is: there is nothing left to send.
+    """
+    result = session.get_one(Result, key)
+    locked(session, result.series_instance_uid).result_key = key
+    for destination in sorted(set(destinations)) if result.purged_at is None else ():
+        session.add_all(
+            Delivery(sop_instance_uid=uid, destination=destination, first_at=now, next_at=now)
+            for uid in _missing(session, key, destination)
+        )
+    session.flush()
+    return conclude(session, key, now)[1]
+
+
+def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesState]:
+    """End the series of a result if nothing of it is under way; return where it stands."""
+    replace_declined(session, key)
+    series = locked(session, session.get_one(Result, key).series_instance_uid)
+    uid = series.series_instance_uid
+    if series.state is not SeriesState.ENCODED or series.result_key != key:
+        return uid, series.state
+    of_result = select(Delivery.id).join(ResultObject).where(ResultObject.result_key == key)
+    if session.scalar(select(of_result.where(Delivery.state.in_(UNDER_WAY)).exists())):
+        return uid, SeriesState.ENCODED
+    reason = remarks(session, key, DeliveryState.REFUSED)
+    new = SeriesState.FAILED if reason else SeriesState.DELIVERED
+    reason = reason or remarks(session, key, DeliveryState.ACCEPTED)
+    advance(session, uid, old=SeriesState.ENCODED, new=new, now=now, reason=reason)
+    return uid, new
+
+
+def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
+    """List the objects of a result that are not yet in the outbox for a destination."""
+    same = and_(
+        Delivery.sop_instance_uid == ResultObject.sop_instance_uid,
+        Delivery.destination == destination,
+    )
+    return session.scalars(
+        select(ResultObject.sop_instance_uid)
+        .outerjoin(Delivery, same)
+        .where(ResultObject.result_key == key, Delivery.id.is_(None))
+        .order_by(ResultObject.position)
+    ).all()
+
+
+def remarks(session: Session, key: str, state: DeliveryState) -> str:
+    """Say in one line who refused (or accepted) how many objects with which remark, if any."""
+    why = (Delivery.destination, Delivery.reason)
+    remarked = true() if state is DeliveryState.REFUSED else Delivery.reason != ""
+    rows = session.execute(
+        select(*why, func.count())
+        .join(ResultObject)
+        .where(ResultObject.result_key == key, Delivery.state == state, remarked)
+        .group_by(*why)
+        .order_by(*why)
+    )
+    return "; ".join(
+        f"{destination} {state} {count} object{'' if count == 1 else 's'}: {reason}"
+        for destination, reason, count in rows
+    )

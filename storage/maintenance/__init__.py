@@ -1,0 +1,1 @@
+"""Retention, purging, recovery and reconciliation."""

@@ -1,0 +1,149 @@
+"""Files, rows and deliveries compared: what disagrees, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage.database.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
+from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, Inbox
+from storage.series.instances import known_paths
+from storage.states import UNDER_WAY, DeliveryState, SeriesState
+
+SETTLING = timedelta(minutes=10)  #: files get their rows well within it
+STUCK = timedelta(days=1)  #: no analysis and no try to send takes so long
+
+
+class Kind(StrEnum):
+    """What can disagree."""
+
+    INSTANCES_MISSING = "instances without files"
+    RESULT_MISSING = "result without its files"
+    NOT_INDEXED = "file without a row"
+    RESULT_UNKNOWN = "result folder without a row"
+    TEMPORARY_LEFT = "temporary file left"
+    QUARANTINE_MISSING = "quarantine row without its file"
+    QUARANTINE_UNKNOWN = "quarantined file without a row"
+    ANALYSING_STUCK = "analysing for more than a day"
+    SENDING_STUCK = "sending for more than a day"
+    NOTHING_TO_SEND = "encoded, but nothing is left to send"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One disagreement.
+
+    Attributes
+    ----------
+    what
+        Series Instance UID, path relative to the storage folder, or number of a delivery.
+    """
+
+    kind: Kind
+    what: str
+    detail: str = ""
+
+
+def disagreements(session: Session, inbox: Inbox, now: datetime) -> list[Finding]:
+    """Compare everything; only look.
+
+    What is so young that it may be on its way to agree is left out.
+    """
+    # rows before files: what comes in between has a file and no row, and is young
+    known = _known(session)
+    return [
+        *_missing_instances(session, inbox),
+        *_missing_results(session, inbox),
+        *_unknown(inbox, f"{INCOMING}/*/*.dcm", known, now - SETTLING, Kind.NOT_INDEXED),
+        *_unknown(inbox, f"{RESULTS}/*", known, now - STUCK, Kind.RESULT_UNKNOWN),
+        *_unknown(inbox, f"{TEMPORARY}/*", set(), now - STUCK, Kind.TEMPORARY_LEFT),
+        *_unknown(inbox, f"{QUARANTINE}/*", known, now - SETTLING, Kind.QUARANTINE_UNKNOWN),
+        *_missing_quarantine(session, inbox),
+        *_stuck(session, now - STUCK),
+    ]
+
+
+def nothing_to_send(session: Session) -> list[tuple[str, str]]:
+    """List series that are encoded without a delivery under way, and the keys of their results."""
+    open_ = (
+        select(ResultObject.result_key)
+        .join(Delivery)
+        .where(Delivery.state.in_((*UNDER_WAY, DeliveryState.DECLINED)))
+    )
+    rows = session.execute(
+        select(Series.series_instance_uid, Series.result_key).where(
+            Series.state == SeriesState.ENCODED, Series.result_key.not_in(open_)
+        )
+    )
+    return [(uid, key) for uid, key in rows if key]
+
+
+def missing_instances(session: Session, inbox: Inbox) -> list[Instance]:
+    """List the rows of instances that should be kept and are not, by series."""
+    here = inbox.paths(f"{INCOMING}/*/*.dcm")
+    rows = session.scalars(
+        select(Instance)
+        .where(Instance.purged_at.is_(None))
+        .order_by(Instance.series_instance_uid, Instance.path)
+    )
+    return [row for row in rows if row.path not in here and not inbox.locate(row.path).exists()]
+
+
+def _known(session: Session) -> set[str]:
+    return {
+        *known_paths(session),
+        *session.scalars(select(Result.folder)),
+        *session.scalars(select(Quarantine.path)),
+    }
+
+
+def _missing_instances(session: Session, inbox: Inbox) -> Iterator[Finding]:
+    missing = missing_instances(session, inbox)
+    for uid, rows in groupby(missing, key=lambda row: row.series_instance_uid):
+        yield Finding(kind=Kind.INSTANCES_MISSING, what=uid, detail=f"{len(list(rows))} instances")
+
+
+def _missing_results(session: Session, inbox: Inbox) -> Iterator[Finding]:
+    here = inbox.paths(f"{RESULTS}/*/*")
+    rows = session.execute(
+        select(Result.series_instance_uid, ResultObject.path)
+        .join(ResultObject, ResultObject.result_key == Result.key)
+        .where(Result.purged_at.is_(None))
+        .order_by(Result.key, ResultObject.position)
+    )
+    for uid, path in rows:
+        if path not in here and not inbox.locate(path).exists():
+            yield Finding(kind=Kind.RESULT_MISSING, what=uid, detail=path)
+
+
+def _missing_quarantine(session: Session, inbox: Inbox) -> Iterator[Finding]:
+    for path in session.scalars(select(Quarantine.path)):
+        if not inbox.locate(path).exists():
+            yield Finding(kind=Kind.QUARANTINE_MISSING, what=path)
+
+
+def _unknown(
+    inbox: Inbox, pattern: str, known: Iterable[str], before: datetime, kind: Kind
+) -> Iterator[Finding]:
+    for path in sorted(inbox.paths(pattern).difference(known)):
+        written = inbox.written_at(path)
+        if written is not None and written < before:
+            yield Finding(kind=kind, what=path)
+
+
+def _stuck(session: Session, before: datetime) -> Iterator[Finding]:
+    analysing = (Series.state == SeriesState.ANALYSING, Series.since < before)
+    for uid in session.scalars(select(Series.series_instance_uid).where(*analysing)):
+        yield Finding(kind=Kind.ANALYSING_STUCK, what=uid)
+    sending = (Delivery.state == DeliveryState.SENDING, Delivery.next_at < before)
+    for row in session.scalars(select(Delivery).where(*sending)):
+        detail = f"{row.sop_instance_uid} to {row.destination}"
+        yield Finding(kind=Kind.SENDING_STUCK, what=str(row.id), detail=detail)
+    for uid, _ in nothing_to_send(session):
+        yield Finding(kind=Kind.NOTHING_TO_SEND, what=uid)

@@ -1,0 +1,109 @@
+"""What was found before: in the same series, and in earlier studies of the same patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from storage.database.schema import Result, ResultObject, Series
+from storage.results.rows import KeptReport, report_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPrior:
+    """The result of an earlier study.
+
+    Attributes
+    ----------
+    study_date
+        DICOM DA.
+    summary
+        As in :class:`storage.database.schema.Result`.
+    """
+
+    study_instance_uid: str
+    study_date: str
+    model: str
+    summary: str
+    report: KeptReport
+
+
+def keys_so_far(session: Session, series_instance_uid: str) -> tuple[str, ...]:
+    """List the keys of all results of a series, the latest last."""
+    of_series = Result.series_instance_uid == series_instance_uid
+    return tuple(session.scalars(select(Result.key).where(of_series).order_by(Result.revision)))
+
+
+def is_own(session: Session, series_instance_uid: str, sop_instance_uids: Sequence[str]) -> bool:
+    """Say whether a series holds results of this node, come back."""
+    same = or_(
+        ResultObject.series_instance_uid == series_instance_uid,
+        ResultObject.sop_instance_uid.in_(sop_instance_uids),
+    )
+    return session.scalar(select(ResultObject.sop_instance_uid).where(same).limit(1)) is not None
+
+
+def priors(session: Session, series_instance_uid: str, limit: int) -> list[KeptPrior]:
+    """Find the results of earlier studies of the same patient, the latest study first.
+
+    A study is earlier by Study Date, on the same day by Study Time. Of a study with several
+    series, the one with the most instances speaks; of equals, the one with the latest result.
+    Without patient or date there is nothing to compare; patients whose birth dates are known
+    and differ are two, whatever their ID.
+    """
+    here = session.get(Series, series_instance_uid)
+    if here is None or not here.patient_key or not here.study_date:
+        return []
+    rows = session.execute(
+        select(Series, Result)
+        .join(Result, Result.key == Series.result_key)
+        .where(_same_patient(here), _earlier(here), Result.score.is_not(None))
+        .order_by(
+            Series.study_date.desc(),
+            Series.study_time.desc(),
+            Series.study_instance_uid,
+            Series.instances.desc(),
+            Result.created_at.desc(),
+        )
+    )
+    found: dict[str, KeptPrior] = {}
+    for series, result in rows:
+        if len(found) < limit and series.study_instance_uid not in found:
+            found |= _prior(session, series, result)
+    return list(found.values())
+
+
+def _same_patient(here: Series) -> ColumnElement[bool]:
+    same = Series.patient_key == here.patient_key
+    if not here.birth_digest:
+        return same
+    return and_(same, Series.birth_digest.in_(("", here.birth_digest)))
+
+
+def _earlier(here: Series) -> ColumnElement[bool]:
+    return and_(
+        Series.study_instance_uid != here.study_instance_uid,
+        Series.study_date != "",
+        or_(
+            Series.study_date < here.study_date,
+            and_(Series.study_date == here.study_date, Series.study_time < here.study_time),
+        ),
+    )
+
+
+def _prior(session: Session, series: Series, result: Result) -> dict[str, KeptPrior]:
+    """Give the prior by its study; nothing if the result has no report."""
+    report = report_of(session, result.key)
+    if report is None:
+        return {}
+    prior = KeptPrior(
+        study_instance_uid=series.study_instance_uid,
+        study_date=series.study_date,
+        model=result.model,
+        summary=result.summary,
+        report=report,
+    )
+    return {prior.study_instance_uid: prior}

@@ -1,0 +1,1 @@
+"""Rows of series and instances, and the life of a series."""

@@ -1,0 +1,278 @@
+"""Series rows: every change of state goes through :func:`advance`.
+
+All functions work in the caller's transaction. A series row is locked before it is looked at,
+so that what was seen still holds when it is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from storage.database.schema import Instance, Series
+from storage.errors import StaleState, StorageError
+from storage.series.priority import take_turn
+from storage.states import SERIES_STEPS, SeriesState, Wish
+
+S = SeriesState
+
+ENDED = frozenset({S.ENCODED, S.DELIVERED, S.UNSUITABLE, S.FAILED})  #: may be reprocessed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSeries:
+    """A series that is still received, as it was when looked at."""
+
+    series_instance_uid: str
+    generation: int
+    instances: int
+    calling_ae: str
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesTicket:
+    """The right to analyse one generation of a series, once.
+
+    Attributes
+    ----------
+    sop_instance_uids, digests, paths
+        One entry per instance in use that is kept, in the order of the UIDs.
+    calling_ae
+        Who sent the latest instance.
+    attempts
+        1 for the first try of this generation.
+    predecessor_key
+        The latest result of the series, if there is one: this analysis may replace it.
+    wish
+        What a person wants of it; None for an analysis that follows from what came.
+    purged
+        How many instances in use are not kept any more.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    generation: int
+    attempts: int
+    calling_ae: str
+    sop_instance_uids: tuple[str, ...]
+    digests: tuple[str, ...]
+    paths: tuple[str, ...]
+    predecessor_key: str | None
+    wish: Wish | None = None
+    purged: int = 0
+
+
+def advance(
+    session: Session,
+    series_instance_uid: str,
+    *,
+    old: SeriesState,
+    new: SeriesState,
+    now: datetime,
+    reason: str = "",
+) -> None:
+    """Move a series from `old` to `new`, if it still is in `old`: the only writer of the state.
+
+    Raises
+    ------
+    ValueError
+        If `SERIES_STEPS` has no such step (a bug of the caller).
+    StaleState
+        If someone else moved the series first.
+    """
+    if new not in SERIES_STEPS[old]:
+        raise ValueError(f"no step from {old} to {new}")
+    moved = session.scalar(
+        update(Series)
+        .where(Series.series_instance_uid == series_instance_uid, Series.state == old)
+        .values(state=new, since=now, reason=reason)
+        .returning(Series.series_instance_uid)
+    )
+    if moved is None:
+        raise StaleState(f"expected series {series_instance_uid} to be {old}, it no longer is")
+
+
+def locked(session: Session, series_instance_uid: str) -> Series:
+    """Fetch a series row as it is now, and keep others from changing it.
+
+    Raises
+    ------
+    StorageError
+        If there is no such series.
+    """
+    row = session.get(Series, series_instance_uid, with_for_update=True, populate_existing=True)
+    if row is None:
+        raise StorageError(f"expected a series, none has the UID {series_instance_uid}")
+    return row
+
+
+def reopen(session: Session, row: Series, now: datetime) -> None:
+    """Back to RECEIVING with the next generation: an instance came after closing.
+
+    A wish is fulfilled by that: all of it is analysed, with today's settings.
+    """
+    advance(session, row.series_instance_uid, old=row.state, new=S.RECEIVING, now=now)
+    row.generation += 1
+    row.attempts = 0
+    row.reopened = False
+    row.wish = None
+    session.flush()
+
+
+def receiving(session: Session) -> list[OpenSeries]:
+    """List the series that are still received, the longest quiet first."""
+    rows = session.scalars(
+        select(Series).where(Series.state == S.RECEIVING).order_by(Series.last_at)
+    )
+    return [
+        OpenSeries(
+            series_instance_uid=row.series_instance_uid,
+            generation=row.generation,
+            instances=row.instances,
+            calling_ae=row.calling_ae,
+            last_at=row.last_at,
+        )
+        for row in rows
+    ]
+
+
+def due_to_close(
+    session: Session, now: datetime, quiet: Callable[[str], float]
+) -> list[OpenSeries]:
+    """List the series that have been quiet long enough.
+
+    Parameters
+    ----------
+    quiet
+        Quiet time of a calling AE, seconds.
+
+    Notes
+    -----
+    A last instance that lies in the future by the quiet time counts as well: the clock has
+    been put back, and the series must not wait for it to catch up.
+    """
+    return [
+        series
+        for series in receiving(session)
+        if abs((now - series.last_at).total_seconds()) >= quiet(series.calling_ae)
+    ]
+
+
+def close(session: Session, series: OpenSeries, now: datetime) -> None:
+    """Declare a series complete: RECEIVING to STABLE.
+
+    Raises
+    ------
+    StaleState
+        If something has come since `series` was looked at, or it is closed already.
+    """
+    row = locked(session, series.series_instance_uid)
+    if (row.generation, row.instances, row.last_at) != (
+        series.generation,
+        series.instances,
+        series.last_at,
+    ):
+        raise StaleState(f"series {series.series_instance_uid} has changed since it was quiet")
+    advance(session, series.series_instance_uid, old=S.RECEIVING, new=S.STABLE, now=now)
+
+
+def claim_next(
+    session: Session, now: datetime, urgent_aes: Set[str] = frozenset()
+) -> SeriesTicket | None:
+    """Claim the STABLE series whose turn it is (`storage.series.priority`); None if there is none."""
+    uid = take_turn(session, urgent_aes)
+    if uid is None:
+        return None
+    advance(session, uid, old=S.STABLE, new=S.ANALYSING, now=now)
+    row = locked(session, uid)
+    row.attempts += 1
+    session.flush()
+    return ticket_of(session, row)
+
+
+def ticket_of(session: Session, row: Series) -> SeriesTicket:
+    """Say what there is to analyse; only a claim makes it a right to do so."""
+    in_use = session.scalars(
+        select(Instance)
+        .where(Instance.series_instance_uid == row.series_instance_uid, ~Instance.superseded)
+        .order_by(Instance.sop_instance_uid)
+    ).all()
+    instances = [each for each in in_use if each.purged_at is None]
+    return SeriesTicket(
+        series_instance_uid=row.series_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        generation=row.generation,
+        attempts=row.attempts,
+        calling_ae=row.calling_ae,
+        sop_instance_uids=tuple(each.sop_instance_uid for each in instances),
+        digests=tuple(each.digest for each in instances),
+        paths=tuple(each.path for each in instances),
+        predecessor_key=row.result_key,
+        wish=row.wish,
+        purged=len(in_use) - len(instances),
+    )
+
+
+def give_back(
+    session: Session, ticket: SeriesTicket, now: datetime, *, reason: str = ""
+) -> SeriesState:
+    """Return a claim unused, or after a try that may be repeated: to STABLE."""
+    return leave(session, ticket, now, new=S.STABLE, reason=reason)
+
+
+def leave(
+    session: Session,
+    ticket: SeriesTicket,
+    now: datetime,
+    *,
+    new: SeriesState,
+    reason: str = "",
+) -> SeriesState:
+    """Move a claimed series out of ANALYSING; at an end, the wish for it is fulfilled.
+
+    Returns
+    -------
+    SeriesState
+        `new`; or RECEIVING if an instance came meanwhile, for then this is not the last word.
+
+    Raises
+    ------
+    StaleState
+        If the claim no longer holds (the series was recovered, and perhaps claimed anew).
+    """
+    row = locked(session, ticket.series_instance_uid)
+    here = (row.state, row.generation, row.attempts)
+    claimed = (S.ANALYSING, ticket.generation, ticket.attempts)
+    if here != claimed:
+        raise StaleState(f"series {ticket.series_instance_uid}: expected {claimed}, got {here}")
+    if row.reopened:
+        reopen(session, row, now)
+        return S.RECEIVING
+    advance(session, ticket.series_instance_uid, old=S.ANALYSING, new=new, now=now, reason=reason)
+    if new in ENDED:
+        row.wish = None
+        session.flush()
+    return new
+
+
+def reprocess(session: Session, series_instance_uid: str, now: datetime) -> None:
+    """Have a series analysed again that has come to an end; a person's decision.
+
+    Raises
+    ------
+    StorageError
+        If there is no such series.
+    StaleState
+        If the series is on its way to an analysis anyhow.
+    """
+    row = locked(session, series_instance_uid)
+    if row.state not in ENDED:
+        raise StaleState(f"expected a series that has ended, {series_instance_uid} is {row.state}")
+    advance(session, series_instance_uid, old=row.state, new=S.STABLE, now=now)
+    row.attempts = 0
+    session.flush()
