@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node import logs
 from dicom_node.reception.access import Callers
-from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Store
 from storage.database.engine import migrate, open_database

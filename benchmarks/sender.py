@@ -13,7 +13,8 @@ from pathlib import Path
 from benchmarks.processes import memory
 from dicom_node.cli.send import find_parcels
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Peer, send
+from dicom_node.delivery.store_scu import send
+from dicom_node.network.association import Peer
 
 
 def main() -> None:

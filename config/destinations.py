@@ -8,8 +8,16 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from config.section import Section
-from config.values import AeTitle, NotEmpty, OptionalPath, OptionalUser, Port, Seconds, WebUrl
+from config.values import (
+    AeTitle,
+    NotEmpty,
+    OptionalPath,
+    OptionalUser,
+    Port,
+    Seconds,
+    Section,
+    WebUrl,
+)
 
 
 class Destination(Section):

@@ -6,8 +6,16 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from config.section import Section
-from config.values import AeTitle, Callers, Listeners, NotEmpty, OptionalPath, Seconds, is_loopback
+from config.values import (
+    AeTitle,
+    Callers,
+    Listeners,
+    NotEmpty,
+    OptionalPath,
+    Seconds,
+    Section,
+    is_loopback,
+)
 
 
 class Node(Section):

@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.errors import Fault, SettingsError
-from config.section import Section
 from config.settings import Settings
+from config.values import Section
 
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation

@@ -16,7 +16,6 @@ from pydantic import (
 from config.destinations import AnyDestination, WebDestination
 from config.network import DicomWeb, Node, Tls
 from config.secret import database_url_in
-from config.section import Section
 from config.values import (
     AeTitles,
     DatabaseUrl,
@@ -30,6 +29,7 @@ from config.values import (
     Scheduler,
     Seconds,
     SecondsByAe,
+    Section,
     Threshold,
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from config.secret import DATABASE_URL
 
@@ -206,3 +206,16 @@ WebUrl = Annotated[str, AfterValidator(_web_url)]
 OptionalUid = Annotated[str, AfterValidator(_uid)]
 NotEmpty = Annotated[str, Field(min_length=1, max_length=64)]
 Label = Annotated[str, AfterValidator(_label)]
+
+
+class Section(BaseModel):
+    """One section of the INI file: frozen, and it knows no other keys than its own."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )

@@ -10,29 +10,32 @@ from sqlalchemy.orm import Session, sessionmaker
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.network import Tls
 from config.settings import Settings
+from dicom_node.analysis.configuration import analyser_of
 from dicom_node.analysis.engine import Engine
 from dicom_node.analysis.prior_fetch import Historian
 from dicom_node.analysis.request_builder import Briefing
 from dicom_node.audit.syslog import NO_TRAIL, Server, SyslogTrail, Trail
+from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.commitment_query import Verifier
 from dicom_node.delivery.commitment_scu import Notary
-from dicom_node.delivery.outcome import Backoff
 from dicom_node.delivery.sender import ByDicom, Carrier
-from dicom_node.delivery.store_scu import Peer
 from dicom_node.delivery.stow_client import ByWeb, secret
 from dicom_node.delivery.worker import Confirmer, Courier
 from dicom_node.errors import NodeError
+from dicom_node.maintenance.retention import Purging
+from dicom_node.network.association import Peer
 from dicom_node.network.tls import Credentials, client_context
 from dicom_node.reception.access import Callers
 from dicom_node.reception.commitment_scp import Witness
-from dicom_node.reception.ingest import Index
+from dicom_node.reception.index_writer import Index
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import WebReceiver
 from dicom_node.resources import Store
-from storage.database.engine import migrate, open_database
+from storage.database.engine import is_migrated, migrate, open_database
 from storage.files.folder import Inbox
 from storage.files.installation import found_station
+from storage.maintenance.retention import Rules
 
 MEGABYTE, GIGABYTE = 10**6, 10**9
 
@@ -243,4 +246,50 @@ def historian_of(settings: Settings, briefing: Briefing) -> Historian | None:
         briefing,
         ae_title=settings.node.ae_title,
         min_slices=settings.selection.min_slices,
+    )
+
+
+def briefing_of(settings: Settings, store: Store) -> Briefing:
+    """Make the briefing that the settings describe."""
+    return Briefing(
+        store,
+        analyser_of(settings),
+        compare=settings.results.priors,
+        destinations=[each.name for each in settings.destinations if each.enabled],
+    )
+
+
+def purging_of(settings: Settings, store: Store) -> Purging:
+    """Make the retention that the settings describe."""
+    retention = settings.retention
+    return Purging(
+        store=store,
+        rules=Rules(
+            keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
+            committing=frozenset(
+                each.name
+                for each in settings.destinations
+                if isinstance(each, DicomDestination) and each.verify != "no"
+            ),
+        ),
+        free_bytes=int(retention.disk_pressure_gb * GIGABYTE),
+        keep_quarantine=(
+            timedelta(days=retention.quarantine_days) if retention.quarantine_days else None
+        ),
+    )
+
+
+def store_of(settings: Settings) -> Store:
+    """Open what a node has made, whether it runs or not.
+
+    Raises
+    ------
+    NodeError
+        If there is no database, or an older one.
+    """
+    database = open_database(settings.database_url)
+    if not is_migrated(database):
+        raise NodeError("there is no database of this version yet: start the node first")
+    return Store(
+        sessions=sessionmaker(database, class_=Session), inbox=Inbox(settings.storage.folder, 0)
     )

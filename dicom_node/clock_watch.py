@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from dicom_node.logs import log
 
@@ -61,3 +62,8 @@ class ClockWatch:
     def _watch(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
             self.look()
+
+
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)

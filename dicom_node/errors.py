@@ -21,3 +21,7 @@ class CannotRepeat(NodeError):
 
 class EngineLost(NodeError):
     """The compute engine lost the task: its worker died, hung or was restarted."""
+
+
+class ReceptionBroken(Exception):
+    """The data set ended before its end: there is nobody to answer to."""

@@ -25,13 +25,14 @@ from dicom_node.analysis.engine import Engine, Task
 from dicom_node.analysis.messages import Answer
 from dicom_node.analysis.notices import Notices
 from dicom_node.analysis.prior_fetch import Historian
-from dicom_node.analysis.request_builder import briefing_of
 from dicom_node.assembly import (
+    briefing_of,
     courier_of,
     credentials_of,
     engine_of,
     historian_of,
     open_store,
+    purging_of,
     receiver_of,
     web_receiver_of,
     witness_of,
@@ -43,9 +44,10 @@ from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
 from dicom_node.logs import log
 from dicom_node.maintenance.consistency import Watch
-from dicom_node.maintenance.retention import ROUND_SECONDS, purging_of
+from dicom_node.maintenance.retention import ROUND_SECONDS
 from dicom_node.network.tls import Renewal, server_context
-from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
 from dicom_node.reception.store_scp import tell_turned_away
 from dicom_node.scheduler import Schedule
 from storage.errors import StaleState

@@ -14,8 +14,8 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dicom_node.delivery.store_scu import Peer
-from dicom_node.network.query_scu import FIND, MOVE
+from dicom_node.network.association import Peer
+from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 KEYS = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
@@ -33,7 +33,7 @@ class StandInArchive:
     mover
         Where C-MOVE sends; None for an AE that it does not know.
     asked
-        Levels of the queries so far, and MOVE.
+        Levels of the queries so far, and STUDY_ROOT_MOVE.
     """
 
     held: list[Dataset]
@@ -43,8 +43,8 @@ class StandInArchive:
 
     def __enter__(self) -> StandInArchive:
         self._ae = AE("ARCHIVE")
-        self._ae.add_supported_context(FIND)
-        self._ae.add_supported_context(MOVE)
+        self._ae.add_supported_context(STUDY_ROOT_FIND)
+        self._ae.add_supported_context(STUDY_ROOT_MOVE)
         self._ae.add_requested_context(CT, ExplicitVRLittleEndian)
         handlers = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_MOVE, self._move)]
         server = self._ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)

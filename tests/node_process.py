@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from config.reader import load
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Peer, echo
+from dicom_node.delivery.store_scu import echo
+from dicom_node.network.association import Peer
 from storage.database.engine import is_migrated, open_database, reading
 from storage.overview import Overview, overview
 

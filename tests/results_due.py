@@ -8,11 +8,10 @@ from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE
 from dicom_node.resources import Store
 from pipeline.encode.bundle import part10
 from storage.database.engine import migrate, open_database
@@ -57,7 +56,7 @@ def capture(uid: str) -> Dataset:
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.SOPClassUID, ds.SOPInstanceUID = SECONDARY_CAPTURE, uid
+    ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, uid
     ds.StudyInstanceUID, ds.SeriesInstanceUID = STUDY, SERIES
     return ds
 
@@ -84,7 +83,7 @@ def _new_object(uid: str, path: str) -> NewObject:
     return NewObject(
         sop_instance_uid=uid,
         kind="heatmap",
-        sop_class_uid=SECONDARY_CAPTURE,
+        sop_class_uid=SecondaryCaptureImageStorage,
         series_instance_uid=SERIES,
         transfer_syntax_uid=str(ExplicitVRLittleEndian),
         path=path,

@@ -14,8 +14,8 @@ from types import TracebackType
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import MaximumLengthNotification
 
-from dicom_node.delivery.store_scu import Peer
 from dicom_node.network import command_set as cs
+from dicom_node.network.association import Peer
 from dicom_node.network.tls import Credentials
 from tests.wire_client import command, cut, packed, values
 

@@ -8,8 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.encode.result.identity import Equipment, ReportReference
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Equipment, Prior, ReportReference
 from pipeline.encode.result.products import Products
 from pipeline.series.eligibility import SelectionRules
 

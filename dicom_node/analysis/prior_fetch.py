@@ -17,8 +17,8 @@ from pydicom import Dataset, dcmread
 from dicom_node.analysis.prior_query import TAGS, earlier, query_for, rank
 from dicom_node.analysis.request_builder import Briefing
 from dicom_node.analysis.rerun import wish_one
-from dicom_node.delivery.store_scu import Peer
 from dicom_node.logs import log
+from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import Archive, QueryFailed, archive, keys
 from storage.series.lifecycle import ENDED
 from storage.series.prior_searches import (

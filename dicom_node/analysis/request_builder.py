@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from config.settings import Settings
-from dicom_node.analysis.configuration import analyser_of, read_manifest
+from dicom_node.analysis.configuration import read_manifest
 from dicom_node.analysis.messages import Analyser, Request, SourceFile
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.delivery.output_forms import fitted
@@ -17,8 +16,7 @@ from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log
 from dicom_node.resources import Store
 from pipeline.analysis_file import read_values
-from pipeline.encode.result.identity import ReportReference
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Prior, ReportReference
 from pipeline.encode.result.products import Products
 from pipeline.errors import PipelineError
 from storage.delivery.capabilities import Capability, capabilities
@@ -127,16 +125,6 @@ class Briefing:
         with self._sessions() as session:
             (ended,) = seen(session, series=[ticket.series_instance_uid])
         return kept_analysis(ended, self._inbox.folder, self.analyser.model)
-
-
-def briefing_of(settings: Settings, store: Store) -> Briefing:
-    """Make the briefing that the settings describe."""
-    return Briefing(
-        store,
-        analyser_of(settings),
-        compare=settings.results.priors,
-        destinations=[each.name for each in settings.destinations if each.enabled],
-    )
 
 
 def kept_analysis(ended: Ended, folder: Path, model: Path) -> Path:

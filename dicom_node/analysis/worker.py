@@ -29,8 +29,8 @@ from dicom_node.analysis.messages import (
     Unchanged,
     Unsuitable,
 )
+from dicom_node.clock_watch import utc_now
 from dicom_node.errors import CannotRepeat
-from dicom_node.resources import utc_now
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import key_after, result_key
 from pipeline.errors import UnsuitableSeries

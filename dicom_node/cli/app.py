@@ -16,7 +16,8 @@ from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
 from config.values import MAX_AE_TITLE
-from dicom_node.cli import conformance, doctor, probe, rerun, stored_data
+from dicom_node.cli import doctor, probe, rerun, stored_data
+from dicom_node.cli.options import INI, Ini
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
@@ -38,17 +39,8 @@ app.add_typer(rerun.app)
 app.add_typer(probe.app)
 app.add_typer(doctor.app)
 app.add_typer(stored_data.app)
-app.add_typer(conformance.app)
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
-
-Ini = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
-    ),
-]
-INI = Path("dicom-node.ini")
 
 
 def main() -> None:
@@ -121,7 +113,7 @@ def send(
 ) -> None:
     """Send DICOM files to any AE by C-STORE, in the transfer syntax they have."""
     from dicom_node.cli.send import send_folder
-    from dicom_node.delivery.store_scu import Peer
+    from dicom_node.network.association import Peer
 
     for title in (to, calling):
         if not 1 <= len(title.strip()) <= MAX_AE_TITLE:

@@ -25,11 +25,12 @@ from sqlalchemy.orm import Session
 from config.reader import load
 from dicom_node.cli.send import find_parcels, send_folder
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Peer, echo
+from dicom_node.delivery.store_scu import echo
 from dicom_node.demo.pictures import write_previews
 from dicom_node.demo.report_reader import statements
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.errors import NodeError
+from dicom_node.network.association import Peer
 from storage.database.engine import open_database, reading
 from storage.overview import SeriesLine, overview
 from storage.states import SeriesState

@@ -8,16 +8,9 @@ from typing import Annotated
 import typer
 
 from config.reader import load
+from dicom_node.cli.options import INI, Ini
 
 app = typer.Typer()
-
-Ini = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
-    ),
-]
-INI = Path("dicom-node.ini")
 
 
 @app.command()
@@ -28,7 +21,7 @@ def doctor(
     config: Ini = INI,
 ) -> None:
     """Compare files, rows and deliveries; say what disagrees, and what can be done."""
-    from dicom_node.analysis.rerun import store_of
+    from dicom_node.assembly import store_of
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance import consistency as of
 
@@ -44,3 +37,15 @@ def doctor(
     if not found:
         typer.echo("Files, rows and deliveries agree.")
     raise typer.Exit(1 if found else 0)
+
+
+@app.command()
+def conformance(
+    document: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A statement in Markdown.")
+    ],
+) -> None:
+    """Bring the marked parts of a conformance statement up to date, in place."""
+    from dicom_node.maintenance.conformance_statement import fill
+
+    document.write_text(fill(document.read_text(encoding="utf-8")), encoding="utf-8")

@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dicom_node.errors import NodeError
+from pipeline.model.manifest import BUNDLED
 
+out = Console(soft_wrap=True)
 LIBRARIES = ("jinja2", "matplotlib", "sklearn")  #: what the extra `training` installs
+
+Ini = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
+    ),
+]
+INI = Path("dicom-node.ini")
+
+CaseList = Annotated[
+    list[Path],
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split];"
+        " several lists are joined.",
+    ),
+]
+RunFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        file_okay=False,
+        help="Run folder; the same command goes on where it was stopped.",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
+Steps = Annotated[int, typer.Option(min=1, help="Steps at most; validation may end it earlier.")]
+Base = Annotated[Path, typer.Option("--model", help="Model folder whose lungs are used.")]
+
+BUNDLED_NAME = "bundled"
 
 
 def needs_extra() -> None:
@@ -23,3 +63,23 @@ def needs_extra() -> None:
             f"{', '.join(missing)} expected, not installed:"
             " install them with `pip install dicom-node[training]`"
         )
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def bar() -> Progress:
+    """Progress bar of steps."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )
+
+
+def folder_of(model: str) -> Path:
+    """Folder of a model that is named on the command line."""
+    return BUNDLED if model == BUNDLED_NAME else Path(model)

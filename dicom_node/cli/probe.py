@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from rich.table import Table
 from config.destinations import Destination
 from config.reader import load
 from config.settings import Settings
+from dicom_node.cli.options import INI, Ini
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 out = Console(soft_wrap=True)
-
-Ini = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
-    ),
-]
-INI = Path("dicom-node.ini")
 
 
 @app.command()

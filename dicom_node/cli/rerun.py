@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from config.reader import load
+from dicom_node.cli.options import INI, Ini
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -22,14 +22,7 @@ SENT = "The node sends them within seconds if it runs, else at its start."
 
 app = typer.Typer()
 
-Ini = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
-    ),
-]
 Uids = Annotated[list[str] | None, typer.Argument(help="Series Instance UIDs.", show_default=False)]
-INI = Path("dicom-node.ini")
 
 
 @app.command()
@@ -43,7 +36,7 @@ def reissue(
 
     They supersede the earlier ones, whose report theirs names as its predecessor.
     """
-    from dicom_node.analysis.rerun import wish_for
+    from dicom_node.cli.rerun_requests import wish_for
     from storage.states import Wish
 
     _choose(series, study, everything=everything)
@@ -56,7 +49,7 @@ def reissue(
 @app.command()
 def reprocess(series: Uids = None, config: Ini = INI) -> None:
     """Analyse series again that have come to an end."""
-    from dicom_node.analysis.rerun import wish_for
+    from dicom_node.cli.rerun_requests import wish_for
     from storage.states import Wish
 
     if not series:
@@ -76,7 +69,7 @@ def redeliver(
 
     Nothing is made anew, and nothing that has arrived is sent twice.
     """
-    from dicom_node.analysis.rerun import send_again
+    from dicom_node.cli.rerun_requests import send_again
 
     _choose(series, study, everything=everything)
     resumed = send_again(load(config), series=series or (), study=study, destination=destination)

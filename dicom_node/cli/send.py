@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import track
 
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel, Peer, send
+from dicom_node.delivery.store_scu import Parcel, send
+from dicom_node.network.association import Peer
 
 
 def send_folder(folder: Path, peer: Peer, *, calling_ae: str, console: Console) -> int:

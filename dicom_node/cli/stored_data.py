@@ -11,6 +11,7 @@ import typer
 
 from config.reader import load
 from config.settings import Settings
+from dicom_node.cli.options import INI, Ini
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -18,15 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Ini = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="DICOM_NODE_CONFIG", help="The INI file with the settings."
-    ),
-]
 OneSeries = Annotated[str | None, typer.Option("--series", help="Series Instance UID.")]
 OneStudy = Annotated[str | None, typer.Option("--study", help="Study Instance UID: all series.")]
-INI = Path("dicom-node.ini")
 
 
 @app.command()
@@ -74,7 +68,7 @@ def reinject(
     config: Ini = INI,
 ) -> None:
     """Have files in quarantine read once more; the node must be stopped."""
-    from dicom_node.analysis.rerun import store_of
+    from dicom_node.assembly import store_of
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.stored_data import reinject as put_back
 
@@ -88,8 +82,7 @@ def reinject(
 
 def _store(settings: Settings) -> Store:
     """Open what a node has made; an auditor is told of what is done to it."""
-    from dicom_node.analysis.rerun import store_of
-    from dicom_node.assembly import trail_of
+    from dicom_node.assembly import store_of, trail_of
 
     return replace(store_of(settings), audit=trail_of(settings))
 

@@ -13,9 +13,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
 
 from dicom_node.delivery.output_forms import PLAINER
 from dicom_node.delivery.result_classes import SENT, TRANSFER_SYNTAX, class_name
-from dicom_node.delivery.store_scu import Peer, associate
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
+from dicom_node.network.association import Peer, associate
 from dicom_node.resources import Store
 from storage.delivery.capabilities import Capability, note_capabilities
 from storage.delivery.substitutes import stand_in

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from dicom_node.delivery.commitment_scu import answered, not_answered, open_request
-from dicom_node.delivery.store_scu import Peer
+from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import QueryFailed, archive, keys
+from dicom_node.network.status import NO_SUCH_SOP_INSTANCE
 from dicom_node.resources import Store
 from storage.delivery.commitments import Report, whereabouts
 
 MEANS = "verification by query"
-NO_SUCH_OBJECT = 0x0112  #: Failure Reason, PS3.3 C.14.1.1
 PATIENCE = timedelta(seconds=60)  #: archives answer a C-STORE before the object is in their index
 MAXIMUM_OBJECTS = 10_000  #: of one series of results; more than a CT has slices
 
@@ -69,7 +69,7 @@ class Verifier:
         report = Report(
             transaction_uid=transaction_uid,
             committed=held,
-            failed=dict.fromkeys(missing, NO_SUCH_OBJECT),
+            failed=dict.fromkeys(missing, NO_SUCH_SOP_INSTANCE),
             means=MEANS,
         )
         answered(report, self._store)

@@ -17,18 +17,14 @@ from pynetdicom import evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 
-from dicom_node.delivery.store_scu import Peer, associate
 from dicom_node.logs import log
+from dicom_node.network.association import Peer, associate
 from dicom_node.network.fast_dimse.reactor_pause import undisturbed
-from dicom_node.reception.instance import PROCESSING_FAILURE, SUCCESS
-from dicom_node.reception.store_scp import COMMITMENT
+from dicom_node.network.sop_classes import STORAGE_COMMITMENT
+from dicom_node.network.status import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS
+from dicom_node.network.storage_commitment import REQUEST, WELL_KNOWN_INSTANCE, reference
 from dicom_node.resources import Store
 from storage.delivery.commitments import Report, ask, enter_report, give_up, reject
-
-WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"  #: of the Push Model SOP Class, PS3.4 J.3.5
-REQUEST = 1  #: Action Type ID, PS3.4 Table J.3-1
-COMPLETE, FAILURES_EXIST = 1, 2  #: Event Type IDs, PS3.4 Table J.3-3
-INVALID_ARGUMENT = 0x0115  #: PS3.7 C.4.2
 
 MEANS = "storage commitment"
 REQUESTS = 4  #: without an answer to so many, acceptance must do
@@ -142,14 +138,14 @@ def request(
 
     assoc, trouble = associate(
         peer,
-        [build_context(COMMITMENT)],
+        [build_context(STORAGE_COMMITMENT)],
         calling_ae=calling_ae,
         handlers=[(evt.EVT_N_EVENT_REPORT, report)],
     )
     if not assoc.is_established:
         return trouble
     with undisturbed(assoc):
-        answer, _ = assoc.send_n_action(wanted, REQUEST, COMMITMENT, WELL_KNOWN_INSTANCE)
+        answer, _ = assoc.send_n_action(wanted, REQUEST, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     status = answer.get("Status")
     if status == SUCCESS:
         came.wait(linger_seconds)
@@ -166,7 +162,7 @@ def handle_report(event: Event, when_answered: WhenAnswered) -> tuple[int, None]
         report = read_report(event.event_information)
     except (AttributeError, TypeError, ValueError) as fault:
         log.warning("commitment_ignored", reason=f"unreadable: {type(fault).__name__}")
-        return INVALID_ARGUMENT, None
+        return INVALID_ARGUMENT_VALUE, None
     try:
         return when_answered(report), None
     except Exception:  # noqa: BLE001  # thread border: the destination may report again
@@ -191,14 +187,6 @@ def action_information(transaction_uid: str, wanted: Iterable[tuple[str, str]]) 
     ds = Dataset()
     ds.TransactionUID = transaction_uid
     ds.ReferencedSOPSequence = Sequence([reference(*each) for each in wanted])
-    return ds
-
-
-def reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Point to one object."""
-    ds = Dataset()
-    ds.ReferencedSOPClassUID = sop_class_uid
-    ds.ReferencedSOPInstanceUID = sop_instance_uid
     return ds
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
+
+from dicom_node.network.status import (
+    DUPLICATE_SOP_INSTANCE,
+    OUT_OF_RESOURCES_RANGE,
+    PROCESSING_FAILURE,
+    SOP_CLASS_NOT_SUPPORTED,
+    SUCCESS,
+    WARNING_RANGE,
+)
 
 
 class Verdict(StrEnum):
@@ -34,18 +41,11 @@ class Outcome:
     status: int | None = None
 
 
-DUPLICATE_SOP_INSTANCE = 0x0111  #: PS3.7 C.5.8: the peer has it already
-SOP_CLASS_NOT_SUPPORTED = 0x0122  #: PS3.7 C.5.6
-PROCESSING_FAILURE = 0x0110  #: PS3.7 C.5.15
-OUT_OF_RESOURCES = range(0xA700, 0xA800)  #: PS3.4 Table B.2-1
-WARNINGS = range(0xB000, 0xC000)  #: PS3.4 Table B.2-1: stored, with a remark
-
-
 def judge(status: int) -> Outcome:
     """Turn a C-STORE status into an outcome (PS3.4 Table B.2-1, PS3.7 Annex C)."""
-    if status in (0x0000, DUPLICATE_SOP_INSTANCE) or status in WARNINGS:
+    if status in (SUCCESS, DUPLICATE_SOP_INSTANCE) or status in WARNING_RANGE:
         return Outcome(verdict=Verdict.ACCEPTED, status=status)
-    if status == PROCESSING_FAILURE or status in OUT_OF_RESOURCES:
+    if status == PROCESSING_FAILURE or status in OUT_OF_RESOURCES_RANGE:
         return Outcome(
             verdict=Verdict.POSTPONED, status=status, detail=f"destination answered 0x{status:04X}"
         )
@@ -64,45 +64,3 @@ def unsendable(fault: Exception) -> Outcome:
         return Outcome(verdict=Verdict.REFUSED, detail=f"{said}, see dicom-node doctor")
     of_the_machine = isinstance(fault, OSError) and fault.errno is not None
     return Outcome(verdict=Verdict.POSTPONED if of_the_machine else Verdict.REFUSED, detail=said)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """How long to wait before the next try, and when to stop trying.
-
-    Attributes
-    ----------
-    first_seconds, factor, max_seconds
-        The n-th wait is ``first_seconds * factor**(n-1)``, at most `max_seconds`.
-    give_up_after
-        Time since the delivery was first due after which it is refused for good.
-    spread
-        Waits are shortened by up to this share, so that nodes and results that were turned away
-        together do not all come back together.
-    """
-
-    first_seconds: float
-    factor: float
-    max_seconds: float
-    give_up_after: timedelta
-    spread: float = 0.2
-
-    def wait(self, attempts: int) -> timedelta:
-        """Wait after the `attempts`-th failed try (1 or more)."""
-        steps = min(attempts - 1, 64)  # beyond this the cap has long been reached
-        return timedelta(seconds=min(self.first_seconds * self.factor**steps, self.max_seconds))
-
-    def next_try(
-        self, *, attempts: int, first_at: datetime, now: datetime, key: str = ""
-    ) -> datetime | None:
-        """When to try again; None when the deadline has passed.
-
-        Parameters
-        ----------
-        key
-            Whatever has the same key and attempts comes at the same time: the objects of a result.
-        """
-        if now - first_at >= self.give_up_after:
-            return None
-        lot = zlib.crc32(f"{key}/{attempts}".encode()) / 2**32
-        return now + self.wait(attempts) * (1 - self.spread * lot)

@@ -9,7 +9,8 @@ from typing import Protocol
 from dicom_node.delivery import store_scu
 from dicom_node.delivery.capabilities import look_quietly
 from dicom_node.delivery.outcome import Outcome
-from dicom_node.delivery.store_scu import Parcel, Peer
+from dicom_node.delivery.store_scu import Parcel
+from dicom_node.network.association import Peer
 from dicom_node.resources import Store
 
 

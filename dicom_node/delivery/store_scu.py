@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,38 +10,23 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
-from pynetdicom import AE, _config, evt
-from pynetdicom._globals import MODE_REQUESTOR
+from pynetdicom import _config
 from pynetdicom.association import Association
-from pynetdicom.events import Event
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
 from dicom_node.delivery.outcome import Outcome, Verdict, judge, unsendable
-from dicom_node.errors import NodeError
+from dicom_node.network.association import Peer, associate
 from dicom_node.network.fast_dimse.fast_store_scu import FastSender
 from dicom_node.network.fast_dimse.pdu import tested
 from dicom_node.network.fast_dimse.reactor_pause import undisturbed, unheard
 from dicom_node.network.file_meta import read_meta
-from dicom_node.network.tls import Credentials, client_context
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # send from the file: a large SEG is never held in memory
 _config.LOG_HANDLER_LEVEL = "none"
 
 Store = Callable[[Path], int | None]
 MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd, 1 to 255
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
-    """An application entity we call."""
-
-    ae_title: str
-    host: str
-    port: int
-    timeout_seconds: float = 30.0
-    tls: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,68 +72,6 @@ class Parcel:
             sop_class_uid=str(sop_class),
             transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
         )
-
-
-def associate(
-    peer: Peer,
-    contexts: list[PresentationContext],
-    *,
-    calling_ae: str,
-    handlers: Sequence[evt.EventHandlerType] = (),
-    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
-) -> tuple[Association, str]:
-    """Call a peer; every wait is bounded.
-
-    Parameters
-    ----------
-    handlers
-        Of what the peer may ask of us.
-    roles
-        Where ours is not that of the user.
-
-    Returns
-    -------
-    Association
-        To be used only where it is established.
-    str
-        Why it is not; else empty.
-    """
-    ae = AE(calling_ae)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
-    ae.connection_timeout = min(peer.timeout_seconds, 10.0)
-    ae.requested_contexts = contexts
-    try:  # made anew each time, so that renewed certificates are used
-        secured = (client_context(peer.tls), peer.host) if peer.tls else None
-    except NodeError as fault:
-        return Association(ae, MODE_REQUESTOR), str(fault)
-    reached = threading.Event()
-    assoc = ae.associate(
-        peer.host,
-        peer.port,
-        ae_title=peer.ae_title,
-        ext_neg=list(roles),
-        tls_args=secured,
-        evt_handlers=[
-            (evt.EVT_CONN_OPEN, _hurry),
-            (evt.EVT_DATA_SENT, _hurry),
-            (evt.EVT_CONN_OPEN, lambda _: reached.set()),
-            *handlers,
-        ],
-    )
-    trouble = "" if assoc.is_established else _trouble(assoc, peer, reached=reached.is_set())
-    return assoc, trouble
-
-
-def _hurry(event: Event) -> None:
-    """Have PDUs sent, and what the peer sends acknowledged, at once.
-
-    Otherwise each object waits 40 ms for an acknowledgement, ours or the peer's. Linux forgets
-    about quick acknowledgements, so it is told again after each PDU.
-    """
-    wire = event.assoc.dul.socket
-    if wire is not None and wire.socket is not None:
-        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def echo(peer: Peer, *, calling_ae: str) -> Outcome:
@@ -260,18 +181,3 @@ def _store_one(assoc: Association, parcel: Parcel, store: Store) -> Outcome:
 def _not_accepted(parcel: Parcel) -> Outcome:
     kind = f"{UID(parcel.sop_class_uid).name} in {UID(parcel.transfer_syntax_uid).name}"
     return Outcome(verdict=Verdict.UNSUPPORTED, detail=f"the destination does not accept {kind}")
-
-
-def _trouble(assoc: Association, peer: Peer, *, reached: bool) -> str:
-    """Say why an association was not established (PS3.8 Table 9-21)."""
-    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
-    if not reached:
-        secured = ", or not by TLS: see both certificates" if peer.tls else ""
-        return f"{where} cannot be reached{secured}"
-    if assoc.is_rejected:
-        primitive = assoc.acceptor.primitive
-        reason = primitive.reason_str if primitive is not None else "no reason given"
-        return f"{where} rejected the association: {reason}"
-    if assoc.rejected_contexts and not assoc.accepted_contexts:
-        return f"{where} accepted none of the presentation contexts"
-    return f"{where} aborted the association or did not answer"

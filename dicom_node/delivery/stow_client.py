@@ -21,7 +21,6 @@ from pydicom import dcmread
 from dicom_node.delivery.outcome import Outcome, Verdict, unsendable
 from dicom_node.delivery.store_scu import Parcel
 from dicom_node.delivery.stow_response import (
-    CONFLICT,
     SERVER_ERRORS,
     STORED,
     Answer,
@@ -31,6 +30,7 @@ from dicom_node.delivery.stow_response import (
 )
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
+from dicom_node.network.status import HTTP_NONE_STORED
 from dicom_node.resources import Store
 
 JSON = "application/dicom+json"
@@ -138,9 +138,9 @@ def _store(client: httpx.Client, parcel: Parcel) -> Outcome:
         with parcel.path.open("rb") as file:
             answer = _exchange(_request(client, file), client)
         outcome = judge_answer(answer)
-        in_conflict = answer.status == CONFLICT and outcome.verdict is Verdict.REFUSED
+        in_conflict = answer.status == HTTP_NONE_STORED and outcome.verdict is Verdict.REFUSED
         if in_conflict and _is_there(client, parcel.path):
-            return Outcome(verdict=Verdict.ACCEPTED, status=CONFLICT)
+            return Outcome(verdict=Verdict.ACCEPTED, status=HTTP_NONE_STORED)
     except OSError as fault:
         return unsendable(fault)
     return outcome

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from dicom_node.delivery.outcome import Outcome, Verdict, judge
+from dicom_node.network.status import HTTP_ALL_STORED, HTTP_NONE_STORED, HTTP_SOME_STORED
 
-STORED = (200, 202)  #: PS3.18 Table 10.5.3-1; 202: with warnings, or not all
-CONFLICT = 409
+STORED = (HTTP_ALL_STORED, HTTP_SOME_STORED)
 WORTH_ANOTHER_TRY = (408, 425, 429)  #: RFC 9110, RFC 8470, RFC 6585; and all from 500
 SERVER_ERRORS = 500
 
@@ -47,7 +47,7 @@ def judge_answer(answer: Answer) -> Outcome:
     A Failure Reason means what the same status means in answer to a C-STORE (PS3.18 Annex I.2).
     """
     reason = failure_reason(answer.body)
-    if reason is not None and answer.status in (*STORED, CONFLICT):
+    if reason is not None and answer.status in (*STORED, HTTP_NONE_STORED):
         return judge(reason)
     if answer.status in STORED and answer.content_type.startswith("text/html"):
         detail = "the destination answered with a web page (see url)"

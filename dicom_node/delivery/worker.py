@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dicom_node.audit.messages import sent
-from dicom_node.delivery.outcome import Backoff, Outcome, Verdict
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.sender import Carrier
 from dicom_node.delivery.store_scu import Parcel
 from dicom_node.logs import log

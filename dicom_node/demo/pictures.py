@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.uid import SecondaryCaptureImageStorage, SegmentationStorage
 from scipy import ndimage
 
 from pipeline.series.volume import assemble
 
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 HEATMAP, SUMMARY = "HEATMAP", "SUMMARY"  #: third value of their Image Type
 LUNG_WINDOW_HU = (-1350.0, 150.0)  #: width 1500, centre -600: the usual lung window
 COLOURS = ((80, 160, 255), (80, 220, 120), (255, 140, 0))  #: right lung, left lung, opacities
@@ -44,11 +43,11 @@ def write_previews(ct: Iterable[Path], results: Iterable[Dataset], folder: Path)
     volume = assemble([dcmread(path) for path in ct]).volume
     slices = {each.sop_instance_uid: n for n, each in enumerate(volume.source) if each}
     results = list(results)
-    captures = [ds for ds in results if ds.SOPClassUID == SECONDARY_CAPTURE]
+    captures = [ds for ds in results if ds.SOPClassUID == SecondaryCaptureImageStorage]
     heat = {_source_uid(ds): ds for ds in captures if HEATMAP in ds.ImageType}
     pages = _pages((ds for ds in captures if SUMMARY in ds.ImageType), folder)
     written: list[Path] = []
-    for segmentation in (ds for ds in results if ds.SOPClassUID == SEGMENTATION):
+    for segmentation in (ds for ds in results if ds.SOPClassUID == SegmentationStorage):
         for uid, masks in _chosen(hd.seg.Segmentation.from_dataset(segmentation), slices):
             ct_slice = _window(volume.hu[slices[uid]])
             panes = [ct_slice, _outlined(ct_slice, masks)]

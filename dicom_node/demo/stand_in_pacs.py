@@ -9,17 +9,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import cast
 
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
-COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
-ENHANCED_SR = "1.2.840.10008.5.1.4.1.1.88.22"
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-ACCEPTS = (COMPREHENSIVE_3D_SR, ENHANCED_SR, SEGMENTATION, SECONDARY_CAPTURE)
+from dicom_node.network.sop_classes import VERIFICATION
+from dicom_node.network.status import SUCCESS
+
+ACCEPTS = (
+    Comprehensive3DSRStorage,
+    EnhancedSRStorage,
+    SegmentationStorage,
+    SecondaryCaptureImageStorage,
+)
 
 
 class StandInPacs:
@@ -38,7 +48,7 @@ class StandInPacs:
         ae_title: str = "PACS",
         port: int = 0,
         accepts: tuple[str, ...] = ACCEPTS,
-        answer: Callable[[int], int] = lambda _: 0x0000,
+        answer: Callable[[int], int] = lambda _: SUCCESS,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -48,7 +58,7 @@ class StandInPacs:
         self._arrival = threading.Condition()
         self._ae = AE(ae_title)
         self._ae.maximum_associations = 20
-        self._ae.add_supported_context("1.2.840.10008.1.1")
+        self._ae.add_supported_context(VERIFICATION)
         for sop_class in accepts:
             self._ae.add_supported_context(sop_class, ExplicitVRLittleEndian)
         self._port = port
@@ -77,7 +87,7 @@ class StandInPacs:
         uid = str(request.AffectedSOPInstanceUID)
         with self._arrival:
             status = self._answer(len(self._received))
-            if status == 0x0000:
+            if status == SUCCESS:
                 name = hashlib.sha256(uid.encode()).hexdigest()[:32]
                 (self.folder / f"{name}.dcm").write_bytes(event.encoded_dataset())
             self._received.append((uid, str(request.AffectedSOPClassUID)))

@@ -16,16 +16,18 @@ from config.example import settings_table
 from dicom_node.delivery import outcome
 from dicom_node.delivery.result_classes import SENT, TRANSFER_SYNTAX, class_name
 from dicom_node.errors import NodeError
-from dicom_node.network.query_scu import FIND, MOVE
-from dicom_node.reception.store_scp import (
-    COMMITMENT,
-    CT_CLASSES,
-    TRANSFER_SYNTAXES,
+from dicom_node.network import status
+from dicom_node.network.sop_classes import (
+    ACCEPTED_TRANSFER_SYNTAXES,
+    STORAGE_COMMITMENT,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_MOVE,
     VERIFICATION,
 )
 from pipeline.encode.bundle import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pipeline.encode.conformance import iod
 from pipeline.encode.result import codes
+from pipeline.series.sop_classes import CT_CLASSES
 from storage.delivery.substitutes import STANDS_FOR
 
 SCHEME = codes.PRIVATE_SCHEME
@@ -59,8 +61,10 @@ def _overview() -> str:
     received = [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in CT_CLASSES]
     sent = dict.fromkeys(each.sop_class for each in SENT)
     verification = (UID(VERIFICATION).name, f"`{VERIFICATION}`", "yes", "yes")
-    commitment = (UID(COMMITMENT).name, f"`{COMMITMENT}`", "yes", "yes")
-    queries = [(UID(uid).name, f"`{uid}`", "yes", "no") for uid in (FIND, MOVE)]
+    commitment = (UID(STORAGE_COMMITMENT).name, f"`{STORAGE_COMMITMENT}`", "yes", "yes")
+    queries = [
+        (UID(uid).name, f"`{uid}`", "yes", "no") for uid in (STUDY_ROOT_FIND, STUDY_ROOT_MOVE)
+    ]
     return _table(
         ("SOP class", "UID", "SCU", "SCP"),
         [
@@ -74,7 +78,7 @@ def _overview() -> str:
 
 
 def _received() -> str:
-    syntaxes = [(UID(uid).name, f"`{uid}`") for uid in TRANSFER_SYNTAXES]
+    syntaxes = [(UID(uid).name, f"`{uid}`") for uid in ACCEPTED_TRANSFER_SYNTAXES]
     classes = ", ".join(UID(uid).name for uid in CT_CLASSES)
     return f"{classes}, each in:\n\n" + _table(("transfer syntax", "UID"), syntaxes)
 
@@ -102,10 +106,10 @@ def _answers() -> str:
     return _table(
         ("status", "meaning", "when"),
         [
-            (f"`{instance.SUCCESS:04X}`", "Success", "the instance survives a power cut"),
-            (f"`{instance.OUT_OF_RESOURCES:04X}`", "Out of resources", "too little space is free"),
-            (f"`{instance.CANNOT_UNDERSTAND:04X}`", "Cannot understand", "no data set, or no UID"),
-            (f"`{instance.PROCESSING_FAILURE:04X}`", "Processing failure", "anything else"),
+            (f"`{status.SUCCESS:04X}`", "Success", "the instance survives a power cut"),
+            (f"`{status.OUT_OF_RESOURCES:04X}`", "Out of resources", "too little space is free"),
+            (f"`{status.CANNOT_UNDERSTAND:04X}`", "Cannot understand", "no data set, or no UID"),
+            (f"`{status.PROCESSING_FAILURE:04X}`", "Processing failure", "anything else"),
         ],
     )
 
@@ -119,15 +123,15 @@ REACTIONS: Mapping[outcome.Verdict, str] = MappingProxyType(
     }
 )
 STATUSES = (
-    (0x0000, "Success"),
-    (0xB000, "Warnings, B000 to BFFF"),
-    (0x0111, "Duplicate SOP instance"),
-    (0x0110, "Processing failure"),
-    (0xA700, "Out of resources, A700 to A7FF"),
-    (0x0122, "SOP class not supported"),
-    (0x0124, "Not authorised"),
-    (0xA900, "Data set does not match SOP class, A900 to A9FF"),
-    (0xC000, "Cannot understand, C000 to CFFF"),
+    (status.SUCCESS, "Success"),
+    (status.WARNING, "Warnings, B000 to BFFF"),
+    (status.DUPLICATE_SOP_INSTANCE, "Duplicate SOP instance"),
+    (status.PROCESSING_FAILURE, "Processing failure"),
+    (status.OUT_OF_RESOURCES, "Out of resources, A700 to A7FF"),
+    (status.SOP_CLASS_NOT_SUPPORTED, "SOP class not supported"),
+    (status.NOT_AUTHORISED, "Not authorised"),
+    (status.DATA_SET_DOES_NOT_MATCH, "Data set does not match SOP class, A900 to A9FF"),
+    (status.CANNOT_UNDERSTAND, "Cannot understand, C000 to CFFF"),
 )
 
 

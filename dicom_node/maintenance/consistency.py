@@ -7,7 +7,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from dicom_node.logs import log
-from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
 from dicom_node.resources import Store
 from storage.database.engine import READING
 from storage.delivery.conclusion import conclude

@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from config.destinations import DicomDestination
-from config.settings import Settings
 from dicom_node.audit.messages import deleted
 from dicom_node.logs import log
 from dicom_node.resources import Store
@@ -88,23 +86,3 @@ class Purging:
             with self.store.sessions.begin() as session:
                 forget_quarantine(session, old, before)
             log.info("quarantine_purged", files=len(old))
-
-
-def purging_of(settings: Settings, store: Store) -> Purging:
-    """Make the retention that the settings describe."""
-    retention = settings.retention
-    return Purging(
-        store=store,
-        rules=Rules(
-            keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
-            committing=frozenset(
-                each.name
-                for each in settings.destinations
-                if isinstance(each, DicomDestination) and each.verify != "no"
-            ),
-        ),
-        free_bytes=int(retention.disk_pressure_gb * GIGABYTE),
-        keep_quarantine=(
-            timedelta(days=retention.quarantine_days) if retention.quarantine_days else None
-        ),
-    )

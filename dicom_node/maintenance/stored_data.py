@@ -12,13 +12,13 @@ from sqlalchemy import select
 from dicom_node.audit.messages import deleted, exported
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
-from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
 from dicom_node.resources import Store
 from storage.database.schema import Series
 from storage.errors import StorageError
 from storage.files.folder import QUARANTINE
-from storage.maintenance.erase import erase_rows, mark_for_erasure
-from storage.maintenance.purge import kept_objects, unfinished
+from storage.maintenance.purge import erase_rows, kept_objects, mark_for_erasure, unfinished
 from storage.results.audit_counts import received_of
 from storage.series.rejected import forget_quarantine
 

@@ -10,14 +10,12 @@ from pydicom import Dataset
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from dicom_node.delivery.store_scu import Peer, associate
 from dicom_node.errors import NodeError
+from dicom_node.network.association import Peer, associate
 from dicom_node.network.fast_dimse.reactor_pause import undisturbed
-from dicom_node.reception.instance import SUCCESS
+from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
+from dicom_node.network.status import PENDING, SUCCESS
 
-FIND = "1.2.840.10008.5.1.4.1.2.2.1"  #: Study Root Query/Retrieve Information Model - FIND
-MOVE = "1.2.840.10008.5.1.4.1.2.2.2"  #: Study Root Query/Retrieve Information Model - MOVE
-PENDING = (0xFF00, 0xFF01)  #: PS3.4 Tables C.4-1 and C.4-2
 MAXIMUM_MATCHES = 500  #: of one query; an archive that has more was asked too broadly
 
 
@@ -40,7 +38,7 @@ class Archive:
             If it did not come to its end.
         """
         matches: list[Dataset] = []
-        for status, match in self.assoc.send_c_find(keys, FIND):
+        for status, match in self.assoc.send_c_find(keys, STUDY_ROOT_FIND):
             code = status.get("Status")
             if code in PENDING and match is not None and len(matches) < limit:
                 matches.append(match)
@@ -56,7 +54,7 @@ class Archive:
         QueryFailed
             If it did not come to its end, or not all of it was sent.
         """
-        for status, _ in self.assoc.send_c_move(keys, ae_title, MOVE):
+        for status, _ in self.assoc.send_c_move(keys, ae_title, STUDY_ROOT_MOVE):
             code = status.get("Status")
             if code not in PENDING:
                 _hold("C-MOVE", code)
@@ -78,7 +76,7 @@ def archive(peer: Peer, *, calling_ae: str) -> Iterator[Archive]:
     QueryFailed
         If it cannot be reached, or does not answer queries.
     """
-    contexts = [build_context(FIND), build_context(MOVE)]
+    contexts = [build_context(STUDY_ROOT_FIND), build_context(STUDY_ROOT_MOVE)]
     assoc, trouble = associate(peer, contexts, calling_ae=calling_ae)
     if not assoc.is_established:
         raise QueryFailed(trouble)

@@ -20,25 +20,29 @@ from pynetdicom.events import Event
 from pynetdicom.presentation import build_context, build_role
 from sqlalchemy.orm import Session
 
-from dicom_node.delivery.commitment_scu import (
+from dicom_node.logs import log
+from dicom_node.network.association import Peer, associate, requestor
+from dicom_node.network.fast_dimse.reactor_pause import undisturbed
+from dicom_node.network.sop_classes import STORAGE_COMMITMENT
+from dicom_node.network.status import (
+    CLASS_INSTANCE_CONFLICT,
+    INVALID_ARGUMENT_VALUE,
+    NO_SUCH_ACTION,
+    NO_SUCH_SOP_INSTANCE,
+    RESOURCE_LIMITATION,
+    SUCCESS,
+)
+from dicom_node.network.storage_commitment import (
     COMPLETE,
     FAILURES_EXIST,
-    INVALID_ARGUMENT,
     REQUEST,
     WELL_KNOWN_INSTANCE,
     reference,
 )
-from dicom_node.delivery.store_scu import Peer, associate
-from dicom_node.logs import log
-from dicom_node.network.fast_dimse.reactor_pause import undisturbed
-from dicom_node.reception.ingest import Index
-from dicom_node.reception.instance import SUCCESS
-from dicom_node.reception.store_scp import COMMITMENT, requestor
+from dicom_node.reception.index_writer import Index
 from storage.files.folder import Inbox
 from storage.series.instances import kept_paths
 
-NO_SUCH_OBJECT, CLASS_CONFLICT = 0x0112, 0x0119  #: Failure Reasons, PS3.3 C.14.1.1
-NO_SUCH_ACTION, OUT_OF_RESOURCES = 0x0123, 0x0213  #: PS3.7 C.4.2
 THREADS = 4  #: reports made side by side
 MAXIMUM_WAITING = 100  #: requests that are not reported on yet; more are turned away
 GRACE_SECONDS = 1.0  #: a sender that closes its association does so within this time
@@ -89,9 +93,9 @@ class Witness:
         try:
             request = read_request(event.action_information, requestor(event))
         except (AttributeError, TypeError, ValueError):
-            return INVALID_ARGUMENT, None
+            return INVALID_ARGUMENT_VALUE, None
         if not self._room.acquire(blocking=False):
-            return OUT_OF_RESOURCES, None
+            return RESOURCE_LIMITATION, None
         sent, over = threading.Event(), threading.Event()
         event.assoc.bind(evt.EVT_DIMSE_SENT, lambda _: sent.set())  # next is our answer
         event.assoc.bind(evt.EVT_CONN_CLOSE, lambda _: over.set())
@@ -148,7 +152,7 @@ class Witness:
         here = {each for each, paths in kept.items() if any(map(self._exists, paths))}
         instances = {uid for uid, _ in here}
         return {
-            uid: CLASS_CONFLICT if uid in instances else NO_SUCH_OBJECT
+            uid: CLASS_INSTANCE_CONFLICT if uid in instances else NO_SUCH_SOP_INSTANCE
             for uid, sop_class in request.objects.items()
             if (uid, sop_class) not in here
         }
@@ -195,7 +199,7 @@ def report_on(assoc: Association, request: Request, failures: Mapping[str, int])
     kind, ds = event_information(request, failures)
     try:
         with undisturbed(assoc):
-            answer, _ = assoc.send_n_event_report(ds, kind, COMMITMENT, WELL_KNOWN_INSTANCE)
+            answer, _ = assoc.send_n_event_report(ds, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     except (RuntimeError, ValueError) as fault:  # it has just ended, or has no such role
         return f"cannot report: {type(fault).__name__}"
     status = answer.get("Status")
@@ -208,9 +212,9 @@ def report_to(peer: Peer, request: Request, failures: Mapping[str, int], *, call
     """Report on an association of our own; return why that failed, else empty."""
     assoc, trouble = associate(
         peer,
-        [build_context(COMMITMENT)],
+        [build_context(STORAGE_COMMITMENT)],
         calling_ae=calling_ae,
-        roles=[build_role(COMMITMENT, scp_role=True)],
+        roles=[build_role(STORAGE_COMMITMENT, scp_role=True)],
     )
     if not assoc.is_established:
         return trouble

@@ -18,8 +18,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from dicom_node.network.received_instance import Received
 from dicom_node.reception.header_scan import scan
-from dicom_node.reception.instance import Received
 from storage.files.folder import KeptFile
 from storage.series.instances import InstanceFacts
 

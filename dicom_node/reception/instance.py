@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
-from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
-
+from dicom_node.errors import ReceptionBroken
 from dicom_node.logs import log
-
-PREAMBLE = b"\x00" * 128 + b"DICM"  #: PS3.10 7.1
-
-# PS3.4 Table B.2-1; PROCESSING_FAILURE is of PS3.7 C.5.19
-SUCCESS = 0x0000
-PROCESSING_FAILURE = 0x0110
-OUT_OF_RESOURCES = 0xA700
-CANNOT_UNDERSTAND = 0xC000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """One instance as it comes.
-
-    Attributes
-    ----------
-    header
-        Preamble, prefix and File Meta Information, made here (PS3.10 7.1).
-    body
-        The data set, as sent, to be gone through once: it may still be on its way.
-    urgent
-        Whether its sender says so.
-    """
-
-    header: bytes
-    body: Iterable[bytes | memoryview]
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    calling_ae: str
-    urgent: bool = False
-
-
-class ReceptionBroken(Exception):
-    """The data set ended before its end: there is nobody to answer to."""
+from dicom_node.network.received_instance import Received
+from dicom_node.network.status import PROCESSING_FAILURE
 
 
 class Keeper(Protocol):
@@ -74,52 +37,3 @@ def answer(keeper: Keeper, instance: Received) -> int:
     except Exception:  # noqa: BLE001  # thread border: the sender must hear that it was not kept
         log.exception("job_failed", job="keep", calling_ae=instance.calling_ae)
         return PROCESSING_FAILURE
-
-
-def received(
-    *,
-    sop_class_uid: str,
-    sop_instance_uid: str,
-    transfer_syntax_uid: str,
-    calling_ae: str,
-    body: Iterable[bytes | memoryview],
-    urgent: bool = False,
-) -> Received:
-    """Put a data set and what the association says of it together."""
-    return Received(
-        header=header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_ae),
-        body=body,
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=sop_instance_uid,
-        transfer_syntax_uid=transfer_syntax_uid,
-        calling_ae=calling_ae,
-        urgent=urgent,
-    )
-
-
-def header(
-    sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae: str
-) -> bytes:
-    """Preamble, prefix and File Meta Information of a Part 10 file (PS3.10 Table 7.1-1).
-
-    Written by hand, since pydicom takes as long for it as the disk for a slice.
-    """
-    elements = b"".join(
-        (
-            struct.pack("<HH2sHL", 2, 1, b"OB", 0, 2) + b"\x00\x01",
-            _element(0x0002, b"UI", sop_class_uid, b"\x00"),
-            _element(0x0003, b"UI", sop_instance_uid, b"\x00"),
-            _element(0x0010, b"UI", transfer_syntax_uid, b"\x00"),
-            _element(0x0012, b"UI", PYNETDICOM_IMPLEMENTATION_UID, b"\x00"),
-            _element(0x0013, b"SH", PYNETDICOM_IMPLEMENTATION_VERSION, b" "),
-            _element(0x0016, b"AE", calling_ae, b" "),
-        )
-    )
-    return PREAMBLE + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(elements)) + elements
-
-
-def _element(element: int, vr: bytes, text: str, padding: bytes) -> bytes:
-    """Encode one element of group 0002, explicit VR little endian, of even length."""
-    value = text.encode("ascii", "replace")
-    value += padding * (len(value) % 2)
-    return struct.pack("<HH2sH", 2, element, vr, len(value)) + value

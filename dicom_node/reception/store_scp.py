@@ -9,23 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
     UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
 )
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
@@ -37,44 +21,27 @@ from pynetdicom.transport import ThreadedAssociationServer
 from dicom_node.audit.messages import turned_away
 from dicom_node.audit.syslog import Trail
 from dicom_node.logs import log
+from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
 from dicom_node.network.fast_dimse import fast_store_scp
 from dicom_node.network.fast_dimse.pdu import TESTED
+from dicom_node.network.received_instance import received
+from dicom_node.network.sop_classes import (
+    ACCEPTED_TRANSFER_SYNTAXES,
+    STORAGE_COMMITMENT,
+    VERIFICATION,
+)
 from dicom_node.reception.access import Callers
-from dicom_node.reception.instance import Keeper, answer, received
+from dicom_node.reception.instance import Keeper, answer
+from pipeline.series.sop_classes import CT_CLASSES
 
 _config.LOG_HANDLER_LEVEL = "none"
 
-VERIFICATION = "1.2.840.10008.1.1"
-COMMITMENT = "1.2.840.10008.1.20.1"  #: Storage Commitment Push Model SOP Class
-CT_CLASSES = (
-    "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
-    "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image Storage
-    "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image Storage
-)
-OURS = {*CT_CLASSES, VERIFICATION, COMMITMENT}
+OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the user, calling AE title not recognised
 UNKNOWN_TITLE = {3, 7}  #: diagnostics, by the user: calling, called AE title not recognised
 ACSE_SECONDS = 15.0  #: longest wait for an association request on an open connection
 FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
-TRANSFER_SYNTAXES = (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    JPEG2000Lossless,
-    JPEG2000,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    HTJ2K,
-    RLELossless,
-)
 
 
 def handle_store(event: Event, keeper: Keeper) -> int:
@@ -140,11 +107,6 @@ def handle_rejected(event: Event, keeper: Keeper) -> None:
     keeper.note_refusal(calling_ae=requestor(event), what="association", reason=reason)
 
 
-def requestor(event: Event) -> str:
-    """AE title of the peer that called."""
-    return str(event.assoc.requestor.ae_title).strip()
-
-
 class Acceptor(AE):
     """An AE to whose limit of associations only those count that were asked for.
 
@@ -184,9 +146,11 @@ class Receiver:
         ae.network_timeout = ae.dimse_timeout = network_timeout_seconds
         ae.acse_timeout = min(network_timeout_seconds, ACSE_SECONDS)
         ae.add_supported_context(VERIFICATION)
-        ae.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)  # asked, and answered
+        ae.add_supported_context(
+            STORAGE_COMMITMENT, scu_role=True, scp_role=True
+        )  # asked, and answered
         for sop_class in CT_CLASSES:
-            ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+            ae.add_supported_context(sop_class, list(ACCEPTED_TRANSFER_SYNTAXES))
         self._server: ThreadedAssociationServer | None = None
 
     def listen(

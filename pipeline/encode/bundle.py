@@ -15,8 +15,7 @@ from pipeline.encode.conformance.outgoing_check import check
 from pipeline.encode.heatmap.objects import heatmap
 from pipeline.encode.heatmap.parametric_map import parametric_map
 from pipeline.encode.page.layout import page
-from pipeline.encode.page.objects import document
-from pipeline.encode.page.summary_page import summary_page
+from pipeline.encode.page.objects import document, summary_page
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import derived_uid
 from pipeline.encode.result.products import HeatmapForm, SegmentationForm

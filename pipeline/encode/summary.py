@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.encode.common import sentences
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.key_slices import image_name, key_slice
 from pipeline.encode.source.source_slices import SourceSlice, real_slices
 from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
@@ -86,9 +86,7 @@ def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any
             "model": prior.model,
             "sentence": sentence,
         }
-        for prior, sentence in zip(
-            priors, sentences.prior_sentences(analysis, priors), strict=True
-        )
+        for prior, sentence in zip(priors, sentences.prior_sentences(analysis, priors), strict=True)
     ]
 
 

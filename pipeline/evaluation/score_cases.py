@@ -6,21 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.analyse import plausible
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case
-from pipeline.cases.prepared import SUFFIX, load, require_label
-from pipeline.cases.volumes import read_volume
-from pipeline.classifier.input import NetworkInput, network_input
+from pipeline.cases.classifier_input import see_case
 from pipeline.classifier.score import classify
 from pipeline.errors import PipelineError
-from pipeline.lungs import segment
 from pipeline.metrics.scores import Origin, read_column, read_origin, read_scores, table
 from pipeline.model.loading import Models
-from pipeline.model.manifest import ClassifierInput
-from pipeline.training.augment import plain_picture
 
 Told = Callable[[int], None]  #: how many cases are done
 
@@ -74,35 +66,6 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
         write_whole(file, _table(cases, done.scores, origin).encode())
     told(len(cases))
     return done
-
-
-def see_case(case: Case, models: Models, wanted: ClassifierInput) -> NetworkInput:
-    """One case as the node would show it to a classifier; a prepared one as its box is.
-
-    Parameters
-    ----------
-    models
-        Find the lungs; masks of the list are not looked at.
-    wanted
-        What the classifier sees.
-
-    Raises
-    ------
-    PipelineError
-        If it cannot be read, is no chest CT, has no lungs, or was prepared with another label.
-    """
-    if case.path.name.endswith(SUFFIX):
-        require_label(case)
-        prepared = load(case.path)
-        shape = prepared.hu.shape
-        return NetworkInput(
-            tensor=plain_picture(prepared, wanted).seen[np.newaxis],
-            low=(0, 0, 0),
-            high=(shape[0] - 1, shape[1] - 1, shape[2] - 1),
-            source_shape=(shape[0], shape[1], shape[2]),
-        )
-    volume = plausible(read_volume(case.path))
-    return network_input(volume, segment.segment(volume, models), wanted)
 
 
 def earlier_scores(file: Path, origin: Origin) -> dict[Path, float]:

@@ -11,13 +11,12 @@ from pydicom import Dataset
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.series.attributes import items, text
-from pipeline.series.frames import MULTI_FRAME_CT, Frame, frames_of
+from pipeline.series.frames import Frame, frames_of
 from pipeline.series.hounsfield import HIGHEST_HU, LOWEST_HU
 from pipeline.series.positions import MIN_AXIAL, SAME_POSITION_MM, check_alike
+from pipeline.series.sop_classes import CT_CLASSES
 from pipeline.types import CtVolume
 
-CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-CT_CLASSES = (CT_IMAGE, *MULTI_FRAME_CT)
 NOT_AXIAL_WORDS = ("LOCALIZER", "MPR", "CSA MPR", "MIP", "PROJECTION IMAGE")
 
 ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")

@@ -12,12 +12,10 @@ from pydicom import Dataset
 from pipeline.errors import UnsuitableSeries
 from pipeline.series.attributes import floats, integer, items, text
 from pipeline.series.hounsfield import Rescale
+from pipeline.series.sop_classes import MULTI_FRAME_CT
 
 Vector = NDArray[np.float64]
 
-ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
-LEGACY_CONVERTED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
-MULTI_FRAME_CT = (ENHANCED_CT, LEGACY_CONVERTED_CT)
 MAX_POSITION_MM = 1e4  #: from the origin, which lies in or near the patient; tables move 2 m
 UNIT_LENGTH = 1e-2  #: by how much direction cosines may miss length 1 and a right angle
 

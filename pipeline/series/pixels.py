@@ -17,7 +17,23 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames, parse_basic_offsets
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRBigEndian, RLELossless
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    AllTransferSyntaxes,
+    ExplicitVRBigEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.series.attributes import integer, text
@@ -28,12 +44,12 @@ BITS_ALLOCATED = (8, 16)
 
 Stored = NDArray[np.int16]
 
-_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-_JPEG_LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
-_JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
-_JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_JPEG_LOSSLESS = (JPEGLossless, JPEGLosslessSV1)
+_JPEG_LS = (JPEGLSLossless, JPEGLSNearLossless)
+_JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 #: OpenJPEG reads these; OpenJPH (``htj2k_decode``) ran for ever on some damaged images
-_HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
+_HTJ2K = (HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

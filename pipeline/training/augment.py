@@ -6,41 +6,17 @@ translation and scale, since the box is cut around the lungs, and mirrored every
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
+from pipeline.cases.classifier_input import Floats, Picture, _picture
 from pipeline.cases.prepared import Prepared, Shape
-from pipeline.classifier.input import MIN_PLANES, resize, window
-from pipeline.model.manifest import ClassifierInput
 from pipeline.synthetic.disease.scanner import acquire
 
 ANGLE_DEGREES = 10.0  #: rotation in the plane, and shear
 SCALE = 0.12  #: along each axis, either way
 SHIFT = 0.05  #: of the box, either way
-MASK_LEVEL = 0.5
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
-    """A case as a classifier sees it.
-
-    Attributes
-    ----------
-    seen
-        ``(2, planes, rows, columns)`` float32: attenuation 0..1, lung mask 0/1.
-    lungs, lesions
-        ``(planes, rows, columns)`` float32, 0 or 1.
-    """
-
-    seen: Floats
-    lungs: Floats
-    lesions: Floats
 
 
 def random_picture(
@@ -56,19 +32,6 @@ def random_picture(
         mm * scale / (n - 1) for mm, scale, n in zip(case.size_mm, scales, shape, strict=True)
     )
     return _picture(acquire(hu, (z, y, x), lungs, rng), lungs, lesions, window_hu)
-
-
-def plain_picture(case: Prepared, wanted: ClassifierInput) -> Picture:
-    """See a case as the node does: the whole box, planes `slice_mm` apart."""
-    planes = max(MIN_PLANES, round(case.size_mm[0] / wanted.slice_mm) + 1)
-    shape = (planes, wanted.rows, wanted.columns)
-    hu, lungs, lesions = (resize(each, shape) for each in (case.hu, case.lungs, case.lesions))
-    return _picture(hu, lungs, lesions, wanted.window_hu)
-
-
-def _picture(hu: Floats, lungs: Floats, lesions: Floats, window_hu: tuple[float, float]) -> Picture:
-    lungs, lesions = ((mask >= MASK_LEVEL).astype(np.float32) for mask in (lungs, lesions))
-    return Picture(seen=np.stack([window(hu, window_hu), lungs]), lungs=lungs, lesions=lesions)
 
 
 def _affine(rng: np.random.Generator) -> tuple[torch.Tensor, Floats]:

@@ -14,12 +14,13 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.cases.classifier_input import plain_picture
 from pipeline.cases.prepared import Prepared, Shape, load
 from pipeline.model.manifest import ClassifierInput
 from pipeline.networks.decovnet import FEATURE_STRIDE, FEATURES, NEGATIVE, POSITIVE, DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.networks.fcclf import FCClf
-from pipeline.training.augment import plain_picture, random_picture
+from pipeline.training.augment import random_picture
 from pipeline.training.fit import GOAL
 
 LOCATING = (DeCoVNet, FCClf)  #: their feature map has the cells in which lesions are looked for

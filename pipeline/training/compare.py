@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Split, read_cases, split_of
+from pipeline.cases.classifier_input import plain_picture
 from pipeline.cases.prepared import Prepared, load
 from pipeline.errors import PipelineError
 from pipeline.metrics.delong import Comparison, auc, compare_auc
@@ -32,7 +33,6 @@ from pipeline.metrics.statistics import (
 )
 from pipeline.model.complexity import macs, parameters
 from pipeline.model.loading import Models
-from pipeline.training.augment import plain_picture
 from pipeline.training.classifier_task import margin
 from pipeline.training.classifiers import CLASSIFIERS, RATES
 from pipeline.training.compare_tables import as_markdown

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
-from pipeline.training.curves import STEP
-from pipeline.training.run_folder import RunFolder
+from pipeline.training.run_folder import STEP, RunFolder
 
 Batch = TypeVar("Batch")
 GOAL = "goal"  #: figure of a judgement that is to become large

@@ -17,17 +17,20 @@ import pickle  # its error only: nothing is unpickled here
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 
 from pipeline.atomic_write import write_whole
 from pipeline.errors import PipelineError
-from pipeline.training.curves import draw_curves
 
 SETTINGS, CHECKPOINT, HISTORY = "settings.json", "checkpoint.pt", "history.json"
 CURVES, METRICS = "curves.png", "metrics.json"
+
+STEP = "step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,3 +129,23 @@ def _settings(path: Path) -> dict[str, Any]:
 
 def _json(values: object) -> bytes:
     return (json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n").encode()
+
+
+def draw_curves(history: Sequence[Mapping[str, float]]) -> bytes:
+    """Draw one panel per figure of the history against the step.
+
+    Parameters
+    ----------
+    history
+        One entry per judgement; each has ``step``, and figures that may be missing in some.
+    """
+    names = [name for name in dict.fromkeys(chain.from_iterable(history)) if name != STEP]
+    figure = Figure(figsize=(4.2 * len(names), 3.2), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        held = [entry for entry in history if name in entry]
+        axes.plot([entry[STEP] for entry in held], [entry[name] for entry in held], "o-")
+        axes.set(title=name, xlabel="step")
+        axes.grid(alpha=0.3)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()

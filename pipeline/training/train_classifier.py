@@ -19,8 +19,8 @@ from torch import nn
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Split, digest_of, write_cases
+from pipeline.cases.classifier_input import see_case
 from pipeline.errors import PipelineError
-from pipeline.evaluation.score_cases import see_case
 from pipeline.metrics.scores import Origin, Row, table
 from pipeline.model.loading import Models
 from pipeline.model.manifest import ClassifierInput, digest_of_weights

@@ -11,8 +11,9 @@ from pydicom import dcmread
 
 from dicom_node.delivery.commitment_query import held_of
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel, Peer
+from dicom_node.delivery.store_scu import Parcel
 from dicom_node.delivery.stow_client import ByWeb
+from dicom_node.network.association import Peer
 from tests.acceptance.conftest import Orthanc, running_orthanc
 from tests.acceptance.samples import Written, encoded
 

@@ -9,7 +9,8 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Outcome, Parcel, Peer, send
+from dicom_node.delivery.store_scu import Outcome, Parcel, send
+from dicom_node.network.association import Peer
 from pipeline.results import ResultKind
 from tests.acceptance.conftest import Orthanc, running_orthanc
 from tests.acceptance.samples import Written, encoded

@@ -16,12 +16,12 @@ from pydicom import dcmread
 from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.engine import Engine
-from dicom_node.analysis.rerun import store_of
-from dicom_node.assembly import trail_of
+from dicom_node.assembly import store_of, trail_of
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel, Peer, echo, send
+from dicom_node.delivery.store_scu import Parcel, echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.maintenance.stored_data import chosen, erase, export
+from dicom_node.network.association import Peer
 from dicom_node.node import Node
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom

@@ -10,29 +10,24 @@ from typing import cast
 
 import pytest
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_role
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select
 
-from dicom_node.delivery.commitment_scu import (
-    WELL_KNOWN_INSTANCE,
-    Notary,
-    action_information,
-    answered,
-    handle_report,
-    reference,
-)
-from dicom_node.delivery.outcome import Backoff
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.commitment_scu import Notary, action_information, answered, handle_report
 from dicom_node.delivery.sender import ByDicom
-from dicom_node.delivery.store_scu import Peer
 from dicom_node.delivery.worker import Courier
-from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE
+from dicom_node.network.association import Peer
+from dicom_node.network.sop_classes import STORAGE_COMMITMENT
+from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE, reference
 from dicom_node.reception.access import Callers
-from dicom_node.reception.ingest import Index, Reception
-from dicom_node.reception.store_scp import COMMITMENT, Receiver
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
+from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Store
 from storage.database.schema import Commitment
 from storage.overview import overview
@@ -60,8 +55,10 @@ def report_of(request: Dataset, missing: set[str]) -> tuple[int, Dataset]:
     asked = [str(each.ReferencedSOPInstanceUID) for each in request.ReferencedSOPSequence]
     ds = Dataset()
     ds.TransactionUID = request.TransactionUID
-    ds.ReferencedSOPSequence = [reference(SECONDARY_CAPTURE, u) for u in asked if u not in missing]
-    failed = [reference(SECONDARY_CAPTURE, uid) for uid in asked if uid in missing]
+    ds.ReferencedSOPSequence = [
+        reference(SecondaryCaptureImageStorage, u) for u in asked if u not in missing
+    ]
+    failed = [reference(SecondaryCaptureImageStorage, uid) for uid in asked if uid in missing]
     for each in failed:
         each.FailureReason = NO_SUCH_OBJECT
     if failed:
@@ -84,9 +81,9 @@ class CommittingPacs:
     @contextmanager
     def running(self, *, offers: bool = True) -> Iterator[int]:
         ae = AE("PACS")
-        ae.add_supported_context(SECONDARY_CAPTURE, ExplicitVRLittleEndian)
+        ae.add_supported_context(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)
         if offers:
-            ae.add_supported_context(COMMITMENT)
+            ae.add_supported_context(STORAGE_COMMITMENT)
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._asked)]
         server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         yield cast(ThreadedAssociationServer, server).server_address[1]
@@ -110,7 +107,7 @@ class CommittingPacs:
     def _answer_here(self, assoc: object, request: Dataset) -> None:
         threading.Event().wait(0.2)  # after the response to the request
         kind, report = report_of(request, self.missing)
-        assoc.send_n_event_report(report, kind, COMMITMENT, WELL_KNOWN_INSTANCE)  # type: ignore[attr-defined]  # pynetdicom's Association
+        assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)  # type: ignore[attr-defined]  # pynetdicom's Association
 
     def report(self, address: tuple[str, int], number: int = -1, *, role: bool = True) -> int:
         """Answer a request on an association to the node."""
@@ -120,11 +117,11 @@ class CommittingPacs:
 
 def send_report(address: tuple[str, int], kind: int, report: Dataset, *, role: bool = True) -> int:
     ae = AE("PACS")
-    ae.add_requested_context(COMMITMENT)
-    roles = [build_role(COMMITMENT, scp_role=True)] if role else []
+    ae.add_requested_context(STORAGE_COMMITMENT)
+    roles = [build_role(STORAGE_COMMITMENT, scp_role=True)] if role else []
     assoc = ae.associate(*address, ae_title="AINODE", ext_neg=roles)
     assert assoc.is_established
-    status, _ = assoc.send_n_event_report(report, kind, COMMITMENT, WELL_KNOWN_INSTANCE)
+    status, _ = assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     assoc.release()
     return int(status.Status)
 
@@ -183,7 +180,7 @@ def test_an_answer_on_the_same_association_ends_the_series(store: Store) -> None
     (request,) = pacs.requests
     asked = request.ReferencedSOPSequence
     assert {each.ReferencedSOPInstanceUID for each in asked} == set(UIDS)
-    assert {each.ReferencedSOPClassUID for each in asked} == {SECONDARY_CAPTURE}
+    assert {each.ReferencedSOPClassUID for each in asked} == {SecondaryCaptureImageStorage}
 
 
 @pytest.mark.parametrize("role", [True, False])
@@ -286,10 +283,12 @@ def test_reports_that_nobody_asked_for_change_nothing(
     pacs = CommittingPacs()
     with pacs.running() as port:
         courier(store, port).round()
-    stranger = report_of(action_information("2.25.7", [(SECONDARY_CAPTURE, UIDS[0])]), set())[1]
+    stranger = report_of(
+        action_information("2.25.7", [(SecondaryCaptureImageStorage, UIDS[0])]), set()
+    )[1]
 
     assert send_report(address, 1, stranger) == 0x0000
-    assert send_report(address, 1, reference(SECONDARY_CAPTURE, UIDS[0])) == 0x0115
+    assert send_report(address, 1, reference(SecondaryCaptureImageStorage, UIDS[0])) == 0x0115
 
     assert standing(store)[:2] == ("encoded", {"uncommitted": 2})
 

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from config.reader import load
 from dicom_node.assembly import peer_of
 from dicom_node.cli import app
-from dicom_node.delivery.outcome import Backoff, Outcome, Verdict
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.store_scu import Parcel
 from dicom_node.delivery.stow_client import ByWeb
 from dicom_node.delivery.worker import Courier

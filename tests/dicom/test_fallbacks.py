@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.delivery.outcome import Backoff
+from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.sender import ByDicom
-from dicom_node.delivery.store_scu import Peer
 from dicom_node.delivery.worker import Courier
-from dicom_node.demo.stand_in_pacs import (
-    COMPREHENSIVE_3D_SR,
-    ENHANCED_SR,
-    SECONDARY_CAPTURE,
-    SEGMENTATION,
-    StandInPacs,
-)
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.network.association import Peer
 from dicom_node.resources import Store
 from pipeline.encode.bundle import part10
 from storage.database.engine import migrate, open_database
@@ -40,11 +40,11 @@ from storage.states import DeliveryState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CLASSES = {
-    "segmentation": SEGMENTATION,
-    "report": COMPREHENSIVE_3D_SR,
-    "text-report": ENHANCED_SR,
-    "summary": SECONDARY_CAPTURE,
-    "heatmap": SECONDARY_CAPTURE,
+    "segmentation": SegmentationStorage,
+    "report": Comprehensive3DSRStorage,
+    "text-report": EnhancedSRStorage,
+    "summary": SecondaryCaptureImageStorage,
+    "heatmap": SecondaryCaptureImageStorage,
 }
 ALL = tuple(set(CLASSES.values()))
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=1))
@@ -130,7 +130,7 @@ def reason(store: Store, kind: str) -> str:
 
 
 def test_the_text_report_stands_for_the_measurements(store: Store, tmp_path: Path) -> None:
-    deliver(store, tmp_path, *set(ALL) - {COMPREHENSIVE_3D_SR})
+    deliver(store, tmp_path, *set(ALL) - {Comprehensive3DSRStorage})
 
     state, deliveries = ended(store)
     assert state == "delivered"
@@ -139,8 +139,8 @@ def test_the_text_report_stands_for_the_measurements(store: Store, tmp_path: Pat
     with store.sessions() as session:
         assert overview(session).series[0].deliveries[DeliveryState.REPLACED] == 1
         known = {each.sop_class_uid: each.is_accepted for each in capabilities(session, "PACS")}
-    assert known[COMPREHENSIVE_3D_SR] is False
-    assert known[ENHANCED_SR] is True
+    assert known[Comprehensive3DSRStorage] is False
+    assert known[EnhancedSRStorage] is True
     assert reason(store, "report") == (
         "the destination does not accept Comprehensive 3D SR Storage in Explicit VR Little Endian;"
         " the text report says it"
@@ -150,7 +150,7 @@ def test_the_text_report_stands_for_the_measurements(store: Store, tmp_path: Pat
 def test_the_summary_stands_for_all_where_only_pictures_are_taken(
     store: Store, tmp_path: Path
 ) -> None:
-    deliver(store, tmp_path, SECONDARY_CAPTURE)
+    deliver(store, tmp_path, SecondaryCaptureImageStorage)
 
     assert ended(store) == (
         "delivered",
@@ -167,7 +167,7 @@ def test_the_summary_stands_for_all_where_only_pictures_are_taken(
 
 
 def test_where_nothing_carries_the_message_a_person_is_told(store: Store, tmp_path: Path) -> None:
-    deliver(store, tmp_path, SEGMENTATION)
+    deliver(store, tmp_path, SegmentationStorage)
 
     state, deliveries = ended(store)
     assert state == "failed"
@@ -187,7 +187,7 @@ def test_where_nothing_is_taken_everything_is_refused(store: Store, tmp_path: Pa
 def test_what_was_replaced_is_sent_when_the_destination_has_learnt(
     store: Store, tmp_path: Path
 ) -> None:
-    deliver(store, tmp_path, SECONDARY_CAPTURE)
+    deliver(store, tmp_path, SecondaryCaptureImageStorage)
     with store.sessions.begin() as session:
         reprocess(session, "2.25.2", NOW)
         reuse_result(session, ticket_of(session), "k1", ["PACS"], NOW)

@@ -13,15 +13,15 @@ import pytest
 import trustme
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode, split_dataset
 from pynetdicom.dul import DULServiceProvider
 
 from dicom_node.delivery.outcome import Outcome, Verdict
-from dicom_node.delivery.store_scu import Parcel, Peer, send
-from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE
+from dicom_node.delivery.store_scu import Parcel, send
 from dicom_node.network import command_set as cs
+from dicom_node.network.association import Peer
 from dicom_node.network.command_set import c_store_request
 from dicom_node.network.fast_dimse.pdu import MAXIMUM_COMMAND
 from dicom_node.network.tls import Credentials, server_context
@@ -40,7 +40,7 @@ def part10_file(path: Path, body: bytes, number: int = 1) -> Path:
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.SOPClassUID, ds.SOPInstanceUID = SECONDARY_CAPTURE, f"2.25.{number}"
+    ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, f"2.25.{number}"
     path.write_bytes(part10(ds))
     start = split_dataset(path)[1]
     path.write_bytes(path.read_bytes()[:start] + body)
@@ -68,12 +68,12 @@ def of_associations() -> list[threading.Thread]:
 
 def test_the_request_is_what_pynetdicom_would_send() -> None:
     ds = Dataset()
-    ds.AffectedSOPClassUID, ds.AffectedSOPInstanceUID = SECONDARY_CAPTURE, "2.25.12"
+    ds.AffectedSOPClassUID, ds.AffectedSOPInstanceUID = SecondaryCaptureImageStorage, "2.25.12"
     ds.CommandField, ds.MessageID, ds.Priority, ds.CommandDataSetType = 1, 7, 2, 1
     ds.CommandGroupLength = len(encode(ds, True, True) or b"")
 
     ours = c_store_request(
-        sop_class_uid=SECONDARY_CAPTURE, sop_instance_uid="2.25.12", message_id=7
+        sop_class_uid=SecondaryCaptureImageStorage, sop_instance_uid="2.25.12", message_id=7
     )
 
     assert ours == encode(ds, True, True)

@@ -16,11 +16,14 @@ from config.settings import Settings
 from dicom_node.analysis.configuration import analyser_of
 from dicom_node.analysis.prior_fetch import PATIENCE, RETRY, Historian
 from dicom_node.analysis.request_builder import Briefing
-from dicom_node.delivery.store_scu import Parcel, Peer, send
+from dicom_node.clock_watch import utc_now
+from dicom_node.delivery.store_scu import Parcel, send
+from dicom_node.network.association import Peer
 from dicom_node.reception.access import Callers
-from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
 from dicom_node.reception.store_scp import Receiver
-from dicom_node.resources import Store, utc_now
+from dicom_node.resources import Store
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import migrate, open_database

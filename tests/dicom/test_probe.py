@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
@@ -14,15 +20,9 @@ from dicom_node.assembly import open_store
 from dicom_node.cli.app import app
 from dicom_node.delivery.capabilities import instead, probe, proposed
 from dicom_node.delivery.result_classes import SENT
-from dicom_node.delivery.store_scu import Peer
-from dicom_node.demo.stand_in_pacs import (
-    COMPREHENSIVE_3D_SR,
-    ENHANCED_SR,
-    SECONDARY_CAPTURE,
-    SEGMENTATION,
-    StandInPacs,
-)
+from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.errors import NodeError
+from dicom_node.network.association import Peer
 from pipeline.encode.result.products import LABEL_MAP_STORAGE
 from storage.delivery.capabilities import capabilities
 
@@ -39,7 +39,7 @@ def ini(folder: Path, port: int) -> Path:
 
 
 def test_everything_is_proposed_and_what_is_taken_is_told(tmp_path: Path) -> None:
-    with StandInPacs(tmp_path / "pacs", accepts=(ENHANCED_SR, SEGMENTATION)) as pacs:
+    with StandInPacs(tmp_path / "pacs", accepts=(EnhancedSRStorage, SegmentationStorage)) as pacs:
         peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
         found = probe(peer, calling_ae="NODE")
         assert pacs.received == []
@@ -47,7 +47,7 @@ def test_everything_is_proposed_and_what_is_taken_is_told(tmp_path: Path) -> Non
     assert [each.sop_class_uid for each in found] == proposed()
     assert {each.sop_class for each in SENT} < {each.sop_class_uid for each in found}
     taken = {each.sop_class_uid: each.transfer_syntax_uid for each in found if each.is_accepted}
-    assert set(taken) == {ENHANCED_SR, SEGMENTATION, VERIFICATION}
+    assert set(taken) == {EnhancedSRStorage, SegmentationStorage, VERIFICATION}
     assert set(taken.values()) == {str(ExplicitVRLittleEndian)}
 
 
@@ -67,7 +67,7 @@ def test_one_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
-    with StandInPacs(tmp_path / "pacs", accepts=(SECONDARY_CAPTURE,)) as pacs:
+    with StandInPacs(tmp_path / "pacs", accepts=(SecondaryCaptureImageStorage,)) as pacs:
         path = ini(tmp_path, pacs.port)
         for _ in range(2):
             done = CliRunner().invoke(app, ["probe", "PACS", "-c", str(path)], terminal_width=200)
@@ -79,7 +79,7 @@ def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
     with Session(store.sessions.kw["bind"]) as session:
         kept = capabilities(session, "PACS")
     assert {each.sop_class_uid for each in kept if each.is_accepted} == {
-        SECONDARY_CAPTURE,
+        SecondaryCaptureImageStorage,
         VERIFICATION,
     }
     assert len(kept) == len(proposed())
@@ -88,11 +88,16 @@ def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "sop_class", "accepted", "expected"),
     [
-        ("report", COMPREHENSIVE_3D_SR, {ENHANCED_SR}, "the text report"),
-        ("report", COMPREHENSIVE_3D_SR, {SECONDARY_CAPTURE}, "the summary"),
-        ("segmentation", SEGMENTATION, {COMPREHENSIVE_3D_SR}, "nothing: the series fails"),
-        ("segmentation", LABEL_MAP_STORAGE, {SEGMENTATION}, "the binary segmentation"),
-        ("segmentation", LABEL_MAP_STORAGE, {SECONDARY_CAPTURE}, "the heatmap"),
+        ("report", Comprehensive3DSRStorage, {EnhancedSRStorage}, "the text report"),
+        ("report", Comprehensive3DSRStorage, {SecondaryCaptureImageStorage}, "the summary"),
+        (
+            "segmentation",
+            SegmentationStorage,
+            {Comprehensive3DSRStorage},
+            "nothing: the series fails",
+        ),
+        ("segmentation", LABEL_MAP_STORAGE, {SegmentationStorage}, "the binary segmentation"),
+        ("segmentation", LABEL_MAP_STORAGE, {SecondaryCaptureImageStorage}, "the heatmap"),
     ],
 )
 def test_it_says_what_goes_instead(

@@ -28,7 +28,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.reception.access import Callers
-from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Store
 from pipeline.synthetic.phantom.dicom import phantom_datasets

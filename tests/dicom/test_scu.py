@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, generate_uid
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEGLSLossless,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 from pynetdicom.dsutils import split_dataset
 
 from benchmarks.processes import missing, storescp
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel, Peer, echo, send
-from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE, StandInPacs
+from dicom_node.delivery.store_scu import Parcel, echo, send
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.network.association import Peer
 
 BOTH = pytest.mark.parametrize("fast", [True, False], ids=["fast", "stock"])
 
@@ -23,7 +29,7 @@ def make_file(
 ) -> Path:
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
-    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SECONDARY_CAPTURE
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     ds.file_meta.TransferSyntaxUID = syntax
     ds.PatientName, ds.TextValue = "Test^Sending", text

@@ -14,11 +14,13 @@ import trustme
 from structlog.testing import capture_logs
 
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Peer, echo
+from dicom_node.delivery.store_scu import echo
 from dicom_node.errors import NodeError
+from dicom_node.network.association import Peer
+from dicom_node.network.received_instance import Received
+from dicom_node.network.status import SUCCESS
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
 from dicom_node.reception.access import Callers
-from dicom_node.reception.instance import SUCCESS, Received
 from dicom_node.reception.store_scp import Receiver
 from tests.node_process import wait_until
 from tests.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values

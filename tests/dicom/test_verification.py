@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.commitment_query import PATIENCE, Verifier
-from dicom_node.delivery.outcome import Backoff
 from dicom_node.delivery.sender import ByDicom
-from dicom_node.delivery.store_scu import Peer
 from dicom_node.delivery.worker import Courier
 from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.network.association import Peer
 from dicom_node.resources import Store
 from tests.archive import StandInArchive
 from tests.results_due import UIDS, Hands, capture, standing, store_with_results

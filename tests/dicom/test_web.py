@@ -23,7 +23,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.network.tls import client_context, server_context
-from dicom_node.reception.ingest import Index, Reception
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import MAXIMUM_CONNECTIONS, WebReceiver
 from dicom_node.resources import Store

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import Comprehensive3DSRStorage
 from typer.testing import CliRunner
 
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.cli.app import app
 from dicom_node.cli.send import find_parcels
 from dicom_node.delivery.store_scu import send
-from dicom_node.demo.stand_in_pacs import COMPREHENSIVE_3D_SR, StandInPacs
+from dicom_node.demo.stand_in_pacs import StandInPacs
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.overview import SeriesLine
@@ -32,7 +33,9 @@ def line(node: NodeProcess, uid: str) -> SeriesLine:
 def reports(pacs: StandInPacs) -> list[Dataset]:
     """Measurement reports, in the order they came."""
     stored = {str(ds.SOPInstanceUID): ds for ds in map(read, pacs.files)}
-    return [stored[uid] for uid, sop_class in pacs.received if sop_class == COMPREHENSIVE_3D_SR]
+    return [
+        stored[uid] for uid, sop_class in pacs.received if sop_class == Comprehensive3DSRStorage
+    ]
 
 
 def read(path: Path) -> Dataset:

@@ -14,16 +14,15 @@ from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.delivery.commitment_scu import (
-    WELL_KNOWN_INSTANCE,
-    action_information,
-    read_report,
-)
-from dicom_node.delivery.store_scu import Peer
+from dicom_node.delivery.commitment_scu import action_information, read_report
+from dicom_node.network.association import Peer
+from dicom_node.network.sop_classes import STORAGE_COMMITMENT
+from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE
 from dicom_node.reception.access import Callers
 from dicom_node.reception.commitment_scp import Witness
-from dicom_node.reception.ingest import Index, Reception
-from dicom_node.reception.store_scp import COMMITMENT, Receiver
+from dicom_node.reception.index_writer import Index
+from dicom_node.reception.ingest import Reception
+from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Store
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
@@ -62,7 +61,7 @@ def sender() -> Sender:
 @pytest.fixture
 def listening(sender: Sender) -> Iterator[int]:
     ae = AE("SCANNER")
-    ae.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
+    ae.add_supported_context(STORAGE_COMMITMENT, scu_role=True, scp_role=True)
     server = ae.start_server(
         ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, sender.heard)]
     )
@@ -121,7 +120,7 @@ def ask(
     """Store a slice, ask at once; stay for the report, or leave."""
     ae = AE("SCANNER")
     ae.add_requested_context(ct.SOPClassUID, ct.file_meta.TransferSyntaxUID)
-    ae.add_requested_context(COMMITMENT)
+    ae.add_requested_context(STORAGE_COMMITMENT)
     answered = threading.Event()  # a report is heard before the answer to it goes out
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_N_EVENT_REPORT, sender.heard),
@@ -129,7 +128,7 @@ def ask(
     ]
     assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers if stay else [])
     assert assoc.send_c_store(ct).Status == 0x0000
-    status, _ = assoc.send_n_action(request, action, COMMITMENT, WELL_KNOWN_INSTANCE)
+    status, _ = assoc.send_n_action(request, action, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     if stay:
         answered.wait(SECONDS)
     assoc.release()
@@ -184,10 +183,10 @@ def test_a_row_whose_file_is_gone_is_not_kept(
         store.inbox.locate(kept).unlink()
     again = Sender()
     ae = AE("SCANNER")
-    ae.add_requested_context(COMMITMENT)
+    ae.add_requested_context(STORAGE_COMMITMENT)
     handlers = [(evt.EVT_N_EVENT_REPORT, again.heard)]
     assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers)
-    assoc.send_n_action(request, 1, COMMITMENT, WELL_KNOWN_INSTANCE)
+    assoc.send_n_action(request, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
 
     assert again.report()[1].failed == {ct.SOPInstanceUID: 0x0112}
     assoc.release()

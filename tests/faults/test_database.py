@@ -17,8 +17,9 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.engine import Engine
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel, Peer, send
+from dicom_node.delivery.store_scu import Parcel, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.network.association import Peer
 from dicom_node.node import Node
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom

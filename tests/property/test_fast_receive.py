@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicom_node.network import command_set as cs
+from dicom_node.network.received_instance import Received
+from dicom_node.network.status import OUT_OF_RESOURCES, SUCCESS
 from dicom_node.reception.access import Callers
-from dicom_node.reception.instance import OUT_OF_RESOURCES, SUCCESS, Received
 from dicom_node.reception.store_scp import Receiver
 from tests.wire_client import (
     ABORT,

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from dicom_node.analysis import worker
 from dicom_node.analysis.messages import Analysed, Answer, Request
-from dicom_node.reception.instance import SUCCESS
+from dicom_node.network.status import SUCCESS
 from storage.database.schema import Instance, Series
 from storage.series.lifecycle import close, due_to_close
 from tests.reliability.receiving import Running

@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session
 
 from config.reader import load
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel, Peer, echo, send
+from dicom_node.delivery.store_scu import Parcel, echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.network.association import Peer
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import open_database

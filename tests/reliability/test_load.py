@@ -12,7 +12,7 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import func, select
 
-from dicom_node.reception.instance import SUCCESS
+from dicom_node.network.status import SUCCESS
 from storage.database.schema import Instance, Series
 from tests.node_process import wait_until
 from tests.reliability.receiving import Running, body_of, phantom, running, slices, stored

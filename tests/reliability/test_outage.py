@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Delivery as DeliverySettings
-from dicom_node.delivery.outcome import Backoff
+from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.sender import ByDicom
-from dicom_node.delivery.store_scu import Peer
 from dicom_node.delivery.worker import Courier
-from dicom_node.demo.stand_in_pacs import SECONDARY_CAPTURE, StandInPacs
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.network.association import Peer
 from dicom_node.resources import Store
 from pipeline.encode.bundle import part10
 from storage.database.engine import migrate, open_database
@@ -159,7 +159,7 @@ def new_object(uid: str, path: str) -> NewObject:
     return NewObject(
         sop_instance_uid=uid,
         kind="heatmap",
-        sop_class_uid=SECONDARY_CAPTURE,
+        sop_class_uid=SecondaryCaptureImageStorage,
         series_instance_uid="2.25.9",
         transfer_syntax_uid=str(ExplicitVRLittleEndian),
         path=path,
@@ -170,7 +170,7 @@ def capture(uid: str) -> bytes:
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.SOPClassUID, ds.SOPInstanceUID = SECONDARY_CAPTURE, uid
+    ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, uid
     return part10(ds)
 
 

@@ -14,8 +14,7 @@ from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, ExplicitVRL
 from pydicom.valuerep import format_number_as_ds
 
 from pipeline.encode.result.context import ResultContext
-from pipeline.encode.result.identity import Equipment, ReportReference, derived_uid
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Equipment, Prior, ReportReference, derived_uid
 from pipeline.types import (
     Analysis,
     Classification,

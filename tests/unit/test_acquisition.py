@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.synthetic.disease.scanner import PADDING_HU, acquire
-from pipeline.synthetic.disease.views import Floats
+from pipeline.synthetic.disease.shapes import Floats
 
 SPACING_MM = (5.0, 2.0, 2.0)
 SEEDS = range(40)

@@ -11,7 +11,8 @@ from dicom_node.cli.app import app
 from dicom_node.delivery.result_classes import SENT
 from dicom_node.errors import NodeError
 from dicom_node.maintenance.conformance_statement import PARTS, fill
-from dicom_node.reception.store_scp import CT_CLASSES, TRANSFER_SYNTAXES
+from dicom_node.network.sop_classes import ACCEPTED_TRANSFER_SYNTAXES
+from pipeline.series.sop_classes import CT_CLASSES
 
 STATEMENT = Path(__file__).parents[2] / "docs" / "conformance-statement.md"
 
@@ -28,7 +29,7 @@ def test_it_has_every_part_once() -> None:
 
 def test_it_names_every_class_and_transfer_syntax() -> None:
     text = STATEMENT.read_text(encoding="utf-8")
-    for uid in (*CT_CLASSES, *TRANSFER_SYNTAXES, *(each.sop_class for each in SENT)):
+    for uid in (*CT_CLASSES, *ACCEPTED_TRANSFER_SYNTAXES, *(each.sop_class for each in SENT)):
         assert f"`{uid}`" in text
 
 

@@ -14,8 +14,7 @@ from pipeline.synthetic.disease.patient import (
     POSITIVES,
     paint_case,
 )
-from pipeline.synthetic.disease.shapes import flood, net, noise, side_of
-from pipeline.synthetic.disease.views import View
+from pipeline.synthetic.disease.shapes import View, flood, net, noise, side_of
 
 SHAPE = (24, 48, 64)
 SPACING_MM = (10.0, 4.0, 4.5)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dicom_node.cli.process_wording import findings
+from dicom_node.cli.process import findings
 from pipeline.decision import score_doubts
 from pipeline.encode.common.sentences import quality_sentences, ready_sentence
 from pipeline.encode.page import blocks

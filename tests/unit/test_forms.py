@@ -14,7 +14,8 @@ from pydicom.uid import (
 
 from config.destinations import DicomDestination
 from config.settings import Results, Settings
-from dicom_node.analysis.request_builder import Briefing, briefing_of
+from dicom_node.analysis.request_builder import Briefing
+from dicom_node.assembly import briefing_of
 from dicom_node.resources import Store
 from pipeline.encode.result.products import (
     LABEL_MAP_STORAGE,

@@ -20,9 +20,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from dicom_node.network.received_instance import Received, received
 from dicom_node.reception.header import TAGS, Header, Unreadable, read_header, skim_header
 from dicom_node.reception.header_scan import END_OF_ITEM, END_OF_SEQUENCE, ENDS, ITEM, UNDEFINED
-from dicom_node.reception.instance import Received, received
 
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 SYNTAXES = (*PLAIN, RLELossless, ExplicitVRBigEndian)

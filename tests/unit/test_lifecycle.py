@@ -20,7 +20,7 @@ from dicom_node.reception.header import facts, read_header
 from dicom_node.resources import Store
 from pipeline.analysis_file import to_bytes
 from pipeline.encode.bundle import part10
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Prior
 from pipeline.errors import ModelError
 from storage.database.schema import ResultObject
 from storage.series.instances import note_instance

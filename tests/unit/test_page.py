@@ -18,8 +18,7 @@ from pipeline.encode.page import blocks, canvas
 from pipeline.encode.page.canvas import SCALE, Canvas, text_width
 from pipeline.encode.page.layout import HEIGHT, WIDTH, image_number, key_image, page
 from pipeline.encode.page.views import axial, coronal
-from pipeline.encode.result.identity import ReportReference
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Prior, ReportReference
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.source import source_slices
 from pipeline.results import ResultKind

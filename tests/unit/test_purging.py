@@ -9,7 +9,7 @@ import pytest
 
 from config.settings import Settings, Storage
 from dicom_node.analysis.messages import Unchanged
-from dicom_node.analysis.rerun import wish_for
+from dicom_node.cli.rerun_requests import wish_for
 from dicom_node.maintenance.retention import Purging
 from dicom_node.resources import Store
 from storage.database.schema import Instance, Result

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.delivery.outcome import Backoff, Verdict, judge, unsendable
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.outcome import Verdict, judge, unsendable
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=900, give_up_after=timedelta(hours=72))

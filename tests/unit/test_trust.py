@@ -15,8 +15,7 @@ from pipeline.cases.prepared import Prepared, save
 from pipeline.evaluation.calibration.fit_reference import fit_reference, reference_of
 from pipeline.evaluation.calibration.temperature import calibrate_scores
 from pipeline.evaluation.calibration.trust import Answers, calibrate_trust
-from pipeline.evaluation.calibration.write import write_calibration
-from pipeline.evaluation.calibration.write_trust import write_trust
+from pipeline.evaluation.calibration.write import write_calibration, write_trust
 from pipeline.metrics.scores import Origin, ScoredCases, table
 from pipeline.model.loading import load, read_manifest, write_network
 from pipeline.networks.decovnet import DeCoVNet

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.cases.classifier_input import plain_picture
 from pipeline.cases.prepared import Prepared
 from pipeline.classifier.score import lung_features
 from pipeline.model.loading import Models, load
 from pipeline.model.manifest import BUNDLED
 from pipeline.networks.explained import Explained
 from pipeline.synthetic.disease.canvases import phantom_canvas
-from pipeline.training.augment import plain_picture
 
 
 @pytest.fixture(scope="module")

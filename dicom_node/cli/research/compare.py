@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from dicom_node.cli.options import needs_extra
-from dicom_node.cli.research.train import (
+from dicom_node.cli.options import (
     Base,
     CaseList,
     Device,
@@ -16,6 +15,7 @@ from dicom_node.cli.research.train import (
     Seed,
     Steps,
     bar,
+    needs_extra,
     out,
 )
 from dicom_node.errors import NodeError

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dicom_node.cli.options import needs_extra
-from dicom_node.cli.research.model import BUNDLED_NAME, folder_of
+from dicom_node.cli.options import BUNDLED_NAME, folder_of, needs_extra
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
@@ -80,7 +79,7 @@ def evaluate(
     if scores is not None:
         evaluate_scores(scores, folder_of(model) if model else None, out_folder, wishes, out)
     if cases is not None:
-        from dicom_node.cli.research.scoring import Asked, evaluate_cases
+        from dicom_node.cli.research.evaluation import Asked, evaluate_cases
 
         asked = Asked(file=cases, split=split)
         evaluate_cases(asked, folder_of(model or BUNDLED_NAME), out_folder, wishes, out)
@@ -114,8 +113,7 @@ def calibrate(
     if scores is None and cases is None:
         raise NodeError("expected --scores, --cases, or both")
     needs_extra()
-    from dicom_node.cli.research.calibration import calibrate_model, fit
-    from dicom_node.cli.research.calibration_trust import answers_of, cases_of
+    from dicom_node.cli.research.calibration import answers_of, calibrate_model, cases_of, fit
 
     listed = cases_of(cases) if cases else None
     fitted = fit(model, scores) if scores else None

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.cli.options import needs_extra
-from dicom_node.cli.research.train import Device, out
+from dicom_node.cli.options import Device, needs_extra, out
 from dicom_node.errors import NodeError
 from pipeline.cases.case_list import Split
 from pipeline.model.manifest import BUNDLED
@@ -46,7 +45,7 @@ def localise(
     if cases is None and not slices:
         raise NodeError("--cases or --slices expected, got neither")
     needs_extra()
-    from dicom_node.cli.research.localising import compare_cases, compare_slices, write
+    from dicom_node.cli.research.localisation import compare_cases, compare_slices, write
     from pipeline.evaluation.localisation.report import title
     from pipeline.model.loading import device_for, load
 

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from dicom_node.cli.options import BUNDLED_NAME, folder_of
+
 app = typer.Typer(no_args_is_help=True, help="Look at, check and import model folders.")
 out = Console()
 
-BUNDLED_NAME = "bundled"
 OF_A_PIPE = (160, 24)  #: columns and lines, where there is no window
 Model = Annotated[
     str, typer.Argument(metavar="FOLDER", help=f"A model folder, or '{BUNDLED_NAME}'.")
@@ -25,13 +26,6 @@ class UnetStatistics(StrEnum):
 
     slice = "slice"
     running = "running"
-
-
-def folder_of(model: str) -> Path:
-    """Folder of a model that is named on the command line."""
-    from pipeline.model.manifest import BUNDLED
-
-    return BUNDLED if model == BUNDLED_NAME else Path(model)
 
 
 @app.command("import")
@@ -110,7 +104,7 @@ def list_(
     ] = None,
 ) -> None:
     """List the model that comes with the package, and those in the folders given."""
-    from dicom_node.cli.research.model_list import models_in, table
+    from dicom_node.cli.research.model_views import models_in, table
     from pipeline.model.manifest import BUNDLED
 
     width, height = get_terminal_size(OF_A_PIPE)

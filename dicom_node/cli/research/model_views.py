@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from pydantic import JsonValue
 from rich.console import Group, RenderableType
@@ -12,7 +13,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.model.manifest import Conformal, Manifest, MeasuredShare, ReferenceEntry
+from dicom_node.analysis.configuration import read_manifest
+from pipeline.errors import ModelError
+from pipeline.model.manifest import (
+    BUNDLED,
+    MANIFEST,
+    Conformal,
+    Manifest,
+    MeasuredShare,
+    ReferenceEntry,
+)
 
 RESEARCH = "For research use only; its score is the output of a model, not a diagnosis."
 
@@ -134,3 +144,37 @@ def _words(name: str) -> str:
 def _figure(value: JsonValue) -> str:
     """Write a figure, or several with commas."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def models_in(folders: Iterable[Path]) -> Iterator[Path]:
+    """Find the folders with a manifest: those given, and those right within them."""
+    for folder in folders:
+        within = sorted(path for path in folder.iterdir() if path.is_dir())
+        yield from (path for path in (folder, *within) if (path / MANIFEST).is_file())
+
+
+def table(folders: Sequence[Path]) -> Table:
+    """Lay out models; a faulty one is shown with its fault."""
+    found = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "created", "lungs", "classifier", "threshold", "folder"):
+        found.add_column(title, overflow="fold")
+    for folder in folders:
+        found.add_row(*_row(folder))
+    return found
+
+
+def _row(folder: Path) -> tuple[str, ...]:
+    place = "bundled" if folder == BUNDLED else escape(str(folder))
+    try:
+        manifest, _ = read_manifest(folder)
+    except ModelError as fault:
+        return (f"[red]faulty[/]: {escape(str(fault))}", "", "", "", "", place)
+    networks = manifest.networks
+    return (
+        escape(f"{manifest.name} {manifest.version}"),
+        manifest.created.isoformat(),
+        networks.lungs.architecture,
+        networks.classifier.architecture,
+        f"{manifest.operating_points['default'].threshold:.3f}",
+        place,
+    )

@@ -10,46 +10,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dicom_node.cli.options import needs_extra
+from dicom_node.cli.options import (
+    Base,
+    CaseList,
+    Device,
+    RunFolder,
+    Seed,
+    Steps,
+    bar,
+    needs_extra,
+    out,
+)
 from dicom_node.errors import NodeError
 from pipeline.model.manifest import BUNDLED, UNET_STRIDE
 
 app = typer.Typer(no_args_is_help=True, help="Train a network on your own cases.")
 synthesis = typer.Typer()
-out = Console(soft_wrap=True)
-
-CaseList = Annotated[
-    list[Path],
-    typer.Option(
-        exists=True,
-        dir_okay=False,
-        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split];"
-        " several lists are joined.",
-    ),
-]
-RunFolder = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        file_okay=False,
-        help="Run folder; the same command goes on where it was stopped.",
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
-Steps = Annotated[int, typer.Option(min=1, help="Steps at most; validation may end it earlier.")]
-Base = Annotated[Path, typer.Option("--model", help="Model folder whose lungs are used.")]
-
-
-class Device(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class Precision(StrEnum):
@@ -62,13 +40,6 @@ class Precision(StrEnum):
 def undescribed(cases: Sequence[Path]) -> list[str]:
     """Lines for the model card when nobody said what the cases are."""
     return [f"cases of {each.name}, not described" for each in cases]
-
-
-def bar() -> Progress:
-    """Progress bar of steps."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    )
 
 
 @app.command("classifier")

@@ -33,6 +33,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from dicom_node.errors import ReceptionBroken
 from dicom_node.logs import log
 from dicom_node.network.command_set import (
     C_STORE_RQ,
@@ -54,7 +55,8 @@ from dicom_node.network.fast_dimse.pdu import (
     tested,
 )
 from dicom_node.network.fast_dimse.read_ahead import TICK_SECONDS, ReadAheadSocket
-from dicom_node.reception.instance import Keeper, ReceptionBroken, answer, received
+from dicom_node.network.received_instance import received
+from dicom_node.reception.instance import Keeper, answer
 
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event

@@ -23,6 +23,7 @@ from typing import Protocol, cast
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
+from dicom_node.errors import ReceptionBroken
 from dicom_node.network.command_set import Command, MalformedCommand, c_store_request, parse
 from dicom_node.network.fast_dimse.pdu import (
     COMMAND,
@@ -40,7 +41,6 @@ from dicom_node.network.fast_dimse.pdu import (
     receive_into,
 )
 from dicom_node.network.file_meta import read_meta
-from dicom_node.reception.instance import ReceptionBroken
 
 BUFFER = 1 << 18  #: bytes written at once; no PDU is longer, even if the peer knows no limit
 SHORTEST = PDV_HEADER.size + 2  #: PDU that has room for data; a value is even, PS3.8 E.1

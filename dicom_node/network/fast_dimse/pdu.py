@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pynetdicom
 
-from dicom_node.reception.instance import ReceptionBroken
+from dicom_node.errors import ReceptionBroken
 
 TESTED = ("3.0.4",)  #: versions of pynetdicom whose inner workings the fast ways rest on
 P_DATA_TF = 4  #: PDU type

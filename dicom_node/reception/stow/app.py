@@ -18,11 +18,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from dicom_node.errors import ReceptionBroken
 from dicom_node.logs import log
+from dicom_node.network.status import HTTP_NO_ROOM
 from dicom_node.reception.header import MAX_UID
-from dicom_node.reception.instance import Keeper, ReceptionBroken
-from dicom_node.reception.stow.answer import NO_ROOM, response, status_code
-from dicom_node.reception.stow.instances import CALLING_AE, DICOM, store
+from dicom_node.reception.instance import Keeper
+from dicom_node.reception.stow.instances import CALLING_AE, DICOM, response, status_code, store
 from dicom_node.reception.stow.multipart import TooManyParts, parts
 
 MAX_BOUNDARY = 70  #: characters, RFC 2046 5.1.1
@@ -118,7 +119,7 @@ class Web:
         if not outcomes:
             raise Refused(400, "expected instances, got a message without parts")
         code = status_code(outcomes)
-        again = {"Retry-After": str(RETRY_SECONDS)} if code == NO_ROOM else {}
+        again = {"Retry-After": str(RETRY_SECONDS)} if code == HTTP_NO_ROOM else {}
         return JSONResponse(response(outcomes), code, media_type=JSON, headers=again)
 
     def _chunks(self, request: Request, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:

@@ -6,31 +6,41 @@ Every instance goes the way of C-STORE: through the same `Keeper`, under the sam
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
 
 from pydicom import Dataset
+from pydicom.config import disable_value_validation
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from dicom_node.logs import log
+from dicom_node.network.received_instance import received
+from dicom_node.network.sop_classes import ACCEPTED_TRANSFER_SYNTAXES
+from dicom_node.network.status import (
+    CANNOT_UNDERSTAND,
+    DATA_SET_DOES_NOT_MATCH,
+    HTTP_ALL_STORED,
+    HTTP_NO_ROOM,
+    HTTP_NONE_STORED,
+    HTTP_SOME_STORED,
+    OUT_OF_RESOURCES,
+    SOP_CLASS_NOT_SUPPORTED,
+    SUCCESS,
+    TRANSFER_SYNTAX_NOT_SUPPORTED,
+)
 from dicom_node.reception.header import CANNOT_PARSE, MAX_UID, Unreadable
-from dicom_node.reception.instance import CANNOT_UNDERSTAND, SUCCESS, Keeper, answer, received
-from dicom_node.reception.store_scp import CT_CLASSES, TRANSFER_SYNTAXES
+from dicom_node.reception.instance import Keeper, answer
 from dicom_node.reception.stow.multipart import Part
+from pipeline.series.sop_classes import CT_CLASSES
 
 DICOM = "application/dicom"
 CALLING_AE = "STOW-RS"  #: what stands for the AE title, which a web client does not have
 HEAD_BYTES = 1 << 18  #: of a part, where its identifiers must be found
 STUDY_UID = int(Tag("StudyInstanceUID"))
-
-# PS3.18 Table I.2-2
-SOP_CLASS_NOT_SUPPORTED = 0x0122
-OTHER_STUDY = 0xA900
-SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +84,7 @@ def _keep(part: Part, keeper: Keeper, study_uid: str) -> Outcome:
         return _refused(CANNOT_UNDERSTAND, str(fault))
     status = _acceptable(identity, keeper)
     if status == SUCCESS and study_uid and _study(head[start:], identity) != study_uid:
-        status = OTHER_STUDY
+        status = DATA_SET_DOES_NOT_MATCH
         log.error("instance_refused", calling_ae=CALLING_AE, reason="not of the study addressed")
     if status == SUCCESS:
         status = answer(
@@ -144,8 +154,8 @@ def _acceptable(identity: Identity, keeper: Keeper) -> int:
     """Say whether C-STORE would be offered for it; a refusal is noted, for `status` to show."""
     if identity.sop_class_uid not in CT_CLASSES:
         status, reason = SOP_CLASS_NOT_SUPPORTED, "SOP class not accepted"
-    elif identity.transfer_syntax_uid not in TRANSFER_SYNTAXES:
-        status, reason = SYNTAX_NOT_SUPPORTED, "transfer syntax not supported"
+    elif identity.transfer_syntax_uid not in ACCEPTED_TRANSFER_SYNTAXES:
+        status, reason = TRANSFER_SYNTAX_NOT_SUPPORTED, "transfer syntax not supported"
     else:
         return SUCCESS
     name = UID(identity.sop_class_uid).name
@@ -178,3 +188,46 @@ def _behind_study(tag: BaseTag, _vr: str | None, _length: int) -> bool:
 
 def _text(ds: Dataset, tag: int) -> str:
     return str(ds[tag].value or "").strip(" \0") if tag in ds else ""
+
+
+def status_code(outcomes: Sequence[Outcome]) -> int:
+    """Say how many of the instances are kept (PS3.18 Table 10.5.3-1)."""
+    kept = [each.status == SUCCESS for each in outcomes]
+    if all(kept):
+        return HTTP_ALL_STORED
+    if any(kept):
+        return HTTP_SOME_STORED
+    return (
+        HTTP_NO_ROOM
+        if any(each.status == OUT_OF_RESOURCES for each in outcomes)
+        else HTTP_NONE_STORED
+    )
+
+
+def response(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """Make the Store Instances Response in the DICOM JSON Model (PS3.18 I.2, F).
+
+    No Retrieve URL: nothing can be retrieved here.
+    """
+    answered = Dataset()
+    with disable_value_validation():  # some senders' UIDs are none; they are told of as they are
+        kept = [_item(each) for each in outcomes if each.status == SUCCESS]
+        failed = [_item(each) for each in outcomes if each.status != SUCCESS and each.identity]
+        others = [_item(each) for each in outcomes if each.identity is None]
+        if kept:
+            answered.ReferencedSOPSequence = kept
+        if failed:
+            answered.FailedSOPSequence = failed
+        if others:
+            answered.OtherFailuresSequence = others
+        return dict(answered.to_json_dict())
+
+
+def _item(outcome: Outcome) -> Dataset:
+    item = Dataset()
+    if outcome.identity is not None:
+        item.ReferencedSOPClassUID = outcome.identity.sop_class_uid
+        item.ReferencedSOPInstanceUID = outcome.identity.sop_instance_uid
+    if outcome.status != SUCCESS:
+        item.FailureReason = outcome.status
+    return item

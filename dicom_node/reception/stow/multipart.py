@@ -14,7 +14,7 @@ from typing import Literal
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from dicom_node.reception.instance import ReceptionBroken
+from dicom_node.errors import ReceptionBroken
 
 MAXIMUM_PARTS = 20_000  #: instances in one request; the largest CT series have a few thousand
 

@@ -5,7 +5,7 @@ All of it is ASCII, which every Specific Character Set holds.
 
 from __future__ import annotations
 
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.series_name import series_name
 from pipeline.types import Analysis, Classification, CtSeries, Lesion, Provenance
 

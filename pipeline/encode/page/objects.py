@@ -8,11 +8,18 @@ from time import struct_time
 from PIL import Image
 from pydicom import Dataset
 from pydicom.datadict import keyword_dict
-from pydicom.uid import EncapsulatedPDFStorage
+from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from pipeline.encode.common import secondary_capture
-from pipeline.encode.common.modules import copy_elements, local_time, new_object
+from pipeline.encode.common.modules import (
+    add_body_part,
+    add_lossy_history,
+    copy_elements,
+    local_time,
+    new_object,
+)
 from pipeline.encode.common.secondary_capture import Rgb
+from pipeline.encode.page.canvas import SCALE
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext, ResultSeries
 from pipeline.encode.source import source_slices
@@ -58,3 +65,34 @@ def pdf(drawn: Rgb, created: struct_time) -> bytes:
         modDate=created,
     )
     return buffer.getvalue()
+
+
+def summary_page(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
+    """Encode the page for a screen.
+
+    Parameters
+    ----------
+    drawn
+        From `pipeline.encode.page.layout.page`.
+    """
+    result = new_object(
+        series.headers[0], context, ResultSeries.SUMMARY, SecondaryCaptureImageStorage
+    )
+    add_body_part(series, result)
+    secondary_capture.add_equipment(result, context)
+    secondary_capture.add_image(
+        result, series, context, flavour="SUMMARY", derivation="Summary page of the AI result"
+    )
+    result.PatientOrientation = None
+    _add_sources(result, series)
+    add_lossy_history(series, result)
+    shown = Image.fromarray(drawn).reduce(SCALE)
+    secondary_capture.add_pixels(result, (shown.height, shown.width, 3), shown.tobytes())
+    return result
+
+
+def _add_sources(result: Dataset, series: CtSeries) -> None:
+    images = source_slices.instance_references(source_slices.real_slices(series))
+    for image in images:
+        image.PurposeOfReferenceCodeSequence = [codes.code_item(codes.SOURCE_IMAGE)]
+    result.SourceImageSequence = images

@@ -11,8 +11,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from pipeline.encode.result import codes
-from pipeline.encode.result.identity import Equipment, ReportReference, derived_uid
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Equipment, Prior, ReportReference, derived_uid
 from pipeline.encode.result.products import Products
 
 DEFAULT_SERIES_NUMBER_BASE = 9000

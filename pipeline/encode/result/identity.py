@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 
 from pydicom.uid import UID
 
@@ -117,3 +118,35 @@ def derived_uid(key: str, *parts: str | int) -> UID:
     """UID under the key: ``2.25.`` and a name-based UUID (PS3.5 B.2, RFC 9562 section 5.5)."""
     name = json.dumps([key, *map(str, parts)])
     return UID(f"2.25.{uuid.uuid5(NAMESPACE, name).int}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What this node found in an earlier study of the patient.
+
+    Attributes
+    ----------
+    study_date
+        Study Date of the earlier study.
+    right, left, total
+        Share of each lung, and of both, taken by opacities, 0 to 1; None where opacities were
+        not reported.
+    model
+        Name and version, a space between; scores of different models do not compare.
+    report
+        Where the earlier report is.
+    """
+
+    study_date: date
+    score: float
+    threshold: float
+    right: float | None
+    left: float | None
+    total: float | None
+    model: str
+    report: ReportReference
+
+    @property
+    def positive(self) -> bool:
+        """Whether the score lay above the threshold of that time."""
+        return self.score > self.threshold

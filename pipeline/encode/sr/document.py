@@ -11,8 +11,7 @@ from pydicom.sequence import Sequence
 from pipeline.encode.common.modules import copy_elements, empty_copy, new_object
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext, ResultSeries
-from pipeline.encode.result.identity import Equipment, ReportReference
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Equipment, Prior, ReportReference
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.types import CtSeries

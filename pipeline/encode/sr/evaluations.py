@@ -12,7 +12,7 @@ import highdicom.sr as hd
 
 from pipeline.encode.common import sentences
 from pipeline.encode.result import codes
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Prior
 from pipeline.encode.sr.document import CONTAINS
 from pipeline.types import Analysis, CtSeries
 

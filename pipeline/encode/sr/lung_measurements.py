@@ -15,12 +15,15 @@ from pydicom.sr.coding import Code
 from pipeline.encode.common import sentences
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
-from pipeline.encode.result.identity import derived_uid
-from pipeline.encode.result.prior import Prior
+from pipeline.encode.result.identity import Prior, derived_uid
 from pipeline.encode.source.key_slices import widest_slice
 from pipeline.encode.source.source_slices import SourceSlice
-from pipeline.encode.sr.algorithm import algorithm_identification, algorithm_parameters
-from pipeline.encode.sr.content import coordinates, lung_site
+from pipeline.encode.sr.content import (
+    algorithm_identification,
+    algorithm_parameters,
+    coordinates,
+    lung_site,
+)
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG, Analysis, Classification, Side
 
 LABELS = {Side.RIGHT: RIGHT_LUNG, Side.LEFT: LEFT_LUNG}

@@ -17,8 +17,7 @@ from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source.key_slices import key_slice, lesion_mask
 from pipeline.encode.source.source_slices import SourceSlice
-from pipeline.encode.sr.algorithm import algorithm_identification
-from pipeline.encode.sr.content import area, image_region, lung_site
+from pipeline.encode.sr.content import algorithm_identification, area, image_region, lung_site
 from pipeline.types import Analysis, CtSeries, Lesion
 
 Volumetric = hd.VolumetricROIMeasurementsAndQualitativeEvaluations

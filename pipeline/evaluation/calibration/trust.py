@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.cases.case_list import Case
+from pipeline.cases.classifier_input import see_case
 from pipeline.classifier.conformal import conformal_thresholds, prediction_set
 from pipeline.classifier.input import NetworkInput
 from pipeline.classifier.score import classify, lung_features
@@ -20,7 +21,6 @@ from pipeline.evaluation.calibration.fit_reference import (
     FittedReference,
     fit_reference,
 )
-from pipeline.evaluation.score_cases import see_case
 from pipeline.metrics.statistics import Labels, Values, proportion, require_both_classes
 from pipeline.model.loading import Models
 from pipeline.model.manifest import Conformal, ConformalLevel, MeasuredShare

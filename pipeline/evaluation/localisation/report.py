@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from matplotlib.figure import Figure
+
 from pipeline.evaluation.localisation.scene import MIN_LESION_MM3
+from pipeline.evaluation.localisation.slices import Agreement, SliceScore
 from pipeline.evaluation.localisation.summary import FALSE_PER_SCAN, SIZES_ML, Froc, Summary
 from pipeline.evaluation.localisation.verdict import LEAST_IOU
 from pipeline.metrics.statistics import RESAMPLES, Proportion
@@ -20,6 +24,13 @@ PAPER_HITS: Mapping[str, int] = {
 }
 PAPER_CASES = 73
 NONE = "–"
+
+ABOUT = (
+    "The whole pipeline, with lesions whatever the score. A slice counts as marked if any of its "
+    "voxels is. Brackets: Wilson's 95 % interval as if slices were independent, which neighbours "
+    "are not. No lobes are segmented: of a lobe it is only asked whether its side is marked on the "
+    "slices where readers noted it."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,3 +179,69 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"|{'---|' * len(head)}"
     for row in rows:
         yield f"| {' | '.join(row)} |"
+
+
+def draw_froc(systems: Sequence[Summary]) -> bytes:
+    """Draw sensitivity against false positives per scan; a panel for each sense of *detected*."""
+    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, sense in zip(panels, ("touch", "iou"), strict=True):
+        for number, system in enumerate(systems):
+            curve = getattr(system, sense)
+            axes.step(
+                (*curve.false_per_scan, FALSE_PER_SCAN[-1]),
+                (*curve.sensitivity, max(curve.sensitivity, default=0.0)),
+                where="post",
+                color=f"C{number % 10}",
+                linestyle=("-", "--", ":")[number // 10 % 3],
+                label=system.system,
+            )
+        axes.set_xscale("log", base=2)
+        axes.set(
+            xlim=(FALSE_PER_SCAN[0], FALSE_PER_SCAN[-1]),
+            ylim=(0, 1),
+            xlabel="false positives per scan",
+            title={"touch": "touched", "iou": f"intersection over union of {LEAST_IOU:g}"}[sense],
+        )
+        axes.set_xticks(FALSE_PER_SCAN, [f"{rate:g}" for rate in FALSE_PER_SCAN])
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("true lesions found")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return stream.getvalue()
+
+
+def slices_section(series: Mapping[str, Sequence[SliceScore]]) -> str:
+    """Write a table for each series, by its name; nothing for none."""
+    if not series:
+        return ""
+    tables = (line for name, scores in series.items() for line in _series(name, scores))
+    return "\n".join(("## Against readers' labels of slices", "", ABOUT, "", *tables))
+
+
+def _series(name: str, scores: Sequence[SliceScore]) -> Iterator[str]:
+    yield f"### {name}"
+    yield ""
+    lobes = tuple(scores[0].lobes) if scores else ()
+    head = ("system", "sensitivity, slices", "specificity, slices", "marked volume on infected")
+    sides = ("left: sensitivity / specificity", "right: sensitivity / specificity")
+    yield from table((*head, *sides, *lobes), (_row(score, lobes) for score in scores))
+    yield ""
+
+
+def _row(score: SliceScore, lobes: Sequence[str]) -> tuple[str, ...]:
+    return (
+        score.system,
+        counted(score.slices.sensitivity),
+        counted(score.slices.specificity),
+        NONE if score.inside is None else f"{score.inside:.3f}",
+        *(_pair(score.sides[side]) for side in ("left", "right")),
+        *(f"{score.lobes[lobe].count}/{score.lobes[lobe].total}" for lobe in lobes),
+    )
+
+
+def _pair(agreement: Agreement) -> str:
+    parts = (agreement.sensitivity, agreement.specificity)
+    return " / ".join(NONE if each is None else f"{each.value:.3f}" for each in parts)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.cases.case_list import Case
+from pipeline.cases.classifier_input import plain_picture
 from pipeline.cases.prepared import (
     SUFFIX,
     Prepared,
@@ -24,7 +25,6 @@ from pipeline.classifier.input import NetworkInput
 from pipeline.classifier.score import classify
 from pipeline.errors import PipelineError
 from pipeline.model.loading import Models
-from pipeline.training.augment import plain_picture
 
 MIN_LESION_MM3 = 100.0  #: smaller true components neither count as lesions nor as found wrongly
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 from pipeline.cases.prepared import Prepared, stored_shape
 from pipeline.classifier.input import box, lung_box, resize
 from pipeline.model.manifest import ClassifierInput
-from pipeline.synthetic.disease.views import View
+from pipeline.synthetic.disease.shapes import View
 from pipeline.synthetic.phantom.build import BUILDS
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.scan import KERNELS

@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from pipeline.synthetic.disease.shapes import (
     FLUID_HU,
+    Floats,
+    View,
     airspace,
     behind_mm,
     between,
@@ -18,7 +20,6 @@ from pipeline.synthetic.disease.shapes import (
     net,
     noise,
 )
-from pipeline.synthetic.disease.views import Floats, View
 
 EMPTY_HU = (-1000.0, -960.0)  #: of a hole without lung tissue
 LUNG_HU = np.float32(-900.0)  #: aerated, without vessels

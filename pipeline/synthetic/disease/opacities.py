@@ -14,8 +14,10 @@ import numpy as np
 
 from pipeline.synthetic.disease.shapes import (
     Box,
+    Floats,
     Places,
     Point,
+    View,
     airspace,
     between,
     blob,
@@ -25,7 +27,6 @@ from pipeline.synthetic.disease.shapes import (
     net,
     noise,
 )
-from pipeline.synthetic.disease.views import Floats, View
 
 GROUND_GLASS_SHARE = (0.2, 0.52)  #: of the air replaced: lung of -860 HU comes to -680 ... -400
 CONSOLIDATION_SHARE = (0.85, 1.0)

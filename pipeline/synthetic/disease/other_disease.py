@@ -9,8 +9,10 @@ import numpy as np
 
 from pipeline.synthetic.disease.opacities import GROUND_GLASS_SHARE, bronchi
 from pipeline.synthetic.disease.shapes import (
+    Floats,
     Places,
     Point,
+    View,
     airspace,
     anywhere,
     behind_mm,
@@ -22,7 +24,6 @@ from pipeline.synthetic.disease.shapes import (
     noise,
     side_of,
 )
-from pipeline.synthetic.disease.views import Floats, View
 
 SOLID_HU = (20.0, 70.0)
 CALCIFIED_HU = (150.0, 500.0)

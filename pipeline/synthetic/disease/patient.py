@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from pipeline.synthetic.disease import lookalikes, opacities, other_disease
-from pipeline.synthetic.disease.views import View
+from pipeline.synthetic.disease.shapes import View
 
 Painter = Callable[[View, np.random.Generator], None]
 

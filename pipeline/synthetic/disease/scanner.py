@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from pipeline.synthetic.disease.shapes import Spacing, between, noise
-from pipeline.synthetic.disease.views import Floats
+from pipeline.synthetic.disease.shapes import Floats, Spacing, between, noise
 
 CONTRAST_CHANCE = 0.3
 CONTRAST_HU = (60.0, 230.0)  #: added to blood, at most

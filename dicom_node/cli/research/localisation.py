@@ -10,14 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from dicom_node.cli.research.train import bar
+from dicom_node.cli.options import bar
 from dicom_node.errors import NodeError
 from pipeline.cases.case_list import Split, read_cases
-from pipeline.evaluation.localisation.plots import draw_froc
-from pipeline.evaluation.localisation.report import Compared, comparison
+from pipeline.evaluation.localisation.report import Compared, comparison, draw_froc, slices_section
 from pipeline.evaluation.localisation.run import compare
 from pipeline.evaluation.localisation.slices import SliceScore, read_slice_labels, score_series
-from pipeline.evaluation.localisation.slices_report import slices_section
 from pipeline.model.loading import Models
 
 PAGE, FIGURES, CURVES = "table-5.md", "localisation.json", "froc.png"

@@ -1,0 +1,70 @@
+"""Make reruns and redeliveries that an operator asks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from config.settings import Settings
+from dicom_node.analysis.rerun import Told, wish_one
+from dicom_node.assembly import briefing_of, store_of
+from dicom_node.errors import NodeError
+from storage.delivery.redelivery import resume
+from storage.series.rerun import seen
+from storage.states import Wish
+
+
+def wish_for(
+    settings: Settings, wish: Wish, *, series: Sequence[str] = (), study: str | None = None
+) -> list[Told]:
+    """Make a wish for series, for those of a study, or for all; say what comes of each.
+
+    Raises
+    ------
+    NodeError
+        If there is no database.
+    """
+    store = store_of(settings)
+    briefing = briefing_of(settings, store)
+    with store.sessions() as session:
+        found = seen(session, series=series, study=study)
+    missing = sorted(set(series) - {each.series_instance_uid for each in found})
+    return [wish_one(briefing, each, wish) for each in found] + [
+        Told(series_instance_uid=uid, refused=True, text="refused: there is no such series")
+        for uid in missing
+    ]
+
+
+def send_again(
+    settings: Settings,
+    *,
+    series: Sequence[str] = (),
+    study: str | None = None,
+    destination: str | None = None,
+) -> Counter[tuple[str, str]]:
+    """Have what has not arrived sent now; count it by series and destination.
+
+    Raises
+    ------
+    NodeError
+        If there is no database, no such destination or no such series.
+    """
+    names = [each.name for each in settings.destinations if each.enabled]
+    if destination is not None and destination not in names:
+        known = ", ".join(sorted(names)) or "none"
+        raise NodeError(
+            f"expected a destination that is set and enabled ({known}), got {destination}"
+        )
+    store = store_of(settings)
+    with store.sessions.begin() as session:
+        found = {each.series_instance_uid for each in seen(session, series=series, study=study)}
+        missing = sorted(set(series) - found)
+        if missing or (study is not None and not found):
+            raise NodeError(f"expected series that are known, got {study or ', '.join(missing)}")
+        return resume(
+            session,
+            store.clock(),
+            destinations=[destination] if destination else names,
+            series=series,
+            study=study,
+        )

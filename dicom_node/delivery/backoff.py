@@ -1,0 +1,49 @@
+"""Exponential backoff between two tries of a delivery."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """How long to wait before the next try, and when to stop trying.
+
+    Attributes
+    ----------
+    first_seconds, factor, max_seconds
+        The n-th wait is ``first_seconds * factor**(n-1)``, at most `max_seconds`.
+    give_up_after
+        Time since the delivery was first due after which it is refused for good.
+    spread
+        Waits are shortened by up to this share, so that nodes and results that were turned away
+        together do not all come back together.
+    """
+
+    first_seconds: float
+    factor: float
+    max_seconds: float
+    give_up_after: timedelta
+    spread: float = 0.2
+
+    def wait(self, attempts: int) -> timedelta:
+        """Wait after the `attempts`-th failed try (1 or more)."""
+        steps = min(attempts - 1, 64)  # beyond this the cap has long been reached
+        return timedelta(seconds=min(self.first_seconds * self.factor**steps, self.max_seconds))
+
+    def next_try(
+        self, *, attempts: int, first_at: datetime, now: datetime, key: str = ""
+    ) -> datetime | None:
+        """When to try again; None when the deadline has passed.
+
+        Parameters
+        ----------
+        key
+            Whatever has the same key and attempts comes at the same time: the objects of a result.
+        """
+        if now - first_at >= self.give_up_after:
+            return None
+        lot = zlib.crc32(f"{key}/{attempts}".encode()) / 2**32
+        return now + self.wait(attempts) * (1 - self.spread * lot)

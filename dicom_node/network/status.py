@@ -1,0 +1,38 @@
+"""Status codes of DIMSE and DICOMweb, each once, under the name that the standard gives it.
+
+General DIMSE codes: PS3.7 Annex C. C-STORE: PS3.4 Table B.2-1. C-FIND and C-MOVE: PS3.4 Tables
+C.4-1 and C.4-2. The Failure Reason (0008,1197) of storage commitment (PS3.3 C.14.1.1) and of
+STOW-RS (PS3.18 Table I.2-2) uses the same numbers for the same meanings. HTTP status codes:
+PS3.18 Table 10.5.3-1.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+SUCCESS = 0x0000
+PENDING = frozenset({0xFF00, 0xFF01})  #: of C-FIND and C-MOVE: more is to come
+
+PROCESSING_FAILURE = 0x0110
+DUPLICATE_SOP_INSTANCE = 0x0111  #: the peer has it already
+NO_SUCH_SOP_INSTANCE = 0x0112
+INVALID_ARGUMENT_VALUE = 0x0115
+CLASS_INSTANCE_CONFLICT = 0x0119
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+NO_SUCH_ACTION = 0x0123
+NOT_AUTHORISED = 0x0124
+RESOURCE_LIMITATION = 0x0213  #: of the N- services and of storage commitment
+
+OUT_OF_RESOURCES = 0xA700  #: of C-STORE and STOW-RS; the first of its range
+DATA_SET_DOES_NOT_MATCH = 0xA900  #: the SOP class, or the study addressed
+WARNING = 0xB000  #: stored, with a remark; the first of its range
+CANNOT_UNDERSTAND = 0xC000
+TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122  #: of STOW-RS
+
+OUT_OF_RESOURCES_RANGE = range(OUT_OF_RESOURCES, 0xA800)
+WARNING_RANGE = range(WARNING, CANNOT_UNDERSTAND)
+
+HTTP_ALL_STORED = HTTPStatus.OK
+HTTP_SOME_STORED = HTTPStatus.ACCEPTED  #: or all, with warnings
+HTTP_NONE_STORED = HTTPStatus.CONFLICT
+HTTP_NO_ROOM = HTTPStatus.SERVICE_UNAVAILABLE
