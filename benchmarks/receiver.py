@@ -11,13 +11,13 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node import logs
-from dicom_node.reception.access import Callers
-from dicom_node.reception.index_writer import Index
-from dicom_node.reception.ingest import Reception
+from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.store_scp import Receiver
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from storage.database.engine import migrate, open_database
-from storage.files.folder import Inbox
+from storage.files.folder import StorageFolder
 
 MAXIMUM_PDU = 131_072  #: bytes, the node's default
 DRAIN_SECONDS = 5.0
@@ -29,18 +29,20 @@ def main() -> None:
     folder, fast = Path(sys.argv[1]), sys.argv[2] == "fast"
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
-    store = Store(sessions=sessionmaker(database, class_=Session), inbox=Inbox(folder, 0))
-    index = Index(store.sessions)
+    store = Resources(
+        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(folder, 0)
+    )
+    index = IndexWriter(store.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
-        callers=Callers(),
+        callers=AllowedCallers(),
         require_called_ae=True,
         maximum_associations=100,
         maximum_pdu_size=MAXIMUM_PDU,
         network_timeout_seconds=60,
     )
-    _, port = receiver.listen(("127.0.0.1", 0), Reception(store, index), fast=fast)
+    _, port = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index), fast=fast)
     print(port, flush=True)
     sys.stdin.read()
     receiver.drain(seconds=DRAIN_SECONDS)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.processes import memory
-from dicom_node.cli.send import find_parcels
+from dicom_node.cli.send import outgoing_files
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.store_scu import send
 from dicom_node.network.association import Peer
@@ -22,15 +22,15 @@ def main() -> None:
     peer = Peer(ae_title="AINODE", host="127.0.0.1", port=int(sys.argv[1]))
     before = memory("self", "VmRSS")
     start = time.perf_counter()
-    parcels, others = find_parcels(Path(sys.argv[2]))
+    files, others = outgoing_files(Path(sys.argv[2]))
     refused = [
         outcome.detail
-        for _, outcome in send(parcels, peer, calling_ae="BENCHMARK")
+        for _, outcome in send(files, peer, calling_ae="BENCHMARK")
         if outcome.verdict is not Verdict.ACCEPTED
     ]
     seconds = time.perf_counter() - start
     if refused or others:
-        raise ConnectionError(f"{len(refused)} of {len(parcels)} not accepted: {refused[:1]}")
+        raise ConnectionError(f"{len(refused)} of {len(files)} not accepted: {refused[:1]}")
     print(seconds, max(0, memory("self", "VmHWM") - before))
 
 

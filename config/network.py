@@ -18,7 +18,7 @@ from config.values import (
 )
 
 
-class Node(Section):
+class NodeSettings(Section):
     """The DICOM node: what the PACS administrator enters as a destination."""
 
     ae_title: AeTitle = Field(default="AINODE", description="Our AE title.")
@@ -59,7 +59,7 @@ class Node(Section):
     )
 
 
-class Tls(Section):
+class TlsSettings(Section):
     """DICOM over TLS (PS3.15 B.12): PEM files; renewed ones are taken up without a restart."""
 
     receive: bool = Field(default=False, description="Whether our port speaks TLS, and only TLS.")
@@ -73,7 +73,7 @@ class Tls(Section):
     )
 
 
-class DicomWeb(Section):
+class DicomWebSettings(Section):
     """Receiving by DICOMweb (STOW-RS) as well; TLS if [tls] says so of our port."""
 
     port: int = Field(

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from config.destinations import AnyDestination, WebDestination
-from config.network import DicomWeb, Node, Tls
+from config.network import DicomWebSettings, NodeSettings, TlsSettings
 from config.secret import database_url_in
 from config.values import (
     AeTitles,
@@ -34,7 +34,7 @@ from config.values import (
 )
 
 
-class Storage(Section):
+class StorageSettings(Section):
     """Where instances, results and the database are kept."""
 
     folder: FilePath = Field(
@@ -58,7 +58,7 @@ class Storage(Section):
     )
 
 
-class Retention(Section):
+class RetentionSettings(Section):
     """How long files are kept; rows stay, so that later studies can be compared with them."""
 
     keep_days: float = Field(
@@ -82,7 +82,7 @@ class Retention(Section):
     )
 
 
-class Closing(Section):
+class ClosingSettings(Section):
     """When a series counts as complete."""
 
     quiet_seconds: Seconds = Field(
@@ -97,7 +97,7 @@ class Closing(Section):
     )
 
 
-class Selection(Section):
+class SelectionSettings(Section):
     """Which series are analysed; the others end as unsuitable, with the reason."""
 
     min_slices: int = Field(default=30, ge=1, description="Fewest slices.")
@@ -144,7 +144,7 @@ class AnalysisSettings(Section):
     )
 
 
-class Results(Section):
+class ResultsSettings(Section):
     """What is written back to the PACS."""
 
     series_number_base: int = Field(
@@ -204,7 +204,7 @@ class Results(Section):
     )
 
 
-class Engine(Section):
+class EngineSettings(Section):
     """Where analyses run."""
 
     scheduler: Scheduler = Field(
@@ -222,7 +222,7 @@ class Engine(Section):
     attempts: int = Field(default=3, ge=1, description="So many tries, then the series has failed.")
 
 
-class Delivery(Section):
+class DeliverySettings(Section):
     """How results are sent, and how often."""
 
     retry_first_seconds: Seconds = Field(default=5.0, description="Wait before the second try.")
@@ -245,7 +245,7 @@ class Delivery(Section):
     )
 
 
-class Log(Section):
+class LogSettings(Section):
     """What is logged; never patient data."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -256,7 +256,7 @@ class Log(Section):
     )
 
 
-class Audit(Section):
+class AuditSettings(Section):
     """Events for an auditor (DICOM PS3.15 A.5): who sent and received, what was removed."""
 
     syslog: OptionalServer = Field(
@@ -273,19 +273,19 @@ class Audit(Section):
 class Settings(Section):
     """All settings of a node."""
 
-    node: Node = Node()
-    tls: Tls = Tls()
-    dicomweb: DicomWeb = DicomWeb()
-    storage: Storage = Storage()
-    retention: Retention = Retention()
-    closing: Closing = Closing()
-    selection: Selection = Selection()
+    node: NodeSettings = NodeSettings()
+    tls: TlsSettings = TlsSettings()
+    dicomweb: DicomWebSettings = DicomWebSettings()
+    storage: StorageSettings = StorageSettings()
+    retention: RetentionSettings = RetentionSettings()
+    closing: ClosingSettings = ClosingSettings()
+    selection: SelectionSettings = SelectionSettings()
     analysis: AnalysisSettings = AnalysisSettings()
-    results: Results = Results()
-    engine: Engine = Engine()
-    delivery: Delivery = Delivery()
-    log: Log = Log()
-    audit: Audit = Audit()
+    results: ResultsSettings = ResultsSettings()
+    engine: EngineSettings = EngineSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
     destinations: tuple[AnyDestination, ...] = ()
 
     @property

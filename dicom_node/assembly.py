@@ -8,39 +8,39 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.destinations import Destination, DicomDestination, WebDestination
-from config.network import Tls
+from config.network import TlsSettings
 from config.settings import Settings
-from dicom_node.analysis.configuration import analyser_of
-from dicom_node.analysis.engine import Engine
-from dicom_node.analysis.prior_fetch import Historian
-from dicom_node.analysis.request_builder import Briefing
-from dicom_node.audit.syslog import NO_TRAIL, Server, SyslogTrail, Trail
+from dicom_node.analysis.configuration import analysis_config_of
+from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.analysis.prior_fetch import PriorFetcher
+from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.commitment_query import Verifier
-from dicom_node.delivery.commitment_scu import Notary
-from dicom_node.delivery.sender import ByDicom, Carrier
-from dicom_node.delivery.stow_client import ByWeb, secret
-from dicom_node.delivery.worker import Confirmer, Courier
+from dicom_node.delivery.commitment_query import StoredCheck
+from dicom_node.delivery.commitment_scu import CommitmentScu
+from dicom_node.delivery.sender import DicomSender, Sender
+from dicom_node.delivery.stow_client import StowSender, secret
+from dicom_node.delivery.worker import CommitmentRequester, DeliveryWorker
 from dicom_node.errors import NodeError
-from dicom_node.maintenance.retention import Purging
+from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.network.association import Peer
 from dicom_node.network.tls import Credentials, client_context
-from dicom_node.reception.access import Callers
-from dicom_node.reception.commitment_scp import Witness
-from dicom_node.reception.index_writer import Index
+from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.commitment_scp import CommitmentScp
+from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.app import Limits
-from dicom_node.reception.stow.server import WebReceiver
-from dicom_node.resources import Store
+from dicom_node.reception.stow.server import StowReceiver
+from dicom_node.resources import Resources
 from storage.database.engine import is_migrated, migrate, open_database
-from storage.files.folder import Inbox
-from storage.files.installation import found_station
-from storage.maintenance.retention import Rules
+from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation
+from storage.maintenance.retention import RetentionRules
 
 MEGABYTE, GIGABYTE = 10**6, 10**9
 
 
-def open_store(settings: Settings) -> Store:
+def open_resources(settings: Settings) -> Resources:
     """Open the storage folder and the database, and bring its tables up to date.
 
     The first time, the identity of the installation is drawn.
@@ -59,14 +59,14 @@ def open_store(settings: Settings) -> Store:
             "[storage] database_url: expected a database that can be opened, got"
             f" {database.url.drivername} ({type(fault).__name__}): see dicom-node check"
         ) from fault
-    inbox = Inbox(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
-    found_station(inbox.folder)
-    return Store(
-        sessions=sessionmaker(database, class_=Session), inbox=inbox, audit=trail_of(settings)
+    folder = StorageFolder(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
+    draw_installation(folder.root)
+    return Resources(
+        sessions=sessionmaker(database, class_=Session), folder=folder, audit=audit_of(settings)
     )
 
 
-def trail_of(settings: Settings) -> Trail:
+def audit_of(settings: Settings) -> AuditSink:
     """Make what takes events to an auditor.
 
     Raises
@@ -77,13 +77,13 @@ def trail_of(settings: Settings) -> Trail:
     host, _, port = settings.audit.syslog.rpartition(":")
     protocol = settings.audit.protocol
     if not host:
-        return NO_TRAIL
+        return NO_AUDIT
     tls = client_context(credentials_of(settings.tls)) if protocol == "tls" else None
     server = Server(host=host, port=int(port), protocol=protocol, tls=tls)
-    return SyslogTrail(server, source=settings.node.ae_title)
+    return SyslogAudit(server, source=settings.node.ae_title)
 
 
-def engine_of(settings: Settings) -> Engine:
+def engine_of(settings: Settings) -> ComputeEngine:
     """Start the engine that the settings describe.
 
     Raises
@@ -92,7 +92,7 @@ def engine_of(settings: Settings) -> Engine:
         If there is none at the address configured.
     """
     try:
-        return Engine(
+        return ComputeEngine(
             scheduler=settings.engine.scheduler,
             threads=settings.analysis.threads,
             memory_limit_gb=settings.engine.memory_limit_gb,
@@ -106,7 +106,7 @@ def receiver_of(settings: Settings) -> Receiver:
     node = settings.node
     return Receiver(
         ae_title=node.ae_title,
-        callers=Callers.of(node.calling_aes),
+        callers=AllowedCallers.of(node.calling_aes),
         require_called_ae=node.require_called_ae,
         maximum_associations=node.maximum_associations,
         maximum_pdu_size=node.maximum_pdu_size,
@@ -114,7 +114,7 @@ def receiver_of(settings: Settings) -> Receiver:
     )
 
 
-def web_receiver_of(settings: Settings) -> WebReceiver | None:
+def stow_receiver_of(settings: Settings) -> StowReceiver | None:
     """Make the receiver for DICOMweb that the settings describe; None if there is to be none.
 
     Raises
@@ -125,7 +125,7 @@ def web_receiver_of(settings: Settings) -> WebReceiver | None:
     web = settings.dicomweb
     if not web.port:
         return None
-    return WebReceiver(
+    return StowReceiver(
         token=secret("[dicomweb] token_file", web.token_file) if web.token_file else "",
         limits=Limits(
             request_bytes=web.maximum_request_mb * MEGABYTE,
@@ -135,7 +135,7 @@ def web_receiver_of(settings: Settings) -> WebReceiver | None:
     )
 
 
-def witness_of(settings: Settings, index: Index, store: Store) -> Witness:
+def commitment_scp_of(settings: Settings, index: IndexWriter, store: Resources) -> CommitmentScp:
     """Make what answers senders' requests for storage commitment; by TLS if our port speaks it."""
     tls = credentials_of(settings.tls) if settings.tls.receive else None
     peers = {}
@@ -143,10 +143,10 @@ def witness_of(settings: Settings, index: Index, store: Store) -> Witness:
         ae_title, _, where = entry.rpartition("@")
         host, _, port = where.rpartition(":")
         peers[ae_title] = Peer(ae_title=ae_title, host=host, port=int(port), tls=tls)
-    return Witness(index, store.inbox, ae_title=settings.node.ae_title, peers=peers)
+    return CommitmentScp(index, store.folder, ae_title=settings.node.ae_title, peers=peers)
 
 
-def credentials_of(tls: Tls) -> Credentials:
+def credentials_of(tls: TlsSettings) -> Credentials:
     """Find the files for TLS.
 
     Raises
@@ -182,16 +182,16 @@ def peer_of(settings: Settings, destination: Destination) -> Peer:
     )
 
 
-def carrier_of(settings: Settings, destination: Destination) -> Carrier:
+def sender_of(settings: Settings, destination: Destination) -> Sender:
     """Make what results are sent by to one destination."""
     if isinstance(destination, WebDestination):
-        return web_of(settings, destination)
-    return ByDicom(peer=peer_of(settings, destination), calling_ae=settings.node.ae_title)
+        return stow_sender_of(settings, destination)
+    return DicomSender(peer=peer_of(settings, destination), calling_ae=settings.node.ae_title)
 
 
-def web_of(settings: Settings, destination: WebDestination) -> ByWeb:
+def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSender:
     """Make what sends by DICOMweb."""
-    return ByWeb(
+    return StowSender(
         url=destination.url,
         timeout_seconds=destination.timeout_seconds,
         user=destination.user,
@@ -201,12 +201,14 @@ def web_of(settings: Settings, destination: WebDestination) -> ByWeb:
     )
 
 
-def courier_of(settings: Settings, destination: Destination, store: Store) -> Courier:
-    """Make the courier of one destination."""
+def delivery_worker_of(
+    settings: Settings, destination: Destination, store: Resources
+) -> DeliveryWorker:
+    """Make the delivery worker of one destination."""
     delivery = settings.delivery
-    return Courier(
+    return DeliveryWorker(
         destination.name,
-        carrier_of(settings, destination),
+        sender_of(settings, destination),
         backoff=Backoff(
             first_seconds=delivery.retry_first_seconds,
             factor=delivery.retry_factor,
@@ -214,15 +216,17 @@ def courier_of(settings: Settings, destination: Destination, store: Store) -> Co
             give_up_after=timedelta(hours=delivery.give_up_after_hours),
         ),
         store=store,
-        notary=confirmer_of(settings, destination, store),
+        commitment=commitment_requester_of(settings, destination, store),
     )
 
 
-def confirmer_of(settings: Settings, destination: Destination, store: Store) -> Confirmer | None:
+def commitment_requester_of(
+    settings: Settings, destination: Destination, store: Resources
+) -> CommitmentRequester | None:
     """Make what asks one destination if it keeps what it accepted; None if it is not asked."""
     if not isinstance(destination, DicomDestination) or destination.verify == "no":
         return None
-    kind = Notary if destination.verify == "commitment" else Verifier
+    kind = CommitmentScu if destination.verify == "commitment" else StoredCheck
     return kind(
         destination.name,
         peer_of(settings, destination),
@@ -232,7 +236,7 @@ def confirmer_of(settings: Settings, destination: Destination, store: Store) -> 
     )
 
 
-def historian_of(settings: Settings, briefing: Briefing) -> Historian | None:
+def prior_fetcher_of(settings: Settings, request_builder: RequestBuilder) -> PriorFetcher | None:
     """Make what searches archives for earlier studies; None if none is to be asked."""
     asked = [
         each
@@ -241,30 +245,30 @@ def historian_of(settings: Settings, briefing: Briefing) -> Historian | None:
     ]
     if not (asked and settings.results.priors):
         return None
-    return Historian(
+    return PriorFetcher(
         [peer_of(settings, each) for each in asked],
-        briefing,
+        request_builder,
         ae_title=settings.node.ae_title,
         min_slices=settings.selection.min_slices,
     )
 
 
-def briefing_of(settings: Settings, store: Store) -> Briefing:
+def request_builder_of(settings: Settings, store: Resources) -> RequestBuilder:
     """Make the briefing that the settings describe."""
-    return Briefing(
+    return RequestBuilder(
         store,
-        analyser_of(settings),
+        analysis_config_of(settings),
         compare=settings.results.priors,
         destinations=[each.name for each in settings.destinations if each.enabled],
     )
 
 
-def purging_of(settings: Settings, store: Store) -> Purging:
+def retention_of(settings: Settings, store: Resources) -> RetentionJob:
     """Make the retention that the settings describe."""
     retention = settings.retention
-    return Purging(
+    return RetentionJob(
         store=store,
-        rules=Rules(
+        rules=RetentionRules(
             keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
             committing=frozenset(
                 each.name
@@ -279,7 +283,7 @@ def purging_of(settings: Settings, store: Store) -> Purging:
     )
 
 
-def store_of(settings: Settings) -> Store:
+def existing_resources(settings: Settings) -> Resources:
     """Open what a node has made, whether it runs or not.
 
     Raises
@@ -290,6 +294,7 @@ def store_of(settings: Settings) -> Store:
     database = open_database(settings.database_url)
     if not is_migrated(database):
         raise NodeError("there is no database of this version yet: start the node first")
-    return Store(
-        sessions=sessionmaker(database, class_=Session), inbox=Inbox(settings.storage.folder, 0)
+    return Resources(
+        sessions=sessionmaker(database, class_=Session),
+        folder=StorageFolder(settings.storage.folder, 0),
     )

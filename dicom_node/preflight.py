@@ -78,24 +78,24 @@ def _tls(settings: Settings) -> Iterator[str]:
 
 def _web(settings: Settings) -> Iterator[str]:
     """Read the secrets and authorities of destinations by DICOMweb."""
-    from dicom_node.assembly import web_of
+    from dicom_node.assembly import stow_sender_of
 
     for destination in settings.destinations:
         if isinstance(destination, WebDestination):
             try:
-                web_of(settings, destination).check()
+                stow_sender_of(settings, destination).check()
             except NodeError as fault:
                 yield f"[destination {destination.name}] {fault}"
 
 
 def _stow(settings: Settings) -> Iterator[str]:
     """Bind to the address for DICOMweb, and read the token of its senders."""
-    from dicom_node.assembly import web_receiver_of
+    from dicom_node.assembly import stow_receiver_of
 
     if settings.dicomweb.port:
         yield from _bound("dicomweb", settings.dicomweb.bind)
     try:
-        web_receiver_of(settings)
+        stow_receiver_of(settings)
     except NodeError as fault:
         yield str(fault)
 

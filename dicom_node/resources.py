@@ -10,15 +10,15 @@ from typing import cast
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.audit.syslog import NO_TRAIL, Trail
+from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
-from storage.files.folder import Inbox
+from storage.files.folder import StorageFolder
 
 Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class Resources:
     """Where instances, results and their states are kept.
 
     Attributes
@@ -32,9 +32,9 @@ class Store:
     """
 
     sessions: sessionmaker[Session]
-    inbox: Inbox
+    folder: StorageFolder
     clock: Clock = utc_now
-    audit: Trail = NO_TRAIL
+    audit: AuditSink = NO_AUDIT
 
     def close(self) -> None:
         """Let go of the audit trail and the database; SQLite's is one file then, to be copied."""

@@ -19,7 +19,7 @@ THREADS = 16  #: jobs that can run side by side: one per destination and a handf
 logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a skipped tick is no news
 
 
-class Schedule:
+class Scheduler:
     """Named jobs. A job never runs twice at the same time."""
 
     def __init__(self) -> None:

@@ -14,5 +14,5 @@ class StaleState(StorageError):
     """Someone else moved the row first."""
 
 
-class InboxFull(StorageError):
+class StorageFull(StorageError):
     """There is not enough free space to promise safe keeping."""

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
-from storage.states import DeliveryState, SeriesState, Wish
+from storage.states import DeliveryState, Rerun, SeriesState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class SeriesLine:
     score: float | None
     positive: bool | None
     priors: int | None
-    wish: Wish | None
+    wish: Rerun | None
     deliveries: Mapping[DeliveryState, int]
     remarks: tuple[Remark, ...]
 

@@ -48,7 +48,7 @@ class SearchState(StrEnum):
     ENDED = "ended"  #: compared with, or there is nothing to compare with; reason recorded
 
 
-class Wish(StrEnum):
+class Rerun(StrEnum):
     """What a person wants done once more with a series that has ended."""
 
     REISSUE = "reissue"  #: encode what is kept of its analysis again, with today's settings

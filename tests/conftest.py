@@ -1,6 +1,5 @@
 """Fixtures shared by all tests: a node, a stand-in PACS, a small synthetic chest CT."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import pytest
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from tests.node_process import INI, NodeProcess, free_port
+from tests.support.node_process import INI, NodeProcess, free_port
+from tests.support.paths import DATA
 
 # How long an example takes says something about the machine, nothing about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -54,8 +54,7 @@ def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def real_ct() -> Path:
     """The shared real CT series; skips where there are none."""
-    default = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("DICOM_NODE_TEST_DATA", default)) / "ct"
+    folder = DATA / "ct"
     if not folder.is_dir():
         pytest.skip("no shared CT series (DICOM_NODE_TEST_DATA)")
     return folder

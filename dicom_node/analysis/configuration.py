@@ -7,13 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from config.settings import Settings
-from dicom_node.analysis.messages import Analyser
+from dicom_node.analysis.messages import AnalysisConfig
 from dicom_node.errors import NodeError
 from pipeline.encode.result.identity import Equipment, derived_uid
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.model.manifest import BUNDLED, MANIFEST, Manifest, parse_manifest
 from pipeline.series.eligibility import SelectionRules
-from storage.files.installation import station_of
+from storage.files.installation import installation_of
 
 
 def model_folder(settings: Settings) -> Path:
@@ -52,7 +52,7 @@ def equipment_of(settings: Settings) -> Equipment:
     Where no node has run yet, as with ``dicom-node process``, there is no installation to name.
     """
     manifest, sha256 = read_manifest(model_folder(settings))
-    station = station_of(settings.storage.folder)
+    station = installation_of(settings.storage.folder)
     derived = derived_uid("device", station, settings.node.ae_title, sha256)
     return Equipment(
         manufacturer=settings.results.manufacturer,
@@ -64,11 +64,11 @@ def equipment_of(settings: Settings) -> Equipment:
     )
 
 
-def analyser_of(settings: Settings) -> Analyser:
+def analysis_config_of(settings: Settings) -> AnalysisConfig:
     """Make what every task needs to know."""
     selection, analysis, results = settings.selection, settings.analysis, settings.results
     equipment = equipment_of(settings)
-    return Analyser(
+    return AnalysisConfig(
         rules=SelectionRules(
             min_slices=selection.min_slices,
             max_spacing_mm=selection.max_spacing_mm,

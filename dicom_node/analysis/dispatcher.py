@@ -13,9 +13,15 @@ from sqlalchemy.exc import OperationalError
 
 from dicom_node.analysis import worker
 from dicom_node.analysis.engine import Task
-from dicom_node.analysis.messages import Analysed, Answer, Request, Unchanged, Unsuitable
+from dicom_node.analysis.messages import (
+    Analysed,
+    AnalysisRequest,
+    AnalysisResult,
+    Unchanged,
+    Unsuitable,
+)
 from dicom_node.analysis.notices import Notices
-from dicom_node.analysis.request_builder import Briefing
+from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import files_of, named, new_object, new_result
 from dicom_node.errors import CannotRepeat, EngineLost
 from dicom_node.logs import log
@@ -23,7 +29,7 @@ from pipeline.errors import ConformanceError, ModelError, OutOfMemory
 from pipeline.series.eligibility import OWN_RESULT
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results, reuse_result
-from storage.errors import InboxFull, StaleState
+from storage.errors import StaleState, StorageFull
 from storage.results.priors import is_own
 from storage.results.rows import has_result
 from storage.series.lifecycle import SeriesTicket, claim_next, give_back
@@ -31,7 +37,7 @@ from storage.states import SeriesState
 
 OWN = Unsuitable(code=OWN_RESULT, text="The series is a result of this node.")
 
-CANNOT_WRITE = (InboxFull, OperationalError)  #: the disk is full, the database locked or away
+CANNOT_WRITE = (StorageFull, OperationalError)  #: the disk is full, the database locked or away
 
 SAID = {
     "analysis-failed": "The analysis did not come to an end; the node's administrator can see why",
@@ -59,7 +65,9 @@ class Workers(Protocol):
         """How many tasks run at the same time."""
         ...
 
-    def submit(self, function: Callable[[Request], Answer], request: Request, /) -> Task[Answer]:
+    def submit(
+        self, function: Callable[[AnalysisRequest], AnalysisResult], request: AnalysisRequest, /
+    ) -> Task[AnalysisResult]:
         """Hand a task to a worker."""
         ...
 
@@ -69,7 +77,7 @@ class Workers(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class AttemptPolicy:
     """When to give a series up, and which others may overtake it.
 
     Attributes
@@ -87,27 +95,27 @@ class Patience:
     urgent_aes: frozenset[str] = frozenset()
 
 
-class Analyst:
+class AnalysisDispatcher:
     """Keeps the engine busy with closed series and keeps what comes out."""
 
     def __init__(
         self,
         *,
         workers: Workers,
-        briefing: Briefing,
+        request_builder: RequestBuilder,
         notices: Notices,
-        patience: Patience,
+        policy: AttemptPolicy,
         destinations: Iterable[str],
-        when_done: Callable[[SeriesTicket, Task[Answer]], None],
+        when_done: Callable[[SeriesTicket, Task[AnalysisResult]], None],
     ) -> None:
         self._workers = workers
-        self._briefing, self._notices = briefing, notices
-        self._patience = patience
-        store = briefing.store
-        self._sessions, self._inbox, self._clock = store.sessions, store.inbox, store.clock
+        self._request_builder, self._notices = request_builder, notices
+        self._policy = policy
+        store = request_builder.store
+        self._sessions, self._folder, self._clock = store.sessions, store.folder, store.clock
         self._destinations = tuple(destinations)
         self._when_done = when_done
-        self._running: dict[str, tuple[float, Task[Answer]]] = {}
+        self._running: dict[str, tuple[float, Task[AnalysisResult]]] = {}
         self._held: dict[str, tuple[SeriesTicket, Callable[[], None]]] = {}
         self._idle = threading.Condition()
 
@@ -120,7 +128,7 @@ class Analyst:
         self._settle_held()
         while len(self._running) + len(self._held) < self._workers.slots:
             with self._sessions.begin() as session:
-                ticket = claim_next(session, self._clock(), self._patience.urgent_aes)
+                ticket = claim_next(session, self._clock(), self._policy.urgent_aes)
             if ticket is None:
                 return
             self._attempt(ticket, partial(self._begin, ticket))
@@ -133,16 +141,16 @@ class Analyst:
             self._unsuitable(ticket, OWN)
         elif ticket.purged and not ticket.wish:
             self._unsuitable(ticket, removed(ticket))
-        elif ticket.attempts > self._patience.attempts:  # the node itself went down each time
+        elif ticket.attempts > self._policy.attempts:  # the node itself went down each time
             self._failed(
                 ticket,
                 f"{ticket.attempts - 1} attempts, none came to an end; dicom-node reprocess tries"
                 " again",
             )
         else:
-            self._submit(ticket, self._briefing.request(ticket))
+            self._submit(ticket, self._request_builder.request(ticket))
 
-    def _submit(self, ticket: SeriesTicket, request: Request) -> None:
+    def _submit(self, ticket: SeriesTicket, request: AnalysisRequest) -> None:
         log.info(
             "analysis_started",
             series_uid=ticket.series_instance_uid,
@@ -157,7 +165,7 @@ class Analyst:
             self._running[ticket.series_instance_uid] = (time.monotonic(), job)
         job.when_done(lambda done: self._when_done(ticket, done))
 
-    def settle(self, ticket: SeriesTicket, job: Task[Answer]) -> None:
+    def settle(self, ticket: SeriesTicket, job: Task[AnalysisResult]) -> None:
         """Keep what a task came to; later, if it cannot be written now."""
         try:
             self._attempt(ticket, lambda: self._enter(ticket, job.result()))
@@ -204,7 +212,7 @@ class Analyst:
             log.exception("job_failed", job="analysis", series_uid=ticket.series_instance_uid)
             self._try_again(ticket, f"{type(fault).__name__} during the analysis; see the log")
 
-    def _enter(self, ticket: SeriesTicket, answer: Answer) -> None:
+    def _enter(self, ticket: SeriesTicket, answer: AnalysisResult) -> None:
         match answer:
             case Unsuitable():
                 self._unsuitable(ticket, answer)
@@ -229,7 +237,7 @@ class Analyst:
         if known:
             self._reuse(ticket, answer.key)
             return
-        folder = self._inbox.keep_result(answer.key, files_of(answer))
+        folder = self._folder.keep_result(answer.key, files_of(answer))
         with self._sessions.begin() as session:
             state = keep_results(
                 session,
@@ -253,7 +261,7 @@ class Analyst:
         log.info("analysis_unchanged", series_uid=ticket.series_instance_uid, wish=ticket.wish)
 
     def _try_again(self, ticket: SeriesTicket, reason: str) -> None:
-        if ticket.attempts >= self._patience.attempts:
+        if ticket.attempts >= self._policy.attempts:
             self._failed(ticket, f"{ticket.attempts} attempts: {reason}")
             return
         with self._sessions.begin() as session:
@@ -273,7 +281,7 @@ class Analyst:
 
     def _end_overdue(self) -> None:
         """Restart the workers if a task hangs; its loss is settled like any other."""
-        deadline = time.monotonic() - self._patience.task_timeout_seconds
+        deadline = time.monotonic() - self._policy.task_timeout_seconds
         with self._idle:
             overdue = [job for since, job in self._running.values() if since < deadline]
         if overdue:

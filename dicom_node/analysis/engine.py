@@ -36,7 +36,7 @@ SURROUNDINGS = {
 }
 
 
-class Engine:
+class ComputeEngine:
     """Runs functions in worker processes.
 
     Parameters

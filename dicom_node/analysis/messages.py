@@ -29,7 +29,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Analyser:
+class AnalysisConfig:
     """How to analyse: the same for every series while the settings stay.
 
     Attributes
@@ -54,7 +54,7 @@ class Analyser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class AnalysisRequest:
     """One series to analyse.
 
     Attributes
@@ -80,7 +80,7 @@ class Request:
 
     series_instance_uid: str
     files: tuple[SourceFile, ...]
-    analyser: Analyser
+    config: AnalysisConfig
     created: datetime
     revision: int = 1
     earlier: tuple[str, ...] = ()
@@ -156,4 +156,4 @@ class Unchanged:
     key: str
 
 
-Answer = Analysed | Unsuitable | Unchanged
+AnalysisResult = Analysed | Unsuitable | Unchanged

@@ -6,15 +6,15 @@ from typing import Literal
 
 from sqlalchemy.exc import OperationalError
 
-from dicom_node.analysis.messages import EncodedObject, Request
-from dicom_node.analysis.request_builder import Briefing
+from dicom_node.analysis.messages import AnalysisRequest, EncodedObject
+from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import file_name, new_object
 from dicom_node.analysis.worker import notice
 from dicom_node.logs import log
 from pipeline.encode.result.identity import key_after, result_key
 from pipeline.series.eligibility import NOT_MEANT, OWN_RESULT
 from storage.delivery.notices import NewNotice
-from storage.errors import InboxFull
+from storage.errors import StorageFull
 from storage.results.rows import NewResult
 from storage.series.lifecycle import SeriesTicket
 
@@ -28,9 +28,9 @@ SILENT: Refused = {"all": frozenset({OWN_RESULT}), "relevant": NOT_MEANT}
 class Notices:
     """Makes the notices that a site wants."""
 
-    def __init__(self, briefing: Briefing, wanted: Wanted) -> None:
-        self._inbox = briefing.store.inbox
-        self._briefing = briefing
+    def __init__(self, request_builder: RequestBuilder, wanted: Wanted) -> None:
+        self._folder = request_builder.store.folder
+        self._request_builder = request_builder
         self._wanted = wanted
 
     def notice(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice | None:
@@ -45,7 +45,7 @@ class Notices:
             return None
         try:
             return self._made(ticket, code, text)
-        except (InboxFull, OperationalError):  # this can wait until it can be written
+        except (StorageFull, OperationalError):  # this can wait until it can be written
             raise
         except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
             log.error(
@@ -56,12 +56,12 @@ class Notices:
             return None
 
     def _made(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice:
-        request = self._briefing.brief(ticket)
+        request = self._request_builder.brief(ticket)
         key = notice_key(request, code, text)
         if key in request.earlier:
             return _new_notice(key, (), "")
         encoded = notice(request, key, code, text)
-        folder = self._inbox.keep_result(key, {file_name(0, encoded): encoded.part10})
+        folder = self._folder.keep_result(key, {file_name(0, encoded): encoded.part10})
         return _new_notice(key, (encoded,), folder)
 
 
@@ -70,12 +70,12 @@ def is_wanted(wanted: Wanted, code: str) -> bool:
     return wanted != "no" and code not in SILENT[wanted]
 
 
-def notice_key(request: Request, code: str, text: str) -> str:
+def notice_key(request: AnalysisRequest, code: str, text: str) -> str:
     """Digest of instances, reason and equipment."""
-    analyser = request.analyser
+    config = request.config
     parameters = {
-        **analyser.equipment.as_parameters(),
-        "series number base": str(analyser.series_number_base),
+        **config.equipment.as_parameters(),
+        "series number base": str(config.series_number_base),
         "code": code,
         "text": text,
         **request.occasion,

@@ -14,7 +14,13 @@ from pydicom.config import disable_value_validation
 
 from dicom_node.analysis import worker
 from dicom_node.analysis.configuration import read_manifest
-from dicom_node.analysis.messages import Analysed, Analyser, Request, SourceFile, Unsuitable
+from dicom_node.analysis.messages import (
+    Analysed,
+    AnalysisConfig,
+    AnalysisRequest,
+    SourceFile,
+    Unsuitable,
+)
 from dicom_node.analysis.notices import Wanted, is_wanted, notice_key
 from dicom_node.analysis.worker import Progress
 from dicom_node.errors import NodeError
@@ -61,7 +67,7 @@ def must_be_empty(out: Path) -> None:
 
 def process(
     series: FoundSeries,
-    analyser: Analyser,
+    config: AnalysisConfig,
     out: Path,
     progress: Progress,
     *,
@@ -75,13 +81,13 @@ def process(
     the reason, and ``notice.dcm``, if one is wanted. A UID names one set of bytes (PS3.5 9), and
     objects name the time at which they were made: so all UIDs hang on that time as well.
     """
-    _, sha256 = read_manifest(analyser.model)
+    _, sha256 = read_manifest(config.model)
     with disable_value_validation():
         files = tuple(_source_files(series.paths))
-    request = Request(
+    request = AnalysisRequest(
         series_instance_uid=series.series_instance_uid,
         files=files,
-        analyser=analyser,
+        config=config,
         created=created,
         remembered=False,
     )
@@ -103,7 +109,7 @@ def process(
 
 
 def _notice_files(
-    request: Request, key: str, answer: Unsuitable, wanted: Wanted
+    request: AnalysisRequest, key: str, answer: Unsuitable, wanted: Wanted
 ) -> dict[str, bytes]:
     """Make the notice, if one is wanted and the series is of one patient."""
     if not is_wanted(wanted, answer.code):

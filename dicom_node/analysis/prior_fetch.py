@@ -15,8 +15,8 @@ from datetime import timedelta
 from pydicom import Dataset, dcmread
 
 from dicom_node.analysis.prior_query import TAGS, earlier, query_for, rank
-from dicom_node.analysis.request_builder import Briefing
-from dicom_node.analysis.rerun import wish_one
+from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.analysis.rerun import request_rerun
 from dicom_node.logs import log
 from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import Archive, QueryFailed, archive, keys
@@ -27,13 +27,13 @@ from storage.series.prior_searches import (
     due_searches,
     end_search,
     enter_fetched,
+    enter_searches,
     fetched_searches,
     known_series,
     try_again,
-    wish_to_search,
 )
-from storage.series.rerun import seen
-from storage.states import Wish
+from storage.series.rerun import ended_series
+from storage.states import Rerun
 
 STUDIES = 3  #: of so many earlier studies, the latest, series are looked at
 ATTEMPTS = 3  #: so often archives are asked for one series
@@ -49,7 +49,7 @@ class Candidate:
     series_instance_uid: str
 
 
-class Historian:
+class PriorFetcher:
     """Has archives searched for earlier studies.
 
     Parameters
@@ -63,11 +63,16 @@ class Historian:
     """
 
     def __init__(
-        self, archives: Sequence[Peer], briefing: Briefing, *, ae_title: str, min_slices: int
+        self,
+        archives: Sequence[Peer],
+        request_builder: RequestBuilder,
+        *,
+        ae_title: str,
+        min_slices: int,
     ) -> None:
         self._archives = tuple(archives)
-        self._briefing = briefing
-        self._store = briefing.store
+        self._request_builder = request_builder
+        self._store = request_builder.store
         self._ae_title = ae_title
         self._min_slices = min_slices
         self._stopping = False
@@ -84,7 +89,7 @@ class Historian:
         for each in fetched:
             self._conclude(each)
         with self._store.sessions.begin() as session:
-            wish_to_search(session, now)
+            enter_searches(session, now)
             due = due_searches(session, now)
         for search in due:
             if not self._stopping:
@@ -100,10 +105,10 @@ class Historian:
     def _compare(self, uid: str) -> None:
         """Have the results issued again with the comparison, once the series has ended."""
         with self._store.sessions() as session:
-            (ended,) = seen(session, series=[uid])
+            (ended,) = ended_series(session, series=[uid])
         if ended.state not in ENDED:
             return
-        told = wish_one(self._briefing, ended, Wish.REISSUE)
+        told = request_rerun(self._request_builder, ended, Rerun.REISSUE)
         with self._store.sessions.begin() as session:
             end_search(session, uid, told.text)
 
@@ -112,7 +117,7 @@ class Historian:
         uid, trouble = search.series_instance_uid, ""
         try:
             here = dcmread(
-                self._store.inbox.locate(search.path),
+                self._store.folder.locate(search.path),
                 stop_before_pixels=True,
                 specific_tags=TAGS,
             )

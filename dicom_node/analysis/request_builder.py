@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dicom_node.analysis.configuration import read_manifest
-from dicom_node.analysis.messages import Analyser, Request, SourceFile
+from dicom_node.analysis.messages import AnalysisConfig, AnalysisRequest, SourceFile
 from dicom_node.analysis.result_rows import KEPT
-from dicom_node.delivery.output_forms import fitted
+from dicom_node.delivery.output_forms import supported_forms
 from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from pipeline.analysis_file import read_values
 from pipeline.encode.result.identity import Prior, ReportReference
 from pipeline.encode.result.products import Products
@@ -23,13 +23,13 @@ from storage.delivery.capabilities import Capability, capabilities
 from storage.results.priors import KeptPrior, keys_so_far, priors
 from storage.results.rows import REPORTS, KeptReport, documents_of
 from storage.series.lifecycle import SeriesTicket
-from storage.series.rerun import Ended, seen
-from storage.states import Wish
+from storage.series.rerun import EndedSeries, ended_series
+from storage.states import Rerun
 
 MAX_PRIORS = 5  #: more than anybody compares
 
 
-class Briefing:
+class RequestBuilder:
     """Puts requests together.
 
     Parameters
@@ -42,19 +42,19 @@ class Briefing:
 
     def __init__(
         self,
-        store: Store,
-        analyser: Analyser,
+        store: Resources,
+        config: AnalysisConfig,
         *,
         compare: bool,
         destinations: Iterable[str] = (),
     ) -> None:
-        self.store, self.analyser = store, analyser
+        self.store, self.config = store, config
         self._destinations = tuple(destinations)
-        self._told = analyser.products
-        self._sessions, self._inbox = store.sessions, store.inbox
+        self._told = config.products
+        self._sessions, self._folder = store.sessions, store.folder
         self._compare = compare
 
-    def request(self, ticket: SeriesTicket) -> Request:
+    def request(self, ticket: SeriesTicket) -> AnalysisRequest:
         """Say what is wanted of a claimed series.
 
         Raises
@@ -66,25 +66,25 @@ class Briefing:
             raise CannotRepeat(
                 f"{ticket.purged} of its instances are not kept any more: send it again"
             )
-        if ticket.wish and not all(self._inbox.locate(path).is_file() for path in ticket.paths):
+        if ticket.wish and not all(self._folder.locate(path).is_file() for path in ticket.paths):
             raise CannotRepeat("its instances are not kept any more")
         return replace(
             self.brief(ticket),
             priors=self._priors(ticket) if self._compare else (),
-            kept=self._kept(ticket) if ticket.wish is Wish.REISSUE else None,
+            kept=self._kept(ticket) if ticket.wish is Rerun.REISSUE else None,
         )
 
-    def brief(self, ticket: SeriesTicket) -> Request:
+    def brief(self, ticket: SeriesTicket) -> AnalysisRequest:
         """Say what a series is and what it supersedes, without what an analysis needs besides."""
         with self._sessions() as session:
             earlier = keys_so_far(session, ticket.series_instance_uid)
             known = [capabilities(session, name) for name in self._destinations]
         documents = self._documents(ticket)
         main = next((documents.pop(kind) for kind in REPORTS if kind in documents), None)
-        return Request(
+        return AnalysisRequest(
             series_instance_uid=ticket.series_instance_uid,
             files=self._files(ticket),
-            analyser=replace(self.analyser, products=self._fitted(known)),
+            config=replace(self.config, products=self._fitted(known)),
             created=self.store.clock().astimezone(),
             earlier=earlier,
             revision=len(earlier) + 1,
@@ -95,7 +95,7 @@ class Briefing:
 
     def _fitted(self, known: list[list[Capability]]) -> Products:
         """Choose the forms that destinations take; tell of it when it changes."""
-        products = fitted(self.analyser.products, known)
+        products = supported_forms(self.config.products, known)
         if products != self._told:
             self._told = products
             log.info("forms_chosen", segmentation=products.segmentation, heatmap=products.heatmap)
@@ -104,7 +104,7 @@ class Briefing:
     def _files(self, ticket: SeriesTicket) -> tuple[SourceFile, ...]:
         files = zip(ticket.paths, ticket.sop_instance_uids, ticket.digests, strict=True)
         return tuple(
-            SourceFile(path=self._inbox.locate(path), sop_instance_uid=uid, digest=digest)
+            SourceFile(path=self._folder.locate(path), sop_instance_uid=uid, digest=digest)
             for path, uid, digest in files
         )
 
@@ -123,11 +123,11 @@ class Briefing:
 
     def _kept(self, ticket: SeriesTicket) -> Path:
         with self._sessions() as session:
-            (ended,) = seen(session, series=[ticket.series_instance_uid])
-        return kept_analysis(ended, self._inbox.folder, self.analyser.model)
+            (ended,) = ended_series(session, series=[ticket.series_instance_uid])
+        return kept_analysis(ended, self._folder.root, self.config.model)
 
 
-def kept_analysis(ended: Ended, folder: Path, model: Path) -> Path:
+def kept_analysis(ended: EndedSeries, folder: Path, model: Path) -> Path:
     """Find what a result can be issued again from.
 
     Parameters

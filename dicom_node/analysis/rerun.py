@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dicom_node.analysis.configuration import read_manifest
-from dicom_node.analysis.request_builder import Briefing
+from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.worker import key_of
 from dicom_node.errors import CannotRepeat
 from storage.series.lifecycle import ENDED
-from storage.series.rerun import Ended, make_wish, prospect
-from storage.states import Wish
+from storage.series.rerun import EndedSeries, mark_for_rerun, prospective_ticket
+from storage.states import Rerun
 
 UNCHANGED = "nothing to do: its results were made with these settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class RerunOutcome:
     """What comes of a wish for one series.
 
     Attributes
@@ -31,24 +31,24 @@ class Told:
     refused: bool = False
 
 
-def wish_one(briefing: Briefing, ended: Ended, wish: Wish) -> Told:
+def request_rerun(request_builder: RequestBuilder, ended: EndedSeries, wish: Rerun) -> RerunOutcome:
     """Make a wish for one series, unless it could change nothing or cannot be fulfilled."""
     uid = ended.series_instance_uid
     if ended.state not in ENDED:
-        return Told(series_instance_uid=uid, text=f"nothing to do: it is {ended.state}")
+        return RerunOutcome(series_instance_uid=uid, text=f"nothing to do: it is {ended.state}")
     try:
-        needed = _is_needed(briefing, uid, wish)
+        needed = _is_needed(request_builder, uid, wish)
     except CannotRepeat as reason:
-        return Told(series_instance_uid=uid, refused=True, text=f"refused: {reason}")
+        return RerunOutcome(series_instance_uid=uid, refused=True, text=f"refused: {reason}")
     if not needed:
-        return Told(series_instance_uid=uid, text=UNCHANGED)
-    with briefing.store.sessions.begin() as session:
-        make_wish(session, uid, wish)
-    again = "issued" if wish is Wish.REISSUE else "analysed"
-    return Told(series_instance_uid=uid, wished=True, text=f"will be {again} again")
+        return RerunOutcome(series_instance_uid=uid, text=UNCHANGED)
+    with request_builder.store.sessions.begin() as session:
+        mark_for_rerun(session, uid, wish)
+    again = "issued" if wish is Rerun.REISSUE else "analysed"
+    return RerunOutcome(series_instance_uid=uid, wished=True, text=f"will be {again} again")
 
 
-def _is_needed(briefing: Briefing, series_instance_uid: str, wish: Wish) -> bool:
+def _is_needed(request_builder: RequestBuilder, series_instance_uid: str, wish: Rerun) -> bool:
     """Say whether a wish could change anything: today's settings may give the latest results.
 
     Raises
@@ -56,10 +56,10 @@ def _is_needed(briefing: Briefing, series_instance_uid: str, wish: Wish) -> bool
     CannotRepeat
         If not enough is kept.
     """
-    with briefing.store.sessions() as session:
-        ticket = prospect(session, series_instance_uid)
-    request = briefing.request(replace(ticket, wish=wish))
-    if wish is Wish.REPROCESS:
+    with request_builder.store.sessions() as session:
+        ticket = prospective_ticket(session, series_instance_uid)
+    request = request_builder.request(replace(ticket, wish=wish))
+    if wish is Rerun.REPROCESS:
         return True
-    _, sha256 = read_manifest(briefing.analyser.model)
+    _, sha256 = read_manifest(request_builder.config.model)
     return key_of(request, sha256) not in request.earlier

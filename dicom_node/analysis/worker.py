@@ -22,10 +22,10 @@ from pydicom.config import disable_value_validation
 from dicom_node.analysis.configuration import read_manifest
 from dicom_node.analysis.messages import (
     Analysed,
-    Analyser,
-    Answer,
+    AnalysisConfig,
+    AnalysisRequest,
+    AnalysisResult,
     EncodedObject,
-    Request,
     Unchanged,
     Unsuitable,
 )
@@ -52,17 +52,19 @@ Progress = Callable[[str, float], None]
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def run(request: Request) -> Answer:
+def run(request: AnalysisRequest) -> AnalysisResult:
     """Make the results of one series, unless nothing has changed since the latest.
 
     Raises as `work`.
     """
-    _, sha256 = read_manifest(request.analyser.model)
+    _, sha256 = read_manifest(request.config.model)
     key = key_of(request, sha256)
     return Unchanged(key=key) if key in request.earlier else work(request)
 
 
-def work(request: Request, progress: Progress = lambda stage, share: None) -> Analysed | Unsuitable:
+def work(
+    request: AnalysisRequest, progress: Progress = lambda stage, share: None
+) -> Analysed | Unsuitable:
     """Read, judge, analyse and encode one series; or encode what is kept of its analysis.
 
     Raises
@@ -83,20 +85,20 @@ def work(request: Request, progress: Progress = lambda stage, share: None) -> An
         return Unsuitable(code=reason.code, text=reason.text)
 
 
-def _work(request: Request, progress: Progress) -> Analysed:
+def _work(request: AnalysisRequest, progress: Progress) -> Analysed:
     from pipeline.analyse import decide
     from pipeline.series.volume import assemble
 
-    analyser, watch = request.analyser, Stopwatch()
+    config, watch = request.config, Stopwatch()
     datasets = [read_instance(file.path) for file in request.files]
-    if request.kept is None and (reason := why_not(datasets, analyser.rules)):
+    if request.kept is None and (reason := why_not(datasets, config.rules)):
         raise UnsuitableSeries(reason.code, reason.text)
     watch.lap("read")
     progress("assemble", 0.0)
     series = assemble(datasets)
     del datasets
     watch.lap("assemble")
-    manifest, sha256 = read_manifest(analyser.model)
+    manifest, sha256 = read_manifest(config.model)
     found, kept = (
         _found(request, series, progress)
         if request.kept is None
@@ -104,7 +106,7 @@ def _work(request: Request, progress: Progress) -> Analysed:
     )
     watch.lap("analyse")
     progress("encode", 0.0)
-    analysis = decide(found, options_of(analyser), manifest)
+    analysis = decide(found, options_of(config), manifest)
     return _encoded(request, key_of(request, sha256), series, analysis, kept, watch)
 
 
@@ -117,18 +119,20 @@ def read_instance(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
     return ds
 
 
-def _found(request: Request, series: CtSeries, progress: Progress) -> tuple[Analysis, bytes]:
+def _found(
+    request: AnalysisRequest, series: CtSeries, progress: Progress
+) -> tuple[Analysis, bytes]:
     """Analyse; return the undecided analysis, also as bytes."""
     from pipeline.analyse import find
     from pipeline.analysis_file import to_bytes
     from pipeline.model.memory import first_that_fits
 
     def way(device: Device, slices: int) -> Analysis:
-        analyser = replace(request.analyser, device=device)
-        models = replace(load_models(analyser), slices_at_once=slices)
-        return find(series, models, options_of(analyser), progress, utc_now)
+        config = replace(request.config, device=device)
+        models = replace(load_models(config), slices_at_once=slices)
+        return find(series, models, options_of(config), progress, utc_now)
 
-    frugal = frugality(request.analyser.device, request.attempt)
+    frugal = frugality(request.config.device, request.attempt)
     found = first_that_fits(partial(way, *each) for each in frugal)
     return found, to_bytes(found, source_digest(request))
 
@@ -143,7 +147,7 @@ def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
     return ways[min(attempt, len(ways)) - 1 :]
 
 
-def _read(request: Request, path: Path, sha256: str) -> tuple[Analysis, bytes]:
+def _read(request: AnalysisRequest, path: Path, sha256: str) -> tuple[Analysis, bytes]:
     """Read what is kept, if it is of this model and of these instances."""
     from pipeline.analysis_file import read
 
@@ -157,7 +161,12 @@ def _read(request: Request, path: Path, sha256: str) -> tuple[Analysis, bytes]:
 
 
 def _encoded(
-    request: Request, key: str, series: CtSeries, analysis: Analysis, kept: bytes, watch: Stopwatch
+    request: AnalysisRequest,
+    key: str,
+    series: CtSeries,
+    analysis: Analysis,
+    kept: bytes,
+    watch: Stopwatch,
 ) -> Analysed:
     """Encode what was decided, and pack it."""
     from pipeline.encode.bundle import encode, summary
@@ -179,7 +188,7 @@ def _encoded(
     )
 
 
-def notice(request: Request, key: str, code: str, text: str) -> EncodedObject:
+def notice(request: AnalysisRequest, key: str, code: str, text: str) -> EncodedObject:
     """Encode why a series was not analysed, from its headers alone.
 
     Raises
@@ -197,32 +206,32 @@ def notice(request: Request, key: str, code: str, text: str) -> EncodedObject:
     return _packed(ResultObject(kind=ResultKind.NOTICE, dataset=dataset))
 
 
-def context_of(request: Request, key: str) -> ResultContext:
+def context_of(request: AnalysisRequest, key: str) -> ResultContext:
     """Say what encoding needs beside the series."""
-    analyser = request.analyser
+    config = request.config
     return ResultContext(
         key=key,
-        equipment=analyser.equipment,
+        equipment=config.equipment,
         generation=request.revision,
         predecessor=request.predecessor,
         superseded=request.superseded,
         priors=request.priors,
-        series_number_base=analyser.series_number_base,
+        series_number_base=config.series_number_base,
         created=request.created,
-        products=analyser.products,
+        products=config.products,
     )
 
 
-def options_of(analyser: Analyser) -> AnalysisOptions:
+def options_of(config: AnalysisConfig) -> AnalysisOptions:
     """Say what the site chose."""
     from pipeline.analyse import AnalysisOptions
 
     return AnalysisOptions(
-        threshold=analyser.threshold, lesions_when_negative=analyser.lesions_when_negative
+        threshold=config.threshold, lesions_when_negative=config.lesions_when_negative
     )
 
 
-def key_of(request: Request, sha256: str) -> str:
+def key_of(request: AnalysisRequest, sha256: str) -> str:
     """Compute the key of the result that a request asks for.
 
     Parameters
@@ -230,12 +239,12 @@ def key_of(request: Request, sha256: str) -> str:
     sha256
         Of the model's manifest.
     """
-    analyser = request.analyser
+    config = request.config
     parameters = {
-        **options_of(analyser).as_parameters(),
-        **analyser.products.as_parameters(),
-        **analyser.equipment.as_parameters(),
-        "series number base": str(analyser.series_number_base),
+        **options_of(config).as_parameters(),
+        **config.products.as_parameters(),
+        **config.equipment.as_parameters(),
+        "series number base": str(config.series_number_base),
         "priors": " ".join(prior.report.sop_instance_uid for prior in request.priors),
         **request.occasion,
     }
@@ -243,7 +252,7 @@ def key_of(request: Request, sha256: str) -> str:
     return key_after(key, request.earlier)
 
 
-def source_digest(request: Request) -> str:
+def source_digest(request: AnalysisRequest) -> str:
     """Digest of the instances of a request."""
     return result_key(request.series_instance_uid, request.instances, "", {})
 
@@ -263,9 +272,9 @@ def _packed(result: ResultObject) -> EncodedObject:
     )
 
 
-def load_models(analyser: Analyser) -> Models:
+def load_models(config: AnalysisConfig) -> Models:
     """Load the networks, once for each process."""
-    return _load_models(analyser.model, analyser.device, analyser.threads or os.cpu_count() or 1)
+    return _load_models(config.model, config.device, config.threads or os.cpu_count() or 1)
 
 
 @lru_cache(maxsize=1)
@@ -278,12 +287,12 @@ def _load_models(folder: Path, device: Device, threads: int) -> Models:
     return load(folder, device_for(device))
 
 
-def warm_up(analyser: Analyser) -> None:
+def warm_up(config: AnalysisConfig) -> None:
     """Import and load all that a first task would have to wait for."""
     from pipeline.analyse import analyse  # noqa: F401  # what a first task would wait for
     from pipeline.encode.bundle import encode  # noqa: F401  # what a first task would wait for
 
-    load_models(analyser)
+    load_models(config)
 
 
 class Stopwatch:

@@ -53,7 +53,7 @@ class Participant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class AuditEvent:
     """One event worth an audit.
 
     Attributes
@@ -74,9 +74,9 @@ class Event:
     studies: Studies = field(default_factory=dict)
 
 
-def application(*, starts: bool) -> Event:
+def application(*, starts: bool) -> AuditEvent:
     """Say that the node has started, or stops (PS3.15 A.5.3.1)."""
-    return Event(
+    return AuditEvent(
         what=Term.APPLICATION_ACTIVITY,
         kind=Term.APPLICATION_START if starts else Term.APPLICATION_STOP,
         action="E",
@@ -84,20 +84,20 @@ def application(*, starts: bool) -> Event:
     )
 
 
-def received(source: str, studies: Studies, *, again: bool = False) -> Event:
+def received(source: str, studies: Studies, *, again: bool = False) -> AuditEvent:
     """Say that instances came (PS3.15 A.5.3.7); `again` if they were here before."""
     return _transferred(Participant(user=source), Participant(), studies, "R" if again else "C")
 
 
-def sent(destination: str, studies: Studies) -> Event:
+def sent(destination: str, studies: Studies) -> AuditEvent:
     """Say that results were sent and taken (PS3.15 A.5.3.7)."""
     return _transferred(Participant(), Participant(user=destination), studies, "C")
 
 
 def _transferred(
     source: Participant, destination: Participant, studies: Studies, action: str
-) -> Event:
-    return Event(
+) -> AuditEvent:
+    return AuditEvent(
         what=Term.INSTANCES_TRANSFERRED,
         action=action,
         participants=(
@@ -108,9 +108,9 @@ def _transferred(
     )
 
 
-def exported(folder: str, studies: Studies) -> Event:
+def exported(folder: str, studies: Studies) -> AuditEvent:
     """Say that instances were copied into a folder (PS3.15 A.5.3.5)."""
-    return Event(
+    return AuditEvent(
         what=Term.EXPORT,
         action="R",
         participants=(
@@ -121,9 +121,9 @@ def exported(folder: str, studies: Studies) -> Event:
     )
 
 
-def deleted(studies: Studies) -> Event:
+def deleted(studies: Studies) -> AuditEvent:
     """Say that series of a study were removed for good (PS3.15 A.5.3.8)."""
-    return Event(
+    return AuditEvent(
         what=Term.STUDY_DELETED,
         action="D",
         participants=(Participant(is_requestor=True),),
@@ -131,9 +131,9 @@ def deleted(studies: Studies) -> Event:
     )
 
 
-def turned_away(caller: str, address: str) -> Event:
+def turned_away(caller: str, address: str) -> AuditEvent:
     """Say that somebody called who may not, or not like this (PS3.15 A.5.3.12)."""
-    return Event(
+    return AuditEvent(
         what=Term.SECURITY_ALERT,
         kind=Term.NODE_AUTHENTICATION,
         action="E",
@@ -145,7 +145,7 @@ def turned_away(caller: str, address: str) -> Event:
     )
 
 
-def to_xml(event: Event, at: datetime, source: str) -> bytes:
+def to_xml(event: AuditEvent, at: datetime, source: str) -> bytes:
     """Write an event (PS3.15 A.5.1).
 
     Parameters

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from dicom_node.audit.messages import Event, to_xml
+from dicom_node.audit.messages import AuditEvent, to_xml
 from dicom_node.logs import log
 
 ROOM = 10_000  #: messages that may wait for a server
@@ -26,10 +26,10 @@ PRIORITY = 10 * 8 + 5  #: facility security, severity notice: PS3.15 A.6
 MESSAGE_ID = "DICOM+RFC3881"  #: PS3.15 A.6
 
 
-class Trail(Protocol):
+class AuditSink(Protocol):
     """Takes events for an auditor."""
 
-    def note(self, event: Event) -> None:
+    def note(self, event: AuditEvent) -> None:
         """Take an event; never waits."""
         ...
 
@@ -38,17 +38,17 @@ class Trail(Protocol):
         ...
 
 
-class NoTrail:
+class NullAudit:
     """Where no audit is wanted."""
 
-    def note(self, event: Event) -> None:
+    def note(self, event: AuditEvent) -> None:
         """Forget it."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
-NO_TRAIL = NoTrail()
+NO_AUDIT = NullAudit()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Server:
         return message if self.protocol == "udp" else b"%d %b" % (len(message), message)
 
 
-class SyslogTrail:
+class SyslogAudit:
     """A queue, and a thread that empties it.
 
     Parameters
@@ -117,7 +117,7 @@ class SyslogTrail:
         self._thread = threading.Thread(target=self._follow, name="audit", daemon=True)
         self._thread.start()
 
-    def note(self, event: Event) -> None:
+    def note(self, event: AuditEvent) -> None:
         """Take an event; count it where there is no room."""
         at = datetime.now(UTC)
         try:

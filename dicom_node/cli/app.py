@@ -93,11 +93,11 @@ def echo(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:
     """Verify a destination by C-ECHO, or by a query if it is reached by DICOMweb."""
-    from dicom_node.assembly import carrier_of
+    from dicom_node.assembly import sender_of
     from dicom_node.delivery.outcome import Verdict
 
     settings = load(config)
-    outcome = carrier_of(settings, probe.named(settings, name)).echo()
+    outcome = sender_of(settings, probe.named(settings, name)).echo()
     if outcome.verdict is not Verdict.ACCEPTED:
         raise NodeError(outcome.detail)
     out.print(f"{name} answers.")

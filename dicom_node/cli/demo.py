@@ -23,7 +23,7 @@ from rich.markup import escape
 from sqlalchemy.orm import Session
 
 from config.reader import load
-from dicom_node.cli.send import find_parcels, send_folder
+from dicom_node.cli.send import outgoing_files, send_folder
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.store_scu import echo
 from dicom_node.demo.pictures import write_previews
@@ -220,7 +220,7 @@ def _tell(place: Place, ct: Path, console: Console) -> None:
         console.rule("what the report in the PACS says")
         for depth, line in statements(report):
             console.print(f"{'  ' * depth}{escape(line)}")
-    sources, _ = find_parcels(ct)
+    sources, _ = outgoing_files(ct)
     pictures = write_previews([p.path for p in sources], results, place.pictures) if reports else []
     console.rule("where everything lies")
     for what, where in _whereabouts(place, results, pictures):

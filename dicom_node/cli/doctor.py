@@ -21,16 +21,16 @@ def doctor(
     config: Ini = INI,
 ) -> None:
     """Compare files, rows and deliveries; say what disagrees, and what can be done."""
-    from dicom_node.assembly import store_of
+    from dicom_node.assembly import existing_resources
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance import consistency as of
 
     settings = load(config)
-    store = store_of(settings)
+    store = existing_resources(settings)
     if mend:
         with only_node(settings.storage.folder):
-            of.mend(store)
-    found = of.look(store)
+            of.repair(store)
+    found = of.find(store)
     for each in found:
         detail = f" ({each.detail})" if each.detail else ""
         typer.echo(f"{each.kind}: {each.what}{detail}: {of.REMEDIES[each.kind]}")

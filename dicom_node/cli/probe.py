@@ -26,14 +26,14 @@ def probe(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:
     """Ask a destination which kinds of result it takes; nothing is sent."""
-    from dicom_node.assembly import open_store, peer_of
-    from dicom_node.delivery.capabilities import look
+    from dicom_node.assembly import open_resources, peer_of
+    from dicom_node.delivery.capabilities import probe_and_record
 
     settings = load(config)
     destination = named(settings, name)
-    store = open_store(settings)
+    store = open_resources(settings)
     peer = peer_of(settings, destination)
-    found = look(name, peer, calling_ae=settings.node.ae_title, store=store)
+    found = probe_and_record(name, peer, calling_ae=settings.node.ae_title, store=store)
     out.print(table(found))
 
 

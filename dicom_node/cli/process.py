@@ -15,7 +15,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColum
 from rich.progress import Progress as Bars
 
 from config.settings import Settings
-from dicom_node.analysis.configuration import analyser_of
+from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.messages import Analysed, Unsuitable
 from dicom_node.analysis.offline import FoundSeries, find_series, must_be_empty, process
 from dicom_node.analysis.worker import Progress
@@ -37,14 +37,14 @@ def process_folder(
     series, others = find_series(folder)
     for path, reason in others:
         console.print(f"left out: {escape(str(path))}: {escape(reason)}")
-    analyser = analyser_of(settings)
+    config = analysis_config_of(settings)
     analysed = 0
     for number, each in enumerate(series, start=1):
         target = out / f"series-{number:02d}" if len(series) > 1 else out
         work = partial(
             process,
             each,
-            analyser,
+            config,
             target,
             notices=settings.results.not_analysed,
             created=created,

@@ -11,7 +11,7 @@ from dicom_node.cli.options import INI, Ini
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
-    from dicom_node.analysis.rerun import Told
+    from dicom_node.analysis.rerun import RerunOutcome
 
 TAKEN_UP = (
     "The node takes it up within seconds if it runs, else at its start. It uses the settings that"
@@ -36,12 +36,12 @@ def reissue(
 
     They supersede the earlier ones, whose report theirs names as its predecessor.
     """
-    from dicom_node.cli.rerun_requests import wish_for
-    from storage.states import Wish
+    from dicom_node.cli.rerun_requests import request_reruns
+    from storage.states import Rerun
 
     _choose(series, study, everything=everything)
     _tell(
-        wish_for(load(config), Wish.REISSUE, series=series or (), study=study),
+        request_reruns(load(config), Rerun.REISSUE, series=series or (), study=study),
         named=not everything,
     )
 
@@ -49,12 +49,12 @@ def reissue(
 @app.command()
 def reprocess(series: Uids = None, config: Ini = INI) -> None:
     """Analyse series again that have come to an end."""
-    from dicom_node.cli.rerun_requests import wish_for
-    from storage.states import Wish
+    from dicom_node.cli.rerun_requests import request_reruns
+    from storage.states import Rerun
 
     if not series:
         raise NodeError("expected Series Instance UIDs, got none")
-    _tell(wish_for(load(config), Wish.REPROCESS, series=series), named=True)
+    _tell(request_reruns(load(config), Rerun.REPROCESS, series=series), named=True)
 
 
 @app.command()
@@ -69,10 +69,12 @@ def redeliver(
 
     Nothing is made anew, and nothing that has arrived is sent twice.
     """
-    from dicom_node.cli.rerun_requests import send_again
+    from dicom_node.cli.rerun_requests import request_redelivery
 
     _choose(series, study, everything=everything)
-    resumed = send_again(load(config), series=series or (), study=study, destination=destination)
+    resumed = request_redelivery(
+        load(config), series=series or (), study=study, destination=destination
+    )
     for (uid, name), objects in sorted(resumed.items()):
         typer.echo(f"{uid}: {objects} object{'' if objects == 1 else 's'} to {name}")
     typer.echo(SENT if resumed else "nothing to do: nothing of these is refused, or waits")
@@ -83,7 +85,7 @@ def _choose(series: list[str] | None, study: str | None, *, everything: bool) ->
         raise NodeError("expected Series Instance UIDs, or --study UID, or --all")
 
 
-def _tell(told: list[Told], *, named: bool) -> None:
+def _tell(told: list[RerunOutcome], *, named: bool) -> None:
     """Say what comes of it; what was asked for by name and refused, or is not there, is a fault."""
     for each in told:
         typer.echo(f"{each.series_instance_uid}: {each.text}")

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from config.settings import Settings
-from dicom_node.analysis.rerun import Told, wish_one
-from dicom_node.assembly import briefing_of, store_of
+from dicom_node.analysis.rerun import RerunOutcome, request_rerun
+from dicom_node.assembly import existing_resources, request_builder_of
 from dicom_node.errors import NodeError
-from storage.delivery.redelivery import resume
-from storage.series.rerun import seen
-from storage.states import Wish
+from storage.delivery.redelivery import redeliver
+from storage.series.rerun import ended_series
+from storage.states import Rerun
 
 
-def wish_for(
-    settings: Settings, wish: Wish, *, series: Sequence[str] = (), study: str | None = None
-) -> list[Told]:
+def request_reruns(
+    settings: Settings, wish: Rerun, *, series: Sequence[str] = (), study: str | None = None
+) -> list[RerunOutcome]:
     """Make a wish for series, for those of a study, or for all; say what comes of each.
 
     Raises
@@ -24,18 +24,18 @@ def wish_for(
     NodeError
         If there is no database.
     """
-    store = store_of(settings)
-    briefing = briefing_of(settings, store)
+    store = existing_resources(settings)
+    request_builder = request_builder_of(settings, store)
     with store.sessions() as session:
-        found = seen(session, series=series, study=study)
+        found = ended_series(session, series=series, study=study)
     missing = sorted(set(series) - {each.series_instance_uid for each in found})
-    return [wish_one(briefing, each, wish) for each in found] + [
-        Told(series_instance_uid=uid, refused=True, text="refused: there is no such series")
+    return [request_rerun(request_builder, each, wish) for each in found] + [
+        RerunOutcome(series_instance_uid=uid, refused=True, text="refused: there is no such series")
         for uid in missing
     ]
 
 
-def send_again(
+def request_redelivery(
     settings: Settings,
     *,
     series: Sequence[str] = (),
@@ -55,13 +55,15 @@ def send_again(
         raise NodeError(
             f"expected a destination that is set and enabled ({known}), got {destination}"
         )
-    store = store_of(settings)
+    store = existing_resources(settings)
     with store.sessions.begin() as session:
-        found = {each.series_instance_uid for each in seen(session, series=series, study=study)}
+        found = {
+            each.series_instance_uid for each in ended_series(session, series=series, study=study)
+        }
         missing = sorted(set(series) - found)
         if missing or (study is not None and not found):
             raise NodeError(f"expected series that are known, got {study or ', '.join(missing)}")
-        return resume(
+        return redeliver(
             session,
             store.clock(),
             destinations=[destination] if destination else names,

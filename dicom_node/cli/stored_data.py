@@ -15,7 +15,7 @@ from dicom_node.cli.options import INI, Ini
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
-    from dicom_node.resources import Store
+    from dicom_node.resources import Resources
 
 app = typer.Typer()
 
@@ -68,7 +68,7 @@ def reinject(
     config: Ini = INI,
 ) -> None:
     """Have files in quarantine read once more; the node must be stopped."""
-    from dicom_node.assembly import store_of
+    from dicom_node.assembly import existing_resources
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.stored_data import reinject as put_back
 
@@ -76,15 +76,15 @@ def reinject(
         raise NodeError("expected names of files in quarantine, or --all")
     settings = _audited(config)
     with only_node(settings.storage.folder):
-        count = put_back(store_of(settings), files)
+        count = put_back(existing_resources(settings), files)
     typer.echo(f"{count} files read once more; `dicom-node status` shows what came of it.")
 
 
-def _store(settings: Settings) -> Store:
+def _store(settings: Settings) -> Resources:
     """Open what a node has made; an auditor is told of what is done to it."""
-    from dicom_node.assembly import store_of, trail_of
+    from dicom_node.assembly import audit_of, existing_resources
 
-    return replace(store_of(settings), audit=trail_of(settings))
+    return replace(existing_resources(settings), audit=audit_of(settings))
 
 
 def _audited(config: Path) -> Settings:

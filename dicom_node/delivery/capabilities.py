@@ -11,13 +11,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
     Verification,
 )
 
-from dicom_node.delivery.output_forms import PLAINER
+from dicom_node.delivery.output_forms import FALLBACK_FORMS
 from dicom_node.delivery.result_classes import SENT, TRANSFER_SYNTAX, class_name
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
-from dicom_node.resources import Store
-from storage.delivery.capabilities import Capability, note_capabilities
+from dicom_node.resources import Resources
+from storage.delivery.capabilities import Capability, record_capabilities
 from storage.delivery.substitutes import stand_in
 
 SERVICES = (Verification, StorageCommitmentPushModel)
@@ -51,7 +51,9 @@ def probe(peer: Peer, *, calling_ae: str) -> tuple[Capability, ...]:
     )
 
 
-def look(name: str, peer: Peer, *, calling_ae: str, store: Store) -> tuple[Capability, ...]:
+def probe_and_record(
+    name: str, peer: Peer, *, calling_ae: str, store: Resources
+) -> tuple[Capability, ...]:
     """Probe a destination, keep what it takes, and log it.
 
     Raises
@@ -61,16 +63,16 @@ def look(name: str, peer: Peer, *, calling_ae: str, store: Store) -> tuple[Capab
     """
     found = probe(peer, calling_ae=calling_ae)
     with store.sessions.begin() as session:
-        note_capabilities(session, name, found, store.clock())
+        record_capabilities(session, name, found, store.clock())
     refused = [class_name(each.sop_class_uid) for each in found if not each.is_accepted]
     log.info("destination_probed", destination=name, proposed=len(found), refused=refused)
     return found
 
 
-def look_quietly(name: str, peer: Peer, *, calling_ae: str, store: Store) -> None:
+def probe_in_background(name: str, peer: Peer, *, calling_ae: str, store: Resources) -> None:
     """Probe in the background: a destination that does not answer is no news yet."""
     try:
-        look(name, peer, calling_ae=calling_ae, store=store)
+        probe_and_record(name, peer, calling_ae=calling_ae, store=store)
     except NodeError as fault:
         log.info("destination_not_probed", destination=name, reason=str(fault))
 
@@ -83,7 +85,7 @@ def instead(kind: str, sop_class: str, accepted: Collection[str]) -> str:
     accepted
         SOP Class UIDs that it takes.
     """
-    plainer = PLAINER.get(UID(sop_class))
+    plainer = FALLBACK_FORMS.get(UID(sop_class))
     if plainer is not None and plainer.sop_class in accepted:
         return f"the {plainer.name}"
     kinds = {str(each.kind) for each in SENT if each.sop_class in accepted}

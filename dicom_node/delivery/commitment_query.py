@@ -13,7 +13,7 @@ from dicom_node.delivery.commitment_scu import answered, not_answered, open_requ
 from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import QueryFailed, archive, keys
 from dicom_node.network.status import NO_SUCH_SOP_INSTANCE
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from storage.delivery.commitments import Report, whereabouts
 
 MEANS = "verification by query"
@@ -23,7 +23,7 @@ MAXIMUM_OBJECTS = 10_000  #: of one series of results; more than a CT has slices
 Whereabouts = Mapping[tuple[str, str], set[str]]  #: study and series to objects, all by UID
 
 
-class Verifier:
+class StoredCheck:
     """Asks one archive whether it has what it accepted.
 
     Parameters
@@ -41,11 +41,11 @@ class Verifier:
         *,
         calling_ae: str,
         again: timedelta,
-        store: Store,
-        patience: timedelta = PATIENCE,
+        store: Resources,
+        policy: timedelta = PATIENCE,
     ) -> None:
         self.name = name
-        self.patience = patience
+        self.policy = policy
         self._peer = peer
         self._calling_ae = calling_ae
         self._again = again

@@ -19,11 +19,11 @@ from pynetdicom.presentation import build_context
 
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
-from dicom_node.network.fast_dimse.reactor_pause import undisturbed
+from dicom_node.network.fast_dimse.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.status import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS
 from dicom_node.network.storage_commitment import REQUEST, WELL_KNOWN_INSTANCE, reference
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from storage.delivery.commitments import Report, ask, enter_report, give_up, reject
 
 MEANS = "storage commitment"
@@ -34,7 +34,7 @@ LINGER_SECONDS = 3.0
 WhenAnswered = Callable[[Report], int]  #: enters a report; returns the status to answer with
 
 
-class Notary:
+class CommitmentScu:
     """Asks one destination to commit to what it accepted.
 
     Parameters
@@ -45,7 +45,7 @@ class Notary:
         How long the answer may come on the association of the request.
     """
 
-    patience = timedelta(0)  #: it may be asked as soon as it has accepted
+    policy = timedelta(0)  #: it may be asked as soon as it has accepted
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Notary:
         *,
         calling_ae: str,
         again: timedelta,
-        store: Store,
+        store: Resources,
         linger_seconds: float = LINGER_SECONDS,
     ) -> None:
         self.name = name
@@ -87,7 +87,7 @@ class Notary:
 
 
 def open_request(
-    store: Store, name: str, *, again: timedelta, means: str
+    store: Resources, name: str, *, again: timedelta, means: str
 ) -> tuple[str, list[tuple[str, str]]]:
     """Enter a request for everything that is due; give up what was asked for often enough.
 
@@ -107,7 +107,7 @@ def open_request(
     return transaction_uid, wanted
 
 
-def not_answered(store: Store, name: str, transaction_uid: str, reason: str) -> None:
+def not_answered(store: Resources, name: str, transaction_uid: str, reason: str) -> None:
     """Enter that a request was not taken; it is made again at its time."""
     with store.sessions.begin() as session:
         reject(session, transaction_uid, reason)
@@ -144,7 +144,7 @@ def request(
     )
     if not assoc.is_established:
         return trouble
-    with undisturbed(assoc):
+    with reactor_paused(assoc):
         answer, _ = assoc.send_n_action(wanted, REQUEST, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     status = answer.get("Status")
     if status == SUCCESS:
@@ -170,7 +170,7 @@ def handle_report(event: Event, when_answered: WhenAnswered) -> tuple[int, None]
         return PROCESSING_FAILURE, None
 
 
-def answered(report: Report, store: Store) -> int:
+def answered(report: Report, store: Resources) -> int:
     """Enter a report; one that nobody asked for changes nothing, and is logged."""
     with store.sessions.begin() as session:
         series = enter_report(session, report, store.clock(), tries=TRIES)

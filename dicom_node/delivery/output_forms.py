@@ -26,17 +26,17 @@ from storage.delivery.capabilities import Capability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plainer:
+class FallbackForm:
     """The plainer form of a result, which says the same and which more destinations take."""
 
     sop_class: UID
     name: str
 
 
-PLAINER: Mapping[UID, Plainer] = MappingProxyType(
+FALLBACK_FORMS: Mapping[UID, FallbackForm] = MappingProxyType(
     {
-        LABEL_MAP_STORAGE: Plainer(sop_class=SegmentationStorage, name="binary segmentation"),
-        MultiFrameTrueColorSecondaryCaptureImageStorage: Plainer(
+        LABEL_MAP_STORAGE: FallbackForm(sop_class=SegmentationStorage, name="binary segmentation"),
+        MultiFrameTrueColorSecondaryCaptureImageStorage: FallbackForm(
             sop_class=SecondaryCaptureImageStorage, name="single-frame heatmap"
         ),
     }
@@ -44,7 +44,7 @@ PLAINER: Mapping[UID, Plainer] = MappingProxyType(
 """SOP class to what is made instead of it."""
 
 
-def fitted(products: Products, known: Iterable[Collection[Capability]]) -> Products:
+def supported_forms(products: Products, known: Iterable[Collection[Capability]]) -> Products:
     """Choose forms that the destinations take.
 
     Parameters
@@ -68,5 +68,5 @@ def fitted(products: Products, known: Iterable[Collection[Capability]]) -> Produ
 
 
 def _needed(sop_class: UID, answers: Iterable[Mapping[str, bool]]) -> bool:
-    plainer = PLAINER[sop_class].sop_class
+    plainer = FALLBACK_FORMS[sop_class].sop_class
     return any(said.get(sop_class) is False and said.get(plainer) for said in answers)

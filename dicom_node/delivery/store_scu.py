@@ -19,18 +19,18 @@ from dicom_node.delivery.outcome import Outcome, Verdict, judge, unsendable
 from dicom_node.network.association import Peer, associate
 from dicom_node.network.fast_dimse.fast_store_scu import FastSender
 from dicom_node.network.fast_dimse.pdu import tested
-from dicom_node.network.fast_dimse.reactor_pause import undisturbed, unheard
+from dicom_node.network.fast_dimse.reactor_pause import dul_paused, reactor_paused
 from dicom_node.network.file_meta import read_meta
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # send from the file: a large SEG is never held in memory
 _config.LOG_HANDLER_LEVEL = "none"
 
-Store = Callable[[Path], int | None]
+StoreFile = Callable[[Path], int | None]
 MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd, 1 to 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class OutgoingFile:
     """A Part 10 file on its way.
 
     Attributes
@@ -44,7 +44,7 @@ class Parcel:
     transfer_syntax_uid: str
 
     @classmethod
-    def of(cls, path: Path) -> Parcel:
+    def of(cls, path: Path) -> OutgoingFile:
         """Read from the file what must be negotiated for it.
 
         Raises
@@ -64,7 +64,7 @@ class Parcel:
         )
 
     @classmethod
-    def _odd(cls, path: Path) -> Parcel:
+    def _odd(cls, path: Path) -> OutgoingFile:
         ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
         sop_class = ds.file_meta.get("MediaStorageSOPClassUID") or ds.get("SOPClassUID", "")
         return cls(
@@ -89,8 +89,8 @@ def echo(peer: Peer, *, calling_ae: str) -> Outcome:
 
 
 def send(
-    parcels: Iterable[Parcel], peer: Peer, *, calling_ae: str, fast: bool = True
-) -> Generator[tuple[Parcel, Outcome]]:
+    files: Iterable[OutgoingFile], peer: Peer, *, calling_ae: str, fast: bool = True
+) -> Generator[tuple[OutgoingFile, Outcome]]:
     """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known.
 
     An association that is lost half-way is made anew, as long as each one brings something over.
@@ -100,21 +100,21 @@ def send(
     fast
         Whether `dicom_node.network.fast_dimse.fast_store_scu` is used, where it can be.
     """
-    waiting = list(parcels)
+    waiting = list(files)
     while waiting:
         batch, rest = _one_association(waiting)
         assoc, trouble = associate(peer, _contexts(batch), calling_ae=calling_ae)
         settled = 0
         if assoc.is_established:
-            with _parting(assoc), undisturbed(assoc), _way(assoc, fast=fast) as store:
+            with _parting(assoc), reactor_paused(assoc), _way(assoc, fast=fast) as store:
                 accepted = _accepted(assoc)
-                for parcel in batch:
-                    takes = (parcel.sop_class_uid, parcel.transfer_syntax_uid) in accepted
-                    outcome = _store_one(assoc, parcel, store) if takes else _not_accepted(parcel)
+                for file in batch:
+                    takes = (file.sop_class_uid, file.transfer_syntax_uid) in accepted
+                    outcome = _store_one(assoc, file, store) if takes else _not_accepted(file)
                     if outcome.verdict is Verdict.POSTPONED and outcome.status is None:
                         trouble = outcome.detail
                         break
-                    yield parcel, outcome
+                    yield file, outcome
                     settled += 1
         if not settled:
             nothing_accepted = assoc.rejected_contexts and not assoc.accepted_contexts
@@ -124,9 +124,9 @@ def send(
         waiting = batch[settled:] + rest
 
 
-def _contexts(parcels: list[Parcel]) -> list[PresentationContext]:
+def _contexts(files: list[OutgoingFile]) -> list[PresentationContext]:
     """Presentation contexts that can carry these parcels."""
-    pairs = sorted({(each.sop_class_uid, each.transfer_syntax_uid) for each in parcels})
+    pairs = sorted({(each.sop_class_uid, each.transfer_syntax_uid) for each in files})
     return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
 
 
@@ -146,31 +146,31 @@ def _parting(assoc: Association) -> Iterator[None]:
 
 
 @contextmanager
-def _way(assoc: Association, *, fast: bool) -> Iterator[Store]:
+def _way(assoc: Association, *, fast: bool) -> Iterator[StoreFile]:
     """Find what sends a file and gives the status, None where no answer came."""
     if fast and tested():
-        with unheard(assoc) as alone:
+        with dul_paused(assoc) as alone:
             if alone:
                 yield FastSender(assoc).store
                 return
     yield lambda path: assoc.send_c_store(path).get("Status")
 
 
-def _one_association(parcels: list[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
+def _one_association(files: list[OutgoingFile]) -> tuple[list[OutgoingFile], list[OutgoingFile]]:
     """Split off what one association can negotiate."""
     pairs: set[tuple[str, str]] = set()
-    for index, parcel in enumerate(parcels):
-        pairs.add((parcel.sop_class_uid, parcel.transfer_syntax_uid))
+    for index, file in enumerate(files):
+        pairs.add((file.sop_class_uid, file.transfer_syntax_uid))
         if len(pairs) > MAXIMUM_CONTEXTS:
-            return parcels[:index], parcels[index:]
-    return parcels, []
+            return files[:index], files[index:]
+    return files, []
 
 
-def _store_one(assoc: Association, parcel: Parcel, store: Store) -> Outcome:
+def _store_one(assoc: Association, file: OutgoingFile, store: StoreFile) -> Outcome:
     if not assoc.is_established or assoc.acse.is_aborted() or not assoc.dul.is_alive():
         return Outcome(verdict=Verdict.POSTPONED, detail="the association was lost")
     try:
-        status = store(parcel.path)
+        status = store(file.path)
     except (OSError, ValueError, AttributeError, InvalidDicomError) as fault:
         return unsendable(fault)
     if status is None:
@@ -178,6 +178,6 @@ def _store_one(assoc: Association, parcel: Parcel, store: Store) -> Outcome:
     return judge(status)
 
 
-def _not_accepted(parcel: Parcel) -> Outcome:
-    kind = f"{UID(parcel.sop_class_uid).name} in {UID(parcel.transfer_syntax_uid).name}"
+def _not_accepted(file: OutgoingFile) -> Outcome:
+    kind = f"{UID(file.sop_class_uid).name} in {UID(file.transfer_syntax_uid).name}"
     return Outcome(verdict=Verdict.UNSUPPORTED, detail=f"the destination does not accept {kind}")

@@ -19,11 +19,11 @@ import httpx
 from pydicom import dcmread
 
 from dicom_node.delivery.outcome import Outcome, Verdict, unsendable
-from dicom_node.delivery.store_scu import Parcel
+from dicom_node.delivery.store_scu import OutgoingFile
 from dicom_node.delivery.stow_response import (
     SERVER_ERRORS,
     STORED,
-    Answer,
+    HttpAnswer,
     judge_answer,
     names,
     words,
@@ -31,7 +31,7 @@ from dicom_node.delivery.stow_response import (
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.network.status import HTTP_NONE_STORED
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 
 JSON = "application/dicom+json"
 CHUNK_BYTES = 1 << 17  #: of a file on its way
@@ -45,7 +45,7 @@ class Unreachable(NodeError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByWeb:
+class StowSender:
     """By requests to a DICOMweb service.
 
     Attributes
@@ -69,16 +69,16 @@ class ByWeb:
     token_file: Path | None = None
     authorities: Path | None = None
 
-    def send(self, parcels: Iterable[Parcel]) -> Generator[tuple[Parcel, Outcome]]:
+    def send(self, files: Iterable[OutgoingFile]) -> Generator[tuple[OutgoingFile, Outcome]]:
         """Send by STOW-RS; once there is no answer, nothing more is tried."""
-        waiting = list(parcels)
+        waiting = list(files)
         try:
             with self._client() as client:
                 while waiting:
                     outcome = _store(client, waiting[0])
                     yield waiting.pop(0), outcome
         except NodeError as fault:
-            yield from ((parcel, _postponed(fault)) for parcel in waiting)
+            yield from ((file, _postponed(fault)) for file in waiting)
 
     def echo(self) -> Outcome:
         """Ask by a query for one study (QIDO-RS); nearly any answer will do."""
@@ -91,7 +91,7 @@ class ByWeb:
             return Outcome(verdict=Verdict.REFUSED, status=status, detail=words(status))
         return Outcome(verdict=Verdict.ACCEPTED, status=status)
 
-    def look(self, name: str, store: Store) -> None:
+    def look(self, name: str, store: Resources) -> None:
         """Find out nothing: DICOMweb negotiates no classes."""
         log.info("destination_not_probed", destination=name, reason="DICOMweb cannot be asked")
 
@@ -129,17 +129,17 @@ class ByWeb:
         return {"Accept": JSON, "Authorization": f"Bearer {token}"}
 
 
-def _store(client: httpx.Client, parcel: Parcel) -> Outcome:
+def _store(client: httpx.Client, outgoing: OutgoingFile) -> Outcome:
     """Send one object.
 
     What is in conflict with the archive is there already, or is refused: it is looked for.
     """
     try:
-        with parcel.path.open("rb") as file:
+        with outgoing.path.open("rb") as file:
             answer = _exchange(_request(client, file), client)
         outcome = judge_answer(answer)
         in_conflict = answer.status == HTTP_NONE_STORED and outcome.verdict is Verdict.REFUSED
-        if in_conflict and _is_there(client, parcel.path):
+        if in_conflict and _is_there(client, outgoing.path):
             return Outcome(verdict=Verdict.ACCEPTED, status=HTTP_NONE_STORED)
     except OSError as fault:
         return unsendable(fault)
@@ -167,7 +167,7 @@ def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
     yield tail
 
 
-def _exchange(request: httpx.Request, client: httpx.Client) -> Answer:
+def _exchange(request: httpx.Request, client: httpx.Client) -> HttpAnswer:
     """Send a request, and read as much of the answer as is of use.
 
     Raises
@@ -188,7 +188,7 @@ def _exchange(request: httpx.Request, client: httpx.Client) -> Answer:
     except httpx.HTTPError as fault:
         why = str(fault) or type(fault).__name__
         raise Unreachable(f"{client.base_url} does not answer: {why}") from fault
-    return Answer(
+    return HttpAnswer(
         status=response.status_code,
         content_type=response.headers.get("Content-Type", ""),
         body=bytes(body),

@@ -33,7 +33,7 @@ HINTS: Mapping[int, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HttpAnswer:
     """One answer by HTTP."""
 
     status: int
@@ -41,7 +41,7 @@ class Answer:
     body: bytes = b""
 
 
-def judge_answer(answer: Answer) -> Outcome:
+def judge_answer(answer: HttpAnswer) -> Outcome:
     """Turn the answer to a request with one object into an outcome.
 
     A Failure Reason means what the same status means in answer to a C-STORE (PS3.18 Annex I.2).

@@ -1,4 +1,4 @@
-"""From the outbox to a destination: one courier each, so that none waits for another."""
+"""From the outbox to a destination: one delivery worker each, so that none waits for another."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Protocol
 from dicom_node.audit.messages import sent
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.outcome import Outcome, Verdict
-from dicom_node.delivery.sender import Carrier
-from dicom_node.delivery.store_scu import Parcel
+from dicom_node.delivery.sender import Sender
+from dicom_node.delivery.store_scu import OutgoingFile
 from dicom_node.logs import log
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from storage.delivery.commitments import accept_uncommitted
 from storage.delivery.outbox import DueDelivery, Settlement, claim, due, put_back, settle
 from storage.results.audit_counts import results_of
@@ -38,11 +38,11 @@ ENDS = {
 }
 
 
-class Confirmer(Protocol):
+class CommitmentRequester(Protocol):
     """Asks one destination whether it keeps what it accepted."""
 
     @property
-    def patience(self) -> timedelta:
+    def policy(self) -> timedelta:
         """Time from acceptance to the first question."""
         ...
 
@@ -51,7 +51,7 @@ class Confirmer(Protocol):
         ...
 
 
-class Courier:
+class DeliveryWorker:
     """Delivers to one destination.
 
     Parameters
@@ -67,19 +67,19 @@ class Courier:
     def __init__(
         self,
         name: str,
-        carrier: Carrier,
+        sender: Sender,
         *,
         backoff: Backoff,
-        store: Store,
-        notary: Confirmer | None = None,
+        store: Resources,
+        commitment: CommitmentRequester | None = None,
     ) -> None:
         self.name = name
-        self._notary = notary
-        self._carrier = carrier
+        self._commitment = commitment
+        self._sender = sender
         self._backoff = backoff
         self._store = store
         self._sessions, self._clock = store.sessions, store.clock
-        self._locate = store.inbox.locate
+        self._locate = store.folder.locate
         self._stopping = False
         self._told_declined: set[str] = set()
         self._claimed: frozenset[int] = frozenset()  #: last
@@ -90,7 +90,7 @@ class Courier:
 
     def probe(self) -> None:
         """Ask the destination what it takes, and keep the answer."""
-        self._carrier.look(self.name, self._store)
+        self._sender.look(self.name, self._store)
 
     def round(self) -> None:
         """Deliver everything that is due, and have it committed to.
@@ -102,11 +102,11 @@ class Courier:
         while not self._stopping and (deliveries := self._claim()):
             if not self._deliver(deliveries):
                 break
-        if self._notary is None:
+        if self._commitment is None:
             with self._sessions.begin() as session:
                 accept_uncommitted(session, self.name, "", self._clock())
         elif not self._stopping:
-            self._notary.round()
+            self._commitment.round()
 
     def _put_back(self) -> None:
         if self._claimed:
@@ -126,8 +126,8 @@ class Courier:
         told: Counter[tuple[DeliveryState, str]] = Counter()
         taken: list[str] = []
         with closing(self._outcomes(waiting)) as outcomes:
-            for parcel, outcome in outcomes:
-                delivery = waiting.pop(parcel.path)
+            for file, outcome in outcomes:
+                delivery = waiting.pop(file.path)
                 settlement = self._settle(delivery, outcome)
                 if outcome.verdict is Verdict.ACCEPTED:
                     taken.append(delivery.sop_instance_uid)
@@ -140,23 +140,25 @@ class Courier:
         self._tell_auditor(taken)
         return not any(state is DeliveryState.PENDING for state, _ in told)
 
-    def _outcomes(self, waiting: dict[Path, DueDelivery]) -> Generator[tuple[Parcel, Outcome]]:
-        parcels = [
-            Parcel(
+    def _outcomes(
+        self, waiting: dict[Path, DueDelivery]
+    ) -> Generator[tuple[OutgoingFile, Outcome]]:
+        files = [
+            OutgoingFile(
                 path=path,
                 sop_class_uid=each.sop_class_uid,
                 transfer_syntax_uid=each.transfer_syntax_uid,
             )
             for path, each in waiting.items()
         ]
-        return self._carrier.send(parcels)
+        return self._sender.send(files)
 
     def _settle(self, delivery: DueDelivery, outcome: Outcome) -> Settlement:
         now = self._clock()
-        settlement = decide(delivery, outcome, self._backoff, now)
-        if self._notary is not None and settlement.state is DeliveryState.ACCEPTED:
+        settlement = settlement_for(delivery, outcome, self._backoff, now)
+        if self._commitment is not None and settlement.state is DeliveryState.ACCEPTED:
             settlement = replace(
-                settlement, state=DeliveryState.UNCOMMITTED, next_at=now + self._notary.patience
+                settlement, state=DeliveryState.UNCOMMITTED, next_at=now + self._commitment.policy
             )
         with self._sessions.begin() as session:
             settle(session, [settlement], now)
@@ -193,7 +195,9 @@ class Courier:
             self.probe()
 
 
-def decide(delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datetime) -> Settlement:
+def settlement_for(
+    delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datetime
+) -> Settlement:
     """Turn an outcome into what is entered: its end, or another try, unless it is too late."""
     end = ENDS.get(outcome.verdict)
     if end is not None:

@@ -7,9 +7,9 @@ from datetime import datetime
 from types import MappingProxyType
 
 from dicom_node.logs import log
-from dicom_node.reception.index_writer import Index
-from dicom_node.reception.ingest import Reception
-from dicom_node.resources import Store
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.resources import Resources
 from storage.database.engine import READING
 from storage.delivery.conclusion import conclude
 from storage.maintenance.reconcile import (
@@ -21,7 +21,7 @@ from storage.maintenance.reconcile import (
     nothing_to_send,
 )
 from storage.maintenance.recovery import recover
-from storage.series.rejected import forget_quarantine, note_quarantine
+from storage.series.rejected import forget_quarantine, record_quarantine
 
 REMEDIES: Mapping[Kind, str] = MappingProxyType(
     {
@@ -39,54 +39,54 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
 )
 
 
-def look(store: Store) -> list[Finding]:
+def find(store: Resources) -> list[Finding]:
     """Compare everything, and change nothing; nobody who writes waits for it."""
     with store.sessions() as session:
         session.connection(execution_options={READING: True})
-        return disagreements(session, store.inbox, store.clock())
+        return disagreements(session, store.folder, store.clock())
 
 
-def mend(store: Store) -> None:
+def repair(store: Resources) -> None:
     """Do all that is safe. The node must not run: see `dicom_node.folder_lock`."""
     now = store.clock()
     with store.sessions.begin() as session:
         recover(session, now)
-        for row in missing_instances(session, store.inbox):
+        for row in missing_instances(session, store.folder):
             row.purged_at = now
         for _, key in nothing_to_send(session):
             conclude(session, key, now)
     _mend_quarantine(store, now)
-    unknown = [each.what for each in look(store) if each.kind is Kind.RESULT_UNKNOWN]
-    store.inbox.discard(unknown, before=now - STUCK)
-    index = Index(store.sessions)
+    unknown = [each.what for each in find(store) if each.kind is Kind.RESULT_UNKNOWN]
+    store.folder.discard(unknown, before=now - STUCK)
+    index = IndexWriter(store.sessions)
     index.start()
     try:
-        Reception(store, index).scan()
+        InstanceIngest(store, index).scan()
     finally:
         index.stop()
 
 
-def _mend_quarantine(store: Store, now: datetime) -> None:
-    found = look(store)
+def _mend_quarantine(store: Resources, now: datetime) -> None:
+    found = find(store)
     gone = [each.what for each in found if each.kind is Kind.QUARANTINE_MISSING]
     with store.sessions.begin() as session:
         forget_quarantine(session, gone)
         for each in found:
             if each.kind is Kind.QUARANTINE_UNKNOWN:
                 reason = "found without a row; why it came here is not known"
-                note_quarantine(session, each.what, now, reason=reason, calling_ae="")
+                record_quarantine(session, each.what, now, reason=reason, calling_ae="")
 
 
-class Watch:
+class ConsistencyMonitor:
     """Looks at times and logs what disagrees, each disagreement once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Resources) -> None:
         self._store = store
         self._told: set[Finding] = set()
 
     def round(self) -> None:
         """Look once."""
-        found = set(look(self._store))
+        found = set(find(self._store))
         for each in sorted(found - self._told, key=lambda each: (each.kind, each.what)):
             log.warning("disagreement_found", kind=each.kind, what=each.what, detail=each.detail)
         self._told = found

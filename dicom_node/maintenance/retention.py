@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from dicom_node.audit.messages import deleted
 from dicom_node.logs import log
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from storage.errors import StaleState
 from storage.maintenance.purge import Purge, files_of, finish, mark, standings, unfinished
-from storage.maintenance.retention import YOUNGEST, Rules, choose
+from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
 from storage.results.audit_counts import received_of
 from storage.series.rejected import forget_quarantine, old_quarantine
 
@@ -24,7 +24,7 @@ GIGABYTE = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purging:
+class RetentionJob:
     """Retention of one node.
 
     Attributes
@@ -35,8 +35,8 @@ class Purging:
         How long files stay in quarantine; None for ever.
     """
 
-    store: Store
-    rules: Rules
+    store: Resources
+    rules: RetentionRules
     free_bytes: int = 0
     keep_quarantine: timedelta | None = None
 
@@ -44,7 +44,7 @@ class Purging:
         """Remove what may go, and what an earlier round did not come to remove."""
         self._remove_marked()
         now = self.store.clock()
-        shortage = self.free_bytes - self.store.inbox.free_bytes() if self.free_bytes else 0
+        shortage = self.free_bytes - self.store.folder.free_bytes() if self.free_bytes else 0
         with self.store.sessions() as session:
             chosen = choose(standings(session), self.rules, now, shortage=shortage)
         for uid in chosen:
@@ -55,7 +55,7 @@ class Purging:
     def _mark(self, uid: str, now: datetime) -> None:
         """Mark a series, unless some of it has come again just now."""
         with suppress(StaleState), self.store.sessions.begin() as session:
-            written = map(self.store.inbox.written_at, files_of(session, uid))
+            written = map(self.store.folder.written_at, files_of(session, uid))
             if all(at is None or at < now - YOUNGEST for at in written):
                 mark(session, uid, self.rules, now)
 
@@ -69,7 +69,7 @@ class Purging:
         uid = purge.series_instance_uid
         with self.store.sessions() as session:
             studies = received_of(session, [uid])
-        self.store.inbox.discard(purge.paths, before=purge.before)
+        self.store.folder.discard(purge.paths, before=purge.before)
         with self.store.sessions.begin() as session:
             finish(session, uid)
         self.store.audit.note(deleted(studies))
@@ -82,7 +82,7 @@ class Purging:
         with self.store.sessions() as session:
             old = old_quarantine(session, before)
         if old:
-            self.store.inbox.discard(old, before=before)
+            self.store.folder.discard(old, before=before)
             with self.store.sessions.begin() as session:
                 forget_quarantine(session, old, before)
             log.info("quarantine_purged", files=len(old))

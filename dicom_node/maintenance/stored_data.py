@@ -12,9 +12,9 @@ from sqlalchemy import select
 from dicom_node.audit.messages import deleted, exported
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
-from dicom_node.reception.index_writer import Index
-from dicom_node.reception.ingest import Reception
-from dicom_node.resources import Store
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.resources import Resources
 from storage.database.schema import Series
 from storage.errors import StorageError
 from storage.files.folder import QUARANTINE
@@ -25,7 +25,7 @@ from storage.series.rejected import forget_quarantine
 ANY_TIME = timedelta(days=36500)  #: whenever a file was written
 
 
-def chosen(store: Store, series: str | None, study: str | None) -> list[str]:
+def chosen(store: Resources, series: str | None, study: str | None) -> list[str]:
     """Find the series that a person means, by its UID or by that of its study.
 
     Raises
@@ -49,7 +49,7 @@ def chosen(store: Store, series: str | None, study: str | None) -> list[str]:
     return list(uids)
 
 
-def export(store: Store, uids: Sequence[str], folder: Path) -> int:
+def export(store: Resources, uids: Sequence[str], folder: Path) -> int:
     """Copy instances and results as DICOM files; return how many.
 
     A folder for each series, numbered, as the files are: no name comes from the network.
@@ -72,7 +72,7 @@ def export(store: Store, uids: Sequence[str], folder: Path) -> int:
             kept = kept_objects(session, uid)
         wanted = sum(map(len, kept.values()))
         files = sum(
-            _copy(map(store.inbox.locate, paths), folder / f"{number:04d}" / kind)
+            _copy(map(store.folder.locate, paths), folder / f"{number:04d}" / kind)
             for kind, paths in kept.items()
         )
         copied, missing = copied + files, missing + wanted - files
@@ -95,7 +95,7 @@ def _copy(paths: Iterable[Path], target: Path) -> int:
     return len(found)
 
 
-def erase(store: Store, uids: Sequence[str]) -> None:
+def erase(store: Resources, uids: Sequence[str]) -> None:
     """Remove files and rows of series; the node must not run (see `dicom_node.folder_lock`).
 
     All are marked before the first file goes; what a crash leaves, the next start removes, and
@@ -118,14 +118,14 @@ def erase(store: Store, uids: Sequence[str]) -> None:
     with store.sessions() as session:
         marked = [each for each in unfinished(session) if each.series_instance_uid in uids]
     for purge in marked:
-        store.inbox.discard(purge.paths, before=now + ANY_TIME)
+        store.folder.discard(purge.paths, before=now + ANY_TIME)
         with store.sessions.begin() as session:
             erase_rows(session, purge.series_instance_uid)
         log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)
     store.audit.note(deleted(studies))
 
 
-def reinject(store: Store, names: Sequence[str] | None) -> int:
+def reinject(store: Resources, names: Sequence[str] | None) -> int:
     """Have quarantined files read once more; return how many went back.
 
     The node must not run. What still cannot be understood comes to quarantine again.
@@ -140,19 +140,19 @@ def reinject(store: Store, names: Sequence[str] | None) -> int:
     NodeError
         If there is no such file.
     """
-    there = store.inbox.paths(f"{QUARANTINE}/*")
+    there = store.folder.paths(f"{QUARANTINE}/*")
     wanted = sorted(there if names is None else {f"{QUARANTINE}/{Path(n).name}" for n in names})
     if missing := [path for path in wanted if path not in there]:
         raise NodeError(f"expected files in quarantine, not there: {', '.join(missing)}")
     for path in wanted:
-        store.inbox.release(path)
+        store.folder.release(path)
     with store.sessions.begin() as session:
         forget_quarantine(session, wanted)
     log.info("quarantine_reinjected", files=len(wanted))
-    index = Index(store.sessions)
+    index = IndexWriter(store.sessions)
     index.start()
     try:
-        Reception(store, index).scan()
+        InstanceIngest(store, index).scan()
     finally:
         index.stop()
     return len(wanted)

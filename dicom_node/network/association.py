@@ -69,17 +69,17 @@ def associate(
         ext_neg=list(roles),
         tls_args=secured,
         evt_handlers=[
-            (evt.EVT_CONN_OPEN, _hurry),
-            (evt.EVT_DATA_SENT, _hurry),
+            (evt.EVT_CONN_OPEN, _send_at_once),
+            (evt.EVT_DATA_SENT, _send_at_once),
             (evt.EVT_CONN_OPEN, lambda _: reached.set()),
             *handlers,
         ],
     )
-    trouble = "" if assoc.is_established else _trouble(assoc, peer, reached=reached.is_set())
+    trouble = "" if assoc.is_established else _failure(assoc, peer, reached=reached.is_set())
     return assoc, trouble
 
 
-def _hurry(event: Event) -> None:
+def _send_at_once(event: Event) -> None:
     """Have PDUs sent, and what the peer sends acknowledged, at once.
 
     Otherwise each object waits 40 ms for an acknowledgement, ours or the peer's. Linux forgets
@@ -91,7 +91,7 @@ def _hurry(event: Event) -> None:
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _trouble(assoc: Association, peer: Peer, *, reached: bool) -> str:
+def _failure(assoc: Association, peer: Peer, *, reached: bool) -> str:
     """Say why an association was not established (PS3.8 Table 9-21)."""
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
     if not reached:

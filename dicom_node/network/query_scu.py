@@ -12,7 +12,7 @@ from pynetdicom.presentation import build_context
 
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer, associate
-from dicom_node.network.fast_dimse.reactor_pause import undisturbed
+from dicom_node.network.fast_dimse.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from dicom_node.network.status import PENDING, SUCCESS
 
@@ -43,7 +43,7 @@ class Archive:
             if code in PENDING and match is not None and len(matches) < limit:
                 matches.append(match)
             elif code not in PENDING:
-                _hold("C-FIND", code)
+                _require_success("C-FIND", code)
         return matches
 
     def move(self, keys: Dataset, ae_title: str) -> None:
@@ -57,10 +57,10 @@ class Archive:
         for status, _ in self.assoc.send_c_move(keys, ae_title, STUDY_ROOT_MOVE):
             code = status.get("Status")
             if code not in PENDING:
-                _hold("C-MOVE", code)
+                _require_success("C-MOVE", code)
 
 
-def _hold(request: str, code: int | None) -> None:
+def _require_success(request: str, code: int | None) -> None:
     if code is None:
         raise QueryFailed(f"no answer to {request}")
     if code != SUCCESS:
@@ -81,7 +81,7 @@ def archive(peer: Peer, *, calling_ae: str) -> Iterator[Archive]:
     if not assoc.is_established:
         raise QueryFailed(trouble)
     try:
-        with undisturbed(assoc):
+        with reactor_paused(assoc):
             yield Archive(assoc)
     except ValueError as refused:  # what pynetdicom raises for a context that was not accepted
         raise QueryFailed(f"{peer.ae_title} does not answer queries") from refused

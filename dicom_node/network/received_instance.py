@@ -12,7 +12,7 @@ PREAMBLE = b"\x00" * 128 + b"DICM"  #: PS3.10 7.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class ReceivedInstance:
     """One instance as it comes.
 
     Attributes
@@ -34,7 +34,7 @@ class Received:
     urgent: bool = False
 
 
-def received(
+def received_instance(
     *,
     sop_class_uid: str,
     sop_instance_uid: str,
@@ -42,10 +42,10 @@ def received(
     calling_ae: str,
     body: Iterable[bytes | memoryview],
     urgent: bool = False,
-) -> Received:
+) -> ReceivedInstance:
     """Put a data set and what the association says of it together."""
-    return Received(
-        header=header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_ae),
+    return ReceivedInstance(
+        header=part10_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_ae),
         body=body,
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
@@ -55,7 +55,7 @@ def received(
     )
 
 
-def header(
+def part10_header(
     sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae: str
 ) -> bytes:
     """Preamble, prefix and File Meta Information of a Part 10 file (PS3.10 Table 7.1-1).

@@ -18,13 +18,13 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Callers:
+class AllowedCallers:
     """All that may call; none means anybody."""
 
     allowed: tuple[Caller, ...] = ()
 
     @classmethod
-    def of(cls, entries: Iterable[str]) -> Callers:
+    def of(cls, entries: Iterable[str]) -> AllowedCallers:
         """Read entries such as ``CT1`` and ``ROUTER@10.1.0.0/16``.
 
         Raises

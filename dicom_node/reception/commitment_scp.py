@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate, requestor
-from dicom_node.network.fast_dimse.reactor_pause import undisturbed
+from dicom_node.network.fast_dimse.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.status import (
     CLASS_INSTANCE_CONFLICT,
@@ -39,8 +39,8 @@ from dicom_node.network.storage_commitment import (
     WELL_KNOWN_INSTANCE,
     reference,
 )
-from dicom_node.reception.index_writer import Index
-from storage.files.folder import Inbox
+from dicom_node.reception.index_writer import IndexWriter
+from storage.files.folder import StorageFolder
 from storage.series.instances import kept_paths
 
 THREADS = 4  #: reports made side by side
@@ -50,7 +50,7 @@ INDEX_SECONDS = 30.0  #: longest wait until what was received before has its row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class CommitmentRequest:
     """What a sender asks for.
 
     Attributes
@@ -64,7 +64,7 @@ class Request:
     objects: Mapping[str, str]
 
 
-class Witness:
+class CommitmentScp:
     """Answers requests for storage commitment.
 
     Parameters
@@ -74,9 +74,9 @@ class Witness:
     """
 
     def __init__(
-        self, index: Index, inbox: Inbox, *, ae_title: str, peers: Mapping[str, Peer]
+        self, index: IndexWriter, folder: StorageFolder, *, ae_title: str, peers: Mapping[str, Peer]
     ) -> None:
-        self._index, self._inbox = index, inbox
+        self._index, self._folder = index, folder
         self._ae_title = ae_title
         self._peers = peers
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="witness")
@@ -107,7 +107,7 @@ class Witness:
 
     def _follow_up(
         self,
-        request: Request,
+        request: CommitmentRequest,
         assoc: Association,
         sent: threading.Event,
         over: threading.Event,
@@ -131,7 +131,7 @@ class Witness:
         finally:
             self._room.release()
 
-    def _failures(self, request: Request) -> dict[str, int]:
+    def _failures(self, request: CommitmentRequest) -> dict[str, int]:
         """Find what we do not keep, once all that came before has its rows.
 
         Raises
@@ -158,10 +158,10 @@ class Witness:
         }
 
     def _exists(self, path: str) -> bool:
-        return self._inbox.locate(path).exists()
+        return self._folder.locate(path).exists()
 
 
-def read_request(ds: Dataset, calling_ae: str) -> Request:
+def read_request(ds: Dataset, calling_ae: str) -> CommitmentRequest:
     """Read what is asked for (PS3.4 Table J.3-1).
 
     Raises
@@ -175,10 +175,14 @@ def read_request(ds: Dataset, calling_ae: str) -> Request:
     }
     if not objects or not ds.TransactionUID:
         raise ValueError("expected a transaction and its objects, got none")
-    return Request(calling_ae=calling_ae, transaction_uid=str(ds.TransactionUID), objects=objects)
+    return CommitmentRequest(
+        calling_ae=calling_ae, transaction_uid=str(ds.TransactionUID), objects=objects
+    )
 
 
-def event_information(request: Request, failures: Mapping[str, int]) -> tuple[int, Dataset]:
+def event_information(
+    request: CommitmentRequest, failures: Mapping[str, int]
+) -> tuple[int, Dataset]:
     """Put a report into words (PS3.4 Table J.3-3): its Event Type ID, and its data set."""
     ds = Dataset()
     ds.TransactionUID = request.transaction_uid
@@ -194,11 +198,11 @@ def event_information(request: Request, failures: Mapping[str, int]) -> tuple[in
     return FAILURES_EXIST, ds
 
 
-def report_on(assoc: Association, request: Request, failures: Mapping[str, int]) -> str:
+def report_on(assoc: Association, request: CommitmentRequest, failures: Mapping[str, int]) -> str:
     """Report by N-EVENT-REPORT on an association; return why that failed, else empty."""
     kind, ds = event_information(request, failures)
     try:
-        with undisturbed(assoc):
+        with reactor_paused(assoc):
             answer, _ = assoc.send_n_event_report(ds, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     except (RuntimeError, ValueError) as fault:  # it has just ended, or has no such role
         return f"cannot report: {type(fault).__name__}"
@@ -208,7 +212,9 @@ def report_on(assoc: Association, request: Request, failures: Mapping[str, int])
     return "" if status == SUCCESS else f"the sender answered 0x{status:04X} to N-EVENT-REPORT"
 
 
-def report_to(peer: Peer, request: Request, failures: Mapping[str, int], *, calling_ae: str) -> str:
+def report_to(
+    peer: Peer, request: CommitmentRequest, failures: Mapping[str, int], *, calling_ae: str
+) -> str:
     """Report on an association of our own; return why that failed, else empty."""
     assoc, trouble = associate(
         peer,

@@ -18,7 +18,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from dicom_node.network.received_instance import Received
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.header_scan import scan
 from storage.files.folder import KeptFile
 from storage.series.instances import InstanceFacts
@@ -100,7 +100,7 @@ class Header:
     calling_ae: str = ""
 
 
-def skim_header(start: bytes, received: Received) -> Header | None:
+def skim_header(start: bytes, received: ReceivedInstance) -> Header | None:
     """Read it from the first bytes of a data set; None where it is not plain: `read_header` can."""
     values = scan(start, received.transfer_syntax_uid, TAGS)
     if values is None:

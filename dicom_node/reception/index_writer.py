@@ -11,24 +11,24 @@ from datetime import datetime
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.audit.messages import Event, received
-from dicom_node.audit.syslog import NO_TRAIL, Trail
+from dicom_node.audit.messages import AuditEvent, received
+from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.logs import log
-from storage.series.instances import InstanceFacts, note_instances
+from storage.series.instances import InstanceFacts, record_instances
 
 BATCH = 500  #: most rows written in one transaction
 GATHER_SECONDS = 0.25  #: rows wait so long for others: a transaction costs more than a row
 RETRY_SECONDS = 1.0  #: wait after the database could not be written
 Arrival = tuple[InstanceFacts, datetime]  #: an instance, and when it came
-Note = Arrival | Callable[[Session], None]
+Entry = Arrival | Callable[[Session], None]
 
 
-class Index:
+class IndexWriter:
     """One thread that writes what reception notes, in order, many notes in one transaction."""
 
-    def __init__(self, sessions: sessionmaker[Session], audit: Trail = NO_TRAIL) -> None:
+    def __init__(self, sessions: sessionmaker[Session], audit: AuditSink = NO_AUDIT) -> None:
         self.sessions, self._audit = sessions, audit
-        self._notes: queue.Queue[Note | None] = queue.Queue()
+        self._notes: queue.Queue[Entry | None] = queue.Queue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="index", daemon=True)
 
@@ -47,11 +47,11 @@ class Index:
         """Wait until all that was noted so far is written."""
         self._notes.join()
 
-    def put(self, note: Note) -> None:
+    def put(self, note: Entry) -> None:
         """Have something written."""
         self._notes.put(note)
 
-    def note_instance(self, instance: InstanceFacts, received_at: datetime) -> None:
+    def record_instance(self, instance: InstanceFacts, received_at: datetime) -> None:
         """Have an instance entered."""
         self._notes.put((instance, received_at))
 
@@ -66,7 +66,7 @@ class Index:
             if last:
                 return
 
-    def _drain(self, first: Note) -> tuple[list[Note], bool]:
+    def _drain(self, first: Entry) -> tuple[list[Entry], bool]:
         """Collect what waits, `BATCH` at most; say whether the end was among it."""
         batch = [first]
         while len(batch) < BATCH:
@@ -79,7 +79,7 @@ class Index:
             batch.append(note)
         return batch, False
 
-    def _write(self, batch: list[Note]) -> bool:
+    def _write(self, batch: list[Entry]) -> bool:
         """Write all or nothing; False if the database cannot be written at the moment."""
         try:
             with self.sessions.begin() as session:
@@ -100,9 +100,9 @@ class Index:
         return True
 
 
-def _enter(session: Session, arrivals: list[Arrival]) -> list[Event]:
+def _enter(session: Session, arrivals: list[Arrival]) -> list[AuditEvent]:
     """Enter what came; return what an auditor is to know of it."""
-    entered = note_instances(session, arrivals)
+    entered = record_instances(session, arrivals)
     by_sender = Counter(
         (i.calling_ae, i.series_instance_uid, n)
         for (i, _), n in zip(arrivals, entered, strict=True)
@@ -126,7 +126,7 @@ def _enter(session: Session, arrivals: list[Arrival]) -> list[Event]:
     return _transfers([facts for facts, _ in arrivals], entered)
 
 
-def _transfers(instances: list[InstanceFacts], entered: list[bool]) -> list[Event]:
+def _transfers(instances: list[InstanceFacts], entered: list[bool]) -> list[AuditEvent]:
     studies: dict[tuple[str, bool], dict[str, Counter[str]]] = {}
     for each, new in zip(instances, entered, strict=True):
         of_sender = studies.setdefault((each.calling_ae, new), {})

@@ -11,27 +11,27 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from dicom_node.logs import log
-from dicom_node.network.received_instance import Received
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
 from dicom_node.reception.header import Unreadable, facts, read_header, skim_header
-from dicom_node.reception.index_writer import Index
-from dicom_node.resources import Store
-from storage.errors import InboxFull
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.resources import Resources
+from storage.errors import StorageFull
 from storage.files.folder import KeptFile
 from storage.series.instances import known_paths
-from storage.series.rejected import note_quarantine, note_refusal
+from storage.series.rejected import record_quarantine, record_refusal
 
 HEADER_BYTES = 1 << 15  #: looked at on the way; a header that is longer is read from the file
 
 
-class Reception:
+class InstanceIngest:
     """Keeps what is received and has it indexed: the `Keeper` of the SCP."""
 
-    def __init__(self, store: Store, index: Index) -> None:
-        self._inbox, self._clock = store.inbox, store.clock
+    def __init__(self, store: Resources, index: IndexWriter) -> None:
+        self._folder, self._clock = store.folder, store.clock
         self._index = index
 
-    def keep(self, received: Received) -> int:
+    def keep(self, received: ReceivedInstance) -> int:
         """Keep one instance durably; return the C-STORE status.
 
         What cannot be understood is kept too, in quarantine, and answered 0xC000.
@@ -41,38 +41,38 @@ class Reception:
         beginning = bytearray()
         body = _noting(received.body, beginning)
         try:
-            kept = self._inbox.keep(body, header=received.header, name_from=name)
-        except InboxFull as full:
+            kept = self._folder.keep(body, header=received.header, name_from=name)
+        except StorageFull as full:
             log.error("instance_refused", calling_ae=calling_ae, reason=str(full))
             return OUT_OF_RESOURCES
         except OSError as fault:  # answered 0x0110 and logged where it was called
             reason = f"cannot be kept: {type(fault).__name__}"
-            self.note_refusal(calling_ae=calling_ae, what="an instance", reason=reason)
+            self.record_refusal(calling_ae=calling_ae, what="an instance", reason=reason)
             raise
         try:
             header = skim_header(bytes(beginning), received)
-            header = header or read_header(self._inbox.locate(kept.path))
+            header = header or read_header(self._folder.locate(kept.path))
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae=calling_ae)
             return CANNOT_UNDERSTAND
         noted = facts(header, kept, calling_ae=calling_ae, urgent=received.urgent)
-        self._index.note_instance(noted, self._clock())
+        self._index.record_instance(noted, self._clock())
         return SUCCESS
 
-    def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
+    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
         """Have a refusal indexed, so that `status` can show it."""
         now = self._clock()
         self._index.put(
-            lambda session: note_refusal(
+            lambda session: record_refusal(
                 session, now, calling_ae=calling_ae, what=what, reason=reason
             )
         )
 
     def _quarantine(self, path: str, *, reason: str, calling_ae: str) -> None:
-        moved, now = self._inbox.quarantine(path), self._clock()
+        moved, now = self._folder.quarantine(path), self._clock()
         log.warning("instance_quarantined", calling_ae=calling_ae, path=moved, reason=reason)
         self._index.put(
-            lambda session: note_quarantine(
+            lambda session: record_quarantine(
                 session, moved, now, reason=reason, calling_ae=calling_ae
             )
         )
@@ -85,7 +85,7 @@ class Reception:
         """
         with self._index.sessions() as session:
             known = known_paths(session)
-        found = [kept for kept in self._inbox.scan() if kept.path not in known]
+        found = [kept for kept in self._folder.scan() if kept.path not in known]
         for kept in found:
             self._take_up(kept)
         if found:
@@ -94,7 +94,7 @@ class Reception:
         return len(found)
 
     def _take_up(self, kept: KeptFile) -> None:
-        path = self._inbox.locate(kept.path)
+        path = self._folder.locate(kept.path)
         try:
             header = read_header(path)
         except Unreadable as fault:
@@ -102,7 +102,7 @@ class Reception:
             return
         noted = facts(header, kept, calling_ae=header.calling_ae)
         received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        self._index.note_instance(noted, received_at)
+        self._index.record_instance(noted, received_at)
 
 
 def _noting(

@@ -6,23 +6,23 @@ from typing import Protocol
 
 from dicom_node.errors import ReceptionBroken
 from dicom_node.logs import log
-from dicom_node.network.received_instance import Received
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import PROCESSING_FAILURE
 
 
-class Keeper(Protocol):
+class InstanceSink(Protocol):
     """Where received instances are kept, and what was refused is noted."""
 
-    def keep(self, received: Received) -> int:
+    def keep(self, received: ReceivedInstance) -> int:
         """Keep one instance durably; return the C-STORE status."""
         ...
 
-    def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
+    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
         """Note that something was refused before it could be sent."""
         ...
 
 
-def answer(keeper: Keeper, instance: Received) -> int:
+def store_and_answer(sink: InstanceSink, instance: ReceivedInstance) -> int:
     """Have an instance kept; the status to answer with, whatever happens.
 
     Raises
@@ -31,7 +31,7 @@ def answer(keeper: Keeper, instance: Received) -> int:
         If the data set has no end.
     """
     try:
-        return keeper.keep(instance)
+        return sink.keep(instance)
     except ReceptionBroken:
         raise
     except Exception:  # noqa: BLE001  # thread border: the sender must hear that it was not kept

@@ -19,20 +19,20 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node.audit.messages import turned_away
-from dicom_node.audit.syslog import Trail
+from dicom_node.audit.syslog import AuditSink
 from dicom_node.logs import log
 from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
 from dicom_node.network.fast_dimse import fast_store_scp
 from dicom_node.network.fast_dimse.pdu import TESTED
-from dicom_node.network.received_instance import received
+from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import (
     ACCEPTED_TRANSFER_SYNTAXES,
     STORAGE_COMMITMENT,
     VERIFICATION,
 )
-from dicom_node.reception.access import Callers
-from dicom_node.reception.instance import Keeper, answer
+from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.instance import InstanceSink, store_and_answer
 from pipeline.series.sop_classes import CT_CLASSES
 
 _config.LOG_HANDLER_LEVEL = "none"
@@ -44,12 +44,12 @@ ACSE_SECONDS = 15.0  #: longest wait for an association request on an open conne
 FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
 
 
-def handle_store(event: Event, keeper: Keeper) -> int:
+def handle_store(event: Event, sink: InstanceSink) -> int:
     """Keep the instance as sent, then answer: Success means that it survives a power cut."""
     request = cast(C_STORE, event.request)
-    return answer(
-        keeper,
-        received(
+    return store_and_answer(
+        sink,
+        received_instance(
             sop_class_uid=str(request.AffectedSOPClassUID or ""),
             sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
             transfer_syntax_uid=str(event.context.transfer_syntax),
@@ -60,7 +60,7 @@ def handle_store(event: Event, keeper: Keeper) -> int:
     )
 
 
-def handle_requested(event: Event, callers: Callers) -> None:
+def handle_requested(event: Event, callers: AllowedCallers) -> None:
     """Reject who may not call (PS3.8 Table 9-21: calling AE title not recognised)."""
     assoc = event.assoc
     request = cast(A_ASSOCIATE, assoc.requestor.primitive)
@@ -72,7 +72,7 @@ def handle_requested(event: Event, callers: Callers) -> None:
         assoc.kill()  # waits until the rejection is sent
 
 
-def handle_accepted(event: Event, keeper: Keeper) -> None:
+def handle_accepted(event: Event, sink: InstanceSink) -> None:
     """Note the presentation contexts that an accepted association was refused.
 
     Many senders propose every SOP class there is, whatever they have: such a list is noted as
@@ -83,28 +83,28 @@ def handle_accepted(event: Event, keeper: Keeper) -> None:
     refused = sorted({str(context.abstract_syntax) for context in event.assoc.rejected_contexts})
     if len(refused) > FEW_CLASSES:
         what = f"{len(refused)} SOP classes at once"
-        keeper.note_refusal(calling_ae=calling_ae, what=what, reason="proposes more than we take")
+        sink.record_refusal(calling_ae=calling_ae, what=what, reason="proposes more than we take")
         log.debug("context_refused", calling_ae=calling_ae, sop_class=what)
         return
     for uid in refused:
         reason = "transfer syntax not supported" if uid in OURS else "SOP class not accepted"
         log.info("context_refused", calling_ae=calling_ae, sop_class=UID(uid).name, reason=reason)
-        keeper.note_refusal(calling_ae=calling_ae, what=UID(uid).name, reason=reason)
+        sink.record_refusal(calling_ae=calling_ae, what=UID(uid).name, reason=reason)
 
 
-def tell_turned_away(event: Event, audit: Trail) -> None:
+def audit_rejection(event: Event, audit: AuditSink) -> None:
     """Tell an auditor of who called under a title that may not, or called another."""
     answer = event.assoc.acceptor.primitive
     if answer is not None and answer.diagnostic in UNKNOWN_TITLE:
         audit.note(turned_away(requestor(event), str(event.assoc.requestor.address)))
 
 
-def handle_rejected(event: Event, keeper: Keeper) -> None:
+def handle_rejected(event: Event, sink: InstanceSink) -> None:
     """Note an association that was rejected: wrong title, unknown caller, too many."""
     primitive = event.assoc.acceptor.primitive
     reason = primitive.reason_str if primitive is not None else "no reason given"
     log.warning("association_rejected", calling_ae=requestor(event), reason=reason)
-    keeper.note_refusal(calling_ae=requestor(event), what="association", reason=reason)
+    sink.record_refusal(calling_ae=requestor(event), what="association", reason=reason)
 
 
 class Acceptor(AE):
@@ -132,7 +132,7 @@ class Receiver:
         self,
         *,
         ae_title: str,
-        callers: Callers,
+        callers: AllowedCallers,
         require_called_ae: bool,
         maximum_associations: int,
         maximum_pdu_size: int,
@@ -156,7 +156,7 @@ class Receiver:
     def listen(
         self,
         address: tuple[str, int],
-        keeper: Keeper,
+        sink: InstanceSink,
         *,
         fast: bool = True,
         tls: ssl.SSLContext | None = None,
@@ -175,13 +175,13 @@ class Receiver:
         """
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_REQUESTED, handle_requested, [self._callers]),
-            (evt.EVT_C_STORE, handle_store, [keeper]),
-            (evt.EVT_ACCEPTED, handle_accepted, [keeper]),
-            (evt.EVT_REJECTED, handle_rejected, [keeper]),
+            (evt.EVT_C_STORE, handle_store, [sink]),
+            (evt.EVT_ACCEPTED, handle_accepted, [sink]),
+            (evt.EVT_REJECTED, handle_rejected, [sink]),
             *services,
         ]
         self._server = server = (
-            fast_store_scp.start_server(self._ae, address, keeper, handlers, tls)
+            fast_store_scp.start_server(self._ae, address, sink, handlers, tls)
             if fast and self._fast_usable()
             else cast(  # None only when blocking
                 ThreadedAssociationServer,

@@ -29,7 +29,7 @@ LESION_WEIGHT = 6.0  #: cells with lesions are rare
 LABEL_SMOOTHING = 0.05  #: helps the calibration under shift (Roschewitz et al., arXiv:2507.07780)
 
 
-class Taught(nn.Module):
+class WithAuxHead(nn.Module):
     """A classifier, and what helps it to learn and is thrown away.
 
     Parameters
@@ -101,7 +101,7 @@ class ClassifierLesson:
         Whether known lesion masks are learnt from; if not, only the labels are.
     """
 
-    network: Taught
+    network: WithAuxHead
     files: Files
     wanted: ClassifierInput
     seed: int
@@ -148,7 +148,7 @@ class ClassifierLesson:
 
     def judge(self, network: nn.Module) -> Mapping[str, float]:
         """Cross-entropy and ROC AUC on the validation cases; the former is the goal."""
-        taught = cast(Taught, network)
+        taught = cast(WithAuxHead, network)
         cases = [load(file) for file in self.files.validation]
         margins = np.array([margin(taught.classifier, case, self.wanted) for case in cases])
         labels = np.array([case.label for case in cases])

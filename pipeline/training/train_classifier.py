@@ -24,7 +24,7 @@ from pipeline.errors import PipelineError
 from pipeline.metrics.scores import Origin, Row, table
 from pipeline.model.loading import Models
 from pipeline.model.manifest import ClassifierInput, digest_of_weights
-from pipeline.training.classifier_task import ClassifierLesson, Taught, margin_of
+from pipeline.training.classifier_task import ClassifierLesson, WithAuxHead, margin_of
 from pipeline.training.classifiers import CLASSIFIERS
 from pipeline.training.fit import Report, Schedule, fit
 from pipeline.training.listing import Listed, files_of, list_prepared
@@ -150,7 +150,7 @@ def train_on(
     folder = RunFolder.open(out, material.settings)
     splits = {each.patient: each.split for each in listed}
     write_cases(out / CASES, [each.case for each in listed], splits)
-    network = Taught(started(training)).to(models.device)
+    network = WithAuxHead(started(training)).to(models.device)
     lesson = ClassifierLesson(
         network=network,
         files=files,

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.database.columns import Digest, Instant, RelativePath, Title, Uid, word
-from storage.states import CommitmentState, DeliveryState, SearchState, SeriesState, Wish
+from storage.states import CommitmentState, DeliveryState, Rerun, SearchState, SeriesState
 
 
 class Base(DeclarativeBase):
@@ -34,7 +34,7 @@ class Base(DeclarativeBase):
         datetime: Instant,
         SeriesState: word(SeriesState),
         DeliveryState: word(DeliveryState),
-        Wish: word(Wish),
+        Rerun: word(Rerun),
         CommitmentState: word(CommitmentState),
         SearchState: word(SearchState),
     }
@@ -90,7 +90,7 @@ class Series(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     reopened: Mapped[bool] = mapped_column(default=False)
     result_key: Mapped[str | None] = mapped_column(String(64), default=None)
-    wish: Mapped[Wish | None] = mapped_column(default=None)
+    wish: Mapped[Rerun | None] = mapped_column(default=None)
     patient_key: Mapped[str] = mapped_column(Digest, default="", index=True)
     birth_digest: Mapped[str] = mapped_column(Digest, default="")
     study_date: Mapped[str] = mapped_column(String(8), default="")

@@ -31,7 +31,7 @@ class Capability:
         return bool(self.transfer_syntax_uid)
 
 
-def note_capabilities(
+def record_capabilities(
     session: Session, destination: str, found: Iterable[Capability], now: datetime
 ) -> None:
     """Keep what a destination takes, in place of what it said before."""

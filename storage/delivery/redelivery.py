@@ -17,7 +17,7 @@ from storage.states import DeliveryState, SeriesState
 RESUMED = (DeliveryState.REFUSED, DeliveryState.PENDING)
 
 
-def resume(
+def redeliver(
     session: Session,
     now: datetime,
     *,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.errors import InboxFull
+from storage.errors import StorageFull
 from storage.files.disk import disk_free, remove, renew, sync_directory
 
 INCOMING = "incoming"
@@ -56,7 +56,7 @@ class KeptFile:
     bytes: int
 
 
-class Inbox:
+class StorageFolder:
     """The storage folder.
 
     Parameters
@@ -64,7 +64,7 @@ class Inbox:
     folder
         Made if it is not there.
     reserve_bytes
-        Free space that no instance touches: `InboxFull` comes first. Results may use it up to
+        Free space that no instance touches: `StorageFull` comes first. Results may use it up to
         `RESULTS_STOP` of it, so that they flow out when no instance is taken any more.
     free
         Measures the free space, bytes.
@@ -74,21 +74,21 @@ class Inbox:
 
     def __init__(
         self,
-        folder: Path,
+        root: Path,
         reserve_bytes: int,
         *,
         free: Callable[[Path], int] = disk_free,
         step: Callable[[str], None] = no_step,
     ) -> None:
-        self.folder = folder
-        self._making = folder / TEMPORARY
+        self.root = root
+        self._making = root / TEMPORARY
         self.reserve_bytes = reserve_bytes
         self._free, self._step = free, step
         self._naming = threading.Lock()  # what is judged old must not be renewed meanwhile
         for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        sync_directory(folder / INCOMING)
-        sync_directory(folder)
+            (root / name).mkdir(parents=True, exist_ok=True)
+        sync_directory(root / INCOMING)
+        sync_directory(root)
 
     def keep(
         self, chunks: Iterable[bytes | memoryview], *, name_from: str, header: bytes = b""
@@ -119,7 +119,7 @@ class Inbox:
                 os.fsync(file.fileno())
             self._step("synced")
             kept = KeptFile(path=_path(name_from, digest), digest=digest, bytes=size)
-            self._settle(temporary, self.folder / kept.path)
+            self._settle(temporary, self.root / kept.path)
         return kept
 
     def keep_result(self, name: str, files: Mapping[str, bytes]) -> str:
@@ -139,7 +139,7 @@ class Inbox:
         for each in (name, *files):
             if not PLAIN.fullmatch(each):
                 raise ValueError(f"expected letters, digits, '.', '_' and '-', got {each!r}")
-        target = self.folder / RESULTS / name
+        target = self.root / RESULTS / name
         reserve = int(self.reserve_bytes * RESULTS_STOP)
         self._require(sum(map(len, files.values())), reserve)
         with self._temporary() as temporary:
@@ -159,8 +159,8 @@ class Inbox:
 
     def quarantine(self, path: str) -> str:
         """Move a kept file that cannot be understood out of the way; return its new path."""
-        source = self.folder / path
-        target = self.folder / QUARANTINE / source.name
+        source = self.root / path
+        target = self.root / QUARANTINE / source.name
         source.rename(target)
         sync_directory(target.parent)
         sync_directory(source.parent)
@@ -168,8 +168,8 @@ class Inbox:
 
     def release(self, path: str) -> None:
         """Move a file from quarantine back to where a scan finds it."""
-        source = self.folder / path
-        spread = self.folder / INCOMING / source.name[:2]
+        source = self.root / path
+        spread = self.root / INCOMING / source.name[:2]
         target = (spread if spread.is_dir() else spread.with_name("00")) / source.name
         source.rename(target)
         sync_directory(target.parent)
@@ -178,7 +178,7 @@ class Inbox:
     def written_at(self, path: str) -> datetime | None:
         """Say when a kept file was written last; None if it is not there."""
         try:
-            return datetime.fromtimestamp((self.folder / path).stat().st_mtime, UTC)
+            return datetime.fromtimestamp((self.root / path).stat().st_mtime, UTC)
         except FileNotFoundError:
             return None
 
@@ -192,19 +192,19 @@ class Inbox:
             with self._temporary() as going, self._naming:
                 written = self.written_at(path)
                 if written is not None and written < before:
-                    (self.folder / path).rename(going)
+                    (self.root / path).rename(going)
             self._step("discarded")
-            parents.add((self.folder / path).parent)
+            parents.add((self.root / path).parent)
         for parent in sorted(parents):
             sync_directory(parent)
 
     def paths(self, pattern: str) -> set[str]:
         """List what lies in the folder, by a pattern such as ``results/*``."""
-        return {path.relative_to(self.folder).as_posix() for path in self.folder.glob(pattern)}
+        return {path.relative_to(self.root).as_posix() for path in self.root.glob(pattern)}
 
     def locate(self, path: str) -> Path:
         """Say where a kept file lies; its relative path comes from the database."""
-        return self.folder / path
+        return self.root / path
 
     def scan(self) -> Iterator[KeptFile]:
         """Remove what a crash left half-done, then find every kept instance.
@@ -213,27 +213,27 @@ class Inbox:
         """
         for left in self._making.iterdir():
             remove(left)
-        for path in sorted((self.folder / INCOMING).glob("*/*.dcm")):
+        for path in sorted((self.root / INCOMING).glob("*/*.dcm")):
             yield KeptFile(
-                path=path.relative_to(self.folder).as_posix(),
+                path=path.relative_to(self.root).as_posix(),
                 digest=path.stem.partition("-")[2],
                 bytes=path.stat().st_size,
             )
 
     def free_bytes(self) -> int:
         """Measure the space above the reserve; negative when the reserve is touched."""
-        return self._free(self.folder) - self.reserve_bytes
+        return self._free(self.root) - self.reserve_bytes
 
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
-        """Give a fresh name; whatever happens nothing stays there, and no room is `InboxFull`."""
+        """Give a fresh name; whatever happens nothing stays there, and no room is `StorageFull`."""
         path = self._making / uuid.uuid4().hex
         try:
             yield path
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            raise InboxFull(f"expected room for the file, got: {error.strerror}") from error
+            raise StorageFull(f"expected room for the file, got: {error.strerror}") from error
         finally:
             remove(path)
 
@@ -257,9 +257,9 @@ class Inbox:
 
     def _require(self, size: int, reserve: int) -> int:
         """Measure the space above a reserve; there must be so many bytes."""
-        free = self._free(self.folder) - reserve
+        free = self._free(self.root) - reserve
         if free < size:
-            raise InboxFull(f"expected {size} bytes free above the reserve, got {free}")
+            raise StorageFull(f"expected {size} bytes free above the reserve, got {free}")
         return free
 
     def _settle(self, temporary: Path, target: Path) -> None:

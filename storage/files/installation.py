@@ -12,7 +12,7 @@ from storage.files.folder import TEMPORARY
 STATION = "station"  #: name of the file
 
 
-def station_of(folder: Path) -> str:
+def installation_of(folder: Path) -> str:
     """Read the identity; empty where no node has run yet."""
     try:
         return (folder / STATION).read_text(encoding="ascii").strip()
@@ -20,9 +20,9 @@ def station_of(folder: Path) -> str:
         return ""
 
 
-def found_station(folder: Path) -> None:
+def draw_installation(folder: Path) -> None:
     """Draw the identity of a storage folder that has none; on return it survives a power cut."""
-    if station_of(folder):
+    if installation_of(folder):
         return
     fresh = folder / TEMPORARY / uuid.uuid4().hex
     with fresh.open("x", encoding="ascii") as file:

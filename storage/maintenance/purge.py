@@ -23,7 +23,7 @@ from storage.database.schema import (
     Series,
 )
 from storage.errors import StaleState
-from storage.maintenance.retention import ENDS, FINAL, YOUNGEST, Rules, Standing, may_go
+from storage.maintenance.retention import ENDS, FINAL, YOUNGEST, RetentionRules, SeriesUsage, may_go
 from storage.series.lifecycle import locked
 from storage.states import DeliveryState
 
@@ -49,7 +49,7 @@ class Purge:
     before: datetime
 
 
-def standings(session: Session, uids: Collection[str] | None = None) -> list[Standing]:
+def standings(session: Session, uids: Collection[str] | None = None) -> list[SeriesUsage]:
     """Look at the series that have files, or at those of them that are named."""
     of_instances = select(Instance.series_instance_uid).where(Instance.purged_at.is_(None))
     of_results = select(Result.series_instance_uid).where(Result.purged_at.is_(None))
@@ -58,7 +58,7 @@ def standings(session: Session, uids: Collection[str] | None = None) -> list[Sta
     chosen = select(Series).where(of_them, or_(uid.in_(of_instances), uid.in_(of_results)))
     sizes, deliveries = _sizes(session, of_them), _deliveries(session, of_them)
     return [
-        Standing(
+        SeriesUsage(
             series_instance_uid=row.series_instance_uid,
             state=row.state,
             since=row.since,
@@ -114,7 +114,7 @@ def files_of(session: Session, series_instance_uid: str) -> list[str]:
     ]
 
 
-def mark(session: Session, series_instance_uid: str, rules: Rules, now: datetime) -> None:
+def mark(session: Session, series_instance_uid: str, rules: RetentionRules, now: datetime) -> None:
     """Mark a series and all that is kept of it: from here on its files are to be removed.
 
     Raises

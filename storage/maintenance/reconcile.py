@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
-from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, Inbox
+from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, StorageFolder
 from storage.series.instances import known_paths
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
@@ -50,7 +50,7 @@ class Finding:
     detail: str = ""
 
 
-def disagreements(session: Session, inbox: Inbox, now: datetime) -> list[Finding]:
+def disagreements(session: Session, folder: StorageFolder, now: datetime) -> list[Finding]:
     """Compare everything; only look.
 
     What is so young that it may be on its way to agree is left out.
@@ -58,13 +58,13 @@ def disagreements(session: Session, inbox: Inbox, now: datetime) -> list[Finding
     # rows before files: what comes in between has a file and no row, and is young
     known = _known(session)
     return [
-        *_missing_instances(session, inbox),
-        *_missing_results(session, inbox),
-        *_unknown(inbox, f"{INCOMING}/*/*.dcm", known, now - SETTLING, Kind.NOT_INDEXED),
-        *_unknown(inbox, f"{RESULTS}/*", known, now - STUCK, Kind.RESULT_UNKNOWN),
-        *_unknown(inbox, f"{TEMPORARY}/*", set(), now - STUCK, Kind.TEMPORARY_LEFT),
-        *_unknown(inbox, f"{QUARANTINE}/*", known, now - SETTLING, Kind.QUARANTINE_UNKNOWN),
-        *_missing_quarantine(session, inbox),
+        *_missing_instances(session, folder),
+        *_missing_results(session, folder),
+        *_unknown(folder, f"{INCOMING}/*/*.dcm", known, now - SETTLING, Kind.NOT_INDEXED),
+        *_unknown(folder, f"{RESULTS}/*", known, now - STUCK, Kind.RESULT_UNKNOWN),
+        *_unknown(folder, f"{TEMPORARY}/*", set(), now - STUCK, Kind.TEMPORARY_LEFT),
+        *_unknown(folder, f"{QUARANTINE}/*", known, now - SETTLING, Kind.QUARANTINE_UNKNOWN),
+        *_missing_quarantine(session, folder),
         *_stuck(session, now - STUCK),
     ]
 
@@ -84,15 +84,15 @@ def nothing_to_send(session: Session) -> list[tuple[str, str]]:
     return [(uid, key) for uid, key in rows if key]
 
 
-def missing_instances(session: Session, inbox: Inbox) -> list[Instance]:
+def missing_instances(session: Session, folder: StorageFolder) -> list[Instance]:
     """List the rows of instances that should be kept and are not, by series."""
-    here = inbox.paths(f"{INCOMING}/*/*.dcm")
+    here = folder.paths(f"{INCOMING}/*/*.dcm")
     rows = session.scalars(
         select(Instance)
         .where(Instance.purged_at.is_(None))
         .order_by(Instance.series_instance_uid, Instance.path)
     )
-    return [row for row in rows if row.path not in here and not inbox.locate(row.path).exists()]
+    return [row for row in rows if row.path not in here and not folder.locate(row.path).exists()]
 
 
 def _known(session: Session) -> set[str]:
@@ -103,14 +103,14 @@ def _known(session: Session) -> set[str]:
     }
 
 
-def _missing_instances(session: Session, inbox: Inbox) -> Iterator[Finding]:
-    missing = missing_instances(session, inbox)
+def _missing_instances(session: Session, folder: StorageFolder) -> Iterator[Finding]:
+    missing = missing_instances(session, folder)
     for uid, rows in groupby(missing, key=lambda row: row.series_instance_uid):
         yield Finding(kind=Kind.INSTANCES_MISSING, what=uid, detail=f"{len(list(rows))} instances")
 
 
-def _missing_results(session: Session, inbox: Inbox) -> Iterator[Finding]:
-    here = inbox.paths(f"{RESULTS}/*/*")
+def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Finding]:
+    here = folder.paths(f"{RESULTS}/*/*")
     rows = session.execute(
         select(Result.series_instance_uid, ResultObject.path)
         .join(ResultObject, ResultObject.result_key == Result.key)
@@ -118,21 +118,21 @@ def _missing_results(session: Session, inbox: Inbox) -> Iterator[Finding]:
         .order_by(Result.key, ResultObject.position)
     )
     for uid, path in rows:
-        if path not in here and not inbox.locate(path).exists():
+        if path not in here and not folder.locate(path).exists():
             yield Finding(kind=Kind.RESULT_MISSING, what=uid, detail=path)
 
 
-def _missing_quarantine(session: Session, inbox: Inbox) -> Iterator[Finding]:
+def _missing_quarantine(session: Session, folder: StorageFolder) -> Iterator[Finding]:
     for path in session.scalars(select(Quarantine.path)):
-        if not inbox.locate(path).exists():
+        if not folder.locate(path).exists():
             yield Finding(kind=Kind.QUARANTINE_MISSING, what=path)
 
 
 def _unknown(
-    inbox: Inbox, pattern: str, known: Iterable[str], before: datetime, kind: Kind
+    folder: StorageFolder, pattern: str, known: Iterable[str], before: datetime, kind: Kind
 ) -> Iterator[Finding]:
-    for path in sorted(inbox.paths(pattern).difference(known)):
-        written = inbox.written_at(path)
+    for path in sorted(folder.paths(pattern).difference(known)):
+        written = folder.written_at(path)
         if written is not None and written < before:
             yield Finding(kind=kind, what=path)
 

@@ -17,7 +17,7 @@ ENDS = frozenset({S.DELIVERED, S.UNSUITABLE, S.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class RetentionRules:
     """What a site wants kept for how long.
 
     Attributes
@@ -33,7 +33,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class SeriesUsage:
     """How a series stands that still has files.
 
     Attributes
@@ -59,7 +59,7 @@ class Standing:
     deliveries: frozenset[tuple[str, DeliveryState]]
 
 
-def may_go(standing: Standing, rules: Rules, now: datetime) -> bool:
+def may_go(standing: SeriesUsage, rules: RetentionRules, now: datetime) -> bool:
     """Say whether the files of a series may go if there is need of room.
 
     Only if it has ended and all that was to be sent has come to its end; what was not delivered
@@ -73,13 +73,13 @@ def may_go(standing: Standing, rules: Rules, now: datetime) -> bool:
     return _age(standing, now) >= YOUNGEST
 
 
-def is_over(standing: Standing, rules: Rules, now: datetime) -> bool:
+def is_over(standing: SeriesUsage, rules: RetentionRules, now: datetime) -> bool:
     """Say whether the time is over for which a series is to be kept."""
     return rules.keep is not None and _age(standing, now) >= max(rules.keep, YOUNGEST)
 
 
 def choose(
-    standings: Iterable[Standing], rules: Rules, now: datetime, *, shortage: int = 0
+    standings: Iterable[SeriesUsage], rules: RetentionRules, now: datetime, *, shortage: int = 0
 ) -> list[str]:
     """Choose the series whose files go now, the oldest first.
 
@@ -106,10 +106,10 @@ def choose(
     return [each.series_instance_uid for each in chosen]
 
 
-def _ended(destination: str, state: DeliveryState, rules: Rules) -> bool:
+def _ended(destination: str, state: DeliveryState, rules: RetentionRules) -> bool:
     return state in FINAL or (state is D.ACCEPTED and destination not in rules.committing)
 
 
-def _age(standing: Standing, now: datetime) -> timedelta:
+def _age(standing: SeriesUsage, now: datetime) -> timedelta:
     """Since the end, or since what came last."""
     return now - max(standing.since, standing.last_at)

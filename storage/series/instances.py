@@ -54,7 +54,7 @@ class InstanceFacts:
     urgent: bool = False
 
 
-def note_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool:
+def record_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool:
     """Enter a kept instance, and its series with it; True if that changes what is analysed.
 
     Noting the same instance again changes nothing. An instance whose UID has come before with
@@ -63,13 +63,13 @@ def note_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool
     was closed opens it again, also one that was purged; during ANALYSING, it has that done on
     leaving that state.
     """
-    return note_instances(session, [(facts, now)])[0]
+    return record_instances(session, [(facts, now)])[0]
 
 
-def note_instances(
+def record_instances(
     session: Session, arrivals: Sequence[tuple[InstanceFacts, datetime]]
 ) -> list[bool]:
-    """Enter many instances, in order, each as :func:`note_instance` does, in few statements."""
+    """Enter many instances, in order, each as :func:`record_instance` does, in few statements."""
     first = {facts.series_instance_uid: (facts, now) for facts, now in reversed(arrivals)}
     series = {uid: _series(session, *first[uid]) for uid in sorted(first)}
     versions = _versions(session, {facts.sop_instance_uid for facts, _ in arrivals})

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Instance, Series
 from storage.errors import StaleState, StorageError
 from storage.series.priority import take_turn
-from storage.states import SERIES_STEPS, SeriesState, Wish
+from storage.states import SERIES_STEPS, Rerun, SeriesState
 
 S = SeriesState
 
@@ -63,7 +63,7 @@ class SeriesTicket:
     digests: tuple[str, ...]
     paths: tuple[str, ...]
     predecessor_key: str | None
-    wish: Wish | None = None
+    wish: Rerun | None = None
     purged: int = 0
 
 

@@ -53,7 +53,7 @@ class FetchedSearch:
     useless: bool
 
 
-def wish_to_search(session: Session, now: datetime) -> None:
+def enter_searches(session: Session, now: datetime) -> None:
     """Enter a search for every series just analysed that had nothing to be compared with.
 
     What was itself fetched for a search has none of its own.

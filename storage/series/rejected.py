@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Quarantine, Refusal
 
 
-def note_quarantine(
+def record_quarantine(
     session: Session, path: str, now: datetime, *, reason: str, calling_ae: str
 ) -> None:
     """Enter a file that was kept but cannot be understood; the latest reason stands."""
@@ -34,7 +34,7 @@ def forget_quarantine(
     )
 
 
-def note_refusal(
+def record_refusal(
     session: Session, now: datetime, *, calling_ae: str, what: str, reason: str
 ) -> None:
     """Count something refused at negotiation, such as a SOP class we do not take."""

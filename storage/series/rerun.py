@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Result, Series
 from storage.errors import StaleState
 from storage.series.lifecycle import ENDED, SeriesTicket, locked, reprocess, ticket_of
-from storage.states import SeriesState, Wish
+from storage.states import Rerun, SeriesState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class EndedSeries:
     """A series as one who has a wish sees it.
 
     Attributes
@@ -38,7 +38,9 @@ class Ended:
     analysed: bool
 
 
-def seen(session: Session, *, series: Sequence[str] = (), study: str | None = None) -> list[Ended]:
+def ended_series(
+    session: Session, *, series: Sequence[str] = (), study: str | None = None
+) -> list[EndedSeries]:
     """Look at series by their UIDs, at those of a study, or at all; in the order they came."""
     rows = session.execute(
         select(Series, Result)
@@ -47,7 +49,7 @@ def seen(session: Session, *, series: Sequence[str] = (), study: str | None = No
         .order_by(Series.first_at, Series.series_instance_uid)
     )
     return [
-        Ended(
+        EndedSeries(
             series_instance_uid=row.series_instance_uid,
             state=row.state,
             folder=result.folder if result else None,
@@ -65,7 +67,7 @@ def _chosen(series: Sequence[str], study: str | None) -> ColumnElement[bool]:
     return true() if study is None else Series.study_instance_uid == study
 
 
-def make_wish(session: Session, series_instance_uid: str, wish: Wish) -> None:
+def mark_for_rerun(session: Session, series_instance_uid: str, wish: Rerun) -> None:
     """Mark a series that has ended; a wish takes the place of an earlier one.
 
     Raises
@@ -82,12 +84,12 @@ def make_wish(session: Session, series_instance_uid: str, wish: Wish) -> None:
     session.flush()
 
 
-def prospect(session: Session, series_instance_uid: str) -> SeriesTicket:
+def prospective_ticket(session: Session, series_instance_uid: str) -> SeriesTicket:
     """Say what the ticket of a series would be; it is not claimed by that."""
     return ticket_of(session, session.get_one(Series, series_instance_uid))
 
 
-def take_up(session: Session, now: datetime) -> list[str]:
+def start_reruns(session: Session, now: datetime) -> list[str]:
     """Have every wish claimed as work: to STABLE; return the UIDs of the series."""
     uids = session.scalars(
         select(Series.series_instance_uid)

@@ -14,7 +14,7 @@ from typing import Any  # what JSON holds
 
 import pytest
 
-from tests.node_process import free_port
+from tests.support.node_process import free_port
 
 TOOLS = ("Orthanc", "storescu", "dcmsend", "dciodvfy", "dsrdump")
 

@@ -25,6 +25,7 @@ from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries
+from tests.support import encode_samples
 from tests.support.phantom_enhanced import enhanced_dataset
 from tests.support.phantom_odd import (
     POSITIONS,
@@ -34,7 +35,6 @@ from tests.support.phantom_odd import (
     with_values,
     without,
 )
-from tests.unit import encode_samples
 
 SEED = 5
 SMALL = PhantomSpec(seed=SEED, slices=7, size=48, spacing_mm=30.0)

@@ -17,7 +17,7 @@ from storage.database.schema import Delivery
 from storage.states import DeliveryState
 from tests.acceptance.conftest import Orthanc, poll
 from tests.acceptance.test_pacs import SECONDS, push, upload
-from tests.node_process import NodeProcess
+from tests.support.node_process import NodeProcess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 COMMITTED = "verify = commitment\n"

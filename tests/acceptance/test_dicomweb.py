@@ -11,8 +11,8 @@ from pydicom import dcmread
 
 from dicom_node.delivery.commitment_query import held_of
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel
-from dicom_node.delivery.stow_client import ByWeb
+from dicom_node.delivery.store_scu import OutgoingFile
+from dicom_node.delivery.stow_client import StowSender
 from dicom_node.network.association import Peer
 from tests.acceptance.conftest import Orthanc, running_orthanc
 from tests.acceptance.samples import Written, encoded
@@ -39,16 +39,16 @@ def written(tmp_path: Path) -> Written:
     return encoded("everything", tmp_path)
 
 
-def parcels(written: Written) -> list[Parcel]:
-    return [Parcel.of(path) for _, path in written.results]
+def outgoing(written: Written) -> list[OutgoingFile]:
+    return [OutgoingFile.of(path) for _, path in written.results]
 
 
 def test_every_kind_is_stored_unchanged_and_may_come_again(pacs: Orthanc, written: Written) -> None:
-    web = ByWeb(url=f"{pacs.rest}/dicom-web", timeout_seconds=30)
+    web = StowSender(url=f"{pacs.rest}/dicom-web", timeout_seconds=30)
     assert web.echo().verdict is Verdict.ACCEPTED
 
     for _ in range(2):
-        outcomes = [outcome for _, outcome in web.send(parcels(written))]
+        outcomes = [outcome for _, outcome in web.send(outgoing(written))]
         assert {each.verdict for each in outcomes} == {Verdict.ACCEPTED}, outcomes
 
     files = [pacs.file(f"/instances/{each}/file") for each in pacs.get("/instances")]
@@ -60,10 +60,10 @@ def test_every_kind_is_stored_unchanged_and_may_come_again(pacs: Orthanc, writte
 
 
 def test_another_address_of_it_is_no_destination(pacs: Orthanc, written: Written) -> None:
-    elsewhere = ByWeb(url=f"{pacs.rest}/no-such-service", timeout_seconds=30)
+    elsewhere = StowSender(url=f"{pacs.rest}/no-such-service", timeout_seconds=30)
 
     assert elsewhere.echo().verdict is Verdict.REFUSED
-    ((_, outcome),) = elsewhere.send(parcels(written)[:1])
+    ((_, outcome),) = elsewhere.send(outgoing(written)[:1])
     assert outcome.verdict is Verdict.REFUSED
 
 
@@ -71,8 +71,8 @@ def test_a_query_finds_what_is_there_and_misses_what_is_not(
     pacs: Orthanc, written: Written
 ) -> None:
     """Verification by query."""
-    first, *others = parcels(written)
-    web = ByWeb(url=f"{pacs.rest}/dicom-web", timeout_seconds=30)
+    first, *others = outgoing(written)
+    web = StowSender(url=f"{pacs.rest}/dicom-web", timeout_seconds=30)
     assert all(each.verdict is Verdict.ACCEPTED for _, each in web.send(others))
     peer = Peer(ae_title="ORTHANC", host="127.0.0.1", port=pacs.dicom_port)
 

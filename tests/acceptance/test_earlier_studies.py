@@ -13,7 +13,7 @@ from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.states import SeriesState
 from tests.acceptance.conftest import Orthanc, poll
 from tests.acceptance.test_pacs import SECONDS, modalities, objects, push, upload
-from tests.node_process import NodeProcess
+from tests.support.node_process import NodeProcess
 
 BEFORE = "2025-01-01"
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]

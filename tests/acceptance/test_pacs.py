@@ -17,7 +17,7 @@ from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import SeriesOptions, phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.acceptance.conftest import Orthanc, poll
-from tests.node_process import NodeProcess
+from tests.support.node_process import NodeProcess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 

@@ -18,7 +18,7 @@ from tests.acceptance.samples import EVERYTHING, Written, write_results
 from tests.acceptance.test_pacs import CASES
 from tests.acceptance.test_validators import IMAGES, findings_of
 from tests.acceptance.tolerated import not_tolerated
-from tests.unit import encode_samples
+from tests.support import encode_samples
 
 pytestmark = [
     pytest.mark.acceptance,

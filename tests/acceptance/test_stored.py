@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Outcome, Parcel, send
+from dicom_node.delivery.store_scu import Outcome, OutgoingFile, send
 from dicom_node.network.association import Peer
 from pipeline.results import ResultKind
 from tests.acceptance.conftest import Orthanc, running_orthanc
@@ -22,10 +22,8 @@ def sent(written: Written, pacs: Orthanc) -> dict[ResultKind, Outcome]:
     """Outcome of the last object of each kind."""
     kinds = {path: kind for kind, path in written.results}
     peer = Peer(ae_title="ORTHANC", host="127.0.0.1", port=pacs.dicom_port)
-    parcels = [Parcel.of(path) for path in kinds]
-    return {
-        kinds[parcel.path]: outcome for parcel, outcome in send(parcels, peer, calling_ae="AINODE")
-    }
+    files = [OutgoingFile.of(path) for path in kinds]
+    return {kinds[file.path]: outcome for file, outcome in send(files, peer, calling_ae="AINODE")}
 
 
 def given_back(pacs: Orthanc) -> dict[str, Dataset]:

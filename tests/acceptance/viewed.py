@@ -17,7 +17,7 @@ from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries, LungMask
 from tests.acceptance.conftest import Orthanc
 from tests.acceptance.samples import EVERYTHING, write_results
-from tests.unit import encode_samples
+from tests.support import encode_samples
 
 SEED = 11
 SPEC = PhantomSpec(seed=SEED, slices=48, size=256, spacing_mm=5.0, lesions=3)

@@ -16,7 +16,9 @@ from threading import Thread
 from urllib.error import HTTPError
 from urllib.parse import unquote
 
-FOLDER = Path(os.environ.get("DICOM_NODE_OHIF", Path(__file__).parents[2] / ".viewer" / "ohif"))
+from tests.support.paths import ROOT
+
+FOLDER = Path(os.environ.get("DICOM_NODE_OHIF", ROOT / ".viewer" / "ohif"))
 """Where deploy/install-viewer.sh puts the built viewer (npm: @ohif/app, its ``dist``)."""
 
 CHROMIUM = Path("/usr/bin/chromium")

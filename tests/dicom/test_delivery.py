@@ -12,19 +12,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.sender import ByDicom
-from dicom_node.delivery.worker import Courier
+from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery
 from storage.delivery.outbox import keep_results
-from storage.files.folder import Inbox
+from storage.files.folder import StorageFolder
 from storage.overview import overview
 from storage.results.rows import NewObject, NewResult
-from storage.series.instances import InstanceFacts, note_instance
+from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -59,16 +59,18 @@ def clock() -> Hands:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Hands) -> Store:
+def store(tmp_path: Path, clock: Hands) -> Resources:
     """One analysed series whose three results are due at the destination PACS."""
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
-    store = Store(
-        sessions=sessionmaker(database, class_=Session), inbox=Inbox(tmp_path, 0), clock=clock
+    store = Resources(
+        sessions=sessionmaker(database, class_=Session),
+        folder=StorageFolder(tmp_path, 0),
+        clock=clock,
     )
-    folder = store.inbox.keep_result("k1", {f"{uid}.dcm": capture(uid) for uid in UIDS})
+    folder = store.folder.keep_result("k1", {f"{uid}.dcm": capture(uid) for uid in UIDS})
     with store.sessions.begin() as session:
-        note_instance(session, CT, START)
+        record_instance(session, CT, START)
         close(session, receiving(session)[0], START)
         ticket = claim_next(session, START)
         assert ticket is not None
@@ -108,28 +110,30 @@ def new_object(uid: str, path: str) -> NewObject:
     )
 
 
-def courier(store: Store, port: int) -> Courier:
+def worker(store: Resources, port: int) -> DeliveryWorker:
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
-    return Courier("PACS", ByDicom(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, store=store)
+    return DeliveryWorker(
+        "PACS", DicomSender(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, store=store
+    )
 
 
-def standing(store: Store) -> tuple[str, list[str]]:
+def standing(store: Resources) -> tuple[str, list[str]]:
     with store.sessions() as session:
         (series,) = overview(session).series
         rows = session.scalars(select(Delivery).order_by(Delivery.id))
         return str(series.state), [str(row.state) for row in rows]
 
 
-def test_everything_arrives_in_order(store: Store, tmp_path: Path) -> None:
+def test_everything_arrives_in_order(store: Resources, tmp_path: Path) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
-        courier(store, pacs.port).round()
+        worker(store, pacs.port).round()
 
         assert [uid for uid, _ in pacs.received] == UIDS
     assert standing(store) == ("delivered", ["accepted"] * 3)
 
 
 def test_a_round_that_breaks_half_way_is_made_up_for(
-    store: Store, tmp_path: Path, clock: Hands
+    store: Resources, tmp_path: Path, clock: Hands
 ) -> None:
     """As when the database cannot be written: what is under way is neither lost nor stuck."""
 
@@ -138,7 +142,7 @@ def test_a_round_that_breaks_half_way_is_made_up_for(
         return 0x0000
 
     with StandInPacs(tmp_path / "pacs", answer=answer) as pacs:
-        here = courier(store, pacs.port)
+        here = worker(store, pacs.port)
         with pytest.raises(RuntimeError):
             here.round()
         clock.broken = False
@@ -149,18 +153,18 @@ def test_a_round_that_breaks_half_way_is_made_up_for(
 
 
 def test_a_destination_that_is_down_gets_everything_later(
-    store: Store, tmp_path: Path, clock: Hands
+    store: Resources, tmp_path: Path, clock: Hands
 ) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
         port = pacs.port
-    courier(store, port).round()
+    worker(store, port).round()
     assert standing(store) == ("encoded", ["pending"] * 3)
 
     with StandInPacs(tmp_path / "pacs", port=port) as pacs:
-        courier(store, port).round()
+        worker(store, port).round()
         assert pacs.received == []  # not yet: it waits
         clock.now += timedelta(seconds=5)
-        courier(store, port).round()
+        worker(store, port).round()
 
     assert standing(store) == ("delivered", ["accepted"] * 3)
 
@@ -175,21 +179,21 @@ def test_a_destination_that_is_down_gets_everything_later(
     ],
 )
 def test_each_object_is_settled_by_its_own_answer(
-    store: Store,
+    store: Resources,
     tmp_path: Path,
     answer: Callable[[int], int],
     state: str,
     deliveries: list[str],
 ) -> None:
     with StandInPacs(tmp_path / "pacs", answer=answer) as pacs:
-        courier(store, pacs.port).round()
+        worker(store, pacs.port).round()
 
     assert standing(store) == (state, deliveries)
 
 
-def test_a_refused_class_is_named(store: Store, tmp_path: Path) -> None:
+def test_a_refused_class_is_named(store: Resources, tmp_path: Path) -> None:
     with StandInPacs(tmp_path / "pacs", accepts=("1.2.840.10008.5.1.4.1.1.88.34",)) as pacs:
-        courier(store, pacs.port).round()
+        worker(store, pacs.port).round()
 
     with store.sessions() as session:
         (series,) = overview(session).series
@@ -198,13 +202,13 @@ def test_a_refused_class_is_named(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_destination_that_stays_away_is_given_up(
-    store: Store, tmp_path: Path, clock: Hands
+    store: Resources, tmp_path: Path, clock: Hands
 ) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
         port = pacs.port
-    courier(store, port).round()
+    worker(store, port).round()
     clock.now += timedelta(hours=2)
-    courier(store, port).round()
+    worker(store, port).round()
 
     state, deliveries = standing(store)
 
@@ -214,27 +218,29 @@ def test_a_destination_that_stays_away_is_given_up(
 
 
 def test_stopping_half_way_lets_the_peer_go_and_keeps_the_rest(
-    store: Store, tmp_path: Path, clock: Hands
+    store: Resources, tmp_path: Path, clock: Hands
 ) -> None:
     def stop_at_once(number: int) -> int:
         running.stop()
         return 0x0000
 
     with StandInPacs(tmp_path / "pacs", answer=stop_at_once) as pacs:
-        running = courier(store, pacs.port)
+        running = worker(store, pacs.port)
         running.round()
         assert pacs.is_idle()
 
     assert standing(store) == ("encoded", ["accepted", "pending", "pending"])
     clock.now += timedelta(minutes=5)
     with StandInPacs(tmp_path / "pacs") as pacs:
-        courier(store, pacs.port).round()
+        worker(store, pacs.port).round()
     assert standing(store) == ("delivered", ["accepted"] * 3)
 
 
-def test_a_missing_result_file_is_refused_not_lost_sight_of(store: Store, tmp_path: Path) -> None:
-    store.inbox.locate(f"results/k1/{UIDS[1]}.dcm").unlink()
+def test_a_missing_result_file_is_refused_not_lost_sight_of(
+    store: Resources, tmp_path: Path
+) -> None:
+    store.folder.locate(f"results/k1/{UIDS[1]}.dcm").unlink()
     with StandInPacs(tmp_path / "pacs") as pacs:
-        courier(store, pacs.port).round()
+        worker(store, pacs.port).round()
 
     assert standing(store) == ("failed", ["accepted", "refused", "accepted"])

@@ -17,13 +17,13 @@ from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.store_scu import echo
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer
-from dicom_node.network.received_instance import Received
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import SUCCESS
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
-from dicom_node.reception.access import Callers
+from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.store_scp import Receiver
-from tests.node_process import wait_until
-from tests.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
+from tests.support.node_process import wait_until
+from tests.support.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
 
 BODY = bytes(range(256)) * 400
 
@@ -46,11 +46,11 @@ def credentials(folder: Path, authority: trustme.CA, name: str) -> Credentials:
 class Memory:
     kept: list[bytes] = field(default_factory=list)
 
-    def keep(self, received: Received) -> int:
+    def keep(self, received: ReceivedInstance) -> int:
         self.kept.append(b"".join(bytes(chunk) for chunk in received.body))
         return SUCCESS
 
-    def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
+    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
         raise AssertionError(f"{what} refused to {calling_ae}: {reason}")
 
 
@@ -70,7 +70,7 @@ def listening(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Listen
     context = server_context(ours, verify_peers=True)
     receiver = Receiver(
         ae_title="AINODE",
-        callers=Callers(),
+        callers=AllowedCallers(),
         require_called_ae=True,
         maximum_associations=20,
         maximum_pdu_size=131072,

@@ -13,13 +13,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.reader import load
-from dicom_node.cli.send import find_parcels
+from dicom_node.cli.send import outgoing_files
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.store_scu import send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from storage.database.engine import open_database
 from storage.database.schema import Instance, Result, ResultObject
-from tests.node_process import NodeProcess, wait_until
+from tests.support.node_process import NodeProcess, wait_until
 
 MakeNode = Callable[..., NodeProcess]
 pytestmark = pytest.mark.slow
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.slow
 def send_all(node: NodeProcess, chest: Path) -> set[str]:
     """Send what the node takes; return the UIDs that were answered with Success."""
     acknowledged = set()
-    for parcel, outcome in send(find_parcels(chest)[0], node.peer, calling_ae="SCANNER"):
+    for file, outcome in send(outgoing_files(chest)[0], node.peer, calling_ae="SCANNER"):
         if outcome.verdict is Verdict.ACCEPTED:
-            acknowledged.add(str(dcmread(parcel.path, stop_before_pixels=True).SOPInstanceUID))
+            acknowledged.add(str(dcmread(file.path, stop_before_pixels=True).SOPInstanceUID))
     return acknowledged
 
 

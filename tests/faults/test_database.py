@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.analysis.engine import Engine
+from dicom_node.analysis.engine import ComputeEngine
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel, send
+from dicom_node.delivery.store_scu import OutgoingFile, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from dicom_node.node import Node
@@ -25,8 +25,8 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Instance, Result, ResultObject
 from storage.overview import overview
-from tests.node_process import INI, wait_until
 from tests.reliability.light_node import LightEngine
+from tests.support.node_process import INI, wait_until
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def settings(tmp_path: Path, pacs: StandInPacs) -> Settings:
 @contextmanager
 def running(settings: Settings) -> Iterator[tuple[Node, Peer]]:
     """A node without networks."""
-    node = Node(settings, make_engine=lambda _: cast(Engine, LightEngine()))
+    node = Node(settings, make_engine=lambda _: cast(ComputeEngine, LightEngine()))
     _, port = node.start()
     try:
         yield node, Peer(ae_title="AINODE", host="127.0.0.1", port=port, timeout_seconds=10)
@@ -57,7 +57,7 @@ def running(settings: Settings) -> Iterator[tuple[Node, Peer]]:
 def deliver(settings: Settings, slices: list[Path], *, instances: int, results: int) -> set[str]:
     """Have a node take slices and come to its end; return the UIDs of its results' objects."""
     with running(settings) as (node, peer):
-        for _, outcome in send([Parcel.of(path) for path in slices], peer, calling_ae="CT1"):
+        for _, outcome in send([OutgoingFile.of(path) for path in slices], peer, calling_ae="CT1"):
             assert outcome.verdict is Verdict.ACCEPTED
 
         def done() -> bool:

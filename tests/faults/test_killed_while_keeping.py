@@ -11,27 +11,27 @@ import pytest
 from sqlalchemy import select
 
 from dicom_node.analysis.configuration import read_manifest
-from dicom_node.analysis.messages import Analysed, Answer, Unsuitable
-from dicom_node.resources import Store
+from dicom_node.analysis.messages import Analysed, AnalysisResult, Unsuitable
+from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
 from pipeline.model.manifest import BUNDLED
 from storage.database.schema import Delivery
 from storage.maintenance.recovery import recover
 from storage.results.priors import keys_so_far
-from storage.series.rerun import make_wish, take_up
-from storage.states import DeliveryState, Wish
-from tests.unit.analyst_samples import NOW, RESULT, Workers, analyst, line, open_store
-from tests.unit.encode_samples import analysis
-from tests.unit.test_lifecycle import SERIES, notices, receive
+from storage.series.rerun import mark_for_rerun, start_reruns
+from storage.states import DeliveryState, Rerun
+from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_store
+from tests.support.encode_samples import analysis
+from tests.support.paths import ROOT
+from tests.unit.dicom_node.analysis.test_request_builder import SERIES, notices, receive
 
-ROOT = Path(__file__).parents[2]
 STEPS = ["synced", "directory-synced"]  # before the folder has its name, and after
 
 FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
 DIES = """
 import os, pickle, signal, sys
 from pathlib import Path
-from tests.unit.analyst_samples import Workers, analyst, open_store
+from tests.support.dispatcher_samples import Workers, analyst, open_store
 
 def step(name):
     if name == sys.argv[2]:
@@ -43,7 +43,7 @@ analyst(open_store(Path(sys.argv[1]), step=step), Workers(answer)).dispatch()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> Resources:
     store = open_store(tmp_path)
     receive(store)
     return store
@@ -56,10 +56,10 @@ def kept() -> bytes:
     return to_bytes(replace(found, provenance=made_by), "source")
 
 
-def die(store: Store, answer: Answer, step: str) -> None:
+def die(store: Resources, answer: AnalysisResult, step: str) -> None:
     """Settle an answer in a process that kills itself at a step, then start anew."""
     died = subprocess.run(
-        [sys.executable, "-c", DIES, str(store.inbox.folder), step],
+        [sys.executable, "-c", DIES, str(store.folder.root), step],
         input=pickle.dumps(answer),
         cwd=ROOT,
         check=False,
@@ -68,10 +68,10 @@ def die(store: Store, answer: Answer, step: str) -> None:
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
     with store.sessions.begin() as session:
         assert recover(session, NOW).series == 1
-    list(store.inbox.scan())
+    list(store.folder.scan())
 
 
-def pending(store: Store) -> int:
+def pending(store: Resources) -> int:
     with store.sessions() as session:
         states = session.scalars(select(Delivery.state)).all()
     assert set(states) == {DeliveryState.PENDING}
@@ -79,31 +79,31 @@ def pending(store: Store) -> int:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_notice_comes_once(store: Store, step: str) -> None:
+def test_a_notice_comes_once(store: Resources, step: str) -> None:
     die(store, FEW, step)
     assert (line(store).state, notices(store)) == ("stable", [])
 
-    analyst(store, Workers(FEW)).dispatch()
+    dispatcher(store, Workers(FEW)).dispatch()
 
     assert (line(store).state, len(notices(store)), pending(store)) == ("unsuitable", 1, 1)
-    assert len(list((store.inbox.folder / "results").iterdir())) == 1
+    assert len(list((store.folder.root / "results").iterdir())) == 1
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_reissue_comes_once_and_its_wish_is_not_lost(store: Store, step: str) -> None:
+def test_a_reissue_comes_once_and_its_wish_is_not_lost(store: Resources, step: str) -> None:
     first = replace(RESULT, kept=kept())
-    analyst(store, Workers(first)).dispatch()
+    dispatcher(store, Workers(first)).dispatch()
     with store.sessions.begin() as session:
-        make_wish(session, SERIES, Wish.REISSUE)
-        take_up(session, NOW)
+        mark_for_rerun(session, SERIES, Rerun.REISSUE)
+        start_reruns(session, NOW)
     objects = tuple(replace(o, sop_instance_uid=f"{o.sop_instance_uid}.2") for o in first.objects)
     again: Analysed = replace(first, key="k2", objects=objects)
 
     die(store, again, step)
-    assert (line(store).wish, line(store).result_key) == (Wish.REISSUE, "k1")
+    assert (line(store).wish, line(store).result_key) == (Rerun.REISSUE, "k1")
 
     workers = Workers(again)
-    analyst(store, workers).dispatch()
+    dispatcher(store, workers).dispatch()
 
     assert workers.requests[0].kept is not None
     assert (line(store).wish, line(store).revision, line(store).state) == (None, 2, "encoded")

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicom_node.network import command_set as cs
-from dicom_node.network.received_instance import Received
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import SUCCESS
-from dicom_node.reception.access import Callers
+from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.store_scp import Receiver
-from tests.wire_client import (
+from tests.support.wire_client import (
     STORE_CONTEXT,
     WireClient,
     element,
@@ -75,11 +75,11 @@ class Memory:
 
     kept: list[bytes] = field(default_factory=list)
 
-    def keep(self, received: Received) -> int:
+    def keep(self, received: ReceivedInstance) -> int:
         self.kept.append(b"".join(map(bytes, received.body)))
         return SUCCESS
 
-    def note_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
+    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
         raise AssertionError(f"{what} refused to {calling_ae}: {reason}")
 
 
@@ -87,7 +87,7 @@ class Memory:
 def listening() -> Iterator[tuple[Memory, tuple[str, int]]]:
     receiver = Receiver(
         ae_title="AINODE",
-        callers=Callers(),
+        callers=AllowedCallers(),
         require_called_ae=True,
         maximum_associations=100,
         maximum_pdu_size=16384,

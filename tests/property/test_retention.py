@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.maintenance.retention import YOUNGEST, Rules, Standing, choose
+from storage.maintenance.retention import YOUNGEST, RetentionRules, SeriesUsage, choose
 from storage.states import DeliveryState, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -14,7 +14,7 @@ S, D = SeriesState, DeliveryState
 moments = st.integers(-100, 60 * 24 * 60).map(lambda minutes: NOW - timedelta(minutes=minutes))
 deliveries = st.tuples(st.sampled_from(["A", "B"]), st.sampled_from(D))
 standing = st.builds(
-    Standing,
+    SeriesUsage,
     series_instance_uid=st.integers(1, 10**9).map(str),
     state=st.sampled_from(S),
     since=moments,
@@ -25,7 +25,7 @@ standing = st.builds(
 )
 many = st.lists(standing, max_size=12, unique_by=lambda each: each.series_instance_uid)
 rules = st.builds(
-    Rules,
+    RetentionRules,
     keep=st.none() | st.integers(0, 40).map(lambda days: timedelta(days=days)),
     committing=st.frozensets(st.sampled_from(["A", "B"])),
 )
@@ -33,7 +33,9 @@ DONE = {D.ACCEPTED, D.COMMITTED, D.REPLACED, D.REFUSED}
 
 
 @given(many, rules, st.integers(-10, 5000))
-def test_nothing_is_chosen_that_must_stay(all_: list[Standing], rules: Rules, short: int) -> None:
+def test_nothing_is_chosen_that_must_stay(
+    all_: list[SeriesUsage], rules: RetentionRules, short: int
+) -> None:
     chosen = choose(all_, rules, NOW, shortage=short)
 
     by_uid = {each.series_instance_uid: each for each in all_}
@@ -52,7 +54,7 @@ def test_nothing_is_chosen_that_must_stay(all_: list[Standing], rules: Rules, sh
 
 @given(many, rules, st.integers(1, 5000))
 def test_room_is_made_no_further_than_needed_and_the_oldest_go(
-    all_: list[Standing], rules: Rules, short: int
+    all_: list[SeriesUsage], rules: RetentionRules, short: int
 ) -> None:
     by_age = choose(all_, rules, NOW)
     early = choose(all_, rules, NOW, shortage=short)[len(by_age) :]
@@ -67,5 +69,5 @@ def test_room_is_made_no_further_than_needed_and_the_oldest_go(
 
 
 @given(many)
-def test_for_ever_is_for_ever(all_: list[Standing]) -> None:
-    assert choose(all_, Rules(keep=None), NOW) == []
+def test_for_ever_is_for_ever(all_: list[SeriesUsage]) -> None:
+    assert choose(all_, RetentionRules(keep=None), NOW) == []

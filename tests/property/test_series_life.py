@@ -16,7 +16,7 @@ from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.errors import StaleState
 from storage.maintenance.recovery import recover
 from storage.results.rows import NewObject, NewResult
-from storage.series.instances import InstanceFacts, note_instance, note_instances
+from storage.series.instances import InstanceFacts, record_instance, record_instances
 from storage.series.lifecycle import (
     ENDED,
     SeriesTicket,
@@ -26,8 +26,8 @@ from storage.series.lifecycle import (
     leave,
     receiving,
 )
-from storage.series.rerun import make_wish, take_up
-from storage.states import SERIES_STEPS, UNDER_WAY, DeliveryState, SeriesState, Wish
+from storage.series.rerun import mark_for_rerun, start_reruns
+from storage.states import SERIES_STEPS, UNDER_WAY, DeliveryState, Rerun, SeriesState
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 S, D = SeriesState, DeliveryState
@@ -99,7 +99,7 @@ class Life(RuleBasedStateMachine):
         self.holder: SeriesTicket | None = None  # whose claim holds
         self.analysed: list[tuple[str, str]] = []  # what the latest word on the series is about
         self.generation = 0
-        self.wish: Wish | None = None
+        self.wish: Rerun | None = None
 
     def teardown(self) -> None:
         self.session.close()
@@ -122,7 +122,7 @@ class Life(RuleBasedStateMachine):
     @rule(uid=st.sampled_from("123"), digest=st.sampled_from("ab"))
     def receive(self, uid: str, digest: str) -> None:
         before, used = self.state(), self.in_use()
-        changed = note_instance(self.session, facts(uid, digest), self.now)
+        changed = record_instance(self.session, facts(uid, digest), self.now)
         assert changed == (self.in_use() != used)
         if changed and before is not S.ANALYSING:
             assert self.state() is S.RECEIVING
@@ -176,11 +176,11 @@ class Life(RuleBasedStateMachine):
         taken = claim(self.session, due(self.session, destination, self.now, 99))
         settle(self.session, [Settlement(id=each.id, state=outcome) for each in taken], self.now)
 
-    @rule(wish=st.sampled_from(Wish))
-    def ask_again(self, wish: Wish) -> None:
+    @rule(wish=st.sampled_from(Rerun))
+    def ask_again(self, wish: Rerun) -> None:
         if self.state() in ENDED:
-            make_wish(self.session, UID, wish)
-            assert take_up(self.session, self.now) == [UID]
+            mark_for_rerun(self.session, UID, wish)
+            assert start_reruns(self.session, self.now) == [UID]
             assert self.state() is S.STABLE
             self.wish = wish
 
@@ -247,13 +247,13 @@ def test_instances_noted_together_are_as_if_noted_one_by_one(
         engine = open_database("sqlite://")
         Base.metadata.create_all(engine)
         with Session(engine) as session:
-            answers = [note_instance(session, *note) for note in notes[:cut]]
+            answers = [record_instance(session, *note) for note in notes[:cut]]
             for quiet in receiving(session):  # the rest is late
                 close(session, quiet, START)
             if together:
-                answers += note_instances(session, notes[cut:])
+                answers += record_instances(session, notes[cut:])
             else:
-                answers += [note_instance(session, *note) for note in notes[cut:]]
+                answers += [record_instance(session, *note) for note in notes[cut:]]
             session.expire_all()
             seen.append((answers, rows(session, Series), rows(session, Instance)))
         engine.dispose()
@@ -275,7 +275,7 @@ def test_row_only_ever_takes_listed_steps(
     engine = open_database("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
-        note_instance(session, facts("1", "a"), START)
+        record_instance(session, facts("1", "a"), START)
         here = SeriesState.RECEIVING
         for old, new in steps:
             if new not in SERIES_STEPS[old]:

@@ -27,8 +27,8 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node import logs
 from dicom_node.analysis import worker
-from dicom_node.analysis.engine import Engine
-from dicom_node.analysis.messages import Analysed, EncodedObject, Request
+from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.analysis.messages import Analysed, AnalysisRequest, EncodedObject
 from dicom_node.node import Node
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.identity import derived_uid, result_key
@@ -70,7 +70,7 @@ def encoded(kind: str, sop_class: str, key: str, source: Dataset) -> EncodedObje
     )
 
 
-def analysed(request: Request) -> Analysed:
+def analysed(request: AnalysisRequest) -> Analysed:
     """Every file is read, as the real analysis does; the rest is made up."""
     sources = [dcmread(BytesIO(file.path.read_bytes())) for file in request.files]
     key = result_key(request.series_instance_uid, request.instances, "light", {})
@@ -120,7 +120,7 @@ class LightEngine:
 
 def watched(node: Node, fuse: Fuse) -> None:
     """Have the fuse see every step towards the disk and the database."""
-    node.store.inbox._step = fuse.step  # the hook of the tests' own making
+    node.store.folder._step = fuse.step  # the hook of the tests' own making
     event.listen(Session, "before_commit", lambda _: fuse.step("before-commit"))
     event.listen(Session, "after_commit", lambda _: fuse.step("after-commit"))
 
@@ -132,8 +132,8 @@ def main() -> None:
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
 
-    def engine(_: Settings) -> Engine:
-        return cast(Engine, LightEngine())
+    def engine(_: Settings) -> ComputeEngine:
+        return cast(ComputeEngine, LightEngine())
 
     node = Node(settings, make_engine=engine)
     watched(node, Fuse(at, ini.with_name("steps.txt")))

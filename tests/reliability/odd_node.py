@@ -15,13 +15,20 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.messages import Analysed, Answer, Request
+from dicom_node.analysis.messages import Analysed, AnalysisRequest, AnalysisResult
 from dicom_node.network.status import SUCCESS
 from storage.database.schema import Instance, Series
 from storage.series.lifecycle import close, due_to_close
 from tests.reliability.receiving import Running
-from tests.unit.analyst_samples import RESULT, Job, Workers, analyst
-from tests.wire_client import EXPLICIT, STORE_CONTEXT, WireClient, packed, store_request, values
+from tests.support.dispatcher_samples import RESULT, Job, Workers, dispatcher
+from tests.support.wire_client import (
+    EXPLICIT,
+    STORE_CONTEXT,
+    WireClient,
+    packed,
+    store_request,
+    values,
+)
 
 FRAGMENT_BYTES = 16_000
 PER_PDU = 4
@@ -77,7 +84,7 @@ def lost(running: Running, messages: list[Message], statuses: list[int]) -> list
     running.index.settle()
     with running.store.sessions() as session:
         rows = session.execute(select(Instance.sop_instance_uid, Instance.path)).all()
-    kept = {(row.sop_instance_uid, running.store.inbox.locate(row.path)) for row in rows}
+    kept = {(row.sop_instance_uid, running.store.folder.locate(row.path)) for row in rows}
     bytes_of = {(uid, path.read_bytes()) for uid, path in kept}
     return [
         each.uid
@@ -91,7 +98,7 @@ class NetworksReached(Exception):
     """Reading, eligibility and assembly let the series through."""
 
 
-def invented(request: Request) -> Analysed:
+def invented(request: AnalysisRequest) -> Analysed:
     """A result of its own for each set of instances."""
     key = worker.source_digest(request)
     number = int.from_bytes(key.encode()[:12])
@@ -111,12 +118,12 @@ def stop_at_networks(stage: str, share: float | None) -> None:
 class Readers(Workers):
     """Workers that do all that the real ones do, up to the networks; then they invent a result."""
 
-    def submit(self, function: object, request: Request) -> Job:
+    def submit(self, function: object, request: AnalysisRequest) -> Job:
         del function
         self.requests.append(request)
         return Job(self._answer(request))
 
-    def _answer(self, request: Request) -> Answer | Exception:
+    def _answer(self, request: AnalysisRequest) -> AnalysisResult | Exception:
         try:
             return worker.work(request, stop_at_networks)
         except NetworksReached:
@@ -137,7 +144,7 @@ def close_quiet(running: Running) -> None:
 def ends(running: Running, workers: Readers | None = None) -> dict[str, str]:
     """Close and analyse every series; its UID to its end state, and the reason."""
     close_quiet(running)
-    analyst(running.store, workers or Readers(), attempts=1).dispatch()
+    dispatcher(running.store, workers or Readers(), attempts=1).dispatch()
     with running.store.sessions() as session:
         rows = session.execute(select(Series.series_instance_uid, Series.state, Series.reason))
         return {uid: re.sub(r"[: ]+$", "", f"{state}: {reason}") for uid, state, reason in rows}

@@ -12,41 +12,43 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.reception.access import Callers
-from dicom_node.reception.index_writer import Index
-from dicom_node.reception.ingest import Reception
+from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.store_scp import Receiver
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import migrate, open_database
-from storage.files.folder import Inbox
-from tests.wire_client import STORE_CONTEXT, packed, store_request, values
+from storage.files.folder import StorageFolder
+from tests.support.wire_client import STORE_CONTEXT, packed, store_request, values
 
 
 @dataclass
 class Running:
     address: tuple[str, int]
-    store: Store
-    index: Index
+    store: Resources
+    index: IndexWriter
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
-    store = Store(sessions=sessionmaker(database, class_=Session), inbox=Inbox(tmp_path, 0))
-    index = Index(store.sessions)
+    store = Resources(
+        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(tmp_path, 0)
+    )
+    index = IndexWriter(store.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
-        callers=Callers(),
+        callers=AllowedCallers(),
         require_called_ae=False,
         maximum_associations=100,
         maximum_pdu_size=131072,
         network_timeout_seconds=10,  # on a busy machine the test's own senders pause for seconds
     )
-    address = receiver.listen(("127.0.0.1", 0), Reception(store, index))
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
     yield Running(address, store, index)
     receiver.drain(seconds=5)
     index.stop()

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from config.reader import load
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Parcel, echo, send
+from dicom_node.delivery.store_scu import OutgoingFile, echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
@@ -28,12 +28,12 @@ from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import open_database
 from storage.database.schema import Instance, Result, ResultObject, Series
 from storage.states import SeriesState
-from tests.node_process import INI, NodeProcess, free_port, wait_until
 from tests.reliability.tally import Tally, times
+from tests.support.node_process import INI, NodeProcess, free_port, wait_until
+from tests.support.paths import ROOT
 
 INSTANCES = 4
 KILLS = int(os.environ.get("RELIABILITY_KILLS", "1000"))  #: of the long form
-ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
@@ -65,10 +65,10 @@ class LightNode(NodeProcess):
 
     def send(self, series: Path) -> None:
         """Send what has not been acknowledged yet."""
-        parcels = [Parcel.of(path) for path in sorted(series.glob("*.dcm"))]
-        for parcel, outcome in send(parcels, self.quick_peer, calling_ae="SCANNER"):
+        files = [OutgoingFile.of(path) for path in sorted(series.glob("*.dcm"))]
+        for file, outcome in send(files, self.quick_peer, calling_ae="SCANNER"):
             if outcome.verdict is Verdict.ACCEPTED:
-                uid = dcmread(parcel.path, stop_before_pixels=True).SOPInstanceUID
+                uid = dcmread(file.path, stop_before_pixels=True).SOPInstanceUID
                 self.acknowledged.add(str(uid))
 
     @property

@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 
 from dicom_node.network.status import SUCCESS
 from storage.database.schema import Instance, Series
-from tests.node_process import wait_until
 from tests.reliability.receiving import Running, body_of, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
-from tests.wire_client import WireClient, association_request
+from tests.support.node_process import wait_until
+from tests.support.wire_client import WireClient, association_request
 
 __all__ = ["running", "slices"]  # fixtures
 MEMORY_BYTES = 300 << 20  #: more than this the process must not grow

@@ -23,7 +23,7 @@ from pipeline.series.volume import assemble
 from tests.reliability.mutations import mutated
 from tests.reliability.receiving import Running, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
-from tests.wire_client import (
+from tests.support.wire_client import (
     RELEASE,
     WireClient,
     association_request,

@@ -28,7 +28,7 @@ from tests.reliability.odd_series import ANALYSED, SLICES, series
 from tests.reliability.receiving import Running, running
 from tests.reliability.tally import Tally, times
 from tests.support.phantom_odd import with_values
-from tests.wire_client import CT
+from tests.support.wire_client import CT
 
 __all__ = ["running"]  # a fixture
 PRIVATE_SYNTAX = "1.2.840.113619.5.2"  #: GE: implicit VR, big-endian pixels

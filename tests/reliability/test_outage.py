@@ -14,24 +14,24 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from config.settings import Delivery as DeliverySettings
+from config.settings import DeliverySettings
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.sender import ByDicom
-from dicom_node.delivery.worker import Courier
+from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
-from dicom_node.resources import Store
+from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery, ResultObject, Series
 from storage.delivery.outbox import keep_results
-from storage.files.folder import Inbox
+from storage.files.folder import StorageFolder
 from storage.results.rows import NewObject, NewResult
-from storage.series.instances import InstanceFacts, note_instance
+from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.states import SeriesState
-from tests.node_process import free_port
 from tests.reliability.tally import Tally, times
+from tests.support.node_process import free_port
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -57,21 +57,21 @@ class Hands:
 
 
 class Site:
-    """Results that come all day, and couriers that are called whenever something is due."""
+    """Results that come all day, and delivery workers that are called whenever something is due."""
 
     def __init__(self, folder: Path, destinations: dict[str, int]) -> None:
         self.clock = Hands()
         database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
         migrate(database)
-        self.store = Store(
+        self.store = Resources(
             sessions=sessionmaker(database, class_=Session),
-            inbox=Inbox(folder, 0),
+            folder=StorageFolder(folder, 0),
             clock=self.clock,
         )
-        self.couriers = {
-            name: Courier(
+        self.workers = {
+            name: DeliveryWorker(
                 name,
-                ByDicom(
+                DicomSender(
                     peer=Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=10),
                     calling_ae="AINODE",
                 ),
@@ -85,10 +85,10 @@ class Site:
         """Keep the results of one more series."""
         now, key = self.clock.now, f"k{number}"
         uids = [f"2.25.{number}.{each}" for each in range(OBJECTS)]
-        folder = self.store.inbox.keep_result(key, {f"{uid}.dcm": capture(uid) for uid in uids})
+        folder = self.store.folder.keep_result(key, {f"{uid}.dcm": capture(uid) for uid in uids})
         result = NewResult(key=key, model="m", score=0.5, positive=True, summary="", folder=folder)
         with self.store.sessions.begin() as session:
-            note_instance(session, ct(number), now)
+            record_instance(session, ct(number), now)
             close(session, receiving(session)[0], now)
             ticket = claim_next(session, now)
             assert ticket is not None
@@ -97,7 +97,7 @@ class Site:
                 ticket,
                 result,
                 [new_object(uid, f"{folder}/{uid}.dcm") for uid in uids],
-                destinations=list(self.couriers),
+                destinations=list(self.workers),
                 now=now,
             )
 
@@ -105,8 +105,8 @@ class Site:
         """Have everything tried at its time, until then."""
         while (at := self.next_at()) is not None and at <= end:
             self.clock.now = max(self.clock.now, at)
-            for courier in self.couriers.values():
-                courier.round()
+            for worker in self.workers.values():
+                worker.round()
         self.clock.now = end
 
     def next_at(self) -> datetime | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 OURS = {"dicom_node", "pipeline", "storage", "config"}
 
 MAY_IMPORT = {

@@ -1,14 +1,13 @@
 """The README cannot go stale: its settings, its commands and its links are checked."""
 
 import re
-from pathlib import Path
 
 import typer.main
 
 from config.example import settings_table
 from dicom_node.cli.app import app
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

@@ -7,14 +7,14 @@ negative scans. All 27 cells are those of accuracy, sensitivity and specificity.
 import csv
 import io
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from pipeline.evaluation.summary import Evaluation, evaluate
 from pipeline.metrics.scores import read_scores
+from tests.support.paths import ROOT
 
-TABLES = Path(__file__).parents[2] / "docs" / "tables"
+TABLES = ROOT / "docs" / "tables"
 POSITIVES, NEGATIVES = 75, 56
 PRINTED = {  # threshold: accuracy, "PPV", "NPV" as the paper has them
     0.1: (0.893, 0.933, 0.839),

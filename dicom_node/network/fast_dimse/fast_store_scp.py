@@ -2,7 +2,7 @@
 
 pynetdicom 3 reads 4 KiB at a time, hands every PDU through three queues and sleeps between two
 looks at the socket. Here the thread of the upper layer reads ahead, gives the fragments of a data
-set to the `Keeper` as they come and answers itself. All that is not a C-STORE request, and every
+set to the `InstanceSink` as they come and answers itself. All that is not a C-STORE request, and every
 PDU that is no P-DATA-TF, goes the way of pynetdicom.
 
 It rests on how pynetdicom's classes work together, so it is used with versions it was tested with
@@ -55,8 +55,8 @@ from dicom_node.network.fast_dimse.pdu import (
     tested,
 )
 from dicom_node.network.fast_dimse.read_ahead import TICK_SECONDS, ReadAheadSocket
-from dicom_node.network.received_instance import received
-from dicom_node.reception.instance import Keeper, answer
+from dicom_node.network.received_instance import received_instance
+from dicom_node.reception.instance import InstanceSink, store_and_answer
 
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
@@ -80,9 +80,9 @@ class FastProvider(DULServiceProvider):
 
     socket: ReadAheadSocket | None
 
-    def __init__(self, assoc: FastAssociation, keeper: Keeper) -> None:
+    def __init__(self, assoc: FastAssociation, sink: InstanceSink) -> None:
         super().__init__(assoc)
-        self._keeper = keeper
+        self._sink = sink
         self._poke = assoc.poke
         self._bell: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._bell_lock = threading.Lock()
@@ -232,9 +232,9 @@ class FastProvider(DULServiceProvider):
     def _serve(self, context: PresentationContext, command: Command) -> None:
         """Have a data set kept while it comes in; answer."""
         body = self._part(DATA_SET, context_id=context.context_id)
-        status = answer(
-            self._keeper,
-            received(
+        status = store_and_answer(
+            self._sink,
+            received_instance(
                 sop_class_uid=command.sop_class_uid,
                 sop_instance_uid=command.sop_instance_uid,
                 transfer_syntax_uid=str(context.transfer_syntax[0]),
@@ -290,7 +290,7 @@ class FastAssociation(Association):
         super().__init__(server.ae, MODE_ACCEPTOR)
         self._server = server
         self.poke = threading.Event()
-        self.dul = FastProvider(self, server.keeper)
+        self.dul = FastProvider(self, server.sink)
         self._reactor_checkpoint = Checkpoint(self.poke)
         for timeout in ("acse_timeout", "dimse_timeout", "network_timeout"):
             setattr(self, timeout, getattr(server.ae, timeout))  # sets the timers of the new `dul`
@@ -327,7 +327,7 @@ class FastHandler(RequestHandler):
 class FastServer(ThreadedAssociationServer):
     """Listens, and never waits for a peer in the thread that accepts connections."""
 
-    keeper: Keeper
+    sink: InstanceSink
 
     def verify_request(self, request: object, client_address: object) -> bool:
         """Take a connection, unless too many are open that have not asked for an association."""
@@ -348,7 +348,7 @@ class FastServer(ThreadedAssociationServer):
 def start_server(
     ae: AE,
     address: tuple[str, int],
-    keeper: Keeper,
+    sink: InstanceSink,
     handlers: list[evt.EventHandlerType],
     ssl_context: ssl.SSLContext | None = None,
 ) -> FastServer:
@@ -361,7 +361,7 @@ def start_server(
     """
     contexts = ae.supported_contexts
     server = FastServer(ae, address, ae.ae_title, contexts, ssl_context, handlers, FastHandler)
-    server.keeper = keeper
+    server.sink = sink
     threading.Thread(target=server.serve_forever, name="AcceptorServer", daemon=True).start()
     ae._servers.append(server)  # where `AE.start_server` notes it
     return server

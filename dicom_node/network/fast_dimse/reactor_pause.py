@@ -36,7 +36,7 @@ class _Gate(threading.Event):
 
 
 @contextmanager
-def undisturbed(assoc: Association) -> Iterator[None]:
+def reactor_paused(assoc: Association) -> Iterator[None]:
     """Keep the association's own thread away from the answers while we send.
 
     pynetdicom 3.0 pauses that thread for every message, but takes a pause that is just ending for
@@ -55,7 +55,7 @@ def undisturbed(assoc: Association) -> Iterator[None]:
 
 
 @contextmanager
-def unheard(assoc: Association) -> Iterator[bool]:
+def dul_paused(assoc: Association) -> Iterator[bool]:
     """Keep the upper layer's thread away from the socket; say whether that was possible.
 
     It looks once in each of its rounds whether the association knows that it runs.

@@ -22,7 +22,7 @@ from dicom_node.errors import ReceptionBroken
 from dicom_node.logs import log
 from dicom_node.network.status import HTTP_NO_ROOM
 from dicom_node.reception.header import MAX_UID
-from dicom_node.reception.instance import Keeper
+from dicom_node.reception.instance import InstanceSink
 from dicom_node.reception.stow.instances import CALLING_AE, DICOM, response, status_code, store
 from dicom_node.reception.stow.multipart import TooManyParts, parts
 
@@ -60,7 +60,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Web:
+class StowService:
     """The STOW-RS service.
 
     Attributes
@@ -71,7 +71,7 @@ class Web:
         Where instances are written: as many requests run at a time.
     """
 
-    keeper: Keeper
+    sink: InstanceSink
     limits: Limits
     threads: Executor
     token: str = field(default="", repr=False)
@@ -104,7 +104,7 @@ class Web:
         known = secrets.compare_digest(token.strip().encode(), self.token.encode())
         if self.token and not (known and scheme.lower() == "bearer"):
             reason = "no valid bearer token"
-            self.keeper.note_refusal(calling_ae=CALLING_AE, what="request", reason=reason)
+            self.sink.record_refusal(calling_ae=CALLING_AE, what="request", reason=reason)
             raise Refused(401, reason)
         length = request.headers.get("content-length", "0")
         if int(length) > self.limits.request_bytes:
@@ -115,7 +115,7 @@ class Web:
     def _store(self, request: Request, chunks: Iterator[bytes]) -> Response:
         boundary = _boundary(request)
         study_uid = request.path_params.get("study_uid", "")
-        outcomes = store(parts(chunks, boundary), self.keeper, study_uid)
+        outcomes = store(parts(chunks, boundary), self.sink, study_uid)
         if not outcomes:
             raise Refused(400, "expected instances, got a message without parts")
         code = status_code(outcomes)

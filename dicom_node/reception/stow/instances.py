@@ -1,6 +1,6 @@
 """STOW-RS's parts turned into kept instances, and what is answered for them (PS3.18 10.5).
 
-Every instance goes the way of C-STORE: through the same `Keeper`, under the same conditions.
+Every instance goes the way of C-STORE: through the same `InstanceSink`, under the same conditions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from dicom_node.logs import log
-from dicom_node.network.received_instance import received
+from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import ACCEPTED_TRANSFER_SYNTAXES
 from dicom_node.network.status import (
     CANNOT_UNDERSTAND,
@@ -33,7 +33,7 @@ from dicom_node.network.status import (
     TRANSFER_SYNTAX_NOT_SUPPORTED,
 )
 from dicom_node.reception.header import CANNOT_PARSE, MAX_UID, Unreadable
-from dicom_node.reception.instance import Keeper, answer
+from dicom_node.reception.instance import InstanceSink, store_and_answer
 from dicom_node.reception.stow.multipart import Part
 from pipeline.series.sop_classes import CT_CLASSES
 
@@ -53,14 +53,14 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class StoreOutcome:
     """What became of one part; `identity` is None where nobody can say whose it was."""
 
     status: int
     identity: Identity | None = None
 
 
-def store(parts: Iterable[Part], keeper: Keeper, study_uid: str) -> list[Outcome]:
+def store(parts: Iterable[Part], sink: InstanceSink, study_uid: str) -> list[StoreOutcome]:
     """Keep every instance durably, each while it comes.
 
     Parameters
@@ -73,23 +73,23 @@ def store(parts: Iterable[Part], keeper: Keeper, study_uid: str) -> list[Outcome
     ReceptionBroken
         If the message has no end; what was whole before is kept.
     """
-    return [_keep(part, keeper, study_uid) for part in parts]
+    return [_keep(part, sink, study_uid) for part in parts]
 
 
-def _keep(part: Part, keeper: Keeper, study_uid: str) -> Outcome:
+def _keep(part: Part, sink: InstanceSink, study_uid: str) -> StoreOutcome:
     head = _head(part.body)
     try:
         identity, start = _identity(part, head)
     except Unreadable as fault:
         return _refused(CANNOT_UNDERSTAND, str(fault))
-    status = _acceptable(identity, keeper)
+    status = _acceptable(identity, sink)
     if status == SUCCESS and study_uid and _study(head[start:], identity) != study_uid:
         status = DATA_SET_DOES_NOT_MATCH
         log.error("instance_refused", calling_ae=CALLING_AE, reason="not of the study addressed")
     if status == SUCCESS:
-        status = answer(
-            keeper,
-            received(
+        status = store_and_answer(
+            sink,
+            received_instance(
                 sop_class_uid=identity.sop_class_uid,
                 sop_instance_uid=identity.sop_instance_uid,
                 transfer_syntax_uid=identity.transfer_syntax_uid,
@@ -97,12 +97,12 @@ def _keep(part: Part, keeper: Keeper, study_uid: str) -> Outcome:
                 body=chain([memoryview(head)[start:]], part.body),
             ),
         )
-    return Outcome(status=status, identity=identity)
+    return StoreOutcome(status=status, identity=identity)
 
 
-def _refused(status: int, reason: str) -> Outcome:
+def _refused(status: int, reason: str) -> StoreOutcome:
     log.error("instance_refused", calling_ae=CALLING_AE, reason=reason)
-    return Outcome(status=status)
+    return StoreOutcome(status=status)
 
 
 def _head(body: Iterator[bytes]) -> bytes:
@@ -150,7 +150,7 @@ def _behind_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return tag.group != 2
 
 
-def _acceptable(identity: Identity, keeper: Keeper) -> int:
+def _acceptable(identity: Identity, sink: InstanceSink) -> int:
     """Say whether C-STORE would be offered for it; a refusal is noted, for `status` to show."""
     if identity.sop_class_uid not in CT_CLASSES:
         status, reason = SOP_CLASS_NOT_SUPPORTED, "SOP class not accepted"
@@ -160,7 +160,7 @@ def _acceptable(identity: Identity, keeper: Keeper) -> int:
         return SUCCESS
     name = UID(identity.sop_class_uid).name
     log.info("context_refused", calling_ae=CALLING_AE, sop_class=name, reason=reason)
-    keeper.note_refusal(calling_ae=CALLING_AE, what=name, reason=reason)
+    sink.record_refusal(calling_ae=CALLING_AE, what=name, reason=reason)
     return status
 
 
@@ -190,7 +190,7 @@ def _text(ds: Dataset, tag: int) -> str:
     return str(ds[tag].value or "").strip(" \0") if tag in ds else ""
 
 
-def status_code(outcomes: Sequence[Outcome]) -> int:
+def status_code(outcomes: Sequence[StoreOutcome]) -> int:
     """Say how many of the instances are kept (PS3.18 Table 10.5.3-1)."""
     kept = [each.status == SUCCESS for each in outcomes]
     if all(kept):
@@ -204,7 +204,7 @@ def status_code(outcomes: Sequence[Outcome]) -> int:
     )
 
 
-def response(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def response(outcomes: Sequence[StoreOutcome]) -> dict[str, object]:
     """Make the Store Instances Response in the DICOM JSON Model (PS3.18 I.2, F).
 
     No Retrieve URL: nothing can be retrieved here.
@@ -223,7 +223,7 @@ def response(outcomes: Sequence[Outcome]) -> dict[str, object]:
         return dict(answered.to_json_dict())
 
 
-def _item(outcome: Outcome) -> Dataset:
+def _item(outcome: StoreOutcome) -> Dataset:
     item = Dataset()
     if outcome.identity is not None:
         item.ReferencedSOPClassUID = outcome.identity.sop_class_uid

@@ -14,8 +14,8 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from dicom_node.reception.instance import Keeper
-from dicom_node.reception.stow.app import Limits, Web
+from dicom_node.reception.instance import InstanceSink
+from dicom_node.reception.stow.app import Limits, StowService
 
 HEAD_SECONDS = 15.0  #: longest wait for a request on an open connection
 MAXIMUM_CONNECTIONS = 200  #: open at a time, with or without a request
@@ -41,7 +41,7 @@ class Protocol(H11Protocol):
             self.transport.close()
 
 
-class WebReceiver:
+class StowReceiver:
     """The listening side for DICOMweb.
 
     Parameters
@@ -58,7 +58,7 @@ class WebReceiver:
     def listen(
         self,
         address: tuple[str, int],
-        keeper: Keeper,
+        sink: InstanceSink,
         *,
         tls: ssl.SSLContext | None = None,
         drain_seconds: int = 20,
@@ -68,7 +68,7 @@ class WebReceiver:
         listening = socket.create_server(address, family=family)
         logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes what came
         self._threads = ThreadPoolExecutor(self._maximum_requests, thread_name_prefix="stow")
-        web = Web(keeper=keeper, limits=self._limits, threads=self._threads, token=self._token)
+        web = StowService(sink=sink, limits=self._limits, threads=self._threads, token=self._token)
         self._server = uvicorn.Server(self._config(web, tls, drain_seconds))
         self._thread = threading.Thread(
             target=self._server.run, args=([listening],), name="web", daemon=True
@@ -77,7 +77,9 @@ class WebReceiver:
         host, port = listening.getsockname()[:2]
         return str(host), int(port)
 
-    def _config(self, web: Web, tls: ssl.SSLContext | None, drain_seconds: int) -> uvicorn.Config:
+    def _config(
+        self, web: StowService, tls: ssl.SSLContext | None, drain_seconds: int
+    ) -> uvicorn.Config:
         secured: dict[str, Any] = {"ssl_context_factory": lambda *_: tls} if tls else {}
         return uvicorn.Config(
             web.app(),

@@ -1,0 +1,112 @@
+"""A node tells an auditor who sent, who was sent to, who was turned away, and what was removed."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+from xml.etree.ElementTree import Element, fromstring
+
+import pytest
+from pydicom import dcmread
+
+from config.reader import load
+from config.settings import Settings
+from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.assembly import audit_of, existing_resources
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.store_scu import OutgoingFile, echo, send
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.maintenance.stored_data import chosen, erase, export
+from dicom_node.network.association import Peer
+from dicom_node.node import Node
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from tests.reliability.light_node import LightEngine
+from tests.support.node_process import INI, wait_until
+
+SECTION = """
+[audit]
+syslog = 127.0.0.1:{port}
+protocol = udp
+"""
+
+
+@pytest.fixture
+def collector() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(20)
+        yield listening
+
+
+@pytest.fixture
+def settings(tmp_path: Path, pacs: StandInPacs, collector: socket.socket) -> Settings:
+    more = SECTION.format(port=collector.getsockname()[1])
+    ini = tmp_path / "node.ini"
+    ini.write_text(INI.format(port=0, pacs_port=pacs.port, quiet=0.5, more=more))
+    return load(ini)
+
+
+@pytest.fixture
+def slices(tmp_path: Path) -> list[OutgoingFile]:
+    made = make_phantom(PhantomSpec(slices=3, size=32))
+    write_series(phantom_datasets(made, seed=1), tmp_path / "series")
+    return [OutgoingFile.of(path) for path in sorted((tmp_path / "series").glob("*.dcm"))]
+
+
+def told(collector: socket.socket, count: int) -> list[Element]:
+    messages = [collector.recv(65536) for _ in range(count)]
+    return [fromstring(each.partition(b"\xef\xbb\xbf")[2]) for each in messages]  # noqa: S314  # ours
+
+
+def summary(message: Element) -> tuple[str | None, list[str | None], int]:
+    """Event, participants and number of instances."""
+    (event,) = message.iterfind("EventIdentification/EventID")
+    users = [each.get("UserID") for each in message.iterfind("ActiveParticipant")]
+    counts = [int(each.get("NumberOfInstances", "")) for each in message.iter("SOPClass")]
+    return event.get("originalText"), users, sum(counts)
+
+
+def test_the_life_of_a_series_is_told(
+    settings: Settings,
+    slices: list[OutgoingFile],
+    collector: socket.socket,
+    pacs: StandInPacs,
+    tmp_path: Path,
+) -> None:
+    node = Node(settings, make_engine=lambda _: cast(ComputeEngine, LightEngine()))
+    _, port = node.start()
+    peer = Peer(ae_title="AINODE", host="127.0.0.1", port=port, timeout_seconds=10)
+    stranger = replace(peer, ae_title="OTHER")
+    assert echo(stranger, calling_ae="SCANNER").verdict is not Verdict.ACCEPTED
+    assert len(list(send(slices, peer, calling_ae="CT1"))) == 3
+    wait_until(lambda: len(pacs.received) == 2, seconds=30, what="the results")
+    node.stop()
+    with closing(replace(existing_resources(settings), audit=audit_of(settings))) as store:
+        series = chosen(store, None, slices_study(slices))
+        export(store, series, tmp_path / "copy")
+        erase(store, series)
+
+    seen: list[tuple[str | None, list[str | None], int]] = []
+    while not seen or seen[-1][0] != "DICOM Study Deleted":
+        seen += map(summary, told(collector, 1))
+
+    incoming = [each for each in seen if each[1] == ["CT1", "AINODE"]]
+    assert sum(count for _, _, count in incoming) == 3
+    assert [each for each in seen if each not in incoming] == [
+        ("Application Activity", ["AINODE"], 0),
+        ("Security Alert", ["AINODE", "SCANNER"], 0),
+        ("DICOM Instances Transferred", ["AINODE", "PACS"], 2),
+        ("Application Activity", ["AINODE"], 0),
+        ("Export", ["AINODE", "copy"], 3),
+        ("DICOM Study Deleted", ["AINODE"], 3),
+    ]
+
+
+def slices_study(slices: list[OutgoingFile]) -> str:
+    """Study Instance UID of what was sent."""
+    return str(dcmread(slices[0].path, stop_before_pixels=True).StudyInstanceUID)

@@ -1,0 +1,106 @@
+"""What a destination takes: asked, kept, shown, and what goes instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from sqlalchemy.orm import Session
+from typer.testing import CliRunner
+
+from config.reader import load
+from dicom_node.assembly import open_resources
+from dicom_node.cli.app import app
+from dicom_node.delivery.capabilities import instead, probe, proposed
+from dicom_node.delivery.result_classes import SENT
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.errors import NodeError
+from dicom_node.network.association import Peer
+from pipeline.encode.result.products import LABEL_MAP_STORAGE
+from storage.delivery.capabilities import capabilities
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+def ini(folder: Path, port: int) -> Path:
+    path = folder / "node.ini"
+    path.write_text(
+        f"[storage]\nfolder = data\n[destination PACS]\nae_title = PACS\nhost = 127.0.0.1\n"
+        f"port = {port}\ntimeout_seconds = 5\n"
+    )
+    return path
+
+
+def test_everything_is_proposed_and_what_is_taken_is_told(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs", accepts=(EnhancedSRStorage, SegmentationStorage)) as pacs:
+        peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+        found = probe(peer, calling_ae="NODE")
+        assert pacs.received == []
+
+    assert [each.sop_class_uid for each in found] == proposed()
+    assert {each.sop_class for each in SENT} < {each.sop_class_uid for each in found}
+    taken = {each.sop_class_uid: each.transfer_syntax_uid for each in found if each.is_accepted}
+    assert set(taken) == {EnhancedSRStorage, SegmentationStorage, VERIFICATION}
+    assert set(taken.values()) == {str(ExplicitVRLittleEndian)}
+
+
+def test_one_that_takes_nothing_is_no_fault(tmp_path: Path) -> None:
+    pacs = StandInPacs(tmp_path / "pacs", accepts=("1.2.840.10008.5.1.4.1.1.2",))
+    pacs._ae.remove_supported_context(VERIFICATION)  # the peer's own setting
+    with pacs:
+        peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+        assert not [each for each in probe(peer, calling_ae="NODE") if each.is_accepted]
+
+
+def test_one_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        gone = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+    with pytest.raises(NodeError, match="cannot be reached"):
+        probe(gone, calling_ae="NODE")
+
+
+def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs", accepts=(SecondaryCaptureImageStorage,)) as pacs:
+        path = ini(tmp_path, pacs.port)
+        for _ in range(2):
+            done = CliRunner().invoke(app, ["probe", "PACS", "-c", str(path)], terminal_width=200)
+            assert done.exit_code == 0, done.output
+
+    assert "Comprehensive" in done.output
+    assert "summary" in done.output
+    store = open_resources(load(path))
+    with Session(store.sessions.kw["bind"]) as session:
+        kept = capabilities(session, "PACS")
+    assert {each.sop_class_uid for each in kept if each.is_accepted} == {
+        SecondaryCaptureImageStorage,
+        VERIFICATION,
+    }
+    assert len(kept) == len(proposed())
+
+
+@pytest.mark.parametrize(
+    ("kind", "sop_class", "accepted", "expected"),
+    [
+        ("report", Comprehensive3DSRStorage, {EnhancedSRStorage}, "the text report"),
+        ("report", Comprehensive3DSRStorage, {SecondaryCaptureImageStorage}, "the summary"),
+        (
+            "segmentation",
+            SegmentationStorage,
+            {Comprehensive3DSRStorage},
+            "nothing: the series fails",
+        ),
+        ("segmentation", LABEL_MAP_STORAGE, {SegmentationStorage}, "the binary segmentation"),
+        ("segmentation", LABEL_MAP_STORAGE, {SecondaryCaptureImageStorage}, "the heatmap"),
+    ],
+)
+def test_it_says_what_goes_instead(
+    kind: str, sop_class: str, accepted: set[str], expected: str
+) -> None:
+    assert instead(kind, sop_class, accepted) == expected

@@ -1,0 +1,205 @@
+"""Storage commitment for senders: what they sent is kept, and they hear so, here or there."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.transport import ThreadedAssociationServer
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.delivery.commitment_scu import action_information, read_report
+from dicom_node.network.association import Peer
+from dicom_node.network.sop_classes import STORAGE_COMMITMENT
+from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE
+from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.commitment_scp import CommitmentScp
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.store_scp import Receiver
+from dicom_node.resources import Resources
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.engine import migrate, open_database
+from storage.delivery.commitments import Report
+from storage.files.folder import StorageFolder
+
+TRANSACTION = "2.25.77"
+MISSING = "2.25.404"
+SECONDS = 20  #: longest wait for a report
+
+
+@dataclass
+class Sender:
+    """A scanner that also listens; it takes down what is reported to it."""
+
+    reports: list[tuple[int, Report]] = field(default_factory=list)
+    came: threading.Event = field(default_factory=threading.Event)
+
+    def heard(self, event: Event) -> tuple[int, None]:
+        self.reports.append((event.event_type, read_report(event.event_information)))
+        self.came.set()
+        return 0x0000, None
+
+    def report(self) -> tuple[int, Report]:
+        assert self.came.wait(SECONDS)
+        (report,) = self.reports
+        return report
+
+
+@pytest.fixture
+def sender() -> Sender:
+    return Sender()
+
+
+@pytest.fixture
+def listening(sender: Sender) -> Iterator[int]:
+    ae = AE("SCANNER")
+    ae.add_supported_context(STORAGE_COMMITMENT, scu_role=True, scp_role=True)
+    server = ae.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, sender.heard)]
+    )
+    yield cast(ThreadedAssociationServer, server).server_address[1]
+    ae.shutdown()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Resources:
+    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    migrate(database)
+    return Resources(
+        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(tmp_path, 0)
+    )
+
+
+@pytest.fixture(params=["fast", "stock"])
+def address(
+    request: pytest.FixtureRequest, store: Resources, listening: int
+) -> Iterator[tuple[str, int]]:
+    index = IndexWriter(store.sessions)
+    index.start()
+    peers = {"SCANNER": Peer(ae_title="SCANNER", host="127.0.0.1", port=listening)}
+    commitment_scp = CommitmentScp(index, store.folder, ae_title="AINODE", peers=peers)
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=AllowedCallers(),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+    yield receiver.listen(
+        ("127.0.0.1", 0),
+        InstanceIngest(store, index),
+        fast=request.param == "fast",
+        services=[(evt.EVT_N_ACTION, commitment_scp.handle)],
+    )
+    receiver.drain(seconds=5)
+    commitment_scp.stop()
+    index.stop()
+
+
+@pytest.fixture(scope="module")
+def ct() -> Dataset:
+    return phantom_datasets(make_phantom(PhantomSpec(slices=1, size=64, lesions=0)), seed=3)[0]
+
+
+def ask(
+    address: tuple[str, int],
+    ct: Dataset,
+    request: Dataset,
+    *,
+    sender: Sender,
+    stay: bool = False,
+    action: int = 1,
+) -> int:
+    """Store a slice, ask at once; stay for the report, or leave."""
+    ae = AE("SCANNER")
+    ae.add_requested_context(ct.SOPClassUID, ct.file_meta.TransferSyntaxUID)
+    ae.add_requested_context(STORAGE_COMMITMENT)
+    answered = threading.Event()  # a report is heard before the answer to it goes out
+    handlers: list[evt.EventHandlerType] = [
+        (evt.EVT_N_EVENT_REPORT, sender.heard),
+        (evt.EVT_PDU_SENT, lambda _: answered.set() if sender.came.is_set() else None),
+    ]
+    assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers if stay else [])
+    assert assoc.send_c_store(ct).Status == 0x0000
+    status, _ = assoc.send_n_action(request, action, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+    if stay:
+        answered.wait(SECONDS)
+    assoc.release()
+    return int(status.Status)
+
+
+@pytest.mark.parametrize("stay", [True, False])
+def test_a_sender_hears_that_its_slice_is_kept(
+    address: tuple[str, int], ct: Dataset, sender: Sender, stay: bool
+) -> None:
+    """On the association of its request if it stays, else where it listens; never on both."""
+    request = action_information(TRANSACTION, [(ct.SOPClassUID, ct.SOPInstanceUID)])
+    here = Sender()
+
+    assert ask(address, ct, request, sender=here, stay=stay) == 0x0000
+
+    hears, other = (here, sender) if stay else (sender, here)
+    committed = frozenset({ct.SOPInstanceUID})
+    assert hears.report() == (1, Report(transaction_uid=TRANSACTION, committed=committed))
+    assert other.reports == []
+
+
+def test_a_sender_hears_what_is_not_kept(
+    address: tuple[str, int], ct: Dataset, sender: Sender
+) -> None:
+    objects = [(ct.SOPClassUID, ct.SOPInstanceUID), (CTImageStorage, MISSING)]
+
+    ask(address, ct, action_information(TRANSACTION, objects), sender=sender)
+
+    kind, report = sender.report()
+    assert (kind, set(report.committed)) == (2, {ct.SOPInstanceUID})
+    assert report.failed == {MISSING: 0x0112}
+
+
+def test_a_slice_of_another_class_is_a_conflict(
+    address: tuple[str, int], ct: Dataset, sender: Sender
+) -> None:
+    objects = [("1.2.840.10008.5.1.4.1.1.4", ct.SOPInstanceUID)]
+
+    ask(address, ct, action_information(TRANSACTION, objects), sender=sender)
+
+    assert sender.report()[1].failed == {ct.SOPInstanceUID: 0x0119}
+
+
+def test_a_row_whose_file_is_gone_is_not_kept(
+    address: tuple[str, int], ct: Dataset, sender: Sender, store: Resources
+) -> None:
+    request = action_information(TRANSACTION, [(ct.SOPClassUID, ct.SOPInstanceUID)])
+    ask(address, ct, request, sender=sender)
+    assert sender.report()[0] == 1
+    for kept in store.folder.paths("incoming/*/*.dcm"):
+        store.folder.locate(kept).unlink()
+    again = Sender()
+    ae = AE("SCANNER")
+    ae.add_requested_context(STORAGE_COMMITMENT)
+    handlers = [(evt.EVT_N_EVENT_REPORT, again.heard)]
+    assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers)
+    assoc.send_n_action(request, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+
+    assert again.report()[1].failed == {ct.SOPInstanceUID: 0x0112}
+    assoc.release()
+
+
+def test_what_is_no_request_is_told_so(
+    address: tuple[str, int], ct: Dataset, sender: Sender
+) -> None:
+    request = action_information(TRANSACTION, [(ct.SOPClassUID, ct.SOPInstanceUID)])
+    nothing = action_information(TRANSACTION, [])
+
+    assert ask(address, ct, request, sender=sender, action=2) == 0x0123
+    assert ask(address, ct, nothing, sender=sender) == 0x0115
+    assert sender.reports == []

@@ -1,0 +1,320 @@
+"""Storage commitment over real associations: asked, answered here or there, late, badly, never."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.presentation import build_role
+from pynetdicom.transport import ThreadedAssociationServer
+from sqlalchemy import select
+
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.commitment_scu import (
+    CommitmentScu,
+    action_information,
+    answered,
+    handle_report,
+)
+from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.worker import DeliveryWorker
+from dicom_node.network.association import Peer
+from dicom_node.network.sop_classes import STORAGE_COMMITMENT
+from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE, reference
+from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.store_scp import Receiver
+from dicom_node.resources import Resources
+from storage.database.schema import Commitment
+from storage.overview import overview
+from tests.support.results_due import Hands, store_with_results
+
+AGAIN = timedelta(hours=6)
+UIDS = ["2.25.101", "2.25.102"]
+BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=96))
+NO_SUCH_OBJECT = 0x0112
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Hands) -> Resources:
+    """One analysed series whose two results are due at the destination PACS."""
+    return store_with_results(tmp_path, clock, UIDS)
+
+
+def report_of(request: Dataset, missing: set[str]) -> tuple[int, Dataset]:
+    """What a PACS answers that does not have some of what it is asked for."""
+    asked = [str(each.ReferencedSOPInstanceUID) for each in request.ReferencedSOPSequence]
+    ds = Dataset()
+    ds.TransactionUID = request.TransactionUID
+    ds.ReferencedSOPSequence = [
+        reference(SecondaryCaptureImageStorage, u) for u in asked if u not in missing
+    ]
+    failed = [reference(SecondaryCaptureImageStorage, uid) for uid in asked if uid in missing]
+    for each in failed:
+        each.FailureReason = NO_SUCH_OBJECT
+    if failed:
+        ds.FailedSOPSequence = failed
+    return (2 if failed else 1), ds
+
+
+class CommittingPacs:
+    """A PACS that stores everything, and answers requests for commitment as it is told."""
+
+    def __init__(
+        self, *, here: bool = False, status: int = 0, missing: set[str] | None = None
+    ) -> None:
+        self.requests: list[Dataset] = []
+        self.stored: list[str] = []
+        self.missing = missing or set()
+        self._here, self._status = here, status
+        self._answers: list[threading.Thread] = []
+
+    @contextmanager
+    def running(self, *, offers: bool = True) -> Iterator[int]:
+        ae = AE("PACS")
+        ae.add_supported_context(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)
+        if offers:
+            ae.add_supported_context(STORAGE_COMMITMENT)
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._asked)]
+        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        yield cast(ThreadedAssociationServer, server).server_address[1]
+        for answer in self._answers:
+            answer.join()
+        ae.shutdown()
+
+    def _store(self, event: Event) -> int:
+        self.stored.append(str(event.request.AffectedSOPInstanceUID))
+        return 0x0000
+
+    def _asked(self, event: Event) -> tuple[int, None]:
+        request = cast(Dataset, event.action_information)
+        self.requests.append(request)
+        if self._here:
+            answer = threading.Thread(target=self._answer_here, args=(event.assoc, request))
+            self._answers.append(answer)
+            answer.start()
+        return self._status, None
+
+    def _answer_here(self, assoc: object, request: Dataset) -> None:
+        threading.Event().wait(0.2)  # after the response to the request
+        kind, report = report_of(request, self.missing)
+        assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)  # type: ignore[attr-defined]  # pynetdicom's Association
+
+    def report(self, address: tuple[str, int], number: int = -1, *, role: bool = True) -> int:
+        """Answer a request on an association to the node."""
+        kind, report = report_of(self.requests[number], self.missing)
+        return send_report(address, kind, report, role=role)
+
+
+def send_report(address: tuple[str, int], kind: int, report: Dataset, *, role: bool = True) -> int:
+    ae = AE("PACS")
+    ae.add_requested_context(STORAGE_COMMITMENT)
+    roles = [build_role(STORAGE_COMMITMENT, scp_role=True)] if role else []
+    assoc = ae.associate(*address, ae_title="AINODE", ext_neg=roles)
+    assert assoc.is_established
+    status, _ = assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+    assoc.release()
+    return int(status.Status)
+
+
+@pytest.fixture(params=["fast", "stock"])
+def address(request: pytest.FixtureRequest, store: Resources) -> Iterator[tuple[str, int]]:
+    """The port of a node that hears what destinations report."""
+    index = IndexWriter(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=AllowedCallers(),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+    yield receiver.listen(
+        ("127.0.0.1", 0),
+        InstanceIngest(store, index),
+        fast=request.param == "fast",
+        services=[(evt.EVT_N_EVENT_REPORT, handle_report, [partial(answered, store=store)])],
+    )
+    receiver.drain(seconds=5)
+    index.stop()
+
+
+def worker(
+    store: Resources, port: int, *, commitment: bool = True, linger_seconds: float = 0.1
+) -> DeliveryWorker:
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
+    commitment = CommitmentScu(
+        "PACS", peer, calling_ae="AINODE", again=AGAIN, store=store, linger_seconds=linger_seconds
+    )
+    return DeliveryWorker(
+        "PACS",
+        DicomSender(peer=peer, calling_ae="AINODE"),
+        backoff=BACKOFF,
+        store=store,
+        commitment=commitment if commitment else None,
+    )
+
+
+def standing(store: Resources) -> tuple[str, dict[str, int], str]:
+    with store.sessions() as session:
+        (line,) = overview(session).series
+    return line.state, {str(state): n for state, n in line.deliveries.items()}, line.reason
+
+
+def test_an_answer_on_the_same_association_ends_the_series(store: Resources) -> None:
+    pacs = CommittingPacs(here=True)
+    with pacs.running() as port:
+        worker(store, port, linger_seconds=20).round()
+
+    assert standing(store) == ("delivered", {"committed": 2}, "")
+    (request,) = pacs.requests
+    asked = request.ReferencedSOPSequence
+    assert {each.ReferencedSOPInstanceUID for each in asked} == set(UIDS)
+    assert {each.ReferencedSOPClassUID for each in asked} == {SecondaryCaptureImageStorage}
+
+
+@pytest.mark.parametrize("role", [True, False])
+def test_an_answer_on_a_new_association_ends_the_series(
+    store: Resources, address: tuple[str, int], role: bool
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        worker(store, port).round()
+        worker(store, port).round()  # asks nothing while the answer may come
+    assert standing(store) == ("encoded", {"uncommitted": 2}, "")
+
+    assert pacs.report(address, role=role) == 0x0000
+
+    assert len(pacs.requests) == 1
+    assert standing(store) == ("delivered", {"committed": 2}, "")
+
+
+def test_a_destination_that_never_answers_is_asked_again_and_then_given_up(
+    store: Resources, clock: Hands
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        for _ in range(6):
+            worker(store, port).round()
+            clock.now += AGAIN
+
+    assert len(pacs.requests) == 4
+    reason = "PACS accepted 2 objects: no answer to 4 requests for storage commitment"
+    assert standing(store) == ("delivered", {"accepted": 2}, reason)
+
+
+def test_a_late_answer_to_an_earlier_request_counts(
+    store: Resources, clock: Hands, address: tuple[str, int]
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        for _ in range(2):
+            worker(store, port).round()
+            clock.now += AGAIN
+
+    pacs.report(address, number=0)
+
+    assert standing(store) == ("delivered", {"committed": 2}, "")
+
+
+@pytest.mark.parametrize(("offers", "status"), [(False, 0), (True, 0x0110)])
+def test_a_destination_without_commitment_does_not_hold_the_series_for_ever(
+    store: Resources, clock: Hands, offers: bool, status: int
+) -> None:
+    pacs = CommittingPacs(status=status)
+    with pacs.running(offers=offers) as port:
+        for _ in range(4):
+            worker(store, port).round()
+            with store.sessions() as session:
+                (remark,) = overview(session).series[0].remarks
+            assert (remark.state, remark.count) == ("uncommitted", 2)
+            assert "PACS" in remark.reason or "0x0110" in remark.reason
+            clock.now += AGAIN
+        worker(store, port).round()
+
+    assert standing(store)[:2] == ("delivered", {"accepted": 2})
+    with store.sessions() as session:
+        states = session.scalars(select(Commitment.state)).all()
+    assert [str(state) for state in states] == ["rejected"] * 4
+
+
+def test_what_the_destination_has_lost_is_sent_again(
+    store: Resources, address: tuple[str, int]
+) -> None:
+    pacs = CommittingPacs(missing={UIDS[1]})
+    with pacs.running() as port:
+        worker(store, port).round()
+        pacs.report(address)
+        assert standing(store)[:2] == ("encoded", {"committed": 1, "pending": 1})
+        worker(store, port).round()
+        pacs.missing = set()
+        pacs.report(address)
+
+    assert pacs.stored == [*UIDS, UIDS[1]]
+    assert standing(store) == ("delivered", {"committed": 2}, "")
+
+
+def test_what_the_destination_loses_again_and_again_is_refused(
+    store: Resources, address: tuple[str, int]
+) -> None:
+    pacs = CommittingPacs(missing={UIDS[0]})
+    with pacs.running() as port:
+        for _ in range(3):
+            worker(store, port).round()
+            pacs.report(address)
+
+    reason = "PACS refused 1 object: storage commitment failed with 0x0112, 3 times"
+    assert standing(store) == ("failed", {"committed": 1, "refused": 1}, reason)
+
+
+def test_reports_that_nobody_asked_for_change_nothing(
+    store: Resources, address: tuple[str, int]
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        worker(store, port).round()
+    stranger = report_of(
+        action_information("2.25.7", [(SecondaryCaptureImageStorage, UIDS[0])]), set()
+    )[1]
+
+    assert send_report(address, 1, stranger) == 0x0000
+    assert send_report(address, 1, reference(SecondaryCaptureImageStorage, UIDS[0])) == 0x0115
+
+    assert standing(store)[:2] == ("encoded", {"uncommitted": 2})
+
+
+def test_a_repeated_report_changes_nothing(store: Resources, address: tuple[str, int]) -> None:
+    pacs = CommittingPacs(missing={UIDS[0]})
+    with pacs.running() as port:
+        worker(store, port).round()
+        pacs.report(address)
+        worker(store, port).round()
+        pacs.report(address, number=0)  # once more: the object is there again by now
+
+    assert standing(store)[1] == {"committed": 1, "uncommitted": 1}
+
+
+def test_a_site_that_wants_no_commitment_any_more_is_content_with_acceptance(
+    store: Resources,
+) -> None:
+    pacs = CommittingPacs()
+    with pacs.running() as port:
+        worker(store, port).round()
+        worker(store, port, commitment=False).round()
+
+    assert standing(store) == ("delivered", {"accepted": 2}, "")

@@ -1,0 +1,363 @@
+"""What comes in by a real association is kept as sent, indexed, and answered truly."""
+
+import io
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.config import disable_value_validation
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLSLossless,
+    MRImageStorage,
+    RLELossless,
+    generate_uid,
+)
+from pynetdicom import AE
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.store_scp import Receiver
+from dicom_node.resources import Resources
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.syntaxes import transcoded
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Instance, Series
+from storage.files.folder import StorageFolder
+from storage.overview import Overview, overview
+
+SYNTAXES = {
+    "implicit": ImplicitVRLittleEndian,
+    "explicit": ExplicitVRLittleEndian,
+    "big-endian": ExplicitVRBigEndian,
+    "deflated": DeflatedExplicitVRLittleEndian,
+    "rle": RLELossless,
+    "jpeg-lossless": JPEGLossless,
+    "jls": JPEGLSLossless,
+    "j2k": JPEG2000Lossless,
+}
+
+
+@dataclass
+class Running:
+    store: Resources
+    index: IndexWriter
+    address: tuple[str, int]
+
+    def overview(self) -> Overview:
+        """What is indexed once everything noted so far is written."""
+        self.index.stop()
+        with self.store.sessions() as session:
+            return overview(session)
+
+    def instances(self) -> list[Instance]:
+        self.index.stop()
+        with self.store.sessions() as session:
+            return list(session.scalars(select(Instance)))
+
+
+def open_store(folder: Path) -> Resources:
+    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    migrate(database)
+    return Resources(
+        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(folder, 0)
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Resources:
+    return open_store(tmp_path)
+
+
+@pytest.fixture
+def running(store: Resources) -> Iterator[Running]:
+    index = IndexWriter(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=AllowedCallers.of(["SCANNER"]),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
+    yield Running(store, index, address)
+    receiver.drain(seconds=5)
+    index.stop()
+
+
+def receiver_for_anybody() -> Receiver:
+    return Receiver(
+        ae_title="AINODE",
+        callers=AllowedCallers(),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+
+
+@pytest.fixture(scope="module")
+def slices() -> list[Dataset]:
+    return phantom_datasets(make_phantom(PhantomSpec(slices=3, size=64)), seed=3)
+
+
+def send(
+    address: tuple[str, int],
+    datasets: list[Dataset],
+    *,
+    calling: str = "SCANNER",
+    priority: int = 0,
+) -> list[int]:
+    ae = AE(calling)
+    for ds in datasets:
+        ae.add_requested_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)
+    assoc = ae.associate(*address, ae_title="AINODE")
+    if not assoc.is_established:
+        return []
+    statuses = [cast(int, assoc.send_c_store(ds, priority=priority).Status) for ds in datasets]
+    assoc.release()
+    return statuses
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_every_transfer_syntax_is_kept_as_sent(
+    running: Running, slices: list[Dataset], syntax: str
+) -> None:
+    sent = transcoded(slices[0], syntax)
+
+    assert send(running.address, [sent]) == [0x0000]
+
+    (row,) = running.instances()
+    kept = dcmread(running.store.folder.locate(row.path))
+    assert kept.file_meta.TransferSyntaxUID == SYNTAXES[syntax] == row.transfer_syntax_uid
+    assert kept.file_meta.SourceApplicationEntityTitle == "SCANNER"
+    assert kept.PixelData == sent.PixelData
+    assert row.series_instance_uid == sent.SeriesInstanceUID
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    ("priority", "ordered", "urgent"),
+    [(0, "", False), (2, "ROUTINE", False), (1, "", True), (2, "STAT", True), (0, "high ", True)],
+)
+def test_urgent_is_what_its_sender_or_its_order_says(
+    store: Resources, slices: list[Dataset], priority: int, ordered: str, urgent: bool, fast: bool
+) -> None:
+    index = IndexWriter(store.sessions)
+    index.start()
+    receiver = receiver_for_anybody()
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index), fast=fast)
+    ds = deepcopy(slices[0])
+    with disable_value_validation():
+        ds.RequestedProcedurePriority = ordered
+
+    assert send(address, [ds], priority=priority) == [0x0000]
+
+    receiver.drain(seconds=5)
+    index.stop()
+    with store.sessions() as session:
+        assert session.scalars(select(Series)).one().urgent is urgent
+
+
+def test_series_grow_over_associations(running: Running, slices: list[Dataset]) -> None:
+    for ds in slices:
+        send(running.address, [ds])
+
+    (series,) = running.overview().series
+
+    assert (series.instances, series.generation, series.state) == (3, 1, "receiving")
+
+
+def test_the_same_instance_again_is_success_and_no_work(
+    running: Running, slices: list[Dataset]
+) -> None:
+    assert send(running.address, [slices[0], slices[0]]) == [0x0000, 0x0000]
+    assert send(running.address, [slices[0]]) == [0x0000]
+
+    (series,) = running.overview().series
+
+    assert series.instances == 1
+
+
+def test_other_classes_are_refused_and_shown(running: Running) -> None:
+    ae = AE("SCANNER")
+    ae.add_requested_context(MRImageStorage)
+    ae.add_requested_context(CTImageStorage)
+    assoc = ae.associate(*running.address, ae_title="AINODE")
+    assert [c.abstract_syntax for c in assoc.rejected_contexts] == [MRImageStorage]
+    assoc.release()
+
+    (refusal,) = running.overview().refusals
+
+    assert (refusal.calling_ae, refusal.what) == ("SCANNER", "MR Image Storage")
+
+
+def test_callers_outside_the_list_are_rejected_and_shown(
+    running: Running, slices: list[Dataset]
+) -> None:
+    assert send(running.address, slices, calling="STRANGER") == []
+
+    (refusal,) = running.overview().refusals
+
+    assert (refusal.calling_ae, refusal.what) == ("STRANGER", "association")
+
+
+def test_what_belongs_to_no_series_is_quarantined(running: Running, slices: list[Dataset]) -> None:
+    ds = dcmread(io.BytesIO(part10(slices[0])))
+    del ds.SeriesInstanceUID
+
+    assert send(running.address, [ds, slices[1]]) == [0xC000, 0x0000]
+
+    seen = running.overview()
+    (line,) = seen.quarantine
+    assert "SeriesInstanceUID" in line.reason
+    assert running.store.folder.locate(line.path).is_file()
+    assert [s.instances for s in seen.series] == [1]
+
+
+def test_odd_identifiers_are_taken(running: Running, slices: list[Dataset]) -> None:
+    ds = dcmread(io.BytesIO(part10(slices[0])))
+    with disable_value_validation():
+        ds.StudyInstanceUID = "0e4b6f5e-2f4e-4c80-9a3b-0b2a8d1c9f10"  # seen in real archives
+        ds.SeriesInstanceUID = "7a1b6f5e-2f4e-4c80-9a3b-0b2a8d1c9f11"
+        ds.StudyDate = ds.SeriesNumber = None
+        assert send(running.address, [ds]) == [0x0000]
+
+    assert running.overview().series[0].series_instance_uid == ds.SeriesInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("caller", "statuses"), [("SCANNER@127.0.0.0/8", [0x0000]), ("SCANNER@192.0.2.0/24", [])]
+)
+def test_a_caller_may_be_held_to_its_addresses(
+    store: Resources, slices: list[Dataset], caller: str, statuses: list[int]
+) -> None:
+    index = IndexWriter(store.sessions)
+    index.start()
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=AllowedCallers.of([caller]),
+        require_called_ae=True,
+        maximum_associations=10,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=10,
+    )
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
+
+    assert send(address, slices[:1]) == statuses
+
+    receiver.drain(seconds=5)
+    index.stop()
+
+
+def test_too_little_room_is_out_of_resources_until_there_is_room_again(
+    tmp_path: Path, slices: list[Dataset]
+) -> None:
+    room = 999
+    receiver = receiver_for_anybody()
+    index = IndexWriter(open_store(tmp_path).sessions)
+    folder = StorageFolder(tmp_path, 1000, free=lambda _: room)
+    store = Resources(sessions=index.sessions, folder=folder)
+    index.start()
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
+
+    assert send(address, slices[:2]) == [0xA700, 0xA700]
+    assert list(folder.scan()) == []
+
+    room = 2**30
+    assert send(address, slices[:2]) == [0x0000, 0x0000]
+
+    receiver.drain(seconds=5)
+    index.stop()
+    assert len(list(folder.scan())) == 2
+
+
+def test_what_cannot_be_written_is_refused_and_shown(
+    running: Running, slices: list[Dataset]
+) -> None:
+    (running.store.folder.root / "tmp").rmdir()  # a folder that may not be written fails alike
+
+    assert send(running.address, slices[:2]) == [0x0110, 0x0110]
+
+    (refused,) = running.overview().refusals
+    assert (refused.calling_ae, refused.what, refused.count) == ("SCANNER", "an instance", 2)
+    assert refused.reason == "cannot be kept: FileNotFoundError"
+
+
+def test_a_lost_index_is_rebuilt_from_the_files(running: Running, slices: list[Dataset]) -> None:
+    send(running.address, slices)
+    running.index.stop()
+    with running.store.sessions.begin() as session:  # as if the node had been killed before it
+        session.query(Instance).delete()
+        session.query(Series).delete()
+
+    index = IndexWriter(running.store.sessions)
+    index.start()
+    assert InstanceIngest(running.store, index).scan() == 3
+    index.stop()
+
+    with running.store.sessions() as session:
+        (series,) = overview(session).series
+    assert (series.instances, series.calling_ae) == (3, "SCANNER")
+
+
+def test_what_a_crash_left_that_nobody_can_read_is_quarantined_and_shown(
+    running: Running, slices: list[Dataset]
+) -> None:
+    send(running.address, slices)
+    running.index.stop()
+    poison = running.store.folder.root / "incoming" / "00" / f"x-{'0' * 64}.dcm"
+    poison.write_bytes(b"\0" * 128 + b"DICM" + b"nonsense")
+
+    index = IndexWriter(running.store.sessions)
+    index.start()
+    assert InstanceIngest(running.store, index).scan() == 1
+    index.stop()
+
+    assert not poison.exists()
+    with running.store.sessions() as session:
+        seen = overview(session)
+    assert [each.path for each in seen.quarantine] == [f"quarantine/{poison.name}"]
+    assert [each.instances for each in seen.series] == [3], "the others are not touched"
+
+
+def test_a_scan_finds_nothing_new_when_all_is_indexed(
+    running: Running, slices: list[Dataset]
+) -> None:
+    send(running.address, slices)
+    running.index.stop()
+
+    index = IndexWriter(running.store.sessions)
+    assert InstanceIngest(running.store, index).scan() == 0
+
+
+def part10(ds: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_unique_ids_are_never_file_names(running: Running, slices: list[Dataset]) -> None:
+    ds = dcmread(io.BytesIO(part10(slices[0])))
+    ds.SOPInstanceUID = generate_uid()
+    send(running.address, [ds])
+
+    (row,) = running.instances()
+
+    assert ds.SOPInstanceUID not in row.path

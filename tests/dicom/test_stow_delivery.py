@@ -1,0 +1,293 @@
+"""Results by DICOMweb over real sockets: every answer has its end, and secrets stay secret."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+import tracemalloc
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+from typer.testing import CliRunner
+
+from config.reader import load
+from dicom_node.assembly import peer_of
+from dicom_node.cli import app
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.outcome import Outcome, Verdict
+from dicom_node.delivery.store_scu import OutgoingFile
+from dicom_node.delivery.stow_client import StowSender
+from dicom_node.delivery.worker import DeliveryWorker
+from dicom_node.errors import NodeError
+from dicom_node.preflight import faults
+from dicom_node.resources import Resources
+from pipeline.encode.bundle import part10
+from tests.support.results_due import UIDS, Hands, capture, standing, store_with_results
+from tests.support.stow_pacs import STORED, Answer, WebPacs, failed
+
+BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=1))
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Hands) -> Resources:
+    return store_with_results(tmp_path, clock)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> OutgoingFile:
+    path = tmp_path / "one.dcm"
+    path.write_bytes(part10(capture(UIDS[0])))
+    return OutgoingFile.of(path)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("open-sesame\n")
+    return path
+
+
+def worker(store: Resources, pacs: WebPacs) -> DeliveryWorker:
+    return DeliveryWorker(
+        "PACS", StowSender(url=pacs.url, timeout_seconds=5), backoff=BACKOFF, store=store
+    )
+
+
+def send(file: OutgoingFile, sender: StowSender) -> Outcome:
+    ((_, outcome),) = sender.send([file])
+    return outcome
+
+
+def test_everything_arrives_as_it_is_and_in_order(store: Resources) -> None:
+    with WebPacs() as pacs:
+        worker(store, pacs).round()
+
+    assert pacs.uids == list(UIDS)
+    assert pacs.received[0] == capture(UIDS[0])
+    assert {path for _, path, _ in pacs.requests} == {"/dicom-web/studies"}
+    assert standing(store) == ("delivered", ["accepted"] * 3, "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "middle"),
+    [
+        ((202, b""), "delivered", "accepted"),
+        (failed(0x0111), "delivered", "accepted"),  # there already
+        (failed(0xB000, 202), "delivered", "accepted"),  # stored with a remark
+        (failed(0xA700), "encoded", "pending"),
+        (failed(0xA900), "failed", "refused"),
+        (failed(0x0122, 202), "failed", "refused"),  # nothing stands in for it here
+        ((409, b""), "failed", "refused"),
+        ((200, b"no JSON"), "delivered", "accepted"),
+        ((429, b""), "encoded", "pending"),
+        ((503, b""), "encoded", "pending"),
+        ((400, b""), "failed", "refused"),
+        ((401, b""), "failed", "refused"),
+        ((404, b""), "failed", "refused"),
+        ((415, b""), "failed", "refused"),
+    ],
+)
+def test_each_object_is_settled_by_its_own_answer(
+    store: Resources, answer: Answer, state: str, middle: str
+) -> None:
+    with WebPacs(answer=lambda number: answer if number == 1 else STORED) as pacs:
+        worker(store, pacs).round()
+
+    assert standing(store)[:2] == (state, ["accepted", middle, "accepted"])
+
+
+@pytest.mark.parametrize("answer", [(409, b""), failed(0xC000)])
+def test_what_is_in_conflict_is_looked_for(store: Resources, answer: Answer) -> None:
+    """Archives give many reasons for an object that they have already."""
+    with WebPacs(answer=lambda _: answer) as pacs:
+        pacs.held = [capture(uid) for uid in UIDS[:2]]
+        worker(store, pacs).round()
+
+    assert standing(store)[:2] == ("failed", ["accepted", "accepted", "refused"])
+
+
+def test_a_service_that_is_down_gets_everything_later(store: Resources, clock: Hands) -> None:
+    with WebPacs() as pacs:
+        pass
+    worker(store, pacs).round()
+    assert standing(store)[:2] == ("encoded", ["pending"] * 3)
+
+    clock.now += timedelta(seconds=5)
+    with WebPacs(port=pacs.port) as again:
+        worker(store, again).round()
+
+    assert standing(store)[:2] == ("delivered", ["accepted"] * 3)
+
+
+def test_without_an_answer_nothing_more_is_tried(file: OutgoingFile) -> None:
+    """Three hundred objects do not wait for three hundred timeouts."""
+
+    def hang_up(number: int) -> Answer:
+        raise ConnectionAbortedError(number)
+
+    with WebPacs(answer=hang_up) as pacs:
+        outcomes = [outcome for _, outcome in StowSender(url=pacs.url).send([file] * 3)]
+
+    assert len(pacs.requests) == 1
+    assert [each.verdict for each in outcomes] == [Verdict.POSTPONED] * 3
+    assert pacs.url in outcomes[2].detail
+
+
+def swallow(listener: socket.socket) -> None:
+    """Take one request, keep nothing of it, and say that it is stored."""
+    wire, _ = listener.accept()
+    with wire, wire.makefile("rb") as request:
+        head = b"".join(iter(request.readline, b"\r\n"))
+        found = re.search(rb"Content-Length: (\d+)", head)
+        assert found is not None
+        left = int(found[1])
+        while left:
+            left -= len(request.read(min(left, 1 << 16)))
+        wire.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_large_object_is_never_in_memory(file: OutgoingFile) -> None:
+    size = 64 << 20
+    with file.path.open("r+b") as large:
+        large.truncate(size)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = threading.Thread(target=swallow, args=(listener,))
+        peer.start()
+        sender = StowSender(url=f"http://127.0.0.1:{listener.getsockname()[1]}/web")
+        tracemalloc.start()
+        outcome = send(file, sender)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        peer.join()
+
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert peak < size / 8
+
+
+def test_redirects_are_not_followed(file: OutgoingFile) -> None:
+    with (
+        WebPacs() as other,
+        WebPacs(answer=lambda _: (307, b""), more={"Location": other.url + "/studies"}) as pacs,
+    ):
+        outcome = send(file, StowSender(url=pacs.url))
+
+    assert (outcome.verdict, other.requests) == (Verdict.REFUSED, [])
+    assert "redirects are not followed" in outcome.detail
+
+
+def test_a_web_page_is_no_archive(file: OutgoingFile) -> None:
+    with WebPacs(more={"Content-Type": "text/html"}) as pacs:
+        outcome = send(file, StowSender(url=pacs.url))
+
+    assert outcome.verdict is Verdict.REFUSED
+    assert "web page" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("header", "carrier"),
+    [
+        ("Bearer open-sesame", lambda url, file: StowSender(url=url, token_file=file)),
+        (
+            "Basic bm9kZTpvcGVuLXNlc2FtZQ==",
+            lambda url, file: StowSender(url=url, user="node", password_file=file),
+        ),
+    ],
+)
+def test_who_has_the_secret_is_let_in(
+    file: OutgoingFile, secret: Path, header: str, sender: Callable[[str, Path], StowSender]
+) -> None:
+    with WebPacs(lets_in=header) as pacs:
+        with_it = sender(pacs.url, secret)
+        assert send(file, with_it).verdict is Verdict.ACCEPTED
+        assert with_it.echo().verdict is Verdict.ACCEPTED
+
+        without = StowSender(url=pacs.url)
+        assert send(file, without).verdict is Verdict.REFUSED
+        assert "HTTP 401 (see user, password_file and token_file)" in without.echo().detail
+
+
+def test_a_renewed_token_is_taken_up(file: OutgoingFile, secret: Path) -> None:
+    with WebPacs(lets_in="Bearer new") as pacs:
+        sender = StowSender(url=pacs.url, token_file=secret)
+        assert send(file, sender).verdict is Verdict.REFUSED
+        secret.write_text("new")
+        assert send(file, sender).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("content", [None, b"", b"one\ntwo", "geheim-ß".encode()])
+def test_a_secret_that_cannot_be_used_is_not_shown(
+    file: OutgoingFile, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+
+    outcome = send(file, StowSender(url="http://localhost:1/web", token_file=file))
+
+    assert outcome.verdict is Verdict.POSTPONED
+    assert outcome.detail.startswith("token_file: expected")
+    assert "two" not in outcome.detail
+    assert "geheim" not in outcome.detail
+
+
+@pytest.mark.parametrize(("trusted", "verdict"), [(True, "accepted"), (False, "postponed")])
+def test_certificates_are_verified(
+    file: OutgoingFile, tmp_path: Path, trusted: bool, verdict: str
+) -> None:
+    signer, other = trustme.CA(), trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    signer.issue_cert("localhost").configure_cert(context)
+    authorities = tmp_path / "authorities.pem"
+    (signer if trusted else other).cert_pem.write_to_path(str(authorities))
+
+    with WebPacs(tls=context) as pacs:
+        outcome = send(file, StowSender(url=pacs.url, authorities=authorities))
+
+    assert outcome.verdict == verdict
+    assert trusted or "CERTIFICATE_VERIFY_FAILED" in outcome.detail
+
+
+def test_a_missing_file_is_refused_not_lost_sight_of(file: OutgoingFile) -> None:
+    file.path.unlink()
+    with WebPacs() as pacs:
+        assert send(file, StowSender(url=pacs.url)).verdict is Verdict.REFUSED
+
+
+def ini_with(folder: Path, lines: str) -> Path:
+    ini = folder / "node.ini"
+    ini.write_text(f"[storage]\nfolder = data\n[destination WEB]\n{lines}\n")
+    return ini
+
+
+def test_echo_asks_a_query(tmp_path: Path) -> None:
+    with WebPacs() as pacs:
+        ini = ini_with(tmp_path, f"url = {pacs.url}")
+        answer = CliRunner().invoke(app.app, ["echo", "WEB", "--config", str(ini)])
+
+    assert answer.output == "WEB answers.\n"
+    assert [path for _, path, _ in pacs.requests] == ["/dicom-web/studies?limit=1"]
+
+
+def test_it_cannot_be_probed(tmp_path: Path) -> None:
+    settings = load(ini_with(tmp_path, "url = http://localhost:1/web"))
+
+    with pytest.raises(NodeError, match="WEB, which is reached by DICOMweb"):
+        peer_of(settings, settings.destinations[0])
+
+
+def test_check_names_a_secret_that_is_missing(tmp_path: Path) -> None:
+    settings = load(ini_with(tmp_path, "url = https://localhost:1/web\ntoken_file = gone"))
+
+    (fault,) = faults(settings)
+
+    assert fault.startswith("[destination WEB] token_file: expected a file")

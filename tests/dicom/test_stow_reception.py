@@ -1,0 +1,402 @@
+"""STOW-RS over real sockets: kept as C-STORE would, answered truly, bounded."""
+
+from __future__ import annotations
+
+import io
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+from pydicom import Dataset, dcmread
+from pydicom.uid import MRImageStorage, generate_uid
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.network.tls import client_context, server_context
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.stow.app import Limits
+from dicom_node.reception.stow.server import MAXIMUM_CONNECTIONS, StowReceiver
+from dicom_node.resources import Resources
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.synthetic.phantom.syntaxes import transcoded
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Instance
+from storage.files.folder import StorageFolder
+from storage.overview import overview
+from tests.dicom.test_tls import credentials
+from tests.support.node_process import NodeProcess, free_port, wait_until
+
+RELATED = 'multipart/related; type="application/dicom"; boundary=b0undary'
+STORED, FAILED, OTHER = "00081199", "00081198", "0008119A"
+LONG = f"POST /studies HTTP/1.1\r\nHost: x\r\nContent-Type: {RELATED}\r\n".encode()
+LONG += b"Content-Length: 100000\r\n\r\n"
+KNOWN = "secret"
+LARGEST = 2_000_000  #: bytes, of a request here
+
+
+@pytest.fixture(scope="module")
+def slices() -> list[Dataset]:
+    return phantom_datasets(make_phantom(PhantomSpec(slices=4, size=64)), seed=3)
+
+
+@dataclass
+class Running:
+    store: Resources
+    index: IndexWriter
+    receiver: StowReceiver
+    address: tuple[str, int]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    def stop(self) -> None:
+        self.receiver.drain(deadline=time.monotonic() + 5)
+        self.index.stop()
+
+    def instances(self) -> list[Instance]:
+        self.stop()
+        with self.store.sessions() as session:
+            return list(session.scalars(select(Instance)))
+
+    def kept(self) -> int:
+        return len(list(self.store.folder.root.glob("incoming/*/*.dcm")))
+
+    def half_kept(self) -> list[Path]:
+        return list((self.store.folder.root / "tmp").iterdir())
+
+
+def serving(
+    folder: Path,
+    *,
+    token: str = "",
+    requests: int = 20,
+    kept: StorageFolder | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Running:
+    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    migrate(database)
+    store = Resources(
+        sessions=sessionmaker(database, class_=Session), folder=kept or StorageFolder(folder, 0)
+    )
+    index = IndexWriter(store.sessions)
+    index.start()
+    receiver = StowReceiver(
+        token=token,
+        limits=Limits(request_bytes=LARGEST, silent_seconds=5),
+        maximum_requests=requests,
+    )
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index), tls=tls)
+    return Running(store, index, receiver, address)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    node = serving(tmp_path)
+    yield node
+    node.stop()
+
+
+def part10(ds: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def message(*bodies: bytes, kind: str = "application/dicom") -> bytes:
+    head = f"\r\n--b0undary\r\nContent-Type: {kind}\r\n\r\n".encode()
+    return b"".join(head + body for body in bodies) + b"\r\n--b0undary--\r\n"
+
+
+def post(node: Running, content: bytes, path: str = "/studies", **fields: str) -> httpx.Response:
+    headers = {"Content-Type": RELATED} | {k.replace("_", "-"): v for k, v in fields.items()}
+    with httpx.Client(trust_env=False) as client:
+        return client.post(node.url + path, content=content, headers=headers)
+
+
+def reasons(answer: httpx.Response, which: str = FAILED) -> list[int]:
+    items = answer.json().get(which, {"Value": []})["Value"]
+    return [item["00081197"]["Value"][0] for item in items]
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "big-endian", "deflated", "rle"])
+def test_an_instance_is_on_the_disk_before_the_answer(
+    running: Running, slices: list[Dataset], syntax: str
+) -> None:
+    sent = transcoded(slices[0], syntax)
+
+    answer = post(running, message(part10(sent)), f"/studies/{sent.StudyInstanceUID}")
+
+    assert (answer.status_code, running.kept()) == (200, 1)
+    assert answer.headers["content-type"] == "application/dicom+json"
+    (item,) = answer.json()[STORED]["Value"]
+    assert item["00081155"]["Value"] == [sent.SOPInstanceUID]
+    (row,) = running.instances()
+    kept = dcmread(running.store.folder.locate(row.path))
+    assert kept.PixelData == sent.PixelData
+    assert kept.file_meta.SourceApplicationEntityTitle == row.calling_ae == "STOW-RS"
+    assert row.transfer_syntax_uid == sent.file_meta.TransferSyntaxUID
+
+
+def test_the_same_instance_again_is_kept_once(running: Running, slices: list[Dataset]) -> None:
+    body = part10(slices[0])
+
+    answers = [post(running, message(body, body)), post(running, message(body))]
+
+    assert [each.status_code for each in answers] == [200, 200]
+    assert len(running.instances()) == running.kept() == 1
+
+
+def test_studies_may_come_together_unless_one_is_addressed(
+    running: Running, slices: list[Dataset]
+) -> None:
+    other = deepcopy(slices[1])
+    other.StudyInstanceUID, other.SeriesInstanceUID = generate_uid(), generate_uid()
+    both = message(part10(slices[0]), part10(other))
+
+    addressed = post(running, both, f"/studies/{slices[0].StudyInstanceUID}")
+    assert (addressed.status_code, reasons(addressed), running.kept()) == (202, [0xA900], 1)
+
+    assert post(running, both).status_code == 200
+    assert len({row.series_instance_uid for row in running.instances()}) == 2
+
+
+def test_what_c_store_would_not_take_is_refused_and_shown(
+    running: Running, slices: list[Dataset]
+) -> None:
+    magnetic, video = deepcopy(slices[0]), deepcopy(slices[1])
+    magnetic.SOPClassUID = magnetic.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    raw = part10(video).replace(
+        b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.7\0", 1
+    )  # SMPTE ST 2110-20
+
+    answer = post(running, message(part10(magnetic), raw, part10(slices[2])))
+
+    assert (answer.status_code, reasons(answer)) == (202, [0x0122, 0xC122])
+    running.stop()
+    with running.store.sessions() as session:
+        refused = {(line.calling_ae, line.what) for line in overview(session).refusals}
+    assert refused == {("STOW-RS", "MR Image Storage"), ("STOW-RS", "CT Image Storage")}
+
+
+def test_what_belongs_to_no_series_is_quarantined(running: Running, slices: list[Dataset]) -> None:
+    nobody = deepcopy(slices[0])
+    del nobody.SeriesInstanceUID
+
+    answer = post(running, message(part10(nobody)))
+
+    assert (answer.status_code, reasons(answer)) == (409, [0xC000])
+    assert len(list(running.store.folder.root.glob("quarantine/*"))) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"no DICOM", b"\0" * 128 + b"DICM"])
+def test_what_is_no_instance_is_no_instance(
+    running: Running, slices: list[Dataset], body: bytes
+) -> None:
+    answer = post(running, message(body, part10(slices[0])))
+
+    assert (answer.status_code, reasons(answer, OTHER)) == (202, [0xC000])
+    assert running.kept() == 1
+
+
+def test_parts_of_another_type_are_not_taken(running: Running, slices: list[Dataset]) -> None:
+    answer = post(running, message(part10(slices[0]), kind="application/dicom+json"))
+
+    assert (answer.status_code, reasons(answer, OTHER), running.kept()) == (409, [0xC000], 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/dicom", 415),
+        ('multipart/related; type="application/dicom+json"; boundary=b0undary', 415),
+        ("multipart/form-data; boundary=b0undary", 415),
+        ('multipart/related; type="application/dicom"', 400),
+    ],
+)
+def test_other_messages_are_refused(
+    running: Running, slices: list[Dataset], kind: str, status: int
+) -> None:
+    answer = post(running, message(part10(slices[0])), Content_Type=kind)
+
+    assert (answer.status_code, running.kept()) == (status, 0)
+
+
+def test_of_a_truncated_message_what_was_whole_is_kept(
+    running: Running, slices: list[Dataset]
+) -> None:
+    whole = message(part10(slices[0]), part10(slices[1]))
+
+    assert post(running, whole[:-3000]).status_code == 400
+    assert post(running, b"something else").status_code == 400
+
+    assert (running.kept(), running.half_kept()) == (1, [])
+
+
+def test_a_connection_that_breaks_leaves_nothing_half_done(
+    running: Running, slices: list[Dataset]
+) -> None:
+    with socket.create_connection(running.address) as peer:
+        peer.sendall(LONG + message(part10(slices[0]))[:5000])
+    running.stop()
+
+    assert (running.kept(), running.half_kept()) == (0, [])
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_too_large_a_message_is_refused(running: Running, chunked: bool) -> None:
+    content = message(b"\0" * LARGEST)
+    headers = {"Content-Type": RELATED}
+    with httpx.Client(trust_env=False) as client:
+        answer = client.post(
+            running.url + "/studies",
+            content=iter([content]) if chunked else content,
+            headers=headers,
+        )
+
+    assert (answer.status_code, running.kept(), running.half_kept()) == (413, 0, [])
+
+
+def test_without_room_a_sender_is_asked_to_come_again(
+    tmp_path: Path, slices: list[Dataset]
+) -> None:
+    room = 999
+    node = serving(tmp_path, folder=StorageFolder(tmp_path, 1000, free=lambda _: room))
+
+    answer = post(node, message(part10(slices[0])))
+    assert (answer.status_code, reasons(answer), node.kept()) == (503, [0xA700], 0)
+    assert int(answer.headers["retry-after"]) > 0
+
+    room = 2**30
+    assert post(node, message(part10(slices[0]))).status_code == 200
+    node.stop()
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [("", 401), ("Bearer wrong", 401), ("Basic secret", 401), ("Bearer secret", 200)],
+)
+def test_who_does_not_know_the_token_is_refused(
+    tmp_path: Path, slices: list[Dataset], authorization: str, status: int
+) -> None:
+    node = serving(tmp_path, token=KNOWN)
+
+    answer = post(node, message(part10(slices[0])), Authorization=authorization)
+
+    assert (answer.status_code, node.kept()) == (status, int(status == 200))
+    node.stop()
+
+
+def test_twenty_at_once(running: Running, slices: list[Dataset]) -> None:
+    together = threading.Barrier(20)
+
+    def one(number: int) -> int:
+        ds = deepcopy(slices[number % len(slices)])
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        content = message(part10(ds))
+        together.wait()
+        return post(running, content).status_code
+
+    with ThreadPoolExecutor(20) as senders:
+        assert set(senders.map(one, range(20))) == {200}
+    assert len(running.instances()) == 20
+
+
+def test_more_than_may_run_at_once_are_told_so(tmp_path: Path, slices: list[Dataset]) -> None:
+    node = serving(tmp_path, requests=1)
+    with socket.create_connection(node.address) as peer:
+        peer.sendall(LONG + b"\r\n--b0undary")
+        assert post(node, message(part10(slices[0]))).status_code == 503
+    node.stop()
+
+
+def answers(running: Running) -> bool:
+    try:
+        return httpx.get(running.url).status_code == httpx.codes.NOT_FOUND
+    except httpx.RemoteProtocolError:
+        return False
+
+
+def test_connections_beyond_the_limit_are_closed_and_others_are_served(
+    running: Running, slices: list[Dataset]
+) -> None:
+    open_ones = [socket.create_connection(running.address) for _ in range(MAXIMUM_CONNECTIONS)]
+
+    with socket.create_connection(running.address, timeout=10) as one_more:
+        assert one_more.recv(1) == b""
+
+    for each in open_ones:
+        each.close()
+    wait_until(partial(answers, running), seconds=10, what="room again")
+
+
+def test_draining_finishes_what_runs_and_takes_nothing_new(
+    running: Running, slices: list[Dataset]
+) -> None:
+    content = message(part10(slices[0]))
+    begun = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield content[:1000]
+        begun.set()
+        running.receiver.retire()
+        yield content[1000:]
+
+    with httpx.Client(trust_env=False) as client:
+        headers = {"Content-Type": RELATED}
+        answer = client.post(running.url + "/studies", content=slowly(), headers=headers)
+
+    assert (begun.is_set(), answer.status_code) == (True, 200)
+    running.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(running.address)
+
+
+@pytest.mark.slow  # a whole node
+def test_a_node_takes_by_stow_and_ends_in_order(
+    make_node: Callable[..., NodeProcess], slices: list[Dataset]
+) -> None:
+    port = free_port()
+    node = make_node(1, quiet=600, more=f"[dicomweb]\nport = {port}\n")
+    node.start()
+
+    with httpx.Client(trust_env=False) as client:
+        answer = client.post(
+            f"http://127.0.0.1:{port}/studies",
+            content=message(part10(slices[0])),
+            headers={"Content-Type": RELATED},
+        )
+
+    assert (answer.status_code, node.stop()) == (200, 0)
+    (series,) = node.overview().series
+    assert (series.instances, series.calling_ae) == (1, "STOW-RS")
+
+
+def test_with_tls_senders_show_a_certificate(tmp_path: Path, slices: list[Dataset]) -> None:
+    authority = trustme.CA()
+    ours = credentials(tmp_path / "keys", authority, "node")
+    node = serving(tmp_path, tls=server_context(ours, verify_peers=True))
+    url = f"https://localhost:{node.address[1]}/studies"
+    content, headers = message(part10(slices[0])), {"Content-Type": RELATED}
+
+    with httpx.Client(trust_env=False, verify=client_context(ours)) as client:
+        assert client.post(url, content=content, headers=headers).status_code == 200
+    stranger = ssl.create_default_context(cafile=ours.authorities)
+    with (
+        httpx.Client(trust_env=False, verify=stranger) as client,
+        pytest.raises(httpx.TransportError),
+    ):
+        client.post(url, content=content, headers=headers)
+    node.stop()

@@ -1,0 +1,199 @@
+"""Destinations that do not take every class: what is said all the same, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.worker import DeliveryWorker
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.network.association import Peer
+from dicom_node.resources import Resources
+from pipeline.encode.bundle import part10
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Delivery, ResultObject
+from storage.delivery.capabilities import capabilities
+from storage.delivery.outbox import keep_results, reuse_result
+from storage.files.folder import StorageFolder
+from storage.overview import overview
+from storage.results.rows import NewObject, NewResult
+from storage.series.instances import InstanceFacts, record_instance
+from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
+from storage.series.rerun import reprocess
+from storage.states import DeliveryState
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CLASSES = {
+    "segmentation": SegmentationStorage,
+    "report": Comprehensive3DSRStorage,
+    "text-report": EnhancedSRStorage,
+    "summary": SecondaryCaptureImageStorage,
+    "heatmap": SecondaryCaptureImageStorage,
+}
+ALL = tuple(set(CLASSES.values()))
+BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=1))
+
+
+def result_file(uid: str, sop_class: str) -> bytes:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, uid
+    return part10(ds)
+
+
+def ticket_of(session: Session) -> SeriesTicket:
+    ticket = claim_next(session, NOW)
+    assert ticket is not None
+    return ticket
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Resources]:
+    """One analysed series whose results, one of each kind, are due at the destination PACS."""
+    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    migrate(database)
+    sessions = sessionmaker(database, class_=Session)
+    store = Resources(sessions=sessions, folder=StorageFolder(tmp_path, 0), clock=lambda: NOW)
+    uids = {kind: f"2.25.{number}" for number, kind in enumerate(CLASSES, start=100)}
+    files = {f"{uid}.dcm": result_file(uid, CLASSES[kind]) for kind, uid in uids.items()}
+    folder = store.folder.keep_result("k1", files)
+    result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=folder)
+    objects = [
+        NewObject(
+            sop_instance_uid=uid,
+            kind=kind,
+            sop_class_uid=CLASSES[kind],
+            series_instance_uid="2.25.9",
+            transfer_syntax_uid=str(ExplicitVRLittleEndian),
+            path=f"{folder}/{uid}.dcm",
+        )
+        for kind, uid in uids.items()
+    ]
+    with store.sessions.begin() as session:
+        record_instance(session, CT, NOW)
+        close(session, receiving(session)[0], NOW)
+        keep_results(session, ticket_of(session), result, objects, destinations=["PACS"], now=NOW)
+    yield store
+    database.dispose()
+
+
+CT = InstanceFacts(
+    sop_instance_uid="2.25.1",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+    series_instance_uid="2.25.2",
+    study_instance_uid="2.25.3",
+    transfer_syntax_uid=str(ExplicitVRLittleEndian),
+    modality="CT",
+    calling_ae="SCANNER",
+    path="incoming/00/x.dcm",
+    digest="0" * 64,
+    bytes=1,
+)
+
+
+def deliver(store: Resources, folder: Path, *accepts: str) -> None:
+    with StandInPacs(folder / "pacs", accepts=accepts) as pacs:
+        peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
+        DeliveryWorker(
+            "PACS", DicomSender(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, store=store
+        ).round()
+
+
+def ended(store: Resources) -> tuple[str, dict[str, str]]:
+    """State of the series, and of the delivery of each kind."""
+    with store.sessions() as session:
+        rows = session.execute(select(ResultObject.kind, Delivery.state).join(Delivery))
+        return str(overview(session).series[0].state), {kind: str(state) for kind, state in rows}
+
+
+def reason(store: Resources, kind: str) -> str:
+    with store.sessions() as session:
+        found = select(Delivery.reason).join(ResultObject).where(ResultObject.kind == kind)
+        return session.scalars(found).one()
+
+
+def test_the_text_report_stands_for_the_measurements(store: Resources, tmp_path: Path) -> None:
+    deliver(store, tmp_path, *set(ALL) - {Comprehensive3DSRStorage})
+
+    state, deliveries = ended(store)
+    assert state == "delivered"
+    assert deliveries.pop("report") == "replaced"
+    assert set(deliveries.values()) == {"accepted"}
+    with store.sessions() as session:
+        assert overview(session).series[0].deliveries[DeliveryState.REPLACED] == 1
+        known = {each.sop_class_uid: each.is_accepted for each in capabilities(session, "PACS")}
+    assert known[Comprehensive3DSRStorage] is False
+    assert known[EnhancedSRStorage] is True
+    assert reason(store, "report") == (
+        "the destination does not accept Comprehensive 3D SR Storage in Explicit VR Little Endian;"
+        " the text report says it"
+    )
+
+
+def test_the_summary_stands_for_all_where_only_pictures_are_taken(
+    store: Resources, tmp_path: Path
+) -> None:
+    deliver(store, tmp_path, SecondaryCaptureImageStorage)
+
+    assert ended(store) == (
+        "delivered",
+        {
+            "segmentation": "replaced",
+            "report": "replaced",
+            "text-report": "replaced",
+            "summary": "accepted",
+            "heatmap": "accepted",
+        },
+    )
+    assert reason(store, "segmentation").endswith("; the heatmap says it")
+    assert reason(store, "report").endswith("; the summary says it")
+
+
+def test_where_nothing_carries_the_message_a_person_is_told(
+    store: Resources, tmp_path: Path
+) -> None:
+    deliver(store, tmp_path, SegmentationStorage)
+
+    state, deliveries = ended(store)
+    assert state == "failed"
+    assert deliveries["report"] == "refused"
+    assert deliveries["heatmap"] == "replaced"
+    with store.sessions() as session:
+        assert "PACS refused 1 object: the destination" in overview(session).series[0].reason
+
+
+def test_where_nothing_is_taken_everything_is_refused(store: Resources, tmp_path: Path) -> None:
+    deliver(store, tmp_path)
+
+    state, deliveries = ended(store)
+    assert (state, set(deliveries.values())) == ("failed", {"refused"})
+
+
+def test_what_was_replaced_is_sent_when_the_destination_has_learnt(
+    store: Resources, tmp_path: Path
+) -> None:
+    deliver(store, tmp_path, SecondaryCaptureImageStorage)
+    with store.sessions.begin() as session:
+        reprocess(session, "2.25.2", NOW)
+        reuse_result(session, ticket_of(session), "k1", ["PACS"], NOW)
+    deliver(store, tmp_path, *ALL)
+
+    state, deliveries = ended(store)
+    assert (state, set(deliveries.values())) == ("delivered", {"accepted"})

@@ -1,0 +1,128 @@
+"""An analyst whose workers answer what a test wants."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from config.settings import Settings
+from dicom_node.analysis.configuration import analysis_config_of
+from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy
+from dicom_node.analysis.messages import Analysed, AnalysisRequest, EncodedObject
+from dicom_node.analysis.notices import Notices, Wanted
+from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.resources import Resources
+from storage.database.engine import migrate, open_database
+from storage.files.folder import StorageFolder, no_step
+from storage.overview import SeriesLine, overview
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+RESULT = Analysed(
+    key="k1",
+    score=0.7,
+    positive=True,
+    model="m 1",
+    summary={},
+    objects=tuple(
+        EncodedObject(
+            kind=kind,
+            sop_class_uid=sop_class,
+            sop_instance_uid=f"2.25.10{n}",
+            series_instance_uid="2.25.9",
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            part10=b"x",
+        )
+        for n, (kind, sop_class) in enumerate(
+            [
+                ("segmentation", "1.2.840.10008.5.1.4.1.1.66.4"),
+                ("report", "1.2.840.10008.5.1.4.1.1.88.34"),
+            ]
+        )
+    ),
+    seconds={},
+)
+
+
+class Job:
+    """A task that has ended, one way or another."""
+
+    def __init__(self, answer: Any) -> None:  # noqa: ANN401  # any answer
+        self.answer = answer
+
+    def when_done(self, act: Callable[["Job"], None]) -> None:
+        act(self)
+
+    def result(self) -> Any:  # noqa: ANN401  # any answer
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Never(Job):
+    """A task that hangs."""
+
+    def when_done(self, act: Callable[[Job], None]) -> None:
+        pass
+
+
+class Workers:
+    """One worker that gives these answers, one after the other."""
+
+    slots = 1
+
+    def __init__(self, *answers: Any) -> None:  # noqa: ANN401  # any answer
+        self.answers = list(answers)
+        self.requests: list[AnalysisRequest] = []
+        self.restarts = 0
+
+    def submit(self, function: object, request: AnalysisRequest) -> Job:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        return answer if isinstance(answer, Job) else Job(answer)
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+
+def open_store(folder: Path, *, step: Callable[[str], None] = no_step) -> Resources:
+    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    migrate(database)
+    return Resources(
+        sessions=sessionmaker(database, class_=Session),
+        folder=StorageFolder(folder, 0, step=step),
+        clock=lambda: NOW,
+    )
+
+
+def dispatcher(
+    store: Resources,
+    workers: Workers,
+    *,
+    attempts: int = 3,
+    timeout: float = 900,
+    wanted: Wanted = "relevant",
+) -> AnalysisDispatcher:
+    made: AnalysisDispatcher
+
+    def settle(ticket: Any, job: Any) -> None:  # noqa: ANN401  # any answer
+        made.settle(ticket, job)
+
+    request_builder = RequestBuilder(store, analysis_config_of(Settings()), compare=True)
+    made = AnalysisDispatcher(
+        workers=workers,  # type: ignore[arg-type]  # a small fake
+        request_builder=request_builder,
+        notices=Notices(request_builder, wanted),
+        policy=AttemptPolicy(attempts=attempts, task_timeout_seconds=timeout),
+        destinations=["PACS"],
+        when_done=settle,
+    )
+    return made
+
+
+def line(store: Resources) -> SeriesLine:
+    with store.sessions() as session:
+        (series,) = overview(session).series
+    return series

@@ -1,0 +1,98 @@
+"""A store in which one analysed series has results that are due at the destination PACS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dicom_node.resources import Resources
+from pipeline.encode.bundle import part10
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Delivery
+from storage.delivery.outbox import keep_results
+from storage.files.folder import StorageFolder
+from storage.overview import overview
+from storage.results.rows import NewObject, NewResult
+from storage.series.instances import InstanceFacts, record_instance
+from storage.series.lifecycle import claim_next, close, receiving
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+STUDY, SERIES = "2.25.3", "2.25.9"
+UIDS = ("2.25.101", "2.25.102", "2.25.103")
+
+CT = InstanceFacts(
+    sop_instance_uid="2.25.1",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+    series_instance_uid="2.25.2",
+    study_instance_uid=STUDY,
+    transfer_syntax_uid=str(ExplicitVRLittleEndian),
+    modality="CT",
+    calling_ae="SCANNER",
+    path="incoming/00/x.dcm",
+    digest="0" * 64,
+    bytes=1,
+)
+
+
+class Hands:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def capture(uid: str) -> Dataset:
+    """One result, as small as can be."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, uid
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = STUDY, SERIES
+    return ds
+
+
+def store_with_results(folder: Path, clock: Hands, uids: Sequence[str] = UIDS) -> Resources:
+    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    migrate(database)
+    sessions = sessionmaker(database, class_=Session)
+    store = Resources(sessions=sessions, folder=StorageFolder(folder, 0), clock=clock)
+    files = {f"{uid}.dcm": part10(capture(uid)) for uid in uids}
+    kept = store.folder.keep_result("k1", files)
+    result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=kept)
+    objects = [_new_object(uid, f"{kept}/{uid}.dcm") for uid in uids]
+    with store.sessions.begin() as session:
+        record_instance(session, CT, START)
+        close(session, receiving(session)[0], START)
+        ticket = claim_next(session, START)
+        assert ticket is not None
+        keep_results(session, ticket, result, objects, destinations=["PACS"], now=START)
+    return store
+
+
+def _new_object(uid: str, path: str) -> NewObject:
+    return NewObject(
+        sop_instance_uid=uid,
+        kind="heatmap",
+        sop_class_uid=SecondaryCaptureImageStorage,
+        series_instance_uid=SERIES,
+        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        path=path,
+    )
+
+
+def standing(store: Resources) -> tuple[str, list[str], str]:
+    """State of the series, states of its deliveries, and the reason."""
+    with store.sessions() as session:
+        (series,) = overview(session).series
+        rows = session.scalars(select(Delivery).order_by(Delivery.id))
+        return str(series.state), [str(row.state) for row in rows], series.reason

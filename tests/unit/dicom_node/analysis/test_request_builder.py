@@ -1,0 +1,295 @@
+"""Notices, wishes and comparisons, from kept files to what a worker is asked and what is sent."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.config import disable_value_validation
+from sqlalchemy import select
+
+from config.settings import Settings
+from dicom_node.analysis.configuration import analysis_config_of
+from dicom_node.analysis.messages import Unsuitable
+from dicom_node.analysis.notices import Wanted
+from dicom_node.analysis.request_builder import RequestBuilder, kept_analysis
+from dicom_node.analysis.result_rows import KEPT
+from dicom_node.errors import CannotRepeat
+from dicom_node.reception.header import facts, read_header
+from dicom_node.resources import Resources
+from pipeline.analysis_file import to_bytes
+from pipeline.encode.bundle import part10
+from pipeline.encode.result.identity import Prior
+from pipeline.errors import ModelError
+from storage.database.schema import ResultObject
+from storage.series.instances import record_instance
+from storage.series.lifecycle import claim_next, close, receiving
+from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
+from storage.states import DeliveryState, Rerun
+from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_store
+from tests.support.encode_samples import SeriesSpec, analysis, ct_series
+
+FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
+STUDY, SERIES = "1.2.3.1", "1.2.3.2"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Resources:
+    return open_store(tmp_path)
+
+
+def receive(
+    store: Resources, *, change: Callable[[list[Dataset]], None] = lambda _: None, **identity: str
+) -> None:
+    """Have three slices kept and indexed, and their series closed."""
+    with disable_value_validation():
+        headers = list(ct_series(SeriesSpec(shape=(3, 16, 24)), **identity).headers)
+    change(headers)
+    for number, header in enumerate(headers):
+        kept = store.folder.keep([part10(header)], name_from=f"{header.SeriesInstanceUID} {number}")
+        found = facts(read_header(store.folder.locate(kept.path)), kept, calling_ae="SCANNER")
+        with store.sessions.begin() as session:
+            record_instance(session, found, NOW)
+    with store.sessions.begin() as session:
+        for quiet in receiving(session):
+            close(session, quiet, NOW)
+
+
+def wish(store: Resources, what: Rerun, series: str = SERIES) -> None:
+    with store.sessions.begin() as session:
+        mark_for_rerun(session, series, what)
+        start_reruns(session, NOW)
+
+
+def notices(store: Resources) -> list[Dataset]:
+    with store.sessions() as session:
+        kept = session.scalars(select(ResultObject.path).where(ResultObject.kind == "notice")).all()
+    return [dcmread(store.folder.locate(path)) for path in kept]
+
+
+def words(report: Dataset) -> str:
+    """All text of a report."""
+    return " ".join(str(e.value) for e in report.iterall() if e.keyword == "TextValue")
+
+
+def test_a_series_that_is_not_analysed_says_so_in_its_study(store: Resources) -> None:
+    receive(store)
+    dispatcher(store, Workers(FEW)).dispatch()
+
+    (notice,) = notices(store)
+    assert "30 slices or more expected, got 3" in words(notice)
+    assert (notice.PatientID, notice.StudyInstanceUID) == ("P-1", STUDY)
+    seen_line = line(store)
+    assert (seen_line.state, seen_line.score, seen_line.revision) == ("unsuitable", None, 1)
+    assert seen_line.deliveries == {DeliveryState.PENDING: 1}
+
+
+def test_the_same_series_and_reason_give_the_same_notice(tmp_path: Path) -> None:
+    uids = set()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        store = open_store(tmp_path / name)
+        receive(store)
+        dispatcher(store, Workers(FEW)).dispatch()
+        wish(store, Rerun.REPROCESS)
+        dispatcher(store, Workers(FEW)).dispatch()
+        uids |= {notice.SOPInstanceUID for notice in notices(store)}
+    assert len(uids) == 1
+
+
+def test_another_reason_supersedes_the_notice(store: Resources) -> None:
+    receive(store)
+    for code in ("gap", "other"):
+        dispatcher(store, Workers(Unsuitable(code=code, text="x"))).dispatch()
+        wish(store, Rerun.REPROCESS)
+
+    first, second = sorted(notices(store), key=lambda each: "PredecessorDocumentsSequence" in each)
+    named = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert named.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert "revision 2" in second.SeriesDescription
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "count"),
+    [
+        ("relevant", "too-few-slices", 1),
+        ("relevant", "localizer", 0),
+        ("relevant", "own-result", 0),
+        ("all", "localizer", 1),
+        ("all", "own-result", 0),  # it could go round and round
+        ("no", "too-few-slices", 0),
+    ],
+)
+def test_notices_are_as_the_site_wants_them(
+    store: Resources,
+    wanted: Wanted,
+    code: str,
+    count: int,
+) -> None:
+    receive(store)
+    dispatcher(store, Workers(Unsuitable(code=code, text="x")), wanted=wanted).dispatch()
+
+    assert len(notices(store)) == count
+    assert line(store).state == "unsuitable"
+
+
+def test_the_notice_of_a_failure_quotes_nothing(store: Resources) -> None:
+    receive(store)
+    dispatcher(store, Workers(ModelError("weights of Muster^Mia"))).dispatch()
+
+    (notice,) = notices(store)
+    assert line(store).state == "failed"
+    assert "The model of the AI could not be used" in words(notice)
+    assert "Muster" not in words(notice)
+
+
+def two_patients(headers: list[Dataset]) -> None:
+    headers[0].PatientID = "P-2"
+
+
+def test_no_notice_where_nobody_knows_whose_it_is(store: Resources) -> None:
+    receive(store, change=two_patients)
+    dispatcher(store, Workers(FEW)).dispatch()
+
+    assert (line(store).state, line(store).result_key) == ("unsuitable", None)
+
+
+def test_a_series_ends_also_when_its_headers_cannot_be_read(store: Resources) -> None:
+    receive(store)
+    for path in store.folder.root.glob("incoming/*/*.dcm"):
+        path.write_bytes(b"rot")
+    dispatcher(store, Workers(FEW)).dispatch()
+
+    assert (line(store).state, line(store).result_key) == ("unsuitable", None)
+
+
+def test_an_analysis_names_the_notice_before_it(store: Resources) -> None:
+    receive(store)
+    workers = Workers(FEW, RESULT)
+    dispatcher(store, workers).dispatch()
+    wish(store, Rerun.REPROCESS)
+    dispatcher(store, workers).dispatch()
+
+    (notice,) = notices(store)
+    before = workers.requests[1].predecessor
+    assert before is not None
+    assert (before.sop_instance_uid, before.study_instance_uid) == (notice.SOPInstanceUID, STUDY)
+    assert (workers.requests[1].revision, line(store).score) == (2, 0.7)
+
+
+def test_a_wish_that_fails_leaves_the_earlier_result_standing(store: Resources) -> None:
+    receive(store)
+    dispatcher(store, Workers(RESULT)).dispatch()
+    wish(store, Rerun.REPROCESS)
+    dispatcher(store, Workers(ModelError("x"))).dispatch()
+
+    assert (line(store).state, line(store).result_key, line(store).wish) == ("failed", "k1", None)
+    assert notices(store) == []
+
+
+KEPT_ANALYSIS = to_bytes(analysis(), "source")
+
+
+def test_without_a_fitting_analysis_nothing_is_issued_again(store: Resources) -> None:
+    receive(store)
+    dispatcher(store, Workers(replace(RESULT, kept=KEPT_ANALYSIS))).dispatch()
+    wish(store, Rerun.REISSUE)
+    workers = Workers()
+    dispatcher(store, workers).dispatch()
+
+    assert workers.requests == []
+    assert line(store).reason.startswith("reissue: what is kept is of the model DeCoVNet 1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [(None, "no readable analysis"), (b"rot", "no readable analysis"), (KEPT_ANALYSIS, "DeCoVNet")],
+)
+def test_what_is_kept_must_be_readable_and_of_the_model_set_now(
+    store: Resources, kept: bytes | None, message: str
+) -> None:
+    receive(store)
+    dispatcher(store, Workers(RESULT)).dispatch()
+    with store.sessions() as session:
+        (ended,) = ended_series(session)
+    path = store.folder.root / str(ended.folder) / KEPT
+    path.unlink() if kept is None else path.write_bytes(kept)
+
+    with pytest.raises(CannotRepeat, match=message):
+        kept_analysis(ended, store.folder.root, analysis_config_of(Settings()).model)
+
+
+def test_a_notice_cannot_be_issued_again(store: Resources) -> None:
+    receive(store)
+    dispatcher(store, Workers(FEW)).dispatch()
+    with store.sessions() as session:
+        (ended,) = ended_series(session)
+
+    with pytest.raises(CannotRepeat, match="use reprocess"):
+        kept_analysis(ended, store.folder.root, analysis_config_of(Settings()).model)
+
+
+def test_instances_that_are_gone_are_said_to_be(store: Resources) -> None:
+    receive(store)
+    dispatcher(store, Workers(RESULT)).dispatch()
+    for path in store.folder.root.glob("incoming/*/*.dcm"):
+        path.unlink()
+    wish(store, Rerun.REPROCESS)
+    dispatcher(store, Workers()).dispatch()
+
+    assert line(store).reason == "reprocess: its instances are not kept any more"
+
+
+FOUND = {
+    "score": 0.4,
+    "threshold": 0.3,
+    "involvement": {"right": 0.1, "left": 0.2, "total": 0.15},
+}
+
+
+def priors(store: Resources, *, compare: bool = True, **identity: str) -> tuple[Prior, ...]:
+    """What an analysis of a second study would be compared with."""
+    receive(store, StudyDate="20250301")
+    dispatcher(store, Workers(replace(RESULT, summary=FOUND))).dispatch()
+    receive(store, **{"StudyInstanceUID": "1.2.4.1", "SeriesInstanceUID": "1.2.4.2", **identity})
+    with store.sessions.begin() as session:
+        ticket = claim_next(session, NOW)
+    assert ticket is not None
+    return (
+        RequestBuilder(store, analysis_config_of(Settings()), compare=compare)
+        .request(ticket)
+        .priors
+    )
+
+
+def test_earlier_results_of_the_patient_are_compared_with(store: Resources) -> None:
+    (prior,) = priors(store)
+
+    assert (prior.study_date.isoformat(), prior.score, prior.threshold) == ("2025-03-01", 0.4, 0.3)
+    assert (prior.right, prior.left, prior.total, prior.model) == (0.1, 0.2, 0.15, "m 1")
+    assert prior.report.sop_instance_uid == "2.25.101"
+    assert prior.report.study_instance_uid == STUDY
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"PatientID": "P-2"},
+        {"PatientID": ""},
+        {"IssuerOfPatientID": "Other"},
+        {"PatientBirthDate": "19610101"},
+        {"StudyDate": "20240101"},
+        {"StudyDate": "yesterday"},
+    ],
+)
+def test_others_are_not(store: Resources, other: dict[str, str]) -> None:
+    assert priors(store, **other) == ()
+
+
+def test_an_unknown_birth_date_is_no_conflict(store: Resources) -> None:
+    assert len(priors(store, PatientBirthDate="")) == 1
+
+
+def test_a_site_may_want_no_comparison(store: Resources) -> None:
+    assert priors(store, compare=False) == ()

@@ -1,0 +1,207 @@
+"""The command line, as it is typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from typer.testing import CliRunner
+
+from config.example import example_ini
+from config.reader import load
+from config.settings import Settings
+from dicom_node.assembly import open_resources
+from dicom_node.cli.app import Syntax, app
+from dicom_node.errors import NodeError
+from dicom_node.folder_lock import only_node
+from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES
+from storage.database.engine import migrate, open_database
+
+cli = CliRunner()
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    path = tmp_path / "node.ini"
+    path.write_text("[destination PACS]\nae_title = PACS\nhost = 127.0.0.1\nport = 1\n")
+    return path
+
+
+def test_check_accepts_the_example(tmp_path: Path) -> None:
+    path = tmp_path / "example.ini"
+    path.write_text(cli.invoke(app, ["example"]).output)
+    assert path.read_text() == example_ini()
+
+    answer = cli.invoke(app, ["check", "--config", str(path)])
+
+    assert answer.exit_code == 0, answer.output
+    assert "in order" in answer.output
+    assert "results stay here" in answer.output  # it names no destination
+
+
+def test_check_names_a_missing_model_and_an_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "node.ini"
+    path.write_text(
+        "[node]\nbind = 192.0.2.1\n"
+        "[storage]\nfolder = file/data\ndatabase_url = sqlite:////nowhere/at/all.db\n"
+        "[analysis]\nmodel = nowhere\n"
+    )
+
+    answer = cli.invoke(app, ["check", "--config", str(path)])
+
+    assert answer.exit_code == 1
+    for key in ("[node] bind", "[storage] folder", "[storage] database_url", "[analysis] model"):
+        assert key in answer.output
+
+
+def test_check_doubts_secrets_that_all_may_read(tmp_path: Path) -> None:
+    path, token, mine = (tmp_path / name for name in ("node.ini", "token", "mine"))
+    path.write_text(
+        f"[dicomweb]\nport = 8042\ntoken_file = {mine}\n"
+        f"[destination WEB]\nurl = http://127.0.0.1/dicom-web\ntoken_file = {token}\n"
+    )
+    for file, mode in ((token, 0o644), (mine, 0o640)):
+        file.write_text("not-to-be-said")
+        file.chmod(mode)
+
+    answer = cli.invoke(app, ["check", "--config", str(path)])
+
+    assert answer.exit_code == 0, answer.output
+    assert "[destination WEB] token_file" in answer.output
+    assert "[dicomweb] token_file" not in answer.output
+    assert "not-to-be-said" not in answer.output
+
+
+def test_a_database_that_cannot_be_opened_is_said_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "node.ini"
+    path.write_text("[storage]\nfolder = data\ndatabase_url = sqlite:////nowhere/at/all.db\n")
+    with pytest.raises(NodeError, match="database that can be opened, got sqlite"):
+        open_resources(load(path))
+
+
+def test_status_before_the_first_start_says_so(ini: Path) -> None:
+    answer = cli.invoke(app, ["status", "--config", str(ini)])
+
+    assert isinstance(answer.exception, NodeError)
+    assert "not been started" in str(answer.exception)
+
+
+def test_status_of_an_empty_node(ini: Path) -> None:
+    load(ini).storage.folder.mkdir()
+    migrate(open_database(load(ini).database_url))
+
+    assert "series: none" in cli.invoke(app, ["status", "--config", str(ini)]).output
+    answer = cli.invoke(app, ["status", "--config", str(ini), "--json"])
+    seen = json.loads(answer.output)
+    assert (seen["series"], seen["running"]) == ([], False)
+    with only_node(load(ini).storage.folder):
+        answer = cli.invoke(app, ["status", "--config", str(ini)])
+    assert "not running" not in answer.output
+
+
+def test_status_says_that_the_disk_is_full(ini: Path) -> None:
+    ini.write_text(ini.read_text() + "[storage]\nreserve_gb = 100000\n")
+    load(ini).storage.folder.mkdir()
+    migrate(open_database(load(ini).database_url))
+
+    answer = cli.invoke(app, ["status", "--config", str(ini)])
+
+    assert "GB free, the reserve is 100000 GB: instances are refused (A700)" in answer.output
+
+
+def test_echo_knows_its_destinations(ini: Path) -> None:
+    answer = cli.invoke(app, ["echo", "OTHER", "--config", str(ini)])
+
+    assert "PACS" in str(answer.exception)
+
+
+@pytest.mark.parametrize("title", ["", "SEVENTEEN_LETTERS"])
+def test_send_checks_titles_before_it_calls(tmp_path: Path, title: str) -> None:
+    answer = cli.invoke(app, ["send", str(tmp_path), "--to", title])
+
+    assert isinstance(answer.exception, NodeError)
+
+
+def test_send_says_when_there_is_nothing_to_send(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no DICOM")
+
+    answer = cli.invoke(app, ["send", str(tmp_path)])
+
+    assert answer.exit_code == 1
+    assert "no DICOM files" in answer.output
+
+
+def test_phantom_writes_a_series(tmp_path: Path) -> None:
+    answer = cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2", "--lesions", "0"])
+
+    assert answer.exit_code == 0, answer.output
+    assert len(list((tmp_path / "ct").glob("*.dcm"))) == 2
+
+
+def test_phantom_offers_every_transfer_syntax() -> None:
+    assert {syntax.value for syntax in Syntax} == set(TRANSFER_SYNTAXES)
+
+
+def test_process_says_why_a_series_was_not_analysed(tmp_path: Path) -> None:
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+    (tmp_path / "ct" / "notes.txt").write_text("no DICOM")
+
+    answer = cli.invoke(app, ["process", str(tmp_path / "ct"), "--out", str(tmp_path / "out")])
+
+    assert answer.exit_code == 1
+    assert "too-few-slices" in answer.output
+    assert "notes.txt" in answer.output
+    told = json.loads((tmp_path / "out" / "analysis.json").read_text())
+    assert told["analysed"] is False
+    assert told["reason"].startswith("too-few-slices")
+
+
+def test_process_writes_the_notice_that_a_site_wants(tmp_path: Path) -> None:
+    silent = tmp_path / "node.ini"
+    silent.write_text("[results]\nnot_analysed = no\n")
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+    command = ["process", str(tmp_path / "ct"), "--out"]
+
+    cli.invoke(app, [*command, str(tmp_path / "quiet"), "-c", str(silent)])
+    cli.invoke(app, [*command, str(tmp_path / "out")])
+
+    assert not (tmp_path / "quiet" / "notice.dcm").exists()
+    notice = dcmread(tmp_path / "out" / "notice.dcm")
+    assert "not analysed" in notice.SeriesDescription
+
+
+def test_process_gives_the_same_uid_to_the_same_bytes_alone(tmp_path: Path) -> None:
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+
+    def notice(out: str, *options: str) -> tuple[str, bytes]:
+        command = ["process", str(tmp_path / "ct"), "--out", str(tmp_path / out), *options]
+        cli.invoke(app, command)
+        path = tmp_path / out / "notice.dcm"
+        return str(dcmread(path).SOPInstanceUID), path.read_bytes()
+
+    first, again = notice("first"), notice("again")
+    assert first[0] != again[0]
+    made = json.loads((tmp_path / "first" / "analysis.json").read_text())["created"]
+    assert notice("repeated", "--created", made) == first
+    assert notice("other", "--created", "2026-11-23T08:00:00+01:00")[0] != first[0]
+
+
+def test_process_mixes_its_results_with_nothing(tmp_path: Path) -> None:
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "heatmap.dcm").write_text("of another run")
+    command = ["process", str(tmp_path / "ct"), "--out"]
+
+    refused = cli.invoke(app, [*command, str(tmp_path / "out")])
+    (tmp_path / "empty").mkdir()
+    cli.invoke(app, [*command, str(tmp_path / "empty")])
+
+    assert isinstance(refused.exception, NodeError)
+    assert "expected a new or empty folder" in str(refused.exception)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["heatmap.dcm"]
+    assert (tmp_path / "empty" / "analysis.json").exists()
+
+
+def test_the_defaults_need_no_file() -> None:
+    assert Settings().node.ae_title == "AINODE"

@@ -1,0 +1,112 @@
+"""A destination that declines a form gets the plainer one that says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import (
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from config.destinations import DicomDestination
+from config.settings import ResultsSettings, Settings
+from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.assembly import request_builder_of
+from dicom_node.resources import Resources
+from pipeline.encode.result.products import (
+    LABEL_MAP_STORAGE,
+    HeatmapForm,
+    Products,
+    SegmentationForm,
+)
+from storage.delivery.capabilities import Capability, record_capabilities
+from storage.series.lifecycle import SeriesTicket, claim_next
+from tests.support.dispatcher_samples import NOW, open_store
+from tests.unit.dicom_node.analysis.test_request_builder import receive
+
+FRAMES, PICTURES = MultiFrameTrueColorSecondaryCaptureImageStorage, SecondaryCaptureImageStorage
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Resources]:
+    store = open_store(tmp_path)
+    yield store
+    store.sessions.kw["bind"].dispose()
+
+
+def destination(name: str, *, enabled: bool = True) -> DicomDestination:
+    return DicomDestination(name=name, ae_title=name, host="127.0.0.1", port=104, enabled=enabled)
+
+
+SETTINGS = Settings(
+    results=ResultsSettings(segmentation="labelmap", heatmap="multi-frame"),
+    destinations=(destination("PACS"), destination("VNA"), destination("OLD", enabled=False)),
+)
+
+
+def says(store: Resources, name: str, **takes: bool) -> None:
+    classes = {"labels": LABEL_MAP_STORAGE, "bits": SegmentationStorage}
+    classes |= {"frames": FRAMES, "pictures": PICTURES}
+    found = [
+        Capability(sop_class_uid=classes[each], transfer_syntax_uid="1.2" if taken else "")
+        for each, taken in takes.items()
+    ]
+    with store.sessions.begin() as session:
+        record_capabilities(session, name, found, NOW)
+
+
+@pytest.fixture
+def ticket(store: Resources) -> SeriesTicket:
+    receive(store)
+    with store.sessions.begin() as session:
+        found = claim_next(session, NOW)
+    assert found is not None
+    return found
+
+
+def wanted(
+    request_builder: RequestBuilder, ticket: SeriesTicket
+) -> tuple[SegmentationForm, HeatmapForm]:
+    products: Products = request_builder.request(ticket).config.products
+    return products.segmentation, products.heatmap
+
+
+AS_WANTED = (SegmentationForm.LABELMAP, HeatmapForm.MULTI_FRAME)
+PLAINER = (SegmentationForm.BINARY, HeatmapForm.SINGLE_FRAME)
+
+
+def test_of_one_that_was_never_asked_nothing_is_known(
+    store: Resources, ticket: SeriesTicket
+) -> None:
+    assert wanted(request_builder_of(SETTINGS, store), ticket) == AS_WANTED
+
+
+def test_what_one_declines_is_made_plainer(store: Resources, ticket: SeriesTicket) -> None:
+    request_builder = request_builder_of(SETTINGS, store)
+    says(store, "PACS", labels=True, bits=True, frames=True, pictures=True)
+    assert wanted(request_builder, ticket) == AS_WANTED
+    says(store, "VNA", labels=False, bits=True, frames=False, pictures=True)
+    assert wanted(request_builder, ticket) == PLAINER
+    says(store, "VNA", labels=True, bits=True, frames=True, pictures=True)
+    assert wanted(request_builder, ticket) == AS_WANTED
+
+
+def test_one_that_takes_neither_changes_nothing(store: Resources, ticket: SeriesTicket) -> None:
+    says(store, "VNA", labels=False, bits=False, frames=False, pictures=False)
+    assert wanted(request_builder_of(SETTINGS, store), ticket) == AS_WANTED
+
+
+def test_one_that_gets_nothing_has_no_say(store: Resources, ticket: SeriesTicket) -> None:
+    says(store, "OLD", labels=False, bits=True, frames=False, pictures=True)
+    assert wanted(request_builder_of(SETTINGS, store), ticket) == AS_WANTED
+
+
+def test_a_site_that_wants_the_plainer_gets_it(store: Resources, ticket: SeriesTicket) -> None:
+    says(store, "PACS", labels=True, bits=False, frames=True, pictures=False)
+    assert wanted(
+        request_builder_of(Settings(destinations=SETTINGS.destinations), store), ticket
+    ) == (PLAINER)

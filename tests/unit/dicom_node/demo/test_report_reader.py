@@ -1,0 +1,17 @@
+"""A report is read as a person would: names, numbers, units."""
+
+from dicom_node.demo.report_reader import statements
+from pipeline.encode.bundle import encode
+from tests.support.encode_samples import analysis, context, ct_series
+
+
+def test_the_report_says_what_was_measured() -> None:
+    bundle = encode(ct_series(), analysis(), context())
+    report = bundle.objects[1].dataset
+
+    lines = [line for _, line in statements(report)]
+
+    assert any(line.startswith("COVID-19 score (not a diagnosis)") for line in lines)
+    assert any(line.endswith(" HU") for line in lines)
+    assert any(line.endswith(" mL") for line in lines)
+    assert not any("hnsf" in line for line in lines)

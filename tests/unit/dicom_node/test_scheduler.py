@@ -1,0 +1,93 @@
+"""The clockwork goes on, whatever is done to the clock."""
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from dicom_node.clock_watch import ClockWatch
+from dicom_node.scheduler import Scheduler
+
+
+@dataclass
+class Clocks:
+    """A time of day that can be set, and a steady clock."""
+
+    day: float = 1e9
+    steady: float = 0.0
+    jumps: list[float] = field(default_factory=list)
+
+    def watch(self) -> ClockWatch:
+        return ClockWatch(
+            lambda: self.jumps.append(self.day),
+            time_of_day=lambda: self.day,
+            steady=lambda: self.steady,
+        )
+
+    def go_on(self, seconds: float) -> None:
+        self.day += seconds
+        self.steady += seconds
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0, -2.5])
+def test_a_jump_is_noticed_once(jump: float) -> None:
+    clocks = Clocks()
+    watch = clocks.watch()
+    clocks.go_on(5)
+    watch.look()
+    assert clocks.jumps == []
+
+    clocks.day += jump
+    clocks.go_on(5)
+    watch.look()
+    clocks.go_on(5)
+    watch.look()
+
+    assert len(clocks.jumps) == 1
+
+
+def test_a_drift_is_no_jump() -> None:
+    clocks = Clocks()
+    watch = clocks.watch()
+    for _ in range(10):
+        clocks.go_on(5)
+        clocks.day += 1.5
+        watch.look()
+    assert clocks.jumps == []
+
+
+def test_what_would_wait_for_another_clock_runs_when_all_are_woken() -> None:
+    ran = threading.Semaphore(0)
+    schedule = Scheduler()
+    schedule.every(3600, "often", ran.release)
+    schedule.start()
+    assert ran.acquire(timeout=10)  # the first time at once; the next in an hour
+
+    schedule.wake_all()
+
+    assert ran.acquire(timeout=10)
+    schedule.stop()
+
+
+def test_the_end_waits_for_a_job_that_wakes_others() -> None:
+    runs, pause, ended = threading.Event(), threading.Event(), []
+    schedule = Scheduler()
+
+    def settle() -> None:
+        runs.set()
+        for _ in range(20):  # while the clockwork stops
+            schedule.wake("courier")
+            pause.wait(0.01)
+        ended.append(True)
+
+    schedule.every(3600, "courier", lambda: None)
+    schedule.once("settle", settle)
+    schedule.start()
+    assert runs.wait(10)
+
+    stop = threading.Thread(target=schedule.stop, daemon=True)
+    stop.start()
+    stop.join(10)
+
+    assert not stop.is_alive()
+    assert ended == [True]

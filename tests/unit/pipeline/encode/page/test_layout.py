@@ -1,0 +1,336 @@
+"""The summary page: what it shows, on which side, in which colours, and what it never shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from io import BytesIO
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+
+from pipeline.decision import without_lesions
+from pipeline.encode.bundle import encode, part10
+from pipeline.encode.common.segments import LESION_COLOURS
+from pipeline.encode.page import blocks, canvas
+from pipeline.encode.page.canvas import SCALE, Canvas, text_width
+from pipeline.encode.page.layout import HEIGHT, WIDTH, image_number, key_image, page
+from pipeline.encode.page.views import axial, coronal
+from pipeline.encode.result.identity import Prior, ReportReference
+from pipeline.encode.result.products import HeatmapForm, Products
+from pipeline.encode.source import source_slices
+from pipeline.results import ResultKind
+from pipeline.types import Analysis, Completeness, CtSeries, Doubt, PredictionSet, ScoreClass
+from tests.support.encode_samples import (
+    POSITIONS,
+    SeriesSpec,
+    analysis,
+    context,
+    ct_series,
+    enhanced_series,
+    lesion,
+)
+
+SPEC = SeriesSpec(shape=(20, 40, 60), spacing_mm=(5.0, 4.0, 4.0))
+REPORT = ReportReference(
+    sop_class_uid="1.2",
+    sop_instance_uid="1.2.3.7",
+    series_instance_uid="1.2.3.8",
+    study_instance_uid="1.2.3.9",
+)
+LONG = "a sentence that goes on and on, much further than anybody would ever want to read " * 5
+
+
+def box_on_the_right(series: CtSeries) -> Analysis:
+    """One opacity at the patient's right, back and head end; it takes no symmetry for granted."""
+    shape, affine = series.volume.shape, series.volume.affine
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    x, y, z = np.moveaxis(grid @ affine[:3, :3].T, -1, 0)
+    x, y, z = x - x.mean(), y - y.mean(), z - z.mean()
+    inside = (x < -20) & (x > -80) & (y > 10) & (y < 50) & (z > 15) & (z < 40)
+    lungs = np.ones(shape, np.uint8)
+    labels = inside.astype(np.uint8)
+    best = int(np.argmax(labels.sum(axis=(1, 2))))
+    return analysis(shape, lungs=lungs, lesion_labels=labels, lesions=(lesion(1, key_slice=best),))
+
+
+def best(found: Analysis) -> int:
+    return found.lesions[0].key_slice
+
+
+def coloured(picture: NDArray[np.uint8]) -> tuple[float, float]:
+    """Middle of the first opacity's outline, as share of the height and of the width."""
+    rows, columns = np.nonzero(np.all(picture == LESION_COLOURS[0], axis=-1))
+    return rows.mean() / picture.shape[0], columns.mean() / picture.shape[1]
+
+
+@pytest.mark.parametrize("position", ["HFS", "FFS", "HFP"])
+def test_the_patients_right_is_at_the_left_of_both_views(position: str) -> None:
+    series = ct_series(replace(SPEC, position=position))
+    found = box_on_the_right(series)
+    colours = {1: LESION_COLOURS[0]}
+    row, column = coloured(axial(series.volume, found, best(found), colours, (300, 300)).picture)
+    assert column < 0.45
+    assert row > 0.55
+    row, column = coloured(coronal(series.volume, found, colours, (300, 300)).picture)
+    assert column < 0.45
+    assert row < 0.45
+
+
+def test_views_have_equal_millimetres_in_both_directions() -> None:
+    series = ct_series(SeriesSpec(shape=(20, 40, 60), spacing_mm=(5.0, 2.0, 3.0)))
+    found = box_on_the_right(series)
+    views = [
+        axial(series.volume, found, best(found), {1: (1, 2, 3)}, (400, 400)),
+        coronal(series.volume, found, {1: (1, 2, 3)}, (400, 400)),
+    ]
+    shapes = [view.picture.shape[:2] for view in views]
+    for (rows, columns), (height, width) in zip(shapes, ((80, 180), (100, 180)), strict=True):
+        assert rows / columns == pytest.approx(height / width, rel=0.02)
+        assert max(rows, columns) in (399, 400)
+
+
+def test_the_axial_view_is_that_of_the_first_opacity_and_says_so() -> None:
+    """Not the slice with most opacity, where the second and third are."""
+    labels = np.zeros((6, 16, 24), np.uint8)
+    labels[1, 2:8, 2:8], labels[4, 2:8, 2:8], labels[4, 9:15, 9:15] = 1, 2, 3
+    lesions = tuple(lesion(n, key_slice=slice_) for n, slice_ in ((3, 4), (1, 1), (2, 4)))
+    found = analysis(lesion_labels=labels, lesions=lesions)
+    shown, caption = key_image(found, source_slices.real_slices(ct_series()))
+    assert (shown.index, caption) == (1, ("Axial", "Opacity 1", "CT image 2"))
+    reverse = source_slices.real_slices(ct_series(SeriesSpec(source_reversed=True)))
+    assert key_image(found, reverse)[1][-1] == "CT image 5"
+
+
+def test_without_opacities_the_axial_view_is_that_of_most_lung() -> None:
+    lungs = np.zeros((6, 16, 24), np.uint8)
+    lungs[:, 5, 5], lungs[3, 2:9, 2:9] = 1, 1
+    found = without_lesions(analysis(lungs=lungs))
+    shown, caption = key_image(found, source_slices.real_slices(ct_series()))
+    assert (shown.index, caption) == (3, ("Axial", "CT image 4"))
+
+
+def test_numbers_stand_at_the_largest_part() -> None:
+    series = ct_series(SPEC)
+    labels = np.zeros(SPEC.shape, np.uint8)
+    labels[10, 10:20, 10:20] = 1
+    labels[10, 5, 55] = 1
+    found = replace(box_on_the_right(series), lesion_labels=labels)
+    view = axial(series.volume, found, 10, {1: LESION_COLOURS[0]}, (600, 600))
+    ((number, (column, _)),) = view.places
+    assert number == 1
+    assert column / view.picture.shape[1] == pytest.approx(20 / 60, abs=0.02)
+
+
+def test_the_page_is_made_twice_alike_and_in_its_size() -> None:
+    first, again = (page(ct_series(), analysis(), context()) for _ in range(2))
+    assert first.shape == (SCALE * HEIGHT, SCALE * WIDTH, 3)
+    np.testing.assert_array_equal(first, again)
+
+
+def many(shape: tuple[int, int, int], count: int) -> Analysis:
+    labels = np.zeros(shape, np.uint8)
+    for number in range(1, count + 1):
+        labels[2, 4 + number // 8, 3 + number % 8] = number
+    return analysis(
+        shape, lesion_labels=labels, lesions=tuple(lesion(n) for n in range(1, count + 1))
+    )
+
+
+def doubtful() -> Analysis:
+    found = many((6, 16, 24), 40)
+    doubts = tuple(Doubt(code=f"code-{number}", text=LONG) for number in range(9))
+    called = replace(
+        found.classification,
+        score=0.5000001,
+        operating_point="p" * 200,
+        prediction_set=PredictionSet(
+            coverage=0.9, classes=(ScoreClass.NEGATIVE, ScoreClass.POSITIVE)
+        ),
+    )
+    named = replace(found.provenance, model_name=LONG)
+    return replace(found, doubts=doubts, flags=("a",), classification=called, provenance=named)
+
+
+def incomplete() -> CtSeries:
+    series = ct_series(StudyDate="")
+    geometry = replace(series.geometry, completeness=Completeness.INCOMPLETE, statement=LONG)
+    return replace(series, geometry=geometry)
+
+
+def prior(year: int) -> Prior:
+    return Prior(
+        study_date=date(year, 1, 2),
+        score=0.3,
+        threshold=0.5,
+        right=0.1,
+        left=0.2,
+        total=0.15,
+        model="DeCoVNet 1.0.0",
+        report=REPORT,
+    )
+
+
+def test_nothing_runs_off_the_page() -> None:
+    priors = tuple(prior(year) for year in range(2026, 2010, -1))
+    drawn = page(incomplete(), doubtful(), context(priors=priors))
+    edge = SCALE * 20
+    for strip in (drawn[:, :edge], drawn[:, -edge:], drawn[-SCALE * 10 :]):
+        inner = strip[SCALE * 80 :] if len(strip) > SCALE * 80 else strip
+        assert (inner == canvas.GROUND).all()
+
+
+def test_texts_are_cut_to_their_width() -> None:
+    assert text_width(canvas.fitted(LONG, 16, 200), 16) <= 200
+    assert canvas.fitted("short", 16, 200) == "short"
+    lines = canvas.wrapped(LONG, 16, 200, 3)
+    assert len(lines) == 3
+    assert all(text_width(line, 16) <= 200 for line in lines)
+    assert lines[-1].endswith(canvas.CUT)
+    assert text_width(canvas.wrapped("w" * 500, 16, 200, 3)[0], 16) <= 200
+
+
+def changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """Box, in points, within which two pages differ."""
+    rows, columns = np.nonzero((one != other).any(axis=-1))
+    box = (rows.min(), rows.max(), columns.min(), columns.max())
+    top, bottom, left, right = (int(each) // SCALE for each in box)
+    return slice(top, bottom), slice(left, right)
+
+
+def test_earlier_results_are_drawn_at_the_foot() -> None:
+    series, found = ct_series(), analysis()
+    rows, _ = changed(
+        page(series, found, context()), page(series, found, context(priors=(prior(2025),)))
+    )
+    assert rows.start > 740
+
+
+def test_the_head_names_study_series_and_revision() -> None:
+    found = analysis()
+    first = page(ct_series(), found, context())
+    for other in (
+        page(ct_series(SeriesNumber=5), found, context()),
+        page(ct_series(StudyDate="20261121"), found, context()),
+        page(ct_series(), found, context(generation=2)),
+    ):
+        rows, columns = changed(first, other)
+        assert rows.stop < 76
+        assert columns.stop < WIDTH - 380  # beside the box that says what it is for
+
+
+def test_blocks_keep_to_their_column() -> None:
+    series = ct_series()
+    for found in (without_lesions(analysis(score=0.1)), doubtful()):
+        gutter = page(series, found, context())[SCALE * 80 : SCALE * 740, SCALE * 562 : SCALE * 598]
+        assert (gutter == canvas.GROUND).all()
+
+
+def drawn_in(colour: tuple[int, int, int], canvas: Canvas) -> int:
+    below_the_heading = canvas.pixels()[SCALE * 24 :]
+    return int(np.all(below_the_heading == colour, axis=-1).sum())
+
+
+PLACE = blocks.Place(left=0, top=0, width=520)
+
+
+def test_a_share_that_is_not_reported_has_no_bar() -> None:
+    found = without_lesions(analysis()).involvement
+    told, untold = Canvas(560, 200), Canvas(560, 200)
+    blocks.involvement(told, PLACE, replace(found, right=0.0, left=0.0, total=0.0))
+    blocks.involvement(untold, PLACE, found)
+    assert drawn_in(canvas.RULE, told)
+    assert not drawn_in(canvas.RULE, untold)
+
+
+def test_a_study_that_reports_no_share_has_no_bar_in_the_course() -> None:
+    told, untold = Canvas(560, 200), Canvas(560, 200)
+    for drawn, share in ((told, 0.0), (untold, None)):
+        study = blocks.Study(name="2026-01-01", share=share, note="")
+        blocks.comparison(drawn, PLACE, (study,))
+    assert drawn_in(blocks.AMBER, told)
+    assert not drawn_in(blocks.AMBER, untold)
+
+
+def test_the_decision_is_never_cut() -> None:
+    for score in (0.1, 0.5, 0.5000001):
+        canvas, longer = Canvas(560, 200), Canvas(700, 200)
+        found = replace(doubtful().classification, score=score, operating_point="p")
+        blocks.score(canvas, PLACE, found)
+        blocks.score(longer, replace(PLACE, width=660), found)
+        words = slice(SCALE * 40, SCALE * 104)
+        np.testing.assert_array_equal(
+            canvas.pixels()[words, : SCALE * 540], longer.pixels()[words, : SCALE * 540]
+        )
+
+
+def test_scores_of_another_model_are_not_compared() -> None:
+    series, found = ct_series(), analysis()
+    other = replace(prior(2025), model="Another 1.0")
+    pages = [
+        page(series, found, context(priors=(replace(each, score=score),)))
+        for each in (other, prior(2025))
+        for score in (0.2, 0.4)
+    ]
+    np.testing.assert_array_equal(pages[0], pages[1])
+    assert (pages[2] != pages[3]).any()
+
+
+def test_the_patients_identity_changes_nothing() -> None:
+    named = page(ct_series(), analysis(), context())
+    other = page(
+        ct_series(PatientName="Anders^Arne", PatientID="X-9", AccessionNumber="B-1"),
+        analysis(),
+        context(),
+    )
+    np.testing.assert_array_equal(named, other)
+
+
+def test_images_are_numbered_as_viewers_number_them() -> None:
+    reverse = source_slices.real_slices(ct_series(SeriesSpec(source_reversed=True)))
+    assert [image_number(reverse[index]) for index in (0, 5)] == ["6", "1"]
+    assert image_number(source_slices.real_slices(enhanced_series())[0]) == "6"
+    bare = source_slices.real_slices(ct_series())
+    for item in bare:
+        del item.header.InstanceNumber
+    assert image_number(bare[3]) == "-"
+
+
+def written(series: CtSeries, products: Products) -> dict[ResultKind, list[Dataset]]:
+    kinds: dict[ResultKind, list[Dataset]] = {}
+    for item in encode(series, analysis(), context(products=products)).objects:
+        kinds.setdefault(item.kind, []).append(dcmread(BytesIO(part10(item.dataset))))
+    return kinds
+
+
+@pytest.mark.parametrize("form", HeatmapForm)
+def test_the_page_is_the_first_series_of_the_results_and_alone_in_it(form: HeatmapForm) -> None:
+    kinds = written(ct_series(), Products(heatmap=form))
+    (capture,) = kinds.pop(ResultKind.SUMMARY)
+    others = [each for datasets in kinds.values() for each in datasets]
+    assert all(capture.SeriesNumber < other.SeriesNumber for other in others)
+    assert capture.SeriesInstanceUID not in {other.SeriesInstanceUID for other in others}
+
+
+def test_the_page_lies_nowhere_in_the_patient() -> None:
+    (capture,) = written(ct_series(), Products())[ResultKind.SUMMARY]
+    assert list(capture.ImageType) == ["DERIVED", "SECONDARY", "SUMMARY"]
+    assert capture.pixel_array.shape == (HEIGHT, WIDTH, 3)
+    assert capture.BurnedInAnnotation == "NO"
+    for keyword in ("FrameOfReferenceUID", "ImagePositionPatient", "PixelSpacing"):
+        assert keyword not in capture
+    assert len(capture.SourceImageSequence) == 6
+
+
+def test_the_page_can_be_left_out() -> None:
+    assert ResultKind.SUMMARY not in written(ct_series(), Products(summary=False))
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_pages_are_drawn_of_every_position(position: str) -> None:
+    series = ct_series(SeriesSpec(position=position))
+    with_some, without = analysis(), without_lesions(analysis())
+    rows, _ = changed(page(series, with_some, context()), page(series, without, context()))
+    assert rows.start > 90

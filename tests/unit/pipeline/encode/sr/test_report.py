@@ -1,0 +1,444 @@
+"""The reports: what they say, what they refer to, and that they never call it a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from highdicom.sr import Comprehensive3DSR
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+
+from pipeline.decision import without_lesions
+from pipeline.encode.bundle import part10
+from pipeline.encode.common.sentences import NOT_REPORTED
+from pipeline.encode.result import codes
+from pipeline.encode.result.identity import ReportReference
+from pipeline.encode.seg.segmentation import segmentation
+from pipeline.encode.sr.report import report
+from pipeline.encode.sr.text_report import text_report
+from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass
+from tests.support.encode_samples import (
+    EQUIPMENT,
+    SeriesSpec,
+    analysis,
+    context,
+    ct_series,
+    enhanced_series,
+    lesion,
+    prior,
+)
+
+
+def written(series: CtSeries, found: Analysis, **changes: object) -> tuple[Dataset, Dataset]:
+    """SEG and SR after a journey through files."""
+    chosen = context(**changes)
+    seg = segmentation(series, found, chosen)
+    return tuple(  # type: ignore[return-value]  # two items
+        dcmread(BytesIO(part10(item))) for item in (seg, report(series, found, chosen, seg))
+    )
+
+
+def items(dataset: Dataset) -> Iterator[Dataset]:
+    for item in dataset.get("ContentSequence", []):
+        yield item
+        yield from items(item)
+
+
+def numbers(dataset: Dataset) -> dict[str, tuple[float, str]]:
+    """Value and unit of every NUM, by code of its concept."""
+    return {
+        item.ConceptNameCodeSequence[0].CodeValue: (
+            float(item.MeasuredValueSequence[0].NumericValue),
+            item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue,
+        )
+        for item in items(dataset)
+        if item.ValueType == "NUM"
+    }
+
+
+def texts(dataset: Dataset) -> dict[str, str]:
+    return {
+        item.ConceptNameCodeSequence[0].CodeValue: item.TextValue
+        for item in items(dataset)
+        if item.ValueType == "TEXT"
+    }
+
+
+def groups(dataset: Dataset) -> list[Dataset]:
+    return [
+        item
+        for item in items(dataset)
+        if item.get("ConceptNameCodeSequence")
+        and item.ConceptNameCodeSequence[0].CodeValue == "125007"
+    ]
+
+
+def of_template(dataset: Dataset, template: str) -> list[Dataset]:
+    return [
+        group
+        for group in groups(dataset)
+        if group.ContentTemplateSequence[0].TemplateIdentifier == template
+    ]
+
+
+def test_score_threshold_and_shares_have_units() -> None:
+    _, sr = written(ct_series(), analysis())
+    values = numbers(groups(sr)[0])
+    assert values["SCORE"] == (0.87, "1")
+    assert values["THRESHOLD"] == (0.5, "1")
+    assert values["SHARE"] == (6.1, "%")
+    assert values["SHARE-R"] == (8.0, "%")
+    assert values["SHARE-L"] == (4.0, "%")
+    assert values["VOLUME"] == (4000.0, "mL")
+    assert values["VOLUME-R"] == (2100.0, "mL")
+    assert values["VOLUME-L"] == (1900.0, "mL")
+    assert values["COUNT"] == (2.0, "1")
+
+
+@pytest.mark.parametrize(
+    ("score", "code"), [(0.87, "ABOVE"), (0.5, "NOT-ABOVE"), (0.1, "NOT-ABOVE")]
+)
+def test_the_decision_is_about_the_threshold(score: float, code: str) -> None:
+    _, sr = written(ct_series(), analysis(score=score))
+    decisions = [
+        item.ConceptCodeSequence[0]
+        for item in items(sr)
+        if item.ConceptNameCodeSequence and item.ConceptNameCodeSequence[0].CodeValue == "DECISION"
+    ]
+    assert [item.CodeValue for item in decisions] == [code]
+    assert "threshold" in decisions[0].CodeMeaning
+
+
+def test_no_finding_is_the_disease() -> None:
+    """COVID-19 (840539006 SCT) must not appear as a code: the score is not a diagnosis."""
+    _, sr = written(ct_series(), analysis())
+    assert "840539006" not in str(sr)
+    assert "not a diagnosis" in codes.SCORE.meaning
+    assert "diagnosis" in texts(sr)["NOTICE"]
+
+
+def test_the_lesions_refer_to_their_segments() -> None:
+    seg, sr = written(ct_series(), analysis())
+    lesions = of_template(sr, "1411")
+    assert len(lesions) == 2
+    described = {item.SegmentNumber: item for item in seg.SegmentSequence}
+    for group, number, volume in zip(lesions, (3, 4), (1.5, 0.75), strict=True):
+        image = next(item for item in items(group) if item.ValueType == "IMAGE")
+        reference = image.ReferencedSOPSequence[0]
+        assert reference.ReferencedSOPInstanceUID == seg.SOPInstanceUID
+        assert reference.ReferencedSegmentNumber == number
+        uids = {item.UID for item in items(group) if item.ValueType == "UIDREF"}
+        assert uids == {described[number].TrackingUID, "1.2.3.2"}
+        assert texts(group)["112039"] == described[number].TrackingID
+        assert numbers(group)["118565006"] == (volume, "mL")
+        assert numbers(group)["112031"] == (-350.5, "[hnsf'U]")
+        assert numbers(group)["ACTIVATION"] == (0.75, "1")
+
+
+def polygons(group: Dataset) -> list[tuple[NDArray[np.float64], Dataset]]:
+    """Points of each outline, and the reference to its image."""
+    return [
+        (
+            np.array(item.GraphicData).reshape(-1, 2),
+            item.ContentSequence[0].ReferencedSOPSequence[0],
+        )
+        for item in (group, *items(group))
+        if item.get("ValueType") == "SCOORD"
+    ]
+
+
+def test_each_lesion_is_outlined_on_its_key_slice() -> None:
+    series, found = ct_series(), analysis()
+    _, sr = written(series, found)
+    measured, outlined = of_template(sr, "1411"), of_template(sr, "1410")
+    assert len(outlined) == len(measured) == 2
+    for whole, planar, number in zip(measured, outlined, (1, 2), strict=True):
+        assert texts(whole)["112039"] == texts(planar)["112039"]
+        ((points, reference),) = polygons(planar)
+        source = series.volume.source[2]
+        assert source is not None
+        assert reference.ReferencedSOPInstanceUID == source.sop_instance_uid
+        rows, columns = np.nonzero(found.lesion_labels[2] == number)
+        assert points.min(axis=0).tolist() == [columns.min(), rows.min()]
+        assert points.max(axis=0).tolist() == [columns.max() + 1, rows.max() + 1]
+        assert (points[0] == points[-1]).all()
+        assert numbers(planar)["42798000"] == (round(rows.size * 0.7 * 0.9, 1), "mm2")
+
+
+def test_a_lesion_is_outlined_on_a_real_slice_beside_an_interpolated_one() -> None:
+    series = ct_series(SeriesSpec(missing=(2,)))
+    _, sr = written(series, analysis())
+    shown = [polygons(group)[0][1].ReferencedSOPInstanceUID for group in of_template(sr, "1410")]
+    near = [item.sop_instance_uid for item in series.volume.source if item is not None]
+    assert shown == [near[1], near[2]]  # slices 1 and 3: the second lesion is not on slice 1
+
+
+def test_frames_of_a_multi_frame_source_are_named() -> None:
+    _, sr = written(enhanced_series(), analysis())
+    _, reference = polygons(of_template(sr, "1410")[0])[0]
+    assert reference.ReferencedFrameNumber == 6 - 2
+
+
+def test_every_number_of_the_whole_comes_from_the_outlines_of_its_lungs() -> None:
+    _, sr = written(ct_series(), analysis())
+    counts = {
+        item.ConceptNameCodeSequence[0].CodeValue: len(polygons(item))
+        for item in items(groups(sr)[0])
+        if item.ValueType == "NUM"
+    }
+    assert counts == {
+        code: 1 if code.endswith(("-R", "-L")) else 2
+        for code in (
+            *("SCORE", "THRESHOLD", "SHARE", "SHARE-R", "SHARE-L"),
+            *("VOLUME", "VOLUME-R", "VOLUME-L", "COUNT"),
+        )
+    }
+
+
+def test_without_a_segmentation_outlines_stand_for_the_segments() -> None:
+    series, found = ct_series(), analysis()
+    sr = dcmread(BytesIO(part10(report(series, found, context(), None))))
+    first, second = of_template(sr, "1411")
+    assert len(polygons(first)) == 3
+    assert len(polygons(second)) == 2
+    assert not [item for item in items(first) if item.ValueType == "IMAGE" and "SEG" in str(item)]
+    assert len(sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence) == 1
+    assert numbers(first)["118565006"] == (1.5, "mL")
+
+
+def test_the_prediction_set_is_said_in_code_and_words() -> None:
+    plain = analysis()
+    both = PredictionSet(coverage=0.9, classes=tuple(ScoreClass))
+    found = replace(plain, classification=replace(plain.classification, prediction_set=both))
+    _, sr = written(ct_series(), found)
+    (left_open,) = [
+        item.ConceptCodeSequence[0].CodeValue
+        for item in items(sr)
+        if item.ConceptNameCodeSequence[0].CodeValue == "SET"
+    ]
+    assert left_open == "SET-BOTH"
+    assert numbers(groups(sr)[0])["COVERAGE"] == (90.0, "%")
+    assert texts(sr)["PROMISE"].startswith("The score: not certain: both possible")
+
+
+def test_lesions_on_one_segment_are_measured_together() -> None:
+    labels = np.zeros(SeriesSpec().shape, np.uint8)
+    for number in range(1, 24):
+        labels[2, 1, number] = number
+    found = analysis(
+        lesion_labels=labels,
+        lesions=tuple(
+            lesion(number, volume_mm3=1000.0, mean_hu=-100.0 * number) for number in range(1, 24)
+        ),
+    )
+    _, sr = written(ct_series(), found)
+    last = numbers(of_template(sr, "1411")[-1])
+    assert last["118565006"] == (3.0, "mL")
+    assert last["112031"] == (-2200.0, "[hnsf'U]")
+
+
+def test_everything_referred_to_is_evidence() -> None:
+    seg, sr = written(ct_series(SeriesSpec(missing=(3,))), analysis())
+    listed = {
+        instance.ReferencedSOPInstanceUID
+        for study in sr.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+    referred = {
+        reference.ReferencedSOPInstanceUID
+        for item in items(sr)
+        for reference in item.get("ReferencedSOPSequence", [])
+    }
+    assert referred == listed
+    assert len(listed) == 5 + 1
+    assert seg.SOPInstanceUID in listed
+
+
+def test_a_multi_frame_source_is_listed_once() -> None:
+    _, sr = written(enhanced_series(), analysis())
+    study = sr.CurrentRequestedProcedureEvidenceSequence[0]
+    assert [len(item.ReferencedSOPSequence) for item in study.ReferencedSeriesSequence] == [1, 1]
+
+
+def test_observer_and_algorithm_are_the_contributing_equipment() -> None:
+    _, sr = written(ct_series(), analysis())
+    equipment = sr.ContributingEquipmentSequence[0]
+    said = texts(sr)
+    assert said["121014"] == said["122405"] == equipment.Manufacturer
+    assert said["121015"] == said["111001"] == equipment.ManufacturerModelName
+    assert said["111003"] == equipment.SoftwareVersions
+    observer = next(
+        item for item in items(sr) if item.ConceptNameCodeSequence[0].CodeValue == "121012"
+    )
+    assert observer.UID == equipment.DeviceUID == EQUIPMENT.device_uid
+
+
+def test_parameters_of_the_algorithm_are_stated() -> None:
+    _, sr = written(ct_series(), analysis())
+    stated = {item.TextValue for item in items(sr) if item.ValueType == "TEXT"}
+    assert "threshold=0.5" in stated
+    assert "window=-1200 to 700 HU" in stated
+    assert f"manifest-sha256={'ab' * 32}" in stated
+
+
+def test_the_threshold_that_is_stated_is_the_one_in_use() -> None:
+    found = analysis()
+    chosen = replace(found, provenance=replace(found.provenance, parameters={"threshold": "model"}))
+    _, sr = written(ct_series(), chosen)
+    stated = [item.TextValue for item in items(sr) if item.ValueType == "TEXT"]
+    assert [text for text in stated if text.startswith("threshold=")] == ["threshold=0.5"]
+
+
+def test_verdicts_and_sentences_are_in_words() -> None:
+    series = ct_series(SeriesSpec(frame_of_reference_uid=""))
+    _, sr = written(series, analysis(flags=("thick-slices",)))
+    said = texts(sr)
+    assert said["NOTICE"] == "Research use only. Not for primary diagnosis."
+    assert said["COMPLETE"] == "6 slices, 0 missing."
+    assert said["OPERATING"] == "screening"
+    assert said["LUNG-METHOD"] == "unsupervised"
+    quality = [
+        item.TextValue
+        for item in items(sr)
+        if item.ConceptNameCodeSequence[0].CodeValue == "QUALITY"
+    ]
+    assert quality[0] == "Flags: thick-slices."
+    assert "Frame of Reference" in quality[1]
+    assert "score 0.87, threshold 0.50 (screening): score above threshold." in said["SENTENCE"]
+
+
+def test_status_is_unverified_and_a_predecessor_is_named() -> None:
+    previous = ReportReference(
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        sop_instance_uid="1.9.1",
+        series_instance_uid="1.9.2",
+        study_instance_uid="1.2.3.1",
+    )
+    _, sr = written(ct_series(), analysis(), predecessor=previous, generation=2)
+    assert (sr.VerificationFlag, sr.CompletionFlag) == ("UNVERIFIED", "COMPLETE")
+    study = sr.PredecessorDocumentsSequence[0]
+    assert study.StudyInstanceUID == "1.2.3.1"
+    named = study.ReferencedSeriesSequence[0]
+    assert named.SeriesInstanceUID == "1.9.2"
+    assert named.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.9.1"
+    _, first = written(ct_series(), analysis())
+    assert "PredecessorDocumentsSequence" not in first
+
+
+def test_a_report_supersedes_all_earlier_documents_and_a_text_its_like() -> None:
+    earlier = {
+        name: replace(prior().report, sop_instance_uid=f"1.9.{n}", series_instance_uid=f"1.8.{n}")
+        for n, name in enumerate(("report", "text-report", "key-images"))
+    }
+    main = earlier.pop("report")
+    superseding = {"predecessor": main, "superseded": earlier, "generation": 2}
+
+    _, sr = written(ct_series(), analysis(), **superseding)
+    text = text_report(ct_series(), analysis(), context(**superseding))
+
+    assert superseded(sr) == ["1.9.0", "1.9.2", "1.9.1"]
+    assert superseded(text) == ["1.9.1"]
+
+
+def superseded(document: Dataset) -> list[str]:
+    (study,) = document.PredecessorDocumentsSequence
+    return [
+        item.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    ]
+
+
+def test_the_request_is_named() -> None:
+    request = Dataset()
+    request.RequestedProcedureID, request.ScheduledProcedureStepID = "RP1", "SPS1"
+    _, sr = written(ct_series(RequestAttributesSequence=[request]), analysis())
+    item = sr.ReferencedRequestSequence[0]
+    assert item.RequestedProcedureID == "RP1"
+    assert item.AccessionNumber == "A-77"
+    assert item.StudyInstanceUID == "1.2.3.1"
+
+
+def test_a_request_is_copied_as_it_is() -> None:
+    request, placer, issuer = Dataset(), Dataset(), Dataset()
+    placer.LocalNamespaceEntityID, issuer.LocalNamespaceEntityID = "ORDERS", "RIS-2"
+    request.AccessionNumber, request.StudyInstanceUID = "A-78", "1.2.3.99"
+    request.IssuerOfAccessionNumberSequence = [issuer]
+    request.OrderPlacerIdentifierSequence = [placer]
+    request.ReasonForTheRequestedProcedure = "Husten"
+    _, sr = written(ct_series(RequestAttributesSequence=[request, Dataset()]), analysis())
+    own, bare = sr.ReferencedRequestSequence
+    assert (own.AccessionNumber, own.StudyInstanceUID) == ("A-78", "1.2.3.99")
+    assert own.IssuerOfAccessionNumberSequence[0].LocalNamespaceEntityID == "RIS-2"
+    assert own.OrderPlacerIdentifierSequence[0].LocalNamespaceEntityID == "ORDERS"
+    assert own.ReasonForTheRequestedProcedure == "Husten"
+    assert (bare.AccessionNumber, bare.StudyInstanceUID) == ("A-77", "1.2.3.1")
+    assert "RequestedProcedureDescription" in bare
+
+
+def test_highdicom_reads_the_report() -> None:
+    _, sr = written(ct_series(), analysis())
+    content = Comprehensive3DSR.from_dataset(sr).content
+    assert len(content.get_image_measurement_groups()) == 1
+    assert len(content.get_volumetric_roi_measurement_groups()) == 2
+    assert len(content.get_planar_roi_measurement_groups()) == 2
+
+
+def test_without_lesions_there_is_one_group() -> None:
+    empty = np.zeros(SeriesSpec().shape, np.uint8)
+    _, sr = written(ct_series(), analysis(lesion_labels=empty, lesions=(), score=0.2))
+    assert len(groups(sr)) == 1
+    assert "No opacity localised." in texts(sr)["SENTENCE"]
+
+
+def test_what_is_not_reported_is_not_called_absent() -> None:
+    negative = without_lesions(analysis(score=0.1))
+    _, sr = written(ct_series(), negative)
+    assert NOT_REPORTED in texts(sr)["SENTENCE"]
+    assert "No opacity localised" not in texts(sr)["SENTENCE"]
+    assert not {"COUNT", "SHARE", "SHARE-R", "SHARE-L"} & set(numbers(sr))
+    assert "VOLUME" in numbers(sr)
+
+
+def test_the_text_report_says_the_same() -> None:
+    sr = dcmread(BytesIO(part10(text_report(ct_series(), analysis(), context()))))
+    lines = [item.TextValue for item in items(sr) if item.ValueType == "TEXT"]
+    assert "Research use only. Not for primary diagnosis." in lines
+    assert any("score 0.87" in line and "not a diagnosis" in line for line in lines)
+    assert any("6.1 % of both lungs (right 8.0 %, left 4.0 %)" in line for line in lines)
+    assert sr.ContentTemplateSequence[0].TemplateIdentifier == "2000"
+
+
+def text_lines(series: CtSeries, found: Analysis, **changes: object) -> list[str]:
+    sr = dcmread(BytesIO(part10(text_report(series, found, context(**changes)))))
+    return [item.TextValue for item in items(sr) if item.ValueType == "TEXT"]
+
+
+def test_the_text_report_describes_each_opacity() -> None:
+    lines = text_lines(ct_series(SeriesSpec(source_reversed=True)), analysis())
+    assert "Opacity 1: right lung, 1.5 ml, mean -350 HU, image 4." in lines
+    assert "Opacity 2: left lung, 0.8 ml, mean -350 HU, image 4." in lines
+
+
+def test_the_text_report_sums_up_the_smallest_opacities() -> None:
+    many = tuple(lesion(number, volume_mm3=1000.0) for number in range(1, 24))
+    lines = text_lines(ct_series(), analysis(lesions=many))
+    assert sum(line.startswith("Opacity ") for line in lines) == 20
+    assert "3 further opacities, 3.0 ml together." in lines
+
+
+def test_the_text_report_says_what_it_replaces() -> None:
+    lines = text_lines(ct_series(), analysis(), predecessor=prior().report, generation=2)
+    assert "Revision 2: this replaces an earlier AI report of the series." in lines
+    assert not any("Revision" in line for line in text_lines(ct_series(), analysis()))
+
+
+def test_text_outside_ascii_cannot_break_the_character_set() -> None:
+    found = analysis()
+    _, sr = written(ct_series(SpecificCharacterSet=None), found)
+    assert all(item.TextValue.isascii() for item in items(sr) if item.ValueType == "TEXT")

@@ -1,0 +1,225 @@
+"""The bundle: order, sanity check, repeatability, validity, and the summary."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from pipeline.encode.bundle import check, encode, part10, summary
+from pipeline.encode.result.products import HeatmapForm, Products
+from pipeline.errors import PipelineError
+from pipeline.results import ResultBundle, ResultKind
+from pipeline.types import Completeness, CtSeries, Gap
+from tests.support.encode_samples import (
+    SeriesSpec,
+    analysis,
+    context,
+    ct_series,
+    enhanced_series,
+)
+
+HYPHENATED = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+
+
+def of_kind(bundle: ResultBundle, kind: ResultKind) -> list[Dataset]:
+    return [item.dataset for item in bundle.objects if item.kind is kind]
+
+
+def test_segmentation_goes_first_then_reports_then_summary_and_heatmap() -> None:
+    bundle = encode(ct_series(), analysis(), context())
+    kinds = [item.kind for item in bundle.objects]
+    assert kinds == [
+        ResultKind.SEGMENTATION,
+        ResultKind.REPORT,
+        ResultKind.TEXT_REPORT,
+        ResultKind.SUMMARY,
+        *[ResultKind.HEATMAP] * 6,
+    ]
+    assert bundle.key == context().key
+    numbers = [item.dataset.SeriesNumber for item in bundle.objects]
+    assert numbers == [9001, 9002, 9003, 9000, *[9004] * 6]
+
+
+def test_the_text_report_can_be_left_out() -> None:
+    bundle = encode(ct_series(), analysis(), context(products=Products(text_report=False)))
+    assert not of_kind(bundle, ResultKind.TEXT_REPORT)
+
+
+def test_the_heatmap_can_be_left_out() -> None:
+    bundle = encode(ct_series(), analysis(), context(products=Products(heatmap=HeatmapForm.NONE)))
+    assert not of_kind(bundle, ResultKind.HEATMAP)
+
+
+def test_every_series_is_described_by_a_code_of_a_named_scheme() -> None:
+    for item in encode(ct_series(), analysis(), context()).objects:
+        (code,) = item.dataset.SeriesDescriptionCodeSequence
+        (scheme,) = item.dataset.CodingSchemeIdentificationSequence
+        assert code.CodingSchemeDesignator in {"DCM", "LN", scheme.CodingSchemeDesignator}
+        assert code.CodeMeaning.isascii()
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    first = [part10(item.dataset) for item in encode(ct_series(), analysis(), context()).objects]
+    again = [part10(item.dataset) for item in encode(ct_series(), analysis(), context()).objects]
+    assert first == again
+
+
+def test_another_key_gives_other_uids() -> None:
+    uids = [
+        {item.dataset[name].value for item in bundle.objects}
+        for bundle in (
+            encode(ct_series(), analysis(), context()),
+            encode(ct_series(), analysis(), context(key="1" * 64)),
+        )
+        for name in ("SOPInstanceUID", "SeriesInstanceUID")
+    ]
+    assert not (uids[0] & uids[2])
+    assert not (uids[1] & uids[3])
+
+
+def test_files_are_part_10_and_explicit_little_endian() -> None:
+    for item in encode(ct_series(), analysis(), context()).objects:
+        data = part10(item.dataset)
+        assert data[128:132] == b"DICM"
+        meta = dcmread(BytesIO(data)).file_meta
+        assert meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        assert meta.MediaStorageSOPInstanceUID == item.dataset.SOPInstanceUID
+        assert UID(meta.ImplementationClassUID).is_valid
+
+
+def test_odd_identifiers_of_the_source_are_kept() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom complains about what the test is about
+        series = ct_series(
+            SeriesSpec(frame_of_reference_uid=""),
+            StudyInstanceUID=HYPHENATED,
+            SeriesInstanceUID=HYPHENATED,
+            PatientSex="X",
+            PatientName="a^b^c^d^e^f",
+        )
+        bundle = encode(series, analysis(), context())
+        for item in bundle.objects:
+            assert dcmread(BytesIO(part10(item.dataset))).StudyInstanceUID == HYPHENATED
+
+
+def test_encoding_odd_identifiers_warns_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        series = ct_series(StudyInstanceUID=HYPHENATED, SeriesInstanceUID=HYPHENATED)
+    assert encode(series, analysis(), context()).objects  # warnings are errors here
+
+
+def _rename(bundle: ResultBundle) -> None:
+    bundle.objects[1].dataset.PatientID = "P-2"
+
+
+def _refer_elsewhere(bundle: ResultBundle) -> None:
+    capture = of_kind(bundle, ResultKind.HEATMAP)[0]
+    capture.SourceImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.404"
+
+
+def _move_frame(bundle: ResultBundle) -> None:
+    frame = bundle.objects[0].dataset.PerFrameFunctionalGroupsSequence[0]
+    frame.PlanePositionSequence[0].ImagePositionPatient = ["-12.5", "7.25", "-308.9"]
+
+
+def _other_frame_of_reference(bundle: ResultBundle) -> None:
+    bundle.objects[0].dataset.FrameOfReferenceUID = "1.2.3.405"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_rename, "PatientID of the report differs"),
+        (_refer_elsewhere, "the heatmap refers to 1 instances outside"),
+        (_move_frame, "mm from the nearest source slice"),
+        (_other_frame_of_reference, "expected one frame of reference"),
+    ],
+)
+def test_a_bundle_that_does_not_fit_is_refused(
+    spoil: Callable[[ResultBundle], None], message: str
+) -> None:
+    series = ct_series()
+    bundle = encode(series, analysis(), context())
+    spoil(bundle)
+    with pytest.raises(PipelineError, match=message) as raised:
+        check(bundle, series)
+    assert "P-2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "IssuerOfPatientID"])
+def test_a_series_of_two_patients_is_refused(keyword: str) -> None:
+    series = ct_series()
+    setattr(series.headers[4], keyword, "P-2")
+    with pytest.raises(PipelineError, match=f"{keyword} differs in 1 of 6") as raised:
+        encode(series, analysis(), context())
+    assert "P-2" not in str(raised.value)
+
+
+def test_an_analysis_of_another_grid_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected an analysis of shape"):
+        encode(ct_series(), analysis((5, 16, 24)), context())
+
+
+@pytest.mark.parametrize(("given", "expected"), [("HEAD", "HEAD"), (None, "CHEST")])
+def test_the_body_part_is_that_of_the_source(given: str | None, expected: str) -> None:
+    bundle = encode(ct_series(BodyPartExamined=given), analysis(flags=("body-part",)), context())
+    shown = {item.dataset.get("BodyPartExamined") for item in bundle.objects}
+    assert shown == {expected, None}  # None: reports have no such attribute
+
+
+@pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dicom3tools is not installed")
+@pytest.mark.parametrize(
+    "series",
+    [
+        ct_series(SeriesSpec(missing=(2,))),
+        enhanced_series(),
+        ct_series(BodyPartExamined=None, PatientAge=None, ReferringPhysicianName=None),
+    ],
+    ids=["classic", "enhanced", "bare"],
+)
+def test_dciodvfy_finds_no_error(series: CtSeries, tmp_path: Path) -> None:
+    bundle = encode(series, analysis(flags=("thick-slices",)), context(generation=2))
+    for number, item in enumerate(bundle.objects[:5]):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(part10(item.dataset))
+        done = subprocess.run(
+            ["dciodvfy", "-new", str(path)], check=False, capture_output=True, text=True
+        )
+        said = done.stdout + done.stderr
+        assert said.strip(), "the validator said nothing"
+        assert "Error" not in said, said
+
+
+def test_the_summary_is_json_without_the_patient() -> None:
+    series = ct_series()
+    series = replace(
+        series,
+        geometry=replace(
+            series.geometry,
+            gaps=(Gap(after_slice=2, missing=1, position_mm=-305.0),),
+            completeness=Completeness.INCOMPLETE,
+        ),
+    )
+    told = summary(series, analysis(flags=("thick-slices",)))
+    text = json.dumps(told)
+    for secret in ("Muster", "P-1", "A-77", "19600101", "1.2.3.1", "Klinik"):
+        assert secret not in text
+    assert told["score"] == 0.87
+    assert told["decision"] == "score above threshold"
+    assert told["geometry"]["gaps"] == [{"after_slice": 2, "missing": 1, "position_mm": -305.0}]
+    assert told["geometry"]["completeness"] == "incomplete"
+    assert [item["side"] for item in told["lesions"]] == ["right", "left"]
+    assert told["flags"] == ["thick-slices"]
+    assert told["provenance"]["seconds"] == 12.0
+    assert told["lungs_ml"]["total"] == 4000

@@ -1,0 +1,50 @@
+"""Results of this node that are sent back are known for what they are, of whatever kind."""
+
+import pytest
+from pydicom import Dataset
+
+from pipeline.encode.bundle import encode
+from pipeline.encode.result.products import Products
+from pipeline.encode.sr.notice import not_analysed
+from pipeline.results import ResultKind
+from pipeline.series.eligibility import OWN_RESULT, SelectionRules, why_not
+from tests.support.encode_samples import EQUIPMENT, analysis, context, ct_series
+
+RULES = SelectionRules(own_uids=frozenset({EQUIPMENT.device_uid}))
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[ResultKind, Dataset]:
+    series = ct_series()
+    everything = Products(summary_pdf=True, parametric_map=True, key_images=True)
+    bundle = encode(series, analysis(), context(products=everything))
+    notice = not_analysed(series.headers, "gap", "a slice is missing", context())
+    return {each.kind: each.dataset for each in bundle.objects} | {ResultKind.NOTICE: notice}
+
+
+@pytest.mark.parametrize("kind", ResultKind)
+def test_own_results_are_known_by_their_equipment(
+    results: dict[ResultKind, Dataset], kind: ResultKind
+) -> None:
+    reason = why_not([results[kind]], RULES)
+    assert reason is not None
+    assert reason.code == OWN_RESULT
+
+
+@pytest.mark.parametrize("kind", ResultKind)
+def test_results_of_an_earlier_model_are_known_by_their_maker(
+    results: dict[ResultKind, Dataset], kind: ResultKind
+) -> None:
+    later = SelectionRules(own_uids=frozenset({"2.25.1", EQUIPMENT.station_uid}))
+    reason = why_not([results[kind]], later)
+    assert reason is not None
+    assert reason.code == OWN_RESULT
+
+
+@pytest.mark.parametrize("kind", ResultKind)
+def test_results_of_others_are_no_ct_either(
+    results: dict[ResultKind, Dataset], kind: ResultKind
+) -> None:
+    reason = why_not([results[kind]], SelectionRules(own_uids=frozenset({"2.25.1"})))
+    assert reason is not None
+    assert reason.code == "not-ct"

@@ -1,0 +1,254 @@
+"""How far a score may be trusted is found out on one set of cases and measured on another."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from dicom_node.cli.app import app
+from dicom_node.errors import NodeError
+from pipeline.cases.prepared import Prepared, save
+from pipeline.evaluation.calibration.fit_reference import fit_reference, reference_of
+from pipeline.evaluation.calibration.temperature import calibrate_scores
+from pipeline.evaluation.calibration.trust import Answers, calibrate_trust
+from pipeline.evaluation.calibration.write import write_calibration, write_trust
+from pipeline.metrics.scores import Origin, ScoredCases, table
+from pipeline.model.loading import load, read_manifest, write_network
+from pipeline.networks.decovnet import DeCoVNet
+from pipeline.networks.unet import UNet
+from tests.unit.pipeline.model.test_loading import CLASSIFIER, HEAD, LUNGS
+
+CPU = torch.device("cpu")
+FEATURES = 16
+
+
+def made_up(cases: int, seed: int, *, shift: float = 0.0) -> Answers:
+    """Two classes that overlap in the score and lie apart in the features."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(cases) % 2 == 0
+    mixing = np.random.default_rng(0).standard_normal((FEATURES, FEATURES))
+    features = rng.standard_normal((cases, FEATURES)) @ mixing + 30.0 * labels[:, None] + shift
+    return Answers(
+        patients=tuple(f"p{index}" for index in range(cases)),
+        labels=labels,
+        scores=np.where(labels, rng.beta(5, 2, cases), rng.beta(2, 5, cases)),
+        features=features,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model folder with networks that have learnt nothing and see small pictures."""
+    torch.manual_seed(0)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps(HEAD))
+    small = {**CLASSIFIER["input"], "rows": 32, "columns": 48, "slice_mm": 12.0}  # type: ignore[dict-item]  # a mapping
+    write_network(folder, "lungs", UNet().state_dict(), LUNGS)
+    write_network(folder, "classifier", DeCoVNet().state_dict(), {**CLASSIFIER, "input": small})
+    return folder
+
+
+def test_few_cases_of_the_kind_and_all_of_another_lie_beyond_the_limit() -> None:
+    own, new, other = made_up(600, 1), made_up(600, 2), made_up(50, 3, shift=15.0)
+    fitted = fit_reference(own.features, own.labels, own.patients)
+
+    def beyond(cases: Answers) -> float:
+        distances = [fitted.reference.distance(each) for each in cases.features]
+        return float(np.mean(np.array(distances) > fitted.limit))
+
+    assert 0.0 < beyond(new) < 0.03
+    assert beyond(other) == 1.0
+
+
+def test_each_class_has_its_own_mean() -> None:
+    own = made_up(400, 1)
+    reference = reference_of(own.features, own.labels)
+
+    between = own.features.mean(axis=0)  # like neither class
+    assert reference.means.shape == (2, FEATURES)
+    assert reference.distance(between) > 3 * reference.distance(own.features[0])
+
+
+def test_cases_of_one_patient_do_not_vouch_for_each_other() -> None:
+    own = made_up(60, 1)
+    features, labels = np.repeat(own.features, 4, axis=0), np.repeat(own.labels, 4)
+    together = [f"p{index // 4}" for index in range(len(labels))]
+    apart = [f"p{index}" for index in range(len(labels))]
+
+    honest = fit_reference(features, labels, together).limit
+    assert honest > 1.2 * fit_reference(features, labels, apart).limit
+
+
+def test_a_feature_that_never_moved_does_not_break_the_reference() -> None:
+    own = made_up(100, 1)
+    own.features[:, 3] = 0.0
+
+    fitted = fit_reference(own.features, own.labels, own.patients)
+
+    assert np.isfinite(fitted.limit)
+
+
+def test_too_few_patients_are_refused() -> None:
+    own = made_up(20, 1)
+
+    with pytest.raises(ValueError, match="at least 5 patients expected, got 4"):
+        fit_reference(own.features, own.labels, [f"p{index % 4}" for index in range(20)])
+
+
+def test_coverage_is_measured_on_the_test_cases() -> None:
+    trust = calibrate_trust(made_up(400, 1), made_up(1000, 2))
+
+    for level, promise in zip(trust.conformal.levels, (0.9, 0.95), strict=True):
+        assert level.coverage == promise
+        for kept in (level.measured_negative, level.measured_positive):
+            assert kept is not None
+            assert kept.cases == 500
+            assert kept.count / kept.cases == pytest.approx(promise, abs=0.05)
+            assert kept.low < kept.count / kept.cases < kept.high
+    assert trust.flagged is not None
+    assert trust.flagged.count / trust.flagged.cases < 0.05
+
+
+def test_without_test_cases_nothing_is_claimed() -> None:
+    trust = calibrate_trust(made_up(40, 1), made_up(0, 2))
+
+    assert trust.flagged is None
+    assert trust.conformal.levels[0].measured_positive is None
+
+
+def test_what_was_found_out_travels_with_the_model(folder: Path) -> None:
+    first = write_trust(folder, calibrate_trust(made_up(40, 1), made_up(40, 2))).reference
+    second = write_trust(folder, calibrate_trust(made_up(44, 3), made_up(40, 2))).reference
+
+    models = load(folder, CPU)
+
+    assert first is not None
+    assert second is not None
+    assert models.reference is not None
+    assert models.reference.means.shape == (2, FEATURES)
+    assert models.manifest.conformal is not None
+    assert models.manifest.conformal.source == "44 validation cases of 44 patients"
+    assert models.manifest.reference == second
+    assert not (folder / first.file).exists()
+
+
+def test_a_new_temperature_takes_the_prediction_sets_along(folder: Path) -> None:
+    trust = calibrate_trust(made_up(40, 1), made_up(0, 2))  # 0.95 needs 19 cases, there are 20
+    usual, wide = write_trust(folder, trust).conformal.levels  # type: ignore[union-attr]  # written
+    scored, old = made_up(60, 4), read_manifest(folder).calibration.temperature
+    cases = ScoredCases(patients=scored.patients, labels=scored.labels, scores=scored.scores)
+    calibrated = calibrate_scores(scored.labels, scored.scores, old)
+
+    after = write_calibration(folder, calibrated, cases, point="youden")
+
+    assert after.conformal is not None
+    assert after.conformal.levels[0].positive_at_least != usual.positive_at_least
+    for before, level in zip((usual, wide), after.conformal.levels, strict=True):
+        for bound in ("negative_at_most", "positive_at_least"):
+            held = scored.scores >= getattr(before, bound)
+            assert np.array_equal(calibrated.scores >= getattr(level, bound), held)
+
+
+def case_list(folder: Path, splits: dict[str, int]) -> Path:
+    """Prepared cases: two boxes of lung, the positives with a dense half."""
+    rng, rows = np.random.default_rng(1), ["path,patient,label,split"]
+    for split, count in splits.items():
+        for number in range(count):
+            label, shape = number % 2, (24, 36, 54)
+            hu = rng.normal(-850, 60, shape)
+            hu[:, 20:] += 600 * label
+            lungs = np.ones(shape, np.bool_)
+            name = f"{split}-{number}.npz"
+            save(
+                folder / name,
+                Prepared(
+                    hu=hu.astype(np.int16),
+                    lungs=lungs,
+                    lesions=np.zeros(shape, np.bool_),
+                    lesions_known=False,
+                    size_mm=(240.0, 200.0, 300.0),
+                    label=label,
+                ),
+            )
+            rows.append(f"{name},{split}{number},{label},{split}")
+    file = folder / "cases.csv"
+    file.write_text("\n".join(rows))
+    return file
+
+
+def test_calibrate_takes_cases_and_enters_what_it_finds(folder: Path, tmp_path: Path) -> None:
+    file = case_list(tmp_path, {"train": 2, "validation": 10, "test": 4})
+
+    done = CliRunner().invoke(app, ["calibrate", str(folder), "--cases", str(file)])
+
+    assert done.exit_code == 0, done.output
+    manifest = read_manifest(folder)
+    assert manifest.conformal is not None
+    assert (manifest.conformal.negatives, manifest.conformal.positives) == (5, 5)
+    assert manifest.reference is not None
+    assert manifest.reference.cases == 10
+    assert manifest.reference.flagged is not None
+    assert manifest.reference.flagged.cases == 4
+    assert "/4)" in done.output
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"test": 4}, "rows with split 'validation', got none"),
+        ({"validation": 4}, "at least 5 patients expected, got labels ['0', '1'] of 4"),
+    ],
+)
+def test_cases_that_do_not_do_are_refused(
+    folder: Path, tmp_path: Path, splits: dict[str, int], message: str
+) -> None:
+    file, before = case_list(tmp_path, splits), (folder / "manifest.json").read_bytes()
+    scores = ["--scores", str(scores_for(folder, tmp_path))]
+
+    done = CliRunner().invoke(app, ["calibrate", str(folder), "--cases", str(file), *scores])
+
+    assert isinstance(done.exception, NodeError)
+    assert message in str(done.exception)
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def scores_for(folder: Path, to: Path) -> Path:
+    """Uncalibrated scores that the weights of a model might have given."""
+    made = made_up(60, 4)
+    rows = zip(made.patients, made.labels.tolist(), made.scores.tolist(), strict=True)
+    origin = Origin(weights=read_manifest(folder).networks.digest, temperature=1.0)
+    file = to / "scores.csv"
+    file.write_text(
+        table(((who, int(label), score, to / who) for who, label, score in rows), origin)
+    )
+    return file
+
+
+def test_scores_and_cases_in_one_go_are_as_one_after_the_other(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    cases = ["--cases", str(case_list(tmp_path, {"validation": 10, "test": 4}))]
+    scores = ["--scores", str(scores_for(folder, tmp_path))]
+
+    def calibrate(model: Path, *options: str) -> None:
+        done = CliRunner().invoke(app, ["calibrate", str(model), *options])
+        assert done.exit_code == 0, done.output
+
+    calibrate(folder, *scores, *cases)
+    calibrate(other, *scores)
+    calibrate(other, *cases)
+
+    together, apart = read_manifest(folder), read_manifest(other)
+    assert together.calibration.temperature != 1
+    assert together.operating_points == apart.operating_points
+    assert together.conformal is not None
+    assert apart.conformal is not None
+    for one, two in zip(together.conformal.levels, apart.conformal.levels, strict=True):
+        assert one.negative_at_most == pytest.approx(two.negative_at_most)
+        assert one.positive_at_least == pytest.approx(two.positive_at_least)

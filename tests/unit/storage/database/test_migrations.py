@@ -1,0 +1,182 @@
+"""The tables that migrations make are the tables the code believes in."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+import storage
+from config import load
+from storage.database.engine import is_migrated, migrate, open_database, reading
+from storage.database.schema import Base, Instance, Refusal, Result, ResultObject, Series
+from storage.series.rejected import record_refusal
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    yield engine
+    engine.dispose()
+
+
+def test_migrated_tables_equal_the_schema(engine: Engine) -> None:
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder? 100%41 #1 ü"
+    folder.mkdir()
+    ini = folder / "node.ini"
+    ini.write_text("[storage]\nfolder = .\n")
+    engine = open_database(load(ini).database_url)
+    migrate(engine)
+    engine.dispose()
+    assert (folder / "node.sqlite").exists()
+
+
+def test_database_that_is_not_there_or_empty_is_not_migrated_nor_made(engine: Engine) -> None:
+    assert not is_migrated(engine)
+    assert not Path(str(engine.url.database)).exists()
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TABLE other (id INTEGER)"))
+    assert not is_migrated(engine)
+    migrate(engine)
+    assert is_migrated(engine)
+
+
+def test_comparison_would_see_a_difference(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE series DROP COLUMN reason"))
+        connection.execute(text("DROP INDEX ix_instance_series_instance_uid"))
+        context = MigrationContext.configure(connection)
+        kinds = {difference[0] for difference in compare_metadata(context, Base.metadata)}
+    assert kinds == {"add_column", "add_index"}
+
+
+def test_what_is_written_is_not_in_the_text_of_an_error(engine: Engine) -> None:
+    with engine.begin() as connection, pytest.raises(OperationalError) as fault:
+        connection.execute(text("INSERT INTO nowhere VALUES (:value)"), {"value": "DOE^JANE"})
+    assert "DOE" not in str(fault.value)
+
+
+def test_migrating_again_changes_nothing(engine: Engine) -> None:
+    migrate(engine)
+    with Session(engine) as session, session.begin():
+        record_refusal(session, NOW, calling_ae="CT1", what="x", reason="y")
+    migrate(engine)
+    with Session(engine) as session:
+        assert session.get_one(Refusal, ("CT1", "x", "y")).count == 1
+
+
+def test_what_was_kept_before_a_migration_is_kept(engine: Engine) -> None:
+    """A result with its object, of the first tables, and back again."""
+    at = "'2024-05-01 00:00:00'"
+    migrate_to(engine, "0001")
+    with engine.begin() as connection:
+        for row in (
+            f"series VALUES ('9','8','CT','1','CT1',{at},{at},1,'encoded',{at},'',2,1,false,'k')",
+            f"result VALUES ('k','9',2,{at},'m 1',0.25,false,'{{}}','results/k')",
+            "result_object VALUES ('5','k','report','1','7','1','results/k/0.dcm',0)",
+        ):
+            connection.execute(text(f"INSERT INTO {row}"))
+    migrate(engine)
+    with Session(engine) as session:
+        result = session.get_one(Result, "k")
+        assert (result.score, result.positive, result.revision, result.priors) == (
+            0.25,
+            False,
+            2,
+            0,
+        )
+        series = session.get_one(Series, "9")
+        assert (series.wish, series.patient_key, series.study_date) == (None, "", "")
+        assert session.get_one(ResultObject, "5").result_key == "k"
+    migrate_to(engine, "0001", back=True)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT score, positive FROM result")).one() == (0.25, 0)
+
+
+def migrate_to(engine: Engine, revision: str, *, back: bool = False) -> None:
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        (command.downgrade if back else command.upgrade)(config, revision)
+
+
+def test_several_processes_may_migrate_at_the_same_time(engine: Engine) -> None:
+    faults: list[Exception] = []
+
+    def run() -> None:
+        other = open_database(str(engine.url))
+        try:
+            migrate(other)
+        except Exception as fault:  # noqa: BLE001  a thread's fault is looked at by the test
+            faults.append(fault)
+        other.dispose()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert "series" in inspect(engine).get_table_names()
+
+
+def test_every_folder_of_migrations_is_a_package_that_a_wheel_holds() -> None:
+    root = Path(storage.__file__).parent
+    folders = {path.parent for path in root.rglob("*.py")}
+    assert root / "migrations" / "versions" in folders
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 30000)],
+)
+def test_sqlite_is_opened_safely(engine: Engine, pragma: str, value: object) -> None:
+    with engine.connect() as connection:
+        assert connection.execute(text(f"PRAGMA {pragma}")).scalar() == value
+
+
+def test_instance_needs_its_series(engine: Engine) -> None:
+    migrate(engine)
+    orphan = Instance(
+        sop_instance_uid="1",
+        digest="a",
+        series_instance_uid="9",
+        sop_class_uid="1",
+        transfer_syntax_uid="1",
+        path="p",
+        bytes=1,
+        calling_ae="CT1",
+        received_at=NOW,
+    )
+    with Session(engine) as session:
+        session.add(orphan)
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+            session.flush()
+
+
+def test_reader_does_not_wait_for_a_writer(engine: Engine) -> None:
+    migrate(engine)
+    with Session(engine) as writer, writer.begin():
+        record_refusal(writer, NOW, calling_ae="CT1", what="x", reason="y")
+        with Session(reading(engine)) as reader:
+            assert reader.get(Refusal, ("CT1", "x", "y")) is None
