@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from dicom_node import logs
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
+from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 
 MAXIMUM_PDU = 131_072  #: bytes, the node's default
@@ -30,7 +30,7 @@ def main() -> None:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
     store = Resources(
-        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(folder, 0)
+        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(folder, 0)
     )
     index = IndexWriter(store.sessions)
     index.start()

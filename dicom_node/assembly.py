@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, sessionmaker
-
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.network import TlsSettings
 from config.settings import Settings
@@ -32,7 +29,10 @@ from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import is_migrated, migrate, open_database
+from storage.database.sessions import Sessions
+from storage.errors import DatabaseUnavailable
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.maintenance.retention import RetentionRules
@@ -54,15 +54,17 @@ def open_resources(settings: Settings) -> Resources:
     database = open_database(settings.database_url)
     try:
         migrate(database)
-    except OperationalError as fault:
+    except DatabaseUnavailable as fault:
         raise NodeError(
             "[storage] database_url: expected a database that can be opened, got"
-            f" {database.url.drivername} ({type(fault).__name__}): see dicom-node check"
+            f" {database.url.drivername} ({fault}): see dicom-node check"
         ) from fault
     folder = StorageFolder(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
     draw_installation(folder.root)
     return Resources(
-        sessions=sessionmaker(database, class_=Session), folder=folder, audit=audit_of(settings)
+        sessions=Sessions(database, substitutes=SUBSTITUTES),
+        folder=folder,
+        audit=audit_of(settings),
     )
 
 
@@ -216,7 +218,7 @@ def delivery_worker_of(
             give_up_after=timedelta(hours=delivery.give_up_after_hours),
         ),
         store=store,
-        commitment=commitment_requester_of(settings, destination, store),
+        requester=commitment_requester_of(settings, destination, store),
     )
 
 
@@ -295,6 +297,6 @@ def existing_resources(settings: Settings) -> Resources:
     if not is_migrated(database):
         raise NodeError("there is no database of this version yet: start the node first")
     return Resources(
-        sessions=sessionmaker(database, class_=Session),
+        sessions=Sessions(database, substitutes=SUBSTITUTES),
         folder=StorageFolder(settings.storage.folder, 0),
     )

@@ -8,15 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from config.destinations import DicomDestination, WebDestination
 from config.settings import Settings
 from dicom_node.analysis.configuration import model_folder, read_manifest
 from dicom_node.errors import NodeError
 from dicom_node.network.tls import server_context
 from pipeline.errors import ModelError
-from storage.database.engine import open_database
+from storage.database.engine import connect, open_database
+from storage.errors import StorageError
 
 
 def faults(settings: Settings) -> list[str]:
@@ -118,11 +117,11 @@ def _database(settings: Settings) -> Iterator[str]:
         return  # SQLite in the storage folder
     database = open_database(settings.database_url)
     try:
-        database.connect().close()
-    except SQLAlchemyError as fault:
+        connect(database)
+    except StorageError as fault:
         yield (
             "[storage] database_url: expected a database that can be opened, got"
-            f" {database.url.drivername} on {database.url.host} ({type(fault).__name__})"
+            f" {database.url.drivername} on {database.url.host} ({fault})"
         )
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
-
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
+from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 
 Clock = Callable[[], datetime]
@@ -31,7 +28,7 @@ class Resources:
         Where events for an auditor go.
     """
 
-    sessions: sessionmaker[Session]
+    sessions: Sessions
     folder: StorageFolder
     clock: Clock = utc_now
     audit: AuditSink = NO_AUDIT
@@ -39,4 +36,4 @@ class Resources:
     def close(self) -> None:
         """Let go of the audit trail and the database; SQLite's is one file then, to be copied."""
         self.audit.close()
-        cast(Engine, self.sessions.kw["bind"]).dispose()
+        self.sessions.close()

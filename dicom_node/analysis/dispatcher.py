@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from sqlalchemy.exc import OperationalError
-
 from dicom_node.analysis import worker
 from dicom_node.analysis.engine import Task
 from dicom_node.analysis.messages import (
@@ -29,7 +27,7 @@ from pipeline.errors import ConformanceError, ModelError, OutOfMemory
 from pipeline.series.eligibility import OWN_RESULT
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results, reuse_result
-from storage.errors import StaleState, StorageFull
+from storage.errors import DatabaseUnavailable, StaleState, StorageFull
 from storage.results.priors import is_own
 from storage.results.rows import has_result
 from storage.series.lifecycle import SeriesTicket, claim_next, give_back
@@ -37,7 +35,7 @@ from storage.states import SeriesState
 
 OWN = Unsuitable(code=OWN_RESULT, text="The series is a result of this node.")
 
-CANNOT_WRITE = (StorageFull, OperationalError)  #: the disk is full, the database locked or away
+CANNOT_WRITE = (StorageFull, DatabaseUnavailable)  #: the disk is full, the database locked or away
 
 SAID = {
     "analysis-failed": "The analysis did not come to an end; the node's administrator can see why",

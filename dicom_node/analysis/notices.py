@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sqlalchemy.exc import OperationalError
-
 from dicom_node.analysis.messages import AnalysisRequest, EncodedObject
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import file_name, new_object
@@ -14,7 +12,7 @@ from dicom_node.logs import log
 from pipeline.encode.result.identity import key_after, result_key
 from pipeline.series.eligibility import NOT_MEANT, OWN_RESULT
 from storage.delivery.notices import NewNotice
-from storage.errors import StorageFull
+from storage.errors import DatabaseUnavailable, StorageFull
 from storage.results.rows import NewResult
 from storage.series.lifecycle import SeriesTicket
 
@@ -45,7 +43,7 @@ class Notices:
             return None
         try:
             return self._made(ticket, code, text)
-        except (StorageFull, OperationalError):  # this can wait until it can be written
+        except (StorageFull, DatabaseUnavailable):  # this can wait until it can be written
             raise
         except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
             log.error(

@@ -132,12 +132,11 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Show every series and where it stands, deliveries, refusals and the quarantine."""
-    from sqlalchemy.orm import Session
-
     from dicom_node.assembly import GIGABYTE
     from dicom_node.cli import status_view as view
     from dicom_node.folder_lock import is_running
-    from storage.database.engine import is_migrated, open_database, reading
+    from storage.database.engine import is_migrated, open_database
+    from storage.database.sessions import Sessions
     from storage.files.disk import disk_free
     from storage.overview import overview
 
@@ -145,7 +144,7 @@ def status(
     database = open_database(settings.database_url)
     if not is_migrated(database):
         raise NodeError("there is no database yet: the node has not been started")
-    with Session(reading(database)) as session:
+    with Sessions(database).reading() as session:
         seen = overview(session, limit)
     free_gb = disk_free(settings.storage.folder) / GIGABYTE
     running = is_running(settings.storage.folder)

@@ -20,7 +20,6 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy.orm import Session
 
 from config.reader import load
 from dicom_node.cli.send import outgoing_files, send_folder
@@ -31,7 +30,8 @@ from dicom_node.demo.report_reader import statements
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer
-from storage.database.engine import open_database, reading
+from storage.database.engine import open_database
+from storage.database.sessions import Sessions
 from storage.overview import SeriesLine, overview
 from storage.states import SeriesState
 
@@ -193,7 +193,7 @@ def _follow(place: Place, console: Console) -> None:
     with console.status("waiting for the results") as line:
 
         def ended() -> bool:
-            with Session(reading(database)) as session:
+            with Sessions(database).reading() as session:
                 series = overview(session).series
             line.update("  ".join(_standing(each) for each in series) or "waiting")
             return bool(series) and all(each.state in ENDED for each in series)
@@ -229,7 +229,7 @@ def _tell(place: Place, ct: Path, console: Console) -> None:
 
 def _tell_not_analysed(place: Place, console: Console) -> None:
     database = open_database(load(place.ini).database_url)
-    with Session(reading(database)) as session:
+    with Sessions(database).reading() as session:
         for series in overview(session).series:
             if series.state is not SeriesState.DELIVERED:
                 console.print(

@@ -17,6 +17,7 @@ from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.delivery.capabilities import Capability, record_capabilities
 from storage.delivery.substitutes import stand_in
 
@@ -89,5 +90,5 @@ def instead(kind: str, sop_class: str, accepted: Collection[str]) -> str:
     if plainer is not None and plainer.sop_class in accepted:
         return f"the {plainer.name}"
     kinds = {str(each.kind) for each in SENT if each.sop_class in accepted}
-    other = stand_in(kind, kinds)
+    other = stand_in(SUBSTITUTES, kind, kinds)
     return f"the {other.replace('-', ' ')}" if other else "nothing: the series fails"

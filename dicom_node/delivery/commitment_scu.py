@@ -45,7 +45,7 @@ class CommitmentScu:
         How long the answer may come on the association of the request.
     """
 
-    policy = timedelta(0)  #: it may be asked as soon as it has accepted
+    first_after = timedelta(0)  #: it may be asked as soon as it has accepted
 
     def __init__(
         self,

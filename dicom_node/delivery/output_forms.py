@@ -16,12 +16,8 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from pipeline.encode.result.products import (
-    LABEL_MAP_STORAGE,
-    HeatmapForm,
-    Products,
-    SegmentationForm,
-)
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
+from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from storage.delivery.capabilities import Capability
 
 

@@ -17,7 +17,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from pipeline.encode.result.products import LABEL_MAP_STORAGE
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
 from pipeline.results import ResultKind
 
 TRANSFER_SYNTAX = ExplicitVRLittleEndian  #: of every object that we make

@@ -42,7 +42,7 @@ class CommitmentRequester(Protocol):
     """Asks one destination whether it keeps what it accepted."""
 
     @property
-    def policy(self) -> timedelta:
+    def first_after(self) -> timedelta:
         """Time from acceptance to the first question."""
         ...
 
@@ -71,10 +71,10 @@ class DeliveryWorker:
         *,
         backoff: Backoff,
         store: Resources,
-        commitment: CommitmentRequester | None = None,
+        requester: CommitmentRequester | None = None,
     ) -> None:
         self.name = name
-        self._commitment = commitment
+        self._requester = requester
         self._sender = sender
         self._backoff = backoff
         self._store = store
@@ -102,11 +102,11 @@ class DeliveryWorker:
         while not self._stopping and (deliveries := self._claim()):
             if not self._deliver(deliveries):
                 break
-        if self._commitment is None:
+        if self._requester is None:
             with self._sessions.begin() as session:
                 accept_uncommitted(session, self.name, "", self._clock())
         elif not self._stopping:
-            self._commitment.round()
+            self._requester.round()
 
     def _put_back(self) -> None:
         if self._claimed:
@@ -156,9 +156,9 @@ class DeliveryWorker:
     def _settle(self, delivery: DueDelivery, outcome: Outcome) -> Settlement:
         now = self._clock()
         settlement = settlement_for(delivery, outcome, self._backoff, now)
-        if self._commitment is not None and settlement.state is DeliveryState.ACCEPTED:
+        if self._requester is not None and settlement.state is DeliveryState.ACCEPTED:
             settlement = replace(
-                settlement, state=DeliveryState.UNCOMMITTED, next_at=now + self._commitment.policy
+                settlement, state=DeliveryState.UNCOMMITTED, next_at=now + self._requester.first_after
             )
         with self._sessions.begin() as session:
             settle(session, [settlement], now)

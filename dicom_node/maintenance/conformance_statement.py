@@ -27,8 +27,8 @@ from dicom_node.network.sop_classes import (
 from pipeline.encode.bundle import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pipeline.encode.conformance import iod
 from pipeline.encode.result import codes
+from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.series.sop_classes import CT_CLASSES
-from storage.delivery.substitutes import STANDS_FOR
 
 SCHEME = codes.PRIVATE_SCHEME
 PART = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- /made -->)", re.DOTALL)
@@ -97,7 +97,7 @@ def _sent() -> str:
 def _fallbacks() -> str:
     rows = [
         (kind.replace("-", " "), ", else ".join(other.replace("-", " ") for other in others))
-        for kind, others in STANDS_FOR.items()
+        for kind, others in SUBSTITUTES.items()
     ]
     return _table(("declined", "stands for it, if it has arrived"), rows)
 

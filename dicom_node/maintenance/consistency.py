@@ -10,14 +10,13 @@ from dicom_node.logs import log
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
-from storage.database.engine import READING
 from storage.delivery.conclusion import conclude
 from storage.maintenance.reconcile import (
     STUCK,
     Finding,
     Kind,
     disagreements,
-    missing_instances,
+    mark_missing,
     nothing_to_send,
 )
 from storage.maintenance.recovery import recover
@@ -41,8 +40,7 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
 
 def find(store: Resources) -> list[Finding]:
     """Compare everything, and change nothing; nobody who writes waits for it."""
-    with store.sessions() as session:
-        session.connection(execution_options={READING: True})
+    with store.sessions.reading() as session:
         return disagreements(session, store.folder, store.clock())
 
 
@@ -51,8 +49,7 @@ def repair(store: Resources) -> None:
     now = store.clock()
     with store.sessions.begin() as session:
         recover(session, now)
-        for row in missing_instances(session, store.folder):
-            row.purged_at = now
+        mark_missing(session, store.folder, now)
         for _, key in nothing_to_send(session):
             conclude(session, key, now)
     _mend_quarantine(store, now)

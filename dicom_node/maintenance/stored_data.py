@@ -7,19 +7,17 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select
-
 from dicom_node.audit.messages import deleted, exported
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
-from storage.database.schema import Series
 from storage.errors import StorageError
 from storage.files.folder import QUARANTINE
 from storage.maintenance.purge import erase_rows, kept_objects, mark_for_erasure, unfinished
 from storage.results.audit_counts import received_of
+from storage.series.lifecycle import series_uids
 from storage.series.rejected import forget_quarantine
 
 ANY_TIME = timedelta(days=36500)  #: whenever a file was written
@@ -35,18 +33,11 @@ def chosen(store: Resources, series: str | None, study: str | None) -> list[str]
     """
     if (series is None) == (study is None):
         raise NodeError("expected --series UID or --study UID")
-    meant = (
-        Series.study_instance_uid == study
-        if series is None
-        else Series.series_instance_uid == series
-    )
     with store.sessions() as session:
-        uids = session.scalars(
-            select(Series.series_instance_uid).where(meant).order_by(Series.first_at)
-        ).all()
+        uids = series_uids(session, series=series, study=study)
     if not uids:
         raise NodeError(f"expected a series that is known, none has the UID {series or study}")
-    return list(uids)
+    return uids
 
 
 def export(store: Resources, uids: Sequence[str], folder: Path) -> int:

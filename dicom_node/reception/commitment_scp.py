@@ -18,7 +18,6 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_context, build_role
-from sqlalchemy.orm import Session
 
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate, requestor
@@ -40,6 +39,7 @@ from dicom_node.network.storage_commitment import (
     reference,
 )
 from dicom_node.reception.index_writer import IndexWriter
+from storage.database.sessions import Session
 from storage.files.folder import StorageFolder
 from storage.series.instances import kept_paths
 

@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
-
 from dicom_node.audit.messages import AuditEvent, received
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.logs import log
+from storage.database.sessions import Session, Sessions
+from storage.errors import DatabaseRefused, DatabaseUnavailable
 from storage.series.instances import InstanceFacts, record_instances
 
 BATCH = 500  #: most rows written in one transaction
@@ -26,7 +25,7 @@ Entry = Arrival | Callable[[Session], None]
 class IndexWriter:
     """One thread that writes what reception notes, in order, many notes in one transaction."""
 
-    def __init__(self, sessions: sessionmaker[Session], audit: AuditSink = NO_AUDIT) -> None:
+    def __init__(self, sessions: Sessions, audit: AuditSink = NO_AUDIT) -> None:
         self.sessions, self._audit = sessions, audit
         self._notes: queue.Queue[Entry | None] = queue.Queue()
         self._stopping = threading.Event()
@@ -87,10 +86,10 @@ class IndexWriter:
                 for note in batch:
                     if not isinstance(note, tuple):
                         note(session)
-        except OperationalError as fault:
+        except DatabaseUnavailable as fault:
             log.error("index_delayed", waiting=len(batch), reason=type(fault).__name__)
             return False
-        except SQLAlchemyError as fault:
+        except DatabaseRefused as fault:
             if len(batch) > 1:  # one of them cannot be written: the others must not wait for it
                 return all(self._write([note]) for note in batch)
             log.error("index_refused", reason=type(fault).__name__)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -11,7 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.errors import DatabaseRefused, DatabaseUnavailable
 
 BUSY_TIMEOUT_MS = 30_000  #: how long a SQLite transaction waits for its turn to write
 READING = "reading"  #: execution option of connections that only read
@@ -35,15 +40,52 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Raise storage's errors in place of SQLAlchemy's.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If the database is locked, full or away.
+    DatabaseRefused
+        If it does not take what was asked of it.
+    """
+    try:
+        yield
+    except OperationalError as fault:
+        raise DatabaseUnavailable(type(fault).__name__) from fault
+    except SQLAlchemyError as fault:
+        raise DatabaseRefused(type(fault).__name__) from fault
+
+
+def connect(engine: Engine) -> None:
+    """Connect once, to see that the database can be opened.
+
+    Raises
+    ------
+    DatabaseUnavailable, DatabaseRefused
+        If it cannot be.
+    """
+    with own_errors():
+        engine.connect().close()
+
+
 def reading(engine: Engine) -> Engine:
     """Share an engine's connections for transactions that only read, and so wait for no one."""
     return engine.execution_options(**{READING: True})
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables up to date, all in one transaction. Needs no file but this package."""
+    """Bring the tables up to date, all in one transaction. Needs no file but this package.
+
+    Raises
+    ------
+    DatabaseUnavailable, DatabaseRefused
+        If the database cannot be opened, or its tables cannot be changed.
+    """
     config = _alembic()
-    with engine.begin() as connection:
+    with own_errors(), engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, ResultObject
+from storage.database.sessions import Substitutes, substitutes_of
 from storage.states import ARRIVED, UNDER_WAY, DeliveryState
 
-_SUMMARY = ("summary", "text-report", "report")
 
-STANDS_FOR: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "report": ("text-report", "summary"),
-        "text-report": ("report", "summary"),
-        "summary": ("text-report", "report"),
-        "segmentation": ("heatmap", "summary"),
-        "heatmap": ("segmentation", "summary"),
-        "document": _SUMMARY,
-        "parametric-map": _SUMMARY,
-        "key-images": _SUMMARY,
-    }
-)
-"""Kind to the kinds that carry its message, the best first; a notice has none."""
-
-
-def stand_in(kind: str, arrived: Collection[str]) -> str | None:
+def stand_in(substitutes: Substitutes, kind: str, arrived: Collection[str]) -> str | None:
     """Choose the kind that stands for an object; None if nothing that arrived does."""
-    return next((other for other in STANDS_FOR.get(kind, ()) if other in arrived), None)
+    return next((other for other in substitutes.get(kind, ()) if other in arrived), None)
 
 
 def wholly_arrived(deliveries: Iterable[tuple[str, DeliveryState]]) -> set[str]:
@@ -63,7 +47,7 @@ def replace_declined(session: Session, key: str) -> None:
         arrived = wholly_arrived((kind, state) for kind, state, _, _ in rows)
         for kind, state, delivery, reason in rows:
             if state is DeliveryState.DECLINED:
-                _end(session, delivery, reason, stand_in(kind, arrived))
+                _end(session, delivery, reason, stand_in(substitutes_of(session), kind, arrived))
 
 
 def _end(session: Session, delivery: int, reason: str, other: str | None) -> None:

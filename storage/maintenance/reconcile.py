@@ -95,6 +95,12 @@ def missing_instances(session: Session, folder: StorageFolder) -> list[Instance]
     return [row for row in rows if row.path not in here and not folder.locate(row.path).exists()]
 
 
+def mark_missing(session: Session, folder: StorageFolder, now: datetime) -> None:
+    """Enter of every instance whose file is not there that it is gone."""
+    for row in missing_instances(session, folder):
+        row.purged_at = now
+
+
 def _known(session: Session) -> set[str]:
     return {
         *known_paths(session),

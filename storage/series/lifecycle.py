@@ -195,6 +195,20 @@ def claim_next(
     return ticket_of(session, row)
 
 
+def series_uids(
+    session: Session, *, series: str | None = None, study: str | None = None
+) -> list[str]:
+    """List the series that have a Series or a Study Instance UID, in the order they came."""
+    meant = (
+        Series.study_instance_uid == study
+        if series is None
+        else Series.series_instance_uid == series
+    )
+    return list(
+        session.scalars(select(Series.series_instance_uid).where(meant).order_by(Series.first_at))
+    )
+
+
 def ticket_of(session: Session, row: Series) -> SeriesTicket:
     """Say what there is to analyse; only a claim makes it a right to do so."""
     in_use = session.scalars(

@@ -12,7 +12,6 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from config.reader import load
@@ -23,7 +22,7 @@ from dicom_node.delivery.result_classes import SENT
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer
-from pipeline.encode.result.products import LABEL_MAP_STORAGE
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
 from storage.delivery.capabilities import capabilities
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -76,7 +75,7 @@ def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
     assert "Comprehensive" in done.output
     assert "summary" in done.output
     store = open_resources(load(path))
-    with Session(store.sessions.kw["bind"]) as session:
+    with store.sessions() as session:
         kept = capabilities(session, "PACS")
     assert {each.sop_class_uid for each in kept if each.is_accepted} == {
         SecondaryCaptureImageStorage,

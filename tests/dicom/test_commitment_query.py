@@ -39,7 +39,7 @@ def worker(store: Resources, pacs: StandInPacs, archive: Peer) -> DeliveryWorker
         DicomSender(peer=peer, calling_ae="AINODE"),
         backoff=BACKOFF,
         store=store,
-        commitment=verifier,
+        requester=verifier,
     )
 
 

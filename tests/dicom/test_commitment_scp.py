@@ -12,7 +12,6 @@ from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
-from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.delivery.commitment_scu import action_information, read_report
 from dicom_node.network.association import Peer
@@ -24,9 +23,11 @@ from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import migrate, open_database
+from storage.database.sessions import Sessions
 from storage.delivery.commitments import Report
 from storage.files.folder import StorageFolder
 
@@ -74,7 +75,7 @@ def store(tmp_path: Path) -> Resources:
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
     return Resources(
-        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(tmp_path, 0)
+        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(tmp_path, 0)
     )
 
 

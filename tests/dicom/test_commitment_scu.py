@@ -158,7 +158,7 @@ def worker(
     store: Resources, port: int, *, commitment: bool = True, linger_seconds: float = 0.1
 ) -> DeliveryWorker:
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
-    commitment = CommitmentScu(
+    scu = CommitmentScu(
         "PACS", peer, calling_ae="AINODE", again=AGAIN, store=store, linger_seconds=linger_seconds
     )
     return DeliveryWorker(
@@ -166,7 +166,7 @@ def worker(
         DicomSender(peer=peer, calling_ae="AINODE"),
         backoff=BACKOFF,
         store=store,
-        commitment=commitment if commitment else None,
+        requester=scu if commitment else None,
     )
 
 

@@ -9,7 +9,6 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.sender import DicomSender
@@ -18,8 +17,10 @@ from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery
+from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
 from storage.overview import overview
@@ -64,7 +65,7 @@ def store(tmp_path: Path, clock: Hands) -> Resources:
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
     store = Resources(
-        sessions=sessionmaker(database, class_=Session),
+        sessions=Sessions(database, substitutes=SUBSTITUTES),
         folder=StorageFolder(tmp_path, 0),
         clock=clock,
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
@@ -24,10 +23,12 @@ from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Search, Series
+from storage.database.sessions import Sessions
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
@@ -118,7 +119,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     migrate(database)
     clock = Hands()
     store = Resources(
-        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(tmp_path, 0)
+        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(tmp_path, 0)
     )
     index = IndexWriter(store.sessions)
     index.start()

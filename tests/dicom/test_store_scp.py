@@ -25,18 +25,19 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import transcoded
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Instance, Series
+from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 from storage.overview import Overview, overview
 
@@ -74,7 +75,7 @@ def open_store(folder: Path) -> Resources:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
     return Resources(
-        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(folder, 0)
+        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(folder, 0)
     )
 
 

@@ -194,7 +194,7 @@ def test_a_web_page_is_no_archive(file: OutgoingFile) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "carrier"),
+    ("header", "sender"),
     [
         ("Bearer open-sesame", lambda url, file: StowSender(url=url, token_file=file)),
         (

@@ -20,7 +20,6 @@ import trustme
 from pydicom import Dataset, dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.network.tls import client_context, server_context
 from dicom_node.reception.index_writer import IndexWriter
@@ -28,11 +27,13 @@ from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import MAXIMUM_CONNECTIONS, StowReceiver
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import transcoded
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Instance
+from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 from storage.overview import overview
 from tests.dicom.test_tls import credentials
@@ -89,7 +90,8 @@ def serving(
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
     store = Resources(
-        sessions=sessionmaker(database, class_=Session), folder=kept or StorageFolder(folder, 0)
+        sessions=Sessions(database, substitutes=SUBSTITUTES),
+        folder=kept or StorageFolder(folder, 0),
     )
     index = IndexWriter(store.sessions)
     index.start()
@@ -273,7 +275,7 @@ def test_without_room_a_sender_is_asked_to_come_again(
     tmp_path: Path, slices: list[Dataset]
 ) -> None:
     room = 999
-    node = serving(tmp_path, folder=StorageFolder(tmp_path, 1000, free=lambda _: room))
+    node = serving(tmp_path, kept=StorageFolder(tmp_path, 1000, free=lambda _: room))
 
     answer = post(node, message(part10(slices[0])))
     assert (answer.status_code, reasons(answer), node.kept()) == (503, [0xA700], 0)

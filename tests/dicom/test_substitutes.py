@@ -17,7 +17,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.sender import DicomSender
@@ -26,8 +26,10 @@ from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery, ResultObject
+from storage.database.sessions import Sessions
 from storage.delivery.capabilities import capabilities
 from storage.delivery.outbox import keep_results, reuse_result
 from storage.files.folder import StorageFolder
@@ -69,7 +71,7 @@ def store(tmp_path: Path) -> Iterator[Resources]:
     """One analysed series whose results, one of each kind, are due at the destination PACS."""
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
-    sessions = sessionmaker(database, class_=Session)
+    sessions = Sessions(database, substitutes=SUBSTITUTES)
     store = Resources(sessions=sessions, folder=StorageFolder(tmp_path, 0), clock=lambda: NOW)
     uids = {kind: f"2.25.{number}" for number, kind in enumerate(CLASSES, start=100)}
     files = {f"{uid}.dcm": result_file(uid, CLASSES[kind]) for kind, uid in uids.items()}

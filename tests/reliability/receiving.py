@@ -10,16 +10,17 @@ import pytest
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import migrate, open_database
+from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 from tests.support.wire_client import STORE_CONTEXT, packed, store_request, values
 
@@ -36,7 +37,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
     store = Resources(
-        sessions=sessionmaker(database, class_=Session), folder=StorageFolder(tmp_path, 0)
+        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(tmp_path, 0)
     )
     index = IndexWriter(store.sessions)
     index.start()

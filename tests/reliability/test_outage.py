@@ -12,7 +12,6 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import DeliverySettings
 from dicom_node.delivery.backoff import Backoff
@@ -22,8 +21,10 @@ from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery, ResultObject, Series
+from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
 from storage.results.rows import NewObject, NewResult
@@ -64,7 +65,7 @@ class Site:
         database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
         migrate(database)
         self.store = Resources(
-            sessions=sessionmaker(database, class_=Session),
+            sessions=Sessions(database, substitutes=SUBSTITUTES),
             folder=StorageFolder(folder, 0),
             clock=self.clock,
         )

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy
@@ -14,7 +12,9 @@ from dicom_node.analysis.messages import Analysed, AnalysisRequest, EncodedObjec
 from dicom_node.analysis.notices import Notices, Wanted
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
+from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder, no_step
 from storage.overview import SeriesLine, overview
 
@@ -91,7 +91,7 @@ def open_store(folder: Path, *, step: Callable[[str], None] = no_step) -> Resour
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
     return Resources(
-        sessions=sessionmaker(database, class_=Session),
+        sessions=Sessions(database, substitutes=SUBSTITUTES),
         folder=StorageFolder(folder, 0, step=step),
         clock=lambda: NOW,
     )

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy.orm import Session
-
 from config.reader import load
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.store_scu import echo
 from dicom_node.network.association import Peer
-from storage.database.engine import is_migrated, open_database, reading
+from storage.database.engine import is_migrated, open_database
+from storage.database.sessions import Sessions
 from storage.overview import Overview, overview
 
 INI = """\
@@ -118,7 +117,7 @@ class NodeProcess:
         database = open_database(load(self.ini).database_url)
         if not is_migrated(database):
             return Overview(states={}, deliveries={}, series=(), quarantine=(), refusals=())
-        with Session(reading(database)) as session:
+        with Sessions(database).reading() as session:
             seen = overview(session)
         database.dispose()
         return seen

@@ -10,12 +10,13 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
 
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery
+from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
 from storage.overview import overview
@@ -64,7 +65,7 @@ def capture(uid: str) -> Dataset:
 def store_with_results(folder: Path, clock: Hands, uids: Sequence[str] = UIDS) -> Resources:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
-    sessions = sessionmaker(database, class_=Session)
+    sessions = Sessions(database, substitutes=SUBSTITUTES)
     store = Resources(sessions=sessions, folder=StorageFolder(folder, 0), clock=clock)
     files = {f"{uid}.dcm": part10(capture(uid)) for uid in uids}
     kept = store.folder.keep_result("k1", files)

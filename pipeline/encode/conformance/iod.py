@@ -22,7 +22,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from pipeline.encode.result.products import LABEL_MAP_STORAGE
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
 
 CONTENT = "sr-document-content"
 """Module whose attributes depend on the value type; see `pipeline.encode.conformance.content_tree`."""

@@ -6,11 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from pydicom.uid import UID
-
-LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
-"""Label Map Segmentation Storage (PS3.4 B.5); pydicom 3.0 has no name for it."""
-
 DEFAULT_HEATMAP_COLUMNS = 256
 """148 slices: 40 MB instead of 137 MB; the activation itself is coarser than that."""
 

@@ -25,7 +25,8 @@ from pipeline.encode.common.segments import Segment, segments
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext, ResultSeries
 from pipeline.encode.result.identity import Equipment
-from pipeline.encode.result.products import LABEL_MAP_STORAGE, SegmentationForm
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
+from pipeline.encode.result.products import SegmentationForm
 from pipeline.encode.seg.binary import add_bitplanes
 from pipeline.encode.seg.labelmap import add_labels
 from pipeline.encode.source import source_slices

@@ -15,7 +15,7 @@ from storage.files.installation import draw_installation, installation_of
 
 
 def installed(folder: Path, *, ae_title: str = "AINODE", model: Path = BUNDLED) -> Equipment:
-    draw_installation(StorageFolder(folder, 0).folder)
+    draw_installation(StorageFolder(folder, 0).root)
     return equipment_of(settings(folder, ae_title=ae_title, model=model))
 
 

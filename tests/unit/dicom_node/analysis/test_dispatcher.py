@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event, select
-from sqlalchemy.orm import sessionmaker
 
 from dicom_node.analysis.messages import Unchanged, Unsuitable
 from dicom_node.errors import EngineLost
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
 from storage.database.engine import open_database
 from storage.database.schema import Series
+from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 from storage.maintenance.recovery import recover
 from storage.overview import overview
@@ -167,7 +168,9 @@ def test_what_finds_the_database_locked_is_entered_later(store: Resources) -> No
     impatient = open_database(f"sqlite:///{store.folder.root / 'node.sqlite'}")
     event.listen(impatient, "connect", lambda made, _: made.execute("PRAGMA busy_timeout = 0"))
     job = Never(Unsuitable(code="gap", text="3 slices missing"))
-    running = dispatcher(replace(store, sessions=sessionmaker(impatient)), Workers(job))
+    running = dispatcher(
+        replace(store, sessions=Sessions(impatient, substitutes=SUBSTITUTES)), Workers(job)
+    )
     running.dispatch()
     with store.sessions() as session:
         ticket = ticket_of(session, session.scalars(select(Series)).one())

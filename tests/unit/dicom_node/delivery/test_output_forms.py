@@ -17,12 +17,8 @@ from config.settings import ResultsSettings, Settings
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.assembly import request_builder_of
 from dicom_node.resources import Resources
-from pipeline.encode.result.products import (
-    LABEL_MAP_STORAGE,
-    HeatmapForm,
-    Products,
-    SegmentationForm,
-)
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
+from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from storage.delivery.capabilities import Capability, record_capabilities
 from storage.series.lifecycle import SeriesTicket, claim_next
 from tests.support.dispatcher_samples import NOW, open_store
@@ -35,7 +31,7 @@ FRAMES, PICTURES = MultiFrameTrueColorSecondaryCaptureImageStorage, SecondaryCap
 def store(tmp_path: Path) -> Iterator[Resources]:
     store = open_store(tmp_path)
     yield store
-    store.sessions.kw["bind"].dispose()
+    store.sessions.close()
 
 
 def destination(name: str, *, enabled: bool = True) -> DicomDestination:

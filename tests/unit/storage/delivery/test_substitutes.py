@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.results import ResultKind
-from storage.delivery.substitutes import STANDS_FOR, stand_in, wholly_arrived
+from storage.delivery.substitutes import stand_in, wholly_arrived
 from storage.states import DeliveryState as D
 
 
 def test_every_kind_but_the_notice_has_something_that_may_stand_for_it() -> None:
-    assert set(STANDS_FOR) == {str(kind) for kind in ResultKind} - {"notice"}
-    assert {kind for others in STANDS_FOR.values() for kind in others} <= set(STANDS_FOR)
-    assert not [kind for kind, others in STANDS_FOR.items() if kind in others]
+    assert set(SUBSTITUTES) == {str(kind) for kind in ResultKind} - {"notice"}
+    assert {kind for others in SUBSTITUTES.values() for kind in others} <= set(SUBSTITUTES)
+    assert not [kind for kind, others in SUBSTITUTES.items() if kind in others]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_every_kind_but_the_notice_has_something_that_may_stand_for_it() -> None
 def test_the_best_that_arrived_stands_for_it(
     kind: str, arrived: set[str], expected: str | None
 ) -> None:
-    assert stand_in(kind, arrived) == expected
+    assert stand_in(SUBSTITUTES, kind, arrived) == expected
 
 
 def test_a_series_of_pictures_has_arrived_when_all_of_it_has() -> None:

@@ -1,0 +1,208 @@
+"""Kinds of result: one row each, from which everything else that depends on a kind follows.
+
+Who adds a kind adds a row here, its encoder, the call of that encoder in `pipeline.encode.bundle`,
+and its attributes in `pipeline.encode.conformance.iod`; the rest reads this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pydicom.sr.coding import Code
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    KeyObjectSelectionDocumentStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from pipeline.encode.result import codes
+from pipeline.results import ResultKind
+
+LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
+"""Label Map Segmentation Storage (PS3.4 B.5); pydicom 3.0 has no name for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultForm:
+    """One form of a kind: the SOP class, and the setting that asks for it.
+
+    Attributes
+    ----------
+    setting
+        Key and value in the section ``[results]``; empty if it is always made.
+    fallback
+        SOP class of the plainer form that says the same and that more destinations take.
+    name
+        What people call the form.
+    """
+
+    sop_class: UID
+    setting: str = ""
+    fallback: UID | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultKindRow:
+    """What holds for every object of a kind.
+
+    Attributes
+    ----------
+    forms
+        Every form in which it may be made.
+    series_offset
+        Its Series Number is the base of the results plus this.
+    description
+        Behind "AI on series N:" in the Series Description.
+    code
+        Series Description Code.
+    substitutes
+        Kinds that carry its message where a destination declines it, the best first.
+    supersedes
+        Whether its object names the one of the earlier result as its predecessor.
+    stands_for_result
+        Whether it is the document that other results and reports refer to.
+    """
+
+    forms: tuple[ResultForm, ...]
+    series_offset: int
+    modality: str
+    description: str
+    code: Code
+    substitutes: tuple[ResultKind, ...] = ()
+    supersedes: bool = False
+    stands_for_result: bool = False
+
+
+_SENTENCES = (ResultKind.SUMMARY, ResultKind.TEXT_REPORT, ResultKind.REPORT)
+
+RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
+    {
+        ResultKind.SEGMENTATION: ResultKindRow(
+            forms=(
+                ResultForm(
+                    sop_class=SegmentationStorage,
+                    setting="segmentation = binary",
+                    name="binary segmentation",
+                ),
+                ResultForm(
+                    sop_class=LABEL_MAP_STORAGE,
+                    setting="segmentation = labelmap",
+                    fallback=SegmentationStorage,
+                    name="label map",
+                ),
+            ),
+            series_offset=1,
+            modality="SEG",
+            description="segmentation",
+            code=codes.SEGMENTATION,
+            substitutes=(ResultKind.HEATMAP, ResultKind.SUMMARY),
+        ),
+        ResultKind.REPORT: ResultKindRow(
+            forms=(ResultForm(sop_class=Comprehensive3DSRStorage),),
+            series_offset=2,
+            modality="SR",
+            description="measurements",
+            code=codes.IMAGING_MEASUREMENT_REPORT,
+            substitutes=(ResultKind.TEXT_REPORT, ResultKind.SUMMARY),
+            supersedes=True,
+            stands_for_result=True,
+        ),
+        ResultKind.TEXT_REPORT: ResultKindRow(
+            forms=(ResultForm(sop_class=EnhancedSRStorage, setting="text_report = yes"),),
+            series_offset=3,
+            modality="SR",
+            description="text report",
+            code=codes.DIAGNOSTIC_IMAGING_REPORT,
+            substitutes=(ResultKind.REPORT, ResultKind.SUMMARY),
+            supersedes=True,
+        ),
+        ResultKind.SUMMARY: ResultKindRow(
+            forms=(ResultForm(sop_class=SecondaryCaptureImageStorage, setting="summary = yes"),),
+            series_offset=0,
+            modality="OT",
+            description="summary",
+            code=codes.SUMMARY_SERIES,
+            substitutes=(ResultKind.TEXT_REPORT, ResultKind.REPORT),
+        ),
+        ResultKind.DOCUMENT: ResultKindRow(
+            forms=(ResultForm(sop_class=EncapsulatedPDFStorage, setting="summary_pdf = yes"),),
+            series_offset=8,
+            modality="DOC",
+            description="summary (PDF)",
+            code=codes.SUMMARY_SERIES,
+            substitutes=_SENTENCES,
+        ),
+        ResultKind.HEATMAP: ResultKindRow(
+            forms=(
+                ResultForm(
+                    sop_class=SecondaryCaptureImageStorage,
+                    setting="heatmap = single-frame",
+                    name="single-frame heatmap",
+                ),
+                ResultForm(
+                    sop_class=MultiFrameTrueColorSecondaryCaptureImageStorage,
+                    setting="heatmap = multi-frame",
+                    fallback=SecondaryCaptureImageStorage,
+                    name="multi-frame heatmap",
+                ),
+            ),
+            series_offset=4,
+            modality="OT",
+            description="heatmap",
+            code=codes.HEATMAP_SERIES,
+            substitutes=(ResultKind.SEGMENTATION, ResultKind.SUMMARY),
+        ),
+        ResultKind.PARAMETRIC_MAP: ResultKindRow(
+            forms=(ResultForm(sop_class=ParametricMapStorage, setting="parametric_map = yes"),),
+            series_offset=6,
+            modality="OT",
+            description="activation map",
+            code=codes.ACTIVATION_SERIES,
+            substitutes=_SENTENCES,
+        ),
+        ResultKind.KEY_IMAGES: ResultKindRow(
+            forms=(
+                ResultForm(sop_class=KeyObjectSelectionDocumentStorage, setting="key_images = yes"),
+            ),
+            series_offset=7,
+            modality="KO",
+            description="key images",
+            code=codes.OF_INTEREST_SERIES,
+            substitutes=_SENTENCES,
+            supersedes=True,
+        ),
+        ResultKind.NOTICE: ResultKindRow(
+            forms=(
+                ResultForm(sop_class=EnhancedSRStorage, setting="not_analysed = relevant, all"),
+            ),
+            series_offset=5,
+            modality="SR",
+            description="not analysed",
+            code=codes.NOTICE_SERIES,
+            supersedes=True,
+            stands_for_result=True,
+        ),
+    }
+)
+"""In the order of sending."""
+
+SUBSTITUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        str(kind): tuple(map(str, row.substitutes))
+        for kind, row in RESULT_KINDS.items()
+        if row.substitutes
+    }
+)
+"""`ResultKindRow.substitutes` by kind, as storage takes it."""
+
+MAIN_DOCUMENTS = tuple(kind for kind, row in RESULT_KINDS.items() if row.stands_for_result)
+SUPERSEDING = tuple(kind for kind, row in RESULT_KINDS.items() if row.supersedes)
