@@ -42,10 +42,10 @@ class StoredCheck:
         calling_ae: str,
         again: timedelta,
         store: Resources,
-        policy: timedelta = PATIENCE,
+        first_after: timedelta = PATIENCE,
     ) -> None:
         self.name = name
-        self.policy = policy
+        self.first_after = first_after
         self._peer = peer
         self._calling_ae = calling_ae
         self._again = again
