@@ -29,10 +29,10 @@ def main() -> None:
     folder, fast = Path(sys.argv[1]), sys.argv[2] == "fast"
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
-    store = Resources(
+    resources = Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(folder, 0)
     )
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
@@ -42,12 +42,12 @@ def main() -> None:
         maximum_pdu_size=MAXIMUM_PDU,
         network_timeout_seconds=60,
     )
-    _, port = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index), fast=fast)
+    _, port = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index), fast=fast)
     print(port, flush=True)
     sys.stdin.read()
     receiver.drain(seconds=DRAIN_SECONDS)
     index.stop()
-    store.close()
+    resources.close()
 
 
 if __name__ == "__main__":

@@ -137,7 +137,9 @@ def stow_receiver_of(settings: Settings) -> StowReceiver | None:
     )
 
 
-def commitment_scp_of(settings: Settings, index: IndexWriter, store: Resources) -> CommitmentScp:
+def commitment_scp_of(
+    settings: Settings, index: IndexWriter, resources: Resources
+) -> CommitmentScp:
     """Make what answers senders' requests for storage commitment; by TLS if our port speaks it."""
     tls = credentials_of(settings.tls) if settings.tls.receive else None
     peers = {}
@@ -145,7 +147,7 @@ def commitment_scp_of(settings: Settings, index: IndexWriter, store: Resources) 
         ae_title, _, where = entry.rpartition("@")
         host, _, port = where.rpartition(":")
         peers[ae_title] = Peer(ae_title=ae_title, host=host, port=int(port), tls=tls)
-    return CommitmentScp(index, store.folder, ae_title=settings.node.ae_title, peers=peers)
+    return CommitmentScp(index, resources.folder, ae_title=settings.node.ae_title, peers=peers)
 
 
 def credentials_of(tls: TlsSettings) -> Credentials:
@@ -204,7 +206,7 @@ def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSende
 
 
 def delivery_worker_of(
-    settings: Settings, destination: Destination, store: Resources
+    settings: Settings, destination: Destination, resources: Resources
 ) -> DeliveryWorker:
     """Make the delivery worker of one destination."""
     delivery = settings.delivery
@@ -217,13 +219,13 @@ def delivery_worker_of(
             max_seconds=delivery.retry_max_seconds,
             give_up_after=timedelta(hours=delivery.give_up_after_hours),
         ),
-        store=store,
-        requester=commitment_requester_of(settings, destination, store),
+        resources=resources,
+        requester=commitment_requester_of(settings, destination, resources),
     )
 
 
 def commitment_requester_of(
-    settings: Settings, destination: Destination, store: Resources
+    settings: Settings, destination: Destination, resources: Resources
 ) -> CommitmentRequester | None:
     """Make what asks one destination if it keeps what it accepted; None if it is not asked."""
     if not isinstance(destination, DicomDestination) or destination.verify == "no":
@@ -234,7 +236,7 @@ def commitment_requester_of(
         peer_of(settings, destination),
         calling_ae=settings.node.ae_title,
         again=timedelta(hours=settings.delivery.verify_again_hours),
-        store=store,
+        resources=resources,
     )
 
 
@@ -255,21 +257,21 @@ def prior_fetcher_of(settings: Settings, request_builder: RequestBuilder) -> Pri
     )
 
 
-def request_builder_of(settings: Settings, store: Resources) -> RequestBuilder:
+def request_builder_of(settings: Settings, resources: Resources) -> RequestBuilder:
     """Make the briefing that the settings describe."""
     return RequestBuilder(
-        store,
+        resources,
         analysis_config_of(settings),
         compare=settings.results.priors,
         destinations=[each.name for each in settings.destinations if each.enabled],
     )
 
 
-def retention_of(settings: Settings, store: Resources) -> RetentionJob:
+def retention_of(settings: Settings, resources: Resources) -> RetentionJob:
     """Make the retention that the settings describe."""
     retention = settings.retention
     return RetentionJob(
-        store=store,
+        resources=resources,
         rules=RetentionRules(
             keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
             committing=frozenset(

@@ -74,21 +74,21 @@ class Node:
     ) -> None:
         self._settings = settings
         self._make_engine = make_engine or engine_of
-        self.store = open_resources(settings)
-        self._index = IndexWriter(self.store.sessions, self.store.audit)
+        self.resources = open_resources(settings)
+        self._index = IndexWriter(self.resources.sessions, self.resources.audit)
         self._retention, self._watch = (
-            retention_of(settings, self.store),
-            ConsistencyMonitor(self.store),
+            retention_of(settings, self.resources),
+            ConsistencyMonitor(self.resources),
         )
-        self._ingest = InstanceIngest(self.store, self._index)
-        self._commitment_scp = commitment_scp_of(settings, self._index, self.store)
+        self._ingest = InstanceIngest(self.resources, self._index)
+        self._commitment_scp = commitment_scp_of(settings, self._index, self.resources)
         self._receiver, self._web = receiver_of(settings), stow_receiver_of(settings)
         self._scheduler = Scheduler()
         self._engine: ComputeEngine | None = None
         self._dispatcher: AnalysisDispatcher | None = None
         self._prior_fetcher: PriorFetcher | None = None
         self._delivery_workers = [
-            delivery_worker_of(settings, destination, self.store)
+            delivery_worker_of(settings, destination, self.resources)
             for destination in settings.destinations
             if destination.enabled
         ]
@@ -96,14 +96,14 @@ class Node:
     def start(self) -> tuple[str, int]:
         """Start everything; return the address that is listened on."""
         settings = self._settings
-        with self.store.sessions.begin() as session:
-            recover(session, self.store.clock())
+        with self.resources.sessions.begin() as session:
+            recover(session, self.resources.clock())
         self._index.start()
         self._ingest.scan()
         address = self._listen()
         self._dispatcher = self._start_analyst()
         self._plan(self._dispatcher)
-        self.store.audit.note(application(starts=True))
+        self.resources.audit.note(application(starts=True))
         log.info("node_started", ae_title=settings.node.ae_title, host=address[0], port=address[1])
         return address
 
@@ -127,16 +127,19 @@ class Node:
 
     def _services(self) -> list[evt.EventHandlerType]:
         """Answer what is asked beside storage, and tell of who is turned away."""
-        when_answered = partial(answered, store=self.store)
+        when_answered = partial(answered, resources=self.resources)
         return [
             (evt.EVT_N_EVENT_REPORT, handle_report, [when_answered]),
             (evt.EVT_N_ACTION, self._commitment_scp.handle),
-            (evt.EVT_REJECTED, audit_rejection, [self.store.audit]),
+            (evt.EVT_REJECTED, audit_rejection, [self.resources.audit]),
         ]
 
     def _start_analyst(self) -> AnalysisDispatcher:
         """Start the engine, and have it load the models."""
-        settings, request_builder = self._settings, request_builder_of(self._settings, self.store)
+        settings, request_builder = (
+            self._settings,
+            request_builder_of(self._settings, self.resources),
+        )
         self._engine = engine = self._make_engine(settings)
         # kept, for a task that is forgotten is cancelled
         self._warm_up = engine.submit(warm_up, request_builder.config)
@@ -173,8 +176,8 @@ class Node:
     def _close_quiet(self) -> None:
         """Close every series that has been quiet long enough."""
         closing = self._settings.closing
-        with self.store.sessions.begin() as session:
-            now = self.store.clock()
+        with self.resources.sessions.begin() as session:
+            now = self.resources.clock()
             quiet = due_to_close(
                 session,
                 now,
@@ -195,8 +198,8 @@ class Node:
 
     def _take_up_wishes(self) -> None:
         """Have series worked on again that a person wants so."""
-        with self.store.sessions.begin() as session:
-            wished = start_reruns(session, self.store.clock())
+        with self.resources.sessions.begin() as session:
+            wished = start_reruns(session, self.resources.clock())
         for uid in wished:
             log.info("wish_taken_up", series_uid=uid)
         if wished:
@@ -237,10 +240,10 @@ class Node:
             self._scheduler.stop()
         if self._engine is not None:
             self._engine.close()
-        with self.store.sessions.begin() as session:
-            recover(session, self.store.clock(), counted=False)  # what did not finish
-        self.store.audit.note(application(starts=False))
-        self.store.close()
+        with self.resources.sessions.begin() as session:
+            recover(session, self.resources.clock(), counted=False)  # what did not finish
+        self.resources.audit.note(application(starts=False))
+        self.resources.close()
         log.info("node_stopped")
 
 

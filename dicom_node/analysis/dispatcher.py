@@ -109,8 +109,12 @@ class AnalysisDispatcher:
         self._workers = workers
         self._request_builder, self._notices = request_builder, notices
         self._policy = policy
-        store = request_builder.store
-        self._sessions, self._folder, self._clock = store.sessions, store.folder, store.clock
+        resources = request_builder.resources
+        self._sessions, self._folder, self._clock = (
+            resources.sessions,
+            resources.folder,
+            resources.clock,
+        )
         self._destinations = tuple(destinations)
         self._when_done = when_done
         self._running: dict[str, tuple[float, Task[AnalysisResult]]] = {}

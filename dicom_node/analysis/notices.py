@@ -27,7 +27,7 @@ class Notices:
     """Makes the notices that a site wants."""
 
     def __init__(self, request_builder: RequestBuilder, wanted: Wanted) -> None:
-        self._folder = request_builder.store.folder
+        self._folder = request_builder.resources.folder
         self._request_builder = request_builder
         self._wanted = wanted
 

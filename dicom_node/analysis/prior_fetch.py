@@ -72,7 +72,7 @@ class PriorFetcher:
     ) -> None:
         self._archives = tuple(archives)
         self._request_builder = request_builder
-        self._store = request_builder.store
+        self._resources = request_builder.resources
         self._ae_title = ae_title
         self._min_slices = min_slices
         self._stopping = False
@@ -83,12 +83,12 @@ class PriorFetcher:
 
     def round(self) -> None:
         """See what became of what was fetched; ask for what is due."""
-        now = self._store.clock()
-        with self._store.sessions() as session:
+        now = self._resources.clock()
+        with self._resources.sessions() as session:
             fetched = fetched_searches(session, now)
         for each in fetched:
             self._conclude(each)
-        with self._store.sessions.begin() as session:
+        with self._resources.sessions.begin() as session:
             enter_searches(session, now)
             due = due_searches(session, now)
         for search in due:
@@ -104,12 +104,12 @@ class PriorFetcher:
 
     def _compare(self, uid: str) -> None:
         """Have the results issued again with the comparison, once the series has ended."""
-        with self._store.sessions() as session:
+        with self._resources.sessions() as session:
             (ended,) = ended_series(session, series=[uid])
         if ended.state not in ENDED:
             return
         told = request_rerun(self._request_builder, ended, Rerun.REISSUE)
-        with self._store.sessions.begin() as session:
+        with self._resources.sessions.begin() as session:
             end_search(session, uid, told.text)
 
     def _search(self, search: WantedSearch) -> None:
@@ -117,7 +117,7 @@ class PriorFetcher:
         uid, trouble = search.series_instance_uid, ""
         try:
             here = dcmread(
-                self._store.folder.locate(search.path),
+                self._resources.folder.locate(search.path),
                 stop_before_pixels=True,
                 specific_tags=TAGS,
             )
@@ -142,13 +142,13 @@ class PriorFetcher:
         candidate = self._candidate(search, here, asked)
         if candidate is None:
             return False
-        with self._store.sessions.begin() as session:
+        with self._resources.sessions.begin() as session:
             enter_fetched(
                 session,
                 search.series_instance_uid,
                 candidate.study_instance_uid,
                 candidate.series_instance_uid,
-                self._store.clock() + PATIENCE,
+                self._resources.clock() + PATIENCE,
             )
         asked.move(
             keys(
@@ -174,7 +174,7 @@ class PriorFetcher:
                 )
             )
             ranked = rank(found, instances=search.instances, min_slices=self._min_slices)
-            with self._store.sessions() as session:
+            with self._resources.sessions() as session:
                 known = known_series(session, ranked)
             for uid in ranked:
                 if uid not in known:
@@ -185,12 +185,12 @@ class PriorFetcher:
         if attempts >= ATTEMPTS:
             self._end(uid, reason)
             return
-        at = self._store.clock() + RETRY * 2 ** max(attempts - 1, 0)
-        with self._store.sessions.begin() as session:
+        at = self._resources.clock() + RETRY * 2 ** max(attempts - 1, 0)
+        with self._resources.sessions.begin() as session:
             try_again(session, uid, at, reason, attempts=attempts)
         log.warning("earlier_study_postponed", series_uid=uid, reason=reason)
 
     def _end(self, uid: str, reason: str) -> None:
-        with self._store.sessions.begin() as session:
+        with self._resources.sessions.begin() as session:
             end_search(session, uid, reason)
         log.info("earlier_study_not_found", series_uid=uid, reason=reason)

@@ -42,16 +42,16 @@ class RequestBuilder:
 
     def __init__(
         self,
-        store: Resources,
+        resources: Resources,
         config: AnalysisConfig,
         *,
         compare: bool,
         destinations: Iterable[str] = (),
     ) -> None:
-        self.store, self.config = store, config
+        self.resources, self.config = resources, config
         self._destinations = tuple(destinations)
         self._told = config.products
-        self._sessions, self._folder = store.sessions, store.folder
+        self._sessions, self._folder = resources.sessions, resources.folder
         self._compare = compare
 
     def request(self, ticket: SeriesTicket) -> AnalysisRequest:
@@ -85,7 +85,7 @@ class RequestBuilder:
             series_instance_uid=ticket.series_instance_uid,
             files=self._files(ticket),
             config=replace(self.config, products=self._fitted(known)),
-            created=self.store.clock().astimezone(),
+            created=self.resources.clock().astimezone(),
             earlier=earlier,
             revision=len(earlier) + 1,
             predecessor=main,

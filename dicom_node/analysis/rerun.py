@@ -42,7 +42,7 @@ def request_rerun(request_builder: RequestBuilder, ended: EndedSeries, wish: Rer
         return RerunOutcome(series_instance_uid=uid, refused=True, text=f"refused: {reason}")
     if not needed:
         return RerunOutcome(series_instance_uid=uid, text=UNCHANGED)
-    with request_builder.store.sessions.begin() as session:
+    with request_builder.resources.sessions.begin() as session:
         mark_for_rerun(session, uid, wish)
     again = "issued" if wish is Rerun.REISSUE else "analysed"
     return RerunOutcome(series_instance_uid=uid, wished=True, text=f"will be {again} again")
@@ -56,7 +56,7 @@ def _is_needed(request_builder: RequestBuilder, series_instance_uid: str, wish: 
     CannotRepeat
         If not enough is kept.
     """
-    with request_builder.store.sessions() as session:
+    with request_builder.resources.sessions() as session:
         ticket = prospective_ticket(session, series_instance_uid)
     request = request_builder.request(replace(ticket, wish=wish))
     if wish is Rerun.REPROCESS:

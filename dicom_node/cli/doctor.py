@@ -26,11 +26,11 @@ def doctor(
     from dicom_node.maintenance import consistency as of
 
     settings = load(config)
-    store = existing_resources(settings)
+    resources = existing_resources(settings)
     if mend:
         with only_node(settings.storage.folder):
-            of.repair(store)
-    found = of.find(store)
+            of.repair(resources)
+    found = of.find(resources)
     for each in found:
         detail = f" ({each.detail})" if each.detail else ""
         typer.echo(f"{each.kind}: {each.what}{detail}: {of.REMEDIES[each.kind]}")

@@ -31,9 +31,9 @@ def probe(
 
     settings = load(config)
     destination = named(settings, name)
-    store = open_resources(settings)
+    resources = open_resources(settings)
     peer = peer_of(settings, destination)
-    found = probe_and_record(name, peer, calling_ae=settings.node.ae_title, store=store)
+    found = probe_and_record(name, peer, calling_ae=settings.node.ae_title, resources=resources)
     out.print(table(found))
 
 

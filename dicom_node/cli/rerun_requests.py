@@ -24,9 +24,9 @@ def request_reruns(
     NodeError
         If there is no database.
     """
-    store = existing_resources(settings)
-    request_builder = request_builder_of(settings, store)
-    with store.sessions() as session:
+    resources = existing_resources(settings)
+    request_builder = request_builder_of(settings, resources)
+    with resources.sessions() as session:
         found = ended_series(session, series=series, study=study)
     missing = sorted(set(series) - {each.series_instance_uid for each in found})
     return [request_rerun(request_builder, each, wish) for each in found] + [
@@ -55,8 +55,8 @@ def request_redelivery(
         raise NodeError(
             f"expected a destination that is set and enabled ({known}), got {destination}"
         )
-    store = existing_resources(settings)
-    with store.sessions.begin() as session:
+    resources = existing_resources(settings)
+    with resources.sessions.begin() as session:
         found = {
             each.series_instance_uid for each in ended_series(session, series=series, study=study)
         }
@@ -65,7 +65,7 @@ def request_redelivery(
             raise NodeError(f"expected series that are known, got {study or ', '.join(missing)}")
         return redeliver(
             session,
-            store.clock(),
+            resources.clock(),
             destinations=[destination] if destination else names,
             series=series,
             study=study,

@@ -34,8 +34,8 @@ def export(
     from dicom_node.maintenance.stored_data import chosen
     from dicom_node.maintenance.stored_data import export as copy
 
-    with closing(_store(_audited(config))) as store:
-        copied = copy(store, chosen(store, series, study), folder)
+    with closing(_resources(_audited(config))) as resources:
+        copied = copy(resources, chosen(resources, series, study), folder)
     typer.echo(f"{copied} files in {folder}")
 
 
@@ -52,12 +52,12 @@ def erase(
     from dicom_node.maintenance.stored_data import erase as remove
 
     settings = _audited(config)
-    with closing(_store(settings)) as store:
-        uids = chosen(store, series, study)
+    with closing(_resources(settings)) as resources:
+        uids = chosen(resources, series, study)
         if not yes:
             raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
         with only_node(settings.storage.folder):
-            remove(store, uids)
+            remove(resources, uids)
     typer.echo(f"{len(uids)} series erased here; what was sent elsewhere is there still.")
 
 
@@ -80,7 +80,7 @@ def reinject(
     typer.echo(f"{count} files read once more; `dicom-node status` shows what came of it.")
 
 
-def _store(settings: Settings) -> Resources:
+def _resources(settings: Settings) -> Resources:
     """Open what a node has made; an auditor is told of what is done to it."""
     from dicom_node.assembly import audit_of, existing_resources
 

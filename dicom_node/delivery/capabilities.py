@@ -53,7 +53,7 @@ def probe(peer: Peer, *, calling_ae: str) -> tuple[Capability, ...]:
 
 
 def probe_and_record(
-    name: str, peer: Peer, *, calling_ae: str, store: Resources
+    name: str, peer: Peer, *, calling_ae: str, resources: Resources
 ) -> tuple[Capability, ...]:
     """Probe a destination, keep what it takes, and log it.
 
@@ -63,17 +63,17 @@ def probe_and_record(
         As `probe`.
     """
     found = probe(peer, calling_ae=calling_ae)
-    with store.sessions.begin() as session:
-        record_capabilities(session, name, found, store.clock())
+    with resources.sessions.begin() as session:
+        record_capabilities(session, name, found, resources.clock())
     refused = [class_name(each.sop_class_uid) for each in found if not each.is_accepted]
     log.info("destination_probed", destination=name, proposed=len(found), refused=refused)
     return found
 
 
-def probe_in_background(name: str, peer: Peer, *, calling_ae: str, store: Resources) -> None:
+def probe_in_background(name: str, peer: Peer, *, calling_ae: str, resources: Resources) -> None:
     """Probe in the background: a destination that does not answer is no news yet."""
     try:
-        probe_and_record(name, peer, calling_ae=calling_ae, store=store)
+        probe_and_record(name, peer, calling_ae=calling_ae, resources=resources)
     except NodeError as fault:
         log.info("destination_not_probed", destination=name, reason=str(fault))
 

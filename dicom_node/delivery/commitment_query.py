@@ -41,7 +41,7 @@ class StoredCheck:
         *,
         calling_ae: str,
         again: timedelta,
-        store: Resources,
+        resources: Resources,
         first_after: timedelta = PATIENCE,
     ) -> None:
         self.name = name
@@ -49,21 +49,21 @@ class StoredCheck:
         self._peer = peer
         self._calling_ae = calling_ae
         self._again = again
-        self._store = store
+        self._resources = resources
 
     def round(self) -> None:
         """Ask for everything that is due; give up what was asked for often enough."""
         transaction_uid, wanted = open_request(
-            self._store, self.name, again=self._again, means=MEANS
+            self._resources, self.name, again=self._again, means=MEANS
         )
         if not wanted:
             return
-        with self._store.sessions() as session:
+        with self._resources.sessions() as session:
             places = whereabouts(session, [uid for _, uid in wanted])
         try:
             held = held_of(places, self._peer, calling_ae=self._calling_ae)
         except QueryFailed as fault:
-            not_answered(self._store, self.name, transaction_uid, str(fault))
+            not_answered(self._resources, self.name, transaction_uid, str(fault))
             return
         missing = set().union(*places.values()) - held
         report = Report(
@@ -72,7 +72,7 @@ class StoredCheck:
             failed=dict.fromkeys(missing, NO_SUCH_SOP_INSTANCE),
             means=MEANS,
         )
-        answered(report, self._store)
+        answered(report, self._resources)
 
 
 def held_of(places: Whereabouts, peer: Peer, *, calling_ae: str) -> frozenset[str]:

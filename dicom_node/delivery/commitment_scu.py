@@ -54,20 +54,20 @@ class CommitmentScu:
         *,
         calling_ae: str,
         again: timedelta,
-        store: Resources,
+        resources: Resources,
         linger_seconds: float = LINGER_SECONDS,
     ) -> None:
         self.name = name
         self._peer = peer
         self._calling_ae = calling_ae
         self._again = again
-        self._store = store
+        self._resources = resources
         self._linger_seconds = linger_seconds
 
     def round(self) -> None:
         """Ask for everything that is due; give up what was asked for often enough."""
         transaction_uid, wanted = open_request(
-            self._store, self.name, again=self._again, means=MEANS
+            self._resources, self.name, again=self._again, means=MEANS
         )
         if wanted:
             self._request(transaction_uid, wanted)
@@ -78,16 +78,16 @@ class CommitmentScu:
             action_information(transaction_uid, wanted),
             calling_ae=self._calling_ae,
             linger_seconds=self._linger_seconds,
-            when_answered=lambda report: answered(report, self._store),
+            when_answered=lambda report: answered(report, self._resources),
         )
         if trouble:
-            not_answered(self._store, self.name, transaction_uid, trouble)
+            not_answered(self._resources, self.name, transaction_uid, trouble)
         else:
             log.info("commitment_requested", destination=self.name, objects=len(wanted))
 
 
 def open_request(
-    store: Resources, name: str, *, again: timedelta, means: str
+    resources: Resources, name: str, *, again: timedelta, means: str
 ) -> tuple[str, list[tuple[str, str]]]:
     """Enter a request for everything that is due; give up what was asked for often enough.
 
@@ -98,8 +98,8 @@ def open_request(
     list
         SOP class and instance of each object; empty if there is nothing to ask for.
     """
-    now, transaction_uid = store.clock(), str(generate_uid(prefix=None))
-    with store.sessions.begin() as session:
+    now, transaction_uid = resources.clock(), str(generate_uid(prefix=None))
+    with resources.sessions.begin() as session:
         given_up = give_up(session, name, now, requests=REQUESTS, means=means)
         wanted = ask(session, name, now, transaction_uid=transaction_uid, again_at=now + again)
     if given_up:
@@ -107,9 +107,9 @@ def open_request(
     return transaction_uid, wanted
 
 
-def not_answered(store: Resources, name: str, transaction_uid: str, reason: str) -> None:
+def not_answered(resources: Resources, name: str, transaction_uid: str, reason: str) -> None:
     """Enter that a request was not taken; it is made again at its time."""
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         reject(session, transaction_uid, reason)
     log.warning("commitment_not_requested", destination=name, reason=reason)
 
@@ -170,10 +170,10 @@ def handle_report(event: Event, when_answered: WhenAnswered) -> tuple[int, None]
         return PROCESSING_FAILURE, None
 
 
-def answered(report: Report, store: Resources) -> int:
+def answered(report: Report, resources: Resources) -> int:
     """Enter a report; one that nobody asked for changes nothing, and is logged."""
-    with store.sessions.begin() as session:
-        series = enter_report(session, report, store.clock(), tries=TRIES)
+    with resources.sessions.begin() as session:
+        series = enter_report(session, report, resources.clock(), tries=TRIES)
     if series is None:
         log.warning("commitment_ignored", reason="no such request is open")
         return SUCCESS

@@ -25,7 +25,7 @@ class Sender(Protocol):
         """Ask whether the destination is there."""
         ...
 
-    def look(self, name: str, store: Resources) -> None:
+    def look(self, name: str, resources: Resources) -> None:
         """Find out what the destination takes, and keep the answer under its name."""
         ...
 
@@ -45,6 +45,6 @@ class DicomSender:
         """Ask by C-ECHO."""
         return store_scu.echo(self.peer, calling_ae=self.calling_ae)
 
-    def look(self, name: str, store: Resources) -> None:
+    def look(self, name: str, resources: Resources) -> None:
         """Propose every class in one association."""
-        probe_in_background(name, self.peer, calling_ae=self.calling_ae, store=store)
+        probe_in_background(name, self.peer, calling_ae=self.calling_ae, resources=resources)

@@ -91,7 +91,7 @@ class StowSender:
             return Outcome(verdict=Verdict.REFUSED, status=status, detail=words(status))
         return Outcome(verdict=Verdict.ACCEPTED, status=status)
 
-    def look(self, name: str, store: Resources) -> None:
+    def look(self, name: str, resources: Resources) -> None:
         """Find out nothing: DICOMweb negotiates no classes."""
         log.info("destination_not_probed", destination=name, reason="DICOMweb cannot be asked")
 

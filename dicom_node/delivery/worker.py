@@ -70,16 +70,16 @@ class DeliveryWorker:
         sender: Sender,
         *,
         backoff: Backoff,
-        store: Resources,
+        resources: Resources,
         requester: CommitmentRequester | None = None,
     ) -> None:
         self.name = name
         self._requester = requester
         self._sender = sender
         self._backoff = backoff
-        self._store = store
-        self._sessions, self._clock = store.sessions, store.clock
-        self._locate = store.folder.locate
+        self._resources = resources
+        self._sessions, self._clock = resources.sessions, resources.clock
+        self._locate = resources.folder.locate
         self._stopping = False
         self._told_declined: set[str] = set()
         self._claimed: frozenset[int] = frozenset()  #: last
@@ -90,7 +90,7 @@ class DeliveryWorker:
 
     def probe(self) -> None:
         """Ask the destination what it takes, and keep the answer."""
-        self._sender.look(self.name, self._store)
+        self._sender.look(self.name, self._resources)
 
     def round(self) -> None:
         """Deliver everything that is due, and have it committed to.
@@ -158,7 +158,9 @@ class DeliveryWorker:
         settlement = settlement_for(delivery, outcome, self._backoff, now)
         if self._requester is not None and settlement.state is DeliveryState.ACCEPTED:
             settlement = replace(
-                settlement, state=DeliveryState.UNCOMMITTED, next_at=now + self._requester.first_after
+                settlement,
+                state=DeliveryState.UNCOMMITTED,
+                next_at=now + self._requester.first_after,
             )
         with self._sessions.begin() as session:
             settle(session, [settlement], now)
@@ -177,7 +179,7 @@ class DeliveryWorker:
         if sop_instance_uids:
             with self._sessions() as session:
                 studies = results_of(session, sop_instance_uids)
-            self._store.audit.note(sent(self.name, studies))
+            self._resources.audit.note(sent(self.name, studies))
 
     def _tell(self, told: Counter[tuple[DeliveryState, str]]) -> None:
         """Log one line for all that went alike, not one for each object.

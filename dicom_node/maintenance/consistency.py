@@ -38,35 +38,35 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
 )
 
 
-def find(store: Resources) -> list[Finding]:
+def find(resources: Resources) -> list[Finding]:
     """Compare everything, and change nothing; nobody who writes waits for it."""
-    with store.sessions.reading() as session:
-        return disagreements(session, store.folder, store.clock())
+    with resources.sessions.reading() as session:
+        return disagreements(session, resources.folder, resources.clock())
 
 
-def repair(store: Resources) -> None:
+def repair(resources: Resources) -> None:
     """Do all that is safe. The node must not run: see `dicom_node.folder_lock`."""
-    now = store.clock()
-    with store.sessions.begin() as session:
+    now = resources.clock()
+    with resources.sessions.begin() as session:
         recover(session, now)
-        mark_missing(session, store.folder, now)
+        mark_missing(session, resources.folder, now)
         for _, key in nothing_to_send(session):
             conclude(session, key, now)
-    _mend_quarantine(store, now)
-    unknown = [each.what for each in find(store) if each.kind is Kind.RESULT_UNKNOWN]
-    store.folder.discard(unknown, before=now - STUCK)
-    index = IndexWriter(store.sessions)
+    _mend_quarantine(resources, now)
+    unknown = [each.what for each in find(resources) if each.kind is Kind.RESULT_UNKNOWN]
+    resources.folder.discard(unknown, before=now - STUCK)
+    index = IndexWriter(resources.sessions)
     index.start()
     try:
-        InstanceIngest(store, index).scan()
+        InstanceIngest(resources, index).scan()
     finally:
         index.stop()
 
 
-def _mend_quarantine(store: Resources, now: datetime) -> None:
-    found = find(store)
+def _mend_quarantine(resources: Resources, now: datetime) -> None:
+    found = find(resources)
     gone = [each.what for each in found if each.kind is Kind.QUARANTINE_MISSING]
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         forget_quarantine(session, gone)
         for each in found:
             if each.kind is Kind.QUARANTINE_UNKNOWN:
@@ -77,13 +77,13 @@ def _mend_quarantine(store: Resources, now: datetime) -> None:
 class ConsistencyMonitor:
     """Looks at times and logs what disagrees, each disagreement once."""
 
-    def __init__(self, store: Resources) -> None:
-        self._store = store
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
         self._told: set[Finding] = set()
 
     def round(self) -> None:
         """Look once."""
-        found = set(find(self._store))
+        found = set(find(self._resources))
         for each in sorted(found - self._told, key=lambda each: (each.kind, each.what)):
             log.warning("disagreement_found", kind=each.kind, what=each.what, detail=each.detail)
         self._told = found

@@ -35,7 +35,7 @@ class RetentionJob:
         How long files stay in quarantine; None for ever.
     """
 
-    store: Resources
+    resources: Resources
     rules: RetentionRules
     free_bytes: int = 0
     keep_quarantine: timedelta | None = None
@@ -43,9 +43,9 @@ class RetentionJob:
     def round(self) -> None:
         """Remove what may go, and what an earlier round did not come to remove."""
         self._remove_marked()
-        now = self.store.clock()
-        shortage = self.free_bytes - self.store.folder.free_bytes() if self.free_bytes else 0
-        with self.store.sessions() as session:
+        now = self.resources.clock()
+        shortage = self.free_bytes - self.resources.folder.free_bytes() if self.free_bytes else 0
+        with self.resources.sessions() as session:
             chosen = choose(standings(session), self.rules, now, shortage=shortage)
         for uid in chosen:
             self._mark(uid, now)
@@ -54,35 +54,35 @@ class RetentionJob:
 
     def _mark(self, uid: str, now: datetime) -> None:
         """Mark a series, unless some of it has come again just now."""
-        with suppress(StaleState), self.store.sessions.begin() as session:
-            written = map(self.store.folder.written_at, files_of(session, uid))
+        with suppress(StaleState), self.resources.sessions.begin() as session:
+            written = map(self.resources.folder.written_at, files_of(session, uid))
             if all(at is None or at < now - YOUNGEST for at in written):
                 mark(session, uid, self.rules, now)
 
     def _remove_marked(self) -> None:
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             marked = unfinished(session)
         for purge in marked:
             self._remove(purge)
 
     def _remove(self, purge: Purge) -> None:
         uid = purge.series_instance_uid
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             studies = received_of(session, [uid])
-        self.store.folder.discard(purge.paths, before=purge.before)
-        with self.store.sessions.begin() as session:
+        self.resources.folder.discard(purge.paths, before=purge.before)
+        with self.resources.sessions.begin() as session:
             finish(session, uid)
-        self.store.audit.note(deleted(studies))
+        self.resources.audit.note(deleted(studies))
         log.info("series_purged", series_uid=uid, instances=purge.instances, results=purge.results)
 
     def _end_quarantine(self, now: datetime) -> None:
         if self.keep_quarantine is None:
             return
         before = now - self.keep_quarantine
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             old = old_quarantine(session, before)
         if old:
-            self.store.folder.discard(old, before=before)
-            with self.store.sessions.begin() as session:
+            self.resources.folder.discard(old, before=before)
+            with self.resources.sessions.begin() as session:
                 forget_quarantine(session, old, before)
             log.info("quarantine_purged", files=len(old))

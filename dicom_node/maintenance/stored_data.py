@@ -23,7 +23,7 @@ from storage.series.rejected import forget_quarantine
 ANY_TIME = timedelta(days=36500)  #: whenever a file was written
 
 
-def chosen(store: Resources, series: str | None, study: str | None) -> list[str]:
+def chosen(resources: Resources, series: str | None, study: str | None) -> list[str]:
     """Find the series that a person means, by its UID or by that of its study.
 
     Raises
@@ -33,14 +33,14 @@ def chosen(store: Resources, series: str | None, study: str | None) -> list[str]
     """
     if (series is None) == (study is None):
         raise NodeError("expected --series UID or --study UID")
-    with store.sessions() as session:
+    with resources.sessions() as session:
         uids = series_uids(session, series=series, study=study)
     if not uids:
         raise NodeError(f"expected a series that is known, none has the UID {series or study}")
     return uids
 
 
-def export(store: Resources, uids: Sequence[str], folder: Path) -> int:
+def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
     """Copy instances and results as DICOM files; return how many.
 
     A folder for each series, numbered, as the files are: no name comes from the network.
@@ -59,17 +59,17 @@ def export(store: Resources, uids: Sequence[str], folder: Path) -> int:
         raise NodeError(f"expected an empty folder, {folder} holds something")
     copied, missing = 0, 0
     for number, uid in enumerate(uids, start=1):
-        with store.sessions() as session:
+        with resources.sessions() as session:
             kept = kept_objects(session, uid)
         wanted = sum(map(len, kept.values()))
         files = sum(
-            _copy(map(store.folder.locate, paths), folder / f"{number:04d}" / kind)
+            _copy(map(resources.folder.locate, paths), folder / f"{number:04d}" / kind)
             for kind, paths in kept.items()
         )
         copied, missing = copied + files, missing + wanted - files
         log.info("series_exported", series_uid=uid, files=files)
-    with store.sessions() as session:
-        store.audit.note(exported(folder.name, received_of(session, uids)))
+    with resources.sessions() as session:
+        resources.audit.note(exported(folder.name, received_of(session, uids)))
     if missing:
         raise NodeError(
             f"copied {copied} files; {missing} are not where they were kept: see dicom-node doctor"
@@ -86,7 +86,7 @@ def _copy(paths: Iterable[Path], target: Path) -> int:
     return len(found)
 
 
-def erase(store: Resources, uids: Sequence[str]) -> None:
+def erase(resources: Resources, uids: Sequence[str]) -> None:
     """Remove files and rows of series; the node must not run (see `dicom_node.folder_lock`).
 
     All are marked before the first file goes; what a crash leaves, the next start removes, and
@@ -97,26 +97,26 @@ def erase(store: Resources, uids: Sequence[str]) -> None:
     NodeError
         If something is under way with one of them; then nothing is removed.
     """
-    now = store.clock()
-    with store.sessions() as session:
+    now = resources.clock()
+    with resources.sessions() as session:
         studies = received_of(session, uids)
     try:
-        with store.sessions.begin() as session:
+        with resources.sessions.begin() as session:
             for uid in uids:
                 mark_for_erasure(session, uid, now)
     except StorageError as fault:
         raise NodeError(str(fault)) from fault
-    with store.sessions() as session:
+    with resources.sessions() as session:
         marked = [each for each in unfinished(session) if each.series_instance_uid in uids]
     for purge in marked:
-        store.folder.discard(purge.paths, before=now + ANY_TIME)
-        with store.sessions.begin() as session:
+        resources.folder.discard(purge.paths, before=now + ANY_TIME)
+        with resources.sessions.begin() as session:
             erase_rows(session, purge.series_instance_uid)
         log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)
-    store.audit.note(deleted(studies))
+    resources.audit.note(deleted(studies))
 
 
-def reinject(store: Resources, names: Sequence[str] | None) -> int:
+def reinject(resources: Resources, names: Sequence[str] | None) -> int:
     """Have quarantined files read once more; return how many went back.
 
     The node must not run. What still cannot be understood comes to quarantine again.
@@ -131,19 +131,19 @@ def reinject(store: Resources, names: Sequence[str] | None) -> int:
     NodeError
         If there is no such file.
     """
-    there = store.folder.paths(f"{QUARANTINE}/*")
+    there = resources.folder.paths(f"{QUARANTINE}/*")
     wanted = sorted(there if names is None else {f"{QUARANTINE}/{Path(n).name}" for n in names})
     if missing := [path for path in wanted if path not in there]:
         raise NodeError(f"expected files in quarantine, not there: {', '.join(missing)}")
     for path in wanted:
-        store.folder.release(path)
-    with store.sessions.begin() as session:
+        resources.folder.release(path)
+    with resources.sessions.begin() as session:
         forget_quarantine(session, wanted)
     log.info("quarantine_reinjected", files=len(wanted))
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     try:
-        InstanceIngest(store, index).scan()
+        InstanceIngest(resources, index).scan()
     finally:
         index.stop()
     return len(wanted)

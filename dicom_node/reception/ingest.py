@@ -27,8 +27,8 @@ HEADER_BYTES = 1 << 15  #: looked at on the way; a header that is longer is read
 class InstanceIngest:
     """Keeps what is received and has it indexed: the `Keeper` of the SCP."""
 
-    def __init__(self, store: Resources, index: IndexWriter) -> None:
-        self._folder, self._clock = store.folder, store.clock
+    def __init__(self, resources: Resources, index: IndexWriter) -> None:
+        self._folder, self._clock = resources.folder, resources.clock
         self._index = index
 
     def keep(self, received: ReceivedInstance) -> int:

@@ -86,10 +86,10 @@ def test_the_life_of_a_series_is_told(
     assert len(list(send(slices, peer, calling_ae="CT1"))) == 3
     wait_until(lambda: len(pacs.received) == 2, seconds=30, what="the results")
     node.stop()
-    with closing(replace(existing_resources(settings), audit=audit_of(settings))) as store:
-        series = chosen(store, None, slices_study(slices))
-        export(store, series, tmp_path / "copy")
-        erase(store, series)
+    with closing(replace(existing_resources(settings), audit=audit_of(settings))) as resources:
+        series = chosen(resources, None, slices_study(slices))
+        export(resources, series, tmp_path / "copy")
+        erase(resources, series)
 
     seen: list[tuple[str | None, list[str | None], int]] = []
     while not seen or seen[-1][0] != "DICOM Study Deleted":

@@ -74,8 +74,8 @@ def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
 
     assert "Comprehensive" in done.output
     assert "summary" in done.output
-    store = open_resources(load(path))
-    with store.sessions() as session:
+    resources = open_resources(load(path))
+    with resources.sessions() as session:
         kept = capabilities(session, "PACS")
     assert {each.sop_class_uid for each in kept if each.is_accepted} == {
         SecondaryCaptureImageStorage,

@@ -27,81 +27,81 @@ def clock() -> Hands:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Hands) -> Resources:
+def resources(tmp_path: Path, clock: Hands) -> Resources:
     return store_with_results(tmp_path, clock)
 
 
-def worker(store: Resources, pacs: StandInPacs, archive: Peer) -> DeliveryWorker:
+def worker(resources: Resources, pacs: StandInPacs, archive: Peer) -> DeliveryWorker:
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
-    verifier = StoredCheck("PACS", archive, calling_ae="AINODE", again=AGAIN, store=store)
+    verifier = StoredCheck("PACS", archive, calling_ae="AINODE", again=AGAIN, resources=resources)
     return DeliveryWorker(
         "PACS",
         DicomSender(peer=peer, calling_ae="AINODE"),
         backoff=BACKOFF,
-        store=store,
+        resources=resources,
         requester=verifier,
     )
 
 
 def deliver_and_ask(
-    store: Resources, clock: Hands, archive: StandInArchive, *, times: int = 1
+    resources: Resources, clock: Hands, archive: StandInArchive, *, times: int = 1
 ) -> int:
     """Let the archive be asked; return how many objects it was sent."""
-    with StandInPacs(store.folder.root / "pacs") as pacs:
+    with StandInPacs(resources.folder.root / "pacs") as pacs:
         for _ in range(times):
-            worker(store, pacs, archive.peer).round()
+            worker(resources, pacs, archive.peer).round()
             clock.now += PATIENCE
-            worker(store, pacs, archive.peer).round()
+            worker(resources, pacs, archive.peer).round()
         return len(pacs.received)
 
 
-def test_what_is_there_ends_the_series(store: Resources, clock: Hands) -> None:
+def test_what_is_there_ends_the_series(resources: Resources, clock: Hands) -> None:
     with StandInArchive([capture(uid) for uid in UIDS]) as archive:
-        deliver_and_ask(store, clock, archive)
+        deliver_and_ask(resources, clock, archive)
 
-    assert standing(store) == ("delivered", ["committed"] * 3, "")
+    assert standing(resources) == ("delivered", ["committed"] * 3, "")
     assert archive.asked == ["IMAGE"]  # one query for the series
 
 
-def test_the_archive_gets_time_to_put_it_into_its_index(store: Resources, clock: Hands) -> None:
-    with StandInArchive([]) as archive, StandInPacs(store.folder.root / "pacs") as pacs:
-        worker(store, pacs, archive.peer).round()
+def test_the_archive_gets_time_to_put_it_into_its_index(resources: Resources, clock: Hands) -> None:
+    with StandInArchive([]) as archive, StandInPacs(resources.folder.root / "pacs") as pacs:
+        worker(resources, pacs, archive.peer).round()
         clock.now += PATIENCE - timedelta(seconds=1)
-        worker(store, pacs, archive.peer).round()
+        worker(resources, pacs, archive.peer).round()
 
     assert archive.asked == []
-    assert standing(store)[:2] == ("encoded", ["uncommitted"] * 3)
+    assert standing(resources)[:2] == ("encoded", ["uncommitted"] * 3)
 
 
-def test_what_is_missing_is_sent_again(store: Resources, clock: Hands) -> None:
+def test_what_is_missing_is_sent_again(resources: Resources, clock: Hands) -> None:
     with StandInArchive([capture(uid) for uid in UIDS[1:]]) as archive:
-        assert deliver_and_ask(store, clock, archive) == 3
-        assert standing(store)[:2] == ("encoded", ["pending", "committed", "committed"])
+        assert deliver_and_ask(resources, clock, archive) == 3
+        assert standing(resources)[:2] == ("encoded", ["pending", "committed", "committed"])
 
         archive.held.append(capture(UIDS[0]))
-        assert deliver_and_ask(store, clock, archive) == 1
+        assert deliver_and_ask(resources, clock, archive) == 1
 
-    assert standing(store) == ("delivered", ["committed"] * 3, "")
+    assert standing(resources) == ("delivered", ["committed"] * 3, "")
 
 
-def test_what_is_missing_again_and_again_is_refused(store: Resources, clock: Hands) -> None:
+def test_what_is_missing_again_and_again_is_refused(resources: Resources, clock: Hands) -> None:
     with StandInArchive([capture(uid) for uid in UIDS[1:]]) as archive:
-        deliver_and_ask(store, clock, archive, times=3)
+        deliver_and_ask(resources, clock, archive, times=3)
 
     reason = "PACS refused 1 object: verification by query failed with 0x0112, 3 times"
-    assert standing(store) == ("failed", ["refused", "committed", "committed"], reason)
+    assert standing(resources) == ("failed", ["refused", "committed", "committed"], reason)
 
 
 def test_an_archive_that_does_not_answer_queries_holds_nothing_for_ever(
-    store: Resources, clock: Hands
+    resources: Resources, clock: Hands
 ) -> None:
     with StandInArchive([], failing=True) as archive:
-        deliver_and_ask(store, clock, archive)
-        assert standing(store)[:2] == ("encoded", ["uncommitted"] * 3)
+        deliver_and_ask(resources, clock, archive)
+        assert standing(resources)[:2] == ("encoded", ["uncommitted"] * 3)
         for _ in range(4):
             clock.now += AGAIN
-            deliver_and_ask(store, clock, archive)
+            deliver_and_ask(resources, clock, archive)
 
     reason = "PACS accepted 3 objects: no answer to 4 requests for verification by query"
-    assert standing(store) == ("delivered", ["accepted"] * 3, reason)
+    assert standing(resources) == ("delivered", ["accepted"] * 3, reason)
     assert archive.asked == ["IMAGE"] * 4

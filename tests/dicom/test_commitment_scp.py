@@ -71,7 +71,7 @@ def listening(sender: Sender) -> Iterator[int]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Resources:
+def resources(tmp_path: Path) -> Resources:
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
     return Resources(
@@ -81,12 +81,12 @@ def store(tmp_path: Path) -> Resources:
 
 @pytest.fixture(params=["fast", "stock"])
 def address(
-    request: pytest.FixtureRequest, store: Resources, listening: int
+    request: pytest.FixtureRequest, resources: Resources, listening: int
 ) -> Iterator[tuple[str, int]]:
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     peers = {"SCANNER": Peer(ae_title="SCANNER", host="127.0.0.1", port=listening)}
-    commitment_scp = CommitmentScp(index, store.folder, ae_title="AINODE", peers=peers)
+    commitment_scp = CommitmentScp(index, resources.folder, ae_title="AINODE", peers=peers)
     receiver = Receiver(
         ae_title="AINODE",
         callers=AllowedCallers(),
@@ -97,7 +97,7 @@ def address(
     )
     yield receiver.listen(
         ("127.0.0.1", 0),
-        InstanceIngest(store, index),
+        InstanceIngest(resources, index),
         fast=request.param == "fast",
         services=[(evt.EVT_N_ACTION, commitment_scp.handle)],
     )
@@ -177,13 +177,13 @@ def test_a_slice_of_another_class_is_a_conflict(
 
 
 def test_a_row_whose_file_is_gone_is_not_kept(
-    address: tuple[str, int], ct: Dataset, sender: Sender, store: Resources
+    address: tuple[str, int], ct: Dataset, sender: Sender, resources: Resources
 ) -> None:
     request = action_information(TRANSACTION, [(ct.SOPClassUID, ct.SOPInstanceUID)])
     ask(address, ct, request, sender=sender)
     assert sender.report()[0] == 1
-    for kept in store.folder.paths("incoming/*/*.dcm"):
-        store.folder.locate(kept).unlink()
+    for kept in resources.folder.paths("incoming/*/*.dcm"):
+        resources.folder.locate(kept).unlink()
     again = Sender()
     ae = AE("SCANNER")
     ae.add_requested_context(STORAGE_COMMITMENT)

@@ -50,7 +50,7 @@ def clock() -> Hands:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Hands) -> Resources:
+def resources(tmp_path: Path, clock: Hands) -> Resources:
     """One analysed series whose two results are due at the destination PACS."""
     return store_with_results(tmp_path, clock, UIDS)
 
@@ -89,14 +89,14 @@ class CommittingPacs:
         ae.add_supported_context(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)
         if offers:
             ae.add_supported_context(STORAGE_COMMITMENT)
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._asked)]
+        handlers = [(evt.EVT_C_STORE, self._resources), (evt.EVT_N_ACTION, self._asked)]
         server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         yield cast(ThreadedAssociationServer, server).server_address[1]
         for answer in self._answers:
             answer.join()
         ae.shutdown()
 
-    def _store(self, event: Event) -> int:
+    def _resources(self, event: Event) -> int:
         self.stored.append(str(event.request.AffectedSOPInstanceUID))
         return 0x0000
 
@@ -132,9 +132,9 @@ def send_report(address: tuple[str, int], kind: int, report: Dataset, *, role: b
 
 
 @pytest.fixture(params=["fast", "stock"])
-def address(request: pytest.FixtureRequest, store: Resources) -> Iterator[tuple[str, int]]:
+def address(request: pytest.FixtureRequest, resources: Resources) -> Iterator[tuple[str, int]]:
     """The port of a node that hears what destinations report."""
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
@@ -146,42 +146,49 @@ def address(request: pytest.FixtureRequest, store: Resources) -> Iterator[tuple[
     )
     yield receiver.listen(
         ("127.0.0.1", 0),
-        InstanceIngest(store, index),
+        InstanceIngest(resources, index),
         fast=request.param == "fast",
-        services=[(evt.EVT_N_EVENT_REPORT, handle_report, [partial(answered, store=store)])],
+        services=[
+            (evt.EVT_N_EVENT_REPORT, handle_report, [partial(answered, resources=resources)])
+        ],
     )
     receiver.drain(seconds=5)
     index.stop()
 
 
 def worker(
-    store: Resources, port: int, *, commitment: bool = True, linger_seconds: float = 0.1
+    resources: Resources, port: int, *, commitment: bool = True, linger_seconds: float = 0.1
 ) -> DeliveryWorker:
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
     scu = CommitmentScu(
-        "PACS", peer, calling_ae="AINODE", again=AGAIN, store=store, linger_seconds=linger_seconds
+        "PACS",
+        peer,
+        calling_ae="AINODE",
+        again=AGAIN,
+        resources=resources,
+        linger_seconds=linger_seconds,
     )
     return DeliveryWorker(
         "PACS",
         DicomSender(peer=peer, calling_ae="AINODE"),
         backoff=BACKOFF,
-        store=store,
+        resources=resources,
         requester=scu if commitment else None,
     )
 
 
-def standing(store: Resources) -> tuple[str, dict[str, int], str]:
-    with store.sessions() as session:
+def standing(resources: Resources) -> tuple[str, dict[str, int], str]:
+    with resources.sessions() as session:
         (line,) = overview(session).series
     return line.state, {str(state): n for state, n in line.deliveries.items()}, line.reason
 
 
-def test_an_answer_on_the_same_association_ends_the_series(store: Resources) -> None:
+def test_an_answer_on_the_same_association_ends_the_series(resources: Resources) -> None:
     pacs = CommittingPacs(here=True)
     with pacs.running() as port:
-        worker(store, port, linger_seconds=20).round()
+        worker(resources, port, linger_seconds=20).round()
 
-    assert standing(store) == ("delivered", {"committed": 2}, "")
+    assert standing(resources) == ("delivered", {"committed": 2}, "")
     (request,) = pacs.requests
     asked = request.ReferencedSOPSequence
     assert {each.ReferencedSOPInstanceUID for each in asked} == set(UIDS)
@@ -190,104 +197,104 @@ def test_an_answer_on_the_same_association_ends_the_series(store: Resources) -> 
 
 @pytest.mark.parametrize("role", [True, False])
 def test_an_answer_on_a_new_association_ends_the_series(
-    store: Resources, address: tuple[str, int], role: bool
+    resources: Resources, address: tuple[str, int], role: bool
 ) -> None:
     pacs = CommittingPacs()
     with pacs.running() as port:
-        worker(store, port).round()
-        worker(store, port).round()  # asks nothing while the answer may come
-    assert standing(store) == ("encoded", {"uncommitted": 2}, "")
+        worker(resources, port).round()
+        worker(resources, port).round()  # asks nothing while the answer may come
+    assert standing(resources) == ("encoded", {"uncommitted": 2}, "")
 
     assert pacs.report(address, role=role) == 0x0000
 
     assert len(pacs.requests) == 1
-    assert standing(store) == ("delivered", {"committed": 2}, "")
+    assert standing(resources) == ("delivered", {"committed": 2}, "")
 
 
 def test_a_destination_that_never_answers_is_asked_again_and_then_given_up(
-    store: Resources, clock: Hands
+    resources: Resources, clock: Hands
 ) -> None:
     pacs = CommittingPacs()
     with pacs.running() as port:
         for _ in range(6):
-            worker(store, port).round()
+            worker(resources, port).round()
             clock.now += AGAIN
 
     assert len(pacs.requests) == 4
     reason = "PACS accepted 2 objects: no answer to 4 requests for storage commitment"
-    assert standing(store) == ("delivered", {"accepted": 2}, reason)
+    assert standing(resources) == ("delivered", {"accepted": 2}, reason)
 
 
 def test_a_late_answer_to_an_earlier_request_counts(
-    store: Resources, clock: Hands, address: tuple[str, int]
+    resources: Resources, clock: Hands, address: tuple[str, int]
 ) -> None:
     pacs = CommittingPacs()
     with pacs.running() as port:
         for _ in range(2):
-            worker(store, port).round()
+            worker(resources, port).round()
             clock.now += AGAIN
 
     pacs.report(address, number=0)
 
-    assert standing(store) == ("delivered", {"committed": 2}, "")
+    assert standing(resources) == ("delivered", {"committed": 2}, "")
 
 
 @pytest.mark.parametrize(("offers", "status"), [(False, 0), (True, 0x0110)])
 def test_a_destination_without_commitment_does_not_hold_the_series_for_ever(
-    store: Resources, clock: Hands, offers: bool, status: int
+    resources: Resources, clock: Hands, offers: bool, status: int
 ) -> None:
     pacs = CommittingPacs(status=status)
     with pacs.running(offers=offers) as port:
         for _ in range(4):
-            worker(store, port).round()
-            with store.sessions() as session:
+            worker(resources, port).round()
+            with resources.sessions() as session:
                 (remark,) = overview(session).series[0].remarks
             assert (remark.state, remark.count) == ("uncommitted", 2)
             assert "PACS" in remark.reason or "0x0110" in remark.reason
             clock.now += AGAIN
-        worker(store, port).round()
+        worker(resources, port).round()
 
-    assert standing(store)[:2] == ("delivered", {"accepted": 2})
-    with store.sessions() as session:
+    assert standing(resources)[:2] == ("delivered", {"accepted": 2})
+    with resources.sessions() as session:
         states = session.scalars(select(Commitment.state)).all()
     assert [str(state) for state in states] == ["rejected"] * 4
 
 
 def test_what_the_destination_has_lost_is_sent_again(
-    store: Resources, address: tuple[str, int]
+    resources: Resources, address: tuple[str, int]
 ) -> None:
     pacs = CommittingPacs(missing={UIDS[1]})
     with pacs.running() as port:
-        worker(store, port).round()
+        worker(resources, port).round()
         pacs.report(address)
-        assert standing(store)[:2] == ("encoded", {"committed": 1, "pending": 1})
-        worker(store, port).round()
+        assert standing(resources)[:2] == ("encoded", {"committed": 1, "pending": 1})
+        worker(resources, port).round()
         pacs.missing = set()
         pacs.report(address)
 
     assert pacs.stored == [*UIDS, UIDS[1]]
-    assert standing(store) == ("delivered", {"committed": 2}, "")
+    assert standing(resources) == ("delivered", {"committed": 2}, "")
 
 
 def test_what_the_destination_loses_again_and_again_is_refused(
-    store: Resources, address: tuple[str, int]
+    resources: Resources, address: tuple[str, int]
 ) -> None:
     pacs = CommittingPacs(missing={UIDS[0]})
     with pacs.running() as port:
         for _ in range(3):
-            worker(store, port).round()
+            worker(resources, port).round()
             pacs.report(address)
 
     reason = "PACS refused 1 object: storage commitment failed with 0x0112, 3 times"
-    assert standing(store) == ("failed", {"committed": 1, "refused": 1}, reason)
+    assert standing(resources) == ("failed", {"committed": 1, "refused": 1}, reason)
 
 
 def test_reports_that_nobody_asked_for_change_nothing(
-    store: Resources, address: tuple[str, int]
+    resources: Resources, address: tuple[str, int]
 ) -> None:
     pacs = CommittingPacs()
     with pacs.running() as port:
-        worker(store, port).round()
+        worker(resources, port).round()
     stranger = report_of(
         action_information("2.25.7", [(SecondaryCaptureImageStorage, UIDS[0])]), set()
     )[1]
@@ -295,26 +302,26 @@ def test_reports_that_nobody_asked_for_change_nothing(
     assert send_report(address, 1, stranger) == 0x0000
     assert send_report(address, 1, reference(SecondaryCaptureImageStorage, UIDS[0])) == 0x0115
 
-    assert standing(store)[:2] == ("encoded", {"uncommitted": 2})
+    assert standing(resources)[:2] == ("encoded", {"uncommitted": 2})
 
 
-def test_a_repeated_report_changes_nothing(store: Resources, address: tuple[str, int]) -> None:
+def test_a_repeated_report_changes_nothing(resources: Resources, address: tuple[str, int]) -> None:
     pacs = CommittingPacs(missing={UIDS[0]})
     with pacs.running() as port:
-        worker(store, port).round()
+        worker(resources, port).round()
         pacs.report(address)
-        worker(store, port).round()
+        worker(resources, port).round()
         pacs.report(address, number=0)  # once more: the object is there again by now
 
-    assert standing(store)[1] == {"committed": 1, "uncommitted": 1}
+    assert standing(resources)[1] == {"committed": 1, "uncommitted": 1}
 
 
 def test_a_site_that_wants_no_commitment_any_more_is_content_with_acceptance(
-    store: Resources,
+    resources: Resources,
 ) -> None:
     pacs = CommittingPacs()
     with pacs.running() as port:
-        worker(store, port).round()
-        worker(store, port, commitment=False).round()
+        worker(resources, port).round()
+        worker(resources, port, commitment=False).round()
 
-    assert standing(store) == ("delivered", {"accepted": 2}, "")
+    assert standing(resources) == ("delivered", {"accepted": 2}, "")

@@ -60,17 +60,17 @@ def clock() -> Hands:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Hands) -> Resources:
+def resources(tmp_path: Path, clock: Hands) -> Resources:
     """One analysed series whose three results are due at the destination PACS."""
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
-    store = Resources(
+    resources = Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES),
         folder=StorageFolder(tmp_path, 0),
         clock=clock,
     )
-    folder = store.folder.keep_result("k1", {f"{uid}.dcm": capture(uid) for uid in UIDS})
-    with store.sessions.begin() as session:
+    folder = resources.folder.keep_result("k1", {f"{uid}.dcm": capture(uid) for uid in UIDS})
+    with resources.sessions.begin() as session:
         record_instance(session, CT, START)
         close(session, receiving(session)[0], START)
         ticket = claim_next(session, START)
@@ -83,7 +83,7 @@ def store(tmp_path: Path, clock: Hands) -> Resources:
             destinations=["PACS"],
             now=START,
         )
-    return store
+    return resources
 
 
 CT = InstanceFacts(
@@ -111,30 +111,30 @@ def new_object(uid: str, path: str) -> NewObject:
     )
 
 
-def worker(store: Resources, port: int) -> DeliveryWorker:
+def worker(resources: Resources, port: int) -> DeliveryWorker:
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
     return DeliveryWorker(
-        "PACS", DicomSender(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, store=store
+        "PACS", DicomSender(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, resources=resources
     )
 
 
-def standing(store: Resources) -> tuple[str, list[str]]:
-    with store.sessions() as session:
+def standing(resources: Resources) -> tuple[str, list[str]]:
+    with resources.sessions() as session:
         (series,) = overview(session).series
         rows = session.scalars(select(Delivery).order_by(Delivery.id))
         return str(series.state), [str(row.state) for row in rows]
 
 
-def test_everything_arrives_in_order(store: Resources, tmp_path: Path) -> None:
+def test_everything_arrives_in_order(resources: Resources, tmp_path: Path) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
-        worker(store, pacs.port).round()
+        worker(resources, pacs.port).round()
 
         assert [uid for uid, _ in pacs.received] == UIDS
-    assert standing(store) == ("delivered", ["accepted"] * 3)
+    assert standing(resources) == ("delivered", ["accepted"] * 3)
 
 
 def test_a_round_that_breaks_half_way_is_made_up_for(
-    store: Resources, tmp_path: Path, clock: Hands
+    resources: Resources, tmp_path: Path, clock: Hands
 ) -> None:
     """As when the database cannot be written: what is under way is neither lost nor stuck."""
 
@@ -143,31 +143,31 @@ def test_a_round_that_breaks_half_way_is_made_up_for(
         return 0x0000
 
     with StandInPacs(tmp_path / "pacs", answer=answer) as pacs:
-        here = worker(store, pacs.port)
+        here = worker(resources, pacs.port)
         with pytest.raises(RuntimeError):
             here.round()
         clock.broken = False
-        assert standing(store) == ("encoded", ["sending"] * 3)
+        assert standing(resources) == ("encoded", ["sending"] * 3)
         here.round()
         assert [uid for uid, _ in pacs.received] == [UIDS[0], *UIDS]
-    assert standing(store) == ("delivered", ["accepted"] * 3)
+    assert standing(resources) == ("delivered", ["accepted"] * 3)
 
 
 def test_a_destination_that_is_down_gets_everything_later(
-    store: Resources, tmp_path: Path, clock: Hands
+    resources: Resources, tmp_path: Path, clock: Hands
 ) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
         port = pacs.port
-    worker(store, port).round()
-    assert standing(store) == ("encoded", ["pending"] * 3)
+    worker(resources, port).round()
+    assert standing(resources) == ("encoded", ["pending"] * 3)
 
     with StandInPacs(tmp_path / "pacs", port=port) as pacs:
-        worker(store, port).round()
+        worker(resources, port).round()
         assert pacs.received == []  # not yet: it waits
         clock.now += timedelta(seconds=5)
-        worker(store, port).round()
+        worker(resources, port).round()
 
-    assert standing(store) == ("delivered", ["accepted"] * 3)
+    assert standing(resources) == ("delivered", ["accepted"] * 3)
 
 
 @pytest.mark.parametrize(
@@ -180,68 +180,68 @@ def test_a_destination_that_is_down_gets_everything_later(
     ],
 )
 def test_each_object_is_settled_by_its_own_answer(
-    store: Resources,
+    resources: Resources,
     tmp_path: Path,
     answer: Callable[[int], int],
     state: str,
     deliveries: list[str],
 ) -> None:
     with StandInPacs(tmp_path / "pacs", answer=answer) as pacs:
-        worker(store, pacs.port).round()
+        worker(resources, pacs.port).round()
 
-    assert standing(store) == (state, deliveries)
+    assert standing(resources) == (state, deliveries)
 
 
-def test_a_refused_class_is_named(store: Resources, tmp_path: Path) -> None:
+def test_a_refused_class_is_named(resources: Resources, tmp_path: Path) -> None:
     with StandInPacs(tmp_path / "pacs", accepts=("1.2.840.10008.5.1.4.1.1.88.34",)) as pacs:
-        worker(store, pacs.port).round()
+        worker(resources, pacs.port).round()
 
-    with store.sessions() as session:
+    with resources.sessions() as session:
         (series,) = overview(session).series
     assert series.state == "failed"
     assert "PACS refused 3 objects" in series.reason
 
 
 def test_a_destination_that_stays_away_is_given_up(
-    store: Resources, tmp_path: Path, clock: Hands
+    resources: Resources, tmp_path: Path, clock: Hands
 ) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
         port = pacs.port
-    worker(store, port).round()
+    worker(resources, port).round()
     clock.now += timedelta(hours=2)
-    worker(store, port).round()
+    worker(resources, port).round()
 
-    state, deliveries = standing(store)
+    state, deliveries = standing(resources)
 
     assert (state, deliveries) == ("failed", ["refused"] * 3)
-    with store.sessions() as session:
+    with resources.sessions() as session:
         assert "given up" in overview(session).series[0].reason
 
 
 def test_stopping_half_way_lets_the_peer_go_and_keeps_the_rest(
-    store: Resources, tmp_path: Path, clock: Hands
+    resources: Resources, tmp_path: Path, clock: Hands
 ) -> None:
     def stop_at_once(number: int) -> int:
         running.stop()
         return 0x0000
 
     with StandInPacs(tmp_path / "pacs", answer=stop_at_once) as pacs:
-        running = worker(store, pacs.port)
+        running = worker(resources, pacs.port)
         running.round()
         assert pacs.is_idle()
 
-    assert standing(store) == ("encoded", ["accepted", "pending", "pending"])
+    assert standing(resources) == ("encoded", ["accepted", "pending", "pending"])
     clock.now += timedelta(minutes=5)
     with StandInPacs(tmp_path / "pacs") as pacs:
-        worker(store, pacs.port).round()
-    assert standing(store) == ("delivered", ["accepted"] * 3)
+        worker(resources, pacs.port).round()
+    assert standing(resources) == ("delivered", ["accepted"] * 3)
 
 
 def test_a_missing_result_file_is_refused_not_lost_sight_of(
-    store: Resources, tmp_path: Path
+    resources: Resources, tmp_path: Path
 ) -> None:
-    store.folder.locate(f"results/k1/{UIDS[1]}.dcm").unlink()
+    resources.folder.locate(f"results/k1/{UIDS[1]}.dcm").unlink()
     with StandInPacs(tmp_path / "pacs") as pacs:
-        worker(store, pacs.port).round()
+        worker(resources, pacs.port).round()
 
-    assert standing(store) == ("failed", ["accepted", "refused", "accepted"])
+    assert standing(resources) == ("failed", ["accepted", "refused", "accepted"])

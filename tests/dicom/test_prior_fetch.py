@@ -55,7 +55,7 @@ class Hands:
 class Node:
     """Reception and rows; analyses are made up."""
 
-    store: Resources
+    resources: Resources
     clock: Hands
     address: tuple[str, int]
     folder: Path
@@ -71,13 +71,13 @@ class Node:
         """Wait until all of a series has its rows; close and claim it."""
 
         def complete() -> bool:
-            with self.store.sessions() as session:
+            with self.resources.sessions() as session:
                 row = session.get(Series, datasets[0].SeriesInstanceUID)
                 return row is not None and row.instances == len(datasets)
 
         wait_until(complete, seconds=20, what="the series")
-        now = self.store.clock()
-        with self.store.sessions.begin() as session:
+        now = self.resources.clock()
+        with self.resources.sessions.begin() as session:
             close(session, receiving(session)[0], now)
             ticket = claim_next(session, now)
         assert ticket is not None
@@ -89,27 +89,27 @@ class Node:
         result = NewResult(
             key=uid[-32:], model="m", score=0.5, positive=True, summary="{}", folder=uid
         )
-        with self.store.sessions.begin() as session:
-            keep_results(session, ticket, result, [], destinations=[], now=self.store.clock())
+        with self.resources.sessions.begin() as session:
+            keep_results(session, ticket, result, [], destinations=[], now=self.resources.clock())
 
     def find_unsuitable(self, datasets: list[Dataset]) -> None:
         ticket = self.close(datasets)
         ending = Ending(state=SeriesState.UNSUITABLE, reason="motion", notice=None)
-        with self.store.sessions.begin() as session:
-            end_series(session, ticket, ending, [], self.store.clock())
+        with self.resources.sessions.begin() as session:
+            end_series(session, ticket, ending, [], self.resources.clock())
 
     def searches(self) -> list[tuple[SearchState, str]]:
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             rows = session.scalars(select(Search)).all()
             return [(row.state, row.fetched_series_uid) for row in rows]
 
     def reason(self) -> str:
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             return session.scalars(select(Search.reason)).one()
 
     def prior_fetcher(self, *archives: Peer) -> PriorFetcher:
         settings = Settings()
-        request_builder = RequestBuilder(self.store, analysis_config_of(settings), compare=True)
+        request_builder = RequestBuilder(self.resources, analysis_config_of(settings), compare=True)
         return PriorFetcher(archives, request_builder, ae_title="AINODE", min_slices=3)
 
 
@@ -118,10 +118,10 @@ def node(tmp_path: Path) -> Iterator[Node]:
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
     clock = Hands()
-    store = Resources(
+    resources = Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(tmp_path, 0)
     )
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
@@ -131,8 +131,8 @@ def node(tmp_path: Path) -> Iterator[Node]:
         maximum_pdu_size=131072,
         network_timeout_seconds=10,
     )
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
-    yield Node(replace(store, clock=clock), clock, address, tmp_path / "sent")
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
+    yield Node(replace(resources, clock=clock), clock, address, tmp_path / "sent")
     receiver.drain(seconds=5)
     index.stop()
 

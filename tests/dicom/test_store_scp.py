@@ -55,23 +55,23 @@ SYNTAXES = {
 
 @dataclass
 class Running:
-    store: Resources
+    resources: Resources
     index: IndexWriter
     address: tuple[str, int]
 
     def overview(self) -> Overview:
         """What is indexed once everything noted so far is written."""
         self.index.stop()
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             return overview(session)
 
     def instances(self) -> list[Instance]:
         self.index.stop()
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             return list(session.scalars(select(Instance)))
 
 
-def open_store(folder: Path) -> Resources:
+def open_resources(folder: Path) -> Resources:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
     return Resources(
@@ -80,13 +80,13 @@ def open_store(folder: Path) -> Resources:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Resources:
-    return open_store(tmp_path)
+def resources(tmp_path: Path) -> Resources:
+    return open_resources(tmp_path)
 
 
 @pytest.fixture
-def running(store: Resources) -> Iterator[Running]:
-    index = IndexWriter(store.sessions)
+def running(resources: Resources) -> Iterator[Running]:
+    index = IndexWriter(resources.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
@@ -96,8 +96,8 @@ def running(store: Resources) -> Iterator[Running]:
         maximum_pdu_size=131072,
         network_timeout_seconds=10,
     )
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
-    yield Running(store, index, address)
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
+    yield Running(resources, index, address)
     receiver.drain(seconds=5)
     index.stop()
 
@@ -145,7 +145,7 @@ def test_every_transfer_syntax_is_kept_as_sent(
     assert send(running.address, [sent]) == [0x0000]
 
     (row,) = running.instances()
-    kept = dcmread(running.store.folder.locate(row.path))
+    kept = dcmread(running.resources.folder.locate(row.path))
     assert kept.file_meta.TransferSyntaxUID == SYNTAXES[syntax] == row.transfer_syntax_uid
     assert kept.file_meta.SourceApplicationEntityTitle == "SCANNER"
     assert kept.PixelData == sent.PixelData
@@ -158,12 +158,17 @@ def test_every_transfer_syntax_is_kept_as_sent(
     [(0, "", False), (2, "ROUTINE", False), (1, "", True), (2, "STAT", True), (0, "high ", True)],
 )
 def test_urgent_is_what_its_sender_or_its_order_says(
-    store: Resources, slices: list[Dataset], priority: int, ordered: str, urgent: bool, fast: bool
+    resources: Resources,
+    slices: list[Dataset],
+    priority: int,
+    ordered: str,
+    urgent: bool,
+    fast: bool,
 ) -> None:
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     receiver = receiver_for_anybody()
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index), fast=fast)
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index), fast=fast)
     ds = deepcopy(slices[0])
     with disable_value_validation():
         ds.RequestedProcedurePriority = ordered
@@ -172,7 +177,7 @@ def test_urgent_is_what_its_sender_or_its_order_says(
 
     receiver.drain(seconds=5)
     index.stop()
-    with store.sessions() as session:
+    with resources.sessions() as session:
         assert session.scalars(select(Series)).one().urgent is urgent
 
 
@@ -228,7 +233,7 @@ def test_what_belongs_to_no_series_is_quarantined(running: Running, slices: list
     seen = running.overview()
     (line,) = seen.quarantine
     assert "SeriesInstanceUID" in line.reason
-    assert running.store.folder.locate(line.path).is_file()
+    assert running.resources.folder.locate(line.path).is_file()
     assert [s.instances for s in seen.series] == [1]
 
 
@@ -247,9 +252,9 @@ def test_odd_identifiers_are_taken(running: Running, slices: list[Dataset]) -> N
     ("caller", "statuses"), [("SCANNER@127.0.0.0/8", [0x0000]), ("SCANNER@192.0.2.0/24", [])]
 )
 def test_a_caller_may_be_held_to_its_addresses(
-    store: Resources, slices: list[Dataset], caller: str, statuses: list[int]
+    resources: Resources, slices: list[Dataset], caller: str, statuses: list[int]
 ) -> None:
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
@@ -259,7 +264,7 @@ def test_a_caller_may_be_held_to_its_addresses(
         maximum_pdu_size=131072,
         network_timeout_seconds=10,
     )
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
 
     assert send(address, slices[:1]) == statuses
 
@@ -272,11 +277,11 @@ def test_too_little_room_is_out_of_resources_until_there_is_room_again(
 ) -> None:
     room = 999
     receiver = receiver_for_anybody()
-    index = IndexWriter(open_store(tmp_path).sessions)
+    index = IndexWriter(open_resources(tmp_path).sessions)
     folder = StorageFolder(tmp_path, 1000, free=lambda _: room)
-    store = Resources(sessions=index.sessions, folder=folder)
+    resources = Resources(sessions=index.sessions, folder=folder)
     index.start()
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
 
     assert send(address, slices[:2]) == [0xA700, 0xA700]
     assert list(folder.scan()) == []
@@ -292,7 +297,7 @@ def test_too_little_room_is_out_of_resources_until_there_is_room_again(
 def test_what_cannot_be_written_is_refused_and_shown(
     running: Running, slices: list[Dataset]
 ) -> None:
-    (running.store.folder.root / "tmp").rmdir()  # a folder that may not be written fails alike
+    (running.resources.folder.root / "tmp").rmdir()  # a folder that may not be written fails alike
 
     assert send(running.address, slices[:2]) == [0x0110, 0x0110]
 
@@ -304,16 +309,16 @@ def test_what_cannot_be_written_is_refused_and_shown(
 def test_a_lost_index_is_rebuilt_from_the_files(running: Running, slices: list[Dataset]) -> None:
     send(running.address, slices)
     running.index.stop()
-    with running.store.sessions.begin() as session:  # as if the node had been killed before it
+    with running.resources.sessions.begin() as session:  # as if the node had been killed before it
         session.query(Instance).delete()
         session.query(Series).delete()
 
-    index = IndexWriter(running.store.sessions)
+    index = IndexWriter(running.resources.sessions)
     index.start()
-    assert InstanceIngest(running.store, index).scan() == 3
+    assert InstanceIngest(running.resources, index).scan() == 3
     index.stop()
 
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         (series,) = overview(session).series
     assert (series.instances, series.calling_ae) == (3, "SCANNER")
 
@@ -323,16 +328,16 @@ def test_what_a_crash_left_that_nobody_can_read_is_quarantined_and_shown(
 ) -> None:
     send(running.address, slices)
     running.index.stop()
-    poison = running.store.folder.root / "incoming" / "00" / f"x-{'0' * 64}.dcm"
+    poison = running.resources.folder.root / "incoming" / "00" / f"x-{'0' * 64}.dcm"
     poison.write_bytes(b"\0" * 128 + b"DICM" + b"nonsense")
 
-    index = IndexWriter(running.store.sessions)
+    index = IndexWriter(running.resources.sessions)
     index.start()
-    assert InstanceIngest(running.store, index).scan() == 1
+    assert InstanceIngest(running.resources, index).scan() == 1
     index.stop()
 
     assert not poison.exists()
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         seen = overview(session)
     assert [each.path for each in seen.quarantine] == [f"quarantine/{poison.name}"]
     assert [each.instances for each in seen.series] == [3], "the others are not touched"
@@ -344,8 +349,8 @@ def test_a_scan_finds_nothing_new_when_all_is_indexed(
     send(running.address, slices)
     running.index.stop()
 
-    index = IndexWriter(running.store.sessions)
-    assert InstanceIngest(running.store, index).scan() == 0
+    index = IndexWriter(running.resources.sessions)
+    assert InstanceIngest(running.resources, index).scan() == 0
 
 
 def part10(ds: Dataset) -> bytes:

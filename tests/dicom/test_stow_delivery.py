@@ -39,7 +39,7 @@ def clock() -> Hands:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Hands) -> Resources:
+def resources(tmp_path: Path, clock: Hands) -> Resources:
     return store_with_results(tmp_path, clock)
 
 
@@ -57,9 +57,9 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
-def worker(store: Resources, pacs: WebPacs) -> DeliveryWorker:
+def worker(resources: Resources, pacs: WebPacs) -> DeliveryWorker:
     return DeliveryWorker(
-        "PACS", StowSender(url=pacs.url, timeout_seconds=5), backoff=BACKOFF, store=store
+        "PACS", StowSender(url=pacs.url, timeout_seconds=5), backoff=BACKOFF, resources=resources
     )
 
 
@@ -68,14 +68,14 @@ def send(file: OutgoingFile, sender: StowSender) -> Outcome:
     return outcome
 
 
-def test_everything_arrives_as_it_is_and_in_order(store: Resources) -> None:
+def test_everything_arrives_as_it_is_and_in_order(resources: Resources) -> None:
     with WebPacs() as pacs:
-        worker(store, pacs).round()
+        worker(resources, pacs).round()
 
     assert pacs.uids == list(UIDS)
     assert pacs.received[0] == capture(UIDS[0])
     assert {path for _, path, _ in pacs.requests} == {"/dicom-web/studies"}
-    assert standing(store) == ("delivered", ["accepted"] * 3, "")
+    assert standing(resources) == ("delivered", ["accepted"] * 3, "")
 
 
 @pytest.mark.parametrize(
@@ -98,35 +98,35 @@ def test_everything_arrives_as_it_is_and_in_order(store: Resources) -> None:
     ],
 )
 def test_each_object_is_settled_by_its_own_answer(
-    store: Resources, answer: Answer, state: str, middle: str
+    resources: Resources, answer: Answer, state: str, middle: str
 ) -> None:
     with WebPacs(answer=lambda number: answer if number == 1 else STORED) as pacs:
-        worker(store, pacs).round()
+        worker(resources, pacs).round()
 
-    assert standing(store)[:2] == (state, ["accepted", middle, "accepted"])
+    assert standing(resources)[:2] == (state, ["accepted", middle, "accepted"])
 
 
 @pytest.mark.parametrize("answer", [(409, b""), failed(0xC000)])
-def test_what_is_in_conflict_is_looked_for(store: Resources, answer: Answer) -> None:
+def test_what_is_in_conflict_is_looked_for(resources: Resources, answer: Answer) -> None:
     """Archives give many reasons for an object that they have already."""
     with WebPacs(answer=lambda _: answer) as pacs:
         pacs.held = [capture(uid) for uid in UIDS[:2]]
-        worker(store, pacs).round()
+        worker(resources, pacs).round()
 
-    assert standing(store)[:2] == ("failed", ["accepted", "accepted", "refused"])
+    assert standing(resources)[:2] == ("failed", ["accepted", "accepted", "refused"])
 
 
-def test_a_service_that_is_down_gets_everything_later(store: Resources, clock: Hands) -> None:
+def test_a_service_that_is_down_gets_everything_later(resources: Resources, clock: Hands) -> None:
     with WebPacs() as pacs:
         pass
-    worker(store, pacs).round()
-    assert standing(store)[:2] == ("encoded", ["pending"] * 3)
+    worker(resources, pacs).round()
+    assert standing(resources)[:2] == ("encoded", ["pending"] * 3)
 
     clock.now += timedelta(seconds=5)
     with WebPacs(port=pacs.port) as again:
-        worker(store, again).round()
+        worker(resources, again).round()
 
-    assert standing(store)[:2] == ("delivered", ["accepted"] * 3)
+    assert standing(resources)[:2] == ("delivered", ["accepted"] * 3)
 
 
 def test_without_an_answer_nothing_more_is_tried(file: OutgoingFile) -> None:

@@ -54,7 +54,7 @@ def slices() -> list[Dataset]:
 
 @dataclass
 class Running:
-    store: Resources
+    resources: Resources
     index: IndexWriter
     receiver: StowReceiver
     address: tuple[str, int]
@@ -69,14 +69,14 @@ class Running:
 
     def instances(self) -> list[Instance]:
         self.stop()
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             return list(session.scalars(select(Instance)))
 
     def kept(self) -> int:
-        return len(list(self.store.folder.root.glob("incoming/*/*.dcm")))
+        return len(list(self.resources.folder.root.glob("incoming/*/*.dcm")))
 
     def half_kept(self) -> list[Path]:
-        return list((self.store.folder.root / "tmp").iterdir())
+        return list((self.resources.folder.root / "tmp").iterdir())
 
 
 def serving(
@@ -89,19 +89,19 @@ def serving(
 ) -> Running:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
-    store = Resources(
+    resources = Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES),
         folder=kept or StorageFolder(folder, 0),
     )
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     receiver = StowReceiver(
         token=token,
         limits=Limits(request_bytes=LARGEST, silent_seconds=5),
         maximum_requests=requests,
     )
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index), tls=tls)
-    return Running(store, index, receiver, address)
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index), tls=tls)
+    return Running(resources, index, receiver, address)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_an_instance_is_on_the_disk_before_the_answer(
     (item,) = answer.json()[STORED]["Value"]
     assert item["00081155"]["Value"] == [sent.SOPInstanceUID]
     (row,) = running.instances()
-    kept = dcmread(running.store.folder.locate(row.path))
+    kept = dcmread(running.resources.folder.locate(row.path))
     assert kept.PixelData == sent.PixelData
     assert kept.file_meta.SourceApplicationEntityTitle == row.calling_ae == "STOW-RS"
     assert row.transfer_syntax_uid == sent.file_meta.TransferSyntaxUID
@@ -188,7 +188,7 @@ def test_what_c_store_would_not_take_is_refused_and_shown(
 
     assert (answer.status_code, reasons(answer)) == (202, [0x0122, 0xC122])
     running.stop()
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         refused = {(line.calling_ae, line.what) for line in overview(session).refusals}
     assert refused == {("STOW-RS", "MR Image Storage"), ("STOW-RS", "CT Image Storage")}
 
@@ -200,7 +200,7 @@ def test_what_belongs_to_no_series_is_quarantined(running: Running, slices: list
     answer = post(running, message(part10(nobody)))
 
     assert (answer.status_code, reasons(answer)) == (409, [0xC000])
-    assert len(list(running.store.folder.root.glob("quarantine/*"))) == 1
+    assert len(list(running.resources.folder.root.glob("quarantine/*"))) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"no DICOM", b"\0" * 128 + b"DICM"])

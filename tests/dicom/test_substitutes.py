@@ -67,15 +67,15 @@ def ticket_of(session: Session) -> SeriesTicket:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Resources]:
+def resources(tmp_path: Path) -> Iterator[Resources]:
     """One analysed series whose results, one of each kind, are due at the destination PACS."""
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
-    store = Resources(sessions=sessions, folder=StorageFolder(tmp_path, 0), clock=lambda: NOW)
+    resources = Resources(sessions=sessions, folder=StorageFolder(tmp_path, 0), clock=lambda: NOW)
     uids = {kind: f"2.25.{number}" for number, kind in enumerate(CLASSES, start=100)}
     files = {f"{uid}.dcm": result_file(uid, CLASSES[kind]) for kind, uid in uids.items()}
-    folder = store.folder.keep_result("k1", files)
+    folder = resources.folder.keep_result("k1", files)
     result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=folder)
     objects = [
         NewObject(
@@ -88,11 +88,11 @@ def store(tmp_path: Path) -> Iterator[Resources]:
         )
         for kind, uid in uids.items()
     ]
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         record_instance(session, CT, NOW)
         close(session, receiving(session)[0], NOW)
         keep_results(session, ticket_of(session), result, objects, destinations=["PACS"], now=NOW)
-    yield store
+    yield resources
     database.dispose()
 
 
@@ -110,51 +110,54 @@ CT = InstanceFacts(
 )
 
 
-def deliver(store: Resources, folder: Path, *accepts: str) -> None:
+def deliver(resources: Resources, folder: Path, *accepts: str) -> None:
     with StandInPacs(folder / "pacs", accepts=accepts) as pacs:
         peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
         DeliveryWorker(
-            "PACS", DicomSender(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, store=store
+            "PACS",
+            DicomSender(peer=peer, calling_ae="AINODE"),
+            backoff=BACKOFF,
+            resources=resources,
         ).round()
 
 
-def ended(store: Resources) -> tuple[str, dict[str, str]]:
+def ended(resources: Resources) -> tuple[str, dict[str, str]]:
     """State of the series, and of the delivery of each kind."""
-    with store.sessions() as session:
+    with resources.sessions() as session:
         rows = session.execute(select(ResultObject.kind, Delivery.state).join(Delivery))
         return str(overview(session).series[0].state), {kind: str(state) for kind, state in rows}
 
 
-def reason(store: Resources, kind: str) -> str:
-    with store.sessions() as session:
+def reason(resources: Resources, kind: str) -> str:
+    with resources.sessions() as session:
         found = select(Delivery.reason).join(ResultObject).where(ResultObject.kind == kind)
         return session.scalars(found).one()
 
 
-def test_the_text_report_stands_for_the_measurements(store: Resources, tmp_path: Path) -> None:
-    deliver(store, tmp_path, *set(ALL) - {Comprehensive3DSRStorage})
+def test_the_text_report_stands_for_the_measurements(resources: Resources, tmp_path: Path) -> None:
+    deliver(resources, tmp_path, *set(ALL) - {Comprehensive3DSRStorage})
 
-    state, deliveries = ended(store)
+    state, deliveries = ended(resources)
     assert state == "delivered"
     assert deliveries.pop("report") == "replaced"
     assert set(deliveries.values()) == {"accepted"}
-    with store.sessions() as session:
+    with resources.sessions() as session:
         assert overview(session).series[0].deliveries[DeliveryState.REPLACED] == 1
         known = {each.sop_class_uid: each.is_accepted for each in capabilities(session, "PACS")}
     assert known[Comprehensive3DSRStorage] is False
     assert known[EnhancedSRStorage] is True
-    assert reason(store, "report") == (
+    assert reason(resources, "report") == (
         "the destination does not accept Comprehensive 3D SR Storage in Explicit VR Little Endian;"
         " the text report says it"
     )
 
 
 def test_the_summary_stands_for_all_where_only_pictures_are_taken(
-    store: Resources, tmp_path: Path
+    resources: Resources, tmp_path: Path
 ) -> None:
-    deliver(store, tmp_path, SecondaryCaptureImageStorage)
+    deliver(resources, tmp_path, SecondaryCaptureImageStorage)
 
-    assert ended(store) == (
+    assert ended(resources) == (
         "delivered",
         {
             "segmentation": "replaced",
@@ -164,38 +167,38 @@ def test_the_summary_stands_for_all_where_only_pictures_are_taken(
             "heatmap": "accepted",
         },
     )
-    assert reason(store, "segmentation").endswith("; the heatmap says it")
-    assert reason(store, "report").endswith("; the summary says it")
+    assert reason(resources, "segmentation").endswith("; the heatmap says it")
+    assert reason(resources, "report").endswith("; the summary says it")
 
 
 def test_where_nothing_carries_the_message_a_person_is_told(
-    store: Resources, tmp_path: Path
+    resources: Resources, tmp_path: Path
 ) -> None:
-    deliver(store, tmp_path, SegmentationStorage)
+    deliver(resources, tmp_path, SegmentationStorage)
 
-    state, deliveries = ended(store)
+    state, deliveries = ended(resources)
     assert state == "failed"
     assert deliveries["report"] == "refused"
     assert deliveries["heatmap"] == "replaced"
-    with store.sessions() as session:
+    with resources.sessions() as session:
         assert "PACS refused 1 object: the destination" in overview(session).series[0].reason
 
 
-def test_where_nothing_is_taken_everything_is_refused(store: Resources, tmp_path: Path) -> None:
-    deliver(store, tmp_path)
+def test_where_nothing_is_taken_everything_is_refused(resources: Resources, tmp_path: Path) -> None:
+    deliver(resources, tmp_path)
 
-    state, deliveries = ended(store)
+    state, deliveries = ended(resources)
     assert (state, set(deliveries.values())) == ("failed", {"refused"})
 
 
 def test_what_was_replaced_is_sent_when_the_destination_has_learnt(
-    store: Resources, tmp_path: Path
+    resources: Resources, tmp_path: Path
 ) -> None:
-    deliver(store, tmp_path, SecondaryCaptureImageStorage)
-    with store.sessions.begin() as session:
+    deliver(resources, tmp_path, SecondaryCaptureImageStorage)
+    with resources.sessions.begin() as session:
         reprocess(session, "2.25.2", NOW)
         reuse_result(session, ticket_of(session), "k1", ["PACS"], NOW)
-    deliver(store, tmp_path, *ALL)
+    deliver(resources, tmp_path, *ALL)
 
-    state, deliveries = ended(store)
+    state, deliveries = ended(resources)
     assert (state, set(deliveries.values())) == ("delivered", {"accepted"})

@@ -61,12 +61,12 @@ def deliver(settings: Settings, slices: list[Path], *, instances: int, results: 
             assert outcome.verdict is Verdict.ACCEPTED
 
         def done() -> bool:
-            with node.store.sessions() as session:
+            with node.resources.sessions() as session:
                 states = [(line.state, line.instances) for line in overview(session).series]
                 return states == [("delivered", instances)] and len(keys(session)) == results
 
         wait_until(done, seconds=60, what="the delivery of everything")
-        with node.store.sessions() as session:
+        with node.resources.sessions() as session:
             assert len(session.scalars(select(Instance)).all()) == instances
             return set(session.scalars(select(ResultObject.sop_instance_uid)))
 

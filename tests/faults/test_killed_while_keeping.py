@@ -20,7 +20,7 @@ from storage.maintenance.recovery import recover
 from storage.results.priors import keys_so_far
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
-from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_store
+from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.support.encode_samples import analysis
 from tests.support.paths import ROOT
 from tests.unit.dicom_node.analysis.test_request_builder import SERIES, notices, receive
@@ -43,10 +43,10 @@ analyst(open_store(Path(sys.argv[1]), step=step), Workers(answer)).dispatch()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Resources:
-    store = open_store(tmp_path)
-    receive(store)
-    return store
+def resources(tmp_path: Path) -> Resources:
+    resources = open_resources(tmp_path)
+    receive(resources)
+    return resources
 
 
 def kept() -> bytes:
@@ -56,57 +56,65 @@ def kept() -> bytes:
     return to_bytes(replace(found, provenance=made_by), "source")
 
 
-def die(store: Resources, answer: AnalysisResult, step: str) -> None:
+def die(resources: Resources, answer: AnalysisResult, step: str) -> None:
     """Settle an answer in a process that kills itself at a step, then start anew."""
     died = subprocess.run(
-        [sys.executable, "-c", DIES, str(store.folder.root), step],
+        [sys.executable, "-c", DIES, str(resources.folder.root), step],
         input=pickle.dumps(answer),
         cwd=ROOT,
         check=False,
         capture_output=True,
     )
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         assert recover(session, NOW).series == 1
-    list(store.folder.scan())
+    list(resources.folder.scan())
 
 
-def pending(store: Resources) -> int:
-    with store.sessions() as session:
+def pending(resources: Resources) -> int:
+    with resources.sessions() as session:
         states = session.scalars(select(Delivery.state)).all()
     assert set(states) == {DeliveryState.PENDING}
     return len(states)
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_notice_comes_once(store: Resources, step: str) -> None:
-    die(store, FEW, step)
-    assert (line(store).state, notices(store)) == ("stable", [])
+def test_a_notice_comes_once(resources: Resources, step: str) -> None:
+    die(resources, FEW, step)
+    assert (line(resources).state, notices(resources)) == ("stable", [])
 
-    dispatcher(store, Workers(FEW)).dispatch()
+    dispatcher(resources, Workers(FEW)).dispatch()
 
-    assert (line(store).state, len(notices(store)), pending(store)) == ("unsuitable", 1, 1)
-    assert len(list((store.folder.root / "results").iterdir())) == 1
+    assert (line(resources).state, len(notices(resources)), pending(resources)) == (
+        "unsuitable",
+        1,
+        1,
+    )
+    assert len(list((resources.folder.root / "results").iterdir())) == 1
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_reissue_comes_once_and_its_wish_is_not_lost(store: Resources, step: str) -> None:
+def test_a_reissue_comes_once_and_its_wish_is_not_lost(resources: Resources, step: str) -> None:
     first = replace(RESULT, kept=kept())
-    dispatcher(store, Workers(first)).dispatch()
-    with store.sessions.begin() as session:
+    dispatcher(resources, Workers(first)).dispatch()
+    with resources.sessions.begin() as session:
         mark_for_rerun(session, SERIES, Rerun.REISSUE)
         start_reruns(session, NOW)
     objects = tuple(replace(o, sop_instance_uid=f"{o.sop_instance_uid}.2") for o in first.objects)
     again: Analysed = replace(first, key="k2", objects=objects)
 
-    die(store, again, step)
-    assert (line(store).wish, line(store).result_key) == (Rerun.REISSUE, "k1")
+    die(resources, again, step)
+    assert (line(resources).wish, line(resources).result_key) == (Rerun.REISSUE, "k1")
 
     workers = Workers(again)
-    dispatcher(store, workers).dispatch()
+    dispatcher(resources, workers).dispatch()
 
     assert workers.requests[0].kept is not None
-    assert (line(store).wish, line(store).revision, line(store).state) == (None, 2, "encoded")
-    with store.sessions() as session:
+    assert (line(resources).wish, line(resources).revision, line(resources).state) == (
+        None,
+        2,
+        "encoded",
+    )
+    with resources.sessions() as session:
         assert keys_so_far(session, SERIES) == ("k1", "k2")
-    assert pending(store) == 4
+    assert pending(resources) == 4

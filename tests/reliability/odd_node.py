@@ -66,7 +66,7 @@ def association(running: Running, syntax: str = EXPLICIT) -> Iterator[WireClient
         assert client.release() == 6
 
 
-def store(client: WireClient, messages: Iterable[Message]) -> list[int]:
+def resources(client: WireClient, messages: Iterable[Message]) -> list[int]:
     statuses = []
     for each in messages:
         client.send(each.stream)
@@ -76,15 +76,15 @@ def store(client: WireClient, messages: Iterable[Message]) -> list[int]:
 
 def send(running: Running, messages: Iterable[Message], syntax: str = EXPLICIT) -> list[int]:
     with association(running, syntax) as client:
-        return store(client, messages)
+        return resources(client, messages)
 
 
 def lost(running: Running, messages: list[Message], statuses: list[int]) -> list[str]:
     """UIDs of what was answered with Success, and is not kept as it was sent, with its row."""
     running.index.settle()
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         rows = session.execute(select(Instance.sop_instance_uid, Instance.path)).all()
-    kept = {(row.sop_instance_uid, running.store.folder.locate(row.path)) for row in rows}
+    kept = {(row.sop_instance_uid, running.resources.folder.locate(row.path)) for row in rows}
     bytes_of = {(uid, path.read_bytes()) for uid, path in kept}
     return [
         each.uid
@@ -135,8 +135,8 @@ class Readers(Workers):
 def close_quiet(running: Running) -> None:
     """Declare complete what has been quiet, as if the quiet time had passed."""
     running.index.settle()
-    later = running.store.clock() + timedelta(seconds=QUIET_SECONDS)
-    with running.store.sessions.begin() as session:
+    later = running.resources.clock() + timedelta(seconds=QUIET_SECONDS)
+    with running.resources.sessions.begin() as session:
         for series in due_to_close(session, later, lambda _: QUIET_SECONDS / 2):
             close(session, series, later)
 
@@ -144,7 +144,7 @@ def close_quiet(running: Running) -> None:
 def ends(running: Running, workers: Readers | None = None) -> dict[str, str]:
     """Close and analyse every series; its UID to its end state, and the reason."""
     close_quiet(running)
-    dispatcher(running.store, workers or Readers(), attempts=1).dispatch()
-    with running.store.sessions() as session:
+    dispatcher(running.resources, workers or Readers(), attempts=1).dispatch()
+    with running.resources.sessions() as session:
         rows = session.execute(select(Series.series_instance_uid, Series.state, Series.reason))
         return {uid: re.sub(r"[: ]+$", "", f"{state}: {reason}") for uid, state, reason in rows}

@@ -28,7 +28,7 @@ from tests.support.wire_client import STORE_CONTEXT, packed, store_request, valu
 @dataclass
 class Running:
     address: tuple[str, int]
-    store: Resources
+    resources: Resources
     index: IndexWriter
 
 
@@ -36,10 +36,10 @@ class Running:
 def running(tmp_path: Path) -> Iterator[Running]:
     database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
     migrate(database)
-    store = Resources(
+    resources = Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(tmp_path, 0)
     )
-    index = IndexWriter(store.sessions)
+    index = IndexWriter(resources.sessions)
     index.start()
     receiver = Receiver(
         ae_title="AINODE",
@@ -49,8 +49,8 @@ def running(tmp_path: Path) -> Iterator[Running]:
         maximum_pdu_size=131072,
         network_timeout_seconds=10,  # on a busy machine the test's own senders pause for seconds
     )
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(store, index))
-    yield Running(address, store, index)
+    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
+    yield Running(address, resources, index)
     receiver.drain(seconds=5)
     index.stop()
 

@@ -51,7 +51,7 @@ def test_fifty_associations_at_once(running: Running, tally: Tally, slices: list
 
     assert [statuses for statuses in answers if statuses != [SUCCESS] * each] == []
     running.index.stop()
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         rows = session.scalar(select(func.count()).select_from(Instance))
     assert rows == associations * each
     assert psutil.Process().memory_info().rss - memory < MEMORY_BYTES
@@ -87,7 +87,7 @@ def send_series(running: Running, number: int, bodies: list[bytes]) -> list[int]
 def counted(running: Running) -> dict[str, int]:
     """Series to the number of its instances, once all have their rows."""
     running.index.stop()
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         rows = session.execute(select(Series.series_instance_uid, Series.instances))
         return {row.series_instance_uid: row.instances for row in rows}
 

@@ -65,5 +65,5 @@ def a_good_one() -> Message:
 
 def quarantined(running: Running) -> list[str]:
     running.index.settle()
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         return [line.reason for line in overview(session).quarantine]

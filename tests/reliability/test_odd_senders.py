@@ -21,8 +21,8 @@ from tests.reliability.odd_node import (
     ends,
     lost,
     message,
+    resources,
     send,
-    store,
 )
 from tests.reliability.odd_series import ANALYSED, SLICES, series
 from tests.reliability.receiving import Running, running
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow
 
 
 def generation(running: Running) -> int:
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         return session.scalars(select(Series.generation)).one()
 
 
@@ -46,11 +46,11 @@ def test_pauses_longer_than_the_quiet_time_within_an_association(running: Runnin
     """The first part is analysed and refused; what comes later opens the series again."""
     messages = [message(ds) for ds in series()]
     with association(running) as client:
-        statuses = store(client, messages[:10])
+        statuses = resources(client, messages[:10])
         early = ends(running)
-        statuses += store(client, messages[10:30])
+        statuses += resources(client, messages[10:30])
         close_quiet(running)  # and is not analysed before the rest comes
-        statuses += store(client, messages[30:])
+        statuses += resources(client, messages[30:])
 
     assert [end[:26] for end in early.values()] == ["unsuitable: too-few-slices"]
     assert list(ends(running).values()) == [ANALYSED]
@@ -115,7 +115,7 @@ def test_a_private_transfer_syntax_is_refused_and_shown(running: Running) -> Non
 
     assert send(running, [message(series()[0])]) == [SUCCESS]
     running.index.settle()
-    with running.store.sessions() as session:
+    with running.resources.sessions() as session:
         (refusal,) = overview(session).refusals
     assert (refusal.what, refusal.reason) == ("CT Image Storage", "transfer syntax not supported")
 

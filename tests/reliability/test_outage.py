@@ -64,7 +64,7 @@ class Site:
         self.clock = Hands()
         database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
         migrate(database)
-        self.store = Resources(
+        self.resources = Resources(
             sessions=Sessions(database, substitutes=SUBSTITUTES),
             folder=StorageFolder(folder, 0),
             clock=self.clock,
@@ -77,7 +77,7 @@ class Site:
                     calling_ae="AINODE",
                 ),
                 backoff=BACKOFF,
-                store=self.store,
+                resources=self.resources,
             )
             for name, port in destinations.items()
         }
@@ -86,9 +86,11 @@ class Site:
         """Keep the results of one more series."""
         now, key = self.clock.now, f"k{number}"
         uids = [f"2.25.{number}.{each}" for each in range(OBJECTS)]
-        folder = self.store.folder.keep_result(key, {f"{uid}.dcm": capture(uid) for uid in uids})
+        folder = self.resources.folder.keep_result(
+            key, {f"{uid}.dcm": capture(uid) for uid in uids}
+        )
         result = NewResult(key=key, model="m", score=0.5, positive=True, summary="", folder=folder)
-        with self.store.sessions.begin() as session:
+        with self.resources.sessions.begin() as session:
             record_instance(session, ct(number), now)
             close(session, receiving(session)[0], now)
             ticket = claim_next(session, now)
@@ -111,24 +113,24 @@ class Site:
         self.clock.now = end
 
     def next_at(self) -> datetime | None:
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             return session.scalar(
                 select(func.min(Delivery.next_at)).where(Delivery.state == "pending")
             )
 
     def states(self) -> set[SeriesState]:
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             return set(session.scalars(select(Series.state)))
 
     def tries(self, destination: str) -> list[int]:
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             of_it = Delivery.destination == destination
             return list(session.scalars(select(Delivery.attempts).where(of_it)))
 
     def order(self) -> dict[str, list[str]]:
         """Study to the objects of its results, in the order they were made."""
         order: dict[str, list[str]] = defaultdict(list)
-        with self.store.sessions() as session:
+        with self.resources.sessions() as session:
             for uid in session.scalars(select(ResultObject.sop_instance_uid)):
                 order[study_of(uid)].append(uid)
         return {

@@ -87,7 +87,7 @@ class Workers:
         self.restarts += 1
 
 
-def open_store(folder: Path, *, step: Callable[[str], None] = no_step) -> Resources:
+def open_resources(folder: Path, *, step: Callable[[str], None] = no_step) -> Resources:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
     return Resources(
@@ -98,7 +98,7 @@ def open_store(folder: Path, *, step: Callable[[str], None] = no_step) -> Resour
 
 
 def dispatcher(
-    store: Resources,
+    resources: Resources,
     workers: Workers,
     *,
     attempts: int = 3,
@@ -110,7 +110,7 @@ def dispatcher(
     def settle(ticket: Any, job: Any) -> None:  # noqa: ANN401  # any answer
         made.settle(ticket, job)
 
-    request_builder = RequestBuilder(store, analysis_config_of(Settings()), compare=True)
+    request_builder = RequestBuilder(resources, analysis_config_of(Settings()), compare=True)
     made = AnalysisDispatcher(
         workers=workers,  # type: ignore[arg-type]  # a small fake
         request_builder=request_builder,
@@ -122,7 +122,7 @@ def dispatcher(
     return made
 
 
-def line(store: Resources) -> SeriesLine:
-    with store.sessions() as session:
+def line(resources: Resources) -> SeriesLine:
+    with resources.sessions() as session:
         (series,) = overview(session).series
     return series

@@ -66,18 +66,18 @@ def store_with_results(folder: Path, clock: Hands, uids: Sequence[str] = UIDS) -
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
-    store = Resources(sessions=sessions, folder=StorageFolder(folder, 0), clock=clock)
+    resources = Resources(sessions=sessions, folder=StorageFolder(folder, 0), clock=clock)
     files = {f"{uid}.dcm": part10(capture(uid)) for uid in uids}
-    kept = store.folder.keep_result("k1", files)
+    kept = resources.folder.keep_result("k1", files)
     result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=kept)
     objects = [_new_object(uid, f"{kept}/{uid}.dcm") for uid in uids]
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         record_instance(session, CT, START)
         close(session, receiving(session)[0], START)
         ticket = claim_next(session, START)
         assert ticket is not None
         keep_results(session, ticket, result, objects, destinations=["PACS"], now=START)
-    return store
+    return resources
 
 
 def _new_object(uid: str, path: str) -> NewObject:
@@ -91,9 +91,9 @@ def _new_object(uid: str, path: str) -> NewObject:
     )
 
 
-def standing(store: Resources) -> tuple[str, list[str], str]:
+def standing(resources: Resources) -> tuple[str, list[str], str]:
     """State of the series, states of its deliveries, and the reason."""
-    with store.sessions() as session:
+    with resources.sessions() as session:
         (series,) = overview(session).series
         rows = session.scalars(select(Delivery).order_by(Delivery.id))
         return str(series.state), [str(row.state) for row in rows], series.reason

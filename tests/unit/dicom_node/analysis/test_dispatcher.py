@@ -29,18 +29,18 @@ from tests.support.dispatcher_samples import (
     Workers,
     dispatcher,
     line,
-    open_store,
+    open_resources,
 )
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Resources:
-    store = open_store(tmp_path)
-    arrive(store, "2.25.1")
-    return store
+def resources(tmp_path: Path) -> Resources:
+    resources = open_resources(tmp_path)
+    arrive(resources, "2.25.1")
+    return resources
 
 
-def arrive(store: Resources, uid: str, series: str = "2.25.2") -> None:
+def arrive(resources: Resources, uid: str, series: str = "2.25.2") -> None:
     facts = InstanceFacts(
         sop_instance_uid=uid,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -53,107 +53,112 @@ def arrive(store: Resources, uid: str, series: str = "2.25.2") -> None:
         digest="0" * 64,
         bytes=1,
     )
-    store.folder.locate(facts.path).write_bytes(b"x")
-    with store.sessions.begin() as session:
+    resources.folder.locate(facts.path).write_bytes(b"x")
+    with resources.sessions.begin() as session:
         record_instance(session, facts, NOW)
         for quiet in receiving(session):
             close(session, quiet, NOW)
 
 
-def test_results_are_kept_with_their_deliveries(store: Resources) -> None:
-    dispatcher(store, Workers(RESULT)).dispatch()
+def test_results_are_kept_with_their_deliveries(resources: Resources) -> None:
+    dispatcher(resources, Workers(RESULT)).dispatch()
 
-    seen = line(store)
+    seen = line(resources)
     assert (seen.state, seen.score, seen.deliveries) == ("encoded", 0.7, {"pending": 2})
-    assert store.folder.locate("results/k1/0000-segmentation.dcm").read_bytes() == b"x"
+    assert resources.folder.locate("results/k1/0000-segmentation.dcm").read_bytes() == b"x"
 
 
-def test_an_unsuitable_series_says_why(store: Resources) -> None:
-    dispatcher(store, Workers(Unsuitable(code="gap", text="3 slices missing"))).dispatch()
+def test_an_unsuitable_series_says_why(resources: Resources) -> None:
+    dispatcher(resources, Workers(Unsuitable(code="gap", text="3 slices missing"))).dispatch()
 
-    assert (line(store).state, line(store).reason) == ("unsuitable", "gap: 3 slices missing")
+    assert (line(resources).state, line(resources).reason) == (
+        "unsuitable",
+        "gap: 3 slices missing",
+    )
 
 
 @pytest.mark.parametrize("fault", [EngineLost("KilledWorker"), KeyError("x"), OSError("disk")])
-def test_a_lost_task_is_tried_again_and_then_given_up(store: Resources, fault: Exception) -> None:
+def test_a_lost_task_is_tried_again_and_then_given_up(
+    resources: Resources, fault: Exception
+) -> None:
     workers = Workers(fault, fault, RESULT)
-    dispatcher(store, workers, attempts=3).dispatch()
-    assert (line(store).state, line(store).attempts) == ("encoded", 3)
+    dispatcher(resources, workers, attempts=3).dispatch()
+    assert (line(resources).state, line(resources).attempts) == ("encoded", 3)
 
 
-def test_what_fails_every_time_is_failed(store: Resources) -> None:
-    dispatcher(store, Workers(*[EngineLost("KilledWorker")] * 9), attempts=2).dispatch()
+def test_what_fails_every_time_is_failed(resources: Resources) -> None:
+    dispatcher(resources, Workers(*[EngineLost("KilledWorker")] * 9), attempts=2).dispatch()
 
-    assert (line(store).state, line(store).attempts) == ("failed", 2)
-    assert "2 attempts" in line(store).reason
+    assert (line(resources).state, line(resources).attempts) == ("failed", 2)
+    assert "2 attempts" in line(resources).reason
 
 
-def test_too_little_memory_is_tried_with_less_and_then_said(store: Resources) -> None:
+def test_too_little_memory_is_tried_with_less_and_then_said(resources: Resources) -> None:
     workers = Workers(*[OutOfMemory("1 way: MemoryError")] * 9)
-    dispatcher(store, workers, attempts=2).dispatch()
+    dispatcher(resources, workers, attempts=2).dispatch()
 
     assert [request.attempt for request in workers.requests] == [1, 2]
-    assert line(store).state == "failed"
-    assert line(store).reason == "2 attempts: out of memory: 1 way: MemoryError"
+    assert line(resources).state == "failed"
+    assert line(resources).reason == "2 attempts: out of memory: 1 way: MemoryError"
 
 
-def test_what_brings_the_node_down_is_not_tried_for_ever(store: Resources) -> None:
+def test_what_brings_the_node_down_is_not_tried_for_ever(resources: Resources) -> None:
     for _ in range(2):  # claimed, and then the node was killed
-        dispatcher(store, Workers(Never(None)), attempts=2).dispatch()
-        with store.sessions.begin() as session:
+        dispatcher(resources, Workers(Never(None)), attempts=2).dispatch()
+        with resources.sessions.begin() as session:
             recover(session, NOW)
 
     workers = Workers()
-    dispatcher(store, workers, attempts=2).dispatch()
+    dispatcher(resources, workers, attempts=2).dispatch()
 
     assert workers.requests == []
-    assert line(store).state == "failed"
-    assert "none came to an end" in line(store).reason
+    assert line(resources).state == "failed"
+    assert "none came to an end" in line(resources).reason
 
 
-def test_an_orderly_stop_is_no_try(store: Resources) -> None:
+def test_an_orderly_stop_is_no_try(resources: Resources) -> None:
     for _ in range(5):
-        dispatcher(store, Workers(Never(None)), attempts=2).dispatch()
-        with store.sessions.begin() as session:
+        dispatcher(resources, Workers(Never(None)), attempts=2).dispatch()
+        with resources.sessions.begin() as session:
             recover(session, NOW, counted=False)
 
-    assert (line(store).state, line(store).attempts) == ("stable", 0)
+    assert (line(resources).state, line(resources).attempts) == ("stable", 0)
 
 
-def test_bad_weights_fail_at_once(store: Resources) -> None:
-    dispatcher(store, Workers(ModelError("sha256 expected a, got b"))).dispatch()
+def test_bad_weights_fail_at_once(resources: Resources) -> None:
+    dispatcher(resources, Workers(ModelError("sha256 expected a, got b"))).dispatch()
 
-    assert (line(store).state, line(store).attempts) == ("failed", 1)
+    assert (line(resources).state, line(resources).attempts) == ("failed", 1)
 
 
-def test_what_may_not_leave_fails_at_once(store: Resources) -> None:
-    dispatcher(store, Workers(ConformanceError("StudyInstanceUID differs"))).dispatch()
+def test_what_may_not_leave_fails_at_once(resources: Resources) -> None:
+    dispatcher(resources, Workers(ConformanceError("StudyInstanceUID differs"))).dispatch()
 
-    assert (line(store).state, line(store).attempts) == ("failed", 1)
-    assert line(store).reason == "outgoing check: StudyInstanceUID differs"
+    assert (line(resources).state, line(resources).attempts) == ("failed", 1)
+    assert line(resources).reason == "outgoing check: StudyInstanceUID differs"
 
 
 def test_what_finds_no_room_is_kept_when_there_is_room_again_and_computed_once(
-    store: Resources,
+    resources: Resources,
 ) -> None:
     room = 0
-    full = replace(store, folder=StorageFolder(store.folder.root, 0, free=lambda _: room))
+    full = replace(resources, folder=StorageFolder(resources.folder.root, 0, free=lambda _: room))
     workers = Workers(RESULT)
     running = dispatcher(full, workers)
 
     for _ in range(5):
         running.dispatch()
-    assert (line(store).state, line(store).attempts) == ("analysing", 1)
+    assert (line(resources).state, line(resources).attempts) == ("analysing", 1)
 
     room = 2**30
     running.dispatch()
-    assert (line(store).state, line(store).attempts) == ("encoded", 1)
+    assert (line(resources).state, line(resources).attempts) == ("encoded", 1)
     assert len(workers.requests) == 1
 
 
-def test_no_more_is_computed_while_a_result_finds_no_room(store: Resources) -> None:
-    arrive(store, "2.25.11", series="2.25.12")
-    full = replace(store, folder=StorageFolder(store.folder.root, 0, free=lambda _: 0))
+def test_no_more_is_computed_while_a_result_finds_no_room(resources: Resources) -> None:
+    arrive(resources, "2.25.11", series="2.25.12")
+    full = replace(resources, folder=StorageFolder(resources.folder.root, 0, free=lambda _: 0))
     workers = Workers(RESULT)
 
     running = dispatcher(full, workers)
@@ -163,53 +168,56 @@ def test_no_more_is_computed_while_a_result_finds_no_room(store: Resources) -> N
     assert len(workers.requests) == 1
 
 
-def test_what_finds_the_database_locked_is_entered_later(store: Resources) -> None:
-    database = create_engine(f"sqlite:///{store.folder.root / 'node.sqlite'}")
-    impatient = open_database(f"sqlite:///{store.folder.root / 'node.sqlite'}")
+def test_what_finds_the_database_locked_is_entered_later(resources: Resources) -> None:
+    database = create_engine(f"sqlite:///{resources.folder.root / 'node.sqlite'}")
+    impatient = open_database(f"sqlite:///{resources.folder.root / 'node.sqlite'}")
     event.listen(impatient, "connect", lambda made, _: made.execute("PRAGMA busy_timeout = 0"))
     job = Never(Unsuitable(code="gap", text="3 slices missing"))
     running = dispatcher(
-        replace(store, sessions=Sessions(impatient, substitutes=SUBSTITUTES)), Workers(job)
+        replace(resources, sessions=Sessions(impatient, substitutes=SUBSTITUTES)), Workers(job)
     )
     running.dispatch()
-    with store.sessions() as session:
+    with resources.sessions() as session:
         ticket = ticket_of(session, session.scalars(select(Series)).one())
 
     with database.connect() as other:
         other.exec_driver_sql("BEGIN IMMEDIATE")
         running.settle(ticket, job)  # type: ignore[arg-type]  # a small fake
         other.rollback()
-    assert line(store).state == "analysing"
+    assert line(resources).state == "analysing"
 
     running.dispatch()
-    assert (line(store).state, line(store).reason) == ("unsuitable", "gap: 3 slices missing")
+    assert (line(resources).state, line(resources).reason) == (
+        "unsuitable",
+        "gap: 3 slices missing",
+    )
 
 
 @pytest.mark.parametrize("uid", ["2.25.9", "2.25.2"])
-def test_an_own_result_come_back_is_not_analysed(store: Resources, uid: str) -> None:
+def test_an_own_result_come_back_is_not_analysed(resources: Resources, uid: str) -> None:
     """By its series, or by an instance that came in another."""
-    running = dispatcher(store, Workers(RESULT))
+    running = dispatcher(resources, Workers(RESULT))
     running.dispatch()
     workers = Workers()
-    arrive(store, "2.25.101" if uid == "2.25.2" else "2.25.77", series=uid)
+    arrive(resources, "2.25.101" if uid == "2.25.2" else "2.25.77", series=uid)
 
-    dispatcher(store, workers).dispatch()
+    dispatcher(resources, workers).dispatch()
 
-    with store.sessions() as session:
+    with resources.sessions() as session:
         states = {each.series_instance_uid: each.reason for each in overview(session).series}
     assert workers.requests == []
     assert states[uid] == "own-result: The series is a result of this node."
 
 
-def test_nothing_is_made_twice_when_nothing_has_changed(store: Resources) -> None:
-    dispatcher(store, Workers(RESULT)).dispatch()
-    with store.sessions.begin() as session:
+def test_nothing_is_made_twice_when_nothing_has_changed(resources: Resources) -> None:
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    with resources.sessions.begin() as session:
         mark_for_rerun(session, "2.25.2", Rerun.REPROCESS)
         start_reruns(session, NOW)
 
-    dispatcher(store, Workers(Unchanged(key="k1"))).dispatch()
+    dispatcher(resources, Workers(Unchanged(key="k1"))).dispatch()
 
-    seen = line(store)
+    seen = line(resources)
     assert (seen.state, seen.revision, seen.wish, seen.deliveries) == (
         "encoded",
         1,
@@ -218,9 +226,9 @@ def test_nothing_is_made_twice_when_nothing_has_changed(store: Resources) -> Non
     )
 
 
-def test_a_hanging_task_has_the_workers_restarted(store: Resources) -> None:
+def test_a_hanging_task_has_the_workers_restarted(resources: Resources) -> None:
     workers = Workers(Never(None))
-    running = dispatcher(store, workers, timeout=0)
+    running = dispatcher(resources, workers, timeout=0)
     running.dispatch()
     assert workers.restarts == 0
 
@@ -229,25 +237,25 @@ def test_a_hanging_task_has_the_workers_restarted(store: Resources) -> None:
     assert workers.restarts == 1
 
 
-def test_a_result_that_came_too_late_changes_nothing(store: Resources) -> None:
-    running = dispatcher(store, Workers())
-    with store.sessions.begin() as session:
+def test_a_result_that_came_too_late_changes_nothing(resources: Resources) -> None:
+    running = dispatcher(resources, Workers())
+    with resources.sessions.begin() as session:
         ticket = claim_next(session, NOW)
         assert ticket is not None
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         recover(session, NOW)  # the claim was given back meanwhile
 
     running.settle(ticket, Job(RESULT))  # type: ignore[arg-type]  # a small fake
 
-    assert (line(store).state, line(store).score) == ("stable", None)
+    assert (line(resources).state, line(resources).score) == ("stable", None)
     assert running.wait_until_idle(seconds=0)
 
 
-def test_a_late_instance_supersedes_and_names_its_predecessor(store: Resources) -> None:
+def test_a_late_instance_supersedes_and_names_its_predecessor(resources: Resources) -> None:
     workers = Workers(RESULT, Unsuitable(code="x", text="y"))
-    running = dispatcher(store, workers)
+    running = dispatcher(resources, workers)
     running.dispatch()
-    arrive(store, "2.25.7")
+    arrive(resources, "2.25.7")
 
     running.dispatch()
 

@@ -27,7 +27,7 @@ from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
-from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_store
+from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.support.encode_samples import SeriesSpec, analysis, ct_series
 
 FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
@@ -35,37 +35,42 @@ STUDY, SERIES = "1.2.3.1", "1.2.3.2"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Resources:
-    return open_store(tmp_path)
+def resources(tmp_path: Path) -> Resources:
+    return open_resources(tmp_path)
 
 
 def receive(
-    store: Resources, *, change: Callable[[list[Dataset]], None] = lambda _: None, **identity: str
+    resources: Resources,
+    *,
+    change: Callable[[list[Dataset]], None] = lambda _: None,
+    **identity: str,
 ) -> None:
     """Have three slices kept and indexed, and their series closed."""
     with disable_value_validation():
         headers = list(ct_series(SeriesSpec(shape=(3, 16, 24)), **identity).headers)
     change(headers)
     for number, header in enumerate(headers):
-        kept = store.folder.keep([part10(header)], name_from=f"{header.SeriesInstanceUID} {number}")
-        found = facts(read_header(store.folder.locate(kept.path)), kept, calling_ae="SCANNER")
-        with store.sessions.begin() as session:
+        kept = resources.folder.keep(
+            [part10(header)], name_from=f"{header.SeriesInstanceUID} {number}"
+        )
+        found = facts(read_header(resources.folder.locate(kept.path)), kept, calling_ae="SCANNER")
+        with resources.sessions.begin() as session:
             record_instance(session, found, NOW)
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         for quiet in receiving(session):
             close(session, quiet, NOW)
 
 
-def wish(store: Resources, what: Rerun, series: str = SERIES) -> None:
-    with store.sessions.begin() as session:
+def wish(resources: Resources, what: Rerun, series: str = SERIES) -> None:
+    with resources.sessions.begin() as session:
         mark_for_rerun(session, series, what)
         start_reruns(session, NOW)
 
 
-def notices(store: Resources) -> list[Dataset]:
-    with store.sessions() as session:
+def notices(resources: Resources) -> list[Dataset]:
+    with resources.sessions() as session:
         kept = session.scalars(select(ResultObject.path).where(ResultObject.kind == "notice")).all()
-    return [dcmread(store.folder.locate(path)) for path in kept]
+    return [dcmread(resources.folder.locate(path)) for path in kept]
 
 
 def words(report: Dataset) -> str:
@@ -73,14 +78,14 @@ def words(report: Dataset) -> str:
     return " ".join(str(e.value) for e in report.iterall() if e.keyword == "TextValue")
 
 
-def test_a_series_that_is_not_analysed_says_so_in_its_study(store: Resources) -> None:
-    receive(store)
-    dispatcher(store, Workers(FEW)).dispatch()
+def test_a_series_that_is_not_analysed_says_so_in_its_study(resources: Resources) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(FEW)).dispatch()
 
-    (notice,) = notices(store)
+    (notice,) = notices(resources)
     assert "30 slices or more expected, got 3" in words(notice)
     assert (notice.PatientID, notice.StudyInstanceUID) == ("P-1", STUDY)
-    seen_line = line(store)
+    seen_line = line(resources)
     assert (seen_line.state, seen_line.score, seen_line.revision) == ("unsuitable", None, 1)
     assert seen_line.deliveries == {DeliveryState.PENDING: 1}
 
@@ -89,22 +94,24 @@ def test_the_same_series_and_reason_give_the_same_notice(tmp_path: Path) -> None
     uids = set()
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        store = open_store(tmp_path / name)
-        receive(store)
-        dispatcher(store, Workers(FEW)).dispatch()
-        wish(store, Rerun.REPROCESS)
-        dispatcher(store, Workers(FEW)).dispatch()
-        uids |= {notice.SOPInstanceUID for notice in notices(store)}
+        resources = open_resources(tmp_path / name)
+        receive(resources)
+        dispatcher(resources, Workers(FEW)).dispatch()
+        wish(resources, Rerun.REPROCESS)
+        dispatcher(resources, Workers(FEW)).dispatch()
+        uids |= {notice.SOPInstanceUID for notice in notices(resources)}
     assert len(uids) == 1
 
 
-def test_another_reason_supersedes_the_notice(store: Resources) -> None:
-    receive(store)
+def test_another_reason_supersedes_the_notice(resources: Resources) -> None:
+    receive(resources)
     for code in ("gap", "other"):
-        dispatcher(store, Workers(Unsuitable(code=code, text="x"))).dispatch()
-        wish(store, Rerun.REPROCESS)
+        dispatcher(resources, Workers(Unsuitable(code=code, text="x"))).dispatch()
+        wish(resources, Rerun.REPROCESS)
 
-    first, second = sorted(notices(store), key=lambda each: "PredecessorDocumentsSequence" in each)
+    first, second = sorted(
+        notices(resources), key=lambda each: "PredecessorDocumentsSequence" in each
+    )
     named = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert named.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert "revision 2" in second.SeriesDescription
@@ -122,24 +129,24 @@ def test_another_reason_supersedes_the_notice(store: Resources) -> None:
     ],
 )
 def test_notices_are_as_the_site_wants_them(
-    store: Resources,
+    resources: Resources,
     wanted: Wanted,
     code: str,
     count: int,
 ) -> None:
-    receive(store)
-    dispatcher(store, Workers(Unsuitable(code=code, text="x")), wanted=wanted).dispatch()
+    receive(resources)
+    dispatcher(resources, Workers(Unsuitable(code=code, text="x")), wanted=wanted).dispatch()
 
-    assert len(notices(store)) == count
-    assert line(store).state == "unsuitable"
+    assert len(notices(resources)) == count
+    assert line(resources).state == "unsuitable"
 
 
-def test_the_notice_of_a_failure_quotes_nothing(store: Resources) -> None:
-    receive(store)
-    dispatcher(store, Workers(ModelError("weights of Muster^Mia"))).dispatch()
+def test_the_notice_of_a_failure_quotes_nothing(resources: Resources) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(ModelError("weights of Muster^Mia"))).dispatch()
 
-    (notice,) = notices(store)
-    assert line(store).state == "failed"
+    (notice,) = notices(resources)
+    assert line(resources).state == "failed"
     assert "The model of the AI could not be used" in words(notice)
     assert "Muster" not in words(notice)
 
@@ -148,58 +155,62 @@ def two_patients(headers: list[Dataset]) -> None:
     headers[0].PatientID = "P-2"
 
 
-def test_no_notice_where_nobody_knows_whose_it_is(store: Resources) -> None:
-    receive(store, change=two_patients)
-    dispatcher(store, Workers(FEW)).dispatch()
+def test_no_notice_where_nobody_knows_whose_it_is(resources: Resources) -> None:
+    receive(resources, change=two_patients)
+    dispatcher(resources, Workers(FEW)).dispatch()
 
-    assert (line(store).state, line(store).result_key) == ("unsuitable", None)
+    assert (line(resources).state, line(resources).result_key) == ("unsuitable", None)
 
 
-def test_a_series_ends_also_when_its_headers_cannot_be_read(store: Resources) -> None:
-    receive(store)
-    for path in store.folder.root.glob("incoming/*/*.dcm"):
+def test_a_series_ends_also_when_its_headers_cannot_be_read(resources: Resources) -> None:
+    receive(resources)
+    for path in resources.folder.root.glob("incoming/*/*.dcm"):
         path.write_bytes(b"rot")
-    dispatcher(store, Workers(FEW)).dispatch()
+    dispatcher(resources, Workers(FEW)).dispatch()
 
-    assert (line(store).state, line(store).result_key) == ("unsuitable", None)
+    assert (line(resources).state, line(resources).result_key) == ("unsuitable", None)
 
 
-def test_an_analysis_names_the_notice_before_it(store: Resources) -> None:
-    receive(store)
+def test_an_analysis_names_the_notice_before_it(resources: Resources) -> None:
+    receive(resources)
     workers = Workers(FEW, RESULT)
-    dispatcher(store, workers).dispatch()
-    wish(store, Rerun.REPROCESS)
-    dispatcher(store, workers).dispatch()
+    dispatcher(resources, workers).dispatch()
+    wish(resources, Rerun.REPROCESS)
+    dispatcher(resources, workers).dispatch()
 
-    (notice,) = notices(store)
+    (notice,) = notices(resources)
     before = workers.requests[1].predecessor
     assert before is not None
     assert (before.sop_instance_uid, before.study_instance_uid) == (notice.SOPInstanceUID, STUDY)
-    assert (workers.requests[1].revision, line(store).score) == (2, 0.7)
+    assert (workers.requests[1].revision, line(resources).score) == (2, 0.7)
 
 
-def test_a_wish_that_fails_leaves_the_earlier_result_standing(store: Resources) -> None:
-    receive(store)
-    dispatcher(store, Workers(RESULT)).dispatch()
-    wish(store, Rerun.REPROCESS)
-    dispatcher(store, Workers(ModelError("x"))).dispatch()
+def test_a_wish_that_fails_leaves_the_earlier_result_standing(resources: Resources) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    wish(resources, Rerun.REPROCESS)
+    dispatcher(resources, Workers(ModelError("x"))).dispatch()
 
-    assert (line(store).state, line(store).result_key, line(store).wish) == ("failed", "k1", None)
-    assert notices(store) == []
+    assert (line(resources).state, line(resources).result_key, line(resources).wish) == (
+        "failed",
+        "k1",
+        None,
+    )
+    assert notices(resources) == []
 
 
 KEPT_ANALYSIS = to_bytes(analysis(), "source")
 
 
-def test_without_a_fitting_analysis_nothing_is_issued_again(store: Resources) -> None:
-    receive(store)
-    dispatcher(store, Workers(replace(RESULT, kept=KEPT_ANALYSIS))).dispatch()
-    wish(store, Rerun.REISSUE)
+def test_without_a_fitting_analysis_nothing_is_issued_again(resources: Resources) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(replace(RESULT, kept=KEPT_ANALYSIS))).dispatch()
+    wish(resources, Rerun.REISSUE)
     workers = Workers()
-    dispatcher(store, workers).dispatch()
+    dispatcher(resources, workers).dispatch()
 
     assert workers.requests == []
-    assert line(store).reason.startswith("reissue: what is kept is of the model DeCoVNet 1.0.0")
+    assert line(resources).reason.startswith("reissue: what is kept is of the model DeCoVNet 1.0.0")
 
 
 @pytest.mark.parametrize(
@@ -207,38 +218,38 @@ def test_without_a_fitting_analysis_nothing_is_issued_again(store: Resources) ->
     [(None, "no readable analysis"), (b"rot", "no readable analysis"), (KEPT_ANALYSIS, "DeCoVNet")],
 )
 def test_what_is_kept_must_be_readable_and_of_the_model_set_now(
-    store: Resources, kept: bytes | None, message: str
+    resources: Resources, kept: bytes | None, message: str
 ) -> None:
-    receive(store)
-    dispatcher(store, Workers(RESULT)).dispatch()
-    with store.sessions() as session:
+    receive(resources)
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    with resources.sessions() as session:
         (ended,) = ended_series(session)
-    path = store.folder.root / str(ended.folder) / KEPT
+    path = resources.folder.root / str(ended.folder) / KEPT
     path.unlink() if kept is None else path.write_bytes(kept)
 
     with pytest.raises(CannotRepeat, match=message):
-        kept_analysis(ended, store.folder.root, analysis_config_of(Settings()).model)
+        kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model)
 
 
-def test_a_notice_cannot_be_issued_again(store: Resources) -> None:
-    receive(store)
-    dispatcher(store, Workers(FEW)).dispatch()
-    with store.sessions() as session:
+def test_a_notice_cannot_be_issued_again(resources: Resources) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(FEW)).dispatch()
+    with resources.sessions() as session:
         (ended,) = ended_series(session)
 
     with pytest.raises(CannotRepeat, match="use reprocess"):
-        kept_analysis(ended, store.folder.root, analysis_config_of(Settings()).model)
+        kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model)
 
 
-def test_instances_that_are_gone_are_said_to_be(store: Resources) -> None:
-    receive(store)
-    dispatcher(store, Workers(RESULT)).dispatch()
-    for path in store.folder.root.glob("incoming/*/*.dcm"):
+def test_instances_that_are_gone_are_said_to_be(resources: Resources) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    for path in resources.folder.root.glob("incoming/*/*.dcm"):
         path.unlink()
-    wish(store, Rerun.REPROCESS)
-    dispatcher(store, Workers()).dispatch()
+    wish(resources, Rerun.REPROCESS)
+    dispatcher(resources, Workers()).dispatch()
 
-    assert line(store).reason == "reprocess: its instances are not kept any more"
+    assert line(resources).reason == "reprocess: its instances are not kept any more"
 
 
 FOUND = {
@@ -248,23 +259,25 @@ FOUND = {
 }
 
 
-def priors(store: Resources, *, compare: bool = True, **identity: str) -> tuple[Prior, ...]:
+def priors(resources: Resources, *, compare: bool = True, **identity: str) -> tuple[Prior, ...]:
     """What an analysis of a second study would be compared with."""
-    receive(store, StudyDate="20250301")
-    dispatcher(store, Workers(replace(RESULT, summary=FOUND))).dispatch()
-    receive(store, **{"StudyInstanceUID": "1.2.4.1", "SeriesInstanceUID": "1.2.4.2", **identity})
-    with store.sessions.begin() as session:
+    receive(resources, StudyDate="20250301")
+    dispatcher(resources, Workers(replace(RESULT, summary=FOUND))).dispatch()
+    receive(
+        resources, **{"StudyInstanceUID": "1.2.4.1", "SeriesInstanceUID": "1.2.4.2", **identity}
+    )
+    with resources.sessions.begin() as session:
         ticket = claim_next(session, NOW)
     assert ticket is not None
     return (
-        RequestBuilder(store, analysis_config_of(Settings()), compare=compare)
+        RequestBuilder(resources, analysis_config_of(Settings()), compare=compare)
         .request(ticket)
         .priors
     )
 
 
-def test_earlier_results_of_the_patient_are_compared_with(store: Resources) -> None:
-    (prior,) = priors(store)
+def test_earlier_results_of_the_patient_are_compared_with(resources: Resources) -> None:
+    (prior,) = priors(resources)
 
     assert (prior.study_date.isoformat(), prior.score, prior.threshold) == ("2025-03-01", 0.4, 0.3)
     assert (prior.right, prior.left, prior.total, prior.model) == (0.1, 0.2, 0.15, "m 1")
@@ -283,13 +296,13 @@ def test_earlier_results_of_the_patient_are_compared_with(store: Resources) -> N
         {"StudyDate": "yesterday"},
     ],
 )
-def test_others_are_not(store: Resources, other: dict[str, str]) -> None:
-    assert priors(store, **other) == ()
+def test_others_are_not(resources: Resources, other: dict[str, str]) -> None:
+    assert priors(resources, **other) == ()
 
 
-def test_an_unknown_birth_date_is_no_conflict(store: Resources) -> None:
-    assert len(priors(store, PatientBirthDate="")) == 1
+def test_an_unknown_birth_date_is_no_conflict(resources: Resources) -> None:
+    assert len(priors(resources, PatientBirthDate="")) == 1
 
 
-def test_a_site_may_want_no_comparison(store: Resources) -> None:
-    assert priors(store, compare=False) == ()
+def test_a_site_may_want_no_comparison(resources: Resources) -> None:
+    assert priors(resources, compare=False) == ()

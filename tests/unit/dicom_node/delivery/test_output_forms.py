@@ -21,17 +21,17 @@ from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from storage.delivery.capabilities import Capability, record_capabilities
 from storage.series.lifecycle import SeriesTicket, claim_next
-from tests.support.dispatcher_samples import NOW, open_store
+from tests.support.dispatcher_samples import NOW, open_resources
 from tests.unit.dicom_node.analysis.test_request_builder import receive
 
 FRAMES, PICTURES = MultiFrameTrueColorSecondaryCaptureImageStorage, SecondaryCaptureImageStorage
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Resources]:
-    store = open_store(tmp_path)
-    yield store
-    store.sessions.close()
+def resources(tmp_path: Path) -> Iterator[Resources]:
+    resources = open_resources(tmp_path)
+    yield resources
+    resources.sessions.close()
 
 
 def destination(name: str, *, enabled: bool = True) -> DicomDestination:
@@ -44,21 +44,21 @@ SETTINGS = Settings(
 )
 
 
-def says(store: Resources, name: str, **takes: bool) -> None:
+def says(resources: Resources, name: str, **takes: bool) -> None:
     classes = {"labels": LABEL_MAP_STORAGE, "bits": SegmentationStorage}
     classes |= {"frames": FRAMES, "pictures": PICTURES}
     found = [
         Capability(sop_class_uid=classes[each], transfer_syntax_uid="1.2" if taken else "")
         for each, taken in takes.items()
     ]
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         record_capabilities(session, name, found, NOW)
 
 
 @pytest.fixture
-def ticket(store: Resources) -> SeriesTicket:
-    receive(store)
-    with store.sessions.begin() as session:
+def ticket(resources: Resources) -> SeriesTicket:
+    receive(resources)
+    with resources.sessions.begin() as session:
         found = claim_next(session, NOW)
     assert found is not None
     return found
@@ -76,33 +76,33 @@ PLAINER = (SegmentationForm.BINARY, HeatmapForm.SINGLE_FRAME)
 
 
 def test_of_one_that_was_never_asked_nothing_is_known(
-    store: Resources, ticket: SeriesTicket
+    resources: Resources, ticket: SeriesTicket
 ) -> None:
-    assert wanted(request_builder_of(SETTINGS, store), ticket) == AS_WANTED
+    assert wanted(request_builder_of(SETTINGS, resources), ticket) == AS_WANTED
 
 
-def test_what_one_declines_is_made_plainer(store: Resources, ticket: SeriesTicket) -> None:
-    request_builder = request_builder_of(SETTINGS, store)
-    says(store, "PACS", labels=True, bits=True, frames=True, pictures=True)
+def test_what_one_declines_is_made_plainer(resources: Resources, ticket: SeriesTicket) -> None:
+    request_builder = request_builder_of(SETTINGS, resources)
+    says(resources, "PACS", labels=True, bits=True, frames=True, pictures=True)
     assert wanted(request_builder, ticket) == AS_WANTED
-    says(store, "VNA", labels=False, bits=True, frames=False, pictures=True)
+    says(resources, "VNA", labels=False, bits=True, frames=False, pictures=True)
     assert wanted(request_builder, ticket) == PLAINER
-    says(store, "VNA", labels=True, bits=True, frames=True, pictures=True)
+    says(resources, "VNA", labels=True, bits=True, frames=True, pictures=True)
     assert wanted(request_builder, ticket) == AS_WANTED
 
 
-def test_one_that_takes_neither_changes_nothing(store: Resources, ticket: SeriesTicket) -> None:
-    says(store, "VNA", labels=False, bits=False, frames=False, pictures=False)
-    assert wanted(request_builder_of(SETTINGS, store), ticket) == AS_WANTED
+def test_one_that_takes_neither_changes_nothing(resources: Resources, ticket: SeriesTicket) -> None:
+    says(resources, "VNA", labels=False, bits=False, frames=False, pictures=False)
+    assert wanted(request_builder_of(SETTINGS, resources), ticket) == AS_WANTED
 
 
-def test_one_that_gets_nothing_has_no_say(store: Resources, ticket: SeriesTicket) -> None:
-    says(store, "OLD", labels=False, bits=True, frames=False, pictures=True)
-    assert wanted(request_builder_of(SETTINGS, store), ticket) == AS_WANTED
+def test_one_that_gets_nothing_has_no_say(resources: Resources, ticket: SeriesTicket) -> None:
+    says(resources, "OLD", labels=False, bits=True, frames=False, pictures=True)
+    assert wanted(request_builder_of(SETTINGS, resources), ticket) == AS_WANTED
 
 
-def test_a_site_that_wants_the_plainer_gets_it(store: Resources, ticket: SeriesTicket) -> None:
-    says(store, "PACS", labels=True, bits=False, frames=True, pictures=False)
+def test_a_site_that_wants_the_plainer_gets_it(resources: Resources, ticket: SeriesTicket) -> None:
+    says(resources, "PACS", labels=True, bits=False, frames=True, pictures=False)
     assert wanted(
-        request_builder_of(Settings(destinations=SETTINGS.destinations), store), ticket
+        request_builder_of(Settings(destinations=SETTINGS.destinations), resources), ticket
     ) == (PLAINER)

@@ -22,148 +22,148 @@ from storage.maintenance.reconcile import Kind
 from storage.overview import overview
 from storage.series.lifecycle import claim_next
 from storage.states import DeliveryState, SeriesState
-from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_store
+from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.unit.dicom_node.maintenance.test_retention import arrive, deliver, instance, put
 
 OLD = NOW - timedelta(days=2)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Resources:
+def resources(tmp_path: Path) -> Resources:
     """A series of two instances, encoded; all agrees."""
-    store = open_store(tmp_path)
-    arrive(store, "2.25.11", "2.25.12")
-    dispatcher(store, Workers(RESULT)).dispatch()
-    return store
+    resources = open_resources(tmp_path)
+    arrive(resources, "2.25.11", "2.25.12")
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    return resources
 
 
-def kinds(store: Resources) -> list[Kind]:
-    return [each.kind for each in find(store)]
+def kinds(resources: Resources) -> list[Kind]:
+    return [each.kind for each in find(resources)]
 
 
-def test_what_agrees_is_in_order(store: Resources) -> None:
-    assert find(store) == []
+def test_what_agrees_is_in_order(resources: Resources) -> None:
+    assert find(resources) == []
 
 
-def test_what_is_young_is_on_its_way(store: Resources) -> None:
+def test_what_is_young_is_on_its_way(resources: Resources) -> None:
     for path in ("incoming/00/new.dcm", "results/new", "tmp/new", "quarantine/new"):
-        put(store, path, NOW)
-    assert find(store) == []
+        put(resources, path, NOW)
+    assert find(resources) == []
 
 
 def test_missing_instances_are_noted_and_the_series_is_not_analysed_by_halves(
-    store: Resources,
+    resources: Resources,
 ) -> None:
-    store.folder.locate(instance("2.25.11").path).unlink()
-    deliver(store)
-    assert [(each.kind, each.what, each.detail) for each in find(store)] == [
+    resources.folder.locate(instance("2.25.11").path).unlink()
+    deliver(resources)
+    assert [(each.kind, each.what, each.detail) for each in find(resources)] == [
         (Kind.INSTANCES_MISSING, "2.25.2", "1 instances")
     ]
 
-    repair(store)
+    repair(resources)
 
-    assert kinds(store) == []
-    assert line(store).state is SeriesState.DELIVERED
-    arrive(store, "2.25.13")
-    dispatcher(store, Workers(), wanted="no").dispatch()
-    assert line(store).reason.startswith("instances-removed: 1 of its 3")
+    assert kinds(resources) == []
+    assert line(resources).state is SeriesState.DELIVERED
+    arrive(resources, "2.25.13")
+    dispatcher(resources, Workers(), wanted="no").dispatch()
+    assert line(resources).reason.startswith("instances-removed: 1 of its 3")
 
 
-def test_a_missing_result_is_told_and_stays_told(store: Resources) -> None:
-    store.folder.locate("results/k1/0001-report.dcm").unlink()
-    repair(store)
-    (found,) = find(store)
+def test_a_missing_result_is_told_and_stays_told(resources: Resources) -> None:
+    resources.folder.locate("results/k1/0001-report.dcm").unlink()
+    repair(resources)
+    (found,) = find(resources)
     assert (found.kind, found.detail) == (Kind.RESULT_MISSING, "results/k1/0001-report.dcm")
 
 
-def test_results_nobody_has_seen_and_old_temporary_files_are_removed(store: Resources) -> None:
-    folder = store.folder.locate("results/unknown")
+def test_results_nobody_has_seen_and_old_temporary_files_are_removed(resources: Resources) -> None:
+    folder = resources.folder.locate("results/unknown")
     folder.mkdir()
     os.utime(folder, (OLD.timestamp(), OLD.timestamp()))
-    put(store, "tmp/left", OLD)
-    assert kinds(store) == [Kind.RESULT_UNKNOWN, Kind.TEMPORARY_LEFT]
+    put(resources, "tmp/left", OLD)
+    assert kinds(resources) == [Kind.RESULT_UNKNOWN, Kind.TEMPORARY_LEFT]
 
-    repair(store)
+    repair(resources)
 
-    assert kinds(store) == []
+    assert kinds(resources) == []
     assert not folder.exists()
-    assert store.folder.locate("results/k1").is_dir()
+    assert resources.folder.locate("results/k1").is_dir()
 
 
-def test_a_file_without_a_row_is_taken_up(store: Resources, tmp_path: Path) -> None:
+def test_a_file_without_a_row_is_taken_up(resources: Resources, tmp_path: Path) -> None:
     made = make_phantom(PhantomSpec(slices=1, lesions=0, size=32))
     (source,) = write_series(phantom_datasets(made, seed=1), tmp_path / "ct")
-    target = store.folder.locate("incoming/00/a-b.dcm")
+    target = resources.folder.locate("incoming/00/a-b.dcm")
     shutil.copy(source, target)
     os.utime(target, (OLD.timestamp(), OLD.timestamp()))
-    assert kinds(store) == [Kind.NOT_INDEXED]
+    assert kinds(resources) == [Kind.NOT_INDEXED]
 
-    repair(store)
+    repair(resources)
 
-    assert kinds(store) == []
-    with store.sessions() as session:
+    assert kinds(resources) == []
+    with resources.sessions() as session:
         assert len(overview(session).series) == 2
 
 
-def test_the_quarantine_and_its_rows_are_brought_together(store: Resources) -> None:
-    put(store, "quarantine/a.dcm", OLD)
-    assert kinds(store) == [Kind.QUARANTINE_UNKNOWN]
-    repair(store)
-    assert kinds(store) == []
+def test_the_quarantine_and_its_rows_are_brought_together(resources: Resources) -> None:
+    put(resources, "quarantine/a.dcm", OLD)
+    assert kinds(resources) == [Kind.QUARANTINE_UNKNOWN]
+    repair(resources)
+    assert kinds(resources) == []
 
-    store.folder.locate("quarantine/a.dcm").unlink()
-    assert kinds(store) == [Kind.QUARANTINE_MISSING]
-    repair(store)
-    assert kinds(store) == []
+    resources.folder.locate("quarantine/a.dcm").unlink()
+    assert kinds(resources) == [Kind.QUARANTINE_MISSING]
+    repair(resources)
+    assert kinds(resources) == []
 
 
-def test_what_is_stuck_goes_on(store: Resources) -> None:
-    arrive(store, "2.25.13", at=OLD)
-    with store.sessions.begin() as session:
+def test_what_is_stuck_goes_on(resources: Resources) -> None:
+    arrive(resources, "2.25.13", at=OLD)
+    with resources.sessions.begin() as session:
         claim_next(session, OLD)
         for row in session.query(Delivery):
             row.state, row.next_at = DeliveryState.SENDING, OLD
-    assert kinds(store) == [Kind.ANALYSING_STUCK, Kind.SENDING_STUCK, Kind.SENDING_STUCK]
+    assert kinds(resources) == [Kind.ANALYSING_STUCK, Kind.SENDING_STUCK, Kind.SENDING_STUCK]
 
-    repair(store)
+    repair(resources)
 
-    assert kinds(store) == []
-    assert line(store).state is SeriesState.STABLE
-    assert line(store).deliveries == {DeliveryState.PENDING: 2}
+    assert kinds(resources) == []
+    assert line(resources).state is SeriesState.STABLE
+    assert line(resources).deliveries == {DeliveryState.PENDING: 2}
 
 
-def test_a_series_with_nothing_left_to_send_ends(store: Resources) -> None:
-    with store.sessions.begin() as session:
+def test_a_series_with_nothing_left_to_send_ends(resources: Resources) -> None:
+    with resources.sessions.begin() as session:
         for row in session.query(Delivery):
             row.state = DeliveryState.ACCEPTED
-    assert kinds(store) == [Kind.NOTHING_TO_SEND]
+    assert kinds(resources) == [Kind.NOTHING_TO_SEND]
 
-    repair(store)
+    repair(resources)
 
-    assert line(store).state is SeriesState.DELIVERED
+    assert line(resources).state is SeriesState.DELIVERED
 
 
-def test_a_disagreement_is_logged_once(store: Resources) -> None:
-    put(store, "quarantine/a.dcm", OLD)
-    watch = ConsistencyMonitor(store)
+def test_a_disagreement_is_logged_once(resources: Resources) -> None:
+    put(resources, "quarantine/a.dcm", OLD)
+    watch = ConsistencyMonitor(resources)
     with capture_logs() as logged:
         watch.round()
         watch.round()
     assert [each["event"] for each in logged] == ["disagreement_found"]
 
 
-def test_looking_keeps_nobody_from_writing(store: Resources) -> None:
-    with store.sessions.begin() as session:
+def test_looking_keeps_nobody_from_writing(resources: Resources) -> None:
+    with resources.sessions.begin() as session:
         session.execute(text("UPDATE series SET reason = 'x'"))
-        assert find(store) == []
+        assert find(resources) == []
 
 
 def test_the_command_says_what_and_mends_only_while_the_node_is_stopped(
-    store: Resources, tmp_path: Path
+    resources: Resources, tmp_path: Path
 ) -> None:
     ini = tmp_path / "node.ini"
     ini.write_text("[storage]\nfolder = .\n")
-    put(store, "quarantine/a.dcm", OLD)
+    put(resources, "quarantine/a.dcm", OLD)
     command = ["doctor", "--config", str(ini)]
 
     said = CliRunner().invoke(app, command)

@@ -21,7 +21,7 @@ from storage.series.instances import InstanceFacts, known_paths, record_instance
 from storage.series.lifecycle import close, receiving
 from storage.series.rejected import record_quarantine
 from storage.states import DeliveryState, Rerun, SeriesState
-from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_store
+from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 
 DAY = timedelta(days=1)
 RULES = RetentionRules(keep=30 * DAY)
@@ -46,50 +46,52 @@ def instance(uid: str) -> InstanceFacts:
     )
 
 
-def put(store: Resources, path: str, at: datetime = NOW) -> None:
+def put(resources: Resources, path: str, at: datetime = NOW) -> None:
     """Write a file, then or then."""
-    store.folder.locate(path).parent.mkdir(exist_ok=True)
-    store.folder.locate(path).write_bytes(b"x")
-    touch(store, path, at)
+    resources.folder.locate(path).parent.mkdir(exist_ok=True)
+    resources.folder.locate(path).write_bytes(b"x")
+    touch(resources, path, at)
 
 
-def touch(store: Resources, path: str, at: datetime) -> None:
-    os.utime(store.folder.locate(path), (at.timestamp(), at.timestamp()))
+def touch(resources: Resources, path: str, at: datetime) -> None:
+    os.utime(resources.folder.locate(path), (at.timestamp(), at.timestamp()))
 
 
-def arrive(store: Resources, *uids: str, at: datetime = NOW) -> None:
-    with store.sessions.begin() as session:
+def arrive(resources: Resources, *uids: str, at: datetime = NOW) -> None:
+    with resources.sessions.begin() as session:
         for uid in uids:
-            put(store, instance(uid).path, at)
+            put(resources, instance(uid).path, at)
             record_instance(session, instance(uid), at)
         for quiet in receiving(session):
             close(session, quiet, at)
 
 
-def deliver(store: Resources, state: DeliveryState = DeliveryState.ACCEPTED) -> None:
-    with store.sessions.begin() as session:
+def deliver(resources: Resources, state: DeliveryState = DeliveryState.ACCEPTED) -> None:
+    with resources.sessions.begin() as session:
         claimed = claim(session, due(session, "PACS", NOW, 99))
         settle(session, [Settlement(id=each.id, state=state) for each in claimed], NOW)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Resources:
+def resources(tmp_path: Path) -> Resources:
     """A series of two instances, analysed and encoded at NOW."""
-    store = open_store(tmp_path)
-    arrive(store, "2.25.11", "2.25.12")
-    dispatcher(store, Workers(RESULT)).dispatch()
-    touch(store, "results/k1", NOW)
-    return store
+    resources = open_resources(tmp_path)
+    arrive(resources, "2.25.11", "2.25.12")
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    touch(resources, "results/k1", NOW)
+    return resources
 
 
 def after(
-    store: Resources, days: float, rules: RetentionRules = RULES, **more: int
+    resources: Resources, days: float, rules: RetentionRules = RULES, **more: int
 ) -> RetentionJob:
-    return RetentionJob(store=replace(store, clock=lambda: NOW + days * DAY), rules=rules, **more)
+    return RetentionJob(
+        resources=replace(resources, clock=lambda: NOW + days * DAY), rules=rules, **more
+    )
 
 
-def files(store: Resources) -> list[str]:
-    found = (path for path in store.folder.root.rglob("*") if path.is_file())
+def files(resources: Resources) -> list[str]:
+    found = (path for path in resources.folder.root.rglob("*") if path.is_file())
     return sorted(path.name for path in found if "sqlite" not in path.name)
 
 
@@ -98,153 +100,157 @@ KEPT = sorted(
 )
 
 
-def test_what_was_delivered_goes_when_its_time_is_over_and_its_rows_stay(store: Resources) -> None:
-    deliver(store)
+def test_what_was_delivered_goes_when_its_time_is_over_and_its_rows_stay(
+    resources: Resources,
+) -> None:
+    deliver(resources)
 
-    after(store, 29.9).round()
-    assert files(store) == KEPT
-    after(store, 30.1).round()
+    after(resources, 29.9).round()
+    assert files(resources) == KEPT
+    after(resources, 30.1).round()
 
-    assert files(store) == []
-    assert (line(store).state, line(store).score) == (SeriesState.DELIVERED, 0.7)
-    with store.sessions() as session:
+    assert files(resources) == []
+    assert (line(resources).state, line(resources).score) == (SeriesState.DELIVERED, 0.7)
+    with resources.sessions() as session:
         assert session.get_one(Result, "k1").purged_at == NOW + 30.1 * DAY
         assert session.get_one(Instance, ("2.25.11", "0" * 64)).purged_at is not None
 
 
-def test_what_is_not_delivered_stays_however_old(store: Resources) -> None:
-    after(store, 3000, free_bytes=2**62).round()
-    assert files(store) == KEPT
+def test_what_is_not_delivered_stays_however_old(resources: Resources) -> None:
+    after(resources, 3000, free_bytes=2**62).round()
+    assert files(resources) == KEPT
 
 
-def test_a_destination_with_commitment_must_have_committed(store: Resources) -> None:
-    deliver(store)
+def test_a_destination_with_commitment_must_have_committed(resources: Resources) -> None:
+    deliver(resources)
     rules = replace(RULES, committing=frozenset({"PACS"}))
 
-    after(store, 31, rules).round()
+    after(resources, 31, rules).round()
 
-    assert files(store) == KEPT
+    assert files(resources) == KEPT
 
 
-def test_what_was_delivered_goes_early_when_there_is_no_room(store: Resources) -> None:
-    deliver(store)
+def test_what_was_delivered_goes_early_when_there_is_no_room(resources: Resources) -> None:
+    deliver(resources)
 
-    after(store, 0.01, RetentionRules(keep=None), free_bytes=2**62).round()
-    assert files(store) == KEPT  # too young all the same
-    after(store, 0.1, RetentionRules(keep=None), free_bytes=2**62).round()
+    after(resources, 0.01, RetentionRules(keep=None), free_bytes=2**62).round()
+    assert files(resources) == KEPT  # too young all the same
+    after(resources, 0.1, RetentionRules(keep=None), free_bytes=2**62).round()
 
-    assert files(store) == []
+    assert files(resources) == []
 
 
 @pytest.mark.parametrize("at", range(1, 5))
-def test_a_crash_while_files_go_is_taken_up_by_the_next_round(store: Resources, at: int) -> None:
-    deliver(store)
+def test_a_crash_while_files_go_is_taken_up_by_the_next_round(
+    resources: Resources, at: int
+) -> None:
+    deliver(resources)
     steps = iter(range(1, 9))
 
     def crash(_: str) -> None:
         if next(steps) == at:
             raise Killed
 
-    dying = replace(store, folder=StorageFolder(store.folder.root, 0, step=crash))
+    dying = replace(resources, folder=StorageFolder(resources.folder.root, 0, step=crash))
     if at <= 3:  # two instances, one result
         with pytest.raises(Killed):
             after(dying, 31).round()
-        with store.sessions() as session:  # a start in between takes nothing up again
+        with resources.sessions() as session:  # a start in between takes nothing up again
             assert known_paths(session) == {instance(f"2.25.1{n}").path for n in (1, 2)}
 
-    after(store, 31).round()
+    after(resources, 31).round()
 
-    assert files(store) == []
-    with store.sessions() as session:
+    assert files(resources) == []
+    with resources.sessions() as session:
         assert known_paths(session) == set()
 
 
-def test_what_comes_again_after_the_mark_is_not_removed(store: Resources) -> None:
-    deliver(store)
+def test_what_comes_again_after_the_mark_is_not_removed(resources: Resources) -> None:
+    deliver(resources)
 
     def come_again(_: str) -> None:
-        if store.folder.locate(instance("2.25.12").path).exists():
-            put(store, instance("2.25.12").path, NOW + 31 * DAY)
+        if resources.folder.locate(instance("2.25.12").path).exists():
+            put(resources, instance("2.25.12").path, NOW + 31 * DAY)
 
-    slow = replace(store, folder=StorageFolder(store.folder.root, 0, step=come_again))
+    slow = replace(resources, folder=StorageFolder(resources.folder.root, 0, step=come_again))
     after(slow, 31).round()
 
-    assert files(store) == ["2.25.12.dcm"]
-    with store.sessions() as session:  # so that a start would take it up
+    assert files(resources) == ["2.25.12.dcm"]
+    with resources.sessions() as session:  # so that a start would take it up
         assert known_paths(session) == set()
 
 
-def test_what_came_again_just_before_stays_whole(store: Resources) -> None:
-    deliver(store)
-    put(store, instance("2.25.12").path, NOW + 31 * DAY)
+def test_what_came_again_just_before_stays_whole(resources: Resources) -> None:
+    deliver(resources)
+    put(resources, instance("2.25.12").path, NOW + 31 * DAY)
 
-    after(store, 31).round()
+    after(resources, 31).round()
 
-    assert files(store) == KEPT
+    assert files(resources) == KEPT
 
 
-def test_a_late_instance_of_a_purged_series_is_told_not_analysed(store: Resources) -> None:
-    deliver(store)
-    after(store, 31).round()
+def test_a_late_instance_of_a_purged_series_is_told_not_analysed(resources: Resources) -> None:
+    deliver(resources)
+    after(resources, 31).round()
 
-    arrive(store, "2.25.13", at=NOW + 32 * DAY)
+    arrive(resources, "2.25.13", at=NOW + 32 * DAY)
     workers = Workers()
-    dispatcher(store, workers, wanted="no").dispatch()
+    dispatcher(resources, workers, wanted="no").dispatch()
 
     assert workers.requests == []
-    assert (line(store).state, line(store).generation) == (SeriesState.UNSUITABLE, 2)
-    assert line(store).reason.startswith("instances-removed: 2 of its 3 instances are not kept")
+    assert (line(resources).state, line(resources).generation) == (SeriesState.UNSUITABLE, 2)
+    assert line(resources).reason.startswith("instances-removed: 2 of its 3 instances are not kept")
 
 
-def test_a_purged_series_sent_again_as_a_whole_is_analysed_again(store: Resources) -> None:
-    deliver(store)
-    after(store, 31).round()
+def test_a_purged_series_sent_again_as_a_whole_is_analysed_again(resources: Resources) -> None:
+    deliver(resources)
+    after(resources, 31).round()
 
-    arrive(store, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
+    arrive(resources, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
     workers = Workers(Unchanged(key="k1"))
-    dispatcher(store, workers).dispatch()
+    dispatcher(resources, workers).dispatch()
 
     assert len(workers.requests[0].files) == 2
-    assert (line(store).state, line(store).generation) == (SeriesState.DELIVERED, 2)
+    assert (line(resources).state, line(resources).generation) == (SeriesState.DELIVERED, 2)
 
 
-def test_nothing_of_a_purged_result_is_sent_once_more(store: Resources) -> None:
-    deliver(store, DeliveryState.REFUSED)
-    after(store, 31).round()
+def test_nothing_of_a_purged_result_is_sent_once_more(resources: Resources) -> None:
+    deliver(resources, DeliveryState.REFUSED)
+    after(resources, 31).round()
 
-    arrive(store, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
-    dispatcher(store, Workers(Unchanged(key="k1"))).dispatch()
+    arrive(resources, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
+    dispatcher(resources, Workers(Unchanged(key="k1"))).dispatch()
 
-    assert line(store).deliveries == {DeliveryState.REFUSED: 2}
-    assert line(store).state is SeriesState.FAILED
+    assert line(resources).deliveries == {DeliveryState.REFUSED: 2}
+    assert line(resources).state is SeriesState.FAILED
 
 
 @pytest.mark.parametrize("wish", Rerun)
 def test_a_wish_for_a_purged_series_is_refused_with_the_reason(
-    store: Resources, wish: Rerun
+    resources: Resources, wish: Rerun
 ) -> None:
-    deliver(store)
-    after(store, 31).round()
+    deliver(resources)
+    after(resources, 31).round()
 
-    settings = Settings(storage=StorageSettings(folder=store.folder.root))
+    settings = Settings(storage=StorageSettings(folder=resources.folder.root))
     (told,) = request_reruns(settings, wish)
 
     assert told.refused
     assert "2 of its instances are not kept any more" in told.text
 
 
-def test_the_quarantine_is_emptied_in_its_time(store: Resources) -> None:
+def test_the_quarantine_is_emptied_in_its_time(resources: Resources) -> None:
     for number, days in enumerate((0, 50)):
-        put(store, f"quarantine/{number}", NOW + days * DAY)
-        with store.sessions.begin() as session:
+        put(resources, f"quarantine/{number}", NOW + days * DAY)
+        with resources.sessions.begin() as session:
             record_quarantine(
                 session, f"quarantine/{number}", NOW + days * DAY, reason="r", calling_ae="CT1"
             )
-    purging = replace(after(store, 91), keep_quarantine=90 * DAY)
+    purging = replace(after(resources, 91), keep_quarantine=90 * DAY)
 
     purging.round()
 
-    assert "0" not in files(store)
-    assert "1" in files(store)
-    with store.sessions() as session:
+    assert "0" not in files(resources)
+    assert "1" in files(resources)
+    with resources.sessions() as session:
         assert [each.path for each in overview(session).quarantine] == ["quarantine/1"]

@@ -23,7 +23,7 @@ from storage.files.folder import StorageFolder
 from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
 from storage.series.rejected import record_quarantine
-from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_store
+from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.unit.dicom_node.maintenance.test_retention import (
     KEPT,
     Killed,
@@ -43,25 +43,27 @@ def fresh_structlog() -> Iterator[None]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Resources:
+def resources(tmp_path: Path) -> Resources:
     """A series of two instances, encoded."""
     (tmp_path / "data").mkdir()
-    store = open_store(tmp_path / "data")
-    arrive(store, "2.25.11", "2.25.12")
-    dispatcher(store, Workers(RESULT)).dispatch()
-    return store
+    resources = open_resources(tmp_path / "data")
+    arrive(resources, "2.25.11", "2.25.12")
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    return resources
 
 
-def rows(store: Resources) -> int:
+def rows(resources: Resources) -> int:
     tables = [table for name, table in Base.metadata.tables.items() if name != "capability"]
-    with store.sessions() as session:
+    with resources.sessions() as session:
         return sum(session.scalar(select(func.count()).select_from(each)) or 0 for each in tables)
 
 
-def test_what_is_kept_is_copied_under_names_of_our_own(store: Resources, tmp_path: Path) -> None:
+def test_what_is_kept_is_copied_under_names_of_our_own(
+    resources: Resources, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
 
-    assert export(store, chosen(store, None, "2.25.3"), out) == 4
+    assert export(resources, chosen(resources, None, "2.25.3"), out) == 4
 
     copied = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.dcm"))
     assert copied == [
@@ -70,127 +72,129 @@ def test_what_is_kept_is_copied_under_names_of_our_own(store: Resources, tmp_pat
         "0001/result-1/00001.dcm",
         "0001/result-1/00002.dcm",
     ]
-    assert files(store) == KEPT
+    assert files(resources) == KEPT
     with pytest.raises(NodeError, match="empty folder"):
-        export(store, [SERIES], out)
+        export(resources, [SERIES], out)
 
 
-def test_a_folder_that_cannot_be_made_is_said(store: Resources, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_said(resources: Resources, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NodeError, match="cannot make the folder"):
-        export(store, [SERIES], tmp_path / "file" / "out")
+        export(resources, [SERIES], tmp_path / "file" / "out")
     with pytest.raises(NodeError, match=r"\[storage\] folder"), only_node(tmp_path / "file" / "x"):
         pass
 
 
-def test_what_is_lost_is_told_and_the_rest_copied(store: Resources, tmp_path: Path) -> None:
-    next(store.folder.root.rglob("2.25.11.dcm")).unlink()
+def test_what_is_lost_is_told_and_the_rest_copied(resources: Resources, tmp_path: Path) -> None:
+    next(resources.folder.root.rglob("2.25.11.dcm")).unlink()
 
     with pytest.raises(NodeError, match="copied 3 files; 1 are not where"):
-        export(store, [SERIES], tmp_path / "out")
+        export(resources, [SERIES], tmp_path / "out")
 
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 3
 
 
-def test_nothing_is_left_of_what_is_erased(store: Resources) -> None:
-    deliver(store)
+def test_nothing_is_left_of_what_is_erased(resources: Resources) -> None:
+    deliver(resources)
 
-    erase(store, [SERIES])
+    erase(resources, [SERIES])
 
-    assert files(store) == []
-    assert rows(store) == 0
+    assert files(resources) == []
+    assert rows(resources) == 0
 
 
-def test_nothing_is_erased_while_something_is_under_way(store: Resources) -> None:
-    deliver(store)
-    arrive(store, "2.25.21", "2.25.22")  # the same series, a new generation
-    before = rows(store)
+def test_nothing_is_erased_while_something_is_under_way(resources: Resources) -> None:
+    deliver(resources)
+    arrive(resources, "2.25.21", "2.25.22")  # the same series, a new generation
+    before = rows(resources)
 
     with pytest.raises(NodeError, match="under way"):
-        erase(store, [SERIES])
+        erase(resources, [SERIES])
 
-    assert rows(store) == before
-    assert len(files(store)) == len(KEPT) + 2
+    assert rows(resources) == before
+    assert len(files(resources)) == len(KEPT) + 2
 
 
-def test_what_a_crash_leaves_of_an_erasure_goes_and_never_comes_back(store: Resources) -> None:
-    deliver(store)
+def test_what_a_crash_leaves_of_an_erasure_goes_and_never_comes_back(resources: Resources) -> None:
+    deliver(resources)
 
     def crash(_: str) -> None:
         raise Killed
 
     with pytest.raises(Killed):
-        erase(replace(store, folder=StorageFolder(store.folder.root, 0, step=crash)), [SERIES])
-    assert len(files(store)) == len(KEPT) - 1
-    assert line(store).instances == 2
+        erase(
+            replace(resources, folder=StorageFolder(resources.folder.root, 0, step=crash)), [SERIES]
+        )
+    assert len(files(resources)) == len(KEPT) - 1
+    assert line(resources).instances == 2
 
-    erase(store, [SERIES])
+    erase(resources, [SERIES])
 
-    assert files(store) == []
-    assert rows(store) == 0
+    assert files(resources) == []
+    assert rows(resources) == 0
 
 
-def test_a_purged_series_can_be_erased(store: Resources) -> None:
-    deliver(store)
-    later = replace(store, clock=lambda: NOW + timedelta(days=3650))
-    RetentionJob(store=later, rules=RetentionRules(keep=timedelta(days=30))).round()
-    assert files(store) == []
+def test_a_purged_series_can_be_erased(resources: Resources) -> None:
+    deliver(resources)
+    later = replace(resources, clock=lambda: NOW + timedelta(days=3650))
+    RetentionJob(resources=later, rules=RetentionRules(keep=timedelta(days=30))).round()
+    assert files(resources) == []
 
-    erase(store, [SERIES])
+    erase(resources, [SERIES])
 
-    assert rows(store) == 0
+    assert rows(resources) == 0
 
 
 @pytest.mark.parametrize(("series", "study"), [(None, None), ("1", "2"), ("1", None)])
 def test_it_must_be_said_which_and_it_must_be_there(
-    store: Resources, series: str | None, study: str | None
+    resources: Resources, series: str | None, study: str | None
 ) -> None:
     with pytest.raises(NodeError, match="expected"):
-        chosen(store, series, study)
+        chosen(resources, series, study)
 
 
-def quarantined(store: Resources, source: Path) -> str:
-    kept = store.folder.keep([source.read_bytes()], name_from="1")
-    path = store.folder.quarantine(kept.path)
-    with store.sessions.begin() as session:
+def quarantined(resources: Resources, source: Path) -> str:
+    kept = resources.folder.keep([source.read_bytes()], name_from="1")
+    path = resources.folder.quarantine(kept.path)
+    with resources.sessions.begin() as session:
         record_quarantine(session, path, NOW, reason="r", calling_ae="CT1")
     return path
 
 
 def test_what_can_be_understood_by_now_comes_out_of_quarantine(
-    store: Resources, tmp_path: Path
+    resources: Resources, tmp_path: Path
 ) -> None:
     made = make_phantom(PhantomSpec(slices=1, lesions=0, size=32))
     (source,) = write_series(phantom_datasets(made, seed=1), tmp_path / "ct")
-    path = quarantined(store, source)
+    path = quarantined(resources, source)
 
-    assert reinject(store, [path]) == 1
+    assert reinject(resources, [path]) == 1
 
-    with store.sessions() as session:
+    with resources.sessions() as session:
         seen = overview(session)
     assert (len(seen.series), seen.quarantine) == (2, ())
 
 
-def test_what_still_cannot_be_understood_comes_back(store: Resources, tmp_path: Path) -> None:
+def test_what_still_cannot_be_understood_comes_back(resources: Resources, tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"not dicom")
-    path = quarantined(store, tmp_path / "bad")
+    path = quarantined(resources, tmp_path / "bad")
 
-    assert reinject(store, None) == 1
+    assert reinject(resources, None) == 1
 
-    with store.sessions() as session:
+    with resources.sessions() as session:
         (left,) = overview(session).quarantine
     assert (left.path, left.reason != "r") == (path, True)
 
 
-def test_only_what_is_in_quarantine_can_be_reinjected(store: Resources) -> None:
-    put(store, "quarantine/a.dcm")
+def test_only_what_is_in_quarantine_can_be_reinjected(resources: Resources) -> None:
+    put(resources, "quarantine/a.dcm")
     with pytest.raises(NodeError, match=r"not there: quarantine/node\.sqlite"):
-        reinject(store, ["../node.sqlite"])
-    assert "a.dcm" in files(store)
+        reinject(resources, ["../node.sqlite"])
+    assert "a.dcm" in files(resources)
 
 
-def test_the_commands(store: Resources, tmp_path: Path) -> None:
-    deliver(store)
+def test_the_commands(resources: Resources, tmp_path: Path) -> None:
+    deliver(resources)
     ini = tmp_path / "node.ini"
     ini.write_text("[storage]\nfolder = data\n")
     more = ["--series", SERIES, "--config", str(ini)]
@@ -199,13 +203,13 @@ def test_the_commands(store: Resources, tmp_path: Path) -> None:
     assert said.output.splitlines()[-1].startswith("4 files in ")
     asked = CliRunner().invoke(app, ["erase", *more])
     assert isinstance(asked.exception, NodeError)
-    assert not is_running(store.folder.root)
-    with only_node(store.folder.root):
-        assert is_running(store.folder.root)
+    assert not is_running(resources.folder.root)
+    with only_node(resources.folder.root):
+        assert is_running(resources.folder.root)
         held = CliRunner().invoke(app, ["erase", *more, "--yes"])
     assert isinstance(held.exception, AlreadyRunning)
     done = CliRunner().invoke(app, ["erase", *more, "--yes"])
     assert done.output.splitlines()[-1].startswith("1 series erased here")
-    assert rows(store) == 0
+    assert rows(resources) == 0
     none = CliRunner().invoke(app, ["reinject", "--all", "--config", str(ini)])
     assert none.output.splitlines()[-1].startswith("0 files read")

@@ -23,35 +23,35 @@ SERIES = CT.series_instance_uid
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Resources]:
-    store = store_with_results(tmp_path, Hands())
-    yield store
-    store.close()
+def resources(tmp_path: Path) -> Iterator[Resources]:
+    resources = store_with_results(tmp_path, Hands())
+    yield resources
+    resources.close()
 
 
-def send(store: Resources, state: DeliveryState, *, count: int = 9, reason: str = "") -> None:
+def send(resources: Resources, state: DeliveryState, *, count: int = 9, reason: str = "") -> None:
     """Send what is due; this is how it goes."""
     next_at = LATER + timedelta(days=9) if state is D.PENDING else None
-    with store.sessions.begin() as session:
+    with resources.sessions.begin() as session:
         taken = claim(session, due(session, "PACS", START, count))
         each = [Settlement(id=t.id, state=state, reason=reason, next_at=next_at) for t in taken]
         settle(session, each, START)
 
 
-def again(store: Resources, **chosen: object) -> dict[tuple[str, str], int]:
-    with store.sessions.begin() as session:
+def again(resources: Resources, **chosen: object) -> dict[tuple[str, str], int]:
+    with resources.sessions.begin() as session:
         return dict(redeliver(session, LATER, **{"destinations": ["PACS"], **chosen}))  # type: ignore[arg-type]  # chosen by the tests below
 
 
-def test_what_was_refused_is_sent_again_and_the_series_ends_well(store: Resources) -> None:
-    send(store, D.ACCEPTED, count=1)
-    send(store, D.REFUSED, reason="no more room")
-    assert standing(store)[0] == S.FAILED
+def test_what_was_refused_is_sent_again_and_the_series_ends_well(resources: Resources) -> None:
+    send(resources, D.ACCEPTED, count=1)
+    send(resources, D.REFUSED, reason="no more room")
+    assert standing(resources)[0] == S.FAILED
 
-    assert again(store) == {(SERIES, "PACS"): 2}
+    assert again(resources) == {(SERIES, "PACS"): 2}
 
-    assert standing(store) == (S.ENCODED, [D.ACCEPTED, D.PENDING, D.PENDING], "")
-    with store.sessions() as session:
+    assert standing(resources) == (S.ENCODED, [D.ACCEPTED, D.PENDING, D.PENDING], "")
+    with resources.sessions() as session:
         waiting = due(session, "PACS", LATER, 9)
     assert [(each.sop_instance_uid, each.attempts) for each in waiting] == [
         (uid, 0) for uid in UIDS[1:]
@@ -59,47 +59,49 @@ def test_what_was_refused_is_sent_again_and_the_series_ends_well(store: Resource
     assert {each.first_at for each in waiting} == {LATER}, "the deadline counts from now"
 
 
-def test_what_waits_for_its_next_try_is_due_at_once(store: Resources) -> None:
-    send(store, D.PENDING, reason="cannot be reached")
+def test_what_waits_for_its_next_try_is_due_at_once(resources: Resources) -> None:
+    send(resources, D.PENDING, reason="cannot be reached")
 
-    assert again(store, series=[SERIES]) == {(SERIES, "PACS"): 3}
+    assert again(resources, series=[SERIES]) == {(SERIES, "PACS"): 3}
 
-    with store.sessions() as session:
+    with resources.sessions() as session:
         assert len(due(session, "PACS", LATER, 9)) == 3
-    assert standing(store)[0] == S.ENCODED
+    assert standing(resources)[0] == S.ENCODED
 
 
-def test_a_failed_analysis_stays_failed_though_an_earlier_result_is_sent(store: Resources) -> None:
-    send(store, D.REFUSED, reason="no more room")
-    with store.sessions.begin() as session:
+def test_a_failed_analysis_stays_failed_though_an_earlier_result_is_sent(
+    resources: Resources,
+) -> None:
+    send(resources, D.REFUSED, reason="no more room")
+    with resources.sessions.begin() as session:
         reprocess(session, SERIES, START)
         ticket = claim_next(session, START)
         assert ticket is not None
         leave(session, ticket, START, new=S.FAILED, reason="no lungs")
 
-    assert again(store) == {(SERIES, "PACS"): 3}
+    assert again(resources) == {(SERIES, "PACS"): 3}
 
-    assert standing(store) == (S.FAILED, [D.PENDING] * 3, "no lungs")
+    assert standing(resources) == (S.FAILED, [D.PENDING] * 3, "no lungs")
 
 
 @pytest.mark.parametrize(
     "chosen", [{"destinations": ["VNA"]}, {"series": ["2.25.999"]}, {"study": "2.25.999"}]
 )
-def test_nothing_else_is_touched(store: Resources, chosen: dict[str, object]) -> None:
-    send(store, D.REFUSED, reason="no more room")
-    before = standing(store)
+def test_nothing_else_is_touched(resources: Resources, chosen: dict[str, object]) -> None:
+    send(resources, D.REFUSED, reason="no more room")
+    before = standing(resources)
 
-    assert again(store, **chosen) == {}
+    assert again(resources, **chosen) == {}
 
-    assert standing(store) == before
+    assert standing(resources) == before
 
 
-def test_what_has_arrived_is_not_sent_twice(store: Resources) -> None:
-    send(store, D.ACCEPTED)
+def test_what_has_arrived_is_not_sent_twice(resources: Resources) -> None:
+    send(resources, D.ACCEPTED)
 
-    assert again(store) == {}
+    assert again(resources) == {}
 
-    assert standing(store)[0] == S.DELIVERED
+    assert standing(resources)[0] == S.DELIVERED
 
 
 def ini(folder: Path) -> Path:
@@ -112,14 +114,14 @@ def ini(folder: Path) -> Path:
     return path
 
 
-def test_the_command_says_what_is_sent_again(store: Resources, tmp_path: Path) -> None:
-    send(store, D.REFUSED, reason="no more room")
+def test_the_command_says_what_is_sent_again(resources: Resources, tmp_path: Path) -> None:
+    send(resources, D.REFUSED, reason="no more room")
     command = ["redeliver", "--all", "-c", str(ini(tmp_path))]
 
     first, second = (CliRunner().invoke(app, command) for _ in range(2))
 
     assert f"{SERIES}: 3 objects to PACS" in first.output
-    assert standing(store)[0] == S.ENCODED
+    assert standing(resources)[0] == S.ENCODED
     assert first.exit_code == second.exit_code == 0
 
 
@@ -136,7 +138,7 @@ def test_the_command_says_what_is_sent_again(store: Resources, tmp_path: Path) -
     ],
 )
 def test_the_command_refuses_what_is_not_there(
-    store: Resources, tmp_path: Path, options: list[str], said: str
+    resources: Resources, tmp_path: Path, options: list[str], said: str
 ) -> None:
     answer = CliRunner().invoke(app, ["redeliver", *options, "-c", str(ini(tmp_path))])
 
