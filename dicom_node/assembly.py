@@ -1,27 +1,33 @@
-"""The parts of a node, each made from the settings; `dicom_node.node` puts them together."""
+"""Make every part of a node from the settings; `dicom_node.node` starts them."""
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Callable
 from datetime import timedelta
 
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.network import TlsSettings
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
+from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy, Executor, Workers
 from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.analysis.notices import Notices
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.commitment_query import StoredCheck
+from dicom_node.delivery.commitment_request import CommitmentRequester
 from dicom_node.delivery.commitment_scu import CommitmentScu
-from dicom_node.delivery.sender import DicomSender, Sender
+from dicom_node.delivery.dicom_sender import DicomSender
+from dicom_node.delivery.sender import Sender
 from dicom_node.delivery.stow_client import StowSender, secret
-from dicom_node.delivery.worker import CommitmentRequester, DeliveryWorker
+from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.network.association import Peer
-from dicom_node.network.tls import Credentials, client_context
+from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
@@ -69,7 +75,7 @@ def open_resources(settings: Settings) -> Resources:
 
 
 def audit_of(settings: Settings) -> AuditSink:
-    """Make what takes events to an auditor.
+    """Make the sink of audit messages.
 
     Raises
     ------
@@ -116,8 +122,8 @@ def receiver_of(settings: Settings) -> Receiver:
     )
 
 
-def stow_receiver_of(settings: Settings) -> StowReceiver | None:
-    """Make the receiver for DICOMweb that the settings describe; None if there is to be none.
+def stow_receivers_of(settings: Settings) -> tuple[StowReceiver, ...]:
+    """Make the STOW-RS receiver that the settings describe; empty if there is to be none.
 
     Raises
     ------
@@ -126,8 +132,8 @@ def stow_receiver_of(settings: Settings) -> StowReceiver | None:
     """
     web = settings.dicomweb
     if not web.port:
-        return None
-    return StowReceiver(
+        return ()
+    receiver = StowReceiver(
         token=secret("[dicomweb] token_file", web.token_file) if web.token_file else "",
         limits=Limits(
             request_bytes=web.maximum_request_mb * MEGABYTE,
@@ -135,12 +141,32 @@ def stow_receiver_of(settings: Settings) -> StowReceiver | None:
         ),
         maximum_requests=web.maximum_requests,
     )
+    return (receiver,)
+
+
+def server_tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """Make the TLS context of our ports; None if they are to be plain.
+
+    Raises
+    ------
+    NodeError
+        If a file is missing or is not what it should be.
+    """
+    tls = settings.tls
+    if not tls.receive:
+        return None
+    return server_context(credentials_of(tls), verify_peers=tls.verify_peers)
+
+
+def certificate_renewal_of(settings: Settings, context: ssl.SSLContext) -> Renewal:
+    """Make what takes up renewed certificate files for our ports."""
+    return Renewal(credentials=credentials_of(settings.tls), contexts=(context,))
 
 
 def commitment_scp_of(
     settings: Settings, index: IndexWriter, resources: Resources
 ) -> CommitmentScp:
-    """Make what answers senders' requests for storage commitment; by TLS if our port speaks it."""
+    """Make the Storage Commitment SCP; it reports by TLS if our port speaks TLS."""
     tls = credentials_of(settings.tls) if settings.tls.receive else None
     peers = {}
     for entry in settings.node.commitment_peers:
@@ -187,14 +213,14 @@ def peer_of(settings: Settings, destination: Destination) -> Peer:
 
 
 def sender_of(settings: Settings, destination: Destination) -> Sender:
-    """Make what results are sent by to one destination."""
+    """Make the sender to one destination."""
     if isinstance(destination, WebDestination):
         return stow_sender_of(settings, destination)
     return DicomSender(peer=peer_of(settings, destination), calling_ae=settings.node.ae_title)
 
 
 def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSender:
-    """Make what sends by DICOMweb."""
+    """Make the sender to one DICOMweb service."""
     return StowSender(
         url=destination.url,
         timeout_seconds=destination.timeout_seconds,
@@ -202,6 +228,15 @@ def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSende
         password_file=destination.password_file,
         token_file=destination.token_file,
         authorities=settings.tls.authorities,
+    )
+
+
+def delivery_workers_of(settings: Settings, resources: Resources) -> tuple[DeliveryWorker, ...]:
+    """Make a delivery worker for every destination that is enabled."""
+    return tuple(
+        delivery_worker_of(settings, destination, resources)
+        for destination in settings.destinations
+        if destination.enabled
     )
 
 
@@ -240,44 +275,82 @@ def commitment_requester_of(
     )
 
 
-def prior_fetcher_of(settings: Settings, request_builder: RequestBuilder) -> PriorFetcher | None:
-    """Make what searches archives for earlier studies; None if none is to be asked."""
-    asked = [
-        each
-        for each in settings.destinations
-        if isinstance(each, DicomDestination) and each.enabled and each.earlier_studies
+def prior_fetchers_of(
+    settings: Settings, resources: Resources, request_builder: RequestBuilder
+) -> tuple[PriorFetcher, ...]:
+    """Make what fetches prior studies from archives; empty if none is to be asked."""
+    archives = [
+        destination
+        for destination in settings.destinations
+        if isinstance(destination, DicomDestination)
+        and destination.enabled
+        and destination.earlier_studies
     ]
-    if not (asked and settings.results.priors):
-        return None
-    return PriorFetcher(
-        [peer_of(settings, each) for each in asked],
+    if not (archives and settings.results.priors):
+        return ()
+    fetcher = PriorFetcher(
+        resources,
+        [peer_of(settings, archive) for archive in archives],
         request_builder,
         ae_title=settings.node.ae_title,
         min_slices=settings.selection.min_slices,
     )
+    return (fetcher,)
+
+
+def dispatcher_of(
+    settings: Settings,
+    resources: Resources,
+    request_builder: RequestBuilder,
+    workers: Workers,
+    *,
+    executor: Executor,
+    wake: Callable[[], None],
+) -> AnalysisDispatcher:
+    """Make the dispatcher of analyses.
+
+    Parameters
+    ----------
+    executor, wake
+        As :class:`AnalysisDispatcher` takes them.
+    """
+    return AnalysisDispatcher(
+        resources=resources,
+        workers=workers,
+        request_builder=request_builder,
+        notices=Notices(resources.folder, request_builder, settings.results.not_analysed),
+        policy=AttemptPolicy(
+            attempts=settings.engine.attempts,
+            task_timeout_seconds=settings.engine.task_timeout_seconds,
+            urgent_aes=frozenset(settings.analysis.urgent_aes),
+        ),
+        destinations=_enabled(settings),
+        executor=executor,
+        wake=wake,
+    )
 
 
 def request_builder_of(settings: Settings, resources: Resources) -> RequestBuilder:
-    """Make the briefing that the settings describe."""
+    """Make the builder of requests for workers."""
     return RequestBuilder(
         resources,
         analysis_config_of(settings),
         compare=settings.results.priors,
-        destinations=[each.name for each in settings.destinations if each.enabled],
+        destinations=_enabled(settings),
     )
 
 
 def retention_of(settings: Settings, resources: Resources) -> RetentionJob:
-    """Make the retention that the settings describe."""
+    """Make the job of retention."""
     retention = settings.retention
     return RetentionJob(
         resources=resources,
         rules=RetentionRules(
             keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
             committing=frozenset(
-                each.name
-                for each in settings.destinations
-                if isinstance(each, DicomDestination) and each.verify != "no"
+                destination.name
+                for destination in settings.destinations
+                if isinstance(destination, DicomDestination) and destination.verify != "no"
             ),
         ),
         free_bytes=int(retention.disk_pressure_gb * GIGABYTE),
@@ -285,6 +358,10 @@ def retention_of(settings: Settings, resources: Resources) -> RetentionJob:
             timedelta(days=retention.quarantine_days) if retention.quarantine_days else None
         ),
     )
+
+
+def _enabled(settings: Settings) -> list[str]:
+    return [destination.name for destination in settings.destinations if destination.enabled]
 
 
 def existing_resources(settings: Settings) -> Resources:

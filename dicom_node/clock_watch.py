@@ -1,4 +1,4 @@
-"""A watch on the clock: what waits for a time of day must not wait for a clock put back."""
+"""Notice that the clock was set: what waits for a time of day must not wait for ever."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from dicom_node.logs import log
 
-LOOK_SECONDS = 5.0  #: how often we look
+POLL_SECONDS = 5.0
 TOLERANCE_SECONDS = 2.0  #: smaller steps are the daily work of time synchronisation
 
 
@@ -38,17 +38,17 @@ class ClockWatch:
         self._thread = threading.Thread(target=self._watch, name="clock", daemon=True)
 
     def start(self) -> None:
-        """Start to look at times."""
+        """Start to compare."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Compare no more."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
 
-    def look(self) -> None:
-        """Look once."""
+    def poll(self) -> None:
+        """Compare the clocks once."""
         seconds = self._difference() - self._expected
         self._expected += seconds
         if abs(seconds) > TOLERANCE_SECONDS:
@@ -60,10 +60,10 @@ class ClockWatch:
         return time_of_day() - steady()
 
     def _watch(self) -> None:
-        while not self._ending.wait(LOOK_SECONDS):
-            self.look()
+        while not self._ending.wait(POLL_SECONDS):
+            self.poll()
 
 
 def utc_now() -> datetime:
-    """Tell the time."""
+    """Give the time of day, aware."""
     return datetime.now(UTC)

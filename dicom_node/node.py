@@ -1,8 +1,8 @@
-"""The node: everything composed, started in order and stopped in order.
+"""Start every part of the node in order, and stop it in order.
 
-Start: lock the folder, bring the database up to date, give back what a crash left claimed, index
-what it left without a row; then receive; then analyse and deliver. Stop: receive nothing new and
-let associations finish, write the index, let the analysis that runs finish or give it back, let
+Start: bring the database up to date, give back what a crash left claimed, index what it left
+without a row; then receive; then analyse and deliver. Stop: receive nothing new and let
+associations finish, write the index, let the analysis that runs finish or give it back, let
 delivery workers finish the object they are sending.
 """
 
@@ -13,238 +13,291 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from pynetdicom import evt
 
 from config.settings import Settings
-from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy
-from dicom_node.analysis.engine import ComputeEngine, Task
-from dicom_node.analysis.messages import AnalysisResult
-from dicom_node.analysis.notices import Notices
+from dicom_node.analysis.dispatcher import AnalysisDispatcher
+from dicom_node.analysis.engine import ComputeEngine
 from dicom_node.analysis.prior_fetch import PriorFetcher
+from dicom_node.analysis.rerun import start_requested_reruns
 from dicom_node.analysis.worker import warm_up
 from dicom_node.assembly import (
+    certificate_renewal_of,
     commitment_scp_of,
-    credentials_of,
-    delivery_worker_of,
+    delivery_workers_of,
+    dispatcher_of,
     engine_of,
     open_resources,
-    prior_fetcher_of,
+    prior_fetchers_of,
     receiver_of,
     request_builder_of,
     retention_of,
-    stow_receiver_of,
+    server_tls_of,
+    stow_receivers_of,
 )
 from dicom_node.audit.messages import application
-from dicom_node.delivery.commitment_scu import answered, handle_report
+from dicom_node.delivery.commitment_scu import handle_report, record_report
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
 from dicom_node.logs import log
 from dicom_node.maintenance.consistency import ConsistencyMonitor
-from dicom_node.maintenance.retention import ROUND_SECONDS
-from dicom_node.network.tls import Renewal, server_context
+from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
-from dicom_node.reception.store_scp import audit_rejection
+from dicom_node.reception.series_closing import close_quiet_series
+from dicom_node.reception.store_scp import Receiver, audit_rejection
+from dicom_node.reception.stow.server import StowReceiver
+from dicom_node.resources import Resources
 from dicom_node.scheduler import Scheduler
-from storage.errors import StaleState
 from storage.maintenance.recovery import recover
-from storage.series.lifecycle import SeriesTicket, close, due_to_close
-from storage.series.rerun import start_reruns
 
 DRAIN_SECONDS = 20.0  #: how long open associations, and then the running analysis, may finish
-HISTORY_SECONDS = 10.0  #: how often we look what is to be searched for in archives
-RENEWAL_SECONDS = 60.0  #: how often we look whether certificates were renewed
+MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
+PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
+RENEWAL_SECONDS = 60.0  #: between two looks whether certificates were renewed
 
 
-class Node:
-    """A running node.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """The side of a running node that takes instances in.
 
-    Parameters
+    Attributes
     ----------
-    make_engine
-        Starts what analyses run on.
+    address
+        Host and port that the DICOM receiver is bound to.
+    stow_receivers
+        One if STOW-RS is configured, else none.
     """
 
-    def __init__(
-        self, settings: Settings, *, make_engine: Callable[[Settings], ComputeEngine] | None = None
-    ) -> None:
-        self._settings = settings
-        self._make_engine = make_engine or engine_of
-        self.resources = open_resources(settings)
-        self._index = IndexWriter(self.resources.sessions, self.resources.audit)
-        self._retention, self._watch = (
-            retention_of(settings, self.resources),
-            ConsistencyMonitor(self.resources),
-        )
-        self._ingest = InstanceIngest(self.resources, self._index)
-        self._commitment_scp = commitment_scp_of(settings, self._index, self.resources)
-        self._receiver, self._web = receiver_of(settings), stow_receiver_of(settings)
-        self._scheduler = Scheduler()
-        self._engine: ComputeEngine | None = None
-        self._dispatcher: AnalysisDispatcher | None = None
-        self._prior_fetcher: PriorFetcher | None = None
-        self._delivery_workers = [
-            delivery_worker_of(settings, destination, self.resources)
-            for destination in settings.destinations
-            if destination.enabled
-        ]
+    address: tuple[str, int]
+    index: IndexWriter
+    commitment_scp: CommitmentScp
+    receiver: Receiver
+    stow_receivers: tuple[StowReceiver, ...]
 
-    def start(self) -> tuple[str, int]:
-        """Start everything; return the address that is listened on."""
-        settings = self._settings
-        with self.resources.sessions.begin() as session:
-            recover(session, self.resources.clock())
-        self._index.start()
-        self._ingest.scan()
-        address = self._listen()
-        self._dispatcher = self._start_analyst()
-        self._plan(self._dispatcher)
-        self.resources.audit.note(application(starts=True))
-        log.info("node_started", ae_title=settings.node.ae_title, host=address[0], port=address[1])
-        return address
+    def stop(self) -> None:
+        """Take nothing new; let what is on its way come in; write its rows."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for stow in self.stow_receivers:
+            stow.retire()
+        self.receiver.drain(seconds=DRAIN_SECONDS)
+        for stow in self.stow_receivers:
+            stow.drain(deadline=deadline)
+        self.commitment_scp.stop()
+        self.index.stop()
 
-    def _listen(self) -> tuple[str, int]:
-        node, tls = self._settings.node, self._settings.tls
-        context = None
-        if tls.receive:
-            credentials = credentials_of(tls)
-            context = server_context(credentials, verify_peers=tls.verify_peers)
-            renewal = Renewal(credentials=credentials, contexts=(context,))
-            self._scheduler.every(RENEWAL_SECONDS, "certificates", renewal.look)
+
+def start_reception(settings: Settings, resources: Resources, scheduler: Scheduler) -> Reception:
+    """Index what a crash left without a row, then listen.
+
+    Raises
+    ------
+    NodeError
+        If an address cannot be listened on, or files of TLS are missing.
+    """
+    with ExitStack() as undo:
+        index = IndexWriter(resources.sessions, resources.audit)
+        index.start()
+        undo.callback(index.stop)
+        ingest = InstanceIngest(resources, index)
+        ingest.scan()
+        commitment_scp = commitment_scp_of(settings, index, resources)
+        undo.callback(commitment_scp.stop)
+        tls = server_tls_of(settings)
+        if tls is not None:
+            renewal = certificate_renewal_of(settings, tls)
+            scheduler.every(RENEWAL_SECONDS, "certificates", renewal.poll)
+        receiver, node = receiver_of(settings), settings.node
         with _listening(node.bind, node.port):
-            address = self._receiver.listen(
-                (node.bind, node.port), self._ingest, tls=context, services=self._services()
+            address = receiver.listen(
+                (node.bind, node.port),
+                ingest,
+                tls=tls,
+                services=_services(commitment_scp, resources),
             )
-        if self._web is not None:
-            web = self._settings.dicomweb
+        undo.callback(receiver.drain, seconds=0.0)
+        stow_receivers, web = stow_receivers_of(settings), settings.dicomweb
+        for stow in stow_receivers:
             with _listening(web.bind, web.port):
-                self._web.listen((web.bind, web.port), self._ingest, tls=context)
-        return address
+                stow.listen((web.bind, web.port), ingest, tls=tls)
+        undo.pop_all()
+    return Reception(
+        address=address,
+        index=index,
+        commitment_scp=commitment_scp,
+        receiver=receiver,
+        stow_receivers=stow_receivers,
+    )
 
-    def _services(self) -> list[evt.EventHandlerType]:
-        """Answer what is asked beside storage, and tell of who is turned away."""
-        when_answered = partial(answered, resources=self.resources)
-        return [
-            (evt.EVT_N_EVENT_REPORT, handle_report, [when_answered]),
-            (evt.EVT_N_ACTION, self._commitment_scp.handle),
-            (evt.EVT_REJECTED, audit_rejection, [self.resources.audit]),
-        ]
 
-    def _start_analyst(self) -> AnalysisDispatcher:
-        """Start the engine, and have it load the models."""
-        settings, request_builder = (
-            self._settings,
-            request_builder_of(self._settings, self.resources),
-        )
-        self._engine = engine = self._make_engine(settings)
-        # kept, for a task that is forgotten is cancelled
-        self._warm_up = engine.submit(warm_up, request_builder.config)
-        self._prior_fetcher = prior_fetcher_of(settings, request_builder)
-        return AnalysisDispatcher(
-            workers=engine,
-            request_builder=request_builder,
-            notices=Notices(request_builder, settings.results.not_analysed),
-            policy=AttemptPolicy(
-                attempts=settings.engine.attempts,
-                task_timeout_seconds=settings.engine.task_timeout_seconds,
-                urgent_aes=frozenset(settings.analysis.urgent_aes),
-            ),
-            destinations=[worker.name for worker in self._delivery_workers],
-            when_done=self._analysis_done,
-        )
+def _services(commitment_scp: CommitmentScp, resources: Resources) -> list[evt.EventHandlerType]:
+    """Handlers of what peers ask of our port beside storage, and of whom it rejects."""
+    return [
+        (evt.EVT_N_EVENT_REPORT, handle_report, [partial(record_report, resources=resources)]),
+        (evt.EVT_N_ACTION, commitment_scp.handle),
+        (evt.EVT_REJECTED, audit_rejection, [resources.audit]),
+    ]
 
-    def _plan(self, dispatcher: AnalysisDispatcher) -> None:
-        """Say what happens how often."""
-        check = self._settings.closing.check_every_seconds
-        self._scheduler.every(check, "close", self._close_quiet)
-        self._scheduler.every(check, "wishes", self._take_up_wishes)
-        self._scheduler.every(check, "analyse", dispatcher.dispatch)
-        self._scheduler.every(ROUND_SECONDS, "house", self._keep_house)
-        for worker in self._delivery_workers:
-            self._scheduler.every(
-                self._settings.delivery.check_every_seconds, _job(worker), worker.round
-            )
-            self._scheduler.once(f"probe:{worker.name}", worker.probe)
-        if self._prior_fetcher is not None:
-            self._scheduler.every(HISTORY_SECONDS, "history", self._prior_fetcher.round)
-        self._scheduler.start()
 
-    def _close_quiet(self) -> None:
-        """Close every series that has been quiet long enough."""
-        closing = self._settings.closing
-        with self.resources.sessions.begin() as session:
-            now = self.resources.clock()
-            quiet = due_to_close(
-                session,
-                now,
-                lambda ae: closing.quiet_seconds_by_ae.get(ae, closing.quiet_seconds),
-            )
-            for series in quiet:
-                with suppress(StaleState):  # an instance came just now: it is quiet no more
-                    close(session, series, now)
-                    log.info(
-                        "series_closed",
-                        series_uid=series.series_instance_uid,
-                        generation=series.generation,
-                        instances=series.instances,
-                        calling_ae=series.calling_ae,
-                    )
-        if quiet:
-            self._scheduler.wake("analyse")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processing:
+    """The side of a running node that analyses series and delivers results.
 
-    def _take_up_wishes(self) -> None:
-        """Have series worked on again that a person wants so."""
-        with self.resources.sessions.begin() as session:
-            wished = start_reruns(session, self.resources.clock())
-        for uid in wished:
-            log.info("wish_taken_up", series_uid=uid)
-        if wished:
-            self._scheduler.wake("analyse")
+    Attributes
+    ----------
+    warm_up
+        The loading of the models; held, for the engine cancels a task that nobody holds.
+    prior_fetchers
+        One if an archive is to be asked for prior studies, else none.
+    """
 
-    def _keep_house(self) -> None:
+    scheduler: Scheduler
+    engine: ComputeEngine
+    warm_up: object
+    dispatcher: AnalysisDispatcher
+    delivery_workers: tuple[DeliveryWorker, ...]
+    prior_fetchers: tuple[PriorFetcher, ...]
+
+    def stop(self) -> None:
+        """Begin no analysis; let what runs come to its end."""
+        self.scheduler.remove("analyse")
+        self.dispatcher.wait_until_idle(seconds=DRAIN_SECONDS)
+        for worker in (*self.delivery_workers, *self.prior_fetchers):
+            worker.stop()
+        self.scheduler.stop()
+        self.engine.close()
+
+
+def start_processing(
+    settings: Settings, resources: Resources, scheduler: Scheduler, engine: ComputeEngine
+) -> Processing:
+    """Have the engine load its models, and start the scheduler with every job of the node."""
+    workers = delivery_workers_of(settings, resources)
+    jobs = ("analyse", *map(_job, workers))
+    requests = request_builder_of(settings, resources)
+    processing = Processing(
+        scheduler=scheduler,
+        engine=engine,
+        warm_up=engine.submit(warm_up, requests.config),
+        dispatcher=dispatcher_of(
+            settings,
+            resources,
+            requests,
+            engine,
+            executor=partial(scheduler.once, "settle"),
+            wake=partial(scheduler.wake, *jobs),
+        ),
+        delivery_workers=workers,
+        prior_fetchers=prior_fetchers_of(settings, resources, requests),
+    )
+    _schedule(processing, settings, resources)
+    scheduler.start()
+    return processing
+
+
+def _schedule(processing: Processing, settings: Settings, resources: Resources) -> None:
+    """Enter every job, with the time between two of its runs."""
+    every, closing, delivery = processing.scheduler.every, settings.closing, settings.delivery
+    wake = partial(processing.scheduler.wake, "analyse")
+    close = partial(
+        close_quiet_series,
+        resources,
+        quiet_seconds=closing.quiet_seconds,
+        quiet_seconds_by_ae=closing.quiet_seconds_by_ae,
+        wake=wake,
+    )
+    retention, consistency = retention_of(settings, resources), ConsistencyMonitor(resources)
+
+    def maintain() -> None:
         """Remove what may go, then compare: what is half removed is not found missing."""
-        self._retention.round()
-        self._watch.round()
+        retention.run_once()
+        consistency.run_once()
 
-    def _analysis_done(self, ticket: SeriesTicket, job: Task[AnalysisResult]) -> None:
-        """Settle on a thread of ours (the engine's must not wait for the disk)."""
-        self._scheduler.once("settle", self._settle, ticket, job)
+    every(closing.check_every_seconds, "close", close)
+    every(closing.check_every_seconds, "wishes", partial(start_requested_reruns, resources, wake))
+    every(closing.check_every_seconds, "analyse", processing.dispatcher.dispatch)
+    every(MAINTENANCE_SECONDS, "house", maintain)
+    for worker in processing.delivery_workers:
+        every(delivery.check_every_seconds, _job(worker), worker.run_once)
+        processing.scheduler.once(f"probe:{worker.name}", worker.probe)
+    for fetcher in processing.prior_fetchers:
+        every(PRIOR_FETCH_SECONDS, "history", fetcher.run_once)
 
-    def _settle(self, ticket: SeriesTicket, job: Task[AnalysisResult]) -> None:
-        if self._dispatcher is not None:
-            self._dispatcher.settle(ticket, job)
-        for name in ("analyse", *map(_job, self._delivery_workers)):
-            self._scheduler.wake(name)
+
+def _job(worker: DeliveryWorker) -> str:
+    return f"deliver:{worker.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A running node; `start_node` makes one."""
+
+    resources: Resources
+    reception: Reception
+    processing: Processing
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that the DICOM receiver is bound to."""
+        return self.reception.address
 
     def stop(self) -> None:
         """Stop everything, in order; nothing that was accepted is lost."""
         log.info("node_draining")
-        deadline = time.monotonic() + DRAIN_SECONDS
-        if self._web is not None:
-            self._web.retire()
-        self._receiver.drain(seconds=DRAIN_SECONDS)
-        if self._web is not None:
-            self._web.drain(deadline=deadline)
-        self._commitment_scp.stop()
-        self._index.stop()
-        if self._dispatcher is not None:
-            self._scheduler.remove("analyse")
-            self._dispatcher.wait_until_idle(seconds=DRAIN_SECONDS)
-            for worker in (*self._delivery_workers, self._prior_fetcher):
-                if worker is not None:
-                    worker.stop()
-            self._scheduler.stop()
-        if self._engine is not None:
-            self._engine.close()
-        with self.resources.sessions.begin() as session:
-            recover(session, self.resources.clock(), counted=False)  # what did not finish
-        self.resources.audit.note(application(starts=False))
+        self.reception.stop()
+        self.processing.stop()
+        _release(self.resources)
+        self.resources.audit.record(application(starts=False))
         self.resources.close()
         log.info("node_stopped")
+
+
+def start_node(
+    settings: Settings,
+    resources: Resources,
+    *,
+    make_engine: Callable[[Settings], ComputeEngine] = engine_of,
+) -> Node:
+    """Start every part; where one cannot start, those that have are stopped again.
+
+    Parameters
+    ----------
+    resources
+        Closed when the node stops.
+    make_engine
+        Starts what analyses run on.
+
+    Raises
+    ------
+    NodeError
+        If an address cannot be listened on, or there is no engine.
+    """
+    with ExitStack() as undo:
+        undo.callback(resources.close)
+        with resources.sessions.begin() as session:
+            recover(session, resources.clock())
+        scheduler = Scheduler()
+        reception = start_reception(settings, resources, scheduler)
+        undo.callback(reception.stop)
+        engine = make_engine(settings)
+        undo.callback(engine.close)
+        processing = start_processing(settings, resources, scheduler, engine)
+        undo.pop_all()
+    host, port = reception.address
+    resources.audit.record(application(starts=True))
+    log.info("node_started", ae_title=settings.node.ae_title, host=host, port=port)
+    return Node(resources=resources, reception=reception, processing=processing)
+
+
+def _release(resources: Resources) -> None:
+    """Give back what did not finish; it counts as no attempt."""
+    with resources.sessions.begin() as session:
+        recover(session, resources.clock(), counted=False)
 
 
 @contextmanager
@@ -254,10 +307,6 @@ def _listening(host: str, port: int) -> Iterator[None]:
         yield
     except OSError as fault:
         raise NodeError(f"cannot listen on {host}:{port}: {fault.strerror}") from fault
-
-
-def _job(worker: DeliveryWorker) -> str:
-    return f"deliver:{worker.name}"
 
 
 def serve(settings: Settings) -> None:
@@ -273,9 +322,8 @@ def serve(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: asked.set())
     with only_node(settings.storage.folder):
-        node = Node(settings)
+        node = start_node(settings, open_resources(settings))
         try:
-            node.start()
             asked.wait()
         finally:
             node.stop()

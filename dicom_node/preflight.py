@@ -1,4 +1,4 @@
-"""What `dicom-node check` looks at beyond the INI file: address, folder, database, model."""
+"""Check what the INI file names: address, certificates, folder, database, model, device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.destinations import DicomDestination, WebDestination
 from config.settings import Settings
-from dicom_node.analysis.configuration import model_folder, read_manifest
+from dicom_node.analysis.configuration import model_folder
 from dicom_node.errors import NodeError
 from dicom_node.network.tls import server_context
 from pipeline.errors import ModelError
@@ -21,7 +21,7 @@ from storage.errors import StorageError
 def faults(settings: Settings) -> list[str]:
     """List everything that would keep the node from doing its work, by section and key."""
     checks = (_address, _tls, _stow, _web, _folder, _database, _model, _device)
-    return [fault for look in checks for fault in look(settings)]
+    return [fault for check in checks for fault in check(settings)]
 
 
 def doubts(settings: Settings) -> list[str]:
@@ -31,7 +31,7 @@ def doubts(settings: Settings) -> list[str]:
         for name, file in settings.secrets.items()
         if _exposed(file)
     ]
-    if not any(each.enabled for each in settings.destinations):
+    if not any(destination.enabled for destination in settings.destinations):
         found.append(
             "[destination NAME]: expected one that is enabled, got none: results stay here"
         )
@@ -66,8 +66,11 @@ def _tls(settings: Settings) -> Iterator[str]:
     """Load the certificates, where anything is to use them."""
     from dicom_node.assembly import credentials_of
 
-    called = (each.tls for each in settings.destinations if isinstance(each, DicomDestination))
-    if not (settings.tls.receive or any(called)):
+    secured = any(
+        isinstance(destination, DicomDestination) and destination.tls
+        for destination in settings.destinations
+    )
+    if not (settings.tls.receive or secured):
         return
     try:
         server_context(credentials_of(settings.tls), verify_peers=settings.tls.verify_peers)
@@ -89,12 +92,12 @@ def _web(settings: Settings) -> Iterator[str]:
 
 def _stow(settings: Settings) -> Iterator[str]:
     """Bind to the address for DICOMweb, and read the token of its senders."""
-    from dicom_node.assembly import stow_receiver_of
+    from dicom_node.assembly import stow_receivers_of
 
     if settings.dicomweb.port:
         yield from _bound("dicomweb", settings.dicomweb.bind)
     try:
-        stow_receiver_of(settings)
+        stow_receivers_of(settings)
     except NodeError as fault:
         yield str(fault)
 
@@ -102,7 +105,7 @@ def _stow(settings: Settings) -> Iterator[str]:
 def _folder(settings: Settings) -> Iterator[str]:
     """Write a file where the storage folder is, or would be made."""
     folder = settings.storage.folder
-    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as fault:
@@ -128,11 +131,9 @@ def _database(settings: Settings) -> Iterator[str]:
 def _model(settings: Settings) -> Iterator[str]:
     from pipeline.model.loading import device_for, load
 
-    folder = model_folder(settings)
     try:
-        read_manifest(folder)
-        load(folder, device_for("cpu"))
-    except (NodeError, ModelError) as fault:
+        load(model_folder(settings), device_for("cpu"))
+    except ModelError as fault:
         yield f"[analysis] model: {fault}"
 
 

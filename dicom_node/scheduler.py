@@ -1,9 +1,10 @@
-"""The clockwork: APScheduler runs each job at its interval, and at once when woken."""
+"""Run named jobs at intervals, and at once when woken (APScheduler)."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,18 +44,17 @@ class Scheduler:
         )
 
     def once(self, name: str, job: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  # handed on
-        """Run something on a thread of the clockwork as soon as there is one."""
+        """Run something on a thread of the scheduler as soon as one is free."""
         self._scheduler.add_job(guarded, args=[name, job, *arguments])
 
-    def wake(self, name: str) -> None:
-        """Run a job now rather than at its next tick."""
-        try:
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
-        except JobLookupError:
-            return  # it has been paused for the end of the node
+    def wake(self, *names: str) -> None:
+        """Run jobs now rather than at their next tick."""
+        for name in names:
+            with suppress(JobLookupError):  # it has been removed for the end of the node
+                self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def start(self) -> None:
-        """Start the clockwork."""
+        """Start to run jobs."""
         self._scheduler.start()
         self._watch.start()
 
@@ -79,7 +79,7 @@ class Scheduler:
 
 
 def guarded(name: str, job: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  # handed on
-    """Run one job; a fault of its is logged and does not stop the clockwork (thread border)."""
+    """Run one job; a fault of its is logged and does not stop the scheduler (thread border)."""
     try:
         job(*arguments)
     except Exception:  # noqa: BLE001  # thread border: the next round must come

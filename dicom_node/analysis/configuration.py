@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 
 from config.settings import Settings
 from dicom_node.analysis.messages import AnalysisConfig
-from dicom_node.errors import NodeError
 from pipeline.encode.result.identity import Equipment, derived_uid
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
-from pipeline.model.manifest import BUNDLED, MANIFEST, Manifest, parse_manifest
+from pipeline.model.manifest import BUNDLED, read_manifest
 from pipeline.series.eligibility import SelectionRules
 from storage.files.installation import installation_of
 
@@ -25,23 +23,6 @@ def model_folder(settings: Settings) -> Path:
 def software_version() -> str:
     """Version of this software."""
     return version("dicom-node")
-
-
-def read_manifest(folder: Path) -> tuple[Manifest, str]:
-    """Read a model's manifest and its SHA-256, without loading any weights.
-
-    Raises
-    ------
-    NodeError
-        If there is no manifest.
-    pipeline.errors.ModelError
-        If it is not valid.
-    """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise NodeError(f"expected a model folder with {MANIFEST}, found none in {folder}")
-    raw = path.read_bytes()
-    return parse_manifest(raw), hashlib.sha256(raw).hexdigest()
 
 
 def equipment_of(settings: Settings) -> Equipment:

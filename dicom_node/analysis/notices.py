@@ -1,4 +1,4 @@
-"""The notice that a series was not analysed: made here, for it needs headers and no network."""
+"""Make the notice that a series was not analysed, from its headers, without the engine."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from dicom_node.analysis.result_rows import file_name, new_object
 from dicom_node.analysis.worker import notice
 from dicom_node.logs import log
 from pipeline.encode.result.identity import key_after, result_key
-from pipeline.series.eligibility import NOT_MEANT, OWN_RESULT
+from pipeline.reasons import UnsuitableReason
+from pipeline.series.eligibility import NOT_MEANT
 from storage.delivery.notices import NewNotice
 from storage.errors import DatabaseUnavailable, StorageFull
+from storage.files.folder import StorageFolder
 from storage.results.rows import NewResult
 from storage.series.lifecycle import SeriesTicket
 
 Wanted = Literal["all", "relevant", "no"]
 Refused = dict[Wanted, frozenset[str]]
 
-SILENT: Refused = {"all": frozenset({OWN_RESULT}), "relevant": NOT_MEANT}
+SILENT: Refused = {"all": frozenset({UnsuitableReason.OWN_RESULT}), "relevant": NOT_MEANT}
 """Codes without a notice. Never of our own results: that could go round and round."""
 
 
 class Notices:
     """Makes the notices that a site wants."""
 
-    def __init__(self, request_builder: RequestBuilder, wanted: Wanted) -> None:
-        self._folder = request_builder.resources.folder
+    def __init__(
+        self, folder: StorageFolder, request_builder: RequestBuilder, wanted: Wanted
+    ) -> None:
+        self._folder = folder
         self._request_builder = request_builder
         self._wanted = wanted
 
-    def notice(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice | None:
+    def make(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice | None:
         """Make a notice and keep its file; None if none is wanted, or none can be made.
 
         Parameters
@@ -42,7 +46,7 @@ class Notices:
         if not is_wanted(self._wanted, code) or not ticket.paths:
             return None
         try:
-            return self._made(ticket, code, text)
+            return self._make(ticket, code, text)
         except (StorageFull, DatabaseUnavailable):  # this can wait until it can be written
             raise
         except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
@@ -53,8 +57,8 @@ class Notices:
             )
             return None
 
-    def _made(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice:
-        request = self._request_builder.brief(ticket)
+    def _make(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice:
+        request = self._request_builder.build_for_notice(ticket)
         key = notice_key(request, code, text)
         if key in request.earlier:
             return _new_notice(key, (), "")
@@ -86,6 +90,7 @@ def _new_notice(key: str, objects: tuple[EncodedObject, ...], folder: str) -> Ne
     return NewNotice(
         result=NewResult(key=key, model="", score=None, positive=None, summary="{}", folder=folder),
         objects=[
-            new_object(each, f"{folder}/{file_name(n, each)}") for n, each in enumerate(objects)
+            new_object(encoded, f"{folder}/{file_name(n, encoded)}")
+            for n, encoded in enumerate(objects)
         ],
     )

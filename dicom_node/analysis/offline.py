@@ -13,7 +13,6 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.configuration import read_manifest
 from dicom_node.analysis.messages import (
     Analysed,
     AnalysisConfig,
@@ -26,6 +25,7 @@ from dicom_node.analysis.worker import Progress
 from dicom_node.errors import NodeError
 from dicom_node.reception.header import Unreadable, read_header
 from pipeline.errors import PipelineError
+from pipeline.model.manifest import read_manifest
 
 RECORD = "analysis.json"
 

@@ -1,4 +1,4 @@
-"""Earlier studies fetched from archives, so that a first result has something to compare with.
+"""Fetch prior studies from archives, so that a first result has something to compare with.
 
 A series just analysed that this node knows no earlier result of the patient for has archives
 asked: by C-FIND for earlier studies with CT, the latest first, and by C-MOVE for the one series
@@ -20,6 +20,7 @@ from dicom_node.analysis.rerun import request_rerun
 from dicom_node.logs import log
 from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import Archive, QueryFailed, archive, keys
+from dicom_node.resources import Resources
 from storage.series.lifecycle import ENDED
 from storage.series.prior_searches import (
     FetchedSearch,
@@ -50,7 +51,7 @@ class Candidate:
 
 
 class PriorFetcher:
-    """Has archives searched for earlier studies.
+    """Has prior studies searched for in archives, and one series of them sent.
 
     Parameters
     ----------
@@ -64,6 +65,7 @@ class PriorFetcher:
 
     def __init__(
         self,
+        resources: Resources,
         archives: Sequence[Peer],
         request_builder: RequestBuilder,
         *,
@@ -72,7 +74,7 @@ class PriorFetcher:
     ) -> None:
         self._archives = tuple(archives)
         self._request_builder = request_builder
-        self._resources = request_builder.resources
+        self._resources = resources
         self._ae_title = ae_title
         self._min_slices = min_slices
         self._stopping = False
@@ -81,19 +83,19 @@ class PriorFetcher:
         """Ask for nothing more."""
         self._stopping = True
 
-    def round(self) -> None:
-        """See what became of what was fetched; ask for what is due."""
+    def run_once(self) -> None:
+        """Follow up the series that were fetched; search for what is due."""
         now = self._resources.clock()
         with self._resources.sessions() as session:
             fetched = fetched_searches(session, now)
-        for each in fetched:
-            self._conclude(each)
+        for search in fetched:
+            self._conclude(search)
         with self._resources.sessions.begin() as session:
             enter_searches(session, now)
             due = due_searches(session, now)
-        for search in due:
+        for wanted in due:
             if not self._stopping:
-                self._search(search)
+                self._search(wanted)
 
     def _conclude(self, search: FetchedSearch) -> None:
         uid = search.series_instance_uid
@@ -108,9 +110,11 @@ class PriorFetcher:
             (ended,) = ended_series(session, series=[uid])
         if ended.state not in ENDED:
             return
-        told = request_rerun(self._request_builder, ended, Rerun.REISSUE)
+        outcome = request_rerun(
+            self._resources.sessions, self._request_builder, ended, Rerun.REISSUE
+        )
         with self._resources.sessions.begin() as session:
-            end_search(session, uid, told.text)
+            end_search(session, uid, outcome.text)
 
     def _search(self, search: WantedSearch) -> None:
         """Ask one archive after the other, until one sends a series."""

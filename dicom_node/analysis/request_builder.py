@@ -1,4 +1,4 @@
-"""All that a worker must be told of a series: its files, and what was found before."""
+"""Build the request for a worker: the files of a series, its earlier results, its priors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_node.analysis.configuration import read_manifest
 from dicom_node.analysis.messages import AnalysisConfig, AnalysisRequest, SourceFile
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.delivery.output_forms import supported_forms
@@ -17,11 +16,13 @@ from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.analysis_file import read_values
 from pipeline.encode.result.identity import Prior, ReportReference
+from pipeline.encode.result.kinds import MAIN_DOCUMENTS, SUPERSEDING
 from pipeline.encode.result.products import Products
 from pipeline.errors import PipelineError
+from pipeline.model.manifest import read_manifest
 from storage.delivery.capabilities import Capability, capabilities
 from storage.results.priors import KeptPrior, keys_so_far, priors
-from storage.results.rows import REPORTS, KeptReport, documents_of
+from storage.results.rows import KeptReport, documents_of
 from storage.series.lifecycle import SeriesTicket
 from storage.series.rerun import EndedSeries, ended_series
 from storage.states import Rerun
@@ -30,7 +31,7 @@ MAX_PRIORS = 5  #: more than anybody compares
 
 
 class RequestBuilder:
-    """Puts requests together.
+    """Builds the requests for workers.
 
     Parameters
     ----------
@@ -48,19 +49,19 @@ class RequestBuilder:
         compare: bool,
         destinations: Iterable[str] = (),
     ) -> None:
-        self.resources, self.config = resources, config
+        self._clock, self.config = resources.clock, config
         self._destinations = tuple(destinations)
-        self._told = config.products
+        self._chosen = config.products  #: forms, as they were logged last
         self._sessions, self._folder = resources.sessions, resources.folder
         self._compare = compare
 
-    def request(self, ticket: SeriesTicket) -> AnalysisRequest:
-        """Say what is wanted of a claimed series.
+    def build(self, ticket: SeriesTicket) -> AnalysisRequest:
+        """Build the request for the analysis of a claimed series.
 
         Raises
         ------
         CannotRepeat
-            If a person wishes it, and not enough is kept.
+            If a rerun was asked for, and not enough is kept.
         """
         if ticket.wish and ticket.purged:
             raise CannotRepeat(
@@ -69,23 +70,23 @@ class RequestBuilder:
         if ticket.wish and not all(self._folder.locate(path).is_file() for path in ticket.paths):
             raise CannotRepeat("its instances are not kept any more")
         return replace(
-            self.brief(ticket),
+            self.build_for_notice(ticket),
             priors=self._priors(ticket) if self._compare else (),
             kept=self._kept(ticket) if ticket.wish is Rerun.REISSUE else None,
         )
 
-    def brief(self, ticket: SeriesTicket) -> AnalysisRequest:
-        """Say what a series is and what it supersedes, without what an analysis needs besides."""
+    def build_for_notice(self, ticket: SeriesTicket) -> AnalysisRequest:
+        """Build a request with the files and what they supersede: all that a notice needs."""
         with self._sessions() as session:
             earlier = keys_so_far(session, ticket.series_instance_uid)
             known = [capabilities(session, name) for name in self._destinations]
         documents = self._documents(ticket)
-        main = next((documents.pop(kind) for kind in REPORTS if kind in documents), None)
+        main = next((documents.pop(kind) for kind in MAIN_DOCUMENTS if kind in documents), None)
         return AnalysisRequest(
             series_instance_uid=ticket.series_instance_uid,
             files=self._files(ticket),
-            config=replace(self.config, products=self._fitted(known)),
-            created=self.resources.clock().astimezone(),
+            config=replace(self.config, products=self._supported(known)),
+            created=self._clock().astimezone(),
             earlier=earlier,
             revision=len(earlier) + 1,
             predecessor=main,
@@ -93,11 +94,11 @@ class RequestBuilder:
             attempt=ticket.attempts,
         )
 
-    def _fitted(self, known: list[list[Capability]]) -> Products:
-        """Choose the forms that destinations take; tell of it when it changes."""
+    def _supported(self, known: list[list[Capability]]) -> Products:
+        """Choose the forms that destinations take; log it when they change."""
         products = supported_forms(self.config.products, known)
-        if products != self._told:
-            self._told = products
+        if products != self._chosen:
+            self._chosen = products
             log.info("forms_chosen", segmentation=products.segmentation, heatmap=products.heatmap)
         return products
 
@@ -113,12 +114,12 @@ class RequestBuilder:
         if ticket.predecessor_key is None:
             return {}
         with self._sessions() as session:
-            found = documents_of(session, ticket.predecessor_key)
+            found = documents_of(session, ticket.predecessor_key, SUPERSEDING)
         return {kind: _reference(each, ticket.study_instance_uid) for kind, each in found.items()}
 
     def _priors(self, ticket: SeriesTicket) -> tuple[Prior, ...]:
         with self._sessions() as session:
-            found = priors(session, ticket.series_instance_uid, MAX_PRIORS)
+            found = priors(session, ticket.series_instance_uid, MAX_PRIORS, MAIN_DOCUMENTS)
         return tuple(map(_prior, found))
 
     def _kept(self, ticket: SeriesTicket) -> Path:

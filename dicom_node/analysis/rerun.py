@@ -1,15 +1,19 @@
-"""A person has results issued again, or series analysed again: what will come of it."""
+"""Have the results of a series issued again, or the series analysed again, on request."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dicom_node.analysis.configuration import read_manifest
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.worker import key_of
 from dicom_node.errors import CannotRepeat
+from dicom_node.logs import log
+from dicom_node.resources import Resources
+from pipeline.model.manifest import read_manifest
+from storage.database.sessions import Sessions
 from storage.series.lifecycle import ENDED
-from storage.series.rerun import EndedSeries, mark_for_rerun, prospective_ticket
+from storage.series.rerun import EndedSeries, mark_for_rerun, prospective_ticket, start_reruns
 from storage.states import Rerun
 
 UNCHANGED = "nothing to do: its results were made with these settings"
@@ -17,49 +21,63 @@ UNCHANGED = "nothing to do: its results were made with these settings"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerunOutcome:
-    """What comes of a wish for one series.
+    """Outcome of the request for one series.
 
     Attributes
     ----------
-    wished, refused
-        Whether it is to be done; whether it cannot be done. Neither, if there is no need.
+    accepted, refused
+        Whether it will be done; whether it cannot be done. Neither, if there is no need.
     """
 
     series_instance_uid: str
     text: str
-    wished: bool = False
+    accepted: bool = False
     refused: bool = False
 
 
-def request_rerun(request_builder: RequestBuilder, ended: EndedSeries, wish: Rerun) -> RerunOutcome:
-    """Make a wish for one series, unless it could change nothing or cannot be fulfilled."""
-    uid = ended.series_instance_uid
-    if ended.state not in ENDED:
-        return RerunOutcome(series_instance_uid=uid, text=f"nothing to do: it is {ended.state}")
+def request_rerun(
+    sessions: Sessions, request_builder: RequestBuilder, series: EndedSeries, rerun: Rerun
+) -> RerunOutcome:
+    """Mark one series for a rerun, unless it could change nothing or cannot be done."""
+    uid = series.series_instance_uid
+    if series.state not in ENDED:
+        return RerunOutcome(series_instance_uid=uid, text=f"nothing to do: it is {series.state}")
     try:
-        needed = _is_needed(request_builder, uid, wish)
+        needed = _is_needed(sessions, request_builder, uid, rerun)
     except CannotRepeat as reason:
         return RerunOutcome(series_instance_uid=uid, refused=True, text=f"refused: {reason}")
     if not needed:
         return RerunOutcome(series_instance_uid=uid, text=UNCHANGED)
-    with request_builder.resources.sessions.begin() as session:
-        mark_for_rerun(session, uid, wish)
-    again = "issued" if wish is Rerun.REISSUE else "analysed"
-    return RerunOutcome(series_instance_uid=uid, wished=True, text=f"will be {again} again")
+    with sessions.begin() as session:
+        mark_for_rerun(session, uid, rerun)
+    again = "issued" if rerun is Rerun.REISSUE else "analysed"
+    return RerunOutcome(series_instance_uid=uid, accepted=True, text=f"will be {again} again")
 
 
-def _is_needed(request_builder: RequestBuilder, series_instance_uid: str, wish: Rerun) -> bool:
-    """Say whether a wish could change anything: today's settings may give the latest results.
+def _is_needed(
+    sessions: Sessions, request_builder: RequestBuilder, series_instance_uid: str, rerun: Rerun
+) -> bool:
+    """Say whether a rerun could change anything: today's settings may give the latest results.
 
     Raises
     ------
     CannotRepeat
         If not enough is kept.
     """
-    with request_builder.resources.sessions() as session:
+    with sessions() as session:
         ticket = prospective_ticket(session, series_instance_uid)
-    request = request_builder.request(replace(ticket, wish=wish))
-    if wish is Rerun.REPROCESS:
+    request = request_builder.build(replace(ticket, wish=rerun))
+    if rerun is Rerun.REPROCESS:
         return True
     _, sha256 = read_manifest(request_builder.config.model)
     return key_of(request, sha256) not in request.earlier
+
+
+def start_requested_reruns(resources: Resources, wake: Callable[[], None]) -> None:
+    """Have every series analysed again that is marked for it, and wake who analyses them."""
+    with resources.sessions.begin() as session:
+        uids = start_reruns(session, resources.clock())
+    for uid in uids:
+        log.info("wish_taken_up", series_uid=uid)
+    if uids:
+        wake()

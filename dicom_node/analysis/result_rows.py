@@ -1,4 +1,4 @@
-"""Answers of the engine turned into files and rows."""
+"""Turn the result of an analysis into files and rows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import json
 from dicom_node.analysis.messages import Analysed, EncodedObject
 from storage.results.rows import NewObject, NewResult
 
-KEPT = (
-    "analysis.npz"  #: the undecided analysis (`pipeline.analysis_file`) in the folder of a result
-)
+KEPT = "analysis.npz"  #: file of the undecided analysis (`pipeline.analysis_file`)
 
 
-def named(answer: Analysed) -> list[tuple[str, EncodedObject]]:
+def objects_by_name(analysed: Analysed) -> list[tuple[str, EncodedObject]]:
     """Give each object a file name, in the order of sending."""
-    return [(file_name(n, each), each) for n, each in enumerate(answer.objects)]
+    return [(file_name(n, encoded), encoded) for n, encoded in enumerate(analysed.objects)]
 
 
 def file_name(position: int, encoded: EncodedObject) -> str:
@@ -22,26 +20,29 @@ def file_name(position: int, encoded: EncodedObject) -> str:
     return f"{position:04d}-{encoded.kind}.dcm"
 
 
-def files_of(answer: Analysed) -> dict[str, bytes]:
+def files_of(analysed: Analysed) -> dict[str, bytes]:
     """Name the files of a result."""
-    return {KEPT: answer.kept, **{name: each.part10 for name, each in named(answer)}}
+    return {
+        KEPT: analysed.kept,
+        **{name: encoded.part10 for name, encoded in objects_by_name(analysed)},
+    }
 
 
-def new_result(answer: Analysed, folder: str) -> NewResult:
-    """Turn an answer of the engine into its row."""
+def new_result(analysed: Analysed, folder: str) -> NewResult:
+    """Make the row of a result."""
     return NewResult(
-        key=answer.key,
-        model=answer.model,
-        score=answer.score,
-        positive=answer.positive,
-        priors=answer.priors,
-        summary=json.dumps(answer.summary),
+        key=analysed.key,
+        model=analysed.model,
+        score=analysed.score,
+        positive=analysed.positive,
+        priors=analysed.priors,
+        summary=json.dumps(analysed.summary),
         folder=folder,
     )
 
 
 def new_object(encoded: EncodedObject, path: str) -> NewObject:
-    """Turn an encoded object into its row."""
+    """Make the row of an encoded object."""
     return NewObject(
         sop_instance_uid=encoded.sop_instance_uid,
         kind=encoded.kind,

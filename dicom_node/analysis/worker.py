@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Literal
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 
-from dicom_node.analysis.configuration import read_manifest
 from dicom_node.analysis.messages import (
     Analysed,
     AnalysisConfig,
@@ -34,6 +33,7 @@ from dicom_node.errors import CannotRepeat
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import key_after, result_key
 from pipeline.errors import UnsuitableSeries
+from pipeline.model.manifest import read_manifest
 from pipeline.results import ResultKind, ResultObject
 from pipeline.series.eligibility import ONE_PATIENT, why_not
 
@@ -86,7 +86,7 @@ def work(
 
 
 def _work(request: AnalysisRequest, progress: Progress) -> Analysed:
-    from pipeline.analyse import decide
+    from pipeline.decision import decide
     from pipeline.series.volume import assemble
 
     config, watch = request.config, Stopwatch()
@@ -106,7 +106,7 @@ def _work(request: AnalysisRequest, progress: Progress) -> Analysed:
     )
     watch.lap("analyse")
     progress("encode", 0.0)
-    analysis = decide(found, options_of(config), manifest)
+    analysis = decide(found, options_of(config).rule(manifest))
     return _encoded(request, key_of(request, sha256), series, analysis, kept, watch)
 
 

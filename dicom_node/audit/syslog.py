@@ -29,7 +29,7 @@ MESSAGE_ID = "DICOM+RFC3881"  #: PS3.15 A.6
 class AuditSink(Protocol):
     """Takes events for an auditor."""
 
-    def note(self, event: AuditEvent) -> None:
+    def record(self, event: AuditEvent) -> None:
         """Take an event; never waits."""
         ...
 
@@ -41,7 +41,7 @@ class AuditSink(Protocol):
 class NullAudit:
     """Where no audit is wanted."""
 
-    def note(self, event: AuditEvent) -> None:
+    def record(self, event: AuditEvent) -> None:
         """Forget it."""
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class SyslogAudit:
         self._thread = threading.Thread(target=self._follow, name="audit", daemon=True)
         self._thread.start()
 
-    def note(self, event: AuditEvent) -> None:
+    def record(self, event: AuditEvent) -> None:
         """Take an event; count it where there is no room."""
         at = datetime.now(UTC)
         try:

@@ -45,6 +45,11 @@ RunFolder = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
 Steps = Annotated[int, typer.Option(min=1, help="Steps at most; validation may end it earlier.")]
 Base = Annotated[Path, typer.Option("--model", help="Model folder whose lungs are used.")]
+Pairs = Annotated[int, typer.Option(min=1, help="Positive and negative cases a step.")]
+Masks = Annotated[bool, typer.Option(help="Learn from lesion masks where known.")]
+Rows = Annotated[int, typer.Option(min=32, help="Rows of the network's input.")]
+Columns = Annotated[int, typer.Option(min=48, help="Columns of the network's input.")]
+SliceMm = Annotated[float, typer.Option(min=0.5, help="Distance of its planes.")]
 
 BUNDLED_NAME = "bundled"
 
@@ -73,10 +78,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-def bar() -> Progress:
-    """Progress bar of steps."""
+def bar(console: Console | None = None) -> Progress:
+    """Progress bar of steps, on a console of its own if none is given."""
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
     )
 
 

@@ -1,4 +1,4 @@
-"""The command `probe`: what a destination takes, and what the node does about the rest."""
+"""The command `probe`: list the SOP classes that a destination accepts, and the substitutes."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ def probe(
 ) -> None:
     """Ask a destination which kinds of result it takes; nothing is sent."""
     from dicom_node.assembly import open_resources, peer_of
-    from dicom_node.delivery.capabilities import probe_and_record
+    from dicom_node.delivery import capabilities
 
     settings = load(config)
     destination = named(settings, name)
     resources = open_resources(settings)
     peer = peer_of(settings, destination)
-    found = probe_and_record(name, peer, calling_ae=settings.node.ae_title, resources=resources)
-    out.print(table(found))
+    answers = capabilities.probe(peer, calling_ae=settings.node.ae_title)
+    capabilities.record_probe(name, answers, resources)
+    out.print(table(answers))
 
 
 def named(settings: Settings, name: str) -> Destination:
@@ -48,26 +49,27 @@ def named(settings: Settings, name: str) -> Destination:
     for destination in settings.destinations:
         if destination.name == name:
             return destination
-    known = ", ".join(each.name for each in settings.destinations) or "none"
+    known = ", ".join(destination.name for destination in settings.destinations) or "none"
     raise NodeError(f"expected the name of a destination ({known}), got {name}")
 
 
 def table(found: tuple[Capability, ...]) -> Table:
-    """One row for each class: what for, whether it is taken, and what goes instead."""
+    """Table of the SOP classes: use, whether accepted, and what is sent instead."""
     from pydicom.uid import UID
 
     from dicom_node.delivery.capabilities import instead
-    from dicom_node.delivery.result_classes import SENT, class_name
+    from dicom_node.delivery.result_classes import RESULT_CLASSES, class_name
 
-    accepted = {each.sop_class_uid for each in found if each.is_accepted}
-    made = Table("SOP class", "used for", "taken", "instead")
-    for each in found:
-        kinds = [sent.kind for sent in SENT if sent.sop_class == each.sop_class_uid]
-        others = dict.fromkeys(instead(kind, each.sop_class_uid, accepted) for kind in kinds)
-        made.add_row(
-            class_name(each.sop_class_uid),
+    accepted = {capability.sop_class_uid for capability in found if capability.is_accepted}
+    rows = Table("SOP class", "used for", "taken", "instead")
+    for capability in found:
+        sop_class, taken = capability.sop_class_uid, capability.is_accepted
+        kinds = [sent.kind for sent in RESULT_CLASSES if sent.sop_class == sop_class]
+        others = dict.fromkeys(instead(kind, sop_class, accepted) for kind in kinds)
+        rows.add_row(
+            class_name(sop_class),
             ", ".join(dict.fromkeys(kind.replace("-", " ") for kind in kinds)) or "service",
-            UID(each.transfer_syntax_uid).name if each.is_accepted else "[bold red]no[/]",
-            "" if each.is_accepted or not kinds else "; ".join(others),
+            UID(capability.transfer_syntax_uid).name if taken else "[bold red]no[/]",
+            "" if taken or not kinds else "; ".join(others),
         )
-    return made
+    return rows

@@ -40,7 +40,7 @@ def reissue(
     from storage.states import Rerun
 
     _choose(series, study, everything=everything)
-    _tell(
+    _print(
         request_reruns(load(config), Rerun.REISSUE, series=series or (), study=study),
         named=not everything,
     )
@@ -54,7 +54,7 @@ def reprocess(series: Uids = None, config: Ini = INI) -> None:
 
     if not series:
         raise NodeError("expected Series Instance UIDs, got none")
-    _tell(request_reruns(load(config), Rerun.REPROCESS, series=series), named=True)
+    _print(request_reruns(load(config), Rerun.REPROCESS, series=series), named=True)
 
 
 @app.command()
@@ -85,12 +85,13 @@ def _choose(series: list[str] | None, study: str | None, *, everything: bool) ->
         raise NodeError("expected Series Instance UIDs, or --study UID, or --all")
 
 
-def _tell(told: list[RerunOutcome], *, named: bool) -> None:
-    """Say what comes of it; what was asked for by name and refused, or is not there, is a fault."""
-    for each in told:
-        typer.echo(f"{each.series_instance_uid}: {each.text}")
-    if not told:
+def _print(outcomes: list[RerunOutcome], *, named: bool) -> None:
+    """Print every outcome; what was asked for by name and refused, or is not there, is a fault."""
+    for outcome in outcomes:
+        typer.echo(f"{outcome.series_instance_uid}: {outcome.text}")
+    if not outcomes:
         typer.echo("there is no such series")
-    if any(each.wished for each in told):
+    if any(outcome.accepted for outcome in outcomes):
         typer.echo(TAKEN_UP)
-    raise typer.Exit(1 if named and (not told or any(each.refused for each in told)) else 0)
+    refused = not outcomes or any(outcome.refused for outcome in outcomes)
+    raise typer.Exit(1 if named and refused else 0)

@@ -1,4 +1,4 @@
-"""Make reruns and redeliveries that an operator asks for."""
+"""Request reruns and redeliveries, as the commands `reissue`, `reprocess`, `redeliver` do."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from storage.states import Rerun
 
 
 def request_reruns(
-    settings: Settings, wish: Rerun, *, series: Sequence[str] = (), study: str | None = None
+    settings: Settings, rerun: Rerun, *, series: Sequence[str] = (), study: str | None = None
 ) -> list[RerunOutcome]:
-    """Make a wish for series, for those of a study, or for all; say what comes of each.
+    """Request a rerun of series, of those of a study, or of all; return the outcome of each.
 
     Raises
     ------
@@ -27,9 +27,9 @@ def request_reruns(
     resources = existing_resources(settings)
     request_builder = request_builder_of(settings, resources)
     with resources.sessions() as session:
-        found = ended_series(session, series=series, study=study)
-    missing = sorted(set(series) - {each.series_instance_uid for each in found})
-    return [request_rerun(request_builder, each, wish) for each in found] + [
+        known = ended_series(session, series=series, study=study)
+    missing = sorted(set(series) - {ended.series_instance_uid for ended in known})
+    return [request_rerun(resources.sessions, request_builder, ended, rerun) for ended in known] + [
         RerunOutcome(series_instance_uid=uid, refused=True, text="refused: there is no such series")
         for uid in missing
     ]
@@ -49,7 +49,7 @@ def request_redelivery(
     NodeError
         If there is no database, no such destination or no such series.
     """
-    names = [each.name for each in settings.destinations if each.enabled]
+    names = [known.name for known in settings.destinations if known.enabled]
     if destination is not None and destination not in names:
         known = ", ".join(sorted(names)) or "none"
         raise NodeError(
@@ -57,11 +57,11 @@ def request_redelivery(
         )
     resources = existing_resources(settings)
     with resources.sessions.begin() as session:
-        found = {
-            each.series_instance_uid for each in ended_series(session, series=series, study=study)
+        known_series = {
+            ended.series_instance_uid for ended in ended_series(session, series=series, study=study)
         }
-        missing = sorted(set(series) - found)
-        if missing or (study is not None and not found):
+        missing = sorted(set(series) - known_series)
+        if missing or (study is not None and not known_series):
             raise NodeError(f"expected series that are known, got {study or ', '.join(missing)}")
         return redeliver(
             session,

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import track
 
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import OutgoingFile, send
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import send
 from dicom_node.network.association import Peer
 
 

@@ -1,4 +1,4 @@
-"""What a destination takes: every class we may send is proposed, and the answers are kept."""
+"""Probe which SOP classes a destination accepts: propose every class, and record the answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
 )
 
 from dicom_node.delivery.output_forms import FALLBACK_FORMS
-from dicom_node.delivery.result_classes import SENT, TRANSFER_SYNTAX, class_name
+from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX, class_name
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
@@ -25,8 +25,8 @@ SERVICES = (Verification, StorageCommitmentPushModel)
 
 
 def proposed() -> list[UID]:
-    """Every SOP class we may propose, each once."""
-    return list(dict.fromkeys([*(each.sop_class for each in SENT), *SERVICES]))
+    """SOP classes of all results and of the services, without repetition."""
+    return list(dict.fromkeys([*(sent.sop_class for sent in RESULT_CLASSES), *SERVICES]))
 
 
 def probe(peer: Peer, *, calling_ae: str) -> tuple[Capability, ...]:
@@ -44,7 +44,8 @@ def probe(peer: Peer, *, calling_ae: str) -> tuple[Capability, ...]:
     elif not assoc.rejected_contexts:
         raise NodeError(trouble)
     accepted = {
-        str(each.abstract_syntax): each.transfer_syntax[0] for each in assoc.accepted_contexts
+        str(context.abstract_syntax): context.transfer_syntax[0]
+        for context in assoc.accepted_contexts
     }
     return tuple(
         Capability(sop_class_uid=uid, transfer_syntax_uid=str(accepted.get(uid, "")))
@@ -52,43 +53,25 @@ def probe(peer: Peer, *, calling_ae: str) -> tuple[Capability, ...]:
     )
 
 
-def probe_and_record(
-    name: str, peer: Peer, *, calling_ae: str, resources: Resources
-) -> tuple[Capability, ...]:
-    """Probe a destination, keep what it takes, and log it.
-
-    Raises
-    ------
-    NodeError
-        As `probe`.
-    """
-    found = probe(peer, calling_ae=calling_ae)
+def record_probe(name: str, answers: tuple[Capability, ...], resources: Resources) -> None:
+    """Record under the name of a destination what it accepts, and log it."""
     with resources.sessions.begin() as session:
-        record_capabilities(session, name, found, resources.clock())
-    refused = [class_name(each.sop_class_uid) for each in found if not each.is_accepted]
-    log.info("destination_probed", destination=name, proposed=len(found), refused=refused)
-    return found
-
-
-def probe_in_background(name: str, peer: Peer, *, calling_ae: str, resources: Resources) -> None:
-    """Probe in the background: a destination that does not answer is no news yet."""
-    try:
-        probe_and_record(name, peer, calling_ae=calling_ae, resources=resources)
-    except NodeError as fault:
-        log.info("destination_not_probed", destination=name, reason=str(fault))
+        record_capabilities(session, name, answers, resources.clock())
+    refused = [class_name(answer.sop_class_uid) for answer in answers if not answer.is_accepted]
+    log.info("destination_probed", destination=name, proposed=len(answers), refused=refused)
 
 
 def instead(kind: str, sop_class: str, accepted: Collection[str]) -> str:
-    """Say what a destination gets in place of a kind it does not take in a class.
+    """Name the object that a destination gets instead of a kind in a class that it declines.
 
     Parameters
     ----------
     accepted
-        SOP Class UIDs that it takes.
+        SOP Class UIDs that it accepts.
     """
     plainer = FALLBACK_FORMS.get(UID(sop_class))
     if plainer is not None and plainer.sop_class in accepted:
         return f"the {plainer.name}"
-    kinds = {str(each.kind) for each in SENT if each.sop_class in accepted}
+    kinds = {str(sent.kind) for sent in RESULT_CLASSES if sent.sop_class in accepted}
     other = stand_in(SUBSTITUTES, kind, kinds)
     return f"the {other.replace('-', ' ')}" if other else "nothing: the series fails"

@@ -1,7 +1,7 @@
-"""Storage commitment asked of destinations (PS3.4 Annex J), and what they answer.
+"""Ask a destination to commit to what it accepted (Storage Commitment SCU, PS3.4 Annex J).
 
 The answer comes on the association of the request, on one that the destination opens to our port,
-or never; see `storage.delivery.commitments` for what follows from it.
+or never.
 """
 
 from __future__ import annotations
@@ -9,43 +9,40 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import generate_uid
 from pynetdicom import evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 
+from dicom_node.delivery.commitment_request import CommitmentRequester, Objects, record_report
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
-from dicom_node.network.fast_dimse.reactor_pause import reactor_paused
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.status import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS
 from dicom_node.network.storage_commitment import REQUEST, WELL_KNOWN_INSTANCE, reference
 from dicom_node.resources import Resources
-from storage.delivery.commitments import Report, ask, enter_report, give_up, reject
+from storage.delivery.commitments import Report
 
-MEANS = "storage commitment"
-REQUESTS = 4  #: without an answer to so many, acceptance must do
-TRIES = 3  #: what a destination says so often that it does not have is refused
+AT_ONCE = timedelta(0)
 LINGER_SECONDS = 3.0
 
-WhenAnswered = Callable[[Report], int]  #: enters a report; returns the status to answer with
+RecordReport = Callable[[Report], int]  #: enters a report; returns the status to answer with
 
 
-class CommitmentScu:
-    """Asks one destination to commit to what it accepted.
+class CommitmentScu(CommitmentRequester):
+    """Asks one destination by N-ACTION.
 
     Parameters
     ----------
-    again
-        Time after which the same is asked for again, if there is no answer.
     linger_seconds
         How long the answer may come on the association of the request.
     """
 
-    first_after = timedelta(0)  #: it may be asked as soon as it has accepted
+    means = "storage commitment"
 
     def __init__(
         self,
@@ -57,61 +54,27 @@ class CommitmentScu:
         resources: Resources,
         linger_seconds: float = LINGER_SECONDS,
     ) -> None:
-        self.name = name
-        self._peer = peer
-        self._calling_ae = calling_ae
-        self._again = again
-        self._resources = resources
+        super().__init__(
+            name,
+            peer,
+            calling_ae=calling_ae,
+            again=again,
+            first_after=AT_ONCE,
+            resources=resources,
+        )
         self._linger_seconds = linger_seconds
 
-    def round(self) -> None:
-        """Ask for everything that is due; give up what was asked for often enough."""
-        transaction_uid, wanted = open_request(
-            self._resources, self.name, again=self._again, means=MEANS
-        )
-        if wanted:
-            self._request(transaction_uid, wanted)
-
-    def _request(self, transaction_uid: str, wanted: list[tuple[str, str]]) -> None:
-        trouble = request(
+    def _ask(self, transaction_uid: str, due: Objects) -> str:
+        reason = request(
             self._peer,
-            action_information(transaction_uid, wanted),
+            action_information(transaction_uid, due),
             calling_ae=self._calling_ae,
             linger_seconds=self._linger_seconds,
-            when_answered=lambda report: answered(report, self._resources),
+            record=partial(record_report, resources=self._resources),
         )
-        if trouble:
-            not_answered(self._resources, self.name, transaction_uid, trouble)
-        else:
-            log.info("commitment_requested", destination=self.name, objects=len(wanted))
-
-
-def open_request(
-    resources: Resources, name: str, *, again: timedelta, means: str
-) -> tuple[str, list[tuple[str, str]]]:
-    """Enter a request for everything that is due; give up what was asked for often enough.
-
-    Returns
-    -------
-    str
-        UID of the request.
-    list
-        SOP class and instance of each object; empty if there is nothing to ask for.
-    """
-    now, transaction_uid = resources.clock(), str(generate_uid(prefix=None))
-    with resources.sessions.begin() as session:
-        given_up = give_up(session, name, now, requests=REQUESTS, means=means)
-        wanted = ask(session, name, now, transaction_uid=transaction_uid, again_at=now + again)
-    if given_up:
-        log.warning("commitment_given_up", destination=name, objects=given_up)
-    return transaction_uid, wanted
-
-
-def not_answered(resources: Resources, name: str, transaction_uid: str, reason: str) -> None:
-    """Enter that a request was not taken; it is made again at its time."""
-    with resources.sessions.begin() as session:
-        reject(session, transaction_uid, reason)
-    log.warning("commitment_not_requested", destination=name, reason=reason)
+        if not reason:
+            log.info("commitment_requested", destination=self.name, objects=len(due))
+        return reason
 
 
 def request(
@@ -120,7 +83,7 @@ def request(
     *,
     calling_ae: str,
     linger_seconds: float,
-    when_answered: WhenAnswered,
+    record: RecordReport,
 ) -> str:
     """Ask by N-ACTION, and wait a little for an answer on the same association.
 
@@ -132,7 +95,7 @@ def request(
     came = threading.Event()
 
     def report(event: Event) -> tuple[int, None]:
-        status = handle_report(event, when_answered)
+        status = handle_report(event, record)
         came.set()
         return status
 
@@ -156,7 +119,7 @@ def request(
     return "" if status == SUCCESS else f"destination answered 0x{status:04X} to N-ACTION"
 
 
-def handle_report(event: Event, when_answered: WhenAnswered) -> tuple[int, None]:
+def handle_report(event: Event, record: RecordReport) -> tuple[int, None]:
     """Take an N-EVENT-REPORT in; return the status to answer with."""
     try:
         report = read_report(event.event_information)
@@ -164,29 +127,17 @@ def handle_report(event: Event, when_answered: WhenAnswered) -> tuple[int, None]
         log.warning("commitment_ignored", reason=f"unreadable: {type(fault).__name__}")
         return INVALID_ARGUMENT_VALUE, None
     try:
-        return when_answered(report), None
+        return record(report), None
     except Exception:  # noqa: BLE001  # thread border: the destination may report again
         log.exception("job_failed", job="commitment")
         return PROCESSING_FAILURE, None
 
 
-def answered(report: Report, resources: Resources) -> int:
-    """Enter a report; one that nobody asked for changes nothing, and is logged."""
-    with resources.sessions.begin() as session:
-        series = enter_report(session, report, resources.clock(), tries=TRIES)
-    if series is None:
-        log.warning("commitment_ignored", reason="no such request is open")
-        return SUCCESS
-    write = log.warning if report.failed else log.info
-    write("commitment_answered", objects=len(report.committed), failed=len(report.failed))
-    return SUCCESS
-
-
-def action_information(transaction_uid: str, wanted: Iterable[tuple[str, str]]) -> Dataset:
-    """Put a request into words (PS3.4 Table J.3-1), of SOP class and instance of each object."""
+def action_information(transaction_uid: str, objects: Iterable[tuple[str, str]]) -> Dataset:
+    """Make the data set of a request (PS3.4 Table J.3-1) for objects, by SOP class and instance."""
     ds = Dataset()
     ds.TransactionUID = transaction_uid
-    ds.ReferencedSOPSequence = Sequence([reference(*each) for each in wanted])
+    ds.ReferencedSOPSequence = Sequence([reference(sop_class, uid) for sop_class, uid in objects])
     return ds
 
 
@@ -201,10 +152,10 @@ def read_report(ds: Dataset) -> Report:
     return Report(
         transaction_uid=str(ds.TransactionUID),
         committed=frozenset(
-            str(each.ReferencedSOPInstanceUID) for each in ds.get("ReferencedSOPSequence") or ()
+            str(item.ReferencedSOPInstanceUID) for item in ds.get("ReferencedSOPSequence") or ()
         ),
         failed={
-            str(each.ReferencedSOPInstanceUID): int(each.get("FailureReason", PROCESSING_FAILURE))
-            for each in ds.get("FailedSOPSequence") or ()
+            str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason", PROCESSING_FAILURE))
+            for item in ds.get("FailedSOPSequence") or ()
         },
     )

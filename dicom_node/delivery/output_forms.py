@@ -1,4 +1,4 @@
-"""The forms of results that every destination takes, as far as they have said.
+"""Choose the forms of results that every destination accepts, as far as its answers are known.
 
 A result has one form for all destinations: it is one set of objects, and one report refers to it.
 """
@@ -6,63 +6,61 @@ A result has one form for all destinations: it is one set of objects, and one re
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
-from pydicom.uid import (
-    UID,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import UID, MultiFrameTrueColorSecondaryCaptureImageStorage
 
-from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE, RESULT_KINDS, ResultForm
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from storage.delivery.capabilities import Capability
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackForm:
-    """The plainer form of a result, which says the same and which more destinations take."""
-
-    sop_class: UID
-    name: str
-
-
-FALLBACK_FORMS: Mapping[UID, FallbackForm] = MappingProxyType(
+FALLBACK_FORMS: Mapping[UID, ResultForm] = MappingProxyType(
     {
-        LABEL_MAP_STORAGE: FallbackForm(sop_class=SegmentationStorage, name="binary segmentation"),
-        MultiFrameTrueColorSecondaryCaptureImageStorage: FallbackForm(
-            sop_class=SecondaryCaptureImageStorage, name="single-frame heatmap"
-        ),
+        form.sop_class: plainer
+        for row in RESULT_KINDS.values()
+        for form in row.forms
+        for plainer in row.forms
+        if plainer.sop_class == form.fallback
     }
 )
-"""SOP class to what is made instead of it."""
+"""SOP class to the form that is made where a destination declines it."""
 
 
 def supported_forms(products: Products, known: Iterable[Collection[Capability]]) -> Products:
-    """Choose forms that the destinations take.
+    """Replace forms that a destination declines by their fallback.
 
     Parameters
     ----------
+    products
+        As the site wants them.
     known
-        What each destination has said it takes; nothing of one that was never asked.
+        Answers of each destination; empty for one that was never probed.
 
     Returns
     -------
     Products
-        As wanted, but in the plainer form where a destination declines the one wanted and takes
-        the plainer.
+        As wanted, but in the fallback form where a destination declines the one wanted and
+        accepts the fallback.
     """
-    answers = [{each.sop_class_uid: each.is_accepted for each in said} for said in known]
-    if products.segmentation is SegmentationForm.LABELMAP and _needed(LABEL_MAP_STORAGE, answers):
+    answers = [
+        {capability.sop_class_uid: capability.is_accepted for capability in capabilities}
+        for capabilities in known
+    ]
+    if products.segmentation is SegmentationForm.LABELMAP and _needs_fallback(
+        LABEL_MAP_STORAGE, answers
+    ):
         products = replace(products, segmentation=SegmentationForm.BINARY)
-    frames = MultiFrameTrueColorSecondaryCaptureImageStorage
-    if products.heatmap is HeatmapForm.MULTI_FRAME and _needed(frames, answers):
+    if products.heatmap is HeatmapForm.MULTI_FRAME and _needs_fallback(
+        MultiFrameTrueColorSecondaryCaptureImageStorage, answers
+    ):
         products = replace(products, heatmap=HeatmapForm.SINGLE_FRAME)
     return products
 
 
-def _needed(sop_class: UID, answers: Iterable[Mapping[str, bool]]) -> bool:
+def _needs_fallback(sop_class: UID, answers: Iterable[Mapping[str, bool]]) -> bool:
+    """Tell whether some destination declines the class and accepts its fallback."""
     plainer = FALLBACK_FORMS[sop_class].sop_class
-    return any(said.get(sop_class) is False and said.get(plainer) for said in answers)
+    return any(
+        accepted.get(sop_class) is False and accepted.get(plainer, False) for accepted in answers
+    )

@@ -1,32 +1,20 @@
-"""What this node may send: one row for each kind of result and form."""
+"""SOP classes that this node sends: one row for each form of a result kind."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom.uid import (
-    UID,
-    Comprehensive3DSRStorage,
-    EncapsulatedPDFStorage,
-    EnhancedSRStorage,
-    ExplicitVRLittleEndian,
-    KeyObjectSelectionDocumentStorage,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
-    ParametricMapStorage,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE, RESULT_KINDS
 from pipeline.results import ResultKind
 
-TRANSFER_SYNTAX = ExplicitVRLittleEndian  #: of every object that we make
-K = ResultKind
+TRANSFER_SYNTAX = ExplicitVRLittleEndian  #: of every object that this node makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """One kind of object.
+class ResultClass:
+    """A kind of result in one form.
 
     Attributes
     ----------
@@ -36,29 +24,13 @@ class Sent:
 
     kind: ResultKind
     sop_class: UID
-    setting: str = ""
+    setting: str
 
 
-SENT = (
-    Sent(kind=K.SEGMENTATION, sop_class=SegmentationStorage, setting="segmentation = binary"),
-    Sent(kind=K.SEGMENTATION, sop_class=LABEL_MAP_STORAGE, setting="segmentation = labelmap"),
-    Sent(kind=K.REPORT, sop_class=Comprehensive3DSRStorage),
-    Sent(kind=K.TEXT_REPORT, sop_class=EnhancedSRStorage, setting="text_report = yes"),
-    Sent(kind=K.SUMMARY, sop_class=SecondaryCaptureImageStorage, setting="summary = yes"),
-    Sent(kind=K.DOCUMENT, sop_class=EncapsulatedPDFStorage, setting="summary_pdf = yes"),
-    Sent(kind=K.HEATMAP, sop_class=SecondaryCaptureImageStorage, setting="heatmap = single-frame"),
-    Sent(
-        kind=K.HEATMAP,
-        sop_class=MultiFrameTrueColorSecondaryCaptureImageStorage,
-        setting="heatmap = multi-frame",
-    ),
-    Sent(kind=K.PARAMETRIC_MAP, sop_class=ParametricMapStorage, setting="parametric_map = yes"),
-    Sent(
-        kind=K.KEY_IMAGES,
-        sop_class=KeyObjectSelectionDocumentStorage,
-        setting="key_images = yes",
-    ),
-    Sent(kind=K.NOTICE, sop_class=EnhancedSRStorage, setting="not_analysed = relevant, all"),
+RESULT_CLASSES = tuple(
+    ResultClass(kind=kind, sop_class=form.sop_class, setting=form.setting)
+    for kind, row in RESULT_KINDS.items()
+    for form in row.forms
 )
 """In the order of sending."""
 

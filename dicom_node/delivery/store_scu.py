@@ -4,74 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
-from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
 from dicom_node.delivery.outcome import Outcome, Verdict, judge, unsendable
+from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.network.association import Peer, associate
-from dicom_node.network.fast_dimse.fast_store_scu import FastSender
-from dicom_node.network.fast_dimse.pdu import tested
-from dicom_node.network.fast_dimse.reactor_pause import dul_paused, reactor_paused
-from dicom_node.network.file_meta import read_meta
-
-_config.STORE_SEND_CHUNKED_DATASET = True  # send from the file: a large SEG is never held in memory
-_config.LOG_HANDLER_LEVEL = "none"
+from dicom_node.network.pynetdicom_internals.fast_store_scu import FastSender
+from dicom_node.network.pynetdicom_internals.reactor_pause import dul_paused, reactor_paused
+from dicom_node.network.pynetdicom_internals.version import is_tested
 
 StoreFile = Callable[[Path], int | None]
 MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd, 1 to 255
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutgoingFile:
-    """A Part 10 file on its way.
-
-    Attributes
-    ----------
-    sop_class_uid, transfer_syntax_uid
-        What must be negotiated for it.
-    """
-
-    path: Path
-    sop_class_uid: str
-    transfer_syntax_uid: str
-
-    @classmethod
-    def of(cls, path: Path) -> OutgoingFile:
-        """Read from the file what must be negotiated for it.
-
-        Raises
-        ------
-        pydicom.errors.InvalidDicomError
-            If it is no DICOM file.
-        """
-        try:
-            with path.open("rb", buffering=0) as file:
-                meta = read_meta(file)
-        except AttributeError:
-            return cls._odd(path)
-        return cls(
-            path=path,
-            sop_class_uid=meta.sop_class_uid,
-            transfer_syntax_uid=meta.transfer_syntax_uid,
-        )
-
-    @classmethod
-    def _odd(cls, path: Path) -> OutgoingFile:
-        ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
-        sop_class = ds.file_meta.get("MediaStorageSOPClassUID") or ds.get("SOPClassUID", "")
-        return cls(
-            path=path,
-            sop_class_uid=str(sop_class),
-            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
-        )
 
 
 def echo(peer: Peer, *, calling_ae: str) -> Outcome:
@@ -98,7 +47,7 @@ def send(
     Parameters
     ----------
     fast
-        Whether `dicom_node.network.fast_dimse.fast_store_scu` is used, where it can be.
+        Whether `dicom_node.network.pynetdicom_internals.fast_store_scu` is used, where it can be.
     """
     waiting = list(files)
     while waiting:
@@ -148,7 +97,7 @@ def _parting(assoc: Association) -> Iterator[None]:
 @contextmanager
 def _way(assoc: Association, *, fast: bool) -> Iterator[StoreFile]:
     """Find what sends a file and gives the status, None where no answer came."""
-    if fast and tested():
+    if fast and is_tested():
         with dul_paused(assoc) as alone:
             if alone:
                 yield FastSender(assoc).store

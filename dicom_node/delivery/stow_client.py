@@ -19,7 +19,7 @@ import httpx
 from pydicom import dcmread
 
 from dicom_node.delivery.outcome import Outcome, Verdict, unsendable
-from dicom_node.delivery.store_scu import OutgoingFile
+from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.stow_response import (
     SERVER_ERRORS,
     STORED,
@@ -29,9 +29,7 @@ from dicom_node.delivery.stow_response import (
     words,
 )
 from dicom_node.errors import NodeError
-from dicom_node.logs import log
 from dicom_node.network.status import HTTP_NONE_STORED
-from dicom_node.resources import Resources
 
 JSON = "application/dicom+json"
 CHUNK_BYTES = 1 << 17  #: of a file on its way
@@ -91,9 +89,8 @@ class StowSender:
             return Outcome(verdict=Verdict.REFUSED, status=status, detail=words(status))
         return Outcome(verdict=Verdict.ACCEPTED, status=status)
 
-    def look(self, name: str, resources: Resources) -> None:
+    def probe(self) -> None:
         """Find out nothing: DICOMweb negotiates no classes."""
-        log.info("destination_not_probed", destination=name, reason="DICOMweb cannot be asked")
 
     def check(self) -> None:
         """Read the files that sending needs.

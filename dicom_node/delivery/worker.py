@@ -1,4 +1,4 @@
-"""From the outbox to a destination: one delivery worker each, so that none waits for another."""
+"""Deliver what is in the outbox: one worker a destination, so that none waits for another."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from dicom_node.audit.messages import sent
 from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.capabilities import record_probe
+from dicom_node.delivery.commitment_request import CommitmentRequester
 from dicom_node.delivery.outcome import Outcome, Verdict
+from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.sender import Sender
-from dicom_node.delivery.store_scu import OutgoingFile
+from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from storage.delivery.commitments import accept_uncommitted
@@ -22,7 +24,7 @@ from storage.delivery.outbox import DueDelivery, Settlement, claim, due, put_bac
 from storage.results.audit_counts import results_of
 from storage.states import DeliveryState
 
-LOAD = 500  #: most objects taken along in one round
+BATCH = 500  #: most objects claimed at once
 
 EVENTS = {
     DeliveryState.ACCEPTED: "delivery_accepted",
@@ -38,19 +40,6 @@ ENDS = {
 }
 
 
-class CommitmentRequester(Protocol):
-    """Asks one destination whether it keeps what it accepted."""
-
-    @property
-    def first_after(self) -> timedelta:
-        """Time from acceptance to the first question."""
-        ...
-
-    def round(self) -> None:
-        """Ask for everything that is due."""
-        ...
-
-
 class DeliveryWorker:
     """Delivers to one destination.
 
@@ -58,10 +47,10 @@ class DeliveryWorker:
     ----------
     name
         Name of the destination in the settings and in the outbox.
-    carrier
-        What it is reached by.
-    notary
-        Asks it to confirm what it accepts; None if acceptance is enough.
+    sender
+        The way to it.
+    requester
+        Asks it to confirm what it accepted; None if acceptance is enough.
     """
 
     def __init__(
@@ -81,7 +70,7 @@ class DeliveryWorker:
         self._sessions, self._clock = resources.sessions, resources.clock
         self._locate = resources.folder.locate
         self._stopping = False
-        self._told_declined: set[str] = set()
+        self._logged_declined: set[str] = set()
         self._claimed: frozenset[int] = frozenset()  #: last
 
     def stop(self) -> None:
@@ -89,13 +78,22 @@ class DeliveryWorker:
         self._stopping = True
 
     def probe(self) -> None:
-        """Ask the destination what it takes, and keep the answer."""
-        self._sender.look(self.name, self._resources)
+        """Ask the destination what it accepts, and record the answer; none is no fault yet."""
+        try:
+            answers = self._sender.probe()
+        except NodeError as fault:
+            log.info("destination_not_probed", destination=self.name, reason=str(fault))
+            return
+        if answers is None:
+            reason = "DICOMweb cannot be asked"
+            log.info("destination_not_probed", destination=self.name, reason=reason)
+        else:
+            record_probe(self.name, answers, self._resources)
 
-    def round(self) -> None:
+    def run_once(self) -> None:
         """Deliver everything that is due, and have it committed to.
 
-        If the database could not be written half-way, the next round begins where that one ended;
+        If the database could not be written half-way, the next run begins where that one ended;
         what was sent meanwhile is sent again, which destinations know how to take.
         """
         self._put_back()
@@ -106,7 +104,7 @@ class DeliveryWorker:
             with self._sessions.begin() as session:
                 accept_uncommitted(session, self.name, "", self._clock())
         elif not self._stopping:
-            self._requester.round()
+            self._requester.run_once()
 
     def _put_back(self) -> None:
         if self._claimed:
@@ -116,29 +114,29 @@ class DeliveryWorker:
 
     def _claim(self) -> list[DueDelivery]:
         with self._sessions.begin() as session:
-            claimed = claim(session, due(session, self.name, self._clock(), LOAD))
-        self._claimed = frozenset(each.id for each in claimed)
+            claimed = claim(session, due(session, self.name, self._clock(), BATCH))
+        self._claimed = frozenset(delivery.id for delivery in claimed)
         return claimed
 
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
         """Send what was claimed; False if the destination could not take all of it now."""
-        waiting = {self._locate(each.path): each for each in deliveries}
-        told: Counter[tuple[DeliveryState, str]] = Counter()
-        taken: list[str] = []
+        waiting = {self._locate(delivery.path): delivery for delivery in deliveries}
+        settled: Counter[tuple[DeliveryState, str]] = Counter()
+        accepted: list[str] = []
         with closing(self._outcomes(waiting)) as outcomes:
             for file, outcome in outcomes:
                 delivery = waiting.pop(file.path)
                 settlement = self._settle(delivery, outcome)
                 if outcome.verdict is Verdict.ACCEPTED:
-                    taken.append(delivery.sop_instance_uid)
-                told[settlement.state, settlement.reason] += 1
+                    accepted.append(delivery.sop_instance_uid)
+                settled[settlement.state, settlement.reason] += 1
                 if self._stopping:
                     break
         for delivery in waiting.values():
             self._settle(delivery, Outcome(verdict=Verdict.POSTPONED, detail="the node stopped"))
-        self._tell(told)
-        self._tell_auditor(taken)
-        return not any(state is DeliveryState.PENDING for state, _ in told)
+        self._log(settled)
+        self._audit(accepted)
+        return not any(state is DeliveryState.PENDING for state, _ in settled)
 
     def _outcomes(
         self, waiting: dict[Path, DueDelivery]
@@ -146,10 +144,10 @@ class DeliveryWorker:
         files = [
             OutgoingFile(
                 path=path,
-                sop_class_uid=each.sop_class_uid,
-                transfer_syntax_uid=each.transfer_syntax_uid,
+                sop_class_uid=delivery.sop_class_uid,
+                transfer_syntax_uid=delivery.transfer_syntax_uid,
             )
-            for path, each in waiting.items()
+            for path, delivery in waiting.items()
         ]
         return self._sender.send(files)
 
@@ -175,25 +173,25 @@ class DeliveryWorker:
         )
         return settlement
 
-    def _tell_auditor(self, sop_instance_uids: list[str]) -> None:
+    def _audit(self, sop_instance_uids: list[str]) -> None:
         if sop_instance_uids:
             with self._sessions() as session:
                 studies = results_of(session, sop_instance_uids)
-            self._resources.audit.note(sent(self.name, studies))
+            self._resources.audit.record(sent(self.name, studies))
 
-    def _tell(self, told: Counter[tuple[DeliveryState, str]]) -> None:
-        """Log one line for all that went alike, not one for each object.
+    def _log(self, settled: Counter[tuple[DeliveryState, str]]) -> None:
+        """Log one line for all objects that went alike.
 
-        That a class is declined is told once: it stays so until somebody changes the destination.
+        That a class is declined is logged once: it stays so until somebody changes the destination.
         """
-        for (state, reason), objects in told.items():
+        for (state, reason), objects in settled.items():
             write = log.info if EVENTS[state] == "delivery_accepted" else log.warning
-            if state is DeliveryState.DECLINED and reason in self._told_declined:
+            if state is DeliveryState.DECLINED and reason in self._logged_declined:
                 write = log.debug
             write(EVENTS[state], destination=self.name, objects=objects, reason=reason)
-        declined = {reason for state, reason in told if state is DeliveryState.DECLINED}
-        if declined - self._told_declined:
-            self._told_declined |= declined
+        declined = {reason for state, reason in settled if state is DeliveryState.DECLINED}
+        if declined - self._logged_declined:
+            self._logged_declined |= declined
             self.probe()
 
 

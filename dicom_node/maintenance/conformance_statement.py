@@ -1,6 +1,6 @@
-"""The parts of the DICOM Conformance Statement (PS3.2) that the code itself can tell.
+"""Fill in the parts of the DICOM Conformance Statement (PS3.2) that follow from the code.
 
-A document names such a part between two comments, ``<!-- made: NAME -->`` and ``<!-- /made -->``.
+The document marks such a part by two comments, ``<!-- made: NAME -->`` and ``<!-- /made -->``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydicom.uid import UID
 
 from config.example import settings_table
 from dicom_node.delivery import outcome
-from dicom_node.delivery.result_classes import SENT, TRANSFER_SYNTAX, class_name
+from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX, class_name
 from dicom_node.errors import NodeError
 from dicom_node.network import status
 from dicom_node.network.sop_classes import (
@@ -35,12 +35,12 @@ PART = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- /made -->)", re.DOTALL)
 
 
 def fill(document: str) -> str:
-    """Fill in every part that the document names; what lies between them stays.
+    """Fill in every part that the document marks; the text between the parts stays.
 
     Raises
     ------
     NodeError
-        If it names a part that there is not.
+        If the document marks a part that does not exist.
     """
     return PART.sub(_filled, document)
 
@@ -59,7 +59,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
 
 def _overview() -> str:
     received = [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in CT_CLASSES]
-    sent = dict.fromkeys(each.sop_class for each in SENT)
+    sent = dict.fromkeys(row.sop_class for row in RESULT_CLASSES)
     verification = (UID(VERIFICATION).name, f"`{VERIFICATION}`", "yes", "yes")
     commitment = (UID(STORAGE_COMMITMENT).name, f"`{STORAGE_COMMITMENT}`", "yes", "yes")
     queries = [
@@ -85,8 +85,8 @@ def _received() -> str:
 
 def _sent() -> str:
     rows = [
-        (each.kind.replace("-", " "), class_name(each.sop_class), each.setting or "always")
-        for each in SENT
+        (row.kind.replace("-", " "), class_name(row.sop_class), row.setting or "always")
+        for row in RESULT_CLASSES
     ]
     syntax = f"{TRANSFER_SYNTAX.name} (`{TRANSFER_SYNTAX}`)"
     return _table(("object", "SOP class", "made with `[results]`"), rows) + (
@@ -144,8 +144,8 @@ def _reactions() -> str:
 
 
 def _attributes() -> str:
-    """Modules of each class with the attributes that no object leaves without."""
-    classes = dict.fromkeys(each.sop_class for each in SENT)
+    """Modules of each SOP class, with the attributes that every object has."""
+    classes = dict.fromkeys(row.sop_class for row in RESULT_CLASSES)
     return "\n".join(f"#### {class_name(uid)}\n\n{_modules(uid)}" for uid in classes)
 
 
@@ -164,9 +164,11 @@ def _modules(uid: str) -> str:
 
 
 def _codes() -> str:
-    private = [each for each in vars(codes).values() if isinstance(each, Code)]
-    private += codes.PREDICTION_SETS.values()
-    ours = {(f"`{c.value}`", c.meaning) for c in private if c.scheme_designator == SCHEME}
+    defined = [value for value in vars(codes).values() if isinstance(value, Code)]
+    defined += codes.PREDICTION_SETS.values()
+    ours = {
+        (f"`{code.value}`", code.meaning) for code in defined if code.scheme_designator == SCHEME
+    }
     return f"Coding scheme designator `{SCHEME}`.\n\n" + _table(("code", "meaning"), sorted(ours))
 
 

@@ -81,7 +81,7 @@ class ConsistencyMonitor:
         self._resources = resources
         self._told: set[Finding] = set()
 
-    def round(self) -> None:
+    def run_once(self) -> None:
         """Look once."""
         found = set(find(self._resources))
         for each in sorted(found - self._told, key=lambda each: (each.kind, each.what)):

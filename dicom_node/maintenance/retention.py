@@ -40,7 +40,7 @@ class RetentionJob:
     free_bytes: int = 0
     keep_quarantine: timedelta | None = None
 
-    def round(self) -> None:
+    def run_once(self) -> None:
         """Remove what may go, and what an earlier round did not come to remove."""
         self._remove_marked()
         now = self.resources.clock()
@@ -72,7 +72,7 @@ class RetentionJob:
         self.resources.folder.discard(purge.paths, before=purge.before)
         with self.resources.sessions.begin() as session:
             finish(session, uid)
-        self.resources.audit.note(deleted(studies))
+        self.resources.audit.record(deleted(studies))
         log.info("series_purged", series_uid=uid, instances=purge.instances, results=purge.results)
 
     def _end_quarantine(self, now: datetime) -> None:

@@ -69,7 +69,7 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
         copied, missing = copied + files, missing + wanted - files
         log.info("series_exported", series_uid=uid, files=files)
     with resources.sessions() as session:
-        resources.audit.note(exported(folder.name, received_of(session, uids)))
+        resources.audit.record(exported(folder.name, received_of(session, uids)))
     if missing:
         raise NodeError(
             f"copied {copied} files; {missing} are not where they were kept: see dicom-node doctor"
@@ -113,7 +113,7 @@ def erase(resources: Resources, uids: Sequence[str]) -> None:
         with resources.sessions.begin() as session:
             erase_rows(session, purge.series_instance_uid)
         log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)
-    resources.audit.note(deleted(studies))
+    resources.audit.record(deleted(studies))
 
 
 def reinject(resources: Resources, names: Sequence[str] | None) -> int:

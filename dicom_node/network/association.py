@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pynetdicom import AE, evt
-from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
+import dicom_node.network.pynetdicom_internals.library_settings  # noqa: F401  # made by importing
 from dicom_node.errors import NodeError
 from dicom_node.network.tls import Credentials, client_context
 
@@ -60,7 +60,7 @@ def associate(
     try:  # made anew each time, so that renewed certificates are used
         secured = (client_context(peer.tls), peer.host) if peer.tls else None
     except NodeError as fault:
-        return Association(ae, MODE_REQUESTOR), str(fault)
+        return Association(ae, "requestor"), str(fault)
     reached = threading.Event()
     assoc = ae.associate(
         peer.host,

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dicom_node.network.fast_dimse.pdu import COMMAND, LAST, headers
+from dicom_node.network.pynetdicom_internals.pdu import COMMAND, LAST, headers
 
 C_STORE_RQ = 0x0001
 C_STORE_RSP = 0x8001

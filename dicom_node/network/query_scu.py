@@ -12,7 +12,7 @@ from pynetdicom.presentation import build_context
 
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer, associate
-from dicom_node.network.fast_dimse.reactor_pause import reactor_paused
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from dicom_node.network.status import PENDING, SUCCESS
 

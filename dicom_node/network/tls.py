@@ -117,7 +117,7 @@ class Renewal:
     def __post_init__(self) -> None:
         self._seen = self._stamps()
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Take renewed files up; whether there were any."""
         stamps = self._stamps()
         if stamps == self._seen:

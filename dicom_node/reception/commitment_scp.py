@@ -21,7 +21,7 @@ from pynetdicom.presentation import build_context, build_role
 
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate, requestor
-from dicom_node.network.fast_dimse.reactor_pause import reactor_paused
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.status import (
     CLASS_INSTANCE_CONFLICT,

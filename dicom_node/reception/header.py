@@ -1,4 +1,4 @@
-"""What the index needs to know of a received instance, read from its header."""
+"""Read from the header of a received instance what the index needs to know of it."""
 
 from __future__ import annotations
 
@@ -40,23 +40,13 @@ PLAIN_UID = re.compile(r"[0-9.]{1,64}")
 PLAIN_CODE = re.compile(r"[A-Z0-9_ ]{0,16}")  #: PS3.5 6.2, value representation CS
 DATE = re.compile(r"\d{8}")  #: PS3.5 6.2, value representation DA
 TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
-CANNOT_PARSE = (  #: what pydicom says of bytes that are no data set
-    InvalidDicomError,
-    BytesLengthException,
-    EOFError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    NotImplementedError,
-    OSError,
-)
 MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
 META_BYTES = 4096  #: at the start of a file; File Meta Information is shorter
 META_START = 144  #: bytes of preamble, prefix and (0002,0000), PS3.10 7.1
-INFLATED_BYTES = 64 << 20  #: of a deflated data set that nobody minds; a slice of 4096² has 32 MiB
-MAX_INFLATION = 20  #: of a longer one; CT comes to two or three times its deflated length
+INFLATED_BYTES = 64 << 20  #: accepted without a ratio check; a slice of 4096² has 32 MiB
+MAX_INFLATION = 20  #: ratio beyond that; CT inflates to two or three times its length
 CHUNK_BYTES = 1 << 20
-BROKEN = (
+PARSE_ERRORS = (
     InvalidDicomError,
     BytesLengthException,
     EOFError,
@@ -71,7 +61,7 @@ BROKEN = (
     struct.error,
     zlib.error,
 )
-"""What pydicom raises when bytes are no data set."""
+"""Everything that parsing may raise when bytes are no data set, whichever way they came in."""
 
 
 class Unreadable(Exception):
@@ -133,7 +123,7 @@ def read_header(path: Path) -> Header:
         ds = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
         texts = {name: str(ds.get(name) or "").strip() for name in NEEDED}
         texts |= {name: _plain(ds, name) for name in (*OF_PATIENT, PRIORITY)}
-    except BROKEN as fault:
+    except PARSE_ERRORS as fault:
         raise Unreadable(f"the data set cannot be parsed ({type(fault).__name__})") from fault
     meta = {name: str(ds.file_meta.get(name) or "") for name in OF_META}
     for name in NEEDED_UIDS:

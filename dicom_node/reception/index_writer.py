@@ -95,7 +95,7 @@ class IndexWriter:
             log.error("index_refused", reason=type(fault).__name__)
             return True
         for event in came:
-            self._audit.note(event)
+            self._audit.record(event)
         return True
 
 

@@ -6,25 +6,27 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 from pydicom.uid import (
     UID,
 )
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import ThreadedAssociationServer
 
+import dicom_node.network.pynetdicom_internals.library_settings  # noqa: F401  # made by importing
 from dicom_node.audit.messages import turned_away
 from dicom_node.audit.syslog import AuditSink
 from dicom_node.logs import log
 from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
-from dicom_node.network.fast_dimse import fast_store_scp
-from dicom_node.network.fast_dimse.pdu import TESTED
+from dicom_node.network.pynetdicom_internals import fast_store_scp
+from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import (
     ACCEPTED_TRANSFER_SYNTAXES,
@@ -34,8 +36,6 @@ from dicom_node.network.sop_classes import (
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.instance import InstanceSink, store_and_answer
 from pipeline.series.sop_classes import CT_CLASSES
-
-_config.LOG_HANDLER_LEVEL = "none"
 
 OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the user, calling AE title not recognised
@@ -96,7 +96,7 @@ def audit_rejection(event: Event, audit: AuditSink) -> None:
     """Tell an auditor of who called under a title that may not, or called another."""
     answer = event.assoc.acceptor.primitive
     if answer is not None and answer.diagnostic in UNKNOWN_TITLE:
-        audit.note(turned_away(requestor(event), str(event.assoc.requestor.address)))
+        audit.record(turned_away(requestor(event), str(event.assoc.requestor.address)))
 
 
 def handle_rejected(event: Event, sink: InstanceSink) -> None:
@@ -167,7 +167,7 @@ class Receiver:
         Parameters
         ----------
         fast
-            Whether `dicom_node.network.fast_dimse.fast_store_scp` is used, where it can be.
+            Whether `dicom_node.network.pynetdicom_internals.fast_store_scp` is used, where it can be.
         tls
             Of connections that are to speak TLS; None for plain ones.
         services
@@ -181,7 +181,9 @@ class Receiver:
             *services,
         ]
         self._server = server = (
-            fast_store_scp.start_server(self._ae, address, sink, handlers, tls)
+            fast_store_scp.start_server(
+                self._ae, address, partial(store_and_answer, sink), handlers, tls
+            )
             if fast and self._fast_usable()
             else cast(  # None only when blocking
                 ThreadedAssociationServer,

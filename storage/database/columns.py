@@ -1,4 +1,4 @@
-"""What the tables' columns are made of."""
+"""Column types of the tables."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from sqlalchemy import DateTime, Dialect, Enum, String, TypeDecorator
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware point in time; databases that know no zones hold it in UTC."""
+    """An aware point in time, stored in UTC where the database has no time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC; a naive time is a fault of the caller."""
+        """Convert to UTC; a naive time is an error of the caller."""
         if value is not None and value.tzinfo is None:
             raise ValueError(f"expected an aware time, got {value.isoformat()} without a zone")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back where the database has dropped it."""
+        """Restore the zone where the database does not store it."""
         return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
 
 
 def word(states: type[StrEnum]) -> Enum:
-    """Store the value of a state as text that people can read."""
+    """Store an enumeration by its values, as readable text."""
     return Enum(
-        states, native_enum=False, length=16, values_callable=lambda kinds: [k.value for k in kinds]
+        states,
+        native_enum=False,
+        length=16,
+        values_callable=lambda members: [member.value for member in members],
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables. Instants are aware and UTC; paths are relative to the storage folder."""
+"""Tables of the database. Times are aware and UTC; paths are relative to the storage folder."""
 
 from __future__ import annotations
 
@@ -46,31 +46,31 @@ class Series(Base):
     Attributes
     ----------
     since
-        When the series came to its present state.
+        When the series entered its present state.
     reason
         Why the series is UNSUITABLE or FAILED, or was given back; else empty.
     generation
-        1 at first; each time an instance comes after closing, one more.
+        Starts at 1; incremented when an instance arrives after closing.
     calling_ae
         Who sent the latest instance.
     instances
-        How many instances are in use, superseded ones left out.
+        Number of instances in use, superseded ones left out.
     attempts
-        How often this generation has been claimed for analysis.
+        Number of times this generation was claimed for analysis.
     reopened
-        An instance came during ANALYSING: back to RECEIVING on leaving that state.
+        An instance arrived during ANALYSING: back to RECEIVING on leaving that state.
     result_key
-        The latest result kept, also while a later generation is being made.
+        The latest result kept, also while a later generation is analysed.
     wish
-        What a person wants done once more; gone in the transaction that keeps what came of it.
+        The rerun that an operator has requested; cleared in the transaction that keeps its outcome.
     patient_key, birth_digest
         Digests that tell patients apart without naming them; empty if nothing is known.
     study_date, study_time
-        As the source has them (DICOM DA and TM); empty if it has none.
+        As in the instances (DICOM DA and TM); empty if they have none.
     purging
-        Files of what is marked as purged are being removed.
+        Files of instances and results marked as purged are being removed.
     urgent
-        An instance came as urgent, by its sender's word or by its own.
+        An instance was urgent, by its sender's priority or its own attributes.
     """
 
     __tablename__ = "series"
@@ -100,14 +100,14 @@ class Series(Base):
 
 
 class Instance(Base):
-    """One kept instance: its UID and its bytes together are its identity.
+    """One kept instance, identified by its UID and its bytes together.
 
     Attributes
     ----------
     superseded
-        The same SOP Instance UID came later with other bytes; those are used instead.
+        The same SOP Instance UID arrived later with other bytes, which are used instead.
     purged_at
-        When it was decided that its file goes; None for one that is kept.
+        When its file was marked for removal; None while it is kept.
     """
 
     __tablename__ = "instance"
@@ -128,20 +128,20 @@ class Instance(Base):
 
 
 class Result(Base):
-    """One result that was kept; its key is a hash of all that could change it.
+    """One kept result; its key is a hash of everything that could change it.
 
     Attributes
     ----------
     revision
         1 for the first result of a series, one more for each that follows.
     score, positive
-        None in a notice, which says why a series was not analysed.
+        None in a notice, which gives the reason why a series was not analysed.
     priors
-        How many earlier studies of the patient it was compared with.
+        Number of earlier studies of the patient that it was compared with.
     summary
-        JSON text for people and for the status; storage does not look into it.
+        JSON text for the status; not interpreted by storage.
     purged_at
-        When it was decided that its files go; None while they are kept.
+        When its files were marked for removal; None while they are kept.
     """
 
     __tablename__ = "result"
@@ -168,7 +168,7 @@ class ResultObject(Base):
     Attributes
     ----------
     series_instance_uid
-        Of the object itself, not of the CT it was made from.
+        Of the object itself, not of the CT series analysed.
     position
         0-based place in the order of sending.
     """
@@ -186,12 +186,12 @@ class ResultObject(Base):
 
 
 class Delivery(Base):
-    """One object on its way to one destination.
+    """The delivery of one object to one destination.
 
     Attributes
     ----------
     next_at
-        When it is to be sent; of one that is UNCOMMITTED, when its destination is to be asked.
+        When it is to be sent; if UNCOMMITTED, when its destination is to be asked.
     """
 
     __tablename__ = "delivery"
@@ -211,7 +211,7 @@ class Delivery(Base):
 
 
 class Commitment(Base):
-    """One request to a destination to commit to the storage of what it accepted."""
+    """One request to a destination to commit to the storage of objects that it accepted."""
 
     __tablename__ = "commitment"
 
@@ -227,8 +227,8 @@ class CommitmentItem(Base):
     Attributes
     ----------
     failure
-        Why the destination does not commit to it (PS3.3 C.14.1.1, Failure Reason); None if it
-        does, or has not said.
+        Failure Reason of the destination (PS3.3 C.14.1.1); None if it has committed, or has not
+        answered.
     """
 
     __tablename__ = "commitment_item"
@@ -248,11 +248,11 @@ class Search(Base):
     Attributes
     ----------
     attempts
-        How often archives have been asked.
+        Number of times archives were asked.
     next_at
-        When they are to be asked; of what was fetched, until when it is waited for.
+        When archives are to be asked; if FETCHED, until when the series is awaited.
     study_instance_uid, fetched_series_uid
-        What was fetched last; empty if nothing was.
+        The study and series fetched last; empty if none was.
     """
 
     __tablename__ = "search"
@@ -269,7 +269,7 @@ class Search(Base):
 
 
 class Quarantine(Base):
-    """A file that was kept but cannot be understood."""
+    """A kept file that cannot be read as an instance."""
 
     __tablename__ = "quarantine"
 
@@ -280,7 +280,7 @@ class Quarantine(Base):
 
 
 class Refusal(Base):
-    """What was refused before an instance could come, so that someone can find out why."""
+    """A kind of refusal before an instance was kept, counted, so that its cause can be found."""
 
     __tablename__ = "refusal"
 
@@ -292,12 +292,12 @@ class Refusal(Base):
 
 
 class Capability(Base):
-    """Whether a destination takes a SOP class, as it last said at negotiation.
+    """The acceptance of a SOP class by a destination, as last negotiated.
 
     Attributes
     ----------
     transfer_syntax_uid
-        In which transfer syntax; empty if it does not.
+        The transfer syntax accepted; empty if the class is not.
     """
 
     __tablename__ = "capability"

@@ -16,16 +16,17 @@ from pydicom import dcmread
 from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.engine import ComputeEngine
-from dicom_node.assembly import audit_of, existing_resources
+from dicom_node.assembly import audit_of, existing_resources, open_resources
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import OutgoingFile, echo, send
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.maintenance.stored_data import chosen, erase, export
 from dicom_node.network.association import Peer
-from dicom_node.node import Node
+from dicom_node.node import start_node
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from tests.reliability.light_node import LightEngine
+from tests.support.light_node import LightEngine
 from tests.support.node_process import INI, wait_until
 
 SECTION = """
@@ -78,8 +79,12 @@ def test_the_life_of_a_series_is_told(
     pacs: StandInPacs,
     tmp_path: Path,
 ) -> None:
-    node = Node(settings, make_engine=lambda _: cast(ComputeEngine, LightEngine()))
-    _, port = node.start()
+    node = start_node(
+        settings,
+        open_resources(settings),
+        make_engine=lambda _: cast(ComputeEngine, LightEngine()),
+    )
+    _, port = node.address
     peer = Peer(ae_title="AINODE", host="127.0.0.1", port=port, timeout_seconds=10)
     stranger = replace(peer, ae_title="OTHER")
     assert echo(stranger, calling_ae="SCANNER").verdict is not Verdict.ACCEPTED

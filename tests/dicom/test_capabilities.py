@@ -1,4 +1,4 @@
-"""What a destination takes: asked, kept, shown, and what goes instead."""
+"""Capabilities of a destination: probed, recorded, shown, and substituted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from config.reader import load
 from dicom_node.assembly import open_resources
 from dicom_node.cli.app import app
 from dicom_node.delivery.capabilities import instead, probe, proposed
-from dicom_node.delivery.result_classes import SENT
+from dicom_node.delivery.result_classes import RESULT_CLASSES
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer
@@ -43,9 +43,14 @@ def test_everything_is_proposed_and_what_is_taken_is_told(tmp_path: Path) -> Non
         found = probe(peer, calling_ae="NODE")
         assert pacs.received == []
 
-    assert [each.sop_class_uid for each in found] == proposed()
-    assert {each.sop_class for each in SENT} < {each.sop_class_uid for each in found}
-    taken = {each.sop_class_uid: each.transfer_syntax_uid for each in found if each.is_accepted}
+    classes = [capability.sop_class_uid for capability in found]
+    assert classes == proposed()
+    assert {sent.sop_class for sent in RESULT_CLASSES} < set(classes)
+    taken = {
+        capability.sop_class_uid: capability.transfer_syntax_uid
+        for capability in found
+        if capability.is_accepted
+    }
     assert set(taken) == {EnhancedSRStorage, SegmentationStorage, VERIFICATION}
     assert set(taken.values()) == {str(ExplicitVRLittleEndian)}
 
@@ -55,7 +60,7 @@ def test_one_that_takes_nothing_is_no_fault(tmp_path: Path) -> None:
     pacs._ae.remove_supported_context(VERIFICATION)  # the peer's own setting
     with pacs:
         peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_seconds=5)
-        assert not [each for each in probe(peer, calling_ae="NODE") if each.is_accepted]
+        assert not any(capability.is_accepted for capability in probe(peer, calling_ae="NODE"))
 
 
 def test_one_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
@@ -77,10 +82,8 @@ def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
     resources = open_resources(load(path))
     with resources.sessions() as session:
         kept = capabilities(session, "PACS")
-    assert {each.sop_class_uid for each in kept if each.is_accepted} == {
-        SecondaryCaptureImageStorage,
-        VERIFICATION,
-    }
+    accepted = {capability.sop_class_uid for capability in kept if capability.is_accepted}
+    assert accepted == {SecondaryCaptureImageStorage, VERIFICATION}
     assert len(kept) == len(proposed())
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.commitment_query import PATIENCE, StoredCheck
-from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.commitment_query import INDEXING, StoredCheck
+from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
@@ -49,9 +49,9 @@ def deliver_and_ask(
     """Let the archive be asked; return how many objects it was sent."""
     with StandInPacs(resources.folder.root / "pacs") as pacs:
         for _ in range(times):
-            worker(resources, pacs, archive.peer).round()
-            clock.now += PATIENCE
-            worker(resources, pacs, archive.peer).round()
+            worker(resources, pacs, archive.peer).run_once()
+            clock.now += INDEXING
+            worker(resources, pacs, archive.peer).run_once()
         return len(pacs.received)
 
 
@@ -65,9 +65,9 @@ def test_what_is_there_ends_the_series(resources: Resources, clock: Hands) -> No
 
 def test_the_archive_gets_time_to_put_it_into_its_index(resources: Resources, clock: Hands) -> None:
     with StandInArchive([]) as archive, StandInPacs(resources.folder.root / "pacs") as pacs:
-        worker(resources, pacs, archive.peer).round()
-        clock.now += PATIENCE - timedelta(seconds=1)
-        worker(resources, pacs, archive.peer).round()
+        worker(resources, pacs, archive.peer).run_once()
+        clock.now += INDEXING - timedelta(seconds=1)
+        worker(resources, pacs, archive.peer).run_once()
 
     assert archive.asked == []
     assert standing(resources)[:2] == ("encoded", ["uncommitted"] * 3)

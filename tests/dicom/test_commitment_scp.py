@@ -4,32 +4,25 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
-from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node.delivery.commitment_scu import action_information, read_report
 from dicom_node.network.association import Peer
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE
-from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
-from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
-from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
-from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from storage.database.engine import migrate, open_database
-from storage.database.sessions import Sessions
 from storage.delivery.commitments import Report
-from storage.files.folder import StorageFolder
+from tests.support.pacs import DicomServer
+from tests.support.reception import indexing, listening, open_resources
 
 TRANSACTION = "2.25.77"
 MISSING = "2.25.404"
@@ -37,11 +30,17 @@ SECONDS = 20  #: longest wait for a report
 
 
 @dataclass
-class Sender:
+class Sender(DicomServer):
     """A scanner that also listens; it takes down what is reported to it."""
+
+    ae_title = "SCANNER"
 
     reports: list[tuple[int, Report]] = field(default_factory=list)
     came: threading.Event = field(default_factory=threading.Event)
+
+    def offer(self, ae: AE) -> list[evt.EventHandlerType]:
+        ae.add_supported_context(STORAGE_COMMITMENT, scu_role=True, scp_role=True)
+        return [(evt.EVT_N_EVENT_REPORT, self.heard)]
 
     def heard(self, event: Event) -> tuple[int, None]:
         self.reports.append((event.event_type, read_report(event.event_information)))
@@ -55,55 +54,30 @@ class Sender:
 
 
 @pytest.fixture
-def sender() -> Sender:
-    return Sender()
-
-
-@pytest.fixture
-def listening(sender: Sender) -> Iterator[int]:
-    ae = AE("SCANNER")
-    ae.add_supported_context(STORAGE_COMMITMENT, scu_role=True, scp_role=True)
-    server = ae.start_server(
-        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, sender.heard)]
-    )
-    yield cast(ThreadedAssociationServer, server).server_address[1]
-    ae.shutdown()
+def sender() -> Iterator[Sender]:
+    with Sender() as listening:
+        yield listening
 
 
 @pytest.fixture
 def resources(tmp_path: Path) -> Resources:
-    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
-    migrate(database)
-    return Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(tmp_path, 0)
-    )
+    return open_resources(tmp_path)
 
 
 @pytest.fixture(params=["fast", "stock"])
 def address(
-    request: pytest.FixtureRequest, resources: Resources, listening: int
+    request: pytest.FixtureRequest, resources: Resources, sender: Sender
 ) -> Iterator[tuple[str, int]]:
-    index = IndexWriter(resources.sessions)
-    index.start()
-    peers = {"SCANNER": Peer(ae_title="SCANNER", host="127.0.0.1", port=listening)}
-    commitment_scp = CommitmentScp(index, resources.folder, ae_title="AINODE", peers=peers)
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=AllowedCallers(),
-        require_called_ae=True,
-        maximum_associations=10,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=10,
-    )
-    yield receiver.listen(
-        ("127.0.0.1", 0),
-        InstanceIngest(resources, index),
-        fast=request.param == "fast",
-        services=[(evt.EVT_N_ACTION, commitment_scp.handle)],
-    )
-    receiver.drain(seconds=5)
-    commitment_scp.stop()
-    index.stop()
+    peers = {"SCANNER": Peer(ae_title="SCANNER", host="127.0.0.1", port=sender.port)}
+    with indexing(resources) as index:
+        commitment_scp = CommitmentScp(index, resources.folder, ae_title="AINODE", peers=peers)
+        with listening(
+            InstanceIngest(resources, index),
+            fast=request.param == "fast",
+            services=[(evt.EVT_N_ACTION, commitment_scp.handle)],
+        ) as address:
+            yield address
+        commitment_scp.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,28 +13,24 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_role
-from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select
 
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.commitment_scu import (
     CommitmentScu,
     action_information,
-    answered,
     handle_report,
 )
-from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.network.association import Peer
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE, reference
-from dicom_node.reception.access import AllowedCallers
-from dicom_node.reception.index_writer import IndexWriter
-from dicom_node.reception.ingest import InstanceIngest
-from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
 from storage.database.schema import Commitment
 from storage.overview import overview
+from tests.support.pacs import DicomServer
+from tests.support.reception import receiving
 from tests.support.results_due import Hands, store_with_results
 
 AGAIN = timedelta(hours=6)
@@ -71,32 +66,47 @@ def report_of(request: Dataset, missing: set[str]) -> tuple[int, Dataset]:
     return (2 if failed else 1), ds
 
 
-class CommittingPacs:
-    """A PACS that stores everything, and answers requests for commitment as it is told."""
+class CommittingPacs(DicomServer):
+    """A PACS that stores everything, and answers requests for storage commitment.
+
+    Parameters
+    ----------
+    here
+        Whether it reports on the association of the request.
+    status
+        Of its responses to the requests.
+    missing
+        SOP Instance UIDs that it reports as failed.
+    offers
+        Whether it accepts the Storage Commitment Push Model SOP Class.
+    """
 
     def __init__(
-        self, *, here: bool = False, status: int = 0, missing: set[str] | None = None
+        self,
+        *,
+        here: bool = False,
+        status: int = 0,
+        missing: set[str] | None = None,
+        offers: bool = True,
     ) -> None:
         self.requests: list[Dataset] = []
         self.stored: list[str] = []
         self.missing = missing or set()
-        self._here, self._status = here, status
+        self._here, self._status, self._offers = here, status, offers
         self._answers: list[threading.Thread] = []
 
-    @contextmanager
-    def running(self, *, offers: bool = True) -> Iterator[int]:
-        ae = AE("PACS")
+    def offer(self, ae: AE) -> list[evt.EventHandlerType]:
         ae.add_supported_context(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)
-        if offers:
+        if self._offers:
             ae.add_supported_context(STORAGE_COMMITMENT)
-        handlers = [(evt.EVT_C_STORE, self._resources), (evt.EVT_N_ACTION, self._asked)]
-        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-        yield cast(ThreadedAssociationServer, server).server_address[1]
+        return [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._asked)]
+
+    def stop(self) -> None:
         for answer in self._answers:
             answer.join()
-        ae.shutdown()
+        super().stop()
 
-    def _resources(self, event: Event) -> int:
+    def _store(self, event: Event) -> int:
         self.stored.append(str(event.request.AffectedSOPInstanceUID))
         return 0x0000
 
@@ -134,26 +144,9 @@ def send_report(address: tuple[str, int], kind: int, report: Dataset, *, role: b
 @pytest.fixture(params=["fast", "stock"])
 def address(request: pytest.FixtureRequest, resources: Resources) -> Iterator[tuple[str, int]]:
     """The port of a node that hears what destinations report."""
-    index = IndexWriter(resources.sessions)
-    index.start()
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=AllowedCallers(),
-        require_called_ae=True,
-        maximum_associations=10,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=10,
-    )
-    yield receiver.listen(
-        ("127.0.0.1", 0),
-        InstanceIngest(resources, index),
-        fast=request.param == "fast",
-        services=[
-            (evt.EVT_N_EVENT_REPORT, handle_report, [partial(answered, resources=resources)])
-        ],
-    )
-    receiver.drain(seconds=5)
-    index.stop()
+    services = [(evt.EVT_N_EVENT_REPORT, handle_report, [partial(answered, resources=resources)])]
+    with receiving(resources, fast=request.param == "fast", services=services) as reception:
+        yield reception.address
 
 
 def worker(
@@ -184,9 +177,8 @@ def standing(resources: Resources) -> tuple[str, dict[str, int], str]:
 
 
 def test_an_answer_on_the_same_association_ends_the_series(resources: Resources) -> None:
-    pacs = CommittingPacs(here=True)
-    with pacs.running() as port:
-        worker(resources, port, linger_seconds=20).round()
+    with CommittingPacs(here=True) as pacs:
+        worker(resources, pacs.port, linger_seconds=20).run_once()
 
     assert standing(resources) == ("delivered", {"committed": 2}, "")
     (request,) = pacs.requests
@@ -199,10 +191,9 @@ def test_an_answer_on_the_same_association_ends_the_series(resources: Resources)
 def test_an_answer_on_a_new_association_ends_the_series(
     resources: Resources, address: tuple[str, int], role: bool
 ) -> None:
-    pacs = CommittingPacs()
-    with pacs.running() as port:
-        worker(resources, port).round()
-        worker(resources, port).round()  # asks nothing while the answer may come
+    with CommittingPacs() as pacs:
+        worker(resources, pacs.port).run_once()
+        worker(resources, pacs.port).run_once()  # asks nothing while the answer may come
     assert standing(resources) == ("encoded", {"uncommitted": 2}, "")
 
     assert pacs.report(address, role=role) == 0x0000
@@ -214,10 +205,9 @@ def test_an_answer_on_a_new_association_ends_the_series(
 def test_a_destination_that_never_answers_is_asked_again_and_then_given_up(
     resources: Resources, clock: Hands
 ) -> None:
-    pacs = CommittingPacs()
-    with pacs.running() as port:
+    with CommittingPacs() as pacs:
         for _ in range(6):
-            worker(resources, port).round()
+            worker(resources, pacs.port).run_once()
             clock.now += AGAIN
 
     assert len(pacs.requests) == 4
@@ -228,10 +218,9 @@ def test_a_destination_that_never_answers_is_asked_again_and_then_given_up(
 def test_a_late_answer_to_an_earlier_request_counts(
     resources: Resources, clock: Hands, address: tuple[str, int]
 ) -> None:
-    pacs = CommittingPacs()
-    with pacs.running() as port:
+    with CommittingPacs() as pacs:
         for _ in range(2):
-            worker(resources, port).round()
+            worker(resources, pacs.port).run_once()
             clock.now += AGAIN
 
     pacs.report(address, number=0)
@@ -243,16 +232,15 @@ def test_a_late_answer_to_an_earlier_request_counts(
 def test_a_destination_without_commitment_does_not_hold_the_series_for_ever(
     resources: Resources, clock: Hands, offers: bool, status: int
 ) -> None:
-    pacs = CommittingPacs(status=status)
-    with pacs.running(offers=offers) as port:
+    with CommittingPacs(status=status, offers=offers) as pacs:
         for _ in range(4):
-            worker(resources, port).round()
+            worker(resources, pacs.port).run_once()
             with resources.sessions() as session:
                 (remark,) = overview(session).series[0].remarks
             assert (remark.state, remark.count) == ("uncommitted", 2)
             assert "PACS" in remark.reason or "0x0110" in remark.reason
             clock.now += AGAIN
-        worker(resources, port).round()
+        worker(resources, pacs.port).run_once()
 
     assert standing(resources)[:2] == ("delivered", {"accepted": 2})
     with resources.sessions() as session:
@@ -263,12 +251,11 @@ def test_a_destination_without_commitment_does_not_hold_the_series_for_ever(
 def test_what_the_destination_has_lost_is_sent_again(
     resources: Resources, address: tuple[str, int]
 ) -> None:
-    pacs = CommittingPacs(missing={UIDS[1]})
-    with pacs.running() as port:
-        worker(resources, port).round()
+    with CommittingPacs(missing={UIDS[1]}) as pacs:
+        worker(resources, pacs.port).run_once()
         pacs.report(address)
         assert standing(resources)[:2] == ("encoded", {"committed": 1, "pending": 1})
-        worker(resources, port).round()
+        worker(resources, pacs.port).run_once()
         pacs.missing = set()
         pacs.report(address)
 
@@ -279,10 +266,9 @@ def test_what_the_destination_has_lost_is_sent_again(
 def test_what_the_destination_loses_again_and_again_is_refused(
     resources: Resources, address: tuple[str, int]
 ) -> None:
-    pacs = CommittingPacs(missing={UIDS[0]})
-    with pacs.running() as port:
+    with CommittingPacs(missing={UIDS[0]}) as pacs:
         for _ in range(3):
-            worker(resources, port).round()
+            worker(resources, pacs.port).run_once()
             pacs.report(address)
 
     reason = "PACS refused 1 object: storage commitment failed with 0x0112, 3 times"
@@ -292,9 +278,8 @@ def test_what_the_destination_loses_again_and_again_is_refused(
 def test_reports_that_nobody_asked_for_change_nothing(
     resources: Resources, address: tuple[str, int]
 ) -> None:
-    pacs = CommittingPacs()
-    with pacs.running() as port:
-        worker(resources, port).round()
+    with CommittingPacs() as pacs:
+        worker(resources, pacs.port).run_once()
     stranger = report_of(
         action_information("2.25.7", [(SecondaryCaptureImageStorage, UIDS[0])]), set()
     )[1]
@@ -306,11 +291,10 @@ def test_reports_that_nobody_asked_for_change_nothing(
 
 
 def test_a_repeated_report_changes_nothing(resources: Resources, address: tuple[str, int]) -> None:
-    pacs = CommittingPacs(missing={UIDS[0]})
-    with pacs.running() as port:
-        worker(resources, port).round()
+    with CommittingPacs(missing={UIDS[0]}) as pacs:
+        worker(resources, pacs.port).run_once()
         pacs.report(address)
-        worker(resources, port).round()
+        worker(resources, pacs.port).run_once()
         pacs.report(address, number=0)  # once more: the object is there again by now
 
     assert standing(resources)[1] == {"committed": 1, "uncommitted": 1}
@@ -319,9 +303,8 @@ def test_a_repeated_report_changes_nothing(resources: Resources, address: tuple[
 def test_a_site_that_wants_no_commitment_any_more_is_content_with_acceptance(
     resources: Resources,
 ) -> None:
-    pacs = CommittingPacs()
-    with pacs.running() as port:
-        worker(resources, port).round()
-        worker(resources, port, commitment=False).round()
+    with CommittingPacs() as pacs:
+        worker(resources, pacs.port).run_once()
+        worker(resources, pacs.port, commitment=False).run_once()
 
     assert standing(resources) == ("delivered", {"accepted": 2}, "")

@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import select
 
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
@@ -127,7 +127,7 @@ def standing(resources: Resources) -> tuple[str, list[str]]:
 
 def test_everything_arrives_in_order(resources: Resources, tmp_path: Path) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
-        worker(resources, pacs.port).round()
+        worker(resources, pacs.port).run_once()
 
         assert [uid for uid, _ in pacs.received] == UIDS
     assert standing(resources) == ("delivered", ["accepted"] * 3)
@@ -145,10 +145,10 @@ def test_a_round_that_breaks_half_way_is_made_up_for(
     with StandInPacs(tmp_path / "pacs", answer=answer) as pacs:
         here = worker(resources, pacs.port)
         with pytest.raises(RuntimeError):
-            here.round()
+            here.run_once()
         clock.broken = False
         assert standing(resources) == ("encoded", ["sending"] * 3)
-        here.round()
+        here.run_once()
         assert [uid for uid, _ in pacs.received] == [UIDS[0], *UIDS]
     assert standing(resources) == ("delivered", ["accepted"] * 3)
 
@@ -158,14 +158,14 @@ def test_a_destination_that_is_down_gets_everything_later(
 ) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
         port = pacs.port
-    worker(resources, port).round()
+    worker(resources, port).run_once()
     assert standing(resources) == ("encoded", ["pending"] * 3)
 
     with StandInPacs(tmp_path / "pacs", port=port) as pacs:
-        worker(resources, port).round()
+        worker(resources, port).run_once()
         assert pacs.received == []  # not yet: it waits
         clock.now += timedelta(seconds=5)
-        worker(resources, port).round()
+        worker(resources, port).run_once()
 
     assert standing(resources) == ("delivered", ["accepted"] * 3)
 
@@ -187,14 +187,14 @@ def test_each_object_is_settled_by_its_own_answer(
     deliveries: list[str],
 ) -> None:
     with StandInPacs(tmp_path / "pacs", answer=answer) as pacs:
-        worker(resources, pacs.port).round()
+        worker(resources, pacs.port).run_once()
 
     assert standing(resources) == (state, deliveries)
 
 
 def test_a_refused_class_is_named(resources: Resources, tmp_path: Path) -> None:
     with StandInPacs(tmp_path / "pacs", accepts=("1.2.840.10008.5.1.4.1.1.88.34",)) as pacs:
-        worker(resources, pacs.port).round()
+        worker(resources, pacs.port).run_once()
 
     with resources.sessions() as session:
         (series,) = overview(session).series
@@ -207,9 +207,9 @@ def test_a_destination_that_stays_away_is_given_up(
 ) -> None:
     with StandInPacs(tmp_path / "pacs") as pacs:
         port = pacs.port
-    worker(resources, port).round()
+    worker(resources, port).run_once()
     clock.now += timedelta(hours=2)
-    worker(resources, port).round()
+    worker(resources, port).run_once()
 
     state, deliveries = standing(resources)
 
@@ -227,13 +227,13 @@ def test_stopping_half_way_lets_the_peer_go_and_keeps_the_rest(
 
     with StandInPacs(tmp_path / "pacs", answer=stop_at_once) as pacs:
         running = worker(resources, pacs.port)
-        running.round()
+        running.run_once()
         assert pacs.is_idle()
 
     assert standing(resources) == ("encoded", ["accepted", "pending", "pending"])
     clock.now += timedelta(minutes=5)
     with StandInPacs(tmp_path / "pacs") as pacs:
-        worker(resources, pacs.port).round()
+        worker(resources, pacs.port).run_once()
     assert standing(resources) == ("delivered", ["accepted"] * 3)
 
 
@@ -242,6 +242,6 @@ def test_a_missing_result_file_is_refused_not_lost_sight_of(
 ) -> None:
     resources.folder.locate(f"results/k1/{UIDS[1]}.dcm").unlink()
     with StandInPacs(tmp_path / "pacs") as pacs:
-        worker(resources, pacs.port).round()
+        worker(resources, pacs.port).run_once()
 
     assert standing(resources) == ("failed", ["accepted", "refused", "accepted"])

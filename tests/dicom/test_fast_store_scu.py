@@ -12,39 +12,27 @@ from pathlib import Path
 import pytest
 import trustme
 from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage
 from pynetdicom.association import Association
-from pynetdicom.dsutils import encode, split_dataset
+from pynetdicom.dsutils import encode
 from pynetdicom.dul import DULServiceProvider
 
 from dicom_node.delivery.outcome import Outcome, Verdict
-from dicom_node.delivery.store_scu import OutgoingFile, send
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import send
 from dicom_node.network import command_set as cs
 from dicom_node.network.association import Peer
 from dicom_node.network.command_set import c_store_request
-from dicom_node.network.fast_dimse.pdu import MAXIMUM_COMMAND
+from dicom_node.network.pynetdicom_internals.pdu import MAXIMUM_COMMAND
 from dicom_node.network.tls import Credentials, server_context
-from pipeline.encode.bundle import part10
-from tests.dicom.test_tls import credentials
+from tests.support.credentials import credentials
+from tests.support.part10 import part10_file
 from tests.support.wire_client import ABORT, RELEASE, echo_request, packed
 from tests.support.wire_scp import ABORT_TYPE, RELEASE_TYPE, Visit, WireScp, answer, response
 
 LOST = Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-STORE")
 ACCEPTED = Outcome(verdict=Verdict.ACCEPTED, status=0)
 LARGE = 1 << 25  #: bytes: more than the buffers of a connection hold
-
-
-def part10_file(path: Path, body: bytes, number: int = 1) -> Path:
-    """A file whose data set is any bytes: nobody looks into them."""
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, f"2.25.{number}"
-    path.write_bytes(part10(ds))
-    start = split_dataset(path)[1]
-    path.write_bytes(path.read_bytes()[:start] + body)
-    return path
 
 
 @pytest.fixture

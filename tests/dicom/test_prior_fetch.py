@@ -16,26 +16,20 @@ from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.prior_fetch import PATIENCE, RETRY, PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.clock_watch import utc_now
-from dicom_node.delivery.store_scu import OutgoingFile, send
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import send
 from dicom_node.network.association import Peer
-from dicom_node.reception.access import AllowedCallers
-from dicom_node.reception.index_writer import IndexWriter
-from dicom_node.reception.ingest import InstanceIngest
-from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
-from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Search, Series
-from storage.database.sessions import Sessions
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results
-from storage.files.folder import StorageFolder
 from storage.results.rows import NewResult
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
 from storage.states import SearchState, SeriesState
 from tests.support.node_process import wait_until
+from tests.support.reception import open_resources, receiving
 from tests.support.stand_in_archive import StandInArchive
 
 TODAY, LAST_MONTH, LAST_YEAR = "20261101", "20261001", "20251101"
@@ -110,31 +104,17 @@ class Node:
     def prior_fetcher(self, *archives: Peer) -> PriorFetcher:
         settings = Settings()
         request_builder = RequestBuilder(self.resources, analysis_config_of(settings), compare=True)
-        return PriorFetcher(archives, request_builder, ae_title="AINODE", min_slices=3)
+        return PriorFetcher(
+            self.resources, archives, request_builder, ae_title="AINODE", min_slices=3
+        )
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
-    migrate(database)
     clock = Hands()
-    resources = Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(tmp_path, 0)
-    )
-    index = IndexWriter(resources.sessions)
-    index.start()
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=AllowedCallers(),
-        require_called_ae=False,
-        maximum_associations=10,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=10,
-    )
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
-    yield Node(replace(resources, clock=clock), clock, address, tmp_path / "sent")
-    receiver.drain(seconds=5)
-    index.stop()
+    resources = open_resources(tmp_path)
+    with receiving(resources, require_called_ae=False) as reception:
+        yield Node(replace(resources, clock=clock), clock, reception.address, tmp_path / "sent")
 
 
 def study(date: str, *, seed: int, slices: int = 4, patient: str = "P1") -> list[Dataset]:
@@ -151,12 +131,12 @@ def test_the_latest_earlier_study_is_fetched_once_and_waited_for(node: Node) -> 
     node.analyse(now)
     with StandInArchive([*year, *month, *later, *now], node.address) as archive:
         prior_fetcher = node.prior_fetcher(archive.peer)
-        prior_fetcher.round()
+        prior_fetcher.run_once()
         assert node.searches() == [(SearchState.FETCHED, month[0].SeriesInstanceUID)]
         assert archive.asked == ["STUDY", "SERIES", "MOVE"]
         node.analyse(month)
-        prior_fetcher.round()
-        prior_fetcher.round()
+        prior_fetcher.run_once()
+        prior_fetcher.run_once()
     assert [state for state, _ in node.searches()] == [SearchState.ENDED]  # of the first alone
     assert archive.asked == ["STUDY", "SERIES", "MOVE"]
     assert node.reason().startswith("refused: ")  # this made-up analysis is not kept
@@ -172,10 +152,10 @@ def test_what_cannot_be_analysed_is_followed_by_the_next(node: Node) -> None:
     with StandInArchive([*unlike, *scout, *month, *year], node.address) as archive:
         prior_fetcher = node.prior_fetcher(archive.peer)
         for fetched in (month, unlike, year):
-            prior_fetcher.round()
+            prior_fetcher.run_once()
             assert node.searches() == [(SearchState.FETCHED, fetched[0].SeriesInstanceUID)]
             node.find_unsuitable(fetched)
-            prior_fetcher.round()
+            prior_fetcher.run_once()
             node.clock.ahead += 4 * RETRY
     assert [state for state, _ in node.searches()] == [SearchState.ENDED]
     assert node.reason() == "what was fetched could not be analysed"
@@ -199,7 +179,7 @@ def test_what_is_no_earlier_chest_of_the_patient_stays_there(
     node.take(now)
     node.analyse(now)
     with StandInArchive(held, node.address) as archive:
-        node.prior_fetcher(archive.peer).round()
+        node.prior_fetcher(archive.peer).run_once()
     assert node.searches() == [(SearchState.ENDED, "")]
     assert node.reason() == "no earlier study with CT was found"
 
@@ -215,7 +195,7 @@ def test_wildcards_and_birth_dates_are_held_here(node: Node) -> None:
     node.take(now)
     node.analyse(now)
     with StandInArchive([*other, *twin], node.address) as archive:
-        node.prior_fetcher(archive.peer).round()
+        node.prior_fetcher(archive.peer).run_once()
     assert node.searches() == [(SearchState.ENDED, "")]
 
 
@@ -230,14 +210,14 @@ def test_an_archive_in_trouble_is_asked_again_and_then_no_more(node: Node, troub
         if trouble == "away":
             peer = Peer(ae_title="ARCHIVE", host="127.0.0.1", port=1, timeout_seconds=2)
         prior_fetcher = node.prior_fetcher(peer)
-        prior_fetcher.round()
+        prior_fetcher.run_once()
         assert node.searches()[0][0] is SearchState.WANTED
         asked = len(archive.asked)
-        prior_fetcher.round()
+        prior_fetcher.run_once()
         assert len(archive.asked) == asked  # not before its time
         for _ in range(2):
             node.clock.ahead += 4 * RETRY
-            prior_fetcher.round()
+            prior_fetcher.run_once()
     assert node.searches()[0][0] is SearchState.ENDED
     assert node.reason()
 
@@ -247,7 +227,7 @@ def test_the_second_archive_is_asked_when_the_first_has_nothing(node: Node) -> N
     node.take(now)
     node.analyse(now)
     with StandInArchive([]) as empty, StandInArchive(month, node.address) as archive:
-        node.prior_fetcher(empty.peer, archive.peer).round()
+        node.prior_fetcher(empty.peer, archive.peer).run_once()
     assert node.searches() == [(SearchState.FETCHED, month[0].SeriesInstanceUID)]
 
 
@@ -257,7 +237,7 @@ def test_what_never_comes_is_not_waited_for_without_end(node: Node) -> None:
     node.analyse(now)
     with StandInArchive(month, node.address) as archive:
         prior_fetcher = node.prior_fetcher(archive.peer)
-        prior_fetcher.round()
+        prior_fetcher.run_once()
         node.clock.ahead += PATIENCE + RETRY
-        prior_fetcher.round()
+        prior_fetcher.run_once()
     assert node.searches()[0][0] is SearchState.WANTED

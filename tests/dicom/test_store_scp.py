@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -26,20 +25,16 @@ from pydicom.uid import (
 from pynetdicom import AE
 from sqlalchemy import select
 
-from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
-from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
-from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import transcoded
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Instance, Series
-from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
-from storage.overview import Overview, overview
+from storage.overview import overview
+from tests.support.reception import Reception, indexing, open_resources, receiving
 
 SYNTAXES = {
     "implicit": ImplicitVRLittleEndian,
@@ -53,64 +48,15 @@ SYNTAXES = {
 }
 
 
-@dataclass
-class Running:
-    resources: Resources
-    index: IndexWriter
-    address: tuple[str, int]
-
-    def overview(self) -> Overview:
-        """What is indexed once everything noted so far is written."""
-        self.index.stop()
-        with self.resources.sessions() as session:
-            return overview(session)
-
-    def instances(self) -> list[Instance]:
-        self.index.stop()
-        with self.resources.sessions() as session:
-            return list(session.scalars(select(Instance)))
-
-
-def open_resources(folder: Path) -> Resources:
-    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
-    migrate(database)
-    return Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(folder, 0)
-    )
-
-
 @pytest.fixture
 def resources(tmp_path: Path) -> Resources:
     return open_resources(tmp_path)
 
 
 @pytest.fixture
-def running(resources: Resources) -> Iterator[Running]:
-    index = IndexWriter(resources.sessions)
-    index.start()
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=AllowedCallers.of(["SCANNER"]),
-        require_called_ae=True,
-        maximum_associations=10,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=10,
-    )
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
-    yield Running(resources, index, address)
-    receiver.drain(seconds=5)
-    index.stop()
-
-
-def receiver_for_anybody() -> Receiver:
-    return Receiver(
-        ae_title="AINODE",
-        callers=AllowedCallers(),
-        require_called_ae=True,
-        maximum_associations=10,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=10,
-    )
+def running(resources: Resources) -> Iterator[Reception]:
+    with receiving(resources, callers=["SCANNER"]) as reception:
+        yield reception
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +84,7 @@ def send(
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_every_transfer_syntax_is_kept_as_sent(
-    running: Running, slices: list[Dataset], syntax: str
+    running: Reception, slices: list[Dataset], syntax: str
 ) -> None:
     sent = transcoded(slices[0], syntax)
 
@@ -165,23 +111,18 @@ def test_urgent_is_what_its_sender_or_its_order_says(
     urgent: bool,
     fast: bool,
 ) -> None:
-    index = IndexWriter(resources.sessions)
-    index.start()
-    receiver = receiver_for_anybody()
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index), fast=fast)
     ds = deepcopy(slices[0])
     with disable_value_validation():
         ds.RequestedProcedurePriority = ordered
 
-    assert send(address, [ds], priority=priority) == [0x0000]
+    with receiving(resources, fast=fast) as reception:
+        assert send(reception.address, [ds], priority=priority) == [0x0000]
 
-    receiver.drain(seconds=5)
-    index.stop()
     with resources.sessions() as session:
         assert session.scalars(select(Series)).one().urgent is urgent
 
 
-def test_series_grow_over_associations(running: Running, slices: list[Dataset]) -> None:
+def test_series_grow_over_associations(running: Reception, slices: list[Dataset]) -> None:
     for ds in slices:
         send(running.address, [ds])
 
@@ -191,7 +132,7 @@ def test_series_grow_over_associations(running: Running, slices: list[Dataset]) 
 
 
 def test_the_same_instance_again_is_success_and_no_work(
-    running: Running, slices: list[Dataset]
+    running: Reception, slices: list[Dataset]
 ) -> None:
     assert send(running.address, [slices[0], slices[0]]) == [0x0000, 0x0000]
     assert send(running.address, [slices[0]]) == [0x0000]
@@ -201,7 +142,7 @@ def test_the_same_instance_again_is_success_and_no_work(
     assert series.instances == 1
 
 
-def test_other_classes_are_refused_and_shown(running: Running) -> None:
+def test_other_classes_are_refused_and_shown(running: Reception) -> None:
     ae = AE("SCANNER")
     ae.add_requested_context(MRImageStorage)
     ae.add_requested_context(CTImageStorage)
@@ -215,7 +156,7 @@ def test_other_classes_are_refused_and_shown(running: Running) -> None:
 
 
 def test_callers_outside_the_list_are_rejected_and_shown(
-    running: Running, slices: list[Dataset]
+    running: Reception, slices: list[Dataset]
 ) -> None:
     assert send(running.address, slices, calling="STRANGER") == []
 
@@ -224,7 +165,9 @@ def test_callers_outside_the_list_are_rejected_and_shown(
     assert (refusal.calling_ae, refusal.what) == ("STRANGER", "association")
 
 
-def test_what_belongs_to_no_series_is_quarantined(running: Running, slices: list[Dataset]) -> None:
+def test_what_belongs_to_no_series_is_quarantined(
+    running: Reception, slices: list[Dataset]
+) -> None:
     ds = dcmread(io.BytesIO(part10(slices[0])))
     del ds.SeriesInstanceUID
 
@@ -237,7 +180,7 @@ def test_what_belongs_to_no_series_is_quarantined(running: Running, slices: list
     assert [s.instances for s in seen.series] == [1]
 
 
-def test_odd_identifiers_are_taken(running: Running, slices: list[Dataset]) -> None:
+def test_odd_identifiers_are_taken(running: Reception, slices: list[Dataset]) -> None:
     ds = dcmread(io.BytesIO(part10(slices[0])))
     with disable_value_validation():
         ds.StudyInstanceUID = "0e4b6f5e-2f4e-4c80-9a3b-0b2a8d1c9f10"  # seen in real archives
@@ -254,48 +197,27 @@ def test_odd_identifiers_are_taken(running: Running, slices: list[Dataset]) -> N
 def test_a_caller_may_be_held_to_its_addresses(
     resources: Resources, slices: list[Dataset], caller: str, statuses: list[int]
 ) -> None:
-    index = IndexWriter(resources.sessions)
-    index.start()
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=AllowedCallers.of([caller]),
-        require_called_ae=True,
-        maximum_associations=10,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=10,
-    )
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
-
-    assert send(address, slices[:1]) == statuses
-
-    receiver.drain(seconds=5)
-    index.stop()
+    with receiving(resources, callers=[caller]) as reception:
+        assert send(reception.address, slices[:1]) == statuses
 
 
 def test_too_little_room_is_out_of_resources_until_there_is_room_again(
     tmp_path: Path, slices: list[Dataset]
 ) -> None:
     room = 999
-    receiver = receiver_for_anybody()
-    index = IndexWriter(open_resources(tmp_path).sessions)
     folder = StorageFolder(tmp_path, 1000, free=lambda _: room)
-    resources = Resources(sessions=index.sessions, folder=folder)
-    index.start()
-    address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index))
+    with receiving(open_resources(tmp_path, storage=folder)) as reception:
+        assert send(reception.address, slices[:2]) == [0xA700, 0xA700]
+        assert list(folder.scan()) == []
 
-    assert send(address, slices[:2]) == [0xA700, 0xA700]
-    assert list(folder.scan()) == []
+        room = 2**30
+        assert send(reception.address, slices[:2]) == [0x0000, 0x0000]
 
-    room = 2**30
-    assert send(address, slices[:2]) == [0x0000, 0x0000]
-
-    receiver.drain(seconds=5)
-    index.stop()
     assert len(list(folder.scan())) == 2
 
 
 def test_what_cannot_be_written_is_refused_and_shown(
-    running: Running, slices: list[Dataset]
+    running: Reception, slices: list[Dataset]
 ) -> None:
     (running.resources.folder.root / "tmp").rmdir()  # a folder that may not be written fails alike
 
@@ -306,17 +228,15 @@ def test_what_cannot_be_written_is_refused_and_shown(
     assert refused.reason == "cannot be kept: FileNotFoundError"
 
 
-def test_a_lost_index_is_rebuilt_from_the_files(running: Running, slices: list[Dataset]) -> None:
+def test_a_lost_index_is_rebuilt_from_the_files(running: Reception, slices: list[Dataset]) -> None:
     send(running.address, slices)
     running.index.stop()
     with running.resources.sessions.begin() as session:  # as if the node had been killed before it
         session.query(Instance).delete()
         session.query(Series).delete()
 
-    index = IndexWriter(running.resources.sessions)
-    index.start()
-    assert InstanceIngest(running.resources, index).scan() == 3
-    index.stop()
+    with indexing(running.resources) as index:
+        assert InstanceIngest(running.resources, index).scan() == 3
 
     with running.resources.sessions() as session:
         (series,) = overview(session).series
@@ -324,17 +244,15 @@ def test_a_lost_index_is_rebuilt_from_the_files(running: Running, slices: list[D
 
 
 def test_what_a_crash_left_that_nobody_can_read_is_quarantined_and_shown(
-    running: Running, slices: list[Dataset]
+    running: Reception, slices: list[Dataset]
 ) -> None:
     send(running.address, slices)
     running.index.stop()
     poison = running.resources.folder.root / "incoming" / "00" / f"x-{'0' * 64}.dcm"
     poison.write_bytes(b"\0" * 128 + b"DICM" + b"nonsense")
 
-    index = IndexWriter(running.resources.sessions)
-    index.start()
-    assert InstanceIngest(running.resources, index).scan() == 1
-    index.stop()
+    with indexing(running.resources) as index:
+        assert InstanceIngest(running.resources, index).scan() == 1
 
     assert not poison.exists()
     with running.resources.sessions() as session:
@@ -344,7 +262,7 @@ def test_what_a_crash_left_that_nobody_can_read_is_quarantined_and_shown(
 
 
 def test_a_scan_finds_nothing_new_when_all_is_indexed(
-    running: Running, slices: list[Dataset]
+    running: Reception, slices: list[Dataset]
 ) -> None:
     send(running.address, slices)
     running.index.stop()
@@ -359,7 +277,7 @@ def part10(ds: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def test_unique_ids_are_never_file_names(running: Running, slices: list[Dataset]) -> None:
+def test_unique_ids_are_never_file_names(running: Reception, slices: list[Dataset]) -> None:
     ds = dcmread(io.BytesIO(part10(slices[0])))
     ds.SOPInstanceUID = generate_uid()
     send(running.address, [ds])

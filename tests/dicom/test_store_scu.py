@@ -17,7 +17,8 @@ from pynetdicom.dsutils import split_dataset
 
 from benchmarks.processes import missing, storescp
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import OutgoingFile, echo, send
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 

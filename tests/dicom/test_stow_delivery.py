@@ -20,7 +20,7 @@ from dicom_node.assembly import peer_of
 from dicom_node.cli import app
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.outcome import Outcome, Verdict
-from dicom_node.delivery.store_scu import OutgoingFile
+from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.stow_client import StowSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
@@ -70,7 +70,7 @@ def send(file: OutgoingFile, sender: StowSender) -> Outcome:
 
 def test_everything_arrives_as_it_is_and_in_order(resources: Resources) -> None:
     with WebPacs() as pacs:
-        worker(resources, pacs).round()
+        worker(resources, pacs).run_once()
 
     assert pacs.uids == list(UIDS)
     assert pacs.received[0] == capture(UIDS[0])
@@ -101,7 +101,7 @@ def test_each_object_is_settled_by_its_own_answer(
     resources: Resources, answer: Answer, state: str, middle: str
 ) -> None:
     with WebPacs(answer=lambda number: answer if number == 1 else STORED) as pacs:
-        worker(resources, pacs).round()
+        worker(resources, pacs).run_once()
 
     assert standing(resources)[:2] == (state, ["accepted", middle, "accepted"])
 
@@ -111,7 +111,7 @@ def test_what_is_in_conflict_is_looked_for(resources: Resources, answer: Answer)
     """Archives give many reasons for an object that they have already."""
     with WebPacs(answer=lambda _: answer) as pacs:
         pacs.held = [capture(uid) for uid in UIDS[:2]]
-        worker(resources, pacs).round()
+        worker(resources, pacs).run_once()
 
     assert standing(resources)[:2] == ("failed", ["accepted", "accepted", "refused"])
 
@@ -119,12 +119,12 @@ def test_what_is_in_conflict_is_looked_for(resources: Resources, answer: Answer)
 def test_a_service_that_is_down_gets_everything_later(resources: Resources, clock: Hands) -> None:
     with WebPacs() as pacs:
         pass
-    worker(resources, pacs).round()
+    worker(resources, pacs).run_once()
     assert standing(resources)[:2] == ("encoded", ["pending"] * 3)
 
     clock.now += timedelta(seconds=5)
     with WebPacs(port=pacs.port) as again:
-        worker(resources, again).round()
+        worker(resources, again).run_once()
 
     assert standing(resources)[:2] == ("delivered", ["accepted"] * 3)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,17 +28,15 @@ from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import MAXIMUM_CONNECTIONS, StowReceiver
 from dicom_node.resources import Resources
-from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import transcoded
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Instance
-from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 from storage.overview import overview
-from tests.dicom.test_tls import credentials
+from tests.support.credentials import credentials
 from tests.support.node_process import NodeProcess, free_port, wait_until
+from tests.support.reception import open_resources
 
 RELATED = 'multipart/related; type="application/dicom"; boundary=b0undary'
 STORED, FAILED, OTHER = "00081199", "00081198", "0008119A"
@@ -87,12 +86,7 @@ def serving(
     kept: StorageFolder | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> Running:
-    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
-    migrate(database)
-    resources = Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES),
-        folder=kept or StorageFolder(folder, 0),
-    )
+    resources = open_resources(folder, storage=kept)
     index = IndexWriter(resources.sessions)
     index.start()
     receiver = StowReceiver(
@@ -208,6 +202,39 @@ def test_what_is_no_instance_is_no_instance(
     running: Running, slices: list[Dataset], body: bytes
 ) -> None:
     answer = post(running, message(body, part10(slices[0])))
+
+    assert (answer.status_code, reasons(answer, OTHER)) == (202, [0xC000])
+    assert running.kept() == 1
+
+
+NESTED = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)  # an item without an end
+
+
+def nested(group: int, element: int) -> bytes:
+    """A sequence in a sequence, deeper than any parser follows."""
+    sequence = struct.pack("<HH2sHL", group, element, b"SQ", 0, 0xFFFFFFFF)
+    return (sequence + NESTED) * 3000
+
+
+@pytest.mark.parametrize("path", ["/studies", "/studies/1.2.3"])
+def test_what_no_parser_follows_is_quarantined_as_by_c_store(
+    running: Running, slices: list[Dataset], path: str
+) -> None:
+    whole = part10(slices[0])
+    start = whole.index(struct.pack("<HH2sHL", 0x0008, 0x0016, b"UI", 0, 0)[:6])
+
+    answer = post(running, message(whole[:start] + nested(0x0008, 0x1140)), path)
+
+    assert (answer.status_code, reasons(answer)) == (409, [0xC000])
+    assert len(list(running.resources.folder.root.glob("quarantine/*"))) == 1
+
+
+def test_a_file_meta_that_no_parser_follows_is_refused_and_others_are_kept(
+    running: Running, slices: list[Dataset]
+) -> None:
+    meta = b"\0" * 128 + b"DICM" + nested(0x0002, 0x0100)
+
+    answer = post(running, message(meta, part10(slices[0])))
 
     assert (answer.status_code, reasons(answer, OTHER)) == (202, [0xC000])
     assert running.kept() == 1

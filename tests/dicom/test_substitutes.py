@@ -1,4 +1,4 @@
-"""Destinations that do not take every class: what is said all the same, and who is told."""
+"""Destinations that decline a class: substitutes stand for it, or the series fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
@@ -118,7 +118,7 @@ def deliver(resources: Resources, folder: Path, *accepts: str) -> None:
             DicomSender(peer=peer, calling_ae="AINODE"),
             backoff=BACKOFF,
             resources=resources,
-        ).round()
+        ).run_once()
 
 
 def ended(resources: Resources) -> tuple[str, dict[str, str]]:
@@ -143,7 +143,10 @@ def test_the_text_report_stands_for_the_measurements(resources: Resources, tmp_p
     assert set(deliveries.values()) == {"accepted"}
     with resources.sessions() as session:
         assert overview(session).series[0].deliveries[DeliveryState.REPLACED] == 1
-        known = {each.sop_class_uid: each.is_accepted for each in capabilities(session, "PACS")}
+        known = {
+            capability.sop_class_uid: capability.is_accepted
+            for capability in capabilities(session, "PACS")
+        }
     assert known[Comprehensive3DSRStorage] is False
     assert known[EnhancedSRStorage] is True
     assert reason(resources, "report") == (

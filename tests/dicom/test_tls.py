@@ -20,26 +20,12 @@ from dicom_node.network.association import Peer
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import SUCCESS
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
-from dicom_node.reception.access import AllowedCallers
-from dicom_node.reception.store_scp import Receiver
+from tests.support.credentials import credentials
 from tests.support.node_process import wait_until
+from tests.support.reception import listening as receiver_listening
 from tests.support.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
 
 BODY = bytes(range(256)) * 400
-
-
-def credentials(folder: Path, authority: trustme.CA, name: str) -> Credentials:
-    folder.mkdir(exist_ok=True)
-    leaf = authority.issue_cert("localhost", "127.0.0.1")
-    found = Credentials(
-        certificate=folder / f"{name}.pem",
-        key=folder / f"{name}.key",
-        authorities=folder / f"{name}-authorities.pem",
-    )
-    leaf.private_key_and_cert_chain_pem.write_to_path(found.certificate)
-    leaf.private_key_pem.write_to_path(found.key)
-    authority.cert_pem.write_to_path(found.authorities)
-    return found
 
 
 @dataclass
@@ -68,18 +54,9 @@ def listening(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Listen
     authority = trustme.CA()
     ours = credentials(tmp_path, authority, "node")
     context = server_context(ours, verify_peers=True)
-    receiver = Receiver(
-        ae_title="AINODE",
-        callers=AllowedCallers(),
-        require_called_ae=True,
-        maximum_associations=20,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=5,
-    )
     memory = Memory()
-    address = receiver.listen(("127.0.0.1", 0), memory, fast=request.param, tls=context)
-    yield Listening(memory, address, ours, context, authority)
-    receiver.drain(seconds=5)
+    with receiver_listening(memory, timeout_seconds=5, fast=request.param, tls=context) as address:
+        yield Listening(memory, address, ours, context, authority)
 
 
 def send(address: tuple[str, int], tls: ssl.SSLContext | None) -> int:
@@ -132,16 +109,16 @@ def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(
 ) -> None:
     peer = client_context(credentials(tmp_path, listening.authority, "scanner"))
     renewal = Renewal(credentials=listening.ours, contexts=(listening.context,))
-    assert not renewal.look()
+    assert not renewal.poll()
     first = shown(listening.address, peer)
     credentials(tmp_path, listening.authority, "node")
     os.utime(listening.ours.certificate, ns=(1, 1))
-    assert renewal.look()
+    assert renewal.poll()
     second = shown(listening.address, peer)
     assert first != second
     listening.ours.key.write_text("half a key")
     os.utime(listening.ours.key, ns=(2, 2))
-    assert not renewal.look()
+    assert not renewal.poll()
     assert shown(listening.address, peer) == second
 
 

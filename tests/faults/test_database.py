@@ -16,16 +16,18 @@ from sqlalchemy.orm import Session
 from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.assembly import open_resources
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import OutgoingFile, send
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
-from dicom_node.node import Node
+from dicom_node.node import Node, start_node
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Instance, Result, ResultObject
 from storage.overview import overview
-from tests.reliability.light_node import LightEngine
+from tests.support.light_node import LightEngine
 from tests.support.node_process import INI, wait_until
 
 
@@ -46,8 +48,12 @@ def settings(tmp_path: Path, pacs: StandInPacs) -> Settings:
 @contextmanager
 def running(settings: Settings) -> Iterator[tuple[Node, Peer]]:
     """A node without networks."""
-    node = Node(settings, make_engine=lambda _: cast(ComputeEngine, LightEngine()))
-    _, port = node.start()
+    node = start_node(
+        settings,
+        open_resources(settings),
+        make_engine=lambda _: cast(ComputeEngine, LightEngine()),
+    )
+    _, port = node.address
     try:
         yield node, Peer(ae_title="AINODE", host="127.0.0.1", port=port, timeout_seconds=10)
     finally:

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from dicom_node.analysis.configuration import read_manifest
 from dicom_node.analysis.messages import Analysed, AnalysisResult, Unsuitable
 from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
-from pipeline.model.manifest import BUNDLED
+from pipeline.model.manifest import BUNDLED, read_manifest
 from storage.database.schema import Delivery
 from storage.maintenance.recovery import recover
 from storage.results.priors import keys_so_far
@@ -23,7 +22,7 @@ from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.support.encode_samples import analysis
 from tests.support.paths import ROOT
-from tests.unit.dicom_node.analysis.test_request_builder import SERIES, notices, receive
+from tests.support.received_series import SERIES, notices, receive
 
 STEPS = ["synced", "directory-synced"]  # before the folder has its name, and after
 
@@ -31,14 +30,14 @@ FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3"
 DIES = """
 import os, pickle, signal, sys
 from pathlib import Path
-from tests.support.dispatcher_samples import Workers, analyst, open_store
+from tests.support.dispatcher_samples import Workers, dispatcher, open_resources
 
 def step(name):
     if name == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 answer = pickle.load(sys.stdin.buffer)
-analyst(open_store(Path(sys.argv[1]), step=step), Workers(answer)).dispatch()
+dispatcher(open_resources(Path(sys.argv[1]), step=step), Workers(answer)).dispatch()
 """
 
 

@@ -105,21 +105,17 @@ def dispatcher(
     timeout: float = 900,
     wanted: Wanted = "relevant",
 ) -> AnalysisDispatcher:
-    made: AnalysisDispatcher
-
-    def settle(ticket: Any, job: Any) -> None:  # noqa: ANN401  # any answer
-        made.settle(ticket, job)
-
     request_builder = RequestBuilder(resources, analysis_config_of(Settings()), compare=True)
-    made = AnalysisDispatcher(
+    return AnalysisDispatcher(
+        resources=resources,
         workers=workers,  # type: ignore[arg-type]  # a small fake
         request_builder=request_builder,
-        notices=Notices(request_builder, wanted),
+        notices=Notices(resources.folder, request_builder, wanted),
         policy=AttemptPolicy(attempts=attempts, task_timeout_seconds=timeout),
         destinations=["PACS"],
-        when_done=settle,
+        executor=lambda act: act(),
+        wake=lambda: None,
     )
-    return made
 
 
 def line(resources: Resources) -> SeriesLine:

@@ -1,4 +1,4 @@
-"""What `dicom-node calibrate` does and shows."""
+"""Drive `dicom-node calibrate`: fit a model to scores and to cases, show and write the fit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
-from dicom_node.analysis.configuration import read_manifest
-from dicom_node.cli.research.evaluation import judgeable, scores_of
+from dicom_node.cli.options import bar
+from dicom_node.cli.research.evaluation import scores_of, with_both_classes
+from dicom_node.cli.research.model_views import share_in_words
 from dicom_node.errors import NodeError
 from pipeline.cases.case_list import Case, Split, read_cases
 from pipeline.evaluation.calibration.fit_reference import FOLDS
@@ -21,89 +22,30 @@ from pipeline.evaluation.calibration.write import write_calibration, write_trust
 from pipeline.metrics.scores import ScoredCases
 from pipeline.metrics.statistics import with_interval
 from pipeline.model.loading import Models, device_for, load
-from pipeline.model.manifest import MeasuredShare
+from pipeline.model.manifest import read_manifest
 
 USED = (Split.VALIDATION, Split.TEST)  #: to choose, to measure
-COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TimeRemainingColumn(),
-)
+NO_TEST_CASES = "no test cases"  #: in place of a measured share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fitted:
-    """What scores say of a model, and the scores."""
+    """Temperature and operating points, and the scores that they were fitted to."""
 
     cases: ScoredCases
-    found: Calibrated
+    calibrated: Calibrated
 
 
-def calibrate_model(
-    model: Path,
-    fitted: Fitted | None,
-    answers: Mapping[Split, Answers] | None,
-    point: str,
-    console: Console,
-) -> None:
-    """Write what was fitted to scores, to answers, or to both; all is fitted before any is written.
+def read_split_cases(file: Path) -> dict[Split, list[Case]]:
+    """Read the cases of a list that choose and that measure.
 
-    Parameters
-    ----------
-    answers
-        At the temperature that the model has now.
+    Raises
+    ------
+    NodeError
+        If those that choose lack a label, or are of too few patients.
     """
-    trust = None
-    if answers is not None:
-        ratio = fitted.found.temperature / fitted.found.old_temperature if fitted else 1.0
-        renewed = {
-            split: replace(each, scores=rescaled(each.scores, ratio))
-            for split, each in answers.items()
-        }
-        trust = trusted(renewed)
-    if fitted is not None:
-        write_calibration(model, fitted.found, fitted.cases, point=point)
-        _tell(fitted.found, point, console)
-    if trust is not None:
-        write_trust(model, trust)
-        show(trust, console)
-
-
-def fit(model: Path, scores: Path) -> Fitted:
-    """Fit temperature and operating points to scores of this model's weights.
-
-    At whatever temperature the scores were written, the same ones give the same calibration.
-    """
-    manifest, _ = read_manifest(model)
-    cases = judgeable(scores_of(scores, manifest))
-    found = calibrate_scores(cases.labels, cases.scores, manifest.calibration.temperature)
-    return Fitted(cases=cases, found=found)
-
-
-def _tell(calibrated: Calibrated, point: str, console: Console) -> None:
-    console.print(
-        f"temperature {calibrated.old_temperature:.4g} -> {calibrated.temperature:.4g}, "
-        f"Brier score {calibrated.before.brier:.4f} -> {calibrated.after.brier:.4f} (same cases)"
-    )
-    if calibrated.at_bound:
-        console.print(
-            "[bold yellow]The temperature is at its bound:[/] a threshold (almost) parts the"
-            " classes of these cases, or the score says nothing about them. Do not read the score"
-            " as a probability; calibrate on more cases."
-        )
-    table = Table("point", "threshold", "sensitivity", "specificity", box=None)
-    for each in calibrated.points:
-        shares = (with_interval(each.sensitivity), with_interval(each.specificity))
-        table.add_row(each.name, f"{each.threshold:.4f}", *shares)
-    console.print(table)
-    console.print(f"default: {point}")
-
-
-def cases_of(file: Path) -> dict[Split, list[Case]]:
-    """Cases of a list that choose and that measure; what cannot do is refused at once."""
-    read = read_cases(file)
-    cases = {split: [case for case in read if case.split == split] for split in USED}
+    listed = read_cases(file)
+    cases = {split: [case for case in listed if case.split == split] for split in USED}
     chosen = cases[Split.VALIDATION]
     if not chosen:
         raise NodeError(
@@ -119,48 +61,101 @@ def cases_of(file: Path) -> dict[Split, list[Case]]:
     return cases
 
 
-def trusted(found: Mapping[Split, Answers]) -> Trust:
-    """Fit prediction sets and reference to the answers to cases of `USED`."""
-    try:
-        return calibrate_trust(found[Split.VALIDATION], found[Split.TEST])
-    except ValueError as fault:
-        raise NodeError(f"validation cases: {fault}") from fault
+def fit(model: Path, scores: Path) -> Fitted:
+    """Fit temperature and operating points to scores of this model's weights.
+
+    At whatever temperature the scores were written, the same ones give the same calibration.
+    """
+    manifest, _ = read_manifest(model)
+    cases = with_both_classes(scores_of(scores, manifest))
+    temperature = manifest.calibration.temperature
+    return Fitted(cases=cases, calibrated=calibrate_scores(cases.labels, cases.scores, temperature))
 
 
 def answers_of(
     model: Path, cases: Mapping[Split, list[Case]], console: Console
 ) -> dict[Split, Answers]:
-    """Show the cases to the model."""
+    """Score the cases of each split with the model, and take their features."""
     models = load(model, device_for("auto"))
-    with Progress(*COLUMNS, console=console) as bars:
-        return {split: _of_split(split, chosen, models, bars) for split, chosen in cases.items()}
+    with bar(console) as progress:
+        return {split: _of_split(split, part, models, progress) for split, part in cases.items()}
 
 
-def _of_split(split: Split, cases: list[Case], models: Models, bars: Progress) -> Answers:
-    bar = bars.add_task(f"{split} cases", total=len(cases))
-    return answers(cases, models, lambda done: bars.update(bar, completed=done))
+def _of_split(split: Split, cases: list[Case], models: Models, progress: Progress) -> Answers:
+    task = progress.add_task(f"{split} cases", total=len(cases))
+    return answers(cases, models, lambda done: progress.update(task, completed=done))
 
 
-def show(trust: Trust, console: Console) -> None:
-    """Show what was found out."""
+def calibrate_model(
+    model: Path,
+    fitted: Fitted | None,
+    answers: Mapping[Split, Answers] | None,
+    point: str,
+    console: Console,
+) -> None:
+    """Write what was fitted to scores, to answers, or to both; all is fitted before any is written.
+
+    Parameters
+    ----------
+    answers
+        At the temperature that the model has now.
+    point
+        Name of the operating point that becomes the default.
+    """
+    trust = None
+    if answers is not None:
+        trust = _trust(answers, fitted.calibrated if fitted else None)
+    if fitted is not None:
+        write_calibration(model, fitted.calibrated, fitted.cases, point=point)
+        _print_calibration(fitted.calibrated, point, console)
+    if trust is not None:
+        write_trust(model, trust)
+        _print_trust(trust, console)
+
+
+def _trust(answers: Mapping[Split, Answers], calibrated: Calibrated | None) -> Trust:
+    """Fit prediction sets and reference to the answers, at the new temperature if there is one."""
+    ratio = calibrated.temperature / calibrated.old_temperature if calibrated else 1.0
+    validation, test = (
+        replace(answers[split], scores=rescaled(answers[split].scores, ratio)) for split in USED
+    )
+    try:
+        return calibrate_trust(validation, test)
+    except ValueError as fault:
+        raise NodeError(f"validation cases: {fault}") from fault
+
+
+def _print_calibration(calibrated: Calibrated, point: str, console: Console) -> None:
+    console.print(
+        f"temperature {calibrated.old_temperature:.4g} -> {calibrated.temperature:.4g}, "
+        f"Brier score {calibrated.before.brier:.4f} -> {calibrated.after.brier:.4f} (same cases)"
+    )
+    if calibrated.at_bound:
+        console.print(
+            "[bold yellow]The temperature is at its bound:[/] a threshold (almost) parts the"
+            " classes of these cases, or the score says nothing about them. Do not read the score"
+            " as a probability; calibrate on more cases."
+        )
+    table = Table("point", "threshold", "sensitivity", "specificity", box=None)
+    for chosen in calibrated.points:
+        shares = (with_interval(chosen.sensitivity), with_interval(chosen.specificity))
+        table.add_row(chosen.name, f"{chosen.threshold:.4f}", *shares)
+    console.print(table)
+    console.print(f"default: {point}")
+
+
+def _print_trust(trust: Trust, console: Console) -> None:
     table = Table("set", "negative up to", "positive from", "kept, negative", "kept, positive")
     for level in trust.conformal.levels:
         table.add_row(
             f"{level.coverage:.0%}",
             f"{level.negative_at_most:.4f}",
             f"{level.positive_at_least:.4f}",
-            _share(level.measured_negative),
-            _share(level.measured_positive),
+            share_in_words(level.measured_negative, NO_TEST_CASES),
+            share_in_words(level.measured_positive, NO_TEST_CASES),
         )
     console.print(table)
     console.print(
         f"reference of {trust.cases} cases, limit {trust.fitted.limit:.1f}; "
-        f"test cases beyond it: {_share(trust.flagged)}"
+        f"test cases beyond it: {share_in_words(trust.flagged, NO_TEST_CASES)}"
     )
-
-
-def _share(share: MeasuredShare | None) -> str:
-    if share is None:
-        return "no test cases"
-    value = share.count / share.cases
-    return f"{value:.3f} ({share.low:.3f} to {share.high:.3f}; {share.count}/{share.cases})"

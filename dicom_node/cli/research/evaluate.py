@@ -1,4 +1,4 @@
-"""The command line for those who judge a classifier: evaluate, calibrate."""
+"""Commands that evaluate a classifier and calibrate it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from dicom_node.cli.options import BUNDLED_NAME, folder_of, needs_extra
+from dicom_node.cli.options import BUNDLED_NAME, folder_of, needs_extra, out
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
-out = Console(soft_wrap=True)
 
 
-class Part(StrEnum):
-    """Cases of a list."""
+class SplitChoice(StrEnum):
+    """Split of a list, or all of it."""
 
     test = "test"
     validation = "validation"
@@ -53,7 +51,7 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[
-        Part | None,
+        SplitChoice | None,
         typer.Option(
             help="Of --cases; without it the test cases if the list names splits, else all."
         ),
@@ -68,21 +66,24 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge a classifier: figures with intervals, plots, one HTML page to show at a meeting."""
-    if any(not 0 < each < 1 for each in prevalence or ()):
+    if any(not 0 < share < 1 for share in prevalence or ()):
         raise NodeError("expected every --prevalence between 0 and 1, both left out")
     if (scores is None) == (cases is None) or (split is not None and cases is None):
         raise NodeError("expected either --scores, or --cases with or without --split")
     needs_extra()
-    from dicom_node.cli.research.evaluation import Wishes, evaluate_scores
+    from dicom_node.cli.research.evaluation import (
+        EvaluationOptions,
+        Selection,
+        evaluate_cases,
+        evaluate_scores,
+    )
 
-    wishes = Wishes(threshold=threshold, prevalences=prevalence)
+    options = EvaluationOptions(threshold=threshold, prevalences=prevalence)
     if scores is not None:
-        evaluate_scores(scores, folder_of(model) if model else None, out_folder, wishes, out)
+        evaluate_scores(scores, folder_of(model) if model else None, out_folder, options, out)
     if cases is not None:
-        from dicom_node.cli.research.evaluation import Asked, evaluate_cases
-
-        asked = Asked(file=cases, split=split)
-        evaluate_cases(asked, folder_of(model or BUNDLED_NAME), out_folder, wishes, out)
+        selection = Selection(file=cases, split=split)
+        evaluate_cases(selection, folder_of(model or BUNDLED_NAME), out_folder, options, out)
 
 
 @app.command()
@@ -113,9 +114,14 @@ def calibrate(
     if scores is None and cases is None:
         raise NodeError("expected --scores, --cases, or both")
     needs_extra()
-    from dicom_node.cli.research.calibration import answers_of, calibrate_model, cases_of, fit
+    from dicom_node.cli.research.calibration import (
+        answers_of,
+        calibrate_model,
+        fit,
+        read_split_cases,
+    )
 
-    listed = cases_of(cases) if cases else None
+    listed = read_split_cases(cases) if cases else None
     fitted = fit(model, scores) if scores else None
     answers = answers_of(model, listed, out) if listed else None
     calibrate_model(model, fitted, answers, point, out)

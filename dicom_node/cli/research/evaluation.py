@@ -1,4 +1,4 @@
-"""What `dicom-node evaluate` does with scores, and what it shows."""
+"""Drive `dicom-node evaluate`: score cases, evaluate scores, show and write the report."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dicom_node.analysis.configuration import read_manifest
+from dicom_node.cli.options import bar
 from dicom_node.errors import NodeError
 from pipeline.cases.case_list import Case, Split, read_cases
 from pipeline.evaluation.calibration.temperature import rescaled
@@ -22,110 +21,37 @@ from pipeline.evaluation.summary import PREVALENCES, THRESHOLD, Evaluation, eval
 from pipeline.metrics.scores import ScoredCases, read_origin, read_scores
 from pipeline.metrics.statistics import with_interval
 from pipeline.model.loading import Models, device_for, load
-from pipeline.model.manifest import DEFAULT, Manifest
+from pipeline.model.manifest import DEFAULT_POINT, Manifest, read_manifest
 
 FEWEST = 2  #: cases of each class; DeLong's variance needs them
-
 SCORES = "scores.csv"  #: in the folder of the report
 ALL = "all"  #: in place of a split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What the caller may choose; None takes what holds otherwise.
+class EvaluationOptions:
+    """Thresholds to evaluate at.
 
     Attributes
     ----------
     threshold
-        Scores above it are positive.
+        Scores above it are positive; None takes the model's, or `THRESHOLD` without a model.
     prevalences
-        For PPV and NPV.
+        For PPV and NPV; None takes `PREVALENCES`.
     """
 
     threshold: float | None = None
     prevalences: Sequence[float] | None = None
 
-
-def evaluate_scores(
-    file: Path, model: Path | None, out: Path, wishes: Wishes, console: Console
-) -> None:
-    """Report on scores that are there: as they are, or as a model calibrates and calls them."""
-    if model is None:
-        source = f"Scores of {file.name}, as they are"
-        report_on(read_scores(file), out, wishes, console, source=source)
-        return
-    manifest, _ = read_manifest(model)
-    report_on(
-        scores_of(file, manifest),
-        out,
-        called_by(manifest, wishes),
-        console,
-        source=f"Scores of {file.name}, calibrated as {manifest.name} {manifest.version}",
-    )
-
-
-def scores_of(file: Path, manifest: Manifest) -> ScoredCases:
-    """Read scores of a model's weights, and bring them to its temperature."""
-    cases, origin = read_scores(file), read_origin(file)
-    if origin.weights != manifest.networks.digest:
-        raise NodeError(
-            f"{file}: expected scores that the weights of {manifest.name} {manifest.version} gave,"
-            " got another's"
-        )
-    ratio = manifest.calibration.temperature / origin.temperature
-    return cases if ratio == 1 else replace(cases, scores=rescaled(cases.scores, ratio))
-
-
-def called_by(manifest: Manifest, wishes: Wishes) -> Wishes:
-    """Wishes at the threshold of a model, if no other was asked for."""
-    if wishes.threshold is not None:
-        return wishes
-    return replace(wishes, threshold=manifest.operating_points[DEFAULT].threshold)
-
-
-def report_on(
-    scores: ScoredCases,
-    out: Path,
-    wishes: Wishes,
-    console: Console,
-    *,
-    source: str,
-    unscored: tuple[tuple[str, str], ...] = (),
-) -> None:
-    """Judge scores; write and show the report."""
-    cases = judgeable(scores)
-    threshold = THRESHOLD if wishes.threshold is None else wishes.threshold
-    told = evaluate(cases, threshold, wishes.prevalences or PREVALENCES)
-    occasion = Occasion(source=source, day=datetime.now(UTC).date(), unscored=unscored)
-    _tell(told, write_report(cases, told, occasion, out), console)
-
-
-def judgeable(cases: ScoredCases) -> ScoredCases:
-    """Give the cases back if there are enough of both classes."""
-    if min(cases.positives, cases.negatives) < FEWEST:
-        raise NodeError(
-            f"expected at least {FEWEST} positive and {FEWEST} negative cases, "
-            f"got {cases.positives} and {cases.negatives}"
-        )
-    return cases
-
-
-def _tell(told: Evaluation, page: Path, console: Console) -> None:
-    row = told.chosen
-    table = Table("figure", "value (95 % interval)", title=f"{told.cases} cases", box=None)
-    table.add_row("ROC AUC (DeLong)", with_interval(told.auc))
-    table.add_row("average precision", with_interval(told.average_precision))
-    table.add_row(f"sensitivity at {row.threshold:.3g}", with_interval(row.sensitivity))
-    table.add_row(f"specificity at {row.threshold:.3g}", with_interval(row.specificity))
-    table.add_row("PPV in this set", with_interval(row.ppv))
-    table.add_row("NPV in this set", with_interval(row.npv))
-    table.add_row("calibration error (ECE)", f"{told.reliability.expected_calibration_error:.3f}")
-    console.print(table)
-    console.print(f"report: {escape(str(page))}")
+    def at_point_of(self, manifest: Manifest) -> EvaluationOptions:
+        """Take the threshold of a model's default operating point, unless one is named."""
+        if self.threshold is not None:
+            return self
+        return replace(self, threshold=manifest.operating_points[DEFAULT_POINT].threshold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Selection:
     """Cases of a list to score.
 
     Attributes
@@ -138,9 +64,29 @@ class Asked:
     split: str | None = None
 
 
-def evaluate_cases(asked: Asked, model: Path, out: Path, wishes: Wishes, console: Console) -> None:
+def evaluate_scores(
+    file: Path, model: Path | None, out: Path, options: EvaluationOptions, console: Console
+) -> None:
+    """Report on scores that are there: as they are, or as a model calibrates and calls them."""
+    if model is None:
+        source = f"Scores of {file.name}, as they are"
+        report_on(read_scores(file), out, options, console, source=source)
+        return
+    manifest, _ = read_manifest(model)
+    report_on(
+        scores_of(file, manifest),
+        out,
+        options.at_point_of(manifest),
+        console,
+        source=f"Scores of {file.name}, calibrated as {manifest.name} {manifest.version}",
+    )
+
+
+def evaluate_cases(
+    selection: Selection, model: Path, out: Path, options: EvaluationOptions, console: Console
+) -> None:
     """Score cases with a model, then report; those without a score are listed, never dropped."""
-    cases, words = chosen(asked)
+    cases, words = select(selection)
     console.print(words, highlight=False)
     models = load(model, device_for("auto"))
     done = _score(cases, models, out / SCORES, console)
@@ -148,39 +94,105 @@ def evaluate_cases(asked: Asked, model: Path, out: Path, wishes: Wishes, console
     report_on(
         read_scores(out / SCORES),
         out,
-        called_by(manifest, wishes),
+        options.at_point_of(manifest),
         console,
         source=f"Model {manifest.name} {manifest.version}, {words}",
         unscored=_unscored(cases, done.failures),
     )
 
 
-def chosen(asked: Asked) -> tuple[Sequence[Case], str]:
-    """Cases of the split that is asked for, and which they are in words."""
-    cases, name = read_cases(asked.file), asked.file.name
+def scores_of(file: Path, manifest: Manifest) -> ScoredCases:
+    """Read scores of a model's weights, and bring them to its temperature.
+
+    Raises
+    ------
+    NodeError
+        If other weights gave them.
+    """
+    cases, origin = read_scores(file), read_origin(file)
+    if origin.weights != manifest.networks.digest:
+        raise NodeError(
+            f"{file}: expected scores that the weights of {manifest.name} {manifest.version} gave,"
+            " got another's"
+        )
+    ratio = manifest.calibration.temperature / origin.temperature
+    return cases if ratio == 1 else replace(cases, scores=rescaled(cases.scores, ratio))
+
+
+def with_both_classes(cases: ScoredCases) -> ScoredCases:
+    """Give the cases back if there are enough of both classes.
+
+    Raises
+    ------
+    NodeError
+        If there are not.
+    """
+    if min(cases.positives, cases.negatives) < FEWEST:
+        raise NodeError(
+            f"expected at least {FEWEST} positive and {FEWEST} negative cases, "
+            f"got {cases.positives} and {cases.negatives}"
+        )
+    return cases
+
+
+def report_on(
+    scores: ScoredCases,
+    out: Path,
+    options: EvaluationOptions,
+    console: Console,
+    *,
+    source: str,
+    unscored: tuple[tuple[str, str], ...] = (),
+) -> None:
+    """Evaluate scores; write and show the report."""
+    cases = with_both_classes(scores)
+    threshold = THRESHOLD if options.threshold is None else options.threshold
+    evaluation = evaluate(cases, threshold, options.prevalences or PREVALENCES)
+    occasion = Occasion(source=source, day=datetime.now(UTC).date(), unscored=unscored)
+    _print_evaluation(evaluation, write_report(cases, evaluation, occasion, out), console)
+
+
+def _print_evaluation(evaluation: Evaluation, page: Path, console: Console) -> None:
+    row = evaluation.chosen
+    ece = evaluation.reliability.expected_calibration_error
+    table = Table("figure", "value (95 % interval)", title=f"{evaluation.cases} cases", box=None)
+    table.add_row("ROC AUC (DeLong)", with_interval(evaluation.auc))
+    table.add_row("average precision", with_interval(evaluation.average_precision))
+    table.add_row(f"sensitivity at {row.threshold:.3g}", with_interval(row.sensitivity))
+    table.add_row(f"specificity at {row.threshold:.3g}", with_interval(row.specificity))
+    table.add_row("PPV in this set", with_interval(row.ppv))
+    table.add_row("NPV in this set", with_interval(row.npv))
+    table.add_row("calibration error (ECE)", f"{ece:.3f}")
+    console.print(table)
+    console.print(f"report: {escape(str(page))}")
+
+
+def select(selection: Selection) -> tuple[Sequence[Case], str]:
+    """Read the selected cases; say in words which they are.
+
+    Raises
+    ------
+    NodeError
+        If there are none.
+    """
+    cases, name = read_cases(selection.file), selection.file.name
     named = any(case.split is not None for case in cases)
-    split = asked.split or (Split.TEST if named else ALL)
+    split = selection.split or (Split.TEST if named else ALL)
     if split == ALL:
         what = "all, whatever their split" if named else "the list names no split"
         return cases, f"{len(cases)} cases of {name} ({what})"
-    found = [case for case in cases if case.split == split]
-    if not found:
-        raise NodeError(f"{asked.file}: expected cases of split '{split}', got none")
-    return found, f"{len(found)} {split} cases of the {len(cases)} cases of {name}"
+    of_split = [case for case in cases if case.split == split]
+    if not of_split:
+        raise NodeError(f"{selection.file}: expected cases of split '{split}', got none")
+    return of_split, f"{len(of_split)} {split} cases of the {len(cases)} cases of {name}"
 
 
 def _score(cases: Sequence[Case], models: Models, file: Path, console: Console) -> CaseScores:
     """Score with a progress bar; say which cases have no score, and why."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bars:
-        bar = bars.add_task("scoring", total=len(cases))
-        done = score_cases(cases, models, file, lambda count: bars.update(bar, completed=count))
+    with bar(console) as progress:
+        task = progress.add_task("scoring", total=len(cases))
+        done = score_cases(cases, models, file, lambda n: progress.update(task, completed=n))
     for path, reason in done.failures.items():
         console.print(f"no score: {escape(str(path))}: {escape(reason)}")
     console.print(f"{len(done.scores)} of {len(cases)} cases scored: {escape(str(file))}")

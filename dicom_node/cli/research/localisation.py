@@ -1,4 +1,4 @@
-"""What `dicom-node localise` does: compare, show, and write the page, the figures, the curves."""
+"""Drive `dicom-node localise`: compare the systems, show and write page, figures and curves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def compare_cases(file: Path, split: Split | None, models: Models) -> Compared:
 
 def compare_slices(pairs: Sequence[str], models: Models) -> dict[str, list[SliceScore]]:
     """Hold series against readers' labels, each given as ``FOLDER:LABELS.csv``."""
-    found: dict[str, list[SliceScore]] = {}
+    scores: dict[str, list[SliceScore]] = {}
     with bar() as progress:
         task = progress.add_task("slices", total=len(pairs))
         for pair in pairs:
@@ -41,9 +41,9 @@ def compare_slices(pairs: Sequence[str], models: Models) -> dict[str, list[Slice
             if not colon or not Path(folder).is_dir() or not Path(labels).is_file():
                 raise NodeError(f"an existing FOLDER:LABELS.csv expected, got {pair}")
             series = score_series(Path(folder), read_slice_labels(Path(labels)), models)
-            found[Path(folder).name] = list(series)
+            scores[Path(folder).name] = list(series)
             progress.advance(task)
-    return found
+    return scores
 
 
 def write(

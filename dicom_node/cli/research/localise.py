@@ -1,4 +1,4 @@
-"""The command line for those who judge where the lesions are."""
+"""Command that compares ways of localising lesions: the paper's Table V."""
 
 from __future__ import annotations
 

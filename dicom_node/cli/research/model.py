@@ -1,4 +1,4 @@
-"""The command line for model folders: import, verify, show, list."""
+"""Commands for model folders: import, verify, show, list."""
 
 from __future__ import annotations
 
@@ -89,11 +89,13 @@ def verify(model: Model) -> None:
 @app.command()
 def show(model: Model = BUNDLED_NAME) -> None:
     """Show the card of a model: what it is, what it was made of, what it is not for."""
-    from dicom_node.analysis.configuration import read_manifest
     from dicom_node.cli.research.model_views import card
+    from pipeline.model.errata import read_errata
+    from pipeline.model.manifest import read_manifest
 
-    manifest, sha256 = read_manifest(folder_of(model))
-    out.print(card(manifest, sha256))
+    folder = folder_of(model)
+    manifest, sha256 = read_manifest(folder)
+    out.print(card(manifest, sha256, read_errata(folder)))
 
 
 @app.command("list")

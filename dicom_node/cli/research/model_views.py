@@ -1,4 +1,4 @@
-"""What `dicom-node model show` prints: a model card for reading."""
+"""Lay out models for a terminal: the card of one (`model show`), a table of many (`model list`)."""
 
 from __future__ import annotations
 
@@ -13,34 +13,46 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dicom_node.analysis.configuration import read_manifest
 from pipeline.errors import ModelError
+from pipeline.model.errata import Erratum
 from pipeline.model.manifest import (
     BUNDLED,
+    DEFAULT_POINT,
     MANIFEST,
     Conformal,
     Manifest,
     MeasuredShare,
     ReferenceEntry,
+    read_manifest,
 )
 
 RESEARCH = "For research use only; its score is the output of a model, not a diagnosis."
+COLUMNS = ("model", "created", "lungs", "classifier", "threshold", "folder")  #: of the table
 
 
-def card(manifest: Manifest, sha256: str) -> RenderableType:
-    """Lay out a model card: what, trained on, figures, operating points, limits, not for."""
-    said = manifest.card
+def card(manifest: Manifest, sha256: str, errata: Sequence[Erratum] = ()) -> RenderableType:
+    """Lay out a model card: corrections, training, figures, operating points, limits.
+
+    Parameters
+    ----------
+    sha256
+        Of the manifest.
+    errata
+        Corrections of the card; there is a section of them if there are any.
+    """
+    text = manifest.card
     parts: list[RenderableType] = [
-        Panel(Text(f"{said.intended_use}\n{RESEARCH}"), title=_title(manifest), expand=False),
+        Panel(Text(f"{text.intended_use}\n{RESEARCH}"), title=_title(manifest), expand=False),
+        *_corrections(errata),
         _section("Networks", _networks(manifest)),
-        _section("Trained on", _list(said.trained_on)),
-        _section("Figures", _tree(said.metrics)),
+        _section("Trained on", _list(text.trained_on)),
+        _section("Figures", _tree(text.metrics)),
         _section("Operating points", _points(manifest)),
         _section("Prediction sets", _sets(manifest.conformal)),
         _section("Cases of its kind", _reference(manifest.reference)),
-        _section("Limits", _list(said.limits)),
-        _section("Not for", _list(said.not_for)),
-        _section("Made again by", Text(said.reproduce)),
+        _section("Limits", _list(text.limits)),
+        _section("Not for", _list(text.not_for)),
+        _section("Made again by", Text(text.reproduce)),
         Text(f"\nSHA-256 of the manifest: {sha256}", style="dim"),
     ]
     return Group(*parts)
@@ -52,6 +64,13 @@ def _title(manifest: Manifest) -> str:
 
 def _section(title: str, content: RenderableType) -> RenderableType:
     return Group(Text(f"\n{title}", style="bold cyan"), Padding(content, (0, 0, 0, 2)))
+
+
+def _corrections(errata: Sequence[Erratum]) -> Iterator[RenderableType]:
+    """Section of the corrections; nothing for none."""
+    if errata:
+        lines = (f"{erratum.date.isoformat()}: {erratum.text}" for erratum in errata)
+        yield _section("Corrections", _list(lines))
 
 
 def _list(lines: Iterable[str]) -> RenderableType:
@@ -71,13 +90,13 @@ def _networks(manifest: Manifest) -> RenderableType:
         f"{lungs.architecture}, {lungs.parameters:,} parameters",
         f"slices of {lungs.input.size} x {lungs.input.size}, {low:g} to {high:g} HU",
     )
-    seen = classifier.input
-    low, high = seen.window_hu
+    box = classifier.input
+    low, high = box.window_hu
     grid.add_row(
         "classifier",
         f"{classifier.architecture}, {classifier.parameters:,} parameters",
-        f"{seen.rows} x {seen.columns}, planes {seen.slice_mm:g} mm apart, margin"
-        f" {seen.margin_mm:g} mm, {low:g} to {high:g} HU",
+        f"{box.rows} x {box.columns}, planes {box.slice_mm:g} mm apart, margin"
+        f" {box.margin_mm:g} mm, {low:g} to {high:g} HU",
     )
     return grid
 
@@ -101,8 +120,8 @@ def _sets(conformal: Conformal | None) -> RenderableType:
             f"{level.coverage:.0%}",
             f"{level.negative_at_most:.4f}",
             f"{level.positive_at_least:.4f}",
-            _share(level.measured_negative),
-            _share(level.measured_positive),
+            share_in_words(level.measured_negative),
+            share_in_words(level.measured_positive),
         )
     return Group(grid, Text(f"chosen on {conformal.source}"))
 
@@ -114,13 +133,14 @@ def _reference(reference: ReferenceEntry | None) -> RenderableType:
     return Text(
         f"features of {reference.source}; flagged as unlike them beyond a distance of"
         f" {reference.limit:.1f}, which {reference.quantile:.0%} of such cases stay within;"
-        f" of other such cases flagged: {_share(reference.flagged)}"
+        f" of other such cases flagged: {share_in_words(reference.flagged)}"
     )
 
 
-def _share(share: MeasuredShare | None) -> str:
+def share_in_words(share: MeasuredShare | None, unmeasured: str = "not measured") -> str:
+    """Share with its interval and its counts, or why there is none."""
     if share is None:
-        return "not measured"
+        return unmeasured
     value = share.count / share.cases
     return f"{value:.3f} ({share.low:.3f} to {share.high:.3f}; {share.count}/{share.cases})"
 
@@ -155,12 +175,12 @@ def models_in(folders: Iterable[Path]) -> Iterator[Path]:
 
 def table(folders: Sequence[Path]) -> Table:
     """Lay out models; a faulty one is shown with its fault."""
-    found = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "created", "lungs", "classifier", "threshold", "folder"):
-        found.add_column(title, overflow="fold")
+    models = Table(box=None, pad_edge=False, header_style="bold")
+    for title in COLUMNS:
+        models.add_column(title, overflow="fold")
     for folder in folders:
-        found.add_row(*_row(folder))
-    return found
+        models.add_row(*_row(folder))
+    return models
 
 
 def _row(folder: Path) -> tuple[str, ...]:
@@ -175,6 +195,6 @@ def _row(folder: Path) -> tuple[str, ...]:
         manifest.created.isoformat(),
         networks.lungs.architecture,
         networks.classifier.architecture,
-        f"{manifest.operating_points['default'].threshold:.3f}",
+        f"{manifest.operating_points[DEFAULT_POINT].threshold:.3f}",
         place,
     )

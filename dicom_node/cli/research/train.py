@@ -1,4 +1,4 @@
-"""The command line for those who train: make synthetic cases, train a network."""
+"""Commands that train: a classifier, the lungs' network; and one that makes synthetic cases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -15,19 +15,36 @@ from rich.markup import escape
 from dicom_node.cli.options import (
     Base,
     CaseList,
+    Columns,
     Device,
+    Masks,
+    Pairs,
+    Rows,
     RunFolder,
     Seed,
+    SliceMm,
     Steps,
     bar,
     needs_extra,
     out,
 )
 from dicom_node.errors import NodeError
-from pipeline.model.manifest import BUNDLED, UNET_STRIDE
+from pipeline.model.manifest import BUNDLED, UNET_STRIDE, ClassifierInput
+
+if TYPE_CHECKING:  # the command line starts without torch
+    from pipeline.training.fit import Schedule
+    from pipeline.training.train_classifier import ClassifierTraining
+
+WINDOW_HU = (-1200.0, 600.0)  #: attenuation window of a classifier's input
+MARGIN_MM = 5.0  #: around the lungs, in its box
 
 app = typer.Typer(no_args_is_help=True, help="Train a network on your own cases.")
 synthesis = typer.Typer()
+
+Source = Annotated[
+    list[str] | None,
+    typer.Option(help="What the cases are, in words, for the model card; may be repeated."),
+]
 
 
 class Precision(StrEnum):
@@ -37,9 +54,36 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
-def undescribed(cases: Sequence[Path]) -> list[str]:
-    """Lines for the model card when nobody said what the cases are."""
-    return [f"cases of {each.name}, not described" for each in cases]
+def training_of(
+    network: str,
+    schedule: Schedule,
+    *,
+    seed: int,
+    pairs: int,
+    masks: bool,
+    rows: int,
+    columns: int,
+    slice_mm: float,
+    start: Path | None = None,
+) -> ClassifierTraining:
+    """Options of a training from those of a command line, as `train` and `compare` have them."""
+    from pipeline.training.train_classifier import ClassifierTraining
+
+    return ClassifierTraining(
+        network=network,
+        seed=seed,
+        wanted=ClassifierInput(
+            rows=rows,
+            columns=columns,
+            slice_mm=slice_mm,
+            window_hu=WINDOW_HU,
+            margin_mm=MARGIN_MM,
+        ),
+        schedule=schedule,
+        pairs=pairs,
+        masks=masks,
+        start=start,
+    )
 
 
 @app.command("classifier")
@@ -49,14 +93,14 @@ def classifier(
     network: Annotated[str, typer.Option(help="Which classifier.")] = "evidence-net",
     seed: Seed = 1,
     steps: Steps = 3000,
-    judge_every: Annotated[int, typer.Option(min=1, help="Steps between judgements.")] = 250,
-    patience: Annotated[int, typer.Option(min=1, help="Judgements without gain.")] = 8,
+    judge_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 250,
+    patience: Annotated[int, typer.Option(min=1, help="Validations without gain.")] = 8,
     rate: Annotated[float, typer.Option(min=0, help="Highest learning rate.")] = 1e-3,
-    pairs: Annotated[int, typer.Option(min=1, help="Positive and negative cases a step.")] = 2,
-    masks: Annotated[bool, typer.Option(help="Learn from lesion masks where known.")] = True,
-    rows: Annotated[int, typer.Option(min=32, help="Rows of the network's input.")] = 112,
-    columns: Annotated[int, typer.Option(min=48, help="Columns of the network's input.")] = 168,
-    slice_mm: Annotated[float, typer.Option(min=0.5, help="Distance of its planes.")] = 4.0,
+    pairs: Pairs = 2,
+    masks: Masks = True,
+    rows: Rows = 112,
+    columns: Columns = 168,
+    slice_mm: SliceMm = 4.0,
     start: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Weights of this network to begin with."),
@@ -65,10 +109,7 @@ def classifier(
     device: Device = Device.auto,
     workers: Annotated[int, typer.Option(min=1, help="Threads that draw cases.")] = 1,
     model: Base = BUNDLED,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(help="What the cases are, in words, for the model card; may be repeated."),
-    ] = None,
+    source: Source = None,
 ) -> None:
     """Train a classifier: weights, checkpoint, curves, scores of validation and test cases.
 
@@ -76,32 +117,29 @@ def classifier(
     """
     needs_extra()
     from pipeline.model.loading import device_for, load
-    from pipeline.model.manifest import ClassifierInput
     from pipeline.training.classifiers import CLASSIFIERS, DEPLOYABLE
     from pipeline.training.fit import Schedule
-    from pipeline.training.model_folder import Trained, build, figures_of, write_model
-    from pipeline.training.train_classifier import ClassifierTraining, train_classifier
+    from pipeline.training.train_classifier import train_classifier
 
     if network not in CLASSIFIERS:
         raise NodeError(f"a network of {', '.join(CLASSIFIERS)} expected, got {network}")
     schedule = Schedule(
         steps=steps,
-        judge_every=judge_every,
+        validate_every=judge_every,
         patience=patience,
         peak_rate=rate,
         precision=precision,
         workers=workers,
     )
-    wanted = ClassifierInput(
-        rows=rows, columns=columns, slice_mm=slice_mm, window_hu=(-1200, 600), margin_mm=5.0
-    )
-    training = ClassifierTraining(
-        network=network,
+    training = training_of(
+        network,
+        schedule,
         seed=seed,
-        wanted=wanted,
-        schedule=schedule,
         pairs=pairs,
         masks=masks,
+        rows=rows,
+        columns=columns,
+        slice_mm=slice_mm,
         start=start,
     )
     with bar() as progress:
@@ -117,22 +155,30 @@ def classifier(
     for unscored in sorted(run.glob("*-unscored.txt")):
         out.print(f"[yellow]cases without a score[/], and why: {escape(str(unscored))}")
     if network in DEPLOYABLE:
-        scores = run / "validation-scores.csv"
-        trained = Trained(
-            network=network,
-            weights=weights,
-            wanted=wanted,
-            trained_on=source or undescribed(cases),
-            reproduce=shlex.join(["dicom-node", *sys.argv[1:]]),
-            metrics=figures_of(scores),
-        )
-        name = run.resolve().name
-        made = build(
-            run / "model",
-            lambda folder: write_model(folder, model, trained, name=name, version="1"),
-        )
-        hint = f"calibrate it with {scores}" if made else "it was there, and is left as it was"
-        out.print(f"model: {run / 'model'} ({hint})", highlight=False)
+        _make_model(run, weights, training, model, source or undescribed(cases))
+
+
+def _make_model(
+    run: Path, weights: Path, training: ClassifierTraining, base: Path, trained_on: Sequence[str]
+) -> None:
+    """Make the model folder of a run, if there is none yet; say where it is."""
+    from pipeline.training.model_folder import Trained, build, figures_of, write_model
+
+    scores = run / "validation-scores.csv"
+    trained = Trained(
+        network=training.network,
+        weights=weights,
+        wanted=training.wanted,
+        trained_on=trained_on,
+        reproduce=_command(),
+        metrics=figures_of(scores),
+    )
+    name = run.resolve().name
+    made = build(
+        run / "model", lambda folder: write_model(folder, base, trained, name=name, version="1")
+    )
+    hint = f"calibrate it with {scores}" if made else "it was there, and is left as it was"
+    out.print(f"model: {run / 'model'} ({hint})", highlight=False)
 
 
 @app.command("lungs")
@@ -141,36 +187,32 @@ def lungs(
     run: RunFolder,
     seed: Seed = 1,
     steps: Steps = 1500,
-    judge_every: Annotated[int, typer.Option(min=1, help="Steps between judgements.")] = 100,
-    patience: Annotated[int, typer.Option(min=1, help="Judgements without gain.")] = 5,
+    judge_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 100,
+    patience: Annotated[int, typer.Option(min=1, help="Validations without gain.")] = 5,
     rate: Annotated[float, typer.Option(min=0, help="Highest learning rate.")] = 2e-3,
     size: Annotated[int, typer.Option(min=64, help="Rows and columns, a multiple of 16.")] = 192,
     batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 8,
     phantoms: Annotated[int, typer.Option(min=0, help="Phantoms to learn from.")] = 40,
-    held_out: Annotated[int, typer.Option(min=0, help="Phantoms to judge on.")] = 6,
+    held_out: Annotated[int, typer.Option(min=0, help="Phantoms to validate on.")] = 6,
     precision: Precision = Precision.fp32,
     device: Device = Device.auto,
     model: Annotated[Path, typer.Option("--model", help="It gives the classifier.")] = BUNDLED,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(help="What the cases are, in words, for the model card; may be repeated."),
-    ] = None,
+    source: Source = None,
 ) -> None:
     """Train the UNet that finds the lungs; the run folder holds a model folder in the end."""
     needs_extra()
     from pipeline.model.loading import device_for
     from pipeline.training.fit import Schedule
-    from pipeline.training.train_lungs import LungTraining, Origin, train_lungs
+    from pipeline.training.train_lungs import LungTraining, ModelOrigin, train_lungs
 
     there = (run / "model").exists()
-
     if size % UNET_STRIDE:
         raise NodeError(f"a size that is a multiple of {UNET_STRIDE} expected, got {size}")
     training = LungTraining(
         seed=seed,
         schedule=Schedule(
             steps=steps,
-            judge_every=judge_every,
+            validate_every=judge_every,
             patience=patience,
             peak_rate=rate,
             precision=precision,
@@ -180,17 +222,14 @@ def lungs(
         phantoms=phantoms,
         held_out_phantoms=held_out,
     )
+    origin = ModelOrigin(base=model, trained_on=source or undescribed(cases), reproduce=_command())
     with bar() as progress:
         task = progress.add_task("preparing", total=steps)
         folder = train_lungs(
             cases,
             run,
             training,
-            origin=Origin(
-                base=model,
-                trained_on=source or undescribed(cases),
-                reproduce=shlex.join(["dicom-node", *sys.argv[1:]]),
-            ),
+            origin=origin,
             device=device_for(device.value),
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
@@ -237,3 +276,13 @@ def synthesise(
             lambda done, total: progress.update(task, completed=done, total=total),
         )
     out.print(f"cases: {cases}")
+
+
+def undescribed(cases: Sequence[Path]) -> list[str]:
+    """Lines for the model card when nobody said what the cases are."""
+    return [f"cases of {file.name}, not described" for file in cases]
+
+
+def _command() -> str:
+    """Command line that is running, for the model card."""
+    return shlex.join(["dicom-node", *sys.argv[1:]])

@@ -32,7 +32,7 @@ from dicom_node.network.status import (
     SUCCESS,
     TRANSFER_SYNTAX_NOT_SUPPORTED,
 )
-from dicom_node.reception.header import CANNOT_PARSE, MAX_UID, Unreadable
+from dicom_node.reception.header import MAX_UID, PARSE_ERRORS, Unreadable
 from dicom_node.reception.instance import InstanceSink, store_and_answer
 from dicom_node.reception.stow.multipart import Part
 from pipeline.series.sop_classes import CT_CLASSES
@@ -83,7 +83,7 @@ def _keep(part: Part, sink: InstanceSink, study_uid: str) -> StoreOutcome:
     except Unreadable as fault:
         return _refused(CANNOT_UNDERSTAND, str(fault))
     status = _acceptable(identity, sink)
-    if status == SUCCESS and study_uid and _study(head[start:], identity) != study_uid:
+    if status == SUCCESS and study_uid and _study(head[start:], identity) not in (study_uid, None):
         status = DATA_SET_DOES_NOT_MATCH
         log.error("instance_refused", calling_ae=CALLING_AE, reason="not of the study addressed")
     if status == SUCCESS:
@@ -131,7 +131,7 @@ def _identity(part: Part, head: bytes) -> tuple[Identity, int]:
         read_preamble(file, force=False)
         meta = read_dataset(file, False, True, stop_when=_behind_meta)
         values = [_text(meta, tag) for tag in (0x00020002, 0x00020003, 0x00020010)]
-    except CANNOT_PARSE as fault:
+    except PARSE_ERRORS as fault:
         raise Unreadable(f"no File Meta Information ({type(fault).__name__})") from fault
     if not all(0 < len(value) <= MAX_UID and value.isascii() for value in values):
         raise Unreadable("expected UIDs of class, instance and transfer syntax, got others")
@@ -164,8 +164,8 @@ def _acceptable(identity: Identity, sink: InstanceSink) -> int:
     return status
 
 
-def _study(start: bytes, identity: Identity) -> str:
-    """Find the Study Instance UID in the start of a data set; empty if it is not there."""
+def _study(start: bytes, identity: Identity) -> str | None:
+    """Find the Study Instance UID in the start of a data set; None if that cannot be parsed."""
     syntax = UID(identity.transfer_syntax_uid)
     try:
         if syntax == DeflatedExplicitVRLittleEndian:
@@ -178,8 +178,8 @@ def _study(start: bytes, identity: Identity) -> str:
             specific_tags=[STUDY_UID],
         )
         return _text(ds, STUDY_UID)
-    except (*CANNOT_PARSE, zlib.error):
-        return ""
+    except PARSE_ERRORS:
+        return None
 
 
 def _behind_study(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -42,7 +42,7 @@ from dicom_node.network.command_set import (
     c_store_response,
     parse,
 )
-from dicom_node.network.fast_dimse.pdu import (
+from dicom_node.network.pynetdicom_internals.pdu import (
     COMMAND,
     DATA_SET,
     LAST,
@@ -52,13 +52,13 @@ from dicom_node.network.fast_dimse.pdu import (
     Fragment,
     Invalid,
     first_fragment,
-    tested,
 )
-from dicom_node.network.fast_dimse.read_ahead import TICK_SECONDS, ReadAheadSocket
-from dicom_node.network.received_instance import received_instance
-from dicom_node.reception.instance import InstanceSink, store_and_answer
+from dicom_node.network.pynetdicom_internals.read_ahead import TICK_SECONDS, ReadAheadSocket
+from dicom_node.network.pynetdicom_internals.version import is_tested
+from dicom_node.network.received_instance import ReceivedInstance, received_instance
 
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
+Store = Callable[[ReceivedInstance], int]  #: stores an instance, returns the C-STORE status
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
 MAXIMUM_SILENT = 100  #: connections that are open without an association request
 NO_LIMIT = 3600.0  #: seconds, where the AE has no network timeout
@@ -68,7 +68,7 @@ CLOSED, INVALID = "Evt17", "Evt19"  #: PS3.8 Table 9-10
 
 def usable() -> bool:
     """Whether the fast way may be taken here."""
-    return tested() and hasattr(os, "eventfd")
+    return is_tested() and hasattr(os, "eventfd")
 
 
 class Interrupted(ReceptionBroken):
@@ -80,9 +80,9 @@ class FastProvider(DULServiceProvider):
 
     socket: ReadAheadSocket | None
 
-    def __init__(self, assoc: FastAssociation, sink: InstanceSink) -> None:
+    def __init__(self, assoc: FastAssociation, store: Store) -> None:
         super().__init__(assoc)
-        self._sink = sink
+        self._store = store
         self._poke = assoc.poke
         self._bell: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._bell_lock = threading.Lock()
@@ -232,8 +232,7 @@ class FastProvider(DULServiceProvider):
     def _serve(self, context: PresentationContext, command: Command) -> None:
         """Have a data set kept while it comes in; answer."""
         body = self._part(DATA_SET, context_id=context.context_id)
-        status = store_and_answer(
-            self._sink,
+        status = self._store(
             received_instance(
                 sop_class_uid=command.sop_class_uid,
                 sop_instance_uid=command.sop_instance_uid,
@@ -290,7 +289,7 @@ class FastAssociation(Association):
         super().__init__(server.ae, MODE_ACCEPTOR)
         self._server = server
         self.poke = threading.Event()
-        self.dul = FastProvider(self, server.sink)
+        self.dul = FastProvider(self, server.store)
         self._reactor_checkpoint = Checkpoint(self.poke)
         for timeout in ("acse_timeout", "dimse_timeout", "network_timeout"):
             setattr(self, timeout, getattr(server.ae, timeout))  # sets the timers of the new `dul`
@@ -327,7 +326,7 @@ class FastHandler(RequestHandler):
 class FastServer(ThreadedAssociationServer):
     """Listens, and never waits for a peer in the thread that accepts connections."""
 
-    sink: InstanceSink
+    store: Store
 
     def verify_request(self, request: object, client_address: object) -> bool:
         """Take a connection, unless too many are open that have not asked for an association."""
@@ -348,7 +347,7 @@ class FastServer(ThreadedAssociationServer):
 def start_server(
     ae: AE,
     address: tuple[str, int],
-    sink: InstanceSink,
+    store: Store,
     handlers: list[evt.EventHandlerType],
     ssl_context: ssl.SSLContext | None = None,
 ) -> FastServer:
@@ -361,7 +360,7 @@ def start_server(
     """
     contexts = ae.supported_contexts
     server = FastServer(ae, address, ae.ae_title, contexts, ssl_context, handlers, FastHandler)
-    server.sink = sink
+    server.store = store
     threading.Thread(target=server.serve_forever, name="AcceptorServer", daemon=True).start()
     ae._servers.append(server)  # where `AE.start_server` notes it
     return server

@@ -10,7 +10,7 @@ import time
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
-from dicom_node.network.fast_dimse.pdu import PDU_HEADER, Closed, receive_into
+from dicom_node.network.pynetdicom_internals.pdu import PDU_HEADER, Closed, receive_into
 
 READ_AHEAD = 1 << 18  #: bytes
 TICK_SECONDS = 0.25  #: longest wait of a thread before it looks whether it should end

@@ -1,4 +1,4 @@
-"""Holding the threads of an association while another one uses its socket or its answers."""
+"""Pause the threads of an association while another thread uses its socket or its answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pynetdicom.association import Association
+
+from dicom_node.network.pynetdicom_internals.version import is_tested
 
 GATE_SECONDS = 1.0  #: longest wait for a thread to pause
 
@@ -37,13 +39,16 @@ class _Gate(threading.Event):
 
 @contextmanager
 def reactor_paused(assoc: Association) -> Iterator[None]:
-    """Keep the association's own thread away from the answers while we send.
+    """Pause the association's own thread, so that it does not take the answers while we send.
 
     pynetdicom 3.0 pauses that thread for every message, but takes a pause that is just ending for
     one that has begun. The thread then swallows the answer and the sender waits for its timeout:
     seen about once in a thousand objects on a busy machine. Paused for good it cannot, and
     sending no longer waits for each pause.
     """
+    if not is_tested():
+        yield  # pynetdicom pauses the thread itself, message by message
+        return
     gate, ordinary = _Gate(), assoc._reactor_checkpoint
     assoc._reactor_checkpoint = gate
     gate.reached.wait(GATE_SECONDS)  # it comes by every millisecond, unless it has ended
@@ -56,7 +61,7 @@ def reactor_paused(assoc: Association) -> Iterator[None]:
 
 @contextmanager
 def dul_paused(assoc: Association) -> Iterator[bool]:
-    """Keep the upper layer's thread away from the socket; say whether that was possible.
+    """Pause the upper layer's thread, which reads the socket; yield whether that was possible.
 
     It looks once in each of its rounds whether the association knows that it runs.
     """

@@ -7,11 +7,8 @@ import struct
 import time
 from dataclasses import dataclass
 
-import pynetdicom
-
 from dicom_node.errors import ReceptionBroken
 
-TESTED = ("3.0.4",)  #: versions of pynetdicom whose inner workings the fast ways rest on
 P_DATA_TF = 4  #: PDU type
 DATA_SET, COMMAND, LAST = 0, 1, 2  #: bits of the message control header, PS3.8 E.2
 PDU_HEADER = struct.Struct(">BxL")
@@ -41,11 +38,6 @@ def headers(context_id: int, control: int, size: int) -> bytes:
     """Headers of a PDU and of its one value, which has so many bytes of data."""
     pdv = size + PDV_HEADER.size - 4
     return HEADERS.pack(P_DATA_TF, pdv + 4, pdv, context_id, control)
-
-
-def tested() -> bool:
-    """Whether pynetdicom is of a version that the fast ways were tested with."""
-    return pynetdicom.__version__ in TESTED
 
 
 def first_fragment(pdu: memoryview) -> tuple[Fragment, memoryview]:

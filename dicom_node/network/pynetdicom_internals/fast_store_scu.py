@@ -3,7 +3,7 @@
 pynetdicom 3 hands every PDU through two queues and copies it several times; its threads look for
 work once in a millisecond. Here the thread that sends reads pieces of the file behind the headers
 of PDUs, many at a time, writes them to the association's socket and reads the answer from it. The
-threads of pynetdicom are held meanwhile (`dicom_node.network.fast_dimse.reactor_pause`); when they go on, they find the
+threads of pynetdicom are held meanwhile (`dicom_node.network.pynetdicom_internals.reactor_pause`); when they go on, they find the
 association as they left it, or closed.
 
 Terms of PS3.8 9.3 (PDU, PDV) and PS3.7 6.3, 9.3.1 (command set, C-STORE).
@@ -25,7 +25,8 @@ from pynetdicom.transport import AssociationSocket
 
 from dicom_node.errors import ReceptionBroken
 from dicom_node.network.command_set import Command, MalformedCommand, c_store_request, parse
-from dicom_node.network.fast_dimse.pdu import (
+from dicom_node.network.file_meta import read_meta
+from dicom_node.network.pynetdicom_internals.pdu import (
     COMMAND,
     DATA_SET,
     HEADERS,
@@ -40,7 +41,6 @@ from dicom_node.network.fast_dimse.pdu import (
     headers,
     receive_into,
 )
-from dicom_node.network.file_meta import read_meta
 
 BUFFER = 1 << 18  #: bytes written at once; no PDU is longer, even if the peer knows no limit
 SHORTEST = PDV_HEADER.size + 2  #: PDU that has room for data; a value is even, PS3.8 E.1

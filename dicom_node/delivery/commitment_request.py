@@ -1,0 +1,101 @@
+"""Ask a destination whether it keeps what it accepted, and record what it answers.
+
+How it is asked differs: by storage commitment (`dicom_node.delivery.commitment_scu`) or by a query
+(`dicom_node.delivery.commitment_query`). What follows from an answer, or from none:
+`storage.delivery.commitments`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from typing import ClassVar
+
+from pydicom.uid import generate_uid
+
+from dicom_node.logs import log
+from dicom_node.network.association import Peer
+from dicom_node.network.status import SUCCESS
+from dicom_node.resources import Resources
+from storage.delivery.commitments import Report, ask, enter_report, give_up, reject
+
+REQUESTS = 4  #: without an answer to so many, acceptance must do
+TRIES = 3  #: what a destination says so often that it does not have is refused
+
+Objects = list[tuple[str, str]]  #: SOP Class and SOP Instance UID of each
+
+
+class CommitmentRequester(ABC):
+    """Asks one destination about everything that it accepted and that is due.
+
+    Parameters
+    ----------
+    again
+        Time after which the same is asked again, if there is no answer.
+    first_after
+        Time from acceptance to the first question.
+    """
+
+    means: ClassVar[str]  #: how it is asked, as `status` says it
+
+    def __init__(
+        self,
+        name: str,
+        peer: Peer,
+        *,
+        calling_ae: str,
+        again: timedelta,
+        first_after: timedelta,
+        resources: Resources,
+    ) -> None:
+        self.name = name
+        self.first_after = first_after
+        self._peer, self._calling_ae = peer, calling_ae
+        self._again = again
+        self._resources = resources
+
+    def run_once(self) -> None:
+        """Ask for everything that is due; give up what was asked for often enough."""
+        transaction_uid, due = self._open_request()
+        if not due:
+            return
+        reason = self._ask(transaction_uid, due)
+        if reason:
+            with self._resources.sessions.begin() as session:
+                reject(session, transaction_uid, reason)
+            log.warning("commitment_not_requested", destination=self.name, reason=reason)
+
+    @abstractmethod
+    def _ask(self, transaction_uid: str, due: Objects) -> str:
+        """Ask the destination; return why the request was not taken, else empty."""
+
+    def _open_request(self) -> tuple[str, Objects]:
+        """Enter a request for what is due; return its UID and its objects."""
+        now, transaction_uid = self._resources.clock(), str(generate_uid(prefix=None))
+        with self._resources.sessions.begin() as session:
+            given_up = give_up(session, self.name, now, requests=REQUESTS, means=self.means)
+            due = ask(
+                session,
+                self.name,
+                now,
+                transaction_uid=transaction_uid,
+                again_at=now + self._again,
+            )
+        if given_up:
+            log.warning("commitment_given_up", destination=self.name, objects=given_up)
+        return transaction_uid, due
+
+
+def record_report(report: Report, resources: Resources) -> int:
+    """Enter a report and return the status to answer with.
+
+    A report that nobody asked for changes nothing, and is logged.
+    """
+    with resources.sessions.begin() as session:
+        series = enter_report(session, report, resources.clock(), tries=TRIES)
+    if series is None:
+        log.warning("commitment_ignored", reason="no such request is open")
+        return SUCCESS
+    write = log.warning if report.failed else log.info
+    write("commitment_answered", objects=len(report.committed), failed=len(report.failed))
+    return SUCCESS

@@ -1,1 +1,0 @@
-"""All use of private parts of pynetdicom, behind one version guard."""
