@@ -1,1 +1,1 @@
-"""How fast the node receives and sends, beside others on the same machine."""
+"""Benchmarks of receiving and sending, beside others on the same machine."""

@@ -58,7 +58,7 @@ def _goal(line: Line) -> str:
 def _table(table: Table) -> str:
     rows = [f"| {table.title} | instances a second |", "|---|---|"]
     for name, seconds in table.seconds.items():
-        rates = [table.objects / each for each in seconds]
+        rates = [table.objects / duration for duration in seconds]
         median = statistics.median(rates)
         rows.append(f"| {name} | {median:.0f} ({min(rates):.0f}–{max(rates):.0f}) |")
     return "\n".join([*rows, ""])
@@ -77,7 +77,7 @@ def _machine() -> str:
 
 
 def _versions() -> str:
-    ours = [f"{each} {version(each)}" for each in ("dicom-node", "pynetdicom", "pydicom")]
+    ours = [f"{name} {version(name)}" for name in ("dicom-node", "pynetdicom", "pydicom")]
     dcmtk = _number("DCMTK", "storescp", "--version")
     return ", ".join([f"Python {platform.python_version()}", *ours, dcmtk, _orthanc()])
 

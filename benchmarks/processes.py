@@ -148,8 +148,8 @@ def send_with(tool: str, folders: Sequence[Path], port: int, *, at_once: bool = 
     command = [tool, "-aet", "BENCHMARK", "-aec", AE_TITLE, "+sd", "127.0.0.1", str(port)]
     start = time.perf_counter()
     processes = [
-        subprocess.Popen([*command, str(each)], env=_environment(at_once=at_once))
-        for each in folders
+        subprocess.Popen([*command, str(folder)], env=_environment(at_once=at_once))
+        for folder in folders
     ]
     codes = [process.wait() for process in processes]
     seconds = time.perf_counter() - start

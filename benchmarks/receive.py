@@ -1,4 +1,4 @@
-"""How fast instances are received, and in how much memory."""
+"""Benchmark receiving: instances a second, and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent: synthetic instances of the size of real ones."""
+"""Make the synthetic instances that are sent, of the size of real ones."""
 
 from __future__ import annotations
 

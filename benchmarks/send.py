@@ -1,4 +1,4 @@
-"""How fast objects are sent, and in how much memory."""
+"""Benchmark sending: objects a second, and memory."""
 
 from __future__ import annotations
 

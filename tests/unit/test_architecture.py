@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from configparser import ConfigParser
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -38,12 +39,16 @@ MAY_IMPORT = {
 
 # Only where tensors are: the receiver starts without torch.
 TORCH = re.compile(
-    r"pipeline/(networks/.*|training/.*|(lungs|lungs_unet|classify|activation|localise|models|memory|counting|checkpoints|importing|verifying)\.py)"
-    r"|dicom_node/task\.py"  # runs in a worker; imports it inside a function
+    r"pipeline/(networks|training|lungs|classifier|lesions|model|cases)/.*"
+    r"|dicom_node/analysis/worker\.py"  # runs in a worker; imports it inside a function
 )
-RICH = re.compile(r"pipeline/training/.*|dicom_node/.*")
+RICH = re.compile(r"pipeline/training/.*|dicom_node/cli/.*")
 # The optional extra `training`: the node runs without it.
-EXTRA = re.compile(r"pipeline/(training|evaluation)/.*")
+EXTRA = re.compile(r"pipeline/(training|evaluation|metrics)/.*")
+SQLALCHEMY = re.compile(r"storage/.*")
+PYNETDICOM = re.compile(r"dicom_node/(network|reception|delivery|demo)/.*|dicom_node/node\.py")
+DOOR = "dicom_node/network/pynetdicom_internals/"  #: where pynetdicom's private parts are used
+MOST_MODULES = 15  #: in a folder: a newcomer has only the list
 PART_OF = {"pydantic_core": "pydantic", "dask": "distributed"}  # pinned to each other
 
 
@@ -77,7 +82,7 @@ def declared() -> set[str]:
     return {
         name
         for name, distributions in packages_distributions().items()
-        if required & {canonical(each) for each in distributions}
+        if required & {canonical(distribution) for distribution in distributions}
     }
 
 
@@ -100,7 +105,7 @@ def test_floors_import_nothing_that_setup_cfg_does_not_ask_for() -> None:
 
 @pytest.mark.parametrize(
     ("name", "places"),
-    [("torch", TORCH), ("rich", RICH)]
+    [("torch", TORCH), ("rich", RICH), ("sqlalchemy", SQLALCHEMY), ("pynetdicom", PYNETDICOM)]
     + [(name, EXTRA) for name in ("jinja2", "matplotlib", "sklearn")],
 )
 def test_heavy_or_shown_things_are_imported_only_in_their_places(
@@ -132,7 +137,7 @@ def test_only_advance_writes_the_state_of_a_series() -> None:
         for function in ast.walk(ast.parse(path.read_text()))
         if isinstance(function, ast.FunctionDef) and writes_series_state(function)
     }
-    assert writers == {"series.py:advance"}
+    assert writers == {"lifecycle.py:advance"}
 
 
 def writes_series_state(function: ast.FunctionDef) -> bool:
@@ -148,3 +153,56 @@ def writes_series_state(function: ast.FunctionDef) -> bool:
 @pytest.mark.parametrize("package", sorted(OURS))
 def test_no_other_distribution_ships_our_names(package: str) -> None:
     assert set(packages_distributions()[package]) == {"dicom-node"}
+
+
+def private_uses(path: Path) -> set[str]:
+    """Private names that a module takes from a library: imported, or of another object."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pynetdicom"):
+            parts = [*str(node.module).split("."), *(alias.name for alias in node.names)]
+            found |= {part for part in parts if part.startswith("_")}
+        if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr):
+            owner = node.value
+            if not (isinstance(owner, ast.Name) and owner.id in {"self", "cls"}):
+                found.add(node.attr)
+    return found
+
+
+def test_private_parts_of_pynetdicom_are_used_behind_one_door() -> None:
+    paths = {path.relative_to(ROOT).as_posix(): path for path in modules("dicom_node")}
+    users = {name for name, path in paths.items() if "pynetdicom" in imports(path)}
+
+    assert {name for name in users if private_uses(paths[name]) and DOOR not in name} == set()
+    assert any(private_uses(paths[name]) for name in users if DOOR in name)
+
+
+@pytest.mark.parametrize("top", [*sorted(OURS), "tests", "benchmarks"])
+def test_no_folder_is_too_full_to_be_read_as_a_list(top: str) -> None:
+    folders = Counter(
+        path.parent.relative_to(ROOT).as_posix()
+        for path in (ROOT / top).rglob("*.py")
+        if path.name != "__init__.py"
+    )
+    assert {folder: count for folder, count in folders.items() if count > MOST_MODULES} == {}
+
+
+RIDDLES = re.compile(r"(What|Which|Whether|Who|How|Where|Why)\b")
+
+
+@pytest.mark.parametrize("top", [*sorted(OURS), "tests", "benchmarks"])
+def test_modules_say_first_what_they_do(top: str) -> None:
+    paths = (ROOT / top).rglob("*.py")
+    first = {path: (ast.get_docstring(ast.parse(path.read_text())) or "") for path in paths}
+    assert [path.name for path, text in first.items() if RIDDLES.match(text)] == []
+
+
+@pytest.mark.parametrize("package", sorted(OURS))
+def test_loop_variables_name_the_thing(package: str) -> None:
+    loops = {
+        path.name
+        for path in modules(package)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name) and node.id == "each"
+    }
+    assert loops == set()

@@ -1,0 +1,89 @@
+"""Documents cannot go stale: settings, commands, links, paths and states are checked."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from config.example import settings_table
+from dicom_node.cli.app import app
+from storage.states import SERIES_STEPS
+from tests.support.paths import ROOT
+
+README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
+]
+TOP = r"(?:dicom_node|pipeline|storage|config|tests|deploy|docs|benchmarks)"
+
+
+def test_the_table_of_settings_is_the_one_of_the_code() -> None:
+    between = re.search(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", README, re.DOTALL)
+
+    assert between is not None
+    assert between[1].strip() == settings_table().strip()
+
+
+def test_every_command_is_explained() -> None:
+    commands = typer.main.get_group(app).commands
+
+    assert [name for name in commands if f"dicom-node {name}" not in README] == []
+    assert [name for name, command in commands.items() if not command.help] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_into_the_repository_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", path.read_text())
+
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_paths_that_are_named_are_there(document: str) -> None:
+    text = (ROOT / document).read_text()
+    named = re.findall(rf"`({TOP}/[\w./-]+)(?::(\w+))?`", text)
+
+    for path, definition in named:
+        place = ROOT / path
+        assert place.exists() or place.with_suffix(".py").exists(), path
+        assert not definition or defines(place, definition), f"{path}:{definition}"
+
+
+def defines(place: Path, name: str) -> bool:
+    return re.search(rf"^(def|class) {name}\b", place.read_text(), re.M) is not None
+
+
+def test_what_the_map_names_in_a_file_is_defined_there() -> None:
+    """In the tasks: `Name` in `path`."""
+    pairs = re.findall(rf"`(\w+)` (?:in|of) `({TOP}/[\w/]+\.py)`", ARCHITECTURE)
+
+    assert len(pairs) >= 5
+    assert [pair for pair in pairs if not defines(ROOT / pair[1], pair[0])] == []
+
+
+def test_the_map_has_a_place_for_every_everyday_task() -> None:
+    table = ARCHITECTURE.split("## Where do I")[1]
+    assert len(re.findall(r"^\| (?!task|---)", table, re.M)) >= 15
+
+
+def test_the_picture_of_the_states_is_the_table_of_the_states() -> None:
+    picture = ARCHITECTURE.split("stateDiagram-v2")[1].split("```")[0]
+    steps = set(re.findall(r"^ +([A-Z]+) --> ([A-Z]+)", picture, re.M))
+
+    assert steps == {
+        (old.name, new.name) for old, new in SERIES_STEPS.items() for new in SERIES_STEPS[old]
+    }
+
+
+def test_make_knows_the_targets_that_are_named() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"`?make (\w+)", README))
+
+    assert {name for name in named if not re.search(rf"^{name}:", makefile, re.M)} <= {"make"}
