@@ -40,7 +40,8 @@ from dicom_node.assembly import (
     stow_receivers_of,
 )
 from dicom_node.audit.messages import application
-from dicom_node.delivery.commitment_scu import handle_report, record_report
+from dicom_node.delivery.commitment_request import record_report
+from dicom_node.delivery.commitment_scu import handle_report
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
@@ -167,8 +168,10 @@ class Processing:
         """Begin no analysis; let what runs come to its end."""
         self.scheduler.remove("analyse")
         self.dispatcher.wait_until_idle(seconds=DRAIN_SECONDS)
-        for worker in (*self.delivery_workers, *self.prior_fetchers):
+        for worker in self.delivery_workers:
             worker.stop()
+        for fetcher in self.prior_fetchers:
+            fetcher.stop()
         self.scheduler.stop()
         self.engine.close()
 

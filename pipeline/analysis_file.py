@@ -1,4 +1,4 @@
-"""The undecided analysis as bytes, so that results can be issued again without inference.
+"""Write and read the undecided analysis, so that results can be issued again without inference.
 
 A NumPy archive without pickle: three compressed arrays, and everything else as JSON with the
 number of its format. What is read equals what was written, to the last bit.
@@ -34,7 +34,7 @@ FORMAT = 1  #: one more whenever an older reader would misread it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
-    """All of an analysis but its arrays; attributes as in `pipeline.types`.
+    """Values of an analysis without its arrays; attributes as in `pipeline.types`.
 
     Attributes
     ----------

@@ -1,72 +1,77 @@
-"""What is reported of all that was found: the threshold decides, and needs no network for it.
+"""Decide which findings are reported.
 
-So a result can be issued again with another threshold from what is kept of its analysis.
+The threshold decides, and needs no network for it: so a result can be issued again with another
+threshold from what is kept of its analysis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
+from pipeline.model.manifest import DEFAULT_POINT, Manifest
+from pipeline.options import AnalysisOptions
+from pipeline.reasons import QualityFlag
 from pipeline.types import Analysis, Classification, Doubt, Involvement
 
-UNCERTAIN = "score-uncertain"  #: the model cannot tell
-CONTRADICTED = "threshold-against-set"  #: the model can tell, and the threshold says otherwise
+OF_THE_SCORE = (QualityFlag.SCORE_UNCERTAIN, QualityFlag.THRESHOLD_AGAINST_SET)
 
 
-def decided(
-    found: Analysis,
-    *,
-    threshold: float,
-    operating_point: str,
-    lesions_when_negative: bool,
-    parameters: Mapping[str, str],
-) -> Analysis:
+SITE_POINT = "site"  #: name of a threshold that the site has set
+
+
+def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) -> Analysis:
     """Call the score, and leave out the lesions of a negative series unless they are wanted.
 
     Parameters
     ----------
-    found
-        With every lesion, as `pipeline.analyse.find` gives it; `decided` gives less back.
-    threshold, operating_point
-        As in `pipeline.types.Classification`.
-    parameters
-        What the report says of the settings.
+    undecided
+        With every lesion, as `pipeline.analyse.find` gives it; never one that is decided already.
+    options
+        The threshold, if the site has set one; and whether lesions of negative series are wanted.
+    manifest
+        The operating points of the model that made the analysis.
     """
-    called = replace(found.classification, threshold=threshold, operating_point=operating_point)
+    if options.threshold is None:
+        threshold, point = manifest.operating_points[DEFAULT_POINT].threshold, DEFAULT_POINT
+    else:
+        threshold, point = options.threshold, SITE_POINT
+    called = replace(undecided.classification, threshold=threshold, operating_point=point)
     doubts = (
-        *(each for each in found.doubts if each.code not in (UNCERTAIN, CONTRADICTED)),
+        *(doubt for doubt in undecided.doubts if doubt.code not in OF_THE_SCORE),
         *score_doubts(called),
     )
     reported = replace(
-        found,
+        undecided,
         classification=called,
         doubts=doubts,
         flags=tuple(dict.fromkeys(doubt.code for doubt in doubts)),
-        provenance=replace(found.provenance, parameters=parameters),
+        provenance=replace(undecided.provenance, parameters=options.as_parameters()),
     )
-    return reported if called.positive or lesions_when_negative else without_lesions(reported)
+    if called.positive or options.lesions_when_negative:
+        return reported
+    return without_lesions(reported)
 
 
 def score_doubts(classification: Classification) -> Iterator[Doubt]:
-    """Say so if the score cannot bear its call, or if the call is against what it bears."""
+    """Doubt a call for which the score is too uncertain, or that its prediction set contradicts."""
     if classification.prediction_set is None:
         return
     words = classification.prediction_set.words
     if classification.uncertain:
-        yield Doubt(code=UNCERTAIN, text=f"the model is {words}")
+        yield Doubt(code=QualityFlag.SCORE_UNCERTAIN, text=f"the model is {words}")
     if classification.contradicted:
         call = "positive" if classification.positive else "negative"
         text = (
             f"the threshold ({classification.operating_point}) calls {call}, but the score {words}"
         )
-        yield Doubt(code=CONTRADICTED, text=text)
+        yield Doubt(code=QualityFlag.THRESHOLD_AGAINST_SET, text=text)
 
 
 def without_lesions(analysis: Analysis) -> Analysis:
-    """Analysis that tells nothing of lesions, not even that there are none; the lungs stay."""
+    """Return the analysis without any statement on lesions, not even that there are none."""
     lungs = analysis.involvement
     return replace(
         analysis,

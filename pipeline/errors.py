@@ -1,4 +1,4 @@
-"""Why the pipeline stopped.
+"""Exceptions of the pipeline, one for each reaction of the caller.
 
 PipelineError
 ├── UnsuitableSeries     not a series this algorithm is meant for; no retry, no alarm
@@ -9,6 +9,8 @@ PipelineError
 
 Messages never hold a patient's name, identifier or accession number.
 """
+
+from pipeline.reasons import UnsuitableReason
 
 
 class PipelineError(Exception):
@@ -21,10 +23,12 @@ class UnsuitableSeries(PipelineError):
     Attributes
     ----------
     code
-        Short, stable, lower-case reason code, such as ``too-few-slices``.
+        Such as ``too-few-slices``.
+    text
+        The figure, and what was expected; no full stop.
     """
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: UnsuitableReason, text: str) -> None:
         super().__init__(code, text)
         self.code = code
         self.text = text

@@ -1,4 +1,4 @@
-"""The objects that go back to the PACS: which kinds there are, and a bundle of them."""
+"""Result objects that go back to the PACS: their kinds, and the bundle of one analysis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 
 class ResultKind(StrEnum):
-    """The kinds of object a bundle holds."""
+    """Kinds of result object; their properties are in `pipeline.encode.result.kinds`."""
 
     SEGMENTATION = "segmentation"
     REPORT = "report"  #: measurements, for machines and viewers
@@ -19,7 +19,7 @@ class ResultKind(StrEnum):
     HEATMAP = "heatmap"
     PARAMETRIC_MAP = "parametric-map"
     KEY_IMAGES = "key-images"
-    NOTICE = "notice"  #: why a series was not analysed
+    NOTICE = "notice"  #: the reason why a series was not analysed; in no bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,7 +32,7 @@ class ResultObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResultBundle:
-    """The objects that go back to the PACS, in the order in which they should be sent."""
+    """The objects of one analysis, in the order of sending; `key` is the result key."""
 
     key: str
     objects: tuple[ResultObject, ...]

@@ -19,7 +19,7 @@ from pydicom import Dataset
 
 
 class Completeness(StrEnum):
-    """How sure we are that every slice of the series has arrived."""
+    """Certainty that every slice of the series has arrived."""
 
     PROVED = "complete, proved"  #: no gap, and the count equals what the scanner announced
     QUIET = "complete as far as known"  #: no gap, and nothing arrived for the quiet time
@@ -39,7 +39,7 @@ LEFT_LUNG = 2  #: label in ``LungMask.labels``
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFrame:
-    """Where one slice of a volume came from.
+    """Source of one slice of a volume.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeometryVerdict:
-    """What the positions of the slices say.
+    """Regularity and completeness of a series, by the positions of its slices.
 
     Attributes
     ----------
@@ -167,12 +167,12 @@ class CtSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """Why a reader should trust an analysis less.
+    """Reason to trust an analysis less.
 
     Attributes
     ----------
     code
-        Short, stable, lower-case: a flag.
+        A `pipeline.reasons.QualityFlag`, or one of another version in a kept analysis.
     text
         The figure, and what was expected; no full stop.
     """
@@ -213,7 +213,7 @@ class LungMask:
 
 
 class ScoreClass(StrEnum):
-    """What a score may speak for."""
+    """Class that a score may speak for."""
 
     NEGATIVE = "negative"
     POSITIVE = "positive"
@@ -236,10 +236,10 @@ class PredictionSet:
 
     @property
     def words(self) -> str:
-        """What it says of the score, as ``supports only 'positive' (90 % coverage)``."""
+        """The set in words, as ``supports only 'positive' (90 % coverage)``."""
         unsure = {0: "not certain: neither fits", len(ScoreClass): "not certain: both possible"}
-        said = unsure.get(len(self.classes)) or f"supports only '{self.classes[0]}'"
-        return f"{said} ({100 * self.coverage:g} % coverage)"
+        words = unsure.get(len(self.classes)) or f"supports only '{self.classes[0]}'"
+        return f"{words} ({100 * self.coverage:g} % coverage)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,17 +265,17 @@ class Classification:
 
     @property
     def positive(self) -> bool:
-        """Whether the score lies above the threshold."""
+        """True if the score lies above the threshold."""
         return self.score > self.threshold
 
     @property
     def uncertain(self) -> bool:
-        """Whether there is a prediction set that leaves both classes open, or none."""
+        """True if there is a prediction set, and it leaves both classes open, or none."""
         return self.prediction_set is not None and len(self.prediction_set.classes) != 1
 
     @property
     def contradicted(self) -> bool:
-        """Whether the prediction set leaves one class open, and the threshold calls the other."""
+        """True if the prediction set leaves one class open, and the threshold calls the other."""
         if self.prediction_set is None or self.uncertain:
             return False
         called = ScoreClass.POSITIVE if self.positive else ScoreClass.NEGATIVE
@@ -337,7 +337,7 @@ class Involvement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Which algorithm said so, with what, when.
+    """Model, software, settings and time of an analysis.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Who we are in the results, and how series are analysed: settings unpacked for the pipeline."""
+"""Turn settings into the configuration of the pipeline: selection, equipment, results, model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dicom_node.analysis.messages import AnalysisConfig
 from pipeline.encode.result.identity import Equipment, derived_uid
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.model.manifest import BUNDLED, read_manifest
+from pipeline.options import AnalysisOptions
 from pipeline.series.eligibility import SelectionRules
 from storage.files.installation import installation_of
 
@@ -46,7 +47,7 @@ def equipment_of(settings: Settings) -> Equipment:
 
 
 def analysis_config_of(settings: Settings) -> AnalysisConfig:
-    """Make what every task needs to know."""
+    """Make the configuration that every task gets."""
     selection, analysis, results = settings.selection, settings.analysis, settings.results
     equipment = equipment_of(settings)
     return AnalysisConfig(
@@ -62,15 +63,17 @@ def analysis_config_of(settings: Settings) -> AnalysisConfig:
         model=model_folder(settings),
         device=analysis.device,
         threads=analysis.threads,
-        threshold=None if analysis.threshold == "model" else analysis.threshold,
-        lesions_when_negative=analysis.lesions_when_negative,
+        options=AnalysisOptions(
+            threshold=None if analysis.threshold == "model" else analysis.threshold,
+            lesions_when_negative=analysis.lesions_when_negative,
+        ),
         series_number_base=results.series_number_base,
         products=products_of(settings),
     )
 
 
 def products_of(settings: Settings) -> Products:
-    """Say which result objects are wanted."""
+    """Choose the result objects that the settings ask for."""
     results = settings.results
     return Products(
         segmentation=SegmentationForm(results.segmentation),

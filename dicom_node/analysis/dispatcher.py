@@ -30,7 +30,7 @@ from dicom_node.errors import CannotRepeat, EngineLost
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
-from pipeline.reasons import UnsuitableReason
+from pipeline.reasons import FailedReason, UnsuitableReason
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results, reuse_result
 from storage.errors import DatabaseUnavailable, StaleState, StorageFull
@@ -42,13 +42,6 @@ from storage.states import SeriesState
 OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result of this node.")
 
 CANNOT_WRITE = (StorageFull, DatabaseUnavailable)  #: the disk is full, the database locked or away
-
-SAID = {
-    "analysis-failed": "The analysis did not come to an end; the node's administrator can see why",
-    "model-fault": "The model of the AI could not be used",
-    "outgoing-check": "The results did not pass the check before they are sent",
-}
-"""What a notice says of a failure, by its code: nothing that might name a patient."""
 
 
 class Workers(Protocol):
@@ -70,7 +63,7 @@ class Workers(Protocol):
         ...
 
 
-Executor = Callable[[Callable[[], None]], object]
+Executor = Callable[[Callable[[], None]], None]
 """Runs something soon, on a thread that may wait for the disk."""
 
 
@@ -98,7 +91,7 @@ class Failure:
     """A fault that ends the series: a person must look at it."""
 
     reason: str
-    code: str = "analysis-failed"
+    code: FailedReason = FailedReason.ANALYSIS_FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +105,11 @@ def consequence_of(fault: Exception, ticket: SeriesTicket) -> Failure | Retry:
     """Decide what a fault during an analysis means for the series."""
     match fault:
         case CannotRepeat():
-            return Failure(reason=f"{ticket.wish}: {fault}")
+            return Failure(reason=f"{ticket.rerun}: {fault}")
         case ModelError():
-            return Failure(reason=f"model: {fault}", code="model-fault")
+            return Failure(reason=f"model: {fault}", code=FailedReason.MODEL_FAULT)
         case ConformanceError():
-            return Failure(reason=f"outgoing check: {fault}", code="outgoing-check")
+            return Failure(reason=f"outgoing check: {fault}", code=FailedReason.OUTGOING_CHECK)
         case EngineLost():
             return Retry(reason=str(fault))
         case OutOfMemory():
@@ -133,7 +126,7 @@ def removed(ticket: SeriesTicket) -> Unsuitable:
     """Say that what came late cannot be analysed: the rest is gone."""
     total = ticket.purged + len(ticket.paths)
     return Unsuitable(
-        code="instances-removed",
+        code=UnsuitableReason.INSTANCES_REMOVED,
         text=f"{ticket.purged} of its {total} instances are not kept any more:"
         " the whole series must be sent again.",
     )
@@ -188,7 +181,7 @@ class AnalysisDispatcher:
                 own = is_own(session, ticket.series_instance_uid, ticket.sop_instance_uids)
             if own:
                 self._end_unsuitable(ticket, OWN)
-            elif ticket.purged and not ticket.wish:
+            elif ticket.purged and not ticket.rerun:
                 self._end_unsuitable(ticket, removed(ticket))
             elif ticket.attempts > self.policy.attempts:  # the node itself went down each time
                 reason = (
@@ -207,7 +200,7 @@ class AnalysisDispatcher:
             attempt=ticket.attempts,
             instances=len(ticket.paths),
             priors=len(request.priors),
-            wish=ticket.wish,
+            wish=ticket.rerun,
         )
         task = self.workers.submit(worker.run, request)
         with self._idle:
@@ -285,8 +278,8 @@ class AnalysisDispatcher:
 
     def _end_failed(self, ticket: SeriesTicket, failure: Failure) -> None:
         """End a series that needs a person. A rerun that fails leaves earlier results standing."""
-        stands = ticket.wish is not None and ticket.predecessor_key is not None
-        notice = None if stands else self.notices.make(ticket, failure.code, SAID[failure.code])
+        stands = ticket.rerun is not None and ticket.predecessor_key is not None
+        notice = None if stands else self.notices.make(ticket, failure.code, failure.code.sentence)
         self._end(ticket, Ending(state=SeriesState.FAILED, reason=failure.reason, notice=notice))
         log.error("analysis_failed", series_uid=ticket.series_instance_uid, reason=failure.reason)
 
@@ -328,7 +321,7 @@ class AnalysisDispatcher:
     def _reuse(self, ticket: SeriesTicket, key: str) -> None:
         with self.resources.sessions.begin() as session:
             reuse_result(session, ticket, key, self.destinations, self.resources.clock())
-        log.info("analysis_unchanged", series_uid=ticket.series_instance_uid, wish=ticket.wish)
+        log.info("analysis_unchanged", series_uid=ticket.series_instance_uid, wish=ticket.rerun)
 
     def _restart_overdue(self) -> None:
         """Restart the workers if a task hangs; its loss is settled like any other."""

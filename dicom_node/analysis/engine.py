@@ -1,4 +1,4 @@
-"""The compute engine: Dask, embedded or a fleet. One task analyses one series.
+"""Compute engine: run tasks in worker processes of Dask, embedded or a fleet.
 
 Embedded means a ``LocalCluster`` with one worker process under a nanny that restarts it when it
 dies. Its traffic goes over TLS with temporary keys, so that no other user of the machine can
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
@@ -81,11 +81,6 @@ class ComputeEngine:
     def restart(self) -> None:
         """Restart every worker: the remedy for a task that hangs."""
         self._client.restart(wait_for_workers=False)
-
-    def worker_pids(self) -> list[int]:
-        """Process numbers of the workers."""
-        pids: Mapping[str, int] = self._client.run(os.getpid)
-        return list(pids.values())
 
     def close(self) -> None:
         """Stop the embedded workers; leave a fleet alone."""

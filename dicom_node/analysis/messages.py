@@ -1,4 +1,4 @@
-"""What a worker is asked, and what it answers."""
+"""Messages between the node and its workers: request, configuration, result."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference
 from pipeline.encode.result.products import Products
+from pipeline.options import AnalysisOptions
 from pipeline.series.eligibility import SelectionRules
 
 
@@ -38,8 +39,6 @@ class AnalysisConfig:
         Model folder.
     threads
         Processor threads; 0 for all cores.
-    threshold
-        None for the operating point of the model.
     """
 
     rules: SelectionRules
@@ -47,8 +46,7 @@ class AnalysisConfig:
     model: Path
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
-    threshold: float | None = None
-    lesions_when_negative: bool = False
+    options: AnalysisOptions = field(default_factory=AnalysisOptions)
     series_number_base: int = 9000
     products: Products = field(default_factory=Products)
 
@@ -70,7 +68,7 @@ class AnalysisRequest:
     priors
         Results of earlier studies of the patient, the latest first.
     kept
-        Analysis to issue results from (`pipeline.analysis_file`), without inference; None to analyse.
+        File of a kept analysis (`pipeline.analysis_file`) to issue results from; None to analyse.
     attempt
         1 for the first try; each one more asks for less memory, for that may have been the fault.
     remembered
@@ -93,7 +91,7 @@ class AnalysisRequest:
 
     @property
     def occasion(self) -> Mapping[str, str]:
-        """What tells results of the same input apart, for their key: nothing, or the time."""
+        """Parameters of the key that tell results of the same input apart: none, or the time."""
         return {} if self.remembered else {"created": self.created.isoformat()}
 
     @property

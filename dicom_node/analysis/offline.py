@@ -1,4 +1,4 @@
-"""The same way without a network: DICOM files in, results as files out."""
+"""Analyse DICOM files without a network: the same task, with results as files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def find_series(folder: Path) -> tuple[list[FoundSeries], list[tuple[Path, str]]
     series: dict[str, list[Path]] = defaultdict(list)
     others: list[tuple[Path, str]] = []
     with disable_value_validation():
-        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        for path in sorted(file for file in folder.rglob("*") if file.is_file()):
             try:
                 series[read_header(path).texts["SeriesInstanceUID"]].append(path)
             except Unreadable as fault:
@@ -92,7 +92,7 @@ def process(
         remembered=False,
     )
     key = worker.key_of(request, sha256)
-    answer = worker.work(request, progress)
+    answer = worker.results_of(request, progress)
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(answer, Unsuitable):
         key = notice_key(request, answer.code, answer.text)
@@ -102,9 +102,9 @@ def process(
     for name, content in written.items():
         (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_bytes(content)
-    made = {"key": key, "created": request.created.isoformat()}
-    told = {**statement(series, answer), **made}
-    (out / RECORD).write_text(json.dumps(told, indent=2) + "\n")
+    identity = {"key": key, "created": request.created.isoformat()}
+    record = {**statement(series, answer), **identity}
+    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n")
     return answer
 
 
@@ -132,17 +132,17 @@ def _source_files(paths: Iterable[Path]) -> Iterator[SourceFile]:
 
 def result_files(answer: Analysed) -> Iterator[tuple[str, bytes]]:
     """Name the results for people: one file, or a folder where there are many of a kind."""
-    kinds = Counter(each.kind for each in answer.objects)
+    totals = Counter(encoded.kind for encoded in answer.objects)
     numbers: Counter[str] = Counter()
-    for each in answer.objects:
-        numbers[each.kind] += 1
-        many = kinds[each.kind] > 1
-        name = f"{each.kind}/{numbers[each.kind]:04d}.dcm" if many else f"{each.kind}.dcm"
-        yield name, each.part10
+    for encoded in answer.objects:
+        kind = encoded.kind
+        numbers[kind] += 1
+        name = f"{kind}/{numbers[kind]:04d}.dcm" if totals[kind] > 1 else f"{kind}.dcm"
+        yield name, encoded.part10
 
 
 def statement(series: FoundSeries, answer: Analysed | Unsuitable) -> dict[str, object]:
-    """Say in JSON what became of a series."""
+    """Make the record of a series, for JSON."""
     head = {"series_instance_uid": series.series_instance_uid, "instances": len(series.paths)}
     if isinstance(answer, Unsuitable):
         return {**head, "analysed": False, "reason": f"{answer.code}: {answer.text}"}

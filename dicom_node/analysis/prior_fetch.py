@@ -27,10 +27,10 @@ from storage.series.prior_searches import (
     WantedSearch,
     due_searches,
     end_search,
-    enter_fetched,
-    enter_searches,
     fetched_searches,
     known_series,
+    record_fetched,
+    record_searches,
     try_again,
 )
 from storage.series.rerun import ended_series
@@ -91,7 +91,7 @@ class PriorFetcher:
         for search in fetched:
             self._conclude(search)
         with self._resources.sessions.begin() as session:
-            enter_searches(session, now)
+            record_searches(session, now)
             due = due_searches(session, now)
         for wanted in due:
             if not self._stopping:
@@ -147,7 +147,7 @@ class PriorFetcher:
         if candidate is None:
             return False
         with self._resources.sessions.begin() as session:
-            enter_fetched(
+            record_fetched(
                 session,
                 search.series_instance_uid,
                 candidate.study_instance_uid,

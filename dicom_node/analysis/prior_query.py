@@ -1,4 +1,4 @@
-"""Which of the studies that an archive has is earlier, and which of its series is like ours."""
+"""Select the prior study and the most similar series from the matches of C-FIND."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydicom import Dataset
 from dicom_node.network.query_scu import keys
 
 KNOWN_OF_BOTH = ("IssuerOfPatientID", "PatientBirthDate")  #: not every archive has them
-#: What must be known of a series to find an earlier one.
 TAGS = [
     "SpecificCharacterSet",
     "PatientID",
@@ -19,11 +18,12 @@ TAGS = [
     "StudyDate",
     "StudyTime",
 ]
+"""Attributes of a series that the search for a prior study needs."""
 
 
 def query_for(here: Dataset) -> Dataset:
-    """Ask for the studies with CT of the patient, up to the day of this one."""
-    wanted = keys(
+    """Make the identifier that asks for the patient's studies with CT up to this day."""
+    identifier = keys(
         "STUDY",
         PatientID=str(here.PatientID),
         IssuerOfPatientID="",
@@ -34,8 +34,8 @@ def query_for(here: Dataset) -> Dataset:
         ModalitiesInStudy="CT",
     )
     if "SpecificCharacterSet" in here:
-        wanted.SpecificCharacterSet = here.SpecificCharacterSet
-    return wanted
+        identifier.SpecificCharacterSet = here.SpecificCharacterSet
+    return identifier
 
 
 def earlier(here: Dataset, studies: Iterable[Dataset]) -> list[Dataset]:
@@ -50,22 +50,29 @@ def earlier(here: Dataset, studies: Iterable[Dataset]) -> list[Dataset]:
 
 
 def rank(series: Iterable[Dataset], *, instances: int, min_slices: int) -> list[str]:
-    """Order series by how like they are in size to one of so many instances; unknown sizes last.
+    """Order series by how close they are in size to ours; those of unknown size last.
+
+    Parameters
+    ----------
+    instances
+        Of the series that is to be compared.
+    min_slices
+        Series with fewer instances are left out.
 
     Returns
     -------
     list of str
         Series Instance UIDs of CT with enough instances.
     """
-    likely = []
-    for each in series:
-        text = _text(each, "NumberOfSeriesRelatedInstances")
+    candidates = []
+    for match in series:
+        text = _text(match, "NumberOfSeriesRelatedInstances")
         count = int(text) if text.isdecimal() else None
-        if _text(each, "Modality") != "CT" or (count is not None and count < min_slices):
+        if _text(match, "Modality") != "CT" or (count is not None and count < min_slices):
             continue
-        unlike = math.inf if not count else abs(math.log(count / max(instances, 1)))
-        likely.append((unlike, str(each.SeriesInstanceUID)))
-    return [uid for _, uid in sorted(likely)]
+        difference = math.inf if not count else abs(math.log(count / max(instances, 1)))
+        candidates.append((difference, str(match.SeriesInstanceUID)))
+    return [uid for _, uid in sorted(candidates)]
 
 
 def _same_patient(here: Dataset, study: Dataset) -> bool:

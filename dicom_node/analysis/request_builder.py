@@ -63,16 +63,16 @@ class RequestBuilder:
         CannotRepeat
             If a rerun was asked for, and not enough is kept.
         """
-        if ticket.wish and ticket.purged:
+        if ticket.rerun and ticket.purged:
             raise CannotRepeat(
                 f"{ticket.purged} of its instances are not kept any more: send it again"
             )
-        if ticket.wish and not all(self._folder.locate(path).is_file() for path in ticket.paths):
+        if ticket.rerun and not all(self._folder.locate(path).is_file() for path in ticket.paths):
             raise CannotRepeat("its instances are not kept any more")
         return replace(
             self.build_for_notice(ticket),
             priors=self._priors(ticket) if self._compare else (),
-            kept=self._kept(ticket) if ticket.wish is Rerun.REISSUE else None,
+            kept=self._kept(ticket) if ticket.rerun is Rerun.REISSUE else None,
         )
 
     def build_for_notice(self, ticket: SeriesTicket) -> AnalysisRequest:

@@ -66,7 +66,7 @@ def _is_needed(
     """
     with sessions() as session:
         ticket = prospective_ticket(session, series_instance_uid)
-    request = request_builder.build(replace(ticket, wish=rerun))
+    request = request_builder.build(replace(ticket, rerun=rerun))
     if rerun is Rerun.REPROCESS:
         return True
     _, sha256 = read_manifest(request_builder.config.model)

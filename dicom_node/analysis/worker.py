@@ -1,4 +1,4 @@
-"""One series from files to encoded results: what a worker of the engine runs.
+"""Analyse one series, from its files to encoded results: the task that a worker runs.
 
 Everything here is pure but for reading the source files. The worker knows no database and no
 network; what it returns is kept by the node.
@@ -38,7 +38,6 @@ from pipeline.results import ResultKind, ResultObject
 from pipeline.series.eligibility import ONE_PATIENT, why_not
 
 if TYPE_CHECKING:  # torch is imported by workers only
-    from pipeline.analyse import AnalysisOptions
     from pipeline.model.loading import Models
     from pipeline.types import Analysis, CtSeries
 
@@ -55,17 +54,17 @@ Device = Literal["auto", "cpu", "cuda"]
 def run(request: AnalysisRequest) -> AnalysisResult:
     """Make the results of one series, unless nothing has changed since the latest.
 
-    Raises as `work`.
+    Raises as `results_of`.
     """
     _, sha256 = read_manifest(request.config.model)
     key = key_of(request, sha256)
-    return Unchanged(key=key) if key in request.earlier else work(request)
+    return Unchanged(key=key) if key in request.earlier else results_of(request)
 
 
-def work(
+def results_of(
     request: AnalysisRequest, progress: Progress = lambda stage, share: None
 ) -> Analysed | Unsuitable:
-    """Read, judge, analyse and encode one series; or encode what is kept of its analysis.
+    """Read, select, analyse and encode one series; or encode the kept analysis once more.
 
     Raises
     ------
@@ -74,18 +73,18 @@ def work(
     OutOfMemory
         If memory does not suffice, even for one slice at a time on the CPU.
     CannotRepeat
-        If what is kept is of another model, or of other instances.
+        If the kept analysis is of another model, or of other instances.
     OSError
         If a source file cannot be read.
     """
     try:
         with disable_value_validation():  # sources are taken as they are; complaints quote them
-            return _work(request, progress)
+            return _analysed(request, progress)
     except UnsuitableSeries as reason:
         return Unsuitable(code=reason.code, text=reason.text)
 
 
-def _work(request: AnalysisRequest, progress: Progress) -> Analysed:
+def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
     from pipeline.decision import decide
     from pipeline.series.volume import assemble
 
@@ -99,15 +98,15 @@ def _work(request: AnalysisRequest, progress: Progress) -> Analysed:
     del datasets
     watch.lap("assemble")
     manifest, sha256 = read_manifest(config.model)
-    found, kept = (
-        _found(request, series, progress)
+    undecided, kept = (
+        _analyse(request, series, progress)
         if request.kept is None
-        else _read(request, request.kept, sha256)
+        else _read_kept(request, request.kept, sha256)
     )
     watch.lap("analyse")
     progress("encode", 0.0)
-    analysis = decide(found, options_of(config).rule(manifest))
-    return _encoded(request, key_of(request, sha256), series, analysis, kept, watch)
+    analysis = decide(undecided, config.options, manifest)
+    return _encode(request, key_of(request, sha256), series, analysis, kept, watch)
 
 
 def read_instance(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
@@ -119,7 +118,7 @@ def read_instance(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
     return ds
 
 
-def _found(
+def _analyse(
     request: AnalysisRequest, series: CtSeries, progress: Progress
 ) -> tuple[Analysis, bytes]:
     """Analyse; return the undecided analysis, also as bytes."""
@@ -127,14 +126,16 @@ def _found(
     from pipeline.analysis_file import to_bytes
     from pipeline.model.memory import first_that_fits
 
-    def way(device: Device, slices: int) -> Analysis:
+    def analyse_on(device: Device, slices_at_once: int) -> Analysis:
         config = replace(request.config, device=device)
-        models = replace(load_models(config), slices_at_once=slices)
-        return find(series, models, options_of(config), progress, utc_now)
+        models = replace(load_models(config), slices_at_once=slices_at_once)
+        return find(series, models, config.options, progress, utc_now)
 
-    frugal = frugality(request.config.device, request.attempt)
-    found = first_that_fits(partial(way, *each) for each in frugal)
-    return found, to_bytes(found, source_digest(request))
+    attempts = frugality(request.config.device, request.attempt)
+    undecided = first_that_fits(
+        partial(analyse_on, device, slices_at_once) for device, slices_at_once in attempts
+    )
+    return undecided, to_bytes(undecided, source_digest(request))
 
 
 def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
@@ -147,20 +148,20 @@ def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
     return ways[min(attempt, len(ways)) - 1 :]
 
 
-def _read(request: AnalysisRequest, path: Path, sha256: str) -> tuple[Analysis, bytes]:
-    """Read what is kept, if it is of this model and of these instances."""
+def _read_kept(request: AnalysisRequest, path: Path, sha256: str) -> tuple[Analysis, bytes]:
+    """Read the kept analysis, if it is of this model and of these instances."""
     from pipeline.analysis_file import read
 
     kept = path.read_bytes()
-    found, source = read(BytesIO(kept))
-    if found.provenance.weights_sha256 != sha256:
+    undecided, source = read(BytesIO(kept))
+    if undecided.provenance.weights_sha256 != sha256:
         raise CannotRepeat("the kept analysis is of another model: reprocess it")
     if source != source_digest(request):
         raise CannotRepeat("the kept analysis is of other instances: reprocess it")
-    return found, kept
+    return undecided, kept
 
 
-def _encoded(
+def _encode(
     request: AnalysisRequest,
     key: str,
     series: CtSeries,
@@ -168,12 +169,12 @@ def _encoded(
     kept: bytes,
     watch: Stopwatch,
 ) -> Analysed:
-    """Encode what was decided, and pack it."""
+    """Encode a decided analysis, and pack it into files."""
     from pipeline.encode.bundle import encode, summary
 
     bundle = encode(series, analysis, context_of(request, key))
     watch.lap("encode")
-    objects = tuple(map(_packed, bundle.objects))
+    objects = tuple(map(_pack, bundle.objects))
     watch.lap("pack")
     return Analysed(
         key=key,
@@ -203,11 +204,11 @@ def notice(request: AnalysisRequest, key: str, code: str, text: str) -> EncodedO
     if len(patients) != 1:
         raise ValueError(f"expected instances of one patient and series, got {len(patients)}")
     dataset = not_analysed(headers, code, text, context_of(request, key))
-    return _packed(ResultObject(kind=ResultKind.NOTICE, dataset=dataset))
+    return _pack(ResultObject(kind=ResultKind.NOTICE, dataset=dataset))
 
 
 def context_of(request: AnalysisRequest, key: str) -> ResultContext:
-    """Say what encoding needs beside the series."""
+    """Make the context in which results are encoded."""
     config = request.config
     return ResultContext(
         key=key,
@@ -222,15 +223,6 @@ def context_of(request: AnalysisRequest, key: str) -> ResultContext:
     )
 
 
-def options_of(config: AnalysisConfig) -> AnalysisOptions:
-    """Say what the site chose."""
-    from pipeline.analyse import AnalysisOptions
-
-    return AnalysisOptions(
-        threshold=config.threshold, lesions_when_negative=config.lesions_when_negative
-    )
-
-
 def key_of(request: AnalysisRequest, sha256: str) -> str:
     """Compute the key of the result that a request asks for.
 
@@ -241,7 +233,7 @@ def key_of(request: AnalysisRequest, sha256: str) -> str:
     """
     config = request.config
     parameters = {
-        **options_of(config).as_parameters(),
+        **config.options.as_parameters(),
         **config.products.as_parameters(),
         **config.equipment.as_parameters(),
         "series number base": str(config.series_number_base),
@@ -257,7 +249,7 @@ def source_digest(request: AnalysisRequest) -> str:
     return result_key(request.series_instance_uid, request.instances, "", {})
 
 
-def _packed(result: ResultObject) -> EncodedObject:
+def _pack(result: ResultObject) -> EncodedObject:
     """Make a Part 10 file of a result."""
     from pipeline.encode.bundle import part10
 
@@ -274,11 +266,11 @@ def _packed(result: ResultObject) -> EncodedObject:
 
 def load_models(config: AnalysisConfig) -> Models:
     """Load the networks, once for each process."""
-    return _load_models(config.model, config.device, config.threads or os.cpu_count() or 1)
+    return _models(config.model, config.device, config.threads or os.cpu_count() or 1)
 
 
 @lru_cache(maxsize=1)
-def _load_models(folder: Path, device: Device, threads: int) -> Models:
+def _models(folder: Path, device: Device, threads: int) -> Models:
     import torch
 
     from pipeline.model.loading import device_for, load

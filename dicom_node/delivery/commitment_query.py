@@ -14,7 +14,7 @@ from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import QueryFailed, archive, keys
 from dicom_node.network.status import NO_SUCH_SOP_INSTANCE
 from dicom_node.resources import Resources
-from storage.delivery.commitments import Report, whereabouts
+from storage.delivery.commitments import Report, group_by_series
 
 INDEXING = timedelta(seconds=60)  #: archives answer a C-STORE before the object is in their index
 MAXIMUM_OBJECTS = 10_000  #: of one series of results; more than a CT has slices
@@ -48,7 +48,7 @@ class StoredCheck(CommitmentRequester):
 
     def _ask(self, transaction_uid: str, due: Objects) -> str:
         with self._resources.sessions() as session:
-            places = whereabouts(session, [uid for _, uid in due])
+            places = group_by_series(session, [uid for _, uid in due])
         try:
             stored = stored_objects(places, self._peer, calling_ae=self._calling_ae)
         except QueryFailed as fault:

@@ -17,7 +17,13 @@ from dicom_node.logs import log
 from dicom_node.network.association import Peer
 from dicom_node.network.status import SUCCESS
 from dicom_node.resources import Resources
-from storage.delivery.commitments import Report, ask, enter_report, give_up, reject
+from storage.delivery.commitments import (
+    Report,
+    accept_unanswered,
+    enter_report,
+    record_rejection,
+    record_request,
+)
 
 REQUESTS = 4  #: without an answer to so many, acceptance must do
 TRIES = 3  #: what a destination says so often that it does not have is refused
@@ -62,7 +68,7 @@ class CommitmentRequester(ABC):
         reason = self._ask(transaction_uid, due)
         if reason:
             with self._resources.sessions.begin() as session:
-                reject(session, transaction_uid, reason)
+                record_rejection(session, transaction_uid, reason)
             log.warning("commitment_not_requested", destination=self.name, reason=reason)
 
     @abstractmethod
@@ -73,8 +79,10 @@ class CommitmentRequester(ABC):
         """Enter a request for what is due; return its UID and its objects."""
         now, transaction_uid = self._resources.clock(), str(generate_uid(prefix=None))
         with self._resources.sessions.begin() as session:
-            given_up = give_up(session, self.name, now, requests=REQUESTS, means=self.means)
-            due = ask(
+            given_up = accept_unanswered(
+                session, self.name, now, requests=REQUESTS, means=self.means
+            )
+            due = record_request(
                 session,
                 self.name,
                 now,

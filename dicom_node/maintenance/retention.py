@@ -14,7 +14,14 @@ from dicom_node.audit.messages import deleted
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from storage.errors import StaleState
-from storage.maintenance.purge import Purge, files_of, finish, mark, standings, unfinished
+from storage.maintenance.purge import (
+    Purge,
+    finish_purge,
+    kept_files,
+    mark_for_purge,
+    series_usages,
+    unfinished_purges,
+)
 from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
 from storage.results.audit_counts import received_of
 from storage.series.rejected import forget_quarantine, old_quarantine
@@ -46,7 +53,7 @@ class RetentionJob:
         now = self.resources.clock()
         shortage = self.free_bytes - self.resources.folder.free_bytes() if self.free_bytes else 0
         with self.resources.sessions() as session:
-            chosen = choose(standings(session), self.rules, now, shortage=shortage)
+            chosen = choose(series_usages(session), self.rules, now, shortage=shortage)
         for uid in chosen:
             self._mark(uid, now)
             self._remove_marked()
@@ -55,13 +62,13 @@ class RetentionJob:
     def _mark(self, uid: str, now: datetime) -> None:
         """Mark a series, unless some of it has come again just now."""
         with suppress(StaleState), self.resources.sessions.begin() as session:
-            written = map(self.resources.folder.written_at, files_of(session, uid))
+            written = map(self.resources.folder.written_at, kept_files(session, uid))
             if all(at is None or at < now - YOUNGEST for at in written):
-                mark(session, uid, self.rules, now)
+                mark_for_purge(session, uid, self.rules, now)
 
     def _remove_marked(self) -> None:
         with self.resources.sessions() as session:
-            marked = unfinished(session)
+            marked = unfinished_purges(session)
         for purge in marked:
             self._remove(purge)
 
@@ -71,7 +78,7 @@ class RetentionJob:
             studies = received_of(session, [uid])
         self.resources.folder.discard(purge.paths, before=purge.before)
         with self.resources.sessions.begin() as session:
-            finish(session, uid)
+            finish_purge(session, uid)
         self.resources.audit.record(deleted(studies))
         log.info("series_purged", series_uid=uid, instances=purge.instances, results=purge.results)
 

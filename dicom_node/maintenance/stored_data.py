@@ -15,7 +15,7 @@ from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
 from storage.errors import StorageError
 from storage.files.folder import QUARANTINE
-from storage.maintenance.purge import erase_rows, kept_objects, mark_for_erasure, unfinished
+from storage.maintenance.purge import erase_rows, kept_objects, mark_for_erasure, unfinished_purges
 from storage.results.audit_counts import received_of
 from storage.series.lifecycle import series_uids
 from storage.series.rejected import forget_quarantine
@@ -107,7 +107,7 @@ def erase(resources: Resources, uids: Sequence[str]) -> None:
     except StorageError as fault:
         raise NodeError(str(fault)) from fault
     with resources.sessions() as session:
-        marked = [each for each in unfinished(session) if each.series_instance_uid in uids]
+        marked = [each for each in unfinished_purges(session) if each.series_instance_uid in uids]
     for purge in marked:
         resources.folder.discard(purge.paths, before=now + ANY_TIME)
         with resources.sessions.begin() as session:

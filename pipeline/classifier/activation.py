@@ -1,4 +1,4 @@
-"""Class activation: which cells of the feature map speak for COVID-19.
+"""Compute class activation: how much each cell of the feature map speaks for COVID-19.
 
 Each method is a function ``(network, features) -> (planes, rows, columns)``, not negative, on
 the feature map's grid (`pipeline.networks.decovnet.FEATURE_STRIDE`). The scale is of no meaning:
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.classifier.input import NetworkInput
+from pipeline.classifier.methods import ActivationMethod
 from pipeline.classifier.score import Scored
 from pipeline.errors import ModelError
 from pipeline.networks.decovnet import (
@@ -114,31 +115,32 @@ def gradient(network: Explained, features: Tensor) -> Tensor:
     return slope[0]
 
 
-DEFAULT_METHOD = "default"
+DEFAULT_METHOD = str(ActivationMethod.DEFAULT)
 METHODS: Mapping[str, Method] = {
-    "paper-cam": paper_cam,
-    "normgrad": normgrad,
-    "layercam": layercam,
-    "hirescam": hirescam,
-    "grad-cam": grad_cam,
-    "evidence": evidence,
-    DEFAULT_METHOD: default,
+    ActivationMethod.PAPER_CAM: paper_cam,
+    ActivationMethod.NORMGRAD: normgrad,
+    ActivationMethod.LAYERCAM: layercam,
+    ActivationMethod.HIRESCAM: hirescam,
+    ActivationMethod.GRAD_CAM: grad_cam,
+    ActivationMethod.EVIDENCE: evidence,
+    ActivationMethod.DEFAULT: default,
 }
 
 
 def default_method(network: Explained) -> str:
     """Name of the method that `DEFAULT_METHOD` stands for with this network."""
-    return "evidence" if isinstance(network, Evidenced) else "grad-cam"
+    evidenced = isinstance(network, Evidenced)
+    return str(ActivationMethod.EVIDENCE if evidenced else ActivationMethod.GRAD_CAM)
 
 
 def methods_of(network: Explained) -> tuple[str, ...]:
     """Names of the methods that this network can be explained by, without `DEFAULT_METHOD`."""
-    missing = {DEFAULT_METHOD}
+    missing: set[str] = {DEFAULT_METHOD}
     if not isinstance(network, DeCoVNet):
-        missing.add("paper-cam")
+        missing.add(ActivationMethod.PAPER_CAM)
     if not isinstance(network, Evidenced):
-        missing.add("evidence")
-    return tuple(name for name in METHODS if name not in missing)
+        missing.add(ActivationMethod.EVIDENCE)
+    return tuple(str(name) for name in METHODS if name not in missing)
 
 
 def activation(

@@ -1,4 +1,4 @@
-"""Conformal prediction sets: which classes a score leaves open, with a promised coverage.
+"""Conformal prediction sets: the classes that a score leaves open, with a promised coverage.
 
 Split, class-conditional (Mondrian) conformal prediction: of new cases exchangeable with those
 that chose the thresholds, at least the promised share *of each class* has its own class in the

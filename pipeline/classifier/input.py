@@ -1,4 +1,4 @@
-"""What the classifier sees: the box of the lungs, resampled, windowed to 8 bits.
+"""Make the classifier's input: the box of the lungs, resampled, windowed to 8 bits.
 
 The network's grid and the volume's grid share their axes, so the way there and back is three
 linear maps of indices, one per axis. Source: Wang et al. 2020 (see `pipeline.networks.decovnet`),
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.model.manifest import ClassifierInput
+from pipeline.reasons import UnsuitableReason
 from pipeline.types import CtVolume, LungMask
 
 GREY_LEVELS = 255  #: the paper's networks saw 8-bit images; floor, as there
@@ -76,15 +77,15 @@ class NetworkInput:
         return whole
 
     def _tensor_index(self, axis: int) -> NDArray[np.float64]:
-        """Where the source voxels of the box lie along one axis of the tensor."""
+        """Places of the box's source voxels along one axis of the tensor."""
         count = self.high[axis] - self.low[axis] + 1
         return np.linspace(0, self.grid_shape[axis] - 1, count)
 
 
-def network_input(volume: CtVolume, lungs: LungMask, wanted: ClassifierInput) -> NetworkInput:
+def network_input(volume: CtVolume, lungs: LungMask, spec: ClassifierInput) -> NetworkInput:
     """Cut out the lungs and resample them for the classifier.
 
-    Planes lie ``wanted.slice_mm`` apart, or as little more as it takes to end on the box's
+    Planes lie ``spec.slice_mm`` apart, or as little more as it takes to end on the box's
     last slice. A box that would need more than `MAX_PLANES` is squeezed into so many: all of
     the lung is seen, coarser along the body.
 
@@ -100,12 +101,12 @@ def network_input(volume: CtVolume, lungs: LungMask, wanted: ClassifierInput) ->
     UnsuitableSeries
         ``no-lungs`` if the mask is empty.
     """
-    low, high = lung_box(lungs.labels > 0, volume.spacing_mm, wanted.margin_mm)
+    low, high = lung_box(lungs.labels > 0, volume.spacing_mm, spec.margin_mm)
     length_mm = (high[0] - low[0]) * volume.spacing_mm[0]
-    planes = int(np.clip(round(length_mm / wanted.slice_mm) + 1, MIN_PLANES, MAX_PLANES))
-    shape = (planes, wanted.rows, wanted.columns)
+    planes = int(np.clip(round(length_mm / spec.slice_mm) + 1, MIN_PLANES, MAX_PLANES))
+    shape = (planes, spec.rows, spec.columns)
     inside = box(low, high)
-    grey = window(resize(volume.hu[inside], shape), wanted.window_hu)
+    grey = window(resize(volume.hu[inside], shape), spec.window_hu)
     lung = resize(lungs.labels[inside] > 0, shape) >= MASK_LEVEL
     tensor = np.stack([grey, lung.astype(np.float32)])[np.newaxis]
     return NetworkInput(tensor=tensor, low=low, high=high, source_shape=volume.shape)
@@ -118,7 +119,9 @@ def lung_box(mask: NDArray[np.bool_], spacing_mm: Offsets, margin_mm: float) -> 
         others = tuple(other for other in range(3) if other != axis)
         at = np.flatnonzero(mask.any(axis=others))
         if at.size == 0:
-            raise UnsuitableSeries("no-lungs", "expected lung voxels to put a box around, got none")
+            raise UnsuitableSeries(
+                UnsuitableReason.NO_LUNGS, "expected lung voxels to put a box around, got none"
+            )
         margin = round(margin_mm / spacing_mm[axis])
         low.append(max(0, min(int(at[0]) - margin, mask.shape[axis] - 2)))
         high.append(min(mask.shape[axis] - 1, max(int(at[-1]) + margin, low[-1] + 1)))

@@ -14,12 +14,10 @@ from pipeline.classifier.conformal import ConformalThresholds, prediction_set
 from pipeline.classifier.input import NetworkInput
 from pipeline.errors import ModelError
 from pipeline.model.loading import Models
-from pipeline.model.manifest import Conformal, Manifest
+from pipeline.model.manifest import DEFAULT_POINT, Conformal, Manifest
 from pipeline.networks.decovnet import POSITIVE
 from pipeline.networks.explained import Explained
 from pipeline.types import Classification, PredictionSet
-
-DEFAULT_POINT = "default"  #: operating point of the manifest, unless the site sets its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,7 +97,7 @@ def lung_features(features: Tensor, lungs: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def call(score: float, manifest: Manifest) -> Classification:
-    """Set a score against the manifest's operating point; tell what is open."""
+    """Set a score against the manifest's operating point, with its prediction set."""
     return Classification(
         score=score,
         threshold=manifest.operating_points[DEFAULT_POINT].threshold,

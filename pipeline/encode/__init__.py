@@ -1,1 +1,1 @@
-"""From an analysis to DICOM objects."""
+"""Encode an analysis as DICOM objects."""

@@ -1,4 +1,4 @@
-"""From an analysis to the objects that go back to the PACS, checked, and to their bytes."""
+"""Encode an analysis as the objects that go back to the PACS, check them, and write them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ IMPLEMENTATION_VERSION_NAME = "DICOM_NODE"
 
 
 def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> ResultBundle:
-    """Encode segmentation, reports and heatmap, in the order in which they should be sent.
+    """Encode the products that the site wants, in the order of sending, and check them.
 
     Raises
     ------
@@ -52,41 +52,35 @@ def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> Resu
     if got != expected:
         raise ValueError(f"expected an analysis of shape {expected}, got {got}")
     with disable_value_validation():
-        bundle = ResultBundle(key=context.key, objects=_objects(series, analysis, context))
+        objects = tuple(
+            ResultObject(kind=kind, dataset=dataset)
+            for kind, dataset in _datasets(series, analysis, context)
+        )
+        bundle = ResultBundle(key=context.key, objects=objects)
         check(bundle, series)
     return bundle
 
 
-def _objects(
-    series: CtSeries, analysis: Analysis, context: ResultContext
-) -> tuple[ResultObject, ...]:
-    """Make what the site wants, in the order of sending."""
-    return tuple(
-        ResultObject(kind=kind, dataset=dataset)
-        for kind, dataset in _made(series, analysis, context)
-    )
-
-
-def _made(
+def _datasets(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[tuple[ResultKind, Dataset]]:
-    wanted = context.products
-    masks = None
-    if wanted.segmentation is not SegmentationForm.NONE:
+    products = context.products
+    referable = None  # the report refers to a binary segmentation only (see `report`)
+    if products.segmentation is not SegmentationForm.NONE:
         masks = segmentation(series, analysis, context)
+        referable = masks if products.segmentation is SegmentationForm.BINARY else None
         yield ResultKind.SEGMENTATION, masks
-    known = masks if wanted.segmentation is SegmentationForm.BINARY else None
-    yield ResultKind.REPORT, report(series, analysis, context, known)
-    if wanted.text_report:
+    yield ResultKind.REPORT, report(series, analysis, context, referable)
+    if products.text_report:
         yield ResultKind.TEXT_REPORT, text_report(series, analysis, context)
-    if wanted.summary or wanted.summary_pdf:
+    if products.summary or products.summary_pdf:
         yield from _pages(series, context, page(series, analysis, context))
-    if wanted.heatmap is not HeatmapForm.NONE:
+    if products.heatmap is not HeatmapForm.NONE:
         for capture in heatmap(series, analysis, context):
             yield ResultKind.HEATMAP, capture
-    if wanted.parametric_map:
+    if products.parametric_map:
         yield ResultKind.PARAMETRIC_MAP, parametric_map(series, analysis, context)
-    selection = key_images(series, analysis, context) if wanted.key_images else None
+    selection = key_images(series, analysis, context) if products.key_images else None
     if selection is not None:
         yield ResultKind.KEY_IMAGES, selection
 

@@ -1,4 +1,4 @@
-"""The analysis as plain values, without anything of the patient: for files, console and demo."""
+"""Summarise an analysis as plain values without patient identity: for files, console, demo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
 
 
 def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()) -> dict[str, Any]:
-    """Everything found, as values that JSON can hold.
+    """Summarise findings, geometry and provenance as values that JSON can hold.
 
     Parameters
     ----------
@@ -58,12 +58,11 @@ def _lungs(analysis: Analysis) -> dict[str, float]:
 
 def _lesions(series: CtSeries, analysis: Analysis) -> list[dict[str, Any]]:
     slices = real_slices(series)
-    shown = ((lesion, key_slice(analysis, (lesion,), slices)) for lesion in analysis.lesions)
-    return [_lesion(lesion, key) for lesion, key in shown]
+    return [_lesion(lesion, key_slice(analysis, (lesion,), slices)) for lesion in analysis.lesions]
 
 
 def _lesion(lesion: Lesion, key: SourceSlice | None) -> dict[str, Any]:
-    """Describe a lesion; its key image as the reports name it, its key slice from 1, from below."""
+    """Describe a lesion; its key image as in the reports, its key slice from 1, from below."""
     return {
         "number": lesion.number,
         "side": str(lesion.side),

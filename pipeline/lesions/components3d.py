@@ -1,4 +1,4 @@
-"""3DCC activation: where the mask of aerated lung falls to pieces.
+"""Find the 3DCC activation: the region where the mask of aerated lung falls to pieces.
 
 Around ground glass and consolidation a plain threshold leaves speckles. A window is marked when
 its share of aerated lung is near one half and lies in several pieces; the largest 3-D region of
@@ -22,7 +22,7 @@ MAX_STD_DEVIATION_FROM_HALF = 0.05  #: of the window's pixels; a share of 0.5 ha
 BLOCK = 6  #: pixels, in the plane, of a block in their code
 BLOCK_START = 3  #: pixels: row and column where their first block begins
 BLOCK_SLICES = (0.10, 0.80)  #: share of the slices, from the feet, between which they look
-AERATED_HU = -320  #: below it a pixel is air, as in the paper's segmentation
+COMPONENTS3D_AIR_MAX_HU = -320  #: HU; darker pixels are air, as in the paper's segmentation
 
 Mask = NDArray[np.bool_]
 
@@ -37,7 +37,7 @@ def components_activation(hu: NDArray[np.int16], lungs: Mask, *, variant: str = 
     variant
         A key of `VARIANTS`.
     """
-    return largest_region(VARIANTS[variant](lungs & (hu < AERATED_HU)) & lungs)
+    return largest_region(VARIANTS[variant](lungs & (hu < COMPONENTS3D_AIR_MAX_HU)) & lungs)
 
 
 def speckled(aerated: Mask) -> Mask:
@@ -78,7 +78,7 @@ VARIANTS: Mapping[str, Callable[[Mask], Mask]] = {"paper": speckled, "code": spe
 
 
 def half_full(share: NDArray[np.float32]) -> Mask:
-    """Whether the standard deviation of a window with this share of ones is close to 0.5."""
+    """Say whether a window with this share of ones has a standard deviation close to 0.5."""
     deviation = np.sqrt(np.clip(share * (1 - share), 0, None))
     near: Mask = deviation > 0.5 - MAX_STD_DEVIATION_FROM_HALF
     return near

@@ -1,4 +1,4 @@
-"""Lesions: dense patches within the lungs that the classifier's activation supports.
+"""Localise lesions: dense patches within the lungs that the classifier's activation supports.
 
 Where the density goes is exact to the voxel but knows no disease; the activation knows the
 disease but only to a centimetre. So candidates come from density (which also measures them), and
@@ -21,12 +21,13 @@ from pipeline.classifier.input import box, lung_box
 from pipeline.lesions.components3d import components_activation
 from pipeline.types import CtVolume, LungMask
 
-DENSE_HU = (-700.0, 50.0)  #: ground glass to consolidation; denser are calcium and contrast medium
-ABOVE_LUNG_HU = 150.0  #: and denser than the lungs' median by so much (shallow breath, noise)
+# Attenuation of lesions, HU: our choice.
+LESION_HU = (-700.0, 50.0)  #: ground glass to consolidation; calcium and contrast lie above
+LESION_ABOVE_LUNG_HU = 150.0  #: and so much above the lungs' median (shallow breath, noise)
+LESION_SOLID_MIN_HU = -300.0  #: vessels and consolidation lie above, ground glass mostly below
 SMOOTH_MM = 1.0  #: standard deviation of the light smoothing against noise
 PATCH_MM = 3.0  #: standard deviation of the neighbourhood that tells patches from tubes, sheets
 CORE_SHARE = 0.5  #: of that neighbourhood dense: within a patch (a tube needs 7 mm for it)
-SOLID_HU = -300.0  #: vessels and consolidation lie above, ground glass mostly below
 BROAD_MM = 5.0  #: neighbourhood that tells consolidation from vessels (a tube needs 12 mm)
 RIM_MM = 1.5  #: reach of the half-filled voxels along a vessel
 RIM_SHARE = 0.1
@@ -104,7 +105,7 @@ def chosen(candidates: Mask, speckled: Mask, region: Region) -> Labels:
 
 
 def speckle(region: Region) -> Mask:
-    """Where 3DCC finds the aerated lung in pieces."""
+    """Mark the region where 3DCC finds the aerated lung in pieces."""
     return components_activation(region.hu, region.lungs)
 
 
@@ -135,7 +136,7 @@ def doubled(labels: Labels, shape: tuple[int, ...]) -> Labels:
 def patches(region: Region) -> Mask:
     """Dense voxels in patches: no vessels, no fissures, no rim along the pleura."""
     smooth = gaussian(region.hu, SMOOTH_MM, region)
-    dense = region.lungs & (smooth > floor_hu(region)) & (smooth < DENSE_HU[1])
+    dense = region.lungs & (smooth > floor_hu(region)) & (smooth < LESION_HU[1])
     loose = dense & ~vessels(smooth, region)
     share = gaussian(loose, PATCH_MM, region)
     joined, count = ndimage.label(loose & (share > PATCH_SHARE))
@@ -148,13 +149,13 @@ def patches(region: Region) -> Mask:
 def floor_hu(region: Region) -> float:
     """Attenuation above which a voxel of these lungs is dense, HU."""
     inside = region.hu[region.lungs]
-    median = float(np.median(inside)) if inside.size else DENSE_HU[1]
-    return max(DENSE_HU[0], median + ABOVE_LUNG_HU)
+    median = float(np.median(inside)) if inside.size else LESION_HU[1]
+    return max(LESION_HU[0], median + LESION_ABOVE_LUNG_HU)
 
 
 def vessels(smooth: NDArray[np.float32], region: Region) -> Mask:
     """Solid but not broad, with the half-filled voxels along it."""
-    solid = region.lungs & (smooth > SOLID_HU)
+    solid = region.lungs & (smooth > LESION_SOLID_MIN_HU)
     broad = solid & (gaussian(solid, BROAD_MM, region) > CORE_SHARE)
     near_broad = gaussian(broad, RIM_MM, region) > RIM_SHARE
     thin: Mask = gaussian(solid & ~near_broad, RIM_MM, region) > RIM_SHARE

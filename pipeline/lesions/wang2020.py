@@ -1,4 +1,4 @@
-"""Lesions as Wang et al. 2020 localise them: patches of activation, one of which 3DCC chooses.
+"""Localise lesions as Wang et al. 2020: patches of activation, one of which 3DCC chooses.
 
 Kept to be compared with `pipeline.lesions.localise`. Source: their paper and code
 (doi:10.1109/TMI.2020.2995965). Where the two differ the paper holds: the overlap is counted in
@@ -16,7 +16,7 @@ from pipeline.classifier.input import GREY_LEVELS, window
 
 TOP_SHARE = 0.05  #: at most so many of the crop's voxels are active
 BINS = 50  #: of the histogram that the level is read off
-DENSITY_WINDOW_HU = (-1200.0, 600.0)
+WANG2020_WINDOW_HU = (-1200.0, 600.0)  #: HU; mapped to 0 and 1, as in their code
 DENSE_GREY = 75  #: of 255: active voxels that are not denser (about -664 HU) are dropped
 END_SHARE = 0.2  #: of the planes at either end: the widest plane is not looked for there
 MIN_AREA_SHARE = 0.4  #: of the largest area: planes further out are dropped
@@ -37,7 +37,7 @@ def candidates(activation: NDArray[np.float32], hu: NDArray[np.int16], lungs: Ma
         scale.
     """
     marked = top(activation) & (
-        window(hu.astype(np.float32), DENSITY_WINDOW_HU) * GREY_LEVELS > DENSE_GREY
+        window(hu.astype(np.float32), WANG2020_WINDOW_HU) * GREY_LEVELS > DENSE_GREY
     )
     marked &= central(lungs)[:, None, None]
     return largest(marked, MAX_CANDIDATES)

@@ -1,4 +1,4 @@
-"""The air of trachea and main bronchi, which is not lung.
+"""Find the air of trachea and main bronchi, which is not lung.
 
 The trachea is the chain of small round pockets of air near the midline at the top of the lungs.
 From there the air is followed downwards, with a threshold raised until it leaks into the lungs:
@@ -15,14 +15,14 @@ from scipy import ndimage
 
 from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of, image_of
 
-POCKET_HU = -850  #: air of the trachea, partial volume at its wall included
+TRACHEA_MAX_HU = -850  #: HU; air of the trachea, partial volume at its wall included (our choice)
 POCKET_MM2 = (50.0, 800.0)  #: area of the lumen in one slice (normal tracheas: 150 to 450)
 POCKET_OFF_MIDLINE_MM = 45.0  #: largest distance from the middle between the lungs
 POCKET_ELONGATION = 2.5  #: longer over shorter edge of its box; the carina is not looked for
 POCKET_FILL = 0.5  #: least share of that box filled (an ellipse: 0.79)
 MIDLINE_MM = 75.0  #: half width of what is looked at
 MIN_TRACHEA_MM = 15.0  #: shortest chain of pockets that is believed
-GROWTH_HU = range(-960, -860, 10)  #: thresholds tried, rising
+AIRWAY_GROWTH_HU = range(-960, -860, 10)  #: HU; thresholds tried, rising (our choice)
 MAX_AIRWAY_ML = 90.0  #: trachea and main bronchi hold 30 to 70 ml
 LEAP_FROM_ML = 30.0  #: below, a leap may be the step from the trachea into a bronchus
 MAX_LEAP = 1.6  #: a step that multiplies the volume by more has leaked
@@ -50,7 +50,7 @@ def airways_of(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> Mask:
 
 
 def _upper_middle(lungs: Mask, spacing_mm: Spacing) -> tuple[slice, slice, slice]:
-    """Where trachea and main bronchi are: upper half of the lungs and above, near the midline."""
+    """Box of trachea and main bronchi: upper half of the lungs and above, near the midline."""
     _, rows, columns = box_of(lungs, (0, 0, 0))
     held = np.flatnonzero(lungs.any(axis=(1, 2)))
     middle = (columns.start + columns.stop) // 2
@@ -74,7 +74,7 @@ def _pockets(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
     """Small round regions of air near the middle, each slice by itself."""
     in_plane = np.zeros((3, 3, 3), bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
-    regions, _ = ndimage.label(hu < POCKET_HU, in_plane)
+    regions, _ = ndimage.label(hu < TRACHEA_MAX_HU, in_plane)
     areas = np.bincount(regions.ravel()) * spacing_mm[1] * spacing_mm[2]
     middle = hu.shape[2] / 2 * spacing_mm[2]
     kept = np.zeros(len(areas), bool)
@@ -98,7 +98,7 @@ def _grown(hu: NDArray[np.int16], trachea: Mask, spacing_mm: Spacing) -> Mask:
     smooth = ndimage.gaussian_filter(hu.astype(np.float32), sigma, truncate=2.0)
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     best, volume = trachea, float(trachea.sum()) * voxel_ml
-    for threshold in GROWTH_HU:
+    for threshold in AIRWAY_GROWTH_HU:
         grown = _reached((smooth < threshold) | trachea, trachea)
         ml = float(grown.sum()) * voxel_ml
         if ml > MAX_AIRWAY_ML or (ml > LEAP_FROM_ML and ml > MAX_LEAP * volume):

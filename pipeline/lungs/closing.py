@@ -17,7 +17,7 @@ from pipeline.types import LEFT_LUNG, RIGHT_LUNG
 
 NARROW_MM = 10.0  #: notches of a lung narrower than twice this are filled
 WIDE_MM = 25.0  #: the same at the chest wall, where opacities touch it
-OPACITY_HU = (-750, 110)  #: what a wide notch may hold
+CLOSING_OPACITY_HU = (-750, 110)  #: HU; a wide notch is filled where it holds this (our choice)
 MEDIAL_SHARE = 0.4  #: of the half width of the chest: there wide notches are mediastinum
 
 Image = NDArray[np.float64]
@@ -40,7 +40,9 @@ def filled(
     whole = sides.copy()
     _, rows, columns = sides.shape
     y, x = np.linspace(-1, 1, rows)[:, None], np.linspace(-1, 1, columns)[None]
-    opacity = (hu > OPACITY_HU[0]) & (hu < OPACITY_HU[1]) & (np.abs(x) >= MEDIAL_SHARE)
+    opacity = (
+        (hu > CLOSING_OPACITY_HU[0]) & (hu < CLOSING_OPACITY_HU[1]) & (np.abs(x) >= MEDIAL_SHARE)
+    )
     outwards = np.hypot(y * rows * spacing_mm[1], x * columns * spacing_mm[2])
     for label in (RIGHT_LUNG, LEFT_LUNG):
         own = sides == label

@@ -1,7 +1,8 @@
-"""A coarser grid for the lungs: fast, and less noisy.
+"""Average a volume onto a coarser grid for the lungs, and bring masks back.
 
-The lungs are large and smooth: found at about 1.4 mm in the plane, they come back to the grid of
-the images with a Dice of 0.999 when the boundary is interpolated, 0.99 when it is copied.
+Coarse is fast, and less noisy. The lungs are large and smooth: found at about 1.4 mm in the
+plane, they come back to the grid of the images with a Dice of 0.999 when the boundary is
+interpolated, 0.99 when it is copied.
 """
 
 from __future__ import annotations

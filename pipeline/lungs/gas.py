@@ -1,4 +1,4 @@
-"""Gas that is not in the lungs, although it lies beside them: stomach, bowel, oesophagus.
+"""Find gas beside the lungs that is not in them: stomach, bowel, oesophagus.
 
 Where the diaphragm is thinner than a voxel, gas below it hangs together with the lung; and a
 network takes a pocket of gas beside the lungs for lung now and then.
@@ -15,13 +15,14 @@ from scipy import ndimage
 
 from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of
 
-AIR_HU = -400  #: upper bound of aerated lung, ground glass included in part
-FREE_GAS_HU = -950  #: below: free gas, or emphysema
-BOWEL_GAS_HU = -930  #: smoothed attenuation of gas in stomach and bowel
-GAS_MEAN_HU = -965  #: mean of a pocket: gas measures -1000 to -970, the airiest lung -940
+# Attenuation of gas and of its wall, HU: our choice.
+POCKET_AIR_MAX_HU = -400  #: darker is air of the lungs or of a pocket, partial volume included
+FREE_GAS_MAX_HU = -950  #: darker is free gas, or emphysema
+BOWEL_GAS_MAX_HU = -930  #: smoothed attenuation of gas in stomach and bowel, at most
+POCKET_MEAN_MAX_HU = -965  #: mean of a pocket: gas measures -1000 to -970, the airiest lung -940
+POCKET_WALL_MIN_HU = -300  #: denser voxels round a pocket of gas are its wall
 LOWER_SHARE = 0.55  #: of the height of the lungs, from below: above, gas is tracheal
 BOWEL_GAS_ML = 5.0  #: smaller pockets of gas join nothing to the lungs
-WALL_HU = -300  #: denser voxels round a pocket of gas are its wall
 WALL_MM = 4.5  #: how far from the gas its wall is looked for
 WALL_SHARE = 0.6  #: of the surroundings; a bulla has lung round it instead
 POCKET_SHARE = 0.05  #: of the largest part of air: larger ones are lungs
@@ -40,7 +41,7 @@ def bowel_gas(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
     """
     found = np.zeros(hu.shape, bool)
     lower = hu[: int(len(hu) * LOWER_SHARE)]
-    gas = ndimage.uniform_filter(lower, size=3) < BOWEL_GAS_HU
+    gas = ndimage.uniform_filter(lower, size=3) < BOWEL_GAS_MAX_HU
     labels = _components(gas)
     sizes = np.bincount(labels.ravel()) * np.prod(spacing_mm) / 1000
     reach = _reach(spacing_mm)
@@ -69,7 +70,7 @@ def stray_gas(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> Mask:
     reach = _reach(spacing_mm)
     box = box_of(lungs, (reach[0], reach[1], reach[2]))
     inside, held, out = hu[box], lungs[box], stray[box]
-    labels = _components(inside < AIR_HU)
+    labels = _components(inside < POCKET_AIR_MAX_HU)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     few = sizes < POCKET_SHARE * sizes.max()
@@ -80,7 +81,7 @@ def stray_gas(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> Mask:
         around = _widened(places[label - 1], reach)
         pocket = labels[around] == label
         wide = _dilated(pocket, reach)
-        free = np.percentile(inside[around][pocket], DARKEST_PERCENT) < FREE_GAS_HU
+        free = np.percentile(inside[around][pocket], DARKEST_PERCENT) < FREE_GAS_MAX_HU
         if free and np.mean(held[around][wide & ~pocket]) < BESIDE_SHARE:
             out[around] |= wide
     return stray
@@ -107,8 +108,8 @@ def _walled(pocket: Mask, hu: NDArray[np.int16], reach: Sequence[int]) -> Mask:
     """Return a pocket of gas with its surroundings if these are a wall, else nothing."""
     wide = _dilated(pocket, reach)
     wall = wide & ~_dilated(pocket, [n // 2 for n in reach])
-    walled = np.mean(hu[wall] > WALL_HU) >= WALL_SHARE
-    return wide if walled and np.mean(hu[pocket]) <= GAS_MEAN_HU else np.zeros_like(wide)
+    walled = np.mean(hu[wall] > POCKET_WALL_MIN_HU) >= WALL_SHARE
+    return wide if walled and np.mean(hu[pocket]) <= POCKET_MEAN_MAX_HU else np.zeros_like(wide)
 
 
 def _dilated(mask: Mask, reach: Sequence[int]) -> Mask:

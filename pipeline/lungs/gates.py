@@ -1,4 +1,4 @@
-"""Are these lungs? Quality gates that choose between two masks, or refuse both.
+"""Quality gates on masks of the lungs: choose between two, or refuse both.
 
 Each gate compares one figure of a mask with the bounds of plausible lungs. Outside the wide
 bounds the mask is refused; outside the narrow ones it raises a doubt that the report carries.
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.lungs.coarse_grid import Mask, Spacing
+from pipeline.reasons import QualityFlag
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG, Doubt
 
 Bounds = tuple[float, float]
@@ -23,7 +24,6 @@ Bounds = tuple[float, float]
 MIN_DICE = 0.9  #: of two methods that agree
 PROFILE_MM = 15.0  #: length over which the profile of the area along the body is averaged
 FIELD_SHARE = 0.985  #: of the inscribed circle's radius: beyond is the edge of the field of view
-DISAGREE, CROSS_CHECK = "lungs-methods-disagree", "lungs-cross-check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Gate:
         Outside, it is doubted.
     """
 
-    code: str
+    code: QualityFlag
     unit: str
     read: Callable[[LungFacts], float]
     narrow: Bounds
@@ -92,42 +92,42 @@ class Failed(Doubt):
 ANY: Bounds = (-float("inf"), float("inf"))
 GATES = (
     Gate(
-        code="lungs-volume",
+        code=QualityFlag.LUNGS_VOLUME,
         unit="L",
         read=lambda facts: facts.litres,
         narrow=(1.5, 8.5),
         wide=(1.0, 9.0),
     ),
     Gate(
-        code="lungs-ratio",
+        code=QualityFlag.LUNGS_RATIO,
         unit="right/left",
         read=lambda facts: facts.ratio,
         narrow=(0.3, 3.3),
         wide=ANY,
     ),
     Gate(
-        code="lungs-height",
+        code=QualityFlag.LUNGS_HEIGHT,
         unit="mm",
         read=lambda facts: facts.height_mm,
         narrow=(150, 400),
         wide=(100, 500),
     ),
     Gate(
-        code="lungs-attenuation",
+        code=QualityFlag.LUNGS_ATTENUATION,
         unit="HU",
         read=lambda facts: facts.mean_hu,
         narrow=(-950, -400),
         wide=(-980, -200),
     ),
     Gate(
-        code="lungs-at-edge",
+        code=QualityFlag.LUNGS_AT_EDGE,
         unit="of the outline",
         read=lambda facts: facts.at_edge,
         narrow=(0, 0.01),
         wide=(0, 0.2),
     ),
     Gate(
-        code="lungs-profile",
+        code=QualityFlag.LUNGS_PROFILE,
         unit="of the largest area as a dip between slices",
         read=lambda facts: facts.dip,
         narrow=(0, 0.2),
@@ -187,12 +187,13 @@ def dice(first: Mask, second: Mask) -> float:
     return 2 * np.count_nonzero(first & second) / total if total else 1.0
 
 
-def agreement(code: str, first: Mask, second: Mask) -> tuple[Failed, ...]:
+def agreement(code: QualityFlag, first: Mask, second: Mask) -> tuple[Failed, ...]:
     """Doubt two masks that overlap too little; empty if they agree."""
-    found = dice(first, second)
-    if found >= MIN_DICE:
+    overlap = dice(first, second)
+    if overlap >= MIN_DICE:
         return ()
-    return (Failed(code=code, text=f"Dice {found:.2f} of two methods, expected {MIN_DICE:g} to 1"),)
+    text = f"Dice {overlap:.2f} of two methods, expected {MIN_DICE:g} to 1"
+    return (Failed(code=code, text=text),)
 
 
 def _dip(area: NDArray[np.int64], slices: int) -> float:

@@ -1,9 +1,9 @@
-"""The lungs after Liao et al.: a second opinion without a network.
+"""Segment the lungs after Liao et al.: a second opinion without a network.
 
 Smoothed slices, a threshold of -600 HU, regions and components by size, shape and place (IEEE
 TNNLS 2019, 10.1109/TNNLS.2019.2892409, and its published code). Airways stay in where they are
-small beside the lungs, and opacities at the pleura stay out: it judges other masks, it is not
-used itself. Left out are the parting in two lungs, which a judge does not need, and the
+small beside the lungs, and opacities at the pleura stay out: the mask judges other masks, it is
+not used itself. Left out are the parting in two lungs, which a judge does not need, and the
 thickening of the mask for a nodule detector.
 """
 
@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of, image_of
 
-LUNG_HU = -600  #: upper bound of lung after smoothing
+LIAO_LUNG_MAX_HU = -600  #: HU; upper bound of lung after smoothing, as published
 SMOOTH_MM = 0.7  #: standard deviation; the code has one pixel of a 360 mm field
 REGION_MM2 = 30.0  #: smaller regions of a slice are dropped
 MAX_ECCENTRICITY = 0.99  #: of a region; flatter ones are gaps of the table
@@ -60,7 +60,7 @@ def segment_liao(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
 def _air(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
     """Dark regions of each slice that are neither specks nor flat."""
     sigma = [0.0, *(SMOOTH_MM / mm for mm in spacing_mm[1:])]
-    dark = ndimage.gaussian_filter(hu.astype(np.float32), sigma, truncate=2.0) < LUNG_HU
+    dark = ndimage.gaussian_filter(hu.astype(np.float32), sigma, truncate=2.0) < LIAO_LUNG_MAX_HU
     regions, _ = ndimage.label(dark, IN_PLANE)
     areas = np.bincount(regions.ravel()) * spacing_mm[1] * spacing_mm[2]
     kept = (areas > REGION_MM2) & (_flattening(regions, spacing_mm) > 1 - MAX_ECCENTRICITY**2)
@@ -103,7 +103,7 @@ def _central(air: Mask, left_out: int, spacing_mm: Spacing) -> Mask:
 
 
 def _near_axis(part: Mask, spacing_mm: Spacing) -> bool:
-    """Whether the wide slices of a component come near the middle of the image."""
+    """Say whether the wide slices of a component come near the middle of the image."""
     wide = part[part.sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2] > WIDE_MM2]
     if not len(wide):
         return False

@@ -1,4 +1,4 @@
-"""Find the lungs: the network's answer and the unsupervised one, and gates that choose.
+"""Segment the lungs by a network and by an unsupervised method; quality gates choose.
 
 Two methods that fail differently watch each other. Both masks leave the airways out, know right
 from left, and keep opacities in; see `pipeline.lungs.unet` and `pipeline.lungs.unsupervised`.
@@ -33,6 +33,7 @@ from pipeline.lungs.sides import sides_of
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised
 from pipeline.model.loading import Models
+from pipeline.reasons import QualityFlag, UnsuitableReason
 from pipeline.types import CtVolume, LungMask
 
 UNET, UNSUPERVISED = "unet", "unsupervised"
@@ -57,7 +58,7 @@ def segment(volume: CtVolume, models: Models) -> LungMask:
     fine = segment_unet(volume.hu, models.lungs, seen, models.slices_at_once)
     raw = on_coarse(fine, coarse)
     found = candidates(raw, coarse)
-    method, doubts = decide(found, coarse)
+    method, doubts = choose_method(found, coarse)
     labels = refine(found[method], coarse)
     if method == UNET:
         labels = _outlined(found[UNET], raw, fine, coarse)
@@ -78,7 +79,7 @@ def candidates(raw: Mask, coarse: Coarse) -> Mapping[str, NDArray[np.uint8]]:
     }
 
 
-def decide(
+def choose_method(
     found: Mapping[str, NDArray[np.uint8]], coarse: Coarse
 ) -> tuple[str, tuple[gates.Failed, ...]]:
     """Choose among the masks of several methods, the preferred one first.
@@ -104,13 +105,17 @@ def decide(
             f"{name}: {', '.join(f'{doubt.code} {doubt.text}' for doubt in failed)}"
             for name, failed in doubts.items()
         )
-        raise UnsuitableSeries("lungs-not-found", f"no plausible lungs ({text})")
+        raise UnsuitableSeries(UnsuitableReason.LUNGS_NOT_FOUND, f"no plausible lungs ({text})")
     first, *others = (labels > 0 for labels in found.values())
-    apart = [failed for other in others for failed in gates.agreement(gates.DISAGREE, first, other)]
+    apart = [
+        failed
+        for other in others
+        for failed in gates.agreement(QualityFlag.LUNGS_METHODS_DISAGREE, first, other)
+    ]
     if apart:
-        witness = segment_liao(coarse.hu, coarse.spacing_mm)
+        third = segment_liao(coarse.hu, coarse.spacing_mm)
         for name, labels in found.items():
-            doubts[name] += gates.agreement(gates.CROSS_CHECK, labels > 0, witness)
+            doubts[name] += gates.agreement(QualityFlag.LUNGS_CROSS_CHECK, labels > 0, third)
     method = gates.choose(doubts) or next(iter(found))
     return method, (*doubts[method], *apart[:1])
 

@@ -1,4 +1,4 @@
-"""Which lung is the right one, also where the two touch.
+"""Tell the right lung from the left, also where the two touch.
 
 Both lungs often meet at the anterior junction line, a membrane thinner than a voxel. Eroding the
 mask until it falls in two parts of like size, and giving each voxel to the nearer part, cuts
@@ -52,7 +52,7 @@ def _without_specks(lungs: Mask, spacing_mm: Spacing) -> Mask:
 
 
 def _left(lungs: Mask, spacing_mm: Spacing) -> Mask:
-    """Which voxels are nearer to the left lung (cut at the middle if the two do not part)."""
+    """Voxels nearer to the left lung (cut at the middle if the two do not part)."""
     depth = distance_mm(~lungs, spacing_mm)
     for erosion in EROSIONS_MM:
         parts = _two_parts(depth > erosion, spacing_mm)

@@ -1,4 +1,4 @@
-"""The lungs by the 2D UNet: every axial slice on its own, batches of slices at a time."""
+"""Segment the lungs by the 2D UNet: every axial slice on its own, in batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH = {"cpu": 4, "cuda": 32}  #: slices at a time: 4 to 8 were fastest on a CP
 def segment_unet(
     hu: NDArray[np.int16], network: nn.Module, seen: LungsInput, at_once: int = 0
 ) -> Mask:
-    """Where the network sees lung.
+    """Segment the lungs of every slice.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The lungs by attenuation and connected components, with no network.
+"""Segment the lungs by attenuation and connected components, without a network.
 
 Air inside the body in large components, less bowel gas and airways, closed and filled towards
 the pleura so that opacities stay in. The published method (-320 HU, largest component) made
@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from pipeline.lungs.airways import airways_of
 from pipeline.lungs.closing import filled
 from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of
-from pipeline.lungs.gas import AIR_HU, FREE_GAS_HU, bowel_gas
+from pipeline.lungs.gas import FREE_GAS_MAX_HU, bowel_gas
 from pipeline.lungs.sides import sides_of
 
+UNSUPERVISED_AIR_MAX_HU = -400
+"""HU; darker voxels inside the body are aerated lung, ground glass included in part. Our choice;
+the published method has -320."""
 MIN_SHARE = 0.05  #: a component smaller than this share of the largest is no lung
 MAX_GAS_SHARE = 0.6  #: of a component; bowel gas has more, lung with emphysema less
 
@@ -47,7 +50,7 @@ def segment_unsupervised(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[
 
 def _air_inside(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
     """Large components of air that reach no edge of the image and are not bowel gas."""
-    air = _inner_parts(hu < AIR_HU, hu)
+    air = _inner_parts(hu < UNSUPERVISED_AIR_MAX_HU, hu)
     if not air.any():
         return air
     box = box_of(air, (0, 4, 4))
@@ -67,6 +70,6 @@ def _inner_parts(air: Mask, hu: NDArray[np.int16]) -> Mask:
     sizes[0] = 0
     kept = np.zeros(len(sizes), bool)
     for label in np.flatnonzero(sizes >= max(1, MIN_SHARE * sizes.max())):
-        kept[label] = np.mean(hu[labels == label] < FREE_GAS_HU) <= MAX_GAS_SHARE
+        kept[label] = np.mean(hu[labels == label] < FREE_GAS_MAX_HU) <= MAX_GAS_SHARE
     inner: Mask = kept[labels]
     return inner

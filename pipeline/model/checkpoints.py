@@ -1,4 +1,4 @@
-"""The authors' published checkpoints: read without executing anything, renamed to our networks.
+"""Read the authors' published checkpoints without executing anything; rename to our networks.
 
 Both files are a ``state_dict`` saved by ``torch.save``, from ``DataParallel``: every name starts
 with ``module.``. The layout is that of the modules of Wang et al.'s repository (IEEE TMI 2020,
@@ -81,7 +81,7 @@ UNET_LAYERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layout:
-    """How a checkpoint is laid out, and what it becomes.
+    """Layout of a checkpoint, and the network that it becomes.
 
     Attributes
     ----------

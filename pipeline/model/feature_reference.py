@@ -1,4 +1,4 @@
-"""How unlike the training's material a series is, as the classifier sees it.
+"""Measure the distance of a series from the training data, in the classifier's features.
 
 The classifier's features, averaged over the lungs, against the mean of each class and one
 covariance for all: Mahalanobis' distance to the nearest class. Source: Lee et al., "A Simple
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reference:
-    """Where the features of the training's kind of cases lie.
+    """Distribution of the features of cases of the training's kind.
 
     Attributes
     ----------

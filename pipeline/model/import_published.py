@@ -16,22 +16,21 @@ from pipeline.errors import ModelError
 from pipeline.model.checkpoints import DECOVNET, UNETS, Layout, Statistics, read_checkpoint
 from pipeline.model.complexity import parameters
 from pipeline.model.loading import Models, device_for, load, write_network
-from pipeline.model.manifest import MANIFEST, Manifest
+from pipeline.model.manifest import DEFAULT_POINT, MANIFEST, Manifest
 from pipeline.model.published_card import authors_card
 
-WINDOW_HU = (-1200, 600)  #: HU; that of the authors' code, for both networks
+PUBLISHED_WINDOW_HU = (-1200, 600)  #: HU; that of the authors' code, for both networks
 #: What each network saw (Wang et al. 2020): whole slices; the box of the lungs without a margin.
 INPUTS: Mapping[str, Mapping[str, Any]] = {
-    "lungs": {"size": 368, "window_hu": WINDOW_HU},
+    "lungs": {"size": 368, "window_hu": PUBLISHED_WINDOW_HU},
     "classifier": {
         "rows": 224,
         "columns": 336,
         "slice_mm": 1.0,
-        "window_hu": WINDOW_HU,
+        "window_hu": PUBLISHED_WINDOW_HU,
         "margin_mm": 0.0,
     },
 }
-DEFAULT_POINT = "default"  #: operating point that the node uses
 PAPER_POINT = {"threshold": 0.5, "from": "as the paper used; not calibrated here"}
 VERSION = "1"  #: of the imported folder: the authors gave their files none
 

@@ -1,4 +1,4 @@
-"""The model folder: one manifest and one safetensors file per network.
+"""Load and write a model folder: one manifest and one safetensors file per network.
 
 What a network was trained to see (sizes, attenuation window), its operating points and its
 model card travel with the weights in ``manifest.json``. Nothing is loaded unless it is what the
@@ -28,7 +28,7 @@ from pipeline.model.manifest import (
     Manifest,
     NetworkEntry,
     ReferenceEntry,
-    parse_manifest,
+    read_manifest,
 )
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
@@ -45,7 +45,7 @@ OF_CLASSIFIER = ("conformal", "reference")  #: entries that are void when the cl
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Models:
-    """The networks, in evaluation mode on their device, and what their manifest says.
+    """The networks, in evaluation mode on their device, and their manifest.
 
     Attributes
     ----------
@@ -81,17 +81,6 @@ def device_for(choice: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda")
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Manifest of a model folder.
-
-    Raises
-    ------
-    ModelError
-        If it is missing or faulty; the message lists every fault.
-    """
-    return parse_manifest(_read(folder / MANIFEST))
-
-
 def load(folder: Path, device: torch.device) -> Models:
     """Load the networks of a model folder, checked against its manifest.
 
@@ -100,14 +89,13 @@ def load(folder: Path, device: torch.device) -> Models:
     ModelError
         If anything is missing, altered, or of another architecture.
     """
-    raw = _read(folder / MANIFEST)
-    manifest = parse_manifest(raw)
+    manifest, sha256 = read_manifest(folder)
     return Models(
         manifest=manifest,
         lungs=_network(folder, manifest.networks.lungs).to(device),
         classifier=_network(folder, manifest.networks.classifier).to(device),
         device=device,
-        weights_sha256=hashlib.sha256(raw).hexdigest(),
+        weights_sha256=sha256,
         reference=_reference(folder, manifest.reference),
     )
 
@@ -142,13 +130,6 @@ def write_network(
     path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise ModelError(f"expected a readable file {path}, got: {exc.strerror}") from exc
-
-
 def _network(folder: Path, entry: NetworkEntry) -> nn.Module:
     """Build the network of one manifest entry, in evaluation mode on the CPU."""
     network = ARCHITECTURES[entry.architecture]()
@@ -170,7 +151,10 @@ def _reference(folder: Path, entry: ReferenceEntry | None) -> Reference | None:
 
 def _checked(path: Path, sha256: str) -> bytes:
     """Contents of a file whose digest is as promised."""
-    data = _read(path)
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise ModelError(f"expected a readable file {path}, got: {exc.strerror}") from exc
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise ModelError(f"{path.name}: expected SHA-256 {sha256}, got {found}")

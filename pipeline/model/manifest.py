@@ -1,4 +1,4 @@
-"""What a model folder says of itself: ``manifest.json`` as frozen values.
+"""Read the manifest of a model folder, ``manifest.json``, into frozen values.
 
 Preprocessing constants and operating points are part of the model: they were chosen on the data
 the weights were fitted to, and are not turned on site.
@@ -27,7 +27,7 @@ from pipeline.errors import ModelError
 #: The model that comes with the package.
 BUNDLED = Path(__file__).parents[1] / "weights" / "opacities-1"
 MANIFEST = "manifest.json"  #: its name in a model folder
-DEFAULT = "default"  #: the operating point that is used unless a site sets its own
+DEFAULT_POINT = "default"  #: the operating point that is used unless a site sets its own
 UNET_STRIDE = 16  #: the UNet halves its input four times
 
 
@@ -42,8 +42,8 @@ def _rising(window: tuple[float, float]) -> tuple[float, float]:
 
 
 def _at_default(points: dict[str, OperatingPoint]) -> dict[str, OperatingPoint]:
-    if DEFAULT not in points:
-        raise ValueError(f"expected a point named '{DEFAULT}', got {sorted(points)}")
+    if DEFAULT_POINT not in points:
+        raise ValueError(f"expected a point named '{DEFAULT_POINT}', got {sorted(points)}")
     return points
 
 
@@ -63,14 +63,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class LungsInput(_Value):
-    """What the UNet sees: whole slices of ``size`` x ``size`` pixels."""
+    """Input of the UNet: whole slices of ``size`` x ``size`` pixels."""
 
     size: Annotated[int, Field(gt=0, multiple_of=UNET_STRIDE)]
     window_hu: WindowHu
 
 
 class ClassifierInput(_Value):
-    """What DeCoVNet sees: the box of the lungs with a margin, resampled."""
+    """Input of the classifier: the box of the lungs with a margin, resampled."""
 
     rows: PositiveInt
     columns: PositiveInt
@@ -163,8 +163,8 @@ class Conformal(_Value):
 class ReferenceEntry(_Value):
     """Features of cases of the training's kind: those far from them are doubted.
 
-    `limit` is the distance (`pipeline.model.feature_reference`) that the share `quantile` of such cases stays
-    within; `flagged` says how many of other such cases lay beyond.
+    `limit` is the distance (`pipeline.model.feature_reference`) that the share `quantile` of such
+    cases stays within; `flagged` says how many of other such cases lay beyond.
     """
 
     file: FileName
@@ -188,7 +188,7 @@ class Card(_Value):
 
 
 class Manifest(_Value):
-    """All a model folder says of itself."""
+    """Networks, calibration, operating points and model card of a model folder."""
 
     name: Label
     version: Label
@@ -200,6 +200,24 @@ class Manifest(_Value):
     reference: ReferenceEntry | None = None
     acquisition: dict[AcquisitionFigure, Bounds] = {}
     card: Card
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """Read the manifest of a model folder, and its SHA-256, without loading any weights.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, unreadable or faulty; the message lists every fault.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelError(f"expected a model folder with {MANIFEST}, found none in {folder}")
+    try:
+        raw = path.read_bytes()
+    except OSError as exc:
+        raise ModelError(f"expected a readable file {path}, got: {exc.strerror}") from exc
+    return parse_manifest(raw), hashlib.sha256(raw).hexdigest()
 
 
 def parse_manifest(raw: bytes) -> Manifest:
@@ -218,7 +236,7 @@ def parse_manifest(raw: bytes) -> Manifest:
 
 
 def _fault(fault: ErrorDetails) -> str:
-    """Where, what was expected, what came."""
+    """Say the place, what was expected and what was there."""
     place = ".".join(str(part) for part in fault["loc"]) or "file"
     return f"{place}: {fault['msg']}, got {_short(fault['input'])}"
 

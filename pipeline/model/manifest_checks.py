@@ -1,4 +1,4 @@
-"""Whether the figures in a model's manifest can be true: finite, in range, in agreement."""
+"""Check that the figures of a model's manifest can be true: finite, in range, in agreement."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import JsonValue
 
 from pipeline.model.manifest import Conformal, Manifest, MeasuredShare
 
-#: Range of what can be meant, by the name of the entry.
-HU = (-2000.0, 5000.0)
+#: Ranges within which an entry of a manifest can be meant.
+MANIFEST_WINDOW_HU = (-2000.0, 5000.0)  #: HU; each bound of a window
 PIXELS = (32, 1024)
 SLICE_MM = (0.3, 20.0)
 MARGIN_MM = (0.0, 100.0)
@@ -23,21 +23,21 @@ SHARES = ("auc", "dice", "sensitivity", "specificity", "precision", "ppv", "npv"
 
 
 def faults(manifest: Manifest) -> Iterator[str]:
-    """Say of every figure that cannot be true what was expected and what came."""
+    """List every figure that cannot be true, with what was expected."""
     today = datetime.now(UTC).date()
     if manifest.created > today:
         yield f"created: {today} or earlier expected, got {manifest.created}"
-    lungs, seen = manifest.networks.lungs.input, manifest.networks.classifier.input
+    lungs, classifier = manifest.networks.lungs.input, manifest.networks.classifier.input
     ranges = {
         "lungs, size": (lungs.size, PIXELS),
-        "lungs, lowest HU": (lungs.window_hu[0], HU),
-        "lungs, highest HU": (lungs.window_hu[1], HU),
-        "classifier, rows": (seen.rows, PIXELS),
-        "classifier, columns": (seen.columns, PIXELS),
-        "classifier, slice_mm": (seen.slice_mm, SLICE_MM),
-        "classifier, margin_mm": (seen.margin_mm, MARGIN_MM),
-        "classifier, lowest HU": (seen.window_hu[0], HU),
-        "classifier, highest HU": (seen.window_hu[1], HU),
+        "lungs, lowest HU": (lungs.window_hu[0], MANIFEST_WINDOW_HU),
+        "lungs, highest HU": (lungs.window_hu[1], MANIFEST_WINDOW_HU),
+        "classifier, rows": (classifier.rows, PIXELS),
+        "classifier, columns": (classifier.columns, PIXELS),
+        "classifier, slice_mm": (classifier.slice_mm, SLICE_MM),
+        "classifier, margin_mm": (classifier.margin_mm, MARGIN_MM),
+        "classifier, lowest HU": (classifier.window_hu[0], MANIFEST_WINDOW_HU),
+        "classifier, highest HU": (classifier.window_hu[1], MANIFEST_WINDOW_HU),
         "temperature": (manifest.calibration.temperature, TEMPERATURE),
     }
     if manifest.reference is not None:
@@ -81,11 +81,11 @@ def _of_share(name: str, share: MeasuredShare | None) -> Iterator[str]:
 def _of_card(name: str, value: JsonValue) -> Iterator[str]:
     """Figures at any depth; those below a share's name are shares."""
     if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _of_card(f"{name}, {key}", each)
+        for key, entry in value.items():
+            yield from _of_card(f"{name}, {key}", entry)
     elif isinstance(value, list):
-        for each in value:
-            yield from _of_card(name, each)
+        for entry in value:
+            yield from _of_card(name, entry)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         a_share = any(word in name.rpartition(", ")[2].lower() for word in SHARES)
         if not math.isfinite(value) or (a_share and not 0 <= value <= 1):

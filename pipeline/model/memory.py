@@ -1,4 +1,4 @@
-"""Out of memory: the same again with less of it."""
+"""Repeat work with less memory when memory runs out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pipeline.errors import OutOfMemory
 
 T = TypeVar("T")
 
-ALLOCATOR = "can't allocate memory"  #: how torch's allocator for the CPU says so
+ALLOCATOR = "can't allocate memory"  #: in the message of torch's allocator for the CPU
 
 
 def ran_out(fault: Exception) -> bool:
-    """Say whether memory is what was missing, the host's or a GPU's."""
+    """Say whether a fault is lack of memory, of the host or of a GPU."""
     return isinstance(fault, MemoryError | torch.OutOfMemoryError) or (
         isinstance(fault, RuntimeError) and ALLOCATOR in str(fault)
     )

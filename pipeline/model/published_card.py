@@ -1,4 +1,4 @@
-"""What is known, and what is not, of the weights that the authors of DeCoVNet published.
+"""Write the model card of the weights that the authors of DeCoVNet published.
 
 Facts: Wang et al., IEEE TMI 39(8):2615-2625, 2020, doi 10.1109/TMI.2020.2995965, their repository
 (github.com/sydney0zq/covid-19-detection), and a recount of their 131 published test predictions.

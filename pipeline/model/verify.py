@@ -1,4 +1,4 @@
-"""Find out whether a model folder is what it says it is, and computes."""
+"""Verify a model folder: digests, tensors, figures of the manifest, and a trial of each network."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def verify(folder: Path) -> tuple[VerifiedNetwork, ...]:
 
 
 def _of_reference(models: Models) -> Iterator[str]:
-    """Say what is wrong with the features that cases are held against."""
+    """Check the features that cases are compared with."""
     reference, network = models.reference, models.classifier
     if reference is None or not isinstance(network, Explained):
         return

@@ -1,4 +1,4 @@
-"""What a classifier network offers, so that its score can be explained: a map, and a head on it."""
+"""Protocols of classifier networks whose score can be explained: a feature map and its head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the source says of the body part, against what is in its pixels."""
+"""Flag series whose Body Part Examined names a part of the body without lungs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from pydicom import Dataset
 
+from pipeline.reasons import QualityFlag
 from pipeline.series.attributes import text
 from pipeline.types import Doubt
-
-BODY_PART = "body-part"
 
 ELSEWHERE = frozenset(
     {
@@ -27,7 +26,9 @@ site's own are not judged."""
 
 
 def body_part_doubts(headers: Sequence[Dataset]) -> Iterator[Doubt]:
-    """Say so if the headers of a series name a part of the body that has no lungs."""
+    """Doubt a series whose headers name a part of the body that has no lungs."""
     named = {text(header, "BodyPartExamined").upper() for header in headers}
     for term in sorted(named & ELSEWHERE):
-        yield Doubt(code=BODY_PART, text=f"Body Part Examined is {term}, a chest expected")
+        yield Doubt(
+            code=QualityFlag.BODY_PART, text=f"Body Part Examined is {term}, a chest expected"
+        )

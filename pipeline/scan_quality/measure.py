@@ -1,4 +1,4 @@
-"""How a scan was taken, measured on its pixels: spacing, noise, kernel, contrast medium, extent.
+"""Measure acquisition properties on pixels: spacing, noise, kernel, contrast medium, extent.
 
 Pixels do not depend on what a vendor calls a kernel, and they tell of contrast medium that the
 header forgot. Noise is measured where tissue is flat: in the quietest patches of soft tissue.
@@ -16,7 +16,9 @@ from pipeline.types import LEFT_LUNG, RIGHT_LUNG
 
 PATCH_MM = 11.0  #: side of a patch: holds the lowest frequencies of noise that matter
 PATCH_PIXELS = (8, 32)
-SOFT_PATCH_HU = (-50.0, 250.0)  #: mean of a patch: muscle, blood with and without contrast medium
+NOISE_PATCH_HU = (-50.0, 250.0)
+"""HU; mean of a patch of soft tissue: muscle, blood with and without contrast medium (our
+choice)."""
 QUIET_SHARE = 0.25  #: the quietest patches are flat tissue, the others have edges
 MIN_PATCHES = 20
 LOOKED_AT = 24  #: slices, evenly over the lungs: enough for every figure
@@ -25,7 +27,7 @@ HEART_HEIGHT = (0.3, 0.75)  #: of the lungs, from below: heart and great vessels
 HEART_DEPTH = (0.2, 0.6)  #: of the lungs, from the front: before the spine
 BESIDE_LUNG = 3  #: pixels from a lung that are left out
 BLOOD_BLOCK_MM = 4.0  #: averaging over so much leaves little noise
-BLOOD_HU = (-20.0, 700.0)  #: neither fat nor metal
+MEDIASTINUM_BLOOD_HU = (-20.0, 700.0)  #: HU; neither fat nor metal (our choice)
 BLOOD_PERCENTILE = 75  #: fat and muscle lie below the blood when contrast medium is in it
 
 Floats = NDArray[np.float32]
@@ -85,7 +87,7 @@ def _noise(hu: NDArray[np.int16], pixel_mm: float) -> tuple[float, float, float]
     side = int(np.clip(round(PATCH_MM / pixel_mm), *PATCH_PIXELS))
     patches = tiles(hu.astype(np.float32), side)
     means = patches.mean(axis=(1, 2))
-    soft = (means > SOFT_PATCH_HU[0]) & (means < SOFT_PATCH_HU[1])
+    soft = (means > NOISE_PATCH_HU[0]) & (means < NOISE_PATCH_HU[1])
     if np.count_nonzero(soft) * QUIET_SHARE < MIN_PATCHES:
         return float("nan"), float("nan"), float("nan")
     rough = _without_slope(patches[soft])
@@ -138,7 +140,7 @@ def _mediastinum(
     side = max(1, round(BLOOD_BLOCK_MM / pixel_mm))
     within = tiles(between.astype(np.float32), side).all(axis=(1, 2))
     blood = tiles(hu[chosen].astype(np.float32), side)[within].mean(axis=(1, 2))
-    blood = blood[(blood > BLOOD_HU[0]) & (blood < BLOOD_HU[1])]
+    blood = blood[(blood > MEDIASTINUM_BLOOD_HU[0]) & (blood < MEDIASTINUM_BLOOD_HU[1])]
     return float(np.percentile(blood, BLOOD_PERCENTILE)) if len(blood) >= MIN_PATCHES else np.nan
 
 

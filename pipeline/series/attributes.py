@@ -1,4 +1,4 @@
-"""Read numbers from datasets that others wrote: absent, empty and senseless values are named."""
+"""Read numbers and text from datasets of any sender; name absent, empty and senseless values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from pydicom import Dataset, Sequence
 
 from pipeline.errors import UnsuitableSeries
+from pipeline.reasons import UnsuitableReason
 
 
 def floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
@@ -25,7 +26,7 @@ def floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
         numbers = ()
     if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
         raise UnsuitableSeries(
-            "missing-attribute",
+            UnsuitableReason.MISSING_ATTRIBUTE,
             f"{count} numbers expected in {keyword}, got {len(numbers)} that are finite"
             if len(values) == count
             else f"{count} numbers expected in {keyword}, got {len(values)}",
@@ -48,7 +49,8 @@ def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
         (number,) = [int(value) for value in values]
     except (TypeError, ValueError):
         raise UnsuitableSeries(
-            "missing-attribute", f"one integer expected in {keyword}, got {len(values)} values"
+            UnsuitableReason.MISSING_ATTRIBUTE,
+            f"one integer expected in {keyword}, got {len(values)} values",
         ) from None
     return number
 

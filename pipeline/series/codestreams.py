@@ -1,4 +1,4 @@
-"""What a compressed image says of itself, read before any decoder allocates for it.
+"""Read the frame header of a compressed image, before any decoder allocates for it.
 
 Sources: ISO/IEC 10918-1 (JPEG) B.2.2, 14495-1 (JPEG-LS) C.2.2, 15444-1 (JPEG 2000) A.5.1.
 """
@@ -42,7 +42,7 @@ def read_header(data: bytes) -> Codestream:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether the end-of-image marker is there, but for padding after it."""
+    """Say whether the end-of-image marker is there, but for padding after it."""
     return data.rstrip(b"\x00")[-2:] == END
 
 

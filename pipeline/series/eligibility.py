@@ -1,4 +1,4 @@
-"""Is this series one the algorithm is meant for? None, or the reason why not."""
+"""Judge whether a series is one that the algorithm is meant for, by headers and attenuation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from pydicom import Dataset
 
 from pipeline.errors import UnsuitableSeries
+from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import items, text
 from pipeline.series.frames import Frame, frames_of
 from pipeline.series.hounsfield import HIGHEST_HU, LOWEST_HU
@@ -22,15 +23,22 @@ NOT_AXIAL_WORDS = ("LOCALIZER", "MPR", "CSA MPR", "MIP", "PROJECTION IMAGE")
 ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
 """The same in all instances of a series, or nobody can say to whom a result belongs."""
 
-OWN_RESULT = "own-result"  #: code of what this node made itself
 NOT_MEANT = frozenset(
-    {OWN_RESULT, "not-ct", "localizer", "not-original", "not-axial", "excluded-description"}
+    {
+        UnsuitableReason.OWN_RESULT,
+        UnsuitableReason.NOT_CT,
+        UnsuitableReason.LOCALIZER,
+        UnsuitableReason.NOT_ORIGINAL,
+        UnsuitableReason.NOT_AXIAL,
+        UnsuitableReason.EXCLUDED_DESCRIPTION,
+    }
 )
 """Codes of what comes along with chest CT and is no chest CT: nobody waits for its analysis."""
 
-AIR_HU = (-1024, -900)  #: around the patient and in the airways
-LUNG_HU = (-950, -300)  #: aerated lung, ground glass included
-SOFT_HU = (-50, 150)  #: muscle, blood, liver
+# Attenuation that a chest must hold: our choice, from the usual values of these tissues.
+ELIGIBLE_AIR_HU = (-1024, -900)  #: HU; around the patient and in the airways
+ELIGIBLE_LUNG_HU = (-950, -300)  #: HU; aerated lung, ground glass included
+ELIGIBLE_SOFT_TISSUE_HU = (-50, 150)  #: HU; muscle, blood, liver
 MIN_AIR_SHARE = 0.005  #: of all voxels: there is some in every field that holds a thorax
 MIN_LUNG_SHARE = 0.005
 MIN_SOFT_SHARE = 0.03
@@ -39,7 +47,7 @@ SAMPLED_STEP = 4  #: every 4th row and column is looked at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionRules:
-    """What a series must be to be analysed.
+    """Conditions that a series must meet to be analysed.
 
     Attributes
     ----------
@@ -52,7 +60,7 @@ class SelectionRules:
     require_original
         Refuse images derived from other images (Image Type value 1).
     own_uids
-        What tells this node's own results: its Device UID, and its Instance Creator UID, which
+        Marks of this node's own results: its Device UID, and its Instance Creator UID, which
         those of its earlier models have as well.
     exclude_description
         Regular expression, searched in Series Description, case ignored; empty
@@ -69,17 +77,15 @@ class SelectionRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why a series is not analysed.
+    """Reason for which a series is not analysed.
 
     Attributes
     ----------
-    code
-        Short, stable, lower-case.
     text
         One sentence for people.
     """
 
-    code: str
+    code: UnsuitableReason
     text: str
 
 
@@ -97,7 +103,9 @@ def why_not(headers: Sequence[Dataset], rules: SelectionRules) -> Reason | None:
         The first rule that is broken, the most telling first; None if the series is ours.
     """
     if not headers:
-        return Reason(code="no-instances", text="1 instance or more expected, got 0.")
+        return Reason(
+            code=UnsuitableReason.NO_INSTANCES, text="1 instance or more expected, got 0."
+        )
     try:
         return next(_broken(headers, rules), None)
     except UnsuitableSeries as error:
@@ -121,7 +129,7 @@ def _own_result(header: Dataset, rules: SelectionRules) -> Reason | None:
     equipment = items(header, "ContributingEquipmentSequence")
     makers = {text(item, "DeviceUID") for item in (header, *equipment)}
     if rules.own_uids & {*makers, text(header, "InstanceCreatorUID")}:
-        return Reason(code=OWN_RESULT, text="The series is a result of this node.")
+        return Reason(code=UnsuitableReason.OWN_RESULT, text="The series is a result of this node.")
     return None
 
 
@@ -129,10 +137,13 @@ def _not_ct(header: Dataset, _: SelectionRules) -> Reason | None:
     sop_class, modality = text(header, "SOPClassUID"), text(header, "Modality")
     for keyword, value in (("SOPClassUID", sop_class), ("Modality", modality)):
         if not value:
-            return Reason(code="missing-attribute", text=f"{keyword} expected, got none.")
+            return Reason(
+                code=UnsuitableReason.MISSING_ATTRIBUTE, text=f"{keyword} expected, got none."
+            )
     if modality != "CT" or sop_class not in CT_CLASSES:
         return Reason(
-            code="not-ct", text=f"CT images expected, got {modality} of SOP class {sop_class}."
+            code=UnsuitableReason.NOT_CT,
+            text=f"CT images expected, got {modality} of SOP class {sop_class}.",
         )
     return None
 
@@ -140,14 +151,18 @@ def _not_ct(header: Dataset, _: SelectionRules) -> Reason | None:
 def _not_original(header: Dataset, rules: SelectionRules) -> Reason | None:
     kinds = text(header, "ImageType").upper().split("\\")
     if kinds == [""]:
-        return Reason(code="missing-attribute", text="ImageType expected, got none.")
+        return Reason(code=UnsuitableReason.MISSING_ATTRIBUTE, text="ImageType expected, got none.")
     if "LOCALIZER" in kinds:
-        return Reason(code="localizer", text="Slices expected, got a localizer.")
+        return Reason(code=UnsuitableReason.LOCALIZER, text="Slices expected, got a localizer.")
     if rules.require_original and kinds[0] not in ("ORIGINAL", "MIXED"):
-        return Reason(code="not-original", text=f"Original images expected, got {kinds[0]}.")
+        return Reason(
+            code=UnsuitableReason.NOT_ORIGINAL, text=f"Original images expected, got {kinds[0]}."
+        )
     words = [kind for kind in kinds if kind in NOT_AXIAL_WORDS]
     if words:
-        return Reason(code="not-axial", text=f"Axial slices expected, got {words[0]}.")
+        return Reason(
+            code=UnsuitableReason.NOT_AXIAL, text=f"Axial slices expected, got {words[0]}."
+        )
     return None
 
 
@@ -158,7 +173,7 @@ def _excluded(header: Dataset, rules: SelectionRules) -> Reason | None:
     if found is None:
         return None
     return Reason(
-        code="excluded-description",
+        code=UnsuitableReason.EXCLUDED_DESCRIPTION,
         text=f"Series Description matches the excluded {rules.exclude_description!r}.",
     )
 
@@ -171,14 +186,17 @@ def _identity_reasons(headers: Sequence[Dataset]) -> Iterator[Reason]:
     for keyword in ONE_PATIENT:
         values = {text(header, keyword) for header in headers}
         if len(values) > 1:
-            yield Reason(code="mixed-identity", text=f"One {keyword} expected, got {len(values)}.")
+            yield Reason(
+                code=UnsuitableReason.MIXED_IDENTITY,
+                text=f"One {keyword} expected, got {len(values)}.",
+            )
 
 
 def _plane_reasons(frames: Sequence[Frame]) -> Iterator[Reason]:
     steepest = min(abs(float(frame.normal[2])) for frame in frames)
     if steepest <= MIN_AXIAL:
         yield Reason(
-            code="not-axial",
+            code=UnsuitableReason.NOT_AXIAL,
             text=f"Axial slices expected, got a slice normal with z of {steepest:.2f}.",
         )
 
@@ -189,45 +207,62 @@ def _extent_reasons(frames: Sequence[Frame], rules: SelectionRules) -> Iterator[
     steps = steps[steps >= SAME_POSITION_MM]
     if len(steps) + 1 < rules.min_slices:
         yield Reason(
-            code="too-few-slices",
+            code=UnsuitableReason.TOO_FEW_SLICES,
             text=f"{rules.min_slices} slices or more expected, got {len(steps) + 1}.",
         )
     check_alike(frames)
     coverage = float(np.ptp(heights))
     if coverage < rules.min_coverage_mm:
         yield Reason(
-            code="too-little-coverage",
+            code=UnsuitableReason.TOO_LITTLE_COVERAGE,
             text=f"{rules.min_coverage_mm:g} mm or more expected, got {coverage:.1f} mm.",
         )
     spacing = float(np.median(steps)) if len(steps) else 0.0
     if spacing > rules.max_spacing_mm:
         yield Reason(
-            code="slices-too-far-apart",
+            code=UnsuitableReason.SLICES_TOO_FAR_APART,
             text=f"Slices {rules.max_spacing_mm:g} mm apart or less expected, got {spacing:.2f}.",
         )
 
 
 def implausible(volume: CtVolume) -> Reason | None:
-    """Judge decoded Hounsfield units: air, lung and soft tissue must be in them."""
+    """Judge Hounsfield units; None if there are air, lung and soft tissue enough for a chest."""
     sample = volume.hu[:, ::SAMPLED_STEP, ::SAMPLED_STEP]
     low, high = int(sample.min()), int(sample.max())
     if low == high:
-        return Reason(code="implausible-hu", text=f"A picture expected, got {low} HU throughout.")
+        return Reason(
+            code=UnsuitableReason.IMPLAUSIBLE_HU,
+            text=f"A picture expected, got {low} HU throughout.",
+        )
     if low < LOWEST_HU or high > HIGHEST_HU:
         return Reason(
-            code="implausible-hu",
+            code=UnsuitableReason.IMPLAUSIBLE_HU,
             text=f"{LOWEST_HU} to {HIGHEST_HU} HU expected, got {low} to {high} HU.",
         )
     for name, (bottom, top), least in (
-        ("air", AIR_HU, MIN_AIR_SHARE),
-        ("lung", LUNG_HU, MIN_LUNG_SHARE),
-        ("soft tissue", SOFT_HU, MIN_SOFT_SHARE),
+        ("air", ELIGIBLE_AIR_HU, MIN_AIR_SHARE),
+        ("lung", ELIGIBLE_LUNG_HU, MIN_LUNG_SHARE),
+        ("soft tissue", ELIGIBLE_SOFT_TISSUE_HU, MIN_SOFT_SHARE),
     ):
         share = float(((sample >= bottom) & (sample <= top)).mean())
         if share < least:
             return Reason(
-                code="implausible-hu",
+                code=UnsuitableReason.IMPLAUSIBLE_HU,
                 text=f"{least:.1%} or more voxels of {name} ({bottom} to {top} HU) expected,"
                 f" got {share:.1%}.",
             )
     return None
+
+
+def plausible(volume: CtVolume) -> CtVolume:
+    """Return the volume if its attenuation is that of a chest.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``implausible-hu``, if it is not.
+    """
+    reason = implausible(volume)
+    if reason is not None:
+        raise UnsuitableSeries(reason.code, reason.text)
+    return volume

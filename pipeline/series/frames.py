@@ -1,4 +1,4 @@
-"""Where every frame of a series lies: classic CT instances and multi-frame ones alike."""
+"""Read the plane of every frame of a series, of classic CT instances and multi-frame ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from pipeline.errors import UnsuitableSeries
+from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import floats, integer, items, text
 from pipeline.series.hounsfield import Rescale
 from pipeline.series.sop_classes import MULTI_FRAME_CT
@@ -78,7 +79,7 @@ def frames_of(dataset: Dataset) -> Iterator[Frame]:
     announced = integer(dataset, "NumberOfFrames")
     if len(frames) != announced or announced < 1:
         raise UnsuitableSeries(
-            "missing-attribute",
+            UnsuitableReason.MISSING_ATTRIBUTE,
             f"{max(announced, 1)} items expected in PerFrameFunctionalGroupsSequence,"
             f" got {len(frames)}",
         )
@@ -134,13 +135,14 @@ def _check_plane(along_row: Vector, along_column: Vector, spacing: tuple[float, 
     skew = abs(float(along_row @ along_column))
     if max(abs(length - 1) for length in lengths) > UNIT_LENGTH or skew > UNIT_LENGTH:
         raise UnsuitableSeries(
-            "bad-orientation",
+            UnsuitableReason.BAD_ORIENTATION,
             "ImageOrientationPatient expected two unit vectors at a right angle, got lengths"
             f" {lengths[0]:.3f} and {lengths[1]:.3f}, cosine {skew:.3f}",
         )
     if min(spacing) <= 0:
         raise UnsuitableSeries(
-            "bad-spacing", f"PixelSpacing above 0 expected, got {spacing[0]:g} and {spacing[1]:g}"
+            UnsuitableReason.BAD_SPACING,
+            f"PixelSpacing above 0 expected, got {spacing[0]:g} and {spacing[1]:g}",
         )
 
 
@@ -148,7 +150,7 @@ def _check_position(position: tuple[float, ...]) -> None:
     farthest = max(map(abs, position))
     if farthest > MAX_POSITION_MM:
         raise UnsuitableSeries(
-            "bad-position",
+            UnsuitableReason.BAD_POSITION,
             f"ImagePositionPatient within {MAX_POSITION_MM:g} mm expected, got {farthest:g} mm",
         )
 
@@ -168,7 +170,9 @@ def _rescale(dataset: Dataset, group: Dataset) -> Rescale:
         padding = min(value, limit), max(value, limit)
     (slope,), (intercept,) = floats(group, "RescaleSlope", 1), floats(group, "RescaleIntercept", 1)
     if slope <= 0:
-        raise UnsuitableSeries("bad-rescale", f"RescaleSlope above 0 expected, got {slope:g}")
+        raise UnsuitableSeries(
+            UnsuitableReason.BAD_RESCALE, f"RescaleSlope above 0 expected, got {slope:g}"
+        )
     return Rescale(slope=slope, intercept=intercept, padding=padding)
 
 

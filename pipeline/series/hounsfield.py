@@ -1,4 +1,4 @@
-"""Stored values to Hounsfield units, in place."""
+"""Turn stored values into Hounsfield units, in place."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LOWEST_HU = -1024  #: what padding and anything below becomes; the air of a 12-bit scanner
-HIGHEST_HU = 3071  #: the densest a 12-bit scanner stores
+LOWEST_HU = -1024  #: HU; padding and anything below become it: the air of a 12-bit scanner
+HIGHEST_HU = 3071  #: HU; the densest a 12-bit scanner stores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Between the rows and columns of the source and the canonical view.
+"""Turn a volume between the rows and columns of the source and the canonical view.
 
 Canonical: columns run towards the patient's left (+x), rows towards the back (+y). It is how a
 head-first-supine axial CT comes; other patient positions and scanners differ by flips and a

@@ -1,4 +1,4 @@
-"""Pixel Data of one instance to stored values, whatever the transfer syntax.
+"""Decode Pixel Data of one instance to stored values, whatever the transfer syntax.
 
 imagecodecs decodes straight into the volume and frees the interpreter while it works; pydicom's
 own plugins stand in where it fails. The lengths and dimensions are checked before anything is
@@ -36,6 +36,7 @@ from pydicom.uid import (
 )
 
 from pipeline.errors import UnsuitableSeries
+from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import integer, text
 from pipeline.series.codestreams import is_whole, read_header
 
@@ -54,7 +55,7 @@ _HTJ2K = (HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelLayout:
-    """How the stored values of one instance are laid out (PS3.3 C.7.6.3).
+    """Layout of the stored values of one instance (PS3.3 C.7.6.3).
 
     Attributes
     ----------
@@ -118,17 +119,21 @@ class PixelLayout:
 
     def refusal(self, reason: str) -> UnsuitableSeries:
         """Build the error to raise, naming the instance."""
-        return UnsuitableSeries("pixel-data", f"{reason} (instance {self.sop_instance_uid})")
+        return UnsuitableSeries(
+            UnsuitableReason.PIXEL_DATA, f"{reason} (instance {self.sop_instance_uid})"
+        )
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:
     meta = getattr(dataset, "file_meta", None)
     syntax = text(meta, "TransferSyntaxUID") if meta is not None else ""
     if not syntax:
-        raise UnsuitableSeries("missing-attribute", "TransferSyntaxUID expected, got none")
+        raise UnsuitableSeries(
+            UnsuitableReason.MISSING_ATTRIBUTE, "TransferSyntaxUID expected, got none"
+        )
     if syntax not in AllTransferSyntaxes:
         raise UnsuitableSeries(
-            "pixel-data",
+            UnsuitableReason.PIXEL_DATA,
             "no decoder could read the image: its transfer syntax is not of the standard",
         )
     return UID(syntax)

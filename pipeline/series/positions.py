@@ -1,4 +1,4 @@
-"""Do the positions of the slices form one regular stack? Pure geometry, no pixels."""
+"""Stack slices by their positions, or refuse them. Pure geometry, no pixels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
+from pipeline.reasons import UnsuitableReason
 from pipeline.series.frames import Frame, Vector
 from pipeline.types import Gap
 
@@ -57,16 +58,19 @@ def stack(frames: Sequence[Frame]) -> Stack:
         ``mixed-...``, ``gantry-tilt``, ``uneven-spacing``, ``off-axis`` or ``gap``.
     """
     if not frames:
-        raise UnsuitableSeries("too-few-slices", "2 slices or more expected, got 0")
+        raise UnsuitableSeries(UnsuitableReason.TOO_FEW_SLICES, "2 slices or more expected, got 0")
     check_alike(frames)
     normal = frames[0].normal
     if abs(normal[2]) <= MIN_AXIAL:
         raise UnsuitableSeries(
-            "not-axial", f"slice normal within 18 degrees of z expected, got z of {normal[2]:.2f}"
+            UnsuitableReason.NOT_AXIAL,
+            f"slice normal within 18 degrees of z expected, got z of {normal[2]:.2f}",
         )
     kept, duplicates = _without_duplicates(frames, normal)
     if len(kept) < 2:
-        raise UnsuitableSeries("too-few-slices", "2 positions or more expected, got 1")
+        raise UnsuitableSeries(
+            UnsuitableReason.TOO_FEW_SLICES, "2 positions or more expected, got 1"
+        )
     _check_straight(kept, normal)
     steps, spacing = _steps(kept, normal)
     gaps = _gaps(kept, normal, steps)
@@ -102,10 +106,22 @@ def check_alike(frames: Sequence[Frame]) -> None:
         size, expected = (frame.rows, frame.columns), (first.rows, first.columns)
         own, common = (f.dataset.get("FrameOfReferenceUID") or "" for f in (frame, first))
         for code, differs, text in (
-            ("mixed-orientation", turn > SAME_DIRECTION, f"direction cosines {turn:.3f} apart"),
-            ("mixed-size", size != expected, f"rows, columns {expected} and {size}"),
-            ("mixed-pixel-spacing", zoom > SAME_PIXEL, f"{first.pixel_mm} and {frame.pixel_mm}"),
-            ("mixed-frame-of-reference", own != common, "two Frame of Reference UIDs"),
+            (
+                UnsuitableReason.MIXED_ORIENTATION,
+                turn > SAME_DIRECTION,
+                f"direction cosines {turn:.3f} apart",
+            ),
+            (UnsuitableReason.MIXED_SIZE, size != expected, f"rows, columns {expected} and {size}"),
+            (
+                UnsuitableReason.MIXED_PIXEL_SPACING,
+                zoom > SAME_PIXEL,
+                f"{first.pixel_mm} and {frame.pixel_mm}",
+            ),
+            (
+                UnsuitableReason.MIXED_FRAME_OF_REFERENCE,
+                own != common,
+                "two Frame of Reference UIDs",
+            ),
         ):
             if differs:
                 raise InvalidGeometry(code, f"one common value expected, got {text}")
@@ -142,7 +158,7 @@ def _check_straight(frames: Sequence[Frame], normal: Vector) -> None:
     if degrees > MAX_TILT_DEGREES:
         stated = max(abs(frame.tilt) for frame in frames)
         raise InvalidGeometry(
-            "gantry-tilt",
+            UnsuitableReason.GANTRY_TILT,
             f"positions along the slice normal expected, got {degrees:.1f} degrees off"
             f" (Gantry/Detector Tilt says {stated:.1f})",
         )
@@ -152,7 +168,7 @@ def _check_straight(frames: Sequence[Frame], normal: Vector) -> None:
     worst = float(np.linalg.norm(drift, axis=1).max())
     if worst > min(frames[0].pixel_mm):
         raise InvalidGeometry(
-            "off-axis", f"slices in one line expected, got one {worst:.1f} mm aside"
+            UnsuitableReason.OFF_AXIS, f"slices in one line expected, got one {worst:.1f} mm aside"
         )
 
 
@@ -167,7 +183,7 @@ def _steps(frames: Sequence[Frame], normal: Vector) -> tuple[NDArray[np.intp], f
     if wrong.any():
         at = int(np.argmax(wrong))
         raise InvalidGeometry(
-            "uneven-spacing",
+            UnsuitableReason.UNEVEN_SPACING,
             f"steps of {usual:.3f} mm expected, got {int(wrong.sum())} others, the first of"
             f" {steps_mm[at]:.3f} mm after {heights[at]:.1f} mm",
         )
@@ -193,7 +209,7 @@ def _check_gaps(gaps: Sequence[Gap], slices: int, spacing: float) -> None:
     if missing <= MAX_MISSING_SHARE * slices and widest <= MAX_GAP_MM + SAME_POSITION_MM:
         return
     raise InvalidGeometry(
-        "gap",
+        UnsuitableReason.GAP,
         f"at most {MAX_MISSING_SHARE:.0%} of {slices} slices missing and no gap wider than"
         f" {MAX_GAP_MM:g} mm expected, got {describe(gaps)}",
     )

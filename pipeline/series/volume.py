@@ -1,4 +1,4 @@
-"""Datasets of one series to one regular grid of Hounsfield units, with a verdict."""
+"""Assemble the datasets of a series to one regular grid of Hounsfield units, with a verdict."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from pipeline.errors import UnsuitableSeries
+from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import integer, text
 from pipeline.series.frames import Frame, frames_of
 from pipeline.series.hounsfield import to_hounsfield
@@ -44,14 +45,14 @@ def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
         Raised before any pixel is touched.
     """
     if not datasets:
-        raise UnsuitableSeries("no-instances", "1 instance or more expected, got 0")
+        raise UnsuitableSeries(UnsuitableReason.NO_INSTANCES, "1 instance or more expected, got 0")
     order = stack([frame for dataset in datasets for frame in frames_of(dataset)])
     kept = [frame for frame in order.frames if frame is not None]
     _check_uids(kept)
     first = kept[0]
     if len(order.frames) * first.rows * first.columns > MAX_VOXELS:
         raise UnsuitableSeries(
-            "too-large",
+            UnsuitableReason.TOO_LARGE,
             f"at most {MAX_VOXELS} voxels expected, got {len(order.frames)} slices of"
             f" {first.rows} x {first.columns}",
         )
@@ -79,7 +80,8 @@ def _check_uids(frames: Sequence[Frame]) -> None:
     names = {(frame.sop_instance_uid, frame.number) for frame in frames}
     if len(names) < len(frames):
         raise UnsuitableSeries(
-            "duplicate-uid", f"{len(frames)} SOP Instance UIDs expected, got {len(names)}"
+            UnsuitableReason.DUPLICATE_UID,
+            f"{len(frames)} SOP Instance UIDs expected, got {len(names)}",
         )
 
 
@@ -168,19 +170,19 @@ def _completeness(order: Stack, datasets: Sequence[Dataset]) -> tuple[Completene
     slices = f"{len(order.frames)} slices, {order.spacing_mm:.2f} mm apart"
     if order.gaps:
         return Completeness.INCOMPLETE, f"{slices}; interpolated: {describe(order.gaps)}."
-    came, announced = _counts(datasets)
+    received, announced = _counts(datasets)
     if announced is None:
         return Completeness.QUIET, f"{slices}, no gap; the scanner did not announce how many."
-    counts = f"{came} of {announced} announced images came"
-    if came < announced:
+    counts = f"{received} of {announced} announced images came"
+    if received < announced:
         return Completeness.INCOMPLETE, f"{slices}, no gap, but only {counts}."
-    if came > announced:
+    if received > announced:
         return Completeness.QUIET, f"{slices}, no gap; {counts}."
     return Completeness.PROVED, f"{slices}, no gap; all {announced} announced images came."
 
 
 def _counts(datasets: Sequence[Dataset]) -> tuple[int, int | None]:
-    """How many images came, and how many were announced (None if not by every instance)."""
+    """Count the images that came and those announced (None if not by every instance)."""
     if text(datasets[0], "NumberOfFrames"):
         frames = sum(integer(dataset, "NumberOfFrames", 1) for dataset in datasets)
         return frames, frames

@@ -1,8 +1,8 @@
-"""The modules that every result object has: patient, study, series, equipment, SOP common.
+"""Modules common to all result objects: patient, study, series, equipment, SOP common.
 
 Patient and study are those of the source, element by element and byte by byte where the source
 was read from a file: no value is decoded, corrected or left out, so that the result cannot fall
-to another patient, whatever the character set. What the source lacks stays empty.
+to another patient, whatever the character set. Attributes that the source lacks stay empty.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from pydicom.uid import UID
 from pydicom.valuerep import STR_VR
 
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries, instance_uid, series_uid
+from pipeline.encode.result.context import ResultContext, instance_uid, series_uid
+from pipeline.encode.result.kinds import RESULT_KINDS
 from pipeline.encode.source import copied_attributes, series_name
 from pipeline.errors import PipelineError
+from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 
-OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, as far as there are zones
-KINDS = 10  #: Series Numbers for the series of one result
+OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, in the range of real time zones
+NUMBERS_PER_RESULT = 10  #: Series Numbers set aside for the series of one result
 UNNUMBERED_BASE = 1_000_000
 """Above every number that `series_number_base` allows."""
 UNNUMBERED_PLACES = 100_000
-"""With ten series without a number in a study, two share numbers in one study of 2,200."""
+"""Among ten series without a number in one study, two share numbers in one study of 2,200."""
 LONGEST_LO = 64  #: characters (PS3.5 6.2)
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
@@ -39,7 +41,7 @@ PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 def new_object(
     source: Dataset,
     context: ResultContext,
-    kind: ResultSeries,
+    kind: ResultKind,
     sop_class_uid: str,
     number: int = 1,
 ) -> Dataset:
@@ -69,7 +71,7 @@ def new_object(
 
 
 def empty_copy(source: Dataset) -> Dataset:
-    """Dataset without elements, in which text copied from the source is read as there."""
+    """Dataset without elements, with the character set by which the source was read."""
     result = Dataset()
     result.set_original_encoding(
         is_implicit_vr=False,
@@ -103,15 +105,15 @@ def copy_elements(source: Dataset, result: Dataset, keywords: tuple[str, ...]) -
 
 
 def _verbatim(element: RawDataElement | DataElement) -> RawDataElement | None:
-    """Give the bytes that were read, to be written as they are; None if they cannot be.
+    """Element with the bytes that were read, to be written unchanged; None if they cannot be.
 
-    Text has the same bytes in every transfer syntax. Where the source does not say that it is
+    Text has the same bytes in every transfer syntax. Where the source does not declare it as
     text (implicit VR), the data dictionary does.
     """
     if not isinstance(element, RawDataElement) or element.value is None:
         return None
-    known = element.VR not in {None, "UN"}
-    vr = element.VR if known else dictionary_VR(element.tag)
+    declared = element.VR not in {None, "UN"}
+    vr = element.VR if declared else dictionary_VR(element.tag)
     return element._replace(VR=vr, is_implicit_VR=False) if vr in STR_VR else None
 
 
@@ -121,7 +123,7 @@ def local_time(source: Dataset, context: ResultContext) -> datetime:
 
 
 def zone_of(source: Dataset) -> timezone | None:
-    """Time zone that a source names (PS3.3 C.12.1.1.8); None if it names none, or no real one."""
+    """Time zone that a source names (PS3.3 C.12.1.1.8); None without one that exists."""
     offset = str(source.get("TimezoneOffsetFromUTC") or "").strip()
     if not re.fullmatch(OFFSET, offset):
         return None
@@ -135,9 +137,9 @@ def da_tm(moment: datetime) -> tuple[str, str]:
 
 
 def add_times(result: Dataset, source: Dataset, context: ResultContext) -> None:
-    """Dates and times of creation, content and series, and the zone that they are in.
+    """Add dates and times of creation, content and series, and their time zone.
 
-    Without a zone in the source, its times are those of the clocks around it: the node's zone.
+    A source without a time zone is taken to be in that of the node.
     """
     moment = local_time(source, context)
     result.TimezoneOffsetFromUTC = moment.strftime("%z")[:5]
@@ -147,41 +149,40 @@ def add_times(result: Dataset, source: Dataset, context: ResultContext) -> None:
         setattr(result, f"{prefix}Time", time)
 
 
-def _add_series(
-    result: Dataset, source: Dataset, context: ResultContext, kind: ResultSeries
-) -> None:
-    result.Modality = kind.modality
+def _add_series(result: Dataset, source: Dataset, context: ResultContext, kind: ResultKind) -> None:
+    row = RESULT_KINDS[kind]
+    result.Modality = row.modality
     result.SeriesInstanceUID = series_uid(context, kind)
-    result.SeriesNumber = _number(source, context) + kind.offset
-    result.SeriesDescription = _description(source, context, kind)
-    result.SeriesDescriptionCodeSequence = [codes.code_item(kind.code)]
+    result.SeriesNumber = _first_number(source, context) + row.series_offset
+    result.SeriesDescription = _description(source, context, row.description)
+    result.SeriesDescriptionCodeSequence = [codes.code_item(row.code)]
 
 
-def _number(source: Dataset, context: ResultContext) -> int:
+def _first_number(source: Dataset, context: ResultContext) -> int:
     """First Series Number of a result.
 
-    Descriptions tell the results of numbered series apart. Those of a series without a number
-    have numbers that follow from its UID, above all others.
+    Descriptions tell the results of numbered series apart. The results of a series without a
+    number get numbers that follow from its UID, above all others.
     """
     if series_name.number(source):
         return context.series_number_base
     digest = hashlib.sha256(str(source.get("SeriesInstanceUID")).encode()).digest()
-    return UNNUMBERED_BASE + KINDS * (int.from_bytes(digest) % UNNUMBERED_PLACES)
+    return UNNUMBERED_BASE + NUMBERS_PER_RESULT * (int.from_bytes(digest) % UNNUMBERED_PLACES)
 
 
-def _description(source: Dataset, context: ResultContext, kind: ResultSeries) -> str:
-    """Say of which series, in what a viewer's list shows of it, and what it is.
+def _description(source: Dataset, context: ResultContext, content: str) -> str:
+    """Series Description: the source series as viewers list it, the content, and the revision.
 
-    What it is for stands there only where that leaves room (LO).
+    The intended use is named only where the 64 characters of LO leave room for it.
     """
-    named = f"AI on {series_name.picture_name(source)}: {kind.description}"
+    named = f"AI on {series_name.picture_name(source)}: {content}"
     revision = f", revision {context.generation}" if context.generation > 1 else ""
     full = f"{named} (research use){revision}"
     return full if len(full) <= LONGEST_LO else named + revision
 
 
 def _add_equipment(result: Dataset, context: ResultContext) -> None:
-    """General Equipment, and Contributing Equipment as IHE AIR 6.5.3.1 asks for it."""
+    """Add General Equipment, and Contributing Equipment as in IHE AIR 6.5.3.1."""
     equipment = context.equipment
     result.Manufacturer = equipment.manufacturer
     result.ManufacturerModelName = equipment.model_name
@@ -208,11 +209,11 @@ def _add_sop_common(result: Dataset, context: ResultContext, sop_class_uid: str)
 
 
 def add_body_part(series: CtSeries, result: Dataset) -> None:
-    """Body part as in the source (CHEST where it has none) and its request attributes.
+    """Add the body part of the source (CHEST where it has none) and its request attributes.
 
-    Also where it is doubted (flag ``body-part``): routing and hanging protocols keep a study
-    together by it, a result corrects no source, and the doubt is said in the report.
-    Not for reports: their series module has neither (PS3.3 C.17.1).
+    A body part that is in doubt (flag ``body-part``) is copied as well: routing and hanging
+    protocols hold a study together by it, a result corrects no source, and the report states
+    the doubt. Not for reports: their series module has neither (PS3.3 C.17.1).
     """
     copy_elements(series.headers[0], result, copied_attributes.SERIES)
     if not result.get("BodyPartExamined"):
@@ -220,6 +221,6 @@ def add_body_part(series: CtSeries, result: Dataset) -> None:
 
 
 def add_lossy_history(series: CtSeries, result: Dataset) -> None:
-    """Say whether the source had been compressed with loss (PS3.3 C.7.6.1.1.5): it stays true."""
+    """State whether the source was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
     result.LossyImageCompression = "00"
     copy_elements(series.headers[0], result, copied_attributes.LOSSY)

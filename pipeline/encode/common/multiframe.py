@@ -1,4 +1,4 @@
-"""What the multi-frame results have in common: dimensions, planes, and where they come from.
+"""Modules shared by multi-frame results: dimensions, planes and derivation of their frames.
 
 A segmentation and a parametric map lie on the slices of the source, frame by frame
 (PS3.3 C.7.6.16, C.7.6.17).
@@ -12,15 +12,16 @@ from pydicom.datadict import keyword_dict
 from pydicom.sr.coding import Code
 
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import derived_uid
 from pipeline.encode.source import plane, source_slices
 from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 
 POSITION = ("ImagePositionPatient", "PlanePositionSequence")
 SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
-"""Attributes that frames are indexed by, and the functional groups that hold them."""
+"""Attributes that index frames, and the functional groups that hold them."""
 
 
 def add_references(
@@ -39,11 +40,11 @@ def add_references(
 
 
 def add_dimensions(
-    result: Dataset, context: ResultContext, kind: ResultSeries, *indices: tuple[str, str]
+    result: Dataset, context: ResultContext, kind: ResultKind, *indices: tuple[str, str]
 ) -> None:
-    """By what frames are indexed, in this order (PS3.3 C.7.6.17)."""
+    """Multi-frame Dimension module: the attributes that index frames, in order (PS3.3 C.7.6.17)."""
     organisation = Dataset()
-    organisation.DimensionOrganizationUID = derived_uid(context.key, kind.part, "dimensions")
+    organisation.DimensionOrganizationUID = derived_uid(context.key, kind, "dimensions")
     result.DimensionOrganizationSequence = [organisation]
     result.DimensionIndexSequence = [
         _dimension(organisation.DimensionOrganizationUID, *index) for index in indices
@@ -65,9 +66,9 @@ def shared_groups(series: CtSeries, item: SourceSlice, factor: int = 1) -> Datas
     Parameters
     ----------
     item
-        The source slice whose words are taken.
+        The source slice whose decimal strings are copied.
     factor
-        By which rows and columns are reduced.
+        Reduction of rows and columns.
     """
     measures, orientation, groups = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing = plane.pixel_spacing(series, item)
@@ -86,12 +87,12 @@ def shared_groups(series: CtSeries, item: SourceSlice, factor: int = 1) -> Datas
 def frame_groups(
     item: SourceSlice, derivation: Code, index: list[int], position: list[str] | None = None
 ) -> Dataset:
-    """Functional groups of one frame: its place, its index, its source.
+    """Functional groups of one frame: its position, index and source.
 
     Parameters
     ----------
     index
-        One value for each dimension.
+        Dimension Index Values, one for a dimension.
     position
         Image Position (Patient) of a frame that is not the source's plane as it is.
     """

@@ -1,7 +1,7 @@
-"""What all Secondary Captures of a result share: heatmap and summary page (PS3.3 A.8).
+"""Modules shared by the Secondary Captures of a result: heatmap and summary page (PS3.3 A.8).
 
-Pictures are RGB and stored uncompressed, which every archive takes. They hold no identity, hence
-Burned In Annotation NO, which asks about identity (PS3.3 C.7.6.1.1.4).
+Pictures are RGB and uncompressed, which every archive accepts. Burned In Annotation is NO because
+it asks about the patient's identity (PS3.3 C.7.6.1.1.4), of which the pictures hold nothing.
 """
 
 from __future__ import annotations

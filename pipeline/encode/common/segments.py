@@ -1,6 +1,6 @@
-"""Which segments a result has: the lungs, and the opacities one by one.
+"""Segments of a result: the lungs, and the opacities one by one.
 
-The report and the segmentation number and track them alike.
+The report and the segmentation give them the same numbers and Tracking UIDs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ would be told apart less well than the closest of the first."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One segment.
+    """One segment of the segmentation, or one finding of the report.
 
     Attributes
     ----------

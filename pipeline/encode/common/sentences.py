@@ -1,4 +1,4 @@
-"""The sentences that every result uses: report, heatmap and summary say the same.
+"""Sentences shared by report, heatmap and summary, so that all results say the same.
 
 All of it is ASCII, which every Specific Character Set holds.
 """
@@ -18,8 +18,7 @@ SCORE_MEANING = (
 DERIVED_FRAME_OF_REFERENCE = (
     "The source has no Frame of Reference UID: one was derived for the results."
 )
-
-
+NOT_REPORTED = "Opacities are not reported: the score is not above the threshold."
 UNREPORTED = "opacities: not reported"
 RELATIVE = "activation: relative within this series"
 HEATMAP_MEANING = (
@@ -28,15 +27,13 @@ HEATMAP_MEANING = (
     "they are muted."
 )
 
+LEAST_SHARE = 0.0005  #: smaller ones would be rounded to 0.0 %
+
 
 def ascii_text(text: str) -> str:
-    """Text without what a character set may lack; question marks stand for it."""
+    """Text in ASCII; question marks stand for characters without a spelling in it."""
     spelled = text.replace("\u00b3", "3").replace("\u00b2", "2").replace("\u00b5", "u")
     return spelled.encode("ascii", "replace").decode("ascii")
-
-
-LEAST_SHARE = 0.0005  #: smaller ones would be rounded to 0.0 %
-NOT_REPORTED = "Opacities are not reported: the score is not above the threshold."
 
 
 def number(value: float, digits: int) -> str:
@@ -45,7 +42,7 @@ def number(value: float, digits: int) -> str:
 
 
 def decision(classification: Classification) -> str:
-    """How the score stands to the threshold; never a diagnosis."""
+    """Compare the score with the threshold, in words; never a diagnosis."""
     return "score above threshold" if classification.positive else "score not above threshold"
 
 
@@ -63,13 +60,13 @@ def score_line(classification: Classification) -> str:
 
 
 def certainty(classification: Classification) -> str:
-    """Which classes the score leaves open, as a clause to go behind the score; may be empty."""
+    """Clause to go behind the score: the classes that it leaves open; may be empty."""
     found = classification.prediction_set
     return "" if found is None else f"; {found.words}"
 
 
 def promise_sentences(classification: Classification) -> tuple[str, ...]:
-    """Say what the prediction set promises; nothing if there is none."""
+    """State the promise of the prediction set; empty if there is none."""
     found = classification.prediction_set
     if found is None:
         return ()
@@ -109,7 +106,7 @@ def model_key(provenance: Provenance) -> str:
 
 
 def involvement_sentence(analysis: Analysis) -> str:
-    """Say what was localised, in numbers."""
+    """State number and extent of the localised opacities."""
     involved = analysis.involvement
     if involved.total is None:
         return NOT_REPORTED
@@ -130,17 +127,17 @@ def lesion_sentence(lesion: Lesion, place: str) -> str:
     Parameters
     ----------
     place
-        Image on which it is seen best; empty if it is on none.
+        Image that shows it best; empty if none does.
     """
-    seen = f", {place}" if place else ""
+    image = f", {place}" if place else ""
     return (
         f"Opacity {lesion.number}: {lesion.side} lung, "
-        f"{number(lesion.volume_mm3 / 1000, 1)} ml, mean {number(lesion.mean_hu, 0)} HU{seen}."
+        f"{number(lesion.volume_mm3 / 1000, 1)} ml, mean {number(lesion.mean_hu, 0)} HU{image}."
     )
 
 
 def rest_sentence(lesions: tuple[Lesion, ...]) -> str:
-    """Describe the opacities without a line of their own, together."""
+    """Describe together the opacities that have no line of their own."""
     volume = sum(lesion.volume_mm3 for lesion in lesions) / 1000
     noun = "opacity" if len(lesions) == 1 else "opacities"
     return f"{len(lesions)} further {noun}, {number(volume, 1)} ml together."
@@ -152,13 +149,13 @@ def source_sentence(series: CtSeries) -> str:
 
 
 def completeness_sentence(series: CtSeries) -> str:
-    """Verdict of the geometry."""
+    """Completeness of the series, as its geometry tells."""
     geometry = series.geometry
     return ascii_text(geometry.statement or f"Series {geometry.completeness}.")
 
 
 def quality_sentences(series: CtSeries, analysis: Analysis) -> tuple[str, ...]:
-    """Doubts that a reader should know of."""
+    """State flags and doubts that a reader should know of."""
     codes = tuple(dict.fromkeys((*analysis.flags, *analysis.lungs.flags)))
     flags = (f"Flags: {', '.join(codes)}.",) if codes else ()
     figures = (f"{doubt.code}: {doubt.text}." for doubt in analysis.doubts)

@@ -1,4 +1,4 @@
-"""What the standard asks of the content items of a report (PS3.3 C.17.3)."""
+"""Required attributes of the content items of a report (PS3.3 C.17.3)."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ ITEMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Attributes of type 1 in the items of a content item's sequences."""
 
 NAMELESS = frozenset({"IMAGE", "COMPOSITE", "WAVEFORM", "CONTAINER"})
-"""Value types that need no Concept Name (1C); the root's container does (TID)."""
+"""Value types that need no Concept Name (1C); the root container does need one (TID)."""
 
 
 def missing(content: Dataset, *, root: bool = True, place: str = "content") -> Iterator[str]:
-    """Name what a content item, and all below it, lacks: attribute and place."""
+    """Find required attributes that a content item, or one below it, lacks, with their places."""
     kind = str(content.get("ValueType") or "")
     needed = ["ValueType", *VALUES.get(kind, ())]
     if root or kind not in NAMELESS:
@@ -62,6 +62,6 @@ def _absent(item: Dataset, keywords: list[str] | tuple[str, ...], place: str) ->
 
 
 def has_value(dataset: Dataset, keyword: str) -> bool:
-    """Whether an attribute is there and not empty; 0 is a value."""
+    """Tell whether an attribute is present and not empty; 0 is a value."""
     value = dataset.get(keyword)
     return value is not None and value != "" and (not hasattr(value, "__len__") or len(value) > 0)

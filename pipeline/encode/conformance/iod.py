@@ -1,4 +1,4 @@
-"""What the standard asks of an object: the attributes of its IOD, as a tree.
+"""Required attributes of an IOD (PS3.3), as a tree.
 
 The tables of PS3.3 are those that highdicom carries and checks its own objects by. They leave open
 when a conditional module, attribute or functional group is needed; `ALWAYS` and `GROUPS` close
@@ -25,7 +25,7 @@ from pydicom.uid import (
 from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
 
 CONTENT = "sr-document-content"
-"""Module whose attributes depend on the value type; see `pipeline.encode.conformance.content_tree`."""
+"""Module whose attributes depend on the value type: see the module `content_tree`."""
 
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
@@ -42,7 +42,7 @@ ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sr-document-general": (EVIDENCE,),
     }
 )
-"""Conditional attributes that an object of ours has if it has the module."""
+"""Conditional attributes that an object of this node has if it has the module."""
 
 MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -53,7 +53,7 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         MultiFrameTrueColorSecondaryCaptureImageStorage: ("general-equipment",),
     }
 )
-"""Conditional and optional modules that objects of ours always have."""
+"""Conditional and optional modules that objects of this node always have."""
 
 _PLANES = (
     "PixelMeasuresSequence",
@@ -77,14 +77,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(slots=True, kw_only=True)
 class Requirement:
-    """What is asked of one attribute, and of those in its items.
+    """Requirement on one attribute, and on the attributes of its items.
 
     Attributes
     ----------
     type
         1 (present with a value), 2 (present), or 3 (anything else).
     module
-        Which module asks it.
+        Module that requires it.
     items
         Tag to requirement, for a sequence.
     """
@@ -97,7 +97,7 @@ class Requirement:
 
 @lru_cache
 def requirements(sop_class_uid: str) -> Mapping[int, Requirement]:
-    """Say what an IOD asks, by tag.
+    """List the requirements of an IOD, by tag.
 
     Raises
     ------
@@ -117,10 +117,10 @@ def requirements(sop_class_uid: str) -> Mapping[int, Requirement]:
 
 
 def _pruned(level: dict[int, Requirement]) -> dict[int, Requirement]:
-    """Leave out what asks nothing, and whose items ask nothing."""
+    """Leave out rows without a requirement of their own or in their items."""
     for requirement in level.values():
         requirement.items = _pruned(requirement.items)
-    return {tag: each for tag, each in level.items() if each.type < 3 or each.items}
+    return {tag: row for tag, row in level.items() if row.type < 3 or row.items}
 
 
 def modules(sop_class_uid: str) -> Iterator[tuple[str, str]]:
@@ -131,7 +131,7 @@ def modules(sop_class_uid: str) -> Iterator[tuple[str, str]]:
 
 
 def has_content_tree(sop_class_uid: UID | str) -> bool:
-    """Whether objects of the class are structured reports, key object selections included."""
+    """Tell whether objects of the class have a content tree: reports, Key Object Selections."""
     return any(key == CONTENT for key, _ in modules(sop_class_uid))
 
 
@@ -143,7 +143,7 @@ def _add_module(root: dict[int, Requirement], module: str, *, asked: bool) -> No
 def _add(
     root: dict[int, Requirement], module: str, entry: Mapping[str, object], *, asked: bool
 ) -> None:
-    """Put one row of a table in its place; of two rows for a place the stricter holds."""
+    """Put one row of a table in its place; of two rows for one place the stricter holds."""
     keyword, path = str(entry["keyword"]), [str(step) for step in _listed(entry["path"])]
     place = root
     for step in path:
@@ -162,7 +162,7 @@ def _listed(value: object) -> list[object]:
 
 
 def _type(keyword: str, path: list[str], written: str, module: str) -> int:
-    """Type as a number; a functional group's own row is a matter of `GROUPS`."""
+    """Type as a number; `GROUPS` decides which functional groups are required."""
     if not path and keyword in ALWAYS.get(module, ()):
         return 1
     if path and path[-1] in FUNCTIONAL_GROUPS:

@@ -1,6 +1,7 @@
-"""Whether an object holds what the standard asks of its kind, and values that may be written.
+"""Check an object against its IOD: required attributes, and legal values.
 
-What is copied from the source is the source's own matter: it has to be there, and that is all.
+Attributes copied from the source must be present; their values are not judged, because a result
+corrects no source.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ COPIED = frozenset(
     }
     | {"ReferencedRequestSequence"}
 )
-"""Never looked into."""
+"""Their values and items are not checked."""
 
 PLACES = frozenset({"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"})
-"""Written as in the source, digit by digit, also where those are too many."""
+"""Written digit by digit as in the source, even where those are more than a DS may have."""
 
 OWN_UIDS = ("SOPInstanceUID", "SeriesInstanceUID")
 
 JUDGED = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "SH", "ST", "TM", "UR"})
-"""Value representations whose values can be illegal, UI aside: the source may have odd ones."""
+"""Value representations with a form to check; not UI: the source may have odd ones."""
 
 
 def conform(result: Dataset, kind: ResultKind) -> None:
-    """Refuse an object that lacks what its IOD asks for, or holds what may not be written.
+    """Refuse an object that lacks a required attribute, or holds an illegal value.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def conform(result: Dataset, kind: ResultKind) -> None:
 
 
 def _absent(dataset: Dataset, asked: Mapping[int, Requirement]) -> Iterator[str]:
-    """Name each attribute that is asked for and not there, also in items."""
+    """Faults: required attributes that are absent or empty, also in items."""
     present = {int(tag) for tag in dataset.keys()}  # noqa: SIM118  iterating gives elements
     for tag, requirement in asked.items():
         keyword = requirement.keyword
@@ -80,16 +81,16 @@ def _absent(dataset: Dataset, asked: Mapping[int, Requirement]) -> Iterator[str]
 
 
 def _absent_groups(dataset: Dataset) -> Iterator[str]:
-    """Name each functional group that some frame has neither of its own nor shared."""
+    """Faults: functional groups that some frame has neither of its own nor shared."""
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
     for group in iod.GROUPS.get(str(dataset.SOPClassUID), ()):
-        if not has_value(shared[0], group) and not all(has_value(each, group) for each in frames):
+        if not has_value(shared[0], group) and not all(has_value(frame, group) for frame in frames):
             yield f"no {group} for every frame (multi-frame-functional-groups)"
 
 
 def _illegal(dataset: Dataset) -> Iterator[str]:
-    """Name each attribute whose value has the wrong form, length or multiplicity."""
+    """Faults: attributes whose value has the wrong form, length or multiplicity."""
     for keyword in OWN_UIDS:
         if not UID(dataset.get(keyword) or "").is_valid:
             yield f"{keyword} is no UID"
@@ -135,7 +136,7 @@ def _is_legal(element: DataElement) -> bool:
 
 
 def _has_legal_multiplicity(element: DataElement) -> bool:
-    """Whether the number of values is one that PS3.6 allows; none is a matter of the type."""
+    """Tell whether PS3.6 allows the number of values; the type decides whether it may be none."""
     if not element.value or not dictionary_has_tag(element.tag):
         return True
     least, _, most = dictionary_VM(element.tag).partition("-")

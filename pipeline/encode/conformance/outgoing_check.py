@@ -1,4 +1,4 @@
-"""The gate: right patient, right place, nothing unknown referred to, all that the standard asks."""
+"""Check a bundle before it leaves: patient, place, references, and conformance to the IODs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pipeline.series.eligibility import ONE_PATIENT
 from pipeline.types import CtSeries
 
 EARLIER = ("PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence")
-"""Where a report refers to earlier ones, which are in the PACS."""
+"""Sequences by which a report refers to earlier ones, which are in the PACS."""
 
 MAX_OFFSET_MM = 0.1
-"""How far a frame may lie from a source slice; far less than any slice distance."""
+"""Distance of a frame from its source slice at most; far less than any slice distance."""
 
 
 def check(bundle: ResultBundle, series: CtSeries) -> None:
@@ -84,7 +84,7 @@ def _check_identity(result: Dataset, header: Dataset, kind: ResultKind) -> None:
 
 
 def _equal(result: Dataset, header: Dataset, tag: int) -> bool:
-    """Whether the bytes agree, or else the values; absent and empty are the same."""
+    """Tell whether the bytes agree, or else the values; absent and empty are the same."""
     raw = [dataset.get_item(tag) for dataset in (result, header)]
     if all(isinstance(element, RawDataElement) for element in raw):
         return raw[0] == raw[1] or bool(_value(result, tag) == _value(header, tag))

@@ -1,7 +1,7 @@
-"""Heatmap: an RGB Secondary Capture (PS3.3 A.8) for each source slice, or one with all frames.
+"""Encode the heatmap: one RGB Secondary Capture (PS3.3 A.8) a source slice, or one multi-frame.
 
-The plane information makes it scroll with the CT (Standard Extended SOP Class where each slice is
-an object). Pictures wider than the limit are reduced by a whole factor, and Pixel Spacing and
+The plane information makes it scroll with the CT (Standard Extended SOP Class where every slice
+is an object). Pictures wider than the limit are reduced by a whole factor, and Pixel Spacing and
 Image Position follow. The text is in a strip below the picture.
 """
 
@@ -25,11 +25,12 @@ from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.heatmap import paint
 from pipeline.encode.heatmap.paint import Rgb
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.products import HeatmapForm
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.series_name import picture_name
 from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.results import ResultKind
 from pipeline.series.attributes import text
 from pipeline.types import Analysis, Classification, CtSeries
 
@@ -42,7 +43,7 @@ activation is stretched to its maximum in each series, and hot colours would con
 
 
 def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tuple[Dataset, ...]:
-    """Every slice with a source image, feet to head: an object each, or one with a frame each."""
+    """Encode every slice that has a source image, feet to head, in the form that the site wants."""
     if context.products.heatmap is HeatmapForm.MULTI_FRAME:
         return (_multi_frame(series, analysis, context),)
     return tuple(_single_frames(series, analysis, context))
@@ -51,7 +52,7 @@ def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tup
 def _pictures(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[tuple[SourceSlice, Rgb]]:
-    """Paint the slices one by one."""
+    """Paint the source slices one by one, with caption and footer."""
     factor = reduction(series, context)
     footer = paint.footer(
         _lines(series, analysis),
@@ -60,8 +61,8 @@ def _pictures(
         outlined=_reported(analysis),
     )
     for item in source_slices.real_slices(series):
-        named = np.vstack([paint.caption(image_label(item), footer.shape[1]), footer])
-        yield item, paint.framed(_picture(series, analysis, item.index, factor), named)
+        strip = np.vstack([paint.caption(image_label(item), footer.shape[1]), footer])
+        yield item, paint.framed(_picture(series, analysis, item.index, factor), strip)
 
 
 def image_label(item: SourceSlice) -> str:
@@ -74,8 +75,8 @@ def image_label(item: SourceSlice) -> str:
     """
     number, frame = text(item.header, "InstanceNumber"), item.frame.frame_number
     parts = (f"image {number}" if number.isdecimal() else "", f"frame {frame}" if frame else "")
-    named = ", ".join(filter(None, parts))
-    return f"CT {named}" if named else ""
+    label = ", ".join(filter(None, parts))
+    return f"CT {label}" if label else ""
 
 
 def reduction(series: CtSeries, context: ResultContext) -> int:
@@ -84,7 +85,7 @@ def reduction(series: CtSeries, context: ResultContext) -> int:
 
 
 def strength(found: Classification) -> float:
-    """Give the factor of the activation before it is coloured.
+    """Factor by which the activation is multiplied before it is coloured.
 
     Returns
     -------
@@ -97,14 +98,14 @@ def strength(found: Classification) -> float:
 
 
 def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
-    called = analysis.classification
-    score, decision = sentences.score_line(called).rsplit(": ", 1)
+    classification = analysis.classification
+    score, decision = sentences.score_line(classification).rsplit(": ", 1)
     return [
         sentences.RESEARCH_FOOTER,
         f"Read: CT {picture_name(series.headers[0])}.",
         sentences.model_line(analysis.provenance),
         score,
-        decision if called.positive else f"{decision}: colours muted",
+        decision if classification.positive else f"{decision}: colours muted",
         *(() if _reported(analysis) else (sentences.UNREPORTED,)),
         sentences.RELATIVE,
     ]
@@ -115,7 +116,10 @@ def _reported(analysis: Analysis) -> bool:
 
 
 def _instance_numbers(slices: tuple[SourceSlice, ...]) -> dict[int, int]:
-    """Numbers of the source where they follow the position: both scroll the same way, in order."""
+    """Instance Numbers by slice: those of the source if they follow the position, else from 1.
+
+    With them CT and heatmap scroll the same way.
+    """
     given = [item.header.get("InstanceNumber") for item in slices]
     numbers = [0 if value is None else int(value) for value in given]
     rising = all(before < after for before, after in pairwise(numbers))
@@ -150,7 +154,7 @@ def _single_frames(
 
 
 def _multi_frame(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
-    """One object, its frames painted one by one into one buffer."""
+    """Encode one object; its frames are painted one by one into one buffer."""
     result = _capture(series, context, MultiFrameTrueColorSecondaryCaptureImageStorage, 1)
     frames, shape = BytesIO(), (0, 0, 3)
     for _, picture in _pictures(series, analysis, context):
@@ -162,7 +166,7 @@ def _multi_frame(series: CtSeries, analysis: Analysis, context: ResultContext) -
 
 
 def _capture(series: CtSeries, context: ResultContext, sop_class_uid: str, number: int) -> Dataset:
-    result = new_object(series.headers[0], context, ResultSeries.HEATMAP, sop_class_uid, number)
+    result = new_object(series.headers[0], context, ResultKind.HEATMAP, sop_class_uid, number)
     add_body_part(series, result)
     secondary_capture.add_equipment(result, context)
     secondary_capture.add_image(result, series, context, flavour="HEATMAP", derivation=DERIVATION)
@@ -171,10 +175,10 @@ def _capture(series: CtSeries, context: ResultContext, sop_class_uid: str, numbe
 
 
 def _add_functional_groups(result: Dataset, series: CtSeries, context: ResultContext) -> None:
-    """Multi-frame Functional Groups and Dimension (PS3.3 C.7.6.16, C.7.6.17)."""
+    """Add Multi-frame Functional Groups and Dimension (PS3.3 C.7.6.16, C.7.6.17)."""
     slices, factor = source_slices.real_slices(series), reduction(series, context)
     multiframe.add_references(result, series, slices, context)
-    multiframe.add_dimensions(result, context, ResultSeries.HEATMAP, multiframe.POSITION)
+    multiframe.add_dimensions(result, context, ResultKind.HEATMAP, multiframe.POSITION)
     result.NumberOfFrames = len(slices)
     result.FrameIncrementPointer = keyword_dict["PerFrameFunctionalGroupsSequence"]
     result.PatientOrientation = _orientation(series)
@@ -207,7 +211,7 @@ def _orientation(series: CtSeries) -> list[str]:
 def _add_plane(
     result: Dataset, series: CtSeries, context: ResultContext, item: SourceSlice
 ) -> None:
-    """Image Plane (PS3.3 C.7.6.2)."""
+    """Add Image Plane (PS3.3 C.7.6.2)."""
     factor = reduction(series, context)
     spacing = series.volume.spacing_mm[1:]
     result.FrameOfReferenceUID = source_slices.frame_of_reference(series, context)

@@ -1,4 +1,4 @@
-"""Pictures of the heatmap: activation and outlines over the CT, and the legend below.
+"""Paint the pictures of the heatmap: activation and outlines over the CT, the legend below.
 
 Pure arrays; nothing of DICOM here.
 """
@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 Rgb = NDArray[np.uint8]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Level = TypeVar("Level", bound=np.integer)
 
 LUNG_WINDOW_HU = (-1350.0, 150.0)
@@ -55,7 +56,7 @@ BAR_WIDTH = 72  #: pixels
 
 @cache
 def colour_map() -> NDArray[np.float32]:
-    """RGB of each activation byte.
+    """RGB of the activation bytes.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def colour_map() -> NDArray[np.float32]:
 
 
 def reduced(plane: NDArray[np.integer], factor: int) -> NDArray[np.float32]:
-    """Mean over blocks of ``factor`` by ``factor`` pixels; the edge is repeated to fill the last.
+    """Means of blocks of ``factor`` by ``factor`` pixels; the edge is repeated to fill the last.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def reduced(plane: NDArray[np.integer], factor: int) -> NDArray[np.float32]:
 
 
 def reduced_labels(labels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Highest label of each block: no label vanishes, each grows by less than a block.
+    """Highest labels of blocks: no label vanishes, and none grows by a block or more.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def inner_border(labels: NDArray[Level], width: int = 1) -> NDArray[np.bool_]:
 
 
 def _amid_equals(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Whether a pixel's four neighbours have its label; beyond the edge there is none."""
+    """Mask of pixels whose four neighbours have their label; beyond the edge there is none."""
     padded = np.pad(labels, 1)
     inside = np.ones(labels.shape, dtype=np.bool_)
     for rows, columns in ((0, 1), (2, 1), (1, 0), (1, 2)):
@@ -189,7 +190,7 @@ def _amid_equals(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def draw_numbers(picture: Rgb, labels: NDArray[np.uint8], most: int) -> None:
-    """Write, in place, the number of each label up to `most` at its upper right corner.
+    """Write, in place, the numbers of the labels up to `most` at their upper right corners.
 
     Parameters
     ----------
@@ -230,7 +231,7 @@ def footer(
     columns
         Width of the picture above.
     strength
-        What the activation was multiplied by in it, 0 to 1: the legend shows the same colours.
+        Factor of the activation in the picture, 0 to 1: the legend shows the same colours.
     outlined
         Whether opacities are reported: without them the legend has no outline, which would read
         as if there were none.
@@ -267,9 +268,6 @@ def _draw_key(draw: ImageDraw.ImageDraw, font: Font, top: int) -> None:
     draw.rectangle((MARGIN, top + 3, MARGIN + 10, top + LINE_HEIGHT - 3), outline=OUTLINE)
     text = "outline and number of a localised opacity"
     draw.text((MARGIN + 16, top), text, fill="white", font=font)
-
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def _wrapped(text: str, font: Font, width: int) -> list[str]:

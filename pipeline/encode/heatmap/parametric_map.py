@@ -1,7 +1,8 @@
-"""The activation as numbers: a Parametric Map (PS3.3 A.75) on the source's slices.
+"""Encode the activation as numbers: a Parametric Map (PS3.3 A.75) on the slices of the source.
 
-On every pixel of the source, because OHIF 3.13 shows no other map; feet to head, because it lays
-frames down in the order of the file; 32-bit floats, because it reads no others.
+The map has every pixel of the source, because OHIF 3.13 shows no other map; its frames run feet
+to head, because OHIF lays them down in the order of the file; its values are 32-bit floats,
+because OHIF reads no others.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from pipeline.encode.common.multiframe import (
     shared_groups,
 )
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source import source_slices
+from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 FULL = np.float32(255)  #: stands for an activation of 1
@@ -37,19 +39,16 @@ def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext)
     The stored values are the activation itself.
     """
     slices = source_slices.real_slices(series)
-    kind = ResultSeries.PARAMETRIC_MAP
+    kind = ResultKind.PARAMETRIC_MAP
     result = new_object(series.headers[0], context, kind, ParametricMapStorage)
     add_body_part(series, result)
     add_references(result, series, slices, context)
     _add_image(result, series)
-    result.CodingSchemeIdentificationSequence = [
-        codes.private_scheme(context.equipment.manufacturer)
-    ]
     add_dimensions(result, context, kind, POSITION)
     result.SharedFunctionalGroupsSequence = [_shared(series, slices[0])]
     result.PerFrameFunctionalGroupsSequence = [
-        frame_groups(item, codes.UNSPECIFIED_CALCULATION, [place])
-        for place, item in enumerate(slices, start=1)
+        frame_groups(item, codes.UNSPECIFIED_CALCULATION, [number])
+        for number, item in enumerate(slices, start=1)
     ]
     _add_pixels(result, analysis.activation[[item.index for item in slices]])
     return result
@@ -83,7 +82,7 @@ def _shared(series: CtSeries, first: source_slices.SourceSlice) -> Dataset:
 
 
 def _mapping() -> RealWorldValueMapping:
-    """Say what the stored values are (PS3.3 C.7.6.16.2.11)."""
+    """Meaning of the stored values (PS3.3 C.7.6.16.2.11)."""
     return RealWorldValueMapping(
         lut_label="ACTIVATION",
         lut_explanation="Activation of the classifier, 0 to 1 within the series",

@@ -1,6 +1,6 @@
-"""The blocks of the summary page: score, involvement, opacities, comparison, notes.
+"""Blocks of the summary page: score, involvement, opacities, comparison, notes.
 
-Each draws itself from a place downwards. Amber asks for attention, blue does not; there is no red
+A block is drawn from its place downwards. Amber asks for attention, blue does not; there is no red
 and no green: the page judges nobody.
 """
 
@@ -38,7 +38,7 @@ LABEL, BODY, SMALL = 16.0, 18.0, 14.0  #: text sizes, points
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a block goes, points."""
+    """Place of a block, points."""
 
     left: float
     top: float
@@ -51,7 +51,7 @@ class Place:
 
 
 def label(canvas: Canvas, place: Place, text: str) -> None:
-    """Head a block; a thin rule runs on to its right edge."""
+    """Draw the heading of a block; a thin rule runs on to its right edge."""
     shown = fitted(text.upper(), SMALL, place.width)
     canvas.text((place.left, place.top + SMALL), shown, size=SMALL, colour=FAINT, bold=True)
     start = place.left + text_width(shown, SMALL) + 12
@@ -59,7 +59,7 @@ def label(canvas: Canvas, place: Place, text: str) -> None:
 
 
 def score(canvas: Canvas, place: Place, found: Classification) -> None:
-    """Score, what it means, and where it stands on the scale from 0 to 1."""
+    """Draw the score, the decision, and its place on the scale from 0 to 1."""
     colour = AMBER if found.positive else BLUE
     digits = sentences.telling_digits(found.score, found.threshold)
     figure = sentences.number(found.score, digits)
@@ -79,7 +79,7 @@ def _certainty(found: Classification) -> str:
 
 
 def _scale(canvas: Canvas, place: Place, found: Classification, colour: Colour) -> None:
-    """Bar of the score, with the threshold as a mark across it."""
+    """Draw the bar of the score, with the threshold as a mark across it."""
     top, bottom = place.top, place.top + 16
     threshold = place.left + place.width * found.threshold
     canvas.box((place.left, top), (place.right, bottom), fill=RULE, radius=3)
@@ -99,7 +99,7 @@ def _scale(canvas: Canvas, place: Place, found: Classification, colour: Colour) 
 
 
 def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
-    """Share of each lung, and of both, on a scale of the whole lung."""
+    """Draw the shares of the lungs, and of both, on a scale of the whole lung."""
     label(canvas, place, "Share of the lungs taken by opacities")
     rows = (
         ("Right lung", found.right, found.right_ml),
@@ -116,7 +116,7 @@ def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
 
 
 def _share(canvas: Canvas, place: Place, share: float | None, total: bool) -> None:
-    """Bar and figure; only words where there is no figure: an empty bar would say nothing is."""
+    """Draw bar and figure; only words where there is no figure: an empty bar would read as none."""
     shown, y = sentences.percent(share), place.top + 17
     if share is None:
         canvas.text((place.left, y), shown, size=BODY, colour=FAINT)
@@ -143,14 +143,14 @@ def opacities(
     colours: Mapping[int, Colour],
     images: Mapping[int, str],
 ) -> None:
-    """Table of the largest opacities.
+    """Draw the table of the largest opacities.
 
     Parameters
     ----------
     colours
-        RGB of each opacity.
+        RGB by the number of an opacity.
     images
-        Number of the image on which each shows best.
+        Image that shows an opacity best, by the number of the opacity.
     """
     lesions = sorted(found.lesions, key=lambda lesion: lesion.number)
     head = f"Opacities ({len(lesions)})" if lesions else "Opacities"
@@ -182,7 +182,7 @@ def _lesion(
 
 
 def _row(canvas: Canvas, place: Place, row: int, values: Sequence[str], colour: Colour) -> None:
-    """Side at the left, numbers flush right in columns of their own."""
+    """Write the side at the left, the numbers flush right in columns of their own."""
     y = place.top + 40 + 25 * row
     side, *numbers = values
     canvas.text((place.left + 50, y), side, size=LABEL, colour=colour)
@@ -220,7 +220,7 @@ class Study:
 
 
 def comparison(canvas: Canvas, place: Place, studies: Sequence[Study]) -> None:
-    """Bars of the share of the lungs, study by study; the last one is this.
+    """Draw bars of the share of the lungs, study by study; the last one is this study.
 
     The scale ends at the highest bar: it shows the course, and the figures stand above the bars.
     A share that is not reported has no bar.
@@ -250,14 +250,15 @@ def _study(
 
 
 def notes(
-    canvas: Canvas, place: Place, head: str, sentences: Sequence[tuple[str, Colour]], most: int
+    canvas: Canvas, place: Place, head: str, texts: Sequence[tuple[str, Colour]], most: int
 ) -> None:
-    """Sentences below each other in at most so many lines; how many were left out is said."""
+    """Write sentences one below the other, in at most `most` lines.
+
+    Where there are more, the last line refers to the report.
+    """
     label(canvas, place, head)
     lines = [
-        (line, colour)
-        for text, colour in sentences
-        for line in wrapped(text, LABEL, place.width, 2)
+        (line, colour) for text, colour in texts for line in wrapped(text, LABEL, place.width, 2)
     ]
     if len(lines) > most:
         lines = [*lines[: most - 1], ("More in the report.", AMBER)]

@@ -1,4 +1,4 @@
-"""What a page is drawn with: text that fits, boxes, lines and pictures, measured in points.
+"""Drawing surface of a page: text that fits, boxes, lines and pictures, measured in points.
 
 Pure drawing; nothing of DICOM here. A point is a pixel of the page as it is shown; everything is
 drawn with twice as many pixels, so that it can be reduced smoothly, or printed.
@@ -17,7 +17,7 @@ Rgb = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
-SCALE = 2  #: pixels drawn for each point
+SCALE = 2  #: pixels drawn for a point, in both directions
 LEADING = 1.32  #: distance between lines of text, in text sizes
 BOLD = 0.025  #: width of the stroke that thickens text, in text sizes; the font has one weight
 CUT = "..."  #: stands for text that was left out
@@ -48,10 +48,10 @@ def fitted(text: str, size: float, width: float) -> str:
     """Text cut where it would grow wider than `width` points."""
     if text_width(text, size) <= width:
         return text
-    kept = text
-    while kept and text_width(kept + CUT, size) > width:
-        kept = kept[:-1]
-    return kept.rstrip() + CUT
+    start = text
+    while start and text_width(start + CUT, size) > width:
+        start = start[:-1]
+    return start.rstrip() + CUT
 
 
 def wrapped(text: str, size: float, width: float, most: int) -> list[str]:
@@ -140,7 +140,7 @@ class Canvas:
         self._image.paste(Image.fromarray(picture), (round(left), round(top)))
 
     def pixels(self) -> Rgb:
-        """Everything drawn, ``(rows, columns, 3)``, `SCALE` pixels to a point."""
+        """Picture of the page, ``(rows, columns, 3)``, `SCALE` pixels to a point."""
         return np.asarray(self._image).copy()
 
 

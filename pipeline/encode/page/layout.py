@@ -1,4 +1,4 @@
-"""The summary page: what a radiologist should know of a result, at one look.
+"""Lay out the summary page: one result on one page, for a radiologist.
 
 Score against threshold, involvement, the largest opacities, two key images, the comparison with
 earlier results, doubts, and the limits of use; nothing of the patient's identity.
@@ -70,8 +70,8 @@ def page(series: CtSeries, analysis: Analysis, context: ResultContext) -> Rgb:
 
 
 def _colours(analysis: Analysis, slices: tuple[SourceSlice, ...], key: str) -> Mapping[int, Colour]:
-    """Colours of the opacities: those of their segments."""
-    colours = dict.fromkeys((each.number for each in analysis.lesions), REMAINING_COLOUR)
+    """RGB by the number of an opacity: the colour of its segment."""
+    colours = dict.fromkeys((lesion.number for lesion in analysis.lesions), REMAINING_COLOUR)
     for segment in segments(analysis, tuple(item.index for item in slices), key):
         colours |= {lesion.number: segment.colour for lesion in segment.lesions}
     return colours
@@ -100,7 +100,7 @@ def _figures(
     colours: Mapping[int, Colour],
     slices: tuple[SourceSlice, ...],
 ) -> None:
-    keys = {each.number: key_slice(analysis, (each,), slices) for each in analysis.lesions}
+    keys = {lesion.number: key_slice(analysis, (lesion,), slices) for lesion in analysis.lesions}
     images = {number: image_number(item) if item else "-" for number, item in keys.items()}
     blocks.score(canvas, LEFT, analysis.classification)
     below = Place(left=LEFT.left, top=294, width=LEFT.width)
@@ -120,7 +120,7 @@ def image_number(item: SourceSlice) -> str:
 def key_image(
     analysis: Analysis, slices: tuple[SourceSlice, ...]
 ) -> tuple[SourceSlice, tuple[str, ...]]:
-    """Image of the opacity in the table's first row, or of most lung; and what to write on it."""
+    """Image of the opacity in the first row of the table, else of most lung; and its caption."""
     first = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number)[:1])
     item = key_slice(analysis, first, slices) if first else None
     shown = widest_slice(analysis, slices) if item is None else item
@@ -150,7 +150,7 @@ def _view(
     caption: tuple[str, ...],
     colours: Mapping[int, Colour],
 ) -> None:
-    """Picture in the middle of a black field, with its name, sides and numbers."""
+    """Draw a picture in the middle of a black field, with its name, sides and numbers."""
     name, *lines = caption
     canvas.box((RIGHT.left, top), (RIGHT.right, top + VIEW_HEIGHT), fill=(0, 0, 0))
     rows, columns = (length / SCALE for length in view.picture.shape[:2])
@@ -167,7 +167,7 @@ def _view(
 def _numbers(
     canvas: Canvas, view: View, corner: tuple[float, float], colours: Mapping[int, Colour]
 ) -> None:
-    """Numbers of the opacities in the table, beside them, where none stands already."""
+    """Write the numbers of the opacities in the table beside them, unless one stands there."""
     taken: list[tuple[float, float]] = []
     for number, (column, row) in view.places:
         x, y = corner[0] + column / SCALE + 9, corner[1] + row / SCALE - 3
@@ -206,10 +206,10 @@ def _notes(series: CtSeries, analysis: Analysis) -> Iterator[tuple[str, Colour]]
     doubts = dict.fromkeys((*analysis.doubts, *analysis.lungs.doubts))
     for doubt in doubts:
         yield sentences.ascii_text(f"{_words(doubt.code)}: {doubt.text}."), AMBER
-    told = {doubt.code for doubt in doubts}
+    explained = {doubt.code for doubt in doubts}
     flags = dict.fromkeys((*analysis.flags, *analysis.lungs.flags))
     for code in flags:
-        if code not in told:
+        if code not in explained:
             yield sentences.ascii_text(f"{_words(code)}."), AMBER
     if not flags:
         yield "No flag raised.", FAINT
@@ -243,7 +243,7 @@ def _score(score: float) -> str:
 
 
 def _study_date(series: CtSeries) -> str:
-    """Study Date as people write it; empty where the source has none that can be read."""
+    """Study Date as ``YYYY-MM-DD``; empty where the source has none that can be read."""
     try:
         return date.fromisoformat(str(series.headers[0].get("StudyDate") or "")).isoformat()
     except ValueError:

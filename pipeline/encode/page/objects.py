@@ -1,4 +1,7 @@
-"""The summary page as an encapsulated PDF (PS3.3 A.45.1), for systems that file documents."""
+"""Encode the summary page: as Secondary Capture (PS3.3 A.8), and as encapsulated PDF (A.45.1).
+
+The picture is for viewers, the PDF for systems that file documents.
+"""
 
 from __future__ import annotations
 
@@ -21,54 +24,18 @@ from pipeline.encode.common.modules import (
 from pipeline.encode.common.secondary_capture import Rgb
 from pipeline.encode.page.canvas import SCALE
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source import source_slices
+from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 
 TITLE = "AI summary of a chest CT (research use only)"
 RESOLUTION = 230.0  #: dots per inch: the page fits A4 and Letter, landscape, with a margin
-QUALITY = 92  #: of the JPEG in the PDF; letters stay free of halos
-
-
-def document(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
-    """Encode the page for print; parameters as those of `summary_page`."""
-    result = new_object(series.headers[0], context, ResultSeries.DOCUMENT, EncapsulatedPDFStorage)
-    copy_elements(series.headers[0], result, ("RequestAttributesSequence",))
-    secondary_capture.add_equipment(result, context)
-    result.AcquisitionDateTime = None
-    result.BurnedInAnnotation = "NO"
-    result.VerificationFlag = "UNVERIFIED"
-    result.DocumentTitle = TITLE
-    result.ConceptNameCodeSequence = [codes.code_item(codes.DIAGNOSTIC_IMAGING_REPORT)]
-    result.SourceInstanceSequence = source_slices.instance_references(
-        source_slices.real_slices(series)
-    )
-    result.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    data = pdf(drawn, local_time(series.headers[0], context).utctimetuple())
-    result.EncapsulatedDocumentLength = len(data)
-    padded = data + b"\x00" * (len(data) % 2)
-    result.add_new(keyword_dict["EncapsulatedDocument"], "OB", padded)
-    return result
-
-
-def pdf(drawn: Rgb, created: struct_time) -> bytes:
-    """PDF of one page; the same bytes for the same picture and time (UTC)."""
-    buffer = BytesIO()
-    Image.fromarray(drawn).save(
-        buffer,
-        "PDF",
-        resolution=RESOLUTION,
-        quality=QUALITY,
-        subsampling=0,
-        title=TITLE,
-        creationDate=created,
-        modDate=created,
-    )
-    return buffer.getvalue()
+QUALITY = 92  #: of the JPEG in the PDF, with which letters have no halos
 
 
 def summary_page(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
-    """Encode the page for a screen.
+    """Encode the page as Secondary Capture, reduced to the pixels of a screen.
 
     Parameters
     ----------
@@ -76,7 +43,7 @@ def summary_page(series: CtSeries, context: ResultContext, drawn: Rgb) -> Datase
         From `pipeline.encode.page.layout.page`.
     """
     result = new_object(
-        series.headers[0], context, ResultSeries.SUMMARY, SecondaryCaptureImageStorage
+        series.headers[0], context, ResultKind.SUMMARY, SecondaryCaptureImageStorage
     )
     add_body_part(series, result)
     secondary_capture.add_equipment(result, context)
@@ -96,3 +63,40 @@ def _add_sources(result: Dataset, series: CtSeries) -> None:
     for image in images:
         image.PurposeOfReferenceCodeSequence = [codes.code_item(codes.SOURCE_IMAGE)]
     result.SourceImageSequence = images
+
+
+def document(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
+    """Encode the page as PDF for print; parameters as those of `summary_page`."""
+    result = new_object(series.headers[0], context, ResultKind.DOCUMENT, EncapsulatedPDFStorage)
+    copy_elements(series.headers[0], result, ("RequestAttributesSequence",))
+    secondary_capture.add_equipment(result, context)
+    result.AcquisitionDateTime = None
+    result.BurnedInAnnotation = "NO"
+    result.VerificationFlag = "UNVERIFIED"
+    result.DocumentTitle = TITLE
+    result.ConceptNameCodeSequence = [codes.code_item(codes.DIAGNOSTIC_IMAGING_REPORT)]
+    result.SourceInstanceSequence = source_slices.instance_references(
+        source_slices.real_slices(series)
+    )
+    result.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    data = pdf(drawn, local_time(series.headers[0], context).utctimetuple())
+    result.EncapsulatedDocumentLength = len(data)
+    padded = data + b"\x00" * (len(data) % 2)
+    result.add_new(keyword_dict["EncapsulatedDocument"], "OB", padded)
+    return result
+
+
+def pdf(drawn: Rgb, created: struct_time) -> bytes:
+    """Write a PDF of one page; the same picture and time (UTC) give the same bytes."""
+    buffer = BytesIO()
+    Image.fromarray(drawn).save(
+        buffer,
+        "PDF",
+        resolution=RESOLUTION,
+        quality=QUALITY,
+        subsampling=0,
+        title=TITLE,
+        creationDate=created,
+        modDate=created,
+    )
+    return buffer.getvalue()

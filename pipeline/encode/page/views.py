@@ -1,7 +1,7 @@
 """Key images of the summary page: one axial and one coronal slice with the opacities outlined.
 
 Both in the radiological convention: the patient's right at the left of the picture, whatever the
-position in which he was scanned. Pure arrays; nothing of DICOM here.
+position of the scan. Pure arrays; nothing of DICOM here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.types import Analysis, CtVolume
 Rgb = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-MARGIN_MM = 15.0  #: kept around the lungs, mm
+MARGIN_MM = 15.0  #: shown around the lungs, mm
 OUTLINE_PIXELS = 3  #: width of an outline on the picture, pixels
 
 
@@ -34,8 +34,8 @@ class View:
     picture
         ``(rows, columns, 3)``, lung window; the patient's right is at the left.
     places
-        Where each opacity shows: its number, and the column and row, on the picture, that its
-        largest part reaches furthest right; the largest opacity in this slice first.
+        Number of an opacity, and the column and row, on the picture, that its largest part
+        reaches furthest right; the largest opacity in this slice first.
     """
 
     picture: Rgb
@@ -59,14 +59,14 @@ def axial(
     colours: Mapping[int, Colour],
     size: tuple[int, int],
 ) -> View:
-    """One slice of the volume.
+    """Draw one slice of the volume.
 
     Parameters
     ----------
     index
         0-based slice.
     colours
-        RGB of each opacity.
+        RGB by the number of an opacity.
     size
         Width and height within which the picture fits, pixels.
     """
@@ -77,7 +77,7 @@ def axial(
 def coronal(
     volume: CtVolume, analysis: Analysis, colours: Mapping[int, Colour], size: tuple[int, int]
 ) -> View:
-    """Coronal plane with most of the opacities, head up; parameters as those of `axial`."""
+    """Draw the coronal plane with most opacity, head up; parameters as those of `axial`."""
     scene = _scene(volume, analysis, colours, _extent(analysis.lungs.labels, 0, volume.spacing_mm))
     counts = np.count_nonzero(scene.labels, axis=(0, 2))
     row = int(np.argmax(counts)) if counts.any() else scene.hu.shape[1] // 2
@@ -132,7 +132,7 @@ def _view(
 
 
 def _outline(picture: Rgb, labels: NDArray[np.uint8], colours: Mapping[int, Colour]) -> None:
-    """Draw, in place, the inner border of each label in its colour."""
+    """Draw, in place, the inner borders of the labels in their colours."""
     border = paint.inner_border(labels, OUTLINE_PIXELS)
     for number in np.unique(labels[border]):
         picture[border & (labels == number)] = colours[int(number)]

@@ -1,1 +1,1 @@
-"""Kinds, codes, identity and context of results."""
+"""Kinds, codes, products, identity and context of results."""

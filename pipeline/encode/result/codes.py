@@ -1,4 +1,4 @@
-"""Coded concepts: SNOMED CT, DCM and UCUM where they have one, else our private scheme."""
+"""Coded concepts: of SNOMED CT, DCM, UCUM and others, else of the private scheme."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _private(value: str, meaning: str) -> Code:
     return Code(value, PRIVATE_SCHEME, meaning)
 
 
-# Viewers write meaning and value on the image: what is measured has a short meaning.
+# Viewers write meaning and value on the image, so measurements have a short meaning.
 SCORE = _private("SCORE", "COVID-19 score (not a diagnosis)")
 THRESHOLD = _private("THRESHOLD", "Threshold of the score")
 DECISION = _private("DECISION", "Score compared with the threshold (not a diagnosis)")

@@ -1,4 +1,4 @@
-"""Who made a result, from what, and under which identifiers.
+"""Identity of results: the equipment, earlier reports and priors, the result key and its UIDs.
 
 The result key is a digest of everything that decides a result; every UID of the result derives
 from it. The same input analysed again therefore gives the same UIDs, and a repeated delivery is
@@ -22,14 +22,14 @@ NAMESPACE = uuid.UUID("5b0f3d5e-7a52-4d0c-9c54-0a6f4a3f1c1d")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
-    """The device that made the result: the algorithm, in the words of IHE AIR 6.5.3.1.
+    """Device that made a result: the algorithm, in the terms of IHE AIR 6.5.3.1.
 
     Attributes
     ----------
     device_uid
         New whenever the model is trained again (IHE AIR 6.5.3.1).
     station_uid
-        Of the installation, whatever its model: Instance Creator UID of all it makes.
+        Of the installation, whatever its model: Instance Creator UID of all its objects.
     """
 
     manufacturer: str
@@ -45,18 +45,50 @@ class Equipment:
             raise ValueError(f"equipment needs a value for {', '.join(empty)}")
 
     def as_parameters(self) -> Mapping[str, str]:
-        """Name all of it, for the result key: another device makes another result."""
+        """Attributes by name, for the result key: another device makes another result."""
         return {name.replace("_", " "): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportReference:
-    """Where a report of ours is in the PACS."""
+    """UIDs of a report of this node in the PACS."""
 
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
     study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """Result of this node for an earlier study of the patient.
+
+    Attributes
+    ----------
+    study_date
+        Study Date of the earlier study.
+    right, left, total
+        Share of each lung, and of both, taken by opacities, 0 to 1; None where opacities were
+        not reported.
+    model
+        Name and version, a space between; scores of different models do not compare.
+    report
+        The earlier report.
+    """
+
+    study_date: date
+    score: float
+    threshold: float
+    right: float | None
+    left: float | None
+    total: float | None
+    model: str
+    report: ReportReference
+
+    @property
+    def positive(self) -> bool:
+        """True if the score lay above the threshold of that time."""
+        return self.score > self.threshold
 
 
 def result_key(
@@ -65,12 +97,12 @@ def result_key(
     model: str,
     parameters: Mapping[str, str],
 ) -> str:
-    """Digest of everything that decides a result.
+    """Digest of everything that decides a result, as its key.
 
     Parameters
     ----------
     instances
-        SOP Instance UID and digest of the bytes of each instance, in any order.
+        SOP Instance UID and digest of the bytes, one pair for an instance, in any order.
     model
         Version and checksum of the model.
     parameters
@@ -87,7 +119,9 @@ def result_key(
 
 
 def key_after(key: str, earlier: Sequence[str]) -> str:
-    """Tell a result that returns to what was superseded from what it returns to.
+    """Return a new key where a series goes back to superseded settings.
+
+    Under its old key a superseded result would supersede its own successor.
 
     Parameters
     ----------
@@ -99,8 +133,8 @@ def key_after(key: str, earlier: Sequence[str]) -> str:
     Returns
     -------
     str
-        The latest key if nothing has changed since; `key` if it is new; else another, which
-        follows from it and the latest: a superseded result cannot supersede its successor.
+        The latest key if nothing has changed since; `key` if it is new; else another key, which
+        follows from `key` and the latest.
     """
     if not earlier:
         return key
@@ -118,35 +152,3 @@ def derived_uid(key: str, *parts: str | int) -> UID:
     """UID under the key: ``2.25.`` and a name-based UUID (PS3.5 B.2, RFC 9562 section 5.5)."""
     name = json.dumps([key, *map(str, parts)])
     return UID(f"2.25.{uuid.uuid5(NAMESPACE, name).int}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prior:
-    """What this node found in an earlier study of the patient.
-
-    Attributes
-    ----------
-    study_date
-        Study Date of the earlier study.
-    right, left, total
-        Share of each lung, and of both, taken by opacities, 0 to 1; None where opacities were
-        not reported.
-    model
-        Name and version, a space between; scores of different models do not compare.
-    report
-        Where the earlier report is.
-    """
-
-    study_date: date
-    score: float
-    threshold: float
-    right: float | None
-    left: float | None
-    total: float | None
-    model: str
-    report: ReportReference
-
-    @property
-    def positive(self) -> bool:
-        """Whether the score lay above the threshold of that time."""
-        return self.score > self.threshold

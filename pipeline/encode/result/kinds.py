@@ -1,7 +1,9 @@
-"""Kinds of result: one row each, from which everything else that depends on a kind follows.
+"""Table of the result kinds: forms, series, substitutes and succession, one row for a kind.
 
-Who adds a kind adds a row here, its encoder, the call of that encoder in `pipeline.encode.bundle`,
-and its attributes in `pipeline.encode.conformance.iod`; the rest reads this table.
+A new kind needs a member of `pipeline.results.ResultKind`, a row here, an encoder, a call of it in
+`pipeline.encode.bundle`, and its conditional attributes in `pipeline.encode.conformance.iod`.
+Everything else reads this table: series attributes, proposed SOP classes, fallbacks, the
+conformance statement, and the documents that storage looks up.
 """
 
 from __future__ import annotations
@@ -37,11 +39,12 @@ class ResultForm:
     Attributes
     ----------
     setting
-        Key and value in the section ``[results]``; empty if it is always made.
+        Key and value in the section ``[results]``; empty if the form is always made.
     fallback
-        SOP class of the plainer form that says the same and that more destinations take.
+        SOP class of another form of the kind, with the same content, that more destinations
+        accept; made instead where a destination declines this one.
     name
-        What people call the form.
+        Name of the form for people; empty where the kind has no other form.
     """
 
     sop_class: UID
@@ -52,24 +55,28 @@ class ResultForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultKindRow:
-    """What holds for every object of a kind.
+    """Properties that all objects of a kind share.
 
     Attributes
     ----------
     forms
-        Every form in which it may be made.
+        Every form in which the kind may be made.
     series_offset
-        Its Series Number is the base of the results plus this.
+        Added to the first Series Number of the result.
+    modality
+        Modality of the series.
     description
-        Behind "AI on series N:" in the Series Description.
+        Content of the series, as Series Description names it behind "AI on series N:".
     code
         Series Description Code.
     substitutes
-        Kinds that carry its message where a destination declines it, the best first.
+        Kinds that carry the message where a destination declines this one, the best first.
     supersedes
-        Whether its object names the one of the earlier result as its predecessor.
+        Whether the object supersedes the one of its kind in the earlier result; that one is
+        named as a predecessor by its successor or by the main document.
     stands_for_result
-        Whether it is the document that other results and reports refer to.
+        Whether it is the main document of a result: the one that later results and reports of
+        other studies refer to.
     """
 
     forms: tuple[ResultForm, ...]
@@ -193,7 +200,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
         ),
     }
 )
-"""In the order of sending."""
+"""In the order in which the objects of a result are sent."""
 
 SUBSTITUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -202,7 +209,10 @@ SUBSTITUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         if row.substitutes
     }
 )
-"""`ResultKindRow.substitutes` by kind, as storage takes it."""
+"""Kinds that have substitutes, as strings: storage knows no kinds."""
 
 MAIN_DOCUMENTS = tuple(kind for kind, row in RESULT_KINDS.items() if row.stands_for_result)
+"""A result has one of them."""
+
 SUPERSEDING = tuple(kind for kind, row in RESULT_KINDS.items() if row.supersedes)
+"""Documents, the main ones included, that supersede those of the earlier result."""

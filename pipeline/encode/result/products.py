@@ -1,4 +1,4 @@
-"""Which result objects a site wants, and in which form."""
+"""Result objects that a site wants, and their forms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_HEATMAP_COLUMNS = 256
 
 
 class SegmentationForm(StrEnum):
-    """How lungs and opacities are segmented."""
+    """Form of the segmentation of lungs and opacities."""
 
     BINARY = "binary"  #: one bit a voxel, segments may overlap; every viewer shows it
     LABELMAP = "labelmap"  #: one label a voxel (PS3.3 A.51, 2024); newer, less known
@@ -19,7 +19,7 @@ class SegmentationForm(StrEnum):
 
 
 class HeatmapForm(StrEnum):
-    """How the heatmap is sent."""
+    """Form of the heatmap."""
 
     SINGLE_FRAME = "single-frame"  #: one Secondary Capture a slice
     MULTI_FRAME = "multi-frame"  #: one multi-frame true colour Secondary Capture
@@ -28,12 +28,12 @@ class HeatmapForm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Products:
-    """What goes back to the PACS beside the measurement report, which always does.
+    """Objects that are made beside the measurement report, which is always made.
 
     Attributes
     ----------
     empty_frames
-        Whether the segmentation keeps frames without a voxel of their segment.
+        Whether the binary segmentation has frames without a voxel of their segment.
     heatmap_columns
         Wider heatmaps are reduced by a whole factor; their Pixel Spacing says so.
     summary
@@ -64,5 +64,5 @@ class Products:
             raise ValueError(f"heatmap_columns must be >= 1, got {self.heatmap_columns}")
 
     def as_parameters(self) -> Mapping[str, str]:
-        """Name all of it, for the result key: other objects are another result."""
+        """Options by name, for the result key: other objects make another result."""
         return {name.replace("_", " "): str(value) for name, value in asdict(self).items()}

@@ -1,4 +1,4 @@
-"""Segments one by one, a bit a voxel: lungs hold their opacities, segments overlap.
+"""Frames of a BINARY segmentation: one bit a voxel; lungs contain their opacities, so they overlap.
 
 Masks are packed slice by slice from the label maps, so that memory stays bounded by the object
 itself.
@@ -40,7 +40,7 @@ def add_bitplanes(
     Parameters
     ----------
     empty_frames
-        Whether to keep frames without a voxel of their segment.
+        Whether to add frames without a voxel of their segment.
     """
     frames = _frames(analysis, slices, chosen, empty_frames=empty_frames)
     result.BitsAllocated, result.BitsStored, result.HighBit = 1, 1, 0
@@ -65,18 +65,18 @@ def _frames(
     frames = [
         frame
         for place, item in enumerate(slices, start=1)
-        for labels, wanted in ((analysis.lungs.labels, lungs), (analysis.lesion_labels, lesions))
-        for frame in _frames_of_plane(labels[item.index], wanted, place, empty_frames)
+        for labels, segments in ((analysis.lungs.labels, lungs), (analysis.lesion_labels, lesions))
+        for frame in _frames_of_plane(labels[item.index], segments, place, empty_frames)
     ]
     return sorted(frames, key=lambda frame: (frame.segment, frame.place))
 
 
 def _frames_of_plane(
-    labels: NDArray[np.uint8], wanted: tuple[Segment, ...], place: int, empty_frames: bool
+    labels: NDArray[np.uint8], segments: tuple[Segment, ...], place: int, empty_frames: bool
 ) -> list[_Frame]:
     present = np.bincount(labels.ravel(), minlength=256) > 0
     frames = []
-    for segment in wanted:
+    for segment in segments:
         values = [value for value in segment.values if present[value]]
         if values or empty_frames:
             mask = labels == values[0] if len(values) == 1 else np.isin(labels, values)
@@ -87,7 +87,7 @@ def _frames_of_plane(
 def _pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Eight pixels a byte, first pixel in the lowest bit (PS3.5 8.1.1).
 
-    Frames follow one another without padding: one which does not fill its last byte is kept
+    Frames follow one another without padding: one that does not fill its last byte stays
     unpacked until all are together.
     """
     bits = mask.ravel()
@@ -101,10 +101,8 @@ def _pixel_data(frames: list[_Frame], pixels: int) -> bytes:
 
 
 def _functional_groups(frame: _Frame, item: SourceSlice) -> Dataset:
-    groups, segment = (
-        frame_groups(item, codes.SEGMENTATION, [frame.segment, frame.place]),
-        Dataset(),
-    )
+    groups = frame_groups(item, codes.SEGMENTATION, [frame.segment, frame.place])
+    segment = Dataset()
     segment.ReferencedSegmentNumber = frame.segment
     groups.SegmentIdentificationSequence = [segment]
     return groups

@@ -1,8 +1,8 @@
-"""All segments in one image, a label a voxel: its Segment Number (PS3.3 C.8.20.2.3.3).
+"""Frames of a LABELMAP segmentation: one Segment Number a voxel (PS3.3 C.8.20.2.3.3).
 
-A voxel has one label. An opacity takes those of the lung it lies in, so that a lung here is
-what is left of it; the background is a segment too, for every value in the pixels must be
-described. A frame for every source slice.
+A voxel has one label, and that of an opacity replaces that of its lung, so that a lung here is
+the lung without its opacities. The background is a segment too, because every value in the
+pixels must be described. Every source slice has a frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.types import Analysis
 Labels = NDArray[np.uint8]
 
 BACKGROUND = 0
-"""Label of what no segment takes: Pixel Padding Value and Segment Number."""
+"""Label of voxels outside all segments: Pixel Padding Value and Segment Number."""
 
 LUNG_LESS_OPACITIES = "Without the opacities, which have labels of their own"
 """Segment Description of a lung."""
@@ -73,7 +73,7 @@ def labelled(analysis: Analysis, planes: list[int], chosen: tuple[Segment, ...])
 
 
 def _background(segment: Dataset) -> Dataset:
-    """Describe the background as of the same algorithm as a segment."""
+    """Segment of the background, with the algorithm of another segment."""
     item = Dataset()
     item.SegmentNumber = BACKGROUND
     item.SegmentLabel = "Background"

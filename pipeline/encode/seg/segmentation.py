@@ -1,4 +1,4 @@
-"""Segmentation (PS3.3 A.51): lungs and opacities on the source's slices.
+"""Encode the segmentation (PS3.3 A.51): lungs and opacities on the slices of the source.
 
 BINARY by default, because viewers count the background of a LABELMAP as a segment and shift its
 colours (OHIF 3.13), and many archives refuse that SOP class.
@@ -23,13 +23,14 @@ from pipeline.encode.common.multiframe import (
 )
 from pipeline.encode.common.segments import Segment, segments
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment
 from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
 from pipeline.encode.result.products import SegmentationForm
 from pipeline.encode.seg.binary import add_bitplanes
 from pipeline.encode.seg.labelmap import add_labels
 from pipeline.encode.source import source_slices
+from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 LABELMAP_DESCRIPTION = "Lungs less opacities, and opacities; unverified, research use"
@@ -56,13 +57,13 @@ def segmentation(series: CtSeries, analysis: Analysis, context: ResultContext) -
     slices = source_slices.real_slices(series)
     chosen = segments(analysis, tuple(item.index for item in slices), context.key)
     sop_class = LABEL_MAP_STORAGE if labelmap else SegmentationStorage
-    result = new_object(series.headers[0], context, ResultSeries.SEGMENTATION, sop_class)
+    result = new_object(series.headers[0], context, ResultKind.SEGMENTATION, sop_class)
     add_body_part(series, result)
     add_references(result, series, slices, context)
     _add_image(result, series, labelmap=labelmap)
     result.SegmentSequence = [_description(segment, context.equipment) for segment in chosen]
     indices = (POSITION,) if labelmap else (SEGMENT, POSITION)
-    add_dimensions(result, context, ResultSeries.SEGMENTATION, *indices)
+    add_dimensions(result, context, ResultKind.SEGMENTATION, *indices)
     result.SharedFunctionalGroupsSequence = [shared_groups(series, slices[0])]
     if labelmap:
         add_labels(result, analysis, slices, chosen)

@@ -1,4 +1,4 @@
-"""Which attributes of the source a result copies, by module."""
+"""Attributes of the source that results copy, by module."""
 
 PATIENT = (
     "PatientName",
@@ -88,25 +88,27 @@ TYPE_2 = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-"""Present in every object, empty where the source has nothing (PS3.5 7.4.3)."""
+"""Present in every object, empty where the source has no value (PS3.5 7.4.3)."""
 
 SOP_COMMON = (
     "SpecificCharacterSet",
     "LongitudinalTemporalInformationModified",
 )
-"""What of SOP Common (PS3.3 C.12.1) the meaning of the others hangs on; the time zone is not
-copied, for a source without one gets the node's (`pipeline.encode.common.modules.local_time`)."""
+"""Attributes of SOP Common (PS3.3 C.12.1) on which the meaning of the others depends.
+
+The time zone is not copied: a source without one gets the node's
+(`pipeline.encode.common.modules.local_time`)."""
 
 SERIES = (
     "BodyPartExamined",
     "Laterality",
     "RequestAttributesSequence",
 )
-"""General Series (PS3.3 C.7.3.1); not for reports, whose series module has none of them."""
+"""General Series module (PS3.3 C.7.3.1); not for reports: their series module has none of them."""
 
 LOSSY = (
     "LossyImageCompression",
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
-"""General Image: a loss in the source stays a loss (PS3.3 C.7.6.1.1.5)."""
+"""General Image module: a loss in the source stays a loss (PS3.3 C.7.6.1.1.5)."""

@@ -1,7 +1,7 @@
-"""Whether words name the patient: free text that does is not repeated in results.
+"""Detect patient identity in free text, which results then do not repeat.
 
 Words and identity are compared as bare letters and digits: without case, accents and separators.
-No filter is sure to find a patient in free text, hence none of it stands in pixels.
+No filter is sure to find a patient in free text, hence no free text is burned into pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = ("PatientName", "PatientBirthName", "PatientMotherBirthName", "OtherPati
 NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "AdmissionID")
 BIRTH_DATE = "PatientBirthDate"
 
-SHORTEST = 3  #: characters; less is an initial or a number that stands anywhere
+SHORTEST = 3  #: characters; less is an initial, or a number found in any text
 SHORTEST_INSIDE = 5  #: characters; less is also part of other words ("Mia" of "Miami")
 
 LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
@@ -28,7 +28,7 @@ UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "
 
 
 def identifies(words: str, header: Dataset) -> bool:
-    """Say whether words hold a name, a number or the birth date of the patient.
+    """Tell whether words hold a name, a number or the birth date of the patient.
 
     A part of the identity of five characters or more is found anywhere, also inside a word and
     across spaces; one of three or four as words of its own; shorter ones are not looked for.
@@ -38,21 +38,21 @@ def identifies(words: str, header: Dataset) -> bool:
     header
         Its elements are left as they were read: once decoded they could not be copied as they are.
     """
-    wanted = {part for part in _identity(header) if len(part) >= SHORTEST}
-    return any(_hold(spelling, wanted) for spelling in _spellings(words))
+    identity = {part for part in _identity(header) if len(part) >= SHORTEST}
+    return any(_hold(spelling, identity) for spelling in _spellings(words))
 
 
-def _hold(found: list[str], wanted: set[str]) -> bool:
-    joined = "".join(found)
-    if any(part in joined for part in wanted if len(part) >= SHORTEST_INSIDE):
+def _hold(words: list[str], identity: set[str]) -> bool:
+    joined = "".join(words)
+    if any(part in joined for part in identity if len(part) >= SHORTEST_INSIDE):
         return True
-    ends = range(1, len(found) + 1)
-    runs = {"".join(found[start:end]) for end in ends for start in range(end)}
-    return not wanted.isdisjoint(runs | set(_digits(found)))
+    ends = range(1, len(words) + 1)
+    runs = {"".join(words[start:end]) for end in ends for start in range(end)}
+    return not identity.isdisjoint(runs | set(_digits(words)))
 
 
 def _identity(header: Dataset) -> Iterator[str]:
-    """Everything that would name the patient, as bare letters and digits."""
+    """Names, numbers and birth dates of the patient, as bare letters and digits."""
     for keyword in NAMES:
         for value in re.split(r"[\\=]", _read(header, keyword)):
             for parts in _spellings(value):
@@ -66,7 +66,7 @@ def _identity(header: Dataset) -> Iterator[str]:
 
 
 def _spellings(words: str) -> Iterator[list[str]]:
-    """Bare words: in lower case, without accents, split at all that is no letter or digit."""
+    """Bare words: lower case, without accents, split at every other character."""
     folded = unicodedata.normalize("NFC", words).casefold()
     for spelled in {folded, folded.translate(UMLAUTS)}:
         taken_apart = unicodedata.normalize("NFKD", spelled.translate(LETTERS))
@@ -81,7 +81,7 @@ def _digits(words: list[str]) -> Iterator[str]:
 
 
 def _dates(written: str) -> Iterator[str]:
-    """Write a birth date in the orders of the world, also without the century."""
+    """Birth date with year, month and day in every usual order, also without the century."""
     found = re.fullmatch(r"(\d{4})\D?(\d\d)\D?(\d\d)", written.strip())
     if found:
         year, month, day = found.groups()

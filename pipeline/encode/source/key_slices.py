@@ -1,4 +1,4 @@
-"""Which source slice stands for a finding: the one that a viewer should jump to."""
+"""Choose the source slice that shows a finding: the one that a viewer should jump to."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def key_slice(
     SourceSlice | None
         None if all of them lie on interpolated slices only.
     """
-    wanted = lesions[0].key_slice
-    nearest = sorted(slices, key=lambda item: abs(item.index - wanted))
+    key = lesions[0].key_slice
+    nearest = sorted(slices, key=lambda item: abs(item.index - key))
     return next((item for item in nearest if lesion_mask(analysis, lesions, item).any()), None)
 
 
 def lesion_mask(
     analysis: Analysis, lesions: tuple[Lesion, ...], item: SourceSlice
 ) -> NDArray[np.bool_]:
-    """Where the lesions are on a slice, ``(rows, columns)``."""
+    """Mask of the lesions on a slice, ``(rows, columns)``."""
     return np.isin(analysis.lesion_labels[item.index], [lesion.number for lesion in lesions])
 
 
@@ -37,7 +37,7 @@ def widest_slice(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> SourceS
 
 
 def image_name(item: SourceSlice) -> str:
-    """How people find the slice: by its Instance Number, or as a frame of it."""
+    """Name of the slice for people: its Instance Number, or its frame in that instance."""
     number = item.header.get("InstanceNumber")
     image = f"slice {item.index + 1} from below" if number is None else f"image {number}"
     return image if item.frame.frame_number is None else f"{image}, frame {item.frame.frame_number}"

@@ -1,4 +1,4 @@
-"""The outline of an area of one image, as a closed polygon in image coordinates.
+"""Outline an area of one image as a closed polygon in image coordinates.
 
 Coordinates are ``(column, row)`` with sub-pixel resolution: the upper left corner of the first
 pixel is (0, 0), its centre (0.5, 0.5) (PS3.3 C.18.6.1.2).
@@ -63,7 +63,7 @@ def _largest_filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _corners(area: NDArray[np.bool_]) -> Iterator[Corner]:
     """``(column, row)`` of each corner, clockwise on the screen.
 
-    One edge leaves each corner: an area without holes, connected by edges, meets itself nowhere.
+    One edge leaves a corner: an area without holes, connected by edges, meets itself nowhere.
     """
     following = dict(_edges(area))
     start = min(following)
@@ -80,7 +80,7 @@ def _corners(area: NDArray[np.bool_]) -> Iterator[Corner]:
 
 
 def _edges(area: NDArray[np.bool_]) -> Iterator[tuple[Corner, Corner]]:
-    """Edges of pixels between area and background, the area to the right of each."""
+    """Pixel edges between area and background, in the direction that has the area on its right."""
     padded = np.pad(area, 1).astype(np.int8)
     down, across = np.diff(padded, axis=0), np.diff(padded, axis=1)
     for row, column in np.argwhere(down == 1).tolist():
@@ -101,7 +101,7 @@ def _simplified(points: NDArray[np.float64], tolerance: float) -> NDArray[np.flo
     """
     far = int(np.argmax(np.linalg.norm(points - points[0], axis=1)))
     ring = np.concatenate([points, points[:1]])
-    kept = {0, far}
+    chosen = {0, far}
     pending = [(0, far), (far, len(points))]
     while pending:
         first, last = pending.pop()
@@ -110,15 +110,15 @@ def _simplified(points: NDArray[np.float64], tolerance: float) -> NDArray[np.flo
         off = _distances(ring[first + 1 : last], ring[first], ring[last])
         if off.max() > tolerance:
             middle = first + 1 + int(np.argmax(off))
-            kept.add(middle)
+            chosen.add(middle)
             pending += [(first, middle), (middle, last)]
-    return points[sorted(kept)]
+    return points[sorted(chosen)]
 
 
 def _distances(
     points: NDArray[np.float64], first: NDArray[np.float64], last: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Distance of each point from the line segment."""
+    """Distances of the points from the line segment."""
     along = last - first
     length = float(along @ along)
     share = np.clip((points - first) @ along / length, 0, 1) if length else np.zeros(len(points))

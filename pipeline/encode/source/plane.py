@@ -1,6 +1,6 @@
-"""The planes of the source in its own words: its decimal strings, not the numbers anew.
+"""Plane attributes of the source, copied as its own decimal strings.
 
-Archives and viewers compare geometry as text; a value formatted again may differ in its last
+Archives and viewers compare geometry as text; a value formatted anew may differ in its last
 digit, and a result would no longer lie on its source.
 """
 
@@ -41,16 +41,11 @@ def position(item: SourceSlice) -> list[str]:
     return _as_written(written, np.array(item.position))
 
 
-def reduced_position(series: CtSeries, item: SourceSlice, factor: int) -> list[str]:
-    """Image Position (Patient) of a plane reduced by a factor: the middle of its first block."""
-    row, column = source_slices.directions(series)
-    spacing = series.volume.spacing_mm[1:]
-    shift = (factor - 1) / 2 * (row * spacing[1] + column * spacing[0])
-    return source_slices.ds(np.array(item.position) + shift)
-
-
 def _as_written(written: Iterable[object], grid: NDArray[np.float64]) -> list[str]:
-    """Strings of the source if they say what the grid says, within what is taken for a unit."""
+    """Strings of the source if they agree with the grid, else the grid formatted anew.
+
+    The tolerance is the one within which the length of a direction counts as 1.
+    """
     texts = [str(value) for value in written]
     if len(texts) != len(grid):
         return source_slices.ds(grid)

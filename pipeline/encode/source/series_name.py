@@ -1,4 +1,4 @@
-"""What people call the source series: its number and description, without the patient.
+"""Name the source series for people by number and description, without patient identity.
 
 All of it is ASCII, which every Specific Character Set holds.
 """
@@ -27,18 +27,18 @@ def series_name(header: Dataset) -> str:
     header
         Of any instance of the series.
     """
-    named = picture_name(header)
+    name = picture_name(header)
     words = text(header, "SeriesDescription")
-    described = _plain(words)
-    if not described or identifies(words, header):
-        return named
-    return f"{named}, {described}"
+    description = _plain(words)
+    if not description or identifies(words, header):
+        return name
+    return f"{name}, {description}"
 
 
 def picture_name(header: Dataset) -> str:
-    """Name the series as it may stand in pixels: as ``series 4``, or ``series UID ...34.5678``.
+    """Name the series for pixels: as ``series 4``, or ``series UID ...34.5678``.
 
-    A description is free text: no filter is sure to find a patient in it, and what is burned in
+    A description is free text: no filter is sure to find a patient in it, and burned-in text
     stays when headers are made anonymous.
     """
     return f"series {number(header) or uid_end(header)}"
@@ -51,18 +51,19 @@ def number(header: Dataset) -> str:
 
 
 def uid_end(header: Dataset) -> str:
-    """Last characters of the Series Instance UID: what tells series without a number apart."""
+    """Last characters of the Series Instance UID, which tell series without a number apart."""
     uid = text(header, "SeriesInstanceUID")
     end = uid[-UID_END:].lstrip(".")
-    if not re.fullmatch(r"[0-9.]+", uid) or identifies(end, header):  # who knows who made it
+    # a UID may be built from a name or a number of the patient
+    if not re.fullmatch(r"[0-9.]+", uid) or identifies(end, header):
         return "without a number"
     return f"UID ...{end}"
 
 
 def _plain(words: str) -> str:
-    """Words in ASCII, on one line, without accents; nothing of words that have no ASCII form.
+    """Words in ASCII, on one line, without accents; empty if a letter has no ASCII form.
 
-    What is left of those would be read as something else.
+    The rest of such words would be read as something else.
     """
     if any(c.isalnum() and not _in_ascii(c) for c in words):
         return ""

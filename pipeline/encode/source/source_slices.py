@@ -1,4 +1,4 @@
-"""The source images as the result objects refer to them."""
+"""Source images of the slices, and their geometry, as result objects refer to them."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def _group(header: Dataset, frame_number: int, group: str) -> Dataset:
     shared = header.get("SharedFunctionalGroupsSequence") or []
     for place in (*own[frame_number - 1 : frame_number], *shared[:1]):
         if place.get(group):
-            found: Dataset = place[group][0]
-            return found
+            item: Dataset = place[group][0]
+            return item
     return Dataset()
 
 

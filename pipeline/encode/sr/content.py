@@ -1,4 +1,4 @@
-"""Where a finding is, as content items of a report: in which lung, and outlined on an image."""
+"""Content items that groups of the report share: finding sites, outlines, and the algorithm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLYLINE = hd.GraphicTypeValues.POLYLINE
 
 
 def lung_site(side: Side | None) -> hd.FindingSite:
-    """One lung, or both."""
+    """Return the finding site: one lung, or both without a side."""
     laterality = None if side is None else codes.LATERALITY[side]
     return hd.FindingSite(codes.LUNG, laterality=laterality)
 
@@ -35,7 +35,7 @@ def coordinates(item: SourceSlice, mask: NDArray[np.bool_]) -> hd.CoordinatesFor
 
 
 def area(region: hd.ImageRegion) -> float:
-    """Area inside a closed outline, square pixels."""
+    """Area inside the closed outline of a region, square pixels."""
     x, y = np.asarray(region.value, dtype=np.float64).T
     return float(abs(x[:-1] @ y[1:] - x[1:] @ y[:-1])) / 2
 
@@ -63,7 +63,7 @@ def algorithm_identification(
 
 
 def algorithm_parameters(analysis: Analysis) -> tuple[str, ...]:
-    """Model, checksum, the threshold in use and the settings, as ``name=value``."""
+    """Parameters as ``name=value``: model, checksum, threshold in use, and settings."""
     provenance, classification = analysis.provenance, analysis.classification
     settings = {**provenance.parameters, "threshold": repr(classification.threshold)}
     stated = {

@@ -1,4 +1,4 @@
-"""The frame of a report: document modules, evidence, observer and image library (PS3.3 C.17)."""
+"""Parts that reports share: document modules, evidence, observer, image library (PS3.3 C.17)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pydicom.sequence import Sequence
 
 from pipeline.encode.common.modules import copy_elements, empty_copy, new_object
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference
+from pipeline.encode.result.kinds import RESULT_KINDS
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 
 CONTAINS = hd.RelationshipTypeValues.CONTAINS
@@ -37,18 +39,15 @@ REQUEST_DETAILS = (
     "ReasonForTheRequestedProcedure",
     "ReasonForRequestedProcedureCodeSequence",
 )
-"""Copied where the source has them; the study's own UID stands for that of the request."""
+"""Copied where the source has them; the study's own UID stands in for a missing one."""
 
 ACCESSION = ("AccessionNumber", "IssuerOfAccessionNumberSequence")
 
-MAIN_DOCUMENTS = (ResultSeries.REPORT, ResultSeries.NOTICE)
-"""One of them stands for a result: what came before it, it supersedes."""
-
 
 def new_document(
-    header: Dataset, context: ResultContext, kind: ResultSeries, sop_class_uid: str
+    header: Dataset, context: ResultContext, kind: ResultKind, sop_class_uid: str
 ) -> Dataset:
-    """Report without content: unverified, preliminary, complete."""
+    """Report without content: complete, unverified, preliminary."""
     result = new_object(header, context, kind, sop_class_uid)
     result.CompletionFlag = "COMPLETE"
     result.VerificationFlag = "UNVERIFIED"
@@ -56,26 +55,27 @@ def new_document(
     result.ReferencedPerformedProcedureStepSequence = Sequence()
     result.PerformedProcedureCodeSequence = Sequence()
     add_requests(result, header)
-    if replaced := _predecessors(context, kind):
-        result.PredecessorDocumentsSequence = _by_study(replaced)
+    if predecessors := _predecessors(context, kind):
+        result.PredecessorDocumentsSequence = _by_study(predecessors)
     return result
 
 
-def _predecessors(context: ResultContext, kind: ResultSeries) -> list[ReportReference]:
-    """Choose what a document supersedes: a main one all there was, another one its like.
+def _predecessors(context: ResultContext, kind: ResultKind) -> list[ReportReference]:
+    """Documents of the earlier result that one of this kind supersedes.
 
-    So nothing stays current that has no successor of its kind, and Key Object Selections, whose
-    module has no Predecessor Documents (PS3.3 C.17.6.2), are superseded as well.
+    The main document supersedes all of them, another one that of its kind. So no document stays
+    current for want of a successor of its kind, and Key Object Selections, whose module has no
+    Predecessor Documents (PS3.3 C.17.6.2), are superseded as well.
     """
     others = context.superseded
-    if kind in MAIN_DOCUMENTS:
+    if RESULT_KINDS[kind].stands_for_result:
         main = [context.predecessor] if context.predecessor is not None else []
         return [*main, *(others[name] for name in sorted(others))]
-    return [others[kind.part]] if kind.part in others else []
+    return [others[kind]] if kind in others else []
 
 
 def add_requests(result: Dataset, header: Dataset) -> None:
-    """Name the requests that the source was made for (PS3.3 C.17.2), if it names any."""
+    """Add the requests that the source names, if any (PS3.3 C.17.2)."""
     attributes = header.get("RequestAttributesSequence") or []
     requests = [_request(result, item) for item in attributes]
     if requests:
@@ -83,7 +83,7 @@ def add_requests(result: Dataset, header: Dataset) -> None:
 
 
 def _request(result: Dataset, attributes: Dataset) -> Dataset:
-    """Copy a request as it is; where it has no accession number, that of the study holds."""
+    """Copy a request as it is; the study's accession number stands in for a missing one."""
     item = empty_copy(attributes)
     item.ReferencedStudySequence = Sequence()
     copy_elements(attributes, item, (*REQUEST, *REQUEST_DETAILS))
@@ -97,10 +97,10 @@ def _request(result: Dataset, attributes: Dataset) -> Dataset:
     return item
 
 
-def _instance(report: ReportReference) -> Dataset:
+def _sop_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = report.sop_class_uid
-    item.ReferencedSOPInstanceUID = report.sop_instance_uid
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
     return item
 
 
@@ -123,9 +123,7 @@ def add_evidence(
     """List every instance that the report rests on: the CT, and the SEG if it refers to one."""
     by_series = {str(slices[0].header.SeriesInstanceUID): source_slices.instance_references(slices)}
     if segmentation is not None:
-        instance = Dataset()
-        instance.ReferencedSOPClassUID = segmentation.SOPClassUID
-        instance.ReferencedSOPInstanceUID = segmentation.SOPInstanceUID
+        instance = _sop_reference(segmentation.SOPClassUID, segmentation.SOPInstanceUID)
         by_series[str(segmentation.SeriesInstanceUID)] = Sequence([instance])
     result.CurrentRequestedProcedureEvidenceSequence = [
         _study_references(result.StudyInstanceUID, by_series)
@@ -142,7 +140,8 @@ def _by_study(reports: Iterable[ReportReference]) -> Sequence:
     studies: dict[str, dict[str, Sequence]] = {}
     for report in reports:
         by_series = studies.setdefault(report.study_instance_uid, {})
-        by_series.setdefault(report.series_instance_uid, Sequence()).append(_instance(report))
+        instance = _sop_reference(report.sop_class_uid, report.sop_instance_uid)
+        by_series.setdefault(report.series_instance_uid, Sequence()).append(instance)
     return Sequence(_study_references(uid, by_series) for uid, by_series in studies.items())
 
 
@@ -152,9 +151,7 @@ def evidence(headers: Iterable[Dataset]) -> Sequence:
     study_uid = ""
     for header in headers:
         study_uid = str(header.StudyInstanceUID)
-        instance = Dataset()
-        instance.ReferencedSOPClassUID = header.SOPClassUID
-        instance.ReferencedSOPInstanceUID = header.SOPInstanceUID
+        instance = _sop_reference(header.SOPClassUID, header.SOPInstanceUID)
         by_series.setdefault(str(header.SeriesInstanceUID), Sequence()).append(instance)
     return Sequence([_study_references(study_uid, by_series)])
 
@@ -178,9 +175,9 @@ def observation_context(equipment: Equipment) -> hd.ObservationContext:
 def image_library(
     series: CtSeries, slices: tuple[SourceSlice, ...], context: ResultContext
 ) -> hd.ContainerContentItem:
-    """TID 1600: what all images have in common once, then one reference for each.
+    """TID 1600: the descriptors common to all images once, then one reference an image.
 
-    highdicom's own repeats twenty descriptors for each image: 4 KB a slice instead of 0.2.
+    highdicom's own repeats twenty descriptors with every image: 4 KB a slice instead of 0.2.
     """
     library = hd.ContainerContentItem(codes.IMAGE_LIBRARY, relationship_type=CONTAINS)
     group = hd.ContainerContentItem(codes.IMAGE_LIBRARY_GROUP, relationship_type=CONTAINS)

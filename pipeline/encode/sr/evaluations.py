@@ -1,4 +1,4 @@
-"""What the report says in codes and words: decision, sentences, verdicts.
+"""Qualitative evaluations of the measurement report: decision in codes, sentences as text.
 
 The container Qualitative Evaluations (TID 1500 rows 12 to 14) is the only place that template
 has for text.

@@ -1,7 +1,7 @@
-"""Key images: a Key Object Selection (PS3.3 A.35.4, TID 2010) of the slices with most opacity.
+"""Encode key images: a Key Object Selection (PS3.3 A.35.4, TID 2010) of slices with opacities.
 
-Titled "Of Interest", not "For Report Attachment": what goes into the report is the reader's to
-decide.
+The title is "Of Interest", not "For Report Attachment": the reader decides what goes into the
+report.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from pipeline.encode.common.modules import new_object
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.key_slices import key_slice
 from pipeline.encode.source.source_slices import SourceSlice
@@ -24,23 +24,24 @@ from pipeline.encode.sr.document import (
     add_requests,
     observation_context,
 )
+from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 MAX_KEY_IMAGES = 5
-"""What fits beside a report at a glance."""
+"""As many as a reader takes in at a glance beside a report."""
 
 MIN_APART_MM = 10.0
-"""Nearer slices show the same; the slice thickness of a conventional chest CT."""
+"""The slice thickness of a conventional chest CT: nearer slices show the same."""
 
 REPLACES = "this replaces earlier key images of the series."
 
 MIN_SHARE_OF_LARGEST = 0.5
-"""Of the largest area of opacity on a slice: what a slice must show to be a key image without
-being the key slice of an opacity."""
+"""Share of the largest area of opacity on any slice that makes a slice a key image, unless it is
+the key slice of an opacity."""
 
 
 def key_images(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset | None:
-    """Encode the slices most taken by opacities.
+    """Encode a selection of the slices with most opacity.
 
     Returns
     -------
@@ -51,7 +52,7 @@ def key_images(series: CtSeries, analysis: Analysis, context: ResultContext) -> 
     chosen = most_affected(series, analysis, slices)
     if not chosen:
         return None
-    header, kind = series.headers[0], ResultSeries.KEY_IMAGES
+    header, kind = series.headers[0], ResultKind.KEY_IMAGES
     result = new_object(header, context, kind, KeyObjectSelectionDocumentStorage)
     result.ReferencedPerformedProcedureStepSequence = Sequence()
     add_requests(result, header)
@@ -63,10 +64,10 @@ def key_images(series: CtSeries, analysis: Analysis, context: ResultContext) -> 
 def most_affected(
     series: CtSeries, analysis: Analysis, slices: tuple[SourceSlice, ...]
 ) -> tuple[SourceSlice, ...]:
-    """Choose key images: those that a viewer jumps to from the report, then the fullest ones.
+    """Choose key images: key slices of the opacities, then the slices with most opacity.
 
-    First the key slice of each opacity, largest opacity first, so that each is seen once before
-    any is seen twice; then slices by area of opacity. None lies near one that is chosen already.
+    The key slices come first, that of the largest opacity before the others, so that every
+    opacity is shown once before any is shown twice. No slice lies near one chosen before it.
 
     Returns
     -------
@@ -83,8 +84,8 @@ def most_affected(
 
 def _key_slices(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> list[SourceSlice]:
     ordered = sorted(analysis.lesions, key=lambda lesion: lesion.number)
-    found = (key_slice(analysis, (lesion,), slices) for lesion in ordered)
-    return [item for item in found if item is not None]
+    keys = (key_slice(analysis, (lesion,), slices) for lesion in ordered)
+    return [item for item in keys if item is not None]
 
 
 def _fullest(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> list[SourceSlice]:

@@ -1,6 +1,6 @@
-"""The report's group for the whole: score, threshold, involvement and volumes (TID 1501).
+"""Measurement group of both lungs: score, threshold, involvement and volumes (TID 1501).
 
-Each measurement is inferred from the outlines of the lungs that it is about (TID 320), on the
+A measurement is inferred from the outlines of the lungs that it is about (TID 320), on the
 slice where the lungs are widest. OHIF 3.13 shows a report only if every group has coordinates.
 """
 
@@ -31,7 +31,7 @@ LABELS = {Side.RIGHT: RIGHT_LUNG, Side.LEFT: LEFT_LUNG}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """One number; of both lungs if there is no side."""
+    """One number of the group; of both lungs if there is no side."""
 
     name: Code
     value: float
@@ -42,7 +42,7 @@ class _Row:
 def whole_group(
     analysis: Analysis, context: ResultContext, slices: tuple[SourceSlice, ...]
 ) -> hd.MeasurementsAndQualitativeEvaluations:
-    """Make the group; the algorithm's parameters stand beside the score, once."""
+    """Group of both lungs; the parameters of the algorithm stand once, with the score."""
     parameters = algorithm_identification(context.equipment, algorithm_parameters(analysis))
     brief = algorithm_identification(context.equipment)
     lungs = _outlines(analysis, slices)
@@ -87,7 +87,7 @@ def _measurement(
 
 
 def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
-    """Give all numbers, the weightiest first: OHIF 3.13 shows five."""
+    """Numbers of the group, the weightiest first: OHIF 3.13 shows five."""
     yield from _classifier_rows(analysis.classification)
     involved = analysis.involvement
     shares = (
@@ -123,7 +123,7 @@ def _coverage_rows(classification: Classification) -> Iterator[_Row]:
 
 
 def _change_rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
-    """Give the change since the latest earlier result; of the score only within one model."""
+    """List changes since the latest earlier result; of the score only within one model."""
     for prior in priors[:1]:
         before, now = prior.total, analysis.involvement.total
         if before is not None and now is not None:

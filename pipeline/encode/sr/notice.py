@@ -1,4 +1,7 @@
-"""Notice that a series was not analysed, and why: nothing is left out in silence."""
+"""Encode the notice that a series was not analysed, with the reason.
+
+No series is left out in silence: a missing result must not read as a negative one.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode.common import sentences
 from pipeline.encode.conformance.iod_check import conform
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source.series_name import series_name
 from pipeline.encode.sr.document import evidence, new_document
 from pipeline.encode.sr.text_report import text_content
@@ -29,7 +32,7 @@ def not_analysed(
     code
         Short, stable, lower-case reason code, such as ``too-few-slices``.
     text
-        Why, in words; never with anything of the patient.
+        The reason in words, without patient identity.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def not_analysed(
     if not headers:
         raise ValueError("a notice needs at least one header of the series, got none")
     with disable_value_validation():
-        result = new_document(headers[0], context, ResultSeries.NOTICE, EnhancedSRStorage)
+        result = new_document(headers[0], context, ResultKind.NOTICE, EnhancedSRStorage)
         result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
         result.update(text_content(_lines(headers[0], code, text), context.equipment))
         conform(result, ResultKind.NOTICE)

@@ -1,7 +1,7 @@
-"""The report's groups for the opacities: each by its segment, and by its outline on a slice.
+"""Measurement groups of the opacities: two for an opacity, by its segment and by its outline.
 
 The volumetric group (TID 1411) measures the opacity; the planar one (TID 1410) has the outline
-on its key slice. Both are of one Tracking UID, so of one opacity. Viewers that know nothing of
+on its key slice. Both have the Tracking UID of the opacity. Viewers that know nothing of
 segments jump by the outline; OHIF 3.13 joins the two groups and shows no report without it.
 """
 
@@ -33,12 +33,12 @@ def opacity_groups(
     chosen: tuple[Segment, ...],
     segmentation: Dataset | None,
 ) -> Iterator[Volumetric | Planar]:
-    """Make two groups for each segment of lesions.
+    """Make two groups for every segment of lesions.
 
     Parameters
     ----------
     segmentation
-        The SEG with these segments; if there is none, an opacity is where its outlines are.
+        The SEG with these segments; None if outlines on all slices stand for them.
     """
     algorithm = algorithm_identification(context.equipment)
     pixel_mm2 = series.volume.spacing_mm[1] * series.volume.spacing_mm[2]
@@ -53,7 +53,7 @@ def opacity_groups(
 def _regions(
     analysis: Analysis, segment: Segment, slices: tuple[SourceSlice, ...], *, only_key: bool
 ) -> list[hd.ImageRegion]:
-    """Outline the largest area on each slice with lesions, on the key slice first."""
+    """Outline the largest area on every slice with lesions, on the key slice first."""
     key = key_slice(analysis, segment.lesions, slices) if segment.lesions else None
     if key is None:
         return []

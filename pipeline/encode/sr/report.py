@@ -1,4 +1,4 @@
-"""Measurement report: Comprehensive 3D SR with TID 1500 (PS3.16), for machines and viewers."""
+"""Encode the measurement report: Comprehensive 3D SR, TID 1500, for machines and viewers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from pipeline.encode.common.segments import segments
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source import source_slices
 from pipeline.encode.sr.document import (
     add_evidence,
@@ -20,6 +20,7 @@ from pipeline.encode.sr.document import (
 from pipeline.encode.sr.evaluations import qualitative_evaluations
 from pipeline.encode.sr.lung_measurements import whole_group
 from pipeline.encode.sr.opacities import opacity_groups
+from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 
@@ -33,8 +34,8 @@ def report(
     segmentation
         The SEG made with the same arguments; lesions refer to its segments. None if there is
         none, or a label map, whose class many readers do not know: DCMTK 3.6.7 reads no report
-        that refers to one. Lesions have their outlines instead; that they are those of the label
-        map's segments their Tracking UIDs say.
+        that refers to one. Lesions then have their outlines instead, and Tracking UIDs equal to
+        those of the segments of the label map.
 
     Notes
     -----
@@ -54,7 +55,7 @@ def report(
     )[0]
     content.ContentSequence.insert(-1, image_library(series, slices, context))
     content.ContentSequence.append(qualitative_evaluations(series, analysis, context.priors))
-    result = new_document(series.headers[0], context, ResultSeries.REPORT, Comprehensive3DSRStorage)
+    result = new_document(series.headers[0], context, ResultKind.REPORT, Comprehensive3DSRStorage)
     add_evidence(result, slices, segmentation)
     add_priors(result, context.priors)
     result.update(content)

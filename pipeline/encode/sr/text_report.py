@@ -1,4 +1,4 @@
-"""Short text report: Enhanced SR with TID 2000, for viewers that show reports as text only."""
+"""Encode the text report: Enhanced SR, TID 2000, for viewers that show reports as text only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom.uid import EnhancedSRStorage
 from pipeline.encode.common import sentences
 from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext, ResultSeries
+from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment
 from pipeline.encode.result.products import HeatmapForm
 from pipeline.encode.source import source_slices
@@ -24,13 +24,14 @@ from pipeline.encode.sr.document import (
     new_document,
     observation_context,
 )
+from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 
 def text_report(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
     """Encode the sentences of the measurement report as a report of text."""
     slices = source_slices.real_slices(series)
-    result = new_document(series.headers[0], context, ResultSeries.TEXT_REPORT, EnhancedSRStorage)
+    result = new_document(series.headers[0], context, ResultKind.TEXT_REPORT, EnhancedSRStorage)
     add_evidence(result, slices, None)
     add_priors(result, context.priors)
     lines = (

@@ -9,13 +9,14 @@ import pytest
 import torch
 from pydicom import Dataset
 
-from pipeline.analyse import AnalysisOptions, analyse
+from pipeline.analyse import analyse
 from pipeline.errors import UnsuitableSeries
 from pipeline.model.feature_reference import Reference
 from pipeline.model.loading import Models
 from pipeline.model.manifest import Manifest, ReferenceEntry
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.unet import UNet
+from pipeline.options import AnalysisOptions
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries, CtVolume, GeometryVerdict
 

@@ -211,15 +211,15 @@ def test_the_summary_is_json_without_the_patient() -> None:
             completeness=Completeness.INCOMPLETE,
         ),
     )
-    told = summary(series, analysis(flags=("thick-slices",)))
-    text = json.dumps(told)
+    values = summary(series, analysis(flags=("thick-slices",)))
+    text = json.dumps(values)
     for secret in ("Muster", "P-1", "A-77", "19600101", "1.2.3.1", "Klinik"):
         assert secret not in text
-    assert told["score"] == 0.87
-    assert told["decision"] == "score above threshold"
-    assert told["geometry"]["gaps"] == [{"after_slice": 2, "missing": 1, "position_mm": -305.0}]
-    assert told["geometry"]["completeness"] == "incomplete"
-    assert [item["side"] for item in told["lesions"]] == ["right", "left"]
-    assert told["flags"] == ["thick-slices"]
-    assert told["provenance"]["seconds"] == 12.0
-    assert told["lungs_ml"]["total"] == 4000
+    assert values["score"] == 0.87
+    assert values["decision"] == "score above threshold"
+    assert values["geometry"]["gaps"] == [{"after_slice": 2, "missing": 1, "position_mm": -305.0}]
+    assert values["geometry"]["completeness"] == "incomplete"
+    assert [item["side"] for item in values["lesions"]] == ["right", "left"]
+    assert values["flags"] == ["thick-slices"]
+    assert values["provenance"]["seconds"] == 12.0
+    assert values["lungs_ml"]["total"] == 4000

@@ -174,11 +174,15 @@ def test_the_footer_names_the_source_and_says_that_colours_are_relative() -> Non
 def captions(series: CtSeries, form: HeatmapForm) -> list[NDArray[np.uint8]]:
     """The line right below the picture, frame by frame."""
     made = written(series, products=Products(heatmap=form))
-    frames = [frame for each in made for frame in each.pixel_array.reshape(-1, *each_shape(each))]
+    frames = [
+        frame
+        for capture in made
+        for frame in capture.pixel_array.reshape(-1, *frame_shape(capture))
+    ]
     return [frame[16 : 16 + paint.LINE_HEIGHT + paint.MARGIN] for frame in frames]
 
 
-def each_shape(capture: Dataset) -> tuple[int, int, int]:
+def frame_shape(capture: Dataset) -> tuple[int, int, int]:
     return int(capture.Rows), int(capture.Columns), 3
 
 
@@ -254,7 +258,7 @@ def test_a_multi_frame_heatmap_holds_the_same_pictures_at_the_same_places(
     (multiple,) = written(series, products=products)
     assert multiple.SOPClassUID == MultiFrameTrueColorSecondaryCaptureImageStorage
     assert multiple.NumberOfFrames == len(singles) == 5
-    np.testing.assert_array_equal(multiple.pixel_array, [each.pixel_array for each in singles])
+    np.testing.assert_array_equal(multiple.pixel_array, [single.pixel_array for single in singles])
     (shared,) = multiple.SharedFunctionalGroupsSequence
     spacing = shared.PixelMeasuresSequence[0].PixelSpacing
     orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient

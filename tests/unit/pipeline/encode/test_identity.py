@@ -15,10 +15,10 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from pipeline.encode.bundle import check, encode, part10
 from pipeline.encode.common.modules import local_time, new_object
-from pipeline.encode.result.context import ResultSeries
 from pipeline.encode.result.identity import Equipment, derived_uid, result_key
 from pipeline.encode.source.copied_attributes import PATIENT, SOP_COMMON, STUDY, TYPE_2
 from pipeline.errors import ConformanceError, PipelineError
+from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 from tests.support.encode_samples import CREATED, EQUIPMENT, analysis, context, ct_series
 
@@ -36,7 +36,7 @@ UNICODE = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Œuvre^Ǎi=王^
 
 def written(series: CtSeries, **changes: object) -> Dataset:
     result = new_object(
-        series.headers[0], context(**changes), ResultSeries.HEATMAP, SecondaryCaptureImageStorage
+        series.headers[0], context(**changes), ResultKind.HEATMAP, SecondaryCaptureImageStorage
     )
     return dcmread(BytesIO(part10(result)))
 

@@ -7,7 +7,7 @@ from pipeline.encode.bundle import encode
 from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.results import ResultKind
-from pipeline.series.eligibility import OWN_RESULT, SelectionRules, why_not
+from pipeline.series.eligibility import SelectionRules, why_not
 from tests.support.encode_samples import EQUIPMENT, analysis, context, ct_series
 
 RULES = SelectionRules(own_uids=frozenset({EQUIPMENT.device_uid}))
@@ -19,7 +19,7 @@ def results() -> dict[ResultKind, Dataset]:
     everything = Products(summary_pdf=True, parametric_map=True, key_images=True)
     bundle = encode(series, analysis(), context(products=everything))
     notice = not_analysed(series.headers, "gap", "a slice is missing", context())
-    return {each.kind: each.dataset for each in bundle.objects} | {ResultKind.NOTICE: notice}
+    return {item.kind: item.dataset for item in bundle.objects} | {ResultKind.NOTICE: notice}
 
 
 @pytest.mark.parametrize("kind", ResultKind)
@@ -28,7 +28,7 @@ def test_own_results_are_known_by_their_equipment(
 ) -> None:
     reason = why_not([results[kind]], RULES)
     assert reason is not None
-    assert reason.code == OWN_RESULT
+    assert reason.code == "own-result"
 
 
 @pytest.mark.parametrize("kind", ResultKind)
@@ -38,7 +38,7 @@ def test_results_of_an_earlier_model_are_known_by_their_maker(
     later = SelectionRules(own_uids=frozenset({"2.25.1", EQUIPMENT.station_uid}))
     reason = why_not([results[kind]], later)
     assert reason is not None
-    assert reason.code == OWN_RESULT
+    assert reason.code == "own-result"
 
 
 @pytest.mark.parametrize("kind", ResultKind)

@@ -118,14 +118,15 @@ def descriptions(generation: int = 1, **identity: object) -> list[str]:
 def test_results_of_two_series_are_told_apart_in_a_list() -> None:
     one, other = (descriptions(SeriesNumber=number) for number in (4, 5))
     assert not set(one) & set(other)
-    assert all(each.startswith("AI on series 4: ") for each in one)
+    assert all(description.startswith("AI on series 4: ") for description in one)
 
 
 def test_descriptions_fit_their_attribute() -> None:
     longest = descriptions(generation=12, SeriesNumber=999_999_999_999)
-    assert all(len(each) <= 64 for each in longest)
-    assert all(each.startswith("AI on series 999999999999: ") for each in longest)
-    assert all(each.endswith(", revision 12") for each in longest)
+    for description in longest:
+        assert len(description) <= 64
+        assert description.startswith("AI on series 999999999999: ")
+        assert description.endswith(", revision 12")
 
 
 def test_a_number_that_is_none_is_not_shown() -> None:
@@ -135,8 +136,9 @@ def test_a_number_that_is_none_is_not_shown() -> None:
 
 
 def numbers(base: int = 9000, **identity: object) -> list[int]:
-    wanted = context(products=ALL, series_number_base=base)
-    bundle = encode(ct_series(**identity), analysis(), wanted)
+    bundle = encode(
+        ct_series(**identity), analysis(), context(products=ALL, series_number_base=base)
+    )
     return list(dict.fromkeys(int(item.dataset.SeriesNumber) for item in bundle.objects))
 
 
@@ -148,7 +150,7 @@ def test_results_of_series_without_a_number_are_told_apart() -> None:
     assert max(numbers(999_000, SeriesNumber=4)) < 1_000_000 <= min(numbers(**one))
     assert max(numbers(**one)) < 2_000_000
     longest = {"SeriesNumber": None, "SeriesInstanceUID": "1." + "9" * 62}
-    assert all(len(each) <= 64 for each in descriptions(generation=99, **longest))
+    assert max(map(len, descriptions(generation=99, **longest))) <= 64
 
 
 @pytest.mark.parametrize(

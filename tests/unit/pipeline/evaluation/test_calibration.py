@@ -15,8 +15,7 @@ from pipeline.evaluation.calibration.write import write_calibration
 from pipeline.metrics.operating_points import SENSITIVE, SPECIFIC, YOUDEN, operating_points
 from pipeline.metrics.scores import ScoredCases
 from pipeline.metrics.statistics import Labels, Values
-from pipeline.model.loading import read_manifest
-from pipeline.model.manifest import BUNDLED
+from pipeline.model.manifest import BUNDLED, read_manifest
 
 
 def drawn(cases: int, temperature: float) -> tuple[Labels, Values]:
@@ -124,7 +123,7 @@ def test_calibration_is_written_and_the_rest_kept(folder: Path) -> None:
 
     write_calibration(folder, calibrated, cases, point=SENSITIVE)
 
-    after = read_manifest(folder)
+    after = read_manifest(folder)[0]
     assert after.calibration.temperature == calibrated.temperature
     points = after.operating_points
     assert points.keys() == {"default", "ward", YOUDEN, SENSITIVE, SPECIFIC}
@@ -136,7 +135,7 @@ def test_calibration_is_written_and_the_rest_kept(folder: Path) -> None:
 
 def test_points_of_others_call_the_same_cases_as_before(folder: Path) -> None:
     cases = cases_of(*drawn(300, 1.5))
-    old = read_manifest(folder)
+    old = read_manifest(folder)[0]
     calibrated = calibrate_scores(cases.labels, cases.scores, old.calibration.temperature)
     raw = json.loads((folder / "manifest.json").read_text())
     raw["operating_points"]["ward"] = {"threshold": 0.7, "from": "the ward"}

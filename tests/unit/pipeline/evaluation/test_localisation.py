@@ -126,11 +126,11 @@ CASES = st.lists(
 @given(CASES)
 def test_froc_is_what_a_threshold_after_the_other_gives(cases: list[Detections]) -> None:
     lesions = [best for case in cases for best in case.lesions]
-    false = [each for case in cases for each in case.false]
+    false = [confidence for case in cases for confidence in case.false]
     at = [0.0] * len(FALSE_PER_SCAN)
     for level in {*false, *lesions} - {NEVER}:
-        rate = sum(each >= level for each in false) / len(cases)
-        share = sum(each >= level for each in lesions) / len(lesions)
+        rate = sum(confidence >= level for confidence in false) / len(cases)
+        share = sum(confidence >= level for confidence in lesions) / len(lesions)
         at = [
             max(old, share) if rate <= most else old
             for old, most in zip(at, FALSE_PER_SCAN, strict=True)

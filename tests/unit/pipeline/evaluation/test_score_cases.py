@@ -11,13 +11,14 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from dicom_node.cli.app import app
-from pipeline.analyse import AnalysisOptions, analyse
+from pipeline.analyse import analyse
 from pipeline.cases.case_list import Case, read_cases
 from pipeline.errors import PipelineError
 from pipeline.evaluation.score_cases import score_cases
 from pipeline.metrics.scores import Origin, read_origin, read_scores, table
 from pipeline.model.loading import Models, load
 from pipeline.model.manifest import BUNDLED
+from pipeline.options import AnalysisOptions
 from pipeline.series.volume import assemble
 
 cli = CliRunner()
@@ -36,8 +37,8 @@ def case(path: Path, patient: str = "a", label: int = 1) -> Case:
 def keep(file: Path, cases: list[Case], origin: Origin) -> None:
     """Scores that an earlier run left."""
     rows = [
-        (each.patient, int(each.label or 0), (number + 1) / (len(cases) + 1), each.path)
-        for number, each in enumerate(cases)
+        (scored.patient, int(scored.label or 0), (number + 1) / (len(cases) + 1), scored.path)
+        for number, scored in enumerate(cases)
     ]
     file.write_text(table(rows, origin))
 
@@ -107,7 +108,7 @@ def test_the_command_counts_the_cases_without_a_score(models: Models, tmp_path: 
     assert "5 of 6 cases scored" in answer.output
     told = json.loads((out / "metrics.json").read_text())
     assert told["cases"] == 5
-    assert [each["case"] for each in told["unscored"]] == ["cases.csv line 7"]
+    assert [case["case"] for case in told["unscored"]] == ["cases.csv line 7"]
     assert told["chosen"]["threshold"] == models.manifest.operating_points["default"].threshold
     page = (out / "report.html").read_text()
     assert "1 further case has no score" in page

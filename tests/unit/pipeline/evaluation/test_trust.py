@@ -1,4 +1,4 @@
-"""How far a score may be trusted is found out on one set of cases and measured on another."""
+"""Prediction sets and reference are fitted to one set of cases and measured on another."""
 
 import json
 import shutil
@@ -17,7 +17,8 @@ from pipeline.evaluation.calibration.temperature import calibrate_scores
 from pipeline.evaluation.calibration.trust import Answers, calibrate_trust
 from pipeline.evaluation.calibration.write import write_calibration, write_trust
 from pipeline.metrics.scores import Origin, ScoredCases, table
-from pipeline.model.loading import load, read_manifest, write_network
+from pipeline.model.loading import load, write_network
+from pipeline.model.manifest import read_manifest
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.unet import UNet
 from tests.unit.pipeline.model.test_loading import CLASSIFIER, HEAD, LUNGS
@@ -58,7 +59,7 @@ def test_few_cases_of_the_kind_and_all_of_another_lie_beyond_the_limit() -> None
     fitted = fit_reference(own.features, own.labels, own.patients)
 
     def beyond(cases: Answers) -> float:
-        distances = [fitted.reference.distance(each) for each in cases.features]
+        distances = [fitted.reference.distance(case) for case in cases.features]
         return float(np.mean(np.array(distances) > fitted.limit))
 
     assert 0.0 < beyond(new) < 0.03
@@ -140,7 +141,7 @@ def test_what_was_found_out_travels_with_the_model(folder: Path) -> None:
 def test_a_new_temperature_takes_the_prediction_sets_along(folder: Path) -> None:
     trust = calibrate_trust(made_up(40, 1), made_up(0, 2))  # 0.95 needs 19 cases, there are 20
     usual, wide = write_trust(folder, trust).conformal.levels  # type: ignore[union-attr]  # written
-    scored, old = made_up(60, 4), read_manifest(folder).calibration.temperature
+    scored, old = made_up(60, 4), read_manifest(folder)[0].calibration.temperature
     cases = ScoredCases(patients=scored.patients, labels=scored.labels, scores=scored.scores)
     calibrated = calibrate_scores(scored.labels, scored.scores, old)
 
@@ -187,7 +188,7 @@ def test_calibrate_takes_cases_and_enters_what_it_finds(folder: Path, tmp_path: 
     done = CliRunner().invoke(app, ["calibrate", str(folder), "--cases", str(file)])
 
     assert done.exit_code == 0, done.output
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder)[0]
     assert manifest.conformal is not None
     assert (manifest.conformal.negatives, manifest.conformal.positives) == (5, 5)
     assert manifest.reference is not None
@@ -221,7 +222,7 @@ def scores_for(folder: Path, to: Path) -> Path:
     """Uncalibrated scores that the weights of a model might have given."""
     made = made_up(60, 4)
     rows = zip(made.patients, made.labels.tolist(), made.scores.tolist(), strict=True)
-    origin = Origin(weights=read_manifest(folder).networks.digest, temperature=1.0)
+    origin = Origin(weights=read_manifest(folder)[0].networks.digest, temperature=1.0)
     file = to / "scores.csv"
     file.write_text(
         table(((who, int(label), score, to / who) for who, label, score in rows), origin)
@@ -244,7 +245,7 @@ def test_scores_and_cases_in_one_go_are_as_one_after_the_other(
     calibrate(other, *scores)
     calibrate(other, *cases)
 
-    together, apart = read_manifest(folder), read_manifest(other)
+    together, apart = read_manifest(folder)[0], read_manifest(other)[0]
     assert together.calibration.temperature != 1
     assert together.operating_points == apart.operating_points
     assert together.conformal is not None

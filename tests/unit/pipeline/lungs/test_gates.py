@@ -1,4 +1,4 @@
-"""Which masks pass as lungs, which of two is chosen, and where two touching lungs are cut."""
+"""Gates let lungs pass, choose between two masks, and two touching lungs are cut."""
 
 import dataclasses
 
@@ -9,6 +9,7 @@ from pipeline.lungs import gates
 from pipeline.lungs.gates import LungFacts, choose, doubts_of, facts_of
 from pipeline.lungs.segment import UNET, UNSUPERVISED
 from pipeline.lungs.sides import sides_of
+from pipeline.reasons import QualityFlag
 
 PLAUSIBLE = LungFacts(
     right_ml=2600, left_ml=2200, height_mm=250, mean_hu=-820, at_edge=0.0, dip=0.0
@@ -105,8 +106,8 @@ def test_a_doubt_says_what_came_and_what_was_expected() -> None:
 
 
 NONE: tuple[gates.Failed, ...] = ()
-DOUBT = (gates.Failed(code="x", text="x", refuses=False),)
-REFUSAL = (gates.Failed(code="x", text="x", refuses=True),)
+DOUBT = (gates.Failed(code=QualityFlag.LUNGS_RATIO, text="x", refuses=False),)
+REFUSAL = (gates.Failed(code=QualityFlag.LUNGS_RATIO, text="x", refuses=True),)
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,19 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError, UnsuitableSeries
-from pipeline.lungs import gates
 from pipeline.lungs.airways import airways_of
 from pipeline.lungs.closing import filled
 from pipeline.lungs.coarse_grid import Spacing, coarsen, refine
 from pipeline.lungs.gas import stray_gas
 from pipeline.lungs.gates import dice, facts_of
 from pipeline.lungs.liao import segment_liao
-from pipeline.lungs.segment import UNET, UNSUPERVISED, decide, segment, two_lungs
+from pipeline.lungs.segment import UNET, UNSUPERVISED, choose_method, segment, two_lungs
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised
 from pipeline.model.loading import Models, load
 from pipeline.model.manifest import BUNDLED, LungsInput
 from pipeline.networks.unet import UNet
+from pipeline.reasons import QualityFlag
 from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.types import CtVolume
 from tests.support.paths import DATA
@@ -243,22 +243,22 @@ def test_small_parts_and_holes_of_a_raw_mask_are_mended(phantom: Phantom) -> Non
 def test_methods_that_disagree_are_flagged(phantom: Phantom) -> None:
     shifted = np.roll(phantom.lungs, 12, axis=1)
 
-    _, doubts = decide({UNET: phantom.lungs, UNSUPERVISED: shifted}, coarsen(phantom.hu, SPACING))
+    _, doubts = choose_method({UNET: phantom.lungs, UNSUPERVISED: shifted}, coarsen(phantom.hu, SPACING))
 
     (doubt,) = doubts
-    assert doubt.code == gates.DISAGREE
+    assert doubt.code == QualityFlag.LUNGS_METHODS_DISAGREE
     assert doubt.text.startswith(f"Dice {dice(shifted > 0, phantom.lungs > 0):.2f}")
 
 
 def test_of_methods_that_disagree_the_one_that_a_third_confirms_is_chosen(phantom: Phantom) -> None:
     shifted = np.roll(phantom.lungs, 12, axis=1)
 
-    method, doubts = decide(
+    method, doubts = choose_method(
         {UNET: shifted, UNSUPERVISED: phantom.lungs}, coarsen(phantom.hu, SPACING)
     )
 
     assert method == UNSUPERVISED
-    assert [doubt.code for doubt in doubts] == [gates.DISAGREE]
+    assert [doubt.code for doubt in doubts] == [QualityFlag.LUNGS_METHODS_DISAGREE]
 
 
 # All of it
@@ -282,7 +282,7 @@ def test_a_network_that_sees_nothing_sensible_is_overruled(
     lungs = segment(volume_of(phantom.hu), untrained(shipped))
 
     assert lungs.method == UNSUPERVISED
-    assert gates.DISAGREE in lungs.flags
+    assert QualityFlag.LUNGS_METHODS_DISAGREE in lungs.flags
     assert dice(lungs.labels > 0, phantom.lungs > 0) > 0.97
 
 

@@ -93,7 +93,7 @@ def test_calibration_figures_by_hand() -> None:
     gaps = [0.1, 0.2, 0.3, 0.8, 0.6, 0.5, 0.1, 0.1, 0.1, 0.0]
     in_bins = [abs(sum(gaps[6:9])), *gaps[:6], gaps[9]]
     assert found.expected_calibration_error == pytest.approx(sum(in_bins) / 10)
-    assert [each.observed.total for each in found.bins] == [1, 3, 1, 1, 1, 1, 1, 1]
+    assert [bin_.observed.total for bin_ in found.bins] == [1, 3, 1, 1, 1, 1, 1, 1]
 
 
 def test_slope_and_intercept_of_distorted_probabilities_are_found_again() -> None:
@@ -139,7 +139,7 @@ def test_one_patient_and_equal_scores_have_no_interval() -> None:
 
 
 def test_net_benefit_by_hand() -> None:
-    curve = {round(each.probability, 2): each for each in decision_curve(LABELS, SCORES)}
+    curve = {round(point.probability, 2): point for point in decision_curve(LABELS, SCORES)}
 
     assert curve[0.5].by_score == pytest.approx(3 / 10 - 1 / 10)
     assert curve[0.5].treat_all == pytest.approx(4 / 10 - 6 / 10)

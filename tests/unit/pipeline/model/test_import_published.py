@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from pipeline.errors import ModelError
 from pipeline.model.checkpoints import DECOVNET, UNETS, read_checkpoint
 from pipeline.model.import_published import import_checkpoints
-from pipeline.model.loading import load, read_manifest
-from pipeline.model.manifest import BUNDLED
+from pipeline.model.loading import load
+from pipeline.model.manifest import BUNDLED, read_manifest
 from tests.support.published_networks import AuthorsClassifier, AuthorsUNet, trained_looking
 
 CPU = torch.device("cpu")
@@ -101,7 +101,7 @@ def test_old_files_plain_names_and_safetensors_are_read_alike(
 def test_the_folder_says_what_it_is(unet_file: Path, decovnet_file: Path, tmp_path: Path) -> None:
     manifest = import_checkpoints(tmp_path / "model", unet=unet_file, decovnet=decovnet_file)
 
-    assert manifest == read_manifest(tmp_path / "model")
+    assert manifest == read_manifest(tmp_path / "model")[0]
     assert manifest.name == "model"
     assert manifest.networks.lungs.input.size == 368
     assert manifest.networks.lungs.input.window_hu == (-1200, 600)
@@ -118,7 +118,7 @@ def test_the_folder_says_what_it_is(unet_file: Path, decovnet_file: Path, tmp_pa
 def test_a_base_gives_the_other_network_and_the_classifier_its_calibration(
     unet_file: Path, decovnet_file: Path, tmp_path: Path
 ) -> None:
-    base = read_manifest(BUNDLED)
+    base = read_manifest(BUNDLED)[0]
 
     lungs = import_checkpoints(tmp_path / "lungs", unet=unet_file, base=BUNDLED)
     scores = import_checkpoints(tmp_path / "scores", decovnet=decovnet_file, base=BUNDLED)

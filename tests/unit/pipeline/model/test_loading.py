@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.errors import ModelError
 from pipeline.model.feature_reference import Reference, to_bytes
-from pipeline.model.loading import device_for, load, read_manifest, write_network
+from pipeline.model.loading import device_for, load, write_network
+from pipeline.model.manifest import read_manifest
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.networks.unet import UNet
@@ -204,29 +205,29 @@ def test_a_faulty_manifest_is_refused_with_the_place(
     edit(folder, change)
 
     with pytest.raises(ModelError, match=message):
-        read_manifest(folder)
+        read_manifest(folder)[0]
 
 
 def test_every_fault_of_a_manifest_is_listed(folder: Path) -> None:
     edit(folder, lambda m: m.update(version="", calibration={"temperature": -1}))
 
     with pytest.raises(ModelError, match=r"version: .*; calibration\.temperature: "):
-        read_manifest(folder)
+        read_manifest(folder)[0]
 
 
 def test_a_manifest_that_is_not_json_is_refused(folder: Path) -> None:
     (folder / "manifest.json").write_text("{")
 
     with pytest.raises(ModelError, match="Invalid JSON"):
-        read_manifest(folder)
+        read_manifest(folder)[0]
 
 
 def test_writing_one_network_keeps_the_other(folder: Path) -> None:
-    before = read_manifest(folder)
+    before = read_manifest(folder)[0]
 
     write_network(folder, "lungs", UNet().state_dict(), LUNGS)
 
-    after = read_manifest(folder)
+    after = read_manifest(folder)[0]
     assert after.networks.classifier == before.networks.classifier
     assert after.networks.lungs.sha256 != before.networks.lungs.sha256
 
@@ -278,7 +279,7 @@ def test_a_new_classifier_voids_what_was_found_out_about_the_old(
 
     write_network(folder, network, made[0].state_dict(), made[1])
 
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder)[0]
     assert (manifest.reference is not None) == (manifest.conformal is not None) == kept
 
 

@@ -1,4 +1,4 @@
-"""Where memory runs out, the same is done with less of it; then on the CPU; then it is said."""
+"""Work is repeated with less memory when it runs out, then on the CPU, then refused."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the bundled model knows as unlike its training's material, and what it does not."""
+"""Series that the bundled model flags as unlike its training data, and series that it does not."""
 
 from dataclasses import replace
 
@@ -61,7 +61,7 @@ def test_what_is_grossly_wrong_is_flagged(
     healthy: Prepared, models: Models, change: object, flagged: bool
 ) -> None:
     assert callable(change)
-    seen = plain_picture(change(healthy), models.manifest.networks.classifier.input).seen
+    seen = plain_picture(change(healthy), models.manifest.networks.classifier.input).channels
     assert isinstance(models.classifier, Explained)
     with torch.no_grad():
         features = models.classifier.features(torch.from_numpy(seen[np.newaxis]))

@@ -53,7 +53,7 @@ def test_more_evidence_never_lowers_the_score(network: EvidenceNet) -> None:
     both[0, 4, 2, 6] += 3
 
     with torch.inference_mode():
-        scores = [float(network.score(each)) for each in (evidence, higher, both)]
+        scores = [float(network.score(cells)) for cells in (evidence, higher, both)]
 
     assert scores == sorted(scores)
     assert scores[2] > scores[1] + 1e-4, "the other side counts too"

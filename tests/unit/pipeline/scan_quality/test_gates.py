@@ -1,4 +1,4 @@
-"""How a scan was taken is read off its pixels, and what is unusual is said with its figure."""
+"""Acquisition properties are measured on pixels, and unusual ones are flagged with a figure."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,7 +12,8 @@ from pipeline.cases.volumes import read_volume
 from pipeline.errors import UnsuitableSeries
 from pipeline.lungs.coarse_grid import coarsen, refine
 from pipeline.lungs.unsupervised import segment_unsupervised
-from pipeline.scan_quality.gates import GATES, UNMEASURED, acquisition_doubts
+from pipeline.reasons import QualityFlag
+from pipeline.scan_quality.gates import GATES, acquisition_doubts
 from pipeline.scan_quality.measure import AcquisitionFacts, facts_of
 
 SHAPE, SPACING = (20, 200, 240), (2.0, 0.75, 0.75)
@@ -137,7 +138,7 @@ def test_what_cannot_be_measured_is_said() -> None:
 
     (doubt,) = acquisition_doubts(facts_of(hu, labels, SPACING), {})
 
-    assert doubt.code == UNMEASURED
+    assert doubt.code == QualityFlag.ACQUISITION_UNMEASURED
     assert "noise in soft tissue" in doubt.text
     assert "mediastinum" in doubt.text
 

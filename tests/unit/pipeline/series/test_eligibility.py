@@ -1,4 +1,4 @@
-"""Is a series ours? Each rule alone, their order, and what an ill-made series is called."""
+"""Eligibility: each rule alone, their order, and the codes of ill-made series."""
 
 from collections.abc import Callable
 

@@ -33,8 +33,8 @@ def test_a_picture_is_new_and_of_the_same_kind(chest: tuple[Floats, Floats]) -> 
     seen = pictures(chest)
 
     assert np.array_equal(chest[0], before)
-    assert all(each.shape == before.shape and each.dtype == np.float32 for each in seen)
-    assert all(np.isfinite(each).all() for each in seen)
+    assert all(image.shape == before.shape and image.dtype == np.float32 for image in seen)
+    assert all(np.isfinite(image).all() for image in seen)
 
 
 def test_ground_glass_does_not_drown(chest: tuple[Floats, Floats]) -> None:

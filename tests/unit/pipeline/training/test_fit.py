@@ -1,4 +1,4 @@
-"""The training loop: what is kept, when it ends, and that a killed run ends as an unbroken one."""
+"""The training loop: best weights, early stopping, and resumed runs that end as unbroken ones."""
 
 import json
 import signal
@@ -20,17 +20,17 @@ from pipeline.training.fit import GOAL, Schedule, fit
 from pipeline.training.run_folder import CHECKPOINT, CURVES, RunFolder
 from tests.unit.pipeline.cases.test_prepared import some_case
 
-SHORT = Schedule(steps=12, judge_every=3, peak_rate=0.05)
+SHORT = Schedule(steps=12, validate_every=3, peak_rate=0.05)
 
 
-class LineLesson:
+class LineTask:
     """Learn a line through noisy points, with dropout, so that random numbers matter."""
 
     def __init__(self, goals: list[float] | None = None) -> None:
         torch.manual_seed(1)
         self.network: nn.Module = nn.Sequential(nn.Dropout(0.3), nn.Linear(4, 1))
         self.goals = goals
-        self.judged = 0
+        self.validations = 0
 
     def draw(self, step: int) -> Tensor:
         return torch.from_numpy(np.random.default_rng(step).random((8, 4), dtype=np.float32))
@@ -39,10 +39,10 @@ class LineLesson:
         del step
         return {"square": (self.network(batch)[:, 0] - batch.sum(dim=1)).square().mean()}
 
-    def judge(self, network: nn.Module) -> Mapping[str, float]:
-        self.judged += 1
+    def validate(self, network: nn.Module) -> Mapping[str, float]:
+        self.validations += 1
         if self.goals is not None:
-            return {GOAL: self.goals[self.judged - 1]}
+            return {GOAL: self.goals[self.validations - 1]}
         with torch.no_grad():
             error = network(torch.ones(1, 4)).item() - 4
         return {GOAL: -abs(error)}
@@ -52,36 +52,36 @@ class Stopped(Exception):
     """A run that is cut short."""
 
 
-def run(folder: Path, lesson: LineLesson, schedule: Schedule, *, stop_at: int = 0) -> nn.Module:
+def run(folder: Path, task: LineTask, schedule: Schedule, *, stop_at: int = 0) -> nn.Module:
     def report(step: int, _: str) -> None:
         if step == stop_at:
             raise Stopped
 
-    fit(lesson, schedule, RunFolder.open(folder, {"seed": 5}), seed=5, report=report)
-    return lesson.network
+    fit(task, schedule, RunFolder.open(folder, {"seed": 5}), seed=5, report=report)
+    return task.network
 
 
 @pytest.mark.parametrize("stop_at", [2, 3, 7, 11])
 def test_a_stopped_run_ends_as_an_unbroken_one(tmp_path: Path, stop_at: int) -> None:
-    whole = run(tmp_path / "whole", LineLesson(), SHORT).state_dict()
+    whole = run(tmp_path / "whole", LineTask(), SHORT).state_dict()
 
     with pytest.raises(Stopped):
-        run(tmp_path / "cut", LineLesson(), SHORT, stop_at=stop_at)
-    resumed = run(tmp_path / "cut", LineLesson(), SHORT).state_dict()
+        run(tmp_path / "cut", LineTask(), SHORT, stop_at=stop_at)
+    resumed = run(tmp_path / "cut", LineTask(), SHORT).state_dict()
 
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     histories = [(tmp_path / name / "history.json").read_text() for name in ("whole", "cut")]
     assert histories[0] == histories[1]
 
 
-def test_the_best_judged_weights_are_kept(tmp_path: Path) -> None:
+def test_the_best_validated_weights_are_kept(tmp_path: Path) -> None:
     best_of_two = run(
-        tmp_path / "a", LineLesson([0.5, 0.9]), Schedule(steps=6, judge_every=3, peak_rate=0.05)
+        tmp_path / "a", LineTask([0.5, 0.9]), Schedule(steps=6, validate_every=3, peak_rate=0.05)
     )
     longer = run(
         tmp_path / "b",
-        LineLesson([0.5, 0.9, 0.1, 0.2]),
-        Schedule(steps=12, judge_every=3, peak_rate=0.05),
+        LineTask([0.5, 0.9, 0.1, 0.2]),
+        Schedule(steps=12, validate_every=3, peak_rate=0.05),
     )
 
     metrics = json.loads((tmp_path / "b" / "metrics.json").read_text())
@@ -92,24 +92,42 @@ def test_the_best_judged_weights_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_run_without_gain_ends_early(tmp_path: Path) -> None:
-    lesson = LineLesson([0.5, 0.4, 0.3, 0.9])
+    task = LineTask([0.5, 0.4, 0.3, 0.9])
 
-    run(tmp_path, lesson, Schedule(steps=12, judge_every=3, patience=2))
+    run(tmp_path, task, Schedule(steps=12, validate_every=3, patience=2))
 
-    assert lesson.judged == 3
+    assert task.validations == 3
     assert json.loads((tmp_path / "metrics.json").read_text())["steps"] == 9
 
 
 def test_a_run_that_ended_early_does_not_go_on_when_it_is_resumed(tmp_path: Path) -> None:
-    early = Schedule(steps=12, judge_every=3, patience=2, peak_rate=0.05)
-    first = run(tmp_path, LineLesson([0.5, 0.4, 0.3, 0.9]), early).state_dict()
+    early = Schedule(steps=12, validate_every=3, patience=2, peak_rate=0.05)
+    first = run(tmp_path, LineTask([0.5, 0.4, 0.3, 0.9]), early).state_dict()
 
-    lesson = LineLesson([0.9])
-    again = run(tmp_path, lesson, early).state_dict()
+    task = LineTask([0.9])
+    again = run(tmp_path, task, early).state_dict()
 
-    assert lesson.judged == 0
+    assert task.validations == 0
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert json.loads((tmp_path / "metrics.json").read_text())["steps"] == 9
+
+
+def test_settings_have_the_names_that_run_folders_have_had() -> None:
+    settings = SHORT.as_settings()
+
+    assert list(settings) == [
+        "steps",
+        "judge_every",
+        "patience",
+        "peak_rate",
+        "warm_up",
+        "weight_decay",
+        "largest_gradient",
+        "average",
+        "precision",
+        "workers",
+    ]
+    assert settings["judge_every"] == SHORT.validate_every
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no zip", b"something else"])
@@ -122,17 +140,17 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: bytes) -> None:
 
 @pytest.mark.parametrize("keep", [0.2, 0.6, 0.99])
 def test_half_a_checkpoint_is_named(tmp_path: Path, keep: float) -> None:
-    run(tmp_path, LineLesson(), SHORT)
+    run(tmp_path, LineTask(), SHORT)
     data = (tmp_path / CHECKPOINT).read_bytes()
     (tmp_path / CHECKPOINT).write_bytes(data[: int(keep * len(data))])
 
     with pytest.raises(PipelineError, match="a checkpoint of a run expected"):
-        run(tmp_path, LineLesson(), SHORT)
+        run(tmp_path, LineTask(), SHORT)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    run(tmp_path, LineLesson(), SHORT)
-    other = LineLesson()
+    run(tmp_path, LineTask(), SHORT)
+    other = LineTask()
     other.network = nn.Linear(3, 1)
 
     with pytest.raises(PipelineError, match="a checkpoint of this network expected"):

@@ -1,4 +1,4 @@
-"""From a synthetic data set to a model folder: drawing, judging, comparing, writing."""
+"""From a synthetic data set to a model folder: drawing, training, comparing, writing."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.synthetic.disease.synthesise import Recipe, synthesise
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from pipeline.training.classifier_task import ClassifierLesson, Files, WithAuxHead, cells, margin_of
+from pipeline.training.classifier_task import ClassifierTask, Files, WithAuxHead, cells, margin_of
 from pipeline.training.compare import compare
 from pipeline.training.fit import Schedule
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
@@ -39,7 +39,7 @@ from pipeline.training.train_classifier import (
 from tests.unit.pipeline.cases.test_prepared import some_case
 
 SMALL = ClassifierInput(rows=32, columns=48, slice_mm=16, window_hu=(-1200, 600), margin_mm=5.0)
-QUICK = Schedule(steps=2, judge_every=1)
+QUICK = Schedule(steps=2, validate_every=1)
 RECIPE = Recipe(
     seed=3,
     phantoms={Split.TRAIN: 2, Split.VALIDATION: 1, Split.TEST: 1},
@@ -114,17 +114,17 @@ def files(tmp_path: Path) -> Files:
     return Files(positive=paths[1::2], negative=paths[::2], validation=paths)
 
 
-def lesson_of(files: Files, *, masks: bool = True) -> ClassifierLesson:
+def task_of(files: Files, *, masks: bool = True) -> ClassifierTask:
     torch.manual_seed(1)
-    return ClassifierLesson(
+    return ClassifierTask(
         network=WithAuxHead(DeCoVNet()), files=files, wanted=SMALL, seed=9, pairs=2, masks=masks
     )
 
 
 def test_each_step_draws_both_labels_and_the_same_each_time(files: Files) -> None:
-    lesson = lesson_of(files)
+    task = task_of(files)
 
-    first, again, next_one = (lesson.draw(step) for step in (4, 4, 5))
+    first, again, next_one = (task.draw(step) for step in (4, 4, 5))
 
     assert first.labels.tolist() == [1, 1, 0, 0]
     assert first.pictures.shape == (4, 2, 16, 32, 48)
@@ -138,9 +138,9 @@ def test_each_step_draws_both_labels_and_the_same_each_time(files: Files) -> Non
 def test_places_are_learnt_only_where_they_are_known(
     files: Files, masks: bool, losses: set[str]
 ) -> None:
-    lesson = lesson_of(files, masks=masks)
+    task = task_of(files, masks=masks)
 
-    assert set(lesson.losses(lesson.draw(0), 0)) == losses
+    assert set(task.losses(task.draw(0), 0)) == losses
 
 
 def test_the_cells_of_a_mask_lie_where_the_features_are() -> None:
@@ -336,19 +336,19 @@ def test_scores_of_a_run_are_those_that_the_node_gives(tmp_path: Path) -> None:
     assert found == [pytest.approx(float(special.expit(margin_of(network, seen))), abs=1e-6)]
 
 
-def test_a_case_without_a_score_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
+def test_a_case_without_a_score_is_listed_and_the_others_are_kept(tmp_path: Path) -> None:
     rows = [Case(path=tmp_path / str(n), patient=f"p{n}", place=f"row {n}") for n in range(3)]
     listed = [
         Listed(case=row, file=row.path, patient=row.patient, label=1, split=Split.TEST)
         for row in rows
     ]
 
-    def judge(each: Listed) -> float:
-        if each.patient == "p1":
+    def margin(row: Listed) -> float:
+        if row.patient == "p1":
             raise PipelineError("no lungs")
         return 0.0
 
-    write_scores(tmp_path, Split.TEST, listed, judge, Origin(weights="w", temperature=1.0))
+    write_scores(tmp_path, Split.TEST, listed, margin, Origin(weights="w", temperature=1.0))
 
     assert read_scores(tmp_path / "test-scores.csv").patients == ("p0", "p2")
     assert (tmp_path / "test-unscored.txt").read_text() == "row 1: no lungs\n"

@@ -1,4 +1,4 @@
-"""The UNet's training: what it is shown, and the model folder that comes of it."""
+"""Training of the lungs' UNet: its slices, and the model folder that comes of it."""
 
 import json
 from datetime import UTC, datetime
@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from pipeline.cases.case_list import Case, digest_of
 from pipeline.errors import PipelineError
-from pipeline.model.loading import load, read_manifest
-from pipeline.model.manifest import BUNDLED
+from pipeline.model.loading import load
+from pipeline.model.manifest import BUNDLED, read_manifest
 from pipeline.networks.unet import UNet
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.training.fit import Schedule
 from pipeline.training.lung_slices import PIXELS, Slices, case_slices
-from pipeline.training.lung_task import LungLesson, Pool
+from pipeline.training.lung_task import LungTask, Pool
 from pipeline.training.run_folder import RunFolder
-from pipeline.training.train_lungs import LungTraining, Origin, phantom_seeds, train_lungs
+from pipeline.training.train_lungs import LungTraining, ModelOrigin, phantom_seeds, train_lungs
 
 CPU = torch.device("cpu")
 
@@ -47,10 +47,10 @@ def slices(seed: int = 1) -> Slices:
     return Slices(hu=hu.astype(np.int16), lungs=lungs)
 
 
-def lesson(seed: int = 3) -> LungLesson:
+def task(seed: int = 3) -> LungTask:
     torch.manual_seed(1)
     pool = Pool.of(slices())
-    return LungLesson(
+    return LungTask(
         network=UNet(),
         phantoms=[pool],
         real=[pool],
@@ -62,7 +62,7 @@ def lesson(seed: int = 3) -> LungLesson:
 
 
 def test_a_step_draws_the_same_each_time() -> None:
-    (hu, lungs), (again, _), (other, _) = (lesson().draw(step) for step in (4, 4, 5))
+    (hu, lungs), (again, _), (other, _) = (task().draw(step) for step in (4, 4, 5))
 
     assert hu.shape == (3, 1, 64, 64)
     assert lungs.shape == (3, 64, 64)
@@ -72,11 +72,11 @@ def test_a_step_draws_the_same_each_time() -> None:
 
 
 def test_a_few_steps_lower_the_loss() -> None:
-    taught = lesson()
-    optimiser = torch.optim.Adam(taught.network.parameters(), 1e-2)
+    learner = task()
+    optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
     losses = []
     for step in range(8):
-        loss = torch.stack(list(taught.losses(taught.draw(0), step).values())).sum()
+        loss = torch.stack(list(learner.losses(learner.draw(0), step).values())).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -100,14 +100,14 @@ def trained(lists: list[Path], out: Path, training: LungTraining, words: list[st
         lists,
         out,
         training,
-        origin=Origin(base=BUNDLED, trained_on=["one phantom"], reproduce="dicom-node train"),
+        origin=ModelOrigin(base=BUNDLED, trained_on=["one phantom"], reproduce="dicom-node train"),
         device=CPU,
         report=lambda step, text: words.append(f"{step} {text}"),
     )
 
 
 def of_phantoms(count: int) -> LungTraining:
-    schedule = Schedule(steps=2, judge_every=1)
+    schedule = Schedule(steps=2, validate_every=1)
     return LungTraining(
         seed=1, schedule=schedule, size=64, batch=2, phantoms=0, held_out_phantoms=count
     )
@@ -120,7 +120,7 @@ def test_a_model_folder_comes_of_it_with_a_card_of_its_own(nifti: Path, tmp_path
     folder = trained([nifti / "cases.csv"], tmp_path / "run", of_phantoms(1), words)
 
     assert [line.split()[0] for line in words] == ["1", "2"]
-    manifest, bundled = load(folder, CPU).manifest, read_manifest(BUNDLED)
+    manifest, bundled = load(folder, CPU).manifest, read_manifest(BUNDLED)[0]
     card = manifest.card
     assert (manifest.name, manifest.version) == ("run", "1")
     assert manifest.created == datetime.now(UTC).date()
@@ -146,7 +146,7 @@ def test_a_model_folder_comes_of_it_with_a_card_of_its_own(nifti: Path, tmp_path
     assert (folder / "manifest.json").read_text() == "calibrated since"
 
 
-def test_nothing_to_judge_on_is_refused_and_the_folder_stays_free(
+def test_nothing_to_validate_on_is_refused_and_the_folder_stays_free(
     nifti: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -180,10 +180,10 @@ def test_a_case_that_cannot_be_read_is_named_by_its_row(nifti: Path, tmp_path: P
 
 
 @given(seeds=st.tuples(st.integers(0, 200), st.integers(0, 200)), count=st.integers(0, 10_000))
-def test_no_phantom_is_learnt_from_and_judged_on(seeds: tuple[int, int], count: int) -> None:
+def test_no_phantom_is_trained_and_validated_on(seeds: tuple[int, int], count: int) -> None:
     first, other = seeds
-    learnt = phantom_seeds(first, count, held_out=False)
-    judged = phantom_seeds(other, count, held_out=True)
+    train = phantom_seeds(first, count, held_out=False)
+    held_out = phantom_seeds(other, count, held_out=True)
 
-    assert len(learnt) == len(judged) == count
-    assert not set(learnt) & set(judged)
+    assert len(train) == len(held_out) == count
+    assert not set(train) & set(held_out)

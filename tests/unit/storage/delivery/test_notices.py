@@ -1,4 +1,4 @@
-"""Wishes, notices and earlier results, as rows."""
+"""Reruns, notices and earlier results, as rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from storage.states import DeliveryState, Rerun, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 S, D = SeriesState, DeliveryState
+REPORTS = ("report", "notice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ def line(session: Session) -> SeriesLine:
     return seen_line
 
 
-def test_a_wish_is_taken_up_once_and_goes_with_what_comes_of_it(session: Session) -> None:
+def test_a_rerun_is_taken_up_once_and_goes_with_what_comes_of_it(session: Session) -> None:
     analysed(session, Study())
     mark_for_rerun(session, "9", Rerun.REISSUE)
     assert (line(session).state, line(session).wish) == (S.ENCODED, Rerun.REISSUE)
@@ -118,7 +119,7 @@ def test_a_wish_is_taken_up_once_and_goes_with_what_comes_of_it(session: Session
     assert start_reruns(session, NOW) == ["9"]
     assert start_reruns(session, NOW) == []
     ticket = claimed(session)
-    assert (ticket.wish, ticket.predecessor_key, ticket.attempts) == (Rerun.REISSUE, "k9", 1)
+    assert (ticket.rerun, ticket.predecessor_key, ticket.attempts) == (Rerun.REISSUE, "k9", 1)
     made(session, ticket, "k10")
 
     assert (line(session).wish, line(session).revision, line(session).state) == (None, 2, S.ENCODED)
@@ -126,7 +127,7 @@ def test_a_wish_is_taken_up_once_and_goes_with_what_comes_of_it(session: Session
 
 
 @pytest.mark.parametrize("lost", ["given back", "crashed"])
-def test_a_wish_outlives_what_did_not_come_to_an_end(session: Session, lost: str) -> None:
+def test_a_rerun_outlives_what_did_not_come_to_an_end(session: Session, lost: str) -> None:
     analysed(session, Study())
     mark_for_rerun(session, "9", Rerun.REPROCESS)
     start_reruns(session, NOW)
@@ -137,10 +138,10 @@ def test_a_wish_outlives_what_did_not_come_to_an_end(session: Session, lost: str
     else:
         give_back(session, ticket, NOW)
 
-    assert claimed(session).wish is Rerun.REPROCESS
+    assert claimed(session).rerun is Rerun.REPROCESS
 
 
-def test_a_late_instance_fulfils_a_wish(session: Session) -> None:
+def test_a_late_instance_fulfils_a_rerun(session: Session) -> None:
     analysed(session, Study())
     mark_for_rerun(session, "9", Rerun.REISSUE)
     start_reruns(session, NOW)
@@ -152,7 +153,7 @@ def test_a_late_instance_fulfils_a_wish(session: Session) -> None:
     assert (line(session).wish, keys_so_far(session, "9")) == (None, ("k9",))
 
 
-def test_a_wish_is_for_series_that_have_ended(session: Session) -> None:
+def test_a_rerun_is_for_series_that_have_ended(session: Session) -> None:
     note(session, Study(), "1")
     with pytest.raises(StaleState, match="9 is stable"):
         mark_for_rerun(session, "9", Rerun.REPROCESS)
@@ -165,12 +166,12 @@ def test_series_are_seen_by_uid_by_study_or_all(session: Session) -> None:
         analysed(session, study)
     note(session, Study(), "2")  # late: what is kept is of the generation before
 
-    assert [(each.series_instance_uid, each.analysed) for each in ended_series(session)] == [
+    assert [(ended.series_instance_uid, ended.analysed) for ended in ended_series(session)] == [
         ("8", True),
         ("9", False),
     ]
-    assert [each.folder for each in ended_series(session, study="9")] == ["results/k9"]
-    assert [each.series_instance_uid for each in ended_series(session, series=["8"])] == ["8"]
+    assert [ended.folder for ended in ended_series(session, study="9")] == ["results/k9"]
+    assert [ended.series_instance_uid for ended in ended_series(session, series=["8"])] == ["8"]
 
 
 def test_a_notice_is_kept_with_the_end_and_the_duty_to_send_it(session: Session) -> None:
@@ -180,8 +181,8 @@ def test_a_notice_is_kept_with_the_end_and_the_duty_to_send_it(session: Session)
 
     assert (line(session).state, line(session).score) == (S.UNSUITABLE, None)
     assert line(session).deliveries == {D.PENDING: 1}
-    assert [each.kind for each in due(session, "PACS", NOW, 9)] == ["notice"]
-    kept = report_of(session, "n1")
+    assert [delivery.kind for delivery in due(session, "PACS", NOW, 9)] == ["notice"]
+    kept = report_of(session, "n1", REPORTS)
     assert kept is not None
     assert kept.sop_instance_uid == "of n1"
     assert not ended_series(session)[0].analysed
@@ -228,7 +229,7 @@ def test_own_results_are_known_by_series_and_by_instance(session: Session) -> No
 
 
 def uids(session: Session, series: str = "9", limit: int = 5) -> list[str]:
-    return [each.study_instance_uid for each in priors(session, series, limit)]
+    return [prior.study_instance_uid for prior in priors(session, series, limit, REPORTS)]
 
 
 def test_priors_are_earlier_studies_the_latest_first(session: Session) -> None:
@@ -246,7 +247,7 @@ def test_priors_are_earlier_studies_the_latest_first(session: Session) -> None:
     assert uids(session) == ["3", "2", "1"]
     assert uids(session, limit=2) == ["3", "2"]
     assert uids(session, "6") == []
-    first = priors(session, "9", 1)[0]
+    first = priors(session, "9", 1, REPORTS)[0]
     assert (first.summary, first.model, first.report.sop_instance_uid) == ("k3", "m 1", "of k3")
 
 
@@ -281,7 +282,7 @@ def test_the_series_with_the_most_instances_speaks_for_its_study(session: Sessio
         made(session, ticket, f"k{ticket.series_instance_uid}", now=NOW + later)
     analysed(session, Study())
 
-    assert [each.summary for each in priors(session, "9", 5)] == ["k1.1"]
+    assert [prior.summary for prior in priors(session, "9", 5, REPORTS)] == ["k1.1"]
 
 
 def test_a_notice_is_no_prior(session: Session) -> None:

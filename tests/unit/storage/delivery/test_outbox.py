@@ -1,4 +1,4 @@
-"""Results and deliveries: kept together, sent once, ended honestly."""
+"""Results are kept with their deliveries, which are claimed once and settled."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -94,7 +94,10 @@ def send(
     taken = claim(session, due(session, destination, NOW, 99))
     return settle(
         session,
-        [Settlement(id=each.id, state=state, reason=reason, next_at=next_at) for each in taken],
+        [
+            Settlement(id=delivery.id, state=state, reason=reason, next_at=next_at)
+            for delivery in taken
+        ],
         NOW,
     )
 
@@ -187,20 +190,20 @@ def test_report_of_a_result_can_be_found(session: Session) -> None:
     report = new_object("2.25.1")
     ticket = claimed(session)
     keep_results(session, ticket, RESULT, [picture, report], destinations=[], now=NOW)
-    assert report_of(session, "k1") == KeptReport(
+    assert report_of(session, "k1", ("report", "notice")) == KeptReport(
         sop_class_uid=report.sop_class_uid,
         sop_instance_uid="2.25.1",
         series_instance_uid="2.25.9",
     )
-    assert report_of(session, "k2") is None
+    assert report_of(session, "k2", ("report", "notice")) is None
 
 
 def test_documents_of_a_result_can_be_found_by_kind(session: Session) -> None:
     kinds = ("heatmap", "report", "text-report", "key-images")
     objects = [replace(new_object(f"2.25.{n}"), kind=kind) for n, kind in enumerate(kinds, 1)]
     keep_results(session, claimed(session), RESULT, objects, destinations=[], now=NOW)
-    found = documents_of(session, "k1")
-    assert {kind: each.sop_instance_uid for kind, each in found.items()} == {
+    found = documents_of(session, "k1", kinds[1:])
+    assert {kind: document.sop_instance_uid for kind, document in found.items()} == {
         "report": "2.25.2",
         "text-report": "2.25.3",
         "key-images": "2.25.4",
@@ -209,7 +212,10 @@ def test_documents_of_a_result_can_be_found_by_kind(session: Session) -> None:
 
 def test_due_are_in_the_order_of_the_result_and_in_time(session: Session) -> None:
     keep(session, claimed(session), "PACS")
-    assert [each.sop_instance_uid for each in due(session, "PACS", NOW, 9)] == ["2.25.2", "2.25.1"]
+    assert [delivery.sop_instance_uid for delivery in due(session, "PACS", NOW, 9)] == [
+        "2.25.2",
+        "2.25.1",
+    ]
     assert len(due(session, "PACS", NOW, 1)) == 1
     assert due(session, "PACS", NOW - timedelta(seconds=1), 9) == []
     assert len(due(session, "PACS", NOW - timedelta(hours=1), 9)) == 2  # the clock was put back
@@ -231,14 +237,14 @@ def test_what_waits_of_a_study_comes_along_in_order(session: Session) -> None:
     again = replace(RESULT, key="k0")
     objects = [replace(new_object(uid), path=f"results/k0/{uid}") for uid in ("2.25.4", "2.25.3")]
     keep_results(session, claimed(session, "2"), again, objects, destinations=["PACS"], now=SOON)
-    found = [each.sop_instance_uid for each in due(session, "PACS", SOON, 9)]
+    found = [delivery.sop_instance_uid for delivery in due(session, "PACS", SOON, 9)]
     assert found == ["2.25.2", "2.25.1", "2.25.4", "2.25.3"]
 
 
 def test_what_is_claimed_is_not_due_and_not_claimed_again(session: Session) -> None:
     keep(session, claimed(session), "PACS")
     offered = due(session, "PACS", NOW, 9)
-    assert claim(session, offered) == [replace(each, attempts=1) for each in offered]
+    assert claim(session, offered) == [replace(delivery, attempts=1) for delivery in offered]
     assert claim(session, offered) == []
     assert due(session, "PACS", LATER, 9) == []
 
@@ -254,7 +260,7 @@ def test_retry_waits_for_its_time_and_counts(session: Session) -> None:
     keep(session, claimed(session), "PACS")
     assert send(session, "PACS", D.PENDING, "unreachable") == {"9": S.ENCODED}
     assert due(session, "PACS", NOW, 9) == []
-    assert [each.attempts for each in due(session, "PACS", LATER, 9)] == [1, 1]
+    assert [delivery.attempts for delivery in due(session, "PACS", LATER, 9)] == [1, 1]
 
 
 def test_refusal_fails_the_series_only_when_nothing_is_under_way(session: Session) -> None:
@@ -299,7 +305,7 @@ def test_end_of_an_old_result_does_not_end_the_series_of_the_next(session: Sessi
     better = replace(RESULT, key="k2")
     objects = [new_object("2.25.3")]
     keep_results(session, claimed(session, "2"), better, objects, destinations=["PACS"], now=NOW)
-    outcomes = [Settlement(id=each.id, state=D.ACCEPTED) for each in old]
+    outcomes = [Settlement(id=delivery.id, state=D.ACCEPTED) for delivery in old]
     assert settle(session, outcomes, NOW) == {"9": S.ENCODED}
     assert send(session, "PACS", D.ACCEPTED) == {"9": S.DELIVERED}
 
@@ -342,7 +348,7 @@ def test_same_result_again_goes_to_new_destinations(session: Session) -> None:
     send(session, "PACS", D.ACCEPTED)
     ticket = analyse_again(session)
     assert reuse_result(session, ticket, "k1", ["PACS", "VNA"], NOW) is S.ENCODED
-    assert [each.destination for each in due(session, "VNA", NOW, 9)] == ["VNA", "VNA"]
+    assert [delivery.destination for delivery in due(session, "VNA", NOW, 9)] == ["VNA", "VNA"]
     assert send(session, "VNA", D.ACCEPTED) == {"9": S.DELIVERED}
 
 
@@ -376,7 +382,7 @@ def test_each_delivery_is_claimed_by_one_thread(engine: Engine) -> None:
             with Session(engine) as session, session.begin():
                 offered = due(session, "PACS", NOW, 4)
                 got = claim(session, offered)
-            taken.extend(each.id for each in got)
+            taken.extend(delivery.id for delivery in got)
             if not offered:
                 return
 

@@ -1,4 +1,4 @@
-"""Results that were refused, or wait, are sent again because a person says so."""
+"""Refused and pending deliveries are made due again on an operator's request."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def send(resources: Resources, state: DeliveryState, *, count: int = 9, reason: 
     next_at = LATER + timedelta(days=9) if state is D.PENDING else None
     with resources.sessions.begin() as session:
         taken = claim(session, due(session, "PACS", START, count))
-        each = [Settlement(id=t.id, state=state, reason=reason, next_at=next_at) for t in taken]
-        settle(session, each, START)
+        settlements = [
+            Settlement(id=t.id, state=state, reason=reason, next_at=next_at) for t in taken
+        ]
+        settle(session, settlements, START)
 
 
 def again(resources: Resources, **chosen: object) -> dict[tuple[str, str], int]:
@@ -53,10 +55,10 @@ def test_what_was_refused_is_sent_again_and_the_series_ends_well(resources: Reso
     assert standing(resources) == (S.ENCODED, [D.ACCEPTED, D.PENDING, D.PENDING], "")
     with resources.sessions() as session:
         waiting = due(session, "PACS", LATER, 9)
-    assert [(each.sop_instance_uid, each.attempts) for each in waiting] == [
+    assert [(delivery.sop_instance_uid, delivery.attempts) for delivery in waiting] == [
         (uid, 0) for uid in UIDS[1:]
     ]
-    assert {each.first_at for each in waiting} == {LATER}, "the deadline counts from now"
+    assert {delivery.first_at for delivery in waiting} == {LATER}, "the deadline counts from now"
 
 
 def test_what_waits_for_its_next_try_is_due_at_once(resources: Resources) -> None:

@@ -196,7 +196,7 @@ def changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[slice, sl
     """Box, in points, within which two pages differ."""
     rows, columns = np.nonzero((one != other).any(axis=-1))
     box = (rows.min(), rows.max(), columns.min(), columns.max())
-    top, bottom, left, right = (int(each) // SCALE for each in box)
+    top, bottom, left, right = (int(edge) // SCALE for edge in box)
     return slice(top, bottom), slice(left, right)
 
 
@@ -270,8 +270,8 @@ def test_scores_of_another_model_are_not_compared() -> None:
     series, found = ct_series(), analysis()
     other = replace(prior(2025), model="Another 1.0")
     pages = [
-        page(series, found, context(priors=(replace(each, score=score),)))
-        for each in (other, prior(2025))
+        page(series, found, context(priors=(replace(earlier, score=score),)))
+        for earlier in (other, prior(2025))
         for score in (0.2, 0.4)
     ]
     np.testing.assert_array_equal(pages[0], pages[1])
@@ -309,7 +309,7 @@ def written(series: CtSeries, products: Products) -> dict[ResultKind, list[Datas
 def test_the_page_is_the_first_series_of_the_results_and_alone_in_it(form: HeatmapForm) -> None:
     kinds = written(ct_series(), Products(heatmap=form))
     (capture,) = kinds.pop(ResultKind.SUMMARY)
-    others = [each for datasets in kinds.values() for each in datasets]
+    others = [dataset for datasets in kinds.values() for dataset in datasets]
     assert all(capture.SeriesNumber < other.SeriesNumber for other in others)
     assert capture.SeriesInstanceUID not in {other.SeriesInstanceUID for other in others}
 

@@ -76,7 +76,7 @@ def test_what_is_left_of_a_lung_says_so() -> None:
 def test_the_report_does_not_refer_to_it() -> None:
     """Readers that do not know its class would not read the report."""
     bundle = encode(ct_series(), analysis(), context(products=LABELMAP))
-    made = {each.kind: each.dataset for each in bundle.objects}
+    made = {item.kind: item.dataset for item in bundle.objects}
     labels, report = made[ResultKind.SEGMENTATION], made[ResultKind.REPORT]
     assert str(labels.SOPInstanceUID) not in str(report)
     tracked = {str(item.TrackingUID) for item in labels.SegmentSequence if "TrackingUID" in item}

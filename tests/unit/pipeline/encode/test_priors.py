@@ -53,11 +53,11 @@ def test_the_ready_sentence_names_the_latest_only() -> None:
 
 
 def test_the_summary_lists_them() -> None:
-    (told,) = summary(ct_series(), analysis(), (prior(),))["priors"]
+    (values,) = summary(ct_series(), analysis(), (prior(),))["priors"]
 
-    assert told["study_date"] == "2026-10-01"
-    assert told["sentence"] == LATEST
-    assert told["involvement"] == {"right": 0.04, "left": 0.02, "total": 0.031}
+    assert values["study_date"] == "2026-10-01"
+    assert values["sentence"] == LATEST
+    assert values["involvement"] == {"right": 0.04, "left": 0.02, "total": 0.031}
     assert summary(ct_series(), analysis())["priors"] == []
 
 

@@ -1,0 +1,45 @@
+"""Options of an analysis that a site may choose; importable without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.classifier.methods import ActivationMethod
+from pipeline.model.manifest import DEFAULT_POINT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisOptions:
+    """Settings of an analysis that a site may choose.
+
+    Attributes
+    ----------
+    threshold
+        Scores strictly above it are positive; None takes the model's default operating point.
+    lesions_when_negative
+        Report lesions although the score is negative. Off: an opacity found in a series that
+        is called negative would read as COVID-19 all the same. The activation map is always
+        computed.
+    activation
+        How the activation is computed: one of `ActivationMethod`.
+    """
+
+    threshold: float | None = None
+    lesions_when_negative: bool = False
+    activation: str = str(ActivationMethod.DEFAULT)
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must lie in 0 to 1, got {self.threshold}")
+        methods = sorted(map(str, ActivationMethod))
+        if self.activation not in methods:
+            raise ValueError(f"activation must be of {methods}, got {self.activation}")
+
+    def as_parameters(self) -> Mapping[str, str]:
+        """Name the settings that change results, for the result key and the report."""
+        return {
+            "threshold": DEFAULT_POINT if self.threshold is None else f"{self.threshold:g}",
+            "lesions when negative": "yes" if self.lesions_when_negative else "no",
+            "activation": self.activation,
+        }
