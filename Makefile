@@ -6,6 +6,7 @@ READY   = $(VENV)/.ready
 
 .PHONY: help setup demo test quick check audit format acceptance viewer reliability clean
 
+## help        this list
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
@@ -29,7 +30,7 @@ test: $(READY)
 quick: $(READY)
 	$(BIN)/python -m pytest -m "not slow and not acceptance and not real"
 
-## check       format, lint, types, floors
+## check       format, lint, types, import floors (what CI runs first; as a commit hook: .pre-commit-config.yaml)
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -59,5 +60,6 @@ viewer: $(READY)
 reliability: $(READY)
 	RELIABILITY=long RELIABILITY_TABLE=docs/reliability.md $(BIN)/python -m pytest tests/reliability
 
+## clean       remove the virtual environment, builds and the demo
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo

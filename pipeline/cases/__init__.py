@@ -1,1 +1,1 @@
-"""Case lists of training and evaluation, and how cases are prepared."""
+"""Case lists of training and evaluation; preparation of their cases."""

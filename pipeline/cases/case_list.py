@@ -1,4 +1,6 @@
-"""The cases that a network is trained or judged on: ``cases.csv``, and who goes where.
+"""Read and write case lists, ``cases.csv``, and split their patients.
+
+The cases of a list are what a network is trained, validated and tested on.
 
 Columns: ``path`` (a folder of DICOM files, a NIfTI file, or a case prepared before; relative to
 the CSV), ``patient``, ``label`` (1 positive, 0 negative), and if there are any ``lungs`` and
@@ -26,7 +28,7 @@ LABELS = {"0": 0, "1": 1}
 
 
 class Split(StrEnum):
-    """What a patient's cases are used for."""
+    """Use of a patient's cases."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -87,7 +89,7 @@ def write_cases(file: Path, cases: Sequence[Case], splits: Mapping[str, Split]) 
     writer = csv.writer(stream)
     writer.writerow((*NEEDED, *OPTIONAL))
     for case in cases:
-        paths = (each and each.resolve() for each in (case.lungs, case.lesions))
+        paths = (mask and mask.resolve() for mask in (case.lungs, case.lesions))
         label = "" if case.label is None else case.label
         writer.writerow((case.path.resolve(), case.patient, label, *paths, splits[case.patient]))
     write_whole(file, stream.getvalue().encode())
@@ -166,9 +168,9 @@ def _row_faults(row: Mapping[str, str], base: Path, *, labelled: bool) -> Iterat
 
 def _split_faults(cases: Sequence[Case]) -> Iterator[str]:
     """Whole patients stay on one side."""
-    seen: dict[str, Case] = {}
+    firsts: dict[str, Case] = {}
     for case in cases:
-        first = seen.setdefault(case.patient, case)
+        first = firsts.setdefault(case.patient, case)
         if first.split != case.split:
             yield (
                 f"{case.place}: the split of the patient's row in {first.place} expected"
@@ -178,9 +180,9 @@ def _split_faults(cases: Sequence[Case]) -> Iterator[str]:
 
 def _path_faults(cases: Sequence[Case]) -> Iterator[str]:
     """No case counts twice, nor for two patients."""
-    seen: dict[Path, Case] = {}
+    firsts: dict[Path, Case] = {}
     for case in cases:
-        first = seen.setdefault(case.path.resolve(), case)
+        first = firsts.setdefault(case.path.resolve(), case)
         if first is not case:
             patient = "" if first.patient == case.patient else ", and under another patient"
             yield f"{case.place}: a new path expected, got that of {first.place} again{patient}"

@@ -1,4 +1,4 @@
-"""Prepared cases as classifier input."""
+"""Make the classifier input of a listed case: prepared before, or read from DICOM or NIfTI."""
 
 from __future__ import annotations
 
@@ -7,36 +7,46 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.analyse import plausible
 from pipeline.cases.case_list import Case
 from pipeline.cases.prepared import SUFFIX, Prepared, load, require_label
 from pipeline.cases.volumes import read_volume
 from pipeline.classifier.input import MIN_PLANES, NetworkInput, network_input, resize, window
-from pipeline.lungs import segment
+from pipeline.lungs.segment import segment
 from pipeline.model.loading import Models
 from pipeline.model.manifest import ClassifierInput
+from pipeline.series.eligibility import plausible
 
-MASK_LEVEL = 0.5
+MASK_LEVEL = 0.5  #: share of lung or lesion from which a resampled voxel counts as such
+
 Floats = NDArray[np.float32]
 
 
-def plain_picture(case: Prepared, wanted: ClassifierInput) -> Picture:
-    """See a case as the node does: the whole box, planes `slice_mm` apart."""
-    planes = max(MIN_PLANES, round(case.size_mm[0] / wanted.slice_mm) + 1)
-    shape = (planes, wanted.rows, wanted.columns)
-    hu, lungs, lesions = (resize(each, shape) for each in (case.hu, case.lungs, case.lesions))
-    return _picture(hu, lungs, lesions, wanted.window_hu)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """A prepared case on the grid of a classifier's input.
+
+    Attributes
+    ----------
+    channels
+        ``(2, planes, rows, columns)`` float32: attenuation 0..1, lung mask 0/1.
+    lungs, lesions
+        ``(planes, rows, columns)`` float32, 0 or 1.
+    """
+
+    channels: Floats
+    lungs: Floats
+    lesions: Floats
 
 
-def see_case(case: Case, models: Models, wanted: ClassifierInput) -> NetworkInput:
-    """One case as the node would show it to a classifier; a prepared one as its box is.
+def case_input(case: Case, models: Models, wanted: ClassifierInput) -> NetworkInput:
+    """Classifier input of a case as the node would make it; of a prepared one, its whole box.
 
     Parameters
     ----------
     models
         Find the lungs; masks of the list are not looked at.
     wanted
-        What the classifier sees.
+        Size and window of the input.
 
     Raises
     ------
@@ -45,35 +55,39 @@ def see_case(case: Case, models: Models, wanted: ClassifierInput) -> NetworkInpu
     """
     if case.path.name.endswith(SUFFIX):
         require_label(case)
-        prepared = load(case.path)
-        shape = prepared.hu.shape
-        return NetworkInput(
-            tensor=plain_picture(prepared, wanted).seen[np.newaxis],
-            low=(0, 0, 0),
-            high=(shape[0] - 1, shape[1] - 1, shape[2] - 1),
-            source_shape=(shape[0], shape[1], shape[2]),
-        )
+        return prepared_input(load(case.path), wanted)
     volume = plausible(read_volume(case.path))
-    return network_input(volume, segment.segment(volume, models), wanted)
+    return network_input(volume, segment(volume, models), wanted)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
-    """A case as a classifier sees it.
+def prepared_input(case: Prepared, wanted: ClassifierInput) -> NetworkInput:
+    """Classifier input of a prepared case, with the way back to the case's grid."""
+    planes, rows, columns = case.hu.shape
+    return NetworkInput(
+        tensor=plain_picture(case, wanted).channels[np.newaxis],
+        low=(0, 0, 0),
+        high=(planes - 1, rows - 1, columns - 1),
+        source_shape=(planes, rows, columns),
+    )
 
-    Attributes
+
+def plain_picture(case: Prepared, wanted: ClassifierInput) -> Picture:
+    """Picture of the whole box as the node makes it, its planes `slice_mm` apart."""
+    planes = max(MIN_PLANES, round(case.size_mm[0] / wanted.slice_mm) + 1)
+    shape = (planes, wanted.rows, wanted.columns)
+    hu, lungs, lesions = (resize(array, shape) for array in (case.hu, case.lungs, case.lesions))
+    return picture_of(hu, lungs, lesions, wanted.window_hu)
+
+
+def picture_of(
+    hu: Floats, lungs: Floats, lesions: Floats, window_hu: tuple[float, float]
+) -> Picture:
+    """Picture of resampled arrays: window the attenuation, cut the masks at `MASK_LEVEL`.
+
+    Parameters
     ----------
-    seen
-        ``(2, planes, rows, columns)`` float32: attenuation 0..1, lung mask 0/1.
-    lungs, lesions
-        ``(planes, rows, columns)`` float32, 0 or 1.
+    hu, lungs, lesions
+        ``(planes, rows, columns)``: HU, and masks of 0..1.
     """
-
-    seen: Floats
-    lungs: Floats
-    lesions: Floats
-
-
-def _picture(hu: Floats, lungs: Floats, lesions: Floats, window_hu: tuple[float, float]) -> Picture:
     lungs, lesions = ((mask >= MASK_LEVEL).astype(np.float32) for mask in (lungs, lesions))
-    return Picture(seen=np.stack([window(hu, window_hu), lungs]), lungs=lungs, lesions=lesions)
+    return Picture(channels=np.stack([window(hu, window_hu), lungs]), lungs=lungs, lesions=lesions)

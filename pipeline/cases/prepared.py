@@ -1,4 +1,4 @@
-"""A case as the classifier is trained on it: the box of the lungs, resampled once, on disk.
+"""Prepare cases for training: the box of the lungs, resampled once, stored on disk.
 
 Finding the lungs takes longer than learning from them, so it is done once per case; training
 draws its random views from these files.
@@ -37,7 +37,7 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prepared:
-    """The box of a pair of lungs.
+    """The box of a pair of lungs, on a training's grid.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Prepared:
     label
         1 positive, 0 negative.
     kind
-        What it shows, for the tables: a painted pattern, or ``given``.
+        Kind of case, for the tables: a painted pattern, or ``given``.
     """
 
     hu: NDArray[np.int16]
@@ -152,8 +152,8 @@ def require_label(case: Case) -> None:
         If it was, or the file holds no prepared case.
     """
     try:
-        with np.load(case.path, allow_pickle=False) as held:
-            label = int(held["label"])
+        with np.load(case.path, allow_pickle=False) as arrays:
+            label = int(arrays["label"])
     except BROKEN as exc:
         raise _broken(exc) from exc
     if case.label is not None and label != case.label:
@@ -169,17 +169,17 @@ def load(file: Path) -> Prepared:
         If the file holds none.
     """
     try:
-        with np.load(file, allow_pickle=False) as held:
-            masks = held["masks"]
-            z, y, x = held["size_mm"].tolist()
+        with np.load(file, allow_pickle=False) as arrays:
+            masks = arrays["masks"]
+            z, y, x = arrays["size_mm"].tolist()
             return Prepared(
-                hu=held["hu"],
+                hu=arrays["hu"],
                 lungs=(masks & LUNG_BIT) > 0,
                 lesions=(masks & LESION_BIT) > 0,
-                lesions_known=bool(held["lesions_known"]),
+                lesions_known=bool(arrays["lesions_known"]),
                 size_mm=(z, y, x),
-                label=int(held["label"]),
-                kind=str(held["kind"]),
+                label=int(arrays["label"]),
+                kind=str(arrays["kind"]),
             )
     except BROKEN as exc:
         raise _broken(exc) from exc

@@ -1,1 +1,1 @@
-"""How good the networks are: figures with their right names, tables, reports."""
+"""Evaluation of networks: figures under their right names, tables, reports."""

@@ -1,4 +1,4 @@
-"""How well the lungs are found: ``python -m pipeline.evaluation.lungs --ct FOLDER --out FILE``.
+"""Compare methods of lung segmentation: ``python -m pipeline.evaluation.lungs --ct CT --out FILE``.
 
 For each CT: how far the methods overlap one another; with a mask drawn by others, how far each
 overlaps it; and where readers noted which slices are infected, the share of the dense lung there
@@ -25,15 +25,15 @@ from pipeline.evaluation.localisation.slices import read_slice_labels, slices_of
 from pipeline.lungs.coarse_grid import Coarse, Mask, Spacing, coarsen, on_coarse
 from pipeline.lungs.gates import dice
 from pipeline.lungs.liao import segment_liao
-from pipeline.lungs.segment import UNSUPERVISED, candidates, decide
+from pipeline.lungs.segment import UNSUPERVISED, candidates, choose_method
 from pipeline.lungs.unet import segment_unet
 from pipeline.model.loading import Models, device_for, load
 from pipeline.model.manifest import BUNDLED
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG, CtVolume
 
 LIAO = "liao"
-AERATED_HU = -500  #: below: lung that holds air
-DENSE_HU = (-700, -200)  #: ground glass, and consolidation with air left; above is fat, too
+SCORED_AERATED_MAX_HU = -500  #: below: lung that holds air
+SCORED_DENSE_HU = (-700, -200)  #: ground glass, and consolidation with air left; above is fat, too
 VESSEL_MM = 3.0  #: half width of what the opening removes: vessels, partial volume
 LATERAL_SHARE = 0.35  #: of the half width of the lungs: nearer to the midline are hila and fat
 CT, LUNGS, LABELS = "-ct.nii.gz", "-lungs.nii.gz", "-labels.csv"
@@ -50,7 +50,7 @@ class LungScore:
     overlap
         Dice of each two methods.
     drawn, drawn_aerated
-        Dice of each method with the mask drawn by others: whole, and below `AERATED_HU`.
+        Dice of each method with the mask drawn by others: whole, and below `SCORED_AERATED_MAX_HU`.
     covered
         Share of the dense lung on infected slices that each method keeps; see `covered`.
     dense_ml
@@ -87,10 +87,10 @@ def score(
     coarse = coarsen(volume.hu, volume.spacing_mm)
     fine = segment_unet(volume.hu, models.lungs, models.manifest.networks.lungs.input)
     found = candidates(on_coarse(fine, coarse), coarse)
-    chosen, doubts = decide(found, coarse)
+    chosen, doubts = choose_method(found, coarse)
     masks = {name: labels > 0 for name, labels in found.items()}
     masks[LIAO] = segment_liao(coarse.hu, coarse.spacing_mm)
-    aerated = coarse.hu < AERATED_HU
+    aerated = coarse.hu < SCORED_AERATED_MAX_HU
     truth = None if drawn is None else on_coarse(drawn, coarse)
     dense = np.zeros(aerated.shape, bool)
     if infected is not None:
@@ -113,9 +113,9 @@ def score(
 def dense_lung(found: Mapping[str, NDArray[np.uint8]], other: Mask, coarse: Coarse) -> Mask:
     """Dense voxels where lung must be, whichever method found it.
 
-    Voxels of `DENSE_HU` within the convex hull, slice by slice, of what any method takes for the
-    right or for the left lung; less those near the midline (`LATERAL_SHARE`: hila, fat), and less
-    what an opening by `VESSEL_MM` removes (vessels, partial volume at the pleura).
+    Voxels of `SCORED_DENSE_HU` within the convex hull, slice by slice, of what any method takes for
+    the right or for the left lung; less those near the midline (`LATERAL_SHARE`: hila, fat), and
+    less what an opening by `VESSEL_MM` removes (vessels, partial volume at the pleura).
 
     Notes
     -----
@@ -133,7 +133,7 @@ def dense_lung(found: Mapping[str, NDArray[np.uint8]], other: Mask, coarse: Coar
     for side in (columns < middle, columns >= middle):
         for at in np.flatnonzero((held & side).any(axis=(1, 2))):
             hulls[at] |= _hull(held[at] & side)
-    dense = hulls & lateral & (coarse.hu >= DENSE_HU[0]) & (coarse.hu <= DENSE_HU[1])
+    dense = hulls & lateral & (coarse.hu >= SCORED_DENSE_HU[0]) & (coarse.hu <= SCORED_DENSE_HU[1])
     disc = _disc(coarse.spacing_mm)
     return np.stack([ndimage.binary_opening(image, disc) for image in dense])
 
@@ -196,12 +196,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lungs", type=Path, help="folder of NIfTI pairs NAME-ct, NAME-lungs")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="model folder")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    asked = parser.parse_args(arguments)
-    models = load(asked.model, device_for("auto"))
-    scores = list(score_series(asked.ct, models))
-    if asked.lungs is not None:
-        scores += score_drawn(asked.lungs, models)
-    asked.out.write_text(json.dumps([asdict(each) for each in scores], indent=2) + "\n")
+    options = parser.parse_args(arguments)
+    models = load(options.model, device_for("auto"))
+    scores = list(score_series(options.ct, models))
+    if options.lungs is not None:
+        scores += score_drawn(options.lungs, models)
+    options.out.write_text(json.dumps([asdict(result) for result in scores], indent=2) + "\n")
 
 
 if __name__ == "__main__":

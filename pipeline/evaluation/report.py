@@ -1,4 +1,4 @@
-"""Write an evaluation down: ``metrics.json``, the plots, and one HTML page to show at a meeting."""
+"""Write the report of an evaluation: ``metrics.json``, plots, and one HTML page for a meeting."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DEFINITIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occasion:
-    """What was evaluated.
+    """Source and date of an evaluation.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ def write_report(cases: ScoredCases, evaluation: Evaluation, occasion: Occasion,
 
 def metrics(evaluation: Evaluation, occasion: Occasion) -> str:
     """Every figure as JSON, with the definitions of their names."""
-    told = {
+    content = {
         "research_use_only": True,
         "source": occasion.source,
         "day": occasion.day.isoformat(),
@@ -82,7 +82,7 @@ def metrics(evaluation: Evaluation, occasion: Occasion) -> str:
         **asdict(evaluation),
         "definitions": DEFINITIONS,
     }
-    return json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def page(evaluation: Evaluation, occasion: Occasion, plots: Mapping[str, bytes]) -> str:

@@ -1,4 +1,4 @@
-"""The five plots of an evaluation, as figures that belong to nobody's global state."""
+"""Draw the five plots of an evaluation, without matplotlib's global state."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def reliability_curve(_: ScoredCases, evaluation: Evaluation) -> Figure:
     """Observed share against mean score, bin by bin, with Wilson's intervals."""
     figure, axes = _canvas("mean score of the bin", "share of positive cases")
     bins = evaluation.reliability.bins
-    shares = [each.observed for each in bins]
+    shares = [bin_.observed for bin_ in bins]
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect agreement")
     axes.errorbar(
-        [each.mean_score for each in bins],
+        [bin_.mean_score for bin_ in bins],
         [share.value for share in shares],
         yerr=np.abs([[s.value - s.low for s in shares], [s.high - s.value for s in shares]]),
         color=BLUE,
@@ -82,18 +82,19 @@ def reliability_curve(_: ScoredCases, evaluation: Evaluation) -> Figure:
         label=f"ECE {evaluation.reliability.expected_calibration_error:.3f}, "
         f"Brier {evaluation.reliability.brier:.3f}",
     )
-    for each in bins:
-        at = (each.mean_score, each.observed.value)
-        axes.annotate(f"n={each.observed.total}", at, (5, -10), textcoords="offset points", size=7)
+    for bin_ in bins:
+        at = (bin_.mean_score, bin_.observed.value)
+        axes.annotate(f"n={bin_.observed.total}", at, (5, -10), textcoords="offset points", size=7)
     return _finished(figure, axes, "lower right")
 
 
 def decision(_: ScoredCases, evaluation: Evaluation) -> Figure:
     """Net benefit of acting on the score, on every case, and on none."""
     figure, axes = _canvas("probability at which one would act", "net benefit per case")
-    at = [each.probability for each in evaluation.decision_curve]
-    by_score = [each.by_score for each in evaluation.decision_curve]
-    treat_all = [each.treat_all for each in evaluation.decision_curve]
+    points = evaluation.decision_curve
+    at = [point.probability for point in points]
+    by_score = [point.by_score for point in points]
+    treat_all = [point.treat_all for point in points]
     axes.plot(at, by_score, color=BLUE, linewidth=2, label="act on the score")
     axes.plot(at, treat_all, color=ORANGE, linestyle="--", label="act on every case")
     axes.axhline(0, color=GREY, linestyle=":", label="act on none")
@@ -102,7 +103,7 @@ def decision(_: ScoredCases, evaluation: Evaluation) -> Figure:
 
 
 def score_histogram(cases: ScoredCases, evaluation: Evaluation) -> Figure:
-    """How the scores of both classes spread."""
+    """Histogram of the scores of both classes."""
     figure, axes = _canvas("score", "cases")
     edges = [number / SCORE_BINS for number in range(SCORE_BINS + 1)]
     groups = ((~cases.labels, BLUE, "negative", ""), (cases.labels, ORANGE, "positive", "//"))

@@ -1,4 +1,7 @@
-"""Score a list of cases with a model, and keep what is done: an evaluation may take hours."""
+"""Score a list of cases with a model; the scores are saved after each case.
+
+An evaluation may take hours: one that is broken off goes on from the scores that it saved.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from pathlib import Path
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case
-from pipeline.cases.classifier_input import see_case
+from pipeline.cases.classifier_input import case_input
 from pipeline.classifier.score import classify
 from pipeline.errors import PipelineError
 from pipeline.metrics.scores import Origin, read_column, read_origin, read_scores, table
 from pipeline.model.loading import Models
 
-Told = Callable[[int], None]  #: how many cases are done
+Report = Callable[[int], None]  #: how many cases are done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,7 @@ class CaseScores:
     failures: dict[Path, str] = field(default_factory=dict)
 
 
-def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -> CaseScores:
+def score_cases(cases: Sequence[Case], models: Models, file: Path, report: Report) -> CaseScores:
     """Score every case; a case that fails does not stop the others.
 
     After each case `file` is written anew, whole. Scores that it already holds are taken over
@@ -51,20 +54,20 @@ def score_cases(cases: Sequence[Case], models: Models, file: Path, told: Told) -
     earlier = earlier_scores(file, origin).items()
     done = CaseScores(scores={path: score for path, score in earlier if path in listed})
     for number, case in enumerate(cases):
-        told(number)
+        report(number)
         path = case.path.resolve()
         if path in done.scores:
             continue
         try:
-            seen = see_case(case, models, models.manifest.networks.classifier.input)
-            done.scores[path] = classify(seen, models).classification.score
+            network_input = case_input(case, models, models.manifest.networks.classifier.input)
+            done.scores[path] = classify(network_input, models).classification.score
         except PipelineError as fault:
             done.failures[path] = str(fault)
             continue
         write_whole(file, _table(cases, done.scores, origin).encode())
     if done.scores:  # also where nothing was scored anew: the list may have changed
         write_whole(file, _table(cases, done.scores, origin).encode())
-    told(len(cases))
+    report(len(cases))
     return done
 
 

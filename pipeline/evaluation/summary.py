@@ -1,4 +1,4 @@
-"""Every figure about a classifier's scores on one set of cases."""
+"""Compute every figure about a classifier's scores on one set of cases."""
 
 from __future__ import annotations
 
@@ -97,10 +97,12 @@ def evaluate(
         auc_of_patients=patient_bootstrap(cases, roc_area),
         average_precision=patient_bootstrap(cases, average_precision),
         chosen=chosen,
-        grid=tuple(threshold_row(labels, scores, each) for each in GRID),
+        grid=tuple(threshold_row(labels, scores, threshold) for threshold in GRID),
         points=points,
         predictive_values=tuple(
-            predictive_values(row, each) for row in (chosen, *points) for each in prevalences
+            predictive_values(row, prevalence)
+            for row in (chosen, *points)
+            for prevalence in prevalences
         ),
         reliability=reliability(labels, scores),
         decision_curve=decision_curve(labels, scores),

@@ -1,4 +1,4 @@
-"""Whether acting on the score does more good than harm: net benefit.
+"""Compute the decision curve: net benefit of acting on the score.
 
 A. Vickers and E. Elkin, Medical Decision Making 26 (2006), doi:10.1177/0272989X06295361.
 """

@@ -1,4 +1,4 @@
-"""Area under the ROC curve with DeLong's variance, and the paired comparison of two scores.
+"""Compute the area under the ROC curve with DeLong's variance; compare two scores, paired.
 
 E. DeLong et al., Biometrics 44 (1988), doi:10.2307/2531595; computed from ranks in
 O(N log N) after X. Sun and W. Xu, IEEE Signal Processing Letters 21 (2014),

@@ -1,4 +1,4 @@
-"""Thresholds that keep a promise on given cases.
+"""Choose operating points: thresholds that keep a promise on given cases.
 
 Sensitivity and specificity at a threshold that was chosen on the same cases are optimistic;
 the text of a point says so.
@@ -24,7 +24,7 @@ RULES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenPoint:
-    """A threshold and what it does to the cases that chose it."""
+    """A threshold, with its sensitivity and specificity on the cases that chose it."""
 
     name: str
     threshold: float

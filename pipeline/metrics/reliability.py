@@ -1,4 +1,4 @@
-"""Whether scores can be read as probabilities: Brier score, ECE, slope, reliability curve."""
+"""Compute how far scores are probabilities: Brier score, ECE, slope, reliability curve."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ReliabilityBin:
     Attributes
     ----------
     mean_score
-        What was said.
+        Of its cases.
     observed
-        How many of them were positive.
+        Share of them that are positive.
     """
 
     mean_score: float
@@ -69,7 +69,7 @@ def reliability(labels: Labels, scores: Values) -> Reliability:
     """
     bins = reliability_bins(labels, scores)
     slope, intercept = recalibration_line(labels, scores)
-    gaps = [each.observed.total * abs(each.mean_score - each.observed.value) for each in bins]
+    gaps = [bin_.observed.total * abs(bin_.mean_score - bin_.observed.value) for bin_ in bins]
     return Reliability(
         brier=float(brier_score_loss(labels, scores)),
         expected_calibration_error=sum(gaps) / len(labels),
@@ -85,12 +85,10 @@ def reliability_bins(labels: Labels, scores: Values) -> tuple[ReliabilityBin, ..
     number = np.minimum((scores * BINS).astype(int), BINS - 1)
     return tuple(
         ReliabilityBin(
-            mean_score=float(scores[number == each].mean()),
-            observed=proportion(
-                int(labels[number == each].sum()), int(np.count_nonzero(number == each))
-            ),
+            mean_score=float(scores[inside].mean()),
+            observed=proportion(int(labels[inside].sum()), int(np.count_nonzero(inside))),
         )
-        for each in np.unique(number)
+        for inside in (number == bin_ for bin_ in np.unique(number))
     )
 
 

@@ -1,4 +1,4 @@
-"""The scores of a classifier and the truth, as a table: ``patient,label,score``.
+"""Read and write tables of scores with the truth: ``patient,label,score``.
 
 Several rows of one patient are allowed; intervals then resample patients, not rows. Tables that
 training and evaluation write also say whose scores they are: ``weights``, ``temperature``.
@@ -137,20 +137,20 @@ def read_origin(path: Path) -> Origin:
     PipelineError
         If it does not say so, or holds those of several.
     """
-    said = set(zip(read_column(path, "weights"), read_column(path, "temperature"), strict=True))
-    if len(said) != 1:
+    origins = set(zip(read_column(path, "weights"), read_column(path, "temperature"), strict=True))
+    if len(origins) != 1:
         raise PipelineError(f"{path}: scores of one model at one temperature expected, got several")
-    weights, temperature = said.pop()
+    weights, temperature = origins.pop()
     try:
-        found = float(temperature)
+        value = float(temperature)
     except ValueError:
-        found = math.nan
-    if not weights or not found > 0:
+        value = math.nan
+    if not weights or not value > 0:
         raise PipelineError(
             f"{path}: the columns weights and temperature expected, as training and evaluation"
             " write them, to know whose scores these are"
         )
-    return Origin(weights=weights, temperature=found)
+    return Origin(weights=weights, temperature=value)
 
 
 def table(rows: Iterable[Row], origin: Origin) -> str:

@@ -1,4 +1,4 @@
-"""Estimates with their uncertainty: proportions (Wilson) and resampled patients."""
+"""Estimate figures with their uncertainty: proportions (Wilson), resampled patients."""
 
 from __future__ import annotations
 

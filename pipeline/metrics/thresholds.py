@@ -1,4 +1,4 @@
-"""What a threshold does to the cases, under the right names.
+"""Count the calls at a threshold, and give their shares under the right names.
 
 - sensitivity = TP / (TP + FN): share of the positive cases that are called positive
 - specificity = TN / (TN + FP): share of the negative cases that are called negative
@@ -71,7 +71,7 @@ class PredictiveValues:
 
 
 def threshold_row(labels: Labels, scores: Values, threshold: float, name: str = "") -> ThresholdRow:
-    """Count what a threshold does to the cases.
+    """Count the calls at a threshold.
 
     Raises
     ------

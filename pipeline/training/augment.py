@@ -1,4 +1,4 @@
-"""Random views of a prepared case: geometry, then the scanner, then the window.
+"""Draw random views of a prepared case: geometry, then the scanner, then the window.
 
 Ranges follow Wang et al. 2020 (rotation and shear +/-10 degrees, scale +/-20 %), with less
 translation and scale, since the box is cut around the lungs, and mirrored every second time.
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pipeline.cases.classifier_input import Floats, Picture, _picture
+from pipeline.cases.classifier_input import Floats, Picture, picture_of
 from pipeline.cases.prepared import Prepared, Shape
 from pipeline.synthetic.disease.scanner import acquire
 
@@ -31,7 +31,7 @@ def random_picture(
     z, y, x = (
         mm * scale / (n - 1) for mm, scale, n in zip(case.size_mm, scales, shape, strict=True)
     )
-    return _picture(acquire(hu, (z, y, x), lungs, rng), lungs, lesions, window_hu)
+    return picture_of(acquire(hu, (z, y, x), lungs, rng), lungs, lesions, window_hu)
 
 
 def _affine(rng: np.random.Generator) -> tuple[torch.Tensor, Floats]:

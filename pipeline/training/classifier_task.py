@@ -1,4 +1,9 @@
-"""The classifiers' lesson: score each case, and where masks are known say where the lesions are."""
+"""Training task of the classifiers: score each case; where its lesions are known, place them.
+
+Lesion masks are learnt from unless `ClassifierTask.masks` is off: beside the cross-entropy of the
+label, a place loss teaches the cells of the feature map where the lesions lie. A network trained
+so is not weakly supervised on such cases; its model card must say so.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +29,20 @@ from pipeline.training.augment import random_picture
 from pipeline.training.fit import GOAL
 
 LOCATING = (DeCoVNet, FCClf)  #: their feature map has the cells in which lesions are looked for
-TRAINING_LENGTH_MM = 256.0  #: the planes of a training picture, whatever the lungs' length
+TRAINING_LENGTH_MM = 256.0  #: length that the planes of a picture stand for, in every case
 LESION_WEIGHT = 6.0  #: cells with lesions are rare
 LABEL_SMOOTHING = 0.05  #: helps the calibration under shift (Roschewitz et al., arXiv:2507.07780)
 
 
 class WithAuxHead(nn.Module):
-    """A classifier, and what helps it to learn and is thrown away.
+    """A classifier, with a head for the place of lesions that is thrown away after training.
 
     Parameters
     ----------
     classifier
         A network of this package. Where DeCoVNet's backbone makes the feature map, a 1x1x1
-        convolution beside the head learns the place of lesions.
+        convolution beside the head learns the place of lesions; EvidenceNet's own evidence map
+        does so itself, and other networks learn labels only.
     """
 
     def __init__(self, classifier: nn.Module) -> None:
@@ -58,8 +64,8 @@ class WithAuxHead(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Drawn:
-    """The material of one step, half of it positive.
+class ClassifierBatch:
+    """Cases of one step, half of them positive.
 
     Attributes
     ----------
@@ -82,7 +88,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Prepared cases: for training by label, and for judging."""
+    """Prepared cases: to train on, by label, and to validate on."""
 
     positive: Sequence[Path]
     negative: Sequence[Path]
@@ -90,8 +96,8 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ClassifierLesson:
-    """See `pipeline.training.fit.Lesson`.
+class ClassifierTask:
+    """Train a classifier; see `pipeline.training.fit.TrainingTask`.
 
     Attributes
     ----------
@@ -114,25 +120,25 @@ class ClassifierLesson:
         planes = round(TRAINING_LENGTH_MM / self.wanted.slice_mm)
         return planes, self.wanted.rows, self.wanted.columns
 
-    def draw(self, step: int) -> Drawn:
+    def draw(self, step: int) -> ClassifierBatch:
         """Draw positive and negative cases alike often, each in a random view."""
         rng = np.random.default_rng([self.seed, step])
-        drawn, labels, known = [], [], []
+        pictures, labels, known = [], [], []
         for label, files in ((POSITIVE, self.files.positive), (NEGATIVE, self.files.negative)):
             for _ in range(self.pairs):
                 case = load(files[int(rng.integers(len(files)))])
-                drawn.append(random_picture(case, self.shape, self.wanted.window_hu, rng))
+                pictures.append(random_picture(case, self.shape, self.wanted.window_hu, rng))
                 labels.append(label)
                 known.append(float(case.lesions_known and self.masks))
-        return Drawn(
-            pictures=torch.from_numpy(np.stack([each.seen for each in drawn])),
+        return ClassifierBatch(
+            pictures=torch.from_numpy(np.stack([picture.channels for picture in pictures])),
             labels=torch.tensor(labels),
-            lesions=torch.stack([cells(each.lesions) for each in drawn]),
-            lungs=torch.stack([cells(each.lungs) for each in drawn]),
+            lesions=torch.stack([cells(picture.lesions) for picture in pictures]),
+            lungs=torch.stack([cells(picture.lungs) for picture in pictures]),
             known=torch.tensor(known),
         )
 
-    def losses(self, batch: Drawn, step: int) -> Mapping[str, Tensor]:
+    def losses(self, batch: ClassifierBatch, step: int) -> Mapping[str, Tensor]:
         """Cross-entropy of the scores, and of the lesions' places in the lungs."""
         del step
         device = next(self.network.parameters()).device
@@ -146,11 +152,11 @@ class ClassifierLesson:
             losses["place"] = _place_loss(places.float(), batch)
         return losses
 
-    def judge(self, network: nn.Module) -> Mapping[str, float]:
+    def validate(self, network: nn.Module) -> Mapping[str, float]:
         """Cross-entropy and ROC AUC on the validation cases; the former is the goal."""
-        taught = cast(WithAuxHead, network)
+        classifier = cast(WithAuxHead, network).classifier
         cases = [load(file) for file in self.files.validation]
-        margins = np.array([margin(taught.classifier, case, self.wanted) for case in cases])
+        margins = np.array([margin(classifier, case, self.wanted) for case in cases])
         labels = np.array([case.label for case in cases])
         loss = float(np.logaddexp(0, np.where(labels == POSITIVE, -margins, margins)).mean())
         auc = float(roc_auc_score(labels, margins))
@@ -159,14 +165,14 @@ class ClassifierLesson:
 
 def margin(network: nn.Module, case: Prepared, wanted: ClassifierInput) -> float:
     """Logit of positive less that of negative, for the whole box of a prepared case."""
-    return margin_of(network, plain_picture(case, wanted).seen[np.newaxis])
+    return margin_of(network, plain_picture(case, wanted).channels[np.newaxis])
 
 
 @torch.inference_mode()
-def margin_of(network: nn.Module, seen: NDArray[np.float32]) -> float:
+def margin_of(network: nn.Module, tensor: NDArray[np.float32]) -> float:
     """Logit of positive less that of negative, for an input ``(1, 2, T, H, W)``."""
     device = next(network.parameters()).device
-    logits = network.eval()(torch.from_numpy(seen).to(device)).double()[0]
+    logits = network.eval()(torch.from_numpy(tensor).to(device)).double()[0]
     return float(logits[POSITIVE] - logits[NEGATIVE])
 
 
@@ -181,7 +187,7 @@ def cells(mask: NDArray[np.float32]) -> Tensor:
     return pooled[0, : size[0], : size[1], : size[2]]
 
 
-def _place_loss(places: Tensor, batch: Drawn) -> Tensor:
+def _place_loss(places: Tensor, batch: ClassifierBatch) -> Tensor:
     """Cross-entropy over the lungs' cells of the cases whose lesions are known."""
     truth = (2 * batch.lesions.to(places.device)).clamp(max=1)
     known = batch.known.to(places.device)[:, None, None, None]

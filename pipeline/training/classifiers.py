@@ -1,4 +1,4 @@
-"""The classifiers that can be trained, by name."""
+"""Classifiers that can be trained, by name."""
 
 from __future__ import annotations
 

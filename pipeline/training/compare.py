@@ -1,7 +1,9 @@
-"""The paper's Tables III and IV on a data set of yours: every classifier, trained and tested alike.
+"""Compare classifiers on one data set: each trained and tested alike (the paper's Tables III, IV).
 
-What is compared is what each network learns from the same cases in the same number of steps; a
-longer training may order them otherwise.
+What is compared is what each network learns from the same cases in the same number of steps, at
+its own learning rate; a longer training may order them otherwise. Unless the training's ``masks``
+is off, networks whose feature map can place lesions also learn from known lesion masks; the
+others, and the histograms, from labels only.
 """
 
 from __future__ import annotations
@@ -12,30 +14,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Split, read_cases, split_of
-from pipeline.cases.classifier_input import plain_picture
-from pipeline.cases.prepared import Prepared, load
+from pipeline.cases.classifier_input import Floats, plain_picture
+from pipeline.cases.prepared import load
 from pipeline.errors import PipelineError
-from pipeline.metrics.delong import Comparison, auc, compare_auc
+from pipeline.metrics.delong import auc, compare_auc
 from pipeline.metrics.operating_points import YOUDEN, operating_points
 from pipeline.metrics.scores import ScoredCases, read_scores, scored_cases
-from pipeline.metrics.statistics import (
-    Estimate,
-    Proportion,
-    patient_bootstrap,
-    proportion,
-    roc_area,
-)
+from pipeline.metrics.statistics import Values, patient_bootstrap, proportion, roc_area
 from pipeline.model.complexity import macs, parameters
 from pipeline.model.loading import Models
 from pipeline.training.classifier_task import margin
 from pipeline.training.classifiers import CLASSIFIERS, RATES
-from pipeline.training.compare_tables import as_markdown
+from pipeline.training.compare_tables import ComparisonRow, as_markdown
+from pipeline.training.fit import Report as TrainingReport
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
 from pipeline.training.listing import Listed, list_prepared
 from pipeline.training.run_folder import require_free
@@ -52,41 +48,12 @@ REFERENCE = "decovnet"  #: every other one is compared with it
 FEWEST = 2  #: test cases of each label; DeLong's variance needs them
 RESULT, TABLES = "comparison.json", "comparison.md"
 
-Report = Callable[[str, int, str], None]  #: network, steps done, how it goes
+Report = Callable[[str, int, str], None]  #: network, steps done, and the losses in words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One classifier in the tables.
-
-    Attributes
-    ----------
-    parameters, giga_macs
-        Of a network, the latter for 128 x 224 x 336; None for a histogram.
-    seconds
-        To score one case once its lungs are known, on this machine.
-    threshold, accuracy
-        Youden's threshold on the validation cases, and the accuracy it has on the test cases.
-    auc, auc_by_patient
-        On the test cases, with DeLong's interval and with that of resampled patients.
-    against_reference
-        Paired with `REFERENCE`; None for itself.
-    """
-
-    name: str
-    parameters: int | None
-    giga_macs: float | None
-    seconds: float
-    threshold: float
-    accuracy: Proportion
-    auc: Estimate
-    auc_by_patient: Estimate
-    against_reference: Comparison | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """What a classifier said of the cases, and what it costs."""
+class Tested:
+    """Scores of a classifier for validation and test cases, and its cost; see `ComparisonRow`."""
 
     name: str
     parameters: int | None
@@ -104,7 +71,7 @@ def compare(
     models: Models,
     *,
     report: Report,
-) -> tuple[Row, ...]:
+) -> tuple[ComparisonRow, ...]:
     """Train and test each classifier; write ``comparison.json`` and ``comparison.md``.
 
     Parameters
@@ -119,25 +86,20 @@ def compare(
     Raises
     ------
     PipelineError
-        If there is too little to learn from or to judge on, before anything is trained.
+        If there are too few cases to train or to test on, before anything is trained.
     """
     require_test_cases(cases, training.seed)
     listed = list_prepared(cases, out / PREPARED, training.wanted, models, seed=training.seed)
-    tried = []
+    tested = []
     for name in names:
         if name in BASELINES:
-            tried.append(_try_baseline(name, listed, training.seed))
+            tested.append(_test_baseline(name, listed, training.seed))
         else:
             schedule = replace(training.schedule, peak_rate=RATES[name])
-            wanted = replace(training, network=name, schedule=schedule)
-            run = out / name
-            settings = wanted.as_settings(cases, models)
-            require_free(run, settings)
-            if not (run / WEIGHTS).exists():
-                material = Material(listed=listed, settings=settings, see=partial(_see, wanted))
-                train_on(material, run, wanted, models, report=partial(report, name))
-            tried.append(_try_network(name, out / name, listed, wanted))
-    rows = rows_of(tried)
+            own = replace(training, network=name, schedule=schedule)
+            _train(own, cases, listed, out / name, models, partial(report, name))
+            tested.append(_test_network(name, out / name, listed, own))
+    rows = rows_of(tested)
     write_whole(out / RESULT, (json.dumps([asdict(row) for row in rows], indent=2) + "\n").encode())
     write_whole(out / TABLES, as_markdown(rows, listed).encode())
     return rows
@@ -161,43 +123,63 @@ def require_test_cases(cases: Sequence[Path], seed: int) -> None:
         )
 
 
-def rows_of(tried: Sequence[Tried]) -> tuple[Row, ...]:
+def rows_of(tested: Sequence[Tested]) -> tuple[ComparisonRow, ...]:
     """Figures of each classifier, beside the reference if it is among them."""
-    reference = next((each.test.scores for each in tried if each.name == REFERENCE), None)
-    return tuple(_row(each, reference) for each in tried)
+    reference = next(
+        (classifier.test.scores for classifier in tested if classifier.name == REFERENCE), None
+    )
+    return tuple(_row(classifier, reference) for classifier in tested)
 
 
-def _row(tried: Tried, reference: np.ndarray[tuple[int], np.dtype[np.float64]] | None) -> Row:
-    test = tried.test
-    points = operating_points(tried.validation.labels, tried.validation.scores)
+def _row(tested: Tested, reference: Values | None) -> ComparisonRow:
+    test = tested.test
+    points = operating_points(tested.validation.labels, tested.validation.scores)
     threshold = next(point.threshold for point in points if point.name == YOUDEN)
     right = int(np.count_nonzero((test.scores > threshold) == test.labels))
-    return Row(
-        name=tried.name,
-        parameters=tried.parameters,
-        giga_macs=tried.giga_macs,
-        seconds=tried.seconds,
+    return ComparisonRow(
+        name=tested.name,
+        parameters=tested.parameters,
+        giga_macs=tested.giga_macs,
+        seconds=tested.seconds,
         threshold=threshold,
         accuracy=proportion(right, len(test.labels)),
         auc=auc(test.labels, test.scores),
         auc_by_patient=patient_bootstrap(test, roc_area),
         against_reference=None
-        if reference is None or tried.name == REFERENCE
+        if reference is None or tested.name == REFERENCE
         else compare_auc(test.labels, test.scores, reference),
     )
 
 
-def _see(training: ClassifierTraining, each: Listed) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """All classifiers see the same: the prepared case, as the histograms do."""
-    return plain_picture(load(each.file), training.wanted).seen[np.newaxis]
+def _train(
+    training: ClassifierTraining,
+    cases: Sequence[Path],
+    listed: Sequence[Listed],
+    run: Path,
+    models: Models,
+    report: TrainingReport,
+) -> None:
+    """Train a network in its run folder, unless that holds its weights already."""
+    settings = training.as_settings(cases, models)
+    require_free(run, settings)
+    if not (run / WEIGHTS).exists():
+        material = Material(
+            listed=listed, settings=settings, input_of=partial(_prepared_input, training)
+        )
+        train_on(material, run, training, models, report=report)
 
 
-def _try_network(
+def _prepared_input(training: ClassifierTraining, row: Listed) -> Floats:
+    """Network input of the prepared case, which the histograms are made of as well."""
+    return plain_picture(load(row.file), training.wanted).channels[np.newaxis]
+
+
+def _test_network(
     name: str, run: Path, listed: Sequence[Listed], training: ClassifierTraining
-) -> Tried:
+) -> Tested:
     network = CLASSIFIERS[name]()
-    sample = load(next(each.file for each in listed if each.split is Split.TEST))
-    return Tried(
+    sample = load(next(row.file for row in listed if row.split is Split.TEST))
+    return Tested(
         name=name,
         parameters=parameters(network),
         giga_macs=macs(network, PAPER_SHAPE) / 1e9,
@@ -207,43 +189,40 @@ def _try_network(
     )
 
 
-def _try_baseline(name: str, listed: Sequence[Listed], seed: int) -> Tried:
+def _test_baseline(name: str, listed: Sequence[Listed], seed: int) -> Tested:
+    """Fit a histogram classifier, score the cases with it."""
     baseline = BASELINES[name]
-
-    def seen(
-        split: Split,
-    ) -> tuple[list[Listed], np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
-        chosen = [each for each in listed if each.split is split]
-        return chosen, np.stack([histogram(load(each.file), baseline.bins) for each in chosen])
-
-    chosen, histograms = seen(Split.TRAIN)
+    cases = {split: [row for row in listed if row.split is split] for split in Split}
+    train = cases[Split.TRAIN]
     fitted = fit_baseline(
         baseline,
-        histograms,
-        [each.label for each in chosen],
-        [each.patient for each in chosen],
+        _histograms(train, baseline.bins),
+        [row.label for row in train],
+        [row.patient for row in train],
         seed,
     )
 
-    def judged(split: Split) -> ScoredCases:
-        chosen, histograms = seen(split)
+    def scored(split: Split) -> ScoredCases:
+        scores = scores_of(fitted, _histograms(cases[split], baseline.bins))
         return scored_cases(
-            (each.patient, bool(each.label), float(score))
-            for each, score in zip(chosen, scores_of(fitted, histograms), strict=True)
+            (row.patient, bool(row.label), float(score))
+            for row, score in zip(cases[split], scores, strict=True)
         )
 
-    def score(case: Prepared) -> None:
-        scores_of(fitted, histogram(case, baseline.bins)[np.newaxis])
-
-    sample = load(chosen[0].file)
-    return Tried(
+    sample = load(train[0].file)
+    return Tested(
         name=name,
         parameters=None,
         giga_macs=None,
-        seconds=_seconds(lambda: score(sample)),
-        validation=judged(Split.VALIDATION),
-        test=judged(Split.TEST),
+        seconds=_seconds(lambda: scores_of(fitted, histogram(sample, baseline.bins)[np.newaxis])),
+        validation=scored(Split.VALIDATION),
+        test=scored(Split.TEST),
     )
+
+
+def _histograms(cases: Sequence[Listed], bins: int) -> Values:
+    """Histograms ``(n, bins)`` of prepared cases."""
+    return np.stack([histogram(load(row.file), bins) for row in cases])
 
 
 def _seconds(run: Callable[[], object]) -> float:

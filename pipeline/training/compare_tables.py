@@ -1,15 +1,14 @@
-"""The comparison as Markdown, the paper's own figures beside ours."""
+"""Lay out a comparison as Markdown: Tables III and IV, the paper's figures beside ours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from pipeline.metrics.statistics import bounds, with_interval
-
-if TYPE_CHECKING:
-    from pipeline.training.compare import Row
-    from pipeline.training.listing import Listed
+from pipeline.cases.case_list import Split
+from pipeline.metrics.delong import Comparison
+from pipeline.metrics.statistics import Estimate, Proportion, bounds, with_interval
+from pipeline.training.listing import Listed
 
 #: Published AUC (Table III) and accuracy (Table IV) by our name. Wang et al. 2020.
 PAPER_AUC: Mapping[str, str] = {
@@ -32,21 +31,6 @@ PAPER_ACCURACY: Mapping[str, str] = {
     "histogram-32-random-forest": "78.6 %, 1.96 s",
 }
 NONE = "–"
-
-
-def as_markdown(rows: Sequence[Row], listed: Sequence[Listed]) -> str:
-    """Both tables, and what they were made on."""
-    counts = {split: [each for each in listed if each.split == split] for split in SPLITS}
-    made_on = "; ".join(
-        f"{split} {sum(each.label for each in held)} positive and"
-        f" {sum(1 - each.label for each in held)} negative cases of"
-        f" {len({each.patient for each in held})} patients"
-        for split, held in counts.items()
-    )
-    return "\n\n".join([f"Data: {made_on}.", _table_3(rows), _table_4(rows), NOTES]) + "\n"
-
-
-SPLITS = ("train", "validation", "test")
 NOTES = """AUC: DeLong's 95 % interval, and that of 1,000 resampled patients (several cases of
 one patient are not independent). The difference from DeCoVNet is paired (DeLong), for which cases
 count as independent, so its interval is too narrow here. Accuracy: at
@@ -55,7 +39,52 @@ Youden's threshold of the validation cases, Wilson's interval. Multiply-accumula
 case whose lungs are known, on the machine and at the input size of this run."""
 
 
-def _table_3(rows: Sequence[Row]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow:
+    """One classifier in the tables.
+
+    Attributes
+    ----------
+    parameters, giga_macs
+        Of a network, the latter for 128 x 224 x 336; None for a histogram.
+    seconds
+        To score one case once its lungs are known, on this machine.
+    threshold, accuracy
+        Youden's threshold on the validation cases, and the accuracy it has on the test cases.
+    auc, auc_by_patient
+        On the test cases, with DeLong's interval and with that of resampled patients.
+    against_reference
+        Paired with `pipeline.training.compare.REFERENCE`; None for itself.
+    """
+
+    name: str
+    parameters: int | None
+    giga_macs: float | None
+    seconds: float
+    threshold: float
+    accuracy: Proportion
+    auc: Estimate
+    auc_by_patient: Estimate
+    against_reference: Comparison | None = None
+
+
+def as_markdown(rows: Sequence[ComparisonRow], listed: Sequence[Listed]) -> str:
+    """Write both tables, and what they were made on."""
+    made_on = "; ".join(_counts(split, listed) for split in Split)
+    return "\n\n".join([f"Data: {made_on}.", _table_3(rows), _table_4(rows), NOTES]) + "\n"
+
+
+def _counts(split: Split, listed: Sequence[Listed]) -> str:
+    """Cases and patients of a split, in words."""
+    cases = [row for row in listed if row.split is split]
+    positive = sum(row.label for row in cases)
+    return (
+        f"{split} {positive} positive and {len(cases) - positive} negative cases of"
+        f" {len({row.patient for row in cases})} patients"
+    )
+
+
+def _table_3(rows: Sequence[ComparisonRow]) -> str:
     head = (
         "network",
         "parameters",
@@ -86,7 +115,7 @@ def _table_3(rows: Sequence[Row]) -> str:
     )
 
 
-def _table_4(rows: Sequence[Row]) -> str:
+def _table_4(rows: Sequence[ComparisonRow]) -> str:
     head = ("classifier", "accuracy (95 % CI)", "AUC", "seconds", "paper: accuracy, time")
     return _table(
         "Table IV: accuracy and time",
@@ -105,7 +134,7 @@ def _table_4(rows: Sequence[Row]) -> str:
     )
 
 
-def _against(row: Row) -> str:
+def _against(row: ComparisonRow) -> str:
     if row.against_reference is None:
         return NONE
     difference = row.against_reference.difference

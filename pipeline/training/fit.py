@@ -1,4 +1,4 @@
-"""The loop of every training: steps, judgements on validation cases, checkpoints.
+"""Run a training: steps, validations, checkpoints, early stopping.
 
 Each step is a function of the state before it and of (seed, step) alone. So a run that was killed
 and goes on from its checkpoint ends, on a CPU, with the same weights as one that was not.
@@ -10,7 +10,7 @@ import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -21,33 +21,36 @@ from pipeline.errors import PipelineError
 from pipeline.training.run_folder import STEP, RunFolder
 
 Batch = TypeVar("Batch")
-GOAL = "goal"  #: figure of a judgement that is to become large
+GOAL = "goal"  #: figure of a validation that is to become large
 STRIDE = 1_000_003  #: keeps the random numbers of neighbouring seeds apart
 AVERAGE_START = 10.0  #: the running average of the weights begins short
 
-Report = Callable[[int, str], None]  #: steps done, and in words how it goes
+Report = Callable[[int, str], None]  #: steps done, and the losses in words
+
+#: Names of `Schedule` in ``settings.json``, where they differ: runs of earlier versions go on.
+NAMES_IN_SETTINGS: Mapping[str, str] = {"validate_every": "judge_every"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How long and how fast to learn.
+    """Length, learning rate and precision of a training.
 
     Attributes
     ----------
-    judge_every
-        Steps from one judgement on the validation cases, and checkpoint, to the next.
+    validate_every
+        Steps from one validation, and checkpoint, to the next.
     patience
-        Judgements without a better one, after which the run ends early.
+        Validations without a better one, after which the run ends early.
     peak_rate, warm_up
         Learning rate of AdamW: it rises over this share of the steps, then half a cosine down.
     average
-        Decay of the running average of the weights, which is what is judged and kept.
+        Decay of the running average of the weights, which is what is validated and kept.
     precision
         ``fp32`` or ``bf16`` (automatic mixed precision).
     """
 
     steps: int
-    judge_every: int = 100
+    validate_every: int = 100
     patience: int = 10
     peak_rate: float = 1e-3
     warm_up: float = 0.03
@@ -56,6 +59,10 @@ class Schedule:
     average: float = 0.995
     precision: str = "fp32"
     workers: int = 1
+
+    def as_settings(self) -> dict[str, Any]:
+        """All of it, by the names that it has in ``settings.json``."""
+        return {NAMES_IN_SETTINGS.get(name, name): value for name, value in asdict(self).items()}
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -66,8 +73,8 @@ class Schedule:
         return self.peak_rate * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * fall))))
 
 
-class Lesson(Protocol[Batch]):
-    """What is to be learnt."""
+class TrainingTask(Protocol[Batch]):
+    """A network, batches to train it on, and its losses and validation."""
 
     @property
     def network(self) -> nn.Module:
@@ -75,23 +82,23 @@ class Lesson(Protocol[Batch]):
         ...
 
     def draw(self, step: int) -> Batch:
-        """Material of a step; called from other threads, the same each time it is called."""
+        """Batch of a step; called from other threads, the same each time it is called."""
         ...
 
     def losses(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
         """Losses by name; their sum is descended."""
         ...
 
-    def judge(self, network: nn.Module) -> Mapping[str, float]:
-        """Figures on the validation cases, in evaluation mode; `GOAL` among them."""
+    def validate(self, network: nn.Module) -> Mapping[str, float]:
+        """Figures of a network on the validation cases, in evaluation mode; `GOAL` among them."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
 class State(Generic[Batch]):
-    """Where a run stands between two steps."""
+    """State of a run between two steps."""
 
-    lesson: Lesson[Batch]
+    task: TrainingTask[Batch]
     averaged: nn.Module
     optimiser: torch.optim.Optimizer
     best: dict[str, Tensor]
@@ -102,7 +109,7 @@ class State(Generic[Batch]):
     def dump(self) -> dict[str, Any]:
         """All of it but the history, for a checkpoint."""
         return {
-            "network": self.lesson.network.state_dict(),
+            "network": self.task.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "best": self.best,
@@ -119,7 +126,7 @@ class State(Generic[Batch]):
             If it is not one of this network.
         """
         try:
-            self.lesson.network.load_state_dict(saved["network"])
+            self.task.network.load_state_dict(saved["network"])
             self.averaged.load_state_dict(saved["averaged"])
             self.optimiser.load_state_dict(saved["optimiser"])
             self.best = saved["best"]
@@ -130,54 +137,54 @@ class State(Generic[Batch]):
 
 
 def fit(
-    lesson: Lesson[Batch], schedule: Schedule, folder: RunFolder, *, seed: int, report: Report
+    task: TrainingTask[Batch], schedule: Schedule, folder: RunFolder, *, seed: int, report: Report
 ) -> list[dict[str, float]]:
     """Train until the steps are done or nothing gets better; keep the best averaged weights.
 
-    The network ends with the weights of the best judgement, in evaluation mode.
+    The network ends with the weights of the best validation, in evaluation mode.
 
     Returns
     -------
     list
-        The history: one entry per judgement.
+        The history: one entry per validation.
     """
-    state = _begin(lesson, schedule)
+    state = _begin(task, schedule)
     if (saved := folder.saved()) is not None:
         state.resume(saved)
-    for step, batch in _batches(lesson, schedule, state.step):
-        if state.step - state.best_step >= schedule.patience * schedule.judge_every:
+    for step, batch in _batches(task, schedule, state.step):
+        if state.step - state.best_step >= schedule.patience * schedule.validate_every:
             break  # also where an earlier run was stopped after this
         torch.manual_seed(seed * STRIDE + step)
         losses = _learn(state, schedule, batch)
         report(state.step, " ".join(f"{name} {value:.3f}" for name, value in losses.items()))
-        if state.step % schedule.judge_every == 0 or state.step == schedule.steps:
-            _judge(state, losses)
+        if state.step % schedule.validate_every == 0 or state.step == schedule.steps:
+            _validate(state, losses)
             folder.save(state.dump(), state.history)
-    lesson.network.load_state_dict(state.best)
-    lesson.network.eval()
+    task.network.load_state_dict(state.best)
+    task.network.eval()
     folder.finish({"steps": state.step, "best_step": state.best_step, "seed": seed}, state.history)
     return state.history
 
 
-def _begin(lesson: Lesson[Batch], schedule: Schedule) -> State[Batch]:
+def _begin(task: TrainingTask[Batch], schedule: Schedule) -> State[Batch]:
     optimiser = torch.optim.AdamW(
-        lesson.network.parameters(), lr=schedule.peak_rate, weight_decay=schedule.weight_decay
+        task.network.parameters(), lr=schedule.peak_rate, weight_decay=schedule.weight_decay
     )
-    averaged = copy.deepcopy(lesson.network).requires_grad_(requires_grad=False).eval()
-    return State(
-        lesson=lesson, averaged=averaged, optimiser=optimiser, best=_copied(lesson.network)
-    )
+    averaged = copy.deepcopy(task.network).requires_grad_(requires_grad=False).eval()
+    return State(task=task, averaged=averaged, optimiser=optimiser, best=_copied(task.network))
 
 
-def _batches(lesson: Lesson[Batch], schedule: Schedule, start: int) -> Iterator[tuple[int, Batch]]:
-    """Material of each step, some steps ahead of the learning."""
+def _batches(
+    task: TrainingTask[Batch], schedule: Schedule, start: int
+) -> Iterator[tuple[int, Batch]]:
+    """Draw the batch of each step, some steps ahead of the learning."""
     with ThreadPoolExecutor(schedule.workers) as pool:
         coming: deque[Future[Batch]] = deque()
         ahead = iter(range(start, schedule.steps))
         try:
             for step in range(start, schedule.steps):
                 while len(coming) <= schedule.workers and (later := next(ahead, None)) is not None:
-                    coming.append(pool.submit(lesson.draw, later))
+                    coming.append(pool.submit(task.draw, later))
                 yield step, coming.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
@@ -185,14 +192,14 @@ def _batches(lesson: Lesson[Batch], schedule: Schedule, start: int) -> Iterator[
 
 def _learn(state: State[Batch], schedule: Schedule, batch: Batch) -> dict[str, float]:
     """One step: down the sum of the losses, then the running average after it."""
-    network, optimiser = state.lesson.network.train(), state.optimiser
+    network, optimiser = state.task.network.train(), state.optimiser
     for group in optimiser.param_groups:
         group["lr"] = schedule.rate(state.step)
     optimiser.zero_grad()
     device = next(network.parameters()).device.type
     mixed = schedule.precision == "bf16"
     with torch.autocast(device, torch.bfloat16, enabled=mixed):
-        losses = state.lesson.losses(batch, state.step)
+        losses = state.task.losses(batch, state.step)
     torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # so in torch
     nn.utils.clip_grad_norm_(network.parameters(), schedule.largest_gradient)
     optimiser.step()
@@ -204,17 +211,17 @@ def _learn(state: State[Batch], schedule: Schedule, batch: Batch) -> dict[str, f
 @torch.no_grad()
 def _average(state: State[Batch], schedule: Schedule) -> None:
     decay = min(schedule.average, (1 + state.step) / (AVERAGE_START + state.step))
-    current = state.lesson.network.state_dict()
-    for name, kept in state.averaged.state_dict().items():
-        if kept.is_floating_point():
-            kept.lerp_(current[name], 1 - decay)
+    current = state.task.network.state_dict()
+    for name, average in state.averaged.state_dict().items():
+        if average.is_floating_point():
+            average.lerp_(current[name], 1 - decay)
         else:
-            kept.copy_(current[name])
+            average.copy_(current[name])
 
 
-def _judge(state: State[Batch], losses: Mapping[str, float]) -> None:
-    """Judge the averaged weights; keep them if none before were as good."""
-    figures = state.lesson.judge(state.averaged)
+def _validate(state: State[Batch], losses: Mapping[str, float]) -> None:
+    """Validate the averaged weights; keep them if none before were as good."""
+    figures = state.task.validate(state.averaged)
     best = max((entry[GOAL] for entry in state.history), default=-float("inf"))
     if figures[GOAL] > best:
         state.best, state.best_step = _copied(state.averaged), state.step

@@ -1,4 +1,4 @@
-"""The baselines of the paper without a network: grey histograms of the lungs, classified.
+"""Baselines without a network: grey histograms of the lungs, classified.
 
 Wang et al. 2020, Table IV: 8-bit grey inside the lung mask in 32 or 64 bins; support vector
 machines and a random forest. What the paper leaves open (scaling, choice of parameters) is done
@@ -24,7 +24,7 @@ from pipeline.cases.prepared import Prepared
 from pipeline.classifier.input import window
 from pipeline.errors import PipelineError
 
-WINDOW_HU = (-1200.0, 600.0)
+HISTOGRAM_WINDOW_HU = (-1200.0, 600.0)
 FOLDS = 5
 COSTS = [2.0**power for power in range(-5, 11, 3)]  #: C of the support vector machines
 WIDTHS = [2.0**power for power in range(-6, 5, 2)]  #: gamma, times 1 / number of bins
@@ -35,7 +35,15 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """A histogram of so many bins, and what classifies it."""
+    """A histogram and its classifier.
+
+    Attributes
+    ----------
+    bins
+        Of the histogram.
+    make
+        Builds the classifier of a seed and a number of bins, its parameters to be searched.
+    """
 
     bins: int
     make: Callable[[int, int], GridSearchCV]
@@ -43,7 +51,7 @@ class Baseline:
 
 def histogram(case: Prepared, bins: int) -> Values:
     """Share of the lung voxels in each bin of grey, 0 to 1 after windowing: ``(bins,)``."""
-    grey = window(case.hu[case.lungs].astype(np.float32), WINDOW_HU)
+    grey = window(case.hu[case.lungs].astype(np.float32), HISTOGRAM_WINDOW_HU)
     counts, _ = np.histogram(grey, bins, (0, 1))
     shares: Values = counts / max(1, counts.sum())
     return shares

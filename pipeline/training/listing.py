@@ -1,4 +1,4 @@
-"""The cases of some lists, each prepared and assigned to its split."""
+"""Prepare the cases of some lists, and assign each to its split."""
 
 from __future__ import annotations
 
@@ -62,10 +62,15 @@ def list_prepared(
 
 
 def require_labels(
-    held: Collection[tuple[Split, int]],
+    present: Collection[tuple[Split, int]],
     splits: Sequence[Split] = (Split.TRAIN, Split.VALIDATION),
 ) -> None:
     """Refuse cases of which a split lacks a label.
+
+    Parameters
+    ----------
+    present
+        Split and label of every case.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def require_labels(
         f"{'positive' if label else 'negative'} {split} cases"
         for split in splits
         for label in (1, 0)
-        if (split, label) not in held
+        if (split, label) not in present
     ]
     if missing:
         raise PipelineError(
@@ -85,17 +90,17 @@ def require_labels(
 
 
 def files_of(listed: Sequence[Listed], validation_limit: int) -> Files:
-    """Sort prepared cases for the lesson; training and validation have both labels."""
-    held: dict[tuple[Split, int], list[Path]] = {}
-    for each in listed:
-        held.setdefault((each.split, each.label), []).append(each.file)
+    """Sort prepared cases for the training task; training and validation have both labels."""
+    files: dict[tuple[Split, int], list[Path]] = {}
+    for row in listed:
+        files.setdefault((row.split, row.label), []).append(row.file)
     half = validation_limit // 2
     return Files(
-        positive=held[Split.TRAIN, 1],
-        negative=held[Split.TRAIN, 0],
+        positive=files[Split.TRAIN, 1],
+        negative=files[Split.TRAIN, 0],
         validation=[
-            *evenly(held[Split.VALIDATION, 1], half),
-            *evenly(held[Split.VALIDATION, 0], half),
+            *evenly(files[Split.VALIDATION, 1], half),
+            *evenly(files[Split.VALIDATION, 0], half),
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Axial slices with their lungs, for training the UNet: phantoms, and real series.
+"""Read axial slices with their lungs for training the UNet: of phantoms, and of real series.
 
 Truth of a phantom is exact. A real series has the unsupervised method's mask instead (see
 `pipeline.lungs.unsupervised`): a pseudo-label, good where lungs are mostly aerated. Opacities
@@ -21,15 +21,15 @@ from pipeline.classifier.input import resize
 from pipeline.errors import PipelineError
 from pipeline.lungs.coarse_grid import coarsen
 from pipeline.lungs.unsupervised import segment_unsupervised
+from pipeline.series.hounsfield import HIGHEST_HU, LOWEST_HU
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 
 PIXELS = 256  #: rows and columns of each slice
-LOWEST_HU, HIGHEST_HU = -1024, 3071
 LEAST_THICK_MM = 2.5  #: thinner slices would be joined
 FULL = 1000  #: stands for lung while a mask is made coarse
 MASK_LEVEL = 0.5
-GROUND_GLASS_HU = (-680.0, -300.0)
-CONSOLIDATION_HU = (-150.0, 70.0)
+PAINTED_GROUND_GLASS_HU = (-680.0, -300.0)  #: HU; of a painted opacity, our choice
+PAINTED_CONSOLIDATION_HU = (-150.0, 70.0)  #: HU; the same
 BLOB_RADIUS = (0.012, 0.18)  #: radius of a painted opacity, share of the image's edge
 
 
@@ -87,8 +87,8 @@ def case_slices(case: Case) -> Slices:
     thick, row, column = volume.spacing_mm
     coarse = coarsen(volume.hu, (max(thick, LEAST_THICK_MM), row, column))
     if case.lungs is not None:
-        given = (read_mask(case.lungs, volume) > 0).astype(np.int16) * FULL
-        lungs = coarsen(given, (max(thick, LEAST_THICK_MM), row, column)).hu * 2 >= FULL
+        drawn = (read_mask(case.lungs, volume) > 0).astype(np.int16) * FULL
+        lungs = coarsen(drawn, (max(thick, LEAST_THICK_MM), row, column)).hu * 2 >= FULL
     else:
         lungs = segment_unsupervised(coarse.hu, (thick, *coarse.spacing_mm[1:])) > 0
     if not lungs.any():
@@ -130,7 +130,7 @@ def paint_opacities(
     for _ in range(int(rng.integers(1, 5))):
         places = rim if rng.random() < 0.7 else inside
         share = _blob(places[rng.integers(len(places))], texture, rng) * lungs
-        bounds = CONSOLIDATION_HU if rng.random() < 0.5 else GROUND_GLASS_HU
+        bounds = PAINTED_CONSOLIDATION_HU if rng.random() < 0.5 else PAINTED_GROUND_GLASS_HU
         target = rng.uniform(*bounds) + rng.uniform(5, 60) * texture
         hu += share * np.maximum(target - hu, 0)
 

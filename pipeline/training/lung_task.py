@@ -1,4 +1,4 @@
-"""The UNet's lesson: slices of phantoms and of real chests, turned, brightened, painted on."""
+"""Training task of the lungs' UNet: slices of phantoms and real chests, augmented."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from torch.nn import functional
 from pipeline.training.fit import GOAL
 from pipeline.training.lung_slices import Slices, paint_opacities
 
-WINDOW_HU = (-1200.0, 600.0)
+LUNG_TASK_WINDOW_HU = (-1200.0, 600.0)
 REAL_SHARE = 0.6  #: of a batch, when there are real series
 EMPTY_SHARE = 0.1  #: of the slices: such without lung
 PAINTED_SHARE = 0.5  #: of the slices: such with opacities painted in
-JUDGED_AT_A_TIME = 8  #: slices
+VALIDATED_AT_A_TIME = 8  #: slices
 
-Batch = tuple[Tensor, Tensor]
+#: Slices ``(B, 1, size, size)`` of 0..1 and their lungs ``(B, size, size)`` int64.
+LungBatch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pool:
-    """One origin of slices, those with lung and those without apart."""
+    """Slices of one origin, and which of them have lung.
+
+    Attributes
+    ----------
+    full, empty
+        Indices of the slices with and without lung.
+    """
 
     slices: Slices
     full: np.ndarray[tuple[int], np.dtype[np.intp]]
@@ -33,14 +40,14 @@ class Pool:
 
     @classmethod
     def of(cls, slices: Slices) -> Pool:
-        """Sort the slices."""
-        held = slices.lungs.any(axis=(1, 2))
-        return cls(slices=slices, full=np.flatnonzero(held), empty=np.flatnonzero(~held))
+        """Sort slices by whether they have lung."""
+        with_lung = slices.lungs.any(axis=(1, 2))
+        return cls(slices=slices, full=np.flatnonzero(with_lung), empty=np.flatnonzero(~with_lung))
 
-    def draw(self, rng: np.random.Generator) -> Batch:
-        """One slice ``(1, 256, 256)`` in HU, perhaps painted, and its lungs."""
-        bare = len(self.empty) > 0 and rng.random() < EMPTY_SHARE
-        at = rng.choice(self.empty if bare else self.full)
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draw one slice ``(1, 256, 256)`` in HU, perhaps painted on, and its lungs."""
+        without_lung = len(self.empty) > 0 and rng.random() < EMPTY_SHARE
+        at = rng.choice(self.empty if without_lung else self.full)
         hu, lungs = self.slices.hu[at].astype(np.float32), self.slices.lungs[at]
         if rng.random() < PAINTED_SHARE:
             paint_opacities(hu, lungs, rng)
@@ -48,15 +55,15 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LungLesson:
-    """See `pipeline.training.fit.Lesson`.
+class LungTask:
+    """Train the UNet of the lungs; see `pipeline.training.fit.TrainingTask`.
 
     Attributes
     ----------
     phantoms, real
-        To learn from; either may be empty, not both.
+        To train on; either may be empty, not both.
     held_out
-        To judge on.
+        To validate on.
     size
         Rows and columns of the network's input.
     batch
@@ -71,8 +78,8 @@ class LungLesson:
     batch: int
     seed: int
 
-    def draw(self, step: int) -> Batch:
-        """Slices ``(B, 1, size, size)`` of 0..1 and their lungs ``(B, size, size)`` int64."""
+    def draw(self, step: int) -> LungBatch:
+        """Draw slices of real chests or phantoms, and augment them."""
         rng = np.random.default_rng([self.seed, step])
         pairs = [self._pool(rng).draw(rng) for _ in range(self.batch)]
         hu = torch.stack([hu for hu, _ in pairs])
@@ -84,7 +91,7 @@ class LungLesson:
         pools = self.real if use_real else self.phantoms
         return pools[int(rng.integers(len(pools)))]
 
-    def losses(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
+    def losses(self, batch: LungBatch, step: int) -> Mapping[str, Tensor]:
         """Cross-entropy, and one minus the soft Dice of the batch."""
         del step
         device = next(self.network.parameters()).device
@@ -94,7 +101,7 @@ class LungLesson:
         overlap = (2 * (lung * lungs).sum() + 1) / (lung.sum() + lungs.sum() + 1)
         return {"cross-entropy": functional.cross_entropy(logits, lungs), "1 - Dice": 1 - overlap}
 
-    def judge(self, network: nn.Module) -> Mapping[str, float]:
+    def validate(self, network: nn.Module) -> Mapping[str, float]:
         """Dice and intersection over union of all pixels held out; the former is the goal."""
         overlap, total = overlap_of(network, self.held_out, self.size)
         dice = 2 * overlap / max(total, 1)
@@ -111,17 +118,17 @@ def overlap_of(network: nn.Module, slices: Slices, size: int) -> tuple[int, int]
     network.eval()
     device = next(network.parameters()).device
     overlap = total = 0
-    for at in range(0, len(slices.hu), JUDGED_AT_A_TIME):
-        part = slice(at, at + JUDGED_AT_A_TIME)
+    for at in range(0, len(slices.hu), VALIDATED_AT_A_TIME):
+        part = slice(at, at + VALIDATED_AT_A_TIME)
         hu = torch.from_numpy(slices.hu[part].astype(np.float32))[:, None].to(device)
         logits = network(windowed(functional.interpolate(hu, (size, size), mode="area"))).float()
-        found = larger(logits, slices.hu.shape[-1]).cpu().numpy()
-        overlap += int((found & slices.lungs[part]).sum())
-        total += int(found.sum()) + int(slices.lungs[part].sum())
+        lungs = larger(logits, slices.hu.shape[-1]).cpu().numpy()
+        overlap += int((lungs & slices.lungs[part]).sum())
+        total += int(lungs.sum()) + int(slices.lungs[part].sum())
     return overlap, total
 
 
-def augment(hu: Tensor, lungs: Tensor, size: int, rng: np.random.Generator) -> Batch:
+def augment(hu: Tensor, lungs: Tensor, size: int, rng: np.random.Generator) -> LungBatch:
     """Turn, scale, shift, mirror; then change brightness, contrast, noise and sharpness.
 
     Returns
@@ -148,7 +155,7 @@ def augment(hu: Tensor, lungs: Tensor, size: int, rng: np.random.Generator) -> B
 
 def windowed(hu: Tensor) -> Tensor:
     """Attenuation window to 0..1."""
-    low, high = WINDOW_HU
+    low, high = LUNG_TASK_WINDOW_HU
     return ((hu - low) / (high - low)).clamp(0, 1)
 
 

@@ -1,11 +1,11 @@
-"""The folder of one training run: settings, checkpoint, curves, metrics.
+"""Write and resume a run folder: settings, checkpoint, curves and metrics of one training.
 
 =================  ==========================================================================
-``settings.json``  what was asked for; a resumed run must ask for the same
+``settings.json``  options and digests of the input; a resumed run must have the same
 ``checkpoint.pt``  all that the next step needs; written whole, read without unpickling code
-``history.json``   one entry per judgement on the validation cases
+``history.json``   one entry per validation
 ``curves.png``     the same as a picture
-``metrics.json``   what the run came to
+``metrics.json``   steps of the run, and of its best validation
 =================  ==========================================================================
 """
 
@@ -29,8 +29,7 @@ from pipeline.errors import PipelineError
 
 SETTINGS, CHECKPOINT, HISTORY = "settings.json", "checkpoint.pt", "history.json"
 CURVES, METRICS = "curves.png", "metrics.json"
-
-STEP = "step"
+STEP = "step"  #: key of an entry of the history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ class RunFolder:
         return cls(path=path)
 
     def save(self, state: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> None:
-        """Keep a checkpoint and the history up to it."""
+        """Write a checkpoint and the history up to it."""
         stream = io.BytesIO()
         torch.save({**state, "history": list(history)}, stream)
         write_whole(self.path / CHECKPOINT, stream.getvalue())
@@ -103,10 +102,8 @@ def require_free(path: Path, settings: Mapping[str, Any]) -> None:
         raise PipelineError(f"{path.name}: a folder for the run expected, got a file")
     if not (path / SETTINGS).exists():
         return
-    asked, before = json.loads(_json(settings)), _settings(path)
-    changed = sorted(
-        key for key in before.keys() | asked.keys() if before.get(key) != asked.get(key)
-    )
+    ours, theirs = json.loads(_json(settings)), _settings(path)
+    changed = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
     if changed:
         raise PipelineError(
             f"{path.name} holds a run of other settings ({', '.join(changed)} differ):"
@@ -137,13 +134,13 @@ def draw_curves(history: Sequence[Mapping[str, float]]) -> bytes:
     Parameters
     ----------
     history
-        One entry per judgement; each has ``step``, and figures that may be missing in some.
+        One entry per validation; each has ``step``, and figures that may be missing in some.
     """
     names = [name for name in dict.fromkeys(chain.from_iterable(history)) if name != STEP]
     figure = Figure(figsize=(4.2 * len(names), 3.2), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        held = [entry for entry in history if name in entry]
-        axes.plot([entry[STEP] for entry in held], [entry[name] for entry in held], "o-")
+        entries = [entry for entry in history if name in entry]
+        axes.plot([entry[STEP] for entry in entries], [entry[name] for entry in entries], "o-")
         axes.set(title=name, xlabel="step")
         axes.grid(alpha=0.3)
     stream = io.BytesIO()

@@ -19,12 +19,12 @@ from torch import nn
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Split, digest_of, write_cases
-from pipeline.cases.classifier_input import see_case
+from pipeline.cases.classifier_input import case_input
 from pipeline.errors import PipelineError
 from pipeline.metrics.scores import Origin, Row, table
 from pipeline.model.loading import Models
 from pipeline.model.manifest import ClassifierInput, digest_of_weights
-from pipeline.training.classifier_task import ClassifierLesson, WithAuxHead, margin_of
+from pipeline.training.classifier_task import ClassifierTask, WithAuxHead, margin_of
 from pipeline.training.classifiers import CLASSIFIERS
 from pipeline.training.fit import Report, Schedule, fit
 from pipeline.training.listing import Listed, files_of, list_prepared
@@ -37,16 +37,20 @@ PREPARED = "prepared"  #: folder of the prepared cases within a run folder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierTraining:
-    """What to train, and how.
+    """Options of a training.
+
+    Their names stand in ``settings.json``, by which runs of earlier versions are known again.
 
     Attributes
     ----------
     network
         A key of `pipeline.training.classifiers.CLASSIFIERS`.
+    wanted
+        Size and window of the network's input.
     masks
         Whether known lesion masks are learnt from, besides the labels.
     validation_limit
-        At most so many validation cases are judged each time, evenly taken.
+        At most so many validation cases are used each time, evenly taken.
     start
         Weights of the same network to begin with; None begins with random ones.
     """
@@ -64,6 +68,7 @@ class ClassifierTraining:
         """All that the course of a run depends on, for its folder."""
         return {
             **asdict(self),
+            "schedule": self.schedule.as_settings(),
             "wanted": self.wanted.model_dump(mode="json"),
             "start": self.start and digest_of(self.start),
             "cases": [digest_of(file) for file in cases],
@@ -73,19 +78,21 @@ class ClassifierTraining:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What a run is made of.
+    """Inputs of a run.
 
     Attributes
     ----------
+    listed
+        Its cases.
     settings
         See `ClassifierTraining.as_settings`.
-    see
-        What the network is shown of a case to score it, ``(1, 2, T, H, W)``.
+    input_of
+        Input of the network ``(1, 2, T, H, W)`` to score a case with.
     """
 
     listed: Sequence[Listed]
     settings: Mapping[str, Any]
-    see: Callable[[Listed], NDArray[np.float32]]
+    input_of: Callable[[Listed], NDArray[np.float32]]
 
 
 def train_classifier(
@@ -129,10 +136,10 @@ def train_classifier(
         return out / WEIGHTS
     listed = list_prepared(cases, out / PREPARED, training.wanted, models, seed=training.seed)
 
-    def see(each: Listed) -> NDArray[np.float32]:
-        return see_case(each.case, models, training.wanted).tensor
+    def input_of(row: Listed) -> NDArray[np.float32]:
+        return case_input(row.case, models, training.wanted).tensor
 
-    material = Material(listed=listed, settings=settings, see=see)
+    material = Material(listed=listed, settings=settings, input_of=input_of)
     return train_on(material, out, training, models, report=report)
 
 
@@ -148,10 +155,10 @@ def train_on(
     listed = material.listed
     files = files_of(listed, training.validation_limit)
     folder = RunFolder.open(out, material.settings)
-    splits = {each.patient: each.split for each in listed}
-    write_cases(out / CASES, [each.case for each in listed], splits)
+    splits = {row.patient: row.split for row in listed}
+    write_cases(out / CASES, [row.case for row in listed], splits)
     network = WithAuxHead(started(training)).to(models.device)
-    lesson = ClassifierLesson(
+    task = ClassifierTask(
         network=network,
         files=files,
         wanted=training.wanted,
@@ -159,23 +166,18 @@ def train_on(
         pairs=training.pairs,
         masks=training.masks,
     )
-    fit(lesson, training.schedule, folder, seed=training.seed, report=report)
-    state = {
-        key: value.cpu().contiguous() for key, value in network.classifier.state_dict().items()
-    }
-    data = tensors_to_bytes(state)
-    digest = hashlib.sha256(data).hexdigest()
-    origin = Origin(
-        weights=digest_of_weights(models.manifest.networks.lungs.sha256, digest), temperature=1.0
+    fit(task, training.schedule, folder, seed=training.seed, report=report)
+    data = _weights(network.classifier)
+    digest = digest_of_weights(
+        models.manifest.networks.lungs.sha256, hashlib.sha256(data).hexdigest()
     )
     for split in (Split.VALIDATION, Split.TEST):
-        chosen = [each for each in listed if each.split is split]
         write_scores(
             out,
             split,
-            chosen,
-            lambda each: margin_of(network.classifier, material.see(each)),
-            origin,
+            [row for row in listed if row.split is split],
+            lambda row: margin_of(network.classifier, material.input_of(row)),
+            Origin(weights=digest, temperature=1.0),
         )
     write_whole(out / WEIGHTS, data)
     return out / WEIGHTS
@@ -201,29 +203,36 @@ def started(training: ClassifierTraining) -> nn.Module:
     return network
 
 
+def _weights(network: nn.Module) -> bytes:
+    """Weights as the bytes of a safetensors file."""
+    return tensors_to_bytes(
+        {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    )
+
+
 def write_scores(
     out: Path,
     split: Split,
     listed: Sequence[Listed],
-    judge: Callable[[Listed], float],
+    margin: Callable[[Listed], float],
     origin: Origin,
 ) -> None:
     """Write the uncalibrated scores of a split; and the cases without one, if there are any.
 
     Parameters
     ----------
-    judge
-        Gives the margin: logit of positive less that of negative.
+    margin
+        Scores a case: logit of positive less that of negative.
     """
     rows: list[Row] = []
     unscored: list[tuple[str, str]] = []
-    for each in listed:
+    for row in listed:
         try:
-            score = float(special.expit(judge(each)))
+            score = float(special.expit(margin(row)))
         except PipelineError as fault:
-            unscored.append((each.case.place, str(fault)))
+            unscored.append((row.case.place, str(fault)))
             continue
-        rows.append((each.patient, each.label, score, each.case.path))
+        rows.append((row.patient, row.label, score, row.case.path))
     if rows:
         write_whole(out / f"{split}-scores.csv", table(rows, origin).encode())
     if unscored:

@@ -1,4 +1,4 @@
-"""The phantom as one Enhanced CT multi-frame instance (PS3.3 A.38.1)."""
+"""Make one Enhanced CT multi-frame instance of a phantom (PS3.3 A.38.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.synthetic.phantom.dicom import (
     set_pixels,
 )
 from pipeline.synthetic.phantom.make import Phantom
-from pipeline.synthetic.phantom.scan import LOWEST_HU
+from pipeline.synthetic.phantom.scan import PHANTOM_LOWEST_HU
 
 FRAME_TYPE = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
 
@@ -34,7 +34,7 @@ def enhanced_dataset(
     dataset.ImageType = FRAME_TYPE
     del dataset.AcquisitionDate, dataset.AcquisitionTime  # the frames have their own
     order = list(range(len(phantom.hu)))[:: -1 if head_first else 1]
-    set_pixels(dataset, phantom.hu[order].astype(np.int32) - LOWEST_HU)
+    set_pixels(dataset, phantom.hu[order].astype(np.int32) - PHANTOM_LOWEST_HU)
     dataset.NumberOfFrames = len(order)
     _add_image_module(dataset)
     _add_dimensions(dataset, seed)
@@ -101,7 +101,7 @@ def _shared(phantom: Phantom, seed: int) -> Dataset:
         ),
         "FrameVOILUTSequence": item(WindowCenter="-600", WindowWidth="1500"),
         "PixelValueTransformationSequence": item(
-            RescaleIntercept=str(LOWEST_HU), RescaleSlope="1", RescaleType="HU"
+            RescaleIntercept=str(PHANTOM_LOWEST_HU), RescaleSlope="1", RescaleType="HU"
         ),
         "IrradiationEventIdentificationSequence": item(
             IrradiationEventUID=phantom_uid(seed, "irradiation event")

@@ -1,4 +1,4 @@
-"""Ways to spoil a good series, for tests and demonstrations: each takes datasets, returns new ones.
+"""Functions that spoil a good series: each takes data sets and returns new ones.
 
 They compose: ``tilted(without(phantom_datasets(...), {7}), 12.0)``. The datasets given are not
 changed. All expect uncompressed datasets of :mod:`pipeline.synthetic.phantom.dicom`.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from pipeline.synthetic.phantom.dicom import decimals, set_pixels, stored_pixels
+from pipeline.synthetic.phantom.dicom import decimals, set_pixels
 from pipeline.synthetic.phantom.syntaxes import copied
 
 #: Patient Position -> transpose, reverse rows, reverse columns of the head-first-supine image.
@@ -27,6 +27,13 @@ POSITIONS: dict[str, tuple[bool, bool, bool]] = {
     "FFDR": (True, True, True),
     "FFDL": (True, False, False),
 }
+
+
+def stored_pixels(dataset: Dataset) -> NDArray[np.int32]:
+    """Read the stored values of an uncompressed single frame, ``(rows, columns)``."""
+    kind = "<i2" if dataset.PixelRepresentation else "<u2"
+    flat = np.frombuffer(dataset.PixelData, kind).astype(np.int32)
+    return flat.reshape(-1, dataset.Rows, dataset.Columns).squeeze(0)
 
 
 def with_values(datasets: Iterable[Dataset], **values: object) -> list[Dataset]:

@@ -1,4 +1,4 @@
-"""Fit where the features of a model's kind of cases lie, and how far from there is far."""
+"""Fit the feature reference of a model: class means, covariance, and the limit of the distance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Temperature and operating points for a model, from scores that it gave to labelled cases."""
+"""Fit temperature and operating points of a model to its scores of labelled cases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AT_BOUND = 0.01  #: of the temperature's logarithm
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrated:
-    """What a model's scores say about its temperature.
+    """Temperature and operating points fitted to scores, and the scores at that temperature.
 
     Attributes
     ----------
@@ -90,8 +90,8 @@ def fit_temperature(labels: Labels, margins: Values) -> float:
     def loss(log_temperature: float) -> float:
         return float(-special.log_expit(signed / np.exp(log_temperature)).mean())
 
-    found = optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
-    return float(np.exp(found.x))
+    minimum = optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
+    return float(np.exp(minimum.x))
 
 
 def rescaled(scores: Values, ratio: float) -> Values:

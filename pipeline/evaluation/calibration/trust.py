@@ -1,4 +1,4 @@
-"""Find out how far a model's score may be trusted: prediction sets, and its kind of cases.
+"""Fit prediction sets and the feature reference of a model, by which its scores are doubted.
 
 Validation cases choose, test cases measure; the training cases have no part in either.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.cases.case_list import Case
-from pipeline.cases.classifier_input import see_case
+from pipeline.cases.classifier_input import case_input
 from pipeline.classifier.conformal import conformal_thresholds, prediction_set
 from pipeline.classifier.input import NetworkInput
 from pipeline.classifier.score import classify, lung_features
@@ -28,12 +28,12 @@ from pipeline.types import ScoreClass
 
 COVERAGES = (0.9, 0.95)  #: the first is the one that is reported
 
-Told = Callable[[int], None]  #: how many cases are done
+Report = Callable[[int], None]  #: how many cases are done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answers:
-    """What a classifier made of cases.
+    """Scores and features that a classifier gave to cases.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trust:
-    """What was found out.
+    """Prediction sets and feature reference of a model, with what they are on test cases.
 
     Attributes
     ----------
@@ -67,8 +67,8 @@ class Trust:
     source: str
 
 
-def answers(cases: Sequence[Case], models: Models, told: Told) -> Answers:
-    """Show cases to a classifier.
+def answers(cases: Sequence[Case], models: Models, report: Report) -> Answers:
+    """Score cases, and take the features that their scores follow from.
 
     Raises
     ------
@@ -77,12 +77,12 @@ def answers(cases: Sequence[Case], models: Models, told: Told) -> Answers:
     """
     scores, features = [], []
     for number, case in enumerate(cases):
-        told(number)
-        seen = _seen(case, models)
-        scored = classify(seen, models)
+        report(number)
+        network_input = _input(case, models)
+        scored = classify(network_input, models)
         scores.append(scored.classification.score)
-        features.append(lung_features(scored.features, seen.tensor[0, 1]))
-    told(len(cases))
+        features.append(lung_features(scored.features, network_input.tensor[0, 1]))
+    report(len(cases))
     return Answers(
         patients=tuple(case.patient for case in cases),
         labels=np.array([bool(case.label) for case in cases]),
@@ -91,9 +91,9 @@ def answers(cases: Sequence[Case], models: Models, told: Told) -> Answers:
     )
 
 
-def _seen(case: Case, models: Models) -> NetworkInput:
+def _input(case: Case, models: Models) -> NetworkInput:
     try:
-        return see_case(case, models, models.manifest.networks.classifier.input)
+        return case_input(case, models, models.manifest.networks.classifier.input)
     except PipelineError as exc:
         raise PipelineError(f"{case.place}: {exc}") from exc
 
@@ -111,11 +111,11 @@ def calibrate_trust(validation: Answers, test: Answers) -> Trust:
     source = (
         f"{len(validation.labels)} validation cases of {len(set(validation.patients))} patients"
     )
-    beyond = [fitted.reference.distance(each) > fitted.limit for each in test.features]
+    beyond = [fitted.reference.distance(case) > fitted.limit for case in test.features]
     return Trust(
         conformal=Conformal.model_validate(
             {
-                "levels": [conformal_level(validation, test, each) for each in COVERAGES],
+                "levels": [conformal_level(validation, test, coverage) for coverage in COVERAGES],
                 "negatives": int(np.count_nonzero(~validation.labels)),
                 "positives": int(np.count_nonzero(validation.labels)),
                 "from": source,
@@ -133,9 +133,11 @@ def conformal_level(validation: Answers, test: Answers, coverage: float) -> Conf
     """Thresholds for one promise, and how it was kept."""
     chosen = conformal_thresholds(validation.scores, validation.labels, coverage)
     sets = [prediction_set(score, chosen).classes for score in test.scores.tolist()]
-    kept = {
+    measured_of = {
         name: measured(
-            name in found for found, of in zip(sets, test.labels, strict=True) if of == label
+            name in classes
+            for classes, truth in zip(sets, test.labels, strict=True)
+            if truth == label
         )
         for name, label in ((ScoreClass.NEGATIVE, False), (ScoreClass.POSITIVE, True))
     }
@@ -143,15 +145,15 @@ def conformal_level(validation: Answers, test: Answers, coverage: float) -> Conf
         coverage=coverage,
         negative_at_most=chosen.negative_at_most,
         positive_at_least=chosen.positive_at_least,
-        measured_negative=kept[ScoreClass.NEGATIVE],
-        measured_positive=kept[ScoreClass.POSITIVE],
+        measured_negative=measured_of[ScoreClass.NEGATIVE],
+        measured_positive=measured_of[ScoreClass.POSITIVE],
     )
 
 
 def measured(hits: Iterable[bool]) -> MeasuredShare | None:
     """Share of hits with Wilson's interval; None of none."""
-    found = list(hits)
-    if not found:
+    outcomes = list(hits)
+    if not outcomes:
         return None
-    share = proportion(sum(found), len(found))
+    share = proportion(sum(outcomes), len(outcomes))
     return MeasuredShare(count=share.count, cases=share.total, low=share.low, high=share.high)

@@ -1,4 +1,7 @@
-"""Write a temperature and operating points into a model folder."""
+"""Write a calibration into a model folder: temperature and points, prediction sets, reference.
+
+The manifest is replaced whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,16 @@ from pipeline.evaluation.calibration.temperature import Calibrated, rescaled
 from pipeline.evaluation.calibration.trust import Trust
 from pipeline.metrics.scores import ScoredCases
 from pipeline.model.feature_reference import to_bytes
-from pipeline.model.loading import read_manifest
-from pipeline.model.manifest import DEFAULT, MANIFEST, Manifest, ReferenceEntry, parse_manifest
+from pipeline.model.manifest import (
+    DEFAULT_POINT,
+    MANIFEST,
+    Manifest,
+    ReferenceEntry,
+    parse_manifest,
+    read_manifest,
+)
 
-METRICS = "calibration"  #: under which the card keeps what the calibration was made on
+METRICS = "calibration"  #: under which the card says what the calibration was made on
 
 
 def write_calibration(
@@ -25,8 +34,8 @@ def write_calibration(
 ) -> Manifest:
     """Enter temperature, operating points and their origin into ``manifest.json``.
 
-    The file is replaced whole or not at all. Points of other names are carried over to the new
-    temperature, so that they call the same series positive as before; so are prediction sets.
+    Points of other names are carried over to the new temperature, so that they call the same
+    series positive as before; so are prediction sets.
 
     Parameters
     ----------
@@ -42,18 +51,15 @@ def write_calibration(
     ValueError
         If `point` is none of the points.
     """
-    path = folder / MANIFEST
-    read_manifest(folder)
-    manifest: dict[str, Any] = json.loads(path.read_bytes())
+    manifest = _manifest(folder)
     manifest["calibration"]["temperature"] = calibrated.temperature
     manifest["operating_points"] = points(manifest["operating_points"], calibrated, cases, point)
     for level in (manifest.get("conformal") or {}).get("levels", ()):
         for bound in ("negative_at_most", "positive_at_least"):
             level[bound] = carried_over(level[bound], calibrated)
-    manifest["card"]["metrics"][METRICS] = said(calibrated, cases)
-    raw = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
-    parsed = parse_manifest(raw)
-    write_whole(path, raw)
+    manifest["card"]["metrics"][METRICS] = card_lines(calibrated, cases)
+    parsed, raw = _encoded(manifest)
+    write_whole(folder / MANIFEST, raw)
     return parsed
 
 
@@ -63,16 +69,16 @@ def points(
     """Operating points of the manifest after a calibration."""
     on = f"{len(cases.labels)} cases of {cases.patient_count} patients"
     chosen = {
-        each.name: {"threshold": each.threshold, "from": f"{each.source}: {on}"}
-        for each in calibrated.points
+        point.name: {"threshold": point.threshold, "from": f"{point.source}: {on}"}
+        for point in calibrated.points
     }
     if default not in chosen:
         raise ValueError(f"expected a point of {', '.join(chosen)}, got {default}")
-    kept = {
+    carried = {
         name: {**entry, "threshold": carried_over(entry["threshold"], calibrated)}
         for name, entry in old.items()
     }
-    return {**kept, **chosen, DEFAULT: chosen[default]}
+    return {**carried, **chosen, DEFAULT_POINT: chosen[default]}
 
 
 def carried_over(threshold: float, calibrated: Calibrated) -> float:
@@ -83,8 +89,8 @@ def carried_over(threshold: float, calibrated: Calibrated) -> float:
     return float(rescaled(np.array([threshold]), ratio)[0])
 
 
-def said(calibrated: Calibrated, cases: ScoredCases) -> dict[str, Any]:
-    """Say for the model card what the calibration was made on."""
+def card_lines(calibrated: Calibrated, cases: ScoredCases) -> dict[str, Any]:
+    """Figures for the model card: what the calibration was made on."""
     bound = {
         "temperature": "at its bound: a threshold (almost) parts the classes, or the score"
         " says nothing"
@@ -96,7 +102,7 @@ def said(calibrated: Calibrated, cases: ScoredCases) -> dict[str, Any]:
         "positives": cases.positives,
         "old_temperature": calibrated.old_temperature,
         "brier before and after, on these cases": [
-            round(each.brier, 4) for each in (calibrated.before, calibrated.after)
+            round(agreement.brier, 4) for agreement in (calibrated.before, calibrated.after)
         ],
     }
 
@@ -112,7 +118,7 @@ def write_trust(folder: Path, trust: Trust) -> Manifest:
     ModelError
         If the folder has no manifest as expected.
     """
-    old = read_manifest(folder).reference
+    old = read_manifest(folder)[0].reference
     data = to_bytes(trust.fitted.reference)
     digest = hashlib.sha256(data).hexdigest()
     entry = ReferenceEntry.model_validate(
@@ -126,13 +132,25 @@ def write_trust(folder: Path, trust: Trust) -> Manifest:
             "flagged": trust.flagged,
         }
     )
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+    manifest = _manifest(folder)
     for name, value in (("conformal", trust.conformal), ("reference", entry)):
         manifest[name] = value.model_dump(mode="json", by_alias=True, exclude_none=True)
-    raw = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
-    parsed = parse_manifest(raw)
+    parsed, raw = _encoded(manifest)
     write_whole(folder / entry.file, data)
     write_whole(folder / MANIFEST, raw)
     if old is not None and old.file != entry.file:
         (folder / old.file).unlink(missing_ok=True)
     return parsed
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Manifest of a folder as JSON, once it is known to be as expected."""
+    read_manifest(folder)
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+    return manifest
+
+
+def _encoded(manifest: dict[str, Any]) -> tuple[Manifest, bytes]:
+    """Encode a manifest, and parse the bytes: what could not be read again is not written."""
+    raw = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+    return parse_manifest(raw), raw

@@ -1,4 +1,7 @@
-"""The comparison of localisation as a page of Markdown, beside the paper's Table V."""
+"""Write the page on localisation in Markdown, beside the paper's Table V, and draw its FROC curves.
+
+The page is `title`, then `comparison` and `slices_section`, as far as there are any.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,24 @@ PAPER_HITS: Mapping[str, int] = {
 PAPER_CASES = 73
 NONE = "–"
 
-ABOUT = (
+SYSTEMS_HEAD = (
+    "system",
+    "hit rate, all positive",
+    "hit rate, called positive",
+    "pointing game",
+    "Dice, median",
+    "Dice, quartiles",
+    "the paper's hit rate",
+)
+SLICES_HEAD = (
+    "system",
+    "sensitivity, slices",
+    "specificity, slices",
+    "marked volume on infected",
+    "left: sensitivity / specificity",
+    "right: sensitivity / specificity",
+)  #: the lobes follow
+ABOUT_SLICES = (
     "The whole pipeline, with lesions whatever the score. A slice counts as marked if any of its "
     "voxels is. Brackets: Wilson's 95 % interval as if slices were independent, which neighbours "
     "are not. No lobes are segmented: of a lobe it is only asked whether its side is marked on the "
@@ -35,7 +55,7 @@ ABOUT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What was compared on what.
+    """Systems of localisation compared on cases whose lesions are known.
 
     Attributes
     ----------
@@ -67,7 +87,7 @@ def comparison(compared: Compared) -> str:
             "",
             *_about(compared),
             "",
-            *table(HEAD, (_main(each) for each in compared.systems)),
+            *table(SYSTEMS_HEAD, (_system(summary) for summary in compared.systems)),
             "",
             *_notes(),
             "",
@@ -86,17 +106,6 @@ def comparison(compared: Compared) -> str:
     )
 
 
-HEAD = (
-    "system",
-    "hit rate, all positive",
-    "hit rate, called positive",
-    "pointing game",
-    "Dice, median",
-    "Dice, quartiles",
-    "the paper's hit rate",
-)
-
-
 def _about(compared: Compared) -> Iterator[str]:
     yield (
         f"{compared.cases} cases of {compared.patients} patients, of which "
@@ -107,7 +116,8 @@ def _about(compared: Compared) -> Iterator[str]:
         yield f"Left out: {compared.unknown} cases, because nobody knows where their lesions are."
 
 
-def _main(summary: Summary) -> tuple[str, ...]:
+def _system(summary: Summary) -> tuple[str, ...]:
+    """Row of a system in the first table."""
     paper = PAPER_HITS.get(summary.system)
     first, third = summary.dice_quartiles
     dice = summary.dice
@@ -144,20 +154,11 @@ def _notes() -> Iterator[str]:
     )
 
 
-def counted(share: Proportion | None) -> str:
-    """Write a share with its interval and its counts."""
-    if share is None:
-        return NONE
-    bounds = f"{share.low:.3f}–{share.high:.3f}"
-    return f"{share.value:.3f} ({bounds}; {share.count}/{share.total})"
-
-
 def _frocs(compared: Compared) -> Iterator[tuple[str, ...]]:
-    for each in compared.systems:
-        yield (
-            each.system,
-            *(_both(*pair) for pair in zip(_all(each.touch), _all(each.iou), strict=True)),
-        )
+    """Rows of the second table: sensitivities at each rate, and their mean."""
+    for summary in compared.systems:
+        senses = zip(_all(summary.touch), _all(summary.iou), strict=True)
+        yield summary.system, *(_both(touch, iou) for touch, iou in senses)
 
 
 def _all(froc: Froc) -> tuple[float, ...]:
@@ -169,8 +170,42 @@ def _both(touch: float, iou: float) -> str:
 
 
 def _sizes(compared: Compared) -> Iterator[tuple[str, ...]]:
-    for each in compared.systems:
-        yield each.system, *(counted(each.recall.get(size)) for size in SIZES_ML)
+    """Rows of the third table: share of the lesions of each size."""
+    for summary in compared.systems:
+        yield summary.system, *(counted(summary.recall.get(size)) for size in SIZES_ML)
+
+
+def slices_section(series: Mapping[str, Sequence[SliceScore]]) -> str:
+    """Write a table for each series, by its name; nothing for none."""
+    if not series:
+        return ""
+    tables = (line for name, scores in series.items() for line in _series(name, scores))
+    return "\n".join(("## Against readers' labels of slices", "", ABOUT_SLICES, "", *tables))
+
+
+def _series(name: str, scores: Sequence[SliceScore]) -> Iterator[str]:
+    yield f"### {name}"
+    yield ""
+    lobes = tuple(scores[0].lobes) if scores else ()
+    yield from table((*SLICES_HEAD, *lobes), (_slices(score, lobes) for score in scores))
+    yield ""
+
+
+def _slices(score: SliceScore, lobes: Sequence[str]) -> tuple[str, ...]:
+    """Row of a system on one series."""
+    return (
+        score.system,
+        counted(score.slices.sensitivity),
+        counted(score.slices.specificity),
+        NONE if score.inside is None else f"{score.inside:.3f}",
+        *(_pair(score.sides[side]) for side in ("left", "right")),
+        *(f"{score.lobes[lobe].count}/{score.lobes[lobe].total}" for lobe in lobes),
+    )
+
+
+def _pair(agreement: Agreement) -> str:
+    parts = (agreement.sensitivity, agreement.specificity)
+    return " / ".join(NONE if share is None else f"{share.value:.3f}" for share in parts)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -179,6 +214,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"|{'---|' * len(head)}"
     for row in rows:
         yield f"| {' | '.join(row)} |"
+
+
+def counted(share: Proportion | None) -> str:
+    """Write a share with its interval and its counts."""
+    if share is None:
+        return NONE
+    bounds = f"{share.low:.3f}–{share.high:.3f}"
+    return f"{share.value:.3f} ({bounds}; {share.count}/{share.total})"
 
 
 def draw_froc(systems: Sequence[Summary]) -> bytes:
@@ -211,37 +254,3 @@ def draw_froc(systems: Sequence[Summary]) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
     return stream.getvalue()
-
-
-def slices_section(series: Mapping[str, Sequence[SliceScore]]) -> str:
-    """Write a table for each series, by its name; nothing for none."""
-    if not series:
-        return ""
-    tables = (line for name, scores in series.items() for line in _series(name, scores))
-    return "\n".join(("## Against readers' labels of slices", "", ABOUT, "", *tables))
-
-
-def _series(name: str, scores: Sequence[SliceScore]) -> Iterator[str]:
-    yield f"### {name}"
-    yield ""
-    lobes = tuple(scores[0].lobes) if scores else ()
-    head = ("system", "sensitivity, slices", "specificity, slices", "marked volume on infected")
-    sides = ("left: sensitivity / specificity", "right: sensitivity / specificity")
-    yield from table((*head, *sides, *lobes), (_row(score, lobes) for score in scores))
-    yield ""
-
-
-def _row(score: SliceScore, lobes: Sequence[str]) -> tuple[str, ...]:
-    return (
-        score.system,
-        counted(score.slices.sensitivity),
-        counted(score.slices.specificity),
-        NONE if score.inside is None else f"{score.inside:.3f}",
-        *(_pair(score.sides[side]) for side in ("left", "right")),
-        *(f"{score.lobes[lobe].count}/{score.lobes[lobe].total}" for lobe in lobes),
-    )
-
-
-def _pair(agreement: Agreement) -> str:
-    parts = (agreement.sensitivity, agreement.specificity)
-    return " / ".join(NONE if each is None else f"{each.value:.3f}" for each in parts)

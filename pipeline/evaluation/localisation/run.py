@@ -13,10 +13,10 @@ from pipeline.evaluation.localisation.systems import answers
 from pipeline.evaluation.localisation.verdict import Verdict, judge
 from pipeline.model.loading import Models
 
-Told = Callable[[int], None]  #: how many cases are done
+Report = Callable[[int], None]  #: how many cases are done
 
 
-def compare(cases: Sequence[Case], models: Models, told: Told) -> Compared:
+def compare(cases: Sequence[Case], models: Models, report: Report) -> Compared:
     """Run every system on every case whose lesions are known.
 
     Raises
@@ -27,24 +27,24 @@ def compare(cases: Sequence[Case], models: Models, told: Told) -> Compared:
     verdicts: dict[str, list[Verdict]] = {}
     unknown = 0
     for number, case in enumerate(cases):
-        told(number)
-        held = prepared_case(case, models)
-        if not held.lesions_known:
+        report(number)
+        prepared = prepared_case(case, models)
+        if not prepared.lesions_known:
             unknown += 1
             continue
-        scene = scene_of(case.patient, held, models)
+        scene = scene_of(case.patient, prepared, models)
         for system, found in answers(scene):
             verdicts.setdefault(system, []).append(judge(scene, found))
-    told(len(cases))
-    judged = next(iter(verdicts.values()), [])
-    positive = [verdict for verdict in judged if verdict.volumes_ml]
+    report(len(cases))
+    cases_judged = next(iter(verdicts.values()), [])
+    positive = [verdict for verdict in cases_judged if verdict.volumes_ml]
     if not positive:
         raise PipelineError("cases with known lesions expected, got none")
     return Compared(
-        cases=len(judged),
-        patients=len({verdict.patient for verdict in judged}),
+        cases=len(cases_judged),
+        patients=len({verdict.patient for verdict in cases_judged}),
         positive=len(positive),
         called=sum(verdict.called for verdict in positive),
         unknown=unknown,
-        systems=tuple(summarise(system, each) for system, each in verdicts.items()),
+        systems=tuple(summarise(system, of_system) for system, of_system in verdicts.items()),
     )

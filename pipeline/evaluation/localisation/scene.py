@@ -1,4 +1,4 @@
-"""A case whose lesions are known, as every system of localisation sees it."""
+"""Scenes: cases whose lesions are known, with what every system of localisation works on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.cases.case_list import Case
-from pipeline.cases.classifier_input import plain_picture
+from pipeline.cases.classifier_input import prepared_input
 from pipeline.cases.prepared import (
     SUFFIX,
     Prepared,
@@ -21,7 +21,6 @@ from pipeline.cases.prepared import (
     stored_shape,
 )
 from pipeline.classifier.activation import methods_of, on_source
-from pipeline.classifier.input import NetworkInput
 from pipeline.classifier.score import classify
 from pipeline.errors import PipelineError
 from pipeline.model.loading import Models
@@ -34,7 +33,7 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """One case, on the grid of its prepared box.
+    """One case on the grid of its prepared box.
 
     Attributes
     ----------
@@ -85,7 +84,7 @@ def prepared_case(case: Case, models: Models) -> Prepared:
 
 
 def scene_of(patient: str, case: Prepared, models: Models) -> Scene:
-    """Score a case, compute every activation that its network has.
+    """Score a case, and compute every activation that the network has.
 
     Raises
     ------
@@ -94,8 +93,8 @@ def scene_of(patient: str, case: Prepared, models: Models) -> Scene:
     """
     if not case.lesions_known:
         raise PipelineError("a case with known lesions expected, got none")
-    seen = as_seen(case, models)
-    scored = classify(seen, models)
+    network_input = prepared_input(case, models.manifest.networks.classifier.input)
+    scored = classify(network_input, models)
     return Scene(
         patient=patient,
         hu=case.hu,
@@ -105,20 +104,9 @@ def scene_of(patient: str, case: Prepared, models: Models) -> Scene:
         score=scored.classification.score,
         called=scored.classification.positive,
         activations={
-            method: on_source(scored, seen, method) for method in methods_of(scored.network)
+            method: on_source(scored, network_input, method)
+            for method in methods_of(scored.network)
         },
-    )
-
-
-def as_seen(case: Prepared, models: Models) -> NetworkInput:
-    """Show a prepared case as the classifier sees it, with the way back to the case's grid."""
-    planes, rows, columns = case.hu.shape
-    picture = plain_picture(case, models.manifest.networks.classifier.input)
-    return NetworkInput(
-        tensor=picture.seen[np.newaxis],
-        low=(0, 0, 0),
-        high=(planes - 1, rows - 1, columns - 1),
-        source_shape=(planes, rows, columns),
     )
 
 

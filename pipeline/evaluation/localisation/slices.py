@@ -1,4 +1,4 @@
-"""Localisation against what readers noted of each slice: infected or not, and in which lobes.
+"""Score localisation against readers' labels of slices: infected or not, and in which lobes.
 
 No lobes are segmented here. What can be said of a lobe is whether, on the slices where readers
 noted it, a lesion was marked on its side.
@@ -41,7 +41,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SliceLabels:
-    """What readers noted, ``(slices,)`` each, in any order.
+    """Readers' labels, ``(slices,)`` each, in any order.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class SliceLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far marks and readers agree; None where nothing can be counted.
+    """Agreement of marks with readers; None where nothing can be counted.
 
     Attributes
     ----------
@@ -125,10 +125,10 @@ def score_series(folder: Path, labels: SliceLabels, models: Models) -> Iterator[
     volume = read_volume(folder)
     at = slices_of(labels, volume)
     mask = segment.segment(volume, models)
-    seen = network_input(volume, mask, models.manifest.networks.classifier.input)
-    scored = classify(seen, models)
+    box = network_input(volume, mask, models.manifest.networks.classifier.input)
+    scored = classify(box, models)
     for method in methods_of(scored.network):
-        heat = stretch(on_source(scored, seen, method), mask.labels > 0)
+        heat = stretch(on_source(scored, box, method), mask.labels > 0)
         found = localise(volume, mask, heat) > 0
         marked = np.stack(
             [np.count_nonzero(found & (mask.labels == side), axis=(1, 2))[at] for side in (1, 2)]

@@ -1,4 +1,4 @@
-"""The verdicts on one system's cases as figures with their intervals, and its FROC curve."""
+"""Sum up the verdicts on a system: figures with their intervals, and its FROC curve."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Froc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What one system is worth; definitions in `pipeline.evaluation.localisation.verdict`.
+    """Figures of one system; definitions in `pipeline.evaluation.localisation.verdict`.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def median(values: NDArray[np.float64], patients: Sequence[str]) -> Estimate:
     groups = [values[owner == index] for index in range(len(names))]
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     draws = rng.integers(len(groups), size=(RESAMPLES, len(groups)))
-    medians = [np.median(np.concatenate([groups[each] for each in draw])) for draw in draws]
+    medians = [np.median(np.concatenate([groups[index] for index in draw])) for draw in draws]
     low, high = np.quantile(medians, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(value=float(np.median(values)), low=float(low), high=float(high))
 
@@ -138,7 +138,7 @@ def froc(cases: Sequence[Detections]) -> Froc:
         If there is no true lesion.
     """
     lesions = np.array([best for case in cases for best in case.lesions])
-    false = np.array([each for case in cases for each in case.false])
+    false = np.array([confidence for case in cases for confidence in case.false])
     if lesions.size == 0:
         raise ValueError("expected at least one true lesion, got none")
     levels = np.unique(np.concatenate([lesions[lesions > NEVER], false]))[::-1]
@@ -152,11 +152,11 @@ def froc(cases: Sequence[Detections]) -> Froc:
 
 def recall(verdicts: Sequence[Verdict]) -> dict[str, Proportion]:
     """Share of the lesions of each size that any mark touches; sizes without lesions left out."""
-    volumes = np.array([each for verdict in verdicts for each in verdict.volumes_ml])
-    touched = np.array([each > NEVER for verdict in verdicts for each in verdict.touch.lesions])
-    found = {}
+    volumes = np.array([volume for verdict in verdicts for volume in verdict.volumes_ml])
+    touched = np.array([best > NEVER for verdict in verdicts for best in verdict.touch.lesions])
+    shares = {}
     for name, (low, high) in SIZES_ML.items():
         of_size = (volumes >= low) & (volumes < high)
         if of_size.any():
-            found[name] = proportion(int(touched[of_size].sum()), int(of_size.sum()))
-    return found
+            shares[name] = proportion(int(touched[of_size].sum()), int(of_size.sum()))
+    return shares

@@ -1,4 +1,4 @@
-"""The systems of localisation that are compared: the paper's and ours, each by its name.
+"""Run the systems of localisation that are compared, the paper's and ours, each by its name.
 
 The paper's (Wang et al. 2020, Table V) return patches of activation, 3DCC, or the patch that 3DCC
 chooses; see `pipeline.lesions.wang2020`. Ours returns dense patches that activation and 3DCC
@@ -18,7 +18,7 @@ from pipeline.evaluation.localisation.scene import Map, Scene
 from pipeline.lesions import localise, wang2020
 from pipeline.lesions.components3d import VARIANTS, components_activation
 
-#: How people call the activations.
+#: Names of the activations in tables.
 TITLES: Mapping[str, str] = {
     "paper-cam": "CAM",
     "normgrad": "NormGrad",
@@ -33,7 +33,7 @@ ML_PER_MM3 = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """What one system finds in one case.
+    """Lesions that one system finds in one case.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Found:
 
 
 def answers(scene: Scene) -> Iterator[tuple[str, Found]]:
-    """Name every system that the case's network allows, and what it finds."""
+    """Run every system that the case's network allows; yield its name and what it finds."""
     region = localise.Region(
         hu=scene.hu,
         lungs=scene.lungs,

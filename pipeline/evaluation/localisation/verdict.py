@@ -1,4 +1,4 @@
-"""How well lesions are localised: hits, pointing, overlap, and what is found of each lesion.
+"""Judge a localisation against the truth: hit, pointing, Dice, and the lesions detected.
 
 Definitions, each with its denominator:
 
@@ -28,7 +28,7 @@ NEVER = -np.inf  #: confidence of a lesion that no mark detects
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detections:
-    """What one case adds to an FROC curve under one definition of *detected*.
+    """Detections of one case for an FROC curve, under one definition of *detected*.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one system made of one case.
+    """Judgement of one system on one case.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def overlaps(truth: NDArray[np.intp], labels: NDArray[np.intp]) -> NDArray[np.in
 def detections(
     detects: NDArray[np.bool_], speck: NDArray[np.bool_], confidences: NDArray[np.float64]
 ) -> Detections:
-    """Confidences of what was detected and of what was marked wrongly.
+    """Confidences of the lesions detected and of the false marks.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Lungs to paint diseases into: phantoms, and real chests without opacities."""
+"""Make canvases, healthy lungs to paint diseases into, and the views that are painted on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.synthetic.phantom.scan import KERNELS
 BODY_MM = 300.0  #: length of a phantom
 SPACINGS_MM = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)  #: of its slices
 SIZE = 320  #: rows and columns of its images
-NOISE_HU = (4.0, 20.0)  #: the scanner of a training step adds its own
+CANVAS_NOISE_HU = (4.0, 20.0)  #: the scanner of a training step adds its own
 
 
 def phantom_canvas(seed: int, wanted: ClassifierInput) -> Prepared:
@@ -31,7 +31,7 @@ def phantom_canvas(seed: int, wanted: ClassifierInput) -> Prepared:
         size=SIZE,
         spacing_mm=spacing,
         lesions=0,
-        noise_hu=float(rng.uniform(*NOISE_HU)),
+        noise_hu=float(rng.uniform(*CANVAS_NOISE_HU)),
         build=builds[int(rng.integers(len(builds)))],
         kernel=kernels[int(rng.integers(len(kernels)))],
     )
@@ -54,7 +54,7 @@ def phantom_canvas(seed: int, wanted: ClassifierInput) -> Prepared:
 
 
 def view_of(canvas: Prepared, depth_mm: NDArray[np.float32]) -> View:
-    """Give a canvas to the painters, who change the view and not the canvas.
+    """Make a view of a canvas for the painters, who change the view and not the canvas.
 
     Parameters
     ----------

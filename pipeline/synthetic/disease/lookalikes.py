@@ -1,4 +1,4 @@
-"""Paint what changes lungs without filling a place: breath, motion, emphysema, fibrosis, vessels.
+"""Paint look-alikes of COVID-19 that fill no single place: motion, emphysema, fibrosis, vessels.
 
 Each takes a ``strength`` of 0 to 1: near 0 what healthy people show, near 1 the disease.
 """
@@ -22,9 +22,9 @@ from pipeline.synthetic.disease.shapes import (
 )
 
 EMPTY_HU = (-1000.0, -960.0)  #: of a hole without lung tissue
-LUNG_HU = np.float32(-900.0)  #: aerated, without vessels
+LOOKALIKE_LUNG_HU = np.float32(-900.0)  #: aerated, without vessels
 BREATH_SHARE = (-0.06, 0.13)  #: of the air: deeper in, deeper out
-VESSEL_HU = np.float32(-700.0)  #: lung above it is vessel, at least in part
+LOOKALIKE_VESSEL_MIN_HU = np.float32(-700.0)  #: lung above it is vessel, at least in part
 
 
 def paint_breath(view: View, rng: np.random.Generator) -> None:
@@ -80,7 +80,7 @@ def paint_emphysema(view: View, rng: np.random.Generator, strength: float) -> No
     z = np.linspace(0, 1, view.hu.shape[0], dtype=np.float32)[:, None, None]
     holes = noise(view.hu.shape, view.spacing_mm, rng.uniform(2, 5) + 3 * strength, rng)
     limit = 2.2 - 1.6 * strength + rng.uniform(0.0, 0.8) * (0.5 - z)
-    hole = np.clip((holes - limit) / 0.6, 0, 1) * view.lungs * (view.hu < VESSEL_HU)
+    hole = np.clip((holes - limit) / 0.6, 0, 1) * view.lungs * (view.hu < LOOKALIKE_VESSEL_MIN_HU)
     empty = np.float32(between(EMPTY_HU, rng.random()))
     view.hu += hole * (empty - view.hu)
     flood(view.hu, np.float32(-0.05 * strength) * view.lungs)
@@ -95,7 +95,7 @@ def paint_fibrosis(view: View, rng: np.random.Generator, strength: float) -> Non
     where *= np.clip(1.3 - z / rng.uniform(0.4, 0.9), 0, 1)
     walls = net(view.hu.shape, view.spacing_mm, rng.uniform(2.5, 4.5), rng)
     if strength > 0.5:  # the meshes are cysts of air
-        cyst = where * (walls < 0.15) * (view.hu < VESSEL_HU + 250)
+        cyst = where * (walls < 0.15) * (view.hu < LOOKALIKE_VESSEL_MIN_HU + 250)
         view.hu += (cyst * rng.uniform(0, 0.7) * (np.float32(-960.0) - view.hu)).astype(np.float32)
     flood(view.hu, where * between((0.2, 0.7), strength) * (0.3 + 0.7 * walls))
 
@@ -118,10 +118,10 @@ def paint_motion(view: View, rng: np.random.Generator, strength: float) -> None:
 
 def paint_vessels(view: View, rng: np.random.Generator, strength: float) -> None:
     """Widen the vessels around the hila and at the base, as in congestion."""
-    excess = np.clip(view.hu - VESSEL_HU, 0, None) * (view.lungs >= 0.5)
+    excess = np.clip(view.hu - LOOKALIKE_VESSEL_MIN_HU, 0, None) * (view.lungs >= 0.5)
     sigma = (0.3, 0.5 + 0.6 * strength, 0.5 + 0.6 * strength)
     spread = ndimage.gaussian_filter(excess, sigma, truncate=2.5)
-    wide = np.minimum(LUNG_HU + (2.0 + 1.5 * strength) * spread, np.float32(FLUID_HU))
+    wide = np.minimum(LOOKALIKE_LUNG_HU + (2.0 + 1.5 * strength) * spread, np.float32(FLUID_HU))
     view.hu += _central(view) * view.lungs * np.maximum(wide - view.hu, 0)
     flood(view.hu, np.float32(0.08 * strength * rng.random()) * view.lungs)
 

@@ -1,4 +1,4 @@
-"""Paint what fills or displaces lung and is no COVID-19: tumours, lobar pneumonia, effusion.
+"""Paint other diseases that fill or displace lung: tumours, lobar pneumonia, effusion.
 
 Appearances follow the Fleischner glossary (Hansell et al. 2008, doi:10.1148/radiol.2462070712).
 """
@@ -25,7 +25,7 @@ from pipeline.synthetic.disease.shapes import (
     side_of,
 )
 
-SOLID_HU = (20.0, 70.0)
+SOLID_NODULE_HU = (20.0, 70.0)
 CALCIFIED_HU = (150.0, 500.0)
 WATER_HU = (0.0, 25.0)
 NODULE_RADIUS_MM = (2.5, 12.0)
@@ -48,7 +48,7 @@ def paint_nodules(view: View, rng: np.random.Generator, most: int = 10) -> None:
         radius = between(NODULE_RADIUS_MM, float(np.clip(size + rng.normal(0, 0.08), 0, 1)))
         inside, level = blob(view, places.draw(rng), radius * rng.uniform(0.85, 1.15, 3), rng, 0.08)
         share = np.clip((1.1 - level) / 0.2, 0, 1) * view.lungs[inside]
-        solid = CALCIFIED_HU if rng.random() < 0.1 else SOLID_HU
+        solid = CALCIFIED_HU if rng.random() < 0.1 else SOLID_NODULE_HU
         flood(view.hu[inside], share, between(solid, rng.random()))
 
 
@@ -65,7 +65,7 @@ def paint_mass(view: View, rng: np.random.Generator) -> None:
         share[inside] *= np.clip((level - rng.uniform(0.2, 0.6)) / 0.1, 0, 1)
     if rng.random() < SPICULATED_CHANCE:
         _spikes(view, share, where, radius, rng)
-    flood(view.hu, share * airspace(view), between(SOLID_HU, rng.random()))
+    flood(view.hu, share * airspace(view), between(SOLID_NODULE_HU, rng.random()))
 
 
 def _spikes(

@@ -1,4 +1,4 @@
-"""One patient drawn at random: COVID-like opacities, another disease, or healthy lungs.
+"""Paint one patient at random: COVID-like opacities, another disease, or healthy lungs.
 
 Both classes get the same light background of look-alikes, and some patients with opacities have
 another disease besides, so that nothing but the opacities tells the classes apart.

@@ -1,4 +1,4 @@
-"""Scan a chest anew: contrast medium, resolution, kernel, noise, calibration, field of view.
+"""Simulate a scanner on a chest: contrast medium, resolution, kernel, noise, field of view.
 
 Domain randomisation for training. What happens is the same for every class.
 """
@@ -18,7 +18,7 @@ COARSE_CHANCE = 0.2
 COARSE_MM = (0.6, 1.4)  #: standard deviation of the blur in the plane
 KERNEL = (-0.9, 1.3)  #: share of the fine detail added: -1 removes it, above 0 overshoots
 KERNEL_MM = (0.8, 1.6)  #: what counts as fine detail
-NOISE_HU = (2.0, 60.0)  #: standard deviation, log-uniform
+SCANNER_NOISE_HU = (2.0, 60.0)  #: standard deviation, log-uniform
 NOISE_GRAIN_MM = (1.5, 4.0)
 STREAK_CHANCE = 0.15
 STREAK_LENGTH = 15.0  #: of a streak, in its widths
@@ -26,11 +26,11 @@ SCALE = 0.05  #: of attenuation above air, either way
 OFFSET_HU = 20.0  #: either way
 PADDING_CHANCE = 0.15
 PADDING_HU = (-1024.0, -2000.0, -3024.0)  #: as scanners write it outside the field
-AIR_HU = -1000.0
+SCANNER_AIR_HU = -1000.0
 
 
 def acquire(hu: Floats, spacing_mm: Spacing, lungs: Floats, rng: np.random.Generator) -> Floats:
-    """Draw a scanner and a protocol, and see the chest with them.
+    """Draw a scanner and a protocol, and scan the chest with them.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def acquire(hu: Floats, spacing_mm: Spacing, lungs: Floats, rng: np.random.Gener
         hu = hu + _enhancement(hu, spacing_mm, lungs, rng)
     hu = _sharpness(hu, spacing_mm, rng)
     hu = hu + _grain(hu.shape, spacing_mm, rng)
-    hu = (hu - AIR_HU) * np.float32(rng.uniform(1 - SCALE, 1 + SCALE)) + np.float32(
-        AIR_HU + rng.uniform(-OFFSET_HU, OFFSET_HU)
+    hu = (hu - SCANNER_AIR_HU) * np.float32(rng.uniform(1 - SCALE, 1 + SCALE)) + np.float32(
+        SCANNER_AIR_HU + rng.uniform(-OFFSET_HU, OFFSET_HU)
     )
     if rng.random() < PADDING_CHANCE:
         hu = _padded(hu, spacing_mm, lungs, rng)
@@ -94,7 +94,9 @@ def _blurred(hu: Floats, spacing_mm: Spacing, sigma_mm: float) -> Floats:
 
 def _grain(shape: tuple[int, ...], spacing_mm: Spacing, rng: np.random.Generator) -> Floats:
     """Noise of a dose and a texture: white or coarse; with streaks now and then."""
-    sigma = np.float32(np.exp(between((np.log(NOISE_HU[0]), np.log(NOISE_HU[1])), rng.random())))
+    sigma = np.float32(
+        np.exp(between((np.log(SCANNER_NOISE_HU[0]), np.log(SCANNER_NOISE_HU[1])), rng.random()))
+    )
     if rng.random() < 0.5:
         grain = rng.standard_normal(shape, dtype=np.float32)
     else:

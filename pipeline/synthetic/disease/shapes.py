@@ -1,4 +1,4 @@
-"""Shapes that the painters of disease share: noise, blobs, nets and tubes, on a view's grid.
+"""Views of lungs, and the shapes that the painters of disease share: noise, blobs, nets, tubes.
 
 Arrays are ``(planes, rows, columns)`` float32; plane 0 is the lowest, row 0 the foremost.
 """
@@ -21,8 +21,27 @@ RIM_HU = -150.0  #: below it a voxel next to the lungs still holds air
 Box = tuple[slice, slice, slice]
 Spacing = tuple[float, float, float]
 Point = NDArray[np.float64]
-
 Floats = NDArray[np.float32]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class View:
+    """A pair of lungs to paint on; the painters change it in place.
+
+    Attributes
+    ----------
+    hu, lungs, lesions, depth_mm
+        ``(planes, rows, columns)`` float32, feet to head; HU; masks 0..1; distance to the lungs'
+        surface, 0 outside.
+    spacing_mm
+        Between voxel centres along each axis.
+    """
+
+    hu: Floats
+    lungs: Floats
+    lesions: Floats
+    depth_mm: Floats
+    spacing_mm: Spacing
 
 
 def between(bounds: tuple[float, float], share: float) -> float:
@@ -180,23 +199,3 @@ class Places:
 def anywhere(view: View) -> Places:
     """Every place in the lungs, equally likely, but not on the pleura."""
     return Places(view, (view.depth_mm > 3.0) + np.float32(1e-3))
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class View:
-    """A pair of lungs to paint on; the painters change it in place.
-
-    Attributes
-    ----------
-    hu, lungs, lesions, depth_mm
-        ``(planes, rows, columns)`` float32, feet to head; HU; masks 0..1; distance to the lungs'
-        surface, 0 outside.
-    spacing_mm
-        Between voxel centres along each axis.
-    """
-
-    hu: Floats
-    lungs: Floats
-    lesions: Floats
-    depth_mm: Floats
-    spacing_mm: Spacing

@@ -35,7 +35,7 @@ Report = Callable[[int, int], None]  #: lungs done, of how many
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How much of what.
+    """Seed and size of a data set.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lungs:
-    """A pair of lungs to paint into; ``make`` is called when its turn comes.
+    """A pair of lungs to paint into, made by ``make`` when it is painted.
 
     Attributes
     ----------
@@ -95,11 +95,11 @@ def synthesise(
     if missing := [case.place for case in real if case.split is None]:
         raise PipelineError(f"a split of every chest expected, got none in {', '.join(missing)}")
     wanted = models.manifest.networks.classifier.input
-    every = [*_phantoms(recipe, wanted), *_real(recipe, real, models, wanted)]
+    pairs_of_lungs = [*_phantoms(recipe, wanted), *_real(recipe, real, models, wanted)]
     rows: list[tuple[str, str, int, str]] = []
-    for done, lungs in enumerate(every, start=1):
+    for done, lungs in enumerate(pairs_of_lungs, start=1):
         rows += _painted(folder, lungs, recipe.seed)
-        report(done, len(every))
+        report(done, len(pairs_of_lungs))
     stream = io.StringIO()
     writer = csv.writer(stream)
     writer.writerow(COLUMNS)

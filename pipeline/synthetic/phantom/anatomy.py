@@ -1,4 +1,4 @@
-"""The body of the phantom: outline, rib cage, organs, bones, lungs.
+"""Paint the body of the phantom: outline, rib cage, organs, bones; and find its lungs.
 
 Attenuations are round textbook figures (fat -100, muscle 50, blood 40, liver 60, bone 200 to
 700, lung -700 to -900 HU; Hofer, CT Teaching Manual).
@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.synthetic.phantom.grid import Figure, Floats, Grid, Mask, ellipsoid, superellipse
 
-AIR_HU = -1000
+PHANTOM_AIR_HU = -1000
 FAT_HU = -105
 MUSCLE_HU = 50
 BLOOD_HU = 42
@@ -28,7 +28,7 @@ SIDES = ((1, -1.0), (2, 1.0))  #: label of the lung, and which way it lies along
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Thorax:
-    """What the later steps need to know of the chest.
+    """Level functions of the chest that later steps use.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ def _paint_table(hu: Floats, grid: Grid, figure: Figure) -> None:
     wide = np.abs(grid.x[0]) < figure.half_width * 0.95
     plate = (below > 0) & (below < 26) & wide
     shell = plate & ((below < 2.5) | (below > 23))
-    air = hu[0] <= AIR_HU
+    air = hu[0] <= PHANTOM_AIR_HU
     for where, value in ((plate, TABLE_CORE_HU), (shell, TABLE_HU)):
         hu[:, where & air] = value
 

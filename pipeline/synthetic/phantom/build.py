@@ -1,4 +1,4 @@
-"""Kinds of bodies: small, short, tall, barrel-chested, with a curved spine.
+"""Stretch the phantom to a build: small, short, tall, barrel-chested, with a curved spine.
 
 A kind stretches the measures of a random body, so that every seed exists in every build.
 """

@@ -1,4 +1,4 @@
-"""The phantom as a CT series: complete CT Image Storage instances (PS3.3 A.3), and files of them.
+"""Make a CT series of a phantom: complete CT Image Storage instances (PS3.3 A.3), and files.
 
 Everything is synthetic and follows from the seed, UIDs included (``2.25.`` + UUIDv5, PS3.5 B.2),
 so the same call writes the same series again.
@@ -19,7 +19,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from pipeline.synthetic.phantom.make import Phantom
-from pipeline.synthetic.phantom.scan import LOWEST_HU
+from pipeline.synthetic.phantom.scan import PHANTOM_LOWEST_HU
 from pipeline.synthetic.phantom.syntaxes import transcoded
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:dicom-node:phantom")
@@ -72,7 +72,7 @@ def phantom_datasets(
         if options.announce:
             dataset.ImagesInAcquisition = len(phantom.hu)
         _add_plane(dataset, phantom, index)
-        set_pixels(dataset, pixels.astype(np.int32) - LOWEST_HU)
+        set_pixels(dataset, pixels.astype(np.int32) - PHANTOM_LOWEST_HU)
         finish(dataset)
         datasets.append(dataset)
     return datasets
@@ -109,7 +109,7 @@ def _add_technique(dataset: Dataset) -> None:
     dataset.KVP, dataset.XRayTubeCurrent, dataset.ExposureTime = "120", 200, 500
     dataset.Exposure, dataset.FilterType, dataset.ConvolutionKernel = 100, "FLAT", "LUNG"
     dataset.RotationDirection, dataset.GantryDetectorTilt = "CW", "0"
-    dataset.RescaleIntercept, dataset.RescaleSlope = str(LOWEST_HU), "1"
+    dataset.RescaleIntercept, dataset.RescaleSlope = str(PHANTOM_LOWEST_HU), "1"
     dataset.RescaleType = "HU"
     dataset.WindowCenter, dataset.WindowWidth = ["-600", "40"], ["1500", "400"]
     dataset.WindowCenterWidthExplanation = ["LUNG", "SOFT"]
@@ -147,13 +147,6 @@ def set_pixels(dataset: Dataset, stored: NDArray[np.integer], *, bits: int = BIT
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits, bits - 1
     dataset.PixelRepresentation = int(signed)
     dataset.add_new("PixelData", "OW", stored.astype("<i2" if signed else "<u2").tobytes())
-
-
-def stored_pixels(dataset: Dataset) -> NDArray[np.int32]:
-    """Read the stored values of an uncompressed single frame, ``(rows, columns)``."""
-    kind = "<i2" if dataset.PixelRepresentation else "<u2"
-    flat = np.frombuffer(dataset.PixelData, kind).astype(np.int32)
-    return flat.reshape(-1, dataset.Rows, dataset.Columns).squeeze(0)
 
 
 def finish(dataset: Dataset) -> None:

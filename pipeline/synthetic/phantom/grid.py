@@ -1,4 +1,4 @@
-"""Where the voxels of a phantom are, and the measures of the body drawn on them."""
+"""Grid of a phantom, measures of its body, and level functions of shapes on the grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The phantom's opacities: ground glass, some with a consolidated core.
+"""Paint the phantom's opacities: ground glass, some with a consolidated core.
 
 COVID-19 pneumonia on CT: bilateral, peripheral, posterior and basal ground-glass opacities,
 consolidation later (Bernheim et al. 2020, doi:10.1148/radiol.2020200463).
@@ -15,8 +15,8 @@ from pipeline.synthetic.phantom.grid import Floats, Grid
 Labels = NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
 
-GROUND_GLASS_HU = (-650.0, -300.0)  #: range of mean attenuation
-CONSOLIDATION_HU = (-60.0, 40.0)
+PHANTOM_GROUND_GLASS_HU = (-650.0, -300.0)  #: range of mean attenuation
+PHANTOM_CONSOLIDATION_HU = (-60.0, 40.0)
 CORE_SHARE = 0.4  #: share of lesions with a consolidated core
 RADIUS_MM = (6.0, 28.0)  #: half of the 1 to 6 cm across; small ones are commoner
 ATTEMPTS = 12  #: places tried before a lesion may overlap an earlier one
@@ -85,11 +85,11 @@ def _shape(grid: Grid, centre: NDArray[np.intp], rng: np.random.Generator) -> tu
 def _paint(hu: Floats, level: Floats, lung: NDArray[np.bool_], rng: np.random.Generator) -> None:
     """Raise the attenuation inside a blob; vessels stay visible through ground glass."""
     sharp = rng.uniform(3, 10)
-    glass = rng.uniform(*GROUND_GLASS_HU)
+    glass = rng.uniform(*PHANTOM_GROUND_GLASS_HU)
     grain = rng.normal(0, 35, level.shape).astype(np.float32)
     share = np.clip((1.05 - level) * np.float32(sharp) * 0.5, 0, 1)
     target = np.maximum(hu, np.float32(glass) + grain)
     if rng.random() < CORE_SHARE:
         core = level < rng.uniform(0.15, 0.6)
-        target[core] = np.float32(rng.uniform(*CONSOLIDATION_HU)) + grain[core]
+        target[core] = np.float32(rng.uniform(*PHANTOM_CONSOLIDATION_HU)) + grain[core]
     hu[lung] += (share * (target - hu))[lung]

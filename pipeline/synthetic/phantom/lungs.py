@@ -1,4 +1,4 @@
-"""Inside the phantom's lungs: parenchyma, airways, branching vessels, fissures, gravity."""
+"""Fill the phantom's lungs: parenchyma, airways, branching vessels, fissures, gravity."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipeline.synthetic.phantom.grid import Figure, Floats, Grid, waves
 Labels = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
-AIRWAY_HU = -985
-WALL_HU = -250
-VESSEL_HU = 35
+PHANTOM_AIRWAY_HU = -985
+PHANTOM_AIRWAY_WALL_HU = -250
+PHANTOM_VESSEL_HU = 35
 FISSURE_HU = -700
 GENERATIONS = 7  #: from the hilum to vessels of half a millimetre
 TRUNKS = 6  #: arteries, and as many veins, leaving each hilum
@@ -135,7 +135,7 @@ def add_vessels(
         tubes = grow(hilum(figure, carina, way), way, figure, rng)
         share = cover(grid, tubes)
         where = (share > 0) & (labels == label)
-        hu[where] += share[where] * (VESSEL_HU - hu[where])
+        hu[where] += share[where] * (PHANTOM_VESSEL_HU - hu[where])
 
 
 def _airway_tubes(figure: Figure, carina: float, lean: float) -> list[Tubes]:
@@ -162,10 +162,10 @@ def add_airways(
     for tubes in _airway_tubes(figure, figure.level(rng.uniform(0.60, 0.66)), lean):
         wall = Tubes(start=tubes.start, end=tubes.end, radius=tubes.radius + 1.5)
         around = (cover(grid, wall) > 0) & (labels > 0)
-        hu[around] = WALL_HU
+        hu[around] = PHANTOM_AIRWAY_WALL_HU
         labels[around] = 0
         lumen = cover(grid, tubes) > 0
-        hu[lumen] = AIRWAY_HU
+        hu[lumen] = PHANTOM_AIRWAY_HU
 
 
 def add_fissures(

@@ -1,4 +1,4 @@
-"""A synthetic chest CT: for tests, demonstrations, and as training material.
+"""Make a synthetic chest CT, for tests, demonstrations and training.
 
 Nothing in it comes from a patient. The anatomy is built of level functions (ellipsoids, domes,
 branching tubes) whose measures vary with the seed, blurred and made noisy as a scanner does.
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.synthetic.phantom import lungs
-from pipeline.synthetic.phantom.anatomy import AIR_HU, paint_chest, paint_outline
+from pipeline.synthetic.phantom.anatomy import PHANTOM_AIR_HU, paint_chest, paint_outline
 from pipeline.synthetic.phantom.build import BUILDS, BuildName, built, curve
 from pipeline.synthetic.phantom.grid import Figure, Grid
 from pipeline.synthetic.phantom.lesions import add_lesions
@@ -23,7 +23,7 @@ MAX_LESIONS = 255  #: labels are uint8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomSpec:
-    """What to build.
+    """Seed, size and kind of a phantom.
 
     Attributes
     ----------
@@ -38,13 +38,13 @@ class PhantomSpec:
     noise_hu
         Standard deviation of the noise with the standard kernel, HU.
     kernel
-        What it was reconstructed with: soft, standard or sharp.
+        Of the reconstruction: soft, standard or sharp.
     motion_mm
         How far a breath moved the diaphragm during the scan; it is seen twice.
     padding_hu
         What stands outside the round field of view; without it the picture goes on there.
     build
-        Kind of body, see `phantom_build.BUILDS`.
+        Kind of body, see `pipeline.synthetic.phantom.build.BUILDS`.
     """
 
     seed: int = 1
@@ -97,7 +97,7 @@ def make_phantom(spec: PhantomSpec) -> Phantom:
     grid = Grid.of(spec.slices, spec.size, spec.spacing_mm, spec.field_mm)
     build = BUILDS[spec.build]
     figure = built(Figure.draw(grid, rng), build)
-    hu = np.full(grid.shape, AIR_HU, np.float32)
+    hu = np.full(grid.shape, PHANTOM_AIR_HU, np.float32)
     paint_outline(hu, grid, figure, rng)
     thorax, labels = paint_chest(hu, grid, figure, rng)
     lungs.fill_parenchyma(hu, labels, grid, figure, rng)

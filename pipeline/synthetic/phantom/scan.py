@@ -1,4 +1,4 @@
-"""The scanner that looks at a phantom: motion, kernel, noise, field of view."""
+"""Scan a phantom: motion, kernel, noise, field of view."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from pipeline.synthetic.phantom.grid import Floats, Grid
 
-LOWEST_HU = -1024  #: as a scanner with 12 bits and an intercept of -1024 stores
-HIGHEST_HU = 3071
+PHANTOM_LOWEST_HU = -1024  #: as a scanner with 12 bits and an intercept of -1024 stores
+PHANTOM_HIGHEST_HU = 3071
 DETAIL_MM = 0.9  #: standard deviation of the blur that a kernel takes off or puts on
 
 KernelName = Literal["soft", "standard", "sharp"]
@@ -39,7 +39,9 @@ def scan(
 
 def stored(image: Floats) -> NDArray[np.int16]:
     """Round to the values that a file holds."""
-    rounded: NDArray[np.int16] = np.clip(np.rint(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)
+    rounded: NDArray[np.int16] = np.clip(
+        np.rint(image), PHANTOM_LOWEST_HU, PHANTOM_HIGHEST_HU
+    ).astype(np.int16)
     return rounded
 
 

@@ -1,4 +1,4 @@
-"""Transfer syntaxes in which a phantom can be written; every one is lossless (PS3.5 A)."""
+"""Transcode a phantom's instances to other transfer syntaxes, all lossless (PS3.5 A)."""
 
 from __future__ import annotations
 

@@ -18,8 +18,7 @@ from pipeline.cases.case_list import read_cases
 from pipeline.evaluation.calibration.temperature import rescaled
 from pipeline.evaluation.report_plots import PLOTS
 from pipeline.metrics.scores import Origin, read_scores, table
-from pipeline.model.loading import read_manifest
-from pipeline.model.manifest import BUNDLED
+from pipeline.model.manifest import BUNDLED, read_manifest
 
 cli = CliRunner()
 
@@ -55,8 +54,8 @@ def test_figures_are_written_for_machines(report: Path) -> None:
     counts = [told["chosen"][key] for key in ("true_positives", "false_negatives")]
     assert sum(counts) == 40
     assert told["chosen"]["sensitivity"]["value"] == counts[0] / 40
-    assert {each["prevalence"] for each in told["predictive_values"]} == {0.02, 0.3}
-    assert {each["name"] for each in told["points"]} == {
+    assert {row["prevalence"] for row in told["predictive_values"]} == {0.02, 0.3}
+    assert {point["name"] for point in told["points"]} == {
         "youden",
         "sensitivity-95",
         "specificity-95",
@@ -143,7 +142,7 @@ def marked(scores: Path, to: Path, *, temperature: float = 1.0, weights: str = "
     cases = read_scores(scores)
     values = rescaled(cases.scores, temperature)
     origin = Origin(
-        weights=weights or read_manifest(BUNDLED).networks.digest, temperature=temperature
+        weights=weights or read_manifest(BUNDLED)[0].networks.digest, temperature=temperature
     )
     rows = zip(cases.patients, cases.labels.tolist(), values.tolist(), strict=True)
     file = to / f"marked-{temperature}.csv"
@@ -161,11 +160,11 @@ def test_the_same_scores_calibrate_alike_at_any_temperature_and_again(
         command = ["calibrate", str(model), "--scores", str(file), "--point", "specificity-95"]
         answer = cli.invoke(app, command)
         assert answer.exit_code == 0, answer.output
-        found.append(read_manifest(model).calibration.temperature)
+        found.append(read_manifest(model)[0].calibration.temperature)
 
     assert found[1:] == pytest.approx(found[:1] * 2, rel=1e-3)
     assert "default: specificity-95" in answer.output
-    points = read_manifest(model).operating_points
+    points = read_manifest(model)[0].operating_points
     assert points["default"] == points["specificity-95"]
     assert "on the cases that chose it: 120 cases of 60 patients" in points["default"].source
 
@@ -179,7 +178,7 @@ def test_a_temperature_at_its_bound_is_said(tmp_path: Path) -> None:
     )
 
     assert "The temperature is at its bound" in answer.output
-    assert "at its bound" in str(read_manifest(model).card.metrics["calibration"])
+    assert "at its bound" in str(read_manifest(model)[0].card.metrics["calibration"])
 
 
 @pytest.mark.parametrize("command", ["calibrate", "evaluate"])
@@ -203,7 +202,7 @@ def test_scores_of_another_model_or_of_nobody_are_refused(
 
 
 def test_scores_of_a_run_are_judged_as_the_model_calls_them(scores: Path, tmp_path: Path) -> None:
-    manifest = read_manifest(BUNDLED)
+    manifest = read_manifest(BUNDLED)[0]
     options = ["--model", "bundled", "--out", str(tmp_path / "out")]
 
     answer = cli.invoke(app, ["evaluate", "--scores", str(marked(scores, tmp_path)), *options])
@@ -223,7 +222,7 @@ def listed(folder: Path, splits: list[str]) -> Path:
         lines.append(f"ct-{number},p{number},{number % 2},{split}")
     file = folder / "cases.csv"
     file.write_text("\n".join(lines))
-    manifest = read_manifest(BUNDLED)
+    manifest = read_manifest(BUNDLED)[0]
     origin = Origin(weights=manifest.networks.digest, temperature=manifest.calibration.temperature)
     rows = [
         (case.patient, int(case.label or 0), (number + 1) / (len(splits) + 1), case.path)

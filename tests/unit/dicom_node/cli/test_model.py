@@ -93,6 +93,31 @@ def test_the_whole_card_is_shown() -> None:
     assert f"beyond a distance of {manifest.reference.limit:.1f}" in shown
 
 
+def test_corrections_stand_near_the_top_of_the_card(folder: Path) -> None:
+    (folder / "errata.json").write_text('[{"date": "2026-01-02", "text": "It is otherwise."}]')
+
+    shown = cli.invoke(app, ["model", "show", str(folder)]).output
+
+    assert "Corrections" in shown
+    assert "2026-01-02: It is otherwise." in shown
+    assert shown.index("It is otherwise.") < shown.index("Trained on")
+
+
+def test_a_card_without_corrections_has_no_section_of_them(folder: Path) -> None:
+    (folder / "errata.json").unlink()
+
+    assert "Corrections" not in cli.invoke(app, ["model", "show", str(folder)]).output
+
+
+def test_faulty_corrections_are_named(folder: Path) -> None:
+    (folder / "errata.json").write_text("{}")
+
+    answer = cli.invoke(app, ["model", "show", str(folder)])
+
+    assert isinstance(answer.exception, ModelError)
+    assert "errata.json is not as expected" in str(answer.exception)
+
+
 def test_the_card_is_shown_without_torch() -> None:
     code = (
         "import sys; from dicom_node.cli.app import app;"
