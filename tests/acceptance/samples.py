@@ -1,4 +1,4 @@
-"""Small result sets of every kind, beside the series they were made from, for the validators."""
+"""Small result sets of every kind, with their source series, for the validators."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def write_results(
     notice = not_analysed(
         series.headers, "too-few-slices", "7 slices, at least 30 expected", context
     )
-    made = [(each.kind, each.dataset) for each in encode(series, analysis, context).objects]
+    made = [(result.kind, result.dataset) for result in encode(series, analysis, context).objects]
     folder = folder / "results"
     folder.mkdir()
     written = []

@@ -1,4 +1,4 @@
-"""What the viewer shows, as pixels on the grid of the image."""
+"""Screenshots of the viewer, as pixels on the grid of the image."""
 
 from __future__ import annotations
 

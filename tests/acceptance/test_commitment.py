@@ -1,4 +1,4 @@
-"""Storage commitment with a real PACS, either way."""
+"""Storage commitment with Orthanc, as SCU and as SCP."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from config.reader import load
 from storage.database.engine import open_database
 from storage.database.schema import Delivery
 from storage.states import DeliveryState
-from tests.acceptance.conftest import Orthanc, poll
-from tests.acceptance.test_pacs import SECONDS, push, upload
+from tests.acceptance.orthanc import SECONDS, Orthanc, poll, push, upload
 from tests.support.node_process import NodeProcess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
@@ -82,7 +81,6 @@ def test_what_we_never_got_is_not_committed_to(
     report = answered(orthanc, asked["ID"])
 
     assert report["Status"] == "Failure"
-    assert [(each["SOPInstanceUID"], each["FailureReason"]) for each in report["Failures"]] == [
-        ("1.2.3.4", 0x112)
-    ]
+    (failure,) = report["Failures"]
+    assert (failure["SOPInstanceUID"], failure["FailureReason"]) == ("1.2.3.4", 0x112)
     assert node.overview().series == ()

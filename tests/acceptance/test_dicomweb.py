@@ -1,4 +1,4 @@
-"""Orthanc's DICOMweb plugin stores every kind of result, and says that it has it."""
+"""Orthanc's DICOMweb plugin stores every kind of result, and finds it by query."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicom_node.delivery.commitment_query import held_of
+from dicom_node.delivery.commitment_query import stored_objects
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import OutgoingFile
+from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.stow_client import StowSender
 from dicom_node.network.association import Peer
-from tests.acceptance.conftest import Orthanc, running_orthanc
+from tests.acceptance.orthanc import Orthanc, running_orthanc
 from tests.acceptance.samples import Written, encoded
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
@@ -49,9 +49,9 @@ def test_every_kind_is_stored_unchanged_and_may_come_again(pacs: Orthanc, writte
 
     for _ in range(2):
         outcomes = [outcome for _, outcome in web.send(outgoing(written))]
-        assert {each.verdict for each in outcomes} == {Verdict.ACCEPTED}, outcomes
+        assert {outcome.verdict for outcome in outcomes} == {Verdict.ACCEPTED}, outcomes
 
-    files = [pacs.file(f"/instances/{each}/file") for each in pacs.get("/instances")]
+    files = [pacs.file(f"/instances/{instance}/file") for instance in pacs.get("/instances")]
     back = {ds.SOPInstanceUID: ds for ds in (dcmread(io.BytesIO(file)) for file in files)}
     assert len(back) == len(written.results)
     for _, path in written.results:
@@ -73,14 +73,14 @@ def test_a_query_finds_what_is_there_and_misses_what_is_not(
     """Verification by query."""
     first, *others = outgoing(written)
     web = StowSender(url=f"{pacs.rest}/dicom-web", timeout_seconds=30)
-    assert all(each.verdict is Verdict.ACCEPTED for _, each in web.send(others))
+    assert all(outcome.verdict is Verdict.ACCEPTED for _, outcome in web.send(others))
     peer = Peer(ae_title="ORTHANC", host="127.0.0.1", port=pacs.dicom_port)
 
-    datasets = [dcmread(each.path, stop_before_pixels=True) for each in (first, *others)]
+    datasets = [dcmread(file.path, stop_before_pixels=True) for file in (first, *others)]
     places: dict[tuple[str, str], set[str]] = {}
     for ds in datasets:
         key = (str(ds.StudyInstanceUID), str(ds.SeriesInstanceUID))
         places.setdefault(key, set()).add(str(ds.SOPInstanceUID))
-    held = held_of(places, peer, calling_ae="AINODE")
+    held = stored_objects(places, peer, calling_ae="AINODE")
 
     assert held == {str(ds.SOPInstanceUID) for ds in datasets[1:]}

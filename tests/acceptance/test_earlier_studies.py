@@ -1,4 +1,4 @@
-"""A first result is compared with an earlier study that a real PACS is asked for."""
+"""A first result is compared with an earlier study fetched from Orthanc."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pydicom import Dataset
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.states import SeriesState
-from tests.acceptance.conftest import Orthanc, poll
-from tests.acceptance.test_pacs import SECONDS, modalities, objects, push, upload
+from tests.acceptance.orthanc import SECONDS, Orthanc, modalities, objects, poll, push, upload
 from tests.support.node_process import NodeProcess
 
 BEFORE = "2025-01-01"
@@ -34,9 +33,9 @@ def node(
 def chest_of(date: str, seed: int, folder: Path) -> Path:
     phantom = make_phantom(PhantomSpec(seed=seed, slices=60, size=128, spacing_mm=5, lesions=4))
     datasets = phantom_datasets(phantom, seed=seed)
-    for each in datasets:
-        each.PatientID, each.PatientName, each.StudyDate = "PHANTOM", "Phantom^Twice", date
-        each.PatientBirthDate = "19600101"
+    for ds in datasets:
+        ds.PatientID, ds.PatientName, ds.StudyDate = "PHANTOM", "Phantom^Twice", date
+        ds.PatientBirthDate = "19600101"
     write_series(datasets, folder)
     return folder
 

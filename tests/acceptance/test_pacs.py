@@ -1,6 +1,5 @@
-"""The whole way with a real PACS: Orthanc pushes CT to the node, the results come back to it."""
+"""Orthanc sends CT series to the node, and receives their results."""
 
-import io
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,19 +9,18 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from scipy import ndimage
 
 from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import SeriesOptions, phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from tests.acceptance.conftest import Orthanc, poll
+from tests.acceptance.orthanc import SECONDS, Orthanc, modalities, objects, poll, push, upload
 from tests.support.node_process import NodeProcess
+from tests.support.paths import REAL_CASES
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
-CASES = ("covid-01", "cap-01", "normal-01", "tumour-01")
-SECONDS = 240  #: longest wait for results; how long they take is measured elsewhere
 AIR_HU = -500  #: lung is darker than this, soft tissue brighter
 
 
@@ -36,34 +34,6 @@ def node(
     running.start()
     yield running
     assert running.stop() == 0, running.log()
-
-
-def upload(orthanc: Orthanc, folder: Path) -> str:
-    """Load a series into the PACS with dcmsend; return its Study Instance UID."""
-    where = ["127.0.0.1", str(orthanc.dicom_port)]
-    command = ["dcmsend", "-aec", "ORTHANC", "+sd", *where, str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
-    return str(dcmread(next(folder.glob("*.dcm")), stop_before_pixels=True).StudyInstanceUID)
-
-
-def push(orthanc: Orthanc, study_uid: str) -> None:
-    (study,) = orthanc.find(StudyInstanceUID=study_uid)
-    orthanc.post("/modalities/ainode/store", {"Resources": [study], "Synchronous": True})
-
-
-def modalities(orthanc: Orthanc, study_uid: str) -> dict[str, list[str]]:
-    """Modality to Orthanc's identifiers of the series of one study."""
-    (study,) = orthanc.find(StudyInstanceUID=study_uid)
-    found: dict[str, list[str]] = {}
-    for series in orthanc.get(f"/studies/{study}")["Series"]:
-        modality = orthanc.get(f"/series/{series}")["MainDicomTags"]["Modality"]
-        found.setdefault(modality, []).append(series)
-    return found
-
-
-def objects(orthanc: Orthanc, series: str) -> list[Dataset]:
-    instances = orthanc.get(f"/series/{series}")["Instances"]
-    return [dcmread(io.BytesIO(orthanc.file(f"/instances/{each}/file"))) for each in instances]
 
 
 def analysed(orthanc: Orthanc, node: NodeProcess, study_uid: str) -> dict[str, list[Dataset]]:
@@ -92,7 +62,7 @@ def validate(folder: Path, datasets: list[Dataset]) -> list[str]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", REAL_CASES)
 def test_a_real_chest_ct_comes_back_with_results(
     orthanc: Orthanc, node: NodeProcess, real_ct: Path, tmp_path: Path, case: str
 ) -> None:

@@ -8,17 +8,18 @@ import pytest
 import torch
 from pydicom import dcmread
 
-from pipeline.analyse import AnalysisOptions, analyse
+from pipeline.analyse import analyse
 from pipeline.model.loading import load
 from pipeline.model.manifest import BUNDLED
+from pipeline.options import AnalysisOptions
 from pipeline.results import ResultKind
 from pipeline.series.volume import assemble
 from tests.acceptance import validators
+from tests.acceptance.findings import IMAGES, findings_of
 from tests.acceptance.samples import EVERYTHING, Written, write_results
-from tests.acceptance.test_pacs import CASES
-from tests.acceptance.test_validators import IMAGES, findings_of
 from tests.acceptance.tolerated import not_tolerated
 from tests.support import encode_samples
+from tests.support.paths import REAL_CASES
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -30,7 +31,7 @@ pytestmark = [
 OPTIONS = AnalysisOptions(lesions_when_negative=True)
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=REAL_CASES)
 def written(
     request: pytest.FixtureRequest, real_ct: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Written:

@@ -1,4 +1,4 @@
-"""Orthanc stores every kind of result and gives it back unchanged; what it refuses is told."""
+"""Orthanc stores every kind of result and returns it unchanged; refusals are reported."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import Outcome, OutgoingFile, send
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import Outcome, send
 from dicom_node.network.association import Peer
 from pipeline.results import ResultKind
-from tests.acceptance.conftest import Orthanc, running_orthanc
+from tests.acceptance.orthanc import Orthanc, running_orthanc
 from tests.acceptance.samples import Written, encoded
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
@@ -27,7 +28,7 @@ def sent(written: Written, pacs: Orthanc) -> dict[ResultKind, Outcome]:
 
 
 def given_back(pacs: Orthanc) -> dict[str, Dataset]:
-    files = [pacs.file(f"/instances/{each}/file") for each in pacs.get("/instances")]
+    files = [pacs.file(f"/instances/{instance}/file") for instance in pacs.get("/instances")]
     datasets = [dcmread(io.BytesIO(file)) for file in files]
     return {str(dataset.SOPInstanceUID): dataset for dataset in datasets}
 
@@ -39,7 +40,7 @@ def test_every_kind_is_stored_and_given_back_unchanged(tmp_path: Path, name: str
         outcomes = sent(written, pacs)
         back = given_back(pacs)
 
-    assert {kind: each.verdict for kind, each in outcomes.items()} == dict.fromkeys(
+    assert {kind: outcome.verdict for kind, outcome in outcomes.items()} == dict.fromkeys(
         ResultKind, Verdict.ACCEPTED
     )
     assert len(back) == len(written.results)
@@ -54,6 +55,7 @@ def test_a_class_that_is_refused_leaves_the_others_alone(tmp_path: Path) -> None
     with running_orthanc(tmp_path, UnknownSopClassAccepted=False) as pacs:
         outcomes = sent(written, pacs)
 
-    refused = {kind for kind, each in outcomes.items() if each.verdict is not Verdict.ACCEPTED}
+    verdicts = {kind: outcome.verdict for kind, outcome in outcomes.items()}
+    refused = {kind for kind, verdict in verdicts.items() if verdict is not Verdict.ACCEPTED}
     assert refused == {ResultKind.SEGMENTATION}
-    assert outcomes[ResultKind.SEGMENTATION].verdict is Verdict.UNSUPPORTED
+    assert verdicts[ResultKind.SEGMENTATION] is Verdict.UNSUPPORTED

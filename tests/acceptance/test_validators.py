@@ -1,4 +1,4 @@
-"""Every kind of result, of plain and of odd series, passes the validators and readers of others."""
+"""Every kind of result, of plain and odd series, passes third-party validators and readers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from pydicom import dcmread
 
 from pipeline.results import ResultKind
 from tests.acceptance import validators
+from tests.acceptance.findings import IMAGES, REPORTS, finding, findings_of
 from tests.acceptance.samples import SAMPLES, Written, encoded
 from tests.acceptance.tolerated import FALSE_ALARMS, Finding, not_tolerated
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
-REPORTS = (ResultKind.REPORT, ResultKind.TEXT_REPORT, ResultKind.NOTICE, ResultKind.KEY_IMAGES)
-IMAGES = (ResultKind.SEGMENTATION, ResultKind.HEATMAP, ResultKind.SUMMARY)
 TEMPLATES_OF = {
     "everything": REPORTS,
     "nothing found": (ResultKind.REPORT,),
@@ -54,26 +53,10 @@ def template_findings(sets: Sets) -> Findings:
     return cache(lambda name: list(template_findings_of(sets(name))))
 
 
-def findings_of(written: Written) -> Iterator[Finding]:
-    for kind, path in written.results:
-        yield from finding(written, "dciodvfy", kind, validators.dciodvfy(path))
-        if kind in REPORTS:
-            yield from finding(written, "dsrdump", kind, validators.dsrdump(path))
-    everything = [*written.source, *(path for _, path in written.results)]
-    yield from finding(written, "dcentvfy", None, validators.dcentvfy(everything))
-
-
 def template_findings_of(written: Written) -> Iterator[Finding]:
     for kind, path in written.results:
         if kind in TEMPLATES_OF[written.sample]:
             yield from finding(written, "DicomSRValidator", kind, validators.sr_validator(path))
-
-
-def finding(
-    written: Written, validator: str, kind: ResultKind | None, lines: list[str]
-) -> Iterator[Finding]:
-    for line in lines:
-        yield Finding(sample=written.sample, validator=validator, kind=kind, text=line)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

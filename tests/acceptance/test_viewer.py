@@ -1,4 +1,4 @@
-"""A web viewer (OHIF) shows every kind of result where it belongs: looked at pixel by pixel."""
+"""A web viewer (OHIF) shows every kind of result in its place, checked pixel by pixel."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.encode.result.context import DEFAULT_SERIES_NUMBER_BASE, ResultSeries
+from pipeline.encode.result.context import DEFAULT_SERIES_NUMBER_BASE
+from pipeline.encode.result.kinds import RESULT_KINDS
+from pipeline.results import ResultKind
 from tests.acceptance import viewed, viewer
-from tests.acceptance.conftest import running_orthanc
+from tests.acceptance.orthanc import running_orthanc
 from tests.acceptance.screen import Pixels, Screen, colourful, study_open
 from tests.acceptance.viewed import Study
 
@@ -66,13 +68,13 @@ def screen(pacs_and_study: tuple[str, Study], folder: Path) -> Iterator[Screen]:
         yield opened
 
 
-def number(series: ResultSeries) -> int:
-    return DEFAULT_SERIES_NUMBER_BASE + series.offset
+def number(kind: ResultKind) -> int:
+    return DEFAULT_SERIES_NUMBER_BASE + RESULT_KINDS[kind].series_offset
 
 
 def largest(study: Study) -> tuple[int, NDArray[np.bool_]]:
     """Label of the largest opacity, and where it is on its key slice."""
-    lesion = max(study.analysis.lesions, key=lambda each: each.volume_mm3)
+    lesion = max(study.analysis.lesions, key=lambda lesion: lesion.volume_mm3)
     return lesion.key_slice, study.phantom.lesions[lesion.key_slice] == lesion.number
 
 
@@ -109,7 +111,7 @@ def test_the_ct_comes_up_grey(screen: Screen, study: Study) -> None:
 def test_the_segmentation_lies_on_lungs_and_opacities(screen: Screen, study: Study) -> None:
     index, lesion = largest(study)
     lungs = study.phantom.lungs[index] > 0
-    screen.open(number(ResultSeries.SEGMENTATION))
+    screen.open(number(ResultKind.SEGMENTATION))
     screen.accept()
     screen.wait(lambda: has_colour(screen.image()), "the segmentation")
     screen.go_to(shown_at(study, index))
@@ -131,7 +133,7 @@ def test_the_segmentation_lies_on_lungs_and_opacities(screen: Screen, study: Stu
 def test_the_report_opens_with_its_measurements_and_goes_to_each_opacity(
     screen: Screen, study: Study
 ) -> None:
-    screen.open(number(ResultSeries.REPORT))
+    screen.open(number(ResultKind.REPORT))
     screen.wait(lambda: "SR" in screen.text(), "the report")
     seen = screen.settled("report", has_colour)
     lungs = study.phantom.lungs[shown_at(study, screen.position())] > 0
@@ -145,7 +147,7 @@ def test_the_report_opens_with_its_measurements_and_goes_to_each_opacity(
     edge = grown(lesion) & ~shrunk(lesion)
     assert colourful(seen)[edge].mean() > 0.1
     words = screen.page.locator('[data-cy="viewport-pane"] svg.svg-layer').first.text_content()
-    litres = max(each.volume_mm3 for each in study.analysis.lesions) / 1000
+    litres = max(lesion.volume_mm3 for lesion in study.analysis.lesions) / 1000
     assert words is not None
     assert f"Volume: {litres:.2f} mL" in words
 
@@ -156,7 +158,7 @@ def goes_on_to(screen: Screen, position: int) -> bool:
 
 
 def test_the_page_has_letters_bars_and_pictures(screen: Screen) -> None:
-    screen.open(number(ResultSeries.SUMMARY))
+    screen.open(number(ResultKind.SUMMARY))
 
     page = screen.settled("page", has_colour)
 
@@ -164,7 +166,7 @@ def test_the_page_has_letters_bars_and_pictures(screen: Screen) -> None:
 
 
 def test_the_heatmap_scrolls_as_the_ct_and_is_in_colour(screen: Screen, study: Study) -> None:
-    screen.open(number(ResultSeries.HEATMAP))
+    screen.open(number(ResultKind.HEATMAP))
     index, _ = largest(study)
     screen.go_to(shown_at(study, index))
     seen = screen.settled("heatmap", has_colour)
@@ -173,7 +175,7 @@ def test_the_heatmap_scrolls_as_the_ct_and_is_in_colour(screen: Screen, study: S
 
 def test_the_activation_lies_on_the_opacity(screen: Screen, study: Study) -> None:
     index, lesion = largest(study)
-    screen.open(number(ResultSeries.PARAMETRIC_MAP))
+    screen.open(number(ResultKind.PARAMETRIC_MAP))
     screen.wait(lambda: has_colour(screen.image()), "the activation")
     screen.go_to(shown_at(study, index))
 
@@ -186,10 +188,10 @@ def test_the_activation_lies_on_the_opacity(screen: Screen, study: Study) -> Non
 
 
 def test_reports_in_words_are_read_as_words(screen: Screen) -> None:
-    for series, words in (
-        (ResultSeries.TEXT_REPORT, "Research use only. .*score 0.87, threshold 0.50"),
-        (ResultSeries.NOTICE, "NOT analysed"),
+    for kind, words in (
+        (ResultKind.TEXT_REPORT, "Research use only. .*score 0.87, threshold 0.50"),
+        (ResultKind.NOTICE, "NOT analysed"),
     ):
-        screen.open(number(series))
+        screen.open(number(kind))
         screen.wait(lambda words=words: re.search(words, screen.text(), re.S) is not None, words)
-        screen.page.screenshot(path=screen.shots / f"{series.part}.png")
+        screen.page.screenshot(path=screen.shots / f"{kind}.png")

@@ -1,4 +1,4 @@
-"""The false alarms of the validators: each with its reason, and none beside them."""
+"""False alarms of the validators that are tolerated, each with its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validators and readers of others, each as a function from files to what it has to say."""
+"""Third-party validators and readers, as functions from files to their messages."""
 
 from __future__ import annotations
 
@@ -99,4 +99,4 @@ def pictures(path: Path, folder: Path, program: str = "dcm2pnm") -> list[np.ndar
     out = folder / f"{path.stem}-{program}"
     lines = said(program, *options, path, out)
     assert not [line for line in lines if re.match(r"[EF]: |Error", line)], lines
-    return [np.asarray(Image.open(each)) for each in sorted(folder.glob(f"{out.name}.*"))]
+    return [np.asarray(Image.open(image)) for image in sorted(folder.glob(f"{out.name}.*"))]

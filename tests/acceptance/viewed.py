@@ -1,4 +1,4 @@
-"""A study for the viewer: a phantom whose anatomy is known, and every kind of result of it."""
+"""A study for the viewer: a phantom of known anatomy, and every kind of its results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries, LungMask
-from tests.acceptance.conftest import Orthanc
+from tests.acceptance.orthanc import Orthanc
 from tests.acceptance.samples import EVERYTHING, write_results
 from tests.support import encode_samples
 

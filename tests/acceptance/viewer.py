@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from tests.support.paths import ROOT
 
 FOLDER = Path(os.environ.get("DICOM_NODE_OHIF", ROOT / ".viewer" / "ohif"))
-"""Where deploy/install-viewer.sh puts the built viewer (npm: @ohif/app, its ``dist``)."""
+"""The built viewer, as installed by deploy/install-viewer.sh (npm: @ohif/app, its ``dist``)."""
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_OPTIONS = (

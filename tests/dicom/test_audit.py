@@ -1,4 +1,4 @@
-"""A node tells an auditor who sent, who was sent to, who was turned away, and what was removed."""
+"""Audit events of a node: transfers, rejected callers, exports and deletions."""
 
 from __future__ import annotations
 
@@ -59,20 +59,20 @@ def slices(tmp_path: Path) -> list[OutgoingFile]:
     return [OutgoingFile.of(path) for path in sorted((tmp_path / "series").glob("*.dcm"))]
 
 
-def told(collector: socket.socket, count: int) -> list[Element]:
-    messages = [collector.recv(65536) for _ in range(count)]
-    return [fromstring(each.partition(b"\xef\xbb\xbf")[2]) for each in messages]  # noqa: S314  # ours
+def received(collector: socket.socket) -> Element:
+    """Receive the next message, without its syslog header."""
+    return fromstring(collector.recv(65536).partition(b"\xef\xbb\xbf")[2])  # noqa: S314  # ours
 
 
 def summary(message: Element) -> tuple[str | None, list[str | None], int]:
     """Event, participants and number of instances."""
     (event,) = message.iterfind("EventIdentification/EventID")
-    users = [each.get("UserID") for each in message.iterfind("ActiveParticipant")]
-    counts = [int(each.get("NumberOfInstances", "")) for each in message.iter("SOPClass")]
+    users = [user.get("UserID") for user in message.iterfind("ActiveParticipant")]
+    counts = [int(item.get("NumberOfInstances", "")) for item in message.iter("SOPClass")]
     return event.get("originalText"), users, sum(counts)
 
 
-def test_the_life_of_a_series_is_told(
+def test_the_life_of_a_series_is_audited(
     settings: Settings,
     slices: list[OutgoingFile],
     collector: socket.socket,
@@ -96,13 +96,13 @@ def test_the_life_of_a_series_is_told(
         export(resources, series, tmp_path / "copy")
         erase(resources, series)
 
-    seen: list[tuple[str | None, list[str | None], int]] = []
-    while not seen or seen[-1][0] != "DICOM Study Deleted":
-        seen += map(summary, told(collector, 1))
+    events: list[tuple[str | None, list[str | None], int]] = []
+    while not events or events[-1][0] != "DICOM Study Deleted":
+        events.append(summary(received(collector)))
 
-    incoming = [each for each in seen if each[1] == ["CT1", "AINODE"]]
+    incoming = [event for event in events if event[1] == ["CT1", "AINODE"]]
     assert sum(count for _, _, count in incoming) == 3
-    assert [each for each in seen if each not in incoming] == [
+    assert [event for event in events if event not in incoming] == [
         ("Application Activity", ["AINODE"], 0),
         ("Security Alert", ["AINODE", "SCANNER"], 0),
         ("DICOM Instances Transferred", ["AINODE", "PACS"], 2),

@@ -1,4 +1,4 @@
-"""Verification by query over real associations: there, lost, not answered."""
+"""Verification by query over real associations: objects stored, objects lost, no answer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def worker(resources: Resources, pacs: StandInPacs, archive: Peer) -> DeliveryWo
 def deliver_and_ask(
     resources: Resources, clock: Hands, archive: StandInArchive, *, times: int = 1
 ) -> int:
-    """Let the archive be asked; return how many objects it was sent."""
+    """Have the archive queried; return how many objects it was sent."""
     with StandInPacs(resources.folder.root / "pacs") as pacs:
         for _ in range(times):
             worker(resources, pacs, archive.peer).run_once()

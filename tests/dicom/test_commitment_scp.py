@@ -1,4 +1,4 @@
-"""Storage commitment for senders: what they sent is kept, and they hear so, here or there."""
+"""Storage commitment SCP: reports to senders, on the association of the request or on another."""
 
 import threading
 from collections.abc import Iterator
@@ -31,24 +31,24 @@ SECONDS = 20  #: longest wait for a report
 
 @dataclass
 class Sender(DicomServer):
-    """A scanner that also listens; it takes down what is reported to it."""
+    """A scanner that also listens, and records the reports to it."""
 
     ae_title = "SCANNER"
 
     reports: list[tuple[int, Report]] = field(default_factory=list)
-    came: threading.Event = field(default_factory=threading.Event)
+    reported: threading.Event = field(default_factory=threading.Event)
 
     def offer(self, ae: AE) -> list[evt.EventHandlerType]:
         ae.add_supported_context(STORAGE_COMMITMENT, scu_role=True, scp_role=True)
-        return [(evt.EVT_N_EVENT_REPORT, self.heard)]
+        return [(evt.EVT_N_EVENT_REPORT, self.record)]
 
-    def heard(self, event: Event) -> tuple[int, None]:
+    def record(self, event: Event) -> tuple[int, None]:
         self.reports.append((event.event_type, read_report(event.event_information)))
-        self.came.set()
+        self.reported.set()
         return 0x0000, None
 
     def report(self) -> tuple[int, Report]:
-        assert self.came.wait(SECONDS)
+        assert self.reported.wait(SECONDS)
         (report,) = self.reports
         return report
 
@@ -98,10 +98,10 @@ def ask(
     ae = AE("SCANNER")
     ae.add_requested_context(ct.SOPClassUID, ct.file_meta.TransferSyntaxUID)
     ae.add_requested_context(STORAGE_COMMITMENT)
-    answered = threading.Event()  # a report is heard before the answer to it goes out
+    answered = threading.Event()  # a report is recorded before the answer to it is sent
     handlers: list[evt.EventHandlerType] = [
-        (evt.EVT_N_EVENT_REPORT, sender.heard),
-        (evt.EVT_PDU_SENT, lambda _: answered.set() if sender.came.is_set() else None),
+        (evt.EVT_N_EVENT_REPORT, sender.record),
+        (evt.EVT_PDU_SENT, lambda _: answered.set() if sender.reported.is_set() else None),
     ]
     assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers if stay else [])
     assert assoc.send_c_store(ct).Status == 0x0000
@@ -122,9 +122,9 @@ def test_a_sender_hears_that_its_slice_is_kept(
 
     assert ask(address, ct, request, sender=here, stay=stay) == 0x0000
 
-    hears, other = (here, sender) if stay else (sender, here)
+    reported_to, other = (here, sender) if stay else (sender, here)
     committed = frozenset({ct.SOPInstanceUID})
-    assert hears.report() == (1, Report(transaction_uid=TRANSACTION, committed=committed))
+    assert reported_to.report() == (1, Report(transaction_uid=TRANSACTION, committed=committed))
     assert other.reports == []
 
 
@@ -161,7 +161,7 @@ def test_a_row_whose_file_is_gone_is_not_kept(
     again = Sender()
     ae = AE("SCANNER")
     ae.add_requested_context(STORAGE_COMMITMENT)
-    handlers = [(evt.EVT_N_EVENT_REPORT, again.heard)]
+    handlers = [(evt.EVT_N_EVENT_REPORT, again.record)]
     assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers)
     assoc.send_n_action(request, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
 
@@ -169,7 +169,7 @@ def test_a_row_whose_file_is_gone_is_not_kept(
     assoc.release()
 
 
-def test_what_is_no_request_is_told_so(
+def test_an_invalid_request_is_refused(
     address: tuple[str, int], ct: Dataset, sender: Sender
 ) -> None:
     request = action_information(TRANSACTION, [(ct.SOPClassUID, ct.SOPInstanceUID)])

@@ -1,4 +1,4 @@
-"""Storage commitment over real associations: asked, answered here or there, late, badly, never."""
+"""Storage commitment SCU over real associations: reports in time, late, invalid or never."""
 
 import threading
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from pynetdicom.presentation import build_role
 from sqlalchemy import select
 
 from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.commitment_request import record_report
 from dicom_node.delivery.commitment_scu import (
     CommitmentScu,
     action_information,
@@ -30,7 +31,7 @@ from dicom_node.resources import Resources
 from storage.database.schema import Commitment
 from storage.overview import overview
 from tests.support.pacs import DicomServer
-from tests.support.reception import receiving
+from tests.support.reception import running_receiver
 from tests.support.results_due import Hands, store_with_results
 
 AGAIN = timedelta(hours=6)
@@ -51,16 +52,16 @@ def resources(tmp_path: Path, clock: Hands) -> Resources:
 
 
 def report_of(request: Dataset, missing: set[str]) -> tuple[int, Dataset]:
-    """What a PACS answers that does not have some of what it is asked for."""
-    asked = [str(each.ReferencedSOPInstanceUID) for each in request.ReferencedSOPSequence]
+    """Make the report of a PACS that lacks some of the objects of a request."""
+    requested = [str(item.ReferencedSOPInstanceUID) for item in request.ReferencedSOPSequence]
     ds = Dataset()
     ds.TransactionUID = request.TransactionUID
     ds.ReferencedSOPSequence = [
-        reference(SecondaryCaptureImageStorage, u) for u in asked if u not in missing
+        reference(SecondaryCaptureImageStorage, uid) for uid in requested if uid not in missing
     ]
-    failed = [reference(SecondaryCaptureImageStorage, uid) for uid in asked if uid in missing]
-    for each in failed:
-        each.FailureReason = NO_SUCH_OBJECT
+    failed = [reference(SecondaryCaptureImageStorage, uid) for uid in requested if uid in missing]
+    for item in failed:
+        item.FailureReason = NO_SUCH_OBJECT
     if failed:
         ds.FailedSOPSequence = failed
     return (2 if failed else 1), ds
@@ -143,9 +144,11 @@ def send_report(address: tuple[str, int], kind: int, report: Dataset, *, role: b
 
 @pytest.fixture(params=["fast", "stock"])
 def address(request: pytest.FixtureRequest, resources: Resources) -> Iterator[tuple[str, int]]:
-    """The port of a node that hears what destinations report."""
-    services = [(evt.EVT_N_EVENT_REPORT, handle_report, [partial(answered, resources=resources)])]
-    with receiving(resources, fast=request.param == "fast", services=services) as reception:
+    """Port of a node that receives the reports of destinations."""
+    services = [
+        (evt.EVT_N_EVENT_REPORT, handle_report, [partial(record_report, resources=resources)])
+    ]
+    with running_receiver(resources, fast=request.param == "fast", services=services) as reception:
         yield reception.address
 
 
@@ -182,9 +185,9 @@ def test_an_answer_on_the_same_association_ends_the_series(resources: Resources)
 
     assert standing(resources) == ("delivered", {"committed": 2}, "")
     (request,) = pacs.requests
-    asked = request.ReferencedSOPSequence
-    assert {each.ReferencedSOPInstanceUID for each in asked} == set(UIDS)
-    assert {each.ReferencedSOPClassUID for each in asked} == {SecondaryCaptureImageStorage}
+    items = request.ReferencedSOPSequence
+    assert {item.ReferencedSOPInstanceUID for item in items} == set(UIDS)
+    assert {item.ReferencedSOPClassUID for item in items} == {SecondaryCaptureImageStorage}
 
 
 @pytest.mark.parametrize("role", [True, False])

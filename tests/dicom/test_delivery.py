@@ -1,4 +1,4 @@
-"""From the outbox to a real peer: every answer has its end, and every end is visible."""
+"""Delivery from the outbox to a real peer: the final state of every answer, and its display."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from storage.overview import overview
 from storage.results.rows import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
+from tests.support.pacs import all_associations_end
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UIDS = ["2.25.101", "2.25.102", "2.25.103"]
@@ -228,7 +229,7 @@ def test_stopping_half_way_lets_the_peer_go_and_keeps_the_rest(
     with StandInPacs(tmp_path / "pacs", answer=stop_at_once) as pacs:
         running = worker(resources, pacs.port)
         running.run_once()
-        assert pacs.is_idle()
+        assert all_associations_end(pacs._ae)
 
     assert standing(resources) == ("encoded", ["accepted", "pending", "pending"])
     clock.now += timedelta(minutes=5)

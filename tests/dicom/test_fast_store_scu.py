@@ -1,4 +1,4 @@
-"""The fast way out: what it sends, and every answer that a peer should not give."""
+"""Fast Storage SCU: the messages it sends, and every invalid answer of a peer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def all_threads_end() -> bool:
 
 def of_associations() -> list[threading.Thread]:
     kinds = (Association, DULServiceProvider)
-    return [each for each in threading.enumerate() if isinstance(each, kinds)]
+    return [thread for thread in threading.enumerate() if isinstance(thread, kinds)]
 
 
 def test_the_request_is_what_pynetdicom_would_send() -> None:
@@ -78,7 +78,7 @@ def test_every_length_of_a_pdu_will_do(tmp_path: Path, maximum_length: int, size
     (visit,) = scp.visits
     assert [data for _, data in visit.messages] == [body, body]
     assert not maximum_length or visit.longest <= maximum_length
-    assert {each.sop_instance_uid for each, _ in visit.messages} == {"2.25.1"}
+    assert {command.sop_instance_uid for command, _ in visit.messages} == {"2.25.1"}
     assert visit.end == RELEASE_TYPE
 
 
@@ -308,7 +308,7 @@ def test_a_file_that_cannot_be_read_is_refused_and_the_rest_arrives(
     with WireScp() as scp:
         found = outcomes(scp.peer(), gone, spoilt, other, file)
 
-    assert [each.detail for each in found] == [
+    assert [outcome.detail for outcome in found] == [
         "cannot send: FileNotFoundError, see dicom-node doctor",
         "cannot send: InvalidDicomError",
         "cannot send: ValueError",

@@ -1,4 +1,4 @@
-"""Earlier studies are looked for in archives, fetched, and waited for."""
+"""Prior studies are queried in archives, fetched, and waited for."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from storage.results.rows import NewResult
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
 from storage.states import SearchState, SeriesState
 from tests.support.node_process import wait_until
-from tests.support.reception import open_resources, receiving
+from tests.support.reception import open_resources, running_receiver
 from tests.support.stand_in_archive import StandInArchive
 
 TODAY, LAST_MONTH, LAST_YEAR = "20261101", "20261001", "20251101"
@@ -113,14 +113,14 @@ class Node:
 def node(tmp_path: Path) -> Iterator[Node]:
     clock = Hands()
     resources = open_resources(tmp_path)
-    with receiving(resources, require_called_ae=False) as reception:
+    with running_receiver(resources, require_called_ae=False) as reception:
         yield Node(replace(resources, clock=clock), clock, reception.address, tmp_path / "sent")
 
 
 def study(date: str, *, seed: int, slices: int = 4, patient: str = "P1") -> list[Dataset]:
     datasets = phantom_datasets(make_phantom(PhantomSpec(slices=slices, size=32)), seed=seed)
-    for each in datasets:
-        each.PatientID, each.StudyDate = patient, date
+    for ds in datasets:
+        ds.PatientID, ds.StudyDate = patient, date
     return datasets
 
 
@@ -188,10 +188,10 @@ def test_wildcards_and_birth_dates_are_held_here(node: Node) -> None:
     """An archive matches P* with P1; two patients with one ID are told apart by birth date."""
     now, other = study(TODAY, seed=1, patient="P*"), study(LAST_YEAR, seed=2, patient="P1")
     twin = study(LAST_YEAR, seed=3, patient="P*")
-    for each in twin:
-        each.PatientBirthDate = "19010101"
-    for each in now:
-        each.PatientBirthDate = "19600101"
+    for ds in twin:
+        ds.PatientBirthDate = "19010101"
+    for ds in now:
+        ds.PatientBirthDate = "19600101"
     node.take(now)
     node.analyse(now)
     with StandInArchive([*other, *twin], node.address) as archive:
@@ -212,9 +212,9 @@ def test_an_archive_in_trouble_is_asked_again_and_then_no_more(node: Node, troub
         prior_fetcher = node.prior_fetcher(peer)
         prior_fetcher.run_once()
         assert node.searches()[0][0] is SearchState.WANTED
-        asked = len(archive.asked)
+        queries = len(archive.asked)
         prior_fetcher.run_once()
-        assert len(archive.asked) == asked  # not before its time
+        assert len(archive.asked) == queries  # not before its time
         for _ in range(2):
             node.clock.ahead += 4 * RETRY
             prior_fetcher.run_once()

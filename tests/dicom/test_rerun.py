@@ -1,4 +1,4 @@
-"""A node is told to issue its results again, and a PACS gets what it was told to expect."""
+"""Rerun of a running node: results are issued again, and the PACS gets those announced."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +27,11 @@ def type_in(node: NodeProcess, *words: str) -> tuple[int, str]:
 
 
 def line(node: NodeProcess, uid: str) -> SeriesLine:
-    return next(each for each in node.overview().series if each.series_instance_uid == uid)
+    return next(line for line in node.overview().series if line.series_instance_uid == uid)
 
 
 def reports(pacs: StandInPacs) -> list[Dataset]:
-    """Measurement reports, in the order they came."""
+    """Measurement reports, in the order of their arrival."""
     stored = {str(ds.SOPInstanceUID): ds for ds in map(read, pacs.files)}
     return [
         stored[uid] for uid, sop_class in pacs.received if sop_class == Comprehensive3DSRStorage
@@ -60,7 +60,7 @@ def test_results_issued_again_supersede_and_notices_are_sent(
     for folder in (chest, tmp_path / "short"):
         list(send(outgoing_files(folder)[0], node.peer, calling_ae="SCANNER"))
     node.wait_for_state("delivered", "unsuitable")
-    (uid,) = {each.series_instance_uid for each in node.overview().series} - {short}
+    (uid,) = {line.series_instance_uid for line in node.overview().series} - {short}
 
     wait_until(
         lambda: line(node, short).deliveries == {"accepted": 1}, seconds=30, what="the notice"
@@ -69,13 +69,13 @@ def test_results_issued_again_supersede_and_notices_are_sent(
         1,
         f"{short}: refused: its instances have not been analysed: use reprocess\n",
     )
-    code, said = type_in(node, "reissue", "--all")
-    assert (code, "nothing to do" in said, "will be" in said) == (0, True, False)
+    code, output = type_in(node, "reissue", "--all")
+    assert (code, "nothing to do" in output, "will be" in output) == (0, True, False)
 
     assert node.stop() == 0
     node.ini.write_text(node.ini.read_text() + "[analysis]\nthreshold = 0.999\n")
-    code, said = type_in(node, "reissue", uid)
-    assert (code, "will be issued again" in said) == (0, True)
+    code, output = type_in(node, "reissue", uid)
+    assert (code, "will be issued again" in output) == (0, True)
     assert line(node, uid).wish == "reissue"
     node.start()
     wait_until(
@@ -88,7 +88,7 @@ def test_results_issued_again_supersede_and_notices_are_sent(
     named = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert named.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert "revision 2" in second.SeriesDescription
-    assert len(pacs.received) == len({each for each, _ in pacs.received})
+    assert len(pacs.received) == len({uid for uid, _ in pacs.received})
     analyses = [path.read_bytes() for path in node.folder.glob(f"data/results/*/{KEPT}")]
     assert (len(analyses), len(set(analyses))) == (2, 1)  # no second inference
     assert (line(node, uid).wish, line(node, uid).positive) == (None, False)

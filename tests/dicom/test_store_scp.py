@@ -1,4 +1,4 @@
-"""What comes in by a real association is kept as sent, indexed, and answered truly."""
+"""Storage SCP over real associations: instances are kept as sent, indexed and answered."""
 
 import io
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ from pipeline.synthetic.phantom.syntaxes import transcoded
 from storage.database.schema import Instance, Series
 from storage.files.folder import StorageFolder
 from storage.overview import overview
-from tests.support.reception import Reception, indexing, open_resources, receiving
+from tests.support.reception import Reception, indexing, open_resources, running_receiver
 
 SYNTAXES = {
     "implicit": ImplicitVRLittleEndian,
@@ -55,7 +55,7 @@ def resources(tmp_path: Path) -> Resources:
 
 @pytest.fixture
 def running(resources: Resources) -> Iterator[Reception]:
-    with receiving(resources, callers=["SCANNER"]) as reception:
+    with running_receiver(resources, callers=["SCANNER"]) as reception:
         yield reception
 
 
@@ -115,7 +115,7 @@ def test_urgent_is_what_its_sender_or_its_order_says(
     with disable_value_validation():
         ds.RequestedProcedurePriority = ordered
 
-    with receiving(resources, fast=fast) as reception:
+    with running_receiver(resources, fast=fast) as reception:
         assert send(reception.address, [ds], priority=priority) == [0x0000]
 
     with resources.sessions() as session:
@@ -173,11 +173,11 @@ def test_what_belongs_to_no_series_is_quarantined(
 
     assert send(running.address, [ds, slices[1]]) == [0xC000, 0x0000]
 
-    seen = running.overview()
-    (line,) = seen.quarantine
+    current = running.overview()
+    (line,) = current.quarantine
     assert "SeriesInstanceUID" in line.reason
     assert running.resources.folder.locate(line.path).is_file()
-    assert [s.instances for s in seen.series] == [1]
+    assert [series.instances for series in current.series] == [1]
 
 
 def test_odd_identifiers_are_taken(running: Reception, slices: list[Dataset]) -> None:
@@ -197,7 +197,7 @@ def test_odd_identifiers_are_taken(running: Reception, slices: list[Dataset]) ->
 def test_a_caller_may_be_held_to_its_addresses(
     resources: Resources, slices: list[Dataset], caller: str, statuses: list[int]
 ) -> None:
-    with receiving(resources, callers=[caller]) as reception:
+    with running_receiver(resources, callers=[caller]) as reception:
         assert send(reception.address, slices[:1]) == statuses
 
 
@@ -206,7 +206,7 @@ def test_too_little_room_is_out_of_resources_until_there_is_room_again(
 ) -> None:
     room = 999
     folder = StorageFolder(tmp_path, 1000, free=lambda _: room)
-    with receiving(open_resources(tmp_path, storage=folder)) as reception:
+    with running_receiver(open_resources(tmp_path, storage=folder)) as reception:
         assert send(reception.address, slices[:2]) == [0xA700, 0xA700]
         assert list(folder.scan()) == []
 
@@ -256,9 +256,9 @@ def test_what_a_crash_left_that_nobody_can_read_is_quarantined_and_shown(
 
     assert not poison.exists()
     with running.resources.sessions() as session:
-        seen = overview(session)
-    assert [each.path for each in seen.quarantine] == [f"quarantine/{poison.name}"]
-    assert [each.instances for each in seen.series] == [3], "the others are not touched"
+        current = overview(session)
+    assert [line.path for line in current.quarantine] == [f"quarantine/{poison.name}"]
+    assert [line.instances for line in current.series] == [3], "the others are not touched"
 
 
 def test_a_scan_finds_nothing_new_when_all_is_indexed(

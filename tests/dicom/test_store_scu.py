@@ -1,4 +1,4 @@
-"""Real associations with a stand-in PACS."""
+"""Storage SCU over real associations with a stand-in PACS."""
 
 import socket
 import threading

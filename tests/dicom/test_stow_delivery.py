@@ -1,4 +1,4 @@
-"""Results by DICOMweb over real sockets: every answer has its end, and secrets stay secret."""
+"""STOW-RS client over real sockets: the outcome of every answer, and secrets stay secret."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_without_an_answer_nothing_more_is_tried(file: OutgoingFile) -> None:
         outcomes = [outcome for _, outcome in StowSender(url=pacs.url).send([file] * 3)]
 
     assert len(pacs.requests) == 1
-    assert [each.verdict for each in outcomes] == [Verdict.POSTPONED] * 3
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.POSTPONED] * 3
     assert pacs.url in outcomes[2].detail
 
 

@@ -1,4 +1,4 @@
-"""STOW-RS over real sockets: kept as C-STORE would, answered truly, bounded."""
+"""STOW-RS endpoint over real sockets: instances kept as by C-STORE, and bounded requests."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_the_same_instance_again_is_kept_once(running: Running, slices: list[Dat
 
     answers = [post(running, message(body, body)), post(running, message(body))]
 
-    assert [each.status_code for each in answers] == [200, 200]
+    assert [answer.status_code for answer in answers] == [200, 200]
     assert len(running.instances()) == running.kept() == 1
 
 
@@ -366,8 +366,8 @@ def test_connections_beyond_the_limit_are_closed_and_others_are_served(
     with socket.create_connection(running.address, timeout=10) as one_more:
         assert one_more.recv(1) == b""
 
-    for each in open_ones:
-        each.close()
+    for connection in open_ones:
+        connection.close()
     wait_until(partial(answers, running), seconds=10, what="room again")
 
 

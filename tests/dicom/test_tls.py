@@ -1,4 +1,4 @@
-"""DICOM over TLS: both sides known, old protocols refused, renewed certificates taken up."""
+"""DICOM over TLS: certificates of both sides, old protocols refused, renewed files loaded."""
 
 from __future__ import annotations
 
@@ -158,12 +158,12 @@ def test_results_are_sent_to_a_peer_by_tls(listening: Listening, tmp_path: Path)
 
 
 @pytest.mark.parametrize("listening", [True], indirect=True, ids=["fast"])
-def test_who_cannot_speak_tls_is_told_by_address(listening: Listening) -> None:
-    def told() -> set[str]:
+def test_a_peer_that_cannot_speak_tls_is_logged_by_address(listening: Listening) -> None:
+    def hosts() -> set[str]:
         return {line["host"] for line in lines if line["event"] == "association_broken"}
 
     host, port = listening.address
     with capture_logs() as lines:
         assert echo(Peer(ae_title="AINODE", host=host, port=port), calling_ae="CT").detail
-        wait_until(lambda: bool(told()), seconds=20, what="a line in the log")
-    assert told() == {"127.0.0.1"}
+        wait_until(lambda: bool(hosts()), seconds=20, what="a line in the log")
+    assert hosts() == {"127.0.0.1"}

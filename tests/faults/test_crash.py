@@ -1,4 +1,4 @@
-"""Processes are killed at the worst moments; nothing acknowledged is lost, results come once."""
+"""Processes are killed at the worst moments; nothing acknowledged is lost or duplicated."""
 
 import os
 import random

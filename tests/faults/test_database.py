@@ -1,4 +1,4 @@
-"""The database lost, or restored from an old copy: files bring everything back, once."""
+"""A lost or outdated database is rebuilt from the files, without duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed between the files of a result and its rows: nothing is doubled, no wish is lost."""
+"""A crash between the files and rows of a result duplicates nothing and loses no rerun."""
 
 import pickle
 import signal
@@ -93,7 +93,7 @@ def test_a_notice_comes_once(resources: Resources, step: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_reissue_comes_once_and_its_wish_is_not_lost(resources: Resources, step: str) -> None:
+def test_a_reissue_comes_once_and_its_request_is_not_lost(resources: Resources, step: str) -> None:
     first = replace(RESULT, kept=kept())
     dispatcher(resources, Workers(first)).dispatch()
     with resources.sessions.begin() as session:

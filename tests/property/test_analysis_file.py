@@ -1,4 +1,4 @@
-"""What is kept of an analysis comes back to the last bit, or not at all."""
+"""A kept analysis is read back to the last bit, or not at all."""
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone

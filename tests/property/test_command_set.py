@@ -1,4 +1,4 @@
-"""Anything at all as a command set, or as values of a PDU: refused or read, never a crash."""
+"""Command sets and PDU values of any bytes: parsed or refused, never another error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the masks, the geometry and the missing slices: the segmentation lies on them."""
+"""The segmentation lies on its source, whatever the masks, the geometry and the missing slices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both ways in, fast and stock, keep the same and answer the same, however bytes are cut."""
+"""Fast and stock Storage SCP keep and answer the same, however the bytes are cut."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from dicom_node.network import command_set as cs
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import OUT_OF_RESOURCES, SUCCESS
-from dicom_node.reception.access import AllowedCallers
-from dicom_node.reception.store_scp import Receiver
+from tests.support.reception import listening
 from tests.support.wire_client import (
     ABORT,
     CT,
@@ -63,22 +62,12 @@ class Side:
 @pytest.fixture(scope="module")
 def sides() -> Iterator[tuple[Side, Side]]:
     """A fast and a stock receiver."""
-    found, receivers = [], []
-    for fast in (True, False):
-        memory = Memory()
-        receiver = Receiver(
-            ae_title="AINODE",
-            callers=AllowedCallers(),
-            require_called_ae=True,
-            maximum_associations=200,
-            maximum_pdu_size=131072,
-            network_timeout_seconds=20,
-        )
-        receivers.append(receiver)
-        found.append(Side(memory, receiver.listen(("127.0.0.1", 0), memory, fast=fast)))
-    yield found[0], found[1]
-    for receiver in receivers:
-        receiver.drain(seconds=5)
+    fast, stock = Memory(), Memory()
+    with (
+        listening(fast, timeout_seconds=20) as fast_address,
+        listening(stock, timeout_seconds=20, fast=False) as stock_address,
+    ):
+        yield Side(fast, fast_address), Side(stock, stock_address)
 
 
 @dataclass

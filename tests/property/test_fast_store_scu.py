@@ -1,4 +1,4 @@
-"""What arrives is what the file holds, and every answer is understood, however both are cut."""
+"""Fast Storage SCU: the peer gets the file's data set, and any form of response is understood."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dicom_node.delivery.outcome import judge
-from dicom_node.delivery.store_scu import OutgoingFile, send
-from tests.dicom.test_fast_store_scu import part10_file
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import send
+from tests.support.part10 import part10_file
 from tests.support.wire_client import packed, values
 from tests.support.wire_scp import RELEASE_TYPE, Visit, WireScp, response
 

@@ -1,4 +1,4 @@
-"""Whatever way a series comes, the same patient lies in the same place."""
+"""The patient lies in the same place, in whatever order or orientation the series arrives."""
 
 import numpy as np
 from hypothesis import given, settings

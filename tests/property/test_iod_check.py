@@ -1,4 +1,4 @@
-"""The gate: whatever an object of ours has to have, without it the object does not leave."""
+"""The IOD check refuses every object that lacks a required attribute or holds an illegal value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.datadict import keyword_dict
 
-from dicom_node.delivery.result_classes import SENT
+from dicom_node.delivery.result_classes import RESULT_CLASSES
 from pipeline.encode.bundle import encode
 from pipeline.encode.conformance import content_tree, iod
 from pipeline.encode.conformance import iod_check as gate
@@ -48,13 +48,14 @@ def required(
 ) -> Iterator[tuple[Dataset, int, int]]:
     """Every place where an attribute has to be: the data set or item, the tag, the type."""
     level = iod.requirements(dataset.SOPClassUID) if asked is None else asked
-    for tag, each in level.items():
+    for tag, requirement in level.items():
+        keyword = requirement.keyword
         if tag in dataset:
-            if each.type < 3 and each.keyword != "SOPClassUID":  # which says what is asked
-                yield dataset, tag, each.type
-            for item in (dataset[tag].value or ()) if each.items else ():
-                if each.keyword not in gate.COPIED:
-                    yield from required(item, each.items)
+            if requirement.type < 3 and keyword != "SOPClassUID":  # by it the others are looked up
+                yield dataset, tag, requirement.type
+            for item in (dataset[tag].value or ()) if requirement.items else ():
+                if keyword not in gate.COPIED:
+                    yield from required(item, requirement.items)
 
 
 def content_items(content: Dataset) -> Iterator[Dataset]:
@@ -69,7 +70,7 @@ def test_every_kind_of_result_is_tried() -> None:
 
 def test_the_list_of_what_is_sent_is_what_is_made() -> None:
     made = {(item.kind, item.dataset.SOPClassUID) for item in OBJECTS.values()}
-    assert {(each.kind, each.sop_class) for each in SENT} == made
+    assert {(sent.kind, sent.sop_class) for sent in RESULT_CLASSES} == made
 
 
 @pytest.mark.parametrize("name", SORTED)
@@ -186,5 +187,5 @@ def test_the_check_of_a_bundle_asks_for_conformance_and_names_no_value() -> None
             check(ResultBundle(key="k", objects=tuple(OBJECTS.values())), SERIES)
     finally:
         item.dataset["CompletionFlag"] = taken
-    said = "the report does not conform: no CompletionFlag (type 1, sr-document-general)"
-    assert str(raised.value) == said
+    expected = "the report does not conform: no CompletionFlag (type 1, sr-document-general)"
+    assert str(raised.value) == expected

@@ -1,15 +1,15 @@
-"""Whatever settings come and go, a result supersedes only what came before it."""
+"""A result supersedes only earlier results, whatever settings come and go."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.encode.result.identity import key_after
 
-wanted = st.lists(st.sampled_from("abc"), max_size=12)
+histories = st.lists(st.sampled_from("abc"), max_size=12)
 
 
 def history(contents: list[str]) -> list[str]:
-    """Keys of the results, one for each content that differs from the last."""
+    """Keys of the results, one for a content that differs from the last."""
     keys: list[str] = []
     for content in contents:
         key = key_after(content, keys)
@@ -18,7 +18,7 @@ def history(contents: list[str]) -> list[str]:
     return keys
 
 
-@given(contents=wanted)
+@given(contents=histories)
 def test_each_change_makes_a_new_result_and_no_change_makes_none(contents: list[str]) -> None:
     changes = sum(a != b for a, b in zip(contents, [None, *contents], strict=False))
     assert len(history(contents)) == changes
@@ -27,7 +27,7 @@ def test_each_change_makes_a_new_result_and_no_change_makes_none(contents: list[
         assert key_after(contents[-1], keys) == keys[-1]
 
 
-@given(contents=wanted)
+@given(contents=histories)
 def test_the_same_history_gives_the_same_keys(contents: list[str]) -> None:
     assert history(contents) == history(contents)
 

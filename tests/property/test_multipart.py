@@ -1,4 +1,4 @@
-"""However a multipart body is cut into chunks, the same parts come out, or it is refused."""
+"""Multipart bodies give the same parts, or are refused, however they are cut into chunks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def bodies_of(chunks: list[bytes]) -> list[bytes]:
 @example(bodies=[b"\r\n--b0undar", b""], at=list(range(400)))
 def test_parts_do_not_depend_on_chunks(bodies: list[bytes], at: list[int]) -> None:
     found = [
-        (each.fields, b"".join(each.body)) for each in parts(cut(message(bodies), at), BOUNDARY)
+        (part.fields, b"".join(part.body)) for part in parts(cut(message(bodies), at), BOUNDARY)
     ]
 
     fields = {"content-type": "application/dicom", "x-empty": "", "x-other": "a b"}

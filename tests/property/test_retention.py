@@ -1,4 +1,4 @@
-"""Whatever the states, nothing goes that must stay."""
+"""Retention rules: whatever the states, no series is chosen that must stay."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,17 +13,17 @@ S, D = SeriesState, DeliveryState
 
 moments = st.integers(-100, 60 * 24 * 60).map(lambda minutes: NOW - timedelta(minutes=minutes))
 deliveries = st.tuples(st.sampled_from(["A", "B"]), st.sampled_from(D))
-standing = st.builds(
+usage = st.builds(
     SeriesUsage,
     series_instance_uid=st.integers(1, 10**9).map(str),
     state=st.sampled_from(S),
     since=moments,
     last_at=moments,
-    wished=st.booleans(),
+    rerun_requested=st.booleans(),
     bytes=st.integers(0, 1000),
     deliveries=st.frozensets(deliveries, max_size=4),
 )
-many = st.lists(standing, max_size=12, unique_by=lambda each: each.series_instance_uid)
+many = st.lists(usage, max_size=12, unique_by=lambda series: series.series_instance_uid)
 rules = st.builds(
     RetentionRules,
     keep=st.none() | st.integers(0, 40).map(lambda days: timedelta(days=days)),
@@ -38,16 +38,16 @@ def test_nothing_is_chosen_that_must_stay(
 ) -> None:
     chosen = choose(all_, rules, NOW, shortage=short)
 
-    by_uid = {each.series_instance_uid: each for each in all_}
+    by_uid = {series.series_instance_uid: series for series in all_}
     assert len(set(chosen)) == len(chosen)
-    for each in map(by_uid.__getitem__, chosen):
-        assert each.state in {S.DELIVERED, S.UNSUITABLE, S.FAILED}
-        assert not each.wished
-        assert {state for _, state in each.deliveries} <= DONE
-        assert not {(name, D.ACCEPTED) for name in rules.committing} & each.deliveries
-        quiet = NOW - max(each.since, each.last_at)
+    for series in map(by_uid.__getitem__, chosen):
+        assert series.state in {S.DELIVERED, S.UNSUITABLE, S.FAILED}
+        assert not series.rerun_requested
+        assert {state for _, state in series.deliveries} <= DONE
+        assert not {(name, D.ACCEPTED) for name in rules.committing} & series.deliveries
+        quiet = NOW - max(series.since, series.last_at)
         assert quiet >= YOUNGEST
-        if short <= 0 or each.state is not S.DELIVERED:
+        if short <= 0 or series.state is not S.DELIVERED:
             assert rules.keep is not None
             assert quiet >= rules.keep
 
@@ -61,7 +61,7 @@ def test_room_is_made_no_further_than_needed_and_the_oldest_go(
     most = choose(all_, rules, NOW, shortage=10**9)[len(by_age) :]
 
     assert early == most[: len(early)]
-    sizes = {each.series_instance_uid: each.bytes for each in all_}
+    sizes = {series.series_instance_uid: series.bytes for series in all_}
     freed = sum(sizes[uid] for uid in (*by_age, *early))
     assert freed >= short or early == most
     if early:

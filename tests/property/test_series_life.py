@@ -1,4 +1,4 @@
-"""Random lives of a series: whatever happens, no instance ends up unseen by an analysis."""
+"""Random lives of a series: whatever happens, every instance ends up in an analysis."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -99,7 +99,7 @@ class Life(RuleBasedStateMachine):
         self.holder: SeriesTicket | None = None  # whose claim holds
         self.analysed: list[tuple[str, str]] = []  # what the latest word on the series is about
         self.generation = 0
-        self.wish: Rerun | None = None
+        self.rerun: Rerun | None = None
 
     def teardown(self) -> None:
         self.session.close()
@@ -174,15 +174,19 @@ class Life(RuleBasedStateMachine):
     @rule(destination=st.sampled_from("AB"), outcome=st.sampled_from([D.ACCEPTED, D.REFUSED]))
     def send(self, destination: str, outcome: DeliveryState) -> None:
         taken = claim(self.session, due(self.session, destination, self.now, 99))
-        settle(self.session, [Settlement(id=each.id, state=outcome) for each in taken], self.now)
+        settle(
+            self.session,
+            [Settlement(id=delivery.id, state=outcome) for delivery in taken],
+            self.now,
+        )
 
-    @rule(wish=st.sampled_from(Rerun))
-    def ask_again(self, wish: Rerun) -> None:
+    @rule(rerun=st.sampled_from(Rerun))
+    def ask_again(self, rerun: Rerun) -> None:
         if self.state() in ENDED:
-            mark_for_rerun(self.session, UID, wish)
+            mark_for_rerun(self.session, UID, rerun)
             assert start_reruns(self.session, self.now) == [UID]
             assert self.state() is S.STABLE
-            self.wish = wish
+            self.rerun = rerun
 
     @rule()
     def restart(self) -> None:
@@ -199,11 +203,11 @@ class Life(RuleBasedStateMachine):
             assert (series.state is S.ANALYSING) == (self.holder is not None)
 
     @invariant()
-    def a_wish_lasts_until_there_is_an_answer_or_a_late_instance(self) -> None:
+    def a_rerun_lasts_until_there_is_an_answer_or_a_late_instance(self) -> None:
         series = self.series()
         if series is None or series.state in {S.RECEIVING, *ENDED}:
-            self.wish = None
-        assert series is None or series.wish is self.wish
+            self.rerun = None
+        assert series is None or series.rerun is self.rerun
 
     @invariant()
     def generations_only_rise(self) -> None:
@@ -242,7 +246,7 @@ def test_instances_noted_together_are_as_if_noted_one_by_one(
     arrivals: list[tuple[str, str, int]], cut: int
 ) -> None:
     notes = [(facts(uid, digest), START + timedelta(seconds=t)) for uid, digest, t in arrivals]
-    seen = []
+    outcomes = []
     for together in (False, True):
         engine = open_database("sqlite://")
         Base.metadata.create_all(engine)
@@ -255,9 +259,9 @@ def test_instances_noted_together_are_as_if_noted_one_by_one(
             else:
                 answers += [record_instance(session, *note) for note in notes[cut:]]
             session.expire_all()
-            seen.append((answers, rows(session, Series), rows(session, Instance)))
+            outcomes.append((answers, rows(session, Series), rows(session, Instance)))
         engine.dispose()
-    assert seen[0] == seen[1]
+    assert outcomes[0] == outcomes[1]
 
 
 def rows(session: Session, table: type[Base]) -> list[tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""The tally of a run; `RELIABILITY_TABLE=file` has it entered in a page."""
+"""Tally of a run; `RELIABILITY_TABLE=file` writes it into a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broken input: bytes of something valid, damaged the ways networks, disks and bugs damage them."""
+"""Mutations of valid bytes, as networks, disks and bugs damage them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the wire to the end state, in this process: all is the product's own, but the networks."""
+"""Reception and analysis in this process, from the wire to the end state, without the networks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dicom_node.analysis.messages import Analysed, AnalysisRequest, AnalysisResu
 from dicom_node.network.status import SUCCESS
 from storage.database.schema import Instance, Series
 from storage.series.lifecycle import close, due_to_close
-from tests.reliability.receiving import Running
 from tests.support.dispatcher_samples import RESULT, Job, Workers, dispatcher
+from tests.support.reception import Reception
 from tests.support.wire_client import (
     EXPLICIT,
     STORE_CONTEXT,
@@ -59,38 +59,38 @@ def message(ds: Dataset, syntax: str = EXPLICIT) -> Message:
 
 
 @contextmanager
-def association(running: Running, syntax: str = EXPLICIT) -> Iterator[WireClient]:
+def association(running: Reception, syntax: str = EXPLICIT) -> Iterator[WireClient]:
     with WireClient(running.address, seconds=60) as client:
         assert client.associate(syntax) == 2
         yield client
         assert client.release() == 6
 
 
-def resources(client: WireClient, messages: Iterable[Message]) -> list[int]:
+def store_all(client: WireClient, messages: Iterable[Message]) -> list[int]:
     statuses = []
-    for each in messages:
-        client.send(each.stream)
+    for message in messages:
+        client.send(message.stream)
         statuses.append(int.from_bytes(client.answer().elements[0x0900], "little"))
     return statuses
 
 
-def send(running: Running, messages: Iterable[Message], syntax: str = EXPLICIT) -> list[int]:
+def send(running: Reception, messages: Iterable[Message], syntax: str = EXPLICIT) -> list[int]:
     with association(running, syntax) as client:
-        return resources(client, messages)
+        return store_all(client, messages)
 
 
-def lost(running: Running, messages: list[Message], statuses: list[int]) -> list[str]:
+def lost(running: Reception, messages: list[Message], statuses: list[int]) -> list[str]:
     """UIDs of what was answered with Success, and is not kept as it was sent, with its row."""
-    running.index.settle()
+    running.index.wait_until_written()
     with running.resources.sessions() as session:
         rows = session.execute(select(Instance.sop_instance_uid, Instance.path)).all()
     kept = {(row.sop_instance_uid, running.resources.folder.locate(row.path)) for row in rows}
     bytes_of = {(uid, path.read_bytes()) for uid, path in kept}
     return [
-        each.uid
-        for each, status in zip(messages, statuses, strict=True)
+        message.uid
+        for message, status in zip(messages, statuses, strict=True)
         if status == SUCCESS
-        and not any(uid == each.uid and data.endswith(each.body) for uid, data in bytes_of)
+        and not any(uid == message.uid and data.endswith(message.body) for uid, data in bytes_of)
     ]
 
 
@@ -103,8 +103,8 @@ def invented(request: AnalysisRequest) -> Analysed:
     key = worker.source_digest(request)
     number = int.from_bytes(key.encode()[:12])
     objects = [
-        replace(each, sop_instance_uid=f"2.25.{number + place}")
-        for place, each in enumerate(RESULT.objects)
+        replace(result_object, sop_instance_uid=f"2.25.{number + place}")
+        for place, result_object in enumerate(RESULT.objects)
     ]
     return replace(RESULT, key=key, objects=tuple(objects))
 
@@ -125,23 +125,23 @@ class Readers(Workers):
 
     def _answer(self, request: AnalysisRequest) -> AnalysisResult | Exception:
         try:
-            return worker.work(request, stop_at_networks)
+            return worker.results_of(request, stop_at_networks)
         except NetworksReached:
             return invented(request)
         except Exception as fault:  # noqa: BLE001  # what the engine hands to the analyst
             return fault
 
 
-def close_quiet(running: Running) -> None:
+def close_quiet(running: Reception) -> None:
     """Declare complete what has been quiet, as if the quiet time had passed."""
-    running.index.settle()
+    running.index.wait_until_written()
     later = running.resources.clock() + timedelta(seconds=QUIET_SECONDS)
     with running.resources.sessions.begin() as session:
         for series in due_to_close(session, later, lambda _: QUIET_SECONDS / 2):
             close(session, series, later)
 
 
-def ends(running: Running, workers: Readers | None = None) -> dict[str, str]:
+def ends(running: Reception, workers: Readers | None = None) -> dict[str, str]:
     """Close and analyse every series; its UID to its end state, and the reason."""
     close_quiet(running)
     dispatcher(running.resources, workers or Readers(), attempts=1).dispatch()

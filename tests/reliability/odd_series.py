@@ -1,4 +1,4 @@
-"""Series as no sender should send them: each a good one, spoilt in one way, and how it must end."""
+"""Odd series: a good one, spoilt in one way each, and the state that it must end in."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Odd:
             honest = [
                 message(ds, self.encoded_as or self.syntax) for ds in self.spoil(list(series()))
             ]
-        return [Message(uid=each.uid, body=self.damage(each.body)) for each in honest]
+        return [Message(uid=message.uid, body=self.damage(message.body)) for message in honest]
 
 
 @cache
@@ -113,12 +113,12 @@ def raw(value: bytes, keyword: str, count: int = SLICES) -> Spoil:
 
 
 def both(*spoils: Spoil) -> Spoil:
-    def spoil(datasets: Series) -> Series:
-        for each in spoils:
-            datasets = each(datasets)
+    def all_of_them(datasets: Series) -> Series:
+        for spoil in spoils:
+            datasets = spoil(datasets)
         return datasets
 
-    return spoil
+    return all_of_them
 
 
 def again(datasets: Series, **values: object) -> Series:

@@ -1,4 +1,4 @@
-"""What the tests of reliability tried, and what held: counts, and the table made of them."""
+"""Tally of the reliability tests: attempts and outcomes, and their table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed at every step, and at any moment: nothing acknowledged is lost, results come once."""
+"""A node killed at every step, and at any moment, loses and duplicates nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 
 from config.reader import load
 from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.store_scu import OutgoingFile, echo, send
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.store_scu import echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
@@ -39,12 +40,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 @dataclass
 class LightNode(NodeProcess):
-    """A node without networks; see `tests.reliability.light_node`."""
+    """A node without networks; see `tests.support.light_node`."""
 
     acknowledged: set[str] = field(default_factory=set)
 
     def start(self, *, wait: bool = True, dies_at: int = 0) -> None:
-        command = [sys.executable, "-P", "-m", "tests.reliability.light_node", str(self.ini)]
+        command = [sys.executable, "-P", "-m", "tests.support.light_node", str(self.ini)]
         with (self.folder / "node.log").open("a") as log:
             self.process = subprocess.Popen(
                 [*command, str(dies_at)],

@@ -1,4 +1,4 @@
-"""Many at once, and those who only pretend: good senders are served, nothing grows without end."""
+"""Many senders at once, and connections that send nothing: good senders are served."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from sqlalchemy import func, select
 
 from dicom_node.network.status import SUCCESS
 from storage.database.schema import Instance, Series
-from tests.reliability.receiving import Running, body_of, phantom, running, slices, stored
+from tests.reliability.receiving import body_of, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
 from tests.support.node_process import wait_until
+from tests.support.reception import Reception
 from tests.support.wire_client import WireClient, association_request
 
 __all__ = ["running", "slices"]  # fixtures
@@ -24,7 +25,7 @@ MEMORY_BYTES = 300 << 20  #: more than this the process must not grow
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
-def send_many(running: Running, body: bytes, sender: int, count: int) -> list[int]:
+def send_many(running: Reception, body: bytes, sender: int, count: int) -> list[int]:
     """One association, held open with the others, that sends so many instances."""
     statuses = []
     with WireClient(running.address, seconds=120) as client:
@@ -37,27 +38,27 @@ def send_many(running: Running, body: bytes, sender: int, count: int) -> list[in
     return statuses
 
 
-def test_fifty_associations_at_once(running: Running, tally: Tally, slices: list[bytes]) -> None:
-    associations, each = 50, times(4, 200)
+def test_fifty_associations_at_once(running: Reception, tally: Tally, slices: list[bytes]) -> None:
+    associations, count = 50, times(4, 200)
     memory = psutil.Process().memory_info().rss
     gate = threading.Barrier(associations)
 
     def sender(number: int) -> list[int]:
         gate.wait()
-        return send_many(running, slices[number % len(slices)], number, each)
+        return send_many(running, slices[number % len(slices)], number, count)
 
     with ThreadPoolExecutor(associations) as pool:
         answers = list(pool.map(sender, range(associations)))
 
-    assert [statuses for statuses in answers if statuses != [SUCCESS] * each] == []
+    assert [statuses for statuses in answers if statuses != [SUCCESS] * count] == []
     running.index.stop()
     with running.resources.sessions() as session:
         rows = session.scalar(select(func.count()).select_from(Instance))
-    assert rows == associations * each
+    assert rows == associations * count
     assert psutil.Process().memory_info().rss - memory < MEMORY_BYTES
     tally.note(
         "50 associations at once",
-        f"{associations * each:,} instances",
+        f"{associations * count:,} instances",
         "0 associations rejected, 0 instances refused or lost",
     )
 
@@ -73,7 +74,7 @@ def series_of(number: int, instances: int, bodies: list[Dataset]) -> list[bytes]
     return made
 
 
-def send_series(running: Running, number: int, bodies: list[bytes]) -> list[int]:
+def send_series(running: Reception, number: int, bodies: list[bytes]) -> list[int]:
     with WireClient(running.address, seconds=120) as client:
         assert client.associate() == 2
         statuses = []
@@ -84,7 +85,7 @@ def send_series(running: Running, number: int, bodies: list[bytes]) -> list[int]
     return statuses
 
 
-def counted(running: Running) -> dict[str, int]:
+def counted(running: Reception) -> dict[str, int]:
     """Series to the number of its instances, once all have their rows."""
     running.index.stop()
     with running.resources.sessions() as session:
@@ -93,39 +94,39 @@ def counted(running: Running) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("promise", "senders", "each", "instances"),
+    ("promise", "senders", "per_sender", "instances"),
     [
         ("20 series at once", 20, 1, times(20, 300)),
         ("an hour's peak of a hospital, as fast as it comes", 6, times(2, 10), times(30, 150)),
     ],
 )
 def test_many_series_are_all_complete(
-    running: Running, tally: Tally, promise: str, senders: int, each: int, instances: int
+    running: Reception, tally: Tally, promise: str, senders: int, per_sender: int, instances: int
 ) -> None:
     """Each sender sends one series after the other, each over an association of its own."""
     datasets, process = phantom(), psutil.Process()
-    series = [series_of(number, instances, datasets) for number in range(senders * each)]
+    series = [series_of(number, instances, datasets) for number in range(senders * per_sender)]
     memory, threads = process.memory_info().rss, process.num_threads()
 
     def sender(number: int) -> set[int]:
-        numbers = range(number * each, (number + 1) * each)
+        numbers = range(number * per_sender, (number + 1) * per_sender)
         return {status for one in numbers for status in send_series(running, one, series[one])}
 
     with ThreadPoolExecutor(senders) as pool:
         assert set().union(*pool.map(sender, range(senders))) == {SUCCESS}
 
-    assert counted(running) == {f"1.2.3.{n}": instances for n in range(senders * each)}
+    assert counted(running) == {f"1.2.3.{n}": instances for n in range(senders * per_sender)}
     assert process.memory_info().rss - memory < MEMORY_BYTES
     wait_until(lambda: process.num_threads() <= threads, seconds=20, what="the threads' end")
     tally.note(
         promise,
-        f"{senders * each} series of {instances} instances by {senders} senders",
+        f"{senders * per_sender} series of {instances} instances by {senders} senders",
         "every series complete, no instance refused, no thread left",
     )
 
 
 def test_silent_and_slow_connections_keep_no_sender_away(
-    running: Running, tally: Tally, slices: list[bytes], tmp_path: Path
+    running: Reception, tally: Tally, slices: list[bytes], tmp_path: Path
 ) -> None:
     """More of each kind than associations may be open (100): half-open, slow, garbage."""
     del tmp_path
@@ -151,7 +152,9 @@ def test_silent_and_slow_connections_keep_no_sender_away(
     )
 
 
-def test_who_hangs_up_at_once_leaves_nothing_behind(running: Running, slices: list[bytes]) -> None:
+def test_who_hangs_up_at_once_leaves_nothing_behind(
+    running: Reception, slices: list[bytes]
+) -> None:
     """Three times as many as may be silent at once: none of them counts when it is gone."""
     for _ in range(300):
         with socket.create_connection(running.address, timeout=30) as connection:

@@ -1,4 +1,4 @@
-"""Damaged bytes, on the wire and in files: the node lives on, and says what is wrong."""
+"""Damaged bytes, on the wire and in files, are reported and harm no other sender."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from pipeline.errors import PipelineError
 from pipeline.series.eligibility import SelectionRules, why_not
 from pipeline.series.volume import assemble
 from tests.reliability.mutations import mutated
-from tests.reliability.receiving import Running, phantom, running, slices, stored
+from tests.reliability.receiving import phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
+from tests.support.reception import Reception
 from tests.support.wire_client import (
     RELEASE,
     WireClient,
@@ -77,7 +78,7 @@ def quiet() -> Iterator[None]:
 @pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("quiet")
 def test_damaged_conversations_leave_the_node_alive(
-    running: Running, slices: list[bytes], tally: Tally
+    running: Reception, slices: list[bytes], tally: Tally
 ) -> None:
     rng, tries = random.Random(20261123), times(400, 10_000)
     body = slices[0]
@@ -109,7 +110,7 @@ def threads_end() -> bool:
     """Whether every association's threads come to their end."""
     deadline = time.monotonic() + 15
     pause = threading.Event()
-    while any("AcceptorThread" in each.name for each in threading.enumerate()):
+    while any("AcceptorThread" in thread.name for thread in threading.enumerate()):
         if time.monotonic() > deadline:
             return False
         pause.wait(0.1)

@@ -1,4 +1,4 @@
-"""Input in every odd shape: what was acknowledged is kept, the reason names the fault."""
+"""Odd input of every kind: acknowledged instances are kept, the reason names the fault."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from dicom_node.network.status import SUCCESS
 from storage.overview import overview
 from tests.reliability.odd_node import Message, ends, lost, message, send
 from tests.reliability.odd_series import ODDITIES, Odd, series
-from tests.reliability.receiving import Running, running
+from tests.reliability.receiving import running
 from tests.reliability.tally import Tally
+from tests.support.reception import Reception
 
 __all__ = ["running"]  # a fixture
 MEMORY_BYTES = 200 << 20  #: more than this no oddity may take
@@ -42,7 +43,7 @@ def seen(tally: Tally) -> Iterator[Counter[str]]:
 
 
 @pytest.mark.parametrize("odd", ODDITIES, ids=[odd.name for odd in ODDITIES])
-def test_an_odd_series(running: Running, seen: Counter[str], odd: Odd) -> None:
+def test_an_odd_series(running: Reception, seen: Counter[str], odd: Odd) -> None:
     messages = odd.messages()
     memory = psutil.Process().memory_info().rss
 
@@ -63,7 +64,7 @@ def a_good_one() -> Message:
     return message(series()[0])
 
 
-def quarantined(running: Running) -> list[str]:
-    running.index.settle()
+def quarantined(running: Reception) -> list[str]:
+    running.index.wait_until_written()
     with running.resources.sessions() as session:
         return [line.reason for line in overview(session).quarantine]

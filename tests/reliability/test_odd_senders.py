@@ -1,4 +1,4 @@
-"""Senders that pause, divide, mix and correct: every series is complete in the end."""
+"""Senders that pause, divide, mix and correct their series: every series is complete."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from tests.reliability.odd_node import (
     ends,
     lost,
     message,
-    resources,
     send,
+    store_all,
 )
 from tests.reliability.odd_series import ANALYSED, SLICES, series
-from tests.reliability.receiving import Running, running
+from tests.reliability.receiving import running
 from tests.reliability.tally import Tally, times
 from tests.support.phantom_odd import with_values
+from tests.support.reception import Reception
 from tests.support.wire_client import CT
 
 __all__ = ["running"]  # a fixture
@@ -37,20 +38,20 @@ SECONDS = 300.0  #: nor more than this
 pytestmark = pytest.mark.slow
 
 
-def generation(running: Running) -> int:
+def generation(running: Reception) -> int:
     with running.resources.sessions() as session:
         return session.scalars(select(Series.generation)).one()
 
 
-def test_pauses_longer_than_the_quiet_time_within_an_association(running: Running) -> None:
+def test_pauses_longer_than_the_quiet_time_within_an_association(running: Reception) -> None:
     """The first part is analysed and refused; what comes later opens the series again."""
     messages = [message(ds) for ds in series()]
     with association(running) as client:
-        statuses = resources(client, messages[:10])
+        statuses = store_all(client, messages[:10])
         early = ends(running)
-        statuses += resources(client, messages[10:30])
+        statuses += store_all(client, messages[10:30])
         close_quiet(running)  # and is not analysed before the rest comes
-        statuses += resources(client, messages[30:])
+        statuses += store_all(client, messages[30:])
 
     assert [end[:26] for end in early.values()] == ["unsuitable: too-few-slices"]
     assert list(ends(running).values()) == [ANALYSED]
@@ -58,16 +59,16 @@ def test_pauses_longer_than_the_quiet_time_within_an_association(running: Runnin
     assert generation(running) == 3
 
 
-def test_a_series_over_many_associations_and_in_pieces(running: Running) -> None:
+def test_a_series_over_many_associations_and_in_pieces(running: Reception) -> None:
     messages = [message(ds) for ds in series()]
-    statuses = [send(running, [each])[0] for each in messages]
+    statuses = [send(running, [message])[0] for message in messages]
 
     assert list(ends(running).values()) == [ANALYSED]
     assert lost(running, messages, statuses) == []
     assert generation(running) == 1
 
 
-def test_studies_taken_in_turns_in_one_association(running: Running) -> None:
+def test_studies_taken_in_turns_in_one_association(running: Reception) -> None:
     studies = [of_another_study(number) for number in range(3)]
     messages = [message(ds) for slices in zip(*studies, strict=True) for ds in slices]
 
@@ -90,7 +91,7 @@ def of_another_study(number: int) -> list[Dataset]:
     return changed
 
 
-def test_corrected_instances_are_analysed_and_the_first_ones_kept(running: Running) -> None:
+def test_corrected_instances_are_analysed_and_the_first_ones_kept(running: Reception) -> None:
     first = [message(ds) for ds in series()]
     corrected = [message(ds) for ds in with_values(series()[:2], ImageComments="corrected")]
     statuses = send(running, first)
@@ -101,20 +102,20 @@ def test_corrected_instances_are_analysed_and_the_first_ones_kept(running: Runni
 
     assert list(ends(running, workers).values()) == [ANALYSED]
     (request,) = workers.requests
-    files = {each.sop_instance_uid: each.path.read_bytes() for each in request.files}
-    assert all(files[each.uid].endswith(each.body) for each in [*corrected, *first[2:]])
+    files = {file.sop_instance_uid: file.path.read_bytes() for file in request.files}
+    assert all(files[message.uid].endswith(message.body) for message in [*corrected, *first[2:]])
     assert lost(running, [*first, *corrected], statuses) == []
     assert generation(running) == 2
 
 
-def test_a_private_transfer_syntax_is_refused_and_shown(running: Running) -> None:
+def test_a_private_transfer_syntax_is_refused_and_shown(running: Reception) -> None:
     ae = AE("SCANNER")
     ae.add_requested_context(CT, [PRIVATE_SYNTAX, "1.2.3.4.5"])
     assoc = ae.associate(*running.address, ae_title="AINODE")
     assert assoc.accepted_contexts == []
 
     assert send(running, [message(series()[0])]) == [SUCCESS]
-    running.index.settle()
+    running.index.wait_until_written()
     with running.resources.sessions() as session:
         (refusal,) = overview(session).refusals
     assert (refusal.what, refusal.reason) == ("CT Image Storage", "transfer syntax not supported")
@@ -125,7 +126,7 @@ def test_a_private_transfer_syntax_is_refused_and_shown(running: Running) -> Non
     ("count", "size", "spacing_mm"), [(times(1200, 4000), 32, 0.15), (1000, 64, 0.4)]
 )
 def test_a_series_of_thousands(
-    running: Running, tally: Tally, count: int, size: int, spacing_mm: float
+    running: Reception, tally: Tally, count: int, size: int, spacing_mm: float
 ) -> None:
     messages = [message(ds) for ds in tall(count, size, spacing_mm)]
     memory, start = peak_bytes(), time.monotonic()

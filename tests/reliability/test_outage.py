@@ -1,4 +1,4 @@
-"""A destination that is away for a day: others are served meanwhile, then it gets everything."""
+"""A destination away for a day delays no other, and gets everything on its return."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from config.settings import DeliverySettings
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.sender import DicomSender
+from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
@@ -85,7 +85,7 @@ class Site:
     def analyse(self, number: int) -> None:
         """Keep the results of one more series."""
         now, key = self.clock.now, f"k{number}"
-        uids = [f"2.25.{number}.{each}" for each in range(OBJECTS)]
+        uids = [f"2.25.{number}.{place}" for place in range(OBJECTS)]
         folder = self.resources.folder.keep_result(
             key, {f"{uid}.dcm": capture(uid) for uid in uids}
         )
@@ -109,7 +109,7 @@ class Site:
         while (at := self.next_at()) is not None and at <= end:
             self.clock.now = max(self.clock.now, at)
             for worker in self.workers.values():
-                worker.round()
+                worker.run_once()
         self.clock.now = end
 
     def next_at(self) -> datetime | None:

@@ -1,4 +1,4 @@
-"""An analyst whose workers answer what a test wants."""
+"""A dispatcher whose workers give the answers of a test."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

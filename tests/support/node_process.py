@@ -1,4 +1,4 @@
-"""A node as a process of its own, as systemd would run it."""
+"""A node as a process of its own, as under systemd."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""The authors' two modules, told afresh from the names and the order of their layers.
+"""Independent build of the two published networks, from their layers' names and order.
 
 They share no code with ours: batch norms, in training mode on one scan or slice at a time, as
 the authors ran them; the stages s4 and s5, which never run, are there too.

@@ -1,4 +1,4 @@
-"""A store in which one analysed series has results that are due at the destination PACS."""
+"""An analysed series whose results are due at the destination PACS."""
 
 from __future__ import annotations
 

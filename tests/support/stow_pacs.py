@@ -1,4 +1,4 @@
-"""An archive on loopback that is reached by DICOMweb: it stores, and says what it has."""
+"""A stand-in archive on loopback for DICOMweb: STOW-RS, and QIDO-RS for what it has stored."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from email import message_from_bytes
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from types import TracebackType
 
 from pydicom import Dataset, dcmread
+
+from tests.support.pacs import LoopbackServer
 
 Answer = tuple[int, bytes]
 Behaviour = Callable[[int], Answer]
@@ -21,30 +22,30 @@ STORED: Answer = (200, b"{}")
 
 
 def failed(reason: int, status: int = 409) -> Answer:
-    """Say that an object was not stored."""
+    """Build the answer that an object was not stored."""
     sequence = {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [reason]}}]}
     return status, json.dumps({"00081198": sequence}).encode()
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a handler breaks off on purpose, or the node does."""
+        """Report nothing: a handler, or the node, breaks off on purpose."""
 
 
 @dataclass
-class WebPacs:
+class WebPacs(LoopbackServer):
     """Answers STOW-RS and QIDO-RS.
 
     Attributes
     ----------
     answer
-        What it says to the n-th object, from 0; with 200 the object is held.
+        Gives the answer to the n-th object, from 0; an object answered with 200 is held.
     lets_in
-        The header Authorization that it asks for; None for none.
+        The header Authorization that is required; None for none.
     more
         Header fields of every answer.
     received
-        Objects in the order in which they came.
+        Objects in order of arrival.
     requests
         Method, path and header fields of every request.
     """
@@ -58,7 +59,7 @@ class WebPacs:
     held: list[Dataset] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
-    def __enter__(self) -> WebPacs:
+    def start(self) -> int:
         pacs = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -76,17 +77,11 @@ class WebPacs:
         self._server = _Server(("127.0.0.1", self.port), Handler)
         if self.tls is not None:
             self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
-        return self
+        return self._server.server_port
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -97,34 +92,34 @@ class WebPacs:
 
     @property
     def uids(self) -> list[str]:
-        return [str(each.SOPInstanceUID) for each in self.received]
+        return [str(ds.SOPInstanceUID) for ds in self.received]
 
     def _post(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         if self._may(request):
             ds = stored_in(request.headers["Content-Type"], body)
-            said = self.answer(len(self.received))
+            status, answer = self.answer(len(self.received))
             self.received.append(ds)
-            if said[0] == 200:
+            if status == 200:
                 self.held.append(ds)
-            self._say(request, *said)
+            self._respond(request, status, answer)
 
     def _get(self, request: BaseHTTPRequestHandler) -> None:
         if self._may(request):
             _, _, uid = request.path.partition("?SOPInstanceUID=")
-            found = [each.SOPInstanceUID for each in self.held if each.SOPInstanceUID == uid]
-            matches = [{"00080018": {"vr": "UI", "Value": [each]}} for each in found]
-            self._say(request, 200, json.dumps(matches).encode())
+            uids = [ds.SOPInstanceUID for ds in self.held if ds.SOPInstanceUID == uid]
+            matches = [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in uids]
+            self._respond(request, 200, json.dumps(matches).encode())
 
     def _may(self, request: BaseHTTPRequestHandler) -> bool:
         headers = dict(request.headers.items())
         self.requests.append((request.command, request.path, headers))
         allowed = self.lets_in in (None, headers.get("Authorization"))
         if not allowed:
-            self._say(request, 401, b"")
+            self._respond(request, 401, b"")
         return allowed
 
-    def _say(self, request: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+    def _respond(self, request: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
         request.send_response(status)
         for name, value in ({"Content-Type": "application/dicom+json"} | self.more).items():
             request.send_header(name, value)
@@ -134,7 +129,7 @@ class WebPacs:
 
 
 def stored_in(content_type: str, body: bytes) -> Dataset:
-    """Read the one object of a request, by another reader of multipart than the node's."""
+    """Read the one object of a request, by another multipart parser than the node's."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = message_from_bytes(head + body, policy=HTTP)
     assert message.get_content_type() == "multipart/related"

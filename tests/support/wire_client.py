@@ -1,4 +1,4 @@
-"""A sender that writes its own bytes: any fragmentation, and things no sender should send."""
+"""A C-STORE SCU on a raw socket: any fragmentation, and requests no sender should send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A storage SCP that writes its own bytes: any fragmentation, and things no peer should send."""
+"""A storage SCP on a raw socket: any fragmentation, and answers no peer should send."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import MaximumLengthNotification
@@ -17,6 +16,7 @@ from pynetdicom.pdu_primitives import MaximumLengthNotification
 from dicom_node.network import command_set as cs
 from dicom_node.network.association import Peer
 from dicom_node.network.tls import Credentials
+from tests.support.pacs import LoopbackServer
 from tests.support.wire_client import command, cut, packed, values
 
 RELEASED = bytes.fromhex("06000000000400000000")
@@ -47,7 +47,7 @@ class Visit:
     Attributes
     ----------
     messages
-        Command set and data set of each, as they came.
+        Command set and data set of each message, in order of arrival.
     longest
         Length of the longest PDU of data.
     end
@@ -104,8 +104,8 @@ class Visit:
 
 
 @dataclass
-class WireScp:
-    """Accepts every association, one after the other, and then does as it is told."""
+class WireScp(LoopbackServer):
+    """Accepts every association, one after the other, and hands it to `behave`."""
 
     behave: Callable[[Visit], None] = Visit.serve
     maximum_length: int = 16384
@@ -113,28 +113,25 @@ class WireScp:
     credentials: Credentials | None = None  #: of those who call it by TLS
     visits: list[Visit] = field(default_factory=list)
 
-    def __enter__(self) -> WireScp:
-        self._server = socket.create_server(("127.0.0.1", 0))
+    def start(self) -> int:
+        self._server = socket.create_server(("127.0.0.1", self.port))
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
-        return self
+        return int(self._server.getsockname()[1])
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
         self._thread.join(20)
         self._server.close()
         assert not self._thread.is_alive()
 
     def peer(self, seconds: float = 5.0) -> Peer:
-        port = int(self._server.getsockname()[1])
-        host = "localhost" if self.tls else "127.0.0.1"
         return Peer(
-            ae_title="WIRE", host=host, port=port, timeout_seconds=seconds, tls=self.credentials
+            ae_title="WIRE",
+            host="localhost" if self.tls else "127.0.0.1",
+            port=self.port,
+            timeout_seconds=seconds,
+            tls=self.credentials,
         )
 
     def _listen(self) -> None:
@@ -159,8 +156,8 @@ class WireScp:
         primitive = request.to_primitive()
         primitive.result, primitive.result_source = 0, 1
         contexts = primitive.presentation_context_definition_list
-        for each in contexts:
-            each.result = 0
+        for context in contexts:
+            context.result = 0
         primitive.presentation_context_definition_results_list = contexts
         for item in primitive.user_information:
             if isinstance(item, MaximumLengthNotification):

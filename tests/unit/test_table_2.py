@@ -69,7 +69,7 @@ def test_the_numbers_come_out_under_their_right_names(evaluation: Evaluation) ->
     assert (evaluation.cases, evaluation.positives, evaluation.negatives) == (131, 75, 56)
     for row in evaluation.grid:
         found = (row.accuracy.value, row.sensitivity.value, row.specificity.value)
-        assert tuple(round(each, 3) for each in found) == PRINTED[row.threshold]
+        assert tuple(round(share, 3) for share in found) == PRINTED[row.threshold]
 
 
 def test_what_the_paper_calls_ppv_and_npv_is_not_ppv_and_npv(evaluation: Evaluation) -> None:

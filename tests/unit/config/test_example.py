@@ -1,4 +1,4 @@
-"""The example INI and the table of the README say what the code does."""
+"""The example INI and the table of the README agree with the settings."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reading the INI file: types, defaults, and every fault at once."""
+"""Reading the INI file: types, defaults, and all faults at once."""
 
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Log lines: listed events only, and no field of a patient."""
+
 import json
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The clockwork goes on, whatever is done to the clock."""
+"""Scheduler and clock watch: jobs go on, whatever is done to the clock."""
 
 import threading
 from dataclasses import dataclass, field
@@ -34,14 +34,14 @@ def test_a_jump_is_noticed_once(jump: float) -> None:
     clocks = Clocks()
     watch = clocks.watch()
     clocks.go_on(5)
-    watch.look()
+    watch.poll()
     assert clocks.jumps == []
 
     clocks.day += jump
     clocks.go_on(5)
-    watch.look()
+    watch.poll()
     clocks.go_on(5)
-    watch.look()
+    watch.poll()
 
     assert len(clocks.jumps) == 1
 
@@ -52,7 +52,7 @@ def test_a_drift_is_no_jump() -> None:
     for _ in range(10):
         clocks.go_on(5)
         clocks.day += 1.5
-        watch.look()
+        watch.poll()
     assert clocks.jumps == []
 
 

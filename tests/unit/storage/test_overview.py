@@ -1,4 +1,4 @@
-"""What a person sees of the node."""
+"""Tests of the status overview of series, deliveries, quarantine and refusals."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

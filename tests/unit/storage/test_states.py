@@ -1,4 +1,4 @@
-"""The tables of states: complete, and without traps."""
+"""The transition tables of states are complete, and leave no state without an exit."""
 
 from collections.abc import Mapping
 from enum import StrEnum

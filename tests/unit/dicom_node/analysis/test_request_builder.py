@@ -1,13 +1,10 @@
 """Notices, wishes and comparisons, from kept files to what a worker is asked and what is sent."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset, dcmread
-from pydicom.config import disable_value_validation
-from sqlalchemy import select
+from pydicom import Dataset
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
@@ -16,22 +13,18 @@ from dicom_node.analysis.notices import Wanted
 from dicom_node.analysis.request_builder import RequestBuilder, kept_analysis
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.errors import CannotRepeat
-from dicom_node.reception.header import facts, read_header
 from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
-from pipeline.encode.bundle import part10
 from pipeline.encode.result.identity import Prior
 from pipeline.errors import ModelError
-from storage.database.schema import ResultObject
-from storage.series.instances import record_instance
-from storage.series.lifecycle import claim_next, close, receiving
+from storage.series.lifecycle import claim_next
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
-from tests.support.encode_samples import SeriesSpec, analysis, ct_series
+from tests.support.encode_samples import analysis
+from tests.support.received_series import SERIES, STUDY, notices, receive
 
 FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
-STUDY, SERIES = "1.2.3.1", "1.2.3.2"
 
 
 @pytest.fixture
@@ -39,38 +32,10 @@ def resources(tmp_path: Path) -> Resources:
     return open_resources(tmp_path)
 
 
-def receive(
-    resources: Resources,
-    *,
-    change: Callable[[list[Dataset]], None] = lambda _: None,
-    **identity: str,
-) -> None:
-    """Have three slices kept and indexed, and their series closed."""
-    with disable_value_validation():
-        headers = list(ct_series(SeriesSpec(shape=(3, 16, 24)), **identity).headers)
-    change(headers)
-    for number, header in enumerate(headers):
-        kept = resources.folder.keep(
-            [part10(header)], name_from=f"{header.SeriesInstanceUID} {number}"
-        )
-        found = facts(read_header(resources.folder.locate(kept.path)), kept, calling_ae="SCANNER")
-        with resources.sessions.begin() as session:
-            record_instance(session, found, NOW)
-    with resources.sessions.begin() as session:
-        for quiet in receiving(session):
-            close(session, quiet, NOW)
-
-
 def wish(resources: Resources, what: Rerun, series: str = SERIES) -> None:
     with resources.sessions.begin() as session:
         mark_for_rerun(session, series, what)
         start_reruns(session, NOW)
-
-
-def notices(resources: Resources) -> list[Dataset]:
-    with resources.sessions() as session:
-        kept = session.scalars(select(ResultObject.path).where(ResultObject.kind == "notice")).all()
-    return [dcmread(resources.folder.locate(path)) for path in kept]
 
 
 def words(report: Dataset) -> str:

@@ -1,4 +1,4 @@
-"""What an auditor is told reaches a syslog server, and nobody waits for one that is away."""
+"""Audit messages reach a syslog server, and no caller waits for one that is away."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def written(event: AuditEvent) -> Element:
 
 
 def codes(message: Element, path: str) -> list[str | None]:
-    return [each.get("csd-code") for each in message.iterfind(path)]
+    return [code.get("csd-code") for code in message.iterfind(path)]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_messages_say_what_was_done_and_by_whom(
     assert codes(head, "*") == codes_of_event
     assert head.get("EventActionCode") == action
     assert head.get("EventDateTime") == "2026-03-01T12:00:00.005+00:00"
-    assert [each.get("UserID") for each in message.iterfind("ActiveParticipant")] == users
+    assert [user.get("UserID") for user in message.iterfind("ActiveParticipant")] == users
     (source,) = message.iterfind("AuditSourceIdentification")
     assert source.get("AuditSourceID") == "AINODE"
 
@@ -62,13 +62,13 @@ def test_studies_are_named_by_uid_and_counted_by_class() -> None:
     message = written(messages.received("CT1", STUDIES))
 
     studies = message.findall("ParticipantObjectIdentification")
-    assert [each.get("ParticipantObjectID") for each in studies] == ["1.2.3", "1.2.4"]
+    assert [study.get("ParticipantObjectID") for study in studies] == ["1.2.3", "1.2.4"]
     assert codes(message, "ParticipantObjectIdentification/ParticipantObjectIDTypeCode") == [
         "110180",
         "110180",
     ]
     classes = studies[0].findall("ParticipantObjectDescription/SOPClass")
-    assert [(each.get("UID"), each.get("NumberOfInstances")) for each in classes] == [
+    assert [(item.get("UID"), item.get("NumberOfInstances")) for item in classes] == [
         (CT, "300"),
         (SEG, "1"),
     ]
@@ -84,7 +84,7 @@ def test_who_is_turned_away_is_named_with_the_address() -> None:
 
 
 def test_order_is_that_of_the_schema() -> None:
-    assert [each.tag for each in written(messages.sent("PACS", {"1.2.3": {}}))] == [
+    assert [element.tag for element in written(messages.sent("PACS", {"1.2.3": {}}))] == [
         "EventIdentification",
         "ActiveParticipant",
         "ActiveParticipant",
@@ -132,8 +132,8 @@ def server(port: int, protocol: Literal["udp", "tcp", "tls"]) -> Server:
 
 def test_messages_arrive_by_tcp_each_with_its_length(collector: Collector) -> None:
     sending = SyslogAudit(server(collector.port, "tcp"), source="AINODE")
-    sending.note(messages.application(starts=True))
-    sending.note(messages.received("CT1", STUDIES))
+    sending.record(messages.application(starts=True))
+    sending.record(messages.received("CT1", STUDIES))
 
     first, second = collector.take(2)
 
@@ -150,7 +150,7 @@ def test_messages_arrive_by_udp_one_a_datagram() -> None:
         listening.bind(("127.0.0.1", 0))
         listening.settimeout(20)
         sending = SyslogAudit(server(listening.getsockname()[1], "udp"), source="AINODE")
-        sending.note(messages.application(starts=True))
+        sending.record(messages.application(starts=True))
         assert listening.recv(65536).startswith(b"<85>1 ")
         sending.close()
 
@@ -165,7 +165,7 @@ def test_messages_go_by_tls_to_the_server_that_is_known_only(tmp_path: Path, tru
     sending = SyslogAudit(
         Server(host="127.0.0.1", port=collector.port, protocol="tls", tls=ours), source="AINODE"
     )
-    sending.note(messages.application(starts=True))
+    sending.record(messages.application(starts=True))
 
     if trusted:
         assert b"110120" in collector.take(1)[0]
@@ -181,7 +181,7 @@ def test_nobody_waits_for_a_server_that_is_away() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
         sending = SyslogAudit(server(taken.getsockname()[1], "tcp"), source="AINODE", room=3)
         for _ in range(10):
-            sending.note(messages.application(starts=True))
+            sending.record(messages.application(starts=True))
         assert sending.dropped >= 6  # 3 wait, one may be under way
         sending.close()
 
@@ -189,14 +189,14 @@ def test_nobody_waits_for_a_server_that_is_away() -> None:
 def test_what_waits_is_sent_when_the_server_is_there(collector: Collector) -> None:
     """The connection is broken by the server, and made again."""
     sending = SyslogAudit(server(collector.port, "tcp"), source="AINODE", retry_seconds=0.05)
-    sending.note(messages.application(starts=True))
+    sending.record(messages.application(starts=True))
     assert b"110120" in collector.take(1)[0]
 
     taken: list[bytes] = []
     thread = threading.Thread(target=lambda: taken.extend(collector.take(1)))
     thread.start()
     while thread.is_alive():  # the first to a closed connection is lost: TCP does not tell
-        sending.note(messages.application(starts=False))
+        sending.record(messages.application(starts=False))
         thread.join(0.1)
 
     assert b"110121" in taken[0]

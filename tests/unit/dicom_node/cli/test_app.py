@@ -1,4 +1,4 @@
-"""The command line, as it is typed."""
+"""Commands of the command line, as a person types them."""
 
 import json
 from pathlib import Path
@@ -93,8 +93,8 @@ def test_status_of_an_empty_node(ini: Path) -> None:
 
     assert "series: none" in cli.invoke(app, ["status", "--config", str(ini)]).output
     answer = cli.invoke(app, ["status", "--config", str(ini), "--json"])
-    seen = json.loads(answer.output)
-    assert (seen["series"], seen["running"]) == ([], False)
+    status = json.loads(answer.output)
+    assert (status["series"], status["running"]) == ([], False)
     with only_node(load(ini).storage.folder):
         answer = cli.invoke(app, ["status", "--config", str(ini)])
     assert "not running" not in answer.output
@@ -152,9 +152,9 @@ def test_process_says_why_a_series_was_not_analysed(tmp_path: Path) -> None:
     assert answer.exit_code == 1
     assert "too-few-slices" in answer.output
     assert "notes.txt" in answer.output
-    told = json.loads((tmp_path / "out" / "analysis.json").read_text())
-    assert told["analysed"] is False
-    assert told["reason"].startswith("too-few-slices")
+    summary = json.loads((tmp_path / "out" / "analysis.json").read_text())
+    assert summary["analysed"] is False
+    assert summary["reason"].startswith("too-few-slices")
 
 
 def test_process_writes_the_notice_that_a_site_wants(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""Outcome of C-STORE statuses and of faults in reading a file; backoff between attempts."""
+
 import errno
 from datetime import UTC, datetime, timedelta
 

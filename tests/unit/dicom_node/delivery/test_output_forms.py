@@ -22,7 +22,7 @@ from pipeline.encode.result.products import HeatmapForm, Products, SegmentationF
 from storage.delivery.capabilities import Capability, record_capabilities
 from storage.series.lifecycle import SeriesTicket, claim_next
 from tests.support.dispatcher_samples import NOW, open_resources
-from tests.unit.dicom_node.analysis.test_request_builder import receive
+from tests.support.received_series import receive
 
 FRAMES, PICTURES = MultiFrameTrueColorSecondaryCaptureImageStorage, SecondaryCaptureImageStorage
 
@@ -48,8 +48,8 @@ def says(resources: Resources, name: str, **takes: bool) -> None:
     classes = {"labels": LABEL_MAP_STORAGE, "bits": SegmentationStorage}
     classes |= {"frames": FRAMES, "pictures": PICTURES}
     found = [
-        Capability(sop_class_uid=classes[each], transfer_syntax_uid="1.2" if taken else "")
-        for each, taken in takes.items()
+        Capability(sop_class_uid=classes[form], transfer_syntax_uid="1.2" if taken else "")
+        for form, taken in takes.items()
     ]
     with resources.sessions.begin() as session:
         record_capabilities(session, name, found, NOW)
@@ -67,7 +67,7 @@ def ticket(resources: Resources) -> SeriesTicket:
 def wanted(
     request_builder: RequestBuilder, ticket: SeriesTicket
 ) -> tuple[SegmentationForm, HeatmapForm]:
-    products: Products = request_builder.request(ticket).config.products
+    products: Products = request_builder.build(ticket).config.products
     return products.segmentation, products.heatmap
 
 

@@ -1,4 +1,4 @@
-"""The demo's pictures: the summary page first, then slices with their heatmap."""
+"""Previews of the demo: the summary page first, then slices with their heatmap."""
 
 from __future__ import annotations
 

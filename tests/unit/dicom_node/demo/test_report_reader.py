@@ -1,4 +1,4 @@
-"""A report is read as a person would: names, numbers, units."""
+"""Lines of text from a report: names, numbers, units."""
 
 from dicom_node.demo.report_reader import statements
 from pipeline.encode.bundle import encode

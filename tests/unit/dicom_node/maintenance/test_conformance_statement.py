@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dicom_node.cli.app import app
-from dicom_node.delivery.result_classes import SENT
+from dicom_node.delivery.result_classes import RESULT_CLASSES
 from dicom_node.errors import NodeError
 from dicom_node.maintenance.conformance_statement import PARTS, fill
 from dicom_node.network.sop_classes import ACCEPTED_TRANSFER_SYNTAXES
@@ -30,7 +30,8 @@ def test_it_has_every_part_once() -> None:
 
 def test_it_names_every_class_and_transfer_syntax() -> None:
     text = STATEMENT.read_text(encoding="utf-8")
-    for uid in (*CT_CLASSES, *ACCEPTED_TRANSFER_SYNTAXES, *(each.sop_class for each in SENT)):
+    sent = (row.sop_class for row in RESULT_CLASSES)
+    for uid in (*CT_CLASSES, *ACCEPTED_TRANSFER_SYNTAXES, *sent):
         assert f"`{uid}`" in text
 
 

@@ -1,4 +1,4 @@
-"""Files and rows that disagree: found, told once, and mended where that is safe."""
+"""Files and rows that disagree are found, logged once, and repaired where that is safe."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def resources(tmp_path: Path) -> Resources:
 
 
 def kinds(resources: Resources) -> list[Kind]:
-    return [each.kind for each in find(resources)]
+    return [finding.kind for finding in find(resources)]
 
 
 def test_what_agrees_is_in_order(resources: Resources) -> None:
@@ -56,7 +56,7 @@ def test_missing_instances_are_noted_and_the_series_is_not_analysed_by_halves(
 ) -> None:
     resources.folder.locate(instance("2.25.11").path).unlink()
     deliver(resources)
-    assert [(each.kind, each.what, each.detail) for each in find(resources)] == [
+    assert [(finding.kind, finding.what, finding.detail) for finding in find(resources)] == [
         (Kind.INSTANCES_MISSING, "2.25.2", "1 instances")
     ]
 
@@ -147,9 +147,9 @@ def test_a_disagreement_is_logged_once(resources: Resources) -> None:
     put(resources, "quarantine/a.dcm", OLD)
     watch = ConsistencyMonitor(resources)
     with capture_logs() as logged:
-        watch.round()
-        watch.round()
-    assert [each["event"] for each in logged] == ["disagreement_found"]
+        watch.run_once()
+        watch.run_once()
+    assert [line["event"] for line in logged] == ["disagreement_found"]
 
 
 def test_looking_keeps_nobody_from_writing(resources: Resources) -> None:
@@ -166,9 +166,9 @@ def test_the_command_says_what_and_mends_only_while_the_node_is_stopped(
     put(resources, "quarantine/a.dcm", OLD)
     command = ["doctor", "--config", str(ini)]
 
-    said = CliRunner().invoke(app, command)
-    assert said.exit_code == 1
-    assert "quarantined file without a row: quarantine/a.dcm: --mend enters it" in said.output
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "quarantined file without a row: quarantine/a.dcm: --mend enters it" in result.output
     with only_node(tmp_path):
         held = CliRunner().invoke(app, [*command, "--mend"])
     assert isinstance(held.exception, AlreadyRunning)

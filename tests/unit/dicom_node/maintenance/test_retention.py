@@ -1,4 +1,4 @@
-"""Retention with real files and rows: what goes, what stays, and what a crash leaves."""
+"""Retention with real files and rows: series removed, series kept, and recovery from a crash."""
 
 import os
 from dataclasses import replace
@@ -69,7 +69,7 @@ def arrive(resources: Resources, *uids: str, at: datetime = NOW) -> None:
 def deliver(resources: Resources, state: DeliveryState = DeliveryState.ACCEPTED) -> None:
     with resources.sessions.begin() as session:
         claimed = claim(session, due(session, "PACS", NOW, 99))
-        settle(session, [Settlement(id=each.id, state=state) for each in claimed], NOW)
+        settle(session, [Settlement(id=delivery.id, state=state) for delivery in claimed], NOW)
 
 
 @pytest.fixture
@@ -105,9 +105,9 @@ def test_what_was_delivered_goes_when_its_time_is_over_and_its_rows_stay(
 ) -> None:
     deliver(resources)
 
-    after(resources, 29.9).round()
+    after(resources, 29.9).run_once()
     assert files(resources) == KEPT
-    after(resources, 30.1).round()
+    after(resources, 30.1).run_once()
 
     assert files(resources) == []
     assert (line(resources).state, line(resources).score) == (SeriesState.DELIVERED, 0.7)
@@ -117,7 +117,7 @@ def test_what_was_delivered_goes_when_its_time_is_over_and_its_rows_stay(
 
 
 def test_what_is_not_delivered_stays_however_old(resources: Resources) -> None:
-    after(resources, 3000, free_bytes=2**62).round()
+    after(resources, 3000, free_bytes=2**62).run_once()
     assert files(resources) == KEPT
 
 
@@ -125,7 +125,7 @@ def test_a_destination_with_commitment_must_have_committed(resources: Resources)
     deliver(resources)
     rules = replace(RULES, committing=frozenset({"PACS"}))
 
-    after(resources, 31, rules).round()
+    after(resources, 31, rules).run_once()
 
     assert files(resources) == KEPT
 
@@ -133,9 +133,9 @@ def test_a_destination_with_commitment_must_have_committed(resources: Resources)
 def test_what_was_delivered_goes_early_when_there_is_no_room(resources: Resources) -> None:
     deliver(resources)
 
-    after(resources, 0.01, RetentionRules(keep=None), free_bytes=2**62).round()
+    after(resources, 0.01, RetentionRules(keep=None), free_bytes=2**62).run_once()
     assert files(resources) == KEPT  # too young all the same
-    after(resources, 0.1, RetentionRules(keep=None), free_bytes=2**62).round()
+    after(resources, 0.1, RetentionRules(keep=None), free_bytes=2**62).run_once()
 
     assert files(resources) == []
 
@@ -154,11 +154,11 @@ def test_a_crash_while_files_go_is_taken_up_by_the_next_round(
     dying = replace(resources, folder=StorageFolder(resources.folder.root, 0, step=crash))
     if at <= 3:  # two instances, one result
         with pytest.raises(Killed):
-            after(dying, 31).round()
+            after(dying, 31).run_once()
         with resources.sessions() as session:  # a start in between takes nothing up again
             assert known_paths(session) == {instance(f"2.25.1{n}").path for n in (1, 2)}
 
-    after(resources, 31).round()
+    after(resources, 31).run_once()
 
     assert files(resources) == []
     with resources.sessions() as session:
@@ -173,7 +173,7 @@ def test_what_comes_again_after_the_mark_is_not_removed(resources: Resources) ->
             put(resources, instance("2.25.12").path, NOW + 31 * DAY)
 
     slow = replace(resources, folder=StorageFolder(resources.folder.root, 0, step=come_again))
-    after(slow, 31).round()
+    after(slow, 31).run_once()
 
     assert files(resources) == ["2.25.12.dcm"]
     with resources.sessions() as session:  # so that a start would take it up
@@ -184,14 +184,14 @@ def test_what_came_again_just_before_stays_whole(resources: Resources) -> None:
     deliver(resources)
     put(resources, instance("2.25.12").path, NOW + 31 * DAY)
 
-    after(resources, 31).round()
+    after(resources, 31).run_once()
 
     assert files(resources) == KEPT
 
 
 def test_a_late_instance_of_a_purged_series_is_told_not_analysed(resources: Resources) -> None:
     deliver(resources)
-    after(resources, 31).round()
+    after(resources, 31).run_once()
 
     arrive(resources, "2.25.13", at=NOW + 32 * DAY)
     workers = Workers()
@@ -204,7 +204,7 @@ def test_a_late_instance_of_a_purged_series_is_told_not_analysed(resources: Reso
 
 def test_a_purged_series_sent_again_as_a_whole_is_analysed_again(resources: Resources) -> None:
     deliver(resources)
-    after(resources, 31).round()
+    after(resources, 31).run_once()
 
     arrive(resources, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
     workers = Workers(Unchanged(key="k1"))
@@ -216,7 +216,7 @@ def test_a_purged_series_sent_again_as_a_whole_is_analysed_again(resources: Reso
 
 def test_nothing_of_a_purged_result_is_sent_once_more(resources: Resources) -> None:
     deliver(resources, DeliveryState.REFUSED)
-    after(resources, 31).round()
+    after(resources, 31).run_once()
 
     arrive(resources, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
     dispatcher(resources, Workers(Unchanged(key="k1"))).dispatch()
@@ -230,13 +230,13 @@ def test_a_wish_for_a_purged_series_is_refused_with_the_reason(
     resources: Resources, wish: Rerun
 ) -> None:
     deliver(resources)
-    after(resources, 31).round()
+    after(resources, 31).run_once()
 
     settings = Settings(storage=StorageSettings(folder=resources.folder.root))
-    (told,) = request_reruns(settings, wish)
+    (outcome,) = request_reruns(settings, wish)
 
-    assert told.refused
-    assert "2 of its instances are not kept any more" in told.text
+    assert outcome.refused
+    assert "2 of its instances are not kept any more" in outcome.text
 
 
 def test_the_quarantine_is_emptied_in_its_time(resources: Resources) -> None:
@@ -248,9 +248,9 @@ def test_the_quarantine_is_emptied_in_its_time(resources: Resources) -> None:
             )
     purging = replace(after(resources, 91), keep_quarantine=90 * DAY)
 
-    purging.round()
+    purging.run_once()
 
     assert "0" not in files(resources)
     assert "1" in files(resources)
     with resources.sessions() as session:
-        assert [each.path for each in overview(session).quarantine] == ["quarantine/1"]
+        assert [line.path for line in overview(session).quarantine] == ["quarantine/1"]

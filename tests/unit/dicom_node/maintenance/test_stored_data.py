@@ -1,4 +1,4 @@
-"""Copies for a person, erasure on request, and quarantined files read once more."""
+"""Export, erasure, and re-ingest of quarantined files."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,7 +55,7 @@ def resources(tmp_path: Path) -> Resources:
 def rows(resources: Resources) -> int:
     tables = [table for name, table in Base.metadata.tables.items() if name != "capability"]
     with resources.sessions() as session:
-        return sum(session.scalar(select(func.count()).select_from(each)) or 0 for each in tables)
+        return sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in tables)
 
 
 def test_what_is_kept_is_copied_under_names_of_our_own(
@@ -137,7 +137,7 @@ def test_what_a_crash_leaves_of_an_erasure_goes_and_never_comes_back(resources: 
 def test_a_purged_series_can_be_erased(resources: Resources) -> None:
     deliver(resources)
     later = replace(resources, clock=lambda: NOW + timedelta(days=3650))
-    RetentionJob(resources=later, rules=RetentionRules(keep=timedelta(days=30))).round()
+    RetentionJob(resources=later, rules=RetentionRules(keep=timedelta(days=30))).run_once()
     assert files(resources) == []
 
     erase(resources, [SERIES])
@@ -171,8 +171,8 @@ def test_what_can_be_understood_by_now_comes_out_of_quarantine(
     assert reinject(resources, [path]) == 1
 
     with resources.sessions() as session:
-        seen = overview(session)
-    assert (len(seen.series), seen.quarantine) == (2, ())
+        current = overview(session)
+    assert (len(current.series), current.quarantine) == (2, ())
 
 
 def test_what_still_cannot_be_understood_comes_back(resources: Resources, tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ def test_the_commands(resources: Resources, tmp_path: Path) -> None:
     ini.write_text("[storage]\nfolder = data\n")
     more = ["--series", SERIES, "--config", str(ini)]
 
-    said = CliRunner().invoke(app, ["export", str(tmp_path / "out"), *more])
-    assert said.output.splitlines()[-1].startswith("4 files in ")
-    asked = CliRunner().invoke(app, ["erase", *more])
-    assert isinstance(asked.exception, NodeError)
+    export_run = CliRunner().invoke(app, ["export", str(tmp_path / "out"), *more])
+    assert export_run.output.splitlines()[-1].startswith("4 files in ")
+    erase_run = CliRunner().invoke(app, ["erase", *more])
+    assert isinstance(erase_run.exception, NodeError)
     assert not is_running(resources.folder.root)
     with only_node(resources.folder.root):
         assert is_running(resources.folder.root)

@@ -1,4 +1,4 @@
-"""What a file says of itself is what pydicom reads in it."""
+"""File Meta Information: the UIDs are those that pydicom reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydicom.errors import InvalidDicomError
 from pynetdicom.dsutils import split_dataset
 
-from dicom_node.delivery.store_scu import OutgoingFile
+from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.network.file_meta import read_meta
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"

@@ -1,4 +1,4 @@
-"""Who may call, by AE title and address."""
+"""Access list by AE title and address."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The quick reading of headers: it says what pydicom says, or nothing."""
+"""Header scan: it gives the values that pydicom gives, or none."""
 
 from __future__ import annotations
 

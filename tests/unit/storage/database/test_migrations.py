@@ -1,4 +1,4 @@
-"""The tables that migrations make are the tables the code believes in."""
+"""Migrations make the tables of the schema, forwards and backwards."""
 
 import threading
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ def test_what_was_kept_before_a_migration_is_kept(engine: Engine) -> None:
             0,
         )
         series = session.get_one(Series, "9")
-        assert (series.wish, series.patient_key, series.study_date) == (None, "", "")
+        assert (series.rerun, series.patient_key, series.study_date) == (None, "", "")
         assert session.get_one(ResultObject, "5").result_key == "k"
     migrate_to(engine, "0001", back=True)
     with engine.connect() as connection:

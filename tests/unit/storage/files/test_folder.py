@@ -1,4 +1,4 @@
-"""Files kept for good: what was acknowledged is there, what was not is not half there."""
+"""Kept files are whole and on the disk; interrupted ones leave nothing behind."""
 
 import hashlib
 import shutil

@@ -1,4 +1,4 @@
-"""The rows of series and instances, step by step."""
+"""Rows of series and instances through the states of a series."""
 
 import threading
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def session() -> Iterator[Session]:
 def stable(session: Session, *uids: str, series: str = "9") -> None:
     for uid in uids or ("1",):
         record_instance(session, facts(uid, series), NOW)
-    (quiet,) = [each for each in receiving(session) if each.series_instance_uid == series]
+    (quiet,) = [row for row in receiving(session) if row.series_instance_uid == series]
     close(session, quiet, NOW)
 
 
@@ -168,7 +168,7 @@ def test_quiet_time_depends_on_the_sender(
     record_instance(session, facts("1", "9", ae="CT1"), NOW)
     record_instance(session, facts("2", "10", ae="ROUTER"), NOW)
     due = due_to_close(session, after(seconds), {"CT1": 10.0, "ROUTER": 120.0}.__getitem__)
-    assert [each.series_instance_uid for each in due] == expected
+    assert [row.series_instance_uid for row in due] == expected
 
 
 def test_series_that_grew_since_it_was_quiet_is_not_closed(session: Session) -> None:
@@ -209,7 +209,7 @@ def test_series_that_failed_before_lets_others_pass(session: Session) -> None:
     give_back(session, claimed(session), NOW, reason="worker lost")
     stable(session, "5", series="10")
     order = [claim_next(session, NOW), claim_next(session, NOW)]
-    assert [(each.series_instance_uid, each.attempts) for each in order if each] == [
+    assert [(ticket.series_instance_uid, ticket.attempts) for ticket in order if ticket] == [
         ("10", 1),
         ("9", 2),
     ]

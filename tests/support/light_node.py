@@ -1,6 +1,6 @@
-"""A node as a process, with an analysis that takes no time, that can be told where to die.
+"""A node as a process, with a trivial analysis, that kills itself at a given step.
 
-``python -m tests.reliability.light_node INI [N]``: at the N-th step towards the disk, the database
+``python -m tests.support.light_node INI [N]``: at the N-th step towards the disk, the database
 or the network the process kills itself, as a power cut would. Everything but the networks is the
 product's own.
 """
@@ -29,7 +29,9 @@ from dicom_node import logs
 from dicom_node.analysis import worker
 from dicom_node.analysis.engine import ComputeEngine
 from dicom_node.analysis.messages import Analysed, AnalysisRequest, EncodedObject
-from dicom_node.node import Node
+from dicom_node.assembly import open_resources
+from dicom_node.node import start_node
+from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.identity import derived_uid, result_key
 
@@ -118,9 +120,9 @@ class LightEngine:
         self._pool.shutdown()
 
 
-def watched(node: Node, fuse: Fuse) -> None:
+def watch(resources: Resources, fuse: Fuse) -> None:
     """Have the fuse see every step towards the disk and the database."""
-    node.store.folder._step = fuse.step  # the hook of the tests' own making
+    resources.folder._step = fuse.step  # the hook of the tests' own making
     event.listen(Session, "before_commit", lambda _: fuse.step("before-commit"))
     event.listen(Session, "after_commit", lambda _: fuse.step("after-commit"))
 
@@ -135,9 +137,9 @@ def main() -> None:
     def engine(_: Settings) -> ComputeEngine:
         return cast(ComputeEngine, LightEngine())
 
-    node = Node(settings, make_engine=engine)
-    watched(node, Fuse(at, ini.with_name("steps.txt")))
-    node.start()
+    resources = open_resources(settings)
+    watch(resources, Fuse(at, ini.with_name("steps.txt")))
+    node = start_node(settings, resources, make_engine=engine)
     asked.wait()
     node.stop()
 

@@ -1,0 +1,117 @@
+"""A receiver of the node in this process, on loopback, with real resources."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pynetdicom import evt
+from sqlalchemy import select
+
+from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.instance import InstanceSink
+from dicom_node.reception.store_scp import Receiver
+from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Instance
+from storage.database.sessions import Sessions
+from storage.files.folder import StorageFolder
+from storage.overview import Overview, overview
+
+
+@dataclass
+class Reception:
+    """A running receiver: the address it listens on, and the rows of what it has received."""
+
+    address: tuple[str, int]
+    resources: Resources
+    index: IndexWriter
+
+    def overview(self) -> Overview:
+        """Summarise the database once everything received is recorded; the index stops."""
+        self.index.stop()
+        with self.resources.sessions() as session:
+            return overview(session)
+
+    def instances(self) -> list[Instance]:
+        """List the rows of instances once everything received is recorded; the index stops."""
+        self.index.stop()
+        with self.resources.sessions() as session:
+            return list(session.scalars(select(Instance)))
+
+
+def open_resources(folder: Path, *, storage: StorageFolder | None = None) -> Resources:
+    """Open a new database, and the storage folder if none is given, in a folder."""
+    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    migrate(database)
+    return Resources(
+        sessions=Sessions(database, substitutes=SUBSTITUTES),
+        folder=storage or StorageFolder(folder, 0),
+    )
+
+
+@contextmanager
+def listening(
+    sink: InstanceSink,
+    *,
+    callers: Sequence[str] = (),
+    require_called_ae: bool = True,
+    timeout_seconds: float = 10,
+    fast: bool = True,
+    tls: ssl.SSLContext | None = None,
+    services: Sequence[evt.EventHandlerType] = (),
+) -> Iterator[tuple[str, int]]:
+    """Run a receiver that hands instances to a sink; give its address."""
+    receiver = Receiver(
+        ae_title="AINODE",
+        callers=AllowedCallers.of(callers),
+        require_called_ae=require_called_ae,
+        maximum_associations=100,
+        maximum_pdu_size=131072,
+        network_timeout_seconds=timeout_seconds,
+    )
+    address = receiver.listen(("127.0.0.1", 0), sink, fast=fast, tls=tls, services=services)
+    try:
+        yield address
+    finally:
+        receiver.drain(seconds=5)
+
+
+@contextmanager
+def indexing(resources: Resources) -> Iterator[IndexWriter]:
+    """Run an index writer."""
+    index = IndexWriter(resources.sessions)
+    index.start()
+    try:
+        yield index
+    finally:
+        index.stop()
+
+
+@contextmanager
+def running_receiver(
+    resources: Resources,
+    *,
+    callers: Sequence[str] = (),
+    require_called_ae: bool = True,
+    fast: bool = True,
+    services: Sequence[evt.EventHandlerType] = (),
+) -> Iterator[Reception]:
+    """Run a receiver that keeps and records what it receives."""
+    with (
+        indexing(resources) as index,
+        listening(
+            InstanceIngest(resources, index),
+            callers=callers,
+            require_called_ae=require_called_ae,
+            fast=fast,
+            services=services,
+        ) as address,
+    ):
+        yield Reception(address, resources, index)
