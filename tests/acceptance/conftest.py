@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.orthanc import Orthanc, running_orthanc
+from tests.acceptance.support.orthanc import Orthanc, running_orthanc
 from tests.support.node_process import free_port
 
 TOOLS = ("Orthanc", "storescu", "dcmsend", "dciodvfy", "dsrdump")

@@ -15,7 +15,7 @@ from config.reader import load
 from storage.database.engine import open_database
 from storage.database.schema import Delivery
 from storage.states import DeliveryState
-from tests.acceptance.orthanc import SECONDS, Orthanc, poll, push, upload
+from tests.acceptance.support.orthanc import SECONDS, Orthanc, poll, push, upload
 from tests.support.node_process import NodeProcess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]

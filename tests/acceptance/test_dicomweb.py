@@ -14,8 +14,8 @@ from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.stow_client import StowSender
 from dicom_node.network.association import Peer
-from tests.acceptance.orthanc import Orthanc, running_orthanc
-from tests.acceptance.samples import Written, encoded
+from tests.acceptance.support.orthanc import Orthanc, running_orthanc
+from tests.acceptance.support.samples import Written, encoded
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

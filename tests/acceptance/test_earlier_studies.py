@@ -11,7 +11,15 @@ from pydicom import Dataset
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.states import SeriesState
-from tests.acceptance.orthanc import SECONDS, Orthanc, modalities, objects, poll, push, upload
+from tests.acceptance.support.orthanc import (
+    SECONDS,
+    Orthanc,
+    modalities,
+    objects,
+    poll,
+    push,
+    upload,
+)
 from tests.support.node_process import NodeProcess
 
 BEFORE = "2025-01-01"

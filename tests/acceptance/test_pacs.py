@@ -15,7 +15,15 @@ from scipy import ndimage
 from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import SeriesOptions, phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from tests.acceptance.orthanc import SECONDS, Orthanc, modalities, objects, poll, push, upload
+from tests.acceptance.support.orthanc import (
+    SECONDS,
+    Orthanc,
+    modalities,
+    objects,
+    poll,
+    push,
+    upload,
+)
 from tests.support.node_process import NodeProcess
 from tests.support.paths import REAL_CASES
 

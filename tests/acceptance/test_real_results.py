@@ -14,12 +14,12 @@ from pipeline.model.manifest import BUNDLED
 from pipeline.options import AnalysisOptions
 from pipeline.results import ResultKind
 from pipeline.series.volume import assemble
-from tests.acceptance import validators
-from tests.acceptance.findings import IMAGES, findings_of
-from tests.acceptance.samples import EVERYTHING, Written, write_results
-from tests.acceptance.tolerated import not_tolerated
-from tests.support import encode_samples
+from tests.acceptance.support import validators
+from tests.acceptance.support.findings import IMAGES, findings_of
+from tests.acceptance.support.samples import EVERYTHING, Written, write_results
+from tests.acceptance.support.tolerated import not_tolerated
 from tests.support.paths import REAL_CASES
+from tests.support.samples import encode_samples
 
 pytestmark = [
     pytest.mark.acceptance,

@@ -13,8 +13,8 @@ from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import Outcome, send
 from dicom_node.network.association import Peer
 from pipeline.results import ResultKind
-from tests.acceptance.orthanc import Orthanc, running_orthanc
-from tests.acceptance.samples import Written, encoded
+from tests.acceptance.support.orthanc import Orthanc, running_orthanc
+from tests.acceptance.support.samples import Written, encoded
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 

@@ -11,10 +11,10 @@ import pytest
 from pydicom import dcmread
 
 from pipeline.results import ResultKind
-from tests.acceptance import validators
-from tests.acceptance.findings import IMAGES, REPORTS, finding, findings_of
-from tests.acceptance.samples import SAMPLES, Written, encoded
-from tests.acceptance.tolerated import FALSE_ALARMS, Finding, not_tolerated
+from tests.acceptance.support import validators
+from tests.acceptance.support.findings import IMAGES, REPORTS, finding, findings_of
+from tests.acceptance.support.samples import SAMPLES, Written, encoded
+from tests.acceptance.support.tolerated import FALSE_ALARMS, Finding, not_tolerated
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 

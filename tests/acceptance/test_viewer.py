@@ -17,10 +17,10 @@ from scipy import ndimage
 from pipeline.encode.result.context import DEFAULT_SERIES_NUMBER_BASE
 from pipeline.encode.result.kinds import RESULT_KINDS
 from pipeline.results import ResultKind
-from tests.acceptance import viewed, viewer
-from tests.acceptance.orthanc import running_orthanc
-from tests.acceptance.screen import Pixels, Screen, colourful, study_open
-from tests.acceptance.viewed import Study
+from tests.acceptance.support import viewed, viewer
+from tests.acceptance.support.orthanc import running_orthanc
+from tests.acceptance.support.screen import Pixels, Screen, colourful, study_open
+from tests.acceptance.support.viewed import Study
 
 INSTALLED = (
     (viewer.FOLDER / "index.html").exists()

@@ -21,7 +21,7 @@ from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.delivery.commitments import Report
-from tests.support.pacs import DicomServer
+from tests.support.peers.pacs import DicomServer
 from tests.support.reception import indexing, listening, open_resources
 
 TRANSACTION = "2.25.77"

@@ -30,7 +30,7 @@ from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE, reference
 from dicom_node.resources import Resources
 from storage.database.schema import Commitment
 from storage.overview import overview
-from tests.support.pacs import DicomServer
+from tests.support.peers.pacs import DicomServer
 from tests.support.reception import running_receiver
 from tests.support.results_due import Hands, store_with_results
 

@@ -27,7 +27,7 @@ from storage.overview import overview
 from storage.results.rows import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
-from tests.support.pacs import all_associations_end
+from tests.support.peers.pacs import all_associations_end
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UIDS = ["2.25.101", "2.25.102", "2.25.103"]

@@ -25,10 +25,10 @@ from dicom_node.network.association import Peer
 from dicom_node.network.command_set import c_store_request
 from dicom_node.network.pynetdicom_internals.pdu import MAXIMUM_COMMAND
 from dicom_node.network.tls import Credentials, server_context
-from tests.support.credentials import credentials
-from tests.support.part10 import part10_file
-from tests.support.wire_client import ABORT, RELEASE, echo_request, packed
-from tests.support.wire_scp import ABORT_TYPE, RELEASE_TYPE, Visit, WireScp, answer, response
+from tests.support.peers.credentials import credentials
+from tests.support.peers.part10 import part10_file
+from tests.support.peers.wire_client import ABORT, RELEASE, echo_request, packed
+from tests.support.peers.wire_scp import ABORT_TYPE, RELEASE_TYPE, Visit, WireScp, answer, response
 
 LOST = Outcome(verdict=Verdict.POSTPONED, detail="no answer to C-STORE")
 ACCEPTED = Outcome(verdict=Verdict.ACCEPTED, status=0)

@@ -29,8 +29,8 @@ from storage.results.rows import NewResult
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
 from storage.states import SearchState, SeriesState
 from tests.support.node_process import wait_until
+from tests.support.peers.stand_in_archive import StandInArchive
 from tests.support.reception import open_resources, running_receiver
-from tests.support.stand_in_archive import StandInArchive
 
 TODAY, LAST_MONTH, LAST_YEAR = "20261101", "20261001", "20251101"
 

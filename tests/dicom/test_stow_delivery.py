@@ -27,8 +27,8 @@ from dicom_node.errors import NodeError
 from dicom_node.preflight import faults
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
+from tests.support.peers.stow_pacs import STORED, Answer, WebPacs, failed
 from tests.support.results_due import UIDS, Hands, capture, standing, store_with_results
-from tests.support.stow_pacs import STORED, Answer, WebPacs, failed
 
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=1))
 

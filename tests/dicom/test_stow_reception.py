@@ -34,8 +34,8 @@ from pipeline.synthetic.phantom.syntaxes import transcoded
 from storage.database.schema import Instance
 from storage.files.folder import StorageFolder
 from storage.overview import overview
-from tests.support.credentials import credentials
 from tests.support.node_process import NodeProcess, free_port, wait_until
+from tests.support.peers.credentials import credentials
 from tests.support.reception import open_resources
 
 RELATED = 'multipart/related; type="application/dicom"; boundary=b0undary'

@@ -20,10 +20,10 @@ from dicom_node.network.association import Peer
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import SUCCESS
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
-from tests.support.credentials import credentials
 from tests.support.node_process import wait_until
+from tests.support.peers.credentials import credentials
+from tests.support.peers.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
 from tests.support.reception import listening as receiver_listening
-from tests.support.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
 
 BODY = bytes(range(256)) * 400
 

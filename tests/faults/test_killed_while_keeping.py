@@ -20,9 +20,9 @@ from storage.results.priors import keys_so_far
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
-from tests.support.encode_samples import analysis
 from tests.support.paths import ROOT
-from tests.support.received_series import SERIES, notices, receive
+from tests.support.samples.encode_samples import analysis
+from tests.support.samples.received_series import SERIES, notices, receive
 
 STEPS = ["synced", "directory-synced"]  # before the folder has its name, and after
 

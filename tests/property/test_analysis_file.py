@@ -24,7 +24,7 @@ from pipeline.types import (
     ScoreClass,
     Side,
 )
-from tests.support.encode_samples import analysis
+from tests.support.samples.encode_samples import analysis
 
 number = st.floats(allow_nan=False, allow_infinity=False)
 words = st.text(max_size=20)

@@ -14,7 +14,7 @@ from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import SUCCESS
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.store_scp import Receiver
-from tests.support.wire_client import (
+from tests.support.peers.wire_client import (
     STORE_CONTEXT,
     WireClient,
     element,

@@ -18,7 +18,7 @@ from pipeline.encode.common.sentences import score_line
 from pipeline.encode.result.products import Products, SegmentationForm
 from pipeline.encode.seg.segmentation import segmentation
 from pipeline.types import Analysis, Classification, CtSeries, Side
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
     analysis,

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from dicom_node.network import command_set as cs
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status import OUT_OF_RESOURCES, SUCCESS
-from tests.support.reception import listening
-from tests.support.wire_client import (
+from tests.support.peers.wire_client import (
     ABORT,
     CT,
     ECHO_CONTEXT,
@@ -26,6 +25,7 @@ from tests.support.wire_client import (
     store_request,
     values,
 )
+from tests.support.reception import listening
 
 SOME = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FULL_AFTER = 3000  #: bytes: larger instances are refused half-way

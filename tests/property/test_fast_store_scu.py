@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from dicom_node.delivery.outcome import judge
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import send
-from tests.support.part10 import part10_file
-from tests.support.wire_client import packed, values
-from tests.support.wire_scp import RELEASE_TYPE, Visit, WireScp, response
+from tests.support.peers.part10 import part10_file
+from tests.support.peers.wire_client import packed, values
+from tests.support.peers.wire_scp import RELEASE_TYPE, Visit, WireScp, response
 
 BUFFER = 1 << 18  #: bytes that are written at once
 BOUNDED = settings(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from pipeline.encode.source.free_text import identifies
-from tests.support.encode_samples import read_back
+from tests.support.samples.encode_samples import read_back
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzàéèñçšžäöüßåøł"
 SEPARATORS = ["", " ", "_", "-", ".", ", ", "/"]

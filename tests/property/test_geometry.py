@@ -11,7 +11,7 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES, copied, transcoded
 from pipeline.types import CtVolume
-from tests.support.phantom_odd import POSITIONS, numbered_backwards, oblique, turned
+from tests.support.samples.phantom_odd import POSITIONS, numbered_backwards, oblique, turned
 
 PHANTOM = make_phantom(PhantomSpec(size=24, slices=8, spacing_mm=20.0, lesions=1))
 DATASETS = tuple(phantom_datasets(PHANTOM, seed=1))

@@ -22,7 +22,7 @@ from pipeline.encode.result.products import HeatmapForm, Products, SegmentationF
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.errors import ConformanceError
 from pipeline.results import ResultBundle, ResultKind, ResultObject
-from tests.support.encode_samples import analysis, context, ct_series
+from tests.support.samples.encode_samples import analysis, context, ct_series
 
 EVERYTHING = Products(summary_pdf=True, parametric_map=True, key_images=True)
 OTHER_FORMS = Products(segmentation=SegmentationForm.LABELMAP, heatmap=HeatmapForm.MULTI_FRAME)

@@ -20,8 +20,7 @@ from dicom_node.network.status import SUCCESS
 from storage.database.schema import Instance, Series
 from storage.series.lifecycle import close, due_to_close
 from tests.support.dispatcher_samples import RESULT, Job, Workers, dispatcher
-from tests.support.reception import Reception
-from tests.support.wire_client import (
+from tests.support.peers.wire_client import (
     EXPLICIT,
     STORE_CONTEXT,
     WireClient,
@@ -29,6 +28,7 @@ from tests.support.wire_client import (
     store_request,
     values,
 )
+from tests.support.reception import Reception
 
 FRAGMENT_BYTES = 16_000
 PER_PDU = 4

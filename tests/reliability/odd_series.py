@@ -28,8 +28,8 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets, phantom_uid
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import copied, transcoded
 from tests.reliability.odd_node import Message, message
-from tests.support.phantom_odd import oblique, tilted, with_values, without
-from tests.support.wire_client import EXPLICIT
+from tests.support.peers.wire_client import EXPLICIT
+from tests.support.samples.phantom_odd import oblique, tilted, with_values, without
 
 SLICES, SIZE = 36, 32
 PHANTOM = PhantomSpec(slices=SLICES, size=SIZE, spacing_mm=4.5)  #: 158 mm: just enough of a chest

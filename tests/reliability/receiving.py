@@ -12,8 +12,8 @@ from pydicom.filewriter import write_dataset
 
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from tests.support.peers.wire_client import STORE_CONTEXT, packed, store_request, values
 from tests.support.reception import Reception, open_resources, running_receiver
-from tests.support.wire_client import STORE_CONTEXT, packed, store_request, values
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from storage.database.schema import Instance, Series
 from tests.reliability.receiving import body_of, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
 from tests.support.node_process import wait_until
+from tests.support.peers.wire_client import WireClient, association_request
 from tests.support.reception import Reception
-from tests.support.wire_client import WireClient, association_request
 
 __all__ = ["running", "slices"]  # fixtures
 MEMORY_BYTES = 300 << 20  #: more than this the process must not grow

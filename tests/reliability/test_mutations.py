@@ -23,12 +23,12 @@ from pipeline.series.volume import assemble
 from tests.reliability.mutations import mutated
 from tests.reliability.receiving import phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
-from tests.support.reception import Reception
-from tests.support.wire_client import (
+from tests.support.peers.wire_client import (
     RELEASE,
     WireClient,
     association_request,
 )
+from tests.support.reception import Reception
 
 __all__ = ["running", "slices"]  # fixtures
 HEADERS = 1200  #: bytes at the start of a file that hold most of its attributes

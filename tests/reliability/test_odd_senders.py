@@ -27,9 +27,9 @@ from tests.reliability.odd_node import (
 from tests.reliability.odd_series import ANALYSED, SLICES, series
 from tests.reliability.receiving import running
 from tests.reliability.tally import Tally, times
-from tests.support.phantom_odd import with_values
+from tests.support.peers.wire_client import CT
 from tests.support.reception import Reception
-from tests.support.wire_client import CT
+from tests.support.samples.phantom_odd import with_values
 
 __all__ = ["running"]  # a fixture
 PRIVATE_SYNTAX = "1.2.840.113619.5.2"  #: GE: implicit VR, big-endian pixels

@@ -21,8 +21,8 @@ from storage.series.lifecycle import claim_next
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
-from tests.support.encode_samples import analysis
-from tests.support.received_series import SERIES, STUDY, notices, receive
+from tests.support.samples.encode_samples import analysis
+from tests.support.samples.received_series import SERIES, STUDY, notices, receive
 
 FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from dicom_node.cli.app import app
 from pipeline.errors import ModelError
 from pipeline.model.manifest import BUNDLED, parse_manifest
-from tests.support.published_networks import AuthorsClassifier, AuthorsUNet
+from tests.support.samples.published_networks import AuthorsClassifier, AuthorsUNet
 
 cli = CliRunner(env={"COLUMNS": "200"})
 

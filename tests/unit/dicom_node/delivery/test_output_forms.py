@@ -22,7 +22,7 @@ from pipeline.encode.result.products import HeatmapForm, Products, SegmentationF
 from storage.delivery.capabilities import Capability, record_capabilities
 from storage.series.lifecycle import SeriesTicket, claim_next
 from tests.support.dispatcher_samples import NOW, open_resources
-from tests.support.received_series import receive
+from tests.support.samples.received_series import receive
 
 FRAMES, PICTURES = MultiFrameTrueColorSecondaryCaptureImageStorage, SecondaryCaptureImageStorage
 

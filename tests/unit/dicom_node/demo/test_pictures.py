@@ -13,7 +13,7 @@ from dicom_node.demo.pictures import EDGE, write_previews
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.page.layout import HEIGHT, WIDTH
 from pipeline.series.volume import assemble
-from tests.support.encode_samples import analysis, context, masks
+from tests.support.samples.encode_samples import analysis, context, masks
 
 
 def test_page_and_slices_are_shown(chest: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from dicom_node.demo.report_reader import statements
 from pipeline.encode.bundle import encode
-from tests.support.encode_samples import analysis, context, ct_series
+from tests.support.samples.encode_samples import analysis, context, ct_series
 
 
 def test_the_report_says_what_was_measured() -> None:

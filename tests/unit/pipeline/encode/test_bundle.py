@@ -20,7 +20,7 @@ from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.errors import PipelineError
 from pipeline.results import ResultBundle, ResultKind
 from pipeline.types import Completeness, CtSeries, Gap
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     SeriesSpec,
     analysis,
     context,

@@ -16,7 +16,7 @@ from pipeline.encode.bundle import encode, part10
 from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.types import CtSeries
-from tests.support.encode_samples import SeriesSpec, analysis, context, ct_series
+from tests.support.samples.encode_samples import SeriesSpec, analysis, context, ct_series
 
 EVERYTHING = Products(summary_pdf=True, parametric_map=True, key_images=True)
 

@@ -20,7 +20,7 @@ from pipeline.encode.heatmap import paint
 from pipeline.encode.heatmap.objects import heatmap, strength
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.types import CtSeries
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
     analysis,

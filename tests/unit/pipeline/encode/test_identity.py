@@ -20,7 +20,7 @@ from pipeline.encode.source.copied_attributes import PATIENT, SOP_COMMON, STUDY,
 from pipeline.errors import ConformanceError, PipelineError
 from pipeline.results import ResultKind
 from pipeline.types import CtSeries
-from tests.support.encode_samples import CREATED, EQUIPMENT, analysis, context, ct_series
+from tests.support.samples.encode_samples import CREATED, EQUIPMENT, analysis, context, ct_series
 
 INSTANCES = [("1.2.1", "aa"), ("1.2.2", "bb"), ("1.2.3", "cc")]
 IDENTITY = (*SOP_COMMON, *PATIENT, *STUDY)

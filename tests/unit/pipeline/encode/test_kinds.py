@@ -20,7 +20,7 @@ from pipeline.encode.result.kinds import (
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.results import ResultKind
-from tests.support.encode_samples import analysis, context, ct_series
+from tests.support.samples.encode_samples import analysis, context, ct_series
 
 EVERYTHING = Products(summary_pdf=True, parametric_map=True, key_images=True)
 OTHER_FORMS = Products(segmentation=SegmentationForm.LABELMAP, heatmap=HeatmapForm.MULTI_FRAME)

@@ -8,7 +8,7 @@ from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.results import ResultKind
 from pipeline.series.eligibility import SelectionRules, why_not
-from tests.support.encode_samples import EQUIPMENT, analysis, context, ct_series
+from tests.support.samples.encode_samples import EQUIPMENT, analysis, context, ct_series
 
 RULES = SelectionRules(own_uids=frozenset({EQUIPMENT.device_uid}))
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.encode.heatmap.parametric_map import parametric_map
 from pipeline.encode.result.products import Products
 from pipeline.types import Analysis, CtSeries
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
     analysis,

@@ -8,7 +8,7 @@ from pipeline.decision import without_lesions
 from pipeline.encode.common.sentences import prior_sentences, ready_sentence
 from pipeline.encode.sr.text_report import text_report
 from pipeline.encode.summary import summary
-from tests.support.encode_samples import analysis, context, ct_series, prior
+from tests.support.samples.encode_samples import analysis, context, ct_series, prior
 from tests.unit.pipeline.encode.sr.test_report import groups, items, numbers, written
 
 LATEST = (

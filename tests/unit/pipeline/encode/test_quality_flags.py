@@ -14,7 +14,7 @@ from pipeline.encode.page.canvas import fitted, text_width
 from pipeline.encode.sr.text_report import text_report
 from pipeline.encode.summary import summary
 from pipeline.types import Analysis, Doubt, PredictionSet, ScoreClass
-from tests.support.encode_samples import SeriesSpec, analysis, context, ct_series
+from tests.support.samples.encode_samples import SeriesSpec, analysis, context, ct_series
 from tests.unit.pipeline.encode.sr.test_report import items, written
 
 DOUBT = Doubt(code="contrast-medium", text="mediastinum 142 HU, 90 or less expected")

@@ -14,7 +14,7 @@ from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.source.series_name import number, picture_name, series_name
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.encode.sr.text_report import text_report
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     SeriesSpec,
     analysis,
     context,

@@ -17,7 +17,7 @@ from pipeline.model.checkpoints import DECOVNET, UNETS, read_checkpoint
 from pipeline.model.import_published import import_checkpoints
 from pipeline.model.loading import load
 from pipeline.model.manifest import BUNDLED, read_manifest
-from tests.support.published_networks import AuthorsClassifier, AuthorsUNet, trained_looking
+from tests.support.samples.published_networks import AuthorsClassifier, AuthorsUNet, trained_looking
 
 CPU = torch.device("cpu")
 TOLERANCE = {"rtol": 0.0, "atol": 1e-4}

@@ -11,8 +11,8 @@ from pipeline.series.eligibility import SelectionRules, implausible, why_not
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import CtVolume, SourceFrame
-from tests.support.phantom_enhanced import enhanced_dataset
-from tests.support.phantom_odd import oblique, tilted, with_values, without
+from tests.support.samples.phantom_enhanced import enhanced_dataset
+from tests.support.samples.phantom_odd import oblique, tilted, with_values, without
 
 PHANTOM = make_phantom(PhantomSpec(size=32, slices=60, spacing_mm=4.0, lesions=0))
 OWN = "2.25.4711"

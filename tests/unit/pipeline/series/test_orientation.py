@@ -8,7 +8,7 @@ from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import CtVolume, SourceFrame
-from tests.support.phantom_odd import POSITIONS, turned
+from tests.support.samples.phantom_odd import POSITIONS, turned
 
 PHANTOM = make_phantom(PhantomSpec(size=48, slices=6, spacing_mm=30.0, lesions=0))
 

@@ -13,7 +13,7 @@ from pipeline.series.pixels import PixelLayout, decode_frame, encoded_frames
 from pipeline.synthetic.phantom.dicom import phantom_datasets, set_pixels
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES, copied, transcoded
-from tests.support.phantom_odd import with_values
+from tests.support.samples.phantom_odd import with_values
 
 PHANTOM = make_phantom(PhantomSpec(size=64, slices=8, spacing_mm=20.0, lesions=0))
 SLICE = 3

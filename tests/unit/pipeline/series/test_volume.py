@@ -17,8 +17,8 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import Completeness, Gap
 from tests.support.paths import DATA
-from tests.support.phantom_enhanced import enhanced_dataset
-from tests.support.phantom_odd import (
+from tests.support.samples.phantom_enhanced import enhanced_dataset
+from tests.support.samples.phantom_odd import (
     doubled,
     numbered_backwards,
     oblique,

@@ -14,8 +14,8 @@ from scipy import ndimage
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES, transcoded
-from tests.support.phantom_enhanced import enhanced_dataset
-from tests.support.phantom_odd import (
+from tests.support.samples.phantom_enhanced import enhanced_dataset
+from tests.support.samples.phantom_odd import (
     doubled,
     numbered_backwards,
     oblique,

@@ -23,7 +23,7 @@ from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.source import source_slices
 from pipeline.results import ResultKind
 from pipeline.types import Analysis, Completeness, CtSeries, Doubt, PredictionSet, ScoreClass
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
     analysis,

@@ -16,7 +16,7 @@ from pydicom import Dataset, dcmread
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.result.products import Products
 from pipeline.results import ResultKind
-from tests.support.encode_samples import CREATED, analysis, context, ct_series
+from tests.support.samples.encode_samples import CREATED, analysis, context, ct_series
 
 
 def document(**changes: object) -> Dataset:

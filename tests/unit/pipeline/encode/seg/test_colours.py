@@ -14,7 +14,7 @@ from pipeline.encode.common.segments import (
     REMAINING_COLOUR,
     segments,
 )
-from tests.support.encode_samples import KEY, analysis, lesion
+from tests.support.samples.encode_samples import KEY, analysis, lesion
 
 SEEN = {
     "all": np.eye(3),

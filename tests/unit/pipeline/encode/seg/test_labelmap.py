@@ -13,7 +13,7 @@ from pipeline.encode.result.products import Products, SegmentationForm
 from pipeline.encode.seg.segmentation import segmentation
 from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
     analysis,

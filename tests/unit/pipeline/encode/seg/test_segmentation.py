@@ -16,7 +16,7 @@ from pipeline.encode.result.products import Products, SegmentationForm
 from pipeline.encode.seg.segmentation import segmentation
 from pipeline.errors import PipelineError
 from pipeline.types import Analysis, CtSeries, Side
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
     analysis,

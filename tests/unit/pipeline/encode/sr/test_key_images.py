@@ -14,7 +14,7 @@ from pipeline.encode.sr.key_images import (
     most_affected,
 )
 from pipeline.types import Analysis, CtSeries
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     SeriesSpec,
     analysis,
     context,

@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.identity import ReportReference
 from pipeline.encode.sr.notice import not_analysed
-from tests.support.encode_samples import context, ct_series
+from tests.support.samples.encode_samples import context, ct_series
 
 REASON = ("too-few-slices", "20 slices or more expected, got 6")
 

@@ -21,7 +21,7 @@ from pipeline.encode.seg.segmentation import segmentation
 from pipeline.encode.sr.report import report
 from pipeline.encode.sr.text_report import text_report
 from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass
-from tests.support.encode_samples import (
+from tests.support.samples.encode_samples import (
     EQUIPMENT,
     SeriesSpec,
     analysis,

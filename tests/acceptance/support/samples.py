@@ -25,9 +25,9 @@ from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries
-from tests.support import encode_samples
-from tests.support.phantom_enhanced import enhanced_dataset
-from tests.support.phantom_odd import (
+from tests.support.samples import encode_samples
+from tests.support.samples.phantom_enhanced import enhanced_dataset
+from tests.support.samples.phantom_odd import (
     POSITIONS,
     numbered_backwards,
     oblique,

@@ -15,7 +15,7 @@ from storage.database.schema import ResultObject
 from storage.series.instances import record_instance
 from storage.series.lifecycle import close, receiving
 from tests.support.dispatcher_samples import NOW
-from tests.support.encode_samples import SeriesSpec, ct_series
+from tests.support.samples.encode_samples import SeriesSpec, ct_series
 
 STUDY, SERIES = "1.2.3.1", "1.2.3.2"
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.acceptance.viewer import CHROMIUM, CHROMIUM_OPTIONS
+from tests.acceptance.support.viewer import CHROMIUM, CHROMIUM_OPTIONS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.results import ResultKind
-from tests.acceptance import validators
-from tests.acceptance.samples import Written
-from tests.acceptance.tolerated import Finding
+from tests.acceptance.support import validators
+from tests.acceptance.support.samples import Written
+from tests.acceptance.support.tolerated import Finding
 
 REPORTS = (ResultKind.REPORT, ResultKind.TEXT_REPORT, ResultKind.NOTICE, ResultKind.KEY_IMAGES)
 IMAGES = (ResultKind.SEGMENTATION, ResultKind.HEATMAP, ResultKind.SUMMARY)

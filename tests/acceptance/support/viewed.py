@@ -15,9 +15,9 @@ from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries, LungMask
-from tests.acceptance.orthanc import Orthanc
-from tests.acceptance.samples import EVERYTHING, write_results
-from tests.support import encode_samples
+from tests.acceptance.support.orthanc import Orthanc
+from tests.acceptance.support.samples import EVERYTHING, write_results
+from tests.support.samples import encode_samples
 
 SEED = 11
 SPEC = PhantomSpec(seed=SEED, slices=48, size=256, spacing_mm=5.0, lesions=3)

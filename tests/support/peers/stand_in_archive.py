@@ -12,7 +12,7 @@ from pynetdicom.events import Event
 
 from dicom_node.network.association import Peer
 from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
-from tests.support.pacs import DicomServer
+from tests.support.peers.pacs import DicomServer
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 KEYS = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}

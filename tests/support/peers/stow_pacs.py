@@ -14,7 +14,7 @@ from io import BytesIO
 
 from pydicom import Dataset, dcmread
 
-from tests.support.pacs import LoopbackServer
+from tests.support.peers.pacs import LoopbackServer
 
 Answer = tuple[int, bytes]
 Behaviour = Callable[[int], Answer]

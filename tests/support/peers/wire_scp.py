@@ -16,8 +16,8 @@ from pynetdicom.pdu_primitives import MaximumLengthNotification
 from dicom_node.network import command_set as cs
 from dicom_node.network.association import Peer
 from dicom_node.network.tls import Credentials
-from tests.support.pacs import LoopbackServer
-from tests.support.wire_client import command, cut, packed, values
+from tests.support.peers.pacs import LoopbackServer
+from tests.support.peers.wire_client import command, cut, packed, values
 
 RELEASED = bytes.fromhex("06000000000400000000")
 DATA, RELEASE_TYPE, ABORT_TYPE = 4, 5, 7
