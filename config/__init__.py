@@ -1,4 +1,4 @@
-"""Site settings: one INI file in, frozen values out."""
+"""Site settings: an INI file, read into frozen values."""
 
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.errors import Fault, SettingsError

@@ -1,4 +1,4 @@
-"""Sections about where results go."""
+"""Sections of the destinations of results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from config.values import (
 
 
 class Destination(Section):
-    """What receivers of results have in common."""
+    """Keys common to all receivers of results."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="NAME of the section.")
     timeout_seconds: Seconds = Field(
@@ -84,7 +84,7 @@ class WebDestination(Destination):
 
 
 def _kind(value: object) -> str:
-    """Tell a destination by its keys: one with a url is reached by DICOMweb."""
+    """Tell the kind of a destination by its keys: one with a url is reached by DICOMweb."""
     keys = value if isinstance(value, Mapping) else vars(value)
     return "web" if "url" in keys else "dicom"
 

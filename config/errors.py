@@ -1,4 +1,4 @@
-"""What is wrong with the settings: every fault at once, by section and key."""
+"""Faults of the settings, reported all at once, by section and key."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that must be put right in the INI file.
+    """One fault to be corrected in the INI file.
 
     Attributes
     ----------
     section, key
-        Where; empty where the fault concerns the whole file, or the whole section.
+        Place of the fault; empty if it concerns the whole file, or the whole section.
     """
 
     section: str

@@ -1,4 +1,4 @@
-"""The settings in writing: the commented example INI, and the table of the README."""
+"""Render the commented example INI, and the table of settings of the README."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HEAD = """\
 # Settings of the dicom-node. Every key below shows its default:
 # take the '#' before a key away to change it. No other keys are known.
 """
-RECEIVER = {
+EXAMPLE_DESTINATION = {
     "ae_title": "PACS",
     "host": "pacs.example.org",
     "port": "104",
     "url": "https://pacs.example.org/dicom-web",
-}  #: of the example
+}  #: values of its required keys
 
 
 def example_ini() -> str:
@@ -46,13 +46,13 @@ def _section(title: str, model: type[Section]) -> str:
 
 
 def _keys(model: type[Section]) -> dict[str, FieldInfo]:
-    """Find the keys of a section, those required first; a destination's NAME is in its title."""
+    """List the keys of a section, required ones first, without a destination's NAME: its title."""
     fields = sorted(model.model_fields.items(), key=lambda item: not item[1].is_required())
     return {key: field for key, field in fields if key != "name"}
 
 
 def _commented(key: str, field: FieldInfo) -> str:
-    value = RECEIVER[key] if field.is_required() else _ini(_default(field))
+    value = EXAMPLE_DESTINATION[key] if field.is_required() else _ini(_default(field))
     return f"# {field.description}\n#{key} = {value}".rstrip() + "\n"
 
 
@@ -68,7 +68,7 @@ def _default(field: FieldInfo) -> object:
 
 
 def _ini(value: object) -> str:
-    """Write a value as it stands in the INI file."""
+    """Write a value in the form of the INI file."""
     if value is None:
         return ""
     if isinstance(value, bool):

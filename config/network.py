@@ -1,4 +1,4 @@
-"""Sections about who may reach the node, and how."""
+"""Sections of reception: DICOM, TLS and DICOMweb."""
 
 from __future__ import annotations
 

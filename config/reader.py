@@ -1,4 +1,4 @@
-"""Reading the INI file: all of it or, as one error, everything that is wrong with it."""
+"""Read and check the INI file; all of its faults are raised as one error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECTIONS: dict[str, type[Section]] = {
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 }
 DESTINATIONS: dict[str, type[Destination]] = {"dicom": DicomDestination, "web": WebDestination}
-DESTINATION = "destination "  #: what the title of a destination's section starts with
+DESTINATION = "destination "  #: start of the title of a destination's section
 
 
 def load(path: Path) -> Settings:
@@ -34,8 +34,7 @@ def load(path: Path) -> Settings:
     Raises
     ------
     SettingsError
-        With every fault there is: unknown sections and keys, values that are no such value,
-        a file that cannot be read.
+        With every fault: unknown sections and keys, invalid values, a file that cannot be read.
     """
     parser = _parse(path)
     receivers = [title for title in parser.sections() if title.startswith(DESTINATION)]
@@ -55,7 +54,7 @@ def load(path: Path) -> Settings:
 
 
 def _parse(path: Path) -> ConfigParser:
-    """Sections and keys as text; a file that is no INI file is one fault."""
+    """Parse sections and keys as text; a file that is no INI file is one fault."""
     # No title can hold a line end: [DEFAULT] is an unknown section like any other.
     parser = ConfigParser(interpolation=None, default_section="\n", empty_lines_in_values=False)
     try:
@@ -78,7 +77,7 @@ def _items(parser: ConfigParser, title: str) -> dict[str, str]:
 
 
 def _receiver(title: str) -> str:
-    """Find the NAME in ``[destination NAME]``."""
+    """Extract the NAME of ``[destination NAME]``."""
     return title.removeprefix(DESTINATION).strip()
 
 
@@ -92,7 +91,7 @@ def _unknown_sections(parser: ConfigParser) -> list[Fault]:
 
 
 def _repeated(receivers: Iterable[str]) -> list[Fault]:
-    """Titles that differ only in blanks name the same destination."""
+    """List destinations named twice: titles that differ only in blanks name the same one."""
     names = [_receiver(title) for title in receivers]
     return [
         Fault(section=f"{DESTINATION}{name}", key="", expected="one such section", got="several")
@@ -102,7 +101,7 @@ def _repeated(receivers: Iterable[str]) -> list[Fault]:
 
 
 def _fault(detail: ErrorDetails, receivers: list[str]) -> Fault:
-    """Pydantic's finding in the words of the INI file."""
+    """Translate an error of pydantic into section and key of the INI file."""
     place = [str(part) for part in detail["loc"]]
     section, *rest = place
     model = SECTIONS.get(section, Destination)
@@ -133,7 +132,7 @@ def _keys_of_either_kind() -> set[str]:
 
 
 def _got(detail: ErrorDetails, key: str) -> str:
-    """Show what stood there, without passwords."""
+    """Show the value found, without passwords."""
     if detail["type"] in {"missing", "extra_forbidden"}:
         return "none" if detail["type"] == "missing" else key
     if key == "database_url":

@@ -1,4 +1,4 @@
-"""Secrets: what no INI file should hold comes from a file of its own."""
+"""Read a secret from a file of its own, as an INI file should hold none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config.errors import Fault, SettingsError
 
-DATABASE_URL = re.compile(r"(sqlite|postgresql)(\+\w+)?://")  #: of databases we support
+DATABASE_URL = re.compile(r"(sqlite|postgresql)(\+\w+)?://")  #: supported databases
 
 
 def database_url_in(file: Path) -> str:
@@ -16,7 +16,7 @@ def database_url_in(file: Path) -> str:
     Raises
     ------
     SettingsError
-        If it cannot be read, or holds something else; what it holds is not said.
+        If it cannot be read, or holds something else; the message does not show its content.
     """
     try:
         url = file.read_text(encoding="utf-8").strip()

@@ -1,6 +1,6 @@
-"""What an administrator may change: every key, its default and its meaning.
+"""Sections of the INI file: every key, its default and its meaning.
 
-Site choices only. What belongs to the algorithm travels with the model's manifest.
+Only choices of the site. Parameters of the algorithm are in the model's manifest.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
 from config.destinations import AnyDestination, WebDestination
 from config.network import DicomWebSettings, NodeSettings, TlsSettings
@@ -290,21 +288,22 @@ class Settings(Section):
 
     @property
     def secrets(self) -> dict[str, Path]:
-        """Files that nobody else should read, by section and key."""
+        """Files that only the node's user should read, by section and key."""
         files = {
             "[tls] key": self.tls.key,
             "[dicomweb] token_file": self.dicomweb.token_file,
             "[storage] database_url_file": self.storage.database_url_file,
         }
-        for each in self.destinations:
-            if isinstance(each, WebDestination):
-                files[f"[destination {each.name}] password_file"] = each.password_file
-                files[f"[destination {each.name}] token_file"] = each.token_file
+        for destination in self.destinations:
+            if isinstance(destination, WebDestination):
+                section = f"[destination {destination.name}]"
+                files[f"{section} password_file"] = destination.password_file
+                files[f"{section} token_file"] = destination.token_file
         return {name: file for name, file in files.items() if file is not None}
 
     @property
     def database_url(self) -> str:
-        """The database to use: the configured one, or SQLite in the storage folder.
+        """URL of the database: the configured one, or SQLite in the storage folder.
 
         Raises
         ------

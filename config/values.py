@@ -1,6 +1,6 @@
-"""The kinds of value an INI key can hold: text in, checked value out.
+"""Types of the values of INI keys, which convert and check their text.
 
-Every message completes the sentence "expected …".
+Every error message completes the sentence "expected …".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HOST = (
 
 
 def _ae_title(text: str) -> str:
-    """One AE title (DICOM PS3.5 6.2: default repertoire, no backslash, no control character)."""
+    """Check an AE title (DICOM PS3.5 6.2: default repertoire, no backslash, no control code)."""
     allowed = all(" " <= character <= "~" and character != "\\" for character in text)
     if not (1 <= len(text) <= MAX_AE_TITLE and allowed and text == text.strip()):
         raise ValueError(
@@ -35,7 +35,7 @@ def _ae_title(text: str) -> str:
 
 
 def _caller(text: str) -> str:
-    """One AE title, or ``TITLE@address`` or ``TITLE@network/bits``."""
+    """Check an AE title, ``TITLE@address`` or ``TITLE@network/bits``."""
     title, at, network = text.rpartition("@")
     if not at:
         return _ae_title(text)
@@ -47,7 +47,7 @@ def _caller(text: str) -> str:
 
 
 def _listener(text: str) -> str:
-    """``TITLE@host:port``."""
+    """Check ``TITLE@host:port``."""
     title, _, where = text.rpartition("@")
     host, _, port = where.rpartition(":")
     if not (host and port.isdecimal() and 1 <= int(port) <= MAX_PORT):
@@ -56,7 +56,7 @@ def _listener(text: str) -> str:
 
 
 def _server(text: str) -> str:
-    """Nothing, or ``host:port``."""
+    """Check ``host:port``, or nothing."""
     host, _, port = text.rpartition(":")
     if text and not (host and port.isdecimal() and 1 <= int(port) <= MAX_PORT):
         raise ValueError("nothing, or a host and port, as in syslog.example.org:6514")
@@ -64,7 +64,7 @@ def _server(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Tell whether an address is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -72,14 +72,14 @@ def is_loopback(host: str) -> bool:
 
 
 def _parts(text: object) -> object:
-    """Split at commas and line ends; what is not text stays as it is."""
+    """Split text at commas and line ends; other values stay as they are."""
     if not isinstance(text, str):
         return text
     return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
 
 
 def _seconds_by_ae(text: object) -> object:
-    """``CT1:120, ROUTER:30`` to ``{"CT1": "120", "ROUTER": "30"}``."""
+    """Split ``CT1:120, ROUTER:30`` into ``{"CT1": "120", "ROUTER": "30"}``."""
     if not isinstance(text, str):
         return text
     pairs: dict[str, str] = {}
@@ -93,7 +93,7 @@ def _seconds_by_ae(text: object) -> object:
 
 
 def _regex(text: str) -> str:
-    """Text that compiles as a regular expression."""
+    """Check that text compiles as a regular expression."""
     try:
         re.compile(text)
     except re.error as error:
@@ -102,7 +102,7 @@ def _regex(text: str) -> str:
 
 
 def _threshold(text: object) -> object:
-    """``model``, or a number from 0 to 1."""
+    """Convert to ``model``, or a number from 0 to 1."""
     if text == "model":
         return text
     try:
@@ -115,21 +115,21 @@ def _threshold(text: object) -> object:
 
 
 def _scheduler(text: str) -> str:
-    """``embedded``, or ``tls://host:port``."""
+    """Check ``embedded``, or ``tls://host:port``."""
     if text != "embedded" and not re.fullmatch(r"tls://[^\s/:]+:\d{1,5}", text):
         raise ValueError("'embedded', or tls://host:port")
     return text
 
 
 def _database_url(text: str) -> str:
-    """Nothing, or a URL of a database we support."""
+    """Check the URL of a supported database, or nothing."""
     if text and not DATABASE_URL.match(text):
         raise ValueError("nothing, or a URL that starts with sqlite:// or postgresql://")
     return text
 
 
 def _web_url(text: str) -> str:
-    """Check the address of a web service: no secret may be in it."""
+    """Check the address of a web service, which must hold no secret."""
     found = re.fullmatch(rf"https?://{HOST}(:(?P<port>\d{{1,5}}))?(/[^\s@?#]*)?", text)
     if found is None or not 1 <= int(found["port"] or 1) <= MAX_PORT:
         raise ValueError("https://host/path or http://host:port/path, without user or query")
@@ -139,21 +139,21 @@ def _web_url(text: str) -> str:
 
 
 def _user(text: str) -> str:
-    """Nothing, or who a web service knows us as (RFC 7617, section 2: no colon)."""
+    """Check a user name for a web service, or nothing (RFC 7617, section 2: no colon)."""
     if not all(" " <= character <= "~" and character != ":" for character in text):
         raise ValueError("a user in ASCII, without ':'")
     return text
 
 
 def _uid(text: str) -> str:
-    """Nothing, or a UID (DICOM PS3.5 9.1: at most 64 characters, no leading zeros)."""
+    """Check a UID, or nothing (DICOM PS3.5 9.1: at most 64 characters, no leading zeros)."""
     if text and not (len(text) <= 64 and re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", text)):
         raise ValueError("nothing, or a UID of at most 64 digits and dots")
     return text
 
 
 def _label(text: str) -> str:
-    """Words that every Specific Character Set holds, as a Long String (DICOM PS3.5 6.2)."""
+    """Check a Long String that every Specific Character Set can encode (DICOM PS3.5 6.2)."""
     allowed = all(" " <= character <= "~" and character != "\\" for character in text)
     if not (1 <= len(text) <= MAX_LABEL and allowed and text == text.strip()):
         raise ValueError(
@@ -163,23 +163,23 @@ def _label(text: str) -> str:
     return text
 
 
-def _at_home(path: Path, info: ValidationInfo) -> Path:
+def _absolute(path: Path, info: ValidationInfo) -> Path:
     """Make a path absolute: a relative one starts at the folder of the INI file."""
-    home = (info.context or {}).get("folder")
-    return path.expanduser() if home is None else Path(home) / path.expanduser()
+    folder = (info.context or {}).get("folder")
+    return path.expanduser() if folder is None else Path(folder) / path.expanduser()
 
 
-def _at_home_if_any(path: Path | None, info: ValidationInfo) -> Path | None:
-    return path and _at_home(path, info)
+def _absolute_if_any(path: Path | None, info: ValidationInfo) -> Path | None:
+    return path and _absolute(path, info)
 
 
 def _model(text: object) -> object:
-    """``bundled``, or a folder."""
+    """Convert to ``bundled``, or a folder."""
     return text if text == "bundled" else Path(str(text))
 
 
 def _folder(value: Literal["bundled"] | Path, info: ValidationInfo) -> Literal["bundled"] | Path:
-    return _at_home(value, info) if isinstance(value, Path) else value
+    return _absolute(value, info) if isinstance(value, Path) else value
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
@@ -192,9 +192,9 @@ OptionalServer = Annotated[str, AfterValidator(_server)]
 Seconds = Annotated[float, Field(gt=0)]
 SecondsByAe = Annotated[Mapping[AeTitle, Seconds], BeforeValidator(_seconds_by_ae)]
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
-FilePath = Annotated[Path, AfterValidator(_at_home)]
+FilePath = Annotated[Path, AfterValidator(_absolute)]
 OptionalPath = Annotated[
-    Path | None, BeforeValidator(lambda text: text or None), AfterValidator(_at_home_if_any)
+    Path | None, BeforeValidator(lambda text: text or None), AfterValidator(_absolute_if_any)
 ]
 Model = Annotated[Literal["bundled"] | Path, BeforeValidator(_model), AfterValidator(_folder)]
 Regex = Annotated[str, AfterValidator(_regex)]
@@ -209,7 +209,7 @@ Label = Annotated[str, AfterValidator(_label)]
 
 
 class Section(BaseModel):
-    """One section of the INI file: frozen, and it knows no other keys than its own."""
+    """One section of the INI file: frozen, and without unknown keys."""
 
     model_config = ConfigDict(
         frozen=True,

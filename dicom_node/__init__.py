@@ -1,1 +1,1 @@
-"""Composes network, clock, processes and settings into a running node."""
+"""Compose network, scheduler, worker processes and settings into a running node."""

@@ -1,4 +1,4 @@
-"""``python -m dicom_node`` and the console script ``dicom-node``."""
+"""Entry point of ``python -m dicom_node`` and of the console script ``dicom-node``."""
 
 from dicom_node.cli.app import main
 

@@ -1,4 +1,4 @@
-"""Notice that the clock was set: what waits for a time of day must not wait for ever."""
+"""Detect that the system clock was set, so that jobs due at a time of day do not wait for ever."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TOLERANCE_SECONDS = 2.0  #: smaller steps are the daily work of time synchronisa
 
 
 class ClockWatch:
-    """Compares the time of day with a clock that nobody sets, and says when they part.
+    """Compares the time of day with the monotonic clock, and calls back when they drift apart.
 
     Parameters
     ----------
     jumped
-        Called after the clock was set.
+        Called after the time of day was set.
     time_of_day, steady
         The two clocks, seconds.
     """
@@ -38,17 +38,17 @@ class ClockWatch:
         self._thread = threading.Thread(target=self._watch, name="clock", daemon=True)
 
     def start(self) -> None:
-        """Start to compare."""
+        """Start to compare the clocks."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Compare no more."""
+        """Stop comparing, and wait for the thread."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def poll(self) -> None:
-        """Compare the clocks once."""
+        """Compare the clocks once; log a jump and call back."""
         seconds = self._difference() - self._expected
         self._expected += seconds
         if abs(seconds) > TOLERANCE_SECONDS:
@@ -65,5 +65,5 @@ class ClockWatch:
 
 
 def utc_now() -> datetime:
-    """Give the time of day, aware."""
+    """Return the time of day in UTC, timezone-aware."""
     return datetime.now(UTC)

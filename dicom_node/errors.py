@@ -1,14 +1,17 @@
-"""Why the node stopped.
+"""Errors that the node raises on purpose.
 
-NodeError
+NodeError            a person can do something about it: the command line prints the message
 ├── AlreadyRunning   another node uses the same storage folder
-├── CannotRepeat     what a person wishes once more cannot be done: not enough is kept
+├── CannotRepeat     a rerun is not possible: too little is still stored
 └── EngineLost       the compute engine lost the task (worker died, hung or was restarted)
+AssociationBroken    the association ended, or broke its protocol, in the midst of a message
+
+A module that raises a narrower kind of one of them defines it itself.
 """
 
 
 class NodeError(Exception):
-    """Base of everything the node raises on purpose."""
+    """Base of the errors whose message a person needs."""
 
 
 class AlreadyRunning(NodeError):
@@ -16,12 +19,15 @@ class AlreadyRunning(NodeError):
 
 
 class CannotRepeat(NodeError):
-    """What a person wishes once more cannot be done; the message says why, and what helps."""
+    """A rerun is not possible; the message says why, and what helps."""
 
 
 class EngineLost(NodeError):
     """The compute engine lost the task: its worker died, hung or was restarted."""
 
 
-class ReceptionBroken(Exception):
-    """The data set ended before its end: there is nobody to answer to."""
+class AssociationBroken(Exception):
+    """The association, or the HTTP request, ended or broke its protocol in the midst of a message.
+
+    There is nobody left to answer, or no answer to wait for.
+    """

@@ -1,4 +1,4 @@
-"""One node to a storage folder."""
+"""Lock the storage folder, so that one node at a time uses it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from pathlib import Path
 
 from dicom_node.errors import AlreadyRunning, NodeError
 
-HELD = "node.lock"  #: by the one that uses the folder, against others
-SHOWN = "node.running"  #: shared by it for `is_running`, which holds it for a moment itself
+LOCK = "node.lock"  #: held by the process that uses the folder, against others
+#: Held too, but shared: `is_running` tries it for a moment, which keeps no node from starting.
+RUNNING = "node.running"
 
 
 @contextmanager
 def only_node(folder: Path) -> Iterator[None]:
-    """Hold the storage folder for this process; the system lets go whatever ends it.
+    """Hold the storage folder for this process; the system releases it however the process ends.
 
     Raises
     ------
     AlreadyRunning
         If another node holds it.
     NodeError
-        If it cannot be made.
+        If the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,24 +32,24 @@ def only_node(folder: Path) -> Iterator[None]:
         raise NodeError(
             f"[storage] folder: expected one that can be made, got {folder} ({fault.strerror})"
         ) from fault
-    with _opened(folder / HELD) as held, _opened(folder / SHOWN) as shown:
+    with _opened(folder / LOCK) as lock, _opened(folder / RUNNING) as running:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as taken:
             raise AlreadyRunning(
                 f"another node uses the storage folder {folder}: stop it first"
             ) from taken
-        fcntl.flock(shown, fcntl.LOCK_SH)
+        fcntl.flock(running, fcntl.LOCK_SH)
         yield
 
 
 def is_running(folder: Path) -> bool:
-    """Say whether a process holds the storage folder; that never keeps one from starting."""
-    if not (folder / SHOWN).exists():
+    """Say whether a process holds the storage folder; asking never keeps a node from starting."""
+    if not (folder / RUNNING).exists():
         return False
-    with _opened(folder / SHOWN) as shown:
+    with _opened(folder / RUNNING) as running:
         try:
-            fcntl.flock(shown, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False

@@ -1,7 +1,7 @@
-"""Structured logging: a closed set of events, and no patient data.
+"""Structured logging with a closed set of events and no patient data.
 
-An event's name is short, constant and in the past tense; values go into fields. A field whose
-name speaks of a patient is refused, so that no line can carry one by mistake.
+An event's name is short, constant and in the past tense; values go into fields. A field with the
+name of a patient attribute is refused, so that no line can carry patient data by mistake.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ FORBIDDEN_FIELDS = ("patient", "accession", "birth")
 def refuse_unlisted(
     logger: object, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Hold every line to the closed set of events and to fields without patient data.
+    """Refuse events outside the closed set, and fields that may hold patient data.
 
     Raises
     ------
     ValueError
-        If the event is not in `EVENTS` or a field's name speaks of a patient.
+        If the event is not in `EVENTS`, or a field has the name of a patient attribute.
     """
     if event["event"] not in EVENTS:
         raise ValueError(f"log event {event['event']!r} is not in the closed set")
@@ -99,9 +99,9 @@ def refuse_unlisted(
 
 
 def configure(*, level: str = "info", style: Literal["json", "console"] = "json") -> None:
-    """Send the node's events to standard error; keep libraries to their warnings.
+    """Log the node's events to standard error, and of libraries only warnings.
 
-    Values of sources are taken as they are: pydicom's complaints about them would quote them.
+    pydicom reads values without validating them: its warnings would quote patient data.
     """
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     renderer: structlog.typing.Processor = (
@@ -122,7 +122,7 @@ def configure(*, level: str = "info", style: Literal["json", "console"] = "json"
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # pynetdicom writes data sets and AE titles of peers into its own log: ours says what matters
+    # pynetdicom logs data sets and AE titles of peers: the events above say what matters
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 

@@ -1,4 +1,4 @@
-"""Check what the INI file names: address, certificates, folder, database, model, device."""
+"""Check the addresses, certificates, folder, database, model and device that the INI file names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from config.destinations import DicomDestination, WebDestination
 from config.settings import Settings
 from dicom_node.analysis.configuration import model_folder
 from dicom_node.errors import NodeError
+from dicom_node.network.pynetdicom_internals import version
 from dicom_node.network.tls import server_context
 from pipeline.errors import ModelError
 from storage.database.engine import connect, open_database
@@ -19,27 +20,38 @@ from storage.errors import StorageError
 
 
 def faults(settings: Settings) -> list[str]:
-    """List everything that would keep the node from doing its work, by section and key."""
+    """List everything that keeps the node from working, by section and key."""
     checks = (_address, _tls, _stow, _web, _folder, _database, _model, _device)
     return [fault for check in checks for fault in check(settings)]
 
 
-def doubts(settings: Settings) -> list[str]:
-    """List what does not keep the node from its work, but should be looked at."""
-    found = [
+def doubts(settings: Settings, *, pynetdicom: str = version.INSTALLED) -> list[str]:
+    """List what does not keep the node from working, but should be put right.
+
+    Parameters
+    ----------
+    pynetdicom
+        Its version.
+    """
+    doubtful = [
         f"{name}: expected a file that we alone may read, got one that all may: {file}"
         for name, file in settings.secrets.items()
         if _exposed(file)
     ]
     if not any(destination.enabled for destination in settings.destinations):
-        found.append(
+        doubtful.append(
             "[destination NAME]: expected one that is enabled, got none: results stay here"
         )
-    return found
+    if not version.is_tested(pynetdicom):
+        doubtful.append(
+            f"pynetdicom {pynetdicom}: this node was tested with {', '.join(version.TESTED)};"
+            " it receives and sends by the slower way"
+        )
+    return doubtful
 
 
 def _exposed(file: Path) -> bool:
-    """Whether every user of this machine may read a file; what we cannot look at is a fault."""
+    """Say whether every user of this machine may read a file; one without access is a fault."""
     try:
         return bool(file.stat().st_mode & stat.S_IROTH)
     except OSError:
@@ -47,7 +59,7 @@ def _exposed(file: Path) -> bool:
 
 
 def _address(settings: Settings) -> Iterator[str]:
-    """Bind to the address, on any port: the one configured may be the running node's."""
+    """Bind to the address, on a free port: the port of the settings may be the running node's."""
     yield from _bound("node", settings.node.bind)
 
 
@@ -63,7 +75,7 @@ def _bound(section: str, bind: str) -> Iterator[str]:
 
 
 def _tls(settings: Settings) -> Iterator[str]:
-    """Load the certificates, where anything is to use them."""
+    """Load the certificates, if a receiver or a destination uses TLS."""
     from dicom_node.assembly import credentials_of
 
     secured = any(
@@ -79,7 +91,7 @@ def _tls(settings: Settings) -> Iterator[str]:
 
 
 def _web(settings: Settings) -> Iterator[str]:
-    """Read the secrets and authorities of destinations by DICOMweb."""
+    """Read the secrets and certificate authorities of DICOMweb destinations."""
     from dicom_node.assembly import stow_sender_of
 
     for destination in settings.destinations:
@@ -91,7 +103,7 @@ def _web(settings: Settings) -> Iterator[str]:
 
 
 def _stow(settings: Settings) -> Iterator[str]:
-    """Bind to the address for DICOMweb, and read the token of its senders."""
+    """Bind to the address of the STOW-RS receiver, and read the token that its senders need."""
     from dicom_node.assembly import stow_receivers_of
 
     if settings.dicomweb.port:
@@ -103,7 +115,7 @@ def _stow(settings: Settings) -> Iterator[str]:
 
 
 def _folder(settings: Settings) -> Iterator[str]:
-    """Write a file where the storage folder is, or would be made."""
+    """Write a file in the storage folder, or in the nearest folder above that exists."""
     folder = settings.storage.folder
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:

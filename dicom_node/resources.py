@@ -1,4 +1,4 @@
-"""What every part of the node stands on: files, rows and the time."""
+"""Resources that all parts of the node share: database, storage folder, clock and audit."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Where instances, results and their states are kept.
+    """Database, storage folder, clock and audit of one node.
 
     Attributes
     ----------
     sessions
         Makes database sessions; ``sessions.begin()`` is one transaction.
-    inbox
+    folder
         The storage folder.
+    clock
+        Gives the time of day, timezone-aware.
     audit
-        Where events for an auditor go.
+        Where audit events go.
     """
 
     sessions: Sessions
@@ -34,6 +36,6 @@ class Resources:
     audit: AuditSink = NO_AUDIT
 
     def close(self) -> None:
-        """Let go of the audit trail and the database; SQLite's is one file then, to be copied."""
+        """Close the audit trail and the database; SQLite's is then one file, ready to be copied."""
         self.audit.close()
         self.sessions.close()

@@ -1,4 +1,4 @@
-"""Run named jobs at intervals, and at once when woken (APScheduler)."""
+"""Run named jobs at intervals, and at once when woken, on threads of APScheduler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a skipped tick is no
 
 
 class Scheduler:
-    """Named jobs. A job never runs twice at the same time."""
+    """Runs named jobs; a job never runs twice at the same time."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS)
@@ -44,13 +44,13 @@ class Scheduler:
         )
 
     def once(self, name: str, job: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  # handed on
-        """Run something on a thread of the scheduler as soon as one is free."""
+        """Run a job once, as soon as a thread of the scheduler is free."""
         self._scheduler.add_job(guarded, args=[name, job, *arguments])
 
     def wake(self, *names: str) -> None:
         """Run jobs now rather than at their next tick."""
         for name in names:
-            with suppress(JobLookupError):  # it has been removed for the end of the node
+            with suppress(JobLookupError):  # it was removed when the node began to stop
                 self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def start(self) -> None:
@@ -59,19 +59,19 @@ class Scheduler:
         self._watch.start()
 
     def wake_all(self) -> None:
-        """Run every job now: the times they wait for are those of another clock."""
+        """Run every job now: the clock was set, so the times they wait for are wrong."""
         for job in self._scheduler.get_jobs():
             self.wake(job.id)
 
     def remove(self, name: str) -> None:
-        """Run a job no more."""
+        """Remove a job: it runs no more."""
         self._scheduler.remove_job(name)
 
     def stop(self) -> None:
-        """Run nothing new; wait for what runs.
+        """Start no more jobs; wait for those that run.
 
-        We wait ourselves: the scheduler would do so with a lock in hand that `wake` needs, and a
-        job that woke another at its end would never end.
+        We wait ourselves: the scheduler would wait while it holds a lock that `wake` needs, and a
+        job that wakes another at its end would never end.
         """
         self._watch.stop()
         self._scheduler.shutdown(wait=False)
@@ -79,7 +79,7 @@ class Scheduler:
 
 
 def guarded(name: str, job: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  # handed on
-    """Run one job; a fault of its is logged and does not stop the scheduler (thread border)."""
+    """Run one job; log its exception, so that the scheduler goes on (thread border)."""
     try:
         job(*arguments)
     except Exception:  # noqa: BLE001  # thread border: the next round must come

@@ -1,1 +1,1 @@
-"""What is kept: files and rows. It knows neither DICOM nor the network."""
+"""Storage of files and database rows, without knowledge of DICOM or the network."""

@@ -1,23 +1,23 @@
-"""Why storage refused.
+"""Errors that storage raises.
 
 StorageError
-├── StaleState            someone else moved the row first: drop what you were about to do
-├── StorageFull           not enough free space to promise safe keeping
+├── StaleState            another process moved the row first: drop the intended change
+├── StorageFull           not enough free space to keep the file safely
 ├── DatabaseUnavailable   the database is locked, full or away: another try may help
-└── DatabaseRefused       the database does not take what was to be written
+└── DatabaseRefused       the database rejects the statement
 """
 
 
 class StorageError(Exception):
-    """Base of everything storage raises on purpose."""
+    """Base of the errors that storage raises on purpose."""
 
 
 class StaleState(StorageError):
-    """Someone else moved the row first."""
+    """Another process moved the row first."""
 
 
 class StorageFull(StorageError):
-    """There is not enough free space to promise safe keeping."""
+    """There is not enough free space to keep the file safely."""
 
 
 class DatabaseUnavailable(StorageError):
@@ -25,4 +25,4 @@ class DatabaseUnavailable(StorageError):
 
 
 class DatabaseRefused(StorageError):
-    """The database does not take what was to be written."""
+    """The database rejects the statement."""

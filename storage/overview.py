@@ -1,4 +1,4 @@
-"""Everything a person asks first: what came, where it stands, what was turned away."""
+"""Summarise series, deliveries, quarantine and refusals for the status of the node."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from storage.states import DeliveryState, Rerun, SeriesState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """Why so many deliveries to one destination stand where they do.
+    """The deliveries of a result to one destination that share a state and a reason.
 
     Attributes
     ----------
     attempts
-        Most tries that one of them has had.
+        Highest number of attempts of one of them.
     """
 
     destination: str
@@ -33,19 +33,19 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesLine:
-    """One series.
+    """One series in the status.
 
     Attributes
     ----------
     result_key, result_generation, revision, score, positive, priors
-        Of the latest result kept; None if there is none. It belongs to an earlier generation
-        of the series while the next is on its way. A notice has no score.
+        Of the latest result kept; None if there is none. While the next generation of the series
+        is analysed, it is the result of an earlier one. A notice has no score.
     wish
-        What a person wants done once more.
+        The rerun that an operator has requested.
     deliveries
-        How many deliveries of that result are in which state.
+        Number of deliveries of that result in each state.
     remarks
-        What is known of those that did not simply arrive, by destination.
+        Deliveries with a reason, by destination.
     """
 
     series_instance_uid: str
@@ -73,7 +73,7 @@ class SeriesLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineLine:
-    """One file that cannot be understood."""
+    """One file in quarantine: it cannot be read as an instance."""
 
     path: str
     reason: str
@@ -83,7 +83,7 @@ class QuarantineLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalLine:
-    """One thing that was refused, so many times."""
+    """One kind of refusal, and how often it occurred."""
 
     calling_ae: str
     what: str
@@ -99,7 +99,7 @@ class Overview:
     Attributes
     ----------
     states, deliveries
-        How many there are in each state, of all; states without any are left out.
+        Total number in each state; states that do not occur are left out.
     series, quarantine, refusals
         The latest, newest first.
     """
@@ -112,7 +112,7 @@ class Overview:
 
 
 def overview(session: Session, limit: int = 50) -> Overview:
-    """Look at everything; each list holds `limit` lines at most."""
+    """Summarise the database; each list holds at most `limit` lines."""
     series = select(Series.state, func.count()).group_by(Series.state)
     deliveries = select(Delivery.state, func.count()).group_by(Delivery.state)
     return Overview(
@@ -133,9 +133,9 @@ def _series(session: Session, limit: int) -> tuple[SeriesLine, ...]:
     )
     rows = session.execute(latest).all()
     keys = [series.result_key for series, _ in rows if series.result_key]
-    known = _remarks(session, keys)
+    remarks = _remarks(session, keys)
     return tuple(
-        _line(series, result, known.get(series.result_key or "", ())) for series, result in rows
+        _line(series, result, remarks.get(series.result_key or "", ())) for series, result in rows
     )
 
 
@@ -162,21 +162,21 @@ def _line(series: Series, result: Result | None, remarks: Sequence[Remark]) -> S
         score=result.score if result else None,
         positive=result.positive if result else None,
         priors=result.priors if result else None,
-        wish=series.wish,
+        wish=series.rerun,
         deliveries=dict(sorted(counts.items())),
         remarks=tuple(remark for remark in remarks if remark.reason),
     )
 
 
 def _remarks(session: Session, keys: Sequence[str]) -> dict[str, list[Remark]]:
-    """Gather the deliveries of results by where they stand and why."""
-    alike = (ResultObject.result_key, Delivery.destination, Delivery.state, Delivery.reason)
+    """Count the deliveries of results by destination, state and reason; by result key."""
+    group = (ResultObject.result_key, Delivery.destination, Delivery.state, Delivery.reason)
     rows = session.execute(
-        select(*alike, func.count(), func.max(Delivery.attempts))
+        select(*group, func.count(), func.max(Delivery.attempts))
         .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
         .where(ResultObject.result_key.in_(keys))
-        .group_by(*alike)
-        .order_by(*alike)
+        .group_by(*group)
+        .order_by(*group)
     )
     remarks: dict[str, list[Remark]] = {}
     for key, destination, state, reason, count, attempts in rows:

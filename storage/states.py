@@ -1,4 +1,4 @@
-"""The life of a series and of a delivery: the only states, and the only steps between them."""
+"""States of series, deliveries, commitment requests and prior searches, and their transitions."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from types import MappingProxyType
 
 
 class SeriesState(StrEnum):
-    """Where a received series stands."""
+    """State of a received series."""
 
     RECEIVING = "receiving"  #: instances still arrive
-    STABLE = "stable"  #: closed; waits to be analysed
+    STABLE = "stable"  #: closed; waits for its analysis
     ANALYSING = "analysing"  #: claimed by one analysis
     ENCODED = "encoded"  #: results are kept, deliveries are in the outbox
-    DELIVERED = "delivered"  #: every destination has accepted every result, or what stands for it
+    DELIVERED = "delivered"  #: every destination has accepted every result, or its substitute
     UNSUITABLE = "unsuitable"  #: outside the intended use; reason recorded
-    FAILED = "failed"  #: needs a person; reason recorded
+    FAILED = "failed"  #: needs an operator; reason recorded
 
 
 class DeliveryState(StrEnum):
-    """Where one result on its way to one destination stands."""
+    """State of the delivery of one result object to one destination."""
 
-    PENDING = "pending"  #: to be sent when its time has come
+    PENDING = "pending"  #: to be sent at `next_at`
     SENDING = "sending"  #: claimed by one sender
     ACCEPTED = "accepted"  #: the destination answered Success or a warning
-    UNCOMMITTED = "uncommitted"  #: accepted; the destination is yet to take responsibility
-    COMMITTED = "committed"  #: the destination took responsibility (storage commitment)
-    DECLINED = "declined"  #: the destination does not take its class; see what else arrives
-    REPLACED = "replaced"  #: declined, and another object there carries the message
-    REFUSED = "refused"  #: the destination will not have it, or we gave up; reason recorded
+    UNCOMMITTED = "uncommitted"  #: accepted; the storage commitment is awaited
+    COMMITTED = "committed"  #: the destination has committed to its storage
+    DECLINED = "declined"  #: SOP class not accepted; a substitute may yet arrive
+    REPLACED = "replaced"  #: declined, and a substitute has arrived
+    REFUSED = "refused"  #: refused by the destination, or given up; reason recorded
 
 
 class CommitmentState(StrEnum):
-    """Where one request for storage commitment stands."""
+    """State of one request for storage commitment."""
 
     ASKED = "asked"  #: the answer may come at any time
-    ANSWERED = "answered"  #: the destination said what it has and what not
-    REJECTED = "rejected"  #: the request did not reach it, or it would not have it
+    ANSWERED = "answered"  #: the destination has reported which objects it has
+    REJECTED = "rejected"  #: the request did not arrive, or was refused
 
 
 class SearchState(StrEnum):
-    """Where the search for an earlier study of a patient stands."""
+    """State of the search for an earlier study of a patient."""
 
-    WANTED = "wanted"  #: archives are to be asked when its time has come
-    FETCHED = "fetched"  #: one has sent a series, or is about to; its analysis is waited for
-    ENDED = "ended"  #: compared with, or there is nothing to compare with; reason recorded
+    WANTED = "wanted"  #: archives are to be asked at `next_at`
+    FETCHED = "fetched"  #: a series was requested; its analysis is awaited
+    ENDED = "ended"  #: compared, or nothing to compare with; reason recorded
 
 
 class Rerun(StrEnum):
-    """What a person wants done once more with a series that has ended."""
+    """Rerun that an operator requests of a series that has ended."""
 
-    REISSUE = "reissue"  #: encode what is kept of its analysis again, with today's settings
+    REISSUE = "reissue"  #: encode the kept analysis again, with the present settings
     REPROCESS = "reprocess"  #: analyse it again
 
 
@@ -59,8 +59,8 @@ S = SeriesState
 D = DeliveryState
 
 #: A late instance leads to RECEIVING; out of ANALYSING only on leaving it (`Series.reopened`).
-#: STABLE after an end is a person's wish to have the series analysed again; ENCODED after FAILED,
-#: to have its results sent again.
+#: STABLE after an end: an operator requested a rerun. ENCODED after FAILED: an operator had the
+#: results sent again.
 SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
     {
         S.RECEIVING: frozenset({S.STABLE}),
@@ -73,11 +73,11 @@ SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
     }
 )
 
-#: REFUSED or REPLACED to PENDING: a person had it sent again, or the series analysed again, with
-#: the same result.
+#: REFUSED or REPLACED to PENDING: an operator had the object sent again, or the series analysed
+#: again with the same result.
 #: UNCOMMITTED to ACCEPTED: never answered. ACCEPTED or UNCOMMITTED to PENDING: the destination
-#: says that it does not have the object.
-#: DECLINED lasts until all other objects of the result have come to their end there.
+#: reports that it does not have the object.
+#: DECLINED lasts until the deliveries of all other objects of the result have ended there.
 DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyType(
     {
         D.PENDING: frozenset({D.SENDING}),
@@ -91,6 +91,6 @@ DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyT
     }
 )
 
-#: Deliveries that are still ours to make, or to see confirmed.
+#: Deliveries that are still to be made, or to be confirmed.
 UNDER_WAY = frozenset({D.PENDING, D.SENDING, D.UNCOMMITTED})
-ARRIVED = frozenset({D.ACCEPTED, D.COMMITTED})  #: deliveries that are done
+ARRIVED = frozenset({D.ACCEPTED, D.COMMITTED})  #: deliveries that have ended well

@@ -1,7 +1,7 @@
-"""What an auditor is told, as XML of the Audit Trail Message Format Profile (PS3.15 A.5).
+"""Audit messages as XML of the Audit Trail Message Format Profile (PS3.15 A.5).
 
-Who sent, who received, what was handed out, what was erased, who was turned away. Studies are
-named by their UID; nothing else of a patient is in a message.
+Start and stop, instances received and results sent, exports, deletions, rejected callers. Studies
+are named by their UID; a message has no other data of a patient.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import Enum
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 Studies = Mapping[str, Mapping[str, int]]
-"""Study Instance UID, then SOP Class UID, to a number of instances."""
+"""Number of instances, by Study Instance UID and then by SOP Class UID."""
 
 
 class Term(Enum):
@@ -36,14 +36,14 @@ class Term(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
-    """Who took part.
+    """A participant of an event: a person, a process or a medium.
 
     Attributes
     ----------
     user
-        AE title, or what else names a process; empty for the node itself.
+        AE title, or another name of the process; empty for the node itself.
     address
-        IP address; empty if it is not known.
+        IP address; empty if unknown.
     """
 
     user: str = ""
@@ -54,7 +54,7 @@ class Participant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """One event worth an audit.
+    """One event for the audit trail.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class AuditEvent:
     failed
         Whether it is an attempt that did not succeed.
     studies
-        By Study Instance UID, how many instances of each SOP class.
+        The instances that it is about.
     """
 
     what: Term
@@ -75,7 +75,7 @@ class AuditEvent:
 
 
 def application(*, starts: bool) -> AuditEvent:
-    """Say that the node has started, or stops (PS3.15 A.5.3.1)."""
+    """Make the event of a start or a stop of the node (PS3.15 A.5.3.1)."""
     return AuditEvent(
         what=Term.APPLICATION_ACTIVITY,
         kind=Term.APPLICATION_START if starts else Term.APPLICATION_STOP,
@@ -85,12 +85,12 @@ def application(*, starts: bool) -> AuditEvent:
 
 
 def received(source: str, studies: Studies, *, again: bool = False) -> AuditEvent:
-    """Say that instances came (PS3.15 A.5.3.7); `again` if they were here before."""
+    """Make the event of instances received (PS3.15 A.5.3.7); `again` if they were here before."""
     return _transferred(Participant(user=source), Participant(), studies, "R" if again else "C")
 
 
 def sent(destination: str, studies: Studies) -> AuditEvent:
-    """Say that results were sent and taken (PS3.15 A.5.3.7)."""
+    """Make the event of results sent and accepted (PS3.15 A.5.3.7)."""
     return _transferred(Participant(), Participant(user=destination), studies, "C")
 
 
@@ -109,7 +109,7 @@ def _transferred(
 
 
 def exported(folder: str, studies: Studies) -> AuditEvent:
-    """Say that instances were copied into a folder (PS3.15 A.5.3.5)."""
+    """Make the event of instances copied into a folder (PS3.15 A.5.3.5)."""
     return AuditEvent(
         what=Term.EXPORT,
         action="R",
@@ -122,7 +122,7 @@ def exported(folder: str, studies: Studies) -> AuditEvent:
 
 
 def deleted(studies: Studies) -> AuditEvent:
-    """Say that series of a study were removed for good (PS3.15 A.5.3.8)."""
+    """Make the event of series removed for good (PS3.15 A.5.3.8)."""
     return AuditEvent(
         what=Term.STUDY_DELETED,
         action="D",
@@ -132,7 +132,7 @@ def deleted(studies: Studies) -> AuditEvent:
 
 
 def turned_away(caller: str, address: str) -> AuditEvent:
-    """Say that somebody called who may not, or not like this (PS3.15 A.5.3.12)."""
+    """Make the event of a rejected caller (PS3.15 A.5.3.12)."""
     return AuditEvent(
         what=Term.SECURITY_ALERT,
         kind=Term.NODE_AUTHENTICATION,
@@ -146,12 +146,12 @@ def turned_away(caller: str, address: str) -> AuditEvent:
 
 
 def to_xml(event: AuditEvent, at: datetime, source: str) -> bytes:
-    """Write an event (PS3.15 A.5.1).
+    """Encode an event as an AuditMessage (PS3.15 A.5.1).
 
     Parameters
     ----------
     source
-        Who reports it: our AE title.
+        The reporting application: our AE title.
     """
     message = Element("AuditMessage")
     head = SubElement(
@@ -172,17 +172,23 @@ def to_xml(event: AuditEvent, at: datetime, source: str) -> bytes:
     return bytes(tostring(message, encoding="utf-8", xml_declaration=True))
 
 
-def _participant(message: Element, who: Participant) -> None:
-    attributes = {"UserID": who.user, "UserIsRequestor": str(who.is_requestor).lower()}
-    if who.address:
-        attributes |= {"NetworkAccessPointID": who.address, "NetworkAccessPointTypeCode": "2"}
+def _participant(message: Element, participant: Participant) -> None:
+    attributes = {
+        "UserID": participant.user,
+        "UserIsRequestor": str(participant.is_requestor).lower(),
+    }
+    if participant.address:
+        attributes |= {
+            "NetworkAccessPointID": participant.address,
+            "NetworkAccessPointTypeCode": "2",
+        }
     element = SubElement(message, "ActiveParticipant", attributes)
-    if who.role is not None:
-        _code(element, "RoleIDCode", who.role)
+    if participant.role is not None:
+        _code(element, "RoleIDCode", participant.role)
 
 
 def _study(message: Element, uid: str, classes: Mapping[str, int]) -> None:
-    """Name a study: a system object (2) that is a report (3), as the standard has it."""
+    """Add a study: a system object (2) that is a report (3), as the standard defines it."""
     element = SubElement(
         message,
         "ParticipantObjectIdentification",

@@ -1,7 +1,7 @@
-"""The audit trail: events on their way to a syslog server, which nothing here waits for.
+"""Send audit events to a syslog server, from a queue, so that no caller waits for the server.
 
-RFC 5424 messages by UDP (RFC 5426), TCP (RFC 6587, octet counting) or TLS (RFC 5425). What finds
-no room in the queue is counted, and the count is logged.
+RFC 5424 messages by UDP (RFC 5426), TCP (RFC 6587, octet counting) or TLS (RFC 5425). Events that
+find no room in the queue are counted, and the count is logged.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from dicom_node.logs import log
 ROOM = 10_000  #: messages that may wait for a server
 RETRY_SECONDS = 5.0  #: wait after the server could not be reached
 CONNECT_SECONDS = 10.0
-FAREWELL_SECONDS = 3.0  #: how long the end of the node waits for what is left
+FLUSH_SECONDS = 3.0  #: longest wait for queued messages when the node stops
 PRIORITY = 10 * 8 + 5  #: facility security, severity notice: PS3.15 A.6
 MESSAGE_ID = "DICOM+RFC3881"  #: PS3.15 A.6
 
 
 class AuditSink(Protocol):
-    """Takes events for an auditor."""
+    """Takes audit events."""
 
     def record(self, event: AuditEvent) -> None:
         """Take an event; never waits."""
         ...
 
     def close(self) -> None:
-        """Send what is left, for a short while, then end."""
+        """Send queued events, for a short while, then end."""
         ...
 
 
 class NullAudit:
-    """Where no audit is wanted."""
+    """Discards audit events, where the settings have no audit server."""
 
     def record(self, event: AuditEvent) -> None:
-        """Forget it."""
+        """Discard an event."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -53,7 +53,7 @@ NO_AUDIT = NullAudit()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A syslog server; `tls` for TLS, else as `protocol` says."""
+    """A syslog server; with `tls` by TLS, else by the protocol named."""
 
     host: str
     port: int
@@ -61,12 +61,12 @@ class Server:
     tls: ssl.SSLContext | None = None
 
     def connect(self) -> socket.socket:
-        """Open a connection, or what stands for one.
+        """Open a connection; by UDP, a socket with the server's address.
 
         Raises
         ------
         OSError
-            If the server cannot be reached, or is not the one it should be.
+            If the server cannot be reached, or its certificate is not valid.
         """
         if self.protocol == "udp":
             family, kind, _, _, address = socket.getaddrinfo(
@@ -81,24 +81,24 @@ class Server:
         return self.tls.wrap_socket(plain, server_hostname=self.host)
 
     def framed(self, message: bytes) -> bytes:
-        """Say where a message ends, where the protocol does not."""
+        """Put the length before a message, where the protocol does not say where it ends."""
         return message if self.protocol == "udp" else b"%d %b" % (len(message), message)
 
 
 class SyslogAudit:
-    """A queue, and a thread that empties it.
+    """Audit sink with a queue, and a thread that sends from it.
 
     Parameters
     ----------
     source
-        Who reports: our AE title.
+        The reporting application: our AE title.
     room
-        Messages that may wait.
+        Most messages in the queue.
 
     Attributes
     ----------
     dropped
-        Messages that found no room since the server was last there.
+        Messages that found no room since the queue was last empty.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class SyslogAudit:
         self._thread.start()
 
     def record(self, event: AuditEvent) -> None:
-        """Take an event; count it where there is no room."""
+        """Take an event; count it if the queue is full."""
         at = datetime.now(UTC)
         try:
             self._waiting.put_nowait(syslog(to_xml(event, at, self._source), at))
@@ -128,13 +128,13 @@ class SyslogAudit:
                 log.error("audit_dropped", waiting=self._waiting.qsize())
 
     def close(self) -> None:
-        """Send what is left, for a short while, then end; say what was not sent."""
+        """Send queued events, for a short while, then end; log how many were not sent."""
         self._ending.set()
         try:
             self._waiting.put_nowait(None)
         except queue.Full:
             self.dropped += 1
-        self._thread.join(FAREWELL_SECONDS)
+        self._thread.join(FLUSH_SECONDS)
         lost = self.dropped + self._waiting.qsize()
         if lost:
             log.error("audit_dropped", messages=lost)
@@ -152,8 +152,8 @@ class SyslogAudit:
             connection.close()
 
     def _deliver(self, message: bytes, connection: socket.socket | None) -> socket.socket | None:
-        """Send one message, however often it takes; None if the node ends before."""
-        told = False
+        """Send one message, however many tries it takes; None if the node stops before."""
+        logged = False
         while True:
             try:
                 connection = connection or self._server.connect()
@@ -162,9 +162,9 @@ class SyslogAudit:
                 if connection is not None:
                     connection.close()
                 connection = None
-                if not told:
+                if not logged:
                     log.error("audit_delayed", reason=type(fault).__name__)
-                told = True
+                logged = True
                 if self._ending.wait(self._retry_seconds):
                     return None
             else:
@@ -172,7 +172,7 @@ class SyslogAudit:
 
 
 def syslog(message: bytes, at: datetime) -> bytes:
-    """Put a message into its envelope (RFC 5424 6); it begins with a byte order mark."""
+    """Put a message into an RFC 5424 envelope; the text begins with a byte order mark."""
     when = at.isoformat(timespec="milliseconds")
     head = f"<{PRIORITY}>1 {when} {socket.gethostname()} dicom-node {os.getpid()} {MESSAGE_ID} - "
     return head.encode("ascii", "replace") + b"\xef\xbb\xbf" + message

@@ -1,4 +1,4 @@
-"""The command line: what an administrator, an operator and a developer type."""
+"""The command line `dicom-node`: its commands, and those of the other modules here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from config.errors import SettingsError
@@ -17,7 +16,7 @@ from config.reader import load
 from config.settings import Settings
 from config.values import MAX_AE_TITLE
 from dicom_node.cli import doctor, probe, rerun, stored_data
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
@@ -39,8 +38,6 @@ app.add_typer(rerun.app)
 app.add_typer(probe.app)
 app.add_typer(doctor.app)
 app.add_typer(stored_data.app)
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
 
 
 def main() -> None:
@@ -74,10 +71,10 @@ def check(config: Ini = INI) -> None:
     settings = load(config)
     for doubt in doubts(settings):
         err.print(f"[bold yellow]doubt:[/] {escape(doubt)}")
-    found = faults(settings)
-    for fault in found:
+    faulty = faults(settings)
+    for fault in faulty:
         err.print(f"[bold red]fault:[/] {escape(fault)}")
-    if found:
+    if faulty:
         raise typer.Exit(1)
     out.print(f"{config}: the settings are in order, {len(settings.destinations)} destination(s).")
 
@@ -145,14 +142,14 @@ def status(
     if not is_migrated(database):
         raise NodeError("there is no database yet: the node has not been started")
     with Sessions(database).reading() as session:
-        seen = overview(session, limit)
+        current = overview(session, limit)
     free_gb = disk_free(settings.storage.folder) / GIGABYTE
     running = is_running(settings.storage.folder)
     disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
     if as_json:
-        typer.echo(view.as_json(seen, disk, running=running))
+        typer.echo(view.as_json(current, disk, running=running))
     else:
-        view.show(seen, disk, out, running=running)
+        view.show(current, disk, out, running=running)
 
 
 @app.command()
@@ -179,13 +176,13 @@ def process(
     from dicom_node.cli.process import process_folder
 
     settings = load(config) if config else Settings()
-    moment = created or datetime.now(UTC).astimezone()
-    analysed = process_folder(folder, out_folder, settings, out, moment)
+    created = created or datetime.now(UTC).astimezone()
+    analysed = process_folder(folder, out_folder, settings, out, created)
     raise typer.Exit(0 if analysed else 1)
 
 
 class Syntax(StrEnum):
-    """Transfer syntaxes that the phantom can be written in."""
+    """Transfer syntaxes in which the phantom can be written."""
 
     explicit = "explicit"
     implicit = "implicit"
@@ -217,10 +214,10 @@ def phantom(
 
     spec = PhantomSpec(seed=seed, lesions=lesions, slices=slices, spacing_mm=spacing)
     try:
-        made = make_phantom(spec)
+        phantom_ct = make_phantom(spec)
     except ValueError as fault:  # too few slices to hold a lesion
         raise NodeError(f"{fault} (--lesions 0 needs no lung)") from fault
-    paths = write_series(phantom_datasets(made, seed=seed), folder, transfer_syntax)
+    paths = write_series(phantom_datasets(phantom_ct, seed=seed), folder, transfer_syntax)
     out.print(f"{len(paths)} images in {folder}")
 
 

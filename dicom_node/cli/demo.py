@@ -1,4 +1,4 @@
-"""The whole way on one machine: a node, a stand-in PACS, a chest CT, its results, pictures.
+"""Run the demo: a node, a stand-in PACS, a chest CT, its results and pictures on one machine.
 
 Everything stays on loopback, and nothing is left running.
 """
@@ -42,7 +42,7 @@ QUIET_SECONDS = 3.0  #: the demo has one sender, on the same machine
 COMMAND = os.path.relpath(Path(sys.executable).with_name("dicom-node"))
 ENDED = {SeriesState.DELIVERED, SeriesState.UNSUITABLE, SeriesState.FAILED}
 
-INI = """\
+INI_TEMPLATE = """\
 [node]
 port = {node_port}
 bind = 127.0.0.1
@@ -67,33 +67,33 @@ port = {pacs_port}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the demo keeps its things."""
+    """Folder of the demo, and the paths in it."""
 
     root: Path
 
     @property
     def ini(self) -> Path:
-        """Settings of the node."""
+        """INI file of the node."""
         return self.root / "dicom-node.ini"
 
     @property
     def log(self) -> Path:
-        """What the node logs."""
+        """Log of the node."""
         return self.root / "node.log"
 
     @property
     def phantom(self) -> Path:
-        """The synthetic CT."""
+        """Folder of the synthetic CT."""
         return self.root / "ct"
 
     @property
     def pacs(self) -> Path:
-        """What the stand-in PACS was sent."""
+        """Folder of the objects that the stand-in PACS received."""
         return self.root / "pacs"
 
     @property
     def pictures(self) -> Path:
-        """PNG previews."""
+        """Folder of the PNG previews."""
         return self.root / "previews"
 
 
@@ -112,7 +112,9 @@ def show(ct: Path | None, root: Path, console: Console) -> None:
     ct = ct or _phantom(place, console)
     with StandInPacs(place.pacs) as pacs:
         port = _free_port()
-        place.ini.write_text(INI.format(node_port=port, pacs_port=pacs.port, quiet=QUIET_SECONDS))
+        place.ini.write_text(
+            INI_TEMPLATE.format(node_port=port, pacs_port=pacs.port, quiet=QUIET_SECONDS)
+        )
         with _node(place, port, console):
             send_folder(
                 ct,
@@ -120,8 +122,8 @@ def show(ct: Path | None, root: Path, console: Console) -> None:
                 calling_ae="SCANNER",
                 console=console,
             )
-            _follow(place, console)
-    _tell(place, ct, console)
+            _wait_for_results(place, console)
+    _print_results(place, ct, console)
 
 
 def _phantom(place: Place, console: Console) -> Path:
@@ -186,17 +188,17 @@ def _wait(done: Callable[[], bool], *, seconds: float, what: str) -> None:
         pause.wait(0.25)
 
 
-def _follow(place: Place, console: Console) -> None:
-    """Show where each series stands until all have come to an end."""
+def _wait_for_results(place: Place, console: Console) -> None:
+    """Show the state of each series until all have ended."""
     database = open_database(load(place.ini).database_url)
     started = time.monotonic()
-    with console.status("waiting for the results") as line:
+    with console.status("waiting for the results") as status:
 
         def ended() -> bool:
             with Sessions(database).reading() as session:
                 series = overview(session).series
-            line.update("  ".join(_standing(each) for each in series) or "waiting")
-            return bool(series) and all(each.state in ENDED for each in series)
+            status.update("  ".join(_standing(line) for line in series) or "waiting")
+            return bool(series) and all(line.state in ENDED for line in series)
 
         _wait(ended, seconds=RESULT_SECONDS, what="the results")
     database.dispose()
@@ -211,23 +213,25 @@ def _standing(series: SeriesLine) -> str:
     return f"{series.instances} instances {series.state}{f' ({sent})' if sent else ''}"
 
 
-def _tell(place: Place, ct: Path, console: Console) -> None:
-    """Print what the PACS holds now."""
+def _print_results(place: Place, ct: Path, console: Console) -> None:
+    """Print the reports that the PACS received, write previews, and list all paths."""
     results = [dcmread(path) for path in sorted(place.pacs.glob("*.dcm"))]
-    _tell_not_analysed(place, console)
+    _print_not_analysed(place, console)
     reports = [ds for ds in results if ds.SOPClassUID.endswith(".88.34")]
     for report in reports:
         console.rule("what the report in the PACS says")
         for depth, line in statements(report):
             console.print(f"{'  ' * depth}{escape(line)}")
     sources, _ = outgoing_files(ct)
-    pictures = write_previews([p.path for p in sources], results, place.pictures) if reports else []
+    pictures = (
+        write_previews([file.path for file in sources], results, place.pictures) if reports else []
+    )
     console.rule("where everything lies")
     for what, where in _whereabouts(place, results, pictures):
         console.print(f"{what}: {where}")
 
 
-def _tell_not_analysed(place: Place, console: Console) -> None:
+def _print_not_analysed(place: Place, console: Console) -> None:
     database = open_database(load(place.ini).database_url)
     with Sessions(database).reading() as session:
         for series in overview(session).series:

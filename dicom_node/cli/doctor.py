@@ -1,4 +1,4 @@
-"""The command `doctor`: what disagrees, and what can be done about it."""
+"""The commands `doctor` and `conformance`: check stored data and documents against each other."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def doctor(
     """Compare files, rows and deliveries; say what disagrees, and what can be done."""
     from dicom_node.assembly import existing_resources
     from dicom_node.folder_lock import only_node
-    from dicom_node.maintenance import consistency as of
+    from dicom_node.maintenance.consistency import REMEDIES, find, repair
 
     settings = load(config)
     resources = existing_resources(settings)
     if mend:
         with only_node(settings.storage.folder):
-            of.repair(resources)
-    found = of.find(resources)
-    for each in found:
-        detail = f" ({each.detail})" if each.detail else ""
-        typer.echo(f"{each.kind}: {each.what}{detail}: {of.REMEDIES[each.kind]}")
-    if not found:
+            repair(resources)
+    findings = find(resources)
+    for finding in findings:
+        detail = f" ({finding.detail})" if finding.detail else ""
+        typer.echo(f"{finding.kind}: {finding.what}{detail}: {REMEDIES[finding.kind]}")
+    if not findings:
         typer.echo("Files, rows and deliveries agree.")
-    raise typer.Exit(1 if found else 0)
+    raise typer.Exit(1 if findings else 0)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The optional libraries: a node needs none of them, training and evaluation do."""
+"""Options, consoles and progress bars that the commands share, and the check of the extra."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from dicom_node.errors import NodeError
 from pipeline.model.manifest import BUNDLED
 
 out = Console(soft_wrap=True)
-LIBRARIES = ("jinja2", "matplotlib", "sklearn")  #: what the extra `training` installs
+err = Console(stderr=True, soft_wrap=True)
+
+LIBRARIES = ("jinja2", "matplotlib", "sklearn")  #: the extra `training`; a node needs none of them
+BUNDLED_NAME = "bundled"  #: names the model that the package brings along
 
 Ini = Annotated[
     Path,
@@ -51,16 +62,14 @@ Rows = Annotated[int, typer.Option(min=32, help="Rows of the network's input.")]
 Columns = Annotated[int, typer.Option(min=48, help="Columns of the network's input.")]
 SliceMm = Annotated[float, typer.Option(min=0.5, help="Distance of its planes.")]
 
-BUNDLED_NAME = "bundled"
-
 
 def needs_extra() -> None:
-    """Check that the extra is installed.
+    """Check that the extra `training` is installed.
 
     Raises
     ------
     NodeError
-        If it is not; the sentence says how to.
+        If a library is missing; the message says how to install it.
     """
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
@@ -71,7 +80,7 @@ def needs_extra() -> None:
 
 
 class Device(StrEnum):
-    """Where to compute."""
+    """Device that computes."""
 
     auto = "auto"
     cpu = "cpu"
@@ -79,7 +88,7 @@ class Device(StrEnum):
 
 
 def bar(console: Console | None = None) -> Progress:
-    """Progress bar of steps, on a console of its own if none is given."""
+    """Progress bar of steps that are counted, on rich's own console if none is given."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -89,6 +98,18 @@ def bar(console: Console | None = None) -> Progress:
     )
 
 
+def stage_bar(console: Console) -> Progress:
+    """Progress bar of named stages; it disappears at the end."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+
+
 def folder_of(model: str) -> Path:
-    """Folder of a model that is named on the command line."""
+    """Folder of a model: the bundled one by its name, any other by its path."""
     return BUNDLED if model == BUNDLED_NAME else Path(model)

@@ -1,4 +1,4 @@
-"""What `dicom-node process` shows while it analyses a folder offline."""
+"""Run the command `process`: analyse a folder offline, and print the findings."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.messages import Analysed, Unsuitable
 from dicom_node.analysis.offline import FoundSeries, find_series, must_be_empty, process
 from dicom_node.analysis.worker import Progress
+from dicom_node.cli.options import stage_bar
 from pipeline.encode.common.sentences import NOT_REPORTED
 
 
@@ -39,11 +38,11 @@ def process_folder(
         console.print(f"left out: {escape(str(path))}: {escape(reason)}")
     config = analysis_config_of(settings)
     analysed = 0
-    for number, each in enumerate(series, start=1):
+    for number, found in enumerate(series, start=1):
         target = out / f"series-{number:02d}" if len(series) > 1 else out
         work = partial(
             process,
-            each,
+            found,
             config,
             target,
             notices=settings.results.not_analysed,
@@ -51,7 +50,7 @@ def process_folder(
         )
         answer = _with_bar(work, console)
         analysed += isinstance(answer, Analysed)
-        _tell(each, answer, target, console)
+        _print_answer(found, answer, target, console)
     if not series:
         console.print(f"no DICOM series in {folder}")
     return analysed
@@ -60,17 +59,16 @@ def process_folder(
 def _with_bar(
     work: Callable[[Progress], Analysed | Unsuitable], console: Console
 ) -> Analysed | Unsuitable:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task("reading", total=1.0)
+    with stage_bar(console) as bar:
+        task = bar.add_task("reading", total=1.0)
 
         def progress(stage: str, share: float) -> None:
-            bars.update(bar, description=stage, completed=share)
+            bar.update(task, description=stage, completed=share)
 
         return work(progress)
 
 
-def _tell(
+def _print_answer(
     series: FoundSeries, answer: Analysed | Unsuitable, target: Path, console: Console
 ) -> None:
     console.print(f"series of {len(series.paths)} instances -> {target}")
@@ -82,7 +80,7 @@ def _tell(
 
 
 def findings(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Say in a few lines what `pipeline.encode.bundle.summary` holds."""
+    """Yield the main findings of a summary (`pipeline.encode.summary`) as lines of text."""
     provenance, share, lungs = summary["provenance"], summary["involvement"], summary["lungs_ml"]
     yield f"{summary['notice']}"
     yield (
@@ -102,10 +100,10 @@ def findings(summary: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"{len(summary['lesions'])} localised opacities"
     for lesion in summary["lesions"][:5]:
-        seen = lesion["key_image"] or "interpolated slices only"
+        key_image = lesion["key_image"] or "interpolated slices only"
         yield (
             f"  {lesion['number']}: {lesion['side']}, {lesion['volume_ml']:.1f} ml,"
-            f" mean {lesion['mean_hu']:.0f} HU, seen best on {seen}"
+            f" mean {lesion['mean_hu']:.0f} HU, seen best on {key_image}"
         )
     yield f"series: {summary['geometry']['completeness']}. {summary['geometry']['statement']}"
     if summary["flags"]:

@@ -1,4 +1,4 @@
-"""The commands `reissue`, `reprocess` and `redeliver`: results again, made anew or as they are."""
+"""The commands `reissue`, `reprocess` and `redeliver`: make results again, or send them again."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def reissue(
     from dicom_node.cli.rerun_requests import request_reruns
     from storage.states import Rerun
 
-    _choose(series, study, everything=everything)
-    _print(
+    _require_choice(series, study, everything=everything)
+    _print_outcomes(
         request_reruns(load(config), Rerun.REISSUE, series=series or (), study=study),
         named=not everything,
     )
@@ -54,7 +54,7 @@ def reprocess(series: Uids = None, config: Ini = INI) -> None:
 
     if not series:
         raise NodeError("expected Series Instance UIDs, got none")
-    _print(request_reruns(load(config), Rerun.REPROCESS, series=series), named=True)
+    _print_outcomes(request_reruns(load(config), Rerun.REPROCESS, series=series), named=True)
 
 
 @app.command()
@@ -71,22 +71,22 @@ def redeliver(
     """
     from dicom_node.cli.rerun_requests import request_redelivery
 
-    _choose(series, study, everything=everything)
-    resumed = request_redelivery(
+    _require_choice(series, study, everything=everything)
+    objects_of = request_redelivery(
         load(config), series=series or (), study=study, destination=destination
     )
-    for (uid, name), objects in sorted(resumed.items()):
+    for (uid, name), objects in sorted(objects_of.items()):
         typer.echo(f"{uid}: {objects} object{'' if objects == 1 else 's'} to {name}")
-    typer.echo(SENT if resumed else "nothing to do: nothing of these is refused, or waits")
+    typer.echo(SENT if objects_of else "nothing to do: nothing of these is refused, or waits")
 
 
-def _choose(series: list[str] | None, study: str | None, *, everything: bool) -> None:
+def _require_choice(series: list[str] | None, study: str | None, *, everything: bool) -> None:
     if bool(series) + (study is not None) + everything != 1:
         raise NodeError("expected Series Instance UIDs, or --study UID, or --all")
 
 
-def _print(outcomes: list[RerunOutcome], *, named: bool) -> None:
-    """Print every outcome; what was asked for by name and refused, or is not there, is a fault."""
+def _print_outcomes(outcomes: list[RerunOutcome], *, named: bool) -> None:
+    """Print every outcome, and exit; a series named but refused, or unknown, gives status 1."""
     for outcome in outcomes:
         typer.echo(f"{outcome.series_instance_uid}: {outcome.text}")
     if not outcomes:

@@ -1,4 +1,4 @@
-"""Request reruns and redeliveries, as the commands `reissue`, `reprocess`, `redeliver` do."""
+"""Enter requests for reruns and redeliveries, for `reissue`, `reprocess` and `redeliver`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def request_redelivery(
     study: str | None = None,
     destination: str | None = None,
 ) -> Counter[tuple[str, str]]:
-    """Have what has not arrived sent now; count it by series and destination.
+    """Make undelivered objects due now; return their number by series and destination.
 
     Raises
     ------

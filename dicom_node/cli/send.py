@@ -1,4 +1,4 @@
-"""What `dicom-node send` does: every DICOM file of a folder to one AE, with a progress bar."""
+"""Run the command `send`: send the DICOM files of a folder to an AE, with a progress bar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dicom_node.network.association import Peer
 
 
 def send_folder(folder: Path, peer: Peer, *, calling_ae: str, console: Console) -> int:
-    """Send and say what came of it; return how many files were not accepted."""
+    """Send files and print the outcome; return how many were not accepted."""
     outgoing, others = outgoing_files(folder)
     for path in others:
         console.print(f"left out, not DICOM: {path}")
@@ -39,11 +39,11 @@ def send_folder(folder: Path, peer: Peer, *, calling_ae: str, console: Console) 
 
 
 def outgoing_files(folder: Path) -> tuple[list[OutgoingFile], list[Path]]:
-    """Find the DICOM files below a folder, and the others."""
+    """Find the files below a folder: those that are DICOM, and the others."""
     outgoing: list[OutgoingFile] = []
     others: list[Path] = []
-    files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.is_file())
-    for path in files:
+    paths = [folder] if folder.is_file() else sorted(filter(Path.is_file, folder.rglob("*")))
+    for path in paths:
         try:
             outgoing.append(OutgoingFile.of(path))
         except (InvalidDicomError, AttributeError):

@@ -1,4 +1,4 @@
-"""What `dicom-node status` shows: every series and where it stands, and what was turned away."""
+"""Show the overview of the command `status`: series, deliveries, refusals and quarantine."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """Room on the disk of the storage folder, and how much of it no instance may touch, GB."""
+    """Free space on the disk of the storage folder, and the reserve kept free of instances, GB."""
 
     free_gb: float
     reserve_gb: float
 
 
 def as_json(overview: Overview, disk: Disk, *, running: bool) -> str:
-    """Everything, for machines."""
+    """Overview as JSON, for machines."""
     machine = {"disk": asdict(disk), "running": running}
     return json.dumps(asdict(overview) | machine, default=_plain, indent=2)
 
@@ -48,7 +48,7 @@ def _plain(value: object) -> str | dict[str, object]:
 
 
 def show(overview: Overview, disk: Disk, console: Console, *, running: bool) -> None:
-    """Everything, for people."""
+    """Print the overview for people."""
     if not running:
         console.print("[bold red]the node is not running[/]: nothing is received, analysed or sent")
     if disk.free_gb < disk.reserve_gb:
@@ -71,52 +71,53 @@ def show(overview: Overview, disk: Disk, console: Console, *, running: bool) -> 
         )
     if overview.quarantine:
         console.print("\n[bold]quarantine[/]")
-    for kept in overview.quarantine:
+    for file in overview.quarantine:
         console.print(
-            f"{_at(kept.at)}  from {kept.calling_ae}: {kept.reason}\n    {kept.path}",
+            f"{_at(file.at)}  from {file.calling_ae}: {file.reason}\n    {file.path}",
             highlight=False,
             markup=False,
         )
 
 
 def _series(line: SeriesLine) -> Iterator[str]:
-    """Where it stands, which it is, why, and what holds its results up."""
-    yield "\n" + "  ".join(_standing(line))
+    """Yield the lines of a series: state, UID, reason, and deliveries that are not done."""
+    yield "\n" + "  ".join(_state_words(line))
     yield f"    {line.series_instance_uid}"
     if line.reason:
         yield f"    {_plain_text(line.reason)}"
     for remark in line.remarks:
         tries = f" ({remark.attempts} tries)" if remark.attempts > 1 else ""
-        told = f"{remark.destination}: {remark.count} {remark.state}: {remark.reason}{tries}"
-        yield f"    {_plain_text(told)}"
+        text = f"{remark.destination}: {remark.count} {remark.state}: {remark.reason}{tries}"
+        yield f"    {_plain_text(text)}"
 
 
-def _standing(line: SeriesLine) -> list[str]:
+def _state_words(line: SeriesLine) -> list[str]:
+    """State of a series, its instances, and its results, piece by piece."""
     colour = COLOURS.get(line.state, "white")
-    said = [f"{_at(line.last_at)}  [{colour}]{line.state:<10}[/]"]
-    said.append(f"{line.instances} {_plain_text(line.modality)} instances from {line.calling_ae}")
+    words = [f"{_at(line.last_at)}  [{colour}]{line.state:<10}[/]"]
+    words.append(f"{line.instances} {_plain_text(line.modality)} instances from {line.calling_ae}")
     if line.generation > 1:
-        said.append(f"generation {line.generation}")
+        words.append(f"generation {line.generation}")
     if line.score is not None:
         earlier = line.result_generation != line.generation
         of = f" (of generation {line.result_generation})" if earlier else ""
-        said.append(f"score {line.score:.3f}{of}")
+        words.append(f"score {line.score:.3f}{of}")
     elif line.result_key is not None:
-        said.append("notice that it was not analysed")
+        words.append("notice that it was not analysed")
     if line.revision is not None and line.revision > 1:
-        said.append(f"revision {line.revision}")
+        words.append(f"revision {line.revision}")
     if line.priors:
-        said.append(f"compared with {line.priors} earlier")
+        words.append(f"compared with {line.priors} earlier")
     if line.wish is not None:
-        said.append(f"{line.wish} wished")
+        words.append(f"{line.wish} wished")
     if line.deliveries:
-        said.append(f"deliveries: {_counts(line.deliveries)}")
-    return said
+        words.append(f"deliveries: {_counts(line.deliveries)}")
+    return words
 
 
 def _plain_text(value: str) -> str:
-    """Show what came over the network: nothing of it may steer a terminal."""
-    return escape("".join(each if each.isprintable() else "?" for each in value))
+    """Escape text from the network: nothing of it may control a terminal."""
+    return escape("".join(char if char.isprintable() else "?" for char in value))
 
 
 def _totals(title: str, counts: Mapping[State, int]) -> str:

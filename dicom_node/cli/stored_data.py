@@ -1,4 +1,4 @@
-"""The commands `export`, `erase` and `reinject`: what is kept, handed out or taken away."""
+"""The commands `export`, `erase` and `reinject`: copy, remove or re-ingest stored data."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ def reinject(
 
 
 def _resources(settings: Settings) -> Resources:
-    """Open what a node has made; an auditor is told of what is done to it."""
+    """Open the database and folder of a node, with its audit trail."""
     from dicom_node.assembly import audit_of, existing_resources
 
     return replace(existing_resources(settings), audit=audit_of(settings))
 
 
 def _audited(config: Path) -> Settings:
-    """Read the settings; what is done is logged as the node would log it."""
+    """Read the settings, and log from now on as the node does."""
     from dicom_node import logs
 
     settings = load(config)

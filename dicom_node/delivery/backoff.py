@@ -1,4 +1,4 @@
-"""Exponential backoff between two tries of a delivery."""
+"""Exponential backoff between the attempts of a delivery."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """How long to wait before the next try, and when to stop trying.
+    """Wait before the next attempt of a delivery, and the deadline of all attempts.
 
     Attributes
     ----------
@@ -18,8 +18,8 @@ class Backoff:
     give_up_after
         Time since the delivery was first due after which it is refused for good.
     spread
-        Waits are shortened by up to this share, so that nodes and results that were turned away
-        together do not all come back together.
+        Waits are shortened by up to this share, so that nodes and results that were postponed
+        together do not all try again together.
     """
 
     first_seconds: float
@@ -29,19 +29,19 @@ class Backoff:
     spread: float = 0.2
 
     def wait(self, attempts: int) -> timedelta:
-        """Wait after the `attempts`-th failed try (1 or more)."""
+        """Wait after the `attempts`-th failed attempt (1 or more)."""
         steps = min(attempts - 1, 64)  # beyond this the cap has long been reached
         return timedelta(seconds=min(self.first_seconds * self.factor**steps, self.max_seconds))
 
     def next_try(
         self, *, attempts: int, first_at: datetime, now: datetime, key: str = ""
     ) -> datetime | None:
-        """When to try again; None when the deadline has passed.
+        """Time of the next attempt; None when the deadline has passed.
 
         Parameters
         ----------
         key
-            Whatever has the same key and attempts comes at the same time: the objects of a result.
+            Deliveries of the same key and attempts have the same time: the objects of a result.
         """
         if now - first_at >= self.give_up_after:
             return None

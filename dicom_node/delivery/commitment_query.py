@@ -1,7 +1,7 @@
-"""Check by query whether an archive has what it accepted (C-FIND, PS3.4 Annex C).
+"""Check by C-FIND (PS3.4 Annex C) that an archive has the objects that it accepted.
 
-For destinations that do not offer storage commitment. An archive that has an object today may lose
-it tomorrow: a match is no promise.
+For destinations without storage commitment. An archive that has an object today may lose it
+tomorrow: a match is no promise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Whereabouts = Mapping[tuple[str, str], set[str]]  #: study and series to objects
 
 
 class StoredCheck(CommitmentRequester):
-    """Asks one archive by C-FIND."""
+    """Requests commitment from one archive in the form of a query."""
 
     means = "verification by query"
 
@@ -65,19 +65,19 @@ class StoredCheck(CommitmentRequester):
 
 
 def stored_objects(places: Whereabouts, peer: Peer, *, calling_ae: str) -> frozenset[str]:
-    """Find out which objects an archive has: one query for each series.
+    """Query an archive for objects, once for each series; return those that it has.
 
     Raises
     ------
     QueryFailed
-        If it did not answer for all of them.
+        If the archive did not answer all queries.
     """
     stored: set[str] = set()
-    with archive(peer, calling_ae=calling_ae) as called:
+    with archive(peer, calling_ae=calling_ae) as queried:
         for (study, series), objects in places.items():
             identifier = keys(
                 "IMAGE", StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=""
             )
-            matches = called.find(identifier, limit=MAXIMUM_OBJECTS)
+            matches = queried.find(identifier, limit=MAXIMUM_OBJECTS)
             stored |= objects & {str(match.get("SOPInstanceUID", "")) for match in matches}
     return frozenset(stored)

@@ -1,7 +1,7 @@
-"""Ask a destination whether it keeps what it accepted, and record what it answers.
+"""Request a destination's commitment to the objects that it accepted, and record its report.
 
-How it is asked differs: by storage commitment (`dicom_node.delivery.commitment_scu`) or by a query
-(`dicom_node.delivery.commitment_query`). What follows from an answer, or from none:
+Two kinds of request: storage commitment (`dicom_node.delivery.commitment_scu`) and a query
+(`dicom_node.delivery.commitment_query`). The consequences of a report, or of none, are decided in
 `storage.delivery.commitments`.
 """
 
@@ -25,24 +25,24 @@ from storage.delivery.commitments import (
     record_request,
 )
 
-REQUESTS = 4  #: without an answer to so many, acceptance must do
-TRIES = 3  #: what a destination says so often that it does not have is refused
+REQUESTS = 4  #: after so many requests without an answer, acceptance counts as delivery
+TRIES = 3  #: an object that the destination reports missing so often is refused
 
 Objects = list[tuple[str, str]]  #: SOP Class and SOP Instance UID of each
 
 
 class CommitmentRequester(ABC):
-    """Asks one destination about everything that it accepted and that is due.
+    """Requests the commitment of one destination to all objects that it accepted and that are due.
 
     Parameters
     ----------
     again
-        Time after which the same is asked again, if there is no answer.
+        Time after which a request without an answer is repeated.
     first_after
-        Time from acceptance to the first question.
+        Time from acceptance to the first request.
     """
 
-    means: ClassVar[str]  #: how it is asked, as `status` says it
+    means: ClassVar[str]  #: kind of request, in the words of `dicom-node status`
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CommitmentRequester(ABC):
         self._resources = resources
 
     def run_once(self) -> None:
-        """Ask for everything that is due; give up what was asked for often enough."""
+        """Request commitment to all objects that are due; give up those requested often enough."""
         transaction_uid, due = self._open_request()
         if not due:
             return
@@ -73,10 +73,10 @@ class CommitmentRequester(ABC):
 
     @abstractmethod
     def _ask(self, transaction_uid: str, due: Objects) -> str:
-        """Ask the destination; return why the request was not taken, else empty."""
+        """Send the request; return why it was not accepted, else empty."""
 
     def _open_request(self) -> tuple[str, Objects]:
-        """Enter a request for what is due; return its UID and its objects."""
+        """Enter a request for the objects that are due; return its Transaction UID and objects."""
         now, transaction_uid = self._resources.clock(), str(generate_uid(prefix=None))
         with self._resources.sessions.begin() as session:
             given_up = accept_unanswered(
@@ -95,9 +95,9 @@ class CommitmentRequester(ABC):
 
 
 def record_report(report: Report, resources: Resources) -> int:
-    """Enter a report and return the status to answer with.
+    """Enter a report; return the status to answer with.
 
-    A report that nobody asked for changes nothing, and is logged.
+    A report without an open request changes nothing, and is logged.
     """
     with resources.sessions.begin() as session:
         series = enter_report(session, report, resources.clock(), tries=TRIES)

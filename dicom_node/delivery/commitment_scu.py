@@ -1,6 +1,6 @@
-"""Ask a destination to commit to what it accepted (Storage Commitment SCU, PS3.4 Annex J).
+"""Request commitment by N-ACTION (Storage Commitment SCU, PS3.4 Annex J), and receive the report.
 
-The answer comes on the association of the request, on one that the destination opens to our port,
+The report comes on the association of the request, on one that the destination opens to our port,
 or never.
 """
 
@@ -34,12 +34,12 @@ RecordReport = Callable[[Report], int]  #: enters a report; returns the status t
 
 
 class CommitmentScu(CommitmentRequester):
-    """Asks one destination by N-ACTION.
+    """Requests the commitment of one destination by N-ACTION.
 
     Parameters
     ----------
     linger_seconds
-        How long the answer may come on the association of the request.
+        Longest wait for the report on the association of the request.
     """
 
     means = "storage commitment"
@@ -79,24 +79,24 @@ class CommitmentScu(CommitmentRequester):
 
 def request(
     peer: Peer,
-    wanted: Dataset,
+    information: Dataset,
     *,
     calling_ae: str,
     linger_seconds: float,
     record: RecordReport,
 ) -> str:
-    """Ask by N-ACTION, and wait a little for an answer on the same association.
+    """Request commitment by N-ACTION; wait a little for the report on the same association.
 
     Returns
     -------
     str
-        Why the request was not taken; else empty.
+        Why the request was not accepted; else empty.
     """
-    came = threading.Event()
+    reported = threading.Event()
 
     def report(event: Event) -> tuple[int, None]:
         status = handle_report(event, record)
-        came.set()
+        reported.set()
         return status
 
     assoc, trouble = associate(
@@ -108,10 +108,12 @@ def request(
     if not assoc.is_established:
         return trouble
     with reactor_paused(assoc):
-        answer, _ = assoc.send_n_action(wanted, REQUEST, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+        answer, _ = assoc.send_n_action(
+            information, REQUEST, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
+        )
     status = answer.get("Status")
     if status == SUCCESS:
-        came.wait(linger_seconds)
+        reported.wait(linger_seconds)
     if assoc.is_established:
         assoc.release()
     if status is None:
@@ -120,7 +122,7 @@ def request(
 
 
 def handle_report(event: Event, record: RecordReport) -> tuple[int, None]:
-    """Take an N-EVENT-REPORT in; return the status to answer with."""
+    """Record an N-EVENT-REPORT; return the status to answer with."""
     try:
         report = read_report(event.event_information)
     except (AttributeError, TypeError, ValueError) as fault:
@@ -134,7 +136,7 @@ def handle_report(event: Event, record: RecordReport) -> tuple[int, None]:
 
 
 def action_information(transaction_uid: str, objects: Iterable[tuple[str, str]]) -> Dataset:
-    """Make the data set of a request (PS3.4 Table J.3-1) for objects, by SOP class and instance."""
+    """Make the Action Information of a request (PS3.4 Table J.3-1): SOP class, SOP instance."""
     ds = Dataset()
     ds.TransactionUID = transaction_uid
     ds.ReferencedSOPSequence = Sequence([reference(sop_class, uid) for sop_class, uid in objects])
@@ -142,12 +144,12 @@ def action_information(transaction_uid: str, objects: Iterable[tuple[str, str]])
 
 
 def read_report(ds: Dataset) -> Report:
-    """Read what a destination answers (PS3.4 Table J.3-3).
+    """Read the Event Information of a report (PS3.4 Table J.3-3).
 
     Raises
     ------
     AttributeError, TypeError, ValueError
-        If it is no such answer.
+        If the data set is no such report.
     """
     return Report(
         transaction_uid=str(ds.TransactionUID),

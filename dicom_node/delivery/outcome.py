@@ -1,4 +1,4 @@
-"""What to do after a delivery failed: decided purely, obeyed elsewhere."""
+"""Outcome of a delivery, decided from the status that the destination answered."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from dicom_node.network.status import (
 
 
 class Verdict(StrEnum):
-    """How a destination answered one object."""
+    """Verdict of a destination on one object."""
 
     ACCEPTED = "accepted"  #: stored, or already there
-    POSTPONED = "postponed"  #: not now; worth another try
+    POSTPONED = "postponed"  #: not now; another attempt may succeed
     UNSUPPORTED = "unsupported"  #: its SOP class, or the transfer syntax, is not taken
-    REFUSED = "refused"  #: another try would get the same answer
+    REFUSED = "refused"  #: another attempt would get the same answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One answer of a destination.
+    """Outcome of one attempt to deliver an object.
 
     Attributes
     ----------
     status
-        DIMSE status, or None where no answer came.
+        DIMSE or HTTP status, or None if there was no answer.
     detail
         What a person needs to know, without patient data.
     """
@@ -58,9 +58,9 @@ def judge(status: int) -> Outcome:
 
 
 def unsendable(fault: Exception) -> Outcome:
-    """Turn what kept a file from being read into an outcome: the machine may be well again."""
-    said = f"cannot send: {type(fault).__name__}"
+    """Turn a fault in reading a file into an outcome; faults of the machine may pass."""
+    detail = f"cannot send: {type(fault).__name__}"
     if isinstance(fault, FileNotFoundError):
-        return Outcome(verdict=Verdict.REFUSED, detail=f"{said}, see dicom-node doctor")
+        return Outcome(verdict=Verdict.REFUSED, detail=f"{detail}, see dicom-node doctor")
     of_the_machine = isinstance(fault, OSError) and fault.errno is not None
-    return Outcome(verdict=Verdict.POSTPONED if of_the_machine else Verdict.REFUSED, detail=said)
+    return Outcome(verdict=Verdict.POSTPONED if of_the_machine else Verdict.REFUSED, detail=detail)

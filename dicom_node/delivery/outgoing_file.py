@@ -1,4 +1,4 @@
-"""A Part 10 file on its way, and what must be negotiated for it."""
+"""A Part 10 file to be sent, with the presentation context that it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storage and Verification SCU: one association, one outcome per object."""
+"""Storage and Verification SCU: send files by C-STORE, with an outcome for each; C-ECHO."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def send(
 ) -> Generator[tuple[OutgoingFile, Outcome]]:
     """Send files to a peer by C-STORE; yield each with its outcome as soon as it is known.
 
-    An association that is lost half-way is made anew, as long as each one brings something over.
+    An association that is lost half-way is opened again, as long as each delivers an object.
 
     Parameters
     ----------
     fast
-        Whether `dicom_node.network.pynetdicom_internals.fast_store_scu` is used, where it can be.
+        Whether `FastSender` is used, where it can be.
     """
     waiting = list(files)
     while waiting:
-        batch, rest = _one_association(waiting)
+        batch, rest = _split_batch(waiting)
         assoc, trouble = associate(peer, _contexts(batch), calling_ae=calling_ae)
         settled = 0
         if assoc.is_established:
-            with _parting(assoc), reactor_paused(assoc), _way(assoc, fast=fast) as store:
+            with _released(assoc), reactor_paused(assoc), _file_sender(assoc, fast=fast) as store:
                 accepted = _accepted(assoc)
                 for file in batch:
-                    takes = (file.sop_class_uid, file.transfer_syntax_uid) in accepted
-                    outcome = _store_one(assoc, file, store) if takes else _not_accepted(file)
+                    is_accepted = (file.sop_class_uid, file.transfer_syntax_uid) in accepted
+                    outcome = _store(assoc, file, store) if is_accepted else _not_accepted(file)
                     if outcome.verdict is Verdict.POSTPONED and outcome.status is None:
                         trouble = outcome.detail
                         break
@@ -68,25 +68,26 @@ def send(
         if not settled:
             nothing_accepted = assoc.rejected_contexts and not assoc.accepted_contexts
             postponed = Outcome(verdict=Verdict.POSTPONED, detail=trouble)
-            yield from ((p, _not_accepted(p) if nothing_accepted else postponed) for p in batch)
+            for file in batch:
+                yield file, _not_accepted(file) if nothing_accepted else postponed
             settled = len(batch)
         waiting = batch[settled:] + rest
 
 
 def _contexts(files: list[OutgoingFile]) -> list[PresentationContext]:
-    """Presentation contexts that can carry these parcels."""
-    pairs = sorted({(each.sop_class_uid, each.transfer_syntax_uid) for each in files})
+    """Presentation contexts of these files."""
+    pairs = sorted({(file.sop_class_uid, file.transfer_syntax_uid) for file in files})
     return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
 
 
 def _accepted(assoc: Association) -> set[tuple[str, str]]:
-    """SOP classes and transfer syntaxes that the peer takes."""
+    """Pairs of SOP class and transfer syntax that the peer accepted."""
     return {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in assoc.accepted_contexts}
 
 
 @contextmanager
-def _parting(assoc: Association) -> Iterator[None]:
-    """Release the association at the end, also when the caller wants no more outcomes."""
+def _released(assoc: Association) -> Iterator[None]:
+    """Release the association at the end, also when the caller takes no more outcomes."""
     try:
         yield
     finally:
@@ -95,18 +96,18 @@ def _parting(assoc: Association) -> Iterator[None]:
 
 
 @contextmanager
-def _way(assoc: Association, *, fast: bool) -> Iterator[StoreFile]:
-    """Find what sends a file and gives the status, None where no answer came."""
+def _file_sender(assoc: Association, *, fast: bool) -> Iterator[StoreFile]:
+    """Yield the function that sends a file and returns the status, None without a response."""
     if fast and is_tested():
-        with dul_paused(assoc) as alone:
-            if alone:
+        with dul_paused(assoc) as is_paused:
+            if is_paused:
                 yield FastSender(assoc).store
                 return
     yield lambda path: assoc.send_c_store(path).get("Status")
 
 
-def _one_association(files: list[OutgoingFile]) -> tuple[list[OutgoingFile], list[OutgoingFile]]:
-    """Split off what one association can negotiate."""
+def _split_batch(files: list[OutgoingFile]) -> tuple[list[OutgoingFile], list[OutgoingFile]]:
+    """Split off the files whose presentation contexts one association can negotiate."""
     pairs: set[tuple[str, str]] = set()
     for index, file in enumerate(files):
         pairs.add((file.sop_class_uid, file.transfer_syntax_uid))
@@ -115,7 +116,7 @@ def _one_association(files: list[OutgoingFile]) -> tuple[list[OutgoingFile], lis
     return files, []
 
 
-def _store_one(assoc: Association, file: OutgoingFile, store: StoreFile) -> Outcome:
+def _store(assoc: Association, file: OutgoingFile, store: StoreFile) -> Outcome:
     if not assoc.is_established or assoc.acse.is_aborted() or not assoc.dul.is_alive():
         return Outcome(verdict=Verdict.POSTPONED, detail="the association was lost")
     try:

@@ -1,7 +1,7 @@
-"""Sending by DICOMweb: STOW-RS (PS3.18 10.5), one object in each request.
+"""STOW-RS client (PS3.18 10.5): send results to a DICOMweb service, one object in each request.
 
 The body is sent from the file: a large object is never held in memory. Secrets are files, read
-anew each time; they are in no error and no log.
+again each time; they are in no error and no log.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from dicom_node.delivery.stow_response import (
     SERVER_ERRORS,
     STORED,
     HttpAnswer,
+    holds_instance,
     judge_answer,
-    names,
     words,
 )
 from dicom_node.errors import NodeError
@@ -33,9 +33,9 @@ from dicom_node.network.status import HTTP_NONE_STORED
 
 JSON = "application/dicom+json"
 CHUNK_BYTES = 1 << 17  #: of a file on its way
-MAXIMUM_ANSWER_BYTES = 1 << 20  #: what is read of an answer
+MAXIMUM_ANSWER_BYTES = 1 << 20  #: most that is read of an answer
 CONNECT_SECONDS = 10.0  #: longest wait for a connection
-NOT_THERE = (401, 403, 404)  #: a service that answers so takes no results, as long as it does
+NO_ACCESS = (401, 403, 404)  #: a service that answers so would accept no results either
 
 
 class Unreachable(NodeError):
@@ -44,20 +44,20 @@ class Unreachable(NodeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StowSender:
-    """By requests to a DICOMweb service.
+    """Sends by requests to a DICOMweb service.
 
     Attributes
     ----------
     url
         Base URL of the service.
     timeout_seconds
-        Longest wait for the service to take or to give anything.
+        Longest wait for the service to read or to send any bytes.
     user, password_file
         For basic authentication (RFC 7617).
     token_file
         For a bearer token (RFC 6750).
     authorities
-        Who signs the certificate of the service; None trusts those of the system.
+        Certificates of those who sign the service's; None trusts those of the system.
     """
 
     url: str
@@ -68,7 +68,7 @@ class StowSender:
     authorities: Path | None = None
 
     def send(self, files: Iterable[OutgoingFile]) -> Generator[tuple[OutgoingFile, Outcome]]:
-        """Send by STOW-RS; once there is no answer, nothing more is tried."""
+        """Send by STOW-RS; after a request without an answer, the other files are postponed."""
         waiting = list(files)
         try:
             with self._client() as client:
@@ -79,21 +79,21 @@ class StowSender:
             yield from ((file, _postponed(fault)) for file in waiting)
 
     def echo(self) -> Outcome:
-        """Ask by a query for one study (QIDO-RS); nearly any answer will do."""
+        """Verify the service by a query for one study (QIDO-RS); nearly any answer will do."""
         try:
             with self._client() as client:
                 status = _exchange(client.build_request("GET", "studies?limit=1"), client).status
         except NodeError as fault:
             return _postponed(fault)
-        if status in NOT_THERE or status >= SERVER_ERRORS:
+        if status in NO_ACCESS or status >= SERVER_ERRORS:
             return Outcome(verdict=Verdict.REFUSED, status=status, detail=words(status))
         return Outcome(verdict=Verdict.ACCEPTED, status=status)
 
     def probe(self) -> None:
-        """Find out nothing: DICOMweb negotiates no classes."""
+        """Return None: DICOMweb negotiates no SOP classes."""
 
     def check(self) -> None:
-        """Read the files that sending needs.
+        """Read the secrets and certificates that sending needs.
 
         Raises
         ------
@@ -129,14 +129,14 @@ class StowSender:
 def _store(client: httpx.Client, outgoing: OutgoingFile) -> Outcome:
     """Send one object.
 
-    What is in conflict with the archive is there already, or is refused: it is looked for.
+    An object in conflict (HTTP 409) is in the archive already, or is refused: a query tells.
     """
     try:
         with outgoing.path.open("rb") as file:
             answer = _exchange(_request(client, file), client)
         outcome = judge_answer(answer)
         in_conflict = answer.status == HTTP_NONE_STORED and outcome.verdict is Verdict.REFUSED
-        if in_conflict and _is_there(client, outgoing.path):
+        if in_conflict and _is_stored(client, outgoing.path):
             return Outcome(verdict=Verdict.ACCEPTED, status=HTTP_NONE_STORED)
     except OSError as fault:
         return unsendable(fault)
@@ -149,12 +149,12 @@ def _request(client: httpx.Client, file: BinaryIO) -> httpx.Request:
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     tail = f"\r\n--{boundary}--\r\n".encode()
     length = len(head) + os.fstat(file.fileno()).st_size + len(tail)
-    kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
     return client.build_request(
         "POST",
         "studies",
         content=_body(head, file, tail),
-        headers={"Content-Type": kind, "Content-Length": str(length)},
+        headers={"Content-Type": content_type, "Content-Length": str(length)},
     )
 
 
@@ -165,7 +165,7 @@ def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
 
 
 def _exchange(request: httpx.Request, client: httpx.Client) -> HttpAnswer:
-    """Send a request, and read as much of the answer as is of use.
+    """Send a request, and read the answer, up to `MAXIMUM_ANSWER_BYTES`.
 
     Raises
     ------
@@ -192,13 +192,13 @@ def _exchange(request: httpx.Request, client: httpx.Client) -> HttpAnswer:
     )
 
 
-def _is_there(client: httpx.Client, path: Path) -> bool:
+def _is_stored(client: httpx.Client, path: Path) -> bool:
     """Ask by query (QIDO-RS) whether the archive has an object."""
     ds = dcmread(path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
     where = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances"
     query = {"SOPInstanceUID": str(ds.SOPInstanceUID)}
     answer = _exchange(client.build_request("GET", where, params=query), client)
-    return answer.status in STORED and names(answer.body, str(ds.SOPInstanceUID))
+    return answer.status in STORED and holds_instance(answer.body, str(ds.SOPInstanceUID))
 
 
 def _postponed(fault: NodeError) -> Outcome:
@@ -211,7 +211,7 @@ def secret(key: str, file: Path) -> str:
     Raises
     ------
     NodeError
-        If there is none; what was found is not said.
+        If there is none; the error does not quote the file.
     """
     try:
         text = file.read_text(encoding="ascii").strip()

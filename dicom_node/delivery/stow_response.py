@@ -1,4 +1,4 @@
-"""What a DICOMweb service says of an object that it was sent (PS3.18 10.5.3), and what follows."""
+"""Read the response of a DICOMweb service to STOW-RS (PS3.18 10.5.3), and judge the outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dicom_node.delivery.outcome import Outcome, Verdict, judge
 from dicom_node.network.status import HTTP_ALL_STORED, HTTP_NONE_STORED, HTTP_SOME_STORED
 
 STORED = (HTTP_ALL_STORED, HTTP_SOME_STORED)
-WORTH_ANOTHER_TRY = (408, 425, 429)  #: RFC 9110, RFC 8470, RFC 6585; and all from 500
+TRANSIENT_ERRORS = (408, 425, 429)  #: RFC 9110, RFC 8470, RFC 6585; and all from 500
 SERVER_ERRORS = 500
 
 FAILED_SOP_SEQUENCE, FAILURE_REASON = "00081198", "00081197"
@@ -54,7 +54,7 @@ def judge_answer(answer: HttpAnswer) -> Outcome:
         return Outcome(verdict=Verdict.REFUSED, status=answer.status, detail=detail)
     if answer.status in STORED:
         return Outcome(verdict=Verdict.ACCEPTED, status=answer.status)
-    postponed = answer.status >= SERVER_ERRORS or answer.status in WORTH_ANOTHER_TRY
+    postponed = answer.status >= SERVER_ERRORS or answer.status in TRANSIENT_ERRORS
     return Outcome(
         verdict=Verdict.POSTPONED if postponed else Verdict.REFUSED,
         status=answer.status,
@@ -63,21 +63,21 @@ def judge_answer(answer: HttpAnswer) -> Outcome:
 
 
 def words(status: int) -> str:
-    """Say what came, and where to look."""
+    """Sentence with the HTTP status, and the settings to check."""
     hint = HINTS.get(status)
     return f"the destination answered HTTP {status}" + (f" ({hint})" if hint else "")
 
 
 def failure_reason(body: bytes) -> int | None:
-    """Find the reason why an object was not stored; None if there is none that can be read."""
+    """Failure Reason of an object that was not stored; None if it cannot be read."""
     try:
         return int(json.loads(body)[FAILED_SOP_SEQUENCE]["Value"][0][FAILURE_REASON]["Value"][0])
     except (ValueError, TypeError, LookupError):
         return None
 
 
-def names(body: bytes, sop_instance_uid: str) -> bool:
-    """Whether the matches of a query (PS3.18 10.6) hold an instance."""
+def holds_instance(body: bytes, sop_instance_uid: str) -> bool:
+    """Say whether the matches of a query (PS3.18 10.6) hold an instance."""
     try:
         return any(
             match[SOP_INSTANCE_UID]["Value"][0] == sop_instance_uid for match in json.loads(body)

@@ -1,4 +1,4 @@
-"""Deliver what is in the outbox: one worker a destination, so that none waits for another."""
+"""Deliver the objects in the outbox: one worker for each destination, so that none waits."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class DeliveryWorker:
     name
         Name of the destination in the settings and in the outbox.
     sender
-        The way to it.
+        Sends objects to it.
     requester
-        Asks it to confirm what it accepted; None if acceptance is enough.
+        Requests its commitment to the objects it accepted; None if acceptance is enough.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class DeliveryWorker:
         self._locate = resources.folder.locate
         self._stopping = False
         self._logged_declined: set[str] = set()
-        self._claimed: frozenset[int] = frozenset()  #: last
+        self._claimed: frozenset[int] = frozenset()  #: by the latest claim
 
     def stop(self) -> None:
-        """Send nothing more; what was claimed goes back."""
+        """Send nothing more; deliveries that were claimed are put back."""
         self._stopping = True
 
     def probe(self) -> None:
-        """Ask the destination what it accepts, and record the answer; none is no fault yet."""
+        """Ask the destination which SOP classes it accepts, and record its answer, if any."""
         try:
             answers = self._sender.probe()
         except NodeError as fault:
@@ -91,10 +91,10 @@ class DeliveryWorker:
             record_probe(self.name, answers, self._resources)
 
     def run_once(self) -> None:
-        """Deliver everything that is due, and have it committed to.
+        """Deliver all objects that are due, and request commitment to those accepted.
 
-        If the database could not be written half-way, the next run begins where that one ended;
-        what was sent meanwhile is sent again, which destinations know how to take.
+        If the database could not be written half-way, the next run goes on where this one ended;
+        objects sent meanwhile are sent again, which destinations must accept.
         """
         self._put_back()
         while not self._stopping and (deliveries := self._claim()):
@@ -119,7 +119,7 @@ class DeliveryWorker:
         return claimed
 
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
-        """Send what was claimed; False if the destination could not take all of it now."""
+        """Send what was claimed; False if some of it is postponed."""
         waiting = {self._locate(delivery.path): delivery for delivery in deliveries}
         settled: Counter[tuple[DeliveryState, str]] = Counter()
         accepted: list[str] = []
@@ -180,9 +180,9 @@ class DeliveryWorker:
             self._resources.audit.record(sent(self.name, studies))
 
     def _log(self, settled: Counter[tuple[DeliveryState, str]]) -> None:
-        """Log one line for all objects that went alike.
+        """Log one line for all objects with the same outcome.
 
-        That a class is declined is logged once: it stays so until somebody changes the destination.
+        A declined SOP class is logged once: it stays so until somebody changes the destination.
         """
         for (state, reason), objects in settled.items():
             write = log.info if EVENTS[state] == "delivery_accepted" else log.warning
@@ -198,7 +198,7 @@ class DeliveryWorker:
 def settlement_for(
     delivery: DueDelivery, outcome: Outcome, backoff: Backoff, now: datetime
 ) -> Settlement:
-    """Turn an outcome into what is entered: its end, or another try, unless it is too late."""
+    """Turn an outcome into a settlement: a final state, or another attempt before the deadline."""
     end = ENDS.get(outcome.verdict)
     if end is not None:
         return Settlement(id=delivery.id, state=end, reason=outcome.detail)

@@ -1,1 +1,1 @@
-"""A stand-in PACS and the pictures that the demo shows."""
+"""Parts of the demo: a stand-in PACS, previews of the results, a reader of reports."""

@@ -1,6 +1,6 @@
-"""Pictures for people: the summary page; CT, segmentation read back onto it and heatmap in a row.
+"""Write previews of results: summary pages; CT, outlined segmentation and heatmap side by side.
 
-Everything is taken from the DICOM objects as they came back, so a picture shows what a viewer
+Everything is read from the DICOM objects that the PACS received, so a picture shows what a viewer
 would show. Outlines: right lung blue, left lung green, opacities orange.
 """
 
@@ -23,32 +23,34 @@ from pipeline.series.volume import assemble
 HEATMAP, SUMMARY = "HEATMAP", "SUMMARY"  #: third value of their Image Type
 LUNG_WINDOW_HU = (-1350.0, 150.0)  #: width 1500, centre -600: the usual lung window
 COLOURS = ((80, 160, 255), (80, 220, 120), (255, 140, 0))  #: right lung, left lung, opacities
-MOST = 8  #: pictures of one series
+MAXIMUM_PICTURES = 8  #: of one series
 EDGE = 512  #: pixels
 
 Rgb = NDArray[np.uint8]
 
 
 def write_previews(ct: Iterable[Path], results: Iterable[Dataset], folder: Path) -> list[Path]:
-    """Write a PNG of each page, and of some of the slices where opacities are, feet to head.
+    """Write a PNG of each summary page, and of some slices with opacities, feet to head.
 
     Parameters
     ----------
     ct
         Files of the source series.
     results
-        What came back: segmentations, heatmaps, summary pages.
+        Results of the analysis: segmentations, heatmaps, summary pages.
     """
     folder.mkdir(parents=True, exist_ok=True)
     volume = assemble([dcmread(path) for path in ct]).volume
-    slices = {each.sop_instance_uid: n for n, each in enumerate(volume.source) if each}
+    slices = {
+        source.sop_instance_uid: index for index, source in enumerate(volume.source) if source
+    }
     results = list(results)
     captures = [ds for ds in results if ds.SOPClassUID == SecondaryCaptureImageStorage]
     heat = {_source_uid(ds): ds for ds in captures if HEATMAP in ds.ImageType}
     pages = _pages((ds for ds in captures if SUMMARY in ds.ImageType), folder)
     written: list[Path] = []
     for segmentation in (ds for ds in results if ds.SOPClassUID == SegmentationStorage):
-        for uid, masks in _chosen(hd.seg.Segmentation.from_dataset(segmentation), slices):
+        for uid, masks in _chosen_slices(hd.seg.Segmentation.from_dataset(segmentation), slices):
             ct_slice = _window(volume.hu[slices[uid]])
             panes = [ct_slice, _outlined(ct_slice, masks)]
             panes += [heat[uid].pixel_array] if uid in heat else []
@@ -68,7 +70,7 @@ def _source_uid(capture: Dataset) -> str:
     return str(capture.SourceImageSequence[0].ReferencedSOPInstanceUID)
 
 
-def _chosen(
+def _chosen_slices(
     segmentation: hd.seg.Segmentation, slices: dict[str, int]
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     """Choose slices, spread over the extent of the opacities, with their masks.
@@ -79,9 +81,9 @@ def _chosen(
         SOP Instance UID, and ``(3, rows, columns)``: right lung, left lung, opacities.
     """
     uids = sorted(_referenced(segmentation), key=slices.__getitem__)
-    found = [(uid, _masks(segmentation, uid)) for uid in uids]
-    involved = [each for each in found if each[1][2].any()] or found
-    return involved[:: math.ceil(len(involved) / MOST)] if involved else []
+    segmented = [(uid, _masks(segmentation, uid)) for uid in uids]
+    involved = [(uid, masks) for uid, masks in segmented if masks[2].any()] or segmented
+    return involved[:: math.ceil(len(involved) / MAXIMUM_PICTURES)] if involved else []
 
 
 def _masks(segmentation: hd.seg.Segmentation, uid: str) -> NDArray[np.bool_]:
@@ -92,7 +94,7 @@ def _masks(segmentation: hd.seg.Segmentation, uid: str) -> NDArray[np.bool_]:
 
 
 def _referenced(segmentation: hd.seg.Segmentation) -> set[str]:
-    """List the source instances that have a frame."""
+    """List the source instances of all frames, by SOP Instance UID."""
     frames = segmentation.PerFrameFunctionalGroupsSequence
     sources = (frame.DerivationImageSequence[0].SourceImageSequence[0] for frame in frames)
     return {str(source.ReferencedSOPInstanceUID) for source in sources}
@@ -112,10 +114,10 @@ def _outlined(ct_slice: Rgb, masks: NDArray[np.bool_]) -> Rgb:
 
 
 def _side_by_side(pictures: list[Rgb]) -> Image.Image:
-    """Scale to one width, and put next to each other."""
+    """Scale pictures to one width, and put them next to each other."""
     images = [Image.fromarray(picture) for picture in pictures]
-    images = [each.resize((EDGE, round(each.height * EDGE / each.width))) for each in images]
-    sheet = Image.new("RGB", (EDGE * len(images), max(each.height for each in images)))
+    images = [image.resize((EDGE, round(image.height * EDGE / image.width))) for image in images]
+    sheet = Image.new("RGB", (EDGE * len(images), max(image.height for image in images)))
     for place, image in enumerate(images):
         sheet.paste(image, (place * EDGE, 0))
     return sheet

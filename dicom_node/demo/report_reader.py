@@ -1,4 +1,4 @@
-"""Reads a Structured Report as a person would: what is measured, and how much."""
+"""Read the measurements of a Structured Report as lines of text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from pydicom import Dataset
 
-UNITS = {"1": "", "[hnsf'U]": " HU"}  #: UCUM codes that people write in another way
+UNITS = {"1": "", "[hnsf'U]": " HU"}  #: UCUM codes that a person writes in another way
 MEASUREMENT_GROUP = "125007"  #: DCM, PS3.16 TID 1501 and 1411
+TRACKING_ID = "112039"  #: DCM, Tracking Identifier
 
 
 def statements(report: Dataset) -> Iterator[tuple[int, str]]:
-    """Yield each number, code and text of the measurement groups, with its depth."""
+    """Yield the depth and the text of each number, code and text in the measurement groups."""
     for group in _groups(report):
         yield 0, _tracking(group) or "measurements"
         for item in group.get("ContentSequence", []):
@@ -37,8 +38,8 @@ def _name(item: Dataset) -> str:
 
 
 def _tracking(group: Dataset) -> str:
-    texts = (i for i in group.get("ContentSequence", []) if _code(i) == "112039")  # Tracking ID
-    return next((str(item.TextValue) for item in texts), "")
+    items = group.get("ContentSequence", [])
+    return next((str(item.TextValue) for item in items if _code(item) == TRACKING_ID), "")
 
 
 def _line(item: Dataset) -> str | None:
@@ -49,7 +50,7 @@ def _line(item: Dataset) -> str | None:
             return f"{_name(item)}: {float(value.NumericValue):g}{UNITS.get(unit, f' {unit}')}"
         case "CODE":
             return f"{_name(item)}: {item.ConceptCodeSequence[0].CodeMeaning}"
-        case "TEXT" if _code(item) != "112039":
+        case "TEXT" if _code(item) != TRACKING_ID:
             return f"{_name(item)}: {item.TextValue}"
         case _:
             return None

@@ -1,4 +1,4 @@
-"""A stand-in PACS for the demo, the self-test and the tests: it stores what it is sent."""
+"""A stand-in PACS (Storage SCP) for the demo and the tests: it writes objects to a folder."""
 
 from __future__ import annotations
 
@@ -100,17 +100,12 @@ class StandInPacs:
         with self._arrival:
             return list(self._received)
 
-    def is_idle(self) -> bool:
-        """Say whether every association has come to its end; waits a little for the last."""
-        pause = threading.Event()
-        return any(not self._ae.active_associations or pause.wait(0.1) for _ in range(30))
-
     def wait_for(self, objects: int, *, timeout_seconds: float) -> bool:
-        """Wait until so many C-STORE requests have come; False if they did not in time."""
+        """Wait until so many C-STORE requests have arrived; say whether they did in time."""
         with self._arrival:
             return self._arrival.wait_for(lambda: len(self._received) >= objects, timeout_seconds)
 
     @property
     def files(self) -> list[Path]:
-        """What is stored."""
+        """Files of the objects stored."""
         return sorted(self.folder.glob("*.dcm"))

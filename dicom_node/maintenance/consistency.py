@@ -1,4 +1,4 @@
-"""What disagrees between files and rows is found, told once, and mended on request."""
+"""Find where files and rows disagree, log each disagreement once, and repair on request."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from dicom_node.logs import log
-from dicom_node.reception.index_writer import IndexWriter
-from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.delivery.conclusion import conclude
 from storage.maintenance.reconcile import (
@@ -39,51 +38,50 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
 
 
 def find(resources: Resources) -> list[Finding]:
-    """Compare everything, and change nothing; nobody who writes waits for it."""
+    """Find all disagreements; changes nothing, and no writer waits for it."""
     with resources.sessions.reading() as session:
         return disagreements(session, resources.folder, resources.clock())
 
 
 def repair(resources: Resources) -> None:
-    """Do all that is safe. The node must not run: see `dicom_node.folder_lock`."""
+    """Repair what is safe to repair. The node must not run: see `dicom_node.folder_lock`."""
     now = resources.clock()
     with resources.sessions.begin() as session:
         recover(session, now)
         mark_missing(session, resources.folder, now)
         for _, key in nothing_to_send(session):
             conclude(session, key, now)
-    _mend_quarantine(resources, now)
-    unknown = [each.what for each in find(resources) if each.kind is Kind.RESULT_UNKNOWN]
+    _repair_quarantine(resources, now)
+    findings = find(resources)
+    unknown = [finding.what for finding in findings if finding.kind is Kind.RESULT_UNKNOWN]
     resources.folder.discard(unknown, before=now - STUCK)
-    index = IndexWriter(resources.sessions)
-    index.start()
-    try:
-        InstanceIngest(resources, index).scan()
-    finally:
-        index.stop()
+    rescan(resources)
 
 
-def _mend_quarantine(resources: Resources, now: datetime) -> None:
-    found = find(resources)
-    gone = [each.what for each in found if each.kind is Kind.QUARANTINE_MISSING]
+def _repair_quarantine(resources: Resources, now: datetime) -> None:
+    """Delete rows of quarantined files that are gone, and enter files without a row."""
+    findings = find(resources)
+    gone = [finding.what for finding in findings if finding.kind is Kind.QUARANTINE_MISSING]
     with resources.sessions.begin() as session:
         forget_quarantine(session, gone)
-        for each in found:
-            if each.kind is Kind.QUARANTINE_UNKNOWN:
+        for finding in findings:
+            if finding.kind is Kind.QUARANTINE_UNKNOWN:
                 reason = "found without a row; why it came here is not known"
-                record_quarantine(session, each.what, now, reason=reason, calling_ae="")
+                record_quarantine(session, finding.what, now, reason=reason, calling_ae="")
 
 
 class ConsistencyMonitor:
-    """Looks at times and logs what disagrees, each disagreement once."""
+    """Periodic job that logs disagreements of a running node, each once."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._told: set[Finding] = set()
+        self._logged: set[Finding] = set()
 
     def run_once(self) -> None:
-        """Look once."""
-        found = set(find(self._resources))
-        for each in sorted(found - self._told, key=lambda each: (each.kind, each.what)):
-            log.warning("disagreement_found", kind=each.kind, what=each.what, detail=each.detail)
-        self._told = found
+        """Find the disagreements of now, and log those that are new."""
+        findings = set(find(self._resources))
+        for finding in sorted(findings - self._logged, key=lambda new: (new.kind, new.what)):
+            log.warning(
+                "disagreement_found", kind=finding.kind, what=finding.what, detail=finding.detail
+            )
+        self._logged = findings

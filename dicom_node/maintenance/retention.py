@@ -1,7 +1,7 @@
-"""Retention at work: what is chosen is marked, then removed, then marked as gone.
+"""Retention job: choose series by the rules, mark them, remove their files, mark them as purged.
 
-Whatever ends the node in between, the next round takes up what is marked. An instance that comes
-again meanwhile is never removed: only what was written well before the mark is.
+If the node ends in between, the next run goes on with the marked series. An instance that is
+received again meanwhile is never removed: only files written well before the mark are.
 """
 
 from __future__ import annotations
@@ -26,20 +26,17 @@ from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
 from storage.results.audit_counts import received_of
 from storage.series.rejected import forget_quarantine, old_quarantine
 
-ROUND_SECONDS = 3600.0  #: how often we look for what may go
-GIGABYTE = 10**9
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionJob:
-    """Retention of one node.
+    """Periodic job that removes old series and old files in quarantine.
 
     Attributes
     ----------
     free_bytes
-        With less than so much free above the reserve, series go before their time.
+        With less than so much free above the reserve, series are removed before their time.
     keep_quarantine
-        How long files stay in quarantine; None for ever.
+        Time that files stay in quarantine; None for ever.
     """
 
     resources: Resources
@@ -48,7 +45,7 @@ class RetentionJob:
     keep_quarantine: timedelta | None = None
 
     def run_once(self) -> None:
-        """Remove what may go, and what an earlier round did not come to remove."""
+        """Remove what the rules allow, and what an earlier run marked but did not remove."""
         self._remove_marked()
         now = self.resources.clock()
         shortage = self.free_bytes - self.resources.folder.free_bytes() if self.free_bytes else 0
@@ -60,7 +57,7 @@ class RetentionJob:
         self._end_quarantine(now)
 
     def _mark(self, uid: str, now: datetime) -> None:
-        """Mark a series, unless some of it has come again just now."""
+        """Mark a series, unless an instance of it was received again just now."""
         with suppress(StaleState), self.resources.sessions.begin() as session:
             written = map(self.resources.folder.written_at, kept_files(session, uid))
             if all(at is None or at < now - YOUNGEST for at in written):

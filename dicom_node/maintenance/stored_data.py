@@ -1,4 +1,4 @@
-"""What a person may have done with what is kept: copied, erased, or read once more."""
+"""Export, erase and re-ingest stored data on an operator's request."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 from dicom_node.audit.messages import deleted, exported
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
-from dicom_node.reception.index_writer import IndexWriter
-from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.errors import StorageError
 from storage.files.folder import QUARANTINE
@@ -20,16 +19,16 @@ from storage.results.audit_counts import received_of
 from storage.series.lifecycle import series_uids
 from storage.series.rejected import forget_quarantine
 
-ANY_TIME = timedelta(days=36500)  #: whenever a file was written
+ANY_TIME = timedelta(days=36500)  #: added to now: files are removed whenever they were written
 
 
 def chosen(resources: Resources, series: str | None, study: str | None) -> list[str]:
-    """Find the series that a person means, by its UID or by that of its study.
+    """Find the series of a request, by the UID of a series or of a study.
 
     Raises
     ------
     NodeError
-        If not one of both is given, or there is none.
+        If not exactly one UID is given, or no series has it.
     """
     if (series is None) == (study is None):
         raise NodeError("expected --series UID or --study UID")
@@ -48,8 +47,7 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
     Raises
     ------
     NodeError
-        If the folder cannot be made or is not empty; or at the end, if files are not where they
-        were kept.
+        If the folder cannot be made or is not empty; or, at the end, if files are missing.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,13 +58,13 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
     copied, missing = 0, 0
     for number, uid in enumerate(uids, start=1):
         with resources.sessions() as session:
-            kept = kept_objects(session, uid)
-        wanted = sum(map(len, kept.values()))
+            stored = kept_objects(session, uid)
+        expected = sum(map(len, stored.values()))
         files = sum(
             _copy(map(resources.folder.locate, paths), folder / f"{number:04d}" / kind)
-            for kind, paths in kept.items()
+            for kind, paths in stored.items()
         )
-        copied, missing = copied + files, missing + wanted - files
+        copied, missing = copied + files, missing + expected - files
         log.info("series_exported", series_uid=uid, files=files)
     with resources.sessions() as session:
         resources.audit.record(exported(folder.name, received_of(session, uids)))
@@ -78,24 +76,24 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
 
 
 def _copy(paths: Iterable[Path], target: Path) -> int:
-    """Copy what there is of some files into a new folder, under numbers; return how many."""
+    """Copy the files that exist into a new folder, numbered; return how many."""
     target.mkdir(parents=True)
-    found = [path for path in paths if path.is_file()]
-    for place, path in enumerate(found, start=1):
-        shutil.copyfile(path, target / f"{place:05d}.dcm")
-    return len(found)
+    existing = [path for path in paths if path.is_file()]
+    for number, path in enumerate(existing, start=1):
+        shutil.copyfile(path, target / f"{number:05d}.dcm")
+    return len(existing)
 
 
 def erase(resources: Resources, uids: Sequence[str]) -> None:
     """Remove files and rows of series; the node must not run (see `dicom_node.folder_lock`).
 
-    All are marked before the first file goes; what a crash leaves, the next start removes, and
-    to erase again takes the rows.
+    All series are marked before the first file is removed. After a crash the next start removes
+    the files that are left, and erasing again the rows.
 
     Raises
     ------
     NodeError
-        If something is under way with one of them; then nothing is removed.
+        If an analysis, a rerun or a delivery of one is under way; then nothing is removed.
     """
     now = resources.clock()
     with resources.sessions() as session:
@@ -107,7 +105,9 @@ def erase(resources: Resources, uids: Sequence[str]) -> None:
     except StorageError as fault:
         raise NodeError(str(fault)) from fault
     with resources.sessions() as session:
-        marked = [each for each in unfinished_purges(session) if each.series_instance_uid in uids]
+        marked = [
+            purge for purge in unfinished_purges(session) if purge.series_instance_uid in uids
+        ]
     for purge in marked:
         resources.folder.discard(purge.paths, before=now + ANY_TIME)
         with resources.sessions.begin() as session:
@@ -117,33 +117,30 @@ def erase(resources: Resources, uids: Sequence[str]) -> None:
 
 
 def reinject(resources: Resources, names: Sequence[str] | None) -> int:
-    """Have quarantined files read once more; return how many went back.
+    """Move files out of quarantine and index them again; return how many.
 
-    The node must not run. What still cannot be understood comes to quarantine again.
+    The node must not run. A file that still cannot be understood goes back to quarantine.
 
     Parameters
     ----------
     names
-        Of files in quarantine, with or without their folder; None for all.
+        Names of files in quarantine, with or without their folder; None for all.
 
     Raises
     ------
     NodeError
-        If there is no such file.
+        If one of the files is not in quarantine.
     """
-    there = resources.folder.paths(f"{QUARANTINE}/*")
-    wanted = sorted(there if names is None else {f"{QUARANTINE}/{Path(n).name}" for n in names})
-    if missing := [path for path in wanted if path not in there]:
+    quarantined = resources.folder.paths(f"{QUARANTINE}/*")
+    paths = sorted(
+        quarantined if names is None else {f"{QUARANTINE}/{Path(name).name}" for name in names}
+    )
+    if missing := [path for path in paths if path not in quarantined]:
         raise NodeError(f"expected files in quarantine, not there: {', '.join(missing)}")
-    for path in wanted:
+    for path in paths:
         resources.folder.release(path)
     with resources.sessions.begin() as session:
-        forget_quarantine(session, wanted)
-    log.info("quarantine_reinjected", files=len(wanted))
-    index = IndexWriter(resources.sessions)
-    index.start()
-    try:
-        InstanceIngest(resources, index).scan()
-    finally:
-        index.stop()
-    return len(wanted)
+        forget_quarantine(session, paths)
+    log.info("quarantine_reinjected", files=len(paths))
+    rescan(resources)
+    return len(paths)

@@ -1,1 +1,1 @@
-"""Associations, queries, TLS and the tables of DICOM networking."""
+"""DICOM networking: associations, queries, TLS, message formats and status codes."""

@@ -1,4 +1,4 @@
-"""Call a peer: open an association with bounded waits, and say why it failed."""
+"""Open associations to peers, with bounded waits and a sentence why one failed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dicom_node.network.tls import Credentials, client_context
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """An application entity we call."""
+    """An application entity that we call."""
 
     ae_title: str
     host: str
@@ -37,27 +37,27 @@ def associate(
     handlers: Sequence[evt.EventHandlerType] = (),
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
 ) -> tuple[Association, str]:
-    """Call a peer; every wait is bounded.
+    """Open an association to a peer; every wait is bounded.
 
     Parameters
     ----------
     handlers
-        Of what the peer may ask of us.
+        Event handlers, such as for requests of the peer.
     roles
-        Where ours is not that of the user.
+        SCP/SCU role selection, where we are not the SCU only.
 
     Returns
     -------
     Association
-        To be used only where it is established.
+        Of use only if it is established.
     str
-        Why it is not; else empty.
+        Why it is not established; else empty.
     """
     ae = AE(calling_ae)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     ae.connection_timeout = min(peer.timeout_seconds, 10.0)
     ae.requested_contexts = contexts
-    try:  # made anew each time, so that renewed certificates are used
+    try:  # a new context each time, so that renewed certificates are used
         secured = (client_context(peer.tls), peer.host) if peer.tls else None
     except NodeError as fault:
         return Association(ae, "requestor"), str(fault)
@@ -80,10 +80,10 @@ def associate(
 
 
 def _send_at_once(event: Event) -> None:
-    """Have PDUs sent, and what the peer sends acknowledged, at once.
+    """Have PDUs sent at once, and those of the peer acknowledged at once.
 
-    Otherwise each object waits 40 ms for an acknowledgement, ours or the peer's. Linux forgets
-    about quick acknowledgements, so it is told again after each PDU.
+    Otherwise each object waits 40 ms for an acknowledgement, ours or the peer's. Linux resets
+    quick acknowledgement, so it is set again after each PDU.
     """
     wire = event.assoc.dul.socket
     if wire is not None and wire.socket is not None:

@@ -1,4 +1,4 @@
-"""The command set of C-STORE, request and response (PS3.7 6.3.1, 9.3.1)."""
+"""Encode and parse the command sets of C-STORE, request and response (PS3.7 6.3.1, 9.3.1)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MalformedCommand(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What of a command set is needed; its UIDs as they came are in `elements`."""
+    """A command set, as far as C-STORE needs it; `elements` has the values as they were sent."""
 
     field: int
     has_data_set: bool
@@ -51,7 +51,7 @@ class Command:
         return _uid(self.elements.get(AFFECTED_SOP_INSTANCE, b""))
 
     def answers(self, message_id: int) -> bool:
-        """Whether it is the answer to a C-STORE request of ours."""
+        """Say whether it is the response to our C-STORE request of this Message ID."""
         return (
             self.field == C_STORE_RSP
             and not self.has_data_set
@@ -60,7 +60,7 @@ class Command:
 
     @property
     def status(self) -> int:
-        """Status of an answer.
+        """Status of a response.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Command:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether its Priority is high; what is no priority is not."""
+        """Whether its Priority is high; a missing or invalid Priority is not."""
         return self.elements.get(PRIORITY) == _short(HIGH)
 
 
@@ -114,7 +114,7 @@ def c_store_request(*, sop_class_uid: str, sop_instance_uid: str, message_id: in
 
 
 def c_store_response(context_id: int, request: Command, status: int) -> bytes:
-    """P-DATA-TF with the answer to a C-STORE request (PS3.7 Table 9.3-2)."""
+    """P-DATA-TF with the response to a C-STORE request (PS3.7 Table 9.3-2)."""
     command_set = _command_set(
         _element(AFFECTED_SOP_CLASS, request.elements.get(AFFECTED_SOP_CLASS, b"")),
         _element(COMMAND_FIELD, _short(C_STORE_RSP)),

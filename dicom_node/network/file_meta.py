@@ -1,15 +1,17 @@
-"""File Meta Information (PS3.10 7.1): what must be known of a file to send it."""
+"""Read the File Meta Information of a file (PS3.10 7.1): UIDs, and offset of the data set."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 from io import FileIO
+from typing import BinaryIO
 
+from pydicom import Dataset
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 
-HEAD_BYTES = 1024  #: read at once; what is longer than usual is left to pydicom
+HEAD_BYTES = 1024  #: read at once; longer File Meta Information is left to pydicom
 PREFIX = slice(128, 132)
 GROUP = b"\x02\x00"
 ELEMENT = struct.Struct("<2xH2sH")  #: element, VR and short length: explicit, little endian
@@ -21,7 +23,7 @@ SOP_CLASS, SOP_INSTANCE, SYNTAX = 0x0002, 0x0003, 0x0010
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMeta:
-    """What a file says of itself.
+    """The UIDs in the File Meta Information of a file.
 
     Attributes
     ----------
@@ -36,7 +38,7 @@ class FileMeta:
 
 
 def read_meta(file: FileIO) -> FileMeta:
-    """Read what stands before the data set.
+    """Read the File Meta Information of a file.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def read_meta(file: FileIO) -> FileMeta:
 
 
 def _scan(head: bytes) -> FileMeta | None:
-    """Go through it, if it is as usual; pydicom takes ten times as long."""
+    """Read the usual form of File Meta Information; pydicom takes ten times as long."""
     values: dict[int, bytes] = {}
     position = PREFIX.stop
     try:
@@ -64,8 +66,8 @@ def _scan(head: bytes) -> FileMeta | None:
             values[element] = head[position : position + length]
             position += length
         uids = [
-            values[each].rstrip(b"\0 ").decode("ascii")
-            for each in (SOP_CLASS, SOP_INSTANCE, SYNTAX)
+            values[element].rstrip(b"\0 ").decode("ascii")
+            for element in (SOP_CLASS, SOP_INSTANCE, SYNTAX)
         ]
     except (struct.error, KeyError, UnicodeDecodeError):
         return None
@@ -75,10 +77,21 @@ def _scan(head: bytes) -> FileMeta | None:
 
 def _read(file: FileIO) -> FileMeta:
     file.seek(0)
-    read_preamble(file, force=False)
-    ds = read_dataset(file, False, True, stop_when=_behind_meta)
+    ds = read_with_pydicom(file)
     uids = ds.MediaStorageSOPClassUID, ds.MediaStorageSOPInstanceUID, ds.TransferSyntaxUID
     return _meta([str(uid) for uid in uids], file.tell())
+
+
+def read_with_pydicom(file: BinaryIO) -> Dataset:
+    """Read File Meta Information from the start of a file, and stop where the data set starts.
+
+    Raises
+    ------
+    pydicom.errors.InvalidDicomError
+        If it is no DICOM file; other errors of pydicom where it is odd.
+    """
+    read_preamble(file, force=False)
+    return read_dataset(file, False, True, stop_when=_behind_meta)
 
 
 def _meta(uids: list[str], end: int) -> FileMeta:

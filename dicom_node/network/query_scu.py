@@ -1,4 +1,4 @@
-"""Query/Retrieve SCU (PS3.4 Annex C): what an archive has, and having it sent to us."""
+"""Query/Retrieve SCU (PS3.4 Annex C): query an archive, and have objects sent to an AE."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from dicom_node.network.status import PENDING, SUCCESS
 
-MAXIMUM_MATCHES = 500  #: of one query; an archive that has more was asked too broadly
+MAXIMUM_MATCHES = 500  #: of one query; with more matches the query is too broad
 
 
 class QueryFailed(NodeError):
-    """An archive did not answer, or would not."""
+    """An archive did not answer a request, or refused it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Archive:
         Raises
         ------
         QueryFailed
-            If it did not come to its end.
+            If the query did not come to its end.
         """
         matches: list[Dataset] = []
         for status, match in self.assoc.send_c_find(keys, STUDY_ROOT_FIND):
@@ -47,12 +47,12 @@ class Archive:
         return matches
 
     def move(self, keys: Dataset, ae_title: str) -> None:
-        """Have what matches sent to an AE by C-MOVE.
+        """Have all matches sent to an AE by C-MOVE.
 
         Raises
         ------
         QueryFailed
-            If it did not come to its end, or not all of it was sent.
+            If the request did not come to its end, or not all matches were sent.
         """
         for status, _ in self.assoc.send_c_move(keys, ae_title, STUDY_ROOT_MOVE):
             code = status.get("Status")
@@ -69,12 +69,12 @@ def _require_success(request: str, code: int | None) -> None:
 
 @contextmanager
 def archive(peer: Peer, *, calling_ae: str) -> Iterator[Archive]:
-    """Call an archive.
+    """Open an association to an archive.
 
     Raises
     ------
     QueryFailed
-        If it cannot be reached, or does not answer queries.
+        If the archive cannot be reached, or does not answer queries.
     """
     contexts = [build_context(STUDY_ROOT_FIND), build_context(STUDY_ROOT_MOVE)]
     assoc, trouble = associate(peer, contexts, calling_ae=calling_ae)
@@ -91,7 +91,7 @@ def archive(peer: Peer, *, calling_ae: str) -> Iterator[Archive]:
 
 
 def keys(level: str, **values: str) -> Dataset:
-    """Make the identifier of a request; empty values are asked for."""
+    """Make the Identifier of a request; keys with an empty value are to be returned."""
     ds = Dataset()
     ds.QueryRetrieveLevel = level
     for keyword, value in values.items():

@@ -1,4 +1,4 @@
-"""A received instance: the data set and what the association says of it."""
+"""A received instance: its data set, and its File Meta Information made from the association."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ PREAMBLE = b"\x00" * 128 + b"DICM"  #: PS3.10 7.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedInstance:
-    """One instance as it comes.
+    """One instance as it arrives.
 
     Attributes
     ----------
     header
-        Preamble, prefix and File Meta Information, made here (PS3.10 7.1).
+        Preamble, prefix and File Meta Information (PS3.10 7.1), made by `received_instance`.
     body
-        The data set, as sent, to be gone through once: it may still be on its way.
+        The data set, as sent, to be iterated over once: it may still be on its way.
     urgent
-        Whether its sender says so.
+        Whether its sender gives it high priority.
     """
 
     header: bytes
@@ -43,7 +43,7 @@ def received_instance(
     body: Iterable[bytes | memoryview],
     urgent: bool = False,
 ) -> ReceivedInstance:
-    """Put a data set and what the association says of it together."""
+    """Put a data set and the identifiers of its C-STORE request together."""
     return ReceivedInstance(
         header=part10_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_ae),
         body=body,
@@ -58,7 +58,7 @@ def received_instance(
 def part10_header(
     sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae: str
 ) -> bytes:
-    """Preamble, prefix and File Meta Information of a Part 10 file (PS3.10 Table 7.1-1).
+    """Make preamble, prefix and File Meta Information of a Part 10 file (PS3.10 Table 7.1-1).
 
     Written by hand, since pydicom takes as long for it as the disk for a slice.
     """

@@ -1,6 +1,7 @@
-"""SOP classes and transfer syntaxes that are negotiated, beside those of results.
+"""Service SOP classes, and the transfer syntaxes accepted from senders.
 
-What is received: `pipeline.series.sop_classes`. What is sent: `pipeline.encode.result.kinds`.
+SOP classes of received instances: `pipeline.series.sop_classes`; of results:
+`pipeline.encode.result.kinds`.
 """
 
 from __future__ import annotations
@@ -53,4 +54,4 @@ ACCEPTED_TRANSFER_SYNTAXES = (
     HTJ2K,
     RLELossless,
 )
-"""Of received instances; they are kept as they were sent."""
+"""Transfer syntaxes of received instances, which are kept as they were sent."""

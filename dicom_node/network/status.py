@@ -1,4 +1,4 @@
-"""Status codes of DIMSE and DICOMweb, each once, under the name that the standard gives it.
+"""Status codes of DIMSE and DICOMweb, under the names of the standard.
 
 General DIMSE codes: PS3.7 Annex C. C-STORE: PS3.4 Table B.2-1. C-FIND and C-MOVE: PS3.4 Tables
 C.4-1 and C.4-2. The Failure Reason (0008,1197) of storage commitment (PS3.3 C.14.1.1) and of
@@ -11,7 +11,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 SUCCESS = 0x0000
-PENDING = frozenset({0xFF00, 0xFF01})  #: of C-FIND and C-MOVE: more is to come
+PENDING = frozenset({0xFF00, 0xFF01})  #: of C-FIND and C-MOVE: more responses follow
 
 PROCESSING_FAILURE = 0x0110
 DUPLICATE_SOP_INSTANCE = 0x0111  #: the peer has it already

@@ -1,4 +1,4 @@
-"""Identifiers of the Storage Commitment Push Model, used by SCU and SCP (PS3.4 Annex J)."""
+"""Identifiers and items of the Storage Commitment Push Model, for SCU and SCP (PS3.4 Annex J)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COMPLETE, FAILURES_EXIST = 1, 2  #: Event Type IDs, PS3.4 Table J.3-3
 
 
 def reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Point to one object."""
+    """Make an item that references one object (PS3.4 Table J.3-1)."""
     ds = Dataset()
     ds.ReferencedSOPClassUID = sop_class_uid
     ds.ReferencedSOPInstanceUID = sop_instance_uid

@@ -1,7 +1,7 @@
-"""DICOM over TLS: the profile of BCP 195 (PS3.15 B.12), with both sides known by certificate.
+"""DICOM over TLS: the profile of BCP 195 (PS3.15 B.12), with certificates of both sides.
 
 TLS 1.2 or newer with forward secrecy and authenticated encryption. Certificates and keys are
-files; renewed ones are taken up while the node runs.
+files; renewed files are loaded while the node runs.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  #: for TLS 1.2 (RFC 9325 4.2); 1.3 has 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Who we are, and whom we trust.
+    """Our own certificate, and the authorities that we trust.
 
     Attributes
     ----------
     certificate, key
         PEM files: our chain and its key.
     authorities
-        PEM file: who signs the certificates of our peers.
+        PEM file: certificates of those who sign the certificates of our peers.
     """
 
     certificate: Path
@@ -34,12 +34,12 @@ class Credentials:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All of them."""
+        """All files of the credentials."""
         return self.certificate, self.key, self.authorities
 
 
 def server_context(credentials: Credentials, *, verify_peers: bool) -> ssl.SSLContext:
-    """Make the context of what listens.
+    """Make the context of a listening socket.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def server_context(credentials: Credentials, *, verify_peers: bool) -> ssl.SSLCo
 
 
 def client_context(credentials: Credentials) -> ssl.SSLContext:
-    """Make the context of what calls: the peer's certificate must name its host.
+    """Make the context of an outgoing connection: the peer's certificate must name its host.
 
     Raises
     ------
@@ -105,22 +105,22 @@ def _why(fault: OSError) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Renewal:
-    """Looks whether files were renewed, and takes them up.
+    """Loads certificate files again when they were renewed.
 
-    A file that cannot be used is reported, and the connections go on with what was good.
+    A file that cannot be used is logged, and new connections use the previous one.
     """
 
     credentials: Credentials
     contexts: tuple[ssl.SSLContext, ...]
-    _seen: tuple[int, ...] = field(default=(), init=False)
+    _loaded: tuple[int, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
-        self._seen = self._stamps()
+        self._loaded = self._stamps()
 
     def poll(self) -> bool:
-        """Take renewed files up; whether there were any."""
+        """Load renewed files; say whether there were any."""
         stamps = self._stamps()
-        if stamps == self._seen:
+        if stamps == self._loaded:
             return False
         try:
             _context(ssl.PROTOCOL_TLS_SERVER, self.credentials)  # half-written files stop here
@@ -129,11 +129,12 @@ class Renewal:
         except NodeError as fault:
             log.error("certificates_unusable", reason=str(fault))
             return False
-        self._seen = stamps
+        self._loaded = stamps
         log.info("certificates_renewed")
         return True
 
     def _stamps(self) -> tuple[int, ...]:
+        """Modification times of the files, ns."""
         return tuple(
             path.stat().st_mtime_ns if path.exists() else 0 for path in self.credentials.files
         )

@@ -1,1 +1,1 @@
-"""Receive instances by C-STORE, keep them, close series."""
+"""Receive instances by C-STORE and STOW-RS, store them durably, close series."""

@@ -1,4 +1,4 @@
-"""Who may call: AE titles, each from anywhere or from given addresses only."""
+"""Access list: the AE titles that may call, from any address or from given networks only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """An AE title that may call; `network` is None if it may from anywhere."""
+    """An AE title that may call; `network` is None if it may from any address."""
 
     ae_title: str
     network: Network | None = None
@@ -19,7 +19,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedCallers:
-    """All that may call; none means anybody."""
+    """The callers that are allowed; an empty list allows everybody."""
 
     allowed: tuple[Caller, ...] = ()
 
@@ -35,16 +35,16 @@ class AllowedCallers:
         return cls(allowed=tuple(map(_caller, entries)))
 
     def may_call(self, ae_title: str, address: str) -> bool:
-        """Whether a peer of this title and address may call."""
+        """Say whether a peer of this AE title and address may call."""
         if not self.allowed:
             return True
-        from_where = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(from_where, ipaddress.IPv6Address) and from_where.ipv4_mapped:
-            from_where = from_where.ipv4_mapped
+        source = ipaddress.ip_address(address.partition("%")[0])
+        if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped:
+            source = source.ipv4_mapped
         return any(
-            each.ae_title == ae_title.strip()
-            and (each.network is None or from_where in each.network)
-            for each in self.allowed
+            caller.ae_title == ae_title.strip()
+            and (caller.network is None or source in caller.network)
+            for caller in self.allowed
         )
 
 

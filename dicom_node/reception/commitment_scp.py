@@ -1,8 +1,8 @@
-"""Storage commitment for senders who ask for it (PS3.4 Annex J): what we keep, and what we do not.
+"""Commit to the received instances on a sender's request (Storage Commitment SCP, PS3.4 Annex J).
 
-The request is answered at once. The report follows on the same association if the sender leaves it
-open, else on one that we open, if we know where the sender is. A report that cannot be made is not
-kept: a sender without an answer asks again.
+The N-ACTION is answered at once. The N-EVENT-REPORT follows on the same association if the sender
+leaves it open, else on one that we open, if the settings have the sender's address. A report that
+cannot be delivered is dropped: a sender without an answer asks again.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ from storage.database.sessions import Session
 from storage.files.folder import StorageFolder
 from storage.series.instances import kept_paths
 
-THREADS = 4  #: reports made side by side
-MAXIMUM_WAITING = 100  #: requests that are not reported on yet; more are turned away
+THREADS = 4  #: reports made at the same time
+MAXIMUM_WAITING = 100  #: requests without a report yet; more are refused
 GRACE_SECONDS = 1.0  #: a sender that closes its association does so within this time
-INDEX_SECONDS = 30.0  #: longest wait until what was received before has its rows
+INDEX_SECONDS = 30.0  #: longest wait until the instances received before have their rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentRequest:
-    """What a sender asks for.
+    """The N-ACTION of a sender: objects that it wants us to commit to.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class CommitmentScp:
     Parameters
     ----------
     peers
-        Where senders hear, by AE title.
+        Where senders listen for reports, by AE title.
     """
 
     def __init__(
@@ -79,46 +79,46 @@ class CommitmentScp:
         self._index, self._folder = index, folder
         self._ae_title = ae_title
         self._peers = peers
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="witness")
-        self._room = threading.BoundedSemaphore(MAXIMUM_WAITING)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="commitment")
+        self._waiting = threading.BoundedSemaphore(MAXIMUM_WAITING)
 
     def stop(self) -> None:
-        """Report no more than what is being reported now."""
+        """Drop the reports that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def handle(self, event: Event) -> tuple[int, None]:
-        """Take an N-ACTION in; return the status to answer with."""
+        """Accept an N-ACTION request and report later; return the status to answer with."""
         if event.action_type != REQUEST:
             return NO_SUCH_ACTION, None
         try:
             request = read_request(event.action_information, requestor(event))
         except (AttributeError, TypeError, ValueError):
             return INVALID_ARGUMENT_VALUE, None
-        if not self._room.acquire(blocking=False):
+        if not self._waiting.acquire(blocking=False):
             return RESOURCE_LIMITATION, None
-        sent, over = threading.Event(), threading.Event()
-        event.assoc.bind(evt.EVT_DIMSE_SENT, lambda _: sent.set())  # next is our answer
-        event.assoc.bind(evt.EVT_CONN_CLOSE, lambda _: over.set())
-        self._pool.submit(self._follow_up, request, event.assoc, sent, over)
+        answered, closed = threading.Event(), threading.Event()
+        event.assoc.bind(evt.EVT_DIMSE_SENT, lambda _: answered.set())  # next is our answer
+        event.assoc.bind(evt.EVT_CONN_CLOSE, lambda _: closed.set())
+        self._pool.submit(self._report, request, event.assoc, answered, closed)
         log.info(
             "commitment_asked_for", calling_ae=request.calling_ae, objects=len(request.objects)
         )
         return SUCCESS, None
 
-    def _follow_up(
+    def _report(
         self,
         request: CommitmentRequest,
         assoc: Association,
-        sent: threading.Event,
-        over: threading.Event,
+        answered: threading.Event,
+        closed: threading.Event,
     ) -> None:
-        """Report when the request is answered, here or there (thread border)."""
+        """Report on the association of the request, else on one of our own (thread border)."""
         try:
             failures = self._failures(request)
-            sent.wait(GRACE_SECONDS)
-            open_still = not over.wait(GRACE_SECONDS) and assoc.is_established
+            answered.wait(GRACE_SECONDS)
+            is_open = not closed.wait(GRACE_SECONDS) and assoc.is_established
             trouble = "the association is closed"
-            if open_still:
+            if is_open:
                 trouble = report_on(assoc, request, failures)
             if trouble and (peer := self._peers.get(request.calling_ae)):
                 trouble = report_to(peer, request, failures, calling_ae=self._ae_title)
@@ -129,32 +129,34 @@ class CommitmentScp:
         except Exception:  # noqa: BLE001  # thread border: the sender will ask again
             log.exception("job_failed", job="commitment")
         finally:
-            self._room.release()
+            self._waiting.release()
 
     def _failures(self, request: CommitmentRequest) -> dict[str, int]:
-        """Find what we do not keep, once all that came before has its rows.
+        """Find the objects that are not stored here, with the Failure Reason of each.
+
+        The index is read by its writer, behind the rows of all instances received before.
 
         Raises
         ------
         TimeoutError
             If the database cannot be written for long.
         """
-        kept: dict[tuple[str, str], list[str]] = {}
-        found = threading.Event()
+        paths_of: dict[tuple[str, str], list[str]] = {}
+        read = threading.Event()
 
-        def look(session: Session) -> None:
-            kept.update(kept_paths(session, request.objects))
-            found.set()
+        def read_paths(session: Session) -> None:
+            paths_of.update(kept_paths(session, request.objects))
+            read.set()
 
-        self._index.put(look)
-        if not found.wait(INDEX_SECONDS):
+        self._index.put(read_paths)
+        if not read.wait(INDEX_SECONDS):
             raise TimeoutError("the index was not written in time")
-        here = {each for each, paths in kept.items() if any(map(self._exists, paths))}
-        instances = {uid for uid, _ in here}
+        stored = {key for key, paths in paths_of.items() if any(map(self._exists, paths))}
+        instances = {uid for uid, _ in stored}
         return {
             uid: CLASS_INSTANCE_CONFLICT if uid in instances else NO_SUCH_SOP_INSTANCE
             for uid, sop_class in request.objects.items()
-            if (uid, sop_class) not in here
+            if (uid, sop_class) not in stored
         }
 
     def _exists(self, path: str) -> bool:
@@ -162,16 +164,16 @@ class CommitmentScp:
 
 
 def read_request(ds: Dataset, calling_ae: str) -> CommitmentRequest:
-    """Read what is asked for (PS3.4 Table J.3-1).
+    """Read the Action Information of a request (PS3.4 Table J.3-1).
 
     Raises
     ------
     AttributeError, TypeError, ValueError
-        If it is no such request.
+        If the data set is no such request.
     """
     objects = {
-        str(each.ReferencedSOPInstanceUID): str(each.ReferencedSOPClassUID)
-        for each in ds.ReferencedSOPSequence
+        str(item.ReferencedSOPInstanceUID): str(item.ReferencedSOPClassUID)
+        for item in ds.ReferencedSOPSequence
     }
     if not objects or not ds.TransactionUID:
         raise ValueError("expected a transaction and its objects, got none")
@@ -183,12 +185,12 @@ def read_request(ds: Dataset, calling_ae: str) -> CommitmentRequest:
 def event_information(
     request: CommitmentRequest, failures: Mapping[str, int]
 ) -> tuple[int, Dataset]:
-    """Put a report into words (PS3.4 Table J.3-3): its Event Type ID, and its data set."""
+    """Make the Event Type ID and the Event Information of a report (PS3.4 Table J.3-3)."""
     ds = Dataset()
     ds.TransactionUID = request.transaction_uid
     objects = request.objects.items()
-    if kept := [reference(sop_class, uid) for uid, sop_class in objects if uid not in failures]:
-        ds.ReferencedSOPSequence = Sequence(kept)
+    if stored := [reference(sop_class, uid) for uid, sop_class in objects if uid not in failures]:
+        ds.ReferencedSOPSequence = Sequence(stored)
     if not failures:
         return COMPLETE, ds
     failed = [reference(sop_class, uid) for uid, sop_class in objects if uid in failures]
@@ -204,7 +206,10 @@ def report_on(assoc: Association, request: CommitmentRequest, failures: Mapping[
     try:
         with reactor_paused(assoc):
             answer, _ = assoc.send_n_event_report(ds, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
-    except (RuntimeError, ValueError) as fault:  # it has just ended, or has no such role
+    except (
+        RuntimeError,
+        ValueError,
+    ) as fault:  # it has just ended, or has no such role
         return f"cannot report: {type(fault).__name__}"
     status = answer.get("Status")
     if status is None:

@@ -1,4 +1,4 @@
-"""Read from the header of a received instance what the index needs to know of it."""
+"""Read the attributes of a received instance that the index needs, from its header."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEEDED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
 NEEDED = (*NEEDED_UIDS, "Modality")
 OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate", "StudyTime")
 PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
-URGENT = {"STAT", "HIGH"}  #: its Defined Terms that go before others
+URGENT = {"STAT", "HIGH"}  #: Defined Terms of the priority that go before others
 TAGS = {keyword_dict[name]: name for name in (*NEEDED, *OF_PATIENT, PRIORITY)}
 OF_META = (
     "MediaStorageSOPClassUID",
@@ -61,26 +61,26 @@ PARSE_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""Everything that parsing may raise when bytes are no data set, whichever way they came in."""
+"""Everything that parsing may raise when bytes are no data set, by C-STORE or by STOW-RS."""
 
 
 class Unreadable(Exception):
-    """The bytes are no data set that can be told to belong to a series."""
+    """The bytes are no data set, or do not say to which series they belong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What the header of an instance says.
+    """The attributes of an instance that the index needs, as text.
 
-    The UIDs of the instance are those of the C-STORE request, which the file meta information
-    holds: some senders leave them empty in the data set.
+    SOP Class and SOP Instance UID are those of the C-STORE request, which the File Meta
+    Information holds: some senders leave them empty in the data set.
 
     Attributes
     ----------
     calling_ae
-        Who sent it, where the file says so.
+        AE title of the sender, if the file names it.
     texts
-        Of the attributes of `TAGS` that are there, by keyword.
+        Values of the attributes of `TAGS` that are there, by keyword.
     """
 
     sop_class_uid: str
@@ -91,7 +91,10 @@ class Header:
 
 
 def skim_header(start: bytes, received: ReceivedInstance) -> Header | None:
-    """Read it from the first bytes of a data set; None where it is not plain: `read_header` can."""
+    """Read the header from the first bytes of a data set; None leaves it to `read_header`.
+
+    That is so where the data set is in any way unusual.
+    """
     values = scan(start, received.transfer_syntax_uid, TAGS)
     if values is None:
         return None
@@ -111,7 +114,7 @@ def skim_header(start: bytes, received: ReceivedInstance) -> Header | None:
 
 
 def read_header(path: Path) -> Header:
-    """Read it from a file.
+    """Read the header from a file.
 
     Raises
     ------
@@ -140,18 +143,18 @@ def read_header(path: Path) -> Header:
 
 
 def _check_inflation(path: Path) -> None:
-    """Refuse a deflated data set that would fill the memory: pydicom inflates it all at once."""
+    """Refuse a deflated data set that would fill the memory: pydicom inflates all of it at once."""
     with path.open("rb") as file:
         if DeflatedExplicitVRLittleEndian.encode() not in file.read(META_BYTES):
             return
         meta = read_file_meta_info(path)
         file.seek(META_START + meta.FileMetaInformationGroupLength)
-        most = max(INFLATED_BYTES, MAX_INFLATION * path.stat().st_size)
+        limit = max(INFLATED_BYTES, MAX_INFLATION * path.stat().st_size)
         inflater, length = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while length <= most and (data := inflater.unconsumed_tail or file.read(CHUNK_BYTES)):
+        while length <= limit and (data := inflater.unconsumed_tail or file.read(CHUNK_BYTES)):
             length += len(inflater.decompress(data, CHUNK_BYTES))
-    if length > most:
-        raise Unreadable(f"expected a data set that inflates to {most} bytes at most, got more")
+    if length > limit:
+        raise Unreadable(f"expected a data set that inflates to {limit} bytes at most, got more")
 
 
 def _check_uid(name: str, value: str) -> None:
@@ -165,7 +168,7 @@ def _check_uid(name: str, value: str) -> None:
 def facts(
     header: Header, kept: KeptFile, *, calling_ae: str, urgent: bool = False
 ) -> InstanceFacts:
-    """Put together what the index needs; urgent is what is sent so, or says so itself."""
+    """Make the facts for the index; urgent by the C-STORE priority or by its own attribute."""
     texts = header.texts
     return InstanceFacts(
         sop_instance_uid=header.sop_instance_uid,
@@ -187,7 +190,7 @@ def facts(
 
 
 def patient_key(ds: Dataset) -> str:
-    """Digest of Patient ID and its issuer; empty without an ID: then nobody knows who it is."""
+    """Digest of Patient ID and its issuer; empty without a Patient ID: the patient is unknown."""
     return _patient_key({name: _plain(ds, name) for name in OF_PATIENT[:2]})
 
 
@@ -197,7 +200,7 @@ def _patient_key(texts: Mapping[str, str]) -> str:
 
 
 def digest(value: str) -> str:
-    """Compute the SHA-256, hexadecimal; empty of nothing."""
+    """Compute the SHA-256, hexadecimal; empty for an empty value."""
     return hashlib.sha256(value.encode()).hexdigest() if value else ""
 
 
@@ -207,7 +210,7 @@ def _matching(form: re.Pattern[str], texts: Mapping[str, str], keyword: str) -> 
 
 
 def _plain(ds: Dataset, keyword: str) -> str:
-    """Take a value as its bytes are, one character each: odd ones are no fault here."""
+    """Decode a value byte by byte (Latin-1), so that an unusual character set is no fault."""
     tag = keyword_dict[keyword]
     if tag not in ds:
         return ""

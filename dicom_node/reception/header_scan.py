@@ -1,7 +1,7 @@
-"""The quick reading of a header: from the first bytes of a data set, as they come in.
+"""Scan the header of a data set for some elements, quickly, while the first bytes arrive.
 
-pydicom takes as long for a header as the disk for a slice. What is anything but plain here is
-left to it: the scan says nothing rather than something else than pydicom would.
+pydicom takes as long for a header as the disk for a slice. A data set that is in any way unusual
+is left to pydicom: the scan gives no values rather than others than pydicom would give.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydicom.uid import (
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 IMPLICIT = struct.Struct("<HHL")  #: tag, length (PS3.5 7.1.3); explicit: VR and short length there
-LONG = struct.Struct("<L")  #: the length of VRs that have two reserved bytes before it, PS3.5 7.1.2
+LONG = struct.Struct("<L")  #: length of VRs with two reserved bytes before the length, PS3.5 7.1.2
 LONG_VRS = frozenset(vr.encode() for vr in EXPLICIT_VR_LENGTH_32)
 VRS = LONG_VRS | frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
@@ -32,11 +32,11 @@ SYNTAXES = frozenset(map(str, AllTransferSyntaxes)) - {
     ExplicitVRBigEndian,
     DeflatedExplicitVRLittleEndian,
 }
-DEEPEST = 8  #: sequences within sequences
+MAXIMUM_DEPTH = 8  #: of sequences within sequences
 
 
 class _Unusual(Exception):
-    """Something pydicom should look at."""
+    """The data set is unusual: pydicom has to read it."""
 
 
 def scan(start: bytes, transfer_syntax_uid: str, tags: Collection[int]) -> dict[int, bytes] | None:
@@ -47,42 +47,42 @@ def scan(start: bytes, transfer_syntax_uid: str, tags: Collection[int]) -> dict[
     start
         The first bytes of the data set.
     tags
-        Of elements whose value is wanted, in any order.
+        Tags of the elements to find, in any order.
 
     Returns
     -------
     dict
-        Tag to value, as it is in the data set; None where pydicom has to look.
+        Tag to value, as it is in the data set; None where pydicom has to read it.
     """
     if transfer_syntax_uid not in SYNTAXES:
         return None
     explicit = transfer_syntax_uid != str(ImplicitVRLittleEndian)
     try:
         return _values(start, tags, explicit=explicit)
-    except (struct.error, _Unusual):  # it is cut short, or odd
+    except (struct.error, _Unusual):  # cut short, or unusual
         return None
 
 
 def _values(start: bytes, tags: Collection[int], *, explicit: bool) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    position = before = 0
+    values: dict[int, bytes] = {}
+    position = previous = 0
     while True:
         tag, length, position = _element(start, position, explicit=explicit)
         if tag >> 16 == PIXEL_GROUP:
-            return found
-        if not before < tag < PIXEL_GROUP << 16:
+            return values
+        if not previous < tag < PIXEL_GROUP << 16:
             raise _Unusual
-        before = tag
+        previous = tag
         if length == UNDEFINED:
-            position = _past(start, position, END_OF_SEQUENCE, explicit=explicit)
+            position = _skip(start, position, END_OF_SEQUENCE, explicit=explicit)
             continue
         if tag in tags:
-            found[tag] = start[position : position + length]
+            values[tag] = start[position : position + length]
         position += length
 
 
 def _element(data: bytes, position: int, *, explicit: bool) -> tuple[int, int, int]:
-    """Tag, length and place of the value of the element at a place."""
+    """Read the element at a position: its tag, and length and position of its value."""
     group, element, length = IMPLICIT.unpack_from(data, position)
     tag, vr = group << 16 | element, data[position + 4 : position + 6]
     position += IMPLICIT.size
@@ -95,9 +95,9 @@ def _element(data: bytes, position: int, *, explicit: bool) -> tuple[int, int, i
     return tag, length >> 16 if explicit else length, position
 
 
-def _past(data: bytes, position: int, end: int, *, explicit: bool, depth: int = 0) -> int:
-    """Pass over a sequence or an item without a length; say where its delimiter ends."""
-    if depth > DEEPEST:
+def _skip(data: bytes, position: int, end: int, *, explicit: bool, depth: int = 0) -> int:
+    """Skip a sequence or an item of undefined length; return the position behind its delimiter."""
+    if depth > MAXIMUM_DEPTH:
         raise _Unusual
     while True:
         tag, length, position = _element(data, position, explicit=explicit)
@@ -109,4 +109,4 @@ def _past(data: bytes, position: int, end: int, *, explicit: bool, depth: int = 
             position += length
             continue
         inner = END_OF_ITEM if tag == ITEM else END_OF_SEQUENCE
-        position = _past(data, position, inner, explicit=explicit, depth=depth + 1)
+        position = _skip(data, position, inner, explicit=explicit, depth=depth + 1)

@@ -1,4 +1,4 @@
-"""Write the rows of received instances in batches, behind the files."""
+"""Write the rows of received instances to the database in batches, after their files are stored."""
 
 from __future__ import annotations
 
@@ -16,95 +16,95 @@ from storage.errors import DatabaseRefused, DatabaseUnavailable
 from storage.series.instances import InstanceFacts, record_instances
 
 BATCH = 500  #: most rows written in one transaction
-GATHER_SECONDS = 0.25  #: rows wait so long for others: a transaction costs more than a row
+GATHER_SECONDS = 0.25  #: a row waits so long for others: a transaction costs more than a row
 RETRY_SECONDS = 1.0  #: wait after the database could not be written
-Arrival = tuple[InstanceFacts, datetime]  #: an instance, and when it came
+Arrival = tuple[InstanceFacts, datetime]  #: an instance, and the time of its arrival
 Entry = Arrival | Callable[[Session], None]
 
 
 class IndexWriter:
-    """One thread that writes what reception notes, in order, many notes in one transaction."""
+    """Writes the entries of the receivers in order, on one thread, many in one transaction."""
 
     def __init__(self, sessions: Sessions, audit: AuditSink = NO_AUDIT) -> None:
         self.sessions, self._audit = sessions, audit
-        self._notes: queue.Queue[Entry | None] = queue.Queue()
+        self._entries: queue.Queue[Entry | None] = queue.Queue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="index", daemon=True)
 
     def start(self) -> None:
-        """Start to write."""
+        """Start to write entries."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is still waiting, then end; give up if the database cannot be written."""
+        """Write the entries still waiting, then end; give up if the database cannot be written."""
         self._stopping.set()
-        self._notes.put(None)
+        self._entries.put(None)
         if self._thread.is_alive():
             self._thread.join()
 
-    def settle(self) -> None:
-        """Wait until all that was noted so far is written."""
-        self._notes.join()
+    def wait_until_written(self) -> None:
+        """Wait until all entries put so far are in the database."""
+        self._entries.join()
 
-    def put(self, note: Entry) -> None:
-        """Have something written."""
-        self._notes.put(note)
+    def put(self, entry: Entry) -> None:
+        """Queue an entry; return at once."""
+        self._entries.put(entry)
 
     def record_instance(self, instance: InstanceFacts, received_at: datetime) -> None:
-        """Have an instance entered."""
-        self._notes.put((instance, received_at))
+        """Queue the row of an instance; return at once."""
+        self._entries.put((instance, received_at))
 
     def _follow(self) -> None:
-        while (first := self._notes.get()) is not None:
+        while (first := self._entries.get()) is not None:
             self._stopping.wait(GATHER_SECONDS)
             batch, last = self._drain(first)
             while not self._write(batch) and not self._stopping.wait(RETRY_SECONDS):
                 pass
             for _ in batch:
-                self._notes.task_done()
+                self._entries.task_done()
             if last:
                 return
 
     def _drain(self, first: Entry) -> tuple[list[Entry], bool]:
-        """Collect what waits, `BATCH` at most; say whether the end was among it."""
+        """Collect the entries that wait, `BATCH` at most; say whether the end was among them."""
         batch = [first]
         while len(batch) < BATCH:
             try:
-                note = self._notes.get_nowait()
+                entry = self._entries.get_nowait()
             except queue.Empty:
                 break
-            if note is None:
+            if entry is None:
                 return batch, True
-            batch.append(note)
+            batch.append(entry)
         return batch, False
 
     def _write(self, batch: list[Entry]) -> bool:
         """Write all or nothing; False if the database cannot be written at the moment."""
         try:
             with self.sessions.begin() as session:
-                came = _enter(session, [note for note in batch if isinstance(note, tuple)])
-                for note in batch:
-                    if not isinstance(note, tuple):
-                        note(session)
+                events = _enter(session, [entry for entry in batch if isinstance(entry, tuple)])
+                for entry in batch:
+                    if not isinstance(entry, tuple):
+                        entry(session)
         except DatabaseUnavailable as fault:
             log.error("index_delayed", waiting=len(batch), reason=type(fault).__name__)
             return False
         except DatabaseRefused as fault:
             if len(batch) > 1:  # one of them cannot be written: the others must not wait for it
-                return all(self._write([note]) for note in batch)
+                return all(self._write([entry]) for entry in batch)
             log.error("index_refused", reason=type(fault).__name__)
             return True
-        for event in came:
+        for event in events:
             self._audit.record(event)
         return True
 
 
 def _enter(session: Session, arrivals: list[Arrival]) -> list[AuditEvent]:
-    """Enter what came; return what an auditor is to know of it."""
+    """Enter instances that arrived; return the audit events of it."""
     entered = record_instances(session, arrivals)
     by_sender = Counter(
-        (i.calling_ae, i.series_instance_uid, n)
-        for (i, _), n in zip(arrivals, entered, strict=True)
+        (instance.calling_ae, instance.series_instance_uid, new)
+        for (instance, _), new in zip(arrivals, entered, strict=True)
     )
     for (calling_ae, series_uid, new), count in by_sender.items():
         log.info(
@@ -122,12 +122,13 @@ def _enter(session: Session, arrivals: list[Arrival]) -> list[AuditEvent]:
             calling_ae=instance.calling_ae,
             bytes=instance.bytes,
         )
-    return _transfers([facts for facts, _ in arrivals], entered)
+    return _transfers([instance for instance, _ in arrivals], entered)
 
 
 def _transfers(instances: list[InstanceFacts], entered: list[bool]) -> list[AuditEvent]:
+    """Make one audit event for each sender, and for new and repeated instances apart."""
     studies: dict[tuple[str, bool], dict[str, Counter[str]]] = {}
-    for each, new in zip(instances, entered, strict=True):
-        of_sender = studies.setdefault((each.calling_ae, new), {})
-        of_sender.setdefault(each.study_instance_uid, Counter())[each.sop_class_uid] += 1
+    for instance, new in zip(instances, entered, strict=True):
+        of_sender = studies.setdefault((instance.calling_ae, new), {})
+        of_sender.setdefault(instance.study_instance_uid, Counter())[instance.sop_class_uid] += 1
     return [received(ae, counts, again=not new) for (ae, new), counts in studies.items()]

@@ -1,8 +1,8 @@
-"""Receiving, on the side of the disk: the file is the truth, the index follows.
+"""Store received instances durably and have them indexed; the files are the truth.
 
 An instance is kept (file, name and directory on the disk) before its sender hears Success. Its
-row in the database is written a moment later by one thread, many rows at a time; whatever a
-crash leaves without a row is found by the scan at the next start.
+row in the database is written a moment later by one thread, many rows at a time; files that a
+crash leaves without a row are found by the scan at the next start.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from storage.files.folder import KeptFile
 from storage.series.instances import known_paths
 from storage.series.rejected import record_quarantine, record_refusal
 
-HEADER_BYTES = 1 << 15  #: looked at on the way; a header that is longer is read from the file
+HEADER_BYTES = 1 << 15  #: scanned on arrival; a longer header is read from the file
 
 
 class InstanceIngest:
-    """Keeps what is received and has it indexed: the `Keeper` of the SCP."""
+    """Keeps received instances and has them indexed: the `InstanceSink` of all receivers."""
 
     def __init__(self, resources: Resources, index: IndexWriter) -> None:
         self._folder, self._clock = resources.folder, resources.clock
@@ -34,33 +34,33 @@ class InstanceIngest:
     def keep(self, received: ReceivedInstance) -> int:
         """Keep one instance durably; return the C-STORE status.
 
-        What cannot be understood is kept too, in quarantine, and answered 0xC000.
+        An instance that cannot be understood is kept too, in quarantine, and answered 0xC000.
         """
         calling_ae = received.calling_ae
         name = f"{received.sop_instance_uid} {received.transfer_syntax_uid}"
-        beginning = bytearray()
-        body = _noting(received.body, beginning)
+        start = bytearray()
+        body = _collecting_start(received.body, start)
         try:
             kept = self._folder.keep(body, header=received.header, name_from=name)
         except StorageFull as full:
             log.error("instance_refused", calling_ae=calling_ae, reason=str(full))
             return OUT_OF_RESOURCES
-        except OSError as fault:  # answered 0x0110 and logged where it was called
+        except OSError as fault:  # the caller logs it and answers 0x0110
             reason = f"cannot be kept: {type(fault).__name__}"
             self.record_refusal(calling_ae=calling_ae, what="an instance", reason=reason)
             raise
         try:
-            header = skim_header(bytes(beginning), received)
+            header = skim_header(bytes(start), received)
             header = header or read_header(self._folder.locate(kept.path))
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae=calling_ae)
             return CANNOT_UNDERSTAND
-        noted = facts(header, kept, calling_ae=calling_ae, urgent=received.urgent)
-        self._index.record_instance(noted, self._clock())
+        instance = facts(header, kept, calling_ae=calling_ae, urgent=received.urgent)
+        self._index.record_instance(instance, self._clock())
         return SUCCESS
 
     def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
-        """Have a refusal indexed, so that `status` can show it."""
+        """Have a refusal entered, so that `dicom-node status` can show it."""
         now = self._clock()
         self._index.put(
             lambda session: record_refusal(
@@ -78,38 +78,48 @@ class InstanceIngest:
         )
 
     def scan(self) -> int:
-        """Index every kept file that has no row: what a crash left between the two.
+        """Index every kept file that has no row, as a crash leaves it; return how many.
 
-        Only for the start, before anything is received. Returns how many there were, once all of
-        them are in the database: nobody may take the first half of a series for all of it.
+        Only for the start, before anything is received. Returns when all of them are in the
+        database: nobody may take the first half of a series for all of it.
         """
         with self._index.sessions() as session:
             known = known_paths(session)
-        found = [kept for kept in self._folder.scan() if kept.path not in known]
-        for kept in found:
-            self._take_up(kept)
-        if found:
-            self._index.settle()
-            log.warning("inbox_scanned", instances=len(found))
-        return len(found)
+        unindexed = [kept for kept in self._folder.scan() if kept.path not in known]
+        for kept in unindexed:
+            self._index_file(kept)
+        if unindexed:
+            self._index.wait_until_written()
+            log.warning("inbox_scanned", instances=len(unindexed))
+        return len(unindexed)
 
-    def _take_up(self, kept: KeptFile) -> None:
+    def _index_file(self, kept: KeptFile) -> None:
         path = self._folder.locate(kept.path)
         try:
             header = read_header(path)
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae="")
             return
-        noted = facts(header, kept, calling_ae=header.calling_ae)
+        instance = facts(header, kept, calling_ae=header.calling_ae)
         received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        self._index.record_instance(noted, received_at)
+        self._index.record_instance(instance, received_at)
 
 
-def _noting(
-    chunks: Iterable[bytes | memoryview], beginning: bytearray
+def rescan(resources: Resources) -> int:
+    """Index every kept file that has no row, while the node does not run; return how many."""
+    index = IndexWriter(resources.sessions)
+    index.start()
+    try:
+        return InstanceIngest(resources, index).scan()
+    finally:
+        index.stop()
+
+
+def _collecting_start(
+    chunks: Iterable[bytes | memoryview], start: bytearray
 ) -> Iterator[bytes | memoryview]:
-    """Note the beginning of what passes by."""
+    """Pass chunks on, and copy their first `HEADER_BYTES` into `start`."""
     for chunk in chunks:
-        if len(beginning) < HEADER_BYTES:
-            beginning += chunk[: HEADER_BYTES - len(beginning)]
+        if len(start) < HEADER_BYTES:
+            start += chunk[: HEADER_BYTES - len(start)]
         yield chunk

@@ -1,4 +1,4 @@
-"""Close series that have been quiet long enough: from then on they wait to be analysed."""
+"""Close series without new instances for long enough: they then wait to be analysed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ def close_quiet_series(
     quiet_seconds_by_ae: Mapping[str, float],
     wake: Callable[[], None],
 ) -> None:
-    """Close every series that is due, and wake whoever analyses them.
+    """Close every series that is due, and wake the dispatcher of analyses.
 
     Parameters
     ----------
     quiet_seconds, quiet_seconds_by_ae
-        Time since the latest instance: of any sender, and of single ones by their AE title.
+        Time since the latest instance, seconds: of any sender, and of single senders by AE title.
+    wake
+        Called if any series was closed.
     """
     with resources.sessions.begin() as session:
         now = resources.clock()
         due = due_to_close(session, now, lambda ae: quiet_seconds_by_ae.get(ae, quiet_seconds))
         for series in due:
-            with suppress(StaleState):  # an instance came just now: it is quiet no more
+            with suppress(StaleState):  # an instance came just now
                 close(session, series, now)
                 log.info(
                     "series_closed",

@@ -1,4 +1,10 @@
-"""The Verification and Storage SCP: what comes in is kept, nothing more."""
+"""Verification and Storage SCP: admit callers, and hand each received instance to the sink.
+
+With a tested version of pynetdicom, `handle_store` is not called: the fast path reads C-STORE
+requests from the socket itself (`dicom_node.network.pynetdicom_internals.fast_store_scp`,
+`FastProvider._serve`). Both call `dicom_node.reception.instance.store_and_answer`: a breakpoint
+there stops at every instance.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
-from pydicom.uid import (
-    UID,
-)
+from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
@@ -38,14 +42,17 @@ from dicom_node.reception.instance import InstanceSink, store_and_answer
 from pipeline.series.sop_classes import CT_CLASSES
 
 OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}
-NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the user, calling AE title not recognised
-UNKNOWN_TITLE = {3, 7}  #: diagnostics, by the user: calling, called AE title not recognised
+NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the service user, calling AE title not recognised
+UNKNOWN_TITLE = {3, 7}  #: reasons, by the service user: calling, called AE title not recognised
 ACSE_SECONDS = 15.0  #: longest wait for an association request on an open connection
-FEW_CLASSES = 8  #: a sender that proposes more does not say what it has
+FEW_CLASSES = 8  #: a sender that proposes more proposes all it knows, whatever it has to send
 
 
 def handle_store(event: Event, sink: InstanceSink) -> int:
-    """Keep the instance as sent, then answer: Success means that it survives a power cut."""
+    """Keep the instance as sent, then answer: Success means that it survives a power cut.
+
+    Only of use where the fast path is not (see the module's docstring).
+    """
     request = cast(C_STORE, event.request)
     return store_and_answer(
         sink,
@@ -61,10 +68,11 @@ def handle_store(event: Event, sink: InstanceSink) -> int:
 
 
 def handle_requested(event: Event, callers: AllowedCallers) -> None:
-    """Reject who may not call (PS3.8 Table 9-21: calling AE title not recognised)."""
+    """Reject callers that are not allowed (PS3.8 Table 9-21: calling AE title not recognised)."""
     assoc = event.assoc
     request = cast(A_ASSOCIATE, assoc.requestor.primitive)
-    assoc.requestor.ae_title = str(request.calling_ae_title).strip()  # else set a moment later
+    # pynetdicom would set it a moment later
+    assoc.requestor.ae_title = str(request.calling_ae_title).strip()
     if not callers.may_call(assoc.requestor.ae_title, str(assoc.requestor.address)):
         assoc.acse.send_reject(*NOT_RECOGNISED)
         assoc.is_rejected = True
@@ -73,10 +81,10 @@ def handle_requested(event: Event, callers: AllowedCallers) -> None:
 
 
 def handle_accepted(event: Event, sink: InstanceSink) -> None:
-    """Note the presentation contexts that an accepted association was refused.
+    """Record the presentation contexts that were refused in an accepted association.
 
-    Many senders propose every SOP class there is, whatever they have: such a list is noted as
-    one thing, and a short one, which says what the sender has, class by class.
+    Many senders propose every SOP class there is, whatever they have to send: such a list is
+    recorded as one refusal. A short list says what the sender has: it is recorded class by class.
     """
     calling_ae = requestor(event)
     log.debug("association_accepted", calling_ae=calling_ae)
@@ -93,14 +101,14 @@ def handle_accepted(event: Event, sink: InstanceSink) -> None:
 
 
 def audit_rejection(event: Event, audit: AuditSink) -> None:
-    """Tell an auditor of who called under a title that may not, or called another."""
+    """Record an audit event for a caller with an unknown AE title, its own or the one it called."""
     answer = event.assoc.acceptor.primitive
     if answer is not None and answer.diagnostic in UNKNOWN_TITLE:
         audit.record(turned_away(requestor(event), str(event.assoc.requestor.address)))
 
 
 def handle_rejected(event: Event, sink: InstanceSink) -> None:
-    """Note an association that was rejected: wrong title, unknown caller, too many."""
+    """Record a rejected association: wrong AE title, unknown caller, or too many associations."""
     primitive = event.assoc.acceptor.primitive
     reason = primitive.reason_str if primitive is not None else "no reason given"
     log.warning("association_rejected", calling_ae=requestor(event), reason=reason)
@@ -108,19 +116,19 @@ def handle_rejected(event: Event, sink: InstanceSink) -> None:
 
 
 class Acceptor(AE):
-    """An AE to whose limit of associations only those count that were asked for.
+    """An AE whose limit of associations counts those that were requested, not connections.
 
-    Port scanners and half-open connections keep no scanner away.
+    Connections without an A-ASSOCIATE-RQ do not count, so port scans cannot block modalities.
     """
 
     @property
     def active_associations(self) -> list[Association]:
-        """As in pynetdicom, without connections that have not asked for an association."""
-        return [each for each in super().active_associations if each.requestor.primitive]
+        """As in pynetdicom, without connections that have not requested an association."""
+        return [assoc for assoc in super().active_associations if assoc.requestor.primitive]
 
 
 class Receiver:
-    """The listening side of the node.
+    """Listens for DICOM associations.
 
     Parameters
     ----------
@@ -167,11 +175,11 @@ class Receiver:
         Parameters
         ----------
         fast
-            Whether `dicom_node.network.pynetdicom_internals.fast_store_scp` is used, where it can be.
+            Whether the fast path is used, where it can be.
         tls
-            Of connections that are to speak TLS; None for plain ones.
+            Context of TLS connections; None for plain ones.
         services
-            Handlers of what may be asked beside storage.
+            Handlers of services beside storage.
         """
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_REQUESTED, handle_requested, [self._callers]),
@@ -194,13 +202,14 @@ class Receiver:
         return str(host), int(port)
 
     def _fast_usable(self) -> bool:
+        """Say whether the fast path can be used; warn if it cannot."""
         usable = fast_store_scp.usable()
         if not usable:
             log.warning("fast_receive_unusable", tested_with=", ".join(TESTED))
         return usable
 
     def drain(self, *, seconds: float, wait: Callable[[float], None] = time.sleep) -> None:
-        """Accept no more associations; let those that run finish, at most so long."""
+        """Accept no more associations; wait for the open ones, at most so long, then abort them."""
         if self._server is None:
             return
         self._server.shutdown()

@@ -61,7 +61,7 @@ class Series(Base):
         An instance arrived during ANALYSING: back to RECEIVING on leaving that state.
     result_key
         The latest result kept, also while a later generation is analysed.
-    wish
+    rerun
         The rerun that an operator has requested; cleared in the transaction that keeps its outcome.
     patient_key, birth_digest
         Digests that tell patients apart without naming them; empty if nothing is known.
@@ -90,7 +90,7 @@ class Series(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     reopened: Mapped[bool] = mapped_column(default=False)
     result_key: Mapped[str | None] = mapped_column(String(64), default=None)
-    wish: Mapped[Rerun | None] = mapped_column(default=None)
+    rerun: Mapped[Rerun | None] = mapped_column("wish", default=None)
     patient_key: Mapped[str] = mapped_column(Digest, default="", index=True)
     birth_digest: Mapped[str] = mapped_column(Digest, default="")
     study_date: Mapped[str] = mapped_column(String(8), default="")

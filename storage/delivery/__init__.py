@@ -1,1 +1,1 @@
-"""Outbox, commitments and capabilities of destinations."""
+"""Outbox, storage commitment, and capabilities of destinations."""

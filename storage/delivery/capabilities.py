@@ -1,4 +1,4 @@
-"""What destinations take, as they last said at negotiation."""
+"""Record the SOP classes that destinations accept, as last negotiated."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from storage.database.schema import Capability as Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capability:
-    """Whether a SOP class is taken.
+    """The acceptance of a SOP class by a destination.
 
     Attributes
     ----------
     transfer_syntax_uid
-        In which transfer syntax; empty if it is not taken.
+        The transfer syntax accepted; empty if the class is not.
     """
 
     sop_class_uid: str
@@ -27,30 +27,30 @@ class Capability:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether it is taken."""
+        """Whether the class is accepted."""
         return bool(self.transfer_syntax_uid)
 
 
 def record_capabilities(
-    session: Session, destination: str, found: Iterable[Capability], now: datetime
+    session: Session, destination: str, negotiated: Iterable[Capability], now: datetime
 ) -> None:
-    """Keep what a destination takes, in place of what it said before."""
+    """Record what a destination accepts, in place of what was recorded before."""
     session.execute(delete(Row).where(Row.destination == destination))
     session.add_all(
         Row(
             destination=destination,
-            sop_class_uid=each.sop_class_uid,
-            transfer_syntax_uid=each.transfer_syntax_uid,
-            accepted=each.is_accepted,
+            sop_class_uid=capability.sop_class_uid,
+            transfer_syntax_uid=capability.transfer_syntax_uid,
+            accepted=capability.is_accepted,
             at=now,
         )
-        for each in found
+        for capability in negotiated
     )
     session.flush()
 
 
 def capabilities(session: Session, destination: str) -> list[Capability]:
-    """List what a destination said last, by SOP Class UID; empty if it was never asked."""
+    """List the capabilities of a destination, by SOP Class UID; empty if never negotiated."""
     rows = session.scalars(
         select(Row).where(Row.destination == destination).order_by(Row.sop_class_uid)
     )

@@ -1,8 +1,9 @@
-"""Whether destinations keep what they accepted: asked for, answered, given up.
+"""Record requests for storage commitment, their reports, and their end without an answer.
 
-They are asked by storage commitment (PS3.4 Annex J), or by query. A delivery is UNCOMMITTED from
-its acceptance to the answer, and its series is not DELIVERED until then. A destination that never
-answers holds nothing up for ever: after so many requests the delivery is ACCEPTED, with the reason.
+Destinations are asked by storage commitment (PS3.4 Annex J), or by query. A delivery is
+UNCOMMITTED from its acceptance to the answer, and its series is not DELIVERED until then. A
+destination that never answers does not delay the series for ever: after a number of requests the
+delivery is ACCEPTED, with the reason.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from storage.states import CommitmentState, DeliveryState, SeriesState
 
 D = DeliveryState
 
-LIMIT = 500  #: most objects in one request
+MAXIMUM_OBJECTS = 500  #: in one request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a destination says of a request.
+    """The answer of a destination to a request.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class Report:
     failed
         SOP Instance UID to Failure Reason (PS3.3 C.14.1.1).
     means
-        How it was asked.
+        The service by which the destination was asked, for the reason of a delivery.
     """
 
     transaction_uid: str
@@ -51,38 +52,44 @@ class Report:
 
 
 def accept_uncommitted(session: Session, destination: str, reason: str, now: datetime) -> int:
-    """Take acceptance for enough: UNCOMMITTED to ACCEPTED; return how many deliveries."""
+    """End the wait for commitment: UNCOMMITTED to ACCEPTED; return the number of deliveries."""
     waiting = select(Delivery.id).where(
         Delivery.destination == destination, Delivery.state == D.UNCOMMITTED
     )
     return _accept(session, session.scalars(waiting).all(), reason, now)
 
 
-def give_up(session: Session, destination: str, now: datetime, *, requests: int, means: str) -> int:
-    """Ask no more for what so many requests were made for; return how many deliveries.
+def accept_unanswered(
+    session: Session, destination: str, now: datetime, *, requests: int, means: str
+) -> int:
+    """Give up on commitment after so many unanswered requests; return the number of deliveries.
 
-    They are ACCEPTED, with the reason.
+    The deliveries are ACCEPTED, with the reason.
     """
-    asked = {each.id: _requests(session, each) for each in _due(session, destination, now)}
-    tired = [delivery for delivery, count in asked.items() if count >= requests]
+    unanswered = [
+        delivery.id
+        for delivery in _due(session, destination, now)
+        if _requests(session, delivery) >= requests
+    ]
     reason = f"no answer to {requests} requests for {means}"
-    return _accept(session, tired, reason, now)
+    return _accept(session, unanswered, reason, now)
 
 
-def ask(
+def record_request(
     session: Session, destination: str, now: datetime, *, transaction_uid: str, again_at: datetime
 ) -> list[tuple[str, str]]:
-    """Enter a request for what is due to be asked for, before it is made.
+    """Record a request for the deliveries that are due, before it is sent.
 
     Parameters
     ----------
     again_at
-        When to ask for the same again, if there is no answer.
+        When to request the same again, if there is no answer.
 
     Returns
     -------
     list
-        SOP Class UID and SOP Instance UID of each object; empty if there is nothing to ask for.
+        SOP Class UID and SOP Instance UID of each object; empty if none is due: nothing is
+        recorded then.
     """
     deliveries = _due(session, destination, now)
     if not deliveries:
@@ -103,9 +110,9 @@ def ask(
     return [(sop_class, uid) for sop_class, uid in rows]
 
 
-def whereabouts(session: Session, uids: Collection[str]) -> dict[tuple[str, str], set[str]]:
-    """Sort objects by the study and series they are in: the UIDs of both to those of objects."""
-    found: dict[tuple[str, str], set[str]] = {}
+def group_by_series(session: Session, uids: Collection[str]) -> dict[tuple[str, str], set[str]]:
+    """Group objects by their Study and Series Instance UIDs: the pair to SOP Instance UIDs."""
+    groups: dict[tuple[str, str], set[str]] = {}
     rows = session.execute(
         select(
             Series.study_instance_uid,
@@ -117,18 +124,18 @@ def whereabouts(session: Session, uids: Collection[str]) -> dict[tuple[str, str]
         .where(ResultObject.sop_instance_uid.in_(uids))
     )
     for study, series, uid in rows:
-        found.setdefault((study, series), set()).add(uid)
-    return found
+        groups.setdefault((study, series), set()).add(uid)
+    return groups
 
 
-def reject(session: Session, transaction_uid: str, reason: str) -> None:
-    """Enter that a request was not taken, and why; what was asked for stays as it is."""
-    asked_for = select(CommitmentItem.delivery_id).where(
+def record_rejection(session: Session, transaction_uid: str, reason: str) -> None:
+    """Record that a request was rejected, and why; its deliveries stay UNCOMMITTED."""
+    requested = select(CommitmentItem.delivery_id).where(
         CommitmentItem.transaction_uid == transaction_uid
     )
     session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(asked_for), Delivery.state == D.UNCOMMITTED)
+        .where(Delivery.id.in_(requested), Delivery.state == D.UNCOMMITTED)
         .values(reason=reason)
     )
     session.execute(
@@ -144,15 +151,16 @@ def reject(session: Session, transaction_uid: str, reason: str) -> None:
 def enter_report(
     session: Session, report: Report, now: datetime, *, tries: int
 ) -> dict[str, SeriesState] | None:
-    """Enter what a destination answered, late or not.
+    """Record the report of a destination on a request, late or not.
 
-    What it committed to is COMMITTED. What it does not have is sent again, and REFUSED when that
-    has failed `tries` times. What it does not mention, or was not asked for, stays as it is.
+    Objects that it committed to are COMMITTED. Objects that it does not have are sent again, and
+    REFUSED when that has failed `tries` times. Objects that it does not mention, or was not asked
+    for, stay as they are.
 
     Returns
     -------
     dict or None
-        Series Instance UID to state, of each series concerned. None if no such request was made,
+        Series Instance UID to state, of each series concerned. None if there is no such request,
         or it was answered before.
     """
     answered = session.scalar(
@@ -176,13 +184,13 @@ def enter_report(
         item.failure = report.failed.get(delivery.sop_instance_uid)
         session.flush()
         if delivery.state in (D.UNCOMMITTED, D.ACCEPTED):
-            _enter_answer(session, item, delivery, report, now, tries=tries)
+            _settle(session, item, delivery, report, now, tries=tries)
             keys.add(session.get_one(ResultObject, delivery.sop_instance_uid).result_key)
     session.flush()
     return dict(conclude(session, key, now) for key in sorted(keys))
 
 
-def _enter_answer(
+def _settle(
     session: Session,
     item: CommitmentItem,
     delivery: Delivery,
@@ -195,10 +203,10 @@ def _enter_answer(
         if delivery.sop_instance_uid in report.committed:
             _move(session, delivery, D.COMMITTED, "", now)
         return
-    times = _failures(session, delivery)
+    failures = _failures(session, delivery)
     reason = f"{report.means} failed with 0x{item.failure:04X}"
-    if times >= tries:
-        _move(session, delivery, D.REFUSED, f"{reason}, {times} times", now)
+    if failures >= tries:
+        _move(session, delivery, D.REFUSED, f"{reason}, {failures} times", now)
     else:
         _move(session, delivery, D.PENDING, reason, now)
 
@@ -222,44 +230,44 @@ def _due(session: Session, destination: str, now: datetime) -> list[Delivery]:
             Delivery.next_at <= now,
         )
         .order_by(Delivery.id)
-        .limit(LIMIT)
+        .limit(MAXIMUM_OBJECTS)
     )
     return list(rows)
 
 
 def _requests(session: Session, delivery: Delivery) -> int:
-    """Count the requests without an answer since a delivery was entered, or made again by wish."""
+    """Count the unanswered requests since a delivery was recorded, or last reset."""
     return _count(session, delivery, Commitment.state != CommitmentState.ANSWERED)
 
 
 def _failures(session: Session, delivery: Delivery) -> int:
-    """Count the answers since then that it is not there."""
+    """Count the reports since then that the destination does not have the object."""
     return _count(session, delivery, CommitmentItem.failure.is_not(None))
 
 
-def _count(session: Session, delivery: Delivery, which: ColumnElement[bool]) -> int:
-    counted = (
+def _count(session: Session, delivery: Delivery, condition: ColumnElement[bool]) -> int:
+    count = (
         select(func.count())
         .select_from(CommitmentItem)
         .join(Commitment)
         .where(
             CommitmentItem.delivery_id == delivery.id,
             Commitment.requested_at >= delivery.first_at,
-            which,
+            condition,
         )
     )
-    return session.scalar(counted) or 0
+    return session.scalar(count) or 0
 
 
 def _accept(session: Session, ids: Sequence[int], reason: str, now: datetime) -> int:
-    """Move UNCOMMITTED to ACCEPTED, and end each series that has waited for nothing else."""
-    moved = session.scalars(
+    """Move deliveries from UNCOMMITTED to ACCEPTED, and end each series that awaited no other."""
+    accepted = session.scalars(
         update(Delivery)
         .where(Delivery.id.in_(ids), Delivery.state == D.UNCOMMITTED)
         .values(state=D.ACCEPTED, reason=reason)
         .returning(Delivery.sop_instance_uid)
     ).all()
-    of_them = select(ResultObject.result_key).where(ResultObject.sop_instance_uid.in_(moved))
-    for key in session.scalars(of_them.distinct().order_by(ResultObject.result_key)).all():
+    keys = select(ResultObject.result_key).where(ResultObject.sop_instance_uid.in_(accepted))
+    for key in session.scalars(keys.distinct().order_by(ResultObject.result_key)).all():
         conclude(session, key, now)
-    return len(moved)
+    return len(accepted)

@@ -1,4 +1,4 @@
-"""The deliveries of one result, as a whole: how they begin, and how they end its series."""
+"""Record the deliveries of a result, and end its series when they have ended."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from storage.series.lifecycle import advance, locked
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 
-def enter(session: Session, key: str, destinations: Iterable[str], now: datetime) -> SeriesState:
-    """Make every delivery of a result that is not there yet; return where its series stands.
+def record_deliveries(
+    session: Session, key: str, destinations: Iterable[str], now: datetime
+) -> SeriesState:
+    """Record the deliveries of a result to destinations without one; return the series' state.
 
-    A result that was purged stands as it is: there is nothing left to send.
+    A purged result gets none: it has no files left to send.
     """
     result = session.get_one(Result, key)
     locked(session, result.series_instance_uid).result_key = key
@@ -31,7 +33,7 @@ def enter(session: Session, key: str, destinations: Iterable[str], now: datetime
 
 
 def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesState]:
-    """End the series of a result if nothing of it is under way; return where it stands."""
+    """End the series of a result if none of its deliveries is under way; return UID and state."""
     replace_declined(session, key)
     series = locked(session, session.get_one(Result, key).series_instance_uid)
     uid = series.series_instance_uid
@@ -48,7 +50,7 @@ def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesStat
 
 
 def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
-    """List the objects of a result that are not yet in the outbox for a destination."""
+    """List the objects of a result without a delivery to a destination."""
     same = and_(
         Delivery.sop_instance_uid == ResultObject.sop_instance_uid,
         Delivery.destination == destination,
@@ -62,15 +64,15 @@ def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
 
 
 def remarks(session: Session, key: str, state: DeliveryState) -> str:
-    """Say in one line who refused (or accepted) how many objects with which remark, if any."""
-    why = (Delivery.destination, Delivery.reason)
+    """Describe in one line the deliveries in a state, by destination and reason; empty if none."""
+    group = (Delivery.destination, Delivery.reason)
     remarked = true() if state is DeliveryState.REFUSED else Delivery.reason != ""
     rows = session.execute(
-        select(*why, func.count())
+        select(*group, func.count())
         .join(ResultObject)
         .where(ResultObject.result_key == key, Delivery.state == state, remarked)
-        .group_by(*why)
-        .order_by(*why)
+        .group_by(*group)
+        .order_by(*group)
     )
     return "; ".join(
         f"{destination} {state} {count} object{'' if count == 1 else 's'}: {reason}"

@@ -1,4 +1,4 @@
-"""Series that end without an analysis: the notice of it is kept with the end, and sent."""
+"""End series without an analysis, and keep a notice of the reason together with its deliveries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from storage.delivery.conclusion import enter
+from storage.delivery.conclusion import record_deliveries
 from storage.delivery.outbox import send_again
 from storage.results.rows import NewObject, NewResult, add_result, has_result
 from storage.series.lifecycle import SeriesTicket, leave
@@ -17,7 +17,7 @@ from storage.states import SeriesState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewNotice:
-    """A notice to be kept."""
+    """A notice to be kept, with its objects in the order of sending."""
 
     result: NewResult
     objects: Sequence[NewObject]
@@ -25,14 +25,14 @@ class NewNotice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a series ends that was not analysed.
+    """The end of a series that was not analysed.
 
     Attributes
     ----------
     state
         UNSUITABLE or FAILED.
     notice
-        None if nobody is to be told.
+        None if no notice is to be sent.
     """
 
     state: SeriesState
@@ -47,15 +47,15 @@ def end_series(
     destinations: Iterable[str],
     now: datetime,
 ) -> SeriesState:
-    """End a claimed series and keep the notice of it together with the duty to send it.
+    """End a claimed series, and keep its notice together with the deliveries.
 
-    The series stays so whatever becomes of the notice. A notice that is kept already is not
-    made again; what was refused of it is tried once more.
+    The state of the series does not depend on the deliveries of the notice. A notice that is kept
+    already is not kept again; its refused deliveries are tried once more.
 
     Returns
     -------
     SeriesState
-        That of the ending; RECEIVING if an instance came meanwhile: then nothing is kept.
+        That of the ending; RECEIVING if an instance has arrived meanwhile: nothing is kept then.
 
     Raises
     ------
@@ -70,5 +70,5 @@ def end_series(
         send_again(session, notice.result.key, now)
     else:
         add_result(session, ticket, notice.result, notice.objects, now)
-    enter(session, notice.result.key, destinations, now)
+    record_deliveries(session, notice.result.key, destinations, now)
     return state

@@ -1,7 +1,7 @@
-"""The outbox: results are kept together with the duty to deliver them.
+"""Outbox: keep results together with their deliveries; claim and settle deliveries.
 
 The functions work in the caller's transaction; :func:`keep_results` is the second of the two
-commits that matter (the first keeps an instance).
+commits that no crash may split (the first keeps an instance).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
-from storage.delivery.conclusion import conclude, enter
+from storage.delivery.conclusion import conclude, record_deliveries
 from storage.errors import StaleState, StorageError
 from storage.results.rows import NewObject, NewResult, add_result
 from storage.series.lifecycle import SeriesTicket, leave
@@ -22,19 +22,19 @@ from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
 D = DeliveryState
 
-CLOCK_BACK = timedelta(minutes=1)  #: what was entered so much later than now: the clock was set
+CLOCK_BACK = timedelta(minutes=1)  #: a delivery recorded that far ahead shows a clock set back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueDelivery:
-    """One object that a destination should get now.
+    """A delivery that is due.
 
     Attributes
     ----------
     attempts
-        Tries so far.
+        Attempts so far.
     first_at
-        When the delivery was entered.
+        When the delivery was recorded.
     """
 
     id: int
@@ -51,14 +51,14 @@ class DueDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """How one delivery went.
+    """The outcome of an attempt to deliver.
 
     Attributes
     ----------
     state
-        ACCEPTED, UNCOMMITTED, DECLINED, REFUSED, or PENDING for another try.
+        ACCEPTED, UNCOMMITTED, DECLINED, REFUSED, or PENDING for another attempt.
     next_at
-        When to try again, if PENDING; when to ask what became of it, if UNCOMMITTED.
+        When to try again, if PENDING; when to request commitment, if UNCOMMITTED.
     """
 
     id: int
@@ -82,7 +82,7 @@ def keep_results(
 ) -> SeriesState:
     """Keep a result with its objects and their deliveries: ANALYSING to ENCODED.
 
-    If a result of that key is kept already, it stands: see :func:`reuse_result`.
+    A result of that key that is kept already is reused: see :func:`reuse_result`.
 
     Parameters
     ----------
@@ -93,7 +93,8 @@ def keep_results(
     -------
     SeriesState
         ENCODED; DELIVERED if there is no destination (or, for a known key, nothing to do);
-        RECEIVING if an instance came meanwhile: then nothing is kept, a better result follows.
+        RECEIVING if an instance has arrived meanwhile: nothing is kept then, and the next
+        generation is analysed.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def keep_results(
     if state is not SeriesState.ENCODED:
         return state
     add_result(session, ticket, result, objects, now)
-    return enter(session, result.key, destinations, now)
+    return record_deliveries(session, result.key, destinations, now)
 
 
 def reuse_result(
@@ -116,10 +117,10 @@ def reuse_result(
     destinations: Iterable[str],
     now: datetime,
 ) -> SeriesState:
-    """Let a kept result answer for a claimed series: ANALYSING to ENCODED and perhaps further.
+    """Use a kept result for a claimed series: ANALYSING to ENCODED and perhaps further.
 
-    Its deliveries stand; those refused or replaced are tried again, for a person wished it so,
-    and destinations that are new get theirs. Returns and raises as :func:`keep_results`.
+    Its deliveries stay; those refused or replaced are tried again, as an operator has requested
+    a rerun, and new destinations get theirs. Returns and raises as :func:`keep_results`.
 
     Raises
     ------
@@ -134,11 +135,11 @@ def reuse_result(
         return state
     result.generation = ticket.generation
     send_again(session, key, now)
-    return enter(session, key, destinations, now)
+    return record_deliveries(session, key, destinations, now)
 
 
 def send_again(session: Session, key: str, now: datetime) -> None:
-    """Have what was refused of a result, or replaced, tried again, if it is kept still."""
+    """Move the refused and replaced deliveries of a result to PENDING, unless it was purged."""
     kept = (ResultObject.result_key == key, Result.purged_at.is_(None))
     objects = select(ResultObject.sop_instance_uid).join(Result).where(*kept)
     session.execute(
@@ -149,11 +150,11 @@ def send_again(session: Session, key: str, now: datetime) -> None:
 
 
 def due(session: Session, destination: str, now: datetime, limit: int) -> list[DueDelivery]:
-    """List what a destination should get now: the oldest first, each result in its order.
+    """List the deliveries to a destination that are due: the oldest first, each result in order.
 
-    Whatever waits of a study comes along when something of it is due, so that no newer result
-    overtakes an older one whose next try is far away. What was entered in the future is due as
-    well: the clock has been put back.
+    When a delivery is due, so are the other pending ones of its study, so that no newer result
+    overtakes an older one whose next attempt is far away. A delivery recorded in the future is
+    due as well: the clock was put back.
     """
     waiting = (Delivery.destination == destination, Delivery.state == D.PENDING)
     studies = (
@@ -173,65 +174,67 @@ def due(session: Session, destination: str, now: datetime, limit: int) -> list[D
         .order_by(ResultObject.result_key, ResultObject.position)
         .limit(limit)
     )
-    return [_due(delivery, found) for delivery, found in rows]
+    return [_due(delivery, result_object) for delivery, result_object in rows]
 
 
-def _due(delivery: Delivery, found: ResultObject) -> DueDelivery:
+def _due(delivery: Delivery, result_object: ResultObject) -> DueDelivery:
     return DueDelivery(
         id=delivery.id,
         destination=delivery.destination,
-        sop_instance_uid=found.sop_instance_uid,
-        sop_class_uid=found.sop_class_uid,
-        transfer_syntax_uid=found.transfer_syntax_uid,
-        path=found.path,
-        kind=found.kind,
-        result_key=found.result_key,
+        sop_instance_uid=result_object.sop_instance_uid,
+        sop_class_uid=result_object.sop_class_uid,
+        transfer_syntax_uid=result_object.transfer_syntax_uid,
+        path=result_object.path,
+        kind=result_object.kind,
+        result_key=result_object.result_key,
         attempts=delivery.attempts,
         first_at=delivery.first_at,
     )
 
 
 def claim(session: Session, deliveries: Iterable[DueDelivery]) -> list[DueDelivery]:
-    """Claim deliveries for sending: PENDING to SENDING; return those nobody else has taken.
+    """Claim deliveries for sending: PENDING to SENDING; return those that no other has claimed.
 
-    This try is counted in the `attempts` of what is returned.
+    The `attempts` of the returned deliveries include this one.
     """
-    wanted = {delivery.id: delivery for delivery in deliveries}
-    taken = session.scalars(
+    by_id = {delivery.id: delivery for delivery in deliveries}
+    claimed = session.scalars(
         update(Delivery)
-        .where(Delivery.id.in_(wanted), Delivery.state == D.PENDING)
+        .where(Delivery.id.in_(by_id), Delivery.state == D.PENDING)
         .values(state=D.SENDING, attempts=Delivery.attempts + 1)
         .returning(Delivery.id)
     ).all()
     return [
-        replace(each, attempts=each.attempts + 1) for each in wanted.values() if each.id in taken
+        replace(delivery, attempts=delivery.attempts + 1)
+        for delivery in by_id.values()
+        if delivery.id in claimed
     ]
 
 
 def put_back(session: Session, ids: Iterable[int], now: datetime) -> int:
-    """Give claims back that were never settled: SENDING to PENDING; return how many there were."""
-    found = session.scalars(
+    """Give unsettled claims back: SENDING to PENDING; return their number."""
+    returned = session.scalars(
         update(Delivery)
         .where(Delivery.id.in_(ids), Delivery.state == D.SENDING)
         .values(state=D.PENDING, next_at=now)
         .returning(Delivery.id)
     )
-    return len(found.all())
+    return len(returned.all())
 
 
 def settle(
     session: Session, settlements: Iterable[Settlement], now: datetime
 ) -> dict[str, SeriesState]:
-    """Enter how claimed deliveries went, and end each series that has nothing left to send.
+    """Record the outcomes of claimed deliveries, and end each series with none under way.
 
     Returns
     -------
     dict
         Series Instance UID to state, of each series concerned. It is DELIVERED when every
-        delivery of its result, or what stands for it (see `storage.delivery.substitutes`), has arrived;
-        FAILED when some were refused and none is under way
-        any more (the others have arrived all the same); else ENCODED. A series that has been
-        opened again meanwhile is left as it is: its next result is on the way.
+        delivery of its result, or its substitute (see `storage.delivery.substitutes`), has
+        arrived; FAILED when some were refused and none is under way (the others have arrived);
+        else ENCODED. A series that was reopened meanwhile is left as it is: its next result
+        follows.
 
     Raises
     ------
@@ -243,7 +246,7 @@ def settle(
 
 
 def _enter_outcome(session: Session, settlement: Settlement) -> str:
-    """Move one delivery; return the key of the result it belongs to."""
+    """Move one delivery to its outcome; return the key of its result."""
     if settlement.state not in DELIVERY_STEPS[D.SENDING]:
         raise ValueError(f"no step from {D.SENDING} to {settlement.state}")
     values: dict[str, object] = {"state": settlement.state, "reason": settlement.reason}

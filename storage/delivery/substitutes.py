@@ -1,4 +1,4 @@
-"""What stands for a result object that a destination does not take."""
+"""Settle declined deliveries: replaced where a substitute arrived, else refused."""
 
 from __future__ import annotations
 
@@ -14,22 +14,29 @@ from storage.states import ARRIVED, UNDER_WAY, DeliveryState
 
 
 def stand_in(substitutes: Substitutes, kind: str, arrived: Collection[str]) -> str | None:
-    """Choose the kind that stands for an object; None if nothing that arrived does."""
+    """Choose the best substitute of a kind among those that arrived; None if none did."""
     return next((other for other in substitutes.get(kind, ()) if other in arrived), None)
 
 
 def wholly_arrived(deliveries: Iterable[tuple[str, DeliveryState]]) -> set[str]:
-    """Name the kinds of which every object has arrived, of kind and state of each object."""
-    states = defaultdict(set)
+    """Kinds of which every object has arrived.
+
+    Parameters
+    ----------
+    deliveries
+        Kind and state, one pair for an object.
+    """
+    states_of = defaultdict(set)
     for kind, state in deliveries:
-        states[kind].add(state)
-    return {kind for kind, found in states.items() if found <= ARRIVED}
+        states_of[kind].add(state)
+    return {kind for kind, states in states_of.items() if states <= ARRIVED}
 
 
 def replace_declined(session: Session, key: str) -> None:
-    """End what destinations declined of a result: REPLACED where something stands for it.
+    """Settle the declined deliveries of a result: REPLACED where a substitute arrived.
 
-    Else it is REFUSED. Nothing is decided for a destination that is still to get an object.
+    Else they are REFUSED. A destination that is still to get an object of the result stays
+    undecided: the substitute may be among what is to come.
     """
     of_result = (
         select(Delivery.destination).join(ResultObject).where(ResultObject.result_key == key)
@@ -51,11 +58,11 @@ def replace_declined(session: Session, key: str) -> None:
 
 
 def _end(session: Session, delivery: int, reason: str, other: str | None) -> None:
-    """Move one delivery from DECLINED to where it ends."""
+    """Move one delivery from DECLINED to its final state."""
     values: dict[str, object] = {"state": DeliveryState.REFUSED}
     if other:
-        said = f"{reason}; the {other.replace('-', ' ')} says it"
-        values = {"state": DeliveryState.REPLACED, "reason": said}
+        replaced = f"{reason}; the {other.replace('-', ' ')} says it"
+        values = {"state": DeliveryState.REPLACED, "reason": replaced}
     session.execute(
         update(Delivery)
         .where(Delivery.id == delivery, Delivery.state == DeliveryState.DECLINED)

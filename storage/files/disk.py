@@ -1,4 +1,4 @@
-"""The disk: its free space, and changes of names that a power cut leaves whole."""
+"""Measure free disk space, and rename and remove files so that a power cut loses nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def disk_free(folder: Path) -> int:
 
 
 def sync_directory(folder: Path) -> None:
-    """See that the names in a folder are on the disk."""
+    """Flush the names in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -22,7 +22,7 @@ def sync_directory(folder: Path) -> None:
 
 
 def renew(source: Path, target: Path) -> None:
-    """Put the files of one folder in the place of another's: at no time is one missing."""
+    """Replace the files of `target` by those of `source`; none is missing at any time."""
     names = {path.name for path in source.iterdir()}
     for name in names:
         (source / name).rename(target / name)

@@ -1,8 +1,8 @@
-"""Files that are kept for good: whole, on the disk, under names we chose ourselves.
+"""Keep instances and results as files that survive a power cut, under names of our own.
 
-Nothing is at its final path before all of its bytes are on the disk, and nothing is reported
-as kept before its name is. What a power cut leaves behind is a temporary file, removed at the
-next start, or a whole file nobody was told of.
+A file gets its final path only when all of its bytes are on the disk, and is reported as kept
+only when its name is. A power cut leaves behind a temporary file, removed at the next start, or
+a whole file that was never reported as kept.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ QUARANTINE = "quarantine"
 RESULTS = "results"
 TEMPORARY = "tmp"
 
-RESULTS_STOP = 1 / 4  #: share of the reserve that results leave too: it is the database's
-LOOK_BYTES = 1 << 20  #: written between two looks at the free space
-FULL = {errno.ENOSPC, errno.EDQUOT}  #: what the system says when there is no room
-PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  #: names that cannot lead out of a folder
+RESULTS_STOP = 1 / 4  #: share of the reserve that results leave to the database
+CHECK_BYTES = 1 << 20  #: written between two checks of the free space
+FULL = {errno.ENOSPC, errno.EDQUOT}  #: of the errors for a full disk
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  #: a file name that cannot lead out of a folder
 
 
 def no_step(name: str) -> None:
-    """Do nothing; the harness of the crash tests stops here instead."""
+    """Do nothing; the crash tests hand in a function that kills the process here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFile:
-    """One file that survives a power cut.
+    """One kept file.
 
     Attributes
     ----------
@@ -57,19 +57,19 @@ class KeptFile:
 
 
 class StorageFolder:
-    """The storage folder.
+    """The storage folder: incoming instances, quarantine and results.
 
     Parameters
     ----------
-    folder
-        Made if it is not there.
+    root
+        Path of the folder; made if it does not exist.
     reserve_bytes
-        Free space that no instance touches: `StorageFull` comes first. Results may use it up to
-        `RESULTS_STOP` of it, so that they flow out when no instance is taken any more.
+        Free space that instances do not use: they get `StorageFull` instead. Results may use it
+        down to `RESULTS_STOP` of it, so that deliveries go on when instances are refused.
     free
         Measures the free space, bytes.
     step
-        Called with the name of each step towards the disk once it is done.
+        Called with the name of each step of writing to the disk, after the step.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class StorageFolder:
         step: Callable[[str], None] = no_step,
     ) -> None:
         self.root = root
-        self._making = root / TEMPORARY
+        self._temporary_folder = root / TEMPORARY
         self.reserve_bytes = reserve_bytes
         self._free, self._step = free, step
-        self._naming = threading.Lock()  # what is judged old must not be renewed meanwhile
+        self._naming = threading.Lock()  # a file found old must not be replaced before its removal
         for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
             (root / name).mkdir(parents=True, exist_ok=True)
         sync_directory(root / INCOMING)
@@ -95,20 +95,20 @@ class StorageFolder:
     ) -> KeptFile:
         """Keep one instance; on return it survives a power cut.
 
-        The same bytes under the same name again are kept once, with the latest header.
+        The same bytes under the same name are kept once, with the latest header.
 
         Parameters
         ----------
         header
-            Written first, but no part of what the instance is: the Part 10 header of a received
-            dataset tells of its last sender, and the same instance may come from several.
+            Written first, but left out of the digest: the Part 10 header of a received data set
+            names its last sender, and the same instance may come from several.
         name_from
-            What identifies the instance, such as its UID: hashed, never used as a name.
+            Identifier of the instance, such as its UID: hashed, never used as a file name.
 
         Raises
         ------
-        InboxFull
-            If the reserve would be touched, or the disk is full. Nothing is left behind.
+        StorageFull
+            If the reserve would be used, or the disk is full. No file is left behind.
         """
         with self._temporary() as temporary:
             with temporary.open("xb", buffering=0) as file:
@@ -125,27 +125,27 @@ class StorageFolder:
     def keep_result(self, name: str, files: Mapping[str, bytes]) -> str:
         """Keep the files of one result as a folder, all or none; return its relative path.
 
-        A folder of that name gets these files instead. That is for one without a row in the
-        database, which nobody has seen; a result that has one should be reused
-        (:func:`storage.delivery.outbox.reuse_result`), for its objects may be in a PACS already.
+        An existing folder of that name gets these files instead. That is only for a folder
+        without a row in the database, which was never delivered; a result with a row should be
+        reused (`storage.delivery.outbox.reuse_result`), as a PACS may have its objects already.
 
         Raises
         ------
-        InboxFull
+        StorageFull
             As :meth:`keep`.
         ValueError
             If a name could lead out of the folder.
         """
-        for each in (name, *files):
-            if not PLAIN.fullmatch(each):
-                raise ValueError(f"expected letters, digits, '.', '_' and '-', got {each!r}")
+        for file_name in (name, *files):
+            if not PLAIN.fullmatch(file_name):
+                raise ValueError(f"expected letters, digits, '.', '_' and '-', got {file_name!r}")
         target = self.root / RESULTS / name
         reserve = int(self.reserve_bytes * RESULTS_STOP)
         self._require(sum(map(len, files.values())), reserve)
         with self._temporary() as temporary:
             temporary.mkdir()
-            for each, content in files.items():
-                with (temporary / each).open("xb", buffering=0) as file:
+            for file_name, content in files.items():
+                with (temporary / file_name).open("xb", buffering=0) as file:
                     self._write(file.write, [content], reserve)
                     self._step("written")
                     os.fsync(file.fileno())
@@ -158,7 +158,7 @@ class StorageFolder:
         return f"{RESULTS}/{name}"
 
     def quarantine(self, path: str) -> str:
-        """Move a kept file that cannot be understood out of the way; return its new path."""
+        """Move a kept file that is no readable instance to quarantine; return its new path."""
         source = self.root / path
         target = self.root / QUARANTINE / source.name
         source.rename(target)
@@ -167,7 +167,7 @@ class StorageFolder:
         return f"{QUARANTINE}/{source.name}"
 
     def release(self, path: str) -> None:
-        """Move a file from quarantine back to where a scan finds it."""
+        """Move a file from quarantine back to the incoming instances, where a scan finds it."""
         source = self.root / path
         spread = self.root / INCOMING / source.name[:2]
         target = (spread if spread.is_dir() else spread.with_name("00")) / source.name
@@ -176,43 +176,43 @@ class StorageFolder:
         sync_directory(source.parent)
 
     def written_at(self, path: str) -> datetime | None:
-        """Say when a kept file was written last; None if it is not there."""
+        """Give the time a kept file was last written; None if it does not exist."""
         try:
             return datetime.fromtimestamp((self.root / path).stat().st_mtime, UTC)
         except FileNotFoundError:
             return None
 
     def discard(self, paths: Iterable[str], *, before: datetime) -> None:
-        """Remove kept files and folders of results for good, if they were written `before`.
+        """Remove kept files and folders of results that were written `before` a time.
 
-        What has come again since then under the same name stays. A folder goes as a whole.
+        Files written again since then under the same name stay. A folder is removed as a whole.
         """
         parents = set()
         for path in paths:
-            with self._temporary() as going, self._naming:
+            with self._temporary() as removed, self._naming:
                 written = self.written_at(path)
                 if written is not None and written < before:
-                    (self.root / path).rename(going)
+                    (self.root / path).rename(removed)
             self._step("discarded")
             parents.add((self.root / path).parent)
         for parent in sorted(parents):
             sync_directory(parent)
 
     def paths(self, pattern: str) -> set[str]:
-        """List what lies in the folder, by a pattern such as ``results/*``."""
+        """List the paths that match a pattern such as ``results/*``, relative to the folder."""
         return {path.relative_to(self.root).as_posix() for path in self.root.glob(pattern)}
 
     def locate(self, path: str) -> Path:
-        """Say where a kept file lies; its relative path comes from the database."""
+        """Give the absolute path of a kept file; its relative path comes from the database."""
         return self.root / path
 
     def scan(self) -> Iterator[KeptFile]:
-        """Remove what a crash left half-done, then find every kept instance.
+        """Remove temporary files that a crash left, then list every kept instance.
 
-        For the start only, while nobody keeps anything.
+        For the start only, before anything is kept.
         """
-        for left in self._making.iterdir():
-            remove(left)
+        for path in self._temporary_folder.iterdir():
+            remove(path)
         for path in sorted((self.root / INCOMING).glob("*/*.dcm")):
             yield KeptFile(
                 path=path.relative_to(self.root).as_posix(),
@@ -221,13 +221,13 @@ class StorageFolder:
             )
 
     def free_bytes(self) -> int:
-        """Measure the space above the reserve; negative when the reserve is touched."""
+        """Measure the free space above the reserve, bytes; negative when the reserve is in use."""
         return self._free(self.root) - self.reserve_bytes
 
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
-        """Give a fresh name; whatever happens nothing stays there, and no room is `StorageFull`."""
-        path = self._making / uuid.uuid4().hex
+        """Give an unused path, removed in the end; a full disk raises `StorageFull`."""
+        path = self._temporary_folder / uuid.uuid4().hex
         try:
             yield path
         except OSError as error:
@@ -243,12 +243,12 @@ class StorageFolder:
         chunks: Iterable[bytes | memoryview],
         reserve: int,
     ) -> str:
-        """Write all chunks above a reserve; return their digest."""
+        """Write all chunks, leaving a reserve free; return their digest."""
         digest, granted = hashlib.sha256(), 0
         for chunk in chunks:
             rest = memoryview(chunk).cast("B")
             if granted < len(rest):
-                granted = min(self._require(len(rest), reserve), max(len(rest), LOOK_BYTES))
+                granted = min(self._require(len(rest), reserve), max(len(rest), CHECK_BYTES))
             granted -= len(rest)
             digest.update(rest)
             while rest:
@@ -256,14 +256,14 @@ class StorageFolder:
         return digest.hexdigest()
 
     def _require(self, size: int, reserve: int) -> int:
-        """Measure the space above a reserve; there must be so many bytes."""
+        """Measure the free space above a reserve, bytes; it must hold `size` bytes."""
         free = self._free(self.root) - reserve
         if free < size:
             raise StorageFull(f"expected {size} bytes free above the reserve, got {free}")
         return free
 
     def _settle(self, temporary: Path, target: Path) -> None:
-        """Give what is synchronised its final name, and see that the name is on the disk."""
+        """Give a synchronised file its final name, and flush the name to the disk."""
         with self._naming:
             temporary.rename(target)
         self._step("renamed")
@@ -272,7 +272,7 @@ class StorageFolder:
 
 
 def _spread() -> Iterator[str]:
-    """List the folders instances are spread over; all made at the start, so none is made late."""
+    """List the folders that instances are spread over; all are made at the start."""
     return (f"{INCOMING}/{number:02x}" for number in range(256))
 
 

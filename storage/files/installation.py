@@ -1,4 +1,4 @@
-"""Which installation this is: an identity drawn once, and kept in the storage folder."""
+"""Identity of the installation, drawn once at random and kept in the storage folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATION = "station"  #: name of the file
 
 
 def installation_of(folder: Path) -> str:
-    """Read the identity; empty where no node has run yet."""
+    """Read the identity of the installation; empty before the first start of a node."""
     try:
         return (folder / STATION).read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -21,13 +21,13 @@ def installation_of(folder: Path) -> str:
 
 
 def draw_installation(folder: Path) -> None:
-    """Draw the identity of a storage folder that has none; on return it survives a power cut."""
+    """Draw an identity for a storage folder without one; on return it survives a power cut."""
     if installation_of(folder):
         return
-    fresh = folder / TEMPORARY / uuid.uuid4().hex
-    with fresh.open("x", encoding="ascii") as file:
+    temporary = folder / TEMPORARY / uuid.uuid4().hex
+    with temporary.open("x", encoding="ascii") as file:
         file.write(f"{uuid.uuid4()}\n")
         file.flush()
         os.fsync(file.fileno())
-    fresh.rename(folder / STATION)
+    temporary.rename(folder / STATION)
     sync_directory(folder)

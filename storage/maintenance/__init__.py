@@ -1,1 +1,1 @@
-"""Retention, purging, recovery and reconciliation."""
+"""Retention, purging, recovery, and comparison of files with rows."""

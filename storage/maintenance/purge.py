@@ -1,6 +1,8 @@
-"""Rows of what retention removes: marked before the files go, and again once they are gone.
+"""Mark series whose files are to be removed, and record the removal: by retention, or erasure.
 
-Rows stay, and so do the summaries of results: later studies are compared with them.
+Rows are marked before the files are removed, and again when they are gone, so that a crash in
+between leaves a purge that is resumed. Retention keeps the rows, with the summaries of results:
+later studies are compared with them. Erasure, on an operator's request, deletes the rows as well.
 """
 
 from __future__ import annotations
@@ -27,19 +29,19 @@ from storage.maintenance.retention import ENDS, FINAL, YOUNGEST, RetentionRules,
 from storage.series.lifecycle import locked
 from storage.states import DeliveryState
 
-SETTLED = FINAL | {DeliveryState.ACCEPTED}  #: deliveries that nothing is under way with
+SETTLED = FINAL | {DeliveryState.ACCEPTED}  #: states of deliveries that are not under way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purge:
-    """Files that go.
+    """The files of one series that are to be removed.
 
     Attributes
     ----------
     paths
         Of instances and of the folders of results; relative to the storage folder.
     before
-        What was written later has come again, and stays.
+        Files written later were received again, and stay.
     """
 
     series_instance_uid: str
@@ -49,57 +51,32 @@ class Purge:
     before: datetime
 
 
-def standings(session: Session, uids: Collection[str] | None = None) -> list[SeriesUsage]:
-    """Look at the series that have files, or at those of them that are named."""
-    of_instances = select(Instance.series_instance_uid).where(Instance.purged_at.is_(None))
-    of_results = select(Result.series_instance_uid).where(Result.purged_at.is_(None))
+def series_usages(session: Session, uids: Collection[str] | None = None) -> list[SeriesUsage]:
+    """List the usage of all series that have files, or of those of them with some UIDs."""
+    with_instances = select(Instance.series_instance_uid).where(Instance.purged_at.is_(None))
+    with_results = select(Result.series_instance_uid).where(Result.purged_at.is_(None))
     uid = Series.series_instance_uid
-    of_them = true() if uids is None else uid.in_(uids)
-    chosen = select(Series).where(of_them, or_(uid.in_(of_instances), uid.in_(of_results)))
-    sizes, deliveries = _sizes(session, of_them), _deliveries(session, of_them)
+    chosen = true() if uids is None else uid.in_(uids)
+    rows = session.scalars(
+        select(Series).where(chosen, or_(uid.in_(with_instances), uid.in_(with_results)))
+    ).all()
+    sizes, deliveries = _sizes(session, chosen), _deliveries(session, chosen)
     return [
         SeriesUsage(
             series_instance_uid=row.series_instance_uid,
             state=row.state,
             since=row.since,
             last_at=row.last_at,
-            wished=row.wish is not None,
+            rerun_requested=row.rerun is not None,
             bytes=sizes.get(row.series_instance_uid, 0),
             deliveries=frozenset(deliveries[row.series_instance_uid]),
         )
-        for row in session.scalars(chosen)
+        for row in rows
     ]
 
 
-def _sizes(session: Session, of_them: ColumnElement[bool]) -> dict[str, int]:
-    rows = session.execute(
-        select(Instance.series_instance_uid, func.sum(Instance.bytes))
-        .join(Series)
-        .where(of_them, Instance.purged_at.is_(None))
-        .group_by(Instance.series_instance_uid)
-    )
-    return {uid: int(size) for uid, size in rows}
-
-
-def _deliveries(
-    session: Session, of_them: ColumnElement[bool]
-) -> dict[str, set[tuple[str, DeliveryState]]]:
-    rows = session.execute(
-        select(Result.series_instance_uid, Delivery.destination, Delivery.state)
-        .join(Series)
-        .join(ResultObject, ResultObject.result_key == Result.key)
-        .join(Delivery, Delivery.sop_instance_uid == ResultObject.sop_instance_uid)
-        .where(of_them)
-        .distinct()
-    )
-    found: dict[str, set[tuple[str, DeliveryState]]] = defaultdict(set)
-    for uid, destination, state in rows:
-        found[uid].add((destination, state))
-    return found
-
-
-def files_of(session: Session, series_instance_uid: str) -> list[str]:
-    """List what is kept of a series: the paths of its instances and of its results' folders."""
+def kept_files(session: Session, series_instance_uid: str) -> list[str]:
+    """List the kept files of a series: the paths of its instances and of its results' folders."""
     return [
         *session.scalars(
             select(Instance.path).where(
@@ -114,34 +91,8 @@ def files_of(session: Session, series_instance_uid: str) -> list[str]:
     ]
 
 
-def mark(session: Session, series_instance_uid: str, rules: RetentionRules, now: datetime) -> None:
-    """Mark a series and all that is kept of it: from here on its files are to be removed.
-
-    Raises
-    ------
-    StaleState
-        If it may not go any more.
-    """
-    row = locked(session, series_instance_uid)
-    if not all(may_go(each, rules, now) for each in standings(session, [series_instance_uid])):
-        raise StaleState(f"series {series_instance_uid} has changed since it was chosen")
-    mark_all(session, row, now)
-
-
-def mark_all(session: Session, row: Series, now: datetime) -> None:
-    """Mark all that is kept of a series, whether it may go by its age or not."""
-    row.purging = True
-    for table in (Instance, Result):
-        session.execute(
-            update(table)
-            .where(table.series_instance_uid == row.series_instance_uid, table.purged_at.is_(None))
-            .values(purged_at=now)
-        )
-    session.flush()
-
-
 def kept_objects(session: Session, series_instance_uid: str) -> dict[str, list[str]]:
-    """List the files of DICOM objects that are kept, by what they are: for a person's copy.
+    """List the files of a series' kept DICOM objects by their origin, for an export.
 
     Returns
     -------
@@ -157,7 +108,7 @@ def kept_objects(session: Session, series_instance_uid: str) -> dict[str, list[s
         )
         .order_by(Instance.sop_instance_uid)
     )
-    found = {"received": list(received)}
+    paths = {"received": list(received)}
     results = session.execute(
         select(Result.revision, ResultObject.path)
         .join(ResultObject, ResultObject.result_key == Result.key)
@@ -165,14 +116,117 @@ def kept_objects(session: Session, series_instance_uid: str) -> dict[str, list[s
         .order_by(Result.revision, ResultObject.position)
     )
     for revision, path in results:
-        found.setdefault(f"result-{revision}", []).append(path)
-    return found
+        paths.setdefault(f"result-{revision}", []).append(path)
+    return paths
 
 
-def unfinished(session: Session) -> list[Purge]:
-    """List what is marked, and not yet known to be gone."""
+def mark_for_purge(
+    session: Session, series_instance_uid: str, rules: RetentionRules, now: datetime
+) -> None:
+    """Mark the kept files of a series for removal by retention.
+
+    Raises
+    ------
+    StorageError
+        If there is no such series.
+    StaleState
+        If the rules do not allow it any more.
+    """
+    row = locked(session, series_instance_uid)
+    usages = series_usages(session, [series_instance_uid])
+    if not all(may_go(usage, rules, now) for usage in usages):
+        raise StaleState(f"series {series_instance_uid} has changed since it was chosen")
+    _mark_files(session, row, now)
+
+
+def mark_for_erasure(session: Session, series_instance_uid: str, now: datetime) -> None:
+    """Mark the kept files of a series for removal, whatever its age.
+
+    Raises
+    ------
+    StorageError
+        If there is no such series.
+    StaleState
+        If its analysis, a rerun or a delivery is under way.
+    """
+    row = locked(session, series_instance_uid)
+    usages = series_usages(session, [series_instance_uid])
+    states = {state for usage in usages for _, state in usage.deliveries}
+    if row.state not in ENDS or row.rerun is not None or states - SETTLED:
+        raise StaleState(f"something is under way with series {series_instance_uid}: {row.state}")
+    _mark_files(session, row, now)
+
+
+def unfinished_purges(session: Session) -> list[Purge]:
+    """List the series that are marked, and whose files are not yet known to be removed."""
     uids = session.scalars(select(Series.series_instance_uid).where(Series.purging)).all()
     return [_purge(session, uid) for uid in uids]
+
+
+def finish_purge(session: Session, series_instance_uid: str) -> None:
+    """Record that the files of a marked series are removed."""
+    locked(session, series_instance_uid).purging = False
+    session.flush()
+
+
+def erase_rows(session: Session, series_instance_uid: str) -> None:
+    """Delete all rows of a series; after its files, or a scan would record them again."""
+    of_series = select(Result.key).where(Result.series_instance_uid == series_instance_uid)
+    objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key.in_(of_series))
+    deliveries = select(Delivery.id).where(Delivery.sop_instance_uid.in_(objects))
+    for table in Base.metadata.sorted_tables:  # rows that refer to a delivery go with it
+        for key in table.foreign_keys:
+            if key.column.table is Delivery.__table__:
+                session.execute(delete(table).where(key.parent.in_(deliveries)))
+    for statement in (
+        delete(Delivery).where(Delivery.sop_instance_uid.in_(objects)),
+        delete(ResultObject).where(ResultObject.result_key.in_(of_series)),
+        delete(Result).where(Result.series_instance_uid == series_instance_uid),
+        delete(Instance).where(Instance.series_instance_uid == series_instance_uid),
+        delete(Search).where(Search.series_instance_uid == series_instance_uid),
+        delete(Series).where(Series.series_instance_uid == series_instance_uid),
+    ):
+        session.execute(statement)
+
+
+def _sizes(session: Session, chosen: ColumnElement[bool]) -> dict[str, int]:
+    """Sum the sizes of kept instances by series, bytes."""
+    rows = session.execute(
+        select(Instance.series_instance_uid, func.sum(Instance.bytes))
+        .join(Series)
+        .where(chosen, Instance.purged_at.is_(None))
+        .group_by(Instance.series_instance_uid)
+    )
+    return {uid: int(size) for uid, size in rows}
+
+
+def _deliveries(
+    session: Session, chosen: ColumnElement[bool]
+) -> dict[str, set[tuple[str, DeliveryState]]]:
+    """List the destinations and states of deliveries by series."""
+    rows = session.execute(
+        select(Result.series_instance_uid, Delivery.destination, Delivery.state)
+        .join(Series)
+        .join(ResultObject, ResultObject.result_key == Result.key)
+        .join(Delivery, Delivery.sop_instance_uid == ResultObject.sop_instance_uid)
+        .where(chosen)
+        .distinct()
+    )
+    deliveries: dict[str, set[tuple[str, DeliveryState]]] = defaultdict(set)
+    for uid, destination, state in rows:
+        deliveries[uid].add((destination, state))
+    return deliveries
+
+
+def _mark_files(session: Session, row: Series, now: datetime) -> None:
+    row.purging = True
+    for table in (Instance, Result):
+        session.execute(
+            update(table)
+            .where(table.series_instance_uid == row.series_instance_uid, table.purged_at.is_(None))
+            .values(purged_at=now)
+        )
+    session.flush()
 
 
 def _purge(session: Session, uid: str) -> Purge:
@@ -194,48 +248,3 @@ def _purge(session: Session, uid: str) -> Purge:
         results=len(results),
         before=max(at for _, at in marked if at) - YOUNGEST,
     )
-
-
-def finish(session: Session, series_instance_uid: str) -> None:
-    """Enter that the files of a marked series are gone."""
-    locked(session, series_instance_uid).purging = False
-    session.flush()
-
-
-def mark_for_erasure(session: Session, series_instance_uid: str, now: datetime) -> None:
-    """Mark a series and all that is kept of it, whatever its age.
-
-    Raises
-    ------
-    StorageError
-        If there is no such series.
-    StaleState
-        If something is under way with it.
-    """
-    row = locked(session, series_instance_uid)
-    sent = {
-        state for each in standings(session, [series_instance_uid]) for _, state in each.deliveries
-    }
-    if row.state not in ENDS or row.wish is not None or sent - SETTLED:
-        raise StaleState(f"something is under way with series {series_instance_uid}: {row.state}")
-    mark_all(session, row, now)
-
-
-def erase_rows(session: Session, series_instance_uid: str) -> None:
-    """Delete all rows of a series; its files must be gone, or they would be taken up again."""
-    of_series = select(Result.key).where(Result.series_instance_uid == series_instance_uid)
-    objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key.in_(of_series))
-    deliveries = select(Delivery.id).where(Delivery.sop_instance_uid.in_(objects))
-    for table in Base.metadata.sorted_tables:  # what refers to a delivery goes with it
-        for key in table.foreign_keys:
-            if key.column.table is Delivery.__table__:
-                session.execute(delete(table).where(key.parent.in_(deliveries)))
-    for statement in (
-        delete(Delivery).where(Delivery.sop_instance_uid.in_(objects)),
-        delete(ResultObject).where(ResultObject.result_key.in_(of_series)),
-        delete(Result).where(Result.series_instance_uid == series_instance_uid),
-        delete(Instance).where(Instance.series_instance_uid == series_instance_uid),
-        delete(Search).where(Search.series_instance_uid == series_instance_uid),
-        delete(Series).where(Series.series_instance_uid == series_instance_uid),
-    ):
-        session.execute(statement)

@@ -1,4 +1,4 @@
-"""Files, rows and deliveries compared: what disagrees, and what can be done about it."""
+"""Compare files, rows and deliveries, and list their disagreements."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, Stora
 from storage.series.instances import known_paths
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
-SETTLING = timedelta(minutes=10)  #: files get their rows well within it
-STUCK = timedelta(days=1)  #: no analysis and no try to send takes so long
+SETTLING = timedelta(minutes=10)  #: age at which every file has its row
+STUCK = timedelta(days=1)  #: longer than any analysis or attempt to send
 
 
 class Kind(StrEnum):
-    """What can disagree."""
+    """Kind of disagreement."""
 
     INSTANCES_MISSING = "instances without files"
     RESULT_MISSING = "result without its files"
@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One disagreement.
+    """One disagreement between files, rows and deliveries.
 
     Attributes
     ----------
@@ -51,11 +51,11 @@ class Finding:
 
 
 def disagreements(session: Session, folder: StorageFolder, now: datetime) -> list[Finding]:
-    """Compare everything; only look.
+    """List every disagreement, without changing anything.
 
-    What is so young that it may be on its way to agree is left out.
+    Files and rows that are so young that their counterparts may follow are left out.
     """
-    # rows before files: what comes in between has a file and no row, and is young
+    # rows before files: an instance kept in between has a file and no row, and is young
     known = _known(session)
     return [
         *_missing_instances(session, folder),
@@ -70,33 +70,33 @@ def disagreements(session: Session, folder: StorageFolder, now: datetime) -> lis
 
 
 def nothing_to_send(session: Session) -> list[tuple[str, str]]:
-    """List series that are encoded without a delivery under way, and the keys of their results."""
-    open_ = (
+    """List the ENCODED series without a delivery under way, and the keys of their results."""
+    under_way = (
         select(ResultObject.result_key)
         .join(Delivery)
         .where(Delivery.state.in_((*UNDER_WAY, DeliveryState.DECLINED)))
     )
     rows = session.execute(
         select(Series.series_instance_uid, Series.result_key).where(
-            Series.state == SeriesState.ENCODED, Series.result_key.not_in(open_)
+            Series.state == SeriesState.ENCODED, Series.result_key.not_in(under_way)
         )
     )
     return [(uid, key) for uid, key in rows if key]
 
 
 def missing_instances(session: Session, folder: StorageFolder) -> list[Instance]:
-    """List the rows of instances that should be kept and are not, by series."""
-    here = folder.paths(f"{INCOMING}/*/*.dcm")
+    """List the rows of kept instances whose files are missing, by series."""
+    present = folder.paths(f"{INCOMING}/*/*.dcm")
     rows = session.scalars(
         select(Instance)
         .where(Instance.purged_at.is_(None))
         .order_by(Instance.series_instance_uid, Instance.path)
     )
-    return [row for row in rows if row.path not in here and not folder.locate(row.path).exists()]
+    return [row for row in rows if row.path not in present and not folder.locate(row.path).exists()]
 
 
 def mark_missing(session: Session, folder: StorageFolder, now: datetime) -> None:
-    """Enter of every instance whose file is not there that it is gone."""
+    """Mark every instance whose file is missing as purged."""
     for row in missing_instances(session, folder):
         row.purged_at = now
 
@@ -116,7 +116,7 @@ def _missing_instances(session: Session, folder: StorageFolder) -> Iterator[Find
 
 
 def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Finding]:
-    here = folder.paths(f"{RESULTS}/*/*")
+    present = folder.paths(f"{RESULTS}/*/*")
     rows = session.execute(
         select(Result.series_instance_uid, ResultObject.path)
         .join(ResultObject, ResultObject.result_key == Result.key)
@@ -124,7 +124,7 @@ def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Findin
         .order_by(Result.key, ResultObject.position)
     )
     for uid, path in rows:
-        if path not in here and not folder.locate(path).exists():
+        if path not in present and not folder.locate(path).exists():
             yield Finding(kind=Kind.RESULT_MISSING, what=uid, detail=path)
 
 

@@ -1,4 +1,4 @@
-"""What a start has to put right: claims whose holders are gone."""
+"""Give back the claims of processes that have ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.states import DeliveryState, SeriesState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """How many claims were given back."""
+    """Number of claims given back."""
 
     series: int
     deliveries: int
@@ -24,15 +24,14 @@ class Recovered:
 def recover(session: Session, now: datetime, *, counted: bool = True) -> Recovered:
     """Give every claim back: ANALYSING to STABLE, SENDING to PENDING.
 
-    For the start and the end of a node only: where several share a database, it takes claims
-    from the others as well. Results of the lost claims, should any come after all, meet
-    StaleState.
+    For the start and the end of a node only: where several share a database, the claims of the
+    others are given back as well. A result of a lost claim that comes after all gets StaleState.
 
     Parameters
     ----------
     counted
-        Whether the tries stay counted: at the start, so that what brings the node down is not
-        tried for ever; not after an orderly end.
+        Whether the attempts stay counted: at the start, so that a series that crashes the node is
+        not tried for ever; not after an orderly end.
     """
     claimed = session.scalars(
         select(Series.series_instance_uid).where(Series.state == SeriesState.ANALYSING)

@@ -1,4 +1,4 @@
-"""What may go: a pure decision, of what is known of each series and of the time."""
+"""Decide which series may be purged, from their state, deliveries and age alone."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from datetime import datetime, timedelta
 
 from storage.states import DeliveryState, SeriesState
 
-YOUNGEST = timedelta(hours=1)  #: what came or ended later stays, however little room there is
+YOUNGEST = timedelta(hours=1)  #: a series that came or ended later stays, however full the disk
 
 D, S = DeliveryState, SeriesState
 
-FINAL = frozenset({D.COMMITTED, D.REPLACED, D.REFUSED})  #: whatever the destination promised
+FINAL = frozenset({D.COMMITTED, D.REPLACED, D.REFUSED})  #: whether or not the destination commits
 ENDS = frozenset({S.DELIVERED, S.UNSUITABLE, S.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionRules:
-    """What a site wants kept for how long.
+    """Retention rules of the site.
 
     Attributes
     ----------
     keep
-        How long series are kept after their end; None for ever.
+        Time for which series are kept after their end; None for ever.
     committing
-        Destinations that must have committed to storage, and not only accepted.
+        Destinations that must have committed to storage, not only accepted.
     """
 
     keep: timedelta | None
@@ -34,59 +34,60 @@ class RetentionRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesUsage:
-    """How a series stands that still has files.
+    """State, age and size of a series that still has files.
 
     Attributes
     ----------
     since
-        When it came to its state.
+        When it entered its state.
     last_at
-        When its latest instance came.
-    wished
-        Whether a person wants something done with it.
+        When its latest instance arrived.
+    rerun_requested
+        Whether an operator has requested a rerun.
     bytes
-        Of its instances that are kept.
+        Size of its kept instances.
     deliveries
-        Each destination and state there is, of all its results.
+        Each destination and state that occurs, of all its results.
     """
 
     series_instance_uid: str
     state: SeriesState
     since: datetime
     last_at: datetime
-    wished: bool
+    rerun_requested: bool
     bytes: int
     deliveries: frozenset[tuple[str, DeliveryState]]
 
 
-def may_go(standing: SeriesUsage, rules: RetentionRules, now: datetime) -> bool:
-    """Say whether the files of a series may go if there is need of room.
+def may_go(usage: SeriesUsage, rules: RetentionRules, now: datetime) -> bool:
+    """Tell whether the files of a series may be removed when the disk is short of space.
 
-    Only if it has ended and all that was to be sent has come to its end; what was not delivered
-    stays its full time, since a person may yet do something about it.
+    Only if the series and all of its deliveries have ended; a series that was not delivered is
+    kept for its full time, so that an operator can act on it.
     """
-    ended = all(_ended(*each, rules) for each in standing.deliveries)
-    if standing.state not in ENDS or standing.wished or not ended:
+    ended = all(_ended(destination, state, rules) for destination, state in usage.deliveries)
+    if usage.state not in ENDS or usage.rerun_requested or not ended:
         return False
-    if standing.state is not S.DELIVERED:
-        return is_over(standing, rules, now)
-    return _age(standing, now) >= YOUNGEST
+    if usage.state is not S.DELIVERED:
+        return is_over(usage, rules, now)
+    return _age(usage, now) >= YOUNGEST
 
 
-def is_over(standing: SeriesUsage, rules: RetentionRules, now: datetime) -> bool:
-    """Say whether the time is over for which a series is to be kept."""
-    return rules.keep is not None and _age(standing, now) >= max(rules.keep, YOUNGEST)
+def is_over(usage: SeriesUsage, rules: RetentionRules, now: datetime) -> bool:
+    """Tell whether the retention time of a series is over."""
+    return rules.keep is not None and _age(usage, now) >= max(rules.keep, YOUNGEST)
 
 
 def choose(
-    standings: Iterable[SeriesUsage], rules: RetentionRules, now: datetime, *, shortage: int = 0
+    usages: Iterable[SeriesUsage], rules: RetentionRules, now: datetime, *, shortage: int = 0
 ) -> list[str]:
-    """Choose the series whose files go now, the oldest first.
+    """Choose the series to be purged now, the oldest first.
 
     Parameters
     ----------
     shortage
-        How many bytes should be freed, beyond what goes because its time is over, or by it.
+        Number of bytes to be freed; series whose time is over count towards it, and others follow
+        until it is reached.
 
     Returns
     -------
@@ -94,22 +95,22 @@ def choose(
         Series Instance UIDs.
     """
     eligible = sorted(
-        (each for each in standings if may_go(each, rules, now)),
-        key=lambda each: (each.since, each.series_instance_uid),
+        (usage for usage in usages if may_go(usage, rules, now)),
+        key=lambda usage: (usage.since, usage.series_instance_uid),
     )
-    chosen = [each for each in eligible if is_over(each, rules, now)]
-    freed = sum(each.bytes for each in chosen)
-    for each in eligible:
-        if freed < shortage and each not in chosen:
-            chosen.append(each)
-            freed += each.bytes
-    return [each.series_instance_uid for each in chosen]
+    chosen = [usage for usage in eligible if is_over(usage, rules, now)]
+    freed = sum(usage.bytes for usage in chosen)
+    for usage in eligible:
+        if freed < shortage and usage not in chosen:
+            chosen.append(usage)
+            freed += usage.bytes
+    return [usage.series_instance_uid for usage in chosen]
 
 
 def _ended(destination: str, state: DeliveryState, rules: RetentionRules) -> bool:
     return state in FINAL or (state is D.ACCEPTED and destination not in rules.committing)
 
 
-def _age(standing: SeriesUsage, now: datetime) -> timedelta:
-    """Since the end, or since what came last."""
-    return now - max(standing.since, standing.last_at)
+def _age(usage: SeriesUsage, now: datetime) -> timedelta:
+    """Compute the time since the end, or since the latest instance if that is later."""
+    return now - max(usage.since, usage.last_at)

@@ -1,1 +1,1 @@
-"""How the tables came to be as they are: Alembic's revisions, run from inside the package."""
+"""Alembic revisions of the tables, run from inside the package."""

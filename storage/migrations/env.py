@@ -1,4 +1,4 @@
-"""Run by Alembic: :func:`storage.database.engine.migrate` hands its connection over."""
+"""Environment of Alembic, on the connection of :func:`storage.database.engine.migrate`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""What an auditor is told of instances: their study, and how many of each SOP class."""
+"""Count instances by study and SOP class, for audit messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Studies = dict[str, dict[str, int]]
 
 
 def received_of(session: Session, series_instance_uids: Iterable[str]) -> Studies:
-    """Count the instances in use of some series."""
+    """Count the instances in use of some received series."""
     rows = session.execute(
         select(Series.study_instance_uid, Instance.sop_class_uid, func.count())
         .select_from(Series)
@@ -26,7 +26,7 @@ def received_of(session: Session, series_instance_uids: Iterable[str]) -> Studie
 
 
 def results_of(session: Session, sop_instance_uids: Iterable[str]) -> Studies:
-    """Count some objects of results."""
+    """Count some objects of results, under the studies of their source series."""
     rows = session.execute(
         select(Series.study_instance_uid, ResultObject.sop_class_uid, func.count())
         .select_from(Series)
@@ -39,7 +39,7 @@ def results_of(session: Session, sop_instance_uids: Iterable[str]) -> Studies:
 
 
 def _studies(rows: Iterable[Row[str, str, int]]) -> Studies:
-    found: Studies = {}
+    studies: Studies = {}
     for study, sop_class, count in rows:
-        found.setdefault(study, {})[sop_class] = count
-    return found
+        studies.setdefault(study, {})[sop_class] = count
+    return studies

@@ -1,4 +1,4 @@
-"""What was found before: in the same series, and in earlier studies of the same patient."""
+"""Find earlier results: of the same series, and of earlier studies of the same patient."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def keys_so_far(session: Session, series_instance_uid: str) -> tuple[str, ...]:
 
 
 def is_own(session: Session, series_instance_uid: str, sop_instance_uids: Sequence[str]) -> bool:
-    """Say whether a series holds results of this node, come back."""
+    """Tell whether a series holds results of this node that were sent back to it."""
     same = or_(
         ResultObject.series_instance_uid == series_instance_uid,
         ResultObject.sop_instance_uid.in_(sop_instance_uids),
@@ -46,13 +46,23 @@ def is_own(session: Session, series_instance_uid: str, sop_instance_uids: Sequen
     return session.scalar(select(ResultObject.sop_instance_uid).where(same).limit(1)) is not None
 
 
-def priors(session: Session, series_instance_uid: str, limit: int) -> list[KeptPrior]:
+def priors(
+    session: Session, series_instance_uid: str, limit: int, report_kinds: Sequence[str]
+) -> list[KeptPrior]:
     """Find the results of earlier studies of the same patient, the latest study first.
 
     A study is earlier by Study Date, on the same day by Study Time. Of a study with several
-    series, the one with the most instances speaks; of equals, the one with the latest result.
+    series, the one with the most instances counts; of equals, the one with the latest result.
     Without patient or date there is nothing to compare; patients whose birth dates are known
     and differ are two, whatever their ID.
+
+    Parameters
+    ----------
+    limit
+        Number of studies at most.
+    report_kinds
+        Kinds of object that stand for a result, as in `report_of`; results without one are
+        left out.
     """
     here = session.get(Series, series_instance_uid)
     if here is None or not here.patient_key or not here.study_date:
@@ -72,7 +82,7 @@ def priors(session: Session, series_instance_uid: str, limit: int) -> list[KeptP
     found: dict[str, KeptPrior] = {}
     for series, result in rows:
         if len(found) < limit and series.study_instance_uid not in found:
-            found |= _prior(session, series, result)
+            found |= _prior(session, series, result, report_kinds)
     return list(found.values())
 
 
@@ -94,9 +104,11 @@ def _earlier(here: Series) -> ColumnElement[bool]:
     )
 
 
-def _prior(session: Session, series: Series, result: Result) -> dict[str, KeptPrior]:
-    """Give the prior by its study; nothing if the result has no report."""
-    report = report_of(session, result.key)
+def _prior(
+    session: Session, series: Series, result: Result, report_kinds: Sequence[str]
+) -> dict[str, KeptPrior]:
+    """Prior by its Study Instance UID; empty if the result has no report."""
+    report = report_of(session, result.key, report_kinds)
     if report is None:
         return {}
     prior = KeptPrior(

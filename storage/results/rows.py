@@ -1,8 +1,8 @@
-"""Results and their objects: rows that are made once and stay."""
+"""Add results and their objects, and find their documents; rows are written once and stay."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -12,13 +12,10 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Result, ResultObject
 from storage.series.lifecycle import SeriesTicket
 
-REPORTS = ("report", "notice")  #: each `kind` that stands for a result
-DOCUMENTS = (*REPORTS, "text-report", "key-images")  #: each `kind` that a later result supersedes
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewResult:
-    """An analysis to be kept; attributes as in :class:`storage.database.schema.Result`."""
+    """A result to be kept; attributes as in :class:`storage.database.schema.Result`."""
 
     key: str
     model: str
@@ -31,7 +28,7 @@ class NewResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewObject:
-    """One object of it; attributes as in :class:`storage.database.schema.ResultObject`."""
+    """One object of a result; attributes as in :class:`storage.database.schema.ResultObject`."""
 
     sop_instance_uid: str
     kind: str
@@ -43,7 +40,7 @@ class NewObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptReport:
-    """Where the report of a kept result is to be found in the PACS."""
+    """UIDs by which a document of a kept result is found in the PACS."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -71,33 +68,45 @@ def add_result(
     )
     session.flush()
     session.add_all(
-        ResultObject(**asdict(each), result_key=result.key, position=position)
-        for position, each in enumerate(objects)
+        ResultObject(**asdict(item), result_key=result.key, position=position)
+        for position, item in enumerate(objects)
     )
     session.flush()
 
 
 def has_result(session: Session, key: str) -> bool:
-    """Say whether a result of that key is kept: then it is not made a second time."""
+    """Tell whether a result of that key is kept: then none is made a second time."""
     return session.get(Result, key) is not None
 
 
-def report_of(session: Session, key: str) -> KeptReport | None:
-    """Find the report, or notice, of a kept result; None if it has none."""
-    found = documents_of(session, key)
-    return next((found[kind] for kind in REPORTS if kind in found), None)
+def report_of(session: Session, key: str, kinds: Sequence[str]) -> KeptReport | None:
+    """Find the document that stands for a kept result; None if there is none.
+
+    Parameters
+    ----------
+    kinds
+        Kinds of object that may stand for a result, the preferred first.
+    """
+    documents = documents_of(session, key, kinds)
+    return next((documents[kind] for kind in kinds if kind in documents), None)
 
 
-def documents_of(session: Session, key: str) -> dict[str, KeptReport]:
-    """Find the documents of a kept result, by kind."""
-    found = session.scalars(
-        select(ResultObject).where(ResultObject.result_key == key, ResultObject.kind.in_(DOCUMENTS))
+def documents_of(session: Session, key: str, kinds: Collection[str]) -> dict[str, KeptReport]:
+    """Find the documents of a kept result, by kind.
+
+    Parameters
+    ----------
+    kinds
+        Kinds of object that are documents; a result has at most one object of each.
+    """
+    rows = session.scalars(
+        select(ResultObject).where(ResultObject.result_key == key, ResultObject.kind.in_(kinds))
     )
     return {
-        each.kind: KeptReport(
-            sop_class_uid=each.sop_class_uid,
-            sop_instance_uid=each.sop_instance_uid,
-            series_instance_uid=each.series_instance_uid,
+        row.kind: KeptReport(
+            sop_class_uid=row.sop_class_uid,
+            sop_instance_uid=row.sop_instance_uid,
+            series_instance_uid=row.series_instance_uid,
         )
-        for each in found
+        for row in rows
     }

@@ -1,1 +1,1 @@
-"""Rows of series and instances, and the life of a series."""
+"""Rows of series and instances, and the states of a series."""

@@ -1,4 +1,4 @@
-"""Instance rows: what has been received, and what it means for its series."""
+"""Record received instances, and reopen their series if they arrive after closing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storage.errors import StorageError
 from storage.series.lifecycle import locked, reopen
 from storage.states import SeriesState
 
-#: Rows by Series and SOP Instance UID: one for each kind of bytes that came under that UID.
+#: Rows by Series and SOP Instance UID: one for each version of the bytes under that UID.
 Versions = dict[tuple[str, str], list[Instance]]
 
 MAXIMUM_PARAMETERS = 500  #: of one statement; databases have a limit
@@ -25,7 +25,7 @@ OF_THE_STUDY = ("patient_key", "birth_digest", "study_date", "study_time")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceFacts:
-    """What is known of a kept instance.
+    """Attributes of a kept instance.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class InstanceFacts:
     patient_key, birth_digest, study_date, study_time
         As in :class:`storage.database.schema.Series`.
     urgent
-        Whether it is to be worked on before others.
+        Whether its series is to be analysed before others.
     """
 
     sop_instance_uid: str
@@ -55,13 +55,13 @@ class InstanceFacts:
 
 
 def record_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool:
-    """Enter a kept instance, and its series with it; True if that changes what is analysed.
+    """Record a kept instance, and its series if new; True if the instances in use change.
 
-    Noting the same instance again changes nothing. An instance whose UID has come before with
-    other bytes supersedes those, and is superseded by what came later than `now` (files found
-    at the start are noted with the times of their own). An instance that comes after the series
-    was closed opens it again, also one that was purged; during ANALYSING, it has that done on
-    leaving that state.
+    Recording the same instance again changes nothing. An instance whose UID was received before
+    with other bytes supersedes those, and is superseded by one received later than `now` (files
+    found at the start are recorded with their own times). An instance that arrives after closing
+    reopens the series, also a purged one; during ANALYSING, the series is reopened on leaving
+    that state.
     """
     return record_instances(session, [(facts, now)])[0]
 
@@ -69,31 +69,31 @@ def record_instance(session: Session, facts: InstanceFacts, now: datetime) -> bo
 def record_instances(
     session: Session, arrivals: Sequence[tuple[InstanceFacts, datetime]]
 ) -> list[bool]:
-    """Enter many instances, in order, each as :func:`record_instance` does, in few statements."""
+    """Record many instances, in order, each as by :func:`record_instance`, in few statements."""
     first = {facts.series_instance_uid: (facts, now) for facts, now in reversed(arrivals)}
     series = {uid: _series(session, *first[uid]) for uid in sorted(first)}
     versions = _versions(session, {facts.sop_instance_uid for facts, _ in arrivals})
-    with session.no_autoflush:  # what is new is in `versions`; one flush writes it all
-        answers = [
-            _note(session, series[facts.series_instance_uid], versions, facts, now)
+    with session.no_autoflush:  # new rows are in `versions`; one flush writes them all
+        changes = [
+            _record(session, series[facts.series_instance_uid], versions, facts, now)
             for facts, now in arrivals
         ]
     session.flush()
-    return answers
+    return changes
 
 
 def known_paths(session: Session) -> set[str]:
-    """Paths of all instances entered: what a scan finds beside them is to be noted.
+    """List the paths of all instances recorded; a scan has to record every other file.
 
-    What was purged may have come again since; only while its file is being removed may it be
-    found there still.
+    A purged instance may have been received again since, so that its file counts as unknown,
+    except while the files of its series are being removed.
     """
     kept = or_(Instance.purged_at.is_(None), Series.purging)
     return set(session.scalars(select(Instance.path).join(Series).where(kept)))
 
 
 def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], list[str]]:
-    """Find what is kept of some SOP Instance UIDs.
+    """Find the kept files of some SOP Instance UIDs.
 
     Returns
     -------
@@ -101,12 +101,12 @@ def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], l
         SOP Instance UID and SOP Class UID to the paths of the files.
     """
     paths: dict[tuple[str, str], list[str]] = defaultdict(list)
-    wanted = list(uids)
-    for start in range(0, len(wanted), MAXIMUM_PARAMETERS):
+    sop_instance_uids = list(uids)
+    for start in range(0, len(sop_instance_uids), MAXIMUM_PARAMETERS):
+        batch = sop_instance_uids[start : start + MAXIMUM_PARAMETERS]
         rows = session.scalars(
             select(Instance).where(
-                Instance.sop_instance_uid.in_(wanted[start : start + MAXIMUM_PARAMETERS]),
-                Instance.purged_at.is_(None),
+                Instance.sop_instance_uid.in_(batch), Instance.purged_at.is_(None)
             )
         )
         for row in rows:
@@ -115,7 +115,7 @@ def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], l
 
 
 def _series(session: Session, facts: InstanceFacts, now: datetime) -> Series:
-    """Fetch the row of the series, locked; make it if there is none, whoever is quicker."""
+    """Fetch the row of the series, locked; make it if there is none, in competition with others."""
     try:
         return locked(session, facts.series_instance_uid)
     except StorageError:
@@ -144,7 +144,7 @@ def _first_row(session: Session, facts: InstanceFacts, now: datetime) -> Insert:
 
 
 def _versions(session: Session, sop_instance_uids: Iterable[str]) -> Versions:
-    """Load what has come under these UIDs before."""
+    """Load the versions received before under these UIDs."""
     versions: Versions = defaultdict(list)
     known = select(Instance).where(Instance.sop_instance_uid.in_(sop_instance_uids))
     for row in session.scalars(known):
@@ -152,40 +152,40 @@ def _versions(session: Session, sop_instance_uids: Iterable[str]) -> Versions:
     return versions
 
 
-def _note(
+def _record(
     session: Session, series: Series, versions: Versions, facts: InstanceFacts, now: datetime
 ) -> bool:
-    changed = _enter(session, series, versions, facts, now)
+    changed = _record_version(session, series, versions, facts, now)
     if changed:
-        _late(session, series, now)
+        _reopen_closed(session, series, now)
     if changed or series.state is SeriesState.RECEIVING:
-        _extend(series, facts, now)
+        _update_series(series, facts, now)
     return changed
 
 
-def _enter(
+def _record_version(
     session: Session, series: Series, versions: Versions, facts: InstanceFacts, now: datetime
 ) -> bool:
-    """Make the row of an instance, or bring it back; True if it is now the one in use."""
+    """Make the row of an instance, or put it into use again; True if it is now in use."""
     rows = versions[facts.series_instance_uid, facts.sop_instance_uid]
     series.instances += not rows
-    row = next((each for each in rows if each.digest == facts.digest), None)
-    if row is not None and _known(row, now):
+    row = next((version for version in rows if version.digest == facts.digest), None)
+    if row is not None and _is_repetition(row, now):
         return False
     if row is None:
         row = _row(facts, now)
         rows.append(row)
         session.add(row)
-    others = [each for each in rows if each is not row]
+    others = [version for version in rows if version is not row]
     row.received_at, row.purged_at = now, None
-    row.superseded = any(each.received_at > now for each in others)
+    row.superseded = any(other.received_at > now for other in others)
     for other in others:
         other.superseded = other.superseded or not row.superseded
     return not row.superseded
 
 
-def _known(row: Instance, now: datetime) -> bool:
-    """Say whether an instance that comes again brings nothing: it is kept, and in use or older."""
+def _is_repetition(row: Instance, now: datetime) -> bool:
+    """Tell whether an instance received again changes nothing: it is kept, and in use or older."""
     return row.purged_at is None and (not row.superseded or row.received_at >= now)
 
 
@@ -203,23 +203,23 @@ def _row(facts: InstanceFacts, now: datetime) -> Instance:
     )
 
 
-def _late(session: Session, row: Series, now: datetime) -> None:
-    """Open the series again, now or when its analysis is over."""
+def _reopen_closed(session: Session, row: Series, now: datetime) -> None:
+    """Reopen a closed series, now or on the end of its analysis."""
     if row.state is SeriesState.ANALYSING:
         row.reopened = True
     elif row.state is not SeriesState.RECEIVING:
         reopen(session, row, now)
 
 
-def _extend(row: Series, facts: InstanceFacts, now: datetime) -> None:
-    """Stretch the time in which the series came; the latest instance says whose it is."""
-    found: dict[str, object] = {
+def _update_series(row: Series, facts: InstanceFacts, now: datetime) -> None:
+    """Extend the time of reception; sender, patient and study are those of the latest instance."""
+    values: dict[str, object] = {
         "first_at": min(row.first_at, now),
         "urgent": row.urgent or facts.urgent,
     }
     if now >= row.last_at:
-        found |= {"last_at": now, "calling_ae": facts.calling_ae or row.calling_ae}
-        found |= {name: getattr(facts, name) for name in OF_THE_STUDY}
-    for name, value in found.items():
-        if getattr(row, name) != value:  # to set it, even to what it was, takes long
+        values |= {"last_at": now, "calling_ae": facts.calling_ae or row.calling_ae}
+        values |= {name: getattr(facts, name) for name in OF_THE_STUDY}
+    for name, value in values.items():
+        if getattr(row, name) != value:  # setting an attribute is slow, even to the same value
             setattr(row, name, value)

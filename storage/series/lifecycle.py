@@ -1,31 +1,31 @@
-"""Series rows: every change of state goes through :func:`advance`.
+"""Change the state of series: close, claim, leave, reopen; all by :func:`advance`.
 
-All functions work in the caller's transaction. A series row is locked before it is looked at,
-so that what was seen still holds when it is changed.
+All functions work in the caller's transaction. A series row is locked before it is read, so that
+it cannot change between the decision and the update.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Instance, Series
 from storage.errors import StaleState, StorageError
-from storage.series.priority import take_turn
+from storage.series.priority import next_in_queue
 from storage.states import SERIES_STEPS, Rerun, SeriesState
 
 S = SeriesState
 
-ENDED = frozenset({S.ENCODED, S.DELIVERED, S.UNSUITABLE, S.FAILED})  #: may be reprocessed
+ENDED = frozenset({S.ENCODED, S.DELIVERED, S.UNSUITABLE, S.FAILED})  #: may be rerun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSeries:
-    """A series that is still received, as it was when looked at."""
+    """A series that is still being received, as last read."""
 
     series_instance_uid: str
     generation: int
@@ -43,15 +43,15 @@ class SeriesTicket:
     sop_instance_uids, digests, paths
         One entry per instance in use that is kept, in the order of the UIDs.
     calling_ae
-        Who sent the latest instance.
+        Sender of the latest instance.
     attempts
         1 for the first try of this generation.
     predecessor_key
-        The latest result of the series, if there is one: this analysis may replace it.
-    wish
-        What a person wants of it; None for an analysis that follows from what came.
+        The latest result of the series, if any: this analysis may supersede it.
+    rerun
+        The rerun that an operator has requested; None for an analysis that follows reception.
     purged
-        How many instances in use are not kept any more.
+        Number of instances in use whose files were removed.
     """
 
     series_instance_uid: str
@@ -63,7 +63,7 @@ class SeriesTicket:
     digests: tuple[str, ...]
     paths: tuple[str, ...]
     predecessor_key: str | None
-    wish: Rerun | None = None
+    rerun: Rerun | None = None
     purged: int = 0
 
 
@@ -83,22 +83,22 @@ def advance(
     ValueError
         If `SERIES_STEPS` has no such step (a bug of the caller).
     StaleState
-        If someone else moved the series first.
+        If another process moved the series first.
     """
     if new not in SERIES_STEPS[old]:
         raise ValueError(f"no step from {old} to {new}")
-    moved = session.scalar(
+    uid = session.scalar(
         update(Series)
         .where(Series.series_instance_uid == series_instance_uid, Series.state == old)
         .values(state=new, since=now, reason=reason)
         .returning(Series.series_instance_uid)
     )
-    if moved is None:
+    if uid is None:
         raise StaleState(f"expected series {series_instance_uid} to be {old}, it no longer is")
 
 
 def locked(session: Session, series_instance_uid: str) -> Series:
-    """Fetch a series row as it is now, and keep others from changing it.
+    """Fetch the current row of a series, locked against changes by others.
 
     Raises
     ------
@@ -112,20 +112,20 @@ def locked(session: Session, series_instance_uid: str) -> Series:
 
 
 def reopen(session: Session, row: Series, now: datetime) -> None:
-    """Back to RECEIVING with the next generation: an instance came after closing.
+    """Move a series back to RECEIVING, as its next generation: an instance arrived after closing.
 
-    A wish is fulfilled by that: all of it is analysed, with today's settings.
+    This fulfils a requested rerun: the whole series is analysed, with the present settings.
     """
     advance(session, row.series_instance_uid, old=row.state, new=S.RECEIVING, now=now)
     row.generation += 1
     row.attempts = 0
     row.reopened = False
-    row.wish = None
+    row.rerun = None
     session.flush()
 
 
 def receiving(session: Session) -> list[OpenSeries]:
-    """List the series that are still received, the longest quiet first."""
+    """List the series that are still being received, the longest quiet first."""
     rows = session.scalars(
         select(Series).where(Series.state == S.RECEIVING).order_by(Series.last_at)
     )
@@ -153,8 +153,8 @@ def due_to_close(
 
     Notes
     -----
-    A last instance that lies in the future by the quiet time counts as well: the clock has
-    been put back, and the series must not wait for it to catch up.
+    A last instance that lies in the future by the quiet time counts as well: the clock was put
+    back, and the series must not wait for it to catch up.
     """
     return [
         series
@@ -169,7 +169,7 @@ def close(session: Session, series: OpenSeries, now: datetime) -> None:
     Raises
     ------
     StaleState
-        If something has come since `series` was looked at, or it is closed already.
+        If an instance has arrived since `series` was read, or it is closed already.
     """
     row = locked(session, series.series_instance_uid)
     if (row.generation, row.instances, row.last_at) != (
@@ -184,8 +184,8 @@ def close(session: Session, series: OpenSeries, now: datetime) -> None:
 def claim_next(
     session: Session, now: datetime, urgent_aes: Set[str] = frozenset()
 ) -> SeriesTicket | None:
-    """Claim the STABLE series whose turn it is (`storage.series.priority`); None if there is none."""
-    uid = take_turn(session, urgent_aes)
+    """Claim the next STABLE series in the queue (`storage.series.priority`), if there is one."""
+    uid = next_in_queue(session, urgent_aes)
     if uid is None:
         return None
     advance(session, uid, old=S.STABLE, new=S.ANALYSING, now=now)
@@ -198,44 +198,51 @@ def claim_next(
 def series_uids(
     session: Session, *, series: str | None = None, study: str | None = None
 ) -> list[str]:
-    """List the series that have a Series or a Study Instance UID, in the order they came."""
-    meant = (
+    """List the series that have a Series or a Study Instance UID, in order of reception."""
+    chosen = (
         Series.study_instance_uid == study
         if series is None
         else Series.series_instance_uid == series
     )
     return list(
-        session.scalars(select(Series.series_instance_uid).where(meant).order_by(Series.first_at))
+        session.scalars(select(Series.series_instance_uid).where(chosen).order_by(Series.first_at))
     )
 
 
+def chosen_series(series: Sequence[str], study: str | None) -> ColumnElement[bool]:
+    """Build the condition for some series, else for those of a study, else for all."""
+    if series:
+        return Series.series_instance_uid.in_(series)
+    return true() if study is None else Series.study_instance_uid == study
+
+
 def ticket_of(session: Session, row: Series) -> SeriesTicket:
-    """Say what there is to analyse; only a claim makes it a right to do so."""
+    """Build the ticket of a series from its row; valid only once the series is claimed."""
     in_use = session.scalars(
         select(Instance)
         .where(Instance.series_instance_uid == row.series_instance_uid, ~Instance.superseded)
         .order_by(Instance.sop_instance_uid)
     ).all()
-    instances = [each for each in in_use if each.purged_at is None]
+    kept = [instance for instance in in_use if instance.purged_at is None]
     return SeriesTicket(
         series_instance_uid=row.series_instance_uid,
         study_instance_uid=row.study_instance_uid,
         generation=row.generation,
         attempts=row.attempts,
         calling_ae=row.calling_ae,
-        sop_instance_uids=tuple(each.sop_instance_uid for each in instances),
-        digests=tuple(each.digest for each in instances),
-        paths=tuple(each.path for each in instances),
+        sop_instance_uids=tuple(instance.sop_instance_uid for instance in kept),
+        digests=tuple(instance.digest for instance in kept),
+        paths=tuple(instance.path for instance in kept),
         predecessor_key=row.result_key,
-        wish=row.wish,
-        purged=len(in_use) - len(instances),
+        rerun=row.rerun,
+        purged=len(in_use) - len(kept),
     )
 
 
 def give_back(
     session: Session, ticket: SeriesTicket, now: datetime, *, reason: str = ""
 ) -> SeriesState:
-    """Return a claim unused, or after a try that may be repeated: to STABLE."""
+    """Return a claim unused, or after an attempt that may be repeated: to STABLE."""
     return leave(session, ticket, now, new=S.STABLE, reason=reason)
 
 
@@ -247,12 +254,12 @@ def leave(
     new: SeriesState,
     reason: str = "",
 ) -> SeriesState:
-    """Move a claimed series out of ANALYSING; at an end, the wish for it is fulfilled.
+    """Move a claimed series out of ANALYSING; at an end, a requested rerun is fulfilled.
 
     Returns
     -------
     SeriesState
-        `new`; or RECEIVING if an instance came meanwhile, for then this is not the last word.
+        `new`; or RECEIVING if an instance has arrived meanwhile: the next generation follows.
 
     Raises
     ------
@@ -260,29 +267,29 @@ def leave(
         If the claim no longer holds (the series was recovered, and perhaps claimed anew).
     """
     row = locked(session, ticket.series_instance_uid)
-    here = (row.state, row.generation, row.attempts)
+    current = (row.state, row.generation, row.attempts)
     claimed = (S.ANALYSING, ticket.generation, ticket.attempts)
-    if here != claimed:
-        raise StaleState(f"series {ticket.series_instance_uid}: expected {claimed}, got {here}")
+    if current != claimed:
+        raise StaleState(f"series {ticket.series_instance_uid}: expected {claimed}, got {current}")
     if row.reopened:
         reopen(session, row, now)
         return S.RECEIVING
     advance(session, ticket.series_instance_uid, old=S.ANALYSING, new=new, now=now, reason=reason)
     if new in ENDED:
-        row.wish = None
+        row.rerun = None
         session.flush()
     return new
 
 
 def reprocess(session: Session, series_instance_uid: str, now: datetime) -> None:
-    """Have a series analysed again that has come to an end; a person's decision.
+    """Move a series that has ended to STABLE, on an operator's request, to be analysed again.
 
     Raises
     ------
     StorageError
         If there is no such series.
     StaleState
-        If the series is on its way to an analysis anyhow.
+        If the series has not ended, and is to be analysed anyhow.
     """
     row = locked(session, series_instance_uid)
     if row.state not in ENDED:

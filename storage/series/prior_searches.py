@@ -1,4 +1,4 @@
-"""The search in archives for earlier studies of a patient: wanted, fetched, ended."""
+"""Rows of the searches in archives for earlier studies of a patient."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from storage.states import SearchState
 
 S = SearchState
 
-FRESH = timedelta(days=1)  #: only what was analysed since is searched for: not a whole archive
+FRESH = timedelta(days=1)  #: age of results that are searched for: not a whole database at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedSearch:
-    """A search that is to be made.
+    """A search that is due.
 
     Attributes
     ----------
     instances
-        How many instances the series has.
+        Number of instances of the series.
     path
-        Of one of them, which tells the patient.
+        Path of one of them, to read the patient from; empty if none is kept.
     """
 
     series_instance_uid: str
@@ -42,9 +42,9 @@ class FetchedSearch:
     Attributes
     ----------
     compared
-        The fetched series has a result to compare with.
+        Whether the fetched series has a result to compare with.
     useless
-        It has come to an end without one, or has not come in time.
+        Whether it has ended without one, or has not arrived in time.
     """
 
     series_instance_uid: str
@@ -53,10 +53,10 @@ class FetchedSearch:
     useless: bool
 
 
-def enter_searches(session: Session, now: datetime) -> None:
-    """Enter a search for every series just analysed that had nothing to be compared with.
+def record_searches(session: Session, now: datetime) -> None:
+    """Record a search for every series just analysed that was compared with no earlier result.
 
-    What was itself fetched for a search has none of its own.
+    A series that was itself fetched for a search has none of its own.
     """
     fetched = select(Search.study_instance_uid).where(Search.study_instance_uid != "")
     uids = session.scalars(
@@ -79,14 +79,14 @@ def enter_searches(session: Session, now: datetime) -> None:
 
 
 def due_searches(session: Session, now: datetime) -> list[WantedSearch]:
-    """List the searches to be made now, the longest due first."""
+    """List the searches that are due, the longest due first."""
     rows = session.execute(
         select(Search, Series)
         .join(Series)
         .where(Search.state == S.WANTED, Search.next_at <= now)
         .order_by(Search.next_at, Search.series_instance_uid)
     )
-    found = []
+    searches = []
     for search, series in rows:
         path = session.scalar(
             select(Instance.path)
@@ -96,7 +96,7 @@ def due_searches(session: Session, now: datetime) -> list[WantedSearch]:
             )
             .limit(1)
         )
-        found.append(
+        searches.append(
             WantedSearch(
                 series_instance_uid=search.series_instance_uid,
                 attempts=search.attempts,
@@ -104,11 +104,11 @@ def due_searches(session: Session, now: datetime) -> list[WantedSearch]:
                 path=path or "",
             )
         )
-    return found
+    return searches
 
 
 def fetched_searches(session: Session, now: datetime) -> list[FetchedSearch]:
-    """Look at what became of the series that were fetched."""
+    """List the searches with a fetched series, and the outcome of its analysis."""
     rows = session.execute(
         select(Search, Series, Result)
         .outerjoin(Series, Series.series_instance_uid == Search.fetched_series_uid)
@@ -116,11 +116,11 @@ def fetched_searches(session: Session, now: datetime) -> list[FetchedSearch]:
         .where(Search.state == S.FETCHED)
         .order_by(Search.series_instance_uid)
     )
-    found = []
+    searches = []
     for search, series, result in rows:
         ended = series is not None and series.state in ENDED
         compared = ended and result is not None and result.score is not None
-        found.append(
+        searches.append(
             FetchedSearch(
                 series_instance_uid=search.series_instance_uid,
                 attempts=search.attempts,
@@ -128,13 +128,13 @@ def fetched_searches(session: Session, now: datetime) -> list[FetchedSearch]:
                 useless=not compared and (ended or search.next_at <= now),
             )
         )
-    return found
+    return searches
 
 
-def enter_fetched(
+def record_fetched(
     session: Session, series_instance_uid: str, study_uid: str, series_uid: str, until: datetime
 ) -> None:
-    """Enter, before it is asked for, which series is fetched: WANTED to FETCHED."""
+    """Record the series that is about to be requested: WANTED to FETCHED."""
     _move(
         session,
         series_instance_uid,
@@ -149,7 +149,7 @@ def enter_fetched(
 def try_again(
     session: Session, series_instance_uid: str, at: datetime, reason: str, *, attempts: int
 ) -> None:
-    """Have archives asked again: to WANTED."""
+    """Have archives asked again at a time: to WANTED."""
     _move(
         session,
         series_instance_uid,
@@ -161,12 +161,12 @@ def try_again(
 
 
 def end_search(session: Session, series_instance_uid: str, reason: str) -> None:
-    """Search no more."""
+    """End a search: to ENDED, with the reason."""
     _move(session, series_instance_uid, state=S.ENDED, reason=reason)
 
 
 def known_series(session: Session, series_instance_uids: list[str]) -> set[str]:
-    """Say which of some series have come already."""
+    """List those of some series that were received already."""
     return set(
         session.scalars(
             select(Series.series_instance_uid).where(

@@ -1,9 +1,9 @@
-"""Whose turn it is: urgent series first, and nobody is left waiting.
+"""Order the queue of STABLE series: urgent ones first, without starvation of the others.
 
-A series waits from the moment at which it was closed. An urgent one counts as if it had been
-closed earlier, one that was tried before or that a person wants worked on again as if later; the
-earliest comes first. So a series is overtaken only by what comes within a fixed time after it,
-however much that is, and then it is its turn.
+A series waits from the time at which it was closed. An urgent one counts as closed earlier, one
+that was tried before, or whose rerun was requested, as closed later; the earliest comes first.
+So a series is overtaken only by series that are closed within a fixed time after it, however
+many they are.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Series
 from storage.states import SeriesState
 
-URGENT_AHEAD = timedelta(minutes=30)  #: an urgent series overtakes what waits for less
-TRIED_BEHIND = timedelta(minutes=10)  #: for each try: what fails again keeps nobody waiting
-WISHED_BEHIND = timedelta(hours=2)  #: wishes may be for hundreds of series at once
+URGENT_AHEAD = timedelta(minutes=30)  #: an urgent series overtakes series that wait for less
+TRIED_BEHIND = timedelta(minutes=10)  #: for each attempt: a series that fails again delays no other
+RERUN_BEHIND = timedelta(hours=2)  #: reruns may be requested of hundreds of series at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,46 +30,46 @@ class Waiting:
     Attributes
     ----------
     since
-        When it was closed, or given back.
+        When it was closed, or its claim given back.
     attempts
-        Tries so far.
+        Attempts so far.
     urgent
-        Whether its sender, or its order, says that it is.
-    wished
-        Whether a person wants it worked on again.
+        Whether its sender or its order is urgent.
+    rerun_requested
+        Whether an operator has requested a rerun.
     """
 
     since: datetime
     attempts: int = 0
     urgent: bool = False
-    wished: bool = False
+    rerun_requested: bool = False
 
 
-def turn(waiting: Waiting) -> datetime:
-    """Say from when on a series counts as waiting; the earliest is next."""
+def queue_position(waiting: Waiting) -> datetime:
+    """Compute the time from which a series counts as waiting; the earliest is next."""
     return (
         waiting.since
         - URGENT_AHEAD * waiting.urgent
         + TRIED_BEHIND * waiting.attempts
-        + WISHED_BEHIND * waiting.wished
+        + RERUN_BEHIND * waiting.rerun_requested
     )
 
 
-def take_turn(session: Session, urgent_aes: Set[str] = frozenset()) -> str | None:
-    """Lock the series whose turn it is, past those that somebody else has locked.
+def next_in_queue(session: Session, urgent_aes: Set[str] = frozenset()) -> str | None:
+    """Lock the next series in the queue, past those that another process has locked.
 
     Parameters
     ----------
     urgent_aes
-        Senders all of whose series are urgent.
+        AE titles of senders all of whose series are urgent.
 
     Returns
     -------
     str or None
-        Its UID; None if no series is waiting.
+        Its Series Instance UID; None if no series is waiting.
     """
     rows = session.scalars(select(Series).where(Series.state == SeriesState.STABLE)).all()
-    waiting = {row.series_instance_uid: turn(_waiting(row, urgent_aes)) for row in rows}
+    waiting = {row.series_instance_uid: queue_position(_waiting(row, urgent_aes)) for row in rows}
     for uid in sorted(waiting, key=lambda uid: (waiting[uid], uid)):
         free = select(Series.series_instance_uid).where(
             Series.series_instance_uid == uid, Series.state == SeriesState.STABLE
@@ -84,5 +84,5 @@ def _waiting(row: Series, urgent_aes: Set[str]) -> Waiting:
         since=row.since,
         attempts=row.attempts,
         urgent=row.urgent or row.calling_ae in urgent_aes,
-        wished=row.wish is not None,
+        rerun_requested=row.rerun is not None,
     )

@@ -1,4 +1,4 @@
-"""What did not become an instance, kept so that a person can find out why."""
+"""Record quarantined files and refusals, so that an operator can find their cause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storage.database.schema import Quarantine, Refusal
 def record_quarantine(
     session: Session, path: str, now: datetime, *, reason: str, calling_ae: str
 ) -> None:
-    """Enter a file that was kept but cannot be understood; the latest reason stands."""
+    """Record a kept file that cannot be read as an instance; the latest reason stands."""
     session.merge(Quarantine(path=path, reason=reason, calling_ae=calling_ae, at=now))
     session.flush()
 
@@ -27,17 +27,19 @@ def old_quarantine(session: Session, before: datetime) -> list[str]:
 def forget_quarantine(
     session: Session, paths: Collection[str], before: datetime | None = None
 ) -> None:
-    """Take the rows of files away that are gone; not of those that have come again since."""
-    gone = Quarantine.path.in_(paths)
+    """Delete the rows of removed files, except of those quarantined again since `before`."""
+    removed = Quarantine.path.in_(paths)
     session.execute(
-        delete(Quarantine).where(gone if before is None else and_(gone, Quarantine.at < before))
+        delete(Quarantine).where(
+            removed if before is None else and_(removed, Quarantine.at < before)
+        )
     )
 
 
 def record_refusal(
     session: Session, now: datetime, *, calling_ae: str, what: str, reason: str
 ) -> None:
-    """Count something refused at negotiation, such as a SOP class we do not take."""
+    """Count a refusal at negotiation, such as of a SOP class that is not accepted."""
     key = {"calling_ae": calling_ae, "what": what, "reason": reason}
     row = session.get(Refusal, key, with_for_update=True)
     if row is None:

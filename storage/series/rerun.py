@@ -1,7 +1,7 @@
-"""Wishes of a person: a series that has ended is to be worked on once more.
+"""Request and start reruns of series that have ended.
 
-A wish is a mark on the series, so that it can be made whether the node runs or not, and so that
-no crash loses it: it goes in the transaction that keeps what came of it.
+A rerun is requested by a mark on the series row, so that the node need not run, and so that no
+crash loses it: the mark is cleared in the transaction that keeps the outcome.
 """
 
 from __future__ import annotations
@@ -10,25 +10,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Result, Series
 from storage.errors import StaleState
-from storage.series.lifecycle import ENDED, SeriesTicket, locked, reprocess, ticket_of
+from storage.series.lifecycle import (
+    ENDED,
+    SeriesTicket,
+    chosen_series,
+    locked,
+    reprocess,
+    ticket_of,
+)
 from storage.states import Rerun, SeriesState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedSeries:
-    """A series as one who has a wish sees it.
+    """A series and its latest result, before a rerun.
 
     Attributes
     ----------
     folder
-        Of the latest result; None if there is none.
+        Folder of the latest result; None if there is none.
     analysed
-        Whether that is an analysis of the instances in use: neither a notice nor one of an
+        Whether that result is an analysis of the instances in use: neither a notice nor of an
         earlier generation.
     """
 
@@ -41,11 +48,11 @@ class EndedSeries:
 def ended_series(
     session: Session, *, series: Sequence[str] = (), study: str | None = None
 ) -> list[EndedSeries]:
-    """Look at series by their UIDs, at those of a study, or at all; in the order they came."""
+    """List series by their UIDs, those of a study, or all; in order of reception."""
     rows = session.execute(
         select(Series, Result)
         .outerjoin(Result, Result.key == Series.result_key)
-        .where(_chosen(series, study))
+        .where(chosen_series(series, study))
         .order_by(Series.first_at, Series.series_instance_uid)
     )
     return [
@@ -61,39 +68,33 @@ def ended_series(
     ]
 
 
-def _chosen(series: Sequence[str], study: str | None) -> ColumnElement[bool]:
-    if series:
-        return Series.series_instance_uid.in_(series)
-    return true() if study is None else Series.study_instance_uid == study
-
-
-def mark_for_rerun(session: Session, series_instance_uid: str, wish: Rerun) -> None:
-    """Mark a series that has ended; a wish takes the place of an earlier one.
+def mark_for_rerun(session: Session, series_instance_uid: str, rerun: Rerun) -> None:
+    """Request a rerun of a series that has ended; it replaces an earlier request.
 
     Raises
     ------
     StorageError
         If there is no such series.
     StaleState
-        If the series is on its way to a result anyhow.
+        If the series has not ended: a result follows anyhow.
     """
     row = locked(session, series_instance_uid)
     if row.state not in ENDED:
         raise StaleState(f"expected a series that has ended, {series_instance_uid} is {row.state}")
-    row.wish = wish
+    row.rerun = rerun
     session.flush()
 
 
 def prospective_ticket(session: Session, series_instance_uid: str) -> SeriesTicket:
-    """Say what the ticket of a series would be; it is not claimed by that."""
+    """Build the ticket that a series would have, without claiming it."""
     return ticket_of(session, session.get_one(Series, series_instance_uid))
 
 
 def start_reruns(session: Session, now: datetime) -> list[str]:
-    """Have every wish claimed as work: to STABLE; return the UIDs of the series."""
+    """Move every series with a requested rerun to STABLE; return their UIDs."""
     uids = session.scalars(
         select(Series.series_instance_uid)
-        .where(Series.wish.is_not(None), Series.state.in_(ENDED))
+        .where(Series.rerun.is_not(None), Series.state.in_(ENDED))
         .order_by(Series.series_instance_uid)
     ).all()
     for uid in uids:

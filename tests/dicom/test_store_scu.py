@@ -93,8 +93,8 @@ def test_storescp_keeps_what_the_files_hold(tmp_path: Path, fast: bool) -> None:
     (tmp_path / "kept").mkdir()
     with storescp("+B", "-uf", "-pdu", "4096")(tmp_path / "kept") as peer:
         there = Peer(ae_title="AINODE", host="127.0.0.1", port=peer.port, timeout_seconds=10)
-        files = map(OutgoingFile.of, files)
-        outcomes = [o.verdict for _, o in send(files, there, calling_ae="NODE", fast=fast)]
+        sent = send(map(OutgoingFile.of, files), there, calling_ae="NODE", fast=fast)
+        outcomes = [outcome.verdict for _, outcome in sent]
 
     assert outcomes == [Verdict.ACCEPTED] * 3
     kept = (tmp_path / "kept").iterdir()

@@ -1,1 +1,1 @@
-"""All use of private parts of pynetdicom, with the guard of the versions it was tested with."""
+"""Everything that uses private parts of pynetdicom, with a guard of the tested versions."""

@@ -1,12 +1,13 @@
-"""A fast way in for C-STORE, over pynetdicom: it negotiates, and this reads the data.
+"""Receive C-STORE requests fast: pynetdicom negotiates, this module reads the data and answers.
 
 pynetdicom 3 reads 4 KiB at a time, hands every PDU through three queues and sleeps between two
-looks at the socket. Here the thread of the upper layer reads ahead, gives the fragments of a data
-set to the `InstanceSink` as they come and answers itself. All that is not a C-STORE request, and every
-PDU that is no P-DATA-TF, goes the way of pynetdicom.
+polls of the socket. Here the thread of the upper layer reads ahead, hands the fragments of a data
+set on as they arrive (to `dicom_node.reception.instance.store_and_answer`, as the stock path does),
+and answers itself. Messages other than C-STORE requests, and PDUs other than P-DATA-TF, are left
+to pynetdicom.
 
-It rests on how pynetdicom's classes work together, so it is used with versions it was tested with
-only (`usable`); with others the stock way is taken, which answers the same.
+It depends on how pynetdicom's classes work together, so it is used with tested versions only
+(`usable`); with others the stock path is taken, which answers the same.
 
 Terms of PS3.8 9.3 (PDU, PDV) and PS3.7 6.3, 9.3.1 (command set, C-STORE).
 """
@@ -33,7 +34,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from dicom_node.errors import ReceptionBroken
+from dicom_node.errors import AssociationBroken
 from dicom_node.logs import log
 from dicom_node.network.command_set import (
     C_STORE_RQ,
@@ -67,12 +68,12 @@ CLOSED, INVALID = "Evt17", "Evt19"  #: PS3.8 Table 9-10
 
 
 def usable() -> bool:
-    """Whether the fast way may be taken here."""
+    """Say whether the fast path can be used here."""
     return is_tested() and hasattr(os, "eventfd")
 
 
-class Interrupted(ReceptionBroken):
-    """Another PDU than P-DATA-TF came in the midst of a message; it is still to be read."""
+class Interrupted(AssociationBroken):
+    """A PDU other than P-DATA-TF arrived in the midst of a message; it is still to be read."""
 
 
 class FastProvider(DULServiceProvider):
@@ -83,55 +84,55 @@ class FastProvider(DULServiceProvider):
     def __init__(self, assoc: FastAssociation, store: Store) -> None:
         super().__init__(assoc)
         self._store = store
-        self._poke = assoc.poke
-        self._bell: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._bell_lock = threading.Lock()
-        self._rest = memoryview(b"")  #: of the PDU whose values are being gone through
+        self._reactor_wakeup = assoc.reactor_wakeup
+        self._wakeup: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wakeup_lock = threading.Lock()
+        self._rest = memoryview(b"")  #: of the PDU whose values are being read
 
     def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401  # typed in pynetdicom alone
         """As in pynetdicom, and wake the thread that sends it."""
         super().send_pdu(primitive)
-        self._ring()
+        self._wake_up()
 
     def kill_dul(self) -> None:
         """As in pynetdicom, and wake the thread that is to end."""
         super().kill_dul()
-        self._ring()
+        self._wake_up()
 
     def run_reactor(self) -> None:
         """As in pynetdicom, where an event out of order ends the thread and leaves the peer."""
         try:
             super().run_reactor()
         except InvalidEventError as fault:
-            self._tell_broken(type(fault).__name__)
+            self._log_broken(type(fault).__name__)
             self.assoc.is_established = False
             self.assoc.is_aborted = True
             cast(ReadAheadSocket, self.socket).close()
         finally:
-            with self._bell_lock:
-                bell, self._bell = self._bell, None
-                os.close(cast(int, bell))
-            self._poke.set()
+            with self._wakeup_lock:
+                wakeup, self._wakeup = self._wakeup, None
+                os.close(cast(int, wakeup))
+            self._reactor_wakeup.set()
             if self.assoc.requestor.primitive is None:
-                self.to_user_queue.put(cast(Any, None))  # as if its wait for a request had ended
+                self.to_user_queue.put(cast(Any, None))  # as if the wait for a request had ended
 
-    def _ring(self) -> None:
-        with self._bell_lock:  # a closed descriptor may be somebody else's by now
-            if self._bell is not None:
-                os.eventfd_write(self._bell, 1)
+    def _wake_up(self) -> None:
+        """End the wait of `_data_transfer`."""
+        with self._wakeup_lock:  # a closed descriptor may be somebody else's by now
+            if self._wakeup is not None:
+                os.eventfd_write(self._wakeup, 1)
 
-    def _quiet(self) -> None:
-        """Have the bell ring no longer."""
+    def _reset_wakeup(self) -> None:
         with suppress(BlockingIOError):
-            os.eventfd_read(cast(int, self._bell))
+            os.eventfd_read(cast(int, self._wakeup))
 
     def _is_transport_event(self) -> bool:
-        """As in pynetdicom: see whether something came; what is no C-STORE is put on its queue."""
-        self._poke.set()
+        """As in pynetdicom: read what has arrived; messages other than C-STORE go to its queue."""
+        self._reactor_wakeup.set()
         wire = self.socket
         state = self.state_machine.current_state
         if state == CLOSING and wire is not None:
-            wire.close()  # whatever else came: answering it would go on for ever
+            wire.close()  # whatever else arrived: answering it would go on for ever
             return True
         if state != DATA_TRANSFER or wire is None:
             return bool(super()._is_transport_event())
@@ -146,67 +147,74 @@ class FastProvider(DULServiceProvider):
         return True
 
     def _data_transfer(self, wire: ReadAheadSocket) -> bool:
-        """Serve message after message until there is something else to do; whether any came."""
-        came = False
+        """Read message after message until there is something else to do; say whether any came."""
+        has_read = False
         while not self._kill_thread:
-            if not self._rest and not wire.wait(cast(int, self._bell)):
-                self._quiet()
+            if not self._rest and not wire.wait(cast(int, self._wakeup)):
+                self._reset_wakeup()
                 break
-            self._message()
-            came = True
-        return came
+            self._read_message()
+            has_read = True
+        return has_read
 
     def _break_off(self, event: str, fault: Exception) -> None:
-        self._tell_broken(str(fault))
+        """Log a broken association, and let the state machine end it by an event."""
+        self._log_broken(str(fault))
         self.event_queue.put(event)
 
-    def _tell_broken(self, reason: str) -> None:
+    def _log_broken(self, reason: str) -> None:
         log.info("association_broken", host=self.assoc.requestor.address, reason=reason)
 
     def _read_pdu_data(self) -> None:
         """As in pynetdicom, but for PDUs of reasonable length only."""
         wire = cast(ReadAheadSocket, self.socket)
         try:
-            self._agreed(wire.peek()[1])
+            self._check_length(wire.peek()[1])
             super()._read_pdu_data()
         except Closed as fault:
             self._break_off(CLOSED, fault)
         except Invalid as fault:
             self._break_off(INVALID, fault)
 
-    def _agreed(self, length: int) -> int:
-        """Give the length of a PDU back, if it is what was agreed upon."""
+    def _check_length(self, length: int) -> int:
+        """Return the length of a PDU, if it is one that was negotiated.
+
+        Raises
+        ------
+        Invalid
+            If it is longer.
+        """
         if length > int(self.assoc.acceptor.maximum_length or 0) + LENIENCE:
             raise Invalid("a PDU longer than was agreed upon")
         return length
 
-    def _message(self) -> None:
-        """Take one message in: serve a C-STORE request, hand anything else to pynetdicom.
+    def _read_message(self) -> None:
+        """Read one message: serve a C-STORE request, hand anything else to pynetdicom.
 
         Raises
         ------
-        ReceptionBroken, MalformedCommand
-            If it does not come to its end, or is none.
+        AssociationBroken, MalformedCommand
+            If the message does not come to its end, or is none.
         """
-        parts = [
-            replace(part, data=memoryview(bytes(part.data)))  # the next takes its place
-            for part in self._part(COMMAND, limit=MAXIMUM_COMMAND)
+        fragments = [
+            replace(fragment, data=memoryview(bytes(fragment.data)))  # the next takes its place
+            for fragment in self._fragments(COMMAND, limit=MAXIMUM_COMMAND)
         ]
-        command = parse(b"".join(part.data for part in parts))
-        accepted = {each.context_id: each for each in self.assoc.accepted_contexts}
-        context = accepted.get(parts[0].context_id)
+        command = parse(b"".join(fragment.data for fragment in fragments))
+        accepted = {context.context_id: context for context in self.assoc.accepted_contexts}
+        context = accepted.get(fragments[0].context_id)
         if command.field == C_STORE_RQ and command.has_data_set and context is not None:
             self._serve(context, command)
         else:
-            self._hand_over(parts, command)
+            self._hand_over(fragments, command)
 
-    def _part(
+    def _fragments(
         self, kind: int, *, context_id: int | None = None, limit: int = sys.maxsize
     ) -> Iterator[Fragment]:
-        """Fragments up to the last of the command set, or of the data set."""
+        """Yield the fragments of a command set or of a data set, up to its last."""
         size = 0
         while True:
-            fragment = self._fragment()
+            fragment = self._next_fragment()
             context_id = context_id or fragment.context_id
             size += len(fragment.data)
             if fragment.control & COMMAND != kind or fragment.context_id != context_id:
@@ -217,21 +225,21 @@ class FastProvider(DULServiceProvider):
             if fragment.control & LAST:
                 return
 
-    def _fragment(self) -> Fragment:
+    def _next_fragment(self) -> Fragment:
         """Read the next presentation data value, of this PDU or of the next."""
         wire = cast(ReadAheadSocket, self.socket)
         while not self._rest:
             kind, length = wire.peek()
             if kind != P_DATA_TF:
                 raise Interrupted("another PDU in the midst of a message")
-            self._rest = wire.pdu(self._agreed(length))
+            self._rest = wire.pdu(self._check_length(length))
             self._idle_timer.restart()
         fragment, self._rest = first_fragment(self._rest)
         return fragment
 
     def _serve(self, context: PresentationContext, command: Command) -> None:
-        """Have a data set kept while it comes in; answer."""
-        body = self._part(DATA_SET, context_id=context.context_id)
+        """Have the instance of a C-STORE request kept while it arrives; answer."""
+        body = self._fragments(DATA_SET, context_id=context.context_id)
         status = self._store(
             received_instance(
                 sop_class_uid=command.sop_class_uid,
@@ -242,22 +250,22 @@ class FastProvider(DULServiceProvider):
                 urgent=command.is_urgent,
             ),
         )
-        for _ in body:  # what is refused half-way still comes
+        for _ in body:  # the rest of what was refused half-way still arrives
             pass
         wire = cast(ReadAheadSocket, self.socket)
         wire.send(c_store_response(cast(int, context.context_id), command, status))
         self._idle_timer.restart()
 
-    def _hand_over(self, parts: list[Fragment], command: Command) -> None:
-        """Let pynetdicom have a message, fragment by fragment."""
-        for part in parts:
-            self._receive(part)
+    def _hand_over(self, fragments: list[Fragment], command: Command) -> None:
+        """Hand a message to pynetdicom, fragment by fragment."""
+        for fragment in fragments:
+            self._hand_over_fragment(fragment)
         if command.has_data_set:
-            for part in self._part(DATA_SET, context_id=parts[0].context_id):
-                self._receive(part)
-        self._poke.set()
+            for fragment in self._fragments(DATA_SET, context_id=fragments[0].context_id):
+                self._hand_over_fragment(fragment)
+        self._reactor_wakeup.set()
 
-    def _receive(self, fragment: Fragment) -> None:
+    def _hand_over_fragment(self, fragment: Fragment) -> None:
         primitive = P_DATA()
         value = bytes((fragment.control,)) + fragment.data
         primitive.presentation_data_value_list = [
@@ -267,18 +275,18 @@ class FastProvider(DULServiceProvider):
 
 
 class Checkpoint(threading.Event):
-    """The place that pynetdicom's reactor passes each round: here it waits to be poked."""
+    """Checkpoint that pynetdicom's reactor passes each round; here it waits until there is work."""
 
-    def __init__(self, poke: threading.Event) -> None:
+    def __init__(self, wakeup: threading.Event) -> None:
         super().__init__()
-        self._poke = poke
+        self._wakeup = wakeup
         self.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """As it was, and then until there is something to look at; at most a tick."""
+        """As in pynetdicom, and then until the upper layer has work for it; at most a tick."""
         passed = super().wait(timeout)
-        self._poke.wait(TICK_SECONDS)
-        self._poke.clear()
+        self._wakeup.wait(TICK_SECONDS)
+        self._wakeup.clear()
         return passed
 
 
@@ -288,9 +296,9 @@ class FastAssociation(Association):
     def __init__(self, server: FastServer) -> None:
         super().__init__(server.ae, MODE_ACCEPTOR)
         self._server = server
-        self.poke = threading.Event()
+        self.reactor_wakeup = threading.Event()
         self.dul = FastProvider(self, server.store)
-        self._reactor_checkpoint = Checkpoint(self.poke)
+        self._reactor_checkpoint = Checkpoint(self.reactor_wakeup)
         for timeout in ("acse_timeout", "dimse_timeout", "network_timeout"):
             setattr(self, timeout, getattr(server.ae, timeout))  # sets the timers of the new `dul`
 
@@ -301,10 +309,10 @@ class FastHandler(RequestHandler):
     server: FastServer
 
     def _create_association(self) -> Association:
-        """As in pynetdicom, with classes of ours."""
+        """As in pynetdicom, with `FastAssociation` and `ReadAheadSocket`."""
         ae, server = self.ae, self.server
         assoc = FastAssociation(server)
-        assoc.name = f"AcceptorThread@{id(assoc):x}"  # pynetdicom finds its threads by this word
+        assoc.name = f"AcceptorThread@{id(assoc):x}"  # pynetdicom finds its threads by this
         assoc.set_socket(ReadAheadSocket(assoc, self.request, ae.network_timeout or NO_LIMIT))
         acceptor = assoc.acceptor
         acceptor.maximum_length = ae.maximum_pdu_size
@@ -324,18 +332,18 @@ class FastHandler(RequestHandler):
 
 
 class FastServer(ThreadedAssociationServer):
-    """Listens, and never waits for a peer in the thread that accepts connections."""
+    """Listens for connections; the accepting thread never waits for a peer."""
 
     store: Store
 
     def verify_request(self, request: object, client_address: object) -> bool:
-        """Take a connection, unless too many are open that have not asked for an association."""
+        """Accept a connection, unless too many are open that have not requested an association."""
         del request, client_address
-        silent = [each for each in self.active_associations if each.requestor.primitive is None]
+        silent = [assoc for assoc in self.active_associations if assoc.requestor.primitive is None]
         return len(silent) < MAXIMUM_SILENT
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """As in pynetdicom, but a TLS handshake is made by the association's own thread."""
+        """As in pynetdicom, but the TLS handshake is left to the association's own thread."""
         client, address = cast(socket.socket, self.socket).accept()
         if self.ssl_context:
             client = self.ssl_context.wrap_socket(
@@ -351,7 +359,7 @@ def start_server(
     handlers: list[evt.EventHandlerType],
     ssl_context: ssl.SSLContext | None = None,
 ) -> FastServer:
-    """As `AE.start_server` without blocking, the fast way.
+    """Start a fast server, as `AE.start_server` does without blocking.
 
     Raises
     ------
@@ -362,5 +370,5 @@ def start_server(
     server = FastServer(ae, address, ae.ae_title, contexts, ssl_context, handlers, FastHandler)
     server.store = store
     threading.Thread(target=server.serve_forever, name="AcceptorServer", daemon=True).start()
-    ae._servers.append(server)  # where `AE.start_server` notes it
+    ae._servers.append(server)  # as `AE.start_server` does
     return server

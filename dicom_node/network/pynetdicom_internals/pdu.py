@@ -1,4 +1,4 @@
-"""PDUs of data (PS3.8 9.3.5, Annex E): what the fast ways in and out have in common."""
+"""Encode and parse P-DATA-TF PDUs (PS3.8 9.3.5, Annex E), for the fast Storage SCP and SCU."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import struct
 import time
 from dataclasses import dataclass
 
-from dicom_node.errors import ReceptionBroken
+from dicom_node.errors import AssociationBroken
 
 P_DATA_TF = 4  #: PDU type
 DATA_SET, COMMAND, LAST = 0, 1, 2  #: bits of the message control header, PS3.8 E.2
 PDU_HEADER = struct.Struct(">BxL")
 PDV_HEADER = struct.Struct(">LBB")
-HEADERS = struct.Struct(">BxLLBB")  #: of a PDU and of the one value that is all of it
+HEADERS = struct.Struct(">BxLLBB")  #: of a PDU and of its only presentation data value
 MAXIMUM_COMMAND = 1 << 16  #: bytes of a command set; real ones have 150
 
 
-class Invalid(ReceptionBroken):
-    """What came is no message, or came too slowly."""
+class Invalid(AssociationBroken):
+    """The peer sent something that is no message, or sent too slowly."""
 
 
-class Closed(ReceptionBroken):
+class Closed(AssociationBroken):
     """The connection ended."""
 
 
@@ -35,18 +35,18 @@ class Fragment:
 
 
 def headers(context_id: int, control: int, size: int) -> bytes:
-    """Headers of a PDU and of its one value, which has so many bytes of data."""
+    """Headers of a PDU with one presentation data value of `size` bytes of data."""
     pdv = size + PDV_HEADER.size - 4
     return HEADERS.pack(P_DATA_TF, pdv + 4, pdv, context_id, control)
 
 
 def first_fragment(pdu: memoryview) -> tuple[Fragment, memoryview]:
-    """Split off the first presentation data value of what is left of a PDU.
+    """Split the first presentation data value off the rest of a PDU.
 
     Raises
     ------
     Invalid
-        If it is not whole.
+        If the value is incomplete.
     """
     if len(pdu) < PDV_HEADER.size:
         raise Invalid("a presentation data value without its header")
@@ -58,17 +58,19 @@ def first_fragment(pdu: memoryview) -> tuple[Fragment, memoryview]:
 
 
 def receive_into(connection: socket.socket, view: memoryview, deadline: float) -> int:
-    """Read what there is, and have its arrival acknowledged at once; 0 at the end.
+    """Read the bytes that have arrived, and acknowledge them at once.
+
+    Returns the number of bytes, 0 at the end of the connection.
 
     Parameters
     ----------
     deadline
-        On the monotonic clock; the timeout that is left stays the socket's.
+        On the monotonic clock, seconds; the socket keeps what is left of it as its timeout.
 
     Raises
     ------
     Invalid
-        If nothing comes in time.
+        If nothing arrives in time.
     Closed
         If the connection is lost.
     """

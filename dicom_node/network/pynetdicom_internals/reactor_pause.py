@@ -14,26 +14,26 @@ GATE_SECONDS = 1.0  #: longest wait for a thread to pause
 
 
 class _Gate(threading.Event):
-    """A checkpoint that stays closed, and says when a thread has come to it."""
+    """A checkpoint that stays closed, and says when a thread has reached it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reached = threading.Event()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is opened."""
+        """Wait until the checkpoint is opened."""
         self.reached.set()
         return super().wait(timeout)
 
     def is_set(self) -> bool:
-        """Wait until it is opened: where pynetdicom only looks, it must wait as well."""
+        """Wait until the checkpoint is opened: a thread that only asks must wait as well."""
         return self.wait()
 
     def set(self) -> None:
         """Stay closed: pynetdicom would open it after each message."""
 
     def open(self) -> None:
-        """Let the thread go on."""
+        """Open the checkpoint: the thread goes on."""
         super().set()
 
 
@@ -43,7 +43,7 @@ def reactor_paused(assoc: Association) -> Iterator[None]:
 
     pynetdicom 3.0 pauses that thread for every message, but takes a pause that is just ending for
     one that has begun. The thread then swallows the answer and the sender waits for its timeout:
-    seen about once in a thousand objects on a busy machine. Paused for good it cannot, and
+    seen about once in a thousand objects on a busy machine. While it stays paused it cannot, and
     sending no longer waits for each pause.
     """
     if not is_tested():
@@ -51,7 +51,7 @@ def reactor_paused(assoc: Association) -> Iterator[None]:
         return
     gate, ordinary = _Gate(), assoc._reactor_checkpoint
     assoc._reactor_checkpoint = gate
-    gate.reached.wait(GATE_SECONDS)  # it comes by every millisecond, unless it has ended
+    gate.reached.wait(GATE_SECONDS)  # the thread passes every millisecond, unless it has ended
     try:
         yield
     finally:
@@ -63,7 +63,7 @@ def reactor_paused(assoc: Association) -> Iterator[None]:
 def dul_paused(assoc: Association) -> Iterator[bool]:
     """Pause the upper layer's thread, which reads the socket; yield whether that was possible.
 
-    It looks once in each of its rounds whether the association knows that it runs.
+    In each of its rounds that thread asks once whether the association knows that it runs.
     """
     gate, ordinary = _Gate(), assoc._dul_ready
     assoc._dul_ready = gate
@@ -74,5 +74,5 @@ def dul_paused(assoc: Association) -> Iterator[bool]:
         yield paused
     finally:
         assoc._dul_ready = ordinary
-        assoc.dul._idle_timer.restart()  # it did not see what came
+        assoc.dul._idle_timer.restart()  # it did not see the PDUs that arrived
         gate.open()

@@ -1,4 +1,4 @@
-"""The socket of an association that is read ahead."""
+"""Socket of an association that reads ahead into a buffer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pynetdicom.transport import AssociationSocket
 from dicom_node.network.pynetdicom_internals.pdu import PDU_HEADER, Closed, receive_into
 
 READ_AHEAD = 1 << 18  #: bytes
-TICK_SECONDS = 0.25  #: longest wait of a thread before it looks whether it should end
+TICK_SECONDS = 0.25  #: longest wait of a thread before it checks whether it should end
 TICK_MS = TICK_SECONDS * 1000
 
 
 class ReadAheadSocket(AssociationSocket):
-    """An association's socket that reads ahead, and never waits for a PDU for ever."""
+    """An association's socket that reads ahead, and never waits for ever for a PDU."""
 
     def __init__(self, assoc: Association, client_socket: socket.socket, seconds: float) -> None:
         super().__init__(assoc, client_socket=client_socket)
@@ -31,35 +31,38 @@ class ReadAheadSocket(AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """As in pynetdicom: whether there is something to be read."""
-        return self._held > 0 or bool(super().ready)
+        """As in pynetdicom: whether there is something to read."""
+        return self._buffered > 0 or bool(super().ready)
 
     @property
-    def _held(self) -> int:
+    def _buffered(self) -> int:
         return self._end - self._start
 
-    def wait(self, bell: int) -> bool:
-        """Wait until the peer sends something, or the bell rings; at most a tick.
+    def wait(self, wakeup: int) -> bool:
+        """Wait until the peer sends something or `wakeup` is written to; at most a tick.
 
-        Returns whether there is something to be read, and the bell did not ring.
+        Returns whether there is something to read, and nothing was written to `wakeup`, which is
+        the descriptor of an eventfd.
         """
         if self.socket is None:
             return False
         if self._poller is None:
             self._poller = select.poll()
             self._poller.register(self.socket.fileno(), select.POLLIN)
-            self._poller.register(bell, select.POLLIN)
-        at_once = self._held or (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending())
-        found = {descriptor for descriptor, _ in self._poller.poll(0 if at_once else TICK_MS)}
-        return bell not in found and bool(at_once or found)
+            self._poller.register(wakeup, select.POLLIN)
+        has_data = self._buffered or (
+            isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
+        )
+        ready = {descriptor for descriptor, _ in self._poller.poll(0 if has_data else TICK_MS)}
+        return wakeup not in ready and bool(has_data or ready)
 
     def peek(self) -> tuple[int, int]:
-        """Type and length of the next PDU, which stays to be read.
+        """Type and length of the next PDU, which is still to be read.
 
         Raises
         ------
         Invalid
-            If its header does not come in time.
+            If its header does not arrive in time.
         Closed
             If the connection ends before.
         """
@@ -68,7 +71,7 @@ class ReadAheadSocket(AssociationSocket):
         return int(kind), int(length)
 
     def pdu(self, length: int) -> memoryview:
-        """Read a PDU of so many bytes behind its header; good until something else is read.
+        """Read a PDU with `length` bytes behind its header; valid until the next read.
 
         Raises
         ------
@@ -86,36 +89,36 @@ class ReadAheadSocket(AssociationSocket):
         return self._buffer[start : start + length]
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """As in pynetdicom: read so many bytes, or fewer if the connection ends before."""
+        """As in pynetdicom: read `nr_bytes`, or fewer if the connection ends before."""
         data = bytearray(nr_bytes)
         view, deadline = memoryview(data), time.monotonic() + self._seconds
-        done = min(self._held, nr_bytes)
+        done = min(self._buffered, nr_bytes)
         view[:done] = self._buffer[self._start : self._start + done]
         self._start += done
         while done < nr_bytes:
-            count = self._into(view[done:], deadline)
+            count = self._receive_into(view[done:], deadline)
             if not count:
                 return data[:done]
             done += count
         return data
 
     def _fill(self, size: int) -> None:
-        """Have so many bytes in the buffer."""
-        if self._held >= size:
+        """Read until the buffer has `size` bytes."""
+        if self._buffered >= size:
             return
-        if len(self._buffer) - self._start < size or not self._held:
+        if len(self._buffer) - self._start < size or not self._buffered:
             rest = bytes(self._buffer[self._start : self._end])
             self._buffer[: len(rest)] = rest
             self._start, self._end = 0, len(rest)
         deadline = time.monotonic() + self._seconds
-        while self._held < size:
-            count = self._into(self._buffer[self._end :], deadline)
+        while self._buffered < size:
+            count = self._receive_into(self._buffer[self._end :], deadline)
             if not count:
                 raise Closed("the connection was closed")
             self._end += count
 
-    def _into(self, view: memoryview, deadline: float) -> int:
-        """Read what there is; 0 at the end."""
+    def _receive_into(self, view: memoryview, deadline: float) -> int:
+        """Read the bytes that have arrived; return how many, 0 at the end."""
         if self.socket is None:
             return 0
         count = receive_into(self.socket, view, deadline)

@@ -1,7 +1,7 @@
-"""Version guard: private parts of pynetdicom are used with tested versions only.
+"""Guard that private parts of pynetdicom are used with tested versions only.
 
-With another version the node takes pynetdicom's own way everywhere: slower, and otherwise the
-same. `dicom-node check` and the log of the start say so.
+With another version the node receives and sends through pynetdicom's public interface: slower,
+and otherwise the same. `dicom-node check` and the log of the start say so.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import pynetdicom
 
 TESTED = ("3.0.4",)
+INSTALLED: str = pynetdicom.__version__
 
 
-def is_tested() -> bool:
-    """Whether the installed pynetdicom is one whose private parts were tested."""
-    return pynetdicom.__version__ in TESTED
+def is_tested(version: str = INSTALLED) -> bool:
+    """Say whether the private parts of this version of pynetdicom were tested."""
+    return version in TESTED

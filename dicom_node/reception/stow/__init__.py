@@ -1,1 +1,1 @@
-"""Receive instances by STOW-RS."""
+"""Receive instances by STOW-RS (PS3.18 10.5)."""

@@ -1,6 +1,7 @@
-"""STOW-RS over HTTP (PS3.18 10.5): who may, how much, and in which form; the rest is C-STORE's.
+"""STOW-RS endpoint (PS3.18 10.5): authentication, size limits, content type.
 
-A request is read by its own thread, chunk by chunk, as fast as the disk takes it.
+Instances are stored by the same sink as those of C-STORE. A request is read by a thread of its
+own, chunk by chunk, as fast as the disk takes it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from dicom_node.errors import ReceptionBroken
+from dicom_node.errors import AssociationBroken
 from dicom_node.logs import log
 from dicom_node.network.status import HTTP_NO_ROOM
 from dicom_node.reception.header import MAX_UID
@@ -31,12 +32,12 @@ RETRY_SECONDS = 60  #: after which a sender may try again when there was no room
 JSON = "application/dicom+json"
 
 
-class TooLarge(ReceptionBroken):
-    """The body is longer than it may be."""
+class TooLarge(AssociationBroken):
+    """The body of a request is longer than it may be."""
 
 
 class Refused(Exception):
-    """A request that is not gone into: the HTTP status, and why."""
+    """A request is refused as a whole: the HTTP status, and why."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -45,14 +46,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a request may take.
+    """Limits of one request.
 
     Attributes
     ----------
     request_bytes
-        Its longest body.
+        Longest body.
     silent_seconds
-        The longest wait for its next bytes.
+        Longest wait for the next bytes.
     """
 
     request_bytes: int
@@ -66,9 +67,9 @@ class StowService:
     Attributes
     ----------
     token
-        What senders must know; empty lets anybody send.
+        Bearer token of the senders; empty lets anybody send.
     threads
-        Where instances are written: as many requests run at a time.
+        Run the requests: as many at a time as there are threads.
     """
 
     sink: InstanceSink
@@ -77,7 +78,7 @@ class StowService:
     token: str = field(default="", repr=False)
 
     def app(self) -> Starlette:
-        """Make the application."""
+        """Make the ASGI application."""
         return Starlette(
             routes=[
                 Route("/studies", self.handle, methods=["POST"]),
@@ -86,7 +87,7 @@ class StowService:
         )
 
     async def handle(self, request: Request) -> Response:
-        """Store what a request holds; say what became of each instance."""
+        """Store the instances of a request; answer with the outcome of each."""
         loop = asyncio.get_running_loop()
         try:
             self._admit(request)
@@ -96,13 +97,14 @@ class StowService:
             return _refusal(refused)
         except (TooLarge, TooManyParts) as fault:
             return _broken(413, fault)
-        except ReceptionBroken as fault:
+        except AssociationBroken as fault:
             return _broken(400, fault)
 
     def _admit(self, request: Request) -> None:
+        """Check token, announced length and study of a request, before its body is read."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        known = secrets.compare_digest(token.strip().encode(), self.token.encode())
-        if self.token and not (known and scheme.lower() == "bearer"):
+        is_known = secrets.compare_digest(token.strip().encode(), self.token.encode())
+        if self.token and not (is_known and scheme.lower() == "bearer"):
             reason = "no valid bearer token"
             self.sink.record_refusal(calling_ae=CALLING_AE, what="request", reason=reason)
             raise Refused(401, reason)
@@ -119,45 +121,46 @@ class StowService:
         if not outcomes:
             raise Refused(400, "expected instances, got a message without parts")
         code = status_code(outcomes)
-        again = {"Retry-After": str(RETRY_SECONDS)} if code == HTTP_NO_ROOM else {}
-        return JSONResponse(response(outcomes), code, media_type=JSON, headers=again)
+        headers = {"Retry-After": str(RETRY_SECONDS)} if code == HTTP_NO_ROOM else {}
+        return JSONResponse(response(outcomes), code, media_type=JSON, headers=headers)
 
     def _chunks(self, request: Request, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
-        """Yield the body on another thread than the loop's; it is never ahead of its reader."""
+        """Yield the body on a thread of the pool; a chunk is read only when it is asked for."""
         stream = request.stream()
 
-        async def following() -> bytes:
+        async def next_chunk() -> bytes:
             async with asyncio.timeout(self.limits.silent_seconds):
                 return await anext(stream, b"")
 
         left = self.limits.request_bytes
-        while chunk := self._pull(following, loop):
+        while chunk := self._pull(next_chunk, loop):
             left -= len(chunk)
             if left < 0:
                 raise TooLarge(f"expected at most {self.limits.request_bytes} bytes, got more")
             yield chunk
 
     def _pull(
-        self, following: Callable[[], Coroutine[Any, Any, bytes]], loop: asyncio.AbstractEventLoop
+        self, next_chunk: Callable[[], Coroutine[Any, Any, bytes]], loop: asyncio.AbstractEventLoop
     ) -> bytes:
+        """Wait, on this thread, for the next chunk; empty at the end of the body."""
         if loop.is_closed():
-            raise ReceptionBroken("the node stops")
+            raise AssociationBroken("the node stops")
         try:
-            waiting = asyncio.run_coroutine_threadsafe(following(), loop)
-            return waiting.result(2 * self.limits.silent_seconds)  # the loop itself may have ended
+            future = asyncio.run_coroutine_threadsafe(next_chunk(), loop)
+            return future.result(2 * self.limits.silent_seconds)  # the loop itself may have ended
         except TimeoutError as late:
-            raise ReceptionBroken("the sender is silent") from late
+            raise AssociationBroken("the sender is silent") from late
         except ClientDisconnect as gone:
-            raise ReceptionBroken("the connection was closed") from gone
+            raise AssociationBroken("the connection was closed") from gone
         except CancelledError as stopped:
-            raise ReceptionBroken("the node stops") from stopped
+            raise AssociationBroken("the node stops") from stopped
 
 
 def _boundary(request: Request) -> bytes:
     """Find the boundary of a message of instances (PS3.18 8.7.1.2, RFC 2387)."""
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    of_what = options.get(b"type", b"").decode("latin-1").lower()
-    if kind != b"multipart/related" or of_what not in {"", DICOM}:
+    content_type, options = parse_options_header(request.headers.get("content-type"))
+    part_type = options.get(b"type", b"").decode("latin-1").lower()
+    if content_type != b"multipart/related" or part_type not in {"", DICOM}:
         raise Refused(415, f'expected multipart/related; type="{DICOM}", got another type')
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(415, "expected a body without Content-Encoding, got one")
@@ -167,7 +170,7 @@ def _boundary(request: Request) -> bytes:
     return boundary
 
 
-def _broken(status: int, fault: ReceptionBroken) -> Response:
+def _broken(status: int, fault: AssociationBroken) -> Response:
     log.warning("association_broken", calling_ae=CALLING_AE, reason=str(fault))
     return PlainTextResponse(f"{fault}\n", status)
 

@@ -1,6 +1,6 @@
-"""STOW-RS's parts turned into kept instances, and what is answered for them (PS3.18 10.5).
+"""Store the parts of a STOW-RS request as instances, and make the response (PS3.18 10.5).
 
-Every instance goes the way of C-STORE: through the same `InstanceSink`, under the same conditions.
+Every instance is handed to the same `InstanceSink` as those of C-STORE, under the same conditions.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from itertools import chain
 
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
-from pydicom.filereader import read_dataset, read_preamble
+from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from dicom_node.logs import log
+from dicom_node.network.file_meta import read_with_pydicom
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import ACCEPTED_TRANSFER_SYNTAXES
 from dicom_node.network.status import (
@@ -38,14 +39,14 @@ from dicom_node.reception.stow.multipart import Part
 from pipeline.series.sop_classes import CT_CLASSES
 
 DICOM = "application/dicom"
-CALLING_AE = "STOW-RS"  #: what stands for the AE title, which a web client does not have
+CALLING_AE = "STOW-RS"  #: in place of an AE title, which a web client does not have
 HEAD_BYTES = 1 << 18  #: of a part, where its identifiers must be found
 STUDY_UID = int(Tag("StudyInstanceUID"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What the File Meta Information of an instance says of it."""
+    """The UIDs in the File Meta Information of an instance."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -54,24 +55,24 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOutcome:
-    """What became of one part; `identity` is None where nobody can say whose it was."""
+    """C-STORE status of one part; `identity` is None if its File Meta Information is unreadable."""
 
     status: int
     identity: Identity | None = None
 
 
 def store(parts: Iterable[Part], sink: InstanceSink, study_uid: str) -> list[StoreOutcome]:
-    """Keep every instance durably, each while it comes.
+    """Keep every instance durably, while it arrives.
 
     Parameters
     ----------
     study_uid
-        Only instances of this study are kept; empty for those of any.
+        Only instances of this study are kept; empty for those of any study.
 
     Raises
     ------
-    ReceptionBroken
-        If the message has no end; what was whole before is kept.
+    AssociationBroken
+        If the message ends before its end; instances that were complete are kept.
     """
     return [_keep(part, sink, study_uid) for part in parts]
 
@@ -106,7 +107,7 @@ def _refused(status: int, reason: str) -> StoreOutcome:
 
 
 def _head(body: Iterator[bytes]) -> bytes:
-    """Read the start of a part: at least `HEAD_BYTES`, or all there is."""
+    """Read the start of a part: at least `HEAD_BYTES`, or all of it."""
     head = bytearray()
     for chunk in body:
         head += chunk
@@ -116,20 +117,19 @@ def _head(body: Iterator[bytes]) -> bytes:
 
 
 def _identity(part: Part, head: bytes) -> tuple[Identity, int]:
-    """Read the File Meta Information (PS3.10 7.1), and say where the data set starts.
+    """Read the File Meta Information (PS3.10 7.1); return the offset of the data set too.
 
     Raises
     ------
     Unreadable
-        If it is not there, or does not say what the instance is.
+        If it is missing, or lacks a UID.
     """
-    kind = part.fields.get("content-type", DICOM).partition(";")[0].strip().lower()
-    if kind != DICOM:
+    content_type = part.fields.get("content-type", DICOM).partition(";")[0].strip().lower()
+    if content_type != DICOM:
         raise Unreadable(f"expected parts of type {DICOM}, got another")
     file = BytesIO(head)
     try:
-        read_preamble(file, force=False)
-        meta = read_dataset(file, False, True, stop_when=_behind_meta)
+        meta = read_with_pydicom(file)
         values = [_text(meta, tag) for tag in (0x00020002, 0x00020003, 0x00020010)]
     except PARSE_ERRORS as fault:
         raise Unreadable(f"no File Meta Information ({type(fault).__name__})") from fault
@@ -146,12 +146,8 @@ def _identity(part: Part, head: bytes) -> tuple[Identity, int]:
     )
 
 
-def _behind_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return tag.group != 2
-
-
 def _acceptable(identity: Identity, sink: InstanceSink) -> int:
-    """Say whether C-STORE would be offered for it; a refusal is noted, for `status` to show."""
+    """Give the status of class and transfer syntax; a refusal is recorded, for `status` to show."""
     if identity.sop_class_uid not in CT_CLASSES:
         status, reason = SOP_CLASS_NOT_SUPPORTED, "SOP class not accepted"
     elif identity.transfer_syntax_uid not in ACCEPTED_TRANSFER_SYNTAXES:
@@ -165,7 +161,7 @@ def _acceptable(identity: Identity, sink: InstanceSink) -> int:
 
 
 def _study(start: bytes, identity: Identity) -> str | None:
-    """Find the Study Instance UID in the start of a data set; None if that cannot be parsed."""
+    """Find the Study Instance UID in the start of a data set; None if it cannot be parsed."""
     syntax = UID(identity.transfer_syntax_uid)
     try:
         if syntax == DeflatedExplicitVRLittleEndian:
@@ -191,15 +187,15 @@ def _text(ds: Dataset, tag: int) -> str:
 
 
 def status_code(outcomes: Sequence[StoreOutcome]) -> int:
-    """Say how many of the instances are kept (PS3.18 Table 10.5.3-1)."""
-    kept = [each.status == SUCCESS for each in outcomes]
+    """HTTP status of the response, by how many instances are kept (PS3.18 Table 10.5.3-1)."""
+    kept = [outcome.status == SUCCESS for outcome in outcomes]
     if all(kept):
         return HTTP_ALL_STORED
     if any(kept):
         return HTTP_SOME_STORED
     return (
         HTTP_NO_ROOM
-        if any(each.status == OUT_OF_RESOURCES for each in outcomes)
+        if any(outcome.status == OUT_OF_RESOURCES for outcome in outcomes)
         else HTTP_NONE_STORED
     )
 
@@ -209,18 +205,18 @@ def response(outcomes: Sequence[StoreOutcome]) -> dict[str, object]:
 
     No Retrieve URL: nothing can be retrieved here.
     """
-    answered = Dataset()
-    with disable_value_validation():  # some senders' UIDs are none; they are told of as they are
-        kept = [_item(each) for each in outcomes if each.status == SUCCESS]
-        failed = [_item(each) for each in outcomes if each.status != SUCCESS and each.identity]
-        others = [_item(each) for each in outcomes if each.identity is None]
+    ds = Dataset()
+    with disable_value_validation():  # invalid UIDs of senders are given back as they are
+        kept = [_item(o) for o in outcomes if o.status == SUCCESS]
+        failed = [_item(o) for o in outcomes if o.status != SUCCESS and o.identity]
+        others = [_item(o) for o in outcomes if o.identity is None]
         if kept:
-            answered.ReferencedSOPSequence = kept
+            ds.ReferencedSOPSequence = kept
         if failed:
-            answered.FailedSOPSequence = failed
+            ds.FailedSOPSequence = failed
         if others:
-            answered.OtherFailuresSequence = others
-        return dict(answered.to_json_dict())
+            ds.OtherFailuresSequence = others
+        return dict(ds.to_json_dict())
 
 
 def _item(outcome: StoreOutcome) -> Dataset:

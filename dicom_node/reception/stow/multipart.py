@@ -1,7 +1,7 @@
-"""The parts of a multipart body (RFC 2046 5.1), one after the other, never wholly in memory.
+"""Split a multipart body (RFC 2046 5.1) into its parts, one after the other, as it arrives.
 
 python-multipart is pushed to and calls back; here its events are pulled, so that a part can be
-written to the disk while it is still on its way.
+written to the disk while it is still on its way, and is never wholly in memory.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Literal
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from dicom_node.errors import ReceptionBroken
+from dicom_node.errors import AssociationBroken
 
 MAXIMUM_PARTS = 20_000  #: instances in one request; the largest CT series have a few thousand
 
 Event = tuple[Literal["begin", "name", "value", "field", "headers", "data", "end", "close"], bytes]
 
 
-class Malformed(ReceptionBroken):
+class Malformed(AssociationBroken):
     """The body is no multipart message, or ends before its closing boundary."""
 
 
-class TooManyParts(ReceptionBroken):
-    """There are more than one request may have."""
+class TooManyParts(AssociationBroken):
+    """There are more parts than one request may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part: its header fields, names in lower case, and its body, to be gone through once."""
+    """One part: its header fields, names in lower case, and its body, to be iterated over once."""
 
     fields: dict[str, str]
     body: Iterator[bytes]
@@ -40,12 +40,12 @@ class Part:
 def parts(
     chunks: Iterable[bytes], boundary: bytes, *, maximum: int = MAXIMUM_PARTS
 ) -> Iterator[Part]:
-    """Yield each part; what was left of its body is passed over before the next one.
+    """Yield each part; the rest of its body is skipped before the next one.
 
     Raises
     ------
     Malformed, TooManyParts
-        Here, or while a body is gone through.
+        Here, or while a body is iterated over.
     """
     events = _events(chunks, boundary)
     count = 0
@@ -83,19 +83,19 @@ def _body(events: Iterator[Event]) -> Iterator[bytes]:
 
 
 def _events(chunks: Iterable[bytes], boundary: bytes) -> Iterator[Event]:
-    """Yield what the parser finds, chunk by chunk; at its end there must be a closing boundary."""
-    found: deque[Event] = deque()
+    """Yield the parser's events, chunk by chunk; the body must end with a closing boundary."""
+    pending: deque[Event] = deque()
     parser = MultipartParser(
         boundary,
         {
-            "on_part_begin": lambda: found.append(("begin", b"")),
-            "on_header_field": lambda data, start, end: found.append(("name", data[start:end])),
-            "on_header_value": lambda data, start, end: found.append(("value", data[start:end])),
-            "on_header_end": lambda: found.append(("field", b"")),
-            "on_headers_finished": lambda: found.append(("headers", b"")),
-            "on_part_data": lambda data, start, end: found.append(("data", data[start:end])),
-            "on_part_end": lambda: found.append(("end", b"")),
-            "on_end": lambda: found.append(("close", b"")),
+            "on_part_begin": lambda: pending.append(("begin", b"")),
+            "on_header_field": lambda data, start, end: pending.append(("name", data[start:end])),
+            "on_header_value": lambda data, start, end: pending.append(("value", data[start:end])),
+            "on_header_end": lambda: pending.append(("field", b"")),
+            "on_headers_finished": lambda: pending.append(("headers", b"")),
+            "on_part_data": lambda data, start, end: pending.append(("data", data[start:end])),
+            "on_part_end": lambda: pending.append(("end", b"")),
+            "on_end": lambda: pending.append(("close", b"")),
         },
     )
     closed = False
@@ -104,8 +104,8 @@ def _events(chunks: Iterable[bytes], boundary: bytes) -> Iterator[Event]:
             parser.write(chunk)
         except FormParserError as fault:
             raise Malformed("expected a multipart body with the boundary announced") from fault
-        while found:
-            event = found.popleft()
+        while pending:
+            event = pending.popleft()
             closed = closed or event[0] == "close"
             yield event
     if not closed:

@@ -1,4 +1,4 @@
-"""The HTTP server in front of STOW-RS: one thread, bounded, and stopped like the DICOM receiver."""
+"""HTTP server of the STOW-RS endpoint: one thread, bounded, drained like the DICOM receiver."""
 
 from __future__ import annotations
 
@@ -21,33 +21,34 @@ HEAD_SECONDS = 15.0  #: longest wait for a request on an open connection
 MAXIMUM_CONNECTIONS = 200  #: open at a time, with or without a request
 
 
-class Protocol(H11Protocol):
-    """HTTP/1.1 that does not wait for its first request for ever, nor hold any number open."""
+class BoundedProtocol(H11Protocol):
+    """HTTP/1.1 with a limit of open connections, and of the wait for the first request of each."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As in uvicorn."""
         super().connection_made(cast(asyncio.Transport, transport))
         if len(self.connections) > MAXIMUM_CONNECTIONS:
             transport.close()
-        self._waiting = self.loop.call_later(HEAD_SECONDS, self._look)
+        self._first_request = self.loop.call_later(HEAD_SECONDS, self._close_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As in uvicorn."""
-        self._waiting.cancel()
+        self._first_request.cancel()
         super().connection_lost(exc)
 
-    def _look(self) -> None:
+    def _close_idle(self) -> None:
+        """Close a connection on which no request has begun."""
         if self.cycle is None:
             self.transport.close()
 
 
 class StowReceiver:
-    """The listening side for DICOMweb.
+    """Listens for STOW-RS requests.
 
     Parameters
     ----------
     maximum_requests
-        How many may run at a time; others are answered 503.
+        Requests that may run at a time; others are answered 503.
     """
 
     def __init__(self, *, token: str, limits: Limits, maximum_requests: int) -> None:
@@ -66,10 +67,12 @@ class StowReceiver:
         """Start to listen; return the address bound (port 0 asks for a free one)."""
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         listening = socket.create_server(address, family=family)
-        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes what came
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes what was sent
         self._threads = ThreadPoolExecutor(self._maximum_requests, thread_name_prefix="stow")
-        web = StowService(sink=sink, limits=self._limits, threads=self._threads, token=self._token)
-        self._server = uvicorn.Server(self._config(web, tls, drain_seconds))
+        service = StowService(
+            sink=sink, limits=self._limits, threads=self._threads, token=self._token
+        )
+        self._server = uvicorn.Server(self._config(service, tls, drain_seconds))
         self._thread = threading.Thread(
             target=self._server.run, args=([listening],), name="web", daemon=True
         )
@@ -78,13 +81,13 @@ class StowReceiver:
         return str(host), int(port)
 
     def _config(
-        self, web: StowService, tls: ssl.SSLContext | None, drain_seconds: int
+        self, service: StowService, tls: ssl.SSLContext | None, drain_seconds: int
     ) -> uvicorn.Config:
         secured: dict[str, Any] = {"ssl_context_factory": lambda *_: tls} if tls else {}
         return uvicorn.Config(
-            web.app(),
+            service.app(),
             loop="asyncio",
-            http=Protocol,
+            http=BoundedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -103,7 +106,7 @@ class StowReceiver:
             self._server.should_exit = True
 
     def drain(self, *, deadline: float) -> None:
-        """Wait until the requests that run are answered, at most until then (monotonic)."""
+        """Wait until running requests are answered, until `deadline` (monotonic) at most."""
         if self._server is None:
             return
         self.retire()

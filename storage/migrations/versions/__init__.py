@@ -1,1 +1,1 @@
-"""One module per revision; the first line of each says what it changes."""
+"""One module per revision; its first line names the change."""

@@ -1,4 +1,4 @@
-"""Wishes, notices, revisions, and what tells patients and their studies apart."""
+"""Requested reruns, notices, revisions, and identities of patients and studies."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What destinations take."""
+"""Capabilities of destinations."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What retention has removed."""
+"""Marks of purged instances and results."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Series that are urgent."""
+"""Mark of urgent series."""
 
 import sqlalchemy as sa
 from alembic import op
