@@ -114,8 +114,9 @@ class RequestBuilder:
         if ticket.predecessor_key is None:
             return {}
         with self._sessions() as session:
-            found = documents_of(session, ticket.predecessor_key, SUPERSEDING)
-        return {kind: _reference(each, ticket.study_instance_uid) for kind, each in found.items()}
+            documents = documents_of(session, ticket.predecessor_key, SUPERSEDING)
+        study = ticket.study_instance_uid
+        return {kind: _reference(document, study) for kind, document in documents.items()}
 
     def _priors(self, ticket: SeriesTicket) -> tuple[Prior, ...]:
         with self._sessions() as session:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from config.destinations import Destination
 from config.reader import load
 from config.settings import Settings
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, Ini, out
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
     from storage.delivery.capabilities import Capability
 
 app = typer.Typer()
-out = Console(soft_wrap=True)
 
 
 @app.command()

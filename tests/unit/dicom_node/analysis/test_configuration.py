@@ -1,4 +1,4 @@
-"""Who the results say made them: one installation, one AE title, one model."""
+"""Equipment that the results name: one installation, one AE title, one model."""
 
 from __future__ import annotations
 

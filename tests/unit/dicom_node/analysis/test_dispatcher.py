@@ -1,4 +1,4 @@
-"""What the analyst makes of every way a task can end."""
+"""Every way in which a task can end, and what the dispatcher makes of it."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -236,7 +236,7 @@ def priors(resources: Resources, *, compare: bool = True, **identity: str) -> tu
     assert ticket is not None
     return (
         RequestBuilder(resources, analysis_config_of(Settings()), compare=compare)
-        .request(ticket)
+        .build(ticket)
         .priors
     )
 

@@ -243,7 +243,9 @@ def test_small_parts_and_holes_of_a_raw_mask_are_mended(phantom: Phantom) -> Non
 def test_methods_that_disagree_are_flagged(phantom: Phantom) -> None:
     shifted = np.roll(phantom.lungs, 12, axis=1)
 
-    _, doubts = choose_method({UNET: phantom.lungs, UNSUPERVISED: shifted}, coarsen(phantom.hu, SPACING))
+    _, doubts = choose_method(
+        {UNET: phantom.lungs, UNSUPERVISED: shifted}, coarsen(phantom.hu, SPACING)
+    )
 
     (doubt,) = doubts
     assert doubt.code == QualityFlag.LUNGS_METHODS_DISAGREE
