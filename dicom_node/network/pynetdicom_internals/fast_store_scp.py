@@ -26,7 +26,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 from pynetdicom import AE, evt
-from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
@@ -294,7 +293,7 @@ class FastAssociation(Association):
     """An acceptor's association with the fast upper layer."""
 
     def __init__(self, server: FastServer) -> None:
-        super().__init__(server.ae, MODE_ACCEPTOR)
+        super().__init__(server.ae, "acceptor")
         self._server = server
         self.reactor_wakeup = threading.Event()
         self.dul = FastProvider(self, server.store)
