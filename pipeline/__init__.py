@@ -1,1 +1,1 @@
-"""The pure part: arrays and datasets in, arrays and datasets out."""
+"""Transform arrays and datasets into arrays and datasets, purely: no database, no network."""

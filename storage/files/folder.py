@@ -119,7 +119,7 @@ class StorageFolder:
                 os.fsync(file.fileno())
             self._step("synced")
             kept = KeptFile(path=_path(name_from, digest), digest=digest, bytes=size)
-            self._settle(temporary, self.root / kept.path)
+            self._put_in_place(temporary, self.root / kept.path)
         return kept
 
     def keep_result(self, name: str, files: Mapping[str, bytes]) -> str:
@@ -154,7 +154,7 @@ class StorageFolder:
             if target.exists():
                 renew(temporary, target)
             else:
-                self._settle(temporary, target)
+                self._put_in_place(temporary, target)
         return f"{RESULTS}/{name}"
 
     def quarantine(self, path: str) -> str:
@@ -262,7 +262,7 @@ class StorageFolder:
             raise StorageFull(f"expected {size} bytes free above the reserve, got {free}")
         return free
 
-    def _settle(self, temporary: Path, target: Path) -> None:
+    def _put_in_place(self, temporary: Path, target: Path) -> None:
         """Give a synchronised file its final name, and flush the name to the disk."""
         with self._naming:
             temporary.rename(target)
