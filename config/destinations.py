@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from config.values import (
+from config.value_types import (
     AeTitle,
     NotEmpty,
     OptionalPath,

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from config.destinations import DicomDestination, WebDestination
 from config.reader import SECTIONS
-from config.values import Section
+from config.value_types import Section
 
 HEAD = """\
 # Settings of the dicom-node. Every key below shows its default:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from config.values import (
+from config.value_types import (
     AeTitle,
     Callers,
     Listeners,

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.errors import Fault, SettingsError
 from config.settings import Settings
-from config.values import Section
+from config.value_types import Section
 
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation

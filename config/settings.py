@@ -14,7 +14,7 @@ from pydantic import Field
 from config.destinations import AnyDestination, WebDestination
 from config.network import DicomWebSettings, NodeSettings, TlsSettings
 from config.secret import database_url_in
-from config.values import (
+from config.value_types import (
     AeTitles,
     DatabaseUrl,
     FilePath,

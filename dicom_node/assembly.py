@@ -12,7 +12,7 @@ from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy, Executor, Workers
 from dicom_node.analysis.engine import ComputeEngine
-from dicom_node.analysis.notices import Notices
+from dicom_node.analysis.not_analysed_notices import Notices
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
@@ -22,7 +22,7 @@ from dicom_node.delivery.commitment_request import CommitmentRequester
 from dicom_node.delivery.commitment_scu import CommitmentScu
 from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.sender import Sender
-from dicom_node.delivery.stow_client import StowSender, secret
+from dicom_node.delivery.stow_sender import StowSender, secret
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.maintenance.retention import RetentionJob

@@ -13,12 +13,12 @@ from pipeline.classifier.activation import activation
 from pipeline.classifier.input import network_input
 from pipeline.classifier.score import classify
 from pipeline.decision import decide
-from pipeline.doubts import doubts_of
 from pipeline.lesions import measure
 from pipeline.lesions.localise import localise
 from pipeline.lungs import segment
 from pipeline.model.loading import Models
 from pipeline.options import AnalysisOptions
+from pipeline.quality_flags import doubts_of
 from pipeline.scan_quality.body_part import body_part_doubts
 from pipeline.series.eligibility import plausible
 from pipeline.series.orientation import Orientation, canonical

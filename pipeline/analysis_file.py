@@ -1,4 +1,4 @@
-"""Write and read the undecided analysis, so that results can be issued again without inference.
+"""Write and read an analysis before its threshold is applied, to issue results from it again.
 
 A NumPy archive without pickle: three compressed arrays, and everything else as JSON with the
 number of its format. What is read equals what was written, to the last bit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.classifier.methods import ActivationMethod
+from pipeline.classifier.activation_methods import ActivationMethod
 from pipeline.model.manifest import DEFAULT_POINT
 
 

@@ -16,16 +16,16 @@ from typing import Protocol
 
 from dicom_node.analysis import worker
 from dicom_node.analysis.engine import Task
-from dicom_node.analysis.messages import (
+from dicom_node.analysis.not_analysed_notices import Notices
+from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
+from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisRequest,
     AnalysisResult,
     Unchanged,
     Unsuitable,
 )
-from dicom_node.analysis.notices import Notices
-from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
 from dicom_node.errors import CannotRepeat, EngineLost
 from dicom_node.logs import log
 from dicom_node.resources import Resources
@@ -34,8 +34,8 @@ from pipeline.reasons import FailedReason, UnsuitableReason
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results, reuse_result
 from storage.errors import DatabaseUnavailable, StaleState, StorageFull
+from storage.results.kept_results import has_result
 from storage.results.priors import is_own
-from storage.results.rows import has_result
 from storage.series.lifecycle import SeriesTicket, claim_next, give_back
 from storage.states import SeriesState
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.messages import (
+from dicom_node.analysis.not_analysed_notices import Wanted, is_wanted, notice_key
+from dicom_node.analysis.worker import Progress
+from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisConfig,
     AnalysisRequest,
     SourceFile,
     Unsuitable,
 )
-from dicom_node.analysis.notices import Wanted, is_wanted, notice_key
-from dicom_node.analysis.worker import Progress
 from dicom_node.errors import NodeError
 from dicom_node.reception.header import Unreadable, read_header
 from pipeline.errors import PipelineError

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_node.analysis.messages import AnalysisConfig, AnalysisRequest, SourceFile
 from dicom_node.analysis.result_rows import KEPT
-from dicom_node.delivery.output_forms import supported_forms
+from dicom_node.analysis.worker_messages import AnalysisConfig, AnalysisRequest, SourceFile
+from dicom_node.delivery.fallback_forms import supported_forms
 from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log
 from dicom_node.resources import Resources
@@ -21,8 +21,8 @@ from pipeline.encode.result.products import Products
 from pipeline.errors import PipelineError
 from pipeline.model.manifest import read_manifest
 from storage.delivery.capabilities import Capability, capabilities
+from storage.results.kept_results import KeptReport, documents_of
 from storage.results.priors import KeptPrior, keys_so_far, priors
-from storage.results.rows import KeptReport, documents_of
 from storage.series.lifecycle import SeriesTicket
 from storage.series.rerun import EndedSeries, ended_series
 from storage.states import Rerun

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from dicom_node.analysis.messages import Analysed, EncodedObject
-from storage.results.rows import NewObject, NewResult
+from dicom_node.analysis.worker_messages import Analysed, EncodedObject
+from storage.results.kept_results import NewObject, NewResult
 
 KEPT = "analysis.npz"  #: file of the undecided analysis (`pipeline.analysis_file`)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 
-from dicom_node.analysis.messages import (
+from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisConfig,
     AnalysisRequest,
@@ -32,9 +32,10 @@ from dicom_node.clock_watch import utc_now
 from dicom_node.errors import CannotRepeat
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import key_after, result_key
+from pipeline.encode.result.kinds import ResultKind
+from pipeline.encode.result.result_objects import ResultObject
 from pipeline.errors import UnsuitableSeries
 from pipeline.model.manifest import read_manifest
-from pipeline.results import ResultKind, ResultObject
 from pipeline.series.eligibility import ONE_PATIENT, why_not
 
 if TYPE_CHECKING:  # torch is imported by workers only

@@ -14,7 +14,7 @@ from config.errors import SettingsError
 from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
-from config.values import MAX_AE_TITLE
+from config.value_types import MAX_AE_TITLE
 from dicom_node.cli import doctor, probe, rerun, stored_data
 from dicom_node.cli.options import INI, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train

@@ -11,7 +11,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
     Verification,
 )
 
-from dicom_node.delivery.output_forms import FALLBACK_FORMS
+from dicom_node.delivery.fallback_forms import FALLBACK_FORMS
 from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX, class_name
 from dicom_node.errors import NodeError
 from dicom_node.logs import log

@@ -12,7 +12,7 @@ from datetime import timedelta
 from dicom_node.delivery.commitment_request import CommitmentRequester, Objects, record_report
 from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import QueryFailed, archive, keys
-from dicom_node.network.status import NO_SUCH_SOP_INSTANCE
+from dicom_node.network.status_codes import NO_SUCH_SOP_INSTANCE
 from dicom_node.resources import Resources
 from storage.delivery.commitments import Report, group_by_series
 

@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 
 from dicom_node.logs import log
 from dicom_node.network.association import Peer
-from dicom_node.network.status import SUCCESS
+from dicom_node.network.status_codes import SUCCESS
 from dicom_node.resources import Resources
 from storage.delivery.commitments import (
     Report,

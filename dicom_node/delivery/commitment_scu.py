@@ -22,7 +22,7 @@ from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
-from dicom_node.network.status import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS
+from dicom_node.network.status_codes import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS
 from dicom_node.network.storage_commitment import REQUEST, WELL_KNOWN_INSTANCE, reference
 from dicom_node.resources import Resources
 from storage.delivery.commitments import Report

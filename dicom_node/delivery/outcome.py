@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dicom_node.network.status import (
+from dicom_node.network.status_codes import (
     DUPLICATE_SOP_INSTANCE,
     OUT_OF_RESOURCES_RANGE,
     PROCESSING_FAILURE,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from pipeline.encode.result.kinds import LABEL_MAP_STORAGE, RESULT_KINDS
-from pipeline.results import ResultKind
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE, RESULT_KINDS, ResultKind
 
 TRANSFER_SYNTAX = ExplicitVRLittleEndian  #: of every object that this node makes
 

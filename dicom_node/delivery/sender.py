@@ -1,6 +1,6 @@
-"""Sender: the protocol of what brings results to one destination.
+"""Sender: the interface that every way to a destination implements.
 
-By DICOM: `dicom_node.delivery.dicom_sender`; by DICOMweb: `dicom_node.delivery.stow_client`. A
+By DICOM: `dicom_node.delivery.dicom_sender`; by DICOMweb: `dicom_node.delivery.stow_sender`. A
 sender knows its destination and the wire, and nothing of the database.
 """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from dicom_node.delivery.outcome import Outcome, Verdict, judge
-from dicom_node.network.status import HTTP_ALL_STORED, HTTP_NONE_STORED, HTTP_SOME_STORED
+from dicom_node.network.status_codes import HTTP_ALL_STORED, HTTP_NONE_STORED, HTTP_SOME_STORED
 
 STORED = (HTTP_ALL_STORED, HTTP_SOME_STORED)
 TRANSIENT_ERRORS = (408, 425, 429)  #: RFC 9110, RFC 8470, RFC 6585; and all from 500

@@ -22,7 +22,7 @@ from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node.network.sop_classes import VERIFICATION
-from dicom_node.network.status import SUCCESS
+from dicom_node.network.status_codes import SUCCESS
 
 ACCEPTS = (
     Comprehensive3DSRStorage,

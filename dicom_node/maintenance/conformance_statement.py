@@ -16,7 +16,7 @@ from config.example import settings_table
 from dicom_node.delivery import outcome
 from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX, class_name
 from dicom_node.errors import NodeError
-from dicom_node.network import status
+from dicom_node.network import status_codes as code
 from dicom_node.network.sop_classes import (
     ACCEPTED_TRANSFER_SYNTAXES,
     STORAGE_COMMITMENT,
@@ -106,10 +106,18 @@ def _answers() -> str:
     return _table(
         ("status", "meaning", "when"),
         [
-            (f"`{status.SUCCESS:04X}`", "Success", "the instance survives a power cut"),
-            (f"`{status.OUT_OF_RESOURCES:04X}`", "Out of resources", "too little space is free"),
-            (f"`{status.CANNOT_UNDERSTAND:04X}`", "Cannot understand", "no data set, or no UID"),
-            (f"`{status.PROCESSING_FAILURE:04X}`", "Processing failure", "anything else"),
+            (f"`{code.SUCCESS:04X}`", "Success", "the instance survives a power cut"),
+            (
+                f"`{code.OUT_OF_RESOURCES:04X}`",
+                "Out of resources",
+                "too little space is free",
+            ),
+            (
+                f"`{code.CANNOT_UNDERSTAND:04X}`",
+                "Cannot understand",
+                "no data set, or no UID",
+            ),
+            (f"`{code.PROCESSING_FAILURE:04X}`", "Processing failure", "anything else"),
         ],
     )
 
@@ -123,15 +131,15 @@ REACTIONS: Mapping[outcome.Verdict, str] = MappingProxyType(
     }
 )
 STATUSES = (
-    (status.SUCCESS, "Success"),
-    (status.WARNING, "Warnings, B000 to BFFF"),
-    (status.DUPLICATE_SOP_INSTANCE, "Duplicate SOP instance"),
-    (status.PROCESSING_FAILURE, "Processing failure"),
-    (status.OUT_OF_RESOURCES, "Out of resources, A700 to A7FF"),
-    (status.SOP_CLASS_NOT_SUPPORTED, "SOP class not supported"),
-    (status.NOT_AUTHORISED, "Not authorised"),
-    (status.DATA_SET_DOES_NOT_MATCH, "Data set does not match SOP class, A900 to A9FF"),
-    (status.CANNOT_UNDERSTAND, "Cannot understand, C000 to CFFF"),
+    (code.SUCCESS, "Success"),
+    (code.WARNING, "Warnings, B000 to BFFF"),
+    (code.DUPLICATE_SOP_INSTANCE, "Duplicate SOP instance"),
+    (code.PROCESSING_FAILURE, "Processing failure"),
+    (code.OUT_OF_RESOURCES, "Out of resources, A700 to A7FF"),
+    (code.SOP_CLASS_NOT_SUPPORTED, "SOP class not supported"),
+    (code.NOT_AUTHORISED, "Not authorised"),
+    (code.DATA_SET_DOES_NOT_MATCH, "Data set does not match SOP class, A900 to A9FF"),
+    (code.CANNOT_UNDERSTAND, "Cannot understand, C000 to CFFF"),
 )
 
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from dicom_node.logs import log
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
-from storage.delivery.conclusion import conclude
-from storage.maintenance.reconcile import (
+from storage.delivery.series_completion import conclude
+from storage.maintenance.consistency import (
     STUCK,
     Finding,
     Kind,
@@ -19,7 +19,7 @@ from storage.maintenance.reconcile import (
     nothing_to_send,
 )
 from storage.maintenance.recovery import recover
-from storage.series.rejected import forget_quarantine, record_quarantine
+from storage.series.quarantine_and_refusals import forget_quarantine, record_quarantine
 
 REMEDIES: Mapping[Kind, str] = MappingProxyType(
     {

@@ -24,7 +24,7 @@ from storage.maintenance.purge import (
 )
 from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
 from storage.results.audit_counts import received_of
-from storage.series.rejected import forget_quarantine, old_quarantine
+from storage.series.quarantine_and_refusals import forget_quarantine, old_quarantine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

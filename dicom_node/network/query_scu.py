@@ -14,7 +14,7 @@ from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer, associate
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
-from dicom_node.network.status import PENDING, SUCCESS
+from dicom_node.network.status_codes import PENDING, SUCCESS
 
 MAXIMUM_MATCHES = 500  #: of one query; with more matches the query is too broad
 

@@ -23,7 +23,7 @@ from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate, requestor
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
-from dicom_node.network.status import (
+from dicom_node.network.status_codes import (
     CLASS_INSTANCE_CONFLICT,
     INVALID_ARGUMENT_VALUE,
     NO_SUCH_ACTION,

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 
 from dicom_node.logs import log
 from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.network.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
+from dicom_node.network.status_codes import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
 from dicom_node.reception.header import Unreadable, facts, read_header, skim_header
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.resources import Resources
 from storage.errors import StorageFull
 from storage.files.folder import KeptFile
 from storage.series.instances import known_paths
-from storage.series.rejected import record_quarantine, record_refusal
+from storage.series.quarantine_and_refusals import record_quarantine, record_refusal
 
 HEADER_BYTES = 1 << 15  #: scanned on arrival; a longer header is read from the file
 

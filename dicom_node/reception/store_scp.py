@@ -2,8 +2,8 @@
 
 With a tested version of pynetdicom, `handle_store` is not called: the fast path reads C-STORE
 requests from the socket itself (`dicom_node.network.pynetdicom_internals.fast_store_scp`,
-`FastProvider._serve`). Both call `dicom_node.reception.instance.store_and_answer`: a breakpoint
-there stops at every instance.
+`FastProvider._serve`). Both call `store_and_answer` of `dicom_node.reception.store_handler`: a
+breakpoint there stops at every instance.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from dicom_node.network.sop_classes import (
     VERIFICATION,
 )
 from dicom_node.reception.access import AllowedCallers
-from dicom_node.reception.instance import InstanceSink, store_and_answer
+from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from pipeline.series.sop_classes import CT_CLASSES
 
 OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.classifier.activation_methods import ActivationMethod
 from pipeline.classifier.input import NetworkInput
-from pipeline.classifier.methods import ActivationMethod
 from pipeline.classifier.score import Scored
 from pipeline.errors import ModelError
 from pipeline.networks.decovnet import (
@@ -25,7 +25,7 @@ from pipeline.networks.decovnet import (
     POSITIVE,
     DeCoVNet,
 )
-from pipeline.networks.explained import Evidenced, Explained
+from pipeline.networks.explainable import Evidenced, Explained
 
 Method = Callable[[Explained, Tensor], Tensor]
 

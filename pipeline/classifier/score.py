@@ -16,7 +16,7 @@ from pipeline.errors import ModelError
 from pipeline.model.loading import Models
 from pipeline.model.manifest import DEFAULT_POINT, Conformal, Manifest
 from pipeline.networks.decovnet import POSITIVE
-from pipeline.networks.explained import Explained
+from pipeline.networks.explainable import Explained
 from pipeline.types import Classification, PredictionSet
 
 

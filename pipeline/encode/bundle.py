@@ -12,19 +12,20 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.encode.common.secondary_capture import Rgb
 from pipeline.encode.conformance.outgoing_check import check
-from pipeline.encode.heatmap.objects import heatmap
 from pipeline.encode.heatmap.parametric_map import parametric_map
+from pipeline.encode.heatmap.sop_instances import heatmap
 from pipeline.encode.page.layout import page
-from pipeline.encode.page.objects import document, summary_page
+from pipeline.encode.page.sop_instances import document, summary_page
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import derived_uid
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, SegmentationForm
+from pipeline.encode.result.result_objects import ResultBundle, ResultObject
 from pipeline.encode.seg.segmentation import segmentation
 from pipeline.encode.sr.key_images import key_images
 from pipeline.encode.sr.report import report
 from pipeline.encode.sr.text_report import text_report
 from pipeline.encode.summary import summary
-from pipeline.results import ResultBundle, ResultKind, ResultObject
 from pipeline.types import Analysis, CtSeries
 
 __all__ = ["check", "encode", "part10", "summary"]

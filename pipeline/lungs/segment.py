@@ -17,7 +17,6 @@ from scipy import ndimage
 from pipeline.errors import UnsuitableSeries
 from pipeline.lungs import gates
 from pipeline.lungs.airways import airways_of
-from pipeline.lungs.closing import filled
 from pipeline.lungs.coarse_grid import (
     Coarse,
     Mask,
@@ -27,8 +26,9 @@ from pipeline.lungs.coarse_grid import (
     on_coarse,
     refine,
 )
-from pipeline.lungs.gas import bowel_gas, stray_gas
+from pipeline.lungs.gas_outside_lungs import bowel_gas, stray_gas
 from pipeline.lungs.liao import segment_liao
+from pipeline.lungs.morphological_closing import filled
 from pipeline.lungs.sides import sides_of
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised

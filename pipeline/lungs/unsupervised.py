@@ -12,9 +12,9 @@ import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
 
 from pipeline.lungs.airways import airways_of
-from pipeline.lungs.closing import filled
 from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of
-from pipeline.lungs.gas import FREE_GAS_MAX_HU, bowel_gas
+from pipeline.lungs.gas_outside_lungs import FREE_GAS_MAX_HU, bowel_gas
+from pipeline.lungs.morphological_closing import filled
 from pipeline.lungs.sides import sides_of
 
 UNSUPERVISED_AIR_MAX_HU = -400

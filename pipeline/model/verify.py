@@ -15,7 +15,7 @@ from pipeline.model.complexity import parameters
 from pipeline.model.loading import Models, device_for, load
 from pipeline.model.manifest import MANIFEST, NetworkEntry
 from pipeline.model.manifest_checks import faults
-from pipeline.networks.explained import Explained
+from pipeline.networks.explainable import Explained
 
 #: Smallest inputs that every layer of the networks takes: slices; scans.
 TRIAL_SHAPES: Mapping[str, tuple[int, ...]] = {

@@ -23,7 +23,7 @@ from storage.database.schema import (
     ResultObject,
     Series,
 )
-from storage.delivery.conclusion import conclude
+from storage.delivery.series_completion import conclude
 from storage.states import CommitmentState, DeliveryState, SeriesState
 
 D = DeliveryState

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from storage.delivery.conclusion import record_deliveries
 from storage.delivery.outbox import send_again
-from storage.results.rows import NewObject, NewResult, add_result, has_result
+from storage.delivery.series_completion import record_deliveries
+from storage.results.kept_results import NewObject, NewResult, add_result, has_result
 from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
 

@@ -14,9 +14,9 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
-from storage.delivery.conclusion import conclude, record_deliveries
+from storage.delivery.series_completion import conclude, record_deliveries
 from storage.errors import StaleState, StorageError
-from storage.results.rows import NewObject, NewResult, add_result
+from storage.results.kept_results import NewObject, NewResult, add_result
 from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 

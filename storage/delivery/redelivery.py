@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
-from storage.delivery.conclusion import remarks
+from storage.delivery.series_completion import remarks
 from storage.series.lifecycle import advance, chosen_series, locked
 from storage.states import DeliveryState, SeriesState
 

@@ -1,4 +1,4 @@
-"""Settle declined deliveries: replaced where a substitute arrived, else refused."""
+"""End declined deliveries: as replaced where a substitute has arrived, else as refused."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Result, ResultObject, Series
-from storage.results.rows import KeptReport, report_of
+from storage.results.kept_results import KeptReport, report_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

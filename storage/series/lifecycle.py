@@ -6,7 +6,7 @@ it cannot change between the decision and the update.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -138,28 +138,6 @@ def receiving(session: Session) -> list[OpenSeries]:
             last_at=row.last_at,
         )
         for row in rows
-    ]
-
-
-def due_to_close(
-    session: Session, now: datetime, quiet: Callable[[str], float]
-) -> list[OpenSeries]:
-    """List the series that have been quiet long enough.
-
-    Parameters
-    ----------
-    quiet
-        Quiet time of a calling AE, seconds.
-
-    Notes
-    -----
-    A last instance that lies in the future by the quiet time counts as well: the clock was put
-    back, and the series must not wait for it to catch up.
-    """
-    return [
-        series
-        for series in receiving(session)
-        if abs((now - series.last_at).total_seconds()) >= quiet(series.calling_ae)
     ]
 
 

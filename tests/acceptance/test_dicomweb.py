@@ -12,7 +12,7 @@ from pydicom import dcmread
 from dicom_node.delivery.commitment_query import stored_objects
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.stow_client import StowSender
+from dicom_node.delivery.stow_sender import StowSender
 from dicom_node.network.association import Peer
 from tests.acceptance.support.orthanc import Orthanc, running_orthanc
 from tests.acceptance.support.samples import Written, encoded

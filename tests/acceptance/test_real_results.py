@@ -9,10 +9,10 @@ import torch
 from pydicom import dcmread
 
 from pipeline.analyse import analyse
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.model.loading import load
 from pipeline.model.manifest import BUNDLED
 from pipeline.options import AnalysisOptions
-from pipeline.results import ResultKind
 from pipeline.series.volume import assemble
 from tests.acceptance.support import validators
 from tests.acceptance.support.findings import IMAGES, findings_of

@@ -12,7 +12,7 @@ from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import Outcome, send
 from dicom_node.network.association import Peer
-from pipeline.results import ResultKind
+from pipeline.encode.result.kinds import ResultKind
 from tests.acceptance.support.orthanc import Orthanc, running_orthanc
 from tests.acceptance.support.samples import Written, encoded
 

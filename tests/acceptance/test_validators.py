@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from pipeline.results import ResultKind
+from pipeline.encode.result.kinds import ResultKind
 from tests.acceptance.support import validators
 from tests.acceptance.support.findings import IMAGES, REPORTS, finding, findings_of
 from tests.acceptance.support.samples import SAMPLES, Written, encoded

@@ -25,7 +25,7 @@ from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Search, Series
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results
-from storage.results.rows import NewResult
+from storage.results.kept_results import NewResult
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
 from storage.states import SearchState, SeriesState
 from tests.support.node_process import wait_until

@@ -21,7 +21,7 @@ from dicom_node.cli import app
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.stow_client import StowSender
+from dicom_node.delivery.stow_sender import StowSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.preflight import faults

@@ -34,7 +34,7 @@ from storage.delivery.capabilities import capabilities
 from storage.delivery.outbox import keep_results, reuse_result
 from storage.files.folder import StorageFolder
 from storage.overview import overview
-from storage.results.rows import NewObject, NewResult
+from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
 from storage.series.rerun import reprocess

@@ -18,7 +18,7 @@ from dicom_node.delivery.store_scu import echo
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer
 from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.network.status import SUCCESS
+from dicom_node.network.status_codes import SUCCESS
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
 from tests.support.node_process import wait_until
 from tests.support.peers.credentials import credentials

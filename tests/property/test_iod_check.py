@@ -18,10 +18,11 @@ from pipeline.encode.conformance import iod_check as gate
 from pipeline.encode.conformance.iod import Requirement
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.conformance.outgoing_check import check
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
+from pipeline.encode.result.result_objects import ResultBundle, ResultObject
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.errors import ConformanceError
-from pipeline.results import ResultBundle, ResultKind, ResultObject
 from tests.support.samples.encode_samples import analysis, context, ct_series
 
 EVERYTHING = Products(summary_pdf=True, parametric_map=True, key_images=True)

@@ -15,7 +15,7 @@ from storage.delivery.notices import Ending, NewNotice, end_series
 from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.errors import StaleState
 from storage.maintenance.recovery import recover
-from storage.results.rows import NewObject, NewResult
+from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance, record_instances
 from storage.series.lifecycle import (
     ENDED,

@@ -15,10 +15,10 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.messages import Analysed, AnalysisRequest, AnalysisResult
-from dicom_node.network.status import SUCCESS
+from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, AnalysisResult
+from dicom_node.network.status_codes import SUCCESS
+from dicom_node.reception.series_closing import close_quiet_series
 from storage.database.schema import Instance, Series
-from storage.series.lifecycle import close, due_to_close
 from tests.support.dispatcher_samples import RESULT, Job, Workers, dispatcher
 from tests.support.peers.wire_client import (
     EXPLICIT,
@@ -128,7 +128,7 @@ class Readers(Workers):
             return worker.results_of(request, stop_at_networks)
         except NetworksReached:
             return invented(request)
-        except Exception as fault:  # noqa: BLE001  # what the engine hands to the analyst
+        except Exception as fault:  # noqa: BLE001  # what the engine hands to the dispatcher
             return fault
 
 
@@ -136,9 +136,12 @@ def close_quiet(running: Reception) -> None:
     """Declare complete what has been quiet, as if the quiet time had passed."""
     running.index.wait_until_written()
     later = running.resources.clock() + timedelta(seconds=QUIET_SECONDS)
-    with running.resources.sessions.begin() as session:
-        for series in due_to_close(session, later, lambda _: QUIET_SECONDS / 2):
-            close(session, series, later)
+    close_quiet_series(
+        replace(running.resources, clock=lambda: later),
+        quiet_seconds=QUIET_SECONDS / 2,
+        quiet_seconds_by_ae={},
+        wake=lambda: None,
+    )
 
 
 def ends(running: Reception, workers: Readers | None = None) -> dict[str, str]:

@@ -23,7 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_node.network.status import CANNOT_UNDERSTAND, SUCCESS
+from dicom_node.network.status_codes import CANNOT_UNDERSTAND, SUCCESS
 from pipeline.synthetic.phantom.dicom import phantom_datasets, phantom_uid
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import copied, transcoded

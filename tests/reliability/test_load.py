@@ -12,7 +12,7 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import func, select
 
-from dicom_node.network.status import SUCCESS
+from dicom_node.network.status_codes import SUCCESS
 from storage.database.schema import Instance, Series
 from tests.reliability.receiving import body_of, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times

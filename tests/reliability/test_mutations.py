@@ -16,7 +16,7 @@ import pytest
 import structlog
 from pydicom import Dataset, dcmread, dcmwrite
 
-from dicom_node.network.status import SUCCESS
+from dicom_node.network.status_codes import SUCCESS
 from pipeline.errors import PipelineError
 from pipeline.series.eligibility import SelectionRules, why_not
 from pipeline.series.volume import assemble

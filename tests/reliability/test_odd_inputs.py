@@ -11,7 +11,7 @@ import pytest
 from config.settings import Settings
 from dicom_node.analysis import worker
 from dicom_node.analysis.configuration import analysis_config_of
-from dicom_node.network.status import SUCCESS
+from dicom_node.network.status_codes import SUCCESS
 from storage.overview import overview
 from tests.reliability.odd_node import Message, ends, lost, message, send
 from tests.reliability.odd_series import ODDITIES, Odd, series

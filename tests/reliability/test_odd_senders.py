@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pynetdicom import AE
 from sqlalchemy import select
 
-from dicom_node.network.status import SUCCESS
+from dicom_node.network.status_codes import SUCCESS
 from pipeline.synthetic.phantom.dicom import phantom_uid
 from storage.database.schema import Series
 from storage.overview import overview

@@ -27,7 +27,7 @@ from storage.database.schema import Delivery, ResultObject, Series
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
-from storage.results.rows import NewObject, NewResult
+from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.states import SeriesState

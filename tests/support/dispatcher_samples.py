@@ -8,9 +8,9 @@ from typing import Any
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy
-from dicom_node.analysis.messages import Analysed, AnalysisRequest, EncodedObject
-from dicom_node.analysis.notices import Notices, Wanted
+from dicom_node.analysis.not_analysed_notices import Notices, Wanted
 from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database

@@ -28,7 +28,7 @@ from config.settings import Settings
 from dicom_node import logs
 from dicom_node.analysis import worker
 from dicom_node.analysis.engine import ComputeEngine
-from dicom_node.analysis.messages import Analysed, AnalysisRequest, EncodedObject
+from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject
 from dicom_node.assembly import open_resources
 from dicom_node.node import start_node
 from dicom_node.resources import Resources

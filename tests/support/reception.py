@@ -14,7 +14,7 @@ from sqlalchemy import select
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
-from dicom_node.reception.instance import InstanceSink
+from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES

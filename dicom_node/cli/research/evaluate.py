@@ -71,7 +71,7 @@ def evaluate(
     if (scores is None) == (cases is None) or (split is not None and cases is None):
         raise NodeError("expected either --scores, or --cases with or without --split")
     needs_extra()
-    from dicom_node.cli.research.evaluation import (
+    from dicom_node.cli.research.evaluate_run import (
         EvaluationOptions,
         Selection,
         evaluate_cases,
@@ -114,7 +114,7 @@ def calibrate(
     if scores is None and cases is None:
         raise NodeError("expected --scores, --cases, or both")
     needs_extra()
-    from dicom_node.cli.research.calibration import (
+    from dicom_node.cli.research.calibrate_run import (
         answers_of,
         calibrate_model,
         fit,

@@ -45,7 +45,7 @@ def localise(
     if cases is None and not slices:
         raise NodeError("--cases or --slices expected, got neither")
     needs_extra()
-    from dicom_node.cli.research.localisation import compare_cases, compare_slices, write
+    from dicom_node.cli.research.localise_run import compare_cases, compare_slices, write
     from pipeline.evaluation.localisation.report import title
     from pipeline.model.loading import device_for, load
 

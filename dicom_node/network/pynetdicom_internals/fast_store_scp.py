@@ -2,9 +2,9 @@
 
 pynetdicom 3 reads 4 KiB at a time, hands every PDU through three queues and sleeps between two
 polls of the socket. Here the thread of the upper layer reads ahead, hands the fragments of a data
-set on as they arrive (to `dicom_node.reception.instance.store_and_answer`, as the stock path does),
-and answers itself. Messages other than C-STORE requests, and PDUs other than P-DATA-TF, are left
-to pynetdicom.
+set on as they arrive, as the stock path does, to `store_and_answer` of
+`dicom_node.reception.store_handler`, and answers itself. Messages other than C-STORE requests, and
+PDUs other than P-DATA-TF, are left to pynetdicom.
 
 It depends on how pynetdicom's classes work together, so it is used with tested versions only
 (`usable`); with others the stock path is taken, which answers the same.

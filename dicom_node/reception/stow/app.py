@@ -21,9 +21,9 @@ from starlette.routing import Route
 
 from dicom_node.errors import AssociationBroken
 from dicom_node.logs import log
-from dicom_node.network.status import HTTP_NO_ROOM
+from dicom_node.network.status_codes import HTTP_NO_ROOM
 from dicom_node.reception.header import MAX_UID
-from dicom_node.reception.instance import InstanceSink
+from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.stow.instances import CALLING_AE, DICOM, response, status_code, store
 from dicom_node.reception.stow.multipart import TooManyParts, parts
 

@@ -21,7 +21,7 @@ from dicom_node.logs import log
 from dicom_node.network.file_meta import read_with_pydicom
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import ACCEPTED_TRANSFER_SYNTAXES
-from dicom_node.network.status import (
+from dicom_node.network.status_codes import (
     CANNOT_UNDERSTAND,
     DATA_SET_DOES_NOT_MATCH,
     HTTP_ALL_STORED,
@@ -34,7 +34,7 @@ from dicom_node.network.status import (
     TRANSFER_SYNTAX_NOT_SUPPORTED,
 )
 from dicom_node.reception.header import MAX_UID, PARSE_ERRORS, Unreadable
-from dicom_node.reception.instance import InstanceSink, store_and_answer
+from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from dicom_node.reception.stow.multipart import Part
 from pipeline.series.sop_classes import CT_CLASSES
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from dicom_node.reception.instance import InstanceSink
+from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.stow.app import Limits, StowService
 
 HEAD_SECONDS = 15.0  #: longest wait for a request on an open connection

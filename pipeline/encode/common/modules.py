@@ -22,10 +22,9 @@ from pydicom.valuerep import STR_VR
 
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext, instance_uid, series_uid
-from pipeline.encode.result.kinds import RESULT_KINDS
+from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.source import copied_attributes, series_name
 from pipeline.errors import PipelineError
-from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 
 OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, in the range of real time zones

@@ -14,9 +14,9 @@ from pydicom.sr.coding import Code
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import derived_uid
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import plane, source_slices
 from pipeline.encode.source.source_slices import SourceSlice
-from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 
 POSITION = ("ImagePositionPatient", "PlanePositionSequence")

@@ -19,9 +19,9 @@ from pydicom.valuerep import validate_value
 from pipeline.encode.conformance import content_tree, iod
 from pipeline.encode.conformance.content_tree import has_value
 from pipeline.encode.conformance.iod import Requirement
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import copied_attributes
 from pipeline.errors import ConformanceError
-from pipeline.results import ResultKind
 
 COPIED = frozenset(
     {

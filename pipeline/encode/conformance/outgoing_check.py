@@ -11,9 +11,10 @@ from pydicom.dataelem import RawDataElement
 
 from pipeline.encode.common.modules import zone_of
 from pipeline.encode.conformance.iod_check import conform
+from pipeline.encode.result.kinds import ResultKind
+from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.encode.source import copied_attributes, source_slices
 from pipeline.errors import ConformanceError
-from pipeline.results import ResultBundle, ResultKind
 from pipeline.series.eligibility import ONE_PATIENT
 from pipeline.types import CtSeries
 

@@ -25,8 +25,8 @@ from pipeline.encode.common.multiframe import (
 )
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import source_slices
-from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 FULL = np.float32(255)  #: stands for an activation of 1

@@ -9,8 +9,8 @@ from datetime import datetime
 from pydicom.uid import UID
 
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference, derived_uid
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
-from pipeline.results import ResultKind
 
 DEFAULT_SERIES_NUMBER_BASE = 9000
 """Far above the numbers that scanners give, so that results come last in a viewer's list."""
@@ -31,7 +31,7 @@ class ResultContext:
     predecessor
         The main document, report or notice, of the result that this one supersedes.
     superseded
-        The other documents of the predecessor's result, by kind (`pipeline.results.ResultKind`).
+        The other documents of the predecessor's result, by kind.
     priors
         Earlier results of the same patient, the latest first.
     series_number_base

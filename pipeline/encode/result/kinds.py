@@ -1,6 +1,6 @@
 """Table of the result kinds: forms, series, substitutes and succession, one row for a kind.
 
-A new kind needs a member of `pipeline.results.ResultKind`, a row here, an encoder, a call of it in
+A new kind needs a member of `ResultKind`, a row of `RESULT_KINDS`, an encoder, a call of it in
 `pipeline.encode.bundle`, and its conditional attributes in `pipeline.encode.conformance.iod`.
 Everything else reads this table: series attributes, proposed SOP classes, fallbacks, the
 conformance statement, and the documents that storage looks up.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 
 from pydicom.sr.coding import Code
@@ -26,10 +27,23 @@ from pydicom.uid import (
 )
 
 from pipeline.encode.result import codes
-from pipeline.results import ResultKind
 
 LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
 """Label Map Segmentation Storage (PS3.4 B.5); pydicom 3.0 has no name for it."""
+
+
+class ResultKind(StrEnum):
+    """Kinds of result object; their properties are in `pipeline.encode.result.kinds`."""
+
+    SEGMENTATION = "segmentation"
+    REPORT = "report"  #: measurements, for machines and viewers
+    TEXT_REPORT = "text-report"  #: the same in sentences, for every viewer
+    SUMMARY = "summary"  #: one page, a series of its own
+    DOCUMENT = "document"  #: the page as PDF
+    HEATMAP = "heatmap"
+    PARAMETRIC_MAP = "parametric-map"
+    KEY_IMAGES = "key-images"
+    NOTICE = "notice"  #: the reason why a series was not analysed; in no bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,12 +25,11 @@ from pipeline.encode.common.segments import Segment, segments
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment
-from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
+from pipeline.encode.result.kinds import LABEL_MAP_STORAGE, ResultKind
 from pipeline.encode.result.products import SegmentationForm
 from pipeline.encode.seg.binary import add_bitplanes
 from pipeline.encode.seg.labelmap import add_labels
 from pipeline.encode.source import source_slices
-from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 LABELMAP_DESCRIPTION = "Lungs less opacities, and opacities; unverified, research use"

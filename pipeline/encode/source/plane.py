@@ -1,4 +1,4 @@
-"""Plane attributes of the source, copied as its own decimal strings.
+"""Write plane attributes with the decimal strings of the source, copied as they are.
 
 Archives and viewers compare geometry as text; a value formatted anew may differ in its last
 digit, and a result would no longer lie on its source.

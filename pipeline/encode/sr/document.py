@@ -12,10 +12,9 @@ from pipeline.encode.common.modules import copy_elements, empty_copy, new_object
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference
-from pipeline.encode.result.kinds import RESULT_KINDS
+from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.source_slices import SourceSlice
-from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 
 CONTAINS = hd.RelationshipTypeValues.CONTAINS

@@ -15,6 +15,7 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage
 from pipeline.encode.common.modules import new_object
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.key_slices import key_slice
 from pipeline.encode.source.source_slices import SourceSlice
@@ -24,7 +25,6 @@ from pipeline.encode.sr.document import (
     add_requests,
     observation_context,
 )
-from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 MAX_KEY_IMAGES = 5

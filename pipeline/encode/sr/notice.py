@@ -14,10 +14,10 @@ from pydicom.uid import EnhancedSRStorage
 from pipeline.encode.common import sentences
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source.series_name import series_name
 from pipeline.encode.sr.document import evidence, new_document
 from pipeline.encode.sr.text_report import text_content
-from pipeline.results import ResultKind
 
 
 def not_analysed(

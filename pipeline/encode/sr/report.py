@@ -9,6 +9,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 from pipeline.encode.common.segments import segments
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import source_slices
 from pipeline.encode.sr.document import (
     add_evidence,
@@ -20,7 +21,6 @@ from pipeline.encode.sr.document import (
 from pipeline.encode.sr.evaluations import qualitative_evaluations
 from pipeline.encode.sr.lung_measurements import whole_group
 from pipeline.encode.sr.opacities import opacity_groups
-from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 

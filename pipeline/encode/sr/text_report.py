@@ -13,6 +13,7 @@ from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.key_slices import image_name, key_slice
@@ -24,7 +25,6 @@ from pipeline.encode.sr.document import (
     new_document,
     observation_context,
 )
-from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 
 

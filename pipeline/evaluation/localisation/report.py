@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.localisation.scene import MIN_LESION_MM3
+from pipeline.evaluation.localisation.cases_with_lesions import MIN_LESION_MM3
 from pipeline.evaluation.localisation.slices import Agreement, SliceScore
 from pipeline.evaluation.localisation.summary import FALSE_PER_SCAN, SIZES_ML, Froc, Summary
 from pipeline.evaluation.localisation.verdict import LEAST_IOU

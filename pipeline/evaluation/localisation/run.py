@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from pipeline.cases.case_list import Case
 from pipeline.errors import PipelineError
+from pipeline.evaluation.localisation.cases_with_lesions import prepared_case, scene_of
 from pipeline.evaluation.localisation.report import Compared
-from pipeline.evaluation.localisation.scene import prepared_case, scene_of
 from pipeline.evaluation.localisation.summary import summarise
 from pipeline.evaluation.localisation.systems import answers
 from pipeline.evaluation.localisation.verdict import Verdict, judge

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classifier.activation import stretch
-from pipeline.evaluation.localisation.scene import Map, Scene
+from pipeline.evaluation.localisation.cases_with_lesions import Map, Scene
 from pipeline.lesions import localise, wang2020
 from pipeline.lesions.components3d import VARIANTS, components_activation
 

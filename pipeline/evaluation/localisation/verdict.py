@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.localisation.scene import Scene
+from pipeline.evaluation.localisation.cases_with_lesions import Scene
 from pipeline.evaluation.localisation.systems import ML_PER_MM3, Found
 
 LEAST_IOU = 0.1

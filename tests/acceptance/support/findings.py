@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.results import ResultKind
+from pipeline.encode.result.kinds import ResultKind
 from tests.acceptance.support import validators
 from tests.acceptance.support.samples import Written
 from tests.acceptance.support.tolerated import Finding

@@ -18,9 +18,9 @@ from pydicom.uid import (
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import ReportReference
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.encode.sr.notice import not_analysed
-from pipeline.results import ResultKind
 from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom

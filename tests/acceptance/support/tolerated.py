@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.results import ResultKind
+from pipeline.encode.result.kinds import ResultKind
 
 EVERY_KIND = frozenset(ResultKind)
 PICTURES = frozenset({ResultKind.HEATMAP, ResultKind.SUMMARY})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dicom_node.network import command_set as cs
 from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.network.status import SUCCESS
+from dicom_node.network.status_codes import SUCCESS
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.store_scp import Receiver
 from tests.support.peers.wire_client import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dicom_node.network import command_set as cs
 from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.network.status import OUT_OF_RESOURCES, SUCCESS
+from dicom_node.network.status_codes import OUT_OF_RESOURCES, SUCCESS
 from tests.support.peers.wire_client import (
     ABORT,
     CT,

@@ -13,10 +13,10 @@ from storage.database.engine import open_database
 from storage.database.schema import Base
 from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.overview import QuarantineLine, RefusalLine, overview
-from storage.results.rows import NewObject, NewResult
+from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
-from storage.series.rejected import record_quarantine, record_refusal
+from storage.series.quarantine_and_refusals import record_quarantine, record_refusal
 from storage.states import DeliveryState, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)

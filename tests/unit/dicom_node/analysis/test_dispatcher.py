@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, event, select
 
-from dicom_node.analysis.messages import Unchanged, Unsuitable
+from dicom_node.analysis.worker_messages import Unchanged, Unsuitable
 from dicom_node.errors import EngineLost
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES

@@ -8,10 +8,10 @@ from pydicom import Dataset
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
-from dicom_node.analysis.messages import Unsuitable
-from dicom_node.analysis.notices import Wanted
+from dicom_node.analysis.not_analysed_notices import Wanted
 from dicom_node.analysis.request_builder import RequestBuilder, kept_analysis
 from dicom_node.analysis.result_rows import KEPT
+from dicom_node.analysis.worker_messages import Unsuitable
 from dicom_node.errors import CannotRepeat
 from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes

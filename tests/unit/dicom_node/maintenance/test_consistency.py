@@ -18,7 +18,7 @@ from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Delivery
-from storage.maintenance.reconcile import Kind
+from storage.maintenance.consistency import Kind
 from storage.overview import overview
 from storage.series.lifecycle import claim_next
 from storage.states import DeliveryState, SeriesState

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings, StorageSettings
-from dicom_node.analysis.messages import Unchanged
+from dicom_node.analysis.worker_messages import Unchanged
 from dicom_node.cli.rerun_requests import request_reruns
 from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.resources import Resources
@@ -19,7 +19,7 @@ from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
 from storage.series.instances import InstanceFacts, known_paths, record_instance
 from storage.series.lifecycle import close, receiving
-from storage.series.rejected import record_quarantine
+from storage.series.quarantine_and_refusals import record_quarantine
 from storage.states import DeliveryState, Rerun, SeriesState
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 

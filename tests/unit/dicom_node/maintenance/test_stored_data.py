@@ -22,7 +22,7 @@ from storage.database.schema import Base
 from storage.files.folder import StorageFolder
 from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
-from storage.series.rejected import record_quarantine
+from storage.series.quarantine_and_refusals import record_quarantine
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.unit.dicom_node.maintenance.test_retention import (
     KEPT,

@@ -16,9 +16,10 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.encode.bundle import check, encode, part10, summary
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products
+from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.errors import PipelineError
-from pipeline.results import ResultBundle, ResultKind
 from pipeline.types import Completeness, CtSeries, Gap
 from tests.support.samples.encode_samples import (
     SeriesSpec,

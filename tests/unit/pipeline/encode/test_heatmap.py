@@ -17,7 +17,7 @@ from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 from pipeline.decision import without_lesions
 from pipeline.encode.bundle import part10
 from pipeline.encode.heatmap import paint
-from pipeline.encode.heatmap.objects import heatmap, strength
+from pipeline.encode.heatmap.sop_instances import heatmap, strength
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.types import CtSeries
 from tests.support.samples.encode_samples import (

@@ -16,9 +16,9 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from pipeline.encode.bundle import check, encode, part10
 from pipeline.encode.common.modules import local_time, new_object
 from pipeline.encode.result.identity import Equipment, derived_uid, result_key
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source.copied_attributes import PATIENT, SOP_COMMON, STUDY, TYPE_2
 from pipeline.errors import ConformanceError, PipelineError
-from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 from tests.support.samples.encode_samples import CREATED, EQUIPMENT, analysis, context, ct_series
 

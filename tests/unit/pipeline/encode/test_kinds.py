@@ -16,10 +16,10 @@ from pipeline.encode.result.kinds import (
     RESULT_KINDS,
     SUBSTITUTES,
     SUPERSEDING,
+    ResultKind,
 )
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.encode.sr.notice import not_analysed
-from pipeline.results import ResultKind
 from tests.support.samples.encode_samples import analysis, context, ct_series
 
 EVERYTHING = Products(summary_pdf=True, parametric_map=True, key_images=True)

@@ -4,9 +4,9 @@ import pytest
 from pydicom import Dataset
 
 from pipeline.encode.bundle import encode
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
-from pipeline.results import ResultKind
 from pipeline.series.eligibility import SelectionRules, why_not
 from tests.support.samples.encode_samples import EQUIPMENT, analysis, context, ct_series
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluation.localisation.scene import Scene, true_lesions
+from pipeline.evaluation.localisation.cases_with_lesions import Scene, true_lesions
 from pipeline.evaluation.localisation.summary import FALSE_PER_SCAN, froc, median, summarise
 from pipeline.evaluation.localisation.systems import Found
 from pipeline.evaluation.localisation.verdict import (

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ModelError, UnsuitableSeries
 from pipeline.lungs.airways import airways_of
-from pipeline.lungs.closing import filled
 from pipeline.lungs.coarse_grid import Spacing, coarsen, refine
-from pipeline.lungs.gas import stray_gas
+from pipeline.lungs.gas_outside_lungs import stray_gas
 from pipeline.lungs.gates import dice, facts_of
 from pipeline.lungs.liao import segment_liao
+from pipeline.lungs.morphological_closing import filled
 from pipeline.lungs.segment import UNET, UNSUPERVISED, choose_method, segment, two_lungs
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised

@@ -11,7 +11,7 @@ from pipeline.cases.prepared import Prepared
 from pipeline.classifier.score import lung_features
 from pipeline.model.loading import Models, load
 from pipeline.model.manifest import BUNDLED
-from pipeline.networks.explained import Explained
+from pipeline.networks.explainable import Explained
 from pipeline.synthetic.disease.canvases import phantom_canvas
 
 

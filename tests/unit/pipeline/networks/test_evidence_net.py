@@ -6,7 +6,7 @@ import torch
 from pipeline.model.complexity import macs, parameters
 from pipeline.networks.decovnet import NEGATIVE, POSITIVE, DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
-from pipeline.networks.explained import Explained
+from pipeline.networks.explainable import Explained
 
 PAPER_SHAPE = (1, 2, 128, 224, 336)
 

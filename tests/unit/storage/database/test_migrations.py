@@ -18,7 +18,7 @@ import storage
 from config import load
 from storage.database.engine import is_migrated, migrate, open_database, reading
 from storage.database.schema import Base, Instance, Refusal, Result, ResultObject, Series
-from storage.series.rejected import record_refusal
+from storage.series.quarantine_and_refusals import record_refusal
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.errors import StaleState, StorageError
 from storage.maintenance.recovery import recover
 from storage.overview import SeriesLine, overview
+from storage.results.kept_results import NewObject, NewResult, report_of
 from storage.results.priors import is_own, keys_so_far, priors
-from storage.results.rows import NewObject, NewResult, report_of
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, give_back, receiving
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns

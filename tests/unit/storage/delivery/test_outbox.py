@@ -15,7 +15,7 @@ from storage.database.schema import Base, Delivery, Result, ResultObject, Series
 from storage.delivery.outbox import Settlement, claim, due, keep_results, reuse_result, settle
 from storage.errors import StaleState, StorageError
 from storage.maintenance.recovery import recover
-from storage.results.rows import (
+from storage.results.kept_results import (
     KeptReport,
     NewObject,
     NewResult,

@@ -19,7 +19,6 @@ from storage.series.lifecycle import (
     SeriesTicket,
     claim_next,
     close,
-    due_to_close,
     give_back,
     leave,
     receiving,
@@ -149,26 +148,6 @@ def test_same_uid_in_another_series_is_another_instance(session: Session) -> Non
     record_instance(session, facts("1", "9", digest="a"), NOW)
     record_instance(session, facts("1", "10", digest="b"), after(1))
     assert (row(session, "9").instances, row(session, "10").instances) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (9.9, []),
-        (10, ["9"]),
-        (119, ["9"]),
-        (120, ["9", "10"]),
-        (-9.9, []),  # the clock was put back a little
-        (-10, ["9"]),  # and so far that waiting for it to catch up could take hours
-    ],
-)
-def test_quiet_time_depends_on_the_sender(
-    session: Session, seconds: float, expected: list[str]
-) -> None:
-    record_instance(session, facts("1", "9", ae="CT1"), NOW)
-    record_instance(session, facts("2", "10", ae="ROUTER"), NOW)
-    due = due_to_close(session, after(seconds), {"CT1": 10.0, "ROUTER": 120.0}.__getitem__)
-    assert [row.series_instance_uid for row in due] == expected
 
 
 def test_series_that_grew_since_it_was_quiet_is_not_closed(session: Session) -> None:

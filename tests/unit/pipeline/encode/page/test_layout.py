@@ -19,9 +19,9 @@ from pipeline.encode.page.canvas import SCALE, Canvas, text_width
 from pipeline.encode.page.layout import HEIGHT, WIDTH, image_number, key_image, page
 from pipeline.encode.page.views import axial, coronal
 from pipeline.encode.result.identity import Prior, ReportReference
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.source import source_slices
-from pipeline.results import ResultKind
 from pipeline.types import Analysis, Completeness, CtSeries, Doubt, PredictionSet, ScoreClass
 from tests.support.samples.encode_samples import (
     POSITIONS,

@@ -14,8 +14,8 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 
 from pipeline.encode.bundle import encode, part10
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
-from pipeline.results import ResultKind
 from tests.support.samples.encode_samples import CREATED, analysis, context, ct_series
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.encode.bundle import encode, part10
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products, SegmentationForm
 from pipeline.encode.seg.segmentation import segmentation
-from pipeline.results import ResultKind
 from pipeline.types import Analysis, CtSeries
 from tests.support.samples.encode_samples import (
     POSITIONS,

@@ -26,11 +26,11 @@ from pipeline.encode.heatmap import paint
 from pipeline.encode.heatmap.paint import Rgb
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.series_name import picture_name
 from pipeline.encode.source.source_slices import SourceSlice
-from pipeline.results import ResultKind
 from pipeline.series.attributes import text
 from pipeline.types import Analysis, Classification, CtSeries
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dicom_node.analysis.messages import AnalysisRequest, EncodedObject
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import file_name, new_object
 from dicom_node.analysis.worker import notice
+from dicom_node.analysis.worker_messages import AnalysisRequest, EncodedObject
 from dicom_node.logs import log
 from pipeline.encode.result.identity import key_after, result_key
 from pipeline.reasons import UnsuitableReason
@@ -15,7 +15,7 @@ from pipeline.series.eligibility import NOT_MEANT
 from storage.delivery.notices import NewNotice
 from storage.errors import DatabaseUnavailable, StorageFull
 from storage.files.folder import StorageFolder
-from storage.results.rows import NewResult
+from storage.results.kept_results import NewResult
 from storage.series.lifecycle import SeriesTicket
 
 Wanted = Literal["all", "relevant", "no"]

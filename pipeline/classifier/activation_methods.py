@@ -1,4 +1,4 @@
-"""Names of the ways in which an activation map is computed; the ways: `activation`."""
+"""Methods of computing an activation map, by name; `activation` computes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protocols of classifier networks whose score can be explained: a feature map and its head."""
+"""Protocols of classifier networks that can be explained: a feature map, and a head on it."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ from pipeline.encode.common.secondary_capture import Rgb
 from pipeline.encode.page.canvas import SCALE
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import source_slices
-from pipeline.results import ResultKind
 from pipeline.types import CtSeries
 
 TITLE = "AI summary of a chest CT (research use only)"

@@ -1,4 +1,4 @@
-"""Hand a received instance to the sink, and give the status to answer: for C-STORE and STOW-RS."""
+"""Handle every received instance, by C-STORE or STOW-RS: keep it, and give the status to answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 from dicom_node.errors import AssociationBroken
 from dicom_node.logs import log
 from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.network.status import PROCESSING_FAILURE
+from dicom_node.network.status_codes import PROCESSING_FAILURE
 
 
 class InstanceSink(Protocol):

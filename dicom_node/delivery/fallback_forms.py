@@ -1,4 +1,4 @@
-"""Choose the forms of results that every destination accepts, as far as its answers are known.
+"""Choose forms of results that every destination accepts, as far as their answers are known.
 
 A result has one form for all destinations: it is one set of objects, and one report refers to it.
 """

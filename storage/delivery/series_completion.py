@@ -1,4 +1,4 @@
-"""Record the deliveries of a result, and end its series when they have ended."""
+"""Record the deliveries of a result, and end its series when all of them have ended."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from dicom_node.delivery.stow_response import (
     words,
 )
 from dicom_node.errors import NodeError
-from dicom_node.network.status import HTTP_NONE_STORED
+from dicom_node.network.status_codes import HTTP_NONE_STORED
 
 JSON = "application/dicom+json"
 CHUNK_BYTES = 1 << 17  #: of a file on its way

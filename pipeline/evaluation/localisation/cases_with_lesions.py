@@ -1,4 +1,4 @@
-"""Scenes: cases whose lesions are known, with what every system of localisation works on."""
+"""Prepare cases whose lesions are known: the input that all ways of localisation share."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dicom_node.cli.options import bar
-from dicom_node.cli.research.evaluation import scores_of, with_both_classes
+from dicom_node.cli.research.evaluate_run import scores_of, with_both_classes
 from dicom_node.cli.research.model_views import share_in_words
 from dicom_node.errors import NodeError
 from pipeline.cases.case_list import Case, Split, read_cases
