@@ -38,7 +38,7 @@ from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import is_migrated, migrate, open_database
 from storage.database.sessions import Sessions
-from storage.errors import DatabaseUnavailable
+from storage.errors import StorageError
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.maintenance.retention import RetentionRules
@@ -60,7 +60,7 @@ def open_resources(settings: Settings) -> Resources:
     database = open_database(settings.database_url)
     try:
         migrate(database)
-    except DatabaseUnavailable as fault:
+    except StorageError as fault:
         raise NodeError(
             "[storage] database_url: expected a database that can be opened, got"
             f" {database.url.drivername} ({fault}): see dicom-node check"

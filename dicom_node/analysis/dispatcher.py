@@ -247,7 +247,8 @@ class AnalysisDispatcher:
         except StaleState as stale:
             log.warning("analysis_superseded", series_uid=uid, reason=str(stale))
         except CANNOT_WRITE as fault:
-            log.error("analysis_held", series_uid=uid, reason=type(fault).__name__)
+            reason = type(fault).__name__ if isinstance(fault, StorageFull) else str(fault)
+            log.error("analysis_held", series_uid=uid, reason=reason)
             with self._idle:
                 self._held[uid] = again
 

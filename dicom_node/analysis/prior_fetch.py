@@ -39,7 +39,7 @@ from storage.states import Rerun
 STUDIES = 3  #: of so many earlier studies, the latest, series are looked at
 ATTEMPTS = 3  #: so often archives are asked for one series
 RETRY = timedelta(minutes=10)  #: after the first attempt that failed; twice as long after each
-PATIENCE = timedelta(hours=6)  #: a fetched series must have been analysed within
+ANALYSIS_DEADLINE = timedelta(hours=6)  #: a fetched series must have been analysed within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ class PriorFetcher:
                 search.series_instance_uid,
                 candidate.study_instance_uid,
                 candidate.series_instance_uid,
-                self._resources.clock() + PATIENCE,
+                self._resources.clock() + ANALYSIS_DEADLINE,
             )
         asked.move(
             keys(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,7 @@ from dicom_node.cli.options import INI, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
+from storage.errors import StorageError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,8 +46,18 @@ def main() -> None:
     try:
         app()
     except (SettingsError, NodeError, PipelineError) as fault:
-        err.print(f"[bold red]error:[/] {escape(str(fault))}")
-        raise SystemExit(1) from fault
+        _end(str(fault), fault)
+    except StorageError as fault:
+        _end(f"the database cannot be used ({fault}): see dicom-node check", fault)
+    except OSError as fault:
+        if fault.filename is None:
+            raise
+        _end(f"{fault.strerror}: {fault.filename}", fault)
+
+
+def _end(sentence: str, fault: Exception) -> NoReturn:
+    err.print(f"[bold red]error:[/] {escape(sentence)}")
+    raise SystemExit(1) from fault
 
 
 @app.command()

@@ -26,13 +26,14 @@ def probe(
     """Ask a destination which kinds of result it takes; nothing is sent."""
     from dicom_node.assembly import open_resources, peer_of
     from dicom_node.delivery import capabilities
+    from dicom_node.delivery.worker import record_probe
 
     settings = load(config)
     destination = named(settings, name)
     resources = open_resources(settings)
     peer = peer_of(settings, destination)
     answers = capabilities.probe(peer, calling_ae=settings.node.ae_title)
-    capabilities.record_probe(name, answers, resources)
+    record_probe(name, answers, resources)
     out.print(table(answers))
 
 

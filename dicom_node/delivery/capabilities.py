@@ -6,22 +6,17 @@ from collections.abc import Collection
 
 from pydicom.uid import UID
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run time
-    StorageCommitmentPushModel,
-    Verification,
-)
 
 from dicom_node.delivery.fallback_forms import FALLBACK_FORMS
-from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX, class_name
+from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX
 from dicom_node.errors import NodeError
-from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
-from dicom_node.resources import Resources
+from dicom_node.network.sop_classes import STORAGE_COMMITMENT, VERIFICATION
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.delivery.capabilities import Capability, record_capabilities
+from storage.delivery.capabilities import Capability
 from storage.delivery.substitutes import stand_in
 
-SERVICES = (Verification, StorageCommitmentPushModel)
+SERVICES = (VERIFICATION, STORAGE_COMMITMENT)
 
 
 def proposed() -> list[UID]:
@@ -53,14 +48,6 @@ def probe(peer: Peer, *, calling_ae: str) -> tuple[Capability, ...]:
     )
 
 
-def record_probe(name: str, answers: tuple[Capability, ...], resources: Resources) -> None:
-    """Record under the name of a destination what it accepts, and log it."""
-    with resources.sessions.begin() as session:
-        record_capabilities(session, name, answers, resources.clock())
-    refused = [class_name(answer.sop_class_uid) for answer in answers if not answer.is_accepted]
-    log.info("destination_probed", destination=name, proposed=len(answers), refused=refused)
-
-
 def instead(kind: str, sop_class: str, accepted: Collection[str]) -> str:
     """Name the object that a destination gets instead of a kind in a class that it declines.
 
@@ -69,9 +56,9 @@ def instead(kind: str, sop_class: str, accepted: Collection[str]) -> str:
     accepted
         SOP Class UIDs that it accepts.
     """
-    plainer = FALLBACK_FORMS.get(UID(sop_class))
-    if plainer is not None and plainer.sop_class in accepted:
-        return f"the {plainer.name}"
+    fallback = FALLBACK_FORMS.get(UID(sop_class))
+    if fallback is not None and fallback.sop_class in accepted:
+        return f"the {fallback.name}"
     kinds = {str(sent.kind) for sent in RESULT_CLASSES if sent.sop_class in accepted}
     other = stand_in(SUBSTITUTES, kind, kinds)
     return f"the {other.replace('-', ' ')}" if other else "nothing: the series fails"

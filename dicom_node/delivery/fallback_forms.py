@@ -17,11 +17,11 @@ from storage.delivery.capabilities import Capability
 
 FALLBACK_FORMS: Mapping[UID, ResultForm] = MappingProxyType(
     {
-        form.sop_class: plainer
+        form.sop_class: other
         for row in RESULT_KINDS.values()
         for form in row.forms
-        for plainer in row.forms
-        if plainer.sop_class == form.fallback
+        for other in row.forms
+        if other.sop_class == form.fallback
     }
 )
 """SOP class to the form that is made where a destination declines it."""
@@ -60,7 +60,7 @@ def supported_forms(products: Products, known: Iterable[Collection[Capability]])
 
 def _needs_fallback(sop_class: UID, answers: Iterable[Mapping[str, bool]]) -> bool:
     """Tell whether some destination declines the class and accepts its fallback."""
-    plainer = FALLBACK_FORMS[sop_class].sop_class
+    fallback = FALLBACK_FORMS[sop_class].sop_class
     return any(
-        accepted.get(sop_class) is False and accepted.get(plainer, False) for accepted in answers
+        accepted.get(sop_class) is False and accepted.get(fallback, False) for accepted in answers
     )

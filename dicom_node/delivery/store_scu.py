@@ -10,7 +10,6 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
 from dicom_node.delivery.outcome import Outcome, Verdict, judge, unsendable
 from dicom_node.delivery.outgoing_file import OutgoingFile
@@ -18,6 +17,7 @@ from dicom_node.network.association import Peer, associate
 from dicom_node.network.pynetdicom_internals.fast_store_scu import FastSender
 from dicom_node.network.pynetdicom_internals.reactor_pause import dul_paused, reactor_paused
 from dicom_node.network.pynetdicom_internals.version import is_tested
+from dicom_node.network.sop_classes import VERIFICATION
 
 StoreFile = Callable[[Path], int | None]
 MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd, 1 to 255
@@ -25,7 +25,7 @@ MAXIMUM_CONTEXTS = 128  #: PS3.8 9.3.2: presentation context identifiers are odd
 
 def echo(peer: Peer, *, calling_ae: str) -> Outcome:
     """Verify a peer by C-ECHO (PS3.4 Annex A)."""
-    assoc, trouble = associate(peer, [build_context(Verification)], calling_ae=calling_ae)
+    assoc, trouble = associate(peer, [build_context(VERIFICATION)], calling_ae=calling_ae)
     if trouble:
         return Outcome(verdict=Verdict.POSTPONED, detail=trouble)
     try:

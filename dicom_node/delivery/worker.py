@@ -11,14 +11,15 @@ from pathlib import Path
 
 from dicom_node.audit.messages import sent
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.capabilities import record_probe
 from dicom_node.delivery.commitment_request import CommitmentRequester
 from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.result_classes import class_name
 from dicom_node.delivery.sender import Sender
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.resources import Resources
+from storage.delivery.capabilities import Capability, record_capabilities
 from storage.delivery.commitments import accept_uncommitted
 from storage.delivery.outbox import DueDelivery, Settlement, claim, due, put_back, settle
 from storage.results.audit_counts import results_of
@@ -214,3 +215,11 @@ def settlement_for(
     return Settlement(
         id=delivery.id, state=DeliveryState.PENDING, reason=outcome.detail, next_at=next_at
     )
+
+
+def record_probe(name: str, answers: tuple[Capability, ...], resources: Resources) -> None:
+    """Record under the name of a destination what it accepts, and log it."""
+    with resources.sessions.begin() as session:
+        record_capabilities(session, name, answers, resources.clock())
+    refused = [class_name(answer.sop_class_uid) for answer in answers if not answer.is_accepted]
+    log.info("destination_probed", destination=name, proposed=len(answers), refused=refused)

@@ -18,10 +18,10 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import SecondaryCaptureImageStorage, SegmentationStorage
 from scipy import ndimage
 
+from pipeline.encode.heatmap.paint import LUNG_WINDOW_HU
 from pipeline.series.volume import assemble
 
 HEATMAP, SUMMARY = "HEATMAP", "SUMMARY"  #: third value of their Image Type
-LUNG_WINDOW_HU = (-1350.0, 150.0)  #: width 1500, centre -600: the usual lung window
 COLOURS = ((80, 160, 255), (80, 220, 120), (255, 140, 0))  #: right lung, left lung, opacities
 MAXIMUM_PICTURES = 8  #: of one series
 EDGE = 512  #: pixels

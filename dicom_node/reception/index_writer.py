@@ -87,12 +87,12 @@ class IndexWriter:
                     if not isinstance(entry, tuple):
                         entry(session)
         except DatabaseUnavailable as fault:
-            log.error("index_delayed", waiting=len(batch), reason=type(fault).__name__)
+            log.error("index_delayed", waiting=len(batch), reason=str(fault))
             return False
         except DatabaseRefused as fault:
             if len(batch) > 1:  # one of them cannot be written: the others must not wait for it
                 return all(self._write([entry]) for entry in batch)
-            log.error("index_refused", reason=type(fault).__name__)
+            log.error("index_refused", reason=str(fault))
             return True
         for event in events:
             self._audit.record(event)

@@ -91,11 +91,17 @@ def migrate(engine: Engine) -> None:
 
 
 def is_migrated(engine: Engine) -> bool:
-    """Say whether the tables are there and up to date; nothing is made, no file either."""
+    """Say whether the tables are there and up to date; nothing is made, no file either.
+
+    Raises
+    ------
+    DatabaseUnavailable, DatabaseRefused
+        If the database cannot be read.
+    """
     file = engine.url.database
     if engine.dialect.name == "sqlite" and file and not Path(file).exists():
         return False
-    with reading(engine).connect() as connection:
+    with own_errors(), reading(engine).connect() as connection:
         here = MigrationContext.configure(connection).get_current_revision()
     return here == ScriptDirectory.from_config(_alembic()).get_current_head()
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
-from dicom_node.analysis.prior_fetch import PATIENCE, RETRY, PriorFetcher
+from dicom_node.analysis.prior_fetch import ANALYSIS_DEADLINE, RETRY, PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.clock_watch import utc_now
 from dicom_node.delivery.outgoing_file import OutgoingFile
@@ -238,6 +238,6 @@ def test_what_never_comes_is_not_waited_for_without_end(node: Node) -> None:
     with StandInArchive(month, node.address) as archive:
         prior_fetcher = node.prior_fetcher(archive.peer)
         prior_fetcher.run_once()
-        node.clock.ahead += PATIENCE + RETRY
+        node.clock.ahead += ANALYSIS_DEADLINE + RETRY
         prior_fetcher.run_once()
     assert node.searches()[0][0] is SearchState.WANTED

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 from sqlalchemy import select
 
@@ -227,6 +227,17 @@ def test_what_no_parser_follows_is_quarantined_as_by_c_store(
 
     assert (answer.status_code, reasons(answer)) == (409, [0xC000])
     assert len(list(running.resources.folder.root.glob("quarantine/*"))) == 1
+
+
+def test_an_instance_whose_study_lies_far_behind_is_not_of_the_study_addressed(
+    running: Running, slices: list[Dataset]
+) -> None:
+    late = deepcopy(slices[0])
+    late.add(DataElement(0x00091001, "OB", bytes(400_000)))  # before (0020,000D)
+
+    answer = post(running, message(part10(late)), "/studies/1.1.1")
+
+    assert (answer.status_code, reasons(answer), running.kept()) == (409, [0xA900], 0)
 
 
 def test_a_file_meta_that_no_parser_follows_is_refused_and_others_are_kept(

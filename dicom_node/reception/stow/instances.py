@@ -84,7 +84,7 @@ def _keep(part: Part, sink: InstanceSink, study_uid: str) -> StoreOutcome:
     except Unreadable as fault:
         return _refused(CANNOT_UNDERSTAND, str(fault))
     status = _acceptable(identity, sink)
-    if status == SUCCESS and study_uid and _study(head[start:], identity) not in (study_uid, None):
+    if status == SUCCESS and study_uid and not _is_of_study(study_uid, identity, head, start):
         status = DATA_SET_DOES_NOT_MATCH
         log.error("instance_refused", calling_ae=CALLING_AE, reason="not of the study addressed")
     if status == SUCCESS:
@@ -158,6 +158,18 @@ def _acceptable(identity: Identity, sink: InstanceSink) -> int:
     log.info("context_refused", calling_ae=CALLING_AE, sop_class=name, reason=reason)
     sink.record_refusal(calling_ae=CALLING_AE, what=name, reason=reason)
     return status
+
+
+def _is_of_study(study_uid: str, identity: Identity, head: bytes, start: int) -> bool:
+    """Say whether a data set, which begins at `start`, may be kept under the study addressed.
+
+    What cannot be parsed although all of it is there is no data set: the sink quarantines it, as
+    when it comes by C-STORE. What goes on behind `head` may belong to any study, and is refused.
+    """
+    found = _study(head[start:], identity)
+    if found is None:
+        return len(head) < HEAD_BYTES
+    return found == study_uid
 
 
 def _study(start: bytes, identity: Identity) -> str | None:

@@ -75,12 +75,12 @@ def test_the_end_waits_for_a_job_that_wakes_others() -> None:
 
     def settle() -> None:
         runs.set()
-        for _ in range(20):  # while the clockwork stops
-            schedule.wake("courier")
+        for _ in range(20):  # while the scheduler stops
+            schedule.wake("deliver")
             pause.wait(0.01)
         ended.append(True)
 
-    schedule.every(3600, "courier", lambda: None)
+    schedule.every(3600, "deliver", lambda: None)
     schedule.once("settle", settle)
     schedule.start()
     assert runs.wait(10)

@@ -1,4 +1,4 @@
-"""Notices, wishes and comparisons, from kept files to what a worker is asked and what is sent."""
+"""Notices, reruns and comparisons: from kept files to requests, and to what is sent."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ def resources(tmp_path: Path) -> Resources:
     return open_resources(tmp_path)
 
 
-def wish(resources: Resources, what: Rerun, series: str = SERIES) -> None:
+def request(resources: Resources, what: Rerun, series: str = SERIES) -> None:
     with resources.sessions.begin() as session:
         mark_for_rerun(session, series, what)
         start_reruns(session, NOW)
@@ -62,7 +62,7 @@ def test_the_same_series_and_reason_give_the_same_notice(tmp_path: Path) -> None
         resources = open_resources(tmp_path / name)
         receive(resources)
         dispatcher(resources, Workers(FEW)).dispatch()
-        wish(resources, Rerun.REPROCESS)
+        request(resources, Rerun.REPROCESS)
         dispatcher(resources, Workers(FEW)).dispatch()
         uids |= {notice.SOPInstanceUID for notice in notices(resources)}
     assert len(uids) == 1
@@ -72,7 +72,7 @@ def test_another_reason_supersedes_the_notice(resources: Resources) -> None:
     receive(resources)
     for code in ("gap", "other"):
         dispatcher(resources, Workers(Unsuitable(code=code, text="x"))).dispatch()
-        wish(resources, Rerun.REPROCESS)
+        request(resources, Rerun.REPROCESS)
 
     first, second = sorted(
         notices(resources), key=lambda each: "PredecessorDocumentsSequence" in each
@@ -140,7 +140,7 @@ def test_an_analysis_names_the_notice_before_it(resources: Resources) -> None:
     receive(resources)
     workers = Workers(FEW, RESULT)
     dispatcher(resources, workers).dispatch()
-    wish(resources, Rerun.REPROCESS)
+    request(resources, Rerun.REPROCESS)
     dispatcher(resources, workers).dispatch()
 
     (notice,) = notices(resources)
@@ -153,7 +153,7 @@ def test_an_analysis_names_the_notice_before_it(resources: Resources) -> None:
 def test_a_wish_that_fails_leaves_the_earlier_result_standing(resources: Resources) -> None:
     receive(resources)
     dispatcher(resources, Workers(RESULT)).dispatch()
-    wish(resources, Rerun.REPROCESS)
+    request(resources, Rerun.REPROCESS)
     dispatcher(resources, Workers(ModelError("x"))).dispatch()
 
     assert (line(resources).state, line(resources).result_key, line(resources).wish) == (
@@ -170,7 +170,7 @@ KEPT_ANALYSIS = to_bytes(analysis(), "source")
 def test_without_a_fitting_analysis_nothing_is_issued_again(resources: Resources) -> None:
     receive(resources)
     dispatcher(resources, Workers(replace(RESULT, kept=KEPT_ANALYSIS))).dispatch()
-    wish(resources, Rerun.REISSUE)
+    request(resources, Rerun.REISSUE)
     workers = Workers()
     dispatcher(resources, workers).dispatch()
 
@@ -211,7 +211,7 @@ def test_instances_that_are_gone_are_said_to_be(resources: Resources) -> None:
     dispatcher(resources, Workers(RESULT)).dispatch()
     for path in resources.folder.root.glob("incoming/*/*.dcm"):
         path.unlink()
-    wish(resources, Rerun.REPROCESS)
+    request(resources, Rerun.REPROCESS)
     dispatcher(resources, Workers()).dispatch()
 
     assert line(resources).reason == "reprocess: its instances are not kept any more"

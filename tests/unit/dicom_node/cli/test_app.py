@@ -1,6 +1,8 @@
 """Commands of the command line, as a person types them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,37 @@ def test_process_mixes_its_results_with_nothing(tmp_path: Path) -> None:
 
 def test_the_defaults_need_no_file() -> None:
     assert Settings().node.ae_title == "AINODE"
+
+
+@pytest.mark.parametrize("command", ["status", "doctor", "run"])
+def test_a_damaged_database_is_said_in_a_line(ini: Path, command: str) -> None:
+    folder = load(ini).storage.folder
+    folder.mkdir(parents=True)
+    (folder / "node.sqlite").write_bytes(b"no database " * 1000)
+
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "dicom_node", command, "--config", str(ini)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.returncode == 1
+    assert "error:" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "dicom_node", "phantom", str(tmp_path / "file" / "x")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
+    assert "error:" in ended.stderr
