@@ -28,6 +28,7 @@ from pipeline.encode.bundle import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERS
 from pipeline.encode.conformance import iod
 from pipeline.encode.result import codes
 from pipeline.encode.result.kinds import SUBSTITUTES
+from pipeline.reasons import FailedReason, QualityFlag, UnsuitableReason
 from pipeline.series.sop_classes import CT_CLASSES
 
 SCHEME = codes.PRIVATE_SCHEME
@@ -190,6 +191,11 @@ def _implementation() -> str:
     )
 
 
+def _reasons(kind: type[UnsuitableReason | FailedReason | QualityFlag]) -> str:
+    rows = [(f"`{reason}`", reason.sentence) for reason in kind]
+    return _table(("code", "meaning, and what can be done"), rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "overview": _overview,
@@ -202,5 +208,8 @@ PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "codes": _codes,
         "implementation": _implementation,
         "settings": settings_table,
+        "unsuitable": lambda: _reasons(UnsuitableReason),
+        "failed": lambda: _reasons(FailedReason),
+        "quality": lambda: _reasons(QualityFlag),
     }
 )

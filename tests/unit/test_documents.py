@@ -68,6 +68,20 @@ def test_what_the_map_names_in_a_file_is_defined_there() -> None:
     assert [pair for pair in pairs if not defines(ROOT / pair[1], pair[0])] == []
 
 
+def test_the_modules_in_the_picture_are_there() -> None:
+    """The first word of every box, and every name with an underscore, below the folder."""
+    picture = ARCHITECTURE.split("```mermaid")[1].split("```")[0]
+    folders = re.findall(rf'subgraph \w+\["({TOP}[/\w]*)"\]\n(.*?)\n    end', picture, re.S)
+
+    assert len(folders) >= 4
+    for folder, boxes in folders:
+        labels = re.findall(r'\[\(?"([^"]+)"', boxes)
+        names = {re.match(r"\w+", label)[0] for label in labels}  # type: ignore[index]  # each has
+        names |= {name for label in labels for name in re.findall(r"\b[a-z]+_[a-z_]+\b", label)}
+        here = {path.stem for path in (ROOT / folder).iterdir()}
+        assert names <= here, (folder, names - here)
+
+
 def test_the_map_has_a_place_for_every_everyday_task() -> None:
     table = ARCHITECTURE.split("## Where do I")[1]
     assert len(re.findall(r"^\| (?!task|---)", table, re.M)) >= 15

@@ -16,15 +16,17 @@ from pipeline.series.sop_classes import CT_CLASSES
 from tests.support.paths import ROOT
 
 STATEMENT = ROOT / "docs" / "conformance-statement.md"
+REASONS = ROOT / "docs" / "reasons.md"
 
 
-def test_the_statement_is_up_to_date() -> None:
-    text = STATEMENT.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", [STATEMENT, REASONS])
+def test_documents_are_up_to_date(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     assert fill(text) == text
 
 
-def test_it_has_every_part_once() -> None:
-    text = STATEMENT.read_text(encoding="utf-8")
+def test_every_part_stands_in_one_document_once() -> None:
+    text = STATEMENT.read_text(encoding="utf-8") + REASONS.read_text(encoding="utf-8")
     assert {name: text.count(f"<!-- made: {name} -->") for name in PARTS} == dict.fromkeys(PARTS, 1)
 
 
