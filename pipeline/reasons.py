@@ -1,4 +1,4 @@
-"""Codes for every end and every caution of an analysis, each with its sentence for people.
+"""Codes for every refusal, end and caution, each with its sentence for people.
 
 The codes stand in results, in `dicom-node status` and in the database, so their text never
 changes. They are strings: they compare, format and serialise as their text.
@@ -11,7 +11,7 @@ from typing import Self
 
 
 class _Code(StrEnum):
-    """A short, stable, lower-case code.
+    """A short, stable code.
 
     Attributes
     ----------
@@ -211,4 +211,30 @@ class FailedReason(_Code):
     OUTGOING_CHECK = (
         "outgoing-check",
         "The results did not pass the check before they are sent",
+    )
+
+
+class RefusedReason(_Code):
+    """Reasons for which something is refused before it is received, each with its remedy."""
+
+    SOP_CLASS_NOT_ACCEPTED = (
+        "SOP class not accepted",
+        "This node takes CT only: route CT series to it, nothing else.",
+    )
+    TRANSFER_SYNTAX_NOT_SUPPORTED = (
+        "transfer syntax not supported",
+        "The sender offers CT in encodings only that cannot be decoded: have it offer Explicit VR"
+        " Little Endian too.",
+    )
+    PROPOSES_MORE_THAN_WE_TAKE = (
+        "proposes more than we take",
+        "The sender proposes every SOP class it knows: nothing to do while its CT arrives.",
+    )
+    NOT_OF_THE_STUDY_ADDRESSED = (
+        "not of the study addressed",
+        "A STOW-RS request names one study and holds an instance of another: correct the sender.",
+    )
+    NO_VALID_BEARER_TOKEN = (
+        "no valid bearer token",
+        "A STOW-RS request comes without the token this node expects: give it to the sender.",
     )

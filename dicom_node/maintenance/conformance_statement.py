@@ -28,7 +28,7 @@ from pipeline.encode.bundle import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERS
 from pipeline.encode.conformance import iod
 from pipeline.encode.result import codes
 from pipeline.encode.result.kinds import SUBSTITUTES
-from pipeline.reasons import FailedReason, QualityFlag, UnsuitableReason
+from pipeline.reasons import FailedReason, QualityFlag, RefusedReason, UnsuitableReason
 from pipeline.series.sop_classes import CT_CLASSES
 
 SCHEME = codes.PRIVATE_SCHEME
@@ -191,7 +191,7 @@ def _implementation() -> str:
     )
 
 
-def _reasons(kind: type[UnsuitableReason | FailedReason | QualityFlag]) -> str:
+def _reasons(kind: type[UnsuitableReason | FailedReason | QualityFlag | RefusedReason]) -> str:
     rows = [(f"`{reason}`", reason.sentence) for reason in kind]
     return _table(("code", "meaning, and what can be done"), rows)
 
@@ -211,5 +211,6 @@ PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "unsuitable": lambda: _reasons(UnsuitableReason),
         "failed": lambda: _reasons(FailedReason),
         "quality": lambda: _reasons(QualityFlag),
+        "refused": lambda: _reasons(RefusedReason),
     }
 )

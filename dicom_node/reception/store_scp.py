@@ -39,6 +39,7 @@ from dicom_node.network.sop_classes import (
 )
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.store_handler import InstanceSink, store_and_answer
+from pipeline.reasons import RefusedReason
 from pipeline.series.sop_classes import CT_CLASSES
 
 OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}
@@ -91,11 +92,18 @@ def handle_accepted(event: Event, sink: InstanceSink) -> None:
     refused = sorted({str(context.abstract_syntax) for context in event.assoc.rejected_contexts})
     if len(refused) > FEW_CLASSES:
         what = f"{len(refused)} SOP classes at once"
-        sink.record_refusal(calling_ae=calling_ae, what=what, reason="proposes more than we take")
+        sink.record_refusal(
+            calling_ae=calling_ae, what=what, reason=RefusedReason.PROPOSES_MORE_THAN_WE_TAKE.value
+        )
         log.debug("context_refused", calling_ae=calling_ae, sop_class=what)
         return
     for uid in refused:
-        reason = "transfer syntax not supported" if uid in OURS else "SOP class not accepted"
+        refusal = (
+            RefusedReason.TRANSFER_SYNTAX_NOT_SUPPORTED
+            if uid in OURS
+            else RefusedReason.SOP_CLASS_NOT_ACCEPTED
+        )
+        reason = refusal.value
         log.info("context_refused", calling_ae=calling_ae, sop_class=UID(uid).name, reason=reason)
         sink.record_refusal(calling_ae=calling_ae, what=UID(uid).name, reason=reason)
 

@@ -26,6 +26,7 @@ from dicom_node.reception.header import MAX_UID
 from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.stow.instances import CALLING_AE, DICOM, response, status_code, store
 from dicom_node.reception.stow.multipart import TooManyParts, parts
+from pipeline.reasons import RefusedReason
 
 MAX_BOUNDARY = 70  #: characters, RFC 2046 5.1.1
 RETRY_SECONDS = 60  #: after which a sender may try again when there was no room
@@ -105,7 +106,7 @@ class StowService:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         is_known = secrets.compare_digest(token.strip().encode(), self.token.encode())
         if self.token and not (is_known and scheme.lower() == "bearer"):
-            reason = "no valid bearer token"
+            reason = RefusedReason.NO_VALID_BEARER_TOKEN.value
             self.sink.record_refusal(calling_ae=CALLING_AE, what="request", reason=reason)
             raise Refused(401, reason)
         length = request.headers.get("content-length", "0")

@@ -36,6 +36,7 @@ from dicom_node.network.status_codes import (
 from dicom_node.reception.header import MAX_UID, PARSE_ERRORS, Unreadable
 from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from dicom_node.reception.stow.multipart import Part
+from pipeline.reasons import RefusedReason
 from pipeline.series.sop_classes import CT_CLASSES
 
 DICOM = "application/dicom"
@@ -86,7 +87,11 @@ def _keep(part: Part, sink: InstanceSink, study_uid: str) -> StoreOutcome:
     status = _acceptable(identity, sink)
     if status == SUCCESS and study_uid and not _is_of_study(study_uid, identity, head, start):
         status = DATA_SET_DOES_NOT_MATCH
-        log.error("instance_refused", calling_ae=CALLING_AE, reason="not of the study addressed")
+        log.error(
+            "instance_refused",
+            calling_ae=CALLING_AE,
+            reason=RefusedReason.NOT_OF_THE_STUDY_ADDRESSED.value,
+        )
     if status == SUCCESS:
         status = store_and_answer(
             sink,
@@ -149,9 +154,12 @@ def _identity(part: Part, head: bytes) -> tuple[Identity, int]:
 def _acceptable(identity: Identity, sink: InstanceSink) -> int:
     """Give the status of class and transfer syntax; a refusal is recorded, for `status` to show."""
     if identity.sop_class_uid not in CT_CLASSES:
-        status, reason = SOP_CLASS_NOT_SUPPORTED, "SOP class not accepted"
+        status, reason = SOP_CLASS_NOT_SUPPORTED, RefusedReason.SOP_CLASS_NOT_ACCEPTED.value
     elif identity.transfer_syntax_uid not in ACCEPTED_TRANSFER_SYNTAXES:
-        status, reason = TRANSFER_SYNTAX_NOT_SUPPORTED, "transfer syntax not supported"
+        status, reason = (
+            TRANSFER_SYNTAX_NOT_SUPPORTED,
+            RefusedReason.TRANSFER_SYNTAX_NOT_SUPPORTED.value,
+        )
     else:
         return SUCCESS
     name = UID(identity.sop_class_uid).name

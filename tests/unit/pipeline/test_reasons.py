@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
-from pipeline.reasons import FailedReason, QualityFlag, UnsuitableReason
+from pipeline.reasons import FailedReason, QualityFlag, RefusedReason, UnsuitableReason
 from pipeline.series.eligibility import Reason
 from pipeline.types import Doubt
 from tests.support.paths import ROOT
@@ -57,7 +57,9 @@ def test_every_code_is_raised_somewhere(codes: type[StrEnum]) -> None:
     assert raised("pipeline", codes) | {"INSTANCES_REMOVED"} >= set(codes.__members__)
 
 
-@pytest.mark.parametrize("code", [*FailedReason, UnsuitableReason.INSTANCES_REMOVED])
+@pytest.mark.parametrize(
+    "code", [*FailedReason, *RefusedReason, UnsuitableReason.INSTANCES_REMOVED]
+)
 def test_codes_of_the_node_are_raised_there(code: StrEnum) -> None:
     named = raised("dicom_node", type(code))
     literals = {
@@ -78,6 +80,20 @@ def test_a_code_is_a_short_word_with_a_sentence_for_people(
         assert code.name == code.value.upper().replace("-", "_")
         assert code.sentence[0].isupper()
         assert code.sentence.endswith(".") == (codes is not FailedReason)
+
+
+def test_a_refusal_is_named_by_its_words_and_never_written_out() -> None:
+    literals = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in trees("dicom_node")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in list(RefusedReason)
+    ]
+    assert literals == []
+    for code in RefusedReason:
+        assert code.name == code.value.upper().replace(" ", "_")
+        assert code.sentence[0].isupper()
+        assert code.sentence.endswith(".")
 
 
 def test_a_code_compares_formats_and_serialises_as_its_text() -> None:
