@@ -15,7 +15,6 @@ from functools import partial
 from typing import Protocol
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.engine import Task
 from dicom_node.analysis.not_analysed_notices import Notices
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
@@ -44,6 +43,18 @@ OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result 
 CANNOT_WRITE = (StorageFull, DatabaseUnavailable)  #: the disk is full, the database locked or away
 
 
+class AnalysisTask(Protocol):
+    """A task of the compute engine, as the dispatcher sees it."""
+
+    def when_done(self, act: Callable[[AnalysisTask], None], /) -> None:
+        """Call a function with this task once it has ended."""
+        ...
+
+    def result(self) -> AnalysisResult:
+        """Give what an ended task came to, or raise what it raised."""
+        ...
+
+
 class Workers(Protocol):
     """The compute engine, as the dispatcher sees it."""
 
@@ -54,7 +65,7 @@ class Workers(Protocol):
 
     def submit(
         self, function: Callable[[AnalysisRequest], AnalysisResult], request: AnalysisRequest, /
-    ) -> Task[AnalysisResult]:
+    ) -> AnalysisTask:
         """Hand a task to a worker."""
         ...
 
@@ -154,9 +165,7 @@ class AnalysisDispatcher:
     destinations: Sequence[str]
     executor: Executor
     wake: Callable[[], None]
-    _running: dict[str, tuple[float, Task[AnalysisResult]]] = field(
-        default_factory=dict, init=False
-    )
+    _running: dict[str, tuple[float, AnalysisTask]] = field(default_factory=dict, init=False)
     _held: dict[str, Callable[[], None]] = field(default_factory=dict, init=False)
     _idle: threading.Condition = field(default_factory=threading.Condition, init=False)
 
@@ -207,7 +216,7 @@ class AnalysisDispatcher:
             self._running[ticket.series_instance_uid] = (time.monotonic(), task)
         task.when_done(lambda done: self.executor(partial(self.settle, ticket, done)))
 
-    def settle(self, ticket: SeriesTicket, task: Task[AnalysisResult]) -> None:
+    def settle(self, ticket: SeriesTicket, task: AnalysisTask) -> None:
         """Keep what a task came to, later if it cannot be written now; its worker is free."""
         try:
             self._enter(ticket, task)
@@ -217,7 +226,7 @@ class AnalysisDispatcher:
                 self._idle.notify_all()
         self.wake()
 
-    def _enter(self, ticket: SeriesTicket, task: Task[AnalysisResult]) -> None:
+    def _enter(self, ticket: SeriesTicket, task: AnalysisTask) -> None:
         with self._settling_faults(ticket, again=partial(self._enter, ticket, task)):
             match task.result():
                 case Unsuitable() as unsuitable:

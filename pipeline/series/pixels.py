@@ -273,7 +273,7 @@ def _decode_by_pydicom(frame: bytes, layout: PixelLayout) -> NDArray[np.generic]
     image.PixelData = encapsulate([frame])
     try:
         array, _ = get_decoder(layout.transfer_syntax).as_array(image, index=0)
-    except (RuntimeError, ValueError, NotImplementedError) as error:
+    except (RuntimeError, ValueError) as error:
         name = layout.transfer_syntax.name
         raise layout.refusal(f"{name}: no decoder could read the image") from error
     return array.astype(np.int32).astype(np.int16)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.store_scu import Outcome, send
+from dicom_node.delivery.store_scu import send
 from dicom_node.network.association import Peer
 from pipeline.encode.result.kinds import ResultKind
 from tests.acceptance.support.orthanc import Orthanc, running_orthanc

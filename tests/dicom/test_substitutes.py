@@ -36,8 +36,7 @@ from storage.files.folder import StorageFolder
 from storage.overview import overview
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
-from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
-from storage.series.rerun import reprocess
+from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving, reprocess
 from storage.states import DeliveryState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
-from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy
+from dicom_node.analysis.dispatcher import AnalysisDispatcher, AnalysisTask, AttemptPolicy
 from dicom_node.analysis.not_analysed_notices import Notices, Wanted
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject
@@ -52,7 +52,7 @@ class Job:
     def __init__(self, answer: Any) -> None:  # noqa: ANN401  # any answer
         self.answer = answer
 
-    def when_done(self, act: Callable[["Job"], None]) -> None:
+    def when_done(self, act: Callable[[AnalysisTask], None]) -> None:
         act(self)
 
     def result(self) -> Any:  # noqa: ANN401  # any answer
@@ -64,7 +64,7 @@ class Job:
 class Never(Job):
     """A task that hangs."""
 
-    def when_done(self, act: Callable[[Job], None]) -> None:
+    def when_done(self, act: Callable[[AnalysisTask], None]) -> None:
         pass
 
 
@@ -108,7 +108,7 @@ def dispatcher(
     request_builder = RequestBuilder(resources, analysis_config_of(Settings()), compare=True)
     return AnalysisDispatcher(
         resources=resources,
-        workers=workers,  # type: ignore[arg-type]  # a small fake
+        workers=workers,
         request_builder=request_builder,
         notices=Notices(resources.folder, request_builder, wanted),
         policy=AttemptPolicy(attempts=attempts, task_timeout_seconds=timeout),

@@ -86,7 +86,7 @@ class Screen:
             "width": edge,
             "height": edge,
         }
-        seen = Image.open(io.BytesIO(self.page.screenshot(clip=square)))  # type: ignore[arg-type]  # a TypedDict
+        seen = Image.open(io.BytesIO(self.page.screenshot(clip=square)))
         return np.asarray(seen.convert("RGB").resize((self.size, self.size), Image.Resampling.BOX))
 
     def settled(self, name: str, enough: Callable[[Pixels], bool]) -> Pixels:

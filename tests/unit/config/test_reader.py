@@ -71,7 +71,7 @@ def test_values_have_their_types(ini: Path) -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Settings().node.port = 1  # type: ignore[misc]  # frozen: that is the test
+        Settings().node.port = 1  # frozen: that is the test
 
 
 def test_all_faults_come_at_once_by_section_and_key(ini: Path) -> None:

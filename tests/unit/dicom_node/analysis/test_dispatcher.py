@@ -182,7 +182,7 @@ def test_what_finds_the_database_locked_is_entered_later(resources: Resources) -
 
     with database.connect() as other:
         other.exec_driver_sql("BEGIN IMMEDIATE")
-        running.settle(ticket, job)  # type: ignore[arg-type]  # a small fake
+        running.settle(ticket, job)
         other.rollback()
     assert line(resources).state == "analysing"
 
@@ -245,7 +245,7 @@ def test_a_result_that_came_too_late_changes_nothing(resources: Resources) -> No
     with resources.sessions.begin() as session:
         recover(session, NOW)  # the claim was given back meanwhile
 
-    running.settle(ticket, Job(RESULT))  # type: ignore[arg-type]  # a small fake
+    running.settle(ticket, Job(RESULT))
 
     assert (line(resources).state, line(resources).score) == ("stable", None)
     assert running.wait_until_idle(seconds=0)
