@@ -1,13 +1,14 @@
-"""Resources that all parts of the node share: database, storage folder, clock and audit."""
+"""Resources that all parts of the node share: database, folder, clock, audit and health."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
+from dicom_node.health import Health
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 
@@ -16,7 +17,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Database, storage folder, clock and audit of one node.
+    """Database, storage folder, clock, audit and health of one node.
 
     Attributes
     ----------
@@ -28,12 +29,15 @@ class Resources:
         Gives the time of day, timezone-aware.
     audit
         Where audit events go.
+    health
+        Where parts report that they are out of order, or in order again.
     """
 
     sessions: Sessions
     folder: StorageFolder
     clock: Clock = utc_now
     audit: AuditSink = NO_AUDIT
+    health: Health = field(default_factory=Health)
 
     def close(self) -> None:
         """Close the audit trail and the database; SQLite's is then one file, ready to be copied."""

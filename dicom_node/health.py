@@ -1,0 +1,130 @@
+"""Condition of the running node: what is out of order, since when and why.
+
+Every part reports to one `Health`; the node writes it to a small file in the storage folder, so
+that `dicom-node status` can show it even while the database is away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from dicom_node.clock_watch import utc_now
+
+FILE = "health.json"  #: in the storage folder
+MAX_FAULTS = 200  #: names of parts may come from peers: further ones are not kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartFault:
+    """One part of the node that is out of order.
+
+    Attributes
+    ----------
+    part
+        Short name in plain words, such as ``engine`` or ``destination PACS``.
+    since
+        When it went out of order.
+    reason
+        The latest reason, in one line.
+    count
+        How often it was reported since then.
+    receiving
+        Whether instances are refused because of it.
+    """
+
+    part: str
+    since: datetime
+    reason: str
+    count: int = 1
+    receiving: bool = True
+
+
+class Health:
+    """Keeps the faults of all parts; any thread may report.
+
+    Parameters
+    ----------
+    clock
+        Gives the time of day.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._faults: dict[str, PartFault] = {}
+
+    def fault(self, part: str, reason: str, *, receiving: bool = True) -> bool:
+        """Report a part that is out of order; True if it was in order before.
+
+        Parameters
+        ----------
+        receiving
+            False if instances are refused because of it.
+        """
+        with self._lock:
+            known = self._faults.get(part)
+            if known is None and len(self._faults) >= MAX_FAULTS:
+                return False
+            self._faults[part] = (
+                PartFault(part=part, since=self._clock(), reason=reason, receiving=receiving)
+                if known is None
+                else replace(known, reason=reason, count=known.count + 1, receiving=receiving)
+            )
+            return known is None
+
+    def well(self, part: str) -> bool:
+        """Report a part that is in order; True if it was not before."""
+        with self._lock:
+            return self._faults.pop(part, None) is not None
+
+    def snapshot(self) -> tuple[PartFault, ...]:
+        """List the parts that are out of order, the longest first."""
+        with self._lock:
+            return tuple(sorted(self._faults.values(), key=lambda fault: fault.since))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Condition of a node at a time, as read from its file."""
+
+    written_at: datetime
+    faults: tuple[PartFault, ...] = ()
+
+    @property
+    def receiving(self) -> bool:
+        """Whether instances are taken."""
+        return all(fault.receiving for fault in self.faults)
+
+
+def write_condition(folder: Path, condition: Condition) -> None:
+    """Write the condition of the node into its storage folder, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    temporary = folder / f".{FILE}"
+    text = json.dumps(asdict(condition), default=lambda moment: moment.isoformat(), indent=1)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(folder / FILE)
+
+
+def read_condition(folder: Path) -> Condition | None:
+    """Read what the node last wrote; None if there is nothing, or nothing readable."""
+    try:
+        values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        faults = tuple(
+            PartFault(**{**fault, "since": datetime.fromisoformat(fault["since"])})
+            for fault in values["faults"]
+        )
+        return Condition(written_at=datetime.fromisoformat(values["written_at"]), faults=faults)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
