@@ -71,6 +71,8 @@ class Series(Base):
         Files of instances and results marked as purged are being removed.
     urgent
         An instance was urgent, by its sender's priority or its own attributes.
+    not_before
+        When a STABLE series may be claimed, after an attempt that failed; None for at once.
     """
 
     __tablename__ = "series"
@@ -97,6 +99,7 @@ class Series(Base):
     study_time: Mapped[str] = mapped_column(String(16), default="")
     purging: Mapped[bool] = mapped_column(default=False)
     urgent: Mapped[bool] = mapped_column(default=False)
+    not_before: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class Instance(Base):

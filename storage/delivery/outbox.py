@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -18,11 +18,10 @@ from storage.delivery.series_completion import conclude, record_deliveries
 from storage.errors import StaleState, StorageError
 from storage.results.kept_results import NewObject, NewResult, add_result
 from storage.series.lifecycle import SeriesTicket, leave
+from storage.series.priority import CLOCK_BACK
 from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
 D = DeliveryState
-
-CLOCK_BACK = timedelta(minutes=1)  #: a delivery recorded that far ahead shows a clock set back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,8 @@ class SeriesTicket:
         The rerun that an operator has requested; None for an analysis that follows reception.
     purged
         Number of instances in use whose files were removed.
+    urgent
+        An instance was urgent.
     """
 
     series_instance_uid: str
@@ -65,6 +67,7 @@ class SeriesTicket:
     predecessor_key: str | None
     rerun: Rerun | None = None
     purged: int = 0
+    urgent: bool = False
 
 
 def advance(
@@ -90,7 +93,7 @@ def advance(
     uid = session.scalar(
         update(Series)
         .where(Series.series_instance_uid == series_instance_uid, Series.state == old)
-        .values(state=new, since=now, reason=reason)
+        .values(state=new, since=now, reason=reason, not_before=None)
         .returning(Series.series_instance_uid)
     )
     if uid is None:
@@ -163,7 +166,7 @@ def claim_next(
     session: Session, now: datetime, urgent_aes: Set[str] = frozenset()
 ) -> SeriesTicket | None:
     """Claim the next STABLE series in the queue (`storage.series.priority`), if there is one."""
-    uid = next_in_queue(session, urgent_aes)
+    uid = next_in_queue(session, now, urgent_aes)
     if uid is None:
         return None
     advance(session, uid, old=S.STABLE, new=S.ANALYSING, now=now)
@@ -214,14 +217,35 @@ def ticket_of(session: Session, row: Series) -> SeriesTicket:
         predecessor_key=row.result_key,
         rerun=row.rerun,
         purged=len(in_use) - len(kept),
+        urgent=row.urgent,
     )
 
 
 def give_back(
-    session: Session, ticket: SeriesTicket, now: datetime, *, reason: str = ""
+    session: Session,
+    ticket: SeriesTicket,
+    now: datetime,
+    *,
+    reason: str = "",
+    not_before: datetime | None = None,
+    counted: bool = True,
 ) -> SeriesState:
-    """Return a claim unused, or after an attempt that may be repeated: to STABLE."""
-    return leave(session, ticket, now, new=S.STABLE, reason=reason)
+    """Return a claim unused, or after an attempt that may be repeated: to STABLE.
+
+    Parameters
+    ----------
+    not_before
+        When the series may be claimed again; None for at once.
+    counted
+        Whether the attempt stays counted: not if it cannot be the fault of the series.
+
+    Returns and raises as :func:`leave`.
+    """
+    state = leave(session, ticket, now, new=S.STABLE, reason=reason, not_before=not_before)
+    if state is S.STABLE and not counted:
+        locked(session, ticket.series_instance_uid).attempts -= 1
+        session.flush()
+    return state
 
 
 def leave(
@@ -231,6 +255,7 @@ def leave(
     *,
     new: SeriesState,
     reason: str = "",
+    not_before: datetime | None = None,
 ) -> SeriesState:
     """Move a claimed series out of ANALYSING; at an end, a requested rerun is fulfilled.
 
@@ -253,9 +278,10 @@ def leave(
         reopen(session, row, now)
         return S.RECEIVING
     advance(session, ticket.series_instance_uid, old=S.ANALYSING, new=new, now=now, reason=reason)
+    row.not_before = not_before
     if new in ENDED:
         row.rerun = None
-        session.flush()
+    session.flush()
     return new
 
 

@@ -3,7 +3,7 @@
 A series waits from the time at which it was closed. An urgent one counts as closed earlier, one
 that was tried before, or whose rerun was requested, as closed later; the earliest comes first.
 So a series is overtaken only by series that are closed within a fixed time after it, however
-many they are.
+many they are. One whose attempt failed waits besides, until the time that its row names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Series
@@ -21,6 +21,7 @@ from storage.states import SeriesState
 URGENT_AHEAD = timedelta(minutes=30)  #: an urgent series overtakes series that wait for less
 TRIED_BEHIND = timedelta(minutes=10)  #: for each attempt: a series that fails again delays no other
 RERUN_BEHIND = timedelta(hours=2)  #: reruns may be requested of hundreds of series at once
+CLOCK_BACK = timedelta(minutes=1)  #: a time recorded that far ahead shows a clock set back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,12 @@ def queue_position(waiting: Waiting) -> datetime:
     )
 
 
-def next_in_queue(session: Session, urgent_aes: Set[str] = frozenset()) -> str | None:
+def next_in_queue(
+    session: Session, now: datetime, urgent_aes: Set[str] = frozenset()
+) -> str | None:
     """Lock the next series in the queue, past those that another process has locked.
+
+    A series that was given back in the future waits no longer: the clock was put back.
 
     Parameters
     ----------
@@ -68,7 +73,10 @@ def next_in_queue(session: Session, urgent_aes: Set[str] = frozenset()) -> str |
     str or None
         Its Series Instance UID; None if no series is waiting.
     """
-    rows = session.scalars(select(Series).where(Series.state == SeriesState.STABLE)).all()
+    due = or_(
+        Series.not_before.is_(None), Series.not_before <= now, Series.since > now + CLOCK_BACK
+    )
+    rows = session.scalars(select(Series).where(Series.state == SeriesState.STABLE, due)).all()
     waiting = {row.series_instance_uid: queue_position(_waiting(row, urgent_aes)) for row in rows}
     for uid in sorted(waiting, key=lambda uid: (waiting[uid], uid)):
         free = select(Series.series_instance_uid).where(

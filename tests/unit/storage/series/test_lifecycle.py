@@ -238,6 +238,43 @@ def test_what_a_person_wants_once_more_lets_new_series_pass(session: Session) ->
     assert order(session) == ["10", "9"]
 
 
+def test_a_failed_attempt_is_followed_by_a_wait(session: Session) -> None:
+    ticket = claimed(session)
+    give_back(session, ticket, NOW, not_before=after(30))
+
+    assert claim_next(session, after(29)) is None
+    again = claim_next(session, after(30))
+
+    assert again is not None
+    assert again.attempts == 2
+    assert row(session).not_before is None
+
+
+def test_a_clock_that_was_put_back_ends_the_wait(session: Session) -> None:
+    ticket = claimed(session)
+    give_back(session, ticket, after(86400), not_before=after(86430))
+
+    assert claim_next(session, NOW) is not None
+
+
+def test_a_new_instance_ends_the_wait(session: Session) -> None:
+    give_back(session, claimed(session), NOW, not_before=after(3600))
+    record_instance(session, facts("2"), NOW)
+    (quiet,) = receiving(session)
+    close(session, quiet, NOW)
+
+    assert claim_next(session, NOW) is not None
+
+
+def test_an_attempt_that_was_not_the_fault_of_the_series_is_not_counted(session: Session) -> None:
+    give_back(session, claimed(session), NOW, counted=False)
+
+    again = claim_next(session, NOW)
+
+    assert again is not None
+    assert again.attempts == 1
+
+
 def test_reasons_are_kept_and_go_with_the_state(session: Session) -> None:
     leave(session, claimed(session), after(3), new=S.UNSUITABLE, reason="too few")
     assert (row(session).reason, row(session).since) == ("too few", after(3))
