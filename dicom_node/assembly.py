@@ -9,12 +9,13 @@ from datetime import timedelta
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.network import TlsSettings
 from config.settings import Settings
-from dicom_node.analysis.configuration import analysis_config_of
+from dicom_node.analysis.configuration import analysis_config_of, software_version
 from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy, Executor, Workers
 from dicom_node.analysis.engine import ComputeEngine
 from dicom_node.analysis.not_analysed_notices import Notices
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.analysis.worker_proof import Requirements
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.commitment_query import StoredCheck
@@ -40,7 +41,7 @@ from storage.database.engine import is_migrated, migrate, open_database
 from storage.database.sessions import Sessions
 from storage.errors import StorageError
 from storage.files.folder import StorageFolder
-from storage.files.installation import draw_installation
+from storage.files.installation import draw_installation, installation_of
 from storage.maintenance.retention import RetentionRules
 
 MEGABYTE, GIGABYTE = 10**6, 10**9
@@ -107,6 +108,16 @@ def engine_of(settings: Settings) -> ComputeEngine:
         )
     except OSError as fault:
         raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
+
+
+def requirements_of(settings: Settings) -> Requirements:
+    """Say what a worker must show before it gets a task."""
+    return Requirements(
+        software=software_version(),
+        storage=settings.storage.folder.absolute(),
+        installation=installation_of(settings.storage.folder),
+        config=analysis_config_of(settings),
+    )
 
 
 def receiver_of(settings: Settings) -> Receiver:

@@ -24,7 +24,7 @@ from dicom_node.analysis.dispatcher import AnalysisDispatcher
 from dicom_node.analysis.engine import ComputeEngine
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.rerun import start_requested_reruns
-from dicom_node.analysis.worker import warm_up
+from dicom_node.analysis.worker_proof import prove
 from dicom_node.assembly import (
     certificate_renewal_of,
     commitment_scp_of,
@@ -35,6 +35,7 @@ from dicom_node.assembly import (
     prior_fetchers_of,
     receiver_of,
     request_builder_of,
+    requirements_of,
     retention_of,
     server_tls_of,
     stow_receivers_of,
@@ -186,7 +187,7 @@ def start_processing(
     processing = Processing(
         scheduler=scheduler,
         engine=engine,
-        warm_up=engine.submit(warm_up, requests.config),
+        warm_up=engine.submit(prove, requirements_of(settings)),
         dispatcher=dispatcher_of(
             settings,
             resources,

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from config.settings import Settings
-from dicom_node.analysis.worker_messages import AnalysisConfig
+from dicom_node.analysis.worker_messages import AnalysisConfig, ModelReference
 from pipeline.encode.result.identity import Equipment, derived_uid
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.model.manifest import BUNDLED, read_manifest
@@ -26,6 +26,26 @@ def software_version() -> str:
     return version("dicom-node")
 
 
+def software_versions(model_version: str) -> str:
+    """Name the software and the model that results are made with."""
+    return f"{software_version()} model {model_version}"
+
+
+def model_of(settings: Settings) -> ModelReference:
+    """Name the model that the settings choose.
+
+    Raises
+    ------
+    pipeline.errors.ModelError
+        If there is none in its folder.
+    """
+    folder = model_folder(settings)
+    manifest, sha256 = read_manifest(folder)
+    return ModelReference(
+        name=manifest.name, version=manifest.version, sha256=sha256, folder=folder
+    )
+
+
 def equipment_of(settings: Settings) -> Equipment:
     """Make the equipment that the results name.
 
@@ -33,14 +53,14 @@ def equipment_of(settings: Settings) -> Equipment:
     is another device), unless the site has given its own. That of the station stays the same.
     Where no node has run yet, as with ``dicom-node process``, there is no installation to name.
     """
-    manifest, sha256 = read_manifest(model_folder(settings))
+    model = model_of(settings)
     station = installation_of(settings.storage.folder)
-    derived = derived_uid("device", station, settings.node.ae_title, sha256)
+    derived = derived_uid("device", station, settings.node.ae_title, model.sha256)
     return Equipment(
         manufacturer=settings.results.manufacturer,
-        model_name=f"dicom-node {manifest.name}",
+        model_name=f"dicom-node {model.name}",
         serial_number=settings.results.device_serial,
-        software_versions=f"{software_version()} model {manifest.version}",
+        software_versions=software_versions(model.version),
         device_uid=settings.results.device_uid or derived,
         station_uid=derived_uid("station", station),
     )
@@ -60,7 +80,7 @@ def analysis_config_of(settings: Settings) -> AnalysisConfig:
             own_uids=frozenset({equipment.device_uid, equipment.station_uid}),
         ),
         equipment=equipment,
-        model=model_folder(settings),
+        model=model_of(settings),
         device=analysis.device,
         threads=analysis.threads,
         options=AnalysisOptions(

@@ -25,7 +25,6 @@ from dicom_node.analysis.worker_messages import (
 from dicom_node.errors import NodeError
 from dicom_node.reception.header import Unreadable, read_header
 from pipeline.errors import PipelineError
-from pipeline.model.manifest import read_manifest
 
 RECORD = "analysis.json"
 
@@ -81,7 +80,6 @@ def process(
     the reason, and ``notice.dcm``, if one is wanted. A UID names one set of bytes (PS3.5 9), and
     objects name the time at which they were made: so all UIDs hang on that time as well.
     """
-    _, sha256 = read_manifest(config.model)
     with disable_value_validation():
         files = tuple(_source_files(series.paths))
     request = AnalysisRequest(
@@ -91,7 +89,7 @@ def process(
         created=created,
         remembered=False,
     )
-    key = worker.key_of(request, sha256)
+    key = worker.key_of(request)
     answer = worker.results_of(request, progress)
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(answer, Unsuitable):

@@ -19,7 +19,6 @@ from pipeline.encode.result.identity import Prior, ReportReference
 from pipeline.encode.result.kinds import MAIN_DOCUMENTS, SUPERSEDING
 from pipeline.encode.result.products import Products
 from pipeline.errors import PipelineError
-from pipeline.model.manifest import read_manifest
 from storage.delivery.capabilities import Capability, capabilities
 from storage.results.kept_results import KeptReport, documents_of
 from storage.results.priors import KeptPrior, keys_so_far, priors
@@ -126,18 +125,18 @@ class RequestBuilder:
     def _kept(self, ticket: SeriesTicket) -> Path:
         with self._sessions() as session:
             (ended,) = ended_series(session, series=[ticket.series_instance_uid])
-        return kept_analysis(ended, self._folder.root, self.config.model)
+        return kept_analysis(ended, self._folder.root, self.config.model.sha256)
 
 
-def kept_analysis(ended: EndedSeries, folder: Path, model: Path) -> Path:
+def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:
     """Find what a result can be issued again from.
 
     Parameters
     ----------
     folder
         The storage folder.
-    model
-        Folder of the model that is set now.
+    model_sha256
+        Of the manifest of the model that is set now.
 
     Raises
     ------
@@ -151,7 +150,7 @@ def kept_analysis(ended: EndedSeries, folder: Path, model: Path) -> Path:
         made_by = read_values(path).provenance
     except (OSError, PipelineError) as fault:
         raise CannotRepeat("no readable analysis of it is kept: use reprocess") from fault
-    if made_by.weights_sha256 != read_manifest(model)[1]:
+    if made_by.weights_sha256 != model_sha256:
         raise CannotRepeat(
             f"what is kept is of the model {made_by.model_name} {made_by.model_version},"
             " which is not the one set now: use reprocess"

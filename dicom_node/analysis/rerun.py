@@ -10,7 +10,6 @@ from dicom_node.analysis.worker import key_of
 from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log
 from dicom_node.resources import Resources
-from pipeline.model.manifest import read_manifest
 from storage.database.sessions import Sessions
 from storage.series.lifecycle import ENDED
 from storage.series.rerun import EndedSeries, mark_for_rerun, prospective_ticket, start_reruns
@@ -69,8 +68,7 @@ def _is_needed(
     request = request_builder.build(replace(ticket, rerun=rerun))
     if rerun is Rerun.REPROCESS:
         return True
-    _, sha256 = read_manifest(request_builder.config.model)
-    return key_of(request, sha256) not in request.earlier
+    return key_of(request) not in request.earlier
 
 
 def start_requested_reruns(resources: Resources, wake: Callable[[], None]) -> None:

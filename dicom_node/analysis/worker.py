@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Literal
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 
+from dicom_node.analysis.configuration import software_versions
 from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisConfig,
     AnalysisRequest,
     AnalysisResult,
     EncodedObject,
+    ModelReference,
     Unchanged,
     Unsuitable,
 )
@@ -35,6 +37,7 @@ from pipeline.encode.result.identity import key_after, result_key
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultObject
 from pipeline.errors import UnsuitableSeries
+from pipeline.model.installed import installed_model
 from pipeline.model.manifest import read_manifest
 from pipeline.series.eligibility import ONE_PATIENT, why_not
 
@@ -48,6 +51,9 @@ OF_THE_REQUEST = {
 }
 """UIDs that some senders leave out of the data set, and where they are kept besides."""
 
+MODELS = "DICOM_NODE_MODELS"
+"""Environment variable of a worker: folders in which to look for models, separated as in PATH."""
+
 Progress = Callable[[str, float], None]
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -55,11 +61,17 @@ Device = Literal["auto", "cpu", "cuda"]
 def run(request: AnalysisRequest) -> AnalysisResult:
     """Make the results of one series, unless nothing has changed since the latest.
 
-    Raises as `results_of`.
+    They name the software that made them, which is the worker's. Raises as `results_of`.
     """
-    _, sha256 = read_manifest(request.config.model)
-    key = key_of(request, sha256)
+    request = replace(request, config=with_own_software(request.config))
+    key = key_of(request)
     return Unchanged(key=key) if key in request.earlier else results_of(request)
+
+
+def with_own_software(config: AnalysisConfig) -> AnalysisConfig:
+    """State the version of the software that is installed here."""
+    own = software_versions(config.model.version)
+    return replace(config, equipment=replace(config.equipment, software_versions=own))
 
 
 def results_of(
@@ -70,7 +82,7 @@ def results_of(
     Raises
     ------
     pipeline.errors.ModelError
-        If the weights are missing or altered.
+        If the model is not installed here, or its weights are altered.
     OutOfMemory
         If memory does not suffice, even for one slice at a time on the CPU.
     CannotRepeat
@@ -98,16 +110,16 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
     series = assemble(datasets)
     del datasets
     watch.lap("assemble")
-    manifest, sha256 = read_manifest(config.model)
+    manifest, _ = read_manifest(folder_of(config.model))
     undecided, kept = (
         _analyse(request, series, progress)
         if request.kept is None
-        else _read_kept(request, request.kept, sha256)
+        else _read_kept(request, request.kept)
     )
     watch.lap("analyse")
     progress("encode", 0.0)
     analysis = decide(undecided, config.options, manifest)
-    return _encode(request, key_of(request, sha256), series, analysis, kept, watch)
+    return _encode(request, key_of(request), series, analysis, kept, watch)
 
 
 def read_instance(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
@@ -149,13 +161,13 @@ def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
     return ways[min(attempt, len(ways)) - 1 :]
 
 
-def _read_kept(request: AnalysisRequest, path: Path, sha256: str) -> tuple[Analysis, bytes]:
+def _read_kept(request: AnalysisRequest, path: Path) -> tuple[Analysis, bytes]:
     """Read the kept analysis, if it is of this model and of these instances."""
     from pipeline.analysis_file import read
 
     kept = path.read_bytes()
     undecided, source = read(BytesIO(kept))
-    if undecided.provenance.weights_sha256 != sha256:
+    if undecided.provenance.weights_sha256 != request.config.model.sha256:
         raise CannotRepeat("the kept analysis is of another model: reprocess it")
     if source != source_digest(request):
         raise CannotRepeat("the kept analysis is of other instances: reprocess it")
@@ -224,14 +236,8 @@ def context_of(request: AnalysisRequest, key: str) -> ResultContext:
     )
 
 
-def key_of(request: AnalysisRequest, sha256: str) -> str:
-    """Compute the key of the result that a request asks for.
-
-    Parameters
-    ----------
-    sha256
-        Of the model's manifest.
-    """
+def key_of(request: AnalysisRequest) -> str:
+    """Compute the key of the result that a request asks for."""
     config = request.config
     parameters = {
         **config.options.as_parameters(),
@@ -241,7 +247,9 @@ def key_of(request: AnalysisRequest, sha256: str) -> str:
         "priors": " ".join(prior.report.sop_instance_uid for prior in request.priors),
         **request.occasion,
     }
-    key = result_key(request.series_instance_uid, request.instances, sha256, parameters)
+    key = result_key(
+        request.series_instance_uid, request.instances, config.model.sha256, parameters
+    )
     return key_after(key, request.earlier)
 
 
@@ -267,7 +275,22 @@ def _pack(result: ResultObject) -> EncodedObject:
 
 def load_models(config: AnalysisConfig) -> Models:
     """Load the networks, once for each process."""
-    return _models(config.model, config.device, config.threads or os.cpu_count() or 1)
+    folder = folder_of(config.model)
+    return _models(folder, config.device, config.threads or os.cpu_count() or 1)
+
+
+def folder_of(model: ModelReference) -> Path:
+    """Find the folder of a model on this machine.
+
+    Besides the node's own folder for it, folders that `MODELS` names are looked through.
+
+    Raises
+    ------
+    pipeline.errors.ModelError
+        If there is none with that digest.
+    """
+    places = [Path(place) for place in os.environ.get(MODELS, "").split(os.pathsep) if place]
+    return installed_model(f"{model.name} {model.version}", model.sha256, [model.folder, *places])
 
 
 @lru_cache(maxsize=1)
@@ -278,14 +301,6 @@ def _models(folder: Path, device: Device, threads: int) -> Models:
 
     torch.set_num_threads(threads)
     return load(folder, device_for(device))
-
-
-def warm_up(config: AnalysisConfig) -> None:
-    """Import and load all that a first task would have to wait for."""
-    from pipeline.analyse import analyse  # noqa: F401  # what a first task would wait for
-    from pipeline.encode.bundle import encode  # noqa: F401  # what a first task would wait for
-
-    load_models(config)
 
 
 class Stopwatch:

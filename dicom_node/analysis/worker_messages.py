@@ -30,20 +30,36 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReference:
+    """A model, wherever it is installed.
+
+    Attributes
+    ----------
+    sha256
+        Of its manifest, which holds the digests of its weights.
+    folder
+        Where the node has it; on the machine of a worker it may be elsewhere.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisConfig:
     """How to analyse: the same for every series while the settings stay.
 
     Attributes
     ----------
-    model
-        Model folder.
     threads
         Processor threads; 0 for all cores.
     """
 
     rules: SelectionRules
     equipment: Equipment
-    model: Path
+    model: ModelReference
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     options: AnalysisOptions = field(default_factory=AnalysisOptions)

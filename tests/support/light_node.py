@@ -26,9 +26,9 @@ from sqlalchemy.orm import Session
 from config.reader import load
 from config.settings import Settings
 from dicom_node import logs
-from dicom_node.analysis import worker
 from dicom_node.analysis.engine import ComputeEngine
 from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject
+from dicom_node.analysis.worker_proof import prove
 from dicom_node.assembly import open_resources
 from dicom_node.node import start_node
 from dicom_node.resources import Resources
@@ -109,7 +109,7 @@ class LightEngine:
         self._pool = ThreadPoolExecutor(1)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> LightTask:  # noqa: ANN401  # any task
-        if function is worker.warm_up:
+        if function is prove:
             return LightTask(self._pool.submit(lambda: None))
         return LightTask(self._pool.submit(analysed, *arguments))
 

@@ -193,7 +193,7 @@ def test_what_is_kept_must_be_readable_and_of_the_model_set_now(
     path.unlink() if kept is None else path.write_bytes(kept)
 
     with pytest.raises(CannotRepeat, match=message):
-        kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model)
+        kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model.sha256)
 
 
 def test_a_notice_cannot_be_issued_again(resources: Resources) -> None:
@@ -203,7 +203,7 @@ def test_a_notice_cannot_be_issued_again(resources: Resources) -> None:
         (ended,) = ended_series(session)
 
     with pytest.raises(CannotRepeat, match="use reprocess"):
-        kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model)
+        kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model.sha256)
 
 
 def test_instances_that_are_gone_are_said_to_be(resources: Resources) -> None:

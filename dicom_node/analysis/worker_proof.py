@@ -1,0 +1,68 @@
+"""Show, in a worker, that it can do the work of a node, before it gets any.
+
+A worker of another version, without the model, or that does not see the node's files would fail
+every series it gets, and faster than a good one analyses them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom.config
+
+from dicom_node.analysis.configuration import software_version
+from dicom_node.analysis.worker import load_models
+from dicom_node.analysis.worker_messages import AnalysisConfig
+from dicom_node.errors import UnfitWorker
+from storage.files.installation import installation_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """What a worker must show before it gets a task.
+
+    Attributes
+    ----------
+    software
+        Version of the node.
+    storage
+        The storage folder, whose files the worker has to read.
+    installation
+        The identity that is kept in that folder.
+    """
+
+    software: str
+    storage: Path
+    installation: str
+    config: AnalysisConfig
+
+
+def prove(required: Requirements) -> None:
+    """Check version, files and model, load the networks and have them compute something small.
+
+    Raises
+    ------
+    UnfitWorker
+        If the version is another, or the storage folder is not the node's.
+    pipeline.errors.ModelError
+        If there is no model of that digest, or it is damaged.
+    """
+    installed = software_version()
+    if installed != required.software:
+        raise UnfitWorker(f"expected dicom-node {required.software}, it has {installed}")
+    if installation_of(required.storage) != required.installation:
+        raise UnfitWorker(f"it does not see the storage folder of the node, {required.storage}")
+    # Several tasks may run in threads of one worker: none may put back what another still needs.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
+    _compute(required.config)
+
+
+def _compute(config: AnalysisConfig) -> None:
+    """Load all that a first task would have to wait for, and try it."""
+    from pipeline.analyse import analyse  # noqa: F401  # what a first task would wait for
+    from pipeline.encode.bundle import encode  # noqa: F401  # what a first task would wait for
+    from pipeline.model.self_test import self_test
+
+    self_test(load_models(config))
