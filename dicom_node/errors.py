@@ -6,6 +6,7 @@ NodeError            a person can do something about it: the command line prints
 ├── EngineLost       a worker of the engine died, hung or was restarted during the task
 ├── EngineAway       the engine lost the task before a worker began it, or it is not there
 └── UnfitWorker      a worker of the engine cannot do the work of this node
+AnalysisFault        an analysis broke off for a reason that nobody foresaw
 AssociationBroken    the association ended, or broke its protocol, in the midst of a message
 
 A module that raises a narrower kind of one of them defines it itself.
@@ -34,6 +35,35 @@ class EngineAway(NodeError):
 
 class UnfitWorker(NodeError):
     """A worker cannot do the work of this node; the message says why."""
+
+
+class AnalysisFault(Exception):
+    """An analysis broke off for a reason that nobody foresaw.
+
+    Attributes
+    ----------
+    kind
+        Type of the exception that broke it.
+    places
+        Where it arose (`dicom_node.log_tracebacks.described`), without its words.
+    of_the_data
+        Whether the same bytes raise it each time.
+    """
+
+    def __init__(self, kind: str, places: str, *, of_the_data: bool) -> None:
+        super().__init__(kind, places, of_the_data)
+        self.kind, self.places, self.of_the_data = kind, places, of_the_data
+
+    def __str__(self) -> str:
+        return self.places
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel between processes with the keyword argument."""
+        return _analysis_fault, (self.kind, self.places, self.of_the_data)
+
+
+def _analysis_fault(kind: str, places: str, of_the_data: bool) -> AnalysisFault:
+    return AnalysisFault(kind, places, of_the_data=of_the_data)
 
 
 class AssociationBroken(Exception):

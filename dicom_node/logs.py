@@ -14,6 +14,8 @@ from typing import Any, Literal
 import pydicom.config
 import structlog
 
+from dicom_node import log_tracebacks
+
 EVENTS = frozenset(
     {
         "node_started",
@@ -115,7 +117,7 @@ def configure(*, level: str = "info", style: Literal["json", "console"] = "json"
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             refuse_unlisted,
-            structlog.processors.format_exc_info,
+            log_tracebacks.without_words,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),

@@ -25,7 +25,7 @@ from dicom_node.analysis.worker_messages import (
     Unchanged,
     Unsuitable,
 )
-from dicom_node.errors import CannotRepeat, EngineLost
+from dicom_node.errors import AnalysisFault, CannotRepeat, EngineLost
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
@@ -126,7 +126,16 @@ def consequence_of(fault: Exception, ticket: SeriesTicket) -> Failure | Retry:
         case OutOfMemory():
             return Retry(reason=f"out of memory: {fault}")
         case _:
-            return Retry(reason=f"{type(fault).__name__} during the analysis; see the log")
+            return _consequence_of_unforeseen(fault, ticket)
+
+
+def _consequence_of_unforeseen(fault: Exception, ticket: SeriesTicket) -> Failure | Retry:
+    """Have what the data themselves raise tried once more: it may have been the worker."""
+    if not isinstance(fault, AnalysisFault):
+        return Retry(reason=f"{type(fault).__name__} during the analysis; see the log")
+    if fault.of_the_data and ticket.attempts > 1:
+        return Failure(reason=f"{fault.kind} during each analysis; see the log")
+    return Retry(reason=f"{fault.kind} during the analysis; see the log")
 
 
 EXPECTED = (CannotRepeat, ModelError, ConformanceError, EngineLost, OutOfMemory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 
 from dicom_node.analysis.result_rows import KEPT
@@ -19,6 +19,7 @@ from pipeline.encode.result.identity import Prior, ReportReference
 from pipeline.encode.result.kinds import MAIN_DOCUMENTS, SUPERSEDING
 from pipeline.encode.result.products import Products
 from pipeline.errors import PipelineError
+from pipeline.series.attributes import calendar_date
 from storage.delivery.capabilities import Capability, capabilities
 from storage.results.kept_results import KeptReport, documents_of
 from storage.results.priors import KeptPrior, keys_so_far, priors
@@ -120,7 +121,7 @@ class RequestBuilder:
     def _priors(self, ticket: SeriesTicket) -> tuple[Prior, ...]:
         with self._sessions() as session:
             found = priors(session, ticket.series_instance_uid, MAX_PRIORS, MAIN_DOCUMENTS)
-        return tuple(map(_prior, found))
+        return tuple(_prior(kept, day) for kept in found if (day := calendar_date(kept.study_date)))
 
     def _kept(self, ticket: SeriesTicket) -> Path:
         with self._sessions() as session:
@@ -158,10 +159,10 @@ def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:
     return path
 
 
-def _prior(kept: KeptPrior) -> Prior:
+def _prior(kept: KeptPrior, study_date: date) -> Prior:
     found = json.loads(kept.summary)
     return Prior(
-        study_date=datetime.strptime(kept.study_date, "%Y%m%d").replace(tzinfo=UTC).date(),
+        study_date=study_date,
         score=found["score"],
         threshold=found["threshold"],
         right=found["involvement"]["right"],

@@ -20,6 +20,7 @@ from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis.configuration import software_versions
+from dicom_node.analysis.worker_faults import as_analysis_fault
 from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisConfig,
@@ -58,10 +59,12 @@ Progress = Callable[[str, float], None]
 Device = Literal["auto", "cpu", "cuda"]
 
 
+@as_analysis_fault
 def run(request: AnalysisRequest) -> AnalysisResult:
     """Make the results of one series, unless nothing has changed since the latest.
 
-    They name the software that made them, which is the worker's. Raises as `results_of`.
+    They name the software that made them, which is the worker's. Raises as `results_of`; what
+    nobody foresaw as `dicom_node.errors.AnalysisFault`.
     """
     request = replace(request, config=with_own_software(request.config))
     key = key_of(request)

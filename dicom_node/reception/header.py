@@ -20,6 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.header_scan import scan
+from pipeline.series.attributes import calendar_date
 from storage.files.folder import KeptFile
 from storage.series.instances import InstanceFacts
 
@@ -38,7 +39,6 @@ OF_META = (
 MAX_UID = 64  #: characters, PS3.5 9.1
 PLAIN_UID = re.compile(r"[0-9.]{1,64}")
 PLAIN_CODE = re.compile(r"[A-Z0-9_ ]{0,16}")  #: PS3.5 6.2, value representation CS
-DATE = re.compile(r"\d{8}")  #: PS3.5 6.2, value representation DA
 TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
 MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
 META_BYTES = 4096  #: at the start of a file; File Meta Information is shorter
@@ -170,6 +170,7 @@ def facts(
 ) -> InstanceFacts:
     """Make the facts for the index; urgent by the C-STORE priority or by its own attribute."""
     texts = header.texts
+    studied, time = texts.get("StudyDate", ""), texts.get("StudyTime", "")
     return InstanceFacts(
         sop_instance_uid=header.sop_instance_uid,
         sop_class_uid=header.sop_class_uid,
@@ -183,8 +184,8 @@ def facts(
         bytes=kept.bytes,
         patient_key=_patient_key(texts),
         birth_digest=digest(texts.get("PatientBirthDate", "")),
-        study_date=_matching(DATE, texts, "StudyDate"),
-        study_time=_matching(TIME, texts, "StudyTime"),
+        study_date=studied if calendar_date(studied) else "",
+        study_time=time if TIME.fullmatch(time) else "",
         urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
     )
 
@@ -202,11 +203,6 @@ def _patient_key(texts: Mapping[str, str]) -> str:
 def digest(value: str) -> str:
     """Compute the SHA-256, hexadecimal; empty for an empty value."""
     return hashlib.sha256(value.encode()).hexdigest() if value else ""
-
-
-def _matching(form: re.Pattern[str], texts: Mapping[str, str], keyword: str) -> str:
-    value = texts.get(keyword, "")
-    return value if form.fullmatch(value) else ""
 
 
 def _plain(ds: Dataset, keyword: str) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
+from datetime import date
 from typing import Any
 
 from pydicom import Dataset, Sequence
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
+
+UNREADABLE = (TypeError, ValueError, ArithmeticError, LookupError, NotImplementedError, OSError)
+"""Raised when a value is no value of its representation: pydicom converts on first access."""
+LARGEST_IS = 2**31 - 1  #: of an Integer String, PS3.5 6.2
 
 
 def floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
@@ -55,14 +61,46 @@ def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     return number
 
 
+def optional_number(dataset: Dataset, keyword: str, *, least: float, most: float) -> float | None:
+    """Value of a Decimal String that an analysis can do without.
+
+    Returns
+    -------
+    float or None
+        One finite number from `least` to `most`; None if it is absent or anything else.
+    """
+    try:
+        (number,) = (float(value) for value in _values(dataset, keyword))
+    except UNREADABLE:
+        return None
+    return number if least <= number <= most else None
+
+
+def optional_integer(dataset: Dataset, keyword: str) -> int | None:
+    """Value of an Integer String that an analysis can do without; None if it is not one."""
+    number = optional_number(dataset, keyword, least=-LARGEST_IS - 1, most=LARGEST_IS)
+    return None if number is None or not number.is_integer() else int(number)
+
+
 def text(dataset: Dataset, keyword: str) -> str:
     """Value of a text attribute, empty if absent; several are joined by a backslash."""
     return "\\".join(str(value) for value in _values(dataset, keyword)).strip()
 
 
+def calendar_date(value: str) -> date | None:
+    """Read a Date (DA, PS3.5 6.2); None for anything that is no day of the calendar."""
+    try:
+        return date.fromisoformat(value) if re.fullmatch(r"[0-9]{8}", value) else None
+    except ValueError:
+        return None
+
+
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """Items of a sequence attribute; none if it is absent or no sequence."""
-    value = dataset.get(keyword)
+    """Items of a sequence attribute; none if it is absent, unreadable or no sequence."""
+    try:
+        value = dataset.get(keyword)
+    except UNREADABLE:
+        return []
     return list(value) if isinstance(value, Sequence) else []
 
 
@@ -70,7 +108,7 @@ def _values(dataset: Dataset, keyword: str) -> list[Any]:
     """Values as a list; none when absent or unreadable."""
     try:
         value = dataset.get(keyword)
-    except (TypeError, ValueError, NotImplementedError):  # pydicom converts on first access
+    except UNREADABLE:
         return []
     if value is None or value == "":
         return []

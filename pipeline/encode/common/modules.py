@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime, timedelta, timezone
 
@@ -25,6 +26,7 @@ from pipeline.encode.result.context import ResultContext, instance_uid, series_u
 from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.source import copied_attributes, series_name
 from pipeline.errors import PipelineError
+from pipeline.series.attributes import UNREADABLE
 from pipeline.types import CtSeries
 
 OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, in the range of real time zones
@@ -95,12 +97,16 @@ def copy_identity(source: Dataset, result: Dataset) -> None:
 
 
 def copy_elements(source: Dataset, result: Dataset, keywords: tuple[str, ...]) -> None:
-    """Copy elements without decoding their values."""
+    """Copy elements without decoding their values.
+
+    A sequence must be decoded, for its items are written anew; one that cannot be is left out.
+    """
     for keyword in keywords:
         tag = keyword_dict[keyword]
         if tag not in source:
             continue
-        result[tag] = _verbatim(source.get_item(tag)) or deepcopy(source[tag])
+        with suppress(*UNREADABLE):
+            result[tag] = _verbatim(source.get_item(tag)) or deepcopy(source[tag])
 
 
 def _verbatim(element: RawDataElement | DataElement) -> RawDataElement | None:

@@ -15,6 +15,7 @@ from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.encode.source import copied_attributes, source_slices
 from pipeline.errors import ConformanceError
+from pipeline.series.attributes import UNREADABLE
 from pipeline.series.eligibility import ONE_PATIENT
 from pipeline.types import CtSeries
 
@@ -93,7 +94,11 @@ def _equal(result: Dataset, header: Dataset, tag: int) -> bool:
 
 
 def _value(dataset: Dataset, tag: int) -> object:
-    return (dataset[tag].value or None) if tag in dataset else None
+    """Value of an element; None if it is absent, empty or cannot be decoded."""
+    try:
+        return (dataset[tag].value or None) if tag in dataset else None
+    except UNREADABLE:
+        return None
 
 
 def _check_references(result: Dataset, known: set[str], kind: ResultKind) -> None:

@@ -120,8 +120,7 @@ def _instance_numbers(slices: tuple[SourceSlice, ...]) -> dict[int, int]:
 
     With them CT and heatmap scroll the same way.
     """
-    given = [item.header.get("InstanceNumber") for item in slices]
-    numbers = [0 if value is None else int(value) for value in given]
+    numbers = [source_slices.instance_number(item) or 0 for item in slices]
     rising = all(before < after for before, after in pairwise(numbers))
     falling = all(before > after for before, after in pairwise(numbers))
     if min(numbers) > 0 and (rising or falling):

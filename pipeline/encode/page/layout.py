@@ -7,7 +7,6 @@ earlier results, doubts, and the limits of use; nothing of the patient's identit
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,7 @@ from pipeline.encode.source import source_slices
 from pipeline.encode.source.key_slices import key_slice, widest_slice
 from pipeline.encode.source.series_name import picture_name
 from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.series.attributes import calendar_date, text
 from pipeline.types import Analysis, Completeness, CtSeries
 
 Rgb = NDArray[np.uint8]
@@ -113,7 +113,7 @@ def image_number(item: SourceSlice) -> str:
     """Name an image as a viewer does: number of the instance, or frame."""
     if item.frame.frame_number is not None:
         return str(item.frame.frame_number)
-    number = item.header.get("InstanceNumber")
+    number = source_slices.instance_number(item)
     return "-" if number is None else str(number)
 
 
@@ -244,7 +244,5 @@ def _score(score: float) -> str:
 
 def _study_date(series: CtSeries) -> str:
     """Study Date as ``YYYY-MM-DD``; empty where the source has none that can be read."""
-    try:
-        return date.fromisoformat(str(series.headers[0].get("StudyDate") or "")).isoformat()
-    except ValueError:
-        return ""
+    day = calendar_date(text(series.headers[0], "StudyDate"))
+    return day.isoformat() if day else ""

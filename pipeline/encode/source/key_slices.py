@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.encode.source.source_slices import SourceSlice, instance_number
 from pipeline.types import Analysis, Lesion
 
 
@@ -38,6 +38,6 @@ def widest_slice(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> SourceS
 
 def image_name(item: SourceSlice) -> str:
     """Name of the slice for people: its Instance Number, or its frame in that instance."""
-    number = item.header.get("InstanceNumber")
+    number = instance_number(item)
     image = f"slice {item.index + 1} from below" if number is None else f"image {number}"
     return image if item.frame.frame_number is None else f"{image}, frame {item.frame.frame_number}"

@@ -14,9 +14,12 @@ from pydicom.valuerep import DSfloat, format_number_as_ds
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import derived_uid
 from pipeline.errors import PipelineError
+from pipeline.series.attributes import items, optional_integer, optional_number
 from pipeline.types import CtSeries, SourceFrame
 
 Point = tuple[float, float, float]
+
+THICKNESS_MM = (0.01, 100.0)  #: plausible; CT is reconstructed in slices of 0.2 to 20 mm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,8 +107,8 @@ def recorded(header: Dataset, frame: SourceFrame, group: str, keyword: str) -> l
 
 def _group(header: Dataset, frame_number: int, group: str) -> Dataset:
     """Item of a functional group; empty if the source has none."""
-    own = header.get("PerFrameFunctionalGroupsSequence") or []
-    shared = header.get("SharedFunctionalGroupsSequence") or []
+    own = items(header, "PerFrameFunctionalGroupsSequence")
+    shared = items(header, "SharedFunctionalGroupsSequence")
     for place in (*own[frame_number - 1 : frame_number], *shared[:1]):
         if place.get(group):
             item: Dataset = place[group][0]
@@ -133,9 +136,15 @@ def slice_distance_mm(series: CtSeries) -> float:
 
 
 def slice_thickness_mm(series: CtSeries) -> float:
-    """Slice Thickness of the source; the distance between slices where it is not given."""
-    given = series.headers[0].get("SliceThickness")
-    return float(given) if given else slice_distance_mm(series)
+    """Slice Thickness of the source, mm; the distance between slices without a plausible one."""
+    least, most = THICKNESS_MM
+    given = optional_number(series.headers[0], "SliceThickness", least=least, most=most)
+    return slice_distance_mm(series) if given is None else given
+
+
+def instance_number(item: SourceSlice) -> int | None:
+    """Instance Number of the image of a slice; None if the source has none that is a number."""
+    return optional_integer(item.header, "InstanceNumber")
 
 
 def frame_of_reference(series: CtSeries, context: ResultContext) -> UID:

@@ -15,6 +15,7 @@ from pipeline.encode.result.identity import Equipment, Prior, ReportReference
 from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.series.attributes import items
 from pipeline.types import CtSeries
 
 CONTAINS = hd.RelationshipTypeValues.CONTAINS
@@ -75,8 +76,7 @@ def _predecessors(context: ResultContext, kind: ResultKind) -> list[ReportRefere
 
 def add_requests(result: Dataset, header: Dataset) -> None:
     """Add the requests that the source names, if any (PS3.3 C.17.2)."""
-    attributes = header.get("RequestAttributesSequence") or []
-    requests = [_request(result, item) for item in attributes]
+    requests = [_request(result, item) for item in items(header, "RequestAttributesSequence")]
     if requests:
         result.ReferencedRequestSequence = requests
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine, event, select
 
 from dicom_node.analysis.worker_messages import Unchanged, Unsuitable
-from dicom_node.errors import EngineLost
+from dicom_node.errors import AnalysisFault, EngineLost
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
@@ -91,6 +91,16 @@ def test_what_fails_every_time_is_failed(resources: Resources) -> None:
 
     assert (line(resources).state, line(resources).attempts) == ("failed", 2)
     assert "2 attempts" in line(resources).reason
+
+
+def test_what_the_data_raise_is_tried_twice_and_quotes_nothing(resources: Resources) -> None:
+    fault = AnalysisFault("ValueError", "ValueError\n  source_slices.py:138", of_the_data=True)
+    workers = Workers(*[fault] * 9)
+
+    dispatcher(resources, workers, attempts=3).dispatch()
+
+    assert (line(resources).state, len(workers.requests)) == ("failed", 2)
+    assert line(resources).reason == "ValueError during each analysis; see the log"
 
 
 def test_too_little_memory_is_tried_with_less_and_then_said(resources: Resources) -> None:

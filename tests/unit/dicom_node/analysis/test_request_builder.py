@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset
+from sqlalchemy import select, update
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
@@ -17,6 +18,7 @@ from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
 from pipeline.encode.result.identity import Prior
 from pipeline.errors import ModelError
+from storage.database.schema import Series
 from storage.series.lifecycle import claim_next
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
@@ -224,10 +226,14 @@ FOUND = {
 }
 
 
-def priors(resources: Resources, *, compare: bool = True, **identity: str) -> tuple[Prior, ...]:
+def priors(
+    resources: Resources, *, compare: bool = True, kept_date: str = "20250301", **identity: str
+) -> tuple[Prior, ...]:
     """What an analysis of a second study would be compared with."""
     receive(resources, StudyDate="20250301")
     dispatcher(resources, Workers(replace(RESULT, summary=FOUND))).dispatch()
+    with resources.sessions.begin() as session:  # earlier versions kept dates of any kind
+        session.execute(update(Series).values(study_date=kept_date))
     receive(
         resources, **{"StudyInstanceUID": "1.2.4.1", "SeriesInstanceUID": "1.2.4.2", **identity}
     )
@@ -267,6 +273,16 @@ def test_others_are_not(resources: Resources, other: dict[str, str]) -> None:
 
 def test_an_unknown_birth_date_is_no_conflict(resources: Resources) -> None:
     assert len(priors(resources, PatientBirthDate="")) == 1
+
+
+def test_an_earlier_study_of_no_day_of_the_calendar_stops_no_analysis(
+    resources: Resources,
+) -> None:
+    receive(resources, StudyDate="20251399")
+    with resources.sessions() as session:
+        assert session.scalar(select(Series.study_date)) == ""
+
+    assert priors(resources, kept_date="20251399") == ()
 
 
 def test_a_site_may_want_no_comparison(resources: Resources) -> None:
