@@ -42,9 +42,8 @@ def named(fault: BaseException) -> str:
     name = kind.__name__
     if kind.__module__.partition(".")[0] in OWN:
         return f"{name}: {fault}"
-    if isinstance(fault, OSError) and fault.errno in errno.errorcode:
-        return f"{name}: {errno.errorcode[fault.errno]}"
-    return name
+    code = errno.errorcode.get(fault.errno or 0) if isinstance(fault, OSError) else None
+    return f"{name}: {code}" if code else name
 
 
 def _chain(fault: BaseException) -> Iterator[BaseException]:
