@@ -240,8 +240,8 @@ class AnalysisDispatcher:
             match task.result():
                 case Unsuitable() as unsuitable:
                     self._end_unsuitable(ticket, unsuitable)
-                case Unchanged(key=key):
-                    self._reuse(ticket, key)
+                case Unchanged():
+                    self._reuse(ticket, ticket.predecessor_key)
                 case Analysed() as analysed:
                     self._keep(ticket, analysed)
 
@@ -337,7 +337,9 @@ class AnalysisDispatcher:
             seconds=analysed.seconds,
         )
 
-    def _reuse(self, ticket: SeriesTicket, key: str) -> None:
+    def _reuse(self, ticket: SeriesTicket, key: str | None) -> None:
+        if key is None:
+            raise ValueError(f"no result of {ticket.series_instance_uid} that could stand")
         with self.resources.sessions.begin() as session:
             reuse_result(session, ticket, key, self.destinations, self.resources.clock())
         log.info("analysis_unchanged", series_uid=ticket.series_instance_uid, wish=ticket.rerun)

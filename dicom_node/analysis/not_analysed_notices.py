@@ -9,7 +9,7 @@ from dicom_node.analysis.result_rows import file_name, new_object
 from dicom_node.analysis.worker import notice
 from dicom_node.analysis.worker_messages import AnalysisRequest, EncodedObject
 from dicom_node.logs import log
-from pipeline.encode.result.identity import key_after, result_key
+from pipeline.encode.result.identity import inputs_digest, result_key, stands
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.eligibility import NOT_MEANT
 from storage.delivery.notices import NewNotice
@@ -59,12 +59,13 @@ class Notices:
 
     def _make(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice:
         request = self._request_builder.build_for_notice(ticket)
-        key = notice_key(request, code, text)
-        if key in request.earlier:
-            return _new_notice(key, (), "")
+        inputs = notice_inputs(request, code, text)
+        if ticket.predecessor_key and stands(inputs, request.earlier):
+            return _new_notice(ticket.predecessor_key, inputs, (), "")
+        key = result_key(inputs, request.occasion)
         encoded = notice(request, key, code, text)
         folder = self._folder.keep_result(key, {file_name(0, encoded): encoded.part10})
-        return _new_notice(key, (encoded,), folder)
+        return _new_notice(key, inputs, (encoded,), folder)
 
 
 def is_wanted(wanted: Wanted, code: str) -> bool:
@@ -72,7 +73,7 @@ def is_wanted(wanted: Wanted, code: str) -> bool:
     return wanted != "no" and code not in SILENT[wanted]
 
 
-def notice_key(request: AnalysisRequest, code: str, text: str) -> str:
+def notice_inputs(request: AnalysisRequest, code: str, text: str) -> str:
     """Digest of instances, reason and equipment."""
     config = request.config
     parameters = {
@@ -80,15 +81,23 @@ def notice_key(request: AnalysisRequest, code: str, text: str) -> str:
         "series number base": str(config.series_number_base),
         "code": code,
         "text": text,
-        **request.occasion,
     }
-    key = result_key(request.series_instance_uid, request.instances, "notice", parameters)
-    return key_after(key, request.earlier)
+    return inputs_digest(request.series_instance_uid, request.instances, "notice", parameters)
 
 
-def _new_notice(key: str, objects: tuple[EncodedObject, ...], folder: str) -> NewNotice:
+def _new_notice(
+    key: str, inputs: str, objects: tuple[EncodedObject, ...], folder: str
+) -> NewNotice:
     return NewNotice(
-        result=NewResult(key=key, model="", score=None, positive=None, summary="{}", folder=folder),
+        result=NewResult(
+            key=key,
+            inputs=inputs,
+            model="",
+            score=None,
+            positive=None,
+            summary="{}",
+            folder=folder,
+        ),
         objects=[
             new_object(encoded, f"{folder}/{file_name(n, encoded)}")
             for n, encoded in enumerate(objects)

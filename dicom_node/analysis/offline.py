@@ -13,7 +13,7 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.not_analysed_notices import Wanted, is_wanted, notice_key
+from dicom_node.analysis.not_analysed_notices import Wanted, is_wanted, notice_inputs
 from dicom_node.analysis.worker import Progress
 from dicom_node.analysis.worker_messages import (
     Analysed,
@@ -24,6 +24,7 @@ from dicom_node.analysis.worker_messages import (
 )
 from dicom_node.errors import NodeError
 from dicom_node.reception.header import Unreadable, read_header
+from pipeline.encode.result.identity import result_key
 from pipeline.errors import PipelineError
 
 RECORD = "analysis.json"
@@ -87,16 +88,15 @@ def process(
         files=files,
         config=config,
         created=created,
-        remembered=False,
     )
-    key = worker.key_of(request)
     answer = worker.results_of(request, progress)
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(answer, Unsuitable):
-        key = notice_key(request, answer.code, answer.text)
+        inputs = notice_inputs(request, answer.code, answer.text)
+        key = result_key(inputs, request.occasion)
         written = _notice_files(request, key, answer, notices)
     else:
-        written = dict(result_files(answer))
+        key, written = answer.key, dict(result_files(answer))
     for name, content in written.items():
         (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
@@ -22,7 +23,7 @@ from pipeline.errors import PipelineError
 from pipeline.series.attributes import calendar_date
 from storage.delivery.capabilities import Capability, capabilities
 from storage.results.kept_results import KeptReport, documents_of
-from storage.results.priors import KeptPrior, keys_so_far, priors
+from storage.results.priors import KeptPrior, inputs_so_far, priors
 from storage.series.lifecycle import SeriesTicket
 from storage.series.rerun import EndedSeries, ended_series
 from storage.states import Rerun
@@ -78,7 +79,7 @@ class RequestBuilder:
     def build_for_notice(self, ticket: SeriesTicket) -> AnalysisRequest:
         """Build a request with the files and what they supersede: all that a notice needs."""
         with self._sessions() as session:
-            earlier = keys_so_far(session, ticket.series_instance_uid)
+            earlier = inputs_so_far(session, ticket.series_instance_uid)
             known = [capabilities(session, name) for name in self._destinations]
         documents = self._documents(ticket)
         main = next((documents.pop(kind) for kind in MAIN_DOCUMENTS if kind in documents), None)
@@ -92,6 +93,7 @@ class RequestBuilder:
             predecessor=main,
             superseded=documents,
             attempt=ticket.attempts,
+            draw=uuid.uuid4().hex,
         )
 
     def _supported(self, known: list[list[Capability]]) -> Products:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.worker import key_of
+from dicom_node.analysis.worker import inputs_of
 from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log
 from dicom_node.resources import Resources
+from pipeline.encode.result.identity import stands
 from storage.database.sessions import Sessions
 from storage.series.lifecycle import ENDED
 from storage.series.rerun import EndedSeries, mark_for_rerun, prospective_ticket, start_reruns
@@ -68,7 +69,7 @@ def _is_needed(
     request = request_builder.build(replace(ticket, rerun=rerun))
     if rerun is Rerun.REPROCESS:
         return True
-    return key_of(request) not in request.earlier
+    return not stands(inputs_of(request), request.earlier)
 
 
 def start_requested_reruns(resources: Resources, wake: Callable[[], None]) -> None:

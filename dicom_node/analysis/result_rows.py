@@ -32,6 +32,7 @@ def new_result(analysed: Analysed, folder: str) -> NewResult:
     """Make the row of a result."""
     return NewResult(
         key=analysed.key,
+        inputs=analysed.inputs,
         model=analysed.model,
         score=analysed.score,
         positive=analysed.positive,

@@ -34,7 +34,7 @@ from dicom_node.analysis.worker_messages import (
 from dicom_node.clock_watch import utc_now
 from dicom_node.errors import CannotRepeat
 from pipeline.encode.result.context import ResultContext
-from pipeline.encode.result.identity import key_after, result_key
+from pipeline.encode.result.identity import inputs_digest, result_key, stands
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultObject
 from pipeline.errors import UnsuitableSeries
@@ -67,8 +67,8 @@ def run(request: AnalysisRequest) -> AnalysisResult:
     nobody foresaw as `dicom_node.errors.AnalysisFault`.
     """
     request = replace(request, config=with_own_software(request.config))
-    key = key_of(request)
-    return Unchanged(key=key) if key in request.earlier else results_of(request)
+    unchanged = stands(inputs_of(request), request.earlier)
+    return Unchanged() if unchanged else results_of(request)
 
 
 def with_own_software(config: AnalysisConfig) -> AnalysisConfig:
@@ -122,7 +122,7 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
     watch.lap("analyse")
     progress("encode", 0.0)
     analysis = decide(undecided, config.options, manifest)
-    return _encode(request, key_of(request), series, analysis, kept, watch)
+    return _encode(request, inputs_of(request), series, analysis, kept, watch)
 
 
 def read_instance(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
@@ -179,7 +179,7 @@ def _read_kept(request: AnalysisRequest, path: Path) -> tuple[Analysis, bytes]:
 
 def _encode(
     request: AnalysisRequest,
-    key: str,
+    inputs: str,
     series: CtSeries,
     analysis: Analysis,
     kept: bytes,
@@ -188,12 +188,14 @@ def _encode(
     """Encode a decided analysis, and pack it into files."""
     from pipeline.encode.bundle import encode, summary
 
+    key = result_key(inputs, request.occasion)
     bundle = encode(series, analysis, context_of(request, key))
     watch.lap("encode")
     objects = tuple(map(_pack, bundle.objects))
     watch.lap("pack")
     return Analysed(
         key=key,
+        inputs=inputs,
         score=analysis.classification.score,
         positive=analysis.classification.positive,
         model=f"{analysis.provenance.model_name} {analysis.provenance.model_version}",
@@ -239,8 +241,8 @@ def context_of(request: AnalysisRequest, key: str) -> ResultContext:
     )
 
 
-def key_of(request: AnalysisRequest) -> str:
-    """Compute the key of the result that a request asks for."""
+def inputs_of(request: AnalysisRequest) -> str:
+    """Digest everything that decides what the result of a request says."""
     config = request.config
     parameters = {
         **config.options.as_parameters(),
@@ -248,17 +250,15 @@ def key_of(request: AnalysisRequest) -> str:
         **config.equipment.as_parameters(),
         "series number base": str(config.series_number_base),
         "priors": " ".join(prior.report.sop_instance_uid for prior in request.priors),
-        **request.occasion,
     }
-    key = result_key(
+    return inputs_digest(
         request.series_instance_uid, request.instances, config.model.sha256, parameters
     )
-    return key_after(key, request.earlier)
 
 
 def source_digest(request: AnalysisRequest) -> str:
     """Digest of the instances of a request."""
-    return result_key(request.series_instance_uid, request.instances, "", {})
+    return inputs_digest(request.series_instance_uid, request.instances, "", {})
 
 
 def _pack(result: ResultObject) -> EncodedObject:

@@ -76,7 +76,7 @@ class AnalysisRequest:
     revision
         1 for the first result of the series, one more for each that follows.
     earlier
-        Keys of the results of the series so far, the latest last.
+        Inputs (`pipeline.encode.result.identity`) of its results so far, the latest last.
     predecessor
         The report, or notice, that this one supersedes.
     superseded
@@ -87,9 +87,9 @@ class AnalysisRequest:
         File of a kept analysis (`pipeline.analysis_file`) to issue results from; None to analyse.
     attempt
         1 for the first try; each one more asks for less memory, for that may have been the fault.
-    remembered
-        Whether results are kept and found again by their key. Where they are not, another time of
-        creation is another result: objects that name another time must not have the same UID.
+    draw
+        Drawn at random for each request, so that two at the same time make two results. Empty
+        where the time alone tells results apart, so that a run can be repeated.
     """
 
     series_instance_uid: str
@@ -103,12 +103,12 @@ class AnalysisRequest:
     priors: tuple[Prior, ...] = ()
     kept: Path | None = None
     attempt: int = 1
-    remembered: bool = True
+    draw: str = ""
 
     @property
-    def occasion(self) -> Mapping[str, str]:
-        """Parameters of the key that tell results of the same input apart: none, or the time."""
-        return {} if self.remembered else {"created": self.created.isoformat()}
+    def occasion(self) -> str:
+        """Tells the result of this request from any other of the same inputs."""
+        return f"{self.created.isoformat()} {self.draw}"
 
     @property
     def instances(self) -> list[tuple[str, str]]:
@@ -134,6 +134,8 @@ class Analysed:
 
     Attributes
     ----------
+    key, inputs
+        As in :class:`storage.database.schema.Result`.
     summary
         JSON-able, without patient data: what `status` and the demo print.
     seconds
@@ -145,6 +147,7 @@ class Analysed:
     """
 
     key: str
+    inputs: str
     score: float
     positive: bool
     model: str
@@ -166,8 +169,6 @@ class Unsuitable:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchanged:
     """Nothing has changed since the latest result of the series, which stands."""
-
-    key: str
 
 
 AnalysisResult = Analysed | Unsuitable | Unchanged

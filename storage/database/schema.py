@@ -131,10 +131,13 @@ class Instance(Base):
 
 
 class Result(Base):
-    """One kept result; its key is a hash of everything that could change it.
+    """One kept result; its key, and so its UIDs, are of this one making.
 
     Attributes
     ----------
+    inputs
+        Digest of everything that decides what it says; equal to that of another result where
+        only the time of making differs.
     revision
         1 for the first result of a series, one more for each that follows.
     score, positive
@@ -153,6 +156,7 @@ class Result(Base):
     series_instance_uid: Mapped[str] = mapped_column(
         ForeignKey("series.series_instance_uid"), index=True
     )
+    inputs: Mapped[str] = mapped_column(String(64), default="")
     generation: Mapped[int]
     created_at: Mapped[datetime]
     model: Mapped[str] = mapped_column(String(255))

@@ -21,17 +21,6 @@ def sync_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
-def renew(source: Path, target: Path) -> None:
-    """Replace the files of `target` by those of `source`; none is missing at any time."""
-    names = {path.name for path in source.iterdir()}
-    for name in names:
-        (source / name).rename(target / name)
-    for path in target.iterdir():
-        if path.name not in names:
-            path.unlink()
-    sync_directory(target)
-
-
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
     try:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from storage.errors import StorageFull
-from storage.files.disk import disk_free, remove, renew, sync_directory
+from storage.files.disk import disk_free, remove, sync_directory
 
 INCOMING = "incoming"
 QUARANTINE = "quarantine"
@@ -125,9 +125,8 @@ class StorageFolder:
     def keep_result(self, name: str, files: Mapping[str, bytes]) -> str:
         """Keep the files of one result as a folder, all or none; return its relative path.
 
-        An existing folder of that name gets these files instead. That is only for a folder
-        without a row in the database, which was never delivered; a result with a row should be
-        reused (`storage.delivery.outbox.reuse_result`), as a PACS may have its objects already.
+        A folder of that name that exists stays as it is: a name is of one making of a result, so
+        that its files are these, and a PACS may have them already.
 
         Raises
         ------
@@ -151,9 +150,7 @@ class StorageFolder:
                     os.fsync(file.fileno())
             sync_directory(temporary)
             self._step("synced")
-            if target.exists():
-                renew(temporary, target)
-            else:
+            if not target.exists():
                 self._put_in_place(temporary, target)
         return f"{RESULTS}/{name}"
 

@@ -23,6 +23,7 @@ class NewResult:
     positive: bool | None
     summary: str
     folder: str
+    inputs: str = ""
     priors: int = 0
 
 

@@ -31,10 +31,10 @@ class KeptPrior:
     report: KeptReport
 
 
-def keys_so_far(session: Session, series_instance_uid: str) -> tuple[str, ...]:
-    """List the keys of all results of a series, the latest last."""
+def inputs_so_far(session: Session, series_instance_uid: str) -> tuple[str, ...]:
+    """List the inputs of all results of a series, the latest last."""
     of_series = Result.series_instance_uid == series_instance_uid
-    return tuple(session.scalars(select(Result.key).where(of_series).order_by(Result.revision)))
+    return tuple(session.scalars(select(Result.inputs).where(of_series).order_by(Result.revision)))
 
 
 def is_own(session: Session, series_instance_uid: str, sop_instance_uids: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from pipeline.analysis_file import to_bytes
 from pipeline.model.manifest import BUNDLED, read_manifest
 from storage.database.schema import Delivery
 from storage.maintenance.recovery import recover
-from storage.results.priors import keys_so_far
+from storage.results.priors import inputs_so_far
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
@@ -89,7 +89,8 @@ def test_a_notice_comes_once(resources: Resources, step: str) -> None:
         1,
         1,
     )
-    assert len(list((resources.folder.root / "results").iterdir())) == 1
+    left = 1 if step == "directory-synced" else 0  # without a row: the new one has another key
+    assert len(list((resources.folder.root / "results").iterdir())) == 1 + left
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -100,7 +101,7 @@ def test_a_reissue_comes_once_and_its_request_is_not_lost(resources: Resources, 
         mark_for_rerun(session, SERIES, Rerun.REISSUE)
         start_reruns(session, NOW)
     objects = tuple(replace(o, sop_instance_uid=f"{o.sop_instance_uid}.2") for o in first.objects)
-    again: Analysed = replace(first, key="k2", objects=objects)
+    again: Analysed = replace(first, key="k2", inputs="i2", objects=objects)
 
     die(resources, again, step)
     assert (line(resources).wish, line(resources).result_key) == (Rerun.REISSUE, "k1")
@@ -115,5 +116,5 @@ def test_a_reissue_comes_once_and_its_request_is_not_lost(resources: Resources, 
         "encoded",
     )
     with resources.sessions() as session:
-        assert keys_so_far(session, SERIES) == ("k1", "k2")
+        assert inputs_so_far(session, SERIES) == ("i1", "i2")
     assert pending(resources) == 4

@@ -22,6 +22,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 RESULT = Analysed(
     key="k1",
+    inputs="i1",
     score=0.7,
     positive=True,
     model="m 1",

@@ -27,13 +27,14 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node import logs
 from dicom_node.analysis.engine import ComputeEngine
-from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject
+from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
 from dicom_node.analysis.worker_proof import prove
 from dicom_node.assembly import open_resources
+from dicom_node.clock_watch import utc_now
 from dicom_node.node import start_node
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
-from pipeline.encode.result.identity import derived_uid, result_key
+from pipeline.encode.result.identity import derived_uid, inputs_digest, result_key, stands
 
 KINDS = (("report", EnhancedSRStorage), ("heatmap", SecondaryCaptureImageStorage))
 
@@ -62,6 +63,7 @@ def encoded(kind: str, sop_class: str, key: str, source: Dataset) -> EncodedObje
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class, derived_uid(key, kind)
     ds.StudyInstanceUID, ds.SeriesInstanceUID = source.StudyInstanceUID, derived_uid(key, kind, 0)
     ds.PatientID, ds.Modality = source.PatientID, "OT"
+    ds.InstanceCreationTime = utc_now().strftime("%H%M%S.%f")  # as real results name a time
     return EncodedObject(
         kind=kind,
         sop_class_uid=sop_class,
@@ -72,12 +74,16 @@ def encoded(kind: str, sop_class: str, key: str, source: Dataset) -> EncodedObje
     )
 
 
-def analysed(request: AnalysisRequest) -> Analysed:
+def analysed(request: AnalysisRequest) -> Analysed | Unchanged:
     """Every file is read, as the real analysis does; the rest is made up."""
     sources = [dcmread(BytesIO(file.path.read_bytes())) for file in request.files]
-    key = result_key(request.series_instance_uid, request.instances, "light", {})
+    inputs = inputs_digest(request.series_instance_uid, request.instances, "light", {})
+    if stands(inputs, request.earlier):
+        return Unchanged()
+    key = result_key(inputs, request.occasion)
     return Analysed(
         key=key,
+        inputs=inputs,
         score=0.5,
         positive=True,
         model="light 1",

@@ -1,8 +1,11 @@
-"""Identity of results: the equipment, earlier reports and priors, the result key and its UIDs.
+"""Identity of results: the equipment, earlier reports and priors, inputs, result key and UIDs.
 
-The result key is a digest of everything that decides a result; every UID of the result derives
-from it. The same input analysed again therefore gives the same UIDs, and a repeated delivery is
-harmless.
+Two digests tell results apart. The inputs are everything that decides what a result says: where
+they are those of the latest result of a series, that one stands, and none is made. The result key
+is of the inputs and of the occasion on which the result is made; every UID derives from it. A
+result made anew names another time, and floating point may round otherwise on another machine:
+its bytes differ, so its UIDs do (PS3.5 9: a UID names one instance). Nothing has to be remembered
+for that: it holds when the database, or the whole node, was set back to an older copy.
 """
 
 from __future__ import annotations
@@ -91,13 +94,13 @@ class Prior:
         return self.score > self.threshold
 
 
-def result_key(
+def inputs_digest(
     series_instance_uid: str,
     instances: Iterable[tuple[str, str]],
     model: str,
     parameters: Mapping[str, str],
 ) -> str:
-    """Digest of everything that decides a result, as its key.
+    """Digest everything that decides what a result says.
 
     Parameters
     ----------
@@ -118,34 +121,43 @@ def result_key(
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
-def key_after(key: str, earlier: Sequence[str]) -> str:
-    """Return a new key where a series goes back to superseded settings.
-
-    Under its old key a superseded result would supersede its own successor.
+def stands(inputs: str, earlier: Sequence[str]) -> bool:
+    """Tell whether the latest result of a series was made of these inputs, and so stands.
 
     Parameters
     ----------
-    key
-        From `result_key`.
+    inputs
+        From `inputs_digest`.
     earlier
-        Keys of the results of the series so far, the latest last.
+        Inputs of the results of the series so far, the latest last.
+    """
+    if not earlier:
+        return False
+    *superseded, latest = earlier
+    return latest == inputs or (bool(superseded) and latest == _after(inputs, superseded[-1]))
+
+
+def _after(inputs: str, latest: str) -> str:
+    """Digest inputs as versions up to 0.1.0 did where a series went back to earlier settings."""
+    return hashlib.sha256(f"{inputs} after {latest}".encode("ascii")).hexdigest()
+
+
+def result_key(inputs: str, occasion: str) -> str:
+    """Digest inputs and the occasion on which a result is made, as the key of the result.
+
+    Parameters
+    ----------
+    inputs
+        From `inputs_digest`.
+    occasion
+        Never the same for two results that are made.
 
     Returns
     -------
     str
-        The latest key if nothing has changed since; `key` if it is new; else another key, which
-        follows from `key` and the latest.
+        SHA-256, 64 hexadecimal digits.
     """
-    if not earlier:
-        return key
-    *superseded, latest = earlier
-    if latest == key or (superseded and latest == _after(key, superseded[-1])):
-        return latest
-    return _after(key, latest) if key in superseded else key
-
-
-def _after(key: str, latest: str) -> str:
-    return hashlib.sha256(f"{key} after {latest}".encode("ascii")).hexdigest()
+    return hashlib.sha256(f"{inputs} made {occasion}".encode()).hexdigest()
 
 
 def derived_uid(key: str, *parts: str | int) -> UID:

@@ -225,7 +225,7 @@ def test_nothing_is_made_twice_when_nothing_has_changed(resources: Resources) ->
         mark_for_rerun(session, "2.25.2", Rerun.REPROCESS)
         start_reruns(session, NOW)
 
-    dispatcher(resources, Workers(Unchanged(key="k1"))).dispatch()
+    dispatcher(resources, Workers(Unchanged())).dispatch()
 
     seen = line(resources)
     assert (seen.state, seen.revision, seen.wish, seen.deliveries) == (
@@ -271,6 +271,6 @@ def test_a_late_instance_supersedes_and_names_its_predecessor(resources: Resourc
 
     first, second = workers.requests
     assert first.predecessor is None
-    assert (second.revision, second.earlier, len(second.files)) == (2, ("k1",), 2)
+    assert (second.revision, second.earlier, len(second.files)) == (2, ("i1",), 2)
     assert second.predecessor is not None
     assert second.predecessor.sop_instance_uid == "2.25.101"

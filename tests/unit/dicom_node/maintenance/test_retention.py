@@ -207,7 +207,7 @@ def test_a_purged_series_sent_again_as_a_whole_is_analysed_again(resources: Reso
     after(resources, 31).run_once()
 
     arrive(resources, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
-    workers = Workers(Unchanged(key="k1"))
+    workers = Workers(Unchanged())
     dispatcher(resources, workers).dispatch()
 
     assert len(workers.requests[0].files) == 2
@@ -219,7 +219,7 @@ def test_nothing_of_a_purged_result_is_sent_once_more(resources: Resources) -> N
     after(resources, 31).run_once()
 
     arrive(resources, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
-    dispatcher(resources, Workers(Unchanged(key="k1"))).dispatch()
+    dispatcher(resources, Workers(Unchanged())).dispatch()
 
     assert line(resources).deliveries == {DeliveryState.REFUSED: 2}
     assert line(resources).state is SeriesState.FAILED

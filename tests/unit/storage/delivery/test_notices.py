@@ -15,7 +15,7 @@ from storage.errors import StaleState, StorageError
 from storage.maintenance.recovery import recover
 from storage.overview import SeriesLine, overview
 from storage.results.kept_results import NewObject, NewResult, report_of
-from storage.results.priors import is_own, keys_so_far, priors
+from storage.results.priors import inputs_so_far, is_own, priors
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, give_back, receiving
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
@@ -77,7 +77,13 @@ def claimed(session: Session) -> SeriesTicket:
 
 def made(session: Session, ticket: SeriesTicket, key: str, *, now: datetime = NOW) -> SeriesState:
     result = NewResult(
-        key=key, model="m 1", score=0.5, positive=True, summary=key, folder=f"results/{key}"
+        key=key,
+        inputs=key,
+        model="m 1",
+        score=0.5,
+        positive=True,
+        summary=key,
+        folder=f"results/{key}",
     )
     return keep_results(session, ticket, result, [report(key)], destinations=["PACS"], now=now)
 
@@ -100,7 +106,13 @@ def analysed(session: Session, study: Study, *, key: str = "", **more: str) -> N
 
 def ending(key: str = "n1", state: SeriesState = S.UNSUITABLE) -> Ending:
     result = NewResult(
-        key=key, model="", score=None, positive=None, summary="{}", folder=f"results/{key}"
+        key=key,
+        inputs=key,
+        model="",
+        score=None,
+        positive=None,
+        summary="{}",
+        folder=f"results/{key}",
     )
     notice = NewNotice(result=result, objects=[report(key, "notice")])
     return Ending(state=state, reason="too-few-slices: 3", notice=notice)
@@ -123,7 +135,7 @@ def test_a_rerun_is_taken_up_once_and_goes_with_what_comes_of_it(session: Sessio
     made(session, ticket, "k10")
 
     assert (line(session).wish, line(session).revision, line(session).state) == (None, 2, S.ENCODED)
-    assert keys_so_far(session, "9") == ("k9", "k10")
+    assert inputs_so_far(session, "9") == ("k9", "k10")
 
 
 @pytest.mark.parametrize("lost", ["given back", "crashed"])
@@ -150,7 +162,7 @@ def test_a_late_instance_fulfils_a_rerun(session: Session) -> None:
 
     assert made(session, ticket, "k10") is S.RECEIVING
 
-    assert (line(session).wish, keys_so_far(session, "9")) == (None, ("k9",))
+    assert (line(session).wish, inputs_so_far(session, "9")) == (None, ("k9",))
 
 
 def test_a_rerun_is_for_series_that_have_ended(session: Session) -> None:
@@ -202,7 +214,7 @@ def test_a_refused_notice_shows_and_leaves_the_series_as_it_was(session: Session
     start_reruns(session, NOW)
     end_series(session, claimed(session), ending(), ["PACS"], NOW)
     assert line(session).deliveries == {D.PENDING: 1}
-    assert keys_so_far(session, "9") == ("n1",)
+    assert inputs_so_far(session, "9") == ("n1",)
 
 
 def test_no_notice_of_what_is_not_the_last_word(session: Session) -> None:
@@ -211,7 +223,7 @@ def test_no_notice_of_what_is_not_the_last_word(session: Session) -> None:
     note(session, Study(), "2")
 
     assert end_series(session, ticket, ending(), ["PACS"], NOW) is S.RECEIVING
-    assert keys_so_far(session, "9") == ()
+    assert inputs_so_far(session, "9") == ()
 
 
 def test_an_analysis_names_the_notice_before_it(session: Session) -> None:

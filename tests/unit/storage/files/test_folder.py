@@ -219,12 +219,12 @@ def test_result_folder_holds_every_file(folder: StorageFolder) -> None:
     assert files == {"seg.dcm": b"seg", "sr.dcm": b"sr"}
 
 
-def test_result_folder_without_a_row_is_replaced(folder: StorageFolder) -> None:
-    folder.keep_result("key", {"old.dcm": b"old", "sr.dcm": b"old"})
-    path = folder.keep_result("key", {"sr.dcm": b"new"})
+def test_result_folder_that_may_have_been_sent_is_never_replaced(folder: StorageFolder) -> None:
+    folder.keep_result("key", {"sr.dcm": b"sent"})
+    path = folder.keep_result("key", {"sr.dcm": b"new", "seg.dcm": b"new"})
 
     assert [file.name for file in folder.locate(path).iterdir()] == ["sr.dcm"]
-    assert (folder.locate(path) / "sr.dcm").read_bytes() == b"new"
+    assert (folder.locate(path) / "sr.dcm").read_bytes() == b"sent"
     assert list((folder.root / "tmp").iterdir()) == []
 
 

@@ -15,7 +15,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from pipeline.encode.bundle import check, encode, part10
 from pipeline.encode.common.modules import local_time, new_object
-from pipeline.encode.result.identity import Equipment, derived_uid, result_key
+from pipeline.encode.result.identity import Equipment, derived_uid, inputs_digest
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source.copied_attributes import PATIENT, SOP_COMMON, STUDY, TYPE_2
 from pipeline.errors import ConformanceError, PipelineError
@@ -48,8 +48,8 @@ def raw(dataset: Dataset, keyword: str) -> object:
 
 @given(st.permutations(INSTANCES))
 def test_the_order_of_instances_does_not_change_the_key(instances: list[tuple[str, str]]) -> None:
-    expected = result_key("1.2", INSTANCES, "m", {"a": "1", "b": "2"})
-    assert result_key("1.2", instances, "m", {"b": "2", "a": "1"}) == expected
+    expected = inputs_digest("1.2", INSTANCES, "m", {"a": "1", "b": "2"})
+    assert inputs_digest("1.2", instances, "m", {"b": "2", "a": "1"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_order_of_instances_does_not_change_the_key(instances: list[tuple[st
 def test_whatever_decides_a_result_changes_its_key(
     other: tuple[str, list[tuple[str, str]], str, dict[str, str]],
 ) -> None:
-    assert result_key(*other) != result_key("1.2", INSTANCES, "m", {"a": "1"})
+    assert inputs_digest(*other) != inputs_digest("1.2", INSTANCES, "m", {"a": "1"})
 
 
 def test_derived_uids_repeat_differ_and_are_valid() -> None:
