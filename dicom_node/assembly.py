@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.network import TlsSettings
@@ -43,19 +44,25 @@ from storage.errors import StorageError
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation, installation_of
 from storage.maintenance.retention import RetentionRules
+from storage.series.instances import has_kept_instances
 
 MEGABYTE, GIGABYTE = 10**6, 10**9
 
 
-def open_resources(settings: Settings) -> Resources:
+def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources:
     """Open the storage folder and the database, and bring its tables up to date.
 
     The first time, the identity of the installation is drawn.
 
+    Parameters
+    ----------
+    any_folder
+        Whether a folder without an identity is taken though the database knows files.
+
     Raises
     ------
     NodeError
-        If the database cannot be opened.
+        If the database cannot be opened, or knows files and the folder is a new one.
     """
     settings.storage.folder.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.database_url)
@@ -66,10 +73,13 @@ def open_resources(settings: Settings) -> Resources:
             "[storage] database_url: expected a database that can be opened, got"
             f" {database.url.drivername} ({fault}): see dicom-node check"
         ) from fault
+    sessions = Sessions(database, substitutes=SUBSTITUTES)
+    if not any_folder:
+        _check_folder(settings.storage.folder, sessions, "dicom-node run --new-folder")
     folder = StorageFolder(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
     draw_installation(folder.root)
     return Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES),
+        sessions=sessions,
         folder=folder,
         audit=audit_of(settings),
     )
@@ -375,18 +385,42 @@ def _enabled(settings: Settings) -> list[str]:
     return [destination.name for destination in settings.destinations if destination.enabled]
 
 
-def existing_resources(settings: Settings) -> Resources:
+def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resources:
     """Open what a node has made, whether it runs or not.
+
+    Parameters
+    ----------
+    any_folder
+        As `open_resources` takes it.
 
     Raises
     ------
     NodeError
-        If there is no database, or an older one.
+        If there is no database, or an older one; or it knows files and the folder is a new one.
     """
     database = open_database(settings.database_url)
     if not is_migrated(database):
         raise NodeError("there is no database of this version yet: start the node first")
-    return Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES),
-        folder=StorageFolder(settings.storage.folder, 0),
-    )
+    sessions = Sessions(database, substitutes=SUBSTITUTES)
+    if not any_folder:
+        _check_folder(settings.storage.folder, sessions, "dicom-node doctor --mend --force")
+    return Resources(sessions=sessions, folder=StorageFolder(settings.storage.folder, 0))
+
+
+def _check_folder(folder: Path, sessions: Sessions, nevertheless: str) -> None:
+    """Check that a folder without the identity of an installation belongs to an empty database.
+
+    Raises
+    ------
+    NodeError
+        If the database knows files: the folder is not mounted, or is not the one of this database.
+    """
+    if installation_of(folder):
+        return
+    with sessions.reading() as session:
+        if has_kept_instances(session):
+            raise NodeError(
+                f"[storage] folder: expected the one of this database, which knows files, got"
+                f" {folder}, in which no node has run: is it mounted? `{nevertheless}` goes on"
+                " without those files"
+            )

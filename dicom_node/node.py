@@ -47,7 +47,7 @@ from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
 from dicom_node.logs import log
-from dicom_node.maintenance.consistency import ConsistencyMonitor
+from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_away
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
@@ -219,6 +219,8 @@ def _schedule(processing: Processing, settings: Settings, resources: Resources) 
 
     def maintain() -> None:
         """Remove what may go, then compare: what is half removed is not found missing."""
+        if folder_is_away(resources):
+            return
         retention.run_once()
         consistency.run_once()
 
@@ -313,8 +315,13 @@ def _listening(host: str, port: int) -> Iterator[None]:
         raise NodeError(f"cannot listen on {host}:{port}: {fault.strerror}") from fault
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, *, new_folder: bool = False) -> None:
     """Run a node until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    new_folder
+        Whether to begin with an empty storage folder though the database knows files.
 
     Raises
     ------
@@ -326,7 +333,7 @@ def serve(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: asked.set())
     with only_node(settings.storage.folder):
-        node = start_node(settings, open_resources(settings))
+        node = start_node(settings, open_resources(settings, any_folder=new_folder))
         try:
             asked.wait()
         finally:

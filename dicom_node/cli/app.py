@@ -61,7 +61,16 @@ def _end(sentence: str, fault: Exception) -> NoReturn:
 
 
 @app.command()
-def run(config: Ini = INI) -> None:
+def run(
+    config: Ini = INI,
+    new_folder: Annotated[
+        bool,
+        typer.Option(
+            "--new-folder",
+            help="Begin with an empty storage folder, though the database knows files.",
+        ),
+    ] = False,
+) -> None:
     """Start the node: receive, analyse, deliver, until SIGTERM or Ctrl-C."""
     from dicom_node import logs
     from dicom_node.node import serve
@@ -71,7 +80,7 @@ def run(config: Ini = INI) -> None:
     logs.configure(level=settings.log.level, style=settings.log.format)
     for doubt in doubts(settings):
         logs.log.warning("setting_doubtful", what=doubt)
-    serve(settings)
+    serve(settings, new_folder=new_folder)
 
 
 @app.command()

@@ -18,6 +18,9 @@ def doctor(
     mend: Annotated[
         bool, typer.Option("--mend", help="Do what is safe; the node must be stopped.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Mend however much disagrees, in whatever folder.")
+    ] = False,
     config: Ini = INI,
 ) -> None:
     """Compare files, rows and deliveries; say what disagrees, and what can be done."""
@@ -26,10 +29,10 @@ def doctor(
     from dicom_node.maintenance.consistency import REMEDIES, find, repair
 
     settings = load(config)
-    resources = existing_resources(settings)
+    resources = existing_resources(settings, any_folder=force)
     if mend:
         with only_node(settings.storage.folder):
-            repair(resources)
+            repair(resources, force=force)
     findings = find(resources)
     for finding in findings:
         detail = f" ({finding.detail})" if finding.detail else ""

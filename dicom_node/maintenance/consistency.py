@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from types import MappingProxyType
 
+from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.delivery.series_completion import conclude
+from storage.files.installation import installation_of
 from storage.maintenance.consistency import (
     STUCK,
     Finding,
@@ -17,16 +21,21 @@ from storage.maintenance.consistency import (
     disagreements,
     mark_missing,
     nothing_to_send,
+    totals,
 )
 from storage.maintenance.recovery import recover
+from storage.maintenance.repair_limit import Change, excessive
 from storage.series.quarantine_and_refusals import forget_quarantine, record_quarantine
+
+FOLDER = "storage folder"  #: part of the node whose condition this module reports
+MOST_LOGGED = 20  #: disagreements of one kind that are logged one by one
 
 REMEDIES: Mapping[Kind, str] = MappingProxyType(
     {
         Kind.INSTANCES_MISSING: "--mend notes that they are gone; have the series sent again",
-        Kind.RESULT_MISSING: "restore the file, or erase the series and have it sent again",
+        Kind.RESULT_MISSING: "restore the files, or have them made anew by dicom-node reprocess",
         Kind.NOT_INDEXED: "--mend, or a start of the node, takes it up",
-        Kind.RESULT_UNKNOWN: "nobody has seen it: --mend removes it",
+        Kind.RESULT_UNKNOWN: "made, and never entered in this database: --mend removes it",
         Kind.TEMPORARY_LEFT: "--mend, or a start of the node, removes it",
         Kind.QUARANTINE_MISSING: "--mend takes the row away",
         Kind.QUARANTINE_UNKNOWN: "--mend enters it",
@@ -43,9 +52,44 @@ def find(resources: Resources) -> list[Finding]:
         return disagreements(session, resources.folder, resources.clock())
 
 
-def repair(resources: Resources) -> None:
-    """Repair what is safe to repair. The node must not run: see `dicom_node.folder_lock`."""
+def check_repair(resources: Resources, findings: Sequence[Finding]) -> None:
+    """Check that a repair of these findings keeps within `storage.maintenance.repair_limit`.
+
+    Raises
+    ------
+    NodeError
+        If it would change so much that the folder or the database must be wrong.
+    """
+    counts: Counter[Kind] = Counter()
+    for finding in findings:
+        counts[finding.kind] += finding.count
+    with resources.sessions.reading() as session:
+        there = totals(session, resources.folder)
+    changes = [Change(kind=kind, count=counts[kind], total=total) for kind, total in there.items()]
+    if found := excessive(changes):
+        what = ", ".join(f"{change.kind}: {change.count} of {change.total}" for change in found)
+        raise NodeError(
+            f"{resources.folder.root}: too much disagrees ({what}): is the folder mounted, and is"
+            " it the one of this database? --mend --force changes all of it nevertheless"
+        )
+
+
+def repair(resources: Resources, *, force: bool = False) -> None:
+    """Repair what is safe to repair. The node must not run: see `dicom_node.folder_lock`.
+
+    Parameters
+    ----------
+    force
+        Whether to repair however much disagrees.
+
+    Raises
+    ------
+    NodeError
+        As `check_repair`; then nothing is changed.
+    """
     now = resources.clock()
+    if not force:
+        check_repair(resources, find(resources))
     with resources.sessions.begin() as session:
         recover(session, now)
         mark_missing(session, resources.folder, now)
@@ -70,6 +114,18 @@ def _repair_quarantine(resources: Resources, now: datetime) -> None:
                 record_quarantine(session, finding.what, now, reason=reason, calling_ae="")
 
 
+def folder_is_away(resources: Resources) -> bool:
+    """Tell whether the folder of a running node is not there, and report it: nothing may be judged.
+
+    A file that is away would count as removed, and retention would record it so.
+    """
+    root = resources.folder.root
+    if installation_of(root):
+        return False
+    resources.health.fault(FOLDER, f"{root} is not the one this node began with: is it mounted?")
+    return True
+
+
 class ConsistencyMonitor:
     """Periodic job that logs disagreements of a running node, each once."""
 
@@ -78,10 +134,24 @@ class ConsistencyMonitor:
         self._logged: set[Finding] = set()
 
     def run_once(self) -> None:
-        """Find the disagreements of now, and log those that are new."""
+        """Find the disagreements of now, and log those that are new: of many a few, and how many.
+
+        So much that the folder or the database must be wrong is a fault of the storage folder.
+        """
         findings = set(find(self._resources))
-        for finding in sorted(findings - self._logged, key=lambda new: (new.kind, new.what)):
-            log.warning(
-                "disagreement_found", kind=finding.kind, what=finding.what, detail=finding.detail
-            )
+        try:
+            check_repair(self._resources, list(findings))
+            self._resources.health.well(FOLDER)
+        except NodeError as fault:
+            self._resources.health.fault(FOLDER, str(fault))
+        new = sorted(findings - self._logged, key=lambda finding: (finding.kind, finding.what))
+        for kind, group in groupby(new, key=lambda finding: finding.kind):
+            _log(kind, list(group))
         self._logged = findings
+
+
+def _log(kind: Kind, findings: Sequence[Finding]) -> None:
+    for finding in findings[:MOST_LOGGED]:
+        log.warning("disagreement_found", kind=kind, what=finding.what, detail=finding.detail)
+    if (more := len(findings) - MOST_LOGGED) > 0:
+        log.warning("disagreement_found", kind=kind, what=f"{more} more: see dicom-node doctor")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import groupby
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
 from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, StorageFolder
-from storage.series.instances import known_paths
+from storage.series.instances import batched, known_paths
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 SETTLING = timedelta(minutes=10)  #: age at which every file has its row
@@ -43,11 +43,14 @@ class Finding:
     ----------
     what
         Series Instance UID, path relative to the storage folder, or number of a delivery.
+    count
+        Rows or files concerned.
     """
 
     kind: Kind
     what: str
     detail: str = ""
+    count: int = 1
 
 
 def disagreements(session: Session, folder: StorageFolder, now: datetime) -> list[Finding]:
@@ -84,21 +87,39 @@ def nothing_to_send(session: Session) -> list[tuple[str, str]]:
     return [(uid, key) for uid, key in rows if key]
 
 
-def missing_instances(session: Session, folder: StorageFolder) -> list[Instance]:
-    """List the rows of kept instances whose files are missing, by series."""
+def totals(session: Session, folder: StorageFolder) -> dict[Kind, int]:
+    """Count the rows or files among which a repair finds what it changes or removes, by kind."""
+
+    def rows(table: type[Instance | Quarantine], *where: ColumnElement[bool]) -> int:
+        return session.scalar(select(func.count()).select_from(table).where(*where)) or 0
+
+    return {
+        Kind.INSTANCES_MISSING: rows(Instance, Instance.purged_at.is_(None)),
+        Kind.RESULT_UNKNOWN: len(folder.paths(f"{RESULTS}/*")),
+        Kind.QUARANTINE_MISSING: rows(Quarantine),
+    }
+
+
+def missing_instances(session: Session, folder: StorageFolder) -> list[tuple[str, str]]:
+    """List kept instances whose files are missing: Series Instance UID and path, by series."""
     present = folder.paths(f"{INCOMING}/*/*.dcm")
-    rows = session.scalars(
-        select(Instance)
+    rows = session.execute(
+        select(Instance.series_instance_uid, Instance.path)
         .where(Instance.purged_at.is_(None))
         .order_by(Instance.series_instance_uid, Instance.path)
     )
-    return [row for row in rows if row.path not in present and not folder.locate(row.path).exists()]
+    return [
+        (uid, path)
+        for uid, path in rows
+        if path not in present and not folder.locate(path).exists()
+    ]
 
 
 def mark_missing(session: Session, folder: StorageFolder, now: datetime) -> None:
     """Mark every instance whose file is missing as purged."""
-    for row in missing_instances(session, folder):
-        row.purged_at = now
+    paths = [path for _, path in missing_instances(session, folder)]
+    for batch in batched(paths):
+        session.execute(update(Instance).where(Instance.path.in_(batch)).values(purged_at=now))
 
 
 def _known(session: Session) -> set[str]:
@@ -110,22 +131,30 @@ def _known(session: Session) -> set[str]:
 
 
 def _missing_instances(session: Session, folder: StorageFolder) -> Iterator[Finding]:
-    missing = missing_instances(session, folder)
-    for uid, rows in groupby(missing, key=lambda row: row.series_instance_uid):
-        yield Finding(kind=Kind.INSTANCES_MISSING, what=uid, detail=f"{len(list(rows))} instances")
+    missing = Counter(uid for uid, _ in missing_instances(session, folder))
+    for uid, count in missing.items():
+        yield Finding(
+            kind=Kind.INSTANCES_MISSING, what=uid, detail=f"{count} instances", count=count
+        )
 
 
 def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Finding]:
+    """List the results that lack objects, each once."""
     present = folder.paths(f"{RESULTS}/*/*")
     rows = session.execute(
-        select(Result.series_instance_uid, ResultObject.path)
+        select(Result.series_instance_uid, Result.folder, ResultObject.path)
         .join(ResultObject, ResultObject.result_key == Result.key)
         .where(Result.purged_at.is_(None))
-        .order_by(Result.key, ResultObject.position)
+        .order_by(Result.series_instance_uid, Result.revision)
     )
-    for uid, path in rows:
-        if path not in present and not folder.locate(path).exists():
-            yield Finding(kind=Kind.RESULT_MISSING, what=uid, detail=path)
+    missing = Counter(
+        (uid, result)
+        for uid, result, path in rows
+        if path not in present and not folder.locate(path).exists()
+    )
+    for (uid, result), count in missing.items():
+        detail = f"{count} objects of {result}"
+        yield Finding(kind=Kind.RESULT_MISSING, what=uid, detail=detail, count=count)
 
 
 def _missing_quarantine(session: Session, folder: StorageFolder) -> Iterator[Finding]:

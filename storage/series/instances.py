@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,9 +11,9 @@ from sqlalchemy import Insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Instance, Series
+from storage.database.schema import Instance, Result, Series
 from storage.errors import StorageError
-from storage.series.lifecycle import locked, reopen
+from storage.series.lifecycle import ENDED, locked, reopen
 from storage.states import SeriesState
 
 #: Rows by Series and SOP Instance UID: one for each version of the bytes under that UID.
@@ -61,7 +61,7 @@ def record_instance(session: Session, facts: InstanceFacts, now: datetime) -> bo
     with other bytes supersedes those, and is superseded by one received later than `now` (files
     found at the start are recorded with their own times). An instance that arrives after closing
     reopens the series, also a purged one; during ANALYSING, the series is reopened on leaving
-    that state.
+    that state. One that was only missed for a while changes nothing while the outcome stands.
     """
     return record_instances(session, [(facts, now)])[0]
 
@@ -101,9 +101,7 @@ def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], l
         SOP Instance UID and SOP Class UID to the paths of the files.
     """
     paths: dict[tuple[str, str], list[str]] = defaultdict(list)
-    sop_instance_uids = list(uids)
-    for start in range(0, len(sop_instance_uids), MAXIMUM_PARAMETERS):
-        batch = sop_instance_uids[start : start + MAXIMUM_PARAMETERS]
+    for batch in batched(list(uids)):
         rows = session.scalars(
             select(Instance).where(
                 Instance.sop_instance_uid.in_(batch), Instance.purged_at.is_(None)
@@ -112,6 +110,18 @@ def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], l
         for row in rows:
             paths[row.sop_instance_uid, row.sop_class_uid].append(row.path)
     return paths
+
+
+def batched(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Divide values into parts that one statement can hold."""
+    for start in range(0, len(values), MAXIMUM_PARAMETERS):
+        yield values[start : start + MAXIMUM_PARAMETERS]
+
+
+def has_kept_instances(session: Session) -> bool:
+    """Tell whether the database knows any instance whose file should be there."""
+    kept = select(Instance.path).where(Instance.purged_at.is_(None)).limit(1)
+    return session.scalar(kept) is not None
 
 
 def _series(session: Session, facts: InstanceFacts, now: datetime) -> Series:
@@ -172,6 +182,9 @@ def _record_version(
     row = next((version for version in rows if version.digest == facts.digest), None)
     if row is not None and _is_repetition(row, now):
         return False
+    if row is not None and _is_found_again(session, series, row, now):
+        row.purged_at = None
+        return False
     if row is None:
         row = _row(facts, now)
         rows.append(row)
@@ -187,6 +200,22 @@ def _record_version(
 def _is_repetition(row: Instance, now: datetime) -> bool:
     """Tell whether an instance received again changes nothing: it is kept, and in use or older."""
     return row.purged_at is None and (not row.superseded or row.received_at >= now)
+
+
+def _is_found_again(session: Session, series: Series, row: Instance, now: datetime) -> bool:
+    """Tell whether an instance was only missed for a while, and the outcome of its series stands.
+
+    Its file was marked as gone (a folder was away, a file was lost) after the outcome was
+    recorded, and was written before that mark, or the result is still kept. What retention has
+    removed, or what was missed when the series was analysed, counts as new.
+    """
+    gone_at = row.purged_at
+    if gone_at is None or series.state not in ENDED:
+        return False
+    result = session.get(Result, series.result_key) if series.result_key else None
+    if result is not None and result.generation == series.generation:
+        return result.purged_at is None and result.created_at <= gone_at
+    return series.since <= gone_at and now < gone_at
 
 
 def _row(facts: InstanceFacts, now: datetime) -> Instance:

@@ -16,6 +16,7 @@ from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder, no_step
+from storage.files.installation import draw_installation
 from storage.overview import SeriesLine, overview
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -91,9 +92,11 @@ class Workers:
 def open_resources(folder: Path, *, step: Callable[[str], None] = no_step) -> Resources:
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
+    storage = StorageFolder(folder, 0, step=step)
+    draw_installation(folder)
     return Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES),
-        folder=StorageFolder(folder, 0, step=step),
+        folder=storage,
         clock=lambda: NOW,
     )
 

@@ -70,10 +70,12 @@ def test_missing_instances_are_noted_and_the_series_is_not_analysed_by_halves(
 
 
 def test_a_missing_result_is_told_and_stays_told(resources: Resources) -> None:
-    resources.folder.locate("results/k1/0001-report.dcm").unlink()
+    for path in resources.folder.root.glob("results/k1/*.dcm"):
+        path.unlink()
     repair(resources)
     (found,) = find(resources)
-    assert (found.kind, found.detail) == (Kind.RESULT_MISSING, "results/k1/0001-report.dcm")
+    assert (found.kind, found.what) == (Kind.RESULT_MISSING, "2.25.2")
+    assert found.detail == "2 objects of results/k1"
 
 
 def test_results_nobody_has_seen_and_old_temporary_files_are_removed(resources: Resources) -> None:
