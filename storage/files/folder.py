@@ -85,10 +85,11 @@ class StorageFolder:
         self.reserve_bytes = reserve_bytes
         self._free, self._step = free, step
         self._naming = threading.Lock()  # a file found old must not be replaced before its removal
+        new = [folder for folder in (root, *root.parents) if not folder.exists()]
         for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
             (root / name).mkdir(parents=True, exist_ok=True)
-        sync_directory(root / INCOMING)
-        sync_directory(root)
+        for folder in (root / INCOMING, root, *(folder.parent for folder in new)):
+            sync_directory(folder)
 
     def keep(
         self, chunks: Iterable[bytes | memoryview], *, name_from: str, header: bytes = b""
