@@ -23,23 +23,23 @@ class Grid:
         ``(1, 1, columns)`` towards the patient's left, ``(1, rows, 1)`` towards the back, both
         zero in the middle; ``(slices, 1, 1)`` towards the head, zero at the lowest slice.
     pixel_mm, spacing_mm
-        Distance between voxels in the plane and between slices.
+        Distances between rows and between columns, as in Pixel Spacing, and between slices.
     """
 
     x: Floats
     y: Floats
     z: Floats
-    pixel_mm: float
+    pixel_mm: tuple[float, float]
     spacing_mm: float
 
     @classmethod
-    def of(cls, slices: int, size: int, spacing_mm: float, field_mm: float) -> Grid:
-        """Grid of ``slices`` images of ``size`` x ``size`` pixels over ``field_mm``."""
-        pixel_mm = field_mm / size
-        along = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * np.float32(pixel_mm)
+    def of(cls, slices: int, size: int, spacing_mm: float, field_mm: tuple[float, float]) -> Grid:
+        """Grid of ``slices`` images of ``size`` x ``size`` pixels over ``field_mm``, deep, wide."""
+        pixel_mm = field_mm[0] / size, field_mm[1] / size
+        along = np.arange(size, dtype=np.float32) - (size - 1) / 2
         return cls(
-            x=along[None, None, :],
-            y=along[None, :, None],
+            x=(along * np.float32(pixel_mm[1]))[None, None, :],
+            y=(along * np.float32(pixel_mm[0]))[None, :, None],
             z=(np.arange(slices, dtype=np.float32) * np.float32(spacing_mm))[:, None, None],
             pixel_mm=pixel_mm,
             spacing_mm=spacing_mm,
@@ -61,14 +61,14 @@ class Grid:
         matrix = np.eye(4)
         matrix[:3, :3] = 0
         matrix[2, 0] = self.spacing_mm
-        matrix[1, 1] = matrix[0, 2] = self.pixel_mm
+        matrix[1, 1], matrix[0, 2] = self.pixel_mm
         matrix[:3, 3] = float(self.x[0, 0, 0]), float(self.y[0, 0, 0]), ORIGIN_Z_MM
         return matrix
 
     def index_of(self, points_mm: NDArray[np.floating]) -> NDArray[np.float64]:
         """Fractional ``(n, 3)`` slice, row, column of ``(n, 3)`` points ``(x, y, z)``, mm."""
         low = np.array([self.z[0, 0, 0], self.y[0, 0, 0], self.x[0, 0, 0]], np.float64)
-        step = np.array([self.spacing_mm, self.pixel_mm, self.pixel_mm])
+        step = np.array([self.spacing_mm, *self.pixel_mm])
         index: NDArray[np.float64] = (np.asarray(points_mm, np.float64)[:, ::-1] - low) / step
         return index
 
@@ -101,7 +101,7 @@ class Figure:
     @classmethod
     def draw(cls, grid: Grid, rng: np.random.Generator) -> Figure:
         """Measures of a random body that fills most of the field."""
-        field = grid.shape[2] * grid.pixel_mm
+        field = grid.shape[2] * grid.pixel_mm[1]
         half_width = field * rng.uniform(0.41, 0.46)
         half_depth = half_width * rng.uniform(0.67, 0.78)
         fat = field * rng.uniform(0.012, 0.06)

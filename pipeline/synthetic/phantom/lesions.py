@@ -64,7 +64,7 @@ def _shape(grid: Grid, centre: NDArray[np.intp], rng: np.random.Generator) -> tu
     """Level function, below 1 inside, of an uneven blob in a box around ``centre``."""
     radius = RADIUS_MM[0] + (RADIUS_MM[1] - RADIUS_MM[0]) * rng.beta(1.2, 2.2)
     radii = radius * rng.uniform(0.7, 1.3, 3)
-    reach = np.ceil(1.7 * radii / [grid.spacing_mm, grid.pixel_mm, grid.pixel_mm]).astype(int)
+    reach = np.ceil(1.7 * radii / [grid.spacing_mm, *grid.pixel_mm]).astype(int)
     box = (
         slice(max(0, centre[0] - reach[0]), centre[0] + reach[0] + 1),
         slice(max(0, centre[1] - reach[1]), centre[1] + reach[1] + 1),

@@ -95,12 +95,11 @@ def _points(tubes: Tubes, step_mm: float) -> tuple[Points, NDArray[np.float64]]:
 
 def _ball(grid: Grid, radius: float) -> NDArray[np.intp]:
     """Voxel offsets ``(n, 3)`` of a ball of ``radius`` mm; at least its centre."""
-    deep, wide = int(radius / grid.spacing_mm), int(radius / grid.pixel_mm)
+    steps = np.array([grid.spacing_mm, *grid.pixel_mm])
     offsets = np.stack(
-        np.meshgrid(np.arange(-deep, deep + 1), *[np.arange(-wide, wide + 1)] * 2, indexing="ij"),
+        np.meshgrid(*(np.arange(-n, n + 1) for n in (radius / steps).astype(int)), indexing="ij"),
         -1,
     ).reshape(-1, 3)
-    steps = np.array([grid.spacing_mm, grid.pixel_mm, grid.pixel_mm])
     near = ((offsets * steps) ** 2).sum(1) <= radius**2
     chosen: NDArray[np.intp] = offsets[near]
     return chosen
@@ -113,7 +112,7 @@ def cover(grid: Grid, tubes: Tubes) -> Floats:
     """
     share = np.zeros(grid.shape, np.float32)
     flat = share.reshape(-1)
-    points, radius = _points(tubes, grid.pixel_mm)
+    points, radius = _points(tubes, min(grid.pixel_mm))
     classes = np.unique(radius.round(1))
     for thick in classes:  # thin first: thick tubes win where they meet
         chosen = np.abs(radius - thick) <= 0.05
@@ -121,7 +120,7 @@ def cover(grid: Grid, tubes: Tubes) -> Floats:
         voxels = (centres[:, None] + _ball(grid, float(thick))[None]).reshape(-1, 3)
         within = np.all((voxels >= 0) & (voxels < grid.shape), axis=1)
         at = np.ravel_multi_index(tuple(voxels[within].T), grid.shape)
-        full = min(1.0, 2 * thick / grid.pixel_mm) * min(1.0, 2.5 * thick / grid.spacing_mm)
+        full = min(1.0, 2 * thick / max(grid.pixel_mm)) * min(1.0, 2.5 * thick / grid.spacing_mm)
         flat[at] = np.maximum(flat[at], full)
     return share
 
@@ -172,7 +171,7 @@ def add_fissures(
     hu: Floats, labels: Labels, grid: Grid, figure: Figure, rng: np.random.Generator
 ) -> None:
     """Oblique fissures of both lungs and the horizontal one of the right."""
-    thick = max(grid.spacing_mm, grid.pixel_mm) * 0.5
+    thick = max(grid.spacing_mm, *grid.pixel_mm) * 0.5
     bend = 6 * np.sin(grid.x / (40 * figure.unit) + rng.uniform(0, 6.28))
     for label, _ in SIDES:
         slant = rng.uniform(0.9, 1.3) * figure.height / (2 * figure.cage_depth)

@@ -32,7 +32,10 @@ class PhantomSpec:
     slices, size
         Number of images; rows and columns of each.
     spacing_mm, field_mm
-        Distance between slices; edge of the square field of view.
+        Distance between slices; width of the field of view.
+    depth_mm
+        Of the field of view, from front to back; its width by default. Another depth makes pixels
+        that are not square.
     lesions
         Number of opacities; 0 gives a healthy chest.
     noise_hu
@@ -52,6 +55,7 @@ class PhantomSpec:
     size: int = 512
     spacing_mm: float = 3.0
     field_mm: float = 360.0
+    depth_mm: float | None = None
     lesions: int = 4
     noise_hu: float = 14.0
     kernel: KernelName = "standard"
@@ -94,7 +98,9 @@ class Phantom:
 def make_phantom(spec: PhantomSpec) -> Phantom:
     """Build the chest that ``spec`` describes; the same spec gives the same arrays."""
     rng = np.random.default_rng(spec.seed)
-    grid = Grid.of(spec.slices, spec.size, spec.spacing_mm, spec.field_mm)
+    grid = Grid.of(
+        spec.slices, spec.size, spec.spacing_mm, (spec.depth_mm or spec.field_mm, spec.field_mm)
+    )
     build = BUILDS[spec.build]
     figure = built(Figure.draw(grid, rng), build)
     hu = np.full(grid.shape, PHANTOM_AIR_HU, np.float32)

@@ -22,7 +22,11 @@ KERNELS: Mapping[KernelName, float] = {"soft": -0.8, "standard": 0.0, "sharp": 1
 
 
 def scan(
-    hu: Floats, kernel: KernelName, noise_hu: float, pixel_mm: float, rng: np.random.Generator
+    hu: Floats,
+    kernel: KernelName,
+    noise_hu: float,
+    pixel_mm: tuple[float, float],
+    rng: np.random.Generator,
 ) -> Floats:
     """Blur the body as a scanner does, add noise, reconstruct with a kernel."""
     blur = rng.uniform(0.4, 0.8)
@@ -31,8 +35,9 @@ def scan(
     grain = ndimage.gaussian_filter(grain, (0.0, blur, blur), truncate=2.0)
     image += grain * np.float32(noise_hu / max(float(grain.std()), 1e-6))
     if KERNELS[kernel]:
-        wide = DETAIL_MM / pixel_mm
-        smooth = ndimage.gaussian_filter(image, (0, wide, wide), truncate=2.5)
+        smooth = ndimage.gaussian_filter(
+            image, (0, DETAIL_MM / pixel_mm[0], DETAIL_MM / pixel_mm[1]), truncate=2.5
+        )
         image += np.float32(KERNELS[kernel]) * (image - smooth)
     return image
 

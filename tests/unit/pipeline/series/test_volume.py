@@ -1,6 +1,7 @@
 """Assembling a series: order, duplicates, gaps, refusals, multi-frame, completeness."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -29,7 +30,8 @@ from tests.support.samples.phantom_odd import (
     without,
 )
 
-PHANTOM = make_phantom(PhantomSpec(size=32, slices=48, spacing_mm=4.0, lesions=1))
+SPEC = PhantomSpec(size=32, slices=48, spacing_mm=4.0, lesions=1)
+PHANTOM = make_phantom(SPEC)
 
 
 @pytest.fixture
@@ -48,6 +50,17 @@ def test_volume_is_the_phantom(series: list[Dataset]) -> None:
     ]
     assert result.volume.frame_of_reference_uid == series[0].FrameOfReferenceUID
     assert result.instance_count == 48
+
+
+def test_rows_and_columns_may_lie_apart_differently() -> None:
+    oblong = make_phantom(replace(SPEC, depth_mm=280.0))
+
+    for datasets in (phantom_datasets(oblong, seed=1), [enhanced_dataset(oblong, seed=1)]):
+        volume = assemble(datasets).volume
+
+        assert volume.spacing_mm == pytest.approx((4.0, 8.75, 11.25))
+        assert np.allclose(volume.affine, oblong.affine, atol=1e-5)
+        assert np.array_equal(volume.hu, oblong.hu)
 
 
 def test_headers_are_in_order_and_without_pixels(series: list[Dataset]) -> None:
@@ -98,6 +111,29 @@ def test_missing_slice_is_interpolated_and_reported(series: list[Dataset]) -> No
     assert np.abs(result.volume.hu[20] - middle).max() <= 0.5
     assert np.array_equal(np.delete(result.volume.hu, 20, 0), np.delete(PHANTOM.hu, 20, 0))
     assert len(result.headers) == 47
+
+
+def test_several_missing_slices_in_a_row_go_from_one_neighbour_to_the_other() -> None:
+    thin = make_phantom(replace(SPEC, slices=80, spacing_mm=2.5))
+    missing = [20, 21, 22]  # 10 mm from slice to slice, the widest that is taken
+
+    result = assemble(without(phantom_datasets(thin, seed=1), missing))
+
+    assert [(gap.after_slice, gap.missing) for gap in result.geometry.gaps] == [(19, 3)]
+    below, above = thin.hu[19].astype(float), thin.hu[23].astype(float)
+    for index in missing:
+        share = (index - 19) / 4
+        expected = below + share * (above - below)
+        assert np.abs(result.volume.hu[index] - expected).max() <= 0.5
+
+
+def test_one_slice_in_twenty_may_be_missing(series: list[Dataset]) -> None:
+    geometry = assemble(without(series[:40], {10, 30})).geometry
+    assert [gap.after_slice for gap in geometry.gaps] == [9, 29]
+
+    with pytest.raises(InvalidGeometry, match="at most 5% of 39 slices missing") as info:
+        assemble(without(phantom_datasets(PHANTOM, seed=1)[:39], {10, 30}))
+    assert info.value.code == "gap"
 
 
 @pytest.mark.parametrize(
