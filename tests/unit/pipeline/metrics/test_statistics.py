@@ -9,6 +9,7 @@ from pipeline.metrics.delong import auc
 from pipeline.metrics.reliability import reliability
 from pipeline.metrics.scores import ScoredCases
 from pipeline.metrics.statistics import (
+    RESAMPLES,
     Values,
     average_precision,
     patient_bootstrap,
@@ -136,6 +137,50 @@ def test_one_patient_and_equal_scores_have_no_interval() -> None:
         assert why in with_interval(found)
         assert (found.low, found.high) == (0, 1)
     assert not auc(LABELS, SCORES).why_unknown
+
+
+def test_the_interval_of_resampled_patients_holds_95_of_100_and_is_delongs() -> None:
+    """Every case another patient's, so that DeLong's variance holds."""
+    rng = np.random.default_rng(8)
+    labels = np.arange(400) % 2 == 0
+    scores = rng.normal(labels * 1.2, 1.0)
+    names = tuple(f"{number:03}" for number in range(400))
+    cases = ScoredCases(patients=names, labels=labels, scores=scores)
+
+    found = patient_bootstrap(cases, roc_area, seed=4)
+
+    draws = np.random.default_rng(4)
+    areas = [
+        roc_auc_score(labels[chosen], scores[chosen])
+        for chosen in (draws.integers(400, size=400) for _ in range(RESAMPLES))
+    ]
+    assert (found.low, found.high) == pytest.approx(np.quantile(areas, [0.025, 0.975]))
+    by_delong = auc(labels, scores)
+    assert found.high - found.low == pytest.approx(by_delong.high - by_delong.low, rel=0.1)
+
+
+def test_delongs_interval_is_a_normal_one_of_95_of_100() -> None:
+    found = auc(LABELS, SCORES)
+    above = (SCORES[LABELS][:, None] > SCORES[~LABELS]).astype(float)
+    variance = above.mean(1).var(ddof=1) / 4 + above.mean(0).var(ddof=1) / 6
+    assert found.value == pytest.approx(above.mean())
+    reach = 1.959964 * np.sqrt(variance)
+    assert (found.low, found.high) == pytest.approx((found.value - reach, 1.0), abs=1e-4)
+
+
+def test_bounds_of_predictive_values_are_those_of_both_wilson_intervals() -> None:
+    row = threshold_row(LABELS, SCORES, 0.5)
+    found = predictive_values(row, 0.1)
+
+    def right(sensitivity: float, specificity: float) -> float:
+        return sensitivity * 0.1 / (sensitivity * 0.1 + (1 - specificity) * 0.9)
+
+    assert found.ppv is not None
+    assert found.npv is not None
+    assert found.ppv.low == pytest.approx(right(row.sensitivity.low, row.specificity.low))
+    assert found.ppv.high == pytest.approx(right(row.sensitivity.high, row.specificity.high))
+    low, high = row.sensitivity.low, row.specificity.low
+    assert found.npv.low == pytest.approx(high * 0.9 / (high * 0.9 + (1 - low) * 0.1))
 
 
 def test_net_benefit_by_hand() -> None:

@@ -27,6 +27,7 @@ from tests.support.samples.encode_samples import (
     context,
     ct_series,
     enhanced_series,
+    read_back,
 )
 
 
@@ -102,6 +103,23 @@ def test_the_picture_shows_ct_activation_and_outline() -> None:
     labels = found.lesion_labels[2]
     assert outlined[labels > 0].any()
     assert not outlined[labels == 0].any()
+
+
+@pytest.mark.parametrize("series", [ct_series(SeriesSpec(source_reversed=True)), enhanced_series()])
+@pytest.mark.parametrize("form", [HeatmapForm.SINGLE_FRAME, HeatmapForm.MULTI_FRAME])
+def test_every_pixel_shows_its_own_voxel(series: CtSeries, form: HeatmapForm) -> None:
+    shape = series.volume.shape
+    found = analysis(shape, lesion_labels=np.zeros(shape, np.uint8), lesions=())
+    made = heatmap(series, found, context(products=Products(heatmap=form)))
+    shown = np.concatenate(
+        [read_back(item).pixel_array.reshape(-1, *frame_shape(item)) for item in made]
+    )
+    grey = np.clip((series.volume.hu + 1350.0) * (255 / 1500), 0, 255)[..., None]
+    opacity = 0.6 * found.activation[..., None] / 255
+    stops = np.linspace(0, 255, len(paint.INFERNO))
+    tint = [np.interp(found.activation, stops, channel) for channel in np.transpose(paint.INFERNO)]
+    expected = grey * (1 - opacity) + np.stack(tint, axis=-1) * opacity
+    np.testing.assert_allclose(shown[:, : shape[1], : shape[2]].astype(float), expected, atol=1.5)
 
 
 def painted(score: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -79,6 +79,23 @@ def test_the_patients_right_is_at_the_left_of_both_views(position: str) -> None:
     assert row < 0.45
 
 
+@pytest.mark.parametrize("position", POSITIONS)
+def test_the_picture_of_the_ct_lies_under_its_outlines(position: str) -> None:
+    series = ct_series(replace(SPEC, position=position))
+    found = box_on_the_right(series)
+    hu = np.where(found.lesion_labels == 1, 100, -1300).astype(np.int16)
+    volume, colours = replace(series.volume, hu=hu), {1: LESION_COLOURS[0]}
+    for view in (
+        axial(volume, found, best(found), colours, (300, 300)),
+        coronal(volume, found, colours, (300, 300)),
+    ):
+        outlined = np.argwhere(np.all(view.picture == LESION_COLOURS[0], axis=-1))
+        bright = np.argwhere(np.all(view.picture > 200, axis=-1))
+        assert len(bright)
+        assert (bright.min(axis=0) >= outlined.min(axis=0) - 2).all()
+        assert (bright.max(axis=0) <= outlined.max(axis=0) + 2).all()
+
+
 def test_views_have_equal_millimetres_in_both_directions() -> None:
     series = ct_series(SeriesSpec(shape=(20, 40, 60), spacing_mm=(5.0, 2.0, 3.0)))
     found = box_on_the_right(series)

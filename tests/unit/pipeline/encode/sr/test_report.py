@@ -199,6 +199,32 @@ def test_every_number_of_the_whole_comes_from_the_outlines_of_its_lungs() -> Non
     }
 
 
+def test_the_number_of_a_lung_points_at_that_lung_where_the_lungs_are_widest() -> None:
+    lungs = np.zeros(SeriesSpec().shape, np.uint8)
+    lungs[1:, 2:9, 1:6], lungs[1:, 5:9, 14:23] = 1, 2  # on every slice but the widest
+    lungs[3, 2:14, 1:8], lungs[3, 5:12, 13:23] = 1, 2
+    series = ct_series(SeriesSpec(source_reversed=True))
+    _, sr = written(series, analysis(lungs=lungs))
+    outlines = {
+        item.ConceptNameCodeSequence[0].CodeValue: polygons(item)
+        for item in items(groups(sr)[0])
+        if item.ValueType == "NUM"
+    }
+    widest = series.volume.source[3]
+    assert widest is not None
+    for name, side in (("SHARE", ""), ("SHARE", "R"), ("SHARE", "L"), ("VOLUME", "R")):
+        shown = outlines[f"{name}-{side}".rstrip("-")]
+        assert {image.ReferencedSOPInstanceUID for _, image in shown} == {widest.sop_instance_uid}
+    for name in ("SHARE", "VOLUME"):
+        assert extent(outlines[f"{name}-R"][0][0]) == ([1, 2], [8, 14])
+        assert extent(outlines[f"{name}-L"][0][0]) == ([13, 5], [23, 12])
+
+
+def extent(points: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    """Column and row of the upper left and of the lower right corner."""
+    return points.min(axis=0).tolist(), points.max(axis=0).tolist()
+
+
 def test_without_a_segmentation_outlines_stand_for_the_segments() -> None:
     series, found = ct_series(), analysis()
     sr = dcmread(BytesIO(part10(report(series, found, context(), None))))
@@ -239,6 +265,22 @@ def test_lesions_on_one_segment_are_measured_together() -> None:
     last = numbers(of_template(sr, "1411")[-1])
     assert last["118565006"] == (3.0, "mL")
     assert last["112031"] == (-2200.0, "[hnsf'U]")
+
+
+def test_means_of_several_lesions_are_weighted_by_their_volumes() -> None:
+    labels = np.zeros(SeriesSpec().shape, np.uint8)
+    for number in range(1, 23):
+        labels[2, 1, number] = number
+    large = lesion(21, volume_mm3=3000.0, mean_hu=-600.0, activation=0.9)
+    small = lesion(22, volume_mm3=1000.0, mean_hu=-200.0, activation=0.1)
+    found = analysis(
+        lesion_labels=labels, lesions=(*(lesion(number) for number in range(1, 21)), large, small)
+    )
+    _, sr = written(ct_series(), found)
+    last = numbers(of_template(sr, "1411")[-1])
+    assert last["118565006"] == (4.0, "mL")
+    assert last["112031"] == (-500.0, "[hnsf'U]")
+    assert last["ACTIVATION"] == (0.7, "1")
 
 
 def test_everything_referred_to_is_evidence() -> None:
