@@ -5,7 +5,18 @@ import pytest
 from scipy import ndimage
 
 from pipeline.classifier.activation import stretch
-from pipeline.lesions.localise import MAX_LESIONS, localise
+from pipeline.lesions.localise import (
+    MAX_LESIONS,
+    Region,
+    chosen,
+    doubled,
+    floor_hu,
+    gaussian,
+    half,
+    localise,
+    number,
+    top,
+)
 from pipeline.types import CtVolume, LungMask
 
 SHAPE = (40, 120, 130)
@@ -56,8 +67,8 @@ def test_supported_opacities_are_found_largest_first() -> None:
     labels = find(hu, lungs, heat_at(LARGE, SMALL))
 
     assert set(np.unique(labels)) == {0, 1, 2}
-    for number, truth in ((1, LARGE), (2, SMALL)):
-        found = labels == number
+    for label, truth in ((1, LARGE), (2, SMALL)):
+        found = labels == label
         dice = 2 * (found & truth).sum() / (found.sum() + truth.sum())
         assert dice > 0.8
 
@@ -121,3 +132,103 @@ def test_stretch_is_0_to_1_over_the_lungs_and_0_outside() -> None:
 
     assert stretch(values, lungs).ravel() == pytest.approx([0, 0, 0.5, 1])
     assert not stretch(np.ones((1, 1, 3), np.float32), np.ones((1, 1, 3), np.bool_)).any()
+
+
+def region(
+    hu: np.ndarray, activation: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> Region:
+    """A region that is lung throughout."""
+    return Region(
+        hu=hu.astype(np.int16),
+        lungs=np.ones(hu.shape, np.bool_),
+        activation=activation.astype(np.float32),
+        spacing_mm=spacing_mm,
+    )
+
+
+def test_half_resolution_has_twice_the_distances_and_the_means_of_four() -> None:
+    hu = np.arange(2 * 5 * 6).reshape(2, 5, 6).astype(np.int16) * 4
+    lungs, heat = hu > 40, hu.astype(np.float32)
+
+    found = half(hu, lungs, heat, (2.0, 0.6, 0.9))
+
+    assert found.spacing_mm == (2.0, 1.2, 1.8)
+    assert found.hu.shape == found.lungs.shape == found.activation.shape == (2, 3, 3)
+    assert found.hu[1, 1, 2] == hu[1, 2:4, 4:6].mean()
+    assert found.hu[0, 2, 0] == hu[0, 4, :2].mean()  # the last row is repeated
+    assert found.activation[1, 1, 2] == heat[1, 2, 4]
+    assert found.lungs[0, 1, 1] == lungs[0, 2, 2]
+    again = doubled(np.arange(18).reshape(2, 3, 3).astype(np.uint8), (2, 5, 5))
+    assert again.shape == (2, 5, 5)
+    assert again[1, 2, 4] == 14
+
+
+@pytest.mark.parametrize(
+    ("active", "seconded", "expected"),
+    [(0.5, False, True), (0.4, False, False), (0.4, True, True), (0.2, True, True),
+     (0.1, True, False)],
+)  # fmt: skip
+def test_half_of_a_lesion_is_active_or_a_fifth_with_a_second_vote(
+    active: float, seconded: bool, expected: bool
+) -> None:
+    candidate = np.zeros((20, 20, 20), np.bool_)
+    candidate[5:15, 5:10, 5:7] = True  # 100 voxels of 10 mm3
+    heat = np.zeros(candidate.shape)
+    heat[15 - round(10 * active) : 15, 5:10, 5:7] = 1
+    second = np.zeros(candidate.shape, np.bool_)
+    second[5, 5, 5] = seconded
+
+    found = chosen(candidate, second, region(np.zeros(candidate.shape), heat, (2.5, 2.0, 2.0)))
+
+    assert np.array_equal(found > 0, candidate & expected)
+
+
+@pytest.mark.parametrize(("voxels", "expected"), [(30, True), (29, False)])
+def test_the_smallest_lesion_has_300_cubic_millimetres(voxels: int, expected: bool) -> None:
+    candidate = np.zeros((12, 12, 12), np.bool_)
+    candidate[2, 2:5, 1:11] = True
+    candidate[2, 4, 1 : 31 - voxels] = False
+    everywhere = region(np.zeros(candidate.shape), candidate, (2.0, 1.0, 5.0))
+
+    assert chosen(candidate, candidate, everywhere).any() == expected
+
+
+def test_smoothing_reaches_as_many_millimetres_along_every_axis() -> None:
+    point = np.zeros((41, 41, 41))
+    point[20, 20, 20] = 1
+    smooth = gaussian(point, 3.0, region(point, point, (1.0, 2.0, 3.0))).astype(float)
+    away = (np.indices(point.shape) - 20).reshape(3, -1) * np.array([[1.0], [2.0], [3.0]])
+    spread = np.sqrt((away**2 @ smooth.ravel()) / smooth.sum())
+    assert spread == pytest.approx([2.8] * 3, abs=0.15)  # cut off at two standard deviations
+
+
+def test_the_top_activation_grows_with_what_is_dense() -> None:
+    heat = np.linspace(0, 1, 1000).reshape(10, 10, 10)
+    lungs = region(np.zeros(heat.shape), heat, (1.0, 1.0, 1.0))
+    for dense, expected in ((0, 0.1), (20, 0.1), (200, 0.4), (900, 0.6)):
+        candidates = np.zeros(1000, np.bool_)
+        candidates[:dense] = True
+        assert top(lungs, candidates.reshape(heat.shape)).mean() == pytest.approx(
+            expected, abs=2e-3
+        )
+
+
+def test_what_is_dense_lies_above_the_lungs_own_median() -> None:
+    for median, expected in ((-900, -700), (-860, -700), (-700, -550)):
+        assert (
+            floor_hu(region(np.full((2, 2, 2), median), np.zeros((2, 2, 2)), (1, 1, 1))) == expected
+        )
+
+
+def test_lesions_are_numbered_by_size_and_no_more_than_fit() -> None:
+    labels = np.zeros((3, 100, 100), np.intp)
+    labels[0].flat[: MAX_LESIONS + 5] = np.arange(1, MAX_LESIONS + 6)
+    labels[1, :2, :] = 7
+    labels[1, 3, :] = 250
+
+    numbered = number(labels, region(labels, labels, (1.0, 1.0, 1.0)))
+
+    assert numbered[1, 0, 0] == 1
+    assert numbered[1, 3, 0] == 2
+    assert numbered.max() == MAX_LESIONS
+    assert (numbered[0] > 0).sum() == MAX_LESIONS
