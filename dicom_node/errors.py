@@ -3,6 +3,7 @@
 NodeError            a person can do something about it: the command line prints the message
 ├── AlreadyRunning   another node uses the same storage folder
 ├── CannotRepeat     a rerun is not possible: too little is still stored
+├── NoNotice         it cannot be said in a notice why a series was not analysed
 ├── EngineLost       a worker of the engine died, hung or was restarted during the task
 ├── EngineAway       the engine lost the task before a worker began it, or it is not there
 └── UnfitWorker      a worker of the engine cannot do the work of this node
@@ -23,6 +24,10 @@ class AlreadyRunning(NodeError):
 
 class CannotRepeat(NodeError):
     """A rerun is not possible; the message says why, and what helps."""
+
+
+class NoNotice(NodeError):
+    """No notice can be made of a series; the message says why, without its values."""
 
 
 class EngineLost(NodeError):

@@ -10,22 +10,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.not_analysed_notices import Notices
+from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
 from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisRequest,
-    AnalysisResult,
+    EncodedObject,
+    NoticeRequest,
+    TaskResult,
     Unchanged,
     Unsuitable,
 )
-from dicom_node.errors import AnalysisFault, CannotRepeat, EngineLost
+from dicom_node.errors import AnalysisFault, CannotRepeat, EngineLost, NoNotice
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
@@ -40,6 +42,8 @@ from storage.states import SeriesState
 
 OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result of this node.")
 
+NOTICE_TRIES = 2  #: a notice whose making kills so many workers is given up
+R = TypeVar("R")  #: a request for a worker
 CANNOT_WRITE = (StorageFull, DatabaseUnavailable)  #: the disk is full, the database locked or away
 
 
@@ -50,7 +54,7 @@ class AnalysisTask(Protocol):
         """Call a function with this task once it has ended."""
         ...
 
-    def result(self) -> AnalysisResult:
+    def result(self) -> TaskResult:
         """Give what an ended task came to, or raise what it raised."""
         ...
 
@@ -63,9 +67,7 @@ class Workers(Protocol):
         """How many tasks run at the same time."""
         ...
 
-    def submit(
-        self, function: Callable[[AnalysisRequest], AnalysisResult], request: AnalysisRequest, /
-    ) -> AnalysisTask:
+    def submit(self, function: Callable[[R], TaskResult], request: R, /) -> AnalysisTask:
         """Hand a task to a worker."""
         ...
 
@@ -142,6 +144,10 @@ EXPECTED = (CannotRepeat, ModelError, ConformanceError, EngineLost, OutOfMemory)
 """Faults whose reason says enough; any other is logged with its traceback."""
 
 
+def _failed(failure: Failure) -> Ending:
+    return Ending(state=SeriesState.FAILED, reason=failure.reason)
+
+
 def removed(ticket: SeriesTicket) -> Unsuitable:
     """Say that what came late cannot be analysed: the rest is gone."""
     total = ticket.purged + len(ticket.paths)
@@ -150,6 +156,22 @@ def removed(ticket: SeriesTicket) -> Unsuitable:
         text=f"{ticket.purged} of its {total} instances are not kept any more:"
         " the whole series must be sent again.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingNotice:
+    """A series that ends as soon as its notice is made, or given up.
+
+    Attributes
+    ----------
+    tries
+        Workers that were asked for the notice.
+    """
+
+    ticket: SeriesTicket
+    ending: Ending
+    request: NoticeRequest
+    tries: int = 1
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -206,7 +228,11 @@ class AnalysisDispatcher:
                     f"{ticket.attempts - 1} attempts, none came to an end; dicom-node reprocess"
                     " tries again"
                 )
-                self._end_failed(ticket, Failure(reason=reason))
+                failure = Failure(reason=reason)
+                if ticket.attempts > self.policy.attempts + 1:  # by the notice as well
+                    self._end(ticket, _failed(failure), no_notice="the node itself went down")
+                else:
+                    self._end_failed(ticket, failure)
             else:
                 self._submit(ticket, self.request_builder.build(ticket))
 
@@ -220,18 +246,39 @@ class AnalysisDispatcher:
             priors=len(request.priors),
             wish=ticket.rerun,
         )
-        task = self.workers.submit(worker.run, request)
+        self._run(ticket, worker.run, request, self._enter)
+
+    def _run(
+        self,
+        ticket: SeriesTicket,
+        function: Callable[[R], TaskResult],
+        request: R,
+        enter: Callable[[SeriesTicket, AnalysisTask], None],
+    ) -> None:
+        """Have a worker run a task; enter what it came to, on a thread that may wait."""
+        task = self.workers.submit(function, request)
         with self._idle:
             self._running[ticket.series_instance_uid] = (time.monotonic(), task)
-        task.when_done(lambda done: self.executor(partial(self.settle, ticket, done)))
+        task.when_done(lambda done: self.executor(partial(self._settle, ticket, done, enter)))
 
     def settle(self, ticket: SeriesTicket, task: AnalysisTask) -> None:
-        """Keep what a task came to, later if it cannot be written now; its worker is free."""
+        """Keep what an analysis came to, later if it cannot be written now; its worker is free."""
+        self._settle(ticket, task, self._enter)
+
+    def _settle(
+        self,
+        ticket: SeriesTicket,
+        task: AnalysisTask,
+        enter: Callable[[SeriesTicket, AnalysisTask], None],
+    ) -> None:
+        uid = ticket.series_instance_uid
         try:
-            self._enter(ticket, task)
+            enter(ticket, task)
         finally:
             with self._idle:
-                self._running.pop(ticket.series_instance_uid, None)
+                _, running = self._running.get(uid, (0.0, None))
+                if running is task:  # else its notice is being made
+                    del self._running[uid]
                 self._idle.notify_all()
         self.wake()
 
@@ -291,20 +338,79 @@ class AnalysisDispatcher:
 
     def _end_unsuitable(self, ticket: SeriesTicket, unsuitable: Unsuitable) -> None:
         reason = f"{unsuitable.code}: {unsuitable.text}"
-        notice = self.notices.make(ticket, unsuitable.code, unsuitable.text)
-        self._end(ticket, Ending(state=SeriesState.UNSUITABLE, reason=reason, notice=notice))
-        log.info("analysis_unsuitable", series_uid=ticket.series_instance_uid, reason=reason)
+        ending = Ending(state=SeriesState.UNSUITABLE, reason=reason)
+        self._end_with_notice(ticket, ending, unsuitable.code, unsuitable.text)
 
     def _end_failed(self, ticket: SeriesTicket, failure: Failure) -> None:
         """End a series that needs a person. A rerun that fails leaves earlier results standing."""
-        stands = ticket.rerun is not None and ticket.predecessor_key is not None
-        notice = None if stands else self.notices.make(ticket, failure.code, failure.code.sentence)
-        self._end(ticket, Ending(state=SeriesState.FAILED, reason=failure.reason, notice=notice))
-        log.error("analysis_failed", series_uid=ticket.series_instance_uid, reason=failure.reason)
+        ending = _failed(failure)
+        if ticket.rerun is not None and ticket.predecessor_key is not None:
+            self._end(ticket, ending)
+        else:
+            self._end_with_notice(ticket, ending, failure.code, failure.code.sentence)
 
-    def _end(self, ticket: SeriesTicket, ending: Ending) -> None:
+    def _end_with_notice(self, ticket: SeriesTicket, ending: Ending, code: str, text: str) -> None:
+        """End a series, once a worker has made its notice, if one is wanted."""
+        try:
+            request = self.notices.request(ticket, code, text)
+        except (StaleState, *CANNOT_WRITE):
+            raise
+        except Exception as fault:  # noqa: BLE001  # thread border: the series must end
+            self._end(ticket, ending, no_notice=type(fault).__name__)
+            return
+        if request is None:
+            self._end(ticket, ending)
+        elif known := standing_notice(ticket, request):
+            self._end(ticket, replace(ending, notice=known))
+        else:
+            self._make_notice(PendingNotice(ticket=ticket, ending=ending, request=request))
+
+    def _make_notice(self, pending: PendingNotice) -> None:
+        def enter(_: SeriesTicket, task: AnalysisTask) -> None:
+            self._enter_notice(pending, task)
+
+        self._run(pending.ticket, worker.notice, pending.request, enter)
+
+    def _enter_notice(self, pending: PendingNotice, task: AnalysisTask) -> None:
+        """End a series with the notice that was made, or without."""
+        ticket, ending = pending.ticket, pending.ending
+        with self._settling_faults(ticket, again=partial(self._enter_notice, pending, task)):
+            why = ""
+            try:
+                match task.result():
+                    case EncodedObject() as encoded:
+                        notice = self.notices.keep(pending.request, encoded)
+                        ending = replace(ending, notice=notice)
+                    case other:
+                        why = f"a notice expected, got {type(other).__name__}"
+            except (StaleState, *CANNOT_WRITE):
+                raise
+            except EngineLost as lost:
+                if pending.tries < NOTICE_TRIES:
+                    self._make_notice(replace(pending, tries=pending.tries + 1))
+                    return
+                why = str(lost)
+            except NoNotice as fault:
+                why = str(fault)
+            except AnalysisFault as fault:
+                why = fault.kind
+            except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
+                why = type(fault).__name__  # its words might quote a header
+            self._end(ticket, ending, no_notice=why)
+
+    def _end(self, ticket: SeriesTicket, ending: Ending, *, no_notice: str = "") -> None:
+        """End a series; `no_notice` says why it has no notice although one is wanted."""
+        uid, reason = ticket.series_instance_uid, ending.reason
+        if no_notice:
+            reason = f"{reason}; notice not made: {no_notice}"
+            log.error("notice_not_made", series_uid=uid, reason=no_notice)
         with self.resources.sessions.begin() as session:
+            ending = replace(ending, reason=reason)
             end_series(session, ticket, ending, self.destinations, self.resources.clock())
+        if ending.state is SeriesState.FAILED:
+            log.error("analysis_failed", series_uid=uid, reason=reason)
+        else:
+            log.info("analysis_unsuitable", series_uid=uid, reason=reason)
 
     def _keep(self, ticket: SeriesTicket, analysed: Analysed) -> None:
         """Keep results: files first, then everything else in one transaction.

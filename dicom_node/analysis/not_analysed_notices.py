@@ -1,21 +1,19 @@
-"""Make the notice that a series was not analysed, from its headers, without the engine."""
+"""Have a worker make the notice that a series was not analysed, and keep it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import file_name, new_object
-from dicom_node.analysis.worker import notice
-from dicom_node.analysis.worker_messages import AnalysisRequest, EncodedObject
-from dicom_node.logs import log
+from dicom_node.analysis.worker_messages import AnalysisRequest, EncodedObject, NoticeRequest
 from pipeline.encode.result.identity import inputs_digest, result_key, stands
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.eligibility import NOT_MEANT
 from storage.delivery.notices import NewNotice
-from storage.errors import DatabaseUnavailable, StorageFull
 from storage.files.folder import StorageFolder
-from storage.results.kept_results import NewResult
+from storage.results.kept_results import NewObject, NewResult
 from storage.series.lifecycle import SeriesTicket
 
 Wanted = Literal["all", "relevant", "no"]
@@ -26,7 +24,11 @@ SILENT: Refused = {"all": frozenset({UnsuitableReason.OWN_RESULT}), "relevant": 
 
 
 class Notices:
-    """Makes the notices that a site wants."""
+    """Asks workers for the notices that a site wants, and keeps what they make.
+
+    A notice holds attributes of the headers, which anybody may have sent: only a worker, which may
+    die of them, parses them.
+    """
 
     def __init__(
         self, folder: StorageFolder, request_builder: RequestBuilder, wanted: Wanted
@@ -35,8 +37,8 @@ class Notices:
         self._request_builder = request_builder
         self._wanted = wanted
 
-    def make(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice | None:
-        """Make a notice and keep its file; None if none is wanted, or none can be made.
+    def request(self, ticket: SeriesTicket, code: str, text: str) -> NoticeRequest | None:
+        """Build the request for a notice; None if none is wanted.
 
         Parameters
         ----------
@@ -45,27 +47,21 @@ class Notices:
         """
         if not is_wanted(self._wanted, code) or not ticket.paths:
             return None
-        try:
-            return self._make(ticket, code, text)
-        except (StorageFull, DatabaseUnavailable):  # this can wait until it can be written
-            raise
-        except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
-            log.error(
-                "notice_not_made",
-                series_uid=ticket.series_instance_uid,
-                reason=type(fault).__name__,  # its words might quote a header
-            )
-            return None
+        return notice_request(self._request_builder.build_for_notice(ticket), code, text)
 
-    def _make(self, ticket: SeriesTicket, code: str, text: str) -> NewNotice:
-        request = self._request_builder.build_for_notice(ticket)
-        inputs = notice_inputs(request, code, text)
-        if ticket.predecessor_key and stands(inputs, request.earlier):
-            return _new_notice(ticket.predecessor_key, inputs, (), "")
-        key = result_key(inputs, request.occasion)
-        encoded = notice(request, key, code, text)
-        folder = self._folder.keep_result(key, {file_name(0, encoded): encoded.part10})
-        return _new_notice(key, inputs, (encoded,), folder)
+    def keep(self, request: NoticeRequest, encoded: EncodedObject) -> NewNotice:
+        """Keep the file of a notice that was made."""
+        name = file_name(0, encoded)
+        folder = self._folder.keep_result(request.key, {name: encoded.part10})
+        objects = [new_object(encoded, f"{folder}/{name}")]
+        return _new_notice(request.key, request.inputs, objects, folder)
+
+
+def standing_notice(ticket: SeriesTicket, request: NoticeRequest) -> NewNotice | None:
+    """Name the latest notice of a series, if it says what the request asks for."""
+    if ticket.predecessor_key and stands(request.inputs, request.series.earlier):
+        return _new_notice(ticket.predecessor_key, request.inputs, (), "")
+    return None
 
 
 def is_wanted(wanted: Wanted, code: str) -> bool:
@@ -73,21 +69,21 @@ def is_wanted(wanted: Wanted, code: str) -> bool:
     return wanted != "no" and code not in SILENT[wanted]
 
 
-def notice_inputs(request: AnalysisRequest, code: str, text: str) -> str:
-    """Digest of instances, reason and equipment."""
-    config = request.config
+def notice_request(series: AnalysisRequest, code: str, text: str) -> NoticeRequest:
+    """Build the request for a notice; its inputs are instances, reason and equipment."""
+    config = series.config
     parameters = {
         **config.equipment.as_parameters(),
         "series number base": str(config.series_number_base),
         "code": code,
         "text": text,
     }
-    return inputs_digest(request.series_instance_uid, request.instances, "notice", parameters)
+    inputs = inputs_digest(series.series_instance_uid, series.instances, "notice", parameters)
+    key = result_key(inputs, series.occasion)
+    return NoticeRequest(series=series, inputs=inputs, key=key, code=code, text=text)
 
 
-def _new_notice(
-    key: str, inputs: str, objects: tuple[EncodedObject, ...], folder: str
-) -> NewNotice:
+def _new_notice(key: str, inputs: str, objects: Sequence[NewObject], folder: str) -> NewNotice:
     return NewNotice(
         result=NewResult(
             key=key,
@@ -98,8 +94,5 @@ def _new_notice(
             summary="{}",
             folder=folder,
         ),
-        objects=[
-            new_object(encoded, f"{folder}/{file_name(n, encoded)}")
-            for n, encoded in enumerate(objects)
-        ],
+        objects=objects,
     )

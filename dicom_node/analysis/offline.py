@@ -13,18 +13,18 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.not_analysed_notices import Wanted, is_wanted, notice_inputs
+from dicom_node.analysis.not_analysed_notices import Wanted, is_wanted, notice_request
 from dicom_node.analysis.worker import Progress
 from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisConfig,
     AnalysisRequest,
+    NoticeRequest,
     SourceFile,
     Unsuitable,
 )
-from dicom_node.errors import NodeError
+from dicom_node.errors import AnalysisFault, NodeError, NoNotice
 from dicom_node.reception.header import Unreadable, read_header
-from pipeline.encode.result.identity import result_key
 from pipeline.errors import PipelineError
 
 RECORD = "analysis.json"
@@ -92,9 +92,8 @@ def process(
     answer = worker.results_of(request, progress)
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(answer, Unsuitable):
-        inputs = notice_inputs(request, answer.code, answer.text)
-        key = result_key(inputs, request.occasion)
-        written = _notice_files(request, key, answer, notices)
+        asked = notice_request(request, answer.code, answer.text)
+        key, written = asked.key, _notice_files(asked, notices)
     else:
         key, written = answer.key, dict(result_files(answer))
     for name, content in written.items():
@@ -106,15 +105,13 @@ def process(
     return answer
 
 
-def _notice_files(
-    request: AnalysisRequest, key: str, answer: Unsuitable, wanted: Wanted
-) -> dict[str, bytes]:
+def _notice_files(asked: NoticeRequest, wanted: Wanted) -> dict[str, bytes]:
     """Make the notice, if one is wanted and the series is of one patient."""
-    if not is_wanted(wanted, answer.code):
+    if not is_wanted(wanted, asked.code):
         return {}
     try:
-        made = worker.notice(request, key, answer.code, answer.text)
-    except (ValueError, PipelineError):
+        made = worker.notice(asked)
+    except (NoNotice, AnalysisFault, PipelineError):
         return {}
     return {"notice.dcm": made.part10}
 

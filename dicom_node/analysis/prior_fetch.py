@@ -11,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
 
 from dicom_node.analysis.prior_query import TAGS, earlier, query_for, rank
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.rerun import request_rerun
 from dicom_node.logs import log
 from dicom_node.network.association import Peer
+from dicom_node.network.bounded_header import read_attributes
 from dicom_node.network.query_scu import Archive, QueryFailed, archive, keys
+from dicom_node.reception.header import PARSE_ERRORS, PARSED_BYTES
 from dicom_node.resources import Resources
 from storage.series.lifecycle import ENDED
 from storage.series.prior_searches import (
@@ -120,13 +124,12 @@ class PriorFetcher:
         """Ask one archive after the other, until one sends a series."""
         uid, trouble = search.series_instance_uid, ""
         try:
-            here = dcmread(
-                self._resources.folder.locate(search.path),
-                stop_before_pixels=True,
-                specific_tags=TAGS,
-            )
+            here = _identity(self._resources.folder.locate(search.path))
         except OSError:
             self._end(uid, "its instances are not kept any more")
+            return
+        except PARSE_ERRORS as fault:
+            self._end(uid, f"its header cannot be read ({type(fault).__name__})")
             return
         for peer in self._archives:
             try:
@@ -198,3 +201,10 @@ class PriorFetcher:
         with self._resources.sessions.begin() as session:
             end_search(session, uid, reason)
         log.info("earlier_study_not_found", series_uid=uid, reason=reason)
+
+
+def _identity(path: Path) -> Dataset:
+    """Read what the search needs of an instance."""
+    tags = [keyword_dict[name] for name in TAGS]
+    _, ds = read_attributes(path, tags, until=max(tags) + 1, maximum_bytes=PARSED_BYTES)
+    return ds

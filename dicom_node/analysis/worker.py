@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
+from pydicom.datadict import keyword_dict
 
 from dicom_node.analysis.configuration import software_versions
 from dicom_node.analysis.worker_faults import as_analysis_fault
@@ -28,11 +30,13 @@ from dicom_node.analysis.worker_messages import (
     AnalysisResult,
     EncodedObject,
     ModelReference,
+    NoticeRequest,
     Unchanged,
     Unsuitable,
 )
 from dicom_node.clock_watch import utc_now
-from dicom_node.errors import CannotRepeat
+from dicom_node.errors import CannotRepeat, NoNotice
+from dicom_node.network.bounded_header import HeaderTooLong, data_set_bytes, read_attributes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import inputs_digest, result_key, stands
 from pipeline.encode.result.kinds import ResultKind
@@ -40,6 +44,7 @@ from pipeline.encode.result.result_objects import ResultObject
 from pipeline.errors import UnsuitableSeries
 from pipeline.model.installed import installed_model
 from pipeline.model.manifest import read_manifest
+from pipeline.reasons import UnsuitableReason
 from pipeline.series.eligibility import ONE_PATIENT, why_not
 
 if TYPE_CHECKING:  # torch is imported by workers only
@@ -54,6 +59,13 @@ OF_THE_REQUEST = {
 
 MODELS = "DICOM_NODE_MODELS"
 """Environment variable of a worker: folders in which to look for models, separated as in PATH."""
+
+EVIDENCE = (*OF_THE_REQUEST, *ONE_PATIENT)  #: what a notice needs of each instance but the first
+BY_FRAME = 0x52000000  #: functional groups (PS3.3 C.7.6.16), and pixels, come behind this tag
+HEADER_BYTES = 1 << 22  #: of an instance, for a notice; usual ones have ten thousand
+INFLATED_BYTES = 64 << 20  #: accepted without a ratio check; a slice of 4096² has 32 MiB
+MAX_INFLATION = 20  #: ratio beyond that; CT inflates to two or three times its length
+SERIES_BYTES = 4 << 30  #: of all data sets, inflated; the largest volume has half of it
 
 Progress = Callable[[str, float], None]
 Device = Literal["auto", "cpu", "cuda"]
@@ -105,6 +117,7 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
     from pipeline.series.volume import assemble
 
     config, watch = request.config, Stopwatch()
+    require_room(request)
     datasets = [read_instance(file.path) for file in request.files]
     if request.kept is None and (reason := why_not(datasets, config.rules)):
         raise UnsuitableSeries(reason.code, reason.text)
@@ -125,9 +138,34 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
     return _encode(request, inputs_of(request), series, analysis, kept, watch)
 
 
-def read_instance(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
+def require_room(request: AnalysisRequest) -> None:
+    """Refuse a series whose data sets would fill the memory: pydicom inflates each at once.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``too-large``.
+    """
+    left = SERIES_BYTES
+    for file in request.files:
+        most = max(INFLATED_BYTES, MAX_INFLATION * file.path.stat().st_size)
+        try:
+            length = data_set_bytes(file.path, min(most, left))
+        except zlib.error as fault:
+            text = "a data set that can be inflated expected, got one that cannot"
+            raise UnsuitableSeries(UnsuitableReason.PIXEL_DATA, text) from fault
+        if length > most:
+            text = f"a data set that inflates to {most} bytes at most expected, got more"
+            raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, text)
+        left -= length
+        if left < 0:
+            text = f"data sets of {SERIES_BYTES} bytes at most together expected, got more"
+            raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, text)
+
+
+def read_instance(path: Path) -> Dataset:
     """Read an instance; UIDs that its data set lacks are those it was sent under."""
-    ds = dcmread(path, stop_before_pixels=stop_before_pixels)
+    ds = dcmread(path)
     for keyword, of_meta in OF_THE_REQUEST.items():
         if not ds.get(keyword):
             setattr(ds, keyword, ds.file_meta.get(of_meta, ""))
@@ -207,22 +245,49 @@ def _encode(
     )
 
 
-def notice(request: AnalysisRequest, key: str, code: str, text: str) -> EncodedObject:
-    """Encode why a series was not analysed, from its headers alone.
+@as_analysis_fault
+def notice(request: NoticeRequest) -> EncodedObject:
+    """Encode why a series was not analysed, from its headers alone, one at a time.
 
     Raises
     ------
-    ValueError
-        If the instances are not of one patient and one series: nobody knows where it belongs.
+    NoNotice
+        If nobody knows where it would belong: the instances are of several patients or series, or
+        a header cannot be read within `HEADER_BYTES`.
+    dicom_node.errors.AnalysisFault
+        For what nobody foresaw.
     """
     from pipeline.encode.sr.notice import not_analysed
 
-    headers = [read_instance(file.path, stop_before_pixels=True) for file in request.files]
-    patients = {tuple(str(header.get(name)) for name in ONE_PATIENT) for header in headers}
-    if len(patients) != 1:
-        raise ValueError(f"expected instances of one patient and series, got {len(patients)}")
-    dataset = not_analysed(headers, code, text, context_of(request, key))
-    return _pack(ResultObject(kind=ResultKind.NOTICE, dataset=dataset))
+    headers: list[Dataset] = []
+    with disable_value_validation():
+        for file in request.series.files:
+            headers.append(_header(file.path, () if not headers else EVIDENCE))
+            if any(_text(headers[0], name) != _text(headers[-1], name) for name in ONE_PATIENT):
+                raise NoNotice("the instances are of several patients, studies or series")
+        context = context_of(request.series, request.key)
+        dataset = not_analysed(headers, request.code, request.text, context)
+        return _pack(ResultObject(kind=ResultKind.NOTICE, dataset=dataset))
+
+
+def _header(path: Path, keywords: Sequence[str]) -> Dataset:
+    """Read attributes of an instance, all if none are named, but what comes by frame."""
+    try:
+        meta, ds = read_attributes(
+            path,
+            [keyword_dict[name] for name in keywords],
+            until=BY_FRAME,
+            maximum_bytes=HEADER_BYTES,
+        )
+    except HeaderTooLong as fault:
+        raise NoNotice(f"a header is longer than {HEADER_BYTES} bytes") from fault
+    ds.SOPClassUID = ds.get("SOPClassUID") or meta.sop_class_uid
+    ds.SOPInstanceUID = ds.get("SOPInstanceUID") or meta.sop_instance_uid
+    return ds
+
+
+def _text(ds: Dataset, keyword: str) -> str:
+    return str(ds.get(keyword) or "")
 
 
 def context_of(request: AnalysisRequest, key: str) -> ResultContext:

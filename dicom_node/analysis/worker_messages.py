@@ -117,6 +117,27 @@ class AnalysisRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeRequest:
+    """A notice to make: that a series was not analysed, and why.
+
+    Attributes
+    ----------
+    series
+        The files, and what the notice supersedes.
+    inputs, key
+        Of the notice as a result.
+    code, text
+        The reason, without anything of the patient.
+    """
+
+    series: AnalysisRequest
+    inputs: str
+    key: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedObject:
     """One result as a Part 10 file."""
 
@@ -172,3 +193,4 @@ class Unchanged:
 
 
 AnalysisResult = Analysed | Unsuitable | Unchanged
+TaskResult = AnalysisResult | EncodedObject  #: of an analysis, or of a notice

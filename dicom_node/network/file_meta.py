@@ -18,7 +18,7 @@ ELEMENT = struct.Struct("<2xH2sH")  #: element, VR and short length: explicit, l
 LONG = struct.Struct("<L")
 LONG_VR = b"OB"  #: has two reserved bytes and a long length, PS3.5 7.1.2
 SHORT_VRS = {b"UI", b"UL", b"SH", b"AE"}
-SOP_CLASS, SOP_INSTANCE, SYNTAX = 0x0002, 0x0003, 0x0010
+SOP_CLASS, SOP_INSTANCE, SYNTAX, SOURCE_AE = 0x0002, 0x0003, 0x0010, 0x0016
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,8 @@ class FileMeta:
 
     Attributes
     ----------
+    source_ae
+        AE title of the sender, if the file names it.
     end
         Offset of the data set.
     """
@@ -35,6 +37,7 @@ class FileMeta:
     sop_instance_uid: str
     transfer_syntax_uid: str
     end: int
+    source_ae: str = ""
 
 
 def read_meta(file: FileIO) -> FileMeta:
@@ -69,17 +72,19 @@ def _scan(head: bytes) -> FileMeta | None:
             values[element].rstrip(b"\0 ").decode("ascii")
             for element in (SOP_CLASS, SOP_INSTANCE, SYNTAX)
         ]
+        source_ae = values.get(SOURCE_AE, b"").decode("ascii").strip(" \0")
     except (struct.error, KeyError, UnicodeDecodeError):
         return None
     is_whole = head[PREFIX] == b"DICM" and position + ELEMENT.size <= len(head)
-    return _meta(uids, position) if is_whole and all(uids) else None
+    return _meta(uids, position, source_ae) if is_whole and all(uids) else None
 
 
 def _read(file: FileIO) -> FileMeta:
     file.seek(0)
     ds = read_with_pydicom(file)
     uids = ds.MediaStorageSOPClassUID, ds.MediaStorageSOPInstanceUID, ds.TransferSyntaxUID
-    return _meta([str(uid) for uid in uids], file.tell())
+    source_ae = str(ds.get("SourceApplicationEntityTitle") or "").strip()
+    return _meta([str(uid) for uid in uids], file.tell(), source_ae)
 
 
 def read_with_pydicom(file: BinaryIO) -> Dataset:
@@ -94,10 +99,14 @@ def read_with_pydicom(file: BinaryIO) -> Dataset:
     return read_dataset(file, False, True, stop_when=_behind_meta)
 
 
-def _meta(uids: list[str], end: int) -> FileMeta:
+def _meta(uids: list[str], end: int, source_ae: str) -> FileMeta:
     sop_class, sop_instance, syntax = uids
     return FileMeta(
-        sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax_uid=syntax, end=end
+        sop_class_uid=sop_class,
+        sop_instance_uid=sop_instance,
+        transfer_syntax_uid=syntax,
+        end=end,
+        source_ae=source_ae,
     )
 
 

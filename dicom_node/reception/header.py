@@ -6,20 +6,27 @@ import hashlib
 import json
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node.network.bounded_header import (
+    HeaderTooLong,
+    is_deflated,
+    read_attributes,
+    read_start,
+)
+from dicom_node.network.file_meta import FileMeta
 from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.reception.header_scan import scan
+from dicom_node.reception.header_scan import PIXEL_GROUP, scan
 from pipeline.series.attributes import calendar_date
 from storage.files.folder import KeptFile
 from storage.series.instances import InstanceFacts
@@ -30,22 +37,15 @@ OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate",
 PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
 URGENT = {"STAT", "HIGH"}  #: Defined Terms of the priority that go before others
 TAGS = {keyword_dict[name]: name for name in (*NEEDED, *OF_PATIENT, PRIORITY)}
-OF_META = (
-    "MediaStorageSOPClassUID",
-    "MediaStorageSOPInstanceUID",
-    "TransferSyntaxUID",
-    "SourceApplicationEntityTitle",
-)
+LAST = max(TAGS)
 MAX_UID = 64  #: characters, PS3.5 9.1
 PLAIN_UID = re.compile(r"[0-9.]{1,64}")
 PLAIN_CODE = re.compile(r"[A-Z0-9_ ]{0,16}")  #: PS3.5 6.2, value representation CS
 TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
 MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
-META_BYTES = 4096  #: at the start of a file; File Meta Information is shorter
-META_START = 144  #: bytes of preamble, prefix and (0002,0000), PS3.10 7.1
-INFLATED_BYTES = 64 << 20  #: accepted without a ratio check; a slice of 4096² has 32 MiB
-MAX_INFLATION = 20  #: ratio beyond that; CT inflates to two or three times its length
-CHUNK_BYTES = 1 << 20
+PARSED_BYTES = 1 << 18  #: of a header, by pydicom, which takes eighty times as much memory
+HEADER_BYTES = 1 << 21  #: in which the UIDs must be found; a usual header has ten thousand
+ONE_AT_A_TIME = threading.Lock()  #: all senders together have one header parsed or inflated
 PARSE_ERRORS = (
     InvalidDicomError,
     BytesLengthException,
@@ -122,39 +122,47 @@ def read_header(path: Path) -> Header:
         If the bytes cannot be parsed, or an identifier is missing.
     """
     try:
-        _check_inflation(path)
-        ds = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-        texts = {name: str(ds.get(name) or "").strip() for name in NEEDED}
-        texts |= {name: _plain(ds, name) for name in (*OF_PATIENT, PRIORITY)}
+        with ONE_AT_A_TIME:
+            meta, texts = _read(path)
     except PARSE_ERRORS as fault:
         raise Unreadable(f"the data set cannot be parsed ({type(fault).__name__})") from fault
-    meta = {name: str(ds.file_meta.get(name) or "") for name in OF_META}
     for name in NEEDED_UIDS:
-        _check_uid(name, texts[name])
-    for name in OF_META[:2]:
-        _check_uid(name, meta[name])
+        _check_uid(name, texts.get(name, ""))
+    _check_uid("MediaStorageSOPClassUID", meta.sop_class_uid)
+    _check_uid("MediaStorageSOPInstanceUID", meta.sop_instance_uid)
     return Header(
-        sop_class_uid=meta["MediaStorageSOPClassUID"],
-        sop_instance_uid=meta["MediaStorageSOPInstanceUID"],
-        transfer_syntax_uid=meta["TransferSyntaxUID"],
-        calling_ae=meta["SourceApplicationEntityTitle"].strip(),
+        sop_class_uid=meta.sop_class_uid,
+        sop_instance_uid=meta.sop_instance_uid,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        calling_ae=meta.source_ae,
         texts=texts,
     )
 
 
-def _check_inflation(path: Path) -> None:
-    """Refuse a deflated data set that would fill the memory: pydicom inflates all of it at once."""
-    with path.open("rb") as file:
-        if DeflatedExplicitVRLittleEndian.encode() not in file.read(META_BYTES):
-            return
-        meta = read_file_meta_info(path)
-        file.seek(META_START + meta.FileMetaInformationGroupLength)
-        limit = max(INFLATED_BYTES, MAX_INFLATION * path.stat().st_size)
-        inflater, length = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while length <= limit and (data := inflater.unconsumed_tail or file.read(CHUNK_BYTES)):
-            length += len(inflater.decompress(data, CHUNK_BYTES))
-    if length > limit:
-        raise Unreadable(f"expected a data set that inflates to {limit} bytes at most, got more")
+def _read(path: Path) -> tuple[FileMeta, dict[str, str]]:
+    """Read the attributes with pydicom; of a longer header, scan the start."""
+    try:
+        meta, ds = read_attributes(path, TAGS, until=PIXEL_GROUP << 16, maximum_bytes=PARSED_BYTES)
+    except HeaderTooLong:
+        return _scanned(path)
+    texts = {name: str(ds.get(name) or "").strip() for name in NEEDED}
+    return meta, texts | {name: _plain(ds, name) for name in (*OF_PATIENT, PRIORITY)}
+
+
+def _scanned(path: Path) -> tuple[FileMeta, dict[str, str]]:
+    meta, start = read_start(path, HEADER_BYTES)
+    syntax = ExplicitVRLittleEndian if is_deflated(meta) else meta.transfer_syntax_uid
+    values = scan(start, syntax, TAGS, until=LAST)
+    if values is None:
+        raise Unreadable(
+            f"expected the UIDs of the series in the first {HEADER_BYTES} bytes of a regular data"
+            " set, got a longer or an irregular header"
+        )
+    return meta, {"Modality": "", **_texts(values)}
+
+
+def _texts(values: Mapping[int, bytes]) -> dict[str, str]:
+    return {TAGS[tag]: value.decode("latin-1").strip(" \0") for tag, value in values.items()}
 
 
 def _check_uid(name: str, value: str) -> None:

@@ -39,7 +39,13 @@ class _Unusual(Exception):
     """The data set is unusual: pydicom has to read it."""
 
 
-def scan(start: bytes, transfer_syntax_uid: str, tags: Collection[int]) -> dict[int, bytes] | None:
+def scan(
+    start: bytes,
+    transfer_syntax_uid: str,
+    tags: Collection[int],
+    *,
+    until: int = PIXEL_GROUP << 16,
+) -> dict[int, bytes] | None:
     """Find the values of some elements at the top level of a data set that has pixel data.
 
     Parameters
@@ -48,6 +54,8 @@ def scan(start: bytes, transfer_syntax_uid: str, tags: Collection[int]) -> dict[
         The first bytes of the data set.
     tags
         Tags of the elements to find, in any order.
+    until
+        What comes behind this tag may be anything.
 
     Returns
     -------
@@ -58,12 +66,12 @@ def scan(start: bytes, transfer_syntax_uid: str, tags: Collection[int]) -> dict[
         return None
     explicit = transfer_syntax_uid != str(ImplicitVRLittleEndian)
     try:
-        return _values(start, tags, explicit=explicit)
+        return _values(start, tags, until, explicit=explicit)
     except (struct.error, _Unusual):  # cut short, or unusual
         return None
 
 
-def _values(start: bytes, tags: Collection[int], *, explicit: bool) -> dict[int, bytes]:
+def _values(start: bytes, tags: Collection[int], until: int, *, explicit: bool) -> dict[int, bytes]:
     values: dict[int, bytes] = {}
     position = previous = 0
     while True:
@@ -72,6 +80,8 @@ def _values(start: bytes, tags: Collection[int], *, explicit: bool) -> dict[int,
             return values
         if not previous < tag < PIXEL_GROUP << 16:
             raise _Unusual
+        if tag > until:
+            return values
         previous = tag
         if length == UNDEFINED:
             position = _skip(start, position, END_OF_SEQUENCE, explicit=explicit)

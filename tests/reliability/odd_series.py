@@ -420,9 +420,7 @@ BOMBS = [
         spoil=lambda s: s[:1],
         damage=deflate_bomb,
         syntax=DEFLATED,
-        ends=None,
-        answers=REFUSED,
-        reason="inflates to 67108864 bytes at most",
+        ends=unsuitable("too-large: a data set that inflates to 67108864 bytes at most"),
     ),
 ]
 DAMAGE = [

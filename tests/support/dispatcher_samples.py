@@ -10,7 +10,12 @@ from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.dispatcher import AnalysisDispatcher, AnalysisTask, AttemptPolicy
 from dicom_node.analysis.not_analysed_notices import Notices, Wanted
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject
+from dicom_node.analysis.worker_messages import (
+    Analysed,
+    AnalysisRequest,
+    EncodedObject,
+    NoticeRequest,
+)
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
@@ -71,22 +76,42 @@ class Never(Job):
 
 
 class Workers:
-    """One worker that gives these answers, one after the other."""
+    """One worker that gives these answers, one after the other; it makes notices as they are.
+
+    Attributes
+    ----------
+    notices
+        What the making of notices comes to, one after the other, before they are made as they are.
+    """
 
     slots = 1
 
     def __init__(self, *answers: Any) -> None:  # noqa: ANN401  # any answer
         self.answers = list(answers)
+        self.notices: list[Any] = []
         self.requests: list[AnalysisRequest] = []
+        self.notice_requests: list[NoticeRequest] = []
         self.restarts = 0
 
-    def submit(self, function: object, request: AnalysisRequest) -> Job:
+    def submit(self, function: Callable[[Any], Any], request: Any) -> Job:  # noqa: ANN401  # any request
+        if isinstance(request, NoticeRequest):
+            self.notice_requests.append(request)
+            made = self.notices.pop(0) if self.notices else _made(function, request)
+            return made if isinstance(made, Job) else Job(made)
         self.requests.append(request)
         answer = self.answers.pop(0)
         return answer if isinstance(answer, Job) else Job(answer)
 
     def restart(self) -> None:
         self.restarts += 1
+
+
+def _made(function: Callable[[Any], Any], request: object) -> object:
+    """What a task came to, in this process."""
+    try:
+        return function(request)
+    except Exception as fault:  # noqa: BLE001  # as the engine hands it on
+        return fault
 
 
 def open_resources(folder: Path, *, step: Callable[[str], None] = no_step) -> Resources:

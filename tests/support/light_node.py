@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from config.reader import load
 from config.settings import Settings
 from dicom_node import logs
+from dicom_node.analysis import worker
 from dicom_node.analysis.engine import ComputeEngine
 from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
 from dicom_node.analysis.worker_proof import prove
@@ -117,6 +118,8 @@ class LightEngine:
     def submit(self, function: Callable[..., Any], *arguments: Any) -> LightTask:  # noqa: ANN401  # any task
         if function is prove:
             return LightTask(self._pool.submit(lambda: None))
+        if function is worker.notice:
+            return LightTask(self._pool.submit(function, *arguments))
         return LightTask(self._pool.submit(analysed, *arguments))
 
     def restart(self) -> None:

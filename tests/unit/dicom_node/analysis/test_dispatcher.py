@@ -1,13 +1,18 @@
 """Every way in which a task can end, and what the dispatcher makes of it."""
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset, dcmwrite
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from sqlalchemy import create_engine, event, select
 
+from dicom_node.analysis.dispatcher import NOTICE_TRIES
 from dicom_node.analysis.worker_messages import Unchanged, Unsuitable
 from dicom_node.errors import AnalysisFault, EngineLost
+from dicom_node.network.received_instance import received_instance
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
@@ -40,6 +45,24 @@ def resources(tmp_path: Path) -> Resources:
     return resources
 
 
+def instance_bytes(uid: str, series: str, *, patient: str = "P") -> bytes:
+    """A Part 10 file with as much as a notice needs."""
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, uid
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality = "2.25.3", series, "CT"
+    ds.PatientID, ds.SeriesNumber = patient, 4
+    file = BytesIO()
+    dcmwrite(file, ds, implicit_vr=False, little_endian=True)
+    received = received_instance(
+        sop_class_uid=CTImageStorage,
+        sop_instance_uid=uid,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        calling_ae="SCANNER",
+        body=(),
+    )
+    return received.header + file.getvalue()
+
+
 def arrive(resources: Resources, uid: str, series: str = "2.25.2") -> None:
     facts = InstanceFacts(
         sop_instance_uid=uid,
@@ -53,7 +76,7 @@ def arrive(resources: Resources, uid: str, series: str = "2.25.2") -> None:
         digest="0" * 64,
         bytes=1,
     )
-    resources.folder.locate(facts.path).write_bytes(b"x")
+    resources.folder.locate(facts.path).write_bytes(instance_bytes(uid, series))
     with resources.sessions.begin() as session:
         record_instance(session, facts, NOW)
         for quiet in receiving(session):
@@ -74,6 +97,49 @@ def test_an_unsuitable_series_says_why(resources: Resources) -> None:
     assert (line(resources).state, line(resources).reason) == (
         "unsuitable",
         "gap: 3 slices missing",
+    )
+
+
+def test_a_notice_is_made_by_a_worker_and_delivered(resources: Resources) -> None:
+    workers = Workers(Unsuitable(code="gap", text="3 slices missing"))
+    dispatcher(resources, workers).dispatch()
+
+    assert [(asked.code, len(asked.series.files)) for asked in workers.notice_requests] == [
+        ("gap", 1)
+    ]
+    assert (line(resources).state, line(resources).deliveries) == ("unsuitable", {"pending": 1})
+
+
+def test_a_notice_that_kills_workers_is_given_up(resources: Resources) -> None:
+    workers = Workers(Unsuitable(code="gap", text="3 slices missing"))
+    workers.notices = [EngineLost("the worker died")] * 9
+    running = dispatcher(resources, workers)
+    running.dispatch()
+
+    assert len(workers.notice_requests) == NOTICE_TRIES
+    assert (line(resources).state, line(resources).deliveries) == ("unsuitable", {})
+    assert line(resources).reason == ("gap: 3 slices missing; notice not made: the worker died")
+    assert running.wait_until_idle(seconds=0)
+
+
+def test_a_notice_that_needs_a_second_worker_is_made(resources: Resources) -> None:
+    workers = Workers(Unsuitable(code="gap", text="3 slices missing"))
+    workers.notices = [EngineLost("the worker died")]
+    dispatcher(resources, workers).dispatch()
+
+    assert line(resources).reason == "gap: 3 slices missing"
+    assert line(resources).deliveries == {"pending": 1}
+
+
+def test_no_notice_is_made_of_several_patients(resources: Resources) -> None:
+    arrive(resources, "2.25.11")
+    other = resources.folder.locate("incoming/00/2.25.2-2.25.11.dcm")
+    other.write_bytes(instance_bytes("2.25.11", "2.25.2", patient="Q"))
+    dispatcher(resources, Workers(Unsuitable(code="gap", text="3 slices missing"))).dispatch()
+
+    assert line(resources).reason == (
+        "gap: 3 slices missing; notice not made: the instances are of several patients, studies or"
+        " series"
     )
 
 
@@ -122,8 +188,25 @@ def test_what_brings_the_node_down_is_not_tried_for_ever(resources: Resources) -
     dispatcher(resources, workers, attempts=2).dispatch()
 
     assert workers.requests == []
+    assert len(workers.notice_requests) == 1
     assert line(resources).state == "failed"
     assert "none came to an end" in line(resources).reason
+
+
+def test_what_brings_the_node_down_by_its_notice_ends_without(resources: Resources) -> None:
+    for _ in range(3):  # the third time its notice was asked for
+        workers = Workers(Never(None))
+        workers.notices = [Never(None)]
+        dispatcher(resources, workers, attempts=2).dispatch()
+        with resources.sessions.begin() as session:
+            recover(session, NOW)
+
+    workers = Workers()
+    dispatcher(resources, workers, attempts=2).dispatch()
+
+    assert workers.notice_requests == []
+    assert line(resources).state == "failed"
+    assert "notice not made: the node itself went down" in line(resources).reason
 
 
 def test_an_orderly_stop_is_no_try(resources: Resources) -> None:
