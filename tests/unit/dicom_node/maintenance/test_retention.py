@@ -15,6 +15,7 @@ from dicom_node.resources import Resources
 from storage.database.schema import Instance, Result
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.files.folder import StorageFolder
+from storage.files.installation import STATION
 from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
 from storage.series.instances import InstanceFacts, known_paths, record_instance
@@ -92,7 +93,7 @@ def after(
 
 def files(resources: Resources) -> list[str]:
     found = (path for path in resources.folder.root.rglob("*") if path.is_file())
-    return sorted(path.name for path in found if "sqlite" not in path.name)
+    return sorted(path.name for path in found if path.name != STATION and "sqlite" not in path.name)
 
 
 KEPT = sorted(
