@@ -22,12 +22,13 @@ from pipeline.encode.result.products import Products
 from pipeline.errors import PipelineError
 from pipeline.series.attributes import calendar_date
 from storage.delivery.capabilities import Capability, capabilities
-from storage.results.kept_results import KeptReport, documents_of
+from storage.results.kept_results import KeptReport, documents_of, kept_object_paths
 from storage.results.priors import KeptPrior, inputs_so_far, priors
 from storage.series.lifecycle import SeriesTicket
 from storage.series.rerun import EndedSeries, ended_series
 from storage.states import Rerun
 
+GONE = ""  #: in place of the inputs of a result whose files are gone: it is made anew
 MAX_PRIORS = 5  #: more than anybody compares
 
 
@@ -80,7 +81,10 @@ class RequestBuilder:
         """Build a request with the files and what they supersede: all that a notice needs."""
         with self._sessions() as session:
             earlier = inputs_so_far(session, ticket.series_instance_uid)
+            latest = kept_object_paths(session, ticket.predecessor_key or "")
             known = [capabilities(session, name) for name in self._destinations]
+        if not all(self._folder.locate(path).is_file() for path in latest):
+            earlier = (*earlier[:-1], GONE)
         documents = self._documents(ticket)
         main = next((documents.pop(kind) for kind in MAIN_DOCUMENTS if kind in documents), None)
         return AnalysisRequest(

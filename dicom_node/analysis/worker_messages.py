@@ -76,7 +76,8 @@ class AnalysisRequest:
     revision
         1 for the first result of the series, one more for each that follows.
     earlier
-        Inputs (`pipeline.encode.result.identity`) of its results so far, the latest last.
+        Inputs (`pipeline.encode.result.identity`) of its results so far, the latest last; empty
+        in place of those of a latest result whose files are gone.
     predecessor
         The report, or notice, that this one supersedes.
     superseded

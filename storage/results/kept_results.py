@@ -80,6 +80,17 @@ def has_result(session: Session, key: str) -> bool:
     return session.get(Result, key) is not None
 
 
+def kept_object_paths(session: Session, key: str) -> list[str]:
+    """List the files that the objects of a result should have: none of a purged result."""
+    return list(
+        session.scalars(
+            select(ResultObject.path)
+            .join(Result)
+            .where(ResultObject.result_key == key, Result.purged_at.is_(None))
+        )
+    )
+
+
 def report_of(session: Session, key: str, kinds: Sequence[str]) -> KeptReport | None:
     """Find the document that stands for a kept result; None if there is none.
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from sqlalchemy import select, update
 
 from config.settings import Settings
@@ -12,15 +12,21 @@ from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.not_analysed_notices import Wanted
 from dicom_node.analysis.request_builder import RequestBuilder, kept_analysis
 from dicom_node.analysis.result_rows import KEPT
-from dicom_node.analysis.worker_messages import Unsuitable
+from dicom_node.analysis.worker import inputs_of
+from dicom_node.analysis.worker_messages import Analysed, Unsuitable
 from dicom_node.errors import CannotRepeat
 from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
-from pipeline.encode.result.identity import Prior
+from pipeline.encode.result.identity import Prior, stands
 from pipeline.errors import ModelError
 from storage.database.schema import Series
 from storage.series.lifecycle import claim_next
-from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
+from storage.series.rerun import (
+    ended_series,
+    mark_for_rerun,
+    prospective_ticket,
+    start_reruns,
+)
 from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.support.samples.encode_samples import analysis
@@ -219,6 +225,43 @@ def test_instances_that_are_gone_are_said_to_be(resources: Resources) -> None:
     dispatcher(resources, Workers()).dispatch()
 
     assert line(resources).reason == "reprocess: its instances are not kept any more"
+
+
+@pytest.mark.parametrize("answer", [RESULT, FEW])
+def test_a_result_whose_files_are_gone_is_made_anew(
+    resources: Resources, answer: Analysed | Unsuitable
+) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(answer)).dispatch()
+    builder = RequestBuilder(resources, analysis_config_of(Settings()), compare=False)
+    with resources.sessions() as session:
+        ticket = replace(prospective_ticket(session, SERIES), rerun=Rerun.REPROCESS)
+    whole = builder.build(ticket)
+    next(resources.folder.root.glob("results/*/*.dcm")).unlink()
+
+    request_again = builder.build(ticket)
+
+    assert whole.earlier != ("",)
+    assert (request_again.earlier, request_again.revision) == (("",), 2)
+    assert not stands(inputs_of(request_again), request_again.earlier)
+
+
+def test_a_notice_whose_file_is_gone_is_made_anew_and_supersedes(resources: Resources) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(FEW)).dispatch()
+    (gone,) = notices(resources)
+    for path in resources.folder.root.glob("results/*/*.dcm"):
+        path.unlink()
+    request(resources, Rerun.REPROCESS)
+
+    dispatcher(resources, Workers(FEW)).dispatch()
+
+    assert line(resources).revision == 2
+    (made,) = [
+        dcmread(path) for path in sorted(resources.folder.root.glob("results/*/*-notice.dcm"))
+    ]
+    assert made.SOPInstanceUID != gone.SOPInstanceUID
+    assert "revision 2" in made.SeriesDescription
 
 
 FOUND = {
