@@ -38,9 +38,8 @@ from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import is_migrated, migrate, open_database
+from storage.database.engine import migrate, open_database, require_migrated
 from storage.database.sessions import Sessions
-from storage.errors import StorageError
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation, installation_of
 from storage.maintenance.retention import RetentionRules
@@ -61,18 +60,14 @@ def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources
 
     Raises
     ------
+    DatabaseUnavailable, DatabaseUnusable
+        If the database cannot be opened, or is of a newer version.
     NodeError
-        If the database cannot be opened, or knows files and the folder is a new one.
+        If it knows files and the folder is a new one.
     """
     settings.storage.folder.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.database_url)
-    try:
-        migrate(database)
-    except StorageError as fault:
-        raise NodeError(
-            "[storage] database_url: expected a database that can be opened, got"
-            f" {database.url.drivername} ({fault}): see dicom-node check"
-        ) from fault
+    migrate(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     if not any_folder:
         _check_folder(settings.storage.folder, sessions, "dicom-node run --new-folder")
@@ -395,12 +390,13 @@ def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resou
 
     Raises
     ------
+    DatabaseUnavailable, DatabaseUnusable
+        If there is no database, one of another version, or it is away.
     NodeError
-        If there is no database, or an older one; or it knows files and the folder is a new one.
+        If it knows files and the folder is a new one.
     """
     database = open_database(settings.database_url)
-    if not is_migrated(database):
-        raise NodeError("there is no database of this version yet: start the node first")
+    require_migrated(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     if not any_folder:
         _check_folder(settings.storage.folder, sessions, "dicom-node doctor --mend --force")

@@ -15,7 +15,7 @@ from dicom_node.errors import NodeError
 from dicom_node.network.pynetdicom_internals import version
 from dicom_node.network.tls import server_context
 from pipeline.errors import ModelError
-from storage.database.engine import connect, open_database
+from storage.database.engine import examine, is_absent, open_database
 from storage.errors import StorageError
 
 
@@ -127,17 +127,14 @@ def _folder(settings: Settings) -> Iterator[str]:
 
 
 def _database(settings: Settings) -> Iterator[str]:
-    storage = settings.storage
-    if not (storage.database_url or storage.database_url_file):
-        return  # SQLite in the storage folder
-    database = open_database(settings.database_url)
+    """Open the database, if it is not one that the first start makes in the storage folder."""
+    configured = settings.storage.database_url or settings.storage.database_url_file
     try:
-        connect(database)
+        database = open_database(settings.database_url)
+        if configured or not is_absent(database):
+            examine(database)
     except StorageError as fault:
-        yield (
-            "[storage] database_url: expected a database that can be opened, got"
-            f" {database.url.drivername} on {database.url.host} ({fault})"
-        )
+        yield f"[storage] database_url: {fault}"
 
 
 def _model(settings: Settings) -> Iterator[str]:

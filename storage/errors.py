@@ -1,10 +1,11 @@
-"""Errors that storage raises.
+"""Errors that storage raises. Those of the database are one sentence: what is wrong, what to do.
 
 StorageError
 ├── StaleState            another process moved the row first: drop the intended change
 ├── StorageFull           not enough free space to keep the file safely
-├── DatabaseUnavailable   the database is locked, full or away: another try may help
-└── DatabaseRefused       the database rejects the statement
+├── DatabaseUnavailable   the database is locked, full, damaged or away: the same may succeed later
+├── DatabaseRefused       the database rejects what is to be written: the same fails again
+└── DatabaseUnusable      it is not the database of this program: only an operator can help
 """
 
 
@@ -21,8 +22,12 @@ class StorageFull(StorageError):
 
 
 class DatabaseUnavailable(StorageError):
-    """The database is locked, full or away; another try may help."""
+    """The database is locked, full, damaged or away: the same may succeed later."""
 
 
 class DatabaseRefused(StorageError):
-    """The database rejects the statement."""
+    """The database rejects what is to be written: the same fails again."""
+
+
+class DatabaseUnusable(StorageError):
+    """No driver, no tables, or those of another version: only an operator can help."""

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: a node, a stand-in PACS, a small synthetic chest CT."""
+"""Fixtures shared by all tests: a node, a stand-in PACS, databases, a small synthetic chest CT."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,12 +9,47 @@ import pytest
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from tests.support.node_process import INI, NodeProcess, free_port
+from tests.support.databases import SERVER, drop_databases
+from tests.support.node_process import NodeProcess, free_port, ini_text
 from tests.support.paths import DATA
+from tests.support.postgresql import Cluster, programs
 
 # How long an example takes says something about the machine, nothing about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `database` on both databases."""
+    if metafunc.definition.get_closest_marker("database"):
+        postgresql = pytest.param("postgresql", marks=pytest.mark.postgresql)
+        metafunc.parametrize("database_kind", ["sqlite", postgresql], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A PostgreSQL server that is running; skips where its programs are not installed."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("no PostgreSQL server (deploy/install-postgresql.sh)")
+    cluster = Cluster(folder)
+    cluster.start()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(autouse=True)
+def database_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Have `tests.support.databases` make databases of this kind; SQLite if nothing is said."""
+    kind = getattr(request, "param", "sqlite")
+    if kind == "sqlite":
+        monkeypatch.delenv(SERVER, raising=False)
+        yield kind
+        return
+    server = request.getfixturevalue("postgresql").address("postgres")
+    monkeypatch.setenv(SERVER, server)
+    yield kind
+    drop_databases(server)
 
 
 @pytest.fixture
@@ -32,7 +67,9 @@ def make_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
         folder = tmp_path / f"node-{len(made)}"
         folder.mkdir()
         node = NodeProcess(folder, port or free_port())
-        node.ini.write_text(INI.format(port=node.port, pacs_port=pacs_port, quiet=quiet, more=more))
+        node.ini.write_text(
+            ini_text(folder, port=node.port, pacs_port=pacs_port, quiet=quiet, more=more)
+        )
         made.append(node)
         return node
 

@@ -45,10 +45,8 @@ def main() -> None:
     """Run the command line; expected faults end with a sentence and status 1."""
     try:
         app()
-    except (SettingsError, NodeError, PipelineError) as fault:
+    except (SettingsError, NodeError, PipelineError, StorageError) as fault:
         _end(str(fault), fault)
-    except StorageError as fault:
-        _end(f"the database cannot be used ({fault}): see dicom-node check", fault)
     except OSError as fault:
         if fault.filename is None:
             raise
@@ -152,15 +150,14 @@ def status(
     from dicom_node.assembly import GIGABYTE
     from dicom_node.cli import status_view as view
     from dicom_node.folder_lock import is_running
-    from storage.database.engine import is_migrated, open_database
+    from storage.database.engine import open_database, require_migrated
     from storage.database.sessions import Sessions
     from storage.files.disk import disk_free
     from storage.overview import overview
 
     settings = load(config)
     database = open_database(settings.database_url)
-    if not is_migrated(database):
-        raise NodeError("there is no database yet: the node has not been started")
+    require_migrated(database)
     with Sessions(database).reading() as session:
         current = overview(session, limit)
     free_gb = disk_free(settings.storage.folder) / GIGABYTE

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import ArgumentError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.errors import DatabaseRefused, DatabaseUnavailable
+from storage.database.faults import DAMAGED, own_errors
+from storage.errors import DatabaseUnavailable, DatabaseUnusable
 
-BUSY_TIMEOUT_MS = 30_000  #: how long a SQLite transaction waits for its turn to write
+BUSY_TIMEOUT_MS = 30_000  #: how long a transaction waits for a lock
+CONNECT_SECONDS = 10  #: how long a server may take to answer a new connection
+#: A server that vanished without a word is noticed within a minute (libpq, connection parameters)
+WATCHED_CONNECTION = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "keepalives_idle": "30",  # s
+    "keepalives_interval": "10",  # s
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",  # ms
+}
 READING = "reading"  #: execution option of connections that only read
+MIGRATION_LOCK = 0x_D1C0_4C7  #: any number that is the node's own: one migration at a time
 
 
 def open_database(url: str) -> Engine:
@@ -28,47 +38,44 @@ def open_database(url: str) -> Engine:
     SQLite runs in WAL mode and synchronises at every commit, so that what was committed
     survives a power cut. Its transactions take the right to write when they begin: one that
     asked for it half-way could be turned away, whatever the busy timeout.
+
+    Raises
+    ------
+    DatabaseUnusable
+        If the URL cannot be understood, or the driver is not installed.
     """
-    engine = create_engine(
-        url,
-        pool_pre_ping=not url.startswith("sqlite"),
-        hide_parameters=True,  # an error's text would repeat what was being written
-    )
+    try:
+        target = _with_driver(make_url(url))
+        engine = create_engine(
+            target,
+            pool_pre_ping=target.get_backend_name() != "sqlite",
+            hide_parameters=True,  # an error's text would repeat what was being written
+        )
+    except ImportError:
+        raise DatabaseUnusable(
+            "the driver of the database is not installed: pip install 'dicom-node[postgres]'"
+        ) from None
+    except (ArgumentError, ValueError):  # its text may quote the URL, password and all
+        raise DatabaseUnusable(
+            "the URL of the database is none: expected sqlite:///FILE or"
+            " postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        ) from None
+    event.listen(engine, "handle_error", _wrap_fault_of_value)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
-@contextmanager
-def own_errors() -> Iterator[None]:
-    """Raise storage's errors in place of SQLAlchemy's.
-
-    Raises
-    ------
-    DatabaseUnavailable
-        If the database is locked, full or away.
-    DatabaseRefused
-        If it does not take what was asked of it.
-    """
-    try:
-        yield
-    except OperationalError as fault:
-        raise DatabaseUnavailable(type(fault).__name__) from fault
-    except SQLAlchemyError as fault:
-        raise DatabaseRefused(type(fault).__name__) from fault
-
-
-def connect(engine: Engine) -> None:
-    """Connect once, to see that the database can be opened.
-
-    Raises
-    ------
-    DatabaseUnavailable, DatabaseRefused
-        If it cannot be.
-    """
-    with own_errors():
-        engine.connect().close()
+def _with_driver(url: URL) -> URL:
+    """Name the driver of PostgreSQL that we are tested with, and have its connections watched."""
+    if url.get_backend_name() != "postgresql":
+        return url
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return url.set(query={**WATCHED_CONNECTION, **url.query})
 
 
 def reading(engine: Engine) -> Engine:
@@ -79,15 +86,30 @@ def reading(engine: Engine) -> Engine:
 def migrate(engine: Engine) -> None:
     """Bring the tables up to date, all in one transaction. Needs no file but this package.
 
+    Several programs may do so at the same moment: one after the other, and only the first
+    changes anything.
+
     Raises
     ------
-    DatabaseUnavailable, DatabaseRefused
+    DatabaseUnavailable
         If the database cannot be opened, or its tables cannot be changed.
+    DatabaseUnusable
+        If a newer version of the program has changed its tables.
     """
     config = _alembic()
     with own_errors(), engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
+            connection.execute(text("SET LOCAL lock_timeout = 0"))  # a migration may take long
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        _refuse_newer(_revision(connection))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def is_absent(engine: Engine) -> bool:
+    """Say whether the database is a file of SQLite that is not there; nothing is made."""
+    file = engine.url.database
+    return engine.dialect.name == "sqlite" and bool(file) and not Path(str(file)).exists()
 
 
 def is_migrated(engine: Engine) -> bool:
@@ -95,21 +117,87 @@ def is_migrated(engine: Engine) -> bool:
 
     Raises
     ------
-    DatabaseUnavailable, DatabaseRefused
+    DatabaseUnavailable
         If the database cannot be read.
     """
-    file = engine.url.database
-    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
-        return False
+    return not is_absent(engine) and _current_revision(engine) == _scripts().get_current_head()
+
+
+def require_migrated(engine: Engine) -> None:
+    """Check that the tables are there and up to date; nothing is made, no file either.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If the database cannot be read.
+    DatabaseUnusable
+        If there are no tables, or those of an older or newer version.
+    """
+    revision = None if is_absent(engine) else _current_revision(engine)
+    if revision is None:
+        raise DatabaseUnusable("there is no database yet: the node has not been started")
+    _refuse_newer(revision)
+    if revision != (head := _scripts().get_current_head()):
+        raise DatabaseUnusable(
+            f"the database is of an older version ({revision}, this program's is {head}):"
+            " start the node, which brings it up to date"
+        )
+
+
+def examine(engine: Engine) -> None:
+    """Check that a database can be opened, is whole (SQLite: every page), and is not newer.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If it cannot be read, or is damaged.
+    DatabaseUnusable
+        If it is of a newer version.
+    """
     with own_errors(), reading(engine).connect() as connection:
-        here = MigrationContext.configure(connection).get_current_revision()
-    return here == ScriptDirectory.from_config(_alembic()).get_current_head()
+        if engine.dialect.name == "sqlite":
+            finding = str(connection.execute(text("PRAGMA quick_check(1)")).scalar())
+            if finding != "ok":
+                raise DatabaseUnavailable(f"{DAMAGED.what}: {DAMAGED.remedy}")
+        _refuse_newer(_revision(connection))
+
+
+def _current_revision(engine: Engine) -> str | None:
+    with own_errors(), reading(engine).connect() as connection:
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_newer(revision: str | None) -> None:
+    """Refuse tables that were changed by a version which this program does not know."""
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        raise DatabaseUnusable(
+            f"the database is of a newer version ({revision}, this program's is"
+            f" {_scripts().get_current_head()}): install the newer program, or restore the copy"
+            " of the database from before"
+        )
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())
 
 
 def _alembic() -> Config:
     config = Config()
     config.set_main_option("script_location", "storage:migrations")
     return config
+
+
+def _wrap_fault_of_value(context: ExceptionContext) -> BaseException | None:
+    """Name a value that the driver cannot even encode as what it is: the statement's own fault."""
+    fault = context.original_exception
+    if isinstance(fault, OverflowError | UnicodeError):
+        return StatementError(type(fault).__name__, context.statement, None, fault)
+    return None
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -130,3 +218,11 @@ def _begin_sqlite(connection: Connection) -> None:
     """Begin as a writer, or as a reader where :func:`reading` says so."""
     writes = not connection.get_execution_options().get(READING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    """Wait for a lock as long as SQLite would, not for ever."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.close()
+    connection.commit()

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage.database.engine import READING, own_errors
+from storage.database.engine import READING
+from storage.database.faults import own_errors
 
 __all__ = ["Session", "Sessions", "Substitutes", "substitutes_of"]
 

@@ -16,6 +16,7 @@ from dicom_node.network.association import Peer
 from storage.database.engine import is_migrated, open_database
 from storage.database.sessions import Sessions
 from storage.overview import Overview, overview
+from tests.support.databases import database_url
 
 INI = """\
 [node]
@@ -43,6 +44,15 @@ ae_title = PACS
 host = 127.0.0.1
 port = {pacs_port}
 """
+
+
+def ini_text(folder: Path, *, port: int, pacs_port: int, quiet: float, more: str = "") -> str:
+    """Content of the INI file of a node in a folder, with the kind of database of the test."""
+    text = INI.format(port=port, pacs_port=pacs_port, quiet=quiet, more=more)
+    url = database_url(folder)
+    if url.startswith("sqlite"):
+        return text
+    return text.replace("folder = data\n", f"folder = data\ndatabase_url = {url}\n")
 
 
 def free_port() -> int:

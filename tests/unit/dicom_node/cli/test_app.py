@@ -18,6 +18,7 @@ from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
 from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES
 from storage.database.engine import migrate, open_database
+from storage.errors import DatabaseUnavailable, DatabaseUnusable
 
 cli = CliRunner()
 
@@ -78,14 +79,14 @@ def test_check_doubts_secrets_that_all_may_read(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_said_in_a_line(tmp_path: Path) -> None:
     path = tmp_path / "node.ini"
     path.write_text("[storage]\nfolder = data\ndatabase_url = sqlite:////nowhere/at/all.db\n")
-    with pytest.raises(NodeError, match="database that can be opened, got sqlite"):
+    with pytest.raises(DatabaseUnavailable, match=r"the database cannot be opened .* see that"):
         open_resources(load(path))
 
 
 def test_status_before_the_first_start_says_so(ini: Path) -> None:
     answer = cli.invoke(app, ["status", "--config", str(ini)])
 
-    assert isinstance(answer.exception, NodeError)
+    assert isinstance(answer.exception, DatabaseUnusable)
     assert "not been started" in str(answer.exception)
 
 

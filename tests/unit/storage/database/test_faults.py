@@ -1,0 +1,210 @@
+"""Faults of a database are told apart: the data's own, or one that may pass; and said plainly."""
+
+import sqlite3
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import errors
+from sqlalchemy import Engine, event, exc, insert, text
+
+from storage.database.engine import migrate, open_database, reading
+from storage.database.faults import POSTGRESQL, SQLITE, own_error, own_errors
+from storage.database.schema import Refusal
+from storage.database.sessions import Sessions
+from storage.errors import DatabaseRefused, DatabaseUnavailable, StorageError
+from tests.support.databases import database_url
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+PATIENT = "DOE^JANE"
+
+
+def of_sqlite(name: str) -> sqlite3.Error:
+    fault = sqlite3.OperationalError(f"said with {PATIENT}")
+    fault.sqlite_errorname = name
+    return fault
+
+
+def wrapped(
+    driver_error: Exception,
+    kind: type[exc.DBAPIError] = exc.OperationalError,
+    *,
+    statement: str | None = "INSERT",
+    lost: bool = False,
+) -> exc.DBAPIError:
+    return kind(statement, None, driver_error, connection_invalidated=lost)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("SQLITE_BUSY", DatabaseUnavailable, "locked"),
+        ("SQLITE_BUSY_SNAPSHOT", DatabaseUnavailable, "locked"),
+        ("SQLITE_LOCKED_SHAREDCACHE", DatabaseUnavailable, "locked"),
+        ("SQLITE_PROTOCOL", DatabaseUnavailable, "locked"),
+        ("SQLITE_FULL", DatabaseUnavailable, "make room"),
+        ("SQLITE_READONLY_DBMOVED", DatabaseUnavailable, "cannot be written"),
+        ("SQLITE_IOERR_FSYNC", DatabaseUnavailable, "disk of the database fails"),
+        ("SQLITE_CORRUPT_INDEX", DatabaseUnavailable, "damaged"),
+        ("SQLITE_NOTADB", DatabaseUnavailable, "damaged"),
+        ("SQLITE_CANTOPEN_ISDIR", DatabaseUnavailable, "cannot be opened"),
+        ("SQLITE_NOMEM", DatabaseUnavailable, "memory"),
+        ("SQLITE_ERROR", DatabaseUnavailable, "tables"),
+        ("SQLITE_SOMETHING_NEW", DatabaseUnavailable, "see its log"),
+        ("SQLITE_CONSTRAINT_UNIQUE", DatabaseRefused, "refuses"),
+        ("SQLITE_MISMATCH", DatabaseRefused, "refuses"),
+        ("SQLITE_TOOBIG", DatabaseRefused, "refuses"),
+    ],
+)
+def test_codes_of_sqlite(name: str, error: type[StorageError], words: str) -> None:
+    own = own_error(wrapped(of_sqlite(name), exc.DatabaseError))
+
+    assert type(own) is error
+    assert words in str(own)
+    assert name in str(own)
+    assert PATIENT not in str(own)
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "words"),
+    [
+        ("08006", DatabaseUnavailable, "connection"),
+        ("25006", DatabaseUnavailable, "cannot be written"),
+        ("28P01", DatabaseUnavailable, "let us in"),
+        ("3D000", DatabaseUnavailable, "cannot be reached"),
+        ("40001", DatabaseUnavailable, "at the same time"),
+        ("40P01", DatabaseUnavailable, "at the same time"),
+        ("42P01", DatabaseUnavailable, "tables"),
+        ("42501", DatabaseUnavailable, "let us in"),
+        ("53100", DatabaseUnavailable, "make room"),
+        ("53300", DatabaseUnavailable, "no connection left"),
+        ("55P03", DatabaseUnavailable, "locked"),
+        ("57014", DatabaseUnavailable, "connection"),
+        ("57P01", DatabaseUnavailable, "connection"),
+        ("57P03", DatabaseUnavailable, "connection"),
+        ("58030", DatabaseUnavailable, "disk of the database fails"),
+        ("XX000", DatabaseUnavailable, "see its log"),
+        ("XX001", DatabaseUnavailable, "damaged"),
+        ("22001", DatabaseRefused, "refuses"),
+        ("22021", DatabaseRefused, "refuses"),
+        ("23505", DatabaseRefused, "UniqueViolation 23505"),
+        ("54000", DatabaseRefused, "refuses"),
+    ],
+)
+def test_codes_of_postgresql(state: str, error: type[StorageError], words: str) -> None:
+    driver_error = errors.lookup(state)(f"said\nDETAIL: Key (x)=({PATIENT}) is there")
+
+    own = own_error(wrapped(driver_error, exc.DatabaseError))
+
+    assert type(own) is error
+    assert words in str(own)
+    assert PATIENT not in str(own)
+
+
+def test_only_what_a_database_says_of_the_data_is_the_datas_own() -> None:
+    """All that psycopg knows: what nobody has thought of may pass, and is never given up."""
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, psycopg.Error) and kind.sqlstate:
+            of_the_data = kind.sqlstate[:2] in {"22", "23", "54"}
+            own = own_error(wrapped(kind(), exc.DatabaseError))
+            assert isinstance(own, DatabaseRefused if of_the_data else DatabaseUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (wrapped(psycopg.OperationalError("gone"), lost=True), DatabaseUnavailable),
+        (wrapped(psycopg.InterfaceError("x"), exc.InterfaceError), DatabaseUnavailable),
+        (wrapped(psycopg.InternalError("x"), exc.InternalError), DatabaseUnavailable),
+        (wrapped(psycopg.Error("x"), exc.DBAPIError), DatabaseUnavailable),
+        (wrapped(psycopg.DataError("NUL"), exc.DataError), DatabaseRefused),
+        (wrapped(psycopg.ProgrammingError("x"), exc.ProgrammingError), DatabaseRefused),
+        (
+            wrapped(psycopg.ProgrammingError("x"), exc.ProgrammingError, lost=True),
+            DatabaseUnavailable,
+        ),
+        (
+            wrapped(psycopg.ProgrammingError("option"), exc.ProgrammingError, statement=None),
+            DatabaseUnavailable,
+        ),
+        (exc.TimeoutError("the pool is empty"), DatabaseUnavailable),
+        (exc.DisconnectionError("x"), DatabaseUnavailable),
+        (exc.InvalidatePoolError("x"), DatabaseUnavailable),
+        (exc.PendingRollbackError("x"), DatabaseUnavailable),
+        (exc.ResourceClosedError("x"), DatabaseUnavailable),
+        (exc.StatementError("x", "INSERT", None, ValueError("naive")), DatabaseRefused),
+        (exc.InvalidRequestError("misused"), DatabaseRefused),
+    ],
+)
+def test_faults_without_a_code(fault: exc.SQLAlchemyError, error: type[StorageError]) -> None:
+    assert type(own_error(fault)) is error
+
+
+def test_every_cause_says_what_to_do() -> None:
+    for cause in {*SQLITE.values(), *POSTGRESQL.values()}:
+        assert cause.what
+        assert cause.remedy
+
+
+def refusal(what: str, count: int = 1) -> dict[str, object]:
+    return {"calling_ae": "CT1", "what": what, "reason": "x", "count": count, "last_at": NOW}
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Iterator[Sessions]:
+    engine = open_database(database_url(tmp_path))
+    migrate(engine)
+    yield Sessions(engine)
+    engine.dispose()
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([refusal(PATIENT), refusal(PATIENT)], id="twice"),
+        pytest.param([refusal("x", count=2**70)], id="no column holds it"),
+        pytest.param([refusal("\udc80")], id="no character"),
+    ],
+)
+def test_a_value_that_cannot_be_written_is_the_datas_own(
+    sessions: Sessions, rows: list[dict[str, object]]
+) -> None:
+    with pytest.raises(DatabaseRefused) as fault, sessions.begin() as session:
+        session.execute(insert(Refusal), rows)
+
+    assert PATIENT not in "".join(traceback.format_exception(fault.value))
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.database
+def test_a_table_that_is_gone_is_not_the_datas_fault(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        session.execute(text("DROP TABLE refusal"))
+
+    with pytest.raises(DatabaseUnavailable, match="tables"), sessions.begin() as session:
+        session.execute(insert(Refusal), refusal("x"))
+
+
+@pytest.mark.database
+def test_a_locked_database_is_the_databases_fault(
+    sessions: Sessions, tmp_path: Path, database_kind: str
+) -> None:
+    wait = {"sqlite": "PRAGMA busy_timeout = 1", "postgresql": "SET lock_timeout = 1"}
+    impatient = reading(open_database(database_url(tmp_path)))
+    event.listen(
+        impatient, "connect", lambda opened, _: opened.execute(wait[database_kind]).close()
+    )
+    with sessions.begin() as session:
+        session.execute(text("DROP TABLE refusal"))  # locked until the end
+
+        with pytest.raises(DatabaseUnavailable, match="locked"), own_errors():
+            drop(impatient)
+
+
+def drop(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP TABLE refusal")
