@@ -8,7 +8,6 @@ delivery workers finish the object they are sending.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -328,7 +327,6 @@ def serve(settings: Settings, *, new_folder: bool = False) -> None:
     AlreadyRunning
         If another node uses the same storage folder.
     """
-    os.umask(0o077)  # what is kept here is about patients: for this user alone
     asked = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: asked.set())

@@ -6,17 +6,24 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from config.destinations import DicomDestination, WebDestination
+from config.destinations import Destination, DicomDestination, WebDestination
 from config.settings import Settings
 from dicom_node.analysis.configuration import model_folder
+from dicom_node.clock_watch import utc_now
 from dicom_node.errors import NodeError
+from dicom_node.network.own_address import is_own
 from dicom_node.network.pynetdicom_internals import version
-from dicom_node.network.tls import server_context
+from dicom_node.network.tls import doubt_of, server_context
 from pipeline.errors import ModelError
 from storage.database.engine import examine, is_absent, open_database
 from storage.errors import StorageError
+
+WEB = "DICOMweb"  #: in place of the AE title of a destination that has none
 
 
 def faults(settings: Settings) -> list[str]:
@@ -25,14 +32,19 @@ def faults(settings: Settings) -> list[str]:
     return [fault for check in checks for fault in check(settings)]
 
 
-def doubts(settings: Settings, *, pynetdicom: str = version.INSTALLED) -> list[str]:
+def doubts(
+    settings: Settings, *, pynetdicom: str = version.INSTALLED, now: datetime | None = None
+) -> list[str]:
     """List what does not keep the node from working, but should be put right.
 
     Parameters
     ----------
     pynetdicom
         Its version.
+    now
+        Time at which certificates must be valid; the present by default.
     """
+    now = now or utc_now()
     doubtful = [
         f"{name}: expected a file that we alone may read, got one that all may: {file}"
         for name, file in settings.secrets.items()
@@ -47,7 +59,39 @@ def doubts(settings: Settings, *, pynetdicom: str = version.INSTALLED) -> list[s
             f"pynetdicom {pynetdicom}: this node was tested with {', '.join(version.TESTED)};"
             " it receives and sends by the slower way"
         )
-    return doubtful
+    return [*doubtful, *_certificate(settings, now), *_destinations(settings)]
+
+
+def _certificate(settings: Settings, now: datetime) -> Iterator[str]:
+    """Look at the dates of our own certificate; a file that cannot be read is a fault."""
+    if settings.tls.certificate is not None and _uses_tls(settings):
+        with suppress(NodeError):
+            if doubt := doubt_of(settings.tls.certificate, now):
+                yield doubt
+
+
+def _destinations(settings: Settings) -> Iterator[str]:
+    """Find destinations that are this node itself, or the same peer under two names."""
+    names: dict[tuple[str, str, int], str] = {}
+    for destination in (there for there in settings.destinations if there.enabled):
+        peer = title, host, port = _peer(destination)
+        receiver = settings.dicomweb if title == WEB else settings.node
+        if port == receiver.port and is_own(host, receiver.bind):
+            yield f"[destination {destination.name}]: it is this node, which takes no results"
+        if peer in names:
+            yield (
+                f"[destination {destination.name}]: it is the same as [destination {names[peer]}],"
+                " which gets every result twice"
+            )
+        names.setdefault(peer, destination.name)
+
+
+def _peer(destination: Destination) -> tuple[str, str, int]:
+    """Title, host and port of a destination; by DICOMweb it has no title."""
+    if isinstance(destination, DicomDestination):
+        return destination.ae_title, destination.host.lower(), destination.port
+    url = urlsplit(str(getattr(destination, "url", "")))
+    return WEB, url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
 
 
 def _exposed(file: Path) -> bool:
@@ -78,16 +122,20 @@ def _tls(settings: Settings) -> Iterator[str]:
     """Load the certificates, if a receiver or a destination uses TLS."""
     from dicom_node.assembly import credentials_of
 
-    secured = any(
-        isinstance(destination, DicomDestination) and destination.tls
-        for destination in settings.destinations
-    )
-    if not (settings.tls.receive or secured):
+    if not _uses_tls(settings):
         return
     try:
         server_context(credentials_of(settings.tls), verify_peers=settings.tls.verify_peers)
     except NodeError as fault:
         yield str(fault)
+
+
+def _uses_tls(settings: Settings) -> bool:
+    """Tell whether a receiver or a destination uses our certificate."""
+    return settings.tls.receive or any(
+        isinstance(destination, DicomDestination) and destination.tls
+        for destination in settings.destinations
+    )
 
 
 def _web(settings: Settings) -> Iterator[str]:

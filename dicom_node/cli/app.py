@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -42,7 +43,11 @@ app.add_typer(stored_data.app)
 
 
 def main() -> None:
-    """Run the command line; expected faults end with a sentence and status 1."""
+    """Run the command line; expected faults end with a sentence and status 1.
+
+    Whatever a command writes holds patients' data, or may: it is for this user alone.
+    """
+    os.umask(0o077)
     try:
         app()
     except (SettingsError, NodeError, PipelineError, StorageError) as fault:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
 
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 
+RENEWAL_TIME = timedelta(days=30)  #: before its end a certificate should be renewed
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  #: for TLS 1.2 (RFC 9325 4.2); 1.3 has no others
 
 
@@ -54,6 +58,29 @@ def server_context(credentials: Credentials, *, verify_peers: bool) -> ssl.SSLCo
     context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
     context.verify_mode = ssl.CERT_REQUIRED if verify_peers else ssl.CERT_NONE
     return context
+
+
+def doubt_of(certificate: Path, now: datetime) -> str:
+    """Say that our certificate is not valid now, or not for long; empty if neither is so.
+
+    Raises
+    ------
+    NodeError
+        If the file holds no certificate.
+    """
+    try:
+        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+    except (OSError, ValueError) as fault:
+        raise NodeError(f"[tls] certificate: expected PEM, got {certificate}") from fault
+    begins = max(link.not_valid_before_utc for link in chain)
+    ends = min(link.not_valid_after_utc for link in chain)
+    if ends <= now:
+        return f"[tls] certificate: {certificate} has expired, on {ends:%Y-%m-%d}: peers refuse it"
+    if begins > now:
+        return f"[tls] certificate: {certificate} is valid from {begins:%Y-%m-%d} only"
+    if ends <= now + RENEWAL_TIME:
+        return f"[tls] certificate: {certificate} expires on {ends:%Y-%m-%d}: renew it"
+    return ""
 
 
 def client_context(credentials: Credentials) -> ssl.SSLContext:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
 from config.reader import load
 from config.settings import Settings
@@ -35,3 +39,71 @@ def test_an_untested_pynetdicom_is_doubtful(settings: Settings) -> None:
     assert doubts(settings, pynetdicom="3.1.0") == [
         "pynetdicom 3.1.0: this node was tested with 3.0.4; it receives and sends by the slower way"
     ]
+
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("days_before", "days_after", "words"),
+    [
+        (-100, 31, []),
+        (-100, 29, ["expires on 2026-06-30: renew it"]),
+        (-100, -1, ["has expired, on 2026-05-31: peers refuse it"]),
+        (1, 100, ["is valid from 2026-06-02 only"]),
+    ],
+)
+def test_our_own_certificate_must_be_valid_for_a_month(
+    tmp_path: Path, days_before: int, days_after: int, words: list[str]
+) -> None:
+    leaf = trustme.CA().issue_cert(
+        "localhost",
+        not_before=NOW + timedelta(days=days_before),
+        not_after=NOW + timedelta(days=days_after),
+    )
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "node.pem")
+    ini = tmp_path / "node.ini"
+    ini.write_text(f"{INI}[tls]\nreceive = yes\ncertificate = {tmp_path / 'node.pem'}\n")
+
+    found = doubts(load(ini), pynetdicom=TESTED[0], now=NOW)
+
+    assert [doubt.partition("node.pem ")[2] for doubt in found] == words
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("[destination SELF]\nae_title = AINODE\nhost = localhost\nport = 11112\n", "this node"),
+        ("[destination WEB]\nurl = http://127.0.0.1:8042/dicom-web\n", "this node"),
+        ("[destination AGAIN]\nae_title = PACS\nhost = 127.0.0.1\nport = 11113\n", "same as"),
+        (
+            "[destination A]\nurl = https://pacs.invalid/dicom-web\n"
+            "[destination B]\nurl = https://pacs.invalid:443/dicom-web\n",
+            "same as [destination A]",
+        ),
+    ],
+)
+def test_a_destination_that_is_this_node_or_there_twice_is_doubtful(
+    tmp_path: Path, more: str, words: str
+) -> None:
+    ini = tmp_path / "node.ini"
+    ini.write_text(f"{INI}{more}[dicomweb]\nport = 8042\n")
+
+    (doubt,) = doubts(load(ini), pynetdicom=TESTED[0])
+
+    assert words in doubt
+
+
+def test_other_destinations_are_no_doubt(tmp_path: Path) -> None:
+    ini = tmp_path / "node.ini"
+    ini.write_text(f"{INI}[destination B]\nae_title = B\nhost = 127.0.0.1\nport = 11113\n")
+    assert doubts(load(ini), pynetdicom=TESTED[0]) == []
+
+
+def test_what_a_command_writes_is_for_this_user_alone(tmp_path: Path) -> None:
+    script = "umask 022; exec {} -m dicom_node phantom ct --slices 2 --lesions 0"
+    subprocess.run(["sh", "-c", script.format(sys.executable)], cwd=tmp_path, check=True)
+
+    written = list((tmp_path / "ct").iterdir())
+    assert len(written) == 2
+    assert {path.stat().st_mode & 0o077 for path in [tmp_path / "ct", *written]} == {0}
