@@ -54,6 +54,11 @@ class StorageSettings(Section):
         description="With less free space than this, instances are refused (status A700), GB;"
         " results may use three quarters of it, the rest is for the database.",
     )
+    row_delay_seconds: Seconds = Field(
+        default=60.0,
+        description="While the rows of received instances cannot be written to the database for"
+        " longer than this, further ones are refused (status A700); their senders try again.",
+    )
 
 
 class RetentionSettings(Section):

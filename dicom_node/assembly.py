@@ -27,6 +27,7 @@ from dicom_node.delivery.sender import Sender
 from dicom_node.delivery.stow_sender import StowSender, secret
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
+from dicom_node.health import ConditionFile
 from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.network.association import Peer
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
@@ -122,6 +123,21 @@ def requirements_of(settings: Settings) -> Requirements:
         storage=settings.storage.folder.absolute(),
         installation=installation_of(settings.storage.folder),
         config=analysis_config_of(settings),
+    )
+
+
+def condition_file_of(resources: Resources) -> ConditionFile:
+    """Make the file in which the condition of the node can be read."""
+    return ConditionFile(resources.folder.root, resources.health, resources.clock)
+
+
+def index_writer_of(settings: Settings, resources: Resources) -> IndexWriter:
+    """Make the writer of the rows of received instances."""
+    return IndexWriter(
+        resources.sessions,
+        resources.audit,
+        resources.health,
+        maximum_delay_seconds=settings.storage.row_delay_seconds,
     )
 
 

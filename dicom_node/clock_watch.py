@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from dicom_node.logs import log
 
-POLL_SECONDS = 5.0
 TOLERANCE_SECONDS = 2.0  #: smaller steps are the daily work of time synchronisation
 
 
@@ -34,18 +32,6 @@ class ClockWatch:
         self._jumped = jumped
         self._clocks = time_of_day, steady
         self._expected = self._difference()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="clock", daemon=True)
-
-    def start(self) -> None:
-        """Start to compare the clocks."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop comparing, and wait for the thread."""
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def poll(self) -> None:
         """Compare the clocks once; log a jump and call back."""
@@ -58,10 +44,6 @@ class ClockWatch:
     def _difference(self) -> float:
         time_of_day, steady = self._clocks
         return time_of_day() - steady()
-
-    def _watch(self) -> None:
-        while not self._ending.wait(POLL_SECONDS):
-            self.poll()
 
 
 def utc_now() -> datetime:

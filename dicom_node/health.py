@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from pathlib import Path
 from dicom_node.clock_watch import utc_now
 
 FILE = "health.json"  #: in the storage folder
+PUBLISH_SECONDS = 10.0  #: longest time between two writings of the file
 MAX_FAULTS = 200  #: names of parts may come from peers: further ones are not kept
 
 
@@ -115,6 +117,46 @@ def write_condition(folder: Path, condition: Condition) -> None:
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     temporary.replace(folder / FILE)
+
+
+class ConditionFile:
+    """Writes the condition of a node to its file, when it changes and now and then.
+
+    Parameters
+    ----------
+    folder
+        The storage folder.
+    clock
+        Gives the time of day.
+    steady
+        Monotonic clock, seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        health: Health,
+        clock: Callable[[], datetime] = utc_now,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder, self._health = folder, health
+        self._clock, self._steady = clock, steady
+        self._faults: tuple[PartFault, ...] | None = None
+        self._written_at = 0.0
+
+    def publish(self) -> None:
+        """Write the condition, if it is time.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        faults, now = self._health.snapshot(), self._steady()
+        if faults == self._faults and now - self._written_at < PUBLISH_SECONDS:
+            return
+        write_condition(self._folder, Condition(written_at=self._clock(), faults=faults))
+        self._faults, self._written_at = faults, now
 
 
 def read_condition(folder: Path) -> Condition | None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+import threading
+import time
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Literal
 
 import pydicom.config
 import structlog
+from structlog.typing import Processor
 
 from dicom_node import log_tracebacks
+from dicom_node.log_writer import LogWriter, WriterHandler, WriterStream
 
 EVENTS = frozenset(
     {
@@ -77,8 +81,13 @@ EVENTS = frozenset(
         "audit_delayed",
         "audit_dropped",
         "job_failed",
+        "part_ended",
+        "part_restarted",
+        "log_lines_lost",
+        "threads_left",
     }
 )
+LINES_A_MINUTE = 1_000  #: of one event: what a stranger can provoke must not fill the disk
 FORBIDDEN_FIELDS = ("patient", "accession", "birth")
 
 
@@ -100,32 +109,124 @@ def refuse_unlisted(
     return event
 
 
-def configure(*, level: str = "info", style: Literal["json", "console"] = "json") -> None:
+class LineLimit:
+    """Limits how many lines of one event are written in a minute.
+
+    The next line that is written says how many were left out (``suppressed``).
+
+    Parameters
+    ----------
+    lines
+        Most lines of one event in a minute.
+    steady
+        Monotonic clock, seconds.
+    """
+
+    def __init__(
+        self, lines: int = LINES_A_MINUTE, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._lines, self._steady = lines, steady
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[int, int]] = {}  #: by event: minute, and lines in it
+
+    def __call__(
+        self, logger: object, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """Count a line; drop it if there were enough."""
+        name, minute = str(event["event"]), int(self._steady() // 60)
+        with self._lock:
+            known, lines = self._seen.get(name, (minute, 0))
+            fresh = known != minute
+            self._seen[name] = (minute, 1 if fresh else lines + 1)
+        if not fresh and lines >= self._lines:
+            raise structlog.DropEvent
+        if fresh and lines > self._lines:
+            event["suppressed"] = lines - self._lines
+        return event
+
+
+def _never_raising(processors: Sequence[Processor], writer: LogWriter) -> Processor:
+    """Join processors; a line that they cannot make is counted, and its caller goes on."""
+
+    def process(logger: object, method: str, event: MutableMapping[str, Any]) -> Any:  # noqa: ANN401  # as structlog declares it
+        made: Any = event
+        try:
+            for processor in processors:
+                made = processor(logger, method, made)
+        except structlog.DropEvent:
+            raise
+        except Exception as fault:
+            writer.lose(f"a line cannot be made ({type(fault).__name__})")
+            raise structlog.DropEvent from fault
+        return made
+
+    return process
+
+
+class _WriterLogger:
+    """What structlog hands finished lines to."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        self.msg = self.debug = self.info = self.warning = self.error = writer.put
+        self.critical = writer.put
+
+
+def configure(
+    *, level: str = "info", style: Literal["json", "console"] = "json", strict: bool = False
+) -> LogWriter:
     """Log the node's events to standard error, and of libraries only warnings.
 
-    pydicom reads values without validating them: its warnings would quote patient data.
+    Logging never raises into work and never waits: lines go through the writer that is returned,
+    which counts what it cannot write. pydicom reads values without validating them: its warnings
+    would quote patient data.
+
+    Parameters
+    ----------
+    strict
+        Raise the `ValueError` of `refuse_unlisted`; for tests.
     """
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    renderer: structlog.typing.Processor = (
+    writer = LogWriter(sys.stderr)
+    renderer: Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        refuse_unlisted,
+        LineLimit(),
+        log_tracebacks.without_words,
+        renderer,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            refuse_unlisted,
-            log_tracebacks.without_words,
-            renderer,
-        ],
+        processors=processors if strict else [_never_raising(processors, writer)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _WriterLogger(writer),
     )
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    handler = WriterHandler(writer)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     # pynetdicom logs data sets and AE titles of peers: the events above say what matters
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    return writer
+
+
+def take_standard_error(writer: LogWriter) -> None:
+    """Have what libraries print to standard error, and exceptions of threads, go to the log.
+
+    Printing to a pipe whose reader is gone raises, in the midst of whatever the library did.
+    """
+    sys.stderr = WriterStream(writer)
+
+    def log_exception(thrown: threading.ExceptHookArgs) -> None:
+        name = thrown.thread.name if thrown.thread else ""
+        if thrown.exc_type is not SystemExit and thrown.exc_value is not None:
+            log.error("job_failed", job=f"thread {name}", exc_info=thrown.exc_value)
+
+    threading.excepthook = log_exception
 
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()

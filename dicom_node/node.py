@@ -1,9 +1,9 @@
 """Start every part of the node in order, and stop it in order.
 
 Start: bring the database up to date, give back what a crash left claimed, index what it left
-without a row; then receive; then analyse and deliver. Stop: receive nothing new and let
-associations finish, write the index, let the analysis that runs finish or give it back, let
-delivery workers finish the object they are sending.
+without a row; then receive; then analyse and deliver; a supervisor looks after all of it. Stop:
+receive nothing new and let associations finish, write the index, let the analysis that runs finish
+or give it back, let delivery workers finish the object they are sending: in `STOP_SECONDS` at most.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from dicom_node.analysis.worker_proof import prove
 from dicom_node.assembly import (
     certificate_renewal_of,
     commitment_scp_of,
+    condition_file_of,
     delivery_workers_of,
     dispatcher_of,
     engine_of,
+    index_writer_of,
     open_resources,
     prior_fetchers_of,
     receiver_of,
@@ -40,11 +42,13 @@ from dicom_node.assembly import (
     stow_receivers_of,
 )
 from dicom_node.audit.messages import application
+from dicom_node.clock_watch import ClockWatch
 from dicom_node.delivery.commitment_request import record_report
 from dicom_node.delivery.commitment_scu import handle_report
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
+from dicom_node.log_writer import LogWriter
 from dicom_node.logs import log
 from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_away
 from dicom_node.reception.commitment_scp import CommitmentScp
@@ -54,10 +58,15 @@ from dicom_node.reception.series_closing import close_quiet_series
 from dicom_node.reception.store_scp import Receiver, audit_rejection
 from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.resources import Resources
-from dicom_node.scheduler import Scheduler
+from dicom_node.supervision.process_end import end_process
+from dicom_node.supervision.scheduler import Scheduler
+from dicom_node.supervision.supervisor import LogLoss, Supervisor
+from storage.errors import StorageError
 from storage.maintenance.recovery import recover
 
-DRAIN_SECONDS = 20.0  #: how long open associations, and then the running analysis, may finish
+STOP_SECONDS = 10.0  #: longest that a stop takes: what has not finished then is tried again later
+DRAIN_SECONDS = 4.0  #: of these for open associations and requests
+ENGINE_SECONDS = 2.0  #: of these for the engine
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
 RENEWAL_SECONDS = 60.0  #: between two looks whether certificates were renewed
@@ -81,19 +90,32 @@ class Reception:
     receiver: Receiver
     stow_receivers: tuple[StowReceiver, ...]
 
-    def stop(self) -> None:
-        """Take nothing new; let what is on its way come in; write its rows."""
-        deadline = time.monotonic() + DRAIN_SECONDS
+    def stop(self, deadline: float) -> None:
+        """Take nothing new; let what is on its way come in; write its rows.
+
+        Parameters
+        ----------
+        deadline
+            Of all this (monotonic, seconds). Files whose rows are not written by then get them
+            at the next start.
+        """
+        drained = min(deadline, time.monotonic() + DRAIN_SECONDS)
         for stow in self.stow_receivers:
             stow.retire()
-        self.receiver.drain(seconds=DRAIN_SECONDS)
+        self.receiver.drain(seconds=_left(drained))
         for stow in self.stow_receivers:
-            stow.drain(deadline=deadline)
+            stow.drain(deadline=drained)
         self.commitment_scp.stop()
-        self.index.stop()
+        self.index.stop(_left(deadline))
 
 
-def start_reception(settings: Settings, resources: Resources, scheduler: Scheduler) -> Reception:
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+def start_reception(
+    settings: Settings, resources: Resources, scheduler: Scheduler, supervisor: Supervisor
+) -> Reception:
     """Index what a crash left without a row, then listen.
 
     Raises
@@ -102,7 +124,7 @@ def start_reception(settings: Settings, resources: Resources, scheduler: Schedul
         If an address cannot be listened on, or files of TLS are missing.
     """
     with ExitStack() as undo:
-        index = IndexWriter(resources.sessions, resources.audit)
+        index = index_writer_of(settings, resources)
         index.start()
         undo.callback(index.stop)
         ingest = InstanceIngest(resources, index)
@@ -126,6 +148,11 @@ def start_reception(settings: Settings, resources: Resources, scheduler: Schedul
         for stow in stow_receivers:
             with _listening(web.bind, web.port):
                 stow.listen((web.bind, web.port), ingest, tls=tls)
+        supervisor.watch("index", index)
+        supervisor.observe("index", index.look)
+        supervisor.watch("receiver", receiver)
+        for stow in stow_receivers:
+            supervisor.watch("STOW-RS receiver", stow)
         undo.pop_all()
     return Reception(
         address=address,
@@ -164,20 +191,28 @@ class Processing:
     delivery_workers: tuple[DeliveryWorker, ...]
     prior_fetchers: tuple[PriorFetcher, ...]
 
-    def stop(self) -> None:
-        """Begin no analysis; let what runs come to its end."""
+    def retire(self) -> None:
+        """Begin no analysis, and nothing further to any destination."""
         self.scheduler.remove("analyse")
-        self.dispatcher.wait_until_idle(seconds=DRAIN_SECONDS)
         for worker in self.delivery_workers:
             worker.stop()
         for fetcher in self.prior_fetchers:
             fetcher.stop()
-        self.scheduler.stop()
+
+    def stop(self, deadline: float) -> None:
+        """Let what runs come to its end, until a deadline (monotonic, seconds)."""
+        of_jobs = deadline - ENGINE_SECONDS
+        self.dispatcher.wait_until_idle(seconds=_left(of_jobs))
+        self.scheduler.stop(seconds=_left(of_jobs))
         self.engine.close()
 
 
 def start_processing(
-    settings: Settings, resources: Resources, scheduler: Scheduler, engine: ComputeEngine
+    settings: Settings,
+    resources: Resources,
+    scheduler: Scheduler,
+    supervisor: Supervisor,
+    engine: ComputeEngine,
 ) -> Processing:
     """Have the engine load its models, and start the scheduler with every job of the node."""
     workers = delivery_workers_of(settings, resources)
@@ -200,6 +235,9 @@ def start_processing(
     )
     _schedule(processing, settings, resources)
     scheduler.start()
+    supervisor.watch("scheduler", scheduler)
+    supervisor.observe("jobs", scheduler.look)
+    supervisor.observe("clock", ClockWatch(scheduler.wake_all).poll)
     return processing
 
 
@@ -224,12 +262,13 @@ def _schedule(processing: Processing, settings: Settings, resources: Resources) 
         consistency.run_once()
 
     every(closing.check_every_seconds, "close", close)
-    every(closing.check_every_seconds, "wishes", partial(start_requested_reruns, resources, wake))
+    wishes = partial(start_requested_reruns, resources, wake)
+    every(closing.check_every_seconds, "wishes", wishes, lane="close")
     every(closing.check_every_seconds, "analyse", processing.dispatcher.dispatch)
     every(MAINTENANCE_SECONDS, "house", maintain)
     for worker in processing.delivery_workers:
         every(delivery.check_every_seconds, _job(worker), worker.run_once)
-        processing.scheduler.once(f"probe:{worker.name}", worker.probe)
+        processing.scheduler.once(f"probe:{worker.name}", worker.probe, lane=_job(worker))
     for fetcher in processing.prior_fetchers:
         every(PRIOR_FETCH_SECONDS, "history", fetcher.run_once)
 
@@ -243,6 +282,7 @@ class Node:
     """A running node; `start_node` makes one."""
 
     resources: Resources
+    supervisor: Supervisor
     reception: Reception
     processing: Processing
 
@@ -254,8 +294,11 @@ class Node:
     def stop(self) -> None:
         """Stop everything, in order; nothing that was accepted is lost."""
         log.info("node_draining")
-        self.reception.stop()
-        self.processing.stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        self.supervisor.stop()
+        self.processing.retire()
+        self.reception.stop(deadline - ENGINE_SECONDS)
+        self.processing.stop(deadline)
         _release(self.resources)
         self.resources.audit.record(application(starts=False))
         self.resources.close()
@@ -286,23 +329,34 @@ def start_node(
         undo.callback(resources.close)
         with resources.sessions.begin() as session:
             recover(session, resources.clock())
-        scheduler = Scheduler()
-        reception = start_reception(settings, resources, scheduler)
-        undo.callback(reception.stop)
+        scheduler = Scheduler(resources.health)
+        supervisor = Supervisor(resources.health, publish=condition_file_of(resources).publish)
+        supervisor.watch("audit", resources.audit)
+        reception = start_reception(settings, resources, scheduler, supervisor)
+        undo.callback(lambda: reception.stop(time.monotonic() + STOP_SECONDS))
         engine = make_engine(settings)
         undo.callback(engine.close)
-        processing = start_processing(settings, resources, scheduler, engine)
+        processing = start_processing(settings, resources, scheduler, supervisor, engine)
+        supervisor.start()
         undo.pop_all()
     host, port = reception.address
     resources.audit.record(application(starts=True))
     log.info("node_started", ae_title=settings.node.ae_title, host=host, port=port)
-    return Node(resources=resources, reception=reception, processing=processing)
+    return Node(
+        resources=resources, supervisor=supervisor, reception=reception, processing=processing
+    )
 
 
 def _release(resources: Resources) -> None:
-    """Give back what did not finish; it counts as no attempt."""
-    with resources.sessions.begin() as session:
-        recover(session, resources.clock(), counted=False)
+    """Give back what did not finish; it counts as no attempt.
+
+    If the database is away, the next start gives it back.
+    """
+    try:
+        with resources.sessions.begin() as session:
+            recover(session, resources.clock(), counted=False)
+    except StorageError as fault:
+        log.error("job_failed", job="release", reason=str(fault))
 
 
 @contextmanager
@@ -314,11 +368,13 @@ def _listening(host: str, port: int) -> Iterator[None]:
         raise NodeError(f"cannot listen on {host}:{port}: {fault.strerror}") from fault
 
 
-def serve(settings: Settings, *, new_folder: bool = False) -> None:
+def serve(settings: Settings, log_writer: LogWriter, *, new_folder: bool = False) -> None:
     """Run a node until SIGTERM or SIGINT.
 
     Parameters
     ----------
+    log_writer
+        Its condition is watched like that of every other part.
     new_folder
         Whether to begin with an empty storage folder though the database knows files.
 
@@ -331,8 +387,17 @@ def serve(settings: Settings, *, new_folder: bool = False) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: asked.set())
     with only_node(settings.storage.folder):
-        node = start_node(settings, open_resources(settings, any_folder=new_folder))
+        resources = open_resources(settings, any_folder=new_folder)
+        node = start_node(settings, resources)
+        observe_log(node, log_writer)
         try:
             asked.wait()
         finally:
             node.stop()
+    end_process(log_writer)
+
+
+def observe_log(node: Node, log_writer: LogWriter) -> None:
+    """Have the supervisor look after the log, and tell what it loses."""
+    node.supervisor.watch("log", log_writer)
+    node.supervisor.observe("log lines", LogLoss(log_writer, node.resources.health).look)

@@ -30,11 +30,19 @@ class AuditSink(Protocol):
     """Takes audit events."""
 
     def record(self, event: AuditEvent) -> None:
-        """Take an event; never waits."""
+        """Take an event; never waits, never raises."""
         ...
 
     def close(self) -> None:
         """Send queued events, for a short while, then end."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Say whether the thread that sends, if there is to be one, runs."""
+        ...
+
+    def restart(self) -> None:
+        """Start a thread in place of one that has ended."""
         ...
 
 
@@ -45,6 +53,13 @@ class NullAudit:
         """Discard an event."""
 
     def close(self) -> None:
+        """Do nothing."""
+
+    def is_alive(self) -> bool:
+        """Nothing is to run, so nothing has ended."""
+        return True
+
+    def restart(self) -> None:
         """Do nothing."""
 
 
@@ -114,18 +129,28 @@ class SyslogAudit:
         self._waiting: queue.Queue[bytes | None] = queue.Queue(room)
         self._ending = threading.Event()
         self.dropped = 0
+        self._unsent: bytes | None = None  #: taken from the queue, and not sent yet
+        self.restart()
+
+    def is_alive(self) -> bool:
+        """Say whether the sending thread runs."""
+        return self._thread.is_alive()
+
+    def restart(self) -> None:
+        """Start a sending thread; it begins with the message that the one before was sending."""
         self._thread = threading.Thread(target=self._follow, name="audit", daemon=True)
         self._thread.start()
 
     def record(self, event: AuditEvent) -> None:
-        """Take an event; count it if the queue is full."""
+        """Take an event; count it if the queue is full, or if it cannot be put into words."""
         at = datetime.now(UTC)
         try:
             self._waiting.put_nowait(syslog(to_xml(event, at, self._source), at))
-        except queue.Full:
+        except Exception as fault:  # noqa: BLE001  # an observer must not stop the work
             self.dropped += 1
             if self.dropped == 1:
-                log.error("audit_dropped", waiting=self._waiting.qsize())
+                reason = type(fault).__name__
+                log.error("audit_dropped", waiting=self._waiting.qsize(), reason=reason)
 
     def close(self) -> None:
         """Send queued events, for a short while, then end; log how many were not sent."""
@@ -135,16 +160,18 @@ class SyslogAudit:
         except queue.Full:
             self.dropped += 1
         self._thread.join(FLUSH_SECONDS)
-        lost = self.dropped + self._waiting.qsize()
+        lost = self.dropped + self._waiting.qsize() + (self._unsent is not None)
         if lost:
             log.error("audit_dropped", messages=lost)
 
     def _follow(self) -> None:
         connection: socket.socket | None = None
-        while (message := self._waiting.get()) is not None:
+        while (message := self._unsent or self._waiting.get()) is not None:
+            self._unsent = message
             connection = self._deliver(message, connection)
             if connection is None:
                 return
+            self._unsent = None
             if self.dropped and self._waiting.empty():
                 log.error("audit_dropped", messages=self.dropped)
                 self.dropped = 0

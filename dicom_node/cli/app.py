@@ -80,10 +80,11 @@ def run(
     from dicom_node.preflight import doubts
 
     settings = load(config)
-    logs.configure(level=settings.log.level, style=settings.log.format)
+    writer = logs.configure(level=settings.log.level, style=settings.log.format)
+    logs.take_standard_error(writer)
     for doubt in doubts(settings):
         logs.log.warning("setting_doubtful", what=doubt)
-    serve(settings, new_folder=new_folder)
+    serve(settings, writer, new_folder=new_folder)
 
 
 @app.command()
@@ -155,23 +156,27 @@ def status(
     from dicom_node.assembly import GIGABYTE
     from dicom_node.cli import status_view as view
     from dicom_node.folder_lock import is_running
+    from dicom_node.health import read_condition
     from storage.database.engine import open_database, require_migrated
     from storage.database.sessions import Sessions
     from storage.files.disk import disk_free
     from storage.overview import overview
 
     settings = load(config)
+    running = is_running(settings.storage.folder)
+    condition = read_condition(settings.storage.folder)
+    if not as_json:
+        view.show_condition(condition, out, running=running)
     database = open_database(settings.database_url)
     require_migrated(database)
     with Sessions(database).reading() as session:
         current = overview(session, limit)
     free_gb = disk_free(settings.storage.folder) / GIGABYTE
-    running = is_running(settings.storage.folder)
     disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
     if as_json:
-        typer.echo(view.as_json(current, disk, running=running))
+        typer.echo(view.as_json(current, disk, running=running, condition=condition))
     else:
-        view.show(current, disk, out, running=running)
+        view.show(current, disk, out)
 
 
 @app.command()

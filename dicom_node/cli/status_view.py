@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 
+from dicom_node.health import Condition
 from storage.overview import Overview, SeriesLine
 from storage.states import DeliveryState, SeriesState
 
@@ -33,9 +34,18 @@ class Disk:
     reserve_gb: float
 
 
-def as_json(overview: Overview, disk: Disk, *, running: bool) -> str:
-    """Overview as JSON, for machines."""
-    machine = {"disk": asdict(disk), "running": running}
+STALE_SECONDS = 60.0  #: a running node writes its condition more often
+
+
+def as_json(
+    overview: Overview, disk: Disk, *, running: bool, condition: Condition | None = None
+) -> str:
+    """Overview as JSON, for machines; the condition only of a node that runs."""
+    machine = {
+        "disk": asdict(disk),
+        "running": running,
+        "condition": asdict(condition) if running and condition else None,
+    }
     return json.dumps(asdict(overview) | machine, default=_plain, indent=2)
 
 
@@ -47,10 +57,30 @@ def _plain(value: object) -> str | dict[str, object]:
     return str(value)
 
 
-def show(overview: Overview, disk: Disk, console: Console, *, running: bool) -> None:
-    """Print the overview for people."""
+def show_condition(condition: Condition | None, console: Console, *, running: bool) -> None:
+    """Print what is out of order in the node, since when and why."""
     if not running:
         console.print("[bold red]the node is not running[/]: nothing is received, analysed or sent")
+        return
+    if condition is None:
+        return
+    age = (datetime.now(UTC) - condition.written_at).total_seconds()
+    if abs(age) > STALE_SECONDS:
+        console.print(
+            f"[bold red]the node has not told its condition since {_at(condition.written_at)}[/]",
+            highlight=False,
+        )
+    for fault in condition.faults:
+        times = f" ({fault.count} times)" if fault.count > 1 else ""
+        console.print(
+            f"[bold red]{_plain_text(fault.part)}[/] since {_at(fault.since)}:"
+            f" {_plain_text(fault.reason)}{times}",
+            highlight=False,
+        )
+
+
+def show(overview: Overview, disk: Disk, console: Console) -> None:
+    """Print the overview for people."""
     if disk.free_gb < disk.reserve_gb:
         console.print(
             f"[bold red]disk: {disk.free_gb:.1f} GB free, the reserve is {disk.reserve_gb:g} GB: "

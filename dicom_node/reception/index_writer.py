@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from dicom_node.audit.messages import AuditEvent, received
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
+from dicom_node.health import Health
 from dicom_node.logs import log
 from storage.database.sessions import Session, Sessions
 from storage.errors import DatabaseRefused, DatabaseUnavailable
@@ -18,29 +21,85 @@ from storage.series.instances import InstanceFacts, record_instances
 BATCH = 500  #: most rows written in one transaction
 GATHER_SECONDS = 0.25  #: a row waits so long for others: a transaction costs more than a row
 RETRY_SECONDS = 1.0  #: wait after the database could not be written
+SET_ASIDE_SECONDS = 60.0  #: wait before rows that the database refused are tried again
+MAXIMUM_SET_ASIDE = 1_000  #: rows that the database refused; with more, no instance is taken
+MAXIMUM_WAITING = 100_000  #: entries in memory; with more, no instance is taken
+DELAY_SECONDS = 60.0  #: default of the longest wait of a row, see `IndexWriter`
+PART = "index"  #: its name in the condition of the node
+
 Arrival = tuple[InstanceFacts, datetime]  #: an instance, and the time of its arrival
 Entry = Arrival | Callable[[Session], None]
 
 
-class IndexWriter:
-    """Writes the entries of the receivers in order, on one thread, many in one transaction."""
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An entry, and when it was put (monotonic, seconds)."""
 
-    def __init__(self, sessions: Sessions, audit: AuditSink = NO_AUDIT) -> None:
-        self.sessions, self._audit = sessions, audit
-        self._entries: queue.Queue[Entry | None] = queue.Queue()
+    entry: Entry
+    since: float
+
+
+class IndexWriter:
+    """Writes the entries of the receivers in order, on one thread, many in one transaction.
+
+    Nothing that is acknowledged is given up: entries wait while the database is away, and rows
+    that it refuses are set aside and tried again.
+
+    Parameters
+    ----------
+    maximum_delay_seconds
+        With a row that has waited longer, instances are refused: see :meth:`refusal`.
+    steady
+        Monotonic clock, seconds.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        audit: AuditSink = NO_AUDIT,
+        health: Health | None = None,
+        *,
+        maximum_delay_seconds: float = DELAY_SECONDS,
+        set_aside_seconds: float = SET_ASIDE_SECONDS,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sessions, self._audit, self._health = sessions, audit, health or Health()
+        self._maximum_delay, self._steady = maximum_delay_seconds, steady
+        self._set_aside_seconds = set_aside_seconds
+        self._entries: queue.Queue[_Waiting | None] = queue.Queue()
+        self._batch: list[_Waiting] = []  #: taken from the queue, and not written yet
+        self._set_aside: list[_Waiting] = []  #: refused by the database
+        self._try_again_at = 0.0
+        self._last = False  #: whether the end was taken from the queue
+        self._fault = ""  #: why the batch could not be written the last time
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="index", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start to write entries."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Start a thread; it begins with what the one before it had taken and not written."""
+        self._thread = threading.Thread(target=self._follow, name="index", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Write the entries still waiting, then end; give up if the database cannot be written."""
+    def is_alive(self) -> bool:
+        """Say whether the writing thread runs, or has come to its end in order."""
+        return self._last or (self._thread is not None and self._thread.is_alive())
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Write the entries still waiting, then end; give up if the database cannot be written.
+
+        Parameters
+        ----------
+        seconds
+            Longest wait; None waits for the end.
+        """
         self._stopping.set()
         self._entries.put(None)
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(seconds)
 
     def wait_until_written(self) -> None:
         """Wait until all entries put so far are in the database."""
@@ -48,60 +107,143 @@ class IndexWriter:
 
     def put(self, entry: Entry) -> None:
         """Queue an entry; return at once."""
-        self._entries.put(entry)
+        self._entries.put(_Waiting(entry, self._steady()))
 
     def record_instance(self, instance: InstanceFacts, received_at: datetime) -> None:
         """Queue the row of an instance; return at once."""
-        self._entries.put((instance, received_at))
+        self.put((instance, received_at))
+
+    def refusal(self) -> str:
+        """Say why no instance may be taken now: rows do not follow. Empty while they do."""
+        delay = self._delay_seconds()
+        if delay > self._maximum_delay:
+            why = self._fault or "they are not written"
+            return f"rows of received instances have waited for {delay:.0f} s: {why}"
+        if self._entries.qsize() > MAXIMUM_WAITING:
+            return f"more than {MAXIMUM_WAITING} rows of received instances wait"
+        if len(self._set_aside) > MAXIMUM_SET_ASIDE:
+            return f"the database refused more than {MAXIMUM_SET_ASIDE} rows of instances"
+        return ""
+
+    def look(self) -> None:
+        """Tell the condition of the node whether rows follow."""
+        if refusal := self.refusal():
+            self._health.fault(PART, f"instances are refused: {refusal}", receiving=False)
+        elif self._fault:
+            self._health.fault(PART, f"rows of received instances wait: {self._fault}")
+        elif self._set_aside:
+            rows = len(self._set_aside)
+            self._health.fault(PART, f"the database refused rows: {rows} are tried again")
+        else:
+            self._health.well(PART)
+
+    def _delay_seconds(self) -> float:
+        """Tell how long the first entry that is not written has waited."""
+        with self._entries.mutex:
+            queued = next((entry for entry in self._entries.queue if entry is not None), None)
+        first = next(iter(self._batch), queued)
+        return 0.0 if first is None else self._steady() - first.since
 
     def _follow(self) -> None:
-        while (first := self._entries.get()) is not None:
-            self._stopping.wait(GATHER_SECONDS)
-            batch, last = self._drain(first)
-            while not self._write(batch) and not self._stopping.wait(RETRY_SECONDS):
-                pass
-            for _ in batch:
+        while not self._last or self._batch:
+            if not self._batch:
+                self._take()
+            while not self._write_batch():
+                if self._stopping.wait(RETRY_SECONDS):
+                    break
+            done, self._batch = len(self._batch), []
+            for _ in range(done):
                 self._entries.task_done()
-            if last:
-                return
 
-    def _drain(self, first: Entry) -> tuple[list[Entry], bool]:
-        """Collect the entries that wait, `BATCH` at most; say whether the end was among them."""
-        batch = [first]
-        while len(batch) < BATCH:
+    def _take(self) -> None:
+        """Wait for entries, and take those that wait, `BATCH` at most."""
+        try:
+            first = self._entries.get(timeout=self._set_aside_seconds if self._set_aside else None)
+        except queue.Empty:
+            return
+        if first is None:
+            self._last = True
+            return
+        self._batch.append(first)
+        self._stopping.wait(GATHER_SECONDS)
+        while len(self._batch) < BATCH:
             try:
                 entry = self._entries.get_nowait()
             except queue.Empty:
-                break
+                return
             if entry is None:
-                return batch, True
-            batch.append(entry)
-        return batch, False
+                self._last = True
+                return
+            self._batch.append(entry)
 
-    def _write(self, batch: list[Entry]) -> bool:
-        """Write all or nothing; False if the database cannot be written at the moment."""
+    def _write_batch(self) -> bool:
+        """Write what was taken, and what was set aside before; False to try again (thread border).
+
+        Whatever goes wrong, the entries stay where they are.
+        """
         try:
-            with self.sessions.begin() as session:
-                events = _enter(session, [entry for entry in batch if isinstance(entry, tuple)])
-                for entry in batch:
-                    if not isinstance(entry, tuple):
-                        entry(session)
-        except DatabaseUnavailable as fault:
-            log.error("index_delayed", waiting=len(batch), reason=str(fault))
+            if self._set_aside and self._steady() >= self._try_again_at:
+                self._try_again_at = self._steady() + self._set_aside_seconds
+                self._write(list(self._set_aside))
+            self._write(self._batch)
+        except Exception as fault:  # noqa: BLE001  # thread border: no row may be given up
+            known = isinstance(fault, DatabaseUnavailable)
+            reason = str(fault) if known else type(fault).__name__
+            if not self._fault:
+                log.error("index_delayed", waiting=len(self._batch), reason=reason)
+            self._fault = reason
             return False
-        except DatabaseRefused as fault:
-            if len(batch) > 1:  # one of them cannot be written: the others must not wait for it
-                return all(self._write([entry]) for entry in batch)
-            log.error("index_refused", reason=str(fault))
-            return True
-        for event in events:
-            self._audit.record(event)
+        self._fault = ""
         return True
 
+    def _write(self, batch: list[_Waiting]) -> None:
+        """Write all or nothing; what the database refuses is set aside, one by one.
 
-def _enter(session: Session, arrivals: list[Arrival]) -> list[AuditEvent]:
-    """Enter instances that arrived; return the audit events of it."""
-    entered = record_instances(session, arrivals)
+        Raises
+        ------
+        DatabaseUnavailable
+            If the database cannot be written at the moment.
+        """
+        try:
+            arrivals, entered = self._enter(batch)
+        except DatabaseUnavailable:
+            raise
+        except Exception as fault:  # noqa: BLE001  # thread border: no row may be given up
+            if len(batch) == 1:
+                self._refuse(batch[0], fault)
+            else:  # one of them cannot be written: the others must not wait for it
+                for waiting in batch:
+                    self._write([waiting])
+            return
+        if self._set_aside:
+            written = set(map(id, batch))
+            self._set_aside = [one for one in self._set_aside if id(one) not in written]
+        _log(arrivals, entered)
+        for event in _transfers([instance for instance, _ in arrivals], entered):
+            self._audit.record(event)
+
+    def _enter(self, batch: list[_Waiting]) -> tuple[list[Arrival], list[bool]]:
+        """Enter all in one transaction; return the instances, and which of them are news."""
+        arrivals = [waiting.entry for waiting in batch if isinstance(waiting.entry, tuple)]
+        with self.sessions.begin() as session:
+            entered = record_instances(session, arrivals)
+            for waiting in batch:
+                if not isinstance(waiting.entry, tuple):
+                    waiting.entry(session)
+        return arrivals, entered
+
+    def _refuse(self, waiting: _Waiting, fault: Exception) -> None:
+        """Set an instance aside that cannot be entered; drop what is not about an instance."""
+        reason = str(fault) if isinstance(fault, DatabaseRefused) else type(fault).__name__
+        log.error("index_refused", reason=reason, instance=isinstance(waiting.entry, tuple))
+        if isinstance(waiting.entry, tuple) and not any(waiting is one for one in self._set_aside):
+            if not self._set_aside:
+                self._try_again_at = self._steady() + self._set_aside_seconds
+            self._set_aside.append(waiting)
+
+
+def _log(arrivals: list[Arrival], entered: list[bool]) -> None:
+    """Log instances that were entered: a line for each sender and series, and in detail."""
     by_sender = Counter(
         (instance.calling_ae, instance.series_instance_uid, new)
         for (instance, _), new in zip(arrivals, entered, strict=True)
@@ -122,7 +264,6 @@ def _enter(session: Session, arrivals: list[Arrival]) -> list[AuditEvent]:
             calling_ae=instance.calling_ae,
             bytes=instance.bytes,
         )
-    return _transfers([instance for instance, _ in arrivals], entered)
 
 
 def _transfers(instances: list[InstanceFacts], entered: list[bool]) -> list[AuditEvent]:

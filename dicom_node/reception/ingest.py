@@ -35,8 +35,12 @@ class InstanceIngest:
         """Keep one instance durably; return the C-STORE status.
 
         An instance that cannot be understood is kept too, in quarantine, and answered 0xC000.
+        While rows do not follow, nothing is kept: its sender still has it, and will send it again.
         """
         calling_ae = received.calling_ae
+        if refusal := self._index.refusal():
+            log.error("instance_refused", calling_ae=calling_ae, reason=refusal)
+            return OUT_OF_RESOURCES
         name = f"{received.sop_instance_uid} {received.transfer_syntax_uid}"
         start = bytearray()
         body = _collecting_start(received.body, start)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -168,6 +169,7 @@ class Receiver:
         for sop_class in CT_CLASSES:
             ae.add_supported_context(sop_class, list(ACCEPTED_TRANSFER_SYNTAXES))
         self._server: ThreadedAssociationServer | None = None
+        self._thread: threading.Thread | None = None
 
     def listen(
         self,
@@ -197,17 +199,32 @@ class Receiver:
             *services,
         ]
         self._server = server = (
-            fast_store_scp.start_server(
+            fast_store_scp.make_server(
                 self._ae, address, partial(store_and_answer, sink), handlers, tls
             )
             if fast and self._fast_usable()
-            else cast(  # None only when blocking
-                ThreadedAssociationServer,
-                self._ae.start_server(address, block=False, ssl_context=tls, evt_handlers=handlers),
+            else self._ae.make_server(
+                address,
+                ssl_context=tls,
+                evt_handlers=handlers,
+                server_class=ThreadedAssociationServer,
             )
         )
+        self.restart()
         host, port = cast(socket.socket, server.socket).getsockname()[:2]
         return str(host), int(port)
+
+    def is_alive(self) -> bool:
+        """Say whether the thread that accepts connections runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def restart(self) -> None:
+        """Start a thread that accepts connections, in place of one that has ended."""
+        server = cast(ThreadedAssociationServer, self._server)
+        self._thread = threading.Thread(
+            target=server.serve_forever, name="AcceptorServer", daemon=True
+        )
+        self._thread.start()
 
     def _fast_usable(self) -> bool:
         """Say whether the fast path can be used; warn if it cannot."""

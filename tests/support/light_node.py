@@ -32,7 +32,7 @@ from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, Encod
 from dicom_node.analysis.worker_proof import prove
 from dicom_node.assembly import open_resources
 from dicom_node.clock_watch import utc_now
-from dicom_node.node import start_node
+from dicom_node.node import observe_log, start_node
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.identity import derived_uid, inputs_digest, result_key, stands
@@ -139,7 +139,8 @@ def watch(resources: Resources, fuse: Fuse) -> None:
 def main() -> None:
     ini, at = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     settings = load(ini)
-    logs.configure(level="INFO", style="json")
+    log_writer = logs.configure(level="INFO", style="json")
+    logs.take_standard_error(log_writer)
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
 
@@ -149,6 +150,7 @@ def main() -> None:
     resources = open_resources(settings)
     watch(resources, Fuse(at, ini.with_name("steps.txt")))
     node = start_node(settings, resources, make_engine=engine)
+    observe_log(node, log_writer)
     asked.wait()
     node.stop()
 

@@ -335,6 +335,11 @@ class FastServer(ThreadedAssociationServer):
 
     store: Store
 
+    def handle_error(self, request: object, client_address: tuple[str, int]) -> None:
+        """Log what went wrong with one connection; socketserver would print it."""
+        del request
+        log.exception("association_broken", host=client_address[0], reason="see the traceback")
+
     def verify_request(self, request: object, client_address: object) -> bool:
         """Accept a connection, unless too many are open that have not requested an association."""
         del request, client_address
@@ -351,14 +356,14 @@ class FastServer(ThreadedAssociationServer):
         return client, address
 
 
-def start_server(
+def make_server(
     ae: AE,
     address: tuple[str, int],
     store: Store,
     handlers: list[evt.EventHandlerType],
     ssl_context: ssl.SSLContext | None = None,
 ) -> FastServer:
-    """Start a fast server, as `AE.start_server` does without blocking.
+    """Make a fast server, as `AE.make_server` does; its `serve_forever` is yet to be called.
 
     Raises
     ------
@@ -368,6 +373,5 @@ def start_server(
     contexts = ae.supported_contexts
     server = FastServer(ae, address, ae.ae_title, contexts, ssl_context, handlers, FastHandler)
     server.store = store
-    threading.Thread(target=server.serve_forever, name="AcceptorServer", daemon=True).start()
     ae._servers.append(server)  # as `AE.start_server` does
     return server

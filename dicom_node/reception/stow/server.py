@@ -72,15 +72,25 @@ class StowReceiver:
         service = StowService(
             sink=sink, limits=self._limits, threads=self._threads, token=self._token
         )
-        self._server = uvicorn.Server(self._config(service, tls, drain_seconds))
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listening],), name="web", daemon=True
-        )
-        self._thread.start()
+        self._listening = listening
+        self._config = self._configured(service, tls, drain_seconds)
+        self.restart()
         host, port = listening.getsockname()[:2]
         return str(host), int(port)
 
-    def _config(
+    def is_alive(self) -> bool:
+        """Say whether the thread that serves requests runs."""
+        return self._thread.is_alive()
+
+    def restart(self) -> None:
+        """Start a thread that serves requests, in place of one that has ended."""
+        self._server = uvicorn.Server(self._config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._listening.dup()],), name="web", daemon=True
+        )
+        self._thread.start()
+
+    def _configured(
         self, service: StowService, tls: ssl.SSLContext | None, drain_seconds: int
     ) -> uvicorn.Config:
         secured: dict[str, Any] = {"ssl_context_factory": lambda *_: tls} if tls else {}
@@ -110,5 +120,6 @@ class StowReceiver:
         if self._server is None:
             return
         self.retire()
-        self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
-        self._threads.shutdown()
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._listening.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -10,8 +10,9 @@ import pytest
 import structlog
 
 from dicom_node import logs
+from dicom_node.health import Health
 from dicom_node.log_tracebacks import MOST_CAUSES, described, named
-from dicom_node.scheduler import guarded
+from dicom_node.supervision.scheduler import GuardedJob
 from storage.errors import DatabaseUnavailable
 
 CANARY = "Muster^Mia 1960-01-01"
@@ -39,9 +40,10 @@ def caused() -> None:
 def test_the_words_of_an_exception_never_reach_the_log(
     capsys: pytest.CaptureFixture[str], style: str, job: object
 ) -> None:
-    logs.configure(style=style)  # type: ignore[arg-type]  # both styles there are
+    writer = logs.configure(style=style)  # type: ignore[arg-type]  # both styles there are
 
-    guarded("analysis", job)  # type: ignore[arg-type]  # both are jobs without arguments
+    GuardedJob("analysis", job, Health())()  # type: ignore[arg-type]  # both are jobs
+    writer.flush()
 
     written = capsys.readouterr().err
     assert "Muster" not in written
@@ -51,9 +53,10 @@ def test_the_words_of_an_exception_never_reach_the_log(
 
 
 def test_a_log_line_names_file_line_and_function(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure()
+    writer = logs.configure()
 
-    guarded("analysis", read_thickness)
+    GuardedJob("analysis", read_thickness, Health())()
+    writer.flush()
 
     first, *places = json.loads(capsys.readouterr().err)["exception"].splitlines()
     assert first == "ValueError"

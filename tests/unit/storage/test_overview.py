@@ -120,7 +120,6 @@ def test_what_came_over_the_network_does_not_steer_the_terminal(session: Session
         overview(session),
         Disk(free_gb=3, reserve_gb=2),
         Console(file=output, width=100),
-        running=True,
     )
 
     assert "1 C?[31m[red] instances" in output.getvalue()
@@ -141,6 +140,6 @@ def test_what_holds_deliveries_up_is_told_by_destination(session: Session) -> No
     assert (remark.destination, remark.count, remark.attempts) == ("VNA", 1, 1)
     assert (remark.state, remark.reason) == (DeliveryState.REFUSED, "[C-STORE] status A900")
     output = StringIO()
-    show(shown, Disk(free_gb=3, reserve_gb=2), Console(file=output, width=100), running=True)
+    show(shown, Disk(free_gb=3, reserve_gb=2), Console(file=output, width=100))
     assert "A700" not in output.getvalue()
     assert "    VNA: 1 refused: [C-STORE] status A900\n" in output.getvalue()

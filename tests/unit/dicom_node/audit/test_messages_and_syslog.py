@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
@@ -209,3 +209,12 @@ def test_a_message_begins_as_rfc_5424_says() -> None:
     assert head[1] == b"2026-03-01T12:00:00.005+00:00"
     assert head[3] == b"dicom-node"
     assert head[5:] == [b"DICOM+RFC3881", b"-", b"\xef\xbb\xbf<x/>"]
+
+
+def test_an_event_that_cannot_be_put_into_words_stops_nobody(collector: Collector) -> None:
+    sending = SyslogAudit(server(collector.port, "tcp"), source="AINODE")
+    sending.record(cast(AuditEvent, None))
+    assert sending.dropped == 1
+    sending.record(messages.application(starts=True))
+    assert b"110120" in collector.take(1)[0]
+    sending.close()

@@ -2,11 +2,13 @@
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
 from dicom_node.clock_watch import ClockWatch
-from dicom_node.scheduler import Scheduler
+from dicom_node.health import Health
+from dicom_node.supervision.scheduler import Scheduler
 
 
 @dataclass
@@ -58,7 +60,7 @@ def test_a_drift_is_no_jump() -> None:
 
 def test_what_would_wait_for_another_clock_runs_when_all_are_woken() -> None:
     ran = threading.Semaphore(0)
-    schedule = Scheduler()
+    schedule = Scheduler(Health())
     schedule.every(3600, "often", ran.release)
     schedule.start()
     assert ran.acquire(timeout=10)  # the first time at once; the next in an hour
@@ -66,12 +68,12 @@ def test_what_would_wait_for_another_clock_runs_when_all_are_woken() -> None:
     schedule.wake_all()
 
     assert ran.acquire(timeout=10)
-    schedule.stop()
+    assert schedule.stop(seconds=10)
 
 
 def test_the_end_waits_for_a_job_that_wakes_others() -> None:
     runs, pause, ended = threading.Event(), threading.Event(), []
-    schedule = Scheduler()
+    schedule = Scheduler(Health())
 
     def settle() -> None:
         runs.set()
@@ -85,7 +87,7 @@ def test_the_end_waits_for_a_job_that_wakes_others() -> None:
     schedule.start()
     assert runs.wait(10)
 
-    stop = threading.Thread(target=schedule.stop, daemon=True)
+    stop = threading.Thread(target=partial(schedule.stop, seconds=10), daemon=True)
     stop.start()
     stop.join(10)
 

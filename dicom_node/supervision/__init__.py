@@ -1,0 +1,1 @@
+"""Jobs in lanes, and the supervision of every thread that the node hangs on."""
