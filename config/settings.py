@@ -234,7 +234,9 @@ class DeliverySettings(Section):
     )
     retry_max_seconds: Seconds = Field(default=900.0, description="Longest wait between two tries.")
     give_up_after_hours: float = Field(
-        default=72.0, gt=0, description="After so long a result counts as refused."
+        default=72.0,
+        gt=0,
+        description="After so long, and the tries that half of it allows, a result is refused.",
     )
     verify_again_hours: float = Field(
         default=6.0,

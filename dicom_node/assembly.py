@@ -28,6 +28,7 @@ from dicom_node.delivery.stow_sender import StowSender, secret
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.health import ConditionFile
+from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.network.association import Peer
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
@@ -377,6 +378,7 @@ def retention_of(settings: Settings, resources: Resources) -> RetentionJob:
     retention = settings.retention
     return RetentionJob(
         resources=resources,
+        clock=ConfirmedClock(resources.clock),
         rules=RetentionRules(
             keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
             committing=frozenset(

@@ -54,7 +54,7 @@ from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_awa
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
-from dicom_node.reception.series_closing import close_quiet_series
+from dicom_node.reception.series_closing import SeriesWatch, close_quiet_series
 from dicom_node.reception.store_scp import Receiver, audit_rejection
 from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.resources import Resources
@@ -248,6 +248,7 @@ def _schedule(processing: Processing, settings: Settings, resources: Resources) 
     close = partial(
         close_quiet_series,
         resources,
+        SeriesWatch(),
         quiet_seconds=closing.quiet_seconds,
         quiet_seconds_by_ae=closing.quiet_seconds_by_ae,
         wake=wake,

@@ -115,7 +115,16 @@ class DeliveryWorker:
 
     def _claim(self) -> list[DueDelivery]:
         with self._sessions.begin() as session:
-            claimed = claim(session, due(session, self.name, self._clock(), BATCH))
+            claimed = claim(
+                session,
+                due(
+                    session,
+                    self.name,
+                    self._clock(),
+                    BATCH,
+                    longest_wait=self._backoff.longest,
+                ),
+            )
         self._claimed = frozenset(delivery.id for delivery in claimed)
         return claimed
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from dicom_node.audit.messages import deleted
 from dicom_node.logs import log
+from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.resources import Resources
 from storage.errors import StaleState
 from storage.maintenance.purge import (
@@ -26,6 +27,8 @@ from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
 from storage.results.audit_counts import received_of
 from storage.series.quarantine_and_refusals import forget_quarantine, old_quarantine
 
+CLOCK = "clock"  #: part of the node whose condition this module reports
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionJob:
@@ -33,6 +36,8 @@ class RetentionJob:
 
     Attributes
     ----------
+    clock
+        Gives the time by which ages are judged.
     free_bytes
         With less than so much free above the reserve, series are removed before their time.
     keep_quarantine
@@ -41,20 +46,32 @@ class RetentionJob:
 
     resources: Resources
     rules: RetentionRules
+    clock: ConfirmedClock
     free_bytes: int = 0
     keep_quarantine: timedelta | None = None
 
     def run_once(self) -> None:
         """Remove what the rules allow, and what an earlier run marked but did not remove."""
         self._remove_marked()
-        now = self.resources.clock()
         shortage = self.free_bytes - self.resources.folder.free_bytes() if self.free_bytes else 0
         with self.resources.sessions() as session:
-            chosen = choose(series_usages(session), self.rules, now, shortage=shortage)
+            usages = series_usages(session)
+        now = self._confirmed(max((usage.changed_at for usage in usages), default=None))
+        chosen = choose(usages, self.rules, now, shortage=shortage)
         for uid in chosen:
             self._mark(uid, now)
             self._remove_marked()
         self._end_quarantine(now)
+
+    def _confirmed(self, latest: datetime | None) -> datetime:
+        """Give the time by which ages are judged; report a time of day that is not believed."""
+        judged = self.clock.look(latest)
+        if judged.is_doubted:
+            reason = f"the clock may be ahead: ages are judged as of {judged.time:%Y-%m-%d %H:%M}"
+            self.resources.health.fault(CLOCK, reason)
+        else:
+            self.resources.health.well(CLOCK)
+        return judged.time
 
     def _mark(self, uid: str, now: datetime) -> None:
         """Mark a series, unless an instance of it was received again just now."""

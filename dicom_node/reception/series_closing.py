@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -12,19 +13,50 @@ from storage.errors import StaleState
 from storage.series.lifecycle import OpenSeries, close, receiving
 
 
-def is_quiet(series: OpenSeries, now: datetime, quiet_seconds: float) -> bool:
-    """Say whether no instance of a series has come for so long.
+def is_quiet(
+    series: OpenSeries, now: datetime, watched_seconds: float, quiet_seconds: float
+) -> bool:
+    """Tell whether no instance of a series has come for so long, by both clocks.
+
+    Parameters
+    ----------
+    now
+        Time of day: it may be set, and then says nothing of the time that has passed.
+    watched_seconds
+        Time for which this process has seen the series as it is, by the monotonic clock.
 
     Notes
     -----
     A last instance that lies in the future by the quiet time counts as well: the clock was put
     back, and the series must not wait for it to catch up.
     """
-    return abs((now - series.last_at).total_seconds()) >= quiet_seconds
+    by_time_of_day = abs((now - series.last_at).total_seconds())
+    return min(by_time_of_day, watched_seconds) >= quiet_seconds
+
+
+class SeriesWatch:
+    """Measures how long each open series has been as it is, since the node runs.
+
+    Parameters
+    ----------
+    steady
+        The monotonic clock, seconds.
+    """
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self._steady = steady
+        self._since: dict[OpenSeries, float] = {}
+
+    def look(self, current: Sequence[OpenSeries]) -> dict[OpenSeries, float]:
+        """Give the seconds for which each open series has not changed; new ones begin now."""
+        now = self._steady()
+        self._since = {series: self._since.get(series, now) for series in current}
+        return {series: now - since for series, since in self._since.items()}
 
 
 def close_quiet_series(
     resources: Resources,
+    watch: SeriesWatch,
     *,
     quiet_seconds: float,
     quiet_seconds_by_ae: Mapping[str, float],
@@ -34,6 +66,8 @@ def close_quiet_series(
 
     Parameters
     ----------
+    watch
+        The same at each call.
     quiet_seconds, quiet_seconds_by_ae
         Time since the latest instance: of any sender, and of single ones by their AE title.
     """
@@ -41,8 +75,10 @@ def close_quiet_series(
         now = resources.clock()
         quiet = [
             series
-            for series in receiving(session)
-            if is_quiet(series, now, quiet_seconds_by_ae.get(series.calling_ae, quiet_seconds))
+            for series, watched in watch.look(receiving(session)).items()
+            if is_quiet(
+                series, now, watched, quiet_seconds_by_ae.get(series.calling_ae, quiet_seconds)
+            )
         ]
         for series in quiet:
             with suppress(StaleState):  # an instance came just now: it is quiet no more

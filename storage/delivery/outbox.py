@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -22,6 +22,8 @@ from storage.series.priority import CLOCK_BACK
 from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
 D = DeliveryState
+
+FOR_EVER = timedelta(days=36500)  #: longer than any wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,20 +150,32 @@ def send_again(session: Session, key: str, now: datetime) -> None:
     )
 
 
-def due(session: Session, destination: str, now: datetime, limit: int) -> list[DueDelivery]:
+def due(
+    session: Session,
+    destination: str,
+    now: datetime,
+    limit: int,
+    *,
+    longest_wait: timedelta = FOR_EVER,
+) -> list[DueDelivery]:
     """List the deliveries to a destination that are due: the oldest first, each result in order.
 
     When a delivery is due, so are the other pending ones of its study, so that no newer result
-    overtakes an older one whose next attempt is far away. A delivery recorded in the future is
-    due as well: the clock was put back.
+    overtakes an older one whose next attempt is far away. A delivery recorded in the future, or
+    whose next attempt is farther away than any wait, is due as well: the clock was put back.
     """
     waiting = (Delivery.destination == destination, Delivery.state == D.PENDING)
+    is_due = or_(
+        Delivery.next_at <= now,
+        Delivery.first_at > now + CLOCK_BACK,
+        Delivery.next_at > now + longest_wait + CLOCK_BACK,
+    )
     studies = (
         select(Series.study_instance_uid)
         .join(Result, Result.series_instance_uid == Series.series_instance_uid)
         .join(ResultObject)
         .join(Delivery)
-        .where(*waiting, or_(Delivery.next_at <= now, Delivery.first_at > now + CLOCK_BACK))
+        .where(*waiting, is_due)
     )
     rows = session.execute(
         select(Delivery, ResultObject)

@@ -58,6 +58,11 @@ class SeriesUsage:
     bytes: int
     deliveries: frozenset[tuple[str, DeliveryState]]
 
+    @property
+    def changed_at(self) -> datetime:
+        """The end of the series, or its latest instance if that came later."""
+        return max(self.since, self.last_at)
+
 
 def may_go(usage: SeriesUsage, rules: RetentionRules, now: datetime) -> bool:
     """Tell whether the files of a series may be removed when the disk is short of space.
@@ -113,4 +118,4 @@ def _ended(destination: str, state: DeliveryState, rules: RetentionRules) -> boo
 
 def _age(usage: SeriesUsage, now: datetime) -> timedelta:
     """Compute the time since the end, or since the latest instance if that is later."""
-    return now - max(usage.since, usage.last_at)
+    return now - usage.changed_at

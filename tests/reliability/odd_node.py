@@ -17,7 +17,7 @@ from sqlalchemy import select
 from dicom_node.analysis import worker
 from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, AnalysisResult
 from dicom_node.network.status_codes import SUCCESS
-from dicom_node.reception.series_closing import close_quiet_series
+from dicom_node.reception.series_closing import SeriesWatch, close_quiet_series
 from storage.database.schema import Instance, Series
 from tests.support.dispatcher_samples import RESULT, Job, Workers, dispatcher
 from tests.support.peers.wire_client import (
@@ -136,12 +136,15 @@ def close_quiet(running: Reception) -> None:
     """Declare complete what has been quiet, as if the quiet time had passed."""
     running.index.wait_until_written()
     later = running.resources.clock() + timedelta(seconds=QUIET_SECONDS)
-    close_quiet_series(
-        replace(running.resources, clock=lambda: later),
-        quiet_seconds=QUIET_SECONDS / 2,
-        quiet_seconds_by_ae={},
-        wake=lambda: None,
-    )
+    watch = SeriesWatch(steady=iter([0.0, QUIET_SECONDS]).__next__)
+    for _ in range(2):
+        close_quiet_series(
+            replace(running.resources, clock=lambda: later),
+            watch,
+            quiet_seconds=QUIET_SECONDS / 2,
+            quiet_seconds_by_ae={},
+            wake=lambda: None,
+        )
 
 
 def ends(running: Reception, workers: Readers | None = None) -> dict[str, str]:

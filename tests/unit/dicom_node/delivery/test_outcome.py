@@ -4,10 +4,10 @@ import errno
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.backoff import TRIED_SHARE, Backoff
 from dicom_node.delivery.outcome import Verdict, judge, unsendable
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -75,7 +75,36 @@ def test_only_what_is_the_fault_of_the_file_is_final(fault: Exception, verdict: 
 def test_gives_up_after_the_deadline(*, age: float, tries: bool) -> None:
     first_at = NOW - timedelta(hours=age)
 
-    assert (BACKOFF.next_try(attempts=3, first_at=first_at, now=NOW) is not None) is tries
+    assert (BACKOFF.next_try(attempts=300, first_at=first_at, now=NOW) is not None) is tries
+
+
+def test_a_clock_set_forward_gives_nothing_up() -> None:
+    passed = NOW - timedelta(days=400)
+
+    assert BACKOFF.least_attempts == 150
+    assert BACKOFF.next_try(attempts=149, first_at=passed, now=NOW) is not None
+    assert BACKOFF.next_try(attempts=150, first_at=passed, now=NOW) is None
+
+
+backoffs = st.builds(
+    Backoff,
+    first_seconds=st.floats(0.1, 100),
+    factor=st.floats(1, 3),
+    max_seconds=st.floats(100, 5000),
+    give_up_after=st.floats(0.1, 1e6).map(lambda seconds: timedelta(seconds=seconds)),
+)
+
+
+@given(backoffs)
+def test_the_least_attempts_take_half_of_the_time(backoff: Backoff) -> None:
+    attempts = backoff.least_attempts
+    assume(attempts < 1000)
+    waited = sum((backoff.wait(number) for number in range(1, attempts + 1)), timedelta())
+
+    assert waited <= backoff.give_up_after * TRIED_SHARE + timedelta(milliseconds=1)
+    assert waited + backoff.wait(attempts + 1) >= (
+        backoff.give_up_after * TRIED_SHARE - timedelta(milliseconds=1)
+    )
 
 
 @given(st.integers(1, 50), st.text(max_size=20))

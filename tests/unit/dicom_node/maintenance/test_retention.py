@@ -10,7 +10,8 @@ import pytest
 from config.settings import Settings, StorageSettings
 from dicom_node.analysis.worker_messages import Unchanged
 from dicom_node.cli.rerun_requests import request_reruns
-from dicom_node.maintenance.retention import RetentionJob
+from dicom_node.maintenance.confirmed_clock import ConfirmedClock
+from dicom_node.maintenance.retention import CLOCK, RetentionJob
 from dicom_node.resources import Resources
 from storage.database.schema import Instance, Result
 from storage.delivery.outbox import Settlement, claim, due, settle
@@ -86,8 +87,14 @@ def resources(tmp_path: Path) -> Resources:
 def after(
     resources: Resources, days: float, rules: RetentionRules = RULES, **more: int
 ) -> RetentionJob:
+    """The job of a node that has run all the time."""
+    clock, steady = [NOW], [0.0]
+    confirmed = ConfirmedClock(lambda: clock[0], steady=lambda: steady[0])
+    confirmed.look(NOW)
+    clock[0] += days * DAY
+    steady[0] += days * 86400
     return RetentionJob(
-        resources=replace(resources, clock=lambda: NOW + days * DAY), rules=rules, **more
+        resources=replace(resources, clock=lambda: clock[0]), rules=rules, clock=confirmed, **more
     )
 
 
@@ -255,3 +262,42 @@ def test_the_quarantine_is_emptied_in_its_time(resources: Resources) -> None:
     assert "1" in files(resources)
     with resources.sessions() as session:
         assert [line.path for line in overview(session).quarantine] == ["quarantine/1"]
+
+
+def test_a_clock_set_forward_removes_nothing_until_it_has_held_for_a_day(
+    resources: Resources,
+) -> None:
+    deliver(resources)
+    clock, steady = [NOW], [0.0]
+    job = RetentionJob(
+        resources=replace(resources, clock=lambda: clock[0]),
+        rules=RULES,
+        clock=ConfirmedClock(lambda: clock[0], steady=lambda: steady[0]),
+    )
+    job.run_once()
+    clock[0] += 40 * DAY
+
+    for hour in range(24):
+        steady[0] = hour * 3600.0
+        job.run_once()
+        assert files(resources) == KEPT
+    assert [fault.part for fault in resources.health.snapshot()] == [CLOCK]
+
+    steady[0] += 3600
+    job.run_once()
+    assert files(resources) == []
+    assert resources.health.snapshot() == ()
+
+
+def test_a_start_under_a_wrong_clock_removes_nothing(resources: Resources) -> None:
+    deliver(resources)
+    job = RetentionJob(
+        resources=replace(resources, clock=lambda: NOW + 40 * DAY),
+        rules=RULES,
+        clock=ConfirmedClock(lambda: NOW + 40 * DAY, steady=lambda: 0.0),
+        free_bytes=2**62,
+    )
+
+    job.run_once()
+
+    assert files(resources) == KEPT

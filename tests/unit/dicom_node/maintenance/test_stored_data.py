@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from dicom_node.cli.app import app
 from dicom_node.errors import AlreadyRunning, NodeError
 from dicom_node.folder_lock import is_running, only_node
+from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.maintenance.stored_data import chosen, erase, export, reinject
 from dicom_node.resources import Resources
@@ -136,8 +137,12 @@ def test_what_a_crash_leaves_of_an_erasure_goes_and_never_comes_back(resources: 
 
 def test_a_purged_series_can_be_erased(resources: Resources) -> None:
     deliver(resources)
-    later = replace(resources, clock=lambda: NOW + timedelta(days=3650))
-    RetentionJob(resources=later, rules=RetentionRules(keep=timedelta(days=30))).run_once()
+    later = NOW + timedelta(days=3650)
+    clock = ConfirmedClock(lambda: later)
+    clock.look(later)
+    rules = RetentionRules(keep=timedelta(days=30))
+    at_that_time = replace(resources, clock=lambda: later)
+    RetentionJob(resources=at_that_time, rules=rules, clock=clock).run_once()
     assert files(resources) == []
 
     erase(resources, [SERIES])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.engine import migrate, open_database
@@ -219,6 +219,12 @@ def test_due_are_in_the_order_of_the_result_and_in_time(session: Session) -> Non
     assert len(due(session, "PACS", NOW, 1)) == 1
     assert due(session, "PACS", NOW - timedelta(seconds=1), 9) == []
     assert len(due(session, "PACS", NOW - timedelta(hours=1), 9)) == 2  # the clock was put back
+    session.execute(update(Delivery).values(first_at=NOW - timedelta(days=4)))
+    set_back = NOW - timedelta(days=3)  # what was postponed under a clock that ran ahead
+    assert due(session, "PACS", set_back, 9) == []
+    assert len(due(session, "PACS", set_back, 9, longest_wait=timedelta(hours=1))) == 2
+    assert due(session, "PACS", set_back, 9, longest_wait=timedelta(days=3)) == []
+    session.execute(update(Delivery).values(first_at=NOW))
     assert due(session, "VNA", NOW, 9) == []
     first = due(session, "PACS", NOW, 1)[0]
     assert (first.path, first.kind, first.result_key, first.attempts, first.first_at) == (
