@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from dicom_node import logs
+from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
@@ -38,9 +39,12 @@ def main() -> None:
         ae_title="AINODE",
         callers=AllowedCallers(),
         require_called_ae=True,
-        maximum_associations=100,
-        maximum_pdu_size=MAXIMUM_PDU,
-        network_timeout_seconds=60,
+        limits=AssociationLimits(
+            associations=100,
+            of_one_address=100,
+            pdu_bytes=MAXIMUM_PDU,
+            silent_seconds=60,
+        ),
     )
     _, port = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index), fast=fast)
     print(port, flush=True)

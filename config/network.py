@@ -48,6 +48,18 @@ class NodeSettings(Section):
         le=1000,
         description="How many associations may be open at the same time.",
     )
+    maximum_associations_per_address: int = Field(
+        default=50,
+        ge=1,
+        le=1000,
+        description="How many of them one address may have, so that it leaves some to others.",
+    )
+    maximum_object_mb: int = Field(
+        default=4096,
+        ge=1,
+        description="Largest instance we accept by C-STORE, MB; the association of a larger one"
+        " is aborted.",
+    )
     maximum_pdu_size: int = Field(
         default=131072,
         ge=4096,

@@ -31,6 +31,7 @@ from dicom_node.health import ConditionFile
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.network.association import Peer
+from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
@@ -149,9 +150,13 @@ def receiver_of(settings: Settings) -> Receiver:
         ae_title=node.ae_title,
         callers=AllowedCallers.of(node.calling_aes),
         require_called_ae=node.require_called_ae,
-        maximum_associations=node.maximum_associations,
-        maximum_pdu_size=node.maximum_pdu_size,
-        network_timeout_seconds=node.network_timeout_seconds,
+        limits=AssociationLimits(
+            associations=node.maximum_associations,
+            of_one_address=node.maximum_associations_per_address,
+            pdu_bytes=node.maximum_pdu_size,
+            object_bytes=node.maximum_object_mb * MEGABYTE,
+            silent_seconds=node.network_timeout_seconds,
+        ),
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from dicom_node.network.pynetdicom_internals.pdu import COMMAND, LAST, headers
 
 C_STORE_RQ = 0x0001
+C_ECHO_RQ = 0x0030
+RESPONSE = 0x8000  #: set in the Command Field of a response, PS3.7 E.1
 C_STORE_RSP = 0x8001
 NO_DATA_SET = 0x0101
 DATA_SET_FOLLOWS = 0x0001  #: any value but NO_DATA_SET

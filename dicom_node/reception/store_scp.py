@@ -31,6 +31,7 @@ from dicom_node.logs import log
 from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
 from dicom_node.network.pynetdicom_internals import fast_store_scp
+from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import (
@@ -44,6 +45,7 @@ from pipeline.reasons import RefusedReason
 from pipeline.series.sop_classes import CT_CLASSES
 
 OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}
+TOO_MANY = (2, 3, 2)  #: transient, by the presentation layer, local limit exceeded (PS3.8 9.3.4)
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the service user, calling AE title not recognised
 UNKNOWN_TITLE = {3, 7}  #: reasons, by the service user: calling, called AE title not recognised
 ACSE_SECONDS = 15.0  #: longest wait for an association request on an open connection
@@ -69,17 +71,27 @@ def handle_store(event: Event, sink: InstanceSink) -> int:
     )
 
 
-def handle_requested(event: Event, callers: AllowedCallers) -> None:
-    """Reject callers that are not allowed (PS3.8 Table 9-21: calling AE title not recognised)."""
+def handle_requested(event: Event, callers: AllowedCallers, most: int) -> None:
+    """Reject callers that are not allowed, and more than `most` associations of one address.
+
+    Reasons are those of PS3.8 Table 9-21.
+    """
     assoc = event.assoc
     request = cast(A_ASSOCIATE, assoc.requestor.primitive)
     # pynetdicom would set it a moment later
     assoc.requestor.ae_title = str(request.calling_ae_title).strip()
-    if not callers.may_call(assoc.requestor.ae_title, str(assoc.requestor.address)):
-        assoc.acse.send_reject(*NOT_RECOGNISED)
-        assoc.is_rejected = True
-        evt.trigger(assoc, evt.EVT_REJECTED, {})
-        assoc.kill()  # waits until the rejection is sent
+    address = assoc.requestor.address
+    if not callers.may_call(assoc.requestor.ae_title, str(address)):
+        _reject(assoc, NOT_RECOGNISED)
+    elif sum(one.requestor.address == address for one in assoc.ae.active_associations) > most:
+        _reject(assoc, TOO_MANY)
+
+
+def _reject(assoc: Association, reason: tuple[int, int, int]) -> None:
+    assoc.acse.send_reject(*reason)
+    assoc.is_rejected = True
+    evt.trigger(assoc, evt.EVT_REJECTED, {})
+    assoc.kill()  # waits until the rejection is sent
 
 
 def handle_accepted(event: Event, sink: InstanceSink) -> None:
@@ -143,6 +155,8 @@ class Receiver:
     ----------
     callers
         Who may call.
+    require_called_ae
+        Whether callers must know our AE title.
     """
 
     def __init__(
@@ -151,17 +165,15 @@ class Receiver:
         ae_title: str,
         callers: AllowedCallers,
         require_called_ae: bool,
-        maximum_associations: int,
-        maximum_pdu_size: int,
-        network_timeout_seconds: float,
+        limits: AssociationLimits,
     ) -> None:
         self._ae = ae = Acceptor(ae_title)
-        self._callers = callers
+        self._callers, self._limits = callers, limits
         ae.require_called_aet = require_called_ae
-        ae.maximum_associations = maximum_associations
-        ae.maximum_pdu_size = maximum_pdu_size
-        ae.network_timeout = ae.dimse_timeout = network_timeout_seconds
-        ae.acse_timeout = min(network_timeout_seconds, ACSE_SECONDS)
+        ae.maximum_associations = limits.associations
+        ae.maximum_pdu_size = limits.pdu_bytes
+        ae.network_timeout = ae.dimse_timeout = limits.silent_seconds
+        ae.acse_timeout = min(limits.silent_seconds, ACSE_SECONDS)
         ae.add_supported_context(VERIFICATION)
         ae.add_supported_context(
             STORAGE_COMMITMENT, scu_role=True, scp_role=True
@@ -192,7 +204,7 @@ class Receiver:
             Handlers of services beside storage.
         """
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_REQUESTED, handle_requested, [self._callers]),
+            (evt.EVT_REQUESTED, handle_requested, [self._callers, self._limits.of_one_address]),
             (evt.EVT_C_STORE, handle_store, [sink]),
             (evt.EVT_ACCEPTED, handle_accepted, [sink]),
             (evt.EVT_REJECTED, handle_rejected, [sink]),
@@ -200,7 +212,7 @@ class Receiver:
         ]
         self._server = server = (
             fast_store_scp.make_server(
-                self._ae, address, partial(store_and_answer, sink), handlers, tls
+                self._ae, address, partial(store_and_answer, sink), self._limits, handlers, tls
             )
             if fast and self._fast_usable()
             else self._ae.make_server(

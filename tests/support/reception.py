@@ -11,6 +11,7 @@ from pathlib import Path
 from pynetdicom import evt
 from sqlalchemy import select
 
+from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
@@ -66,15 +67,14 @@ def listening(
     fast: bool = True,
     tls: ssl.SSLContext | None = None,
     services: Sequence[evt.EventHandlerType] = (),
+    limits: AssociationLimits | None = None,
 ) -> Iterator[tuple[str, int]]:
     """Run a receiver that hands instances to a sink; give its address."""
     receiver = Receiver(
         ae_title="AINODE",
         callers=AllowedCallers.of(callers),
         require_called_ae=require_called_ae,
-        maximum_associations=100,
-        maximum_pdu_size=131072,
-        network_timeout_seconds=timeout_seconds,
+        limits=limits or AssociationLimits(of_one_address=100, silent_seconds=timeout_seconds),
     )
     address = receiver.listen(("127.0.0.1", 0), sink, fast=fast, tls=tls, services=services)
     try:
@@ -102,6 +102,7 @@ def running_receiver(
     require_called_ae: bool = True,
     fast: bool = True,
     services: Sequence[evt.EventHandlerType] = (),
+    limits: AssociationLimits | None = None,
 ) -> Iterator[Reception]:
     """Run a receiver that keeps and records what it receives."""
     with (
@@ -112,6 +113,7 @@ def running_receiver(
             require_called_ae=require_called_ae,
             fast=fast,
             services=services,
+            limits=limits,
         ) as address,
     ):
         yield Reception(address, resources, index)

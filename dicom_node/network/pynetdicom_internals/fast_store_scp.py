@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,6 +27,7 @@ from typing import Any, cast
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.events import Event
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
@@ -36,11 +36,24 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from dicom_node.errors import AssociationBroken
 from dicom_node.logs import log
 from dicom_node.network.command_set import (
+    C_ECHO_RQ,
     C_STORE_RQ,
+    RESPONSE,
     Command,
     MalformedCommand,
     c_store_response,
     parse,
+)
+from dicom_node.network.pynetdicom_internals.message_bounds import (
+    MAXIMUM_DATA_SET,
+    MAXIMUM_NEGOTIATION,
+    MAXIMUM_UNANSWERED,
+    Allowance,
+    AssociationLimits,
+    Pace,
+    check_negotiation,
+    first_to_go,
+    hang_up,
 )
 from dicom_node.network.pynetdicom_internals.pdu import (
     COMMAND,
@@ -48,6 +61,7 @@ from dicom_node.network.pynetdicom_internals.pdu import (
     LAST,
     MAXIMUM_COMMAND,
     P_DATA_TF,
+    PDV_HEADER,
     Closed,
     Fragment,
     Invalid,
@@ -60,8 +74,8 @@ from dicom_node.network.received_instance import ReceivedInstance, received_inst
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
 Store = Callable[[ReceivedInstance], int]  #: stores an instance, returns the C-STORE status
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
-MAXIMUM_SILENT = 100  #: connections that are open without an association request
-NO_LIMIT = 3600.0  #: seconds, where the AE has no network timeout
+MAXIMUM_SILENT = 100  #: connections without an association request; the oldest make room
+ASSOCIATE_RQ = 1  #: PDU type
 DATA_TRANSFER, CLOSING = "Sta6", "Sta13"  #: PS3.8 9.2.1: established; waiting for the end
 CLOSED, INVALID = "Evt17", "Evt19"  #: PS3.8 Table 9-10
 
@@ -80,13 +94,18 @@ class FastProvider(DULServiceProvider):
 
     socket: ReadAheadSocket | None
 
-    def __init__(self, assoc: FastAssociation, store: Store) -> None:
+    def __init__(self, assoc: FastAssociation, server: FastServer) -> None:
         super().__init__(assoc)
-        self._store = store
+        self._store, self._limits, self._allowance = server.store, server.limits, server.allowance
+        self._unanswered = 0  #: requests that were handed to pynetdicom
         self._reactor_wakeup = assoc.reactor_wakeup
         self._wakeup: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wakeup_lock = threading.Lock()
         self._rest = memoryview(b"")  #: of the PDU whose values are being read
+
+    def answered(self) -> None:
+        """Note that a request that was handed to pynetdicom has its answer."""
+        self._unanswered -= 1
 
     def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401  # typed in pynetdicom alone
         """As in pynetdicom, and wake the thread that sends it."""
@@ -149,6 +168,9 @@ class FastProvider(DULServiceProvider):
         """Read message after message until there is something else to do; say whether any came."""
         has_read = False
         while not self._kill_thread:
+            if max(self._unanswered, self.assoc.dimse.msg_queue.qsize()) >= MAXIMUM_UNANSWERED:
+                self._reactor_wakeup.set()
+                break
             if not self._rest and not wire.wait(cast(int, self._wakeup)):
                 self._reset_wakeup()
                 break
@@ -175,6 +197,12 @@ class FastProvider(DULServiceProvider):
         except Invalid as fault:
             self._break_off(INVALID, fault)
 
+    def _decode_pdu(self, bytestream: bytearray) -> Any:  # noqa: ANN401  # typed in pynetdicom alone
+        """As in pynetdicom, but for association requests of reasonable size only."""
+        if bytestream[0] == ASSOCIATE_RQ:
+            check_negotiation(bytes(bytestream))
+        return super()._decode_pdu(bytestream)
+
     def _check_length(self, length: int) -> int:
         """Return the length of a PDU, if it is one that was negotiated.
 
@@ -183,6 +211,8 @@ class FastProvider(DULServiceProvider):
         Invalid
             If it is longer.
         """
+        if self.state_machine.current_state != DATA_TRANSFER and length > MAXIMUM_NEGOTIATION:
+            raise Invalid(f"an association request of at most {MAXIMUM_NEGOTIATION} bytes expected")
         if length > int(self.assoc.acceptor.maximum_length or 0) + LENIENCE:
             raise Invalid("a PDU longer than was agreed upon")
         return length
@@ -208,18 +238,26 @@ class FastProvider(DULServiceProvider):
             self._hand_over(fragments, command)
 
     def _fragments(
-        self, kind: int, *, context_id: int | None = None, limit: int = sys.maxsize
+        self, kind: int, *, context_id: int | None = None, limit: int
     ) -> Iterator[Fragment]:
-        """Yield the fragments of a command set or of a data set, up to its last."""
-        size = 0
+        """Yield the fragments of a command set or of a data set, up to its last.
+
+        Raises
+        ------
+        Invalid
+            If they have more bytes than `limit`, headers included, or come too slowly.
+        """
+        size, pace = 0, Pace(self._limits.silent_seconds)
         while True:
             fragment = self._next_fragment()
             context_id = context_id or fragment.context_id
-            size += len(fragment.data)
+            size += len(fragment.data) + PDV_HEADER.size
+            pace.check(size)
             if fragment.control & COMMAND != kind or fragment.context_id != context_id:
                 raise Invalid("a fragment of another message")
             if size > limit:
-                raise Invalid(f"a command set of at most {limit} bytes expected")
+                what = "command" if kind == COMMAND else "data"
+                raise Invalid(f"a {what} set of at most {limit} bytes expected")
             yield fragment
             if fragment.control & LAST:
                 return
@@ -238,7 +276,8 @@ class FastProvider(DULServiceProvider):
 
     def _serve(self, context: PresentationContext, command: Command) -> None:
         """Have the instance of a C-STORE request kept while it arrives; answer."""
-        body = self._fragments(DATA_SET, context_id=context.context_id)
+        limit = self._limits.object_bytes
+        body = self._fragments(DATA_SET, context_id=context.context_id, limit=limit)
         status = self._store(
             received_instance(
                 sop_class_uid=command.sop_class_uid,
@@ -256,12 +295,26 @@ class FastProvider(DULServiceProvider):
         self._idle_timer.restart()
 
     def _hand_over(self, fragments: list[Fragment], command: Command) -> None:
-        """Hand a message to pynetdicom, fragment by fragment."""
+        """Hand a message to pynetdicom, fragment by fragment; it keeps all of them in memory.
+
+        Raises
+        ------
+        Invalid
+            If it has a data set that it cannot have, or one that is too long.
+        """
+        if command.field == C_ECHO_RQ and command.has_data_set:
+            raise Invalid("a C-ECHO request without a data set expected")
+        if not command.field & RESPONSE:
+            self._unanswered += 1
         for fragment in fragments:
             self._hand_over_fragment(fragment)
         if command.has_data_set:
-            for fragment in self._fragments(DATA_SET, context_id=fragments[0].context_id):
-                self._hand_over_fragment(fragment)
+            with self._allowance.share() as share:
+                for fragment in self._fragments(
+                    DATA_SET, context_id=fragments[0].context_id, limit=MAXIMUM_DATA_SET
+                ):
+                    share.take(len(fragment.data))
+                    self._hand_over_fragment(fragment)
         self._reactor_wakeup.set()
 
     def _hand_over_fragment(self, fragment: Fragment) -> None:
@@ -296,10 +349,16 @@ class FastAssociation(Association):
         super().__init__(server.ae, "acceptor")
         self._server = server
         self.reactor_wakeup = threading.Event()
-        self.dul = FastProvider(self, server.store)
+        self.dul = provider = FastProvider(self, server)
+        self.bind(evt.EVT_DIMSE_SENT, lambda event: _answered(event, provider))
         self._reactor_checkpoint = Checkpoint(self.reactor_wakeup)
         for timeout in ("acse_timeout", "dimse_timeout", "network_timeout"):
             setattr(self, timeout, getattr(server.ae, timeout))  # sets the timers of the new `dul`
+
+
+def _answered(event: Event, provider: FastProvider) -> None:
+    if event.message.command_set.CommandField & RESPONSE:
+        provider.answered()
 
 
 class FastHandler(RequestHandler):
@@ -312,7 +371,7 @@ class FastHandler(RequestHandler):
         ae, server = self.ae, self.server
         assoc = FastAssociation(server)
         assoc.name = f"AcceptorThread@{id(assoc):x}"  # pynetdicom finds its threads by this
-        assoc.set_socket(ReadAheadSocket(assoc, self.request, ae.network_timeout or NO_LIMIT))
+        assoc.set_socket(ReadAheadSocket(assoc, self.request, server.limits.silent_seconds))
         acceptor = assoc.acceptor
         acceptor.maximum_length = ae.maximum_pdu_size
         acceptor.ae_title = server.ae_title
@@ -334,6 +393,8 @@ class FastServer(ThreadedAssociationServer):
     """Listens for connections; the accepting thread never waits for a peer."""
 
     store: Store
+    limits: AssociationLimits
+    allowance: Allowance
 
     def handle_error(self, request: object, client_address: tuple[str, int]) -> None:
         """Log what went wrong with one connection; socketserver would print it."""
@@ -341,10 +402,12 @@ class FastServer(ThreadedAssociationServer):
         log.exception("association_broken", host=client_address[0], reason="see the traceback")
 
     def verify_request(self, request: object, client_address: object) -> bool:
-        """Accept a connection, unless too many are open that have not requested an association."""
+        """Accept a connection; too many that have not requested an association make room."""
         del request, client_address
         silent = [assoc for assoc in self.active_associations if assoc.requestor.primitive is None]
-        return len(silent) < MAXIMUM_SILENT
+        if len(silent) >= MAXIMUM_SILENT:
+            hang_up(first_to_go(silent))
+        return len(silent) < 2 * MAXIMUM_SILENT  # those that were hung up are ending still
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """As in pynetdicom, but the TLS handshake is left to the association's own thread."""
@@ -360,6 +423,7 @@ def make_server(
     ae: AE,
     address: tuple[str, int],
     store: Store,
+    limits: AssociationLimits,
     handlers: list[evt.EventHandlerType],
     ssl_context: ssl.SSLContext | None = None,
 ) -> FastServer:
@@ -372,6 +436,6 @@ def make_server(
     """
     contexts = ae.supported_contexts
     server = FastServer(ae, address, ae.ae_title, contexts, ssl_context, handlers, FastHandler)
-    server.store = store
+    server.store, server.limits, server.allowance = store, limits, Allowance()
     ae._servers.append(server)  # as `AE.start_server` does
     return server

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicom_node.network import command_set as cs
+from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import SUCCESS
 from dicom_node.reception.access import AllowedCallers
@@ -89,9 +90,12 @@ def listening() -> Iterator[tuple[Memory, tuple[str, int]]]:
         ae_title="AINODE",
         callers=AllowedCallers(),
         require_called_ae=True,
-        maximum_associations=100,
-        maximum_pdu_size=16384,
-        network_timeout_seconds=5,
+        limits=AssociationLimits(
+            associations=100,
+            of_one_address=100,
+            pdu_bytes=16384,
+            silent_seconds=5,
+        ),
     )
     memory = Memory()
     yield memory, receiver.listen(("127.0.0.1", 0), memory)

@@ -1,0 +1,226 @@
+"""Bounds of what one peer may send, in each kind of message; others are served meanwhile."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from pynetdicom import evt
+from pynetdicom.events import Event
+
+from dicom_node.network import command_set as cs
+from dicom_node.network.pynetdicom_internals.message_bounds import (
+    FIXED_PART,
+    MAXIMUM_DATA_SET,
+    Allowance,
+    AssociationLimits,
+    Pace,
+    check_negotiation,
+    first_to_go,
+)
+from dicom_node.network.pynetdicom_internals.pdu import COMMAND, DATA_SET, Invalid
+from dicom_node.network.status_codes import SUCCESS
+from tests.support.peers.wire_client import (
+    ECHO_CONTEXT,
+    STORE_CONTEXT,
+    WireClient,
+    association_request,
+    command,
+    echo_request,
+    packed,
+    pdu,
+    store_request,
+    values,
+)
+from tests.support.reception import Reception, open_resources, running_receiver
+
+FRAGMENT = bytes(16_000)
+ENDLESS = 4 * MAXIMUM_DATA_SET  #: bytes after which a sender without end gives up here
+N_ACTION_RQ = 0x0130
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Reception]:
+    with running_receiver(open_resources(tmp_path), require_called_ae=False) as reception:
+        yield reception
+
+
+def request(field: int, *, has_data_set: bool) -> bytes:
+    return command(
+        (cs.COMMAND_FIELD, struct.pack("<H", field)),
+        (cs.MESSAGE_ID, struct.pack("<H", 1)),
+        (cs.DATA_SET_TYPE, struct.pack("<H", 1 if has_data_set else cs.NO_DATA_SET)),
+    )
+
+
+def sent_until_ended(client: WireClient, piece: bytes, size: int, most: int) -> int:
+    """Send without end; return the bytes that went before the node hung up, `most` if never."""
+    sent = 0
+    while sent < most:
+        try:
+            client.socket.sendall(piece)
+        except OSError:
+            return sent
+        sent += size
+    return most
+
+
+def is_ended(client: WireClient) -> bool:
+    with suppress(OSError):
+        while client.read_pdu()[0] not in {0, 7}:
+            continue
+    return True
+
+
+@pytest.mark.parametrize(
+    ("field", "context"),
+    [(cs.C_ECHO_RQ, ECHO_CONTEXT), (N_ACTION_RQ, ECHO_CONTEXT), (cs.C_STORE_RQ, 99), (0x0020, 1)],
+    ids=["C-ECHO", "N-ACTION", "C-STORE without a context", "C-FIND"],
+)
+def test_a_data_set_without_end_ends_the_association(
+    running: Reception, field: int, context: int
+) -> None:
+    with WireClient(running.address) as client:
+        assert client.associate() == 2
+        client.send(packed(values(context, 1, request(field, has_data_set=True), [90]), [1]))
+        piece = pdu([(context, DATA_SET, FRAGMENT)])
+        assert sent_until_ended(client, piece, len(FRAGMENT), 50 * ENDLESS) < 50 * ENDLESS
+        assert is_ended(client)
+
+
+@pytest.mark.parametrize("data", [b"", b"x"], ids=["empty", "of a byte"])
+def test_a_command_set_of_endless_fragments_ends_the_association(
+    running: Reception, data: bytes
+) -> None:
+    with WireClient(running.address) as client:
+        assert client.associate() == 2
+        piece = pdu([(ECHO_CONTEXT, COMMAND, data)] * 1000)
+        assert sent_until_ended(client, piece, len(piece), 50 * ENDLESS) < 50 * ENDLESS
+        assert is_ended(client)
+
+
+@contextmanager
+def receiver(folder: Path, limits: AssociationLimits) -> Iterator[Reception]:
+    with running_receiver(open_resources(folder), limits=limits) as reception:
+        yield reception
+
+
+def test_an_object_longer_than_the_site_allows_is_not_kept(tmp_path: Path) -> None:
+    with receiver(tmp_path, AssociationLimits(object_bytes=100_000)) as running:
+        with WireClient(running.address) as client:
+            assert client.associate() == 2
+            client.send(packed(values(STORE_CONTEXT, 1, store_request("1.2.3", 1), [90]), [1]))
+            piece = pdu([(STORE_CONTEXT, DATA_SET, FRAGMENT)])
+            assert sent_until_ended(client, piece, len(FRAGMENT), 50 * ENDLESS) < 50 * ENDLESS
+            assert is_ended(client)
+        assert list((tmp_path / "incoming").rglob("*.dcm")) == []
+
+
+def test_one_address_leaves_associations_to_others(tmp_path: Path) -> None:
+    limits = AssociationLimits(associations=10, of_one_address=2)
+    with receiver(tmp_path, limits) as running:
+        clients = [WireClient(running.address).__enter__() for _ in range(4)]
+        assert [client.associate() for client in clients] == [2, 2, 3, 3]
+        with WireClient(running.address) as elsewhere:
+            elsewhere.socket.close()
+            elsewhere.socket = socket.create_connection(
+                running.address, timeout=20, source_address=("127.0.0.9", 0)
+            )
+            assert elsewhere.associate() == 2
+        for client in clients:
+            client.socket.close()
+
+
+def test_who_waits_longest_without_a_request_makes_room(running: Reception) -> None:
+    silent = [socket.create_connection(running.address, timeout=20) for _ in range(150)]
+    with WireClient(running.address) as client:
+        assert client.associate() == 2
+        assert client.release() == 6
+    assert silent[0].recv(1) == b""  # the first was hung up
+    for connection in silent:
+        connection.close()
+
+
+def test_requests_whose_answers_nobody_waits_for_stay_in_the_socket(tmp_path: Path) -> None:
+    """A peer asks faster than we answer: what waits here is a few requests."""
+    waiting, go_on = [], threading.Event()
+
+    def slow(event: Event) -> int:
+        waiting.append(event.assoc.dimse.msg_queue.qsize())
+        go_on.wait(20)
+        return SUCCESS
+
+    services = [(evt.EVT_C_ECHO, slow)]
+    with running_receiver(open_resources(tmp_path), services=services) as running:
+        with WireClient(running.address) as client:
+            assert client.associate() == 2
+            one = packed(values(ECHO_CONTEXT, 1, echo_request(1), [90]), [1])
+            client.send(one * 2000)
+            go_on.set()
+            for _ in range(2000):
+                assert client.answer().status == SUCCESS
+        assert len(waiting) == 2000
+        assert max(waiting) < 40
+
+
+def items(kind: int, count: int, inner: bytes = b"") -> bytes:
+    return (struct.pack(">BxH", kind, len(inner)) + inner) * count
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        items(0x20, 6000),
+        items(0x20, 1, bytes(4) + items(0x40, 6000)),
+        items(0x50, 1, items(0x54, 6000)),
+    ],
+    ids=["contexts", "transfer syntaxes", "user items"],
+)
+def test_an_association_request_of_very_many_items_is_refused(
+    running: Reception, held: bytes
+) -> None:
+    body = association_request()[6:FIXED_PART] + held
+    with pytest.raises(Invalid, match="items"):
+        check_negotiation(struct.pack(">BxL", 1, len(body)) + body)
+    with WireClient(running.address) as client:
+        client.send(struct.pack(">BxL", 1, len(body)) + body)
+        assert is_ended(client)
+
+
+def test_a_usual_association_request_is_within_bounds() -> None:
+    check_negotiation(association_request())
+    check_negotiation(association_request()[:90])
+
+
+def test_what_all_send_together_is_bounded_and_given_back() -> None:
+    allowance = Allowance(100)
+    with allowance.share() as first, allowance.share() as second:
+        first.take(60)
+        with pytest.raises(Invalid, match="other peers"):
+            second.take(60)
+        second.take(40)
+    with allowance.share() as third:
+        third.take(100)
+
+
+def test_a_message_must_keep_a_pace() -> None:
+    Pace(10).check(0)
+    Pace(-10).check(20_000)
+    with pytest.raises(Invalid, match="too slow"):
+        Pace(-10).check(5_000)
+
+
+class Peer:
+    def __init__(self, address: str) -> None:
+        self.requestor = self
+        self.address = address
+
+
+def test_the_oldest_of_the_busiest_address_goes_first() -> None:
+    peers: Sequence[Peer] = [Peer(address) for address in ("a", "b", "c", "b", "a", "b")]
+    assert first_to_go(peers) is peers[1]  # type: ignore[arg-type]  # as much as it looks at
