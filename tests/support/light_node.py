@@ -34,6 +34,7 @@ from dicom_node.assembly import open_resources
 from dicom_node.clock_watch import utc_now
 from dicom_node.node import observe_log, start_node
 from dicom_node.resources import Resources
+from dicom_node.supervision.process_end import end_process
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.identity import derived_uid, inputs_digest, result_key, stands
 
@@ -153,6 +154,7 @@ def main() -> None:
     observe_log(node, log_writer)
     asked.wait()
     node.stop()
+    end_process(log_writer)
 
 
 if __name__ == "__main__":
