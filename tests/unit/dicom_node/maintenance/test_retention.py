@@ -17,6 +17,7 @@ from storage.database.schema import Instance, Result
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.files.folder import StorageFolder
 from storage.files.installation import STATION
+from storage.files.sums import SUMS
 from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
 from storage.series.instances import InstanceFacts, known_paths, record_instance
@@ -104,7 +105,14 @@ def files(resources: Resources) -> list[str]:
 
 
 KEPT = sorted(
-    ["2.25.11.dcm", "2.25.12.dcm", "0000-segmentation.dcm", "0001-report.dcm", "analysis.npz"]
+    [
+        "2.25.11.dcm",
+        "2.25.12.dcm",
+        "0000-segmentation.dcm",
+        "0001-report.dcm",
+        "analysis.npz",
+        SUMS,
+    ]
 )
 
 

@@ -205,7 +205,7 @@ def test_the_commands(resources: Resources, tmp_path: Path) -> None:
     more = ["--series", SERIES, "--config", str(ini)]
 
     export_run = CliRunner().invoke(app, ["export", str(tmp_path / "out"), *more])
-    assert export_run.output.splitlines()[-1].startswith("4 files in ")
+    assert any(line.startswith("4 files in ") for line in export_run.output.splitlines())
     erase_run = CliRunner().invoke(app, ["erase", *more])
     assert isinstance(erase_run.exception, NodeError)
     assert not is_running(resources.folder.root)
@@ -214,7 +214,7 @@ def test_the_commands(resources: Resources, tmp_path: Path) -> None:
         held = CliRunner().invoke(app, ["erase", *more, "--yes"])
     assert isinstance(held.exception, AlreadyRunning)
     done = CliRunner().invoke(app, ["erase", *more, "--yes"])
-    assert done.output.splitlines()[-1].startswith("1 series erased here")
+    assert "1 series erased here" in done.output
     assert rows(resources) == 0
     none = CliRunner().invoke(app, ["reinject", "--all", "--config", str(ini)])
     assert none.output.splitlines()[-1].startswith("0 files read")
