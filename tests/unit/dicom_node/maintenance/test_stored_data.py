@@ -24,6 +24,7 @@ from storage.files.folder import StorageFolder
 from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
 from storage.series.quarantine_and_refusals import record_quarantine
+from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.unit.dicom_node.maintenance.test_retention import (
     KEPT,
@@ -33,6 +34,8 @@ from tests.unit.dicom_node.maintenance.test_retention import (
     files,
     put,
 )
+
+pytestmark = pytest.mark.database
 
 SERIES = "2.25.2"
 
@@ -201,7 +204,8 @@ def test_only_what_is_in_quarantine_can_be_reinjected(resources: Resources) -> N
 def test_the_commands(resources: Resources, tmp_path: Path) -> None:
     deliver(resources)
     ini = tmp_path / "node.ini"
-    ini.write_text("[storage]\nfolder = data\n")
+    url = database_url(tmp_path / "data")
+    ini.write_text(f"[storage]\nfolder = data\ndatabase_url = {url}\n")
     more = ["--series", SERIES, "--config", str(ini)]
 
     export_run = CliRunner().invoke(app, ["export", str(tmp_path / "out"), *more])
