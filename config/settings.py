@@ -214,15 +214,31 @@ class EngineSettings(Section):
         default="embedded",
         description="'embedded' (a worker process here), or tls://host:port of a Dask scheduler.",
     )
+    certificate: OptionalPath = Field(
+        default=None,
+        description="PEM files for TLS with that scheduler: our certificate and its chain. Whoever"
+        " holds one of the same authorities can run code on every machine of the engine.",
+    )
+    key: OptionalPath = Field(default=None, description="Its key, readable by us alone.")
+    authorities: OptionalPath = Field(
+        default=None, description="Certificates of those who sign the engine's certificates."
+    )
     memory_limit_gb: float = Field(
         default=0.0,
         ge=0,
         description="A worker above this is restarted, GB; 0 takes what the host has.",
     )
     task_timeout_seconds: Seconds = Field(
-        default=900.0, description="An analysis that takes longer is given up and tried again."
+        default=900.0,
+        description="An analysis that takes longer is given up and tried again; the time counts"
+        " from its start, and only its worker is restarted.",
     )
     attempts: int = Field(default=3, ge=1, description="So many tries, then the series has failed.")
+    retry_first_seconds: Seconds = Field(
+        default=10.0,
+        description="Wait before the second try, at another worker if there is one; each further"
+        " wait is twice as long.",
+    )
 
 
 class DeliverySettings(Section):
@@ -298,6 +314,7 @@ class Settings(Section):
         """Files that only the node's user should read, by section and key."""
         files = {
             "[tls] key": self.tls.key,
+            "[engine] key": self.engine.key,
             "[dicomweb] token_file": self.dicomweb.token_file,
             "[storage] database_url_file": self.storage.database_url_file,
         }

@@ -5,18 +5,21 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.network import TlsSettings
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of, software_version
-from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy, Executor, Workers
-from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.analysis.consequences import AttemptPolicy
+from dicom_node.analysis.dispatcher import AnalysisDispatcher, Executor, Workers
+from dicom_node.analysis.engine.compute_engine import ComputeEngine
+from dicom_node.analysis.engine.connection import EMBEDDED, EngineAddress, connect
+from dicom_node.analysis.engine.worker_proof import Requirements, prove
 from dicom_node.analysis.not_analysed_notices import Notices
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.worker_proof import Requirements
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.commitment_query import StoredCheck
@@ -27,7 +30,7 @@ from dicom_node.delivery.sender import Sender
 from dicom_node.delivery.stow_sender import StowSender, secret
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
-from dicom_node.health import ConditionFile
+from dicom_node.health import ConditionFile, Health
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.network.association import Peer
@@ -100,22 +103,42 @@ def audit_of(settings: Settings) -> AuditSink:
     return SyslogAudit(server, source=settings.node.ae_title)
 
 
-def engine_of(settings: Settings) -> ComputeEngine:
-    """Start the engine that the settings describe.
+def engine_of(settings: Settings, health: Health) -> ComputeEngine:
+    """Make the engine that the settings describe; it connects when it is tended."""
+    address = engine_address_of(settings)
+    return ComputeEngine(
+        partial(connect, address),
+        partial(prove, requirements_of(settings)),
+        health,
+        renewed=address.scheduler == EMBEDDED,
+    )
+
+
+def engine_address_of(settings: Settings) -> EngineAddress:
+    """Say where the engine is.
 
     Raises
     ------
     NodeError
-        If there is none at the address configured.
+        If some of the files for TLS with it are configured, and others are not.
     """
-    try:
-        return ComputeEngine(
-            scheduler=settings.engine.scheduler,
-            threads=settings.analysis.threads,
-            memory_limit_gb=settings.engine.memory_limit_gb,
+    engine = settings.engine
+    files = {
+        "certificate": engine.certificate,
+        "key": engine.key,
+        "authorities": engine.authorities,
+    }
+    given = {name: file for name, file in files.items() if file is not None}
+    if given and len(given) < len(files):
+        raise NodeError(
+            f"[engine] certificate, key, authorities: expected all three, got {', '.join(given)}"
         )
-    except OSError as fault:
-        raise NodeError(f"no engine at {settings.engine.scheduler}: {fault}") from fault
+    return EngineAddress(
+        scheduler=engine.scheduler,
+        threads=settings.analysis.threads,
+        memory_limit_gb=engine.memory_limit_gb,
+        credentials=Credentials(**given) if given else None,
+    )
 
 
 def requirements_of(settings: Settings) -> Requirements:
@@ -360,6 +383,7 @@ def dispatcher_of(
         policy=AttemptPolicy(
             attempts=settings.engine.attempts,
             task_timeout_seconds=settings.engine.task_timeout_seconds,
+            first_wait=timedelta(seconds=settings.engine.retry_first_seconds),
             urgent_aes=frozenset(settings.analysis.urgent_aes),
         ),
         destinations=_enabled(settings),

@@ -53,22 +53,29 @@ class AnalysisFault(Exception):
         Where it arose (`dicom_node.log_tracebacks.described`), without its words.
     of_the_data
         Whether the same bytes raise it each time.
+    of_the_worker
+        Whether it may be for want of a file or a library that other workers have.
     """
 
-    def __init__(self, kind: str, places: str, *, of_the_data: bool) -> None:
-        super().__init__(kind, places, of_the_data)
-        self.kind, self.places, self.of_the_data = kind, places, of_the_data
+    def __init__(
+        self, kind: str, places: str, *, of_the_data: bool, of_the_worker: bool = False
+    ) -> None:
+        super().__init__(kind, places, of_the_data, of_the_worker)
+        self.kind, self.places = kind, places
+        self.of_the_data, self.of_the_worker = of_the_data, of_the_worker
 
     def __str__(self) -> str:
         return self.places
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Travel between processes with the keyword argument."""
-        return _analysis_fault, (self.kind, self.places, self.of_the_data)
+        """Travel between processes with the keyword arguments."""
+        return _analysis_fault, self.args
 
 
-def _analysis_fault(kind: str, places: str, of_the_data: bool) -> AnalysisFault:
-    return AnalysisFault(kind, places, of_the_data=of_the_data)
+def _analysis_fault(
+    kind: str, places: str, of_the_data: bool, of_the_worker: bool
+) -> AnalysisFault:
+    return AnalysisFault(kind, places, of_the_data=of_the_data, of_the_worker=of_the_worker)
 
 
 class AssociationBroken(Exception):

@@ -75,7 +75,12 @@ EVENTS = frozenset(
         "commitment_ignored",
         "commitment_asked_for",
         "commitment_not_reported",
-        "engine_restarted",
+        "engine_away",
+        "engine_connected",
+        "engine_ready",
+        "worker_fit",
+        "worker_left_out",
+        "worker_restarted",
         "clock_jumped",
         "setting_doubtful",
         "audit_delayed",
@@ -207,7 +212,7 @@ def configure(
         logger_factory=lambda *_: _WriterLogger(writer),
     )
     handler = WriterHandler(writer)
-    handler.setFormatter(log_tracebacks.LibraryFormatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     # pynetdicom logs data sets and AE titles of peers: the events above say what matters
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)

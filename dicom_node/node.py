@@ -20,10 +20,9 @@ from pynetdicom import evt
 
 from config.settings import Settings
 from dicom_node.analysis.dispatcher import AnalysisDispatcher
-from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.rerun import start_requested_reruns
-from dicom_node.analysis.worker_proof import prove
 from dicom_node.assembly import (
     certificate_renewal_of,
     commitment_scp_of,
@@ -36,7 +35,6 @@ from dicom_node.assembly import (
     prior_fetchers_of,
     receiver_of,
     request_builder_of,
-    requirements_of,
     retention_of,
     server_tls_of,
     stow_receivers_of,
@@ -48,6 +46,7 @@ from dicom_node.delivery.commitment_scu import handle_report
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
+from dicom_node.health import Health
 from dicom_node.log_writer import LogWriter
 from dicom_node.logs import log
 from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_away
@@ -69,6 +68,7 @@ DRAIN_SECONDS = 4.0  #: of these for open associations and requests
 ENGINE_SECONDS = 2.0  #: of these for the engine
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
+TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 RENEWAL_SECONDS = 60.0  #: between two looks whether certificates were renewed
 
 
@@ -178,15 +178,12 @@ class Processing:
 
     Attributes
     ----------
-    warm_up
-        The loading of the models; held, for the engine cancels a task that nobody holds.
     prior_fetchers
         One if an archive is to be asked for prior studies, else none.
     """
 
     scheduler: Scheduler
     engine: ComputeEngine
-    warm_up: object
     dispatcher: AnalysisDispatcher
     delivery_workers: tuple[DeliveryWorker, ...]
     prior_fetchers: tuple[PriorFetcher, ...]
@@ -214,14 +211,13 @@ def start_processing(
     supervisor: Supervisor,
     engine: ComputeEngine,
 ) -> Processing:
-    """Have the engine load its models, and start the scheduler with every job of the node."""
+    """Start the scheduler with every job of the node, the tending of the engine among them."""
     workers = delivery_workers_of(settings, resources)
     jobs = ("analyse", *map(_job, workers))
     requests = request_builder_of(settings, resources)
     processing = Processing(
         scheduler=scheduler,
         engine=engine,
-        warm_up=engine.submit(prove, requirements_of(settings)),
         dispatcher=dispatcher_of(
             settings,
             resources,
@@ -266,6 +262,7 @@ def _schedule(processing: Processing, settings: Settings, resources: Resources) 
     wishes = partial(start_requested_reruns, resources, wake)
     every(closing.check_every_seconds, "wishes", wishes, lane="close")
     every(closing.check_every_seconds, "analyse", processing.dispatcher.dispatch)
+    every(TEND_SECONDS, "engine", processing.engine.tend)
     every(MAINTENANCE_SECONDS, "house", maintain)
     for worker in processing.delivery_workers:
         every(delivery.check_every_seconds, _job(worker), worker.run_once)
@@ -310,7 +307,7 @@ def start_node(
     settings: Settings,
     resources: Resources,
     *,
-    make_engine: Callable[[Settings], ComputeEngine] = engine_of,
+    make_engine: Callable[[Settings, Health], ComputeEngine] = engine_of,
 ) -> Node:
     """Start every part; where one cannot start, those that have are stopped again.
 
@@ -319,12 +316,12 @@ def start_node(
     resources
         Closed when the node stops.
     make_engine
-        Starts what analyses run on.
+        Makes what analyses run on; the node starts without it being there.
 
     Raises
     ------
     NodeError
-        If an address cannot be listened on, or there is no engine.
+        If an address cannot be listened on.
     """
     with ExitStack() as undo:
         undo.callback(resources.close)
@@ -335,7 +332,7 @@ def start_node(
         supervisor.watch("audit", resources.audit)
         reception = start_reception(settings, resources, scheduler, supervisor)
         undo.callback(lambda: reception.stop(time.monotonic() + STOP_SECONDS))
-        engine = make_engine(settings)
+        engine = make_engine(settings, resources.health)
         undo.callback(engine.close)
         processing = start_processing(settings, resources, scheduler, supervisor, engine)
         supervisor.start()

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dicom_node.analysis import worker
+from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, consequence_of
 from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
@@ -27,11 +28,10 @@ from dicom_node.analysis.worker_messages import (
     Unchanged,
     Unsuitable,
 )
-from dicom_node.errors import AnalysisFault, CannotRepeat, EngineLost, NoNotice
+from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, NoNotice
 from dicom_node.logs import log
 from dicom_node.resources import Resources
-from pipeline.errors import ConformanceError, ModelError, OutOfMemory
-from pipeline.reasons import FailedReason, UnsuitableReason
+from pipeline.reasons import UnsuitableReason
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results, reuse_result
 from storage.errors import DatabaseUnavailable, StaleState, StorageFull
@@ -44,6 +44,7 @@ OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result 
 
 NOTICE_TRIES = 2  #: a notice whose making kills so many workers is given up
 R = TypeVar("R")  #: a request for a worker
+URGENT, USUAL, RERUN = 1, 0, -1  #: priorities of tasks
 CANNOT_WRITE = (StorageFull, DatabaseUnavailable)  #: the disk is full, the database locked or away
 
 
@@ -52,6 +53,16 @@ class AnalysisTask(Protocol):
 
     def when_done(self, act: Callable[[AnalysisTask], None], /) -> None:
         """Call a function with this task once it has ended."""
+        ...
+
+    @property
+    def worker(self) -> str:
+        """The worker that has begun it; empty before."""
+        ...
+
+    @property
+    def started_at(self) -> float | None:
+        """When it was begun, on the monotonic clock; None before."""
         ...
 
     def result(self) -> TaskResult:
@@ -64,84 +75,41 @@ class Workers(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many tasks run at the same time."""
+        """How many tasks run at the same time; 0 while the engine is away."""
         ...
 
-    def submit(self, function: Callable[[R], TaskResult], request: R, /) -> AnalysisTask:
-        """Hand a task to a worker."""
+    @property
+    def fit_workers(self) -> frozenset[str]:
+        """Those that may get a task."""
         ...
 
-    def restart(self) -> None:
-        """Restart every worker."""
+    def submit(
+        self,
+        function: Callable[[R], TaskResult],
+        request: R,
+        /,
+        *,
+        priority: int,
+        avoid: frozenset[str],
+    ) -> AnalysisTask:
+        """Hand a task to a worker, to one to avoid only if there is no other."""
+        ...
+
+    def end(self, task: Any, /) -> None:  # noqa: ANN401  # a task of this engine
+        """End a task that hangs, and restart its worker."""
+        ...
+
+    def record_success(self, worker: str) -> None:
+        """Record that a worker brought a task to its end."""
+        ...
+
+    def record_fault(self, worker: str, series: str, reason: str) -> None:
+        """Record a fault that may be a worker's own."""
         ...
 
 
 Executor = Callable[[Callable[[], None]], None]
 """Runs something soon, on a thread that may wait for the disk."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptPolicy:
-    """When to give a series up, and which others may overtake it.
-
-    Attributes
-    ----------
-    attempts
-        Tries before a series has failed.
-    task_timeout_seconds
-        Time after which a task counts as hung.
-    urgent_aes
-        Senders whose series go before others.
-    """
-
-    attempts: int
-    task_timeout_seconds: float
-    urgent_aes: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A fault that ends the series: a person must look at it."""
-
-    reason: str
-    code: FailedReason = FailedReason.ANALYSIS_FAILED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """A fault that may not come again."""
-
-    reason: str
-
-
-def consequence_of(fault: Exception, ticket: SeriesTicket) -> Failure | Retry:
-    """Decide what a fault during an analysis means for the series."""
-    match fault:
-        case CannotRepeat():
-            return Failure(reason=f"{ticket.rerun}: {fault}")
-        case ModelError():
-            return Failure(reason=f"model: {fault}", code=FailedReason.MODEL_FAULT)
-        case ConformanceError():
-            return Failure(reason=f"outgoing check: {fault}", code=FailedReason.OUTGOING_CHECK)
-        case EngineLost():
-            return Retry(reason=str(fault))
-        case OutOfMemory():
-            return Retry(reason=f"out of memory: {fault}")
-        case _:
-            return _consequence_of_unforeseen(fault, ticket)
-
-
-def _consequence_of_unforeseen(fault: Exception, ticket: SeriesTicket) -> Failure | Retry:
-    """Have what the data themselves raise tried once more: it may have been the worker."""
-    if not isinstance(fault, AnalysisFault):
-        return Retry(reason=f"{type(fault).__name__} during the analysis; see the log")
-    if fault.of_the_data and ticket.attempts > 1:
-        return Failure(reason=f"{fault.kind} during each analysis; see the log")
-    return Retry(reason=f"{fault.kind} during the analysis; see the log")
-
-
-EXPECTED = (CannotRepeat, ModelError, ConformanceError, EngineLost, OutOfMemory)
-"""Faults whose reason says enough; any other is logged with its traceback."""
 
 
 def _failed(failure: Failure) -> Ending:
@@ -186,6 +154,8 @@ class AnalysisDispatcher:
         Runs the settling of a finished task: the engine's own thread must not wait for the disk.
     wake
         Called when a task was settled: there may be room for the next, and results to deliver.
+    _failed_at
+        Workers at which a series has failed: it goes to others, as long as there are any.
     """
 
     resources: Resources
@@ -196,7 +166,8 @@ class AnalysisDispatcher:
     destinations: Sequence[str]
     executor: Executor
     wake: Callable[[], None]
-    _running: dict[str, tuple[float, AnalysisTask]] = field(default_factory=dict, init=False)
+    _failed_at: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
+    _running: dict[str, AnalysisTask] = field(default_factory=dict, init=False)
     _held: dict[str, Callable[[], None]] = field(default_factory=dict, init=False)
     _idle: threading.Condition = field(default_factory=threading.Condition, init=False)
 
@@ -205,7 +176,7 @@ class AnalysisDispatcher:
 
         A series that is held keeps its worker's place: nothing more is computed meanwhile.
         """
-        self._restart_overdue()
+        self._end_overdue()
         self._settle_held()
         while len(self._running) + len(self._held) < self.workers.slots:
             with self.resources.sessions.begin() as session:
@@ -256,10 +227,21 @@ class AnalysisDispatcher:
         enter: Callable[[SeriesTicket, AnalysisTask], None],
     ) -> None:
         """Have a worker run a task; enter what it came to, on a thread that may wait."""
-        task = self.workers.submit(function, request)
+        task = self.workers.submit(
+            function,
+            request,
+            priority=self._priority(ticket),
+            avoid=self._failed_at.get(ticket.series_instance_uid, frozenset()),
+        )
         with self._idle:
-            self._running[ticket.series_instance_uid] = (time.monotonic(), task)
+            self._running[ticket.series_instance_uid] = task
         task.when_done(lambda done: self.executor(partial(self._settle, ticket, done, enter)))
+
+    def _priority(self, ticket: SeriesTicket) -> int:
+        """Order of a series among the tasks of all nodes that share the engine."""
+        if ticket.rerun:
+            return RERUN
+        return URGENT if ticket.urgent or ticket.calling_ae in self.policy.urgent_aes else USUAL
 
     def settle(self, ticket: SeriesTicket, task: AnalysisTask) -> None:
         """Keep what an analysis came to, later if it cannot be written now; its worker is free."""
@@ -276,15 +258,16 @@ class AnalysisDispatcher:
             enter(ticket, task)
         finally:
             with self._idle:
-                _, running = self._running.get(uid, (0.0, None))
-                if running is task:  # else its notice is being made
+                if self._running.get(uid) is task:  # else its notice is being made
                     del self._running[uid]
                 self._idle.notify_all()
         self.wake()
 
     def _enter(self, ticket: SeriesTicket, task: AnalysisTask) -> None:
-        with self._settling_faults(ticket, again=partial(self._enter, ticket, task)):
-            match task.result():
+        with self._settling_faults(ticket, again=partial(self._enter, ticket, task), task=task):
+            result = task.result()
+            self._note_success(ticket, task)
+            match result:
                 case Unsuitable() as unsuitable:
                     self._end_unsuitable(ticket, unsuitable)
                 case Unchanged():
@@ -293,7 +276,12 @@ class AnalysisDispatcher:
                     self._keep(ticket, analysed)
 
     @contextmanager
-    def _settling_faults(self, ticket: SeriesTicket, again: Callable[[], None]) -> Iterator[None]:
+    def _settling_faults(
+        self,
+        ticket: SeriesTicket,
+        again: Callable[[], None],
+        task: AnalysisTask | None = None,
+    ) -> Iterator[None]:
         """Settle a series whatever happens in the block (thread border).
 
         A fault ends the series, or has it tried again. Where nothing can be written, `again` is
@@ -308,7 +296,7 @@ class AnalysisDispatcher:
             except Exception as fault:  # noqa: BLE001  # thread border: the state must be settled
                 if not isinstance(fault, EXPECTED):
                     log.exception("job_failed", job="analysis", series_uid=uid)
-                self._settle_fault(ticket, consequence_of(fault, ticket))
+                self._settle_fault(ticket, fault, task.worker if task else "")
         except StaleState as stale:
             log.warning("analysis_superseded", series_uid=uid, reason=str(stale))
         except CANNOT_WRITE as fault:
@@ -323,18 +311,36 @@ class AnalysisDispatcher:
         for again in held.values():
             again()
 
-    def _settle_fault(self, ticket: SeriesTicket, consequence: Failure | Retry) -> None:
+    def _note_success(self, ticket: SeriesTicket, task: AnalysisTask) -> None:
+        self._failed_at.pop(ticket.series_instance_uid, None)
+        self.workers.record_success(task.worker)
+
+    def _settle_fault(self, ticket: SeriesTicket, fault: Exception, worker: str) -> None:
+        """Do what follows from a fault: for the series, and for the worker, if one had begun."""
+        uid = ticket.series_instance_uid
+        failed_at = self._failed_at.get(uid, frozenset()) | {worker}
+        fit = self.workers.fit_workers
+        unanimous = not worker or (bool(fit) and fit <= failed_at)  # no worker: it was the node
+        consequence = consequence_of(fault, ticket, self.policy, unanimous=unanimous)
         if isinstance(consequence, Failure):
             self._end_failed(ticket, consequence)
-        elif ticket.attempts >= self.policy.attempts:
-            reason = f"{ticket.attempts} attempts: {consequence.reason}"
-            self._end_failed(ticket, Failure(reason=reason))
-        else:
-            with self.resources.sessions.begin() as session:
-                give_back(session, ticket, self.resources.clock(), reason=consequence.reason)
-            log.warning(
-                "analysis_lost", series_uid=ticket.series_instance_uid, reason=consequence.reason
+            self._failed_at.pop(uid, None)
+            return
+        now = self.resources.clock()
+        with self.resources.sessions.begin() as session:
+            give_back(
+                session,
+                ticket,
+                now,
+                reason=consequence.reason,
+                not_before=now + consequence.wait,
+                counted=consequence.counted,
             )
+        log.warning("analysis_lost", series_uid=uid, reason=consequence.reason, worker=worker)
+        if worker and (consequence.counted or consequence.blames_worker):
+            self._failed_at[uid] = failed_at
+        if consequence.blames_worker and worker:
+            self.workers.record_fault(worker, uid, consequence.reason)
 
     def _end_unsuitable(self, ticket: SeriesTicket, unsuitable: Unsuitable) -> None:
         reason = f"{unsuitable.code}: {unsuitable.text}"
@@ -383,7 +389,7 @@ class AnalysisDispatcher:
                         ending = replace(ending, notice=notice)
                     case other:
                         why = f"a notice expected, got {type(other).__name__}"
-            except (StaleState, *CANNOT_WRITE):
+            except (StaleState, EngineAway, *CANNOT_WRITE):
                 raise
             except EngineLost as lost:
                 if pending.tries < NOTICE_TRIES:
@@ -450,14 +456,18 @@ class AnalysisDispatcher:
             reuse_result(session, ticket, key, self.destinations, self.resources.clock())
         log.info("analysis_unchanged", series_uid=ticket.series_instance_uid, wish=ticket.rerun)
 
-    def _restart_overdue(self) -> None:
-        """Restart the workers if a task hangs; its loss is settled like any other."""
+    def _end_overdue(self) -> None:
+        """End the tasks that hang, and restart their workers; their loss is settled as any other.
+
+        The time counts from the start of a task: it may have waited behind those of other nodes.
+        """
         deadline = time.monotonic() - self.policy.task_timeout_seconds
         with self._idle:
-            overdue = [task for since, task in self._running.values() if since < deadline]
-        if overdue:
-            log.error("engine_restarted", tasks=len(overdue))
-            self.workers.restart()
+            running = list(self._running.items())
+        for uid, task in running:
+            if task.started_at is not None and task.started_at < deadline:
+                log.error("worker_restarted", series_uid=uid, worker=task.worker)
+                self.workers.end(task)
 
     def wait_until_idle(self, *, seconds: float) -> bool:
         """Wait for what runs, at most so long; say whether all of it was settled."""

@@ -14,6 +14,9 @@ from dicom_node.errors import AnalysisFault, NodeError
 from dicom_node.log_tracebacks import described
 from pipeline.errors import PipelineError
 
+OF_THE_WORKER = (OSError, ImportError)
+"""Raised where a file cannot be read or a library is missing: elsewhere both may be there."""
+
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
@@ -40,7 +43,10 @@ def as_analysis_fault(function: Callable[[Request], Result]) -> Callable[[Reques
             raise
         except Exception as fault:  # noqa: BLE001  # process border: its words must not leave
             raise AnalysisFault(
-                type(fault).__name__, described(fault), of_the_data=isinstance(fault, OF_THE_DATA)
+                type(fault).__name__,
+                described(fault),
+                of_the_data=isinstance(fault, OF_THE_DATA),
+                of_the_worker=isinstance(fault, OF_THE_WORKER),
             ) from None
 
     return task

@@ -15,7 +15,7 @@ from pydicom import dcmread
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.assembly import audit_of, existing_resources, open_resources
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
@@ -82,7 +82,7 @@ def test_the_life_of_a_series_is_audited(
     node = start_node(
         settings,
         open_resources(settings),
-        make_engine=lambda _: cast(ComputeEngine, LightEngine()),
+        make_engine=lambda *_: cast(ComputeEngine, LightEngine()),
     )
     _, port = node.address
     peer = Peer(ae_title="AINODE", host="127.0.0.1", port=port, timeout_seconds=10)

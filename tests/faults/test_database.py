@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.assembly import open_resources
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
@@ -51,7 +51,7 @@ def running(settings: Settings) -> Iterator[tuple[Node, Peer]]:
     node = start_node(
         settings,
         open_resources(settings),
-        make_engine=lambda _: cast(ComputeEngine, LightEngine()),
+        make_engine=lambda *_: cast(ComputeEngine, LightEngine()),
     )
     _, port = node.address
     try:

@@ -1,13 +1,14 @@
 """A dispatcher whose workers give the answers of a test."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
-from dicom_node.analysis.dispatcher import AnalysisDispatcher, AnalysisTask, AttemptPolicy
+from dicom_node.analysis.consequences import AttemptPolicy
+from dicom_node.analysis.dispatcher import AnalysisDispatcher, AnalysisTask
 from dicom_node.analysis.not_analysed_notices import Notices, Wanted
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.worker_messages import (
@@ -23,7 +24,6 @@ from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder, no_step
 from storage.files.installation import draw_installation
 from storage.overview import SeriesLine, overview
-from tests.support.databases import database_url
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -57,6 +57,9 @@ RESULT = Analysed(
 class Job:
     """A task that has ended, one way or another."""
 
+    worker = "one"
+    started_at: float | None = 0.0
+
     def __init__(self, answer: Any) -> None:  # noqa: ANN401  # any answer
         self.answer = answer
 
@@ -87,24 +90,43 @@ class Workers:
 
     slots = 1
 
-    def __init__(self, *answers: Any) -> None:  # noqa: ANN401  # any answer
+    def __init__(self, *answers: Any, fit: frozenset[str] = frozenset({"one"})) -> None:  # noqa: ANN401  # any answer
         self.answers = list(answers)
+        self.fit_workers = fit
         self.notices: list[Any] = []
         self.requests: list[AnalysisRequest] = []
         self.notice_requests: list[NoticeRequest] = []
-        self.restarts = 0
+        self.priorities: list[int] = []
+        self.avoided: list[frozenset[str]] = []
+        self.ended: list[Job] = []
+        self.faults: list[tuple[str, str]] = []
 
-    def submit(self, function: Callable[[Any], Any], request: Any) -> Job:  # noqa: ANN401  # any request
+    def submit(
+        self,
+        function: Callable[[Any], Any],
+        request: Any,  # noqa: ANN401  # any request
+        *,
+        priority: int,
+        avoid: frozenset[str],
+    ) -> Job:
         if isinstance(request, NoticeRequest):
             self.notice_requests.append(request)
             made = self.notices.pop(0) if self.notices else _made(function, request)
             return made if isinstance(made, Job) else Job(made)
         self.requests.append(request)
+        self.priorities.append(priority)
+        self.avoided.append(avoid)
         answer = self.answers.pop(0)
         return answer if isinstance(answer, Job) else Job(answer)
 
-    def restart(self) -> None:
-        self.restarts += 1
+    def end(self, task: Job) -> None:
+        self.ended.append(task)
+
+    def record_success(self, worker: str) -> None:
+        pass
+
+    def record_fault(self, worker: str, series: str, reason: str) -> None:
+        self.faults.append((worker, reason))
 
 
 def _made(function: Callable[[Any], Any], request: object) -> object:
@@ -116,7 +138,7 @@ def _made(function: Callable[[Any], Any], request: object) -> object:
 
 
 def open_resources(folder: Path, *, step: Callable[[str], None] = no_step) -> Resources:
-    database = open_database(database_url(folder))
+    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
     storage = StorageFolder(folder, 0, step=step)
     draw_installation(folder)
@@ -134,6 +156,8 @@ def dispatcher(
     attempts: int = 3,
     timeout: float = 900,
     wanted: Wanted = "relevant",
+    wait: float = 0,
+    urgent_aes: frozenset[str] = frozenset(),
 ) -> AnalysisDispatcher:
     request_builder = RequestBuilder(resources, analysis_config_of(Settings()), compare=True)
     return AnalysisDispatcher(
@@ -141,7 +165,12 @@ def dispatcher(
         workers=workers,
         request_builder=request_builder,
         notices=Notices(resources.folder, request_builder, wanted),
-        policy=AttemptPolicy(attempts=attempts, task_timeout_seconds=timeout),
+        policy=AttemptPolicy(
+            attempts=attempts,
+            task_timeout_seconds=timeout,
+            first_wait=timedelta(seconds=wait),
+            urgent_aes=urgent_aes,
+        ),
         destinations=["PACS"],
         executor=lambda act: act(),
         wake=lambda: None,

@@ -24,12 +24,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from config.reader import load
-from config.settings import Settings
 from dicom_node import logs
 from dicom_node.analysis import worker
-from dicom_node.analysis.engine import ComputeEngine
+from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
-from dicom_node.analysis.worker_proof import prove
 from dicom_node.assembly import open_resources
 from dicom_node.clock_watch import utc_now
 from dicom_node.node import observe_log, start_node
@@ -98,6 +96,9 @@ def analysed(request: AnalysisRequest) -> Analysed | Unchanged:
 class LightTask:
     """A task of a thread."""
 
+    worker = "light"
+    started_at = None
+
     def __init__(self, pending: Pending[Any]) -> None:
         self._pending = pending
 
@@ -112,18 +113,26 @@ class LightEngine:
     """One thread; the analysis above instead of the networks."""
 
     slots = 1
+    fit_workers = frozenset({"light"})
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1)
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> LightTask:  # noqa: ANN401  # any task
-        if function is prove:
-            return LightTask(self._pool.submit(lambda: None))
+    def tend(self) -> None:
+        pass
+
+    def submit(self, function: Callable[..., Any], *arguments: Any, **_: object) -> LightTask:  # noqa: ANN401  # any task
         if function is worker.notice:
             return LightTask(self._pool.submit(function, *arguments))
         return LightTask(self._pool.submit(analysed, *arguments))
 
-    def restart(self) -> None:
+    def record_success(self, worker: str) -> None:
+        pass
+
+    def record_fault(self, worker: str, series: str, reason: str) -> None:
+        pass
+
+    def end(self, task: object) -> None:
         raise AssertionError("nothing hangs here")
 
     def close(self) -> None:
@@ -145,7 +154,7 @@ def main() -> None:
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
 
-    def engine(_: Settings) -> ComputeEngine:
+    def engine(*_: object) -> ComputeEngine:
         return cast(ComputeEngine, LightEngine())
 
     resources = open_resources(settings)

@@ -1,21 +1,23 @@
 """Every way in which a task can end, and what the dispatcher makes of it."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmwrite
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from sqlalchemy import select
+from sqlalchemy import create_engine, event, select
 
 from dicom_node.analysis.dispatcher import NOTICE_TRIES
 from dicom_node.analysis.worker_messages import Unchanged, Unsuitable
-from dicom_node.errors import AnalysisFault, EngineLost
+from dicom_node.errors import AnalysisFault, EngineAway, EngineLost
 from dicom_node.network.received_instance import received_instance
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
+from storage.database.engine import open_database
 from storage.database.schema import Series
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
@@ -25,7 +27,6 @@ from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving, ticket_of
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import Rerun
-from tests.support.databases import impatient_database, locked_database
 from tests.support.dispatcher_samples import (
     NOW,
     RESULT,
@@ -37,14 +38,28 @@ from tests.support.dispatcher_samples import (
     open_resources,
 )
 
-pytestmark = pytest.mark.database
-
 
 @pytest.fixture
 def resources(tmp_path: Path) -> Resources:
     resources = open_resources(tmp_path)
     arrive(resources, "2.25.1")
     return resources
+
+
+NO_FILE = AnalysisFault("FileNotFoundError", "", of_the_data=False, of_the_worker=True)
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
 
 
 def instance_bytes(uid: str, series: str, *, patient: str = "P") -> bytes:
@@ -65,7 +80,7 @@ def instance_bytes(uid: str, series: str, *, patient: str = "P") -> bytes:
     return received.header + file.getvalue()
 
 
-def arrive(resources: Resources, uid: str, series: str = "2.25.2") -> None:
+def arrive(resources: Resources, uid: str, series: str = "2.25.2", ae: str = "SCANNER") -> None:
     facts = InstanceFacts(
         sop_instance_uid=uid,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -73,7 +88,7 @@ def arrive(resources: Resources, uid: str, series: str = "2.25.2") -> None:
         study_instance_uid="2.25.3",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         modality="CT",
-        calling_ae="SCANNER",
+        calling_ae=ae,
         path=f"incoming/00/{series}-{uid}.dcm",
         digest="0" * 64,
         bytes=1,
@@ -264,7 +279,9 @@ def test_no_more_is_computed_while_a_result_finds_no_room(resources: Resources) 
 
 
 def test_what_finds_the_database_locked_is_entered_later(resources: Resources) -> None:
-    impatient = impatient_database(resources.folder.root)
+    database = create_engine(f"sqlite:///{resources.folder.root / 'node.sqlite'}")
+    impatient = open_database(f"sqlite:///{resources.folder.root / 'node.sqlite'}")
+    event.listen(impatient, "connect", lambda made, _: made.execute("PRAGMA busy_timeout = 0"))
     job = Never(Unsuitable(code="gap", text="3 slices missing"))
     running = dispatcher(
         replace(resources, sessions=Sessions(impatient, substitutes=SUBSTITUTES)), Workers(job)
@@ -273,8 +290,10 @@ def test_what_finds_the_database_locked_is_entered_later(resources: Resources) -
     with resources.sessions() as session:
         ticket = ticket_of(session, session.scalars(select(Series)).one())
 
-    with locked_database(resources.folder.root):
+    with database.connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
         running.settle(ticket, job)
+        other.rollback()
     assert line(resources).state == "analysing"
 
     running.dispatch()
@@ -317,15 +336,105 @@ def test_nothing_is_made_twice_when_nothing_has_changed(resources: Resources) ->
     )
 
 
-def test_a_hanging_task_has_the_workers_restarted(resources: Resources) -> None:
-    workers = Workers(Never(None))
+def test_a_task_that_hangs_is_ended_and_no_other(resources: Resources) -> None:
+    arrive(resources, "2.25.11", series="2.25.12")
+    hanging, queued = Never(None), Never(None)
+    queued.started_at = None  # it waits behind the tasks of another node
+    workers = Workers(hanging, queued)
+    workers.slots = 2
     running = dispatcher(resources, workers, timeout=0)
     running.dispatch()
-    assert workers.restarts == 0
+    assert workers.ended == []
 
     running.dispatch()
 
-    assert workers.restarts == 1
+    assert workers.ended == [hanging]
+
+
+def test_nothing_is_claimed_while_the_engine_is_away(resources: Resources) -> None:
+    workers = Workers(RESULT)
+    workers.slots = 0
+    running = dispatcher(resources, workers)
+    running.dispatch()
+    assert (line(resources).state, line(resources).attempts) == ("stable", 0)
+
+    workers.slots = 1
+    running.dispatch()
+
+    assert line(resources).state == "encoded"
+
+
+def test_a_loss_of_the_engine_is_no_attempt(resources: Resources) -> None:
+    later = Clock()
+    workers = Workers(*[EngineAway("the scheduler is gone")] * 5, RESULT)
+    running = dispatcher(replace(resources, clock=later), workers, attempts=2)
+    for _ in range(6):
+        running.dispatch()
+        later.forward(60)
+
+    assert (line(resources).state, line(resources).attempts) == ("encoded", 1)
+    assert workers.faults == []
+
+
+def test_a_worker_that_cannot_read_the_files_does_not_fail_the_series(
+    resources: Resources,
+) -> None:
+    """The black hole: a worker that is installed wrongly is the fastest of all."""
+    later = Clock()
+    workers = Workers(NO_FILE, RESULT, fit=frozenset({"one", "other"}))
+    running = dispatcher(replace(resources, clock=later), workers, attempts=1)
+    running.dispatch()
+    assert line(resources).state == "stable"
+    later.forward(60)
+
+    running.dispatch()
+
+    assert (line(resources).state, line(resources).attempts) == ("encoded", 1)
+    assert workers.avoided == [frozenset(), frozenset({"one"})]
+    assert [worker for worker, _ in workers.faults] == ["one"]
+
+
+def test_what_no_worker_can_read_is_the_fault_of_the_series(resources: Resources) -> None:
+    later = Clock()
+    other = Job(NO_FILE)
+    other.worker = "other"
+    workers = Workers(NO_FILE, other, fit=frozenset({"one", "other"}))
+    running = dispatcher(replace(resources, clock=later), workers, attempts=1)
+
+    running.dispatch()
+    later.forward(60)
+    running.dispatch()
+
+    assert line(resources).state == "failed"
+    assert "FileNotFoundError" in line(resources).reason
+
+
+def test_an_attempt_that_failed_waits_before_the_next(resources: Resources) -> None:
+    later = Clock()
+    workers = Workers(KeyError("x"), KeyError("x"), RESULT)
+    running = dispatcher(replace(resources, clock=later), workers, wait=10)
+
+    tries = []
+    for _ in range(40):
+        running.dispatch()
+        tries.append(len(workers.requests))
+        later.forward(1)
+
+    assert [tries.index(count) for count in (1, 2, 3)] == [0, 10, 30]
+
+
+def test_urgent_series_and_reruns_have_their_priority_in_the_engine(resources: Resources) -> None:
+    workers = Workers(RESULT, Unsuitable(code="x", text="y"), Unchanged())
+    running = dispatcher(resources, workers, urgent_aes=frozenset({"STROKE"}))
+    running.dispatch()
+    arrive(resources, "2.25.11", series="2.25.12", ae="STROKE")
+    running.dispatch()
+    with resources.sessions.begin() as session:
+        mark_for_rerun(session, "2.25.2", Rerun.REPROCESS)
+        start_reruns(session, NOW)
+    running.dispatch()
+
+    assert workers.priorities == [0, 1, -1]
 
 
 def test_a_result_that_came_too_late_changes_nothing(resources: Resources) -> None:

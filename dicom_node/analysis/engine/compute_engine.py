@@ -1,0 +1,394 @@
+"""Compute engine that may come and go: connect, look at the workers, hand out tasks.
+
+A worker gets tasks once it has shown that it can do them; one that fails is left out for a while.
+A task that loses its worker is not retried here: it fails as `EngineLost`, and the node gives the
+series back, so that attempts are counted in one place, the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from distributed import Future
+from distributed.scheduler import KilledWorker
+
+from dicom_node.analysis.engine.connection import Connection, SeenWorker, in_a_line
+from dicom_node.analysis.engine.packed_call import packed_call, unpack_and_call
+from dicom_node.analysis.engine.task import Cut, Task, announced
+from dicom_node.analysis.engine.worker_records import (
+    REST,
+    Pace,
+    WorkerRecord,
+    after_fault,
+    after_refusal,
+    after_success,
+)
+from dicom_node.errors import EngineAway, NodeError
+from dicom_node.health import Health
+from dicom_node.logs import log
+from pipeline.errors import PipelineError
+
+T = TypeVar("T")
+
+RECONNECT = Pace(first_seconds=1.0, longest_seconds=60.0)  #: between two tries to connect
+PROOF_PRIORITY = 100  #: above every task of a node: who waits for it can do nothing else
+PROOF_SECONDS = 300.0  #: a proof that takes longer is said to be missing
+EMPTY_SECONDS = 60.0  #: an embedded engine without a worker for so long is made anew
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePaces:
+    """How long the engine waits for what has failed.
+
+    Attributes
+    ----------
+    reconnect
+        Before it tries to connect again.
+    rest
+        Before a worker that is left out is looked at again.
+    """
+
+    reconnect: Pace = RECONNECT
+    rest: Pace = REST
+
+
+@dataclass(slots=True, kw_only=True)
+class Proof:
+    """The proof of one worker, under way."""
+
+    future: Future[None]
+    since: float
+
+
+class ComputeEngine:
+    """Runs functions in worker processes, while there are any.
+
+    Parameters
+    ----------
+    connect
+        Makes a connection; raises `EngineAway`.
+    prove
+        Run once in each worker before it gets a task; whatever it raises makes the worker unfit.
+    health
+        Where it is said that the engine, or a worker, is out of order.
+    renewed
+        Whether the engine is our own, and made anew when it has no worker for long.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        prove: Callable[[], None],
+        health: Health,
+        *,
+        renewed: bool,
+        paces: EnginePaces | None = None,
+    ) -> None:
+        self._connect, self._prove, self._health = connect, prove, health
+        self._renewed, self._paces = renewed, paces or EnginePaces()
+        self._topic = f"dicom-node-{uuid.uuid4()}"
+        self._lock = threading.RLock()
+        self._connection: Connection | None = None
+        self._failures, self._next_try = 0, 0.0
+        self._occupied_at = 0.0  #: when it last had a worker
+        self._seen: dict[str, SeenWorker] = {}
+        self._proved: set[str] = set()  #: addresses
+        self._proofs: dict[str, Proof] = {}
+        self._records: dict[str, WorkerRecord] = {}
+        self._tasks: dict[str, Task[Any]] = {}
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at the same time: one in each thread of each fit worker."""
+        with self._lock:
+            return sum(worker.threads for worker in self._fit())
+
+    @property
+    def fit_workers(self) -> frozenset[str]:
+        """Those that may get a task, by their identities."""
+        with self._lock:
+            return frozenset(worker.identity for worker in self._fit())
+
+    def tend(self) -> None:
+        """Do one round: connect if need be, look at the workers, end what nobody will run."""
+        try:
+            connection = self._connected()
+            if connection is None:
+                return
+            self._look_at(connection.workers())
+        except EngineAway as away:
+            self._lose(str(away))
+            return
+        self._end_stranded()
+        self._report()
+
+    def submit(
+        self,
+        function: Callable[..., T],
+        *arguments: Any,  # noqa: ANN401  # any picklable value
+        priority: int = 0,
+        avoid: frozenset[str] = frozenset(),
+    ) -> Task[T]:
+        """Hand a task to a fit worker.
+
+        Parameters
+        ----------
+        priority
+            Higher ones first, also before the tasks of other nodes.
+        avoid
+            Workers that get it only if there is no other.
+
+        Raises
+        ------
+        EngineAway
+            If there is no fit worker.
+        """
+        with self._lock:
+            fit = self._fit()
+            chosen = [worker for worker in fit if worker.identity not in avoid] or fit
+            if self._connection is None or not chosen:
+                raise EngineAway("the engine has no worker that may take a task")
+            addresses = frozenset(worker.address for worker in chosen)
+            token, task = uuid.uuid4().hex, Task[T](addresses)
+            self._tasks[token] = task
+            future = self._connection.client.submit(
+                unpack_and_call,
+                packed_call(announced, self._topic, token, function, *arguments),
+                pure=False,
+                retries=0,
+                priority=priority,
+                workers=list(addresses),
+                allow_other_workers=False,
+            )
+            task.follow(future)
+        task.when_done(lambda _: self._forget(token))
+        return task
+
+    def end(self, task: Task[Any]) -> None:
+        """End a task that hangs, and restart its worker; no other is disturbed."""
+        with self._lock:
+            connection, address = self._connection, task.address
+            self._proved.discard(address)
+            neighbours = [other for other in self._tasks.values() if other.address == address]
+        for other in neighbours:
+            if other is not task:
+                other.mark(Cut.NEIGHBOUR)
+        _cut(task, Cut.OVERDUE)
+        if connection is not None and address:
+            connection.restart_worker(address)
+
+    def record_success(self, worker: str) -> None:
+        """Record that a worker brought a task to its end."""
+        with self._lock:
+            if worker in self._records:
+                self._records[worker] = after_success(self._records[worker])
+
+    def record_fault(self, worker: str, series: str, reason: str) -> None:
+        """Record a fault that may be a worker's own."""
+        now = time.monotonic()
+        with self._lock:
+            record = self._records.get(worker, WorkerRecord())
+            record = after_fault(record, series, reason, now, self._paces.rest)
+            self._records[worker] = record
+            if record.is_left_out(now):
+                self._leave_out(worker, record)
+
+    def close(self) -> None:
+        """End the connection, and the embedded workers with it; leave a fleet alone."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        self._close(connection)
+
+    def _close(self, connection: Connection | None) -> None:
+        """Close a connection; the tasks on it end: nobody's fault."""
+        if connection is None:
+            return
+        with self._lock:
+            tasks = list(self._tasks.values())
+        for task in tasks:
+            task.lose()
+        connection.close()
+
+    def _fit(self) -> list[SeenWorker]:
+        """List the workers that may get a task; with the lock held."""
+        now = time.monotonic()
+        return [
+            worker
+            for worker in self._seen.values()
+            if worker.address in self._proved and not self._record(worker).is_left_out(now)
+        ]
+
+    def _record(self, worker: SeenWorker) -> WorkerRecord:
+        return self._records.get(worker.identity, WorkerRecord())
+
+    def _connected(self) -> Connection | None:
+        """Give the connection; make one if there is none and it is time to.
+
+        Raises
+        ------
+        EngineAway
+            If the connection was lost, or none can be made.
+        """
+        if self._connection is not None:
+            if not self._connection.alive:
+                raise EngineAway("the connection to the scheduler was lost")
+            return self._connection
+        if time.monotonic() < self._next_try:
+            return None
+        connection = self._connect()
+        connection.client.subscribe_topic(self._topic, self._begun)
+        with self._lock:
+            self._connection = connection
+        self._failures, self._occupied_at = 0, time.monotonic()
+        log.info("engine_connected")
+        return connection
+
+    def _lose(self, reason: str) -> None:
+        """Close a connection that is of no use; another is tried for after a wait."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            self._seen, self._proved, self._proofs = {}, set(), {}
+        self._failures += 1
+        self._next_try = time.monotonic() + self._paces.reconnect.wait(self._failures)
+        self._say_away(reason)
+        self._close(connection)
+
+    def _begun(self, event: tuple[float, dict[str, str]]) -> None:
+        """Enter that a worker has begun a task; on the client's own thread."""
+        _, told = event
+        with self._lock:
+            task, worker = self._tasks.get(told["token"]), self._seen.get(told["worker"])
+            if task is not None:
+                identity = worker.identity if worker else told["worker"]
+                task.begin(identity, told["worker"], time.monotonic())
+
+    def _forget(self, token: str) -> None:
+        with self._lock:
+            self._tasks.pop(token, None)
+
+    def _look_at(self, workers: list[SeenWorker]) -> None:
+        """Take note of the workers there are, and of the proofs that were given."""
+        now = time.monotonic()
+        with self._lock:
+            gone = [worker for worker in self._seen.values() if worker not in workers]
+            self._seen = {worker.address: worker for worker in workers}
+            self._proved &= self._seen.keys()
+            self._proofs = {
+                address: proof for address, proof in self._proofs.items() if address in self._seen
+            }
+            here = {worker.identity for worker in workers}
+            self._records = {
+                identity: record
+                for identity, record in self._records.items()
+                if identity in here or record.is_left_out(now)
+            }
+        for worker in gone:
+            if worker.identity not in here:
+                self._health.well(f"worker {worker.label}")
+        for worker in workers:
+            self._look_at_proof(worker, now)
+
+    def _look_at_proof(self, worker: SeenWorker, now: float) -> None:
+        """Ask a new worker for its proof, or enter what became of it."""
+        with self._lock:
+            proof = self._proofs.get(worker.address)
+            if proof is None:
+                if worker.address in self._proved or self._record(worker).is_left_out(now):
+                    return
+                self._proofs[worker.address] = Proof(future=self._ask(worker), since=now)
+                return
+            if not proof.future.done():
+                if now - proof.since > PROOF_SECONDS:
+                    waited = f"no proof of its fitness within {PROOF_SECONDS:.0f} s"
+                    self._health.fault(f"worker {worker.label}", waited)
+                return
+            del self._proofs[worker.address]
+        if proof.future.status == "finished":
+            with self._lock:
+                self._proved.add(worker.address)
+            self._health.well(f"worker {worker.label}")
+            log.info("worker_fit", worker=worker.label, threads=worker.threads)
+        elif proof.future.status == "error":
+            reason = _why(proof.future.exception())
+            record = after_refusal(self._record(worker), reason, now, self._paces.rest)
+            with self._lock:
+                self._records[worker.identity] = record
+            self._leave_out(worker.identity, record)
+
+    def _ask(self, worker: SeenWorker) -> Future[None]:
+        if self._connection is None:
+            raise EngineAway("the connection was closed")
+        return self._connection.client.submit(
+            unpack_and_call,
+            packed_call(self._prove),
+            pure=False,
+            retries=0,
+            priority=PROOF_PRIORITY,
+            workers=[worker.address],
+            allow_other_workers=False,
+        )
+
+    def _leave_out(self, identity: str, record: WorkerRecord) -> None:
+        """Give a worker no task for a while, then ask for its proof again."""
+        with self._lock:
+            named = [worker for worker in self._seen.values() if worker.identity == identity]
+            self._proved -= {worker.address for worker in named}
+        seconds = round(record.until - time.monotonic())
+        for worker in named:
+            self._health.fault(f"worker {worker.label}", record.reason)
+            log.error("worker_left_out", worker=worker.label, reason=record.reason, seconds=seconds)
+
+    def _end_stranded(self) -> None:
+        """End what no worker will begin, and what the scheduler has begun a second time."""
+        with self._lock:
+            tasks, addresses = list(self._tasks.values()), self._seen.keys()
+            stranded = [
+                task
+                for task in tasks
+                if task.repeated or (task.started_at is None and not task.addresses & addresses)
+            ]
+        for task in stranded:
+            _cut(task, Cut.REPEATED if task.repeated else Cut.STRANDED)
+
+    def _report(self) -> None:
+        """Say in the health of the node whether the engine can work; see to an empty one."""
+        now = time.monotonic()
+        with self._lock:
+            fit, seen, proofs = self._fit(), len(self._seen), len(self._proofs)
+        if seen:
+            self._occupied_at = now
+        if fit:
+            if self._health.well("engine"):
+                log.info("engine_ready", slots=sum(worker.threads for worker in fit))
+        elif not seen and now - self._occupied_at > EMPTY_SECONDS and self._renewed:
+            self._lose("its worker does not start")
+        elif not seen:
+            self._say_away("the scheduler has no worker")
+        elif not proofs:
+            self._say_away(f"none of its {seen} worker(s) is fit: see each of them")
+
+    def _say_away(self, reason: str) -> None:
+        if self._health.fault("engine", reason):
+            log.error("engine_away", reason=reason)
+
+
+def _cut(task: Task[Any], cut: Cut) -> None:
+    with contextlib.suppress(OSError, RuntimeError):  # the connection is lost, and the task with it
+        task.cut(cut)
+
+
+def _why(fault: BaseException | None) -> str:
+    """Say in a line why a worker is unfit."""
+    match fault:
+        case KilledWorker():
+            return "it died when it was to show what it can do"
+        case NodeError() | PipelineError():
+            return str(fault)
+        case _:
+            return in_a_line(fault)

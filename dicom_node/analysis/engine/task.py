@@ -1,0 +1,146 @@
+"""A function on its way through the engine: who began it, when, and what it came to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from enum import Enum, auto
+from typing import Any, Generic, TypeVar
+
+from distributed import Future, get_worker
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from dicom_node.errors import EngineAway, EngineLost
+
+T = TypeVar("T")
+
+
+class Cut(Enum):
+    """Why we ended a task before its end."""
+
+    OVERDUE = auto()  # it hung
+    REPEATED = auto()  # the scheduler had it begun a second time: its first worker is lost
+    STRANDED = auto()  # no worker is left that might begin it
+    NEIGHBOUR = auto()  # its worker was restarted because of another task
+
+
+SENTENCES = {
+    Cut.OVERDUE: "the analysis took too long; its worker was restarted",
+    Cut.REPEATED: "its worker was lost during the analysis",
+}
+
+
+class Task(Generic[T]):
+    """A function on its way through the engine.
+
+    Attributes
+    ----------
+    addresses
+        Workers that may run it.
+    worker, address
+        The worker that has begun it, and the address of its process; empty before.
+    started_at
+        When it was begun, on the monotonic clock; None before.
+    repeated
+        Whether the scheduler had it begun a second time.
+    """
+
+    def __init__(self, addresses: frozenset[str]) -> None:
+        self.addresses = addresses
+        self.worker = ""
+        self.address = ""
+        self.started_at: float | None = None
+        self.repeated = False
+        self._cut: Cut | None = None
+        self._future: Future[T] | None = None
+        self._lock = threading.Lock()
+        self._ended = False
+        self._lost = False
+        self._acts: list[Callable[[Task[T]], None]] = []
+
+    def follow(self, future: Future[T]) -> None:
+        """Take what Dask gave for it."""
+        self._future = future
+        future.add_done_callback(lambda _: self._end())
+
+    def lose(self) -> None:
+        """Enter that the connection is closed: nothing more is heard of the task."""
+        self._lost = True
+        self._end()
+
+    def begin(self, worker: str, address: str, now: float) -> None:
+        """Enter that a worker has begun it; a second time, it is to be ended."""
+        if self.started_at is not None:
+            self.repeated = True
+            return
+        self.worker, self.address, self.started_at = worker, address, now
+
+    def mark(self, cut: Cut) -> None:
+        """Say why it is about to end; what comes first is its reason."""
+        self._cut = self._cut or cut
+
+    def cut(self, cut: Cut) -> None:
+        """End it, from any thread but the client's own."""
+        self.mark(cut)
+        self._of_dask.cancel()
+
+    def when_done(self, act: Callable[[Task[T]], None]) -> None:
+        """Call `act` with this task once it has ended; from another thread."""
+        with self._lock:
+            if not self._ended:
+                self._acts.append(act)
+                return
+        act(self)
+
+    def _end(self) -> None:
+        with self._lock:
+            acts, self._acts, self._ended = self._acts, [], True
+        for act in acts:
+            act(self)
+
+    def result(self, timeout_seconds: float | None = None) -> T:
+        """Wait for the task's value.
+
+        Raises
+        ------
+        EngineLost
+            If the worker that had begun it died, hung, or ran out of memory.
+        EngineAway
+            If no worker had begun it, or the engine as a whole was lost; other errors are the
+            task's own.
+        """
+        if self._lost or self._of_dask.status in {"cancelled", "lost"}:
+            raise self._loss()
+        try:
+            value: T = self._of_dask.result(timeout=timeout_seconds)
+        except KilledWorker as lost:
+            if self.worker and self._cut is not Cut.NEIGHBOUR:
+                raise EngineLost("its worker died during the analysis") from lost
+            raise EngineAway("its worker was lost before the analysis began") from lost
+        except (CancelledError, CommClosedError) as lost:
+            raise self._loss() from lost
+        except RuntimeError as fault:
+            if self._lost or self._of_dask.client.status == "closed":
+                raise self._loss() from fault
+            raise
+        return value
+
+    def _loss(self) -> EngineLost | EngineAway:
+        if self._cut in SENTENCES:
+            return EngineLost(SENTENCES[self._cut])
+        return EngineAway("the engine was lost during the analysis")
+
+    @property
+    def _of_dask(self) -> Future[T]:
+        if self._future is None:
+            raise RuntimeError("expected a task that was handed to the engine")
+        return self._future
+
+
+def announced(topic: str, token: str, function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  # any picklable value
+    """Run a function, in a worker, after telling those who listen that it begins."""
+    worker = get_worker()
+    worker.log_event(topic, {"token": token, "worker": worker.address})
+    return function(*arguments)

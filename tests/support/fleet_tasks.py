@@ -1,0 +1,43 @@
+"""Light tasks for the workers of a fleet."""
+
+import os
+import threading
+from pathlib import Path
+
+from distributed import get_worker
+
+from dicom_node.errors import UnfitWorker
+
+
+def prove() -> None:
+    """Fit, unless the environment of the worker says otherwise."""
+    if reason := os.environ.get("UNFIT"):
+        raise UnfitWorker(reason)
+
+
+def process_and_name() -> tuple[int, str]:
+    return os.getpid(), str(get_worker().name)
+
+
+def wait_for(file: Path) -> int:
+    """Wait until a file is there; return the process that waited."""
+    pause = threading.Event()
+    while not file.exists():
+        pause.wait(0.05)
+    return os.getpid()
+
+
+def hang(started: Path) -> None:
+    """Say in a file, by a line for each start, that it began; then hang for ever."""
+    with started.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    threading.Event().wait()
+
+
+def write_line(file: Path, line: str) -> None:
+    with file.open("a") as lines:
+        lines.write(f"{line}\n")
+
+
+def fail() -> None:
+    raise KeyError("a fault of the task itself")

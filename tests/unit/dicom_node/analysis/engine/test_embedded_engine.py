@@ -1,0 +1,121 @@
+"""The embedded engine: one worker process of the node's own, replaced when it is lost."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
+from dicom_node.analysis.engine.connection import EngineAddress, connect
+from dicom_node.analysis.engine.task import Task
+from dicom_node.analysis.engine.worker_records import Pace
+from dicom_node.errors import EngineLost
+from dicom_node.health import Health
+from tests.support.fleet import tend_until
+from tests.support.fleet_tasks import fail, hang, prove
+
+pytestmark = pytest.mark.slow
+
+QUICK = Pace(first_seconds=0.2, longest_seconds=1)
+
+
+def surroundings() -> tuple[str | None, str | None]:
+    return os.environ.get("OMP_NUM_THREADS"), os.environ.get("OMP_WAIT_POLICY")
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[ComputeEngine]:
+    running = ComputeEngine(
+        partial(connect, EngineAddress(threads=1)),
+        prove,
+        Health(),
+        renewed=True,
+        paces=EnginePaces(reconnect=QUICK, rest=QUICK),
+    )
+    yield running
+    running.close()
+
+
+def test_a_task_runs_in_another_process_with_its_surroundings(embedded: ComputeEngine) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    assert embedded.submit(os.getpid).result(60) != os.getpid()
+    assert embedded.submit(surroundings).result(60) == ("1", "PASSIVE")
+
+
+def test_no_page_answers(embedded: ComputeEngine) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    assert embedded._connection is not None
+    facts = embedded._connection.client.scheduler_info()
+    ports = [facts["services"]["dashboard"]]
+    ports += [worker["services"]["dashboard"] for worker in facts["workers"].values()]
+    for port in ports:
+        for page in (
+            "",
+            "status",
+            "info/main/workers.html",
+            "health",
+            "metrics",
+            "json/counts.json",
+        ):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10)
+
+
+def test_a_fault_of_the_task_comes_back_as_it_is(embedded: ComputeEngine) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    with pytest.raises(KeyError, match="fault of the task"):
+        embedded.submit(fail).result(60)
+
+
+def test_a_killed_worker_loses_its_task_and_is_replaced(
+    embedded: ComputeEngine, tmp_path: Path
+) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    done = threading.Event()
+    task: Task[None] = embedded.submit(hang, tmp_path / "started")
+    task.when_done(lambda _: done.set())
+    tend_until(embedded, lambda: task.started_at is not None)
+    os.kill(int((tmp_path / "started").read_text()), signal.SIGKILL)
+
+    with pytest.raises(EngineLost):
+        task.result(60)
+
+    assert done.wait(10)
+    tend_until(embedded, lambda: embedded.slots == 1)
+    assert embedded.submit(os.getpid).result(60)
+
+
+def test_an_end_ends_what_hangs(embedded: ComputeEngine, tmp_path: Path) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    task: Task[None] = embedded.submit(hang, tmp_path / "started")
+    tend_until(embedded, lambda: task.started_at is not None)
+
+    embedded.end(task)
+
+    with pytest.raises(EngineLost):
+        task.result(60)
+    tend_until(embedded, lambda: embedded.slots == 1)
+    assert embedded.submit(os.getpid).result(60)
+
+
+def test_a_cluster_that_is_gone_is_made_anew(embedded: ComputeEngine) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    assert embedded._connection is not None
+    cluster = embedded._connection._cluster
+    assert cluster is not None
+    cluster.close()
+    tend_until(
+        embedded,
+        lambda: (
+            embedded.slots == 1
+            and embedded._connection is not None
+            and embedded._connection._cluster is not cluster
+        ),
+    )
+    assert embedded.submit(os.getpid).result(60)
