@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 OWN = ("config", "dicom_node", "pipeline", "storage")
 """Packages whose exceptions are ours: their messages hold nothing of a patient."""
@@ -28,6 +31,14 @@ def without_words(
     if isinstance(fault, BaseException):
         event["exception"] = described(fault)
     return event
+
+
+class LibraryFormatter(logging.Formatter):
+    """Formats records of libraries, their exceptions without words as well."""
+
+    def formatException(self, ei: ExcInfo) -> str:  # noqa: N802  # overrides the library's name
+        """Describe the exception of a record."""
+        return described(ei[1]) if ei[1] is not None else ""
 
 
 def described(fault: BaseException) -> str:

@@ -9,7 +9,7 @@ import pytest
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from tests.support.databases import SERVER, drop_databases
+from tests.support.databases import SERVER, make_template, release_databases
 from tests.support.node_process import NodeProcess, free_port, ini_text
 from tests.support.paths import DATA
 from tests.support.postgresql import Cluster, programs
@@ -34,6 +34,7 @@ def postgresql() -> Iterator[Cluster]:
         pytest.skip("no PostgreSQL server (deploy/install-postgresql.sh)")
     cluster = Cluster(folder)
     cluster.start()
+    make_template(cluster.address("postgres"))
     yield cluster
     cluster.remove()
 
@@ -49,7 +50,7 @@ def database_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     server = request.getfixturevalue("postgresql").address("postgres")
     monkeypatch.setenv(SERVER, server)
     yield kind
-    drop_databases(server)
+    release_databases(server)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pipeline.reasons import UnsuitableReason
 from pipeline.series.eligibility import NOT_MEANT
 from storage.delivery.notices import NewNotice
 from storage.files.folder import StorageFolder
+from storage.files.sums import with_sums
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.lifecycle import SeriesTicket
 
@@ -52,7 +53,7 @@ class Notices:
     def keep(self, request: NoticeRequest, encoded: EncodedObject) -> NewNotice:
         """Keep the file of a notice that was made."""
         name = file_name(0, encoded)
-        folder = self._folder.keep_result(request.key, {name: encoded.part10})
+        folder = self._folder.keep_result(request.key, with_sums({name: encoded.part10}))
         objects = [new_object(encoded, f"{folder}/{name}")]
         return _new_notice(request.key, request.inputs, objects, folder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from dicom_node.analysis.worker_messages import Analysed, EncodedObject
+from storage.files.sums import with_sums
 from storage.results.kept_results import NewObject, NewResult
 
 KEPT = "analysis.npz"  #: file of the undecided analysis (`pipeline.analysis_file`)
@@ -21,11 +22,9 @@ def file_name(position: int, encoded: EncodedObject) -> str:
 
 
 def files_of(analysed: Analysed) -> dict[str, bytes]:
-    """Name the files of a result."""
-    return {
-        KEPT: analysed.kept,
-        **{name: encoded.part10 for name, encoded in objects_by_name(analysed)},
-    }
+    """Name the files of a result; one lists the digests of the others."""
+    objects = {name: encoded.part10 for name, encoded in objects_by_name(analysed)}
+    return with_sums({KEPT: analysed.kept, **objects})
 
 
 def new_result(analysed: Analysed, folder: str) -> NewResult:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, Ini, bar, err
+
+if TYPE_CHECKING:
+    from dicom_node.resources import Resources
+    from storage.maintenance.consistency import Finding
 
 app = typer.Typer()
 
@@ -20,6 +24,9 @@ def doctor(
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Mend however much disagrees, in whatever folder.")
+    ] = False,
+    contents: Annotated[
+        bool, typer.Option("--contents", help="Read every file, and compare its bytes as well.")
     ] = False,
     config: Ini = INI,
 ) -> None:
@@ -34,12 +41,31 @@ def doctor(
         with only_node(settings.storage.folder):
             repair(resources, force=force)
     findings = find(resources)
+    if contents:
+        findings += _changed(resources)
     for finding in findings:
         detail = f" ({finding.detail})" if finding.detail else ""
         typer.echo(f"{finding.kind}: {finding.what}{detail}: {REMEDIES[finding.kind]}")
     if not findings:
         typer.echo("Files, rows and deliveries agree.")
     raise typer.Exit(1 if findings else 0)
+
+
+def _changed(resources: Resources) -> list[Finding]:
+    """Compare the bytes of every file with its digest, and say how many there were."""
+    from dicom_node.maintenance.contents import Compared, compare_contents
+    from storage.maintenance.consistency import Kind, totals
+
+    compared = Compared()
+    with resources.sessions.reading() as session:
+        rows = totals(session, resources.folder)
+    total = rows[Kind.INSTANCES_MISSING] + rows[Kind.RESULT_UNKNOWN]
+    with bar(err) as progress:
+        task = progress.add_task("reading", total=total)
+        findings = list(compare_contents(resources, compared, lambda: progress.advance(task)))
+    left_out = f"; {compared.without_digests} results of versions that kept no digests were not"
+    typer.echo(f"{compared.files} files compared{left_out if compared.without_digests else ''}.")
+    return findings
 
 
 @app.command()

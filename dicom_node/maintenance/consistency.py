@@ -42,6 +42,8 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
         Kind.ANALYSING_STUCK: "--mend, or a start of the node, has it analysed again",
         Kind.SENDING_STUCK: "--mend, or a start of the node, has it sent again",
         Kind.NOTHING_TO_SEND: "--mend ends the series",
+        Kind.INSTANCE_CHANGED: "restore the file, or have the series sent again",
+        Kind.RESULT_CHANGED: "restore the file, or remove it and have it made anew by reprocess",
     }
 )
 

@@ -21,8 +21,8 @@ class Instant(TypeDecorator[datetime]):
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Restore the zone where the database does not store it."""
-        return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
+        """Restore UTC: SQLite gives no zone, PostgreSQL that of the session."""
+        return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
 
 
 def word(states: type[StrEnum]) -> Enum:

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     ANALYSING_STUCK = "analysing for more than a day"
     SENDING_STUCK = "sending for more than a day"
     NOTHING_TO_SEND = "encoded, but nothing is left to send"
+    INSTANCE_CHANGED = "instance whose bytes have changed"
+    RESULT_CHANGED = "result whose bytes have changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

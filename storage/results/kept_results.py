@@ -80,6 +80,13 @@ def has_result(session: Session, key: str) -> bool:
     return session.get(Result, key) is not None
 
 
+def kept_folders(session: Session, after: str, limit: int) -> list[str]:
+    """List the folders of kept results in order, those behind `after`."""
+    kept = (Result.purged_at.is_(None), Result.folder > after)
+    folders = select(Result.folder).where(*kept).order_by(Result.folder).limit(limit)
+    return list(session.scalars(folders))
+
+
 def kept_object_paths(session: Session, key: str) -> list[str]:
     """List the files that the objects of a result should have: none of a purged result."""
     return list(

@@ -118,6 +118,17 @@ def batched(values: Sequence[str]) -> Iterator[Sequence[str]]:
         yield values[start : start + MAXIMUM_PARAMETERS]
 
 
+def kept_digests(session: Session, after: str, limit: int) -> list[tuple[str, str]]:
+    """List paths and digests of kept instances, in order of their paths, those behind `after`."""
+    rows = session.execute(
+        select(Instance.path, Instance.digest)
+        .where(Instance.purged_at.is_(None), Instance.path > after)
+        .order_by(Instance.path)
+        .limit(limit)
+    )
+    return [(path, digest) for path, digest in rows]
+
+
 def has_kept_instances(session: Session) -> bool:
     """Tell whether the database knows any instance whose file should be there."""
     kept = select(Instance.path).where(Instance.purged_at.is_(None)).limit(1)

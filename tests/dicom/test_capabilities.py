@@ -25,6 +25,8 @@ from dicom_node.network.association import Peer
 from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
 from storage.delivery.capabilities import capabilities
 
+pytestmark = pytest.mark.database
+
 VERIFICATION = "1.2.840.10008.1.1"
 
 

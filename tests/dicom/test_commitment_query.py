@@ -17,6 +17,8 @@ from dicom_node.resources import Resources
 from tests.support.peers.stand_in_archive import StandInArchive
 from tests.support.results_due import UIDS, Hands, capture, standing, store_with_results
 
+pytestmark = pytest.mark.database
+
 AGAIN = timedelta(hours=6)
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=96))
 

@@ -24,6 +24,8 @@ from storage.delivery.commitments import Report
 from tests.support.peers.pacs import DicomServer
 from tests.support.reception import indexing, listening, open_resources
 
+pytestmark = pytest.mark.database
+
 TRANSACTION = "2.25.77"
 MISSING = "2.25.404"
 SECONDS = 20  #: longest wait for a report

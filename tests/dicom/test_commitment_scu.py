@@ -34,6 +34,8 @@ from tests.support.peers.pacs import DicomServer
 from tests.support.reception import running_receiver
 from tests.support.results_due import Hands, store_with_results
 
+pytestmark = pytest.mark.database
+
 AGAIN = timedelta(hours=6)
 UIDS = ["2.25.101", "2.25.102"]
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=96))

@@ -27,7 +27,10 @@ from storage.overview import overview
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
+from tests.support.databases import database_url
 from tests.support.peers.pacs import all_associations_end
+
+pytestmark = pytest.mark.database
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UIDS = ["2.25.101", "2.25.102", "2.25.103"]
@@ -63,7 +66,7 @@ def clock() -> Hands:
 @pytest.fixture
 def resources(tmp_path: Path, clock: Hands) -> Resources:
     """One analysed series whose three results are due at the destination PACS."""
-    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    database = open_database(database_url(tmp_path))
     migrate(database)
     resources = Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES),

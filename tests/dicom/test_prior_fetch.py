@@ -32,6 +32,8 @@ from tests.support.node_process import wait_until
 from tests.support.peers.stand_in_archive import StandInArchive
 from tests.support.reception import open_resources, running_receiver
 
+pytestmark = pytest.mark.database
+
 TODAY, LAST_MONTH, LAST_YEAR = "20261101", "20261001", "20251101"
 
 

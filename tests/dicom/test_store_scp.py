@@ -36,6 +36,8 @@ from storage.files.folder import StorageFolder
 from storage.overview import overview
 from tests.support.reception import Reception, indexing, open_resources, running_receiver
 
+pytestmark = pytest.mark.database
+
 SYNTAXES = {
     "implicit": ImplicitVRLittleEndian,
     "explicit": ExplicitVRLittleEndian,

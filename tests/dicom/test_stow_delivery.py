@@ -30,6 +30,8 @@ from pipeline.encode.bundle import part10
 from tests.support.peers.stow_pacs import STORED, Answer, WebPacs, failed
 from tests.support.results_due import UIDS, Hands, capture, standing, store_with_results
 
+pytestmark = pytest.mark.database
+
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=60, give_up_after=timedelta(hours=1))
 
 

@@ -38,6 +38,8 @@ from tests.support.node_process import NodeProcess, free_port, wait_until
 from tests.support.peers.credentials import credentials
 from tests.support.reception import open_resources
 
+pytestmark = pytest.mark.database
+
 RELATED = 'multipart/related; type="application/dicom"; boundary=b0undary'
 STORED, FAILED, OTHER = "00081199", "00081198", "0008119A"
 LONG = f"POST /studies HTTP/1.1\r\nHost: x\r\nContent-Type: {RELATED}\r\n".encode()

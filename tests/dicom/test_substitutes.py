@@ -38,6 +38,9 @@ from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving, reprocess
 from storage.states import DeliveryState
+from tests.support.databases import database_url
+
+pytestmark = pytest.mark.database
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CLASSES = {
@@ -68,7 +71,7 @@ def ticket_of(session: Session) -> SeriesTicket:
 @pytest.fixture
 def resources(tmp_path: Path) -> Iterator[Resources]:
     """One analysed series whose results, one of each kind, are due at the destination PACS."""
-    database = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    database = open_database(database_url(tmp_path))
     migrate(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     resources = Resources(sessions=sessions, folder=StorageFolder(tmp_path, 0), clock=lambda: NOW)

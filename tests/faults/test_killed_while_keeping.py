@@ -24,6 +24,8 @@ from tests.support.paths import ROOT
 from tests.support.samples.encode_samples import analysis
 from tests.support.samples.received_series import SERIES, notices, receive
 
+pytestmark = pytest.mark.database
+
 STEPS = ["synced", "directory-synced"]  # before the folder has its name, and after
 
 FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")

@@ -4,46 +4,136 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from weakref import WeakSet
 
 import psycopg
-from sqlalchemy import event
+from psycopg import sql
+from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
+from storage.database.engine import migrate, open_database
+from storage.database.schema import Base
+
 #: Environment variable with the URL of the server, for the processes that a test starts as well
 SERVER = "DICOM_NODE_TEST_SERVER"
 
-_opened: WeakSet[DBAPIConnection] = WeakSet()
+_opened: list[psycopg.Connection] = []
 
 
-def database_url(folder: Path) -> str:
-    """URL of the database of a folder: the same folder, the same database. It is empty at first."""
+def database_url(folder: Path, *, empty: bool = False) -> str:
+    """URL of the database of a folder: the same folder, the same database.
+
+    Parameters
+    ----------
+    empty
+        Whether a new one is to have no tables; on a server it has those of today otherwise, for a
+        migration takes longer than most tests.
+    """
     server = os.environ.get(SERVER)
     if server is None:
         return f"sqlite:///{folder / 'node.sqlite'}"
     name = "test_" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     with psycopg.connect(server, autocommit=True) as connection:
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-        if known.fetchone() is None:
-            connection.execute(f"CREATE DATABASE {name}")
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
+        known = _databases(connection)
+        free = [database for database in known if database.startswith("free_")]
+        if name in known:
+            pass
+        elif free and not empty:
+            connection.execute(f"ALTER DATABASE {free[0]} RENAME TO {name}")
+        else:
+            template = "template1" if empty else "migrated"
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return _address(server, name)
 
 
-def drop_databases(server: str) -> None:
-    """Close what a test has left open, and delete the databases it has made."""
-    for opened in list(_opened):
-        opened.close()
+def make_template(server: str) -> None:
+    """Make the database that others are copied from."""
     with psycopg.connect(server, autocommit=True) as connection:
-        names = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'test_%'")
-        for (name,) in names.fetchall():
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute("CREATE DATABASE migrated")
+    engine = open_database(_address(server, "migrated"))
+    migrate(engine)
+    engine.dispose()
+
+
+def release_databases(server: str) -> None:
+    """Close what a test has left open; empty its databases, so that others may use them.
+
+    One whose tables are no more those of the template is deleted.
+    """
+    while _opened:
+        _opened.pop().close()
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in _databases(connection):
+            if not name.startswith("test_"):
+                continue
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+            if _empty(_address(server, name)):
+                free = name.replace("test_", "free_")
+                connection.execute(f"ALTER DATABASE {name} RENAME TO {free}")
+            else:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _empty(address: str) -> bool:
+    """Delete all rows; False if there are not the tables there should be."""
+    ours = sorted(Base.metadata.tables)
+    with psycopg.connect(address) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        if {name for (name,) in tables.fetchall()} != {*ours, "alembic_version"}:
+            return False
+        for table in reversed(Base.metadata.sorted_tables):  # faster than TRUNCATE of a few rows
+            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
+        connection.execute("ALTER SEQUENCE delivery_id_seq RESTART")
+    return True
+
+
+def _databases(connection: psycopg.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()]
+
+
+def _address(server: str, database: str) -> str:
+    return make_url(server).set(database=database).render_as_string(hide_password=False)
+
+
+def impatient_database(folder: Path) -> Engine:
+    """Open the database of a folder; it waits for nobody who has locked it."""
+    engine = open_database(database_url(folder))
+    sqlite = engine.dialect.name == "sqlite"
+    wait = "PRAGMA busy_timeout = 0" if sqlite else "SET lock_timeout = 1"
+
+    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(wait)
+        cursor.close()
+        if not sqlite:
+            connection.commit()
+
+    event.listen(engine, "connect", prepare)
+    return engine
+
+
+@contextmanager
+def locked_database(folder: Path) -> Iterator[None]:
+    """Keep everybody else from writing to the database of a folder."""
+    engine = open_database(database_url(folder))
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            tables = connection.execute(
+                text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            ).scalars()
+            connection.execute(text(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE"))
+        yield
+    engine.dispose()
 
 
 @event.listens_for(Pool, "connect")
 def _remember(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     """Remember connections of PostgreSQL: many a test leaves them to the garbage collector."""
     if isinstance(connection, psycopg.Connection):
-        _opened.add(connection)
+        _opened.append(connection)

@@ -24,6 +24,7 @@ from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder, no_step
 from storage.files.installation import draw_installation
 from storage.overview import SeriesLine, overview
+from tests.support.databases import database_url
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -138,7 +139,7 @@ def _made(function: Callable[[Any], Any], request: object) -> object:
 
 
 def open_resources(folder: Path, *, step: Callable[[str], None] = no_step) -> Resources:
-    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    database = open_database(database_url(folder))
     migrate(database)
     storage = StorageFolder(folder, 0, step=step)
     draw_installation(folder)

@@ -49,9 +49,7 @@ port = {pacs_port}
 def ini_text(folder: Path, *, port: int, pacs_port: int, quiet: float, more: str = "") -> str:
     """Content of the INI file of a node in a folder, with the kind of database of the test."""
     text = INI.format(port=port, pacs_port=pacs_port, quiet=quiet, more=more)
-    url = database_url(folder)
-    if url.startswith("sqlite"):
-        return text
+    url = database_url(folder / "data")
     return text.replace("folder = data\n", f"folder = data\ndatabase_url = {url}\n")
 
 

@@ -24,6 +24,7 @@ from storage.database.schema import Instance
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 from storage.overview import Overview, overview
+from tests.support.databases import database_url
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Reception:
 
 def open_resources(folder: Path, *, storage: StorageFolder | None = None) -> Resources:
     """Open a new database, and the storage folder if none is given, in a folder."""
-    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    database = open_database(database_url(folder))
     migrate(database)
     return Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES),

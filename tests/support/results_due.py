@@ -19,10 +19,12 @@ from storage.database.schema import Delivery
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation
 from storage.overview import overview
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
+from tests.support.databases import database_url
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STUDY, SERIES = "2.25.3", "2.25.9"
@@ -63,10 +65,11 @@ def capture(uid: str) -> Dataset:
 
 
 def store_with_results(folder: Path, clock: Hands, uids: Sequence[str] = UIDS) -> Resources:
-    database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
+    database = open_database(database_url(folder))
     migrate(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     resources = Resources(sessions=sessions, folder=StorageFolder(folder, 0), clock=clock)
+    draw_installation(folder)
     files = {f"{uid}.dcm": part10(capture(uid)) for uid in uids}
     kept = resources.folder.keep_result("k1", files)
     result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=kept)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -18,14 +19,17 @@ from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.series.quarantine_and_refusals import record_quarantine, record_refusal
 from storage.states import DeliveryState, SeriesState
+from tests.support.databases import database_url
+
+pytestmark = pytest.mark.database
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
-    engine = open_database("sqlite://")
+def session(tmp_path: Path) -> Iterator[Session]:
+    engine = open_database(database_url(tmp_path))
     Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
         yield session

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmwrite
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import select
 
 from dicom_node.analysis.dispatcher import NOTICE_TRIES
 from dicom_node.analysis.worker_messages import Unchanged, Unsuitable
@@ -17,7 +17,6 @@ from dicom_node.network.received_instance import received_instance
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
-from storage.database.engine import open_database
 from storage.database.schema import Series
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
@@ -27,6 +26,7 @@ from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving, ticket_of
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import Rerun
+from tests.support.databases import impatient_database, locked_database
 from tests.support.dispatcher_samples import (
     NOW,
     RESULT,
@@ -37,6 +37,8 @@ from tests.support.dispatcher_samples import (
     line,
     open_resources,
 )
+
+pytestmark = pytest.mark.database
 
 
 @pytest.fixture
@@ -279,9 +281,7 @@ def test_no_more_is_computed_while_a_result_finds_no_room(resources: Resources) 
 
 
 def test_what_finds_the_database_locked_is_entered_later(resources: Resources) -> None:
-    database = create_engine(f"sqlite:///{resources.folder.root / 'node.sqlite'}")
-    impatient = open_database(f"sqlite:///{resources.folder.root / 'node.sqlite'}")
-    event.listen(impatient, "connect", lambda made, _: made.execute("PRAGMA busy_timeout = 0"))
+    impatient = impatient_database(resources.folder.root)
     job = Never(Unsuitable(code="gap", text="3 slices missing"))
     running = dispatcher(
         replace(resources, sessions=Sessions(impatient, substitutes=SUBSTITUTES)), Workers(job)
@@ -290,10 +290,8 @@ def test_what_finds_the_database_locked_is_entered_later(resources: Resources) -
     with resources.sessions() as session:
         ticket = ticket_of(session, session.scalars(select(Series)).one())
 
-    with database.connect() as other:
-        other.exec_driver_sql("BEGIN IMMEDIATE")
+    with locked_database(resources.folder.root):
         running.settle(ticket, job)
-        other.rollback()
     assert line(resources).state == "analysing"
 
     running.dispatch()

@@ -22,8 +22,11 @@ from storage.maintenance.consistency import Kind
 from storage.overview import overview
 from storage.series.lifecycle import claim_next
 from storage.states import DeliveryState, SeriesState
+from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.unit.dicom_node.maintenance.test_retention import arrive, deliver, instance, put
+
+pytestmark = pytest.mark.database
 
 OLD = NOW - timedelta(days=2)
 
@@ -164,7 +167,7 @@ def test_the_command_says_what_and_mends_only_while_the_node_is_stopped(
     resources: Resources, tmp_path: Path
 ) -> None:
     ini = tmp_path / "node.ini"
-    ini.write_text("[storage]\nfolder = .\n")
+    ini.write_text(f"[storage]\nfolder = .\ndatabase_url = {database_url(tmp_path)}\n")
     put(resources, "quarantine/a.dcm", OLD)
     command = ["doctor", "--config", str(ini)]
 

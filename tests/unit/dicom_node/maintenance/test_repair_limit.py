@@ -33,9 +33,12 @@ from storage.series.instances import record_instance
 from storage.series.lifecycle import close, receiving
 from storage.states import SeriesState
 from tests.support import dispatcher_samples as samples
+from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line
 from tests.support.samples.received_series import SERIES, STUDY, receive
 from tests.unit.dicom_node.maintenance.test_retention import deliver, instance, put
+
+pytestmark = pytest.mark.database
 
 OLD = NOW - timedelta(days=2)
 
@@ -174,9 +177,7 @@ def elsewhere(resources: Resources, tmp_path: Path) -> Path:
     """Settings with the database of `resources` and an empty folder."""
     assert kept(resources) == 3
     ini = tmp_path / "node.ini"
-    ini.write_text(
-        f"[storage]\nfolder = empty\ndatabase_url = sqlite:///{tmp_path / 'node.sqlite'}\n"
-    )
+    ini.write_text(f"[storage]\nfolder = empty\ndatabase_url = {database_url(tmp_path)}\n")
     return ini
 
 

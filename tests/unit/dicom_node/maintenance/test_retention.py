@@ -17,13 +17,17 @@ from storage.database.schema import Instance, Result
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.files.folder import StorageFolder
 from storage.files.installation import STATION
+from storage.files.sums import SUMS
 from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
 from storage.series.instances import InstanceFacts, known_paths, record_instance
 from storage.series.lifecycle import close, receiving
 from storage.series.quarantine_and_refusals import record_quarantine
 from storage.states import DeliveryState, Rerun, SeriesState
+from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
+
+pytestmark = pytest.mark.database
 
 DAY = timedelta(days=1)
 RULES = RetentionRules(keep=30 * DAY)
@@ -104,7 +108,14 @@ def files(resources: Resources) -> list[str]:
 
 
 KEPT = sorted(
-    ["2.25.11.dcm", "2.25.12.dcm", "0000-segmentation.dcm", "0001-report.dcm", "analysis.npz"]
+    [
+        "2.25.11.dcm",
+        "2.25.12.dcm",
+        "0000-segmentation.dcm",
+        "0001-report.dcm",
+        "analysis.npz",
+        SUMS,
+    ]
 )
 
 
@@ -240,7 +251,8 @@ def test_a_wish_for_a_purged_series_is_refused_with_the_reason(
     deliver(resources)
     after(resources, 31).run_once()
 
-    settings = Settings(storage=StorageSettings(folder=resources.folder.root))
+    folder = resources.folder.root
+    settings = Settings(storage=StorageSettings(folder=folder, database_url=database_url(folder)))
     (outcome,) = request_reruns(settings, wish)
 
     assert outcome.refused

@@ -24,6 +24,7 @@ from storage.files.folder import StorageFolder
 from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
 from storage.series.quarantine_and_refusals import record_quarantine
+from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.unit.dicom_node.maintenance.test_retention import (
     KEPT,
@@ -33,6 +34,8 @@ from tests.unit.dicom_node.maintenance.test_retention import (
     files,
     put,
 )
+
+pytestmark = pytest.mark.database
 
 SERIES = "2.25.2"
 
@@ -201,11 +204,12 @@ def test_only_what_is_in_quarantine_can_be_reinjected(resources: Resources) -> N
 def test_the_commands(resources: Resources, tmp_path: Path) -> None:
     deliver(resources)
     ini = tmp_path / "node.ini"
-    ini.write_text("[storage]\nfolder = data\n")
+    url = database_url(tmp_path / "data")
+    ini.write_text(f"[storage]\nfolder = data\ndatabase_url = {url}\n")
     more = ["--series", SERIES, "--config", str(ini)]
 
     export_run = CliRunner().invoke(app, ["export", str(tmp_path / "out"), *more])
-    assert export_run.output.splitlines()[-1].startswith("4 files in ")
+    assert any(line.startswith("4 files in ") for line in export_run.output.splitlines())
     erase_run = CliRunner().invoke(app, ["erase", *more])
     assert isinstance(erase_run.exception, NodeError)
     assert not is_running(resources.folder.root)
@@ -214,7 +218,7 @@ def test_the_commands(resources: Resources, tmp_path: Path) -> None:
         held = CliRunner().invoke(app, ["erase", *more, "--yes"])
     assert isinstance(held.exception, AlreadyRunning)
     done = CliRunner().invoke(app, ["erase", *more, "--yes"])
-    assert done.output.splitlines()[-1].startswith("1 series erased here")
+    assert "1 series erased here" in done.output
     assert rows(resources) == 0
     none = CliRunner().invoke(app, ["reinject", "--all", "--config", str(ini)])
     assert none.output.splitlines()[-1].startswith("0 files read")

@@ -15,6 +15,8 @@ from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import OpenSeries
 from tests.support.reception import open_resources
 
+pytestmark = pytest.mark.database
+
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 

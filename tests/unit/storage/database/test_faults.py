@@ -9,14 +9,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import errors
-from sqlalchemy import Engine, event, exc, insert, text
+from sqlalchemy import exc, insert, select, text
 
-from storage.database.engine import migrate, open_database, reading
-from storage.database.faults import POSTGRESQL, SQLITE, own_error, own_errors
+from storage.database.engine import migrate, open_database
+from storage.database.faults import POSTGRESQL, SQLITE, own_error
 from storage.database.schema import Refusal
 from storage.database.sessions import Sessions
 from storage.errors import DatabaseRefused, DatabaseUnavailable, StorageError
-from tests.support.databases import database_url
+from tests.support.databases import database_url, impatient_database, locked_database
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 PATIENT = "DOE^JANE"
@@ -190,21 +190,14 @@ def test_a_table_that_is_gone_is_not_the_datas_fault(sessions: Sessions) -> None
 
 
 @pytest.mark.database
-def test_a_locked_database_is_the_databases_fault(
-    sessions: Sessions, tmp_path: Path, database_kind: str
-) -> None:
-    wait = {"sqlite": "PRAGMA busy_timeout = 1", "postgresql": "SET lock_timeout = 1"}
-    impatient = reading(open_database(database_url(tmp_path)))
-    event.listen(
-        impatient, "connect", lambda opened, _: opened.execute(wait[database_kind]).close()
-    )
-    with sessions.begin() as session:
-        session.execute(text("DROP TABLE refusal"))  # locked until the end
-
-        with pytest.raises(DatabaseUnavailable, match="locked"), own_errors():
-            drop(impatient)
-
-
-def drop(engine: Engine) -> None:
-    with engine.connect() as connection:
-        connection.exec_driver_sql("DROP TABLE refusal")
+def test_a_locked_database_is_the_databases_fault(sessions: Sessions, tmp_path: Path) -> None:
+    """`sessions` has made its tables."""
+    impatient = Sessions(impatient_database(tmp_path))
+    with (
+        locked_database(tmp_path),
+        pytest.raises(DatabaseUnavailable, match="locked"),
+        impatient.begin() as session,
+    ):
+        session.execute(insert(Refusal), refusal("x"))
+    with sessions.reading() as session:
+        assert session.scalars(select(Refusal)).all() == []

@@ -25,7 +25,7 @@ NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(database_url(tmp_path))
+    engine = open_database(database_url(tmp_path, empty=True))
     yield engine
     engine.dispose()
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
@@ -20,6 +21,9 @@ from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, give_back, receiving
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun, SeriesState
+from tests.support.databases import database_url
+
+pytestmark = pytest.mark.database
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 S, D = SeriesState, DeliveryState
@@ -38,8 +42,8 @@ class Study:
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
-    engine = open_database("sqlite://")
+def session(tmp_path: Path) -> Iterator[Session]:
+    engine = open_database(database_url(tmp_path))
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         yield session

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage.database.engine import migrate, open_database
@@ -33,6 +34,9 @@ from storage.series.lifecycle import (
     reprocess,
 )
 from storage.states import DeliveryState, SeriesState
+from tests.support.databases import database_url
+
+pytestmark = pytest.mark.database
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -116,15 +120,15 @@ def count(session: Session, table: type[Base]) -> int:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    engine = open_database(database_url(tmp_path))
     migrate(engine)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
-    engine = open_database("sqlite://")
+def session(tmp_path: Path) -> Iterator[Session]:
+    engine = open_database(database_url(tmp_path))
     Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
         yield session
@@ -149,7 +153,7 @@ def test_nothing_is_kept_if_the_transaction_fails(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         ticket = claimed(session)
     broken = [*OBJECTS, OBJECTS[0]]
-    with pytest.raises(Exception, match="UNIQUE"), Session(engine) as session, session.begin():
+    with pytest.raises(IntegrityError), Session(engine) as session, session.begin():
         keep_results(session, ticket, RESULT, broken, destinations=["PACS"], now=NOW)
 
     with Session(engine) as session:

@@ -15,7 +15,10 @@ from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.delivery.redelivery import redeliver
 from storage.series.lifecycle import claim_next, leave, reprocess
 from storage.states import DeliveryState, SeriesState
+from tests.support.databases import database_url
 from tests.support.results_due import CT, START, UIDS, Hands, standing, store_with_results
+
+pytestmark = pytest.mark.database
 
 D, S = DeliveryState, SeriesState
 LATER = START + timedelta(days=1)
@@ -109,7 +112,7 @@ def test_what_has_arrived_is_not_sent_twice(resources: Resources) -> None:
 def ini(folder: Path) -> Path:
     path = folder / "dicom-node.ini"
     path.write_text(
-        f"[storage]\nfolder = {folder}\n"
+        f"[storage]\nfolder = {folder}\ndatabase_url = {database_url(folder)}\n"
         "[destination PACS]\nae_title = PACS\nhost = 127.0.0.1\nport = 104\n"
         "[destination OLD]\nae_title = OLD\nhost = 127.0.0.1\nport = 104\nenabled = no\n"
     )

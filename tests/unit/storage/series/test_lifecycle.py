@@ -26,6 +26,9 @@ from storage.series.lifecycle import (
 )
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import Rerun, SeriesState
+from tests.support.databases import database_url
+
+pytestmark = pytest.mark.database
 
 NOW = datetime(2024, 2, 29, 23, 59, tzinfo=UTC)
 S = SeriesState
@@ -52,15 +55,15 @@ def facts(uid: str, series: str = "9", *, digest: str = "a", ae: str = "CT1") ->
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'node.sqlite'}")
+    engine = open_database(database_url(tmp_path))
     migrate(engine)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
-    engine = open_database("sqlite://")
+def session(tmp_path: Path) -> Iterator[Session]:
+    engine = open_database(database_url(tmp_path))
     Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
         yield session
