@@ -19,6 +19,7 @@ from dicom_node.clock_watch import utc_now
 
 FILE = "health.json"  #: in the storage folder
 PUBLISH_SECONDS = 10.0  #: longest time between two writings of the file
+STALE_SECONDS = 60.0  #: a running node writes the file more often
 MAX_FAULTS = 200  #: names of parts may come from peers: further ones are not kept
 
 
@@ -102,6 +103,29 @@ class Condition:
     def receiving(self) -> bool:
         """Whether instances are taken."""
         return all(fault.receiving for fault in self.faults)
+
+    def is_stale(self, now: datetime) -> bool:
+        """Say whether a node that runs would have written another one since."""
+        return abs((now - self.written_at).total_seconds()) > STALE_SECONDS
+
+
+def why_not_ready(condition: Condition | None, now: datetime, *, running: bool) -> str:
+    """Say why a node takes no instances; empty if it does.
+
+    Parameters
+    ----------
+    condition
+        As the node last wrote it; None if it never did.
+    running
+        Whether a process holds the storage folder.
+    """
+    if not running:
+        return "the node is not running"
+    if condition is None or condition.is_stale(now):
+        return "the node has not told its condition for a minute"
+    return "; ".join(
+        f"{fault.part}: {fault.reason}" for fault in condition.faults if not fault.receiving
+    )
 
 
 def write_condition(folder: Path, condition: Condition) -> None:

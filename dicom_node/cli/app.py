@@ -16,7 +16,7 @@ from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
 from config.value_types import MAX_AE_TITLE
-from dicom_node.cli import doctor, probe, rerun, stored_data
+from dicom_node.cli import doctor, probe, rerun, status, stored_data
 from dicom_node.cli.options import INI, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.errors import NodeError
@@ -39,6 +39,7 @@ app.add_typer(localise.app)
 app.add_typer(rerun.app)
 app.add_typer(probe.app)
 app.add_typer(doctor.app)
+app.add_typer(status.app)
 app.add_typer(stored_data.app)
 
 
@@ -144,39 +145,6 @@ def send(
     peer = Peer(ae_title=to, host=host, port=port)
     failed = send_folder(folder, peer, calling_ae=calling, console=out)
     raise typer.Exit(1 if failed else 0)
-
-
-@app.command()
-def status(
-    config: Ini = INI,
-    limit: Annotated[int, typer.Option(help="How many lines of each list.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Show every series and where it stands, deliveries, refusals and the quarantine."""
-    from dicom_node.assembly import GIGABYTE
-    from dicom_node.cli import status_view as view
-    from dicom_node.folder_lock import is_running
-    from dicom_node.health import read_condition
-    from storage.database.engine import open_database, require_migrated
-    from storage.database.sessions import Sessions
-    from storage.files.disk import disk_free
-    from storage.overview import overview
-
-    settings = load(config)
-    running = is_running(settings.storage.folder)
-    condition = read_condition(settings.storage.folder)
-    if not as_json:
-        view.show_condition(condition, out, running=running)
-    database = open_database(settings.database_url)
-    require_migrated(database)
-    with Sessions(database).reading() as session:
-        current = overview(session, limit)
-    free_gb = disk_free(settings.storage.folder) / GIGABYTE
-    disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
-    if as_json:
-        typer.echo(view.as_json(current, disk, running=running, condition=condition))
-    else:
-        view.show(current, disk, out)
 
 
 @app.command()

@@ -34,9 +34,6 @@ class Disk:
     reserve_gb: float
 
 
-STALE_SECONDS = 60.0  #: a running node writes its condition more often
-
-
 def as_json(
     overview: Overview, disk: Disk, *, running: bool, condition: Condition | None = None
 ) -> str:
@@ -64,8 +61,7 @@ def show_condition(condition: Condition | None, console: Console, *, running: bo
         return
     if condition is None:
         return
-    age = (datetime.now(UTC) - condition.written_at).total_seconds()
-    if abs(age) > STALE_SECONDS:
+    if condition.is_stale(datetime.now(UTC)):
         console.print(
             f"[bold red]the node has not told its condition since {_at(condition.written_at)}[/]",
             highlight=False,

@@ -18,6 +18,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
@@ -71,6 +72,7 @@ from dicom_node.network.pynetdicom_internals.read_ahead import TICK_SECONDS, Rea
 from dicom_node.network.pynetdicom_internals.version import is_tested
 from dicom_node.network.received_instance import ReceivedInstance, received_instance
 
+ACCEPT_AGAIN_SECONDS = 0.1  #: wait after a connection could not be accepted
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
 Store = Callable[[ReceivedInstance], int]  #: stores an instance, returns the C-STORE status
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
@@ -411,7 +413,11 @@ class FastServer(ThreadedAssociationServer):
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """As in pynetdicom, but the TLS handshake is left to the association's own thread."""
-        client, address = cast(socket.socket, self.socket).accept()
+        try:
+            client, address = cast(socket.socket, self.socket).accept()
+        except OSError:
+            time.sleep(ACCEPT_AGAIN_SECONDS)  # no descriptors are left: it would spin
+            raise
         if self.ssl_context:
             client = self.ssl_context.wrap_socket(
                 client, server_side=True, do_handshake_on_connect=False

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dicom_node.health import FILE, MAX_FAULTS, Condition, Health, read_condition, write_condition
+from dicom_node.health import (
+    FILE,
+    MAX_FAULTS,
+    Condition,
+    Health,
+    read_condition,
+    why_not_ready,
+    write_condition,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -58,3 +66,16 @@ def test_a_damaged_file_says_nothing(tmp_path: Path) -> None:
     assert read_condition(tmp_path) is None
     (tmp_path / FILE).write_text('{"faults": [{"part": 1}]}')
     assert read_condition(tmp_path) is None
+
+
+def test_a_node_is_ready_while_it_runs_tells_so_and_takes_instances() -> None:
+    health = Health(Clock())
+    health.fault("engine", "no answer")
+    well = Condition(written_at=START, faults=health.snapshot())
+    assert why_not_ready(well, START, running=True) == ""
+    assert "not running" in why_not_ready(well, START, running=False)
+    assert "not told" in why_not_ready(None, START, running=True)
+    assert "not told" in why_not_ready(well, START + timedelta(minutes=2), running=True)
+    health.fault("index", "rows wait", receiving=False)
+    refusing = Condition(written_at=START, faults=health.snapshot())
+    assert why_not_ready(refusing, START, running=True) == "index: rows wait"

@@ -1,0 +1,58 @@
+"""Commands that say how the node fares: `status` and `ready`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from config.reader import load
+from dicom_node.cli.options import INI, Ini, out
+
+app = typer.Typer()
+
+
+@app.command()
+def status(
+    config: Ini = INI,
+    limit: Annotated[int, typer.Option(help="How many lines of each list.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show every series and where it stands, deliveries, refusals and the quarantine."""
+    from dicom_node.assembly import GIGABYTE
+    from dicom_node.cli import status_view as view
+    from dicom_node.folder_lock import is_running
+    from dicom_node.health import read_condition
+    from storage.database.engine import open_database, require_migrated
+    from storage.database.sessions import Sessions
+    from storage.files.disk import disk_free
+    from storage.overview import overview
+
+    settings = load(config)
+    running = is_running(settings.storage.folder)
+    condition = read_condition(settings.storage.folder)
+    if not as_json:
+        view.show_condition(condition, out, running=running)
+    database = open_database(settings.database_url)
+    require_migrated(database)
+    with Sessions(database).reading() as session:
+        current = overview(session, limit)
+    free_gb = disk_free(settings.storage.folder) / GIGABYTE
+    disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
+    if as_json:
+        typer.echo(view.as_json(current, disk, running=running, condition=condition))
+    else:
+        view.show(current, disk, out)
+
+
+@app.command()
+def ready(config: Ini = INI) -> None:
+    """Say whether the node runs and takes instances: exit status 0, else 1 and the reason."""
+    from dicom_node.folder_lock import is_running
+    from dicom_node.health import read_condition, why_not_ready
+
+    folder = load(config).storage.folder
+    reason = why_not_ready(read_condition(folder), datetime.now(UTC), running=is_running(folder))
+    typer.echo(reason or "ready")
+    raise typer.Exit(1 if reason else 0)
