@@ -39,7 +39,10 @@ URGENT = {"STAT", "HIGH"}  #: Defined Terms of the priority that go before other
 TAGS = {keyword_dict[name]: name for name in (*NEEDED, *OF_PATIENT, PRIORITY)}
 LAST = max(TAGS)
 MAX_UID = 64  #: characters, PS3.5 9.1
-PLAIN_UID = re.compile(r"[0-9.]{1,64}")
+PLAIN_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
+"""Components of digits, PS3.5 9.1; leading zeros, which it forbids, are common and do no harm."""
+UUID_FOR_UID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12,28}")
+"""A bare UUID, as some archives give out for a UID: no UID, but no text either."""
 PLAIN_CODE = re.compile(r"[A-Z0-9_ ]{0,16}")  #: PS3.5 6.2, value representation CS
 TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
 MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
@@ -171,6 +174,8 @@ def _check_uid(name: str, value: str) -> None:
         raise Unreadable(f"{name}: expected a UID of at most {MAX_UID} characters, got {got}")
     if not value.isprintable():
         raise Unreadable(f"{name}: expected a UID, got characters that cannot be printed")
+    if not (PLAIN_UID.fullmatch(value) or UUID_FOR_UID.fullmatch(value)):
+        raise Unreadable(f"{name}: expected a UID (PS3.5 9.1), got other than digits and dots")
 
 
 def facts(

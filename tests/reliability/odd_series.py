@@ -276,8 +276,22 @@ IDENTIFIERS = [
         unsuitable("too-few-slices: 30 slices or more expected, got 1"),
     ),
     kept("series-uid-padded-with-spaces", raw(b"1.2.3.4  ", "SeriesInstanceUID")),
-    kept("series-uid-that-is-a-path", having(SeriesInstanceUID="../../etc/passwd")),
-    kept("series-uid-of-odd-bytes", raw(b"\xff\xfe1.2\\3", "SeriesInstanceUID")),
+    refused(
+        "series-uid-that-is-a-path",
+        having(SeriesInstanceUID="../../etc/passwd"),
+        "SeriesInstanceUID: expected a UID (PS3.5 9.1)",
+    ),
+    refused(
+        "series-uid-that-is-a-name",
+        having(SeriesInstanceUID="Muster^Mia"),
+        "SeriesInstanceUID: expected a UID (PS3.5 9.1)",
+    ),
+    refused(
+        "series-uid-of-odd-bytes",
+        raw(b"\xff\xfe1.2\\3", "SeriesInstanceUID"),
+        "SeriesInstanceUID: expected a UID",
+    ),
+    kept("series-uid-with-leading-zeros", having(SeriesInstanceUID="1.2.003.04")),
     refused("no-uid-in-the-request", lambda s: with_uids(s, ""), "SOPInstanceUID: expected a UID"),
     refused(
         "uid-of-200-characters", lambda s: with_uids(s, "1." * 99 + "11"), "got 200 characters"

@@ -221,4 +221,4 @@ def test_the_commands(resources: Resources, tmp_path: Path) -> None:
     assert "1 series erased here" in done.output
     assert rows(resources) == 0
     none = CliRunner().invoke(app, ["reinject", "--all", "--config", str(ini)])
-    assert none.output.splitlines()[-1].startswith("0 files read")
+    assert "0 files read" in none.output

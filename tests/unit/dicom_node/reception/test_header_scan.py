@@ -122,6 +122,33 @@ def test_a_plain_header_is_read_on_the_way(tmp_path: Path, syntax: str, undefine
     assert agree(quick, thorough)
 
 
+@pytest.mark.parametrize(
+    ("uid", "is_taken"),
+    [
+        ("1.2.840.113619.2.55", True),
+        ("1.2.003.04", True),  # zeros that PS3.5 9.1 forbids, and many send
+        ("3f2504e0-4f89-41d3-9a0c-0305e82c3301", True),
+        ("1..2", False),
+        ("1.2.", False),
+        (".1", False),
+        ("CANARYXQ", False),
+        ("Muster^Mia", False),
+        ("'; drop table", False),
+        ("../../..", False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of what is odd here on purpose
+def test_a_uid_that_is_text_is_not_taken(tmp_path: Path, uid: str, *, is_taken: bool) -> None:
+    for name in ("StudyInstanceUID", "SeriesInstanceUID"):
+        with disable_value_validation():
+            body = encoded(instance(**{name: uid}), ExplicitVRLittleEndian)
+
+        quick, thorough = both(tmp_path, body, ExplicitVRLittleEndian)
+
+        assert agree(quick, thorough)
+        assert (thorough is not None) is is_taken
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of what is odd here on purpose
 @given(
     syntax=st.sampled_from(SYNTAXES),
