@@ -8,11 +8,10 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -26,7 +25,8 @@ from dicom_node.network.tls import client_context, server_context
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.stow.app import Limits
-from dicom_node.reception.stow.server import MAXIMUM_CONNECTIONS, StowReceiver
+from dicom_node.reception.stow.connections import MAXIMUM_CONNECTIONS
+from dicom_node.reception.stow.server import HEAD_SECONDS, StowReceiver
 from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
@@ -34,7 +34,7 @@ from pipeline.synthetic.phantom.syntaxes import transcoded
 from storage.database.schema import Instance
 from storage.files.folder import StorageFolder
 from storage.overview import overview
-from tests.support.node_process import NodeProcess, free_port, wait_until
+from tests.support.node_process import NodeProcess, free_port
 from tests.support.peers.credentials import credentials
 from tests.support.reception import open_resources
 
@@ -87,6 +87,7 @@ def serving(
     requests: int = 20,
     kept: StorageFolder | None = None,
     tls: ssl.SSLContext | None = None,
+    head_seconds: float = HEAD_SECONDS,
 ) -> Running:
     resources = open_resources(folder, storage=kept)
     index = IndexWriter(resources.sessions)
@@ -95,6 +96,7 @@ def serving(
         token=token,
         limits=Limits(request_bytes=LARGEST, silent_seconds=5),
         maximum_requests=requests,
+        head_seconds=head_seconds,
     )
     address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index), tls=tls)
     return Running(resources, index, receiver, address)
@@ -364,24 +366,71 @@ def test_more_than_may_run_at_once_are_told_so(tmp_path: Path, slices: list[Data
     node.stop()
 
 
-def answers(running: Running) -> bool:
-    try:
-        return httpx.get(running.url).status_code == httpx.codes.NOT_FOUND
-    except httpx.RemoteProtocolError:
-        return False
+def test_who_shows_no_token_takes_no_place(tmp_path: Path, slices: list[Dataset]) -> None:
+    node = serving(tmp_path, requests=1, token=KNOWN)
+    strangers = [socket.create_connection(node.address) for _ in range(25)]
+    for stranger in strangers:
+        stranger.sendall(LONG)
+    sent = post(node, message(part10(slices[0])), authorization=f"Bearer {KNOWN}")
+    assert sent.status_code == 200
+    for stranger in strangers:
+        stranger.close()
+    node.stop()
 
 
-def test_connections_beyond_the_limit_are_closed_and_others_are_served(
-    running: Running, slices: list[Dataset]
-) -> None:
+def test_idle_connections_make_room(running: Running, slices: list[Dataset]) -> None:
+    """Half of them have had an answer, the others have said nothing."""
     open_ones = [socket.create_connection(running.address) for _ in range(MAXIMUM_CONNECTIONS)]
+    for connection in open_ones[::2]:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    with socket.create_connection(running.address, timeout=10) as one_more:
-        assert one_more.recv(1) == b""
+    assert post(running, message(part10(slices[0]))).status_code == 200
+    more = [socket.create_connection(running.address) for _ in range(MAXIMUM_CONNECTIONS)]
+    assert post(running, message(part10(slices[1]))).status_code == 200
 
-    for connection in open_ones:
+    assert is_closed(open_ones[1])
+    for connection in (*open_ones, *more):
         connection.close()
-    wait_until(partial(answers, running), seconds=10, what="room again")
+
+
+def is_closed(connection: socket.socket) -> bool:
+    connection.settimeout(20)
+    try:
+        while connection.recv(4096):
+            continue
+    except ConnectionResetError:
+        return True
+    return True
+
+
+def is_hung_up_on(connection: socket.socket, pieces: Iterable[bytes]) -> bool:
+    """Whether a connection ends while pieces are sent on it, twenty a second."""
+    pause = threading.Event()
+    try:
+        for piece in pieces:
+            connection.sendall(piece)
+            pause.wait(0.05)
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["1st", "2nd"])
+def test_a_head_sent_byte_by_byte_comes_to_an_end(tmp_path: Path, before: bytes) -> None:
+    node = serving(tmp_path, head_seconds=1)
+    with socket.create_connection(node.address, timeout=20) as trickling:
+        trickling.sendall(before)
+        assert is_hung_up_on(trickling, (bytes((byte,)) for byte in LONG * 20))
+    node.stop()
+
+
+def test_a_body_that_nobody_reads_comes_to_an_end(tmp_path: Path) -> None:
+    node = serving(tmp_path, token=KNOWN, head_seconds=1)
+    with socket.create_connection(node.address, timeout=20) as refused:
+        refused.sendall(LONG.replace(b"100000", b"1000000000"))
+        assert refused.recv(4096).startswith(b"HTTP/1.1 401")
+        assert is_hung_up_on(refused, (bytes(1000) for _ in range(500)))
+    node.stop()
 
 
 def test_draining_finishes_what_runs_and_takes_nothing_new(
@@ -424,6 +473,25 @@ def test_a_node_takes_by_stow_and_ends_in_order(
     assert (answer.status_code, node.stop()) == (200, 0)
     (series,) = node.overview().series
     assert (series.instances, series.calling_ae) == (1, "STOW-RS")
+
+
+def test_connections_before_the_tls_handshake_make_room(
+    tmp_path: Path, slices: list[Dataset]
+) -> None:
+    ours = credentials(tmp_path / "keys", trustme.CA(), "node")
+    node = serving(tmp_path, tls=server_context(ours, verify_peers=True))
+    silent = [socket.create_connection(node.address) for _ in range(MAXIMUM_CONNECTIONS + 10)]
+
+    url = f"https://localhost:{node.address[1]}/studies"
+    with httpx.Client(trust_env=False, verify=client_context(ours)) as client:
+        headers = {"Content-Type": RELATED}
+        answer = client.post(url, content=message(part10(slices[0])), headers=headers)
+
+    assert answer.status_code == 200
+    assert is_closed(silent[0])
+    for connection in silent:
+        connection.close()
+    node.stop()
 
 
 def test_with_tls_senders_show_a_certificate(tmp_path: Path, slices: list[Dataset]) -> None:

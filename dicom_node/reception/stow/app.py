@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
@@ -21,7 +24,8 @@ from starlette.routing import Route
 
 from dicom_node.errors import AssociationBroken
 from dicom_node.logs import log
-from dicom_node.network.status_codes import HTTP_NO_ROOM
+from dicom_node.network.pynetdicom_internals.message_bounds import Pace
+from dicom_node.network.status_codes import HTTP_BUSY, HTTP_NO_ROOM
 from dicom_node.reception.header import MAX_UID
 from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.stow.instances import CALLING_AE, DICOM, response, status_code, store
@@ -30,6 +34,11 @@ from pipeline.reasons import RefusedReason
 
 MAX_BOUNDARY = 70  #: characters, RFC 2046 5.1.1
 RETRY_SECONDS = 60  #: after which a sender may try again when there was no room
+ON_REFUSAL: dict[int, dict[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTP_BUSY: {"Retry-After": str(RETRY_SECONDS)},
+}
+"""Header fields of a refusal."""
 JSON = "application/dicom+json"
 
 
@@ -70,12 +79,15 @@ class StowService:
     token
         Bearer token of the senders; empty lets anybody send.
     threads
-        Run the requests: as many at a time as there are threads.
+        Run the requests.
+    places
+        One for each request that may run; taken once its token was checked.
     """
 
     sink: InstanceSink
     limits: Limits
     threads: Executor
+    places: threading.BoundedSemaphore
     token: str = field(default="", repr=False)
 
     def app(self) -> Starlette:
@@ -92,14 +104,25 @@ class StowService:
         loop = asyncio.get_running_loop()
         try:
             self._admit(request)
-            chunks = self._chunks(request, loop)
-            return await loop.run_in_executor(self.threads, self._store, request, chunks)
+            with self._place():
+                chunks = self._chunks(request, loop)
+                return await loop.run_in_executor(self.threads, self._store, request, chunks)
         except Refused as refused:
             return _refusal(refused)
         except (TooLarge, TooManyParts) as fault:
             return _broken(413, fault)
         except AssociationBroken as fault:
             return _broken(400, fault)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold one of the places for requests that run."""
+        if not self.places.acquire(blocking=False):
+            raise Refused(HTTP_BUSY, "as many requests run as may")
+        try:
+            yield
+        finally:
+            self.places.release()
 
     def _admit(self, request: Request) -> None:
         """Check token, announced length and study of a request, before its body is read."""
@@ -133,9 +156,10 @@ class StowService:
             async with asyncio.timeout(self.limits.silent_seconds):
                 return await anext(stream, b"")
 
-        left = self.limits.request_bytes
+        left, pace = self.limits.request_bytes, Pace(self.limits.silent_seconds)
         while chunk := self._pull(next_chunk, loop):
             left -= len(chunk)
+            pace.check(self.limits.request_bytes - left)
             if left < 0:
                 raise TooLarge(f"expected at most {self.limits.request_bytes} bytes, got more")
             yield chunk
@@ -178,5 +202,5 @@ def _broken(status: int, fault: AssociationBroken) -> Response:
 
 def _refusal(refused: Refused) -> Response:
     log.warning("association_rejected", calling_ae=CALLING_AE, reason=refused.reason)
-    challenge = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
-    return PlainTextResponse(f"{refused.reason}\n", refused.status, headers=challenge)
+    headers = ON_REFUSAL.get(refused.status)
+    return PlainTextResponse(f"{refused.reason}\n", refused.status, headers=headers)

@@ -33,7 +33,7 @@ from dicom_node.network.status_codes import (
     SUCCESS,
     TRANSFER_SYNTAX_NOT_SUPPORTED,
 )
-from dicom_node.reception.header import MAX_UID, PARSE_ERRORS, Unreadable
+from dicom_node.reception.header import MAX_UID, ONE_AT_A_TIME, PARSE_ERRORS, Unreadable
 from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from dicom_node.reception.stow.multipart import Part
 from pipeline.reasons import RefusedReason
@@ -81,11 +81,13 @@ def store(parts: Iterable[Part], sink: InstanceSink, study_uid: str) -> list[Sto
 def _keep(part: Part, sink: InstanceSink, study_uid: str) -> StoreOutcome:
     head = _head(part.body)
     try:
-        identity, start = _identity(part, head)
+        with ONE_AT_A_TIME:
+            identity, start = _identity(part, head)
+            is_addressed = not study_uid or _is_of_study(study_uid, identity, head, start)
     except Unreadable as fault:
         return _refused(CANNOT_UNDERSTAND, str(fault))
     status = _acceptable(identity, sink)
-    if status == SUCCESS and study_uid and not _is_of_study(study_uid, identity, head, start):
+    if status == SUCCESS and not is_addressed:
         status = DATA_SET_DOES_NOT_MATCH
         log.error(
             "instance_refused",

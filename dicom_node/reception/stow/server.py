@@ -16,30 +16,55 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.stow.app import Limits, StowService
+from dicom_node.reception.stow.connections import BoundedListener, OpenConnections
 
-HEAD_SECONDS = 15.0  #: longest wait for a request on an open connection
-MAXIMUM_CONNECTIONS = 200  #: open at a time, with or without a request
+HEAD_SECONDS = 15.0  #: longest time without a request on an open connection, and for its head
 
 
 class BoundedProtocol(H11Protocol):
-    """HTTP/1.1 with a limit of open connections, and of the wait for the first request of each."""
+    """HTTP/1.1 with a bound of the time in which no request runs on a connection.
+
+    That holds from the connection to the end of the first request's head, and from each response
+    to the end of the next head, or of a body that nobody reads any more.
+    """
+
+    open_connections: OpenConnections
+    head_seconds: float
+    _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As in uvicorn."""
         super().connection_made(cast(asyncio.Transport, transport))
-        if len(self.connections) > MAXIMUM_CONNECTIONS:
-            transport.close()
-        self._first_request = self.loop.call_later(HEAD_SECONDS, self._close_idle)
+        self._peer = transport.get_extra_info("peername")
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """As in uvicorn."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """As in uvicorn."""
+        super().on_response_complete()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As in uvicorn."""
-        self._first_request.cancel()
+        self._stop_waiting()
         super().connection_lost(exc)
 
-    def _close_idle(self) -> None:
-        """Close a connection on which no request has begun."""
-        if self.cycle is None:
-            self.transport.close()
+    def _watch(self) -> None:
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        self.open_connections.set_busy(self._peer, is_busy=is_busy)
+        if is_busy:
+            self._stop_waiting()
+        elif self._waiting is None and not self.transport.is_closing():
+            self._waiting = self.loop.call_later(self.head_seconds, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
 
 class StowReceiver:
@@ -49,10 +74,20 @@ class StowReceiver:
     ----------
     maximum_requests
         Requests that may run at a time; others are answered 503.
+    head_seconds
+        Longest time without a request on an open connection, and for the head of one.
     """
 
-    def __init__(self, *, token: str, limits: Limits, maximum_requests: int) -> None:
+    def __init__(
+        self,
+        *,
+        token: str,
+        limits: Limits,
+        maximum_requests: int,
+        head_seconds: float = HEAD_SECONDS,
+    ) -> None:
         self._token, self._limits = token, limits
+        self._head_seconds = head_seconds
         self._maximum_requests = maximum_requests
         self._server: uvicorn.Server | None = None
 
@@ -70,7 +105,11 @@ class StowReceiver:
         logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes what was sent
         self._threads = ThreadPoolExecutor(self._maximum_requests, thread_name_prefix="stow")
         service = StowService(
-            sink=sink, limits=self._limits, threads=self._threads, token=self._token
+            sink=sink,
+            limits=self._limits,
+            threads=self._threads,
+            places=threading.BoundedSemaphore(self._maximum_requests),
+            token=self._token,
         )
         self._listening = listening
         self._config = self._configured(service, tls, drain_seconds)
@@ -84,9 +123,13 @@ class StowReceiver:
 
     def restart(self) -> None:
         """Start a thread that serves requests, in place of one that has ended."""
+        listener = BoundedListener.of(self._listening)
+        bounds = {"open_connections": listener.connections, "head_seconds": self._head_seconds}
+        self._config.http = type("Protocol", (BoundedProtocol,), bounds)
+        self._config.loaded = False
         self._server = uvicorn.Server(self._config)
         self._thread = threading.Thread(
-            target=self._server.run, args=([self._listening.dup()],), name="web", daemon=True
+            target=self._server.run, args=([listener],), name="web", daemon=True
         )
         self._thread.start()
 
@@ -105,7 +148,6 @@ class StowReceiver:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=self._maximum_requests + 1,  # uvicorn refuses the one that reaches it
             timeout_graceful_shutdown=drain_seconds,
             **secured,
         )
