@@ -151,7 +151,9 @@ class StorageFolder:
                     os.fsync(file.fileno())
             sync_directory(temporary)
             self._step("synced")
-            if not target.exists():
+            if target.exists():  # its maker may have been killed before the name was on the disk
+                sync_directory(target.parent)
+            else:
                 self._put_in_place(temporary, target)
         return f"{RESULTS}/{name}"
 

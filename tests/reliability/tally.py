@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 LONG = os.environ.get("RELIABILITY") == "long"  #: `make reliability`; else the quick form
+PAGE = """\
+# What was tried to break it
+
+Made by `make reliability` and `make mutants`; a quick form of the former runs in `make test`. Every
+line was counted by what stands behind it (tests/reliability, tests/mutants) and says when it was
+run last, and at which commit.
+
+{table}"""
 HEAD = ("promise", "tried", "came of it", "when")
 
 
@@ -47,3 +57,11 @@ class Tally:
         rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
         kept = [row for row in rows if len(row) == len(HEAD) and row[0] not in (HEAD[0], "---")]
         return cls({promise: (tried, held, at) for promise, tried, held, at in kept})
+
+
+@contextmanager
+def page(file: Path) -> Iterator[Tally]:
+    """Read the table of a page, and write it back with what was noted meanwhile."""
+    tally = Tally.of(file.read_text()) if file.exists() else Tally()
+    yield tally
+    file.write_text(PAGE.format(table=tally.table()))

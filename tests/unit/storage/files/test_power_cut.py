@@ -53,15 +53,22 @@ def test_a_kept_result_survives(folder: StorageFolder, cut: PowerCut) -> None:
     assert (cut.left(), cut.early) == (cut.now(), [])
 
 
-def test_a_result_made_again_survives_and_is_never_missing(
+def test_a_result_whose_maker_was_killed_before_its_name_was_on_the_disk_survives(
     folder: StorageFolder, cut: PowerCut
 ) -> None:
-    folder.keep_result("before", {"seg.dcm": b"masks", "sr.dcm": b"new report"})
+    class Killed(Exception):
+        """What the hook raises."""
 
-    assert cut.left()["results/before/sr.dcm"] == b"new report"
-    assert (cut.left(), cut.early) == (cut.now(), [])
-    reports = {moment["results/before/sr.dcm"] for moment in cut.moments}
-    assert reports == {b"old report", b"new report"}
+    def killed(step: str) -> None:
+        if step == "renamed":
+            raise Killed
+
+    with pytest.raises(Killed):
+        StorageFolder(folder.root, 0, step=killed).keep_result("new", {"sr.dcm": b"report"})
+
+    folder.keep_result("new", {"sr.dcm": b"report"})
+
+    assert cut.left()["results/new/sr.dcm"] == b"report"
 
 
 def test_what_is_moved_to_quarantine_and_back_is_always_somewhere(

@@ -1,0 +1,200 @@
+"""Try whether the tests can fail: ``python -m tests.mutants --each 2 --seed 14`` (`make mutants`).
+
+Slips are drawn from the modules that keep promises (modules.toml), and the tests that are to see
+them run on a copy of the checkout. What was tried stays tried (build/mutants.jsonl) until its
+module changes, so that a run may be stopped and taken up again.
+
+cosmic-ray makes the slips and runs the tests; drawing by a seed, and tests for each module, it
+has not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from cosmic_ray.testing import run_tests
+from cosmic_ray.work_item import TestOutcome
+
+from tests.mutants.sample import Mutant, draw
+from tests.reliability.tally import page
+from tests.support.paths import ROOT
+
+TABLE = Path(__file__).with_name("modules.toml")
+TRIED = ROOT / "build" / "mutants.jsonl"
+COPIED = ("config", "dicom_node", "pipeline", "storage", "tests", "setup.cfg", "pyproject.toml")
+LEFT_OUT = "not slow and not real and not acceptance and not viewer"
+LEAST_SECONDS = 60.0  #: patience with the tests of a mutant, or
+PATIENCE = 5.0  #: so many times what they take without a mutant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Modules that keep promises, and the tests that are to see their slips."""
+
+    name: str
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """Run the tests until the first fails."""
+        options = f"-x -q -p no:cacheprovider -m '{LEFT_OUT}'"
+        return f"{sys.executable} -m pytest {options} {' '.join(self.tests)}"
+
+
+def read_groups() -> list[Group]:
+    """Read modules.toml; patterns become paths."""
+    return [
+        Group(
+            name=entry["name"],
+            modules=tuple(sorted(set(_matching(entry["modules"])))),
+            tests=tuple(entry["tests"]),
+        )
+        for entry in tomllib.loads(TABLE.read_text())["group"]
+    ]
+
+
+def _matching(patterns: Iterable[str]) -> Iterator[str]:
+    for pattern in patterns:
+        for path in ROOT.glob(pattern):
+            if path.name != "__init__.py":
+                yield path.relative_to(ROOT).as_posix()
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """Copy the checkout, so that nobody works on a mutant by mistake."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as name:
+        for item in COPIED:
+            source, target = ROOT / item, Path(name) / item
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        yield Path(name)
+
+
+def run(command: str, root: Path, timeout: float) -> TestOutcome:
+    """Run tests in a copy of the checkout; those that do not end in time have failed."""
+    return run_tests(f"env --chdir={root} PYTHONPATH={root} {command}", timeout)[0]
+
+
+def try_mutant(mutant: Mutant, command: str, root: Path, timeout: float) -> dict[str, Any]:
+    """Run the tests with a mutant in place."""
+    module = root / mutant.module
+    source = module.read_text()
+    changed = mutant.code(source)
+    module.write_text(changed)
+    try:
+        outcome = run(command, root, timeout)
+    finally:
+        module.write_text(source)
+    return {**asdict(mutant), "slip": slip(source, changed), "outcome": str(outcome.value)}
+
+
+def slip(source: str, changed: str) -> str:
+    """Lines that differ, before and after."""
+    lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0, lineterm="")
+    return "\n".join(line for line in list(lines)[2:] if not line.startswith("@@"))
+
+
+def read_tried() -> dict[Mutant, dict[str, Any]]:
+    """Read what earlier runs tried."""
+    if not TRIED.exists():
+        return {}
+    rows = [json.loads(line) for line in TRIED.read_text().splitlines()]
+    keys = Mutant.__dataclass_fields__
+    return {Mutant(**{key: row[key] for key in keys}): row for row in rows}
+
+
+def try_group(group: Group, root: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Try the mutants of a group that were not tried before; give the rows of all."""
+    drawn = [m for name in group.modules for m in draw(ROOT, name, arguments.each, arguments.seed)]
+    tried = read_tried()
+    timeout = 0.0
+    for mutant in drawn:
+        if mutant in tried:
+            continue
+        timeout = timeout or _patience(group, root)
+        tried[mutant] = row = try_mutant(mutant, group.command, root, timeout)
+        with TRIED.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"{row['outcome']:9} {mutant.module}:{mutant.line} {mutant.operator}", flush=True)  # noqa: T201  # a script
+    return [tried[mutant] for mutant in drawn]
+
+
+def _patience(group: Group, root: Path) -> float:
+    """Run the tests without a mutant; say how long to wait with one.
+
+    Raises
+    ------
+    SystemExit
+        If they fail.
+    """
+    began = monotonic()
+    if run(group.command, root, 1800) is not TestOutcome.SURVIVED:
+        raise SystemExit(f"the tests of {group.name} fail without a mutant: {group.command}")
+    return max(LEAST_SECONDS, PATIENCE * (monotonic() - began))
+
+
+def is_equivalent(row: dict[str, Any]) -> bool:
+    """Say whether a person found that the slip changes nothing anybody can see."""
+    known = tomllib.loads(TABLE.read_text()).get("equivalent", [])
+    return any(
+        fnmatch(row["module"], entry["module"]) and entry["slip"].strip() == row["slip"].strip()
+        for entry in known
+    )
+
+
+def summarise(group: Group, rows: list[dict[str, Any]], seed: int) -> tuple[str, str, str]:
+    """Line of the table: promise, what was tried, what came of it."""
+    survived = [row for row in rows if row["outcome"] == TestOutcome.SURVIVED.value]
+    equivalent = sum(map(is_equivalent, survived))
+    killed, counted = len(rows) - len(survived), len(rows) - equivalent
+    where = Counter(row["module"] for row in survived if not is_equivalent(row))
+    names = ", ".join(f"{name} {count}" for name, count in sorted(where.items()))
+    return (
+        f"careless slips in {group.name} are seen by its tests",
+        f"{len(rows)} drawn from {len(group.modules)} modules, seed {seed}",
+        f"{killed} of {counted} seen ({killed / max(1, counted):.0%}), {equivalent} change nothing"
+        + (f"; not seen: {names}" if names else ""),
+    )
+
+
+def main() -> None:
+    """Try the groups that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--each", type=int, default=2, help="mutants of a module")
+    parser.add_argument("--seed", type=int, default=14)
+    parser.add_argument("--table", type=Path, help="page whose table takes the outcome")
+    parser.add_argument("groups", nargs="*", help="names of groups in modules.toml")
+    arguments = parser.parse_args()
+    TRIED.parent.mkdir(exist_ok=True)
+    with copied() as root:
+        for group in read_groups():
+            if arguments.groups and group.name not in arguments.groups:
+                continue
+            rows = try_group(group, root, arguments)
+            line = summarise(group, rows, arguments.seed)
+            print("\n".join(line), flush=True)  # noqa: T201  # a script
+            if arguments.table is not None:
+                with page(arguments.table) as tally:
+                    tally.note(*line)
+
+
+if __name__ == "__main__":
+    main()
