@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import cast
 
@@ -48,7 +49,6 @@ OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}
 TOO_MANY = (2, 3, 2)  #: transient, by the presentation layer, local limit exceeded (PS3.8 9.3.4)
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the service user, calling AE title not recognised
 UNKNOWN_TITLE = {3, 7}  #: reasons, by the service user: calling, called AE title not recognised
-ACSE_SECONDS = 15.0  #: longest wait for an association request on an open connection
 FEW_CLASSES = 8  #: a sender that proposes more proposes all it knows, whatever it has to send
 
 
@@ -173,7 +173,7 @@ class Receiver:
         ae.maximum_associations = limits.associations
         ae.maximum_pdu_size = limits.pdu_bytes
         ae.network_timeout = ae.dimse_timeout = limits.silent_seconds
-        ae.acse_timeout = min(limits.silent_seconds, ACSE_SECONDS)
+        ae.acse_timeout = min(limits.silent_seconds, limits.request_seconds)
         ae.add_supported_context(VERIFICATION)
         ae.add_supported_context(
             STORAGE_COMMITMENT, scu_role=True, scp_role=True
@@ -249,7 +249,8 @@ class Receiver:
         """Accept no more associations; wait for the open ones, at most so long, then abort them."""
         if self._server is None:
             return
-        self._server.shutdown()
+        with suppress(ValueError):  # pynetdicom's: only `AE.start_server` lets the AE know of it
+            self._server.shutdown()
         deadline = time.monotonic() + seconds
         while self._ae.active_associations and time.monotonic() < deadline:
             wait(0.05)

@@ -43,6 +43,8 @@ class AssociationLimits:
         Longest data set of a C-STORE request.
     silent_seconds
         Longest silence of an association.
+    request_seconds
+        Longest wait for an association request on an open connection; no setting.
     """
 
     associations: int = 100
@@ -50,6 +52,7 @@ class AssociationLimits:
     pdu_bytes: int = 131072
     object_bytes: int = 1 << 32
     silent_seconds: float = 60.0
+    request_seconds: float = 15.0
 
 
 class Pace:
