@@ -30,6 +30,7 @@ from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
 from dicom_node.assembly import open_resources
 from dicom_node.clock_watch import utc_now
+from dicom_node.folder_lock import only_node
 from dicom_node.node import observe_log, start_node
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
@@ -157,12 +158,13 @@ def main() -> None:
     def engine(*_: object) -> ComputeEngine:
         return cast(ComputeEngine, LightEngine())
 
-    resources = open_resources(settings)
-    watch(resources, Fuse(at, ini.with_name("steps.txt")))
-    node = start_node(settings, resources, make_engine=engine)
-    observe_log(node, log_writer)
-    asked.wait()
-    node.stop()
+    with only_node(settings.storage.folder):
+        resources = open_resources(settings)
+        watch(resources, Fuse(at, ini.with_name("steps.txt")))
+        node = start_node(settings, resources, make_engine=engine)
+        observe_log(node, log_writer)
+        asked.wait()
+        node.stop()
     end_process(log_writer)
 
 

@@ -58,6 +58,11 @@ class Cluster:
         """URL of a database, by the socket."""
         return f"postgresql://{USER}@/{database}?host={self.folder}&port={self.port}"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and neither stopped nor killed."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the server; wait until it answers."""
         options = [part for setting in SETTINGS for part in ("-c", setting)]
