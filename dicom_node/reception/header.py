@@ -190,8 +190,8 @@ def facts(
         series_instance_uid=texts["SeriesInstanceUID"],
         study_instance_uid=texts["StudyInstanceUID"],
         transfer_syntax_uid=header.transfer_syntax_uid,
-        modality=texts["Modality"][:MAX_CODE_STRING],
-        calling_ae=calling_ae,
+        modality=printable(texts["Modality"][:MAX_CODE_STRING]),
+        calling_ae=printable(calling_ae),
         path=kept.path,
         digest=kept.digest,
         bytes=kept.bytes,
@@ -201,6 +201,11 @@ def facts(
         study_time=time if TIME.fullmatch(time) else "",
         urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
     )
+
+
+def printable(text: str) -> str:
+    """Replace what cannot be printed: peers choose the text, and not every database takes it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def patient_key(ds: Dataset) -> str:

@@ -166,6 +166,10 @@ class StorageFolder:
         sync_directory(source.parent)
         return f"{QUARANTINE}/{source.name}"
 
+    def quarantined(self) -> int:
+        """Count the files in quarantine."""
+        return sum(1 for _ in os.scandir(self.root / QUARANTINE))
+
     def release(self, path: str) -> None:
         """Move a file from quarantine back to the incoming instances, where a scan finds it."""
         source = self.root / path

@@ -10,6 +10,14 @@ from sqlalchemy.orm import Session
 
 from storage.database.schema import Quarantine, Refusal
 
+MAXIMUM_KINDS = 200  #: of refusals that have a row of their own, the latest; `status` shows fifty
+OTHERS = {
+    "calling_ae": "(others)",
+    "what": "refusals of earlier kinds",
+    "reason": "only the latest kinds are told apart",
+}
+"""The row in which all other refusals are counted."""
+
 
 def record_quarantine(
     session: Session, path: str, now: datetime, *, reason: str, calling_ae: str
@@ -37,14 +45,38 @@ def forget_quarantine(
 
 
 def record_refusal(
-    session: Session, now: datetime, *, calling_ae: str, what: str, reason: str
+    session: Session, now: datetime, *, calling_ae: str, what: str, reason: str, count: int = 1
 ) -> None:
-    """Count a refusal at negotiation, such as of a SOP class that is not accepted."""
+    """Count refusals at negotiation, such as of a SOP class that is not accepted.
+
+    Titles are what callers make of them: only the latest kinds have a row of their own, the others
+    are counted in one.
+    """
     key = {"calling_ae": calling_ae, "what": what, "reason": reason}
     row = session.get(Refusal, key, with_for_update=True)
     if row is None:
         row = Refusal(**key, count=0, last_at=now)
         session.add(row)
-    row.count += 1
+    row.count += count
     row.last_at = now
+    session.flush()
+    _fold_oldest(session)
+
+
+def _fold_oldest(session: Session) -> None:
+    """Count the refusals of all but the latest kinds in the row of the others."""
+    is_other = and_(*(getattr(Refusal, name) == value for name, value in OTHERS.items()))
+    oldest = session.scalars(
+        select(Refusal).where(~is_other).order_by(Refusal.last_at.desc()).offset(MAXIMUM_KINDS)
+    ).all()
+    if not oldest:
+        return
+    others = session.get(Refusal, OTHERS, with_for_update=True)
+    if others is None:
+        others = Refusal(**OTHERS, count=0, last_at=oldest[0].last_at)
+        session.add(others)
+    for row in oldest:
+        others.count += row.count
+        others.last_at = max(others.last_at, row.last_at)
+        session.delete(row)
     session.flush()

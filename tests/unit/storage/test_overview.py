@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node.cli.status_view import Disk, show
 from storage.database.engine import open_database
-from storage.database.schema import Base
+from storage.database.schema import Base, Refusal
 from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.overview import QuarantineLine, RefusalLine, overview
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
-from storage.series.quarantine_and_refusals import record_quarantine, record_refusal
+from storage.series.quarantine_and_refusals import (
+    MAXIMUM_KINDS,
+    record_quarantine,
+    record_refusal,
+)
 from storage.states import DeliveryState, SeriesState
 from tests.support.databases import database_url
 
@@ -147,3 +152,15 @@ def test_what_holds_deliveries_up_is_told_by_destination(session: Session) -> No
     show(shown, Disk(free_gb=3, reserve_gb=2), Console(file=output, width=100))
     assert "A700" not in output.getvalue()
     assert "    VNA: 1 refused: [C-STORE] status A900\n" in output.getvalue()
+
+
+def test_refusals_of_ever_new_titles_are_counted_together(session: Session) -> None:
+    for number in range(MAXIMUM_KINDS + 100):
+        at = NOW + timedelta(seconds=number)
+        record_refusal(session, at, calling_ae=f"T{number}", what="association", reason="unknown")
+    record_refusal(session, at, calling_ae="T299", what="association", reason="unknown")
+
+    rows = {row.calling_ae: row.count for row in session.scalars(select(Refusal))}
+    assert len(rows) == MAXIMUM_KINDS + 1
+    assert (rows["(others)"], rows["T100"], rows["T299"]) == (100, 1, 2)
+    assert sum(rows.values()) == MAXIMUM_KINDS + 101
