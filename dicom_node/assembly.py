@@ -21,6 +21,7 @@ from dicom_node.analysis.not_analysed_notices import Notices
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
+from dicom_node.database_lease import owner
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.commitment_query import StoredCheck
 from dicom_node.delivery.commitment_request import CommitmentRequester
@@ -45,6 +46,7 @@ from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database, require_migrated
+from storage.database.lease import read_lease
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation, installation_of
@@ -461,9 +463,11 @@ def _check_folder(folder: Path, sessions: Sessions, nevertheless: str) -> None:
     if installation_of(folder):
         return
     with sessions.reading() as session:
+        lease = read_lease(session)
         if has_kept_instances(session):
+            known = f", {owner(lease)}" if lease else ""
             raise NodeError(
-                f"[storage] folder: expected the one of this database, which knows files, got"
-                f" {folder}, in which no node has run: is it mounted? `{nevertheless}` goes on"
+                f"[storage] folder: expected the one of this database, which knows files{known},"
+                f" got {folder}, in which no node has run: is it mounted? `{nevertheless}` goes on"
                 " without those files"
             )

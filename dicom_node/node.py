@@ -41,6 +41,7 @@ from dicom_node.assembly import (
 )
 from dicom_node.audit.messages import application
 from dicom_node.clock_watch import ClockWatch
+from dicom_node.database_lease import DatabaseLease, acquire
 from dicom_node.delivery.commitment_request import record_report
 from dicom_node.delivery.commitment_scu import handle_report
 from dicom_node.delivery.worker import DeliveryWorker
@@ -281,6 +282,7 @@ class Node:
 
     resources: Resources
     supervisor: Supervisor
+    lease: DatabaseLease
     reception: Reception
     processing: Processing
 
@@ -298,6 +300,7 @@ class Node:
         self.reception.stop(deadline - ENGINE_SECONDS)
         self.processing.stop(deadline)
         _release(self.resources)
+        self.lease.stop()
         self.resources.audit.record(application(starts=False))
         self.resources.close()
         log.info("node_stopped")
@@ -308,6 +311,8 @@ def start_node(
     resources: Resources,
     *,
     make_engine: Callable[[Settings, Health], ComputeEngine] = engine_of,
+    adopt: bool = False,
+    ending: threading.Event | None = None,
 ) -> Node:
     """Start every part; where one cannot start, those that have are stopped again.
 
@@ -317,19 +322,25 @@ def start_node(
         Closed when the node stops.
     make_engine
         Makes what analyses run on; the node starts without it being there.
+    adopt, ending
+        As `dicom_node.database_lease.acquire` takes them.
 
     Raises
     ------
     NodeError
-        If an address cannot be listened on.
+        If an address cannot be listened on, or the database is another node's.
     """
     with ExitStack() as undo:
         undo.callback(resources.close)
+        lease = acquire(resources, adopt=adopt, ending=ending)
+        undo.callback(lease.stop)
+        lease.start()
         with resources.sessions.begin() as session:
             recover(session, resources.clock())
         scheduler = Scheduler(resources.health)
         supervisor = Supervisor(resources.health, publish=condition_file_of(resources).publish)
         supervisor.watch("audit", resources.audit)
+        supervisor.watch("lease", lease)
         reception = start_reception(settings, resources, scheduler, supervisor)
         undo.callback(lambda: reception.stop(time.monotonic() + STOP_SECONDS))
         engine = make_engine(settings, resources.health)
@@ -341,14 +352,18 @@ def start_node(
     resources.audit.record(application(starts=True))
     log.info("node_started", ae_title=settings.node.ae_title, host=host, port=port)
     return Node(
-        resources=resources, supervisor=supervisor, reception=reception, processing=processing
+        resources=resources,
+        supervisor=supervisor,
+        lease=lease,
+        reception=reception,
+        processing=processing,
     )
 
 
 def _release(resources: Resources) -> None:
     """Give back what did not finish; it counts as no attempt.
 
-    If the database is away, the next start gives it back.
+    If the database is away, or another's by now, the next start gives it back.
     """
     try:
         with resources.sessions.begin() as session:
@@ -380,19 +395,24 @@ def serve(settings: Settings, log_writer: LogWriter, *, new_folder: bool = False
     ------
     AlreadyRunning
         If another node uses the same storage folder.
+    NodeError
+        If the database is another node's, from the start or by now.
     """
     asked = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: asked.set())
     with only_node(settings.storage.folder):
         resources = open_resources(settings, any_folder=new_folder)
-        node = start_node(settings, resources)
+        node = start_node(settings, resources, adopt=new_folder, ending=asked)
         observe_log(node, log_writer)
+        node.lease.when_lost(asked.set)
         try:
             asked.wait()
         finally:
             node.stop()
-    end_process(log_writer)
+    end_process(log_writer, status=1 if node.lease.lost else 0)
+    if node.lease.lost:
+        raise NodeError(node.lease.lost)
 
 
 def observe_log(node: Node, log_writer: LogWriter) -> None:

@@ -4,6 +4,7 @@ StorageError
 ├── StaleState            another process moved the row first: drop the intended change
 ├── StorageFull           not enough free space to keep the file safely
 ├── DatabaseUnavailable   the database is locked, full, damaged or away: the same may succeed later
+│   └── LeaseLost         for good: another node has taken the database over
 ├── DatabaseRefused       the database rejects what is to be written: the same fails again
 └── DatabaseUnusable      it is not the database of this program: only an operator can help
 """
@@ -23,6 +24,10 @@ class StorageFull(StorageError):
 
 class DatabaseUnavailable(StorageError):
     """The database is locked, full, damaged or away: the same may succeed later."""
+
+
+class LeaseLost(DatabaseUnavailable):
+    """Another node works on the database now: this one must stop, and write nothing more."""
 
 
 class DatabaseRefused(StorageError):

@@ -32,13 +32,14 @@ def doctor(
 ) -> None:
     """Compare files, rows and deliveries; say what disagrees, and what can be done."""
     from dicom_node.assembly import existing_resources
+    from dicom_node.database_lease import holding
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.consistency import REMEDIES, find, repair
 
     settings = load(config)
     resources = existing_resources(settings, any_folder=force)
     if mend:
-        with only_node(settings.storage.folder):
+        with only_node(settings.storage.folder), holding(resources, adopt=force):
             repair(resources, force=force)
     findings = find(resources)
     if contents:

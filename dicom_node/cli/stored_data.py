@@ -47,6 +47,7 @@ def erase(
     config: Ini = INI,
 ) -> None:
     """Remove instances, results and rows for good; the node must be stopped."""
+    from dicom_node.database_lease import holding
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.stored_data import chosen
     from dicom_node.maintenance.stored_data import erase as remove
@@ -56,7 +57,7 @@ def erase(
         uids = chosen(resources, series, study)
         if not yes:
             raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
-        with only_node(settings.storage.folder):
+        with only_node(settings.storage.folder), holding(resources):
             remove(resources, uids)
     typer.echo(f"{len(uids)} series erased here; what was sent elsewhere is there still.")
 
@@ -69,14 +70,16 @@ def reinject(
 ) -> None:
     """Have files in quarantine read once more; the node must be stopped."""
     from dicom_node.assembly import existing_resources
+    from dicom_node.database_lease import holding
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.stored_data import reinject as put_back
 
     if bool(files) == everything:
         raise NodeError("expected names of files in quarantine, or --all")
     settings = _audited(config)
-    with only_node(settings.storage.folder):
-        count = put_back(existing_resources(settings), files)
+    resources = existing_resources(settings)
+    with only_node(settings.storage.folder), holding(resources):
+        count = put_back(resources, files)
     typer.echo(f"{count} files read once more; `dicom-node status` shows what came of it.")
 
 

@@ -8,20 +8,22 @@ from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
 
+from dicom_node.database_lease import read_age, which_is_older
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
+from storage.database.lease import forget_finding, read_lease
 from storage.delivery.series_completion import conclude
 from storage.files.installation import installation_of
 from storage.maintenance.consistency import (
-    STUCK,
     Finding,
     Kind,
     disagreements,
     mark_missing,
     nothing_to_send,
     totals,
+    without_rows_before,
 )
 from storage.maintenance.recovery import recover
 from storage.maintenance.repair_limit import Change, excessive
@@ -32,10 +34,12 @@ MOST_LOGGED = 20  #: disagreements of one kind that are logged one by one
 
 REMEDIES: Mapping[Kind, str] = MappingProxyType(
     {
+        Kind.COPY_RESTORED: "--mend ends this note",
         Kind.INSTANCES_MISSING: "--mend notes that they are gone; have the series sent again",
         Kind.RESULT_MISSING: "restore the files, or have them made anew by dicom-node reprocess",
         Kind.NOT_INDEXED: "--mend, or a start of the node, takes it up",
-        Kind.RESULT_UNKNOWN: "made, and never entered in this database: --mend removes it",
+        Kind.RESULT_UNKNOWN: "not entered in this database: made before a crash, or sent before an"
+        " older copy of the database was restored; --mend removes it",
         Kind.TEMPORARY_LEFT: "--mend, or a start of the node, removes it",
         Kind.QUARANTINE_MISSING: "--mend takes the row away",
         Kind.QUARANTINE_UNKNOWN: "--mend enters it",
@@ -50,8 +54,12 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
 
 def find(resources: Resources) -> list[Finding]:
     """Find all disagreements; changes nothing, and no writer waits for it."""
+    age = read_age(resources.folder.root)  # before the database, which is never behind it
     with resources.sessions.reading() as session:
-        return disagreements(session, resources.folder, resources.clock())
+        lease = read_lease(session)
+        found = which_is_older(lease, age) or (lease.found if lease else "")
+        restored = [Finding(kind=Kind.COPY_RESTORED, what=found)] if found else []
+        return restored + disagreements(session, resources.folder, resources.clock())
 
 
 def check_repair(resources: Resources, findings: Sequence[Finding]) -> None:
@@ -93,14 +101,16 @@ def repair(resources: Resources, *, force: bool = False) -> None:
     if not force:
         check_repair(resources, find(resources))
     with resources.sessions.begin() as session:
+        forget_finding(session)
         recover(session, now)
         mark_missing(session, resources.folder, now)
         for _, key in nothing_to_send(session):
             conclude(session, key, now)
     _repair_quarantine(resources, now)
-    findings = find(resources)
-    unknown = [finding.what for finding in findings if finding.kind is Kind.RESULT_UNKNOWN]
-    resources.folder.discard(unknown, before=now - STUCK)
+    unknown = [found.what for found in find(resources) if found.kind is Kind.RESULT_UNKNOWN]
+    with resources.sessions.reading() as session:
+        before = without_rows_before(session, now)
+    resources.folder.discard(unknown, before=before)
     rescan(resources)
 
 

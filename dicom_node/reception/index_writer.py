@@ -115,6 +115,8 @@ class IndexWriter:
 
     def refusal(self) -> str:
         """Say why no instance may be taken now: rows do not follow. Empty while they do."""
+        if self.sessions.lost:  # nobody would look after its file
+            return self.sessions.lost
         delay = self._delay_seconds()
         if delay > self._maximum_delay:
             why = self._fault or "they are not written"

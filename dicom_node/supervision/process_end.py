@@ -12,10 +12,15 @@ from dicom_node.logs import log
 LEAVE_SECONDS = 1.0  #: how long threads of libraries may take to end
 
 
-def end_process(log_writer: LogWriter) -> None:
+def end_process(log_writer: LogWriter, *, status: int = 0) -> None:
     """Return, so that the process ends, or end it at once if a thread would keep it.
 
     All that matters is on the disk by then.
+
+    Parameters
+    ----------
+    status
+        With which it ends then.
     """
     deadline = time.monotonic() + LEAVE_SECONDS
     others = [
@@ -29,4 +34,4 @@ def end_process(log_writer: LogWriter) -> None:
     if stuck:
         log.warning("threads_left", threads=stuck)
         log_writer.flush()
-        os._exit(0)
+        os._exit(status)

@@ -40,6 +40,40 @@ class Base(DeclarativeBase):
     }
 
 
+class Lease(Base):
+    """The one row that says which installation and which process works on this database.
+
+    Attributes
+    ----------
+    number
+        One more each time that a process takes the lease: the claims of rows name it.
+    holder
+        Drawn at random by the process that holds the lease; empty when it let go.
+    place
+        Where that process holds its storage folder, so that its end can be proved there.
+    folder, host, pid
+        The same for people.
+    beats
+        Grows while the holder lives.
+    found
+        What a start found wrong with the age of the database; empty if nothing is.
+    """
+
+    __tablename__ = "lease"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    installation: Mapped[str] = mapped_column(String(36))
+    number: Mapped[int] = mapped_column(BigInteger)
+    holder: Mapped[str] = mapped_column(String(32))
+    place: Mapped[str] = mapped_column(Text)
+    folder: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int]
+    since: Mapped[datetime]
+    beats: Mapped[int] = mapped_column(BigInteger, default=0)
+    found: Mapped[str] = mapped_column(Text, default="")
+
+
 class Series(Base):
     """One received series.
 
@@ -71,6 +105,8 @@ class Series(Base):
         Files of instances and results marked as purged are being removed.
     urgent
         An instance was urgent, by its sender's priority or its own attributes.
+    holder
+        Number of the lease under which it was claimed last (`Lease.number`).
     not_before
         When a STABLE series may be claimed, after an attempt that failed; None for at once.
     """
@@ -99,6 +135,7 @@ class Series(Base):
     study_time: Mapped[str] = mapped_column(String(16), default="")
     purging: Mapped[bool] = mapped_column(default=False)
     urgent: Mapped[bool] = mapped_column(default=False)
+    holder: Mapped[int | None] = mapped_column(BigInteger, default=None)
     not_before: Mapped[datetime | None] = mapped_column(default=None)
 
 
@@ -199,6 +236,8 @@ class Delivery(Base):
     ----------
     next_at
         When it is to be sent; if UNCOMMITTED, when its destination is to be asked.
+    holder
+        Number of the lease under which it was claimed last (`Lease.number`).
     """
 
     __tablename__ = "delivery"
@@ -215,6 +254,7 @@ class Delivery(Base):
     first_at: Mapped[datetime]
     next_at: Mapped[datetime]
     reason: Mapped[str] = mapped_column(Text, default="")
+    holder: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
 
 class Commitment(Base):

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage.database.engine import READING
 from storage.database.faults import own_errors
+from storage.database.lease import ONLY, lost
+from storage.database.schema import Lease
+from storage.errors import LeaseLost
 
-__all__ = ["Session", "Sessions", "Substitutes", "substitutes_of"]
+__all__ = ["Session", "Sessions", "Substitutes", "holder_of", "substitutes_of"]
 
 Substitutes = Mapping[str, Sequence[str]]
 """Kind of result to the kinds that carry its message, the best first."""
 
 _SUBSTITUTES = "substitutes"
+_HELD = "held"
 
 
 class Sessions:
@@ -24,7 +28,8 @@ class Sessions:
 
     Whatever raises inside one of its ``with`` blocks ends the transaction; faults of the database
     come out as `DatabaseUnavailable` (locked, full or away: another try may help) or
-    `DatabaseRefused` (what was to be written does not fit).
+    `DatabaseRefused` (what was to be written does not fit). Where the lease of the database is
+    held (:meth:`hold`), no transaction commits after another process has taken it: `LeaseLost`.
 
     Parameters
     ----------
@@ -35,8 +40,25 @@ class Sessions:
 
     def __init__(self, database: Engine, *, substitutes: Substitutes | None = None) -> None:
         self._database = database
-        info = {} if substitutes is None else {_SUBSTITUTES: substitutes}
-        self._make = sessionmaker(database, class_=Session, info=info)
+        self._info: dict[str, object] = {}
+        if substitutes is not None:
+            self._info[_SUBSTITUTES] = substitutes
+        self._make = sessionmaker(database, class_=Session, info=self._info)
+        self._when_lost: Callable[[str], object] = str
+        self.lost = ""  #: who has taken the lease that was held; empty while nobody has
+
+    def hold(self, number: int, holder: str, when_lost: Callable[[str], object]) -> None:
+        """Write only under a lease from now on, and let its number stand in the claims of rows.
+
+        Parameters
+        ----------
+        number, holder
+            As in :class:`storage.database.schema.Lease`.
+        when_lost
+            Called with a sentence when another process is found to have taken the lease.
+        """
+        self._when_lost = when_lost
+        self._info[_HELD] = number, holder
 
     @contextmanager
     def __call__(self) -> Iterator[Session]:
@@ -48,6 +70,7 @@ class Sessions:
     def begin(self) -> Iterator[Session]:
         """Open a session that commits at the end of the block."""
         with own_errors(), self._make.begin() as session:
+            self._fence(session)
             yield session
 
     @contextmanager
@@ -56,6 +79,21 @@ class Sessions:
         with own_errors(), self._make() as session:
             session.connection(execution_options={READING: True})
             yield session
+
+    def _fence(self, session: Session) -> None:
+        """Check that the lease is still held, and keep it from being taken until the commit."""
+        held = session.info.get(_HELD)
+        if held is None:
+            return
+        row = session.execute(
+            select(Lease.number, Lease.holder)
+            .where(Lease.id == ONLY)
+            .with_for_update(read=True, key_share=True)
+        ).one_or_none()
+        if row is None or tuple(row) != held:
+            self.lost = lost(session)
+            self._when_lost(self.lost)
+            raise LeaseLost(self.lost)
 
     def close(self) -> None:
         """Let go of every connection; SQLite's database is one file then, to be copied."""
@@ -72,3 +110,9 @@ def substitutes_of(session: Session) -> Substitutes:
     """
     substitutes: Substitutes = session.info[_SUBSTITUTES]
     return substitutes
+
+
+def holder_of(session: Session) -> int | None:
+    """Give the number of the lease under which a session writes; None if it needs none."""
+    held: tuple[int, str] | None = session.info.get(_HELD)
+    return held and held[0]

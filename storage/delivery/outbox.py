@@ -14,6 +14,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
+from storage.database.sessions import holder_of
 from storage.delivery.series_completion import conclude, record_deliveries
 from storage.errors import StaleState, StorageError
 from storage.results.kept_results import NewObject, NewResult, add_result
@@ -214,7 +215,7 @@ def claim(session: Session, deliveries: Iterable[DueDelivery]) -> list[DueDelive
     claimed = session.scalars(
         update(Delivery)
         .where(Delivery.id.in_(by_id), Delivery.state == D.PENDING)
-        .values(state=D.SENDING, attempts=Delivery.attempts + 1)
+        .values(state=D.SENDING, attempts=Delivery.attempts + 1, holder=holder_of(session))
         .returning(Delivery.id)
     ).all()
     return [

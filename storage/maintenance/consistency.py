@@ -11,6 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from storage.database.lease import read_lease
 from storage.database.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
 from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, StorageFolder
 from storage.series.instances import batched, known_paths
@@ -23,6 +24,7 @@ STUCK = timedelta(days=1)  #: longer than any analysis or attempt to send
 class Kind(StrEnum):
     """Kind of disagreement."""
 
+    COPY_RESTORED = "restored copy"
     INSTANCES_MISSING = "instances without files"
     RESULT_MISSING = "result without its files"
     NOT_INDEXED = "file without a row"
@@ -66,12 +68,23 @@ def disagreements(session: Session, folder: StorageFolder, now: datetime) -> lis
         *_missing_instances(session, folder),
         *_missing_results(session, folder),
         *_unknown(folder, f"{INCOMING}/*/*.dcm", known, now - SETTLING, Kind.NOT_INDEXED),
-        *_unknown(folder, f"{RESULTS}/*", known, now - STUCK, Kind.RESULT_UNKNOWN),
+        *_unknown(
+            folder, f"{RESULTS}/*", known, without_rows_before(session, now), Kind.RESULT_UNKNOWN
+        ),
         *_unknown(folder, f"{TEMPORARY}/*", set(), now - STUCK, Kind.TEMPORARY_LEFT),
         *_unknown(folder, f"{QUARANTINE}/*", known, now - SETTLING, Kind.QUARANTINE_UNKNOWN),
         *_missing_quarantine(session, folder),
         *_stuck(session, now - STUCK),
     ]
+
+
+def without_rows_before(session: Session, now: datetime) -> datetime:
+    """Give the time before which a folder of results has its row, or never gets one.
+
+    The process that would have entered it has ended if it was written before the lease was taken.
+    """
+    lease = read_lease(session)
+    return now - STUCK if lease is None else max(now - STUCK, lease.since)
 
 
 def nothing_to_send(session: Session) -> list[tuple[str, str]]:

@@ -1,14 +1,15 @@
-"""Give back the claims of processes that have ended."""
+"""Give back claims: at the start those of earlier holders of the lease, at the end our own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Series
+from storage.database.sessions import holder_of
 from storage.series.lifecycle import advance, locked, reopen
 from storage.states import DeliveryState, SeriesState
 
@@ -22,10 +23,10 @@ class Recovered:
 
 
 def recover(session: Session, now: datetime, *, counted: bool = True) -> Recovered:
-    """Give every claim back: ANALYSING to STABLE, SENDING to PENDING.
+    """Give claims back that nobody works on any more: ANALYSING to STABLE, SENDING to PENDING.
 
-    For the start and the end of a node only: where several share a database, the claims of the
-    others are given back as well. A result of a lost claim that comes after all gets StaleState.
+    At the start those of earlier holders of the lease, at the end our own; without a lease all.
+    A result of a lost claim that comes after all gets StaleState.
 
     Parameters
     ----------
@@ -34,17 +35,31 @@ def recover(session: Session, now: datetime, *, counted: bool = True) -> Recover
         not tried for ever; not after an orderly end.
     """
     claimed = session.scalars(
-        select(Series.series_instance_uid).where(Series.state == SeriesState.ANALYSING)
+        select(Series.series_instance_uid).where(
+            Series.state == SeriesState.ANALYSING, _to_be_given_back(session, Series, counted)
+        )
     ).all()
     for uid in claimed:
         _give_back(session, uid, now, counted=counted)
     sending = session.scalars(
         update(Delivery)
-        .where(Delivery.state == DeliveryState.SENDING)
+        .where(
+            Delivery.state == DeliveryState.SENDING, _to_be_given_back(session, Delivery, counted)
+        )
         .values(state=DeliveryState.PENDING, next_at=now)
         .returning(Delivery.id)
     ).all()
     return Recovered(series=len(claimed), deliveries=len(sending))
+
+
+def _to_be_given_back(
+    session: Session, table: type[Series | Delivery], counted: bool
+) -> ColumnElement[bool]:
+    """Build the condition for the claims of earlier holders of the lease, or for our own."""
+    ours = holder_of(session)
+    if ours is None:
+        return true()
+    return table.holder.is_distinct_from(ours) if counted else table.holder == ours
 
 
 def _give_back(session: Session, uid: str, now: datetime, *, counted: bool) -> None:

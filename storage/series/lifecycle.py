@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Instance, Series
+from storage.database.sessions import holder_of
 from storage.errors import StaleState, StorageError
 from storage.series.priority import next_in_queue
 from storage.states import SERIES_STEPS, Rerun, SeriesState
@@ -172,6 +173,7 @@ def claim_next(
     advance(session, uid, old=S.STABLE, new=S.ANALYSING, now=now)
     row = locked(session, uid)
     row.attempts += 1
+    row.holder = holder_of(session)
     session.flush()
     return ticket_of(session, row)
 
