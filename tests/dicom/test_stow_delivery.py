@@ -7,7 +7,9 @@ import socket
 import ssl
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -293,3 +295,51 @@ def test_check_names_a_secret_that_is_missing(tmp_path: Path) -> None:
     (fault,) = faults(settings)
 
     assert fault.startswith("[destination WEB] token_file: expected a file")
+
+
+@contextmanager
+def silent(first: bytes = b"") -> Iterator[str]:
+    """Run a service that takes a connection, says so much, and no more; give its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as taken:
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    wire = taken.enter_context(listener.accept()[0])
+                    wire.sendall(first)
+
+        taking = threading.Thread(target=take)
+        taking.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/web"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            taking.join()
+
+
+@pytest.mark.parametrize(
+    "first", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_a_service_that_says_no_more_is_not_waited_for(file: OutgoingFile, first: bytes) -> None:
+    with silent(first) as url, ThreadPoolExecutor(1) as pool:
+        sender = StowSender(url=url, timeout_seconds=0.3)
+        outcome = pool.submit(send, file, sender).result(timeout=20)
+        assert pool.submit(sender.echo).result(timeout=20).verdict is Verdict.POSTPONED
+    assert outcome.verdict is Verdict.POSTPONED
+
+
+@pytest.mark.parametrize(
+    ("matches", "state"),
+    [
+        ([UIDS[2]], "refused"),  # of another instance: the query was not understood
+        ([UIDS[2], UIDS[0]], "accepted"),
+        ([], "refused"),
+    ],
+)
+def test_a_conflict_is_over_what_is_looked_for_and_nothing_else(
+    file: OutgoingFile, matches: list[str], state: str
+) -> None:
+    with WebPacs(answer=lambda _: (409, b"")) as pacs:
+        pacs.finds = matches
+        outcome = send(file, StowSender(url=pacs.url))
+    assert outcome.verdict == state

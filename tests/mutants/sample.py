@@ -37,9 +37,9 @@ class Mutant:
 
 
 def places(module: Path) -> dict[Place, list[Slip]]:
-    """Slips of a module by place; annotations are left out, which nobody evaluates."""
+    """Slips of a module by place; none in annotations, nor in arguments of decorators."""
     source = module.read_text()
-    lines = _annotated(source)
+    left_out = _left_out(source)
     found: dict[Place, list[Slip]] = defaultdict(list)
     nodes = list(ast_nodes(get_ast_from_path(module)))
     for name, operator in OPERATORS.items():
@@ -47,7 +47,7 @@ def places(module: Path) -> dict[Place, list[Slip]]:
             continue  # it joins paths, and would fail at once
         positions = (start for node in nodes for start, _ in operator.mutation_positions(node))
         for occurrence, start in enumerate(positions):
-            if not any(first <= start < last for first, last in lines):
+            if not any(first <= start < last for first, last in left_out):
                 found[start].append((name, occurrence))
     return found
 
@@ -66,12 +66,17 @@ def draw(root: Path, module: str, count: int, seed: int) -> list[Mutant]:
     ]
 
 
-def _annotated(source: str) -> list[tuple[Place, Place]]:
-    """Where annotations begin and end."""
-    notes = []
+def _left_out(source: str) -> list[tuple[Place, Place]]:
+    """Where annotations, and decorators with arguments, begin and end."""
+    found = []
     for node in ast.walk(ast.parse(source)):
-        note = getattr(node, "returns", None) or getattr(node, "annotation", None)
-        if isinstance(note, ast.expr):
-            end = note.end_lineno or note.lineno, note.end_col_offset or note.col_offset
-            notes.append(((note.lineno, note.col_offset), end))
-    return notes
+        decorators = [d for d in getattr(node, "decorator_list", []) if isinstance(d, ast.Call)]
+        for item in (
+            getattr(node, "returns", None),
+            getattr(node, "annotation", None),
+            *decorators,
+        ):
+            if isinstance(item, ast.expr):
+                end = item.end_lineno or item.lineno, item.end_col_offset or item.col_offset
+                found.append(((item.lineno, item.col_offset), end))
+    return found

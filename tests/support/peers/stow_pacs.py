@@ -44,6 +44,8 @@ class WebPacs(LoopbackServer):
         The header Authorization that is required; None for none.
     more
         Header fields of every answer.
+    finds
+        SOP Instance UIDs that every query finds, whatever it asks for; None finds what is held.
     received
         Objects in order of arrival.
     requests
@@ -55,6 +57,7 @@ class WebPacs(LoopbackServer):
     more: dict[str, str] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
     port: int = 0
+    finds: list[str] | None = None
     received: list[Dataset] = field(default_factory=list)
     held: list[Dataset] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -108,6 +111,7 @@ class WebPacs(LoopbackServer):
         if self._may(request):
             _, _, uid = request.path.partition("?SOPInstanceUID=")
             uids = [ds.SOPInstanceUID for ds in self.held if ds.SOPInstanceUID == uid]
+            uids = uids if self.finds is None else self.finds
             matches = [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in uids]
             self._respond(request, 200, json.dumps(matches).encode())
 

@@ -178,3 +178,21 @@ def test_the_command_says_what_and_mends_only_while_the_node_is_stopped(
         held = CliRunner().invoke(app, [*command, "--mend"])
     assert isinstance(held.exception, AlreadyRunning)
     assert CliRunner().invoke(app, [*command, "--mend"]).output.endswith("agree.\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "settled"),
+    [
+        ("incoming/00/new.dcm", Kind.NOT_INDEXED, timedelta(minutes=10)),
+        ("quarantine/new.dcm", Kind.QUARANTINE_UNKNOWN, timedelta(minutes=10)),
+        ("results/new", Kind.RESULT_UNKNOWN, timedelta(days=1)),
+        ("tmp/new", Kind.TEMPORARY_LEFT, timedelta(days=1)),
+    ],
+)
+def test_a_file_is_told_of_when_its_row_should_have_followed(
+    resources: Resources, path: str, kind: Kind, settled: timedelta
+) -> None:
+    put(resources, path, NOW - settled + timedelta(minutes=1))
+    assert kinds(resources) == []
+    put(resources, path, NOW - settled - timedelta(minutes=1))
+    assert kinds(resources) == [kind]

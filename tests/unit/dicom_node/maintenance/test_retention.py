@@ -1,11 +1,13 @@
 """Retention with real files and rows: series removed, series kept, and recovery from a crash."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from config.settings import Settings, StorageSettings
 from dicom_node.analysis.worker_messages import Unchanged
@@ -13,16 +15,19 @@ from dicom_node.cli.rerun_requests import request_reruns
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import CLOCK, RetentionJob
 from dicom_node.resources import Resources
-from storage.database.schema import Instance, Result
+from storage.database.schema import Delivery, Instance, Result
 from storage.delivery.outbox import Settlement, claim, due, settle
+from storage.errors import StaleState
 from storage.files.folder import StorageFolder
 from storage.files.installation import STATION
 from storage.files.sums import SUMS
-from storage.maintenance.retention import RetentionRules
+from storage.maintenance.purge import mark_for_purge, series_usages, unfinished_purges
+from storage.maintenance.retention import RetentionRules, choose
 from storage.overview import overview
 from storage.series.instances import InstanceFacts, known_paths, record_instance
 from storage.series.lifecycle import close, receiving
 from storage.series.quarantine_and_refusals import record_quarantine
+from storage.series.rerun import mark_for_rerun
 from storage.states import DeliveryState, Rerun, SeriesState
 from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
@@ -313,3 +318,38 @@ def test_a_start_under_a_wrong_clock_removes_nothing(resources: Resources) -> No
     job.run_once()
 
     assert files(resources) == KEPT
+
+
+def rerun_requested(resources: Resources) -> None:
+    with resources.sessions.begin() as session:
+        mark_for_rerun(session, "2.25.2", Rerun.REPROCESS)
+
+
+def received_again(resources: Resources) -> None:
+    arrive(resources, "2.25.13", at=NOW + 30 * DAY)
+
+
+def delivery_begun_again(resources: Resources) -> None:
+    with resources.sessions.begin() as session:
+        session.execute(update(Delivery).values(state=DeliveryState.PENDING))
+
+
+@pytest.mark.parametrize("change", [rerun_requested, received_again, delivery_begun_again])
+def test_a_series_that_changes_after_it_was_chosen_stays(
+    resources: Resources, change: Callable[[Resources], None]
+) -> None:
+    deliver(resources)
+    later = NOW + 31 * DAY
+    with resources.sessions() as session:
+        assert choose(series_usages(session), RULES, later) == ["2.25.2"]
+
+    change(resources)
+    stale = pytest.raises(StaleState, match="has changed since it was chosen")
+    with stale, resources.sessions.begin() as session:
+        mark_for_purge(session, "2.25.2", RULES, later)
+    after(resources, 31)._mark("2.25.2", later)
+
+    with resources.sessions() as session:
+        assert unfinished_purges(session) == []
+    after(resources, 31)._remove_marked()
+    assert set(KEPT) <= set(files(resources))

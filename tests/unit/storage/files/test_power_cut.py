@@ -1,5 +1,6 @@
 """What was reported as kept is on the disk: contents, names and directories, in that order."""
 
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from pipeline.atomic_write import write_whole
 from storage.files.folder import StorageFolder
-from storage.files.installation import draw_installation
+from storage.files.installation import draw_installation, installation_of
 from tests.support.power_cut import PowerCut
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -104,14 +105,19 @@ def test_the_folder_itself_survives_its_first_start(tmp_path: Path) -> None:
 def test_the_identity_of_the_installation_survives(folder: StorageFolder, cut: PowerCut) -> None:
     draw_installation(folder.root)
 
-    assert cut.left()["station"] == folder.locate("station").read_bytes()
+    drawn = installation_of(folder.root)
+    draw_installation(folder.root)  # a second start
+    assert uuid.UUID(drawn).version == 4
+    assert cut.left()["station"].decode().strip() == installation_of(folder.root) == drawn
     assert (cut.left(), cut.early) == (cut.now(), [])
 
 
 def test_a_file_written_whole_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     (tmp_path / "table").write_bytes(b"old")
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
     with PowerCut(tmp_path).watching() as cut:
         write_whole(tmp_path / "table", b"new")
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
     assert cut.early == []
     assert (tmp_path / "table").read_bytes() == b"new"
     assert cut.left()["table"] == b"new"
