@@ -453,21 +453,24 @@ def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resou
 
 
 def _check_folder(folder: Path, sessions: Sessions, nevertheless: str) -> None:
-    """Check that a folder without the identity of an installation belongs to an empty database.
+    """Check that a folder is the one of a database that knows files, as far as it is known.
 
     Raises
     ------
     NodeError
-        If the database knows files: the folder is not mounted, or is not the one of this database.
+        If no node has run in the folder, so that it may not be mounted; or if it is of another
+        installation than the one that held the lease of the database last.
     """
-    if installation_of(folder):
-        return
+    installation = installation_of(folder)
     with sessions.reading() as session:
         lease = read_lease(session)
-        if has_kept_instances(session):
-            known = f", {owner(lease)}" if lease else ""
-            raise NodeError(
-                f"[storage] folder: expected the one of this database, which knows files{known},"
-                f" got {folder}, in which no node has run: is it mounted? `{nevertheless}` goes on"
-                " without those files"
-            )
+        knows_files = has_kept_instances(session)
+    if installation and (lease is None or lease.held_by.installation == installation):
+        return
+    if knows_files:
+        known = f", {owner(lease)}" if lease else ""
+        got = "which is of another installation" if installation else "in which no node has run"
+        raise NodeError(
+            f"[storage] folder: expected the one of this database, which knows files{known},"
+            f" got {folder}, {got}: is it mounted? `{nevertheless}` goes on without those files"
+        )

@@ -27,7 +27,7 @@ from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
 from storage.results.audit_counts import received_of
 from storage.series.quarantine_and_refusals import forget_quarantine, old_quarantine
 
-CLOCK = "clock"  #: part of the node whose condition this module reports
+PART = "retention"  #: in the condition of the node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +68,9 @@ class RetentionJob:
         judged = self.clock.look(latest)
         if judged.is_doubted:
             reason = f"the clock may be ahead: ages are judged as of {judged.time:%Y-%m-%d %H:%M}"
-            self.resources.health.fault(CLOCK, reason)
+            self.resources.health.fault(PART, reason)
         else:
-            self.resources.health.well(CLOCK)
+            self.resources.health.well(PART)
         return judged.time
 
     def _mark(self, uid: str, now: datetime) -> None:

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 from config.reader import load
 from dicom_node.assembly import existing_resources, open_resources
 from dicom_node.cli.app import app
+from dicom_node.database_lease import holding
 from dicom_node.errors import NodeError
+from dicom_node.folder_lock import only_node
 from dicom_node.maintenance.consistency import (
     FOLDER,
     MOST_LOGGED,
@@ -26,7 +28,7 @@ from dicom_node.maintenance.consistency import (
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.database.schema import Instance
-from storage.files.installation import STATION
+from storage.files.installation import STATION, draw_installation
 from storage.maintenance.consistency import Kind
 from storage.maintenance.repair_limit import MOST_CHANGES, Change, is_excessive
 from storage.series.instances import record_instance
@@ -190,6 +192,19 @@ def test_a_start_with_an_empty_folder_is_refused_unless_told(elsewhere: Path) ->
     open_resources(settings, any_folder=True).close()
 
     open_resources(settings).close()
+
+
+def test_a_folder_of_another_installation_is_not_the_one(
+    elsewhere: Path, resources: Resources, tmp_path: Path
+) -> None:
+    with only_node(tmp_path), holding(resources):
+        pass
+    settings = load(elsewhere)
+    settings.storage.folder.joinpath("tmp").mkdir(parents=True)
+    draw_installation(settings.storage.folder)
+
+    with pytest.raises(NodeError, match="which is of another installation"):
+        existing_resources(settings)
 
 
 def test_doctor_says_that_the_folder_is_not_the_one(elsewhere: Path, resources: Resources) -> None:

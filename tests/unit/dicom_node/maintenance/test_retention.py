@@ -13,7 +13,7 @@ from config.settings import Settings, StorageSettings
 from dicom_node.analysis.worker_messages import Unchanged
 from dicom_node.cli.rerun_requests import request_reruns
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
-from dicom_node.maintenance.retention import CLOCK, RetentionJob
+from dicom_node.maintenance.retention import PART, RetentionJob
 from dicom_node.resources import Resources
 from storage.database.schema import Delivery, Instance, Result
 from storage.delivery.outbox import Settlement, claim, due, settle
@@ -298,7 +298,7 @@ def test_a_clock_set_forward_removes_nothing_until_it_has_held_for_a_day(
         steady[0] = hour * 3600.0
         job.run_once()
         assert files(resources) == KEPT
-    assert [fault.part for fault in resources.health.snapshot()] == [CLOCK]
+    assert [fault.part for fault in resources.health.snapshot()] == [PART]
 
     steady[0] += 3600
     job.run_once()
