@@ -448,29 +448,45 @@ def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resou
     require_migrated(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     if not any_folder:
-        _check_folder(settings.storage.folder, sessions, "dicom-node doctor --mend --force")
+        _check_installation(settings.storage.folder, sessions, "dicom-node doctor --mend --force")
     return Resources(sessions=sessions, folder=StorageFolder(settings.storage.folder, 0))
 
 
 def _check_folder(folder: Path, sessions: Sessions, nevertheless: str) -> None:
-    """Check that a folder is the one of a database that knows files, as far as it is known.
+    """Check that a folder without the identity of an installation belongs to an empty database.
 
     Raises
     ------
     NodeError
-        If no node has run in the folder, so that it may not be mounted; or if it is of another
-        installation than the one that held the lease of the database last.
+        If the database knows files: the folder is not mounted, or is not the one of this database.
     """
-    installation = installation_of(folder)
+    if not installation_of(folder):
+        _refuse(folder, sessions, nevertheless, "in which no node has run: is it mounted?")
+
+
+def _check_installation(folder: Path, sessions: Sessions, nevertheless: str) -> None:
+    """Check a folder by whose the database is; a start, and what mends, do so by the lease.
+
+    Raises
+    ------
+    NodeError
+        As `_check_folder`; or if the folder is of another installation.
+    """
+    _check_folder(folder, sessions, nevertheless)
+    with sessions.reading() as session:
+        lease = read_lease(session)
+    if lease is not None and lease.held_by.installation != installation_of(folder):
+        _refuse(folder, sessions, nevertheless, "which is of another installation.")
+
+
+def _refuse(folder: Path, sessions: Sessions, nevertheless: str, why: str) -> None:
+    """Refuse a folder, unless the database knows no files that could be missing."""
     with sessions.reading() as session:
         lease = read_lease(session)
         knows_files = has_kept_instances(session)
-    if installation and (lease is None or lease.held_by.installation == installation):
-        return
     if knows_files:
         known = f", {owner(lease)}" if lease else ""
-        got = "which is of another installation" if installation else "in which no node has run"
         raise NodeError(
             f"[storage] folder: expected the one of this database, which knows files{known},"
-            f" got {folder}, {got}: is it mounted? `{nevertheless}` goes on without those files"
+            f" got {folder}, {why} `{nevertheless}` goes on without those files"
         )
