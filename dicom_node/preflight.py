@@ -186,18 +186,22 @@ def _database(settings: Settings) -> Iterator[str]:
 
 
 def _model(settings: Settings) -> Iterator[str]:
-    from pipeline.model.loading import device_for, load
-
     try:
+        from pipeline.model.loading import device_for, load
+
         load(model_folder(settings), device_for("cpu"))
     except ModelError as fault:
         yield f"[analysis] model: {fault}"
+    except ImportError as fault:
+        yield f"{fault.name} is not installed: pip install dicom-node installs it"
 
 
 def _device(settings: Settings) -> Iterator[str]:
-    from pipeline.model.loading import device_for
-
     try:
+        from pipeline.model.loading import device_for
+
         device_for(settings.analysis.device)
     except ModelError as fault:
         yield f"[analysis] device: {fault}"
+    except ImportError:
+        return  # `_model` has said it

@@ -53,6 +53,8 @@ def main() -> None:
         app()
     except (SettingsError, NodeError, PipelineError, StorageError) as fault:
         _end(str(fault), fault)
+    except ModuleNotFoundError as fault:
+        _end(f"{fault.name} is not installed: pip install dicom-node installs it", fault)
     except OSError as fault:
         if fault.filename is None:
             raise

@@ -10,12 +10,20 @@ from sqlalchemy import (
     Index,
     MetaData,
     String,
-    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.database.columns import Digest, Instant, RelativePath, Title, Uid, word
+from storage.database.columns import (
+    Digest,
+    Instant,
+    KeyWords,
+    RelativePath,
+    Title,
+    Uid,
+    Words,
+    word,
+)
 from storage.states import CommitmentState, DeliveryState, Rerun, SearchState, SeriesState
 
 
@@ -65,13 +73,13 @@ class Lease(Base):
     installation: Mapped[str] = mapped_column(String(36))
     number: Mapped[int] = mapped_column(BigInteger)
     holder: Mapped[str] = mapped_column(String(32))
-    place: Mapped[str] = mapped_column(Text)
-    folder: Mapped[str] = mapped_column(Text)
-    host: Mapped[str] = mapped_column(Text)
+    place: Mapped[str] = mapped_column(Words)
+    folder: Mapped[str] = mapped_column(Words)
+    host: Mapped[str] = mapped_column(Words)
     pid: Mapped[int]
     since: Mapped[datetime]
     beats: Mapped[int] = mapped_column(BigInteger, default=0)
-    found: Mapped[str] = mapped_column(Text, default="")
+    found: Mapped[str] = mapped_column(Words, default="")
 
 
 class Series(Base):
@@ -115,7 +123,7 @@ class Series(Base):
 
     series_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(Uid)
-    modality: Mapped[str] = mapped_column(Text)
+    modality: Mapped[str] = mapped_column(Words)
     sop_class_uid: Mapped[str] = mapped_column(Uid)
     calling_ae: Mapped[str] = mapped_column(Title)
     first_at: Mapped[datetime]
@@ -123,7 +131,7 @@ class Series(Base):
     instances: Mapped[int] = mapped_column(default=0)
     state: Mapped[SeriesState] = mapped_column(default=SeriesState.RECEIVING, index=True)
     since: Mapped[datetime]
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Words, default="")
     generation: Mapped[int] = mapped_column(default=1)
     attempts: Mapped[int] = mapped_column(default=0)
     reopened: Mapped[bool] = mapped_column(default=False)
@@ -201,7 +209,7 @@ class Result(Base):
     positive: Mapped[bool | None]
     revision: Mapped[int] = mapped_column(default=1)
     priors: Mapped[int] = mapped_column(default=0)
-    summary: Mapped[str] = mapped_column(Text)
+    summary: Mapped[str] = mapped_column(Words)
     folder: Mapped[str] = mapped_column(RelativePath)
     purged_at: Mapped[datetime | None] = mapped_column(default=None)
 
@@ -253,7 +261,7 @@ class Delivery(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     first_at: Mapped[datetime]
     next_at: Mapped[datetime]
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Words, default="")
     holder: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
 
@@ -310,7 +318,7 @@ class Search(Base):
     state: Mapped[SearchState] = mapped_column(default=SearchState.WANTED)
     attempts: Mapped[int] = mapped_column(default=0)
     next_at: Mapped[datetime]
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Words, default="")
     study_instance_uid: Mapped[str] = mapped_column(Uid, default="")
     fetched_series_uid: Mapped[str] = mapped_column(Uid, default="")
 
@@ -321,7 +329,7 @@ class Quarantine(Base):
     __tablename__ = "quarantine"
 
     path: Mapped[str] = mapped_column(RelativePath, primary_key=True)
-    reason: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Words)
     calling_ae: Mapped[str] = mapped_column(Title)
     at: Mapped[datetime]
 
@@ -332,8 +340,8 @@ class Refusal(Base):
     __tablename__ = "refusal"
 
     calling_ae: Mapped[str] = mapped_column(Title, primary_key=True)
-    what: Mapped[str] = mapped_column(Text, primary_key=True)
-    reason: Mapped[str] = mapped_column(Text, primary_key=True)
+    what: Mapped[str] = mapped_column(KeyWords, primary_key=True)
+    reason: Mapped[str] = mapped_column(KeyWords, primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
     last_at: Mapped[datetime]
 

@@ -36,11 +36,14 @@ def database_url(folder: Path, *, empty: bool = False) -> str:
     server = os.environ.get(SERVER)
     if server is None:
         return f"sqlite:///{folder / 'node.sqlite'}"
-    name = "test_" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    name = f"{'empty' if empty else 'test'}_{digest}"
     with psycopg.connect(server, autocommit=True) as connection:
         known = _databases(connection)
         free = [database for database in known if database.startswith("free_")]
-        if name in known:
+        if f"empty_{digest}" in known:
+            name = f"empty_{digest}"
+        elif name in known:
             pass
         elif free and not empty:
             connection.execute(f"ALTER DATABASE {free[0]} RENAME TO {name}")
@@ -62,18 +65,18 @@ def make_template(server: str) -> None:
 def release_databases(server: str) -> None:
     """Close what a test has left open; empty its databases, so that others may use them.
 
-    One whose tables are no more those of the template is deleted.
+    One that was empty at first, or whose tables are no more those of the template, is deleted.
     """
     while _opened:
         _opened.pop().close()
     with psycopg.connect(server, autocommit=True) as connection:
         for name in _databases(connection):
-            if not name.startswith("test_"):
+            if not name.startswith(("test_", "empty_")):
                 continue
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
             )
-            if _empty(_address(server, name)):
+            if name.startswith("test_") and _empty(_address(server, name)):
                 free = name.replace("test_", "free_")
                 connection.execute(f"ALTER DATABASE {name} RENAME TO {free}")
             else:

@@ -116,6 +116,16 @@ def test_a_driver_that_is_not_installed(
         assert_said(call(command), "pip install 'dicom-node[postgres]'")
 
 
+def test_a_library_that_is_not_installed(
+    call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("pipeline.model")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+    assert_said(call("check"), "torch is not installed: pip install dicom-node installs it")
+
+
 @pytest.mark.parametrize("url", ["postgresql://node:secret@host:port/x", "sqlite+none:///x"])
 def test_a_url_that_is_none(ini: Path, call: Callable[..., Ended], url: str) -> None:
     use(ini, url)

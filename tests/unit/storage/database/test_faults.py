@@ -13,9 +13,10 @@ from sqlalchemy import exc, insert, select, text
 
 from storage.database.engine import migrate, open_database
 from storage.database.faults import POSTGRESQL, SQLITE, own_error
-from storage.database.schema import Refusal
+from storage.database.schema import Capability, Refusal
 from storage.database.sessions import Sessions
 from storage.errors import DatabaseRefused, DatabaseUnavailable, StorageError
+from storage.series.quarantine_and_refusals import record_refusal
 from tests.support.databases import database_url, impatient_database, locked_database
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -167,7 +168,6 @@ def sessions(tmp_path: Path) -> Iterator[Sessions]:
     [
         pytest.param([refusal(PATIENT), refusal(PATIENT)], id="twice"),
         pytest.param([refusal("x", count=2**70)], id="no column holds it"),
-        pytest.param([refusal("\udc80")], id="no character"),
     ],
 )
 def test_a_value_that_cannot_be_written_is_the_datas_own(
@@ -201,3 +201,26 @@ def test_a_locked_database_is_the_databases_fault(sessions: Sessions, tmp_path: 
         session.execute(insert(Refusal), refusal("x"))
     with sessions.reading() as session:
         assert session.scalars(select(Refusal)).all() == []
+
+
+@pytest.mark.database
+def test_a_uid_that_is_no_text_is_the_datas_own(sessions: Sessions) -> None:
+    row = {"destination": "PACS", "sop_class_uid": "\udc80", "transfer_syntax_uid": ""}
+    with pytest.raises(DatabaseRefused), sessions.begin() as session:
+        session.execute(insert(Capability), row | {"accepted": False, "at": NOW})
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("C\0T", "C?T"), ("C\udc80T", "C?T"), ("é" * 5000, "é" * 300)]
+)
+def test_words_of_peers_are_taken_whatever_they_hold(
+    sessions: Sessions, sent: str, kept: str
+) -> None:
+    for _ in range(2):
+        with sessions.begin() as session:
+            record_refusal(session, NOW, calling_ae=sent, what=sent, reason=sent)
+
+    with sessions.reading() as session:
+        (row,) = session.scalars(select(Refusal))
+    assert (row.calling_ae, row.what, row.reason, row.count) == (kept[:16], kept, kept, 2)
