@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test quick check audit format acceptance viewer reliability clean
+.PHONY: help setup demo test quick check audit format acceptance viewer reliability mutants clean
 
 ## help        this list
 help:
@@ -59,6 +59,10 @@ viewer: $(READY)
 ## reliability the long form of the tests that break things (hours); writes docs/reliability.md
 reliability: $(READY)
 	RELIABILITY=long RELIABILITY_TABLE=docs/reliability.md $(BIN)/python -m pytest tests/reliability
+
+## mutants     careless slips in the modules that keep promises: which do the tests see? (hours; taken up again)
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants --table docs/reliability.md $(MUTANTS)
 
 ## clean       remove the virtual environment, builds and the demo
 clean:

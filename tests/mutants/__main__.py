@@ -127,7 +127,9 @@ def try_group(group: Group, root: Path, arguments: argparse.Namespace) -> list[d
     tried = read_tried()
     timeout = 0.0
     for mutant in drawn:
-        if mutant in tried:
+        row = tried.get(mutant)
+        survived = row is not None and row["outcome"] == TestOutcome.SURVIVED.value
+        if row is not None and not (arguments.again and survived and not is_equivalent(row)):
             continue
         timeout = timeout or _patience(group, root)
         tried[mutant] = row = try_mutant(mutant, group.command, root, timeout)
@@ -180,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--each", type=int, default=2, help="mutants of a module")
     parser.add_argument("--seed", type=int, default=14)
+    parser.add_argument("--again", action="store_true", help="try once more what no test saw")
     parser.add_argument("--table", type=Path, help="page whose table takes the outcome")
     parser.add_argument("groups", nargs="*", help="names of groups in modules.toml")
     arguments = parser.parse_args()

@@ -78,5 +78,5 @@ def _left_out(source: str) -> list[tuple[Place, Place]]:
         ):
             if isinstance(item, ast.expr):
                 end = item.end_lineno or item.lineno, item.end_col_offset or item.col_offset
-                found.append(((item.lineno, item.col_offset), end))
+                found.append(((item.lineno, item.col_offset - 1), end))  # the @ too
     return found

@@ -1,4 +1,4 @@
-"""What a power cut would leave of a folder: contents and names as they were last synchronised.
+"""Model of a disk: the contents and names that a power cut would leave, as last synchronised.
 
 The real `os.fsync`, `os.rename` and `os.replace` run; this watches them.
 """

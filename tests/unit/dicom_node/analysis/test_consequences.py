@@ -1,4 +1,4 @@
-"""What each fault means: for the series, for the worker."""
+"""Consequences of each fault: for the series, for the worker."""
 
 from datetime import timedelta
 

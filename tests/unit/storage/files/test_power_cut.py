@@ -1,4 +1,4 @@
-"""What was reported as kept is on the disk: contents, names and directories, in that order."""
+"""Durability: contents, names and directories are on the disk, in that order, before the answer."""
 
 import uuid
 from collections.abc import Iterator
