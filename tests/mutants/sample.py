@@ -45,9 +45,10 @@ def places(module: Path) -> dict[Place, list[Slip]]:
     for name, operator in OPERATORS.items():
         if name.endswith("Div_Mul") and "pathlib" in source:
             continue  # it joins paths, and would fail at once
-        positions = (start for node in nodes for start, _ in operator.mutation_positions(node))
-        for occurrence, start in enumerate(positions):
-            if not any(first <= start < last for first, last in left_out):
+        at = [(start, node) for node in nodes for start, _ in operator.mutation_positions(node)]
+        for occurrence, (start, node) in enumerate(at):
+            star = "Mul" in name and node.search_ancestor("parameters")  # the one of a signature
+            if not star and not any(first <= start < last for first, last in left_out):
                 found[start].append((name, occurrence))
     return found
 
