@@ -79,6 +79,8 @@ EVENTS = frozenset(
         "engine_connected",
         "engine_ready",
         "worker_fit",
+        "worker_joined",
+        "worker_parted",
         "worker_left_out",
         "worker_restarted",
         "clock_jumped",

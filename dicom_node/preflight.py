@@ -1,4 +1,4 @@
-"""Check the addresses, certificates, folder, database, model and device that the INI file names."""
+"""Check the addresses, certificates, folder, database, engine and model of the INI file."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dicom_node.network.own_address import is_own
 from dicom_node.network.pynetdicom_internals import version
 from dicom_node.network.tls import doubt_of, server_context
 from pipeline.errors import ModelError
+from pipeline.model.manifest import read_manifest
 from storage.database.engine import examine, is_absent, open_database
 from storage.errors import StorageError
 
@@ -28,7 +29,7 @@ WEB = "DICOMweb"  #: in place of the AE title of a destination that has none
 
 def faults(settings: Settings) -> list[str]:
     """List everything that keeps the node from working, by section and key."""
-    checks = (_address, _tls, _stow, _web, _folder, _database, _model, _device)
+    checks = (_address, _tls, _stow, _web, _folder, _database, _engine, _model, _device)
     return [fault for check in checks for fault in check(settings)]
 
 
@@ -185,11 +186,27 @@ def _database(settings: Settings) -> Iterator[str]:
         yield f"[storage] database_url: {fault}"
 
 
-def _model(settings: Settings) -> Iterator[str]:
-    try:
-        from pipeline.model.loading import device_for, load
+def _engine(settings: Settings) -> Iterator[str]:
+    """Connect to the scheduler of a fleet."""
+    from dicom_node.analysis.engine.connection import EMBEDDED, connect
+    from dicom_node.assembly import engine_address_of
 
-        load(model_folder(settings), device_for("cpu"))
+    try:
+        address = engine_address_of(settings)
+        if address.scheduler != EMBEDDED:
+            connect(address).close()
+    except NodeError as fault:
+        yield f"[engine] scheduler: {fault}"
+
+
+def _model(settings: Settings) -> Iterator[str]:
+    """Read the manifest of the model; load its networks as well where analyses run here."""
+    try:
+        read_manifest(model_folder(settings))
+        if _computes_here(settings):
+            from pipeline.model.loading import device_for, load
+
+            load(model_folder(settings), device_for("cpu"))
     except ModelError as fault:
         yield f"[analysis] model: {fault}"
     except ImportError as fault:
@@ -197,6 +214,9 @@ def _model(settings: Settings) -> Iterator[str]:
 
 
 def _device(settings: Settings) -> Iterator[str]:
+    """Look for the device, where analyses run here."""
+    if not _computes_here(settings):
+        return
     try:
         from pipeline.model.loading import device_for
 
@@ -204,4 +224,8 @@ def _device(settings: Settings) -> Iterator[str]:
     except ModelError as fault:
         yield f"[analysis] device: {fault}"
     except ImportError:
-        return  # `_model` has said it
+        return  # said of the model
+
+
+def _computes_here(settings: Settings) -> bool:
+    return settings.engine.scheduler == "embedded"

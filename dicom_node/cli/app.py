@@ -91,6 +91,27 @@ def run(
 
 
 @app.command()
+def worker(
+    config: Ini = INI,
+    name: Annotated[str | None, typer.Option(help="What the node calls this worker.")] = None,
+    tasks: Annotated[int, typer.Option(min=1, help="How many series at the same time.")] = 1,
+) -> None:
+    """Analyse for a node elsewhere: join the scheduler of [engine] until SIGTERM or Ctrl-C."""
+    from dicom_node import logs
+    from dicom_node.analysis.configuration import model_folder
+    from dicom_node.analysis.engine.connection import EMBEDDED
+    from dicom_node.analysis.engine.fleet_worker import run_worker
+    from dicom_node.assembly import engine_address_of
+
+    settings = load(config)
+    logs.configure(level=settings.log.level, style=settings.log.format)
+    address = engine_address_of(settings)
+    if address.scheduler == EMBEDDED:
+        raise NodeError("[engine] scheduler: expected the address of a scheduler, got 'embedded'")
+    run_worker(address, name=name, tasks=tasks, model=model_folder(settings))
+
+
+@app.command()
 def check(config: Ini = INI) -> None:
     """Check the settings, the model and the storage folder; say all faults at once."""
     from dicom_node.preflight import doubts, faults

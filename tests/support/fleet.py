@@ -49,10 +49,10 @@ class Fleet:
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
-    def start_scheduler(self) -> None:
+    def start_scheduler(self, *more: str) -> None:
         self.scheduler = self._start(
             "scheduler",
-            ["--host", "127.0.0.1", "--port", str(self.port), "--dashboard-address", ":0"],
+            ["--host", "127.0.0.1", "--port", str(self.port), "--dashboard-address", ":0", *more],
         )
 
     def start_worker(self, name: str, *, threads: int = 1, **environment: str) -> None:

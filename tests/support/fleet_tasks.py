@@ -6,7 +6,9 @@ from pathlib import Path
 
 from distributed import get_worker
 
-from dicom_node.errors import UnfitWorker
+from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, Unchanged
+from dicom_node.errors import AnalysisFault, UnfitWorker
+from tests.support.light_node import analysed
 
 
 def prove() -> None:
@@ -41,3 +43,19 @@ def write_line(file: Path, line: str) -> None:
 
 def fail() -> None:
     raise KeyError("a fault of the task itself")
+
+
+def analyse_where(request: AnalysisRequest) -> Analysed | Unchanged:
+    """The light analysis; held back, where a worker is blind without its files, as asked.
+
+    Files beside the storage folder say so: ``hold`` holds it back, ``begun`` names the processes.
+    """
+    base = request.config.model.folder if not request.files else request.files[0].path
+    folder = next(parent.parent for parent in base.parents if parent.name == "data")
+    write_line(folder / "begun", str(os.getpid()))
+    pause = threading.Event()
+    while (folder / "hold").exists():
+        pause.wait(0.05)
+    if os.environ.get("BLIND"):
+        raise AnalysisFault("FileNotFoundError", "", of_the_data=False, of_the_worker=True)
+    return analysed(request)

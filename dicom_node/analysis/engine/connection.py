@@ -163,7 +163,7 @@ def connect(address: EngineAddress) -> Connection:
             "distributed.admin.log-format": "%(levelname)s %(name)s: %(message)s",
         }
     )
-    security = _security(address)
+    security = security_of(address)
     if address.scheduler != EMBEDDED:
         _reach(address.scheduler, security)
     loop = LoopRunner()  # our own: a client that fails to connect would leave its thread behind
@@ -207,14 +207,18 @@ def allow_no_failures(dask_scheduler: Scheduler) -> None:
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
-def _security(address: EngineAddress) -> Security:
+def security_of(address: EngineAddress) -> Security:
+    """Make what Dask takes for TLS; of its own configuration, if no files are given."""
     files = address.credentials
     if files is None:
         return Security()
+    certificate, key = str(files.certificate), str(files.key)
     return Security(
         tls_ca_file=str(files.authorities),
-        tls_client_cert=str(files.certificate),
-        tls_client_key=str(files.key),
+        tls_client_cert=certificate,
+        tls_client_key=key,
+        tls_worker_cert=certificate,
+        tls_worker_key=key,
         require_encryption=True,
     )
 

@@ -1,0 +1,81 @@
+"""Run a worker of a fleet: one process under a nanny, as the embedded engine has it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Nanny
+
+from dicom_node.analysis.engine.connection import (
+    EngineAddress,
+    in_a_line,
+    security_of,
+    surroundings,
+)
+from dicom_node.analysis.engine.worker_records import Pace
+from dicom_node.analysis.worker import MODELS
+from dicom_node.logs import log
+
+AGAIN = Pace(first_seconds=1.0, longest_seconds=60.0)  #: between two tries to reach the scheduler
+JOIN_SECONDS = 60.0  #: how long a worker waits for its scheduler before that counts as a failure
+
+
+def run_worker(address: EngineAddress, *, name: str | None, tasks: int, model: Path) -> None:
+    """Work for a scheduler until SIGTERM or SIGINT; join it again whenever it comes back.
+
+    Parameters
+    ----------
+    name
+        What the node calls this worker; None for its address.
+    tasks
+        How many tasks it runs at the same time.
+    model
+        Folder of a model, besides those of the package.
+    """
+    dask.config.set({"distributed.worker.http.routes": []})
+    asyncio.run(_work(address, name, tasks, model))
+
+
+async def _work(address: EngineAddress, name: str | None, tasks: int, model: Path) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    environment = {**surroundings(str(address.threads or os.cpu_count() or 1)), MODELS: str(model)}
+    failures = 0
+    while not stop.is_set():
+        nanny = Nanny(
+            address.scheduler,
+            nthreads=tasks,
+            name=name,
+            security=security_of(address),
+            env=environment,
+            memory_limit=f"{address.memory_limit_gb}GB" if address.memory_limit_gb else 0,
+            death_timeout=JOIN_SECONDS,
+            dashboard=False,
+        )
+        try:
+            async with nanny:
+                failures = 0
+                log.info("worker_joined", scheduler=address.scheduler)
+                await _first(nanny.finished(), stop.wait())
+        except Exception as fault:  # noqa: BLE001  # process border: the scheduler may come back
+            failures += 1
+            log.error("worker_parted", reason=in_a_line(fault.__cause__ or fault))
+        if not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), AGAIN.wait(max(failures, 1)))
+
+
+async def _first(*events: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of them has come."""
+    waiting = [asyncio.create_task(event) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
