@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +26,11 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Instance, Result, ResultObject
 from storage.overview import overview
+from tests.support.databases import copy_database, lose_database
 from tests.support.light_node import LightEngine
-from tests.support.node_process import INI, wait_until
+from tests.support.node_process import ini_text, wait_until
+
+pytestmark = pytest.mark.database
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def slices(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def settings(tmp_path: Path, pacs: StandInPacs) -> Settings:
     ini = tmp_path / "node.ini"
-    ini.write_text(INI.format(port=0, pacs_port=pacs.port, quiet=0.5, more=""))
+    ini.write_text(ini_text(tmp_path, port=0, pacs_port=pacs.port, quiet=0.5))
     return load(ini)
 
 
@@ -81,16 +83,11 @@ def keys(session: Session) -> list[str]:
     return list(session.scalars(select(Result.key).order_by(Result.revision)))
 
 
-def database(settings: Settings) -> Path:
-    (file,) = settings.storage.folder.glob("node.sqlite*")  # one file: it can be copied
-    return file
-
-
 def test_a_lost_database_is_made_again_from_the_files(
     settings: Settings, slices: list[Path], pacs: StandInPacs
 ) -> None:
     before = deliver(settings, slices, instances=4, results=1)
-    database(settings).unlink()
+    lose_database(settings.storage.folder)
 
     after = deliver(settings, [], instances=4, results=1)
 
@@ -102,9 +99,9 @@ def test_an_old_copy_of_the_database_learns_what_came_since(
     settings: Settings, slices: list[Path], pacs: StandInPacs, tmp_path: Path
 ) -> None:
     first = deliver(settings, slices[:2], instances=2, results=1)
-    shutil.copy(database(settings), tmp_path / "old.sqlite")
+    copy_database(settings.storage.folder, tmp_path)
     before = deliver(settings, slices[2:], instances=4, results=2)
-    shutil.copy(tmp_path / "old.sqlite", database(settings))
+    copy_database(tmp_path, settings.storage.folder)
 
     after = deliver(settings, [], instances=4, results=2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def database_url(folder: Path, *, empty: bool = False) -> str:
     server = os.environ.get(SERVER)
     if server is None:
         return f"sqlite:///{folder / 'node.sqlite'}"
-    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    digest = _digest(folder)
     name = f"{'empty' if empty else 'test'}_{digest}"
     with psycopg.connect(server, autocommit=True) as connection:
         known = _databases(connection)
@@ -51,6 +52,31 @@ def database_url(folder: Path, *, empty: bool = False) -> str:
             template = "template1" if empty else "migrated"
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return _address(server, name)
+
+
+def lose_database(folder: Path) -> None:
+    """Delete the database of a folder, and have an empty one; nobody uses it."""
+    if (server := os.environ.get(SERVER)) is None:
+        (folder / "node.sqlite").unlink()
+        return
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE test_{_digest(folder)} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE test_{_digest(folder)}")
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Put a copy of the database of a folder in place of that of another; nobody uses them."""
+    if (server := os.environ.get(SERVER)) is None:
+        shutil.copy(source / "node.sqlite", target / "node.sqlite")
+        return
+    old, new = (f"test_{_digest(folder)}" for folder in (source, target))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {new} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {new} TEMPLATE {old}")
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
 
 
 def make_template(server: str) -> None:
