@@ -6,6 +6,7 @@ NodeError            a person can do something about it: the command line prints
 ├── NoNotice         it cannot be said in a notice why a series was not analysed
 ├── EngineLost       a worker of the engine died, hung or was restarted during the task
 ├── EngineAway       the engine lost the task before a worker began it, or it is not there
+│   └── NoWorker     no worker may take a task at the moment
 └── UnfitWorker      a worker of the engine cannot do the work of this node
 AnalysisFault        an analysis broke off for a reason that nobody foresaw
 AssociationBroken    the association ended, or broke its protocol, in the midst of a message
@@ -36,6 +37,10 @@ class EngineLost(NodeError):
 
 class EngineAway(NodeError):
     """No worker began the task: the engine is not there, or lost it."""
+
+
+class NoWorker(EngineAway):
+    """A task was not handed out: there is no worker that may take it at the moment."""
 
 
 class UnfitWorker(NodeError):

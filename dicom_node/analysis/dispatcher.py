@@ -28,7 +28,7 @@ from dicom_node.analysis.worker_messages import (
     Unchanged,
     Unsuitable,
 )
-from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, NoNotice
+from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, NoNotice, NoWorker
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
@@ -293,13 +293,15 @@ class AnalysisDispatcher:
                 yield
             except (StaleState, *CANNOT_WRITE):
                 raise
-            except Exception as fault:  # noqa: BLE001  # thread border: the state must be settled
+            except Exception as fault:  # thread border: the state must be settled
+                if isinstance(fault, NoWorker) and task is not None:
+                    raise  # what the task came to stands, and waits for a worker for its notice
                 if not isinstance(fault, EXPECTED):
                     log.exception("job_failed", job="analysis", series_uid=uid)
                 self._settle_fault(ticket, fault, task.worker if task else "")
         except StaleState as stale:
             log.warning("analysis_superseded", series_uid=uid, reason=str(stale))
-        except CANNOT_WRITE as fault:
+        except (NoWorker, *CANNOT_WRITE) as fault:
             reason = type(fault).__name__ if isinstance(fault, StorageFull) else str(fault)
             log.error("analysis_held", series_uid=uid, reason=reason)
             with self._idle:
@@ -342,6 +344,12 @@ class AnalysisDispatcher:
         if consequence.blames_worker and worker:
             self.workers.record_fault(worker, uid, consequence.reason)
 
+    def _blame(self, ticket: SeriesTicket, worker: str, reason: str) -> None:
+        """Record a fault of a worker, at which the series has failed."""
+        uid = ticket.series_instance_uid
+        self._failed_at[uid] = self._failed_at.get(uid, frozenset()) | {worker}
+        self.workers.record_fault(worker, uid, reason)
+
     def _end_unsuitable(self, ticket: SeriesTicket, unsuitable: Unsuitable) -> None:
         reason = f"{unsuitable.code}: {unsuitable.text}"
         ending = Ending(state=SeriesState.UNSUITABLE, reason=reason)
@@ -380,7 +388,8 @@ class AnalysisDispatcher:
     def _enter_notice(self, pending: PendingNotice, task: AnalysisTask) -> None:
         """End a series with the notice that was made, or without."""
         ticket, ending = pending.ticket, pending.ending
-        with self._settling_faults(ticket, again=partial(self._enter_notice, pending, task)):
+        again = partial(self._enter_notice, pending, task)
+        with self._settling_faults(ticket, again=again, task=task):
             why = ""
             try:
                 match task.result():
@@ -391,15 +400,15 @@ class AnalysisDispatcher:
                         why = f"a notice expected, got {type(other).__name__}"
             except (StaleState, EngineAway, *CANNOT_WRITE):
                 raise
-            except EngineLost as lost:
-                if pending.tries < NOTICE_TRIES:
+            except (EngineLost, AnalysisFault) as fault:
+                why = fault.kind if isinstance(fault, AnalysisFault) else str(fault)
+                of_the_worker = isinstance(fault, EngineLost) or fault.of_the_worker
+                if of_the_worker and pending.tries < NOTICE_TRIES:
+                    self._blame(ticket, task.worker, why)
                     self._make_notice(replace(pending, tries=pending.tries + 1))
                     return
-                why = str(lost)
             except NoNotice as fault:
                 why = str(fault)
-            except AnalysisFault as fault:
-                why = fault.kind
             except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
                 why = type(fault).__name__  # its words might quote a header
             self._end(ticket, ending, no_notice=why)

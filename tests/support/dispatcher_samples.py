@@ -17,6 +17,7 @@ from dicom_node.analysis.worker_messages import (
     EncodedObject,
     NoticeRequest,
 )
+from dicom_node.errors import NoWorker
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
@@ -101,6 +102,7 @@ class Workers:
         self.avoided: list[frozenset[str]] = []
         self.ended: list[Job] = []
         self.faults: list[tuple[str, str]] = []
+        self.away_for_notices = False
 
     def submit(
         self,
@@ -111,6 +113,8 @@ class Workers:
         avoid: frozenset[str],
     ) -> Job:
         if isinstance(request, NoticeRequest):
+            if self.away_for_notices:
+                raise NoWorker("none is fit")
             self.notice_requests.append(request)
             made = self.notices.pop(0) if self.notices else _made(function, request)
             return made if isinstance(made, Job) else Job(made)

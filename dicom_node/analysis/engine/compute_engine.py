@@ -29,7 +29,7 @@ from dicom_node.analysis.engine.worker_records import (
     after_refusal,
     after_success,
 )
-from dicom_node.errors import EngineAway, NodeError
+from dicom_node.errors import EngineAway, NodeError, NoWorker
 from dicom_node.health import Health
 from dicom_node.logs import log
 from pipeline.errors import PipelineError
@@ -146,14 +146,14 @@ class ComputeEngine:
 
         Raises
         ------
-        EngineAway
+        NoWorker
             If there is no fit worker.
         """
         with self._lock:
             fit = self._fit()
             chosen = [worker for worker in fit if worker.identity not in avoid] or fit
             if self._connection is None or not chosen:
-                raise EngineAway("the engine has no worker that may take a task")
+                raise NoWorker("the engine has no worker that may take a task")
             addresses = frozenset(worker.address for worker in chosen)
             token, task = uuid.uuid4().hex, Task[T](addresses)
             self._tasks[token] = task

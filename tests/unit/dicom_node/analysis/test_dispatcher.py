@@ -141,6 +141,32 @@ def test_a_notice_that_kills_workers_is_given_up(resources: Resources) -> None:
     assert running.wait_until_idle(seconds=0)
 
 
+def test_a_notice_waits_for_a_worker_where_the_analysis_took_the_last(resources: Resources) -> None:
+    """The one worker has died, its successor has not proved itself: nothing may be lost of it."""
+    workers = Workers(EngineLost("its worker died"))
+    workers.away_for_notices = True
+    running = dispatcher(resources, workers, attempts=1)
+    running.dispatch()
+    assert (line(resources).state, workers.notice_requests) == ("analysing", [])
+
+    workers.away_for_notices = False
+    running.dispatch()
+
+    assert (line(resources).state, line(resources).deliveries) == ("failed", {"pending": 1})
+    assert running.wait_until_idle(seconds=0)
+
+
+def test_a_worker_that_cannot_read_the_headers_leaves_the_notice_to_another(
+    resources: Resources,
+) -> None:
+    workers = Workers(Unsuitable(code="gap", text="3 slices missing"))
+    workers.notices = [NO_FILE]
+    dispatcher(resources, workers).dispatch()
+
+    assert (line(resources).state, line(resources).deliveries) == ("unsuitable", {"pending": 1})
+    assert workers.faults == [("one", "FileNotFoundError")]
+
+
 def test_a_notice_that_needs_a_second_worker_is_made(resources: Resources) -> None:
     workers = Workers(Unsuitable(code="gap", text="3 slices missing"))
     workers.notices = [EngineLost("the worker died")]
