@@ -6,6 +6,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipeline.metrics.decision_curve import decision_curve
 from pipeline.metrics.delong import auc
+from pipeline.metrics.operating_points import operating_points
 from pipeline.metrics.reliability import reliability
 from pipeline.metrics.scores import ScoredCases
 from pipeline.metrics.statistics import (
@@ -220,3 +221,42 @@ def test_weighted_figures_are_those_of_scikit_learn(seed: int) -> None:
     assert average_precision(labels, scores, weights) == pytest.approx(
         average_precision_score(labels, scores, sample_weight=weights)
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_operating_points_are_the_best_of_all_thresholds(seed: int) -> None:
+    """Every threshold is tried by counting; the promise is 95 of 100."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(60) % 2 == 0
+    scores = np.clip(rng.normal(0.4 + 0.25 * labels, 0.15), 0.01, 0.99)
+    edges = np.unique(np.r_[0.0, scores, 1.0])
+    tried = [*((edges[1:] + edges[:-1]) / 2), 1.0]
+    shares = {t: ((scores[labels] > t).mean(), (scores[~labels] <= t).mean()) for t in tried}
+
+    youden, sensitive, specific = operating_points(labels, scores)
+
+    for point in (youden, sensitive, specific):
+        found = point.sensitivity.value, point.specificity.value
+        assert found == pytest.approx(shares[point.threshold])
+    best = max(a + b for a, b in shares.values())
+    assert youden.sensitivity.value + youden.specificity.value == pytest.approx(best)
+    of_sensitive = max(b for a, b in shares.values() if a >= 0.95)
+    assert sensitive.sensitivity.value >= 0.95
+    assert sensitive.specificity.value == pytest.approx(of_sensitive)
+    of_specific = max(a for a, b in shares.values() if b >= 0.95)
+    assert specific.specificity.value >= 0.95
+    assert specific.sensitivity.value == pytest.approx(of_specific)
+
+
+def test_a_threshold_lies_in_the_middle_of_the_widest_gap() -> None:
+    labels = np.array([0, 0, 0, 1, 1], np.bool_)
+    youden, *_ = operating_points(labels, np.array([0.1, 0.2, 0.3, 0.7, 0.8]))
+    assert youden.threshold == pytest.approx(0.5)
+
+
+def test_a_score_of_one_lies_in_the_last_bin() -> None:
+    found = reliability(np.array([1, 0, 1], np.bool_), np.array([1.0, 0.95, 0.15]))
+    assert [(bin_.observed.total, bin_.mean_score) for bin_ in found.bins] == [
+        (1, pytest.approx(0.15)),
+        (2, pytest.approx(0.975)),
+    ]
