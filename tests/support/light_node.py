@@ -1,8 +1,9 @@
 """A node as a process, with a trivial analysis, that kills itself at a given step.
 
-``python -m tests.support.light_node INI [N]``: at the N-th step towards the disk, the database
-or the network the process kills itself, as a power cut would. Everything but the networks is the
-product's own.
+``python -m tests.support.light_node INI [N [SCHEDULER]]``: at the N-th step towards the disk, the
+database or the network the process kills itself, as a power cut would. With the address of a
+scheduler the analyses run on its workers, through the product's own engine. Everything but the
+networks is the product's own.
 """
 
 from __future__ import annotations
@@ -14,30 +15,28 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future as Pending
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from pydicom import Dataset, dcmread
-from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from config.reader import load
+from config.settings import Settings
 from dicom_node import logs
 from dicom_node.analysis import worker
-from dicom_node.analysis.engine.compute_engine import ComputeEngine
-from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
+from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
+from dicom_node.analysis.engine.connection import EngineAddress, connect
+from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.assembly import open_resources
-from dicom_node.clock_watch import utc_now
 from dicom_node.folder_lock import only_node
+from dicom_node.health import Health
 from dicom_node.node import observe_log, start_node
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
-from pipeline.encode.bundle import part10
-from pipeline.encode.result.identity import derived_uid, inputs_digest, result_key, stands
-
-KINDS = (("report", EnhancedSRStorage), ("heatmap", SecondaryCaptureImageStorage))
+from tests.support import fleet_tasks
+from tests.support.light_analysis import analysed
 
 
 class Fuse:
@@ -56,42 +55,6 @@ class Fuse:
                 file.write(f"{self._steps} {name}\n")
             if self._steps == self._at:
                 os.kill(os.getpid(), signal.SIGKILL)
-
-
-def encoded(kind: str, sop_class: str, key: str, source: Dataset) -> EncodedObject:
-    """A small object of a result."""
-    ds = Dataset()
-    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, derived_uid(key, kind)
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = source.StudyInstanceUID, derived_uid(key, kind, 0)
-    ds.PatientID, ds.Modality = source.PatientID, "OT"
-    ds.InstanceCreationTime = utc_now().strftime("%H%M%S.%f")  # as real results name a time
-    return EncodedObject(
-        kind=kind,
-        sop_class_uid=sop_class,
-        sop_instance_uid=str(ds.SOPInstanceUID),
-        series_instance_uid=str(ds.SeriesInstanceUID),
-        transfer_syntax_uid=str(ExplicitVRLittleEndian),
-        part10=part10(ds),
-    )
-
-
-def analysed(request: AnalysisRequest) -> Analysed | Unchanged:
-    """Every file is read, as the real analysis does; the rest is made up."""
-    sources = [dcmread(BytesIO(file.path.read_bytes())) for file in request.files]
-    inputs = inputs_digest(request.series_instance_uid, request.instances, "light", {})
-    if stands(inputs, request.earlier):
-        return Unchanged()
-    key = result_key(inputs, request.occasion)
-    return Analysed(
-        key=key,
-        inputs=inputs,
-        score=0.5,
-        positive=True,
-        model="light 1",
-        summary={"score": 0.5, "instances": len(sources)},
-        objects=tuple(encoded(kind, uid, key, sources[0]) for kind, uid in KINDS),
-        seconds={},
-    )
 
 
 class LightTask:
@@ -140,6 +103,26 @@ class LightEngine:
         self._pool.shutdown()
 
 
+class LightFleet(ComputeEngine):
+    """The product's engine with a fleet; the analysis above instead of the networks."""
+
+    def submit(self, function: Callable[..., Any], *arguments: Any, **how: Any) -> Any:  # noqa: ANN401  # any task
+        light = worker.notice if function is worker.notice else analysed
+        return super().submit(light, *arguments, **how)
+
+
+def fleet_at(scheduler: str, health: Health) -> LightFleet:
+    """Make an engine for the workers of a scheduler."""
+    paces = EnginePaces(
+        reconnect=Pace(first_seconds=0.2, longest_seconds=1.0),
+        rest=Pace(first_seconds=0.2, longest_seconds=1.0),
+    )
+    address = EngineAddress(scheduler=scheduler)
+    return LightFleet(
+        partial(connect, address), fleet_tasks.prove, health, renewed=False, paces=paces
+    )
+
+
 def watch(resources: Resources, fuse: Fuse) -> None:
     """Have the fuse see every step towards the disk and the database."""
     resources.folder._step = fuse.step  # the hook of the tests' own making
@@ -149,18 +132,22 @@ def watch(resources: Resources, fuse: Fuse) -> None:
 
 def main() -> None:
     ini, at = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    scheduler = sys.argv[3] if len(sys.argv) > 3 else ""
     settings = load(ini)
     log_writer = logs.configure(level="INFO", style="json")
     logs.take_standard_error(log_writer)
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
 
-    def engine(*_: object) -> ComputeEngine:
+    def engine(_: Settings, health: Health) -> ComputeEngine:
+        if scheduler:
+            return fleet_at(scheduler, health)
         return cast(ComputeEngine, LightEngine())
 
     with only_node(settings.storage.folder):
         resources = open_resources(settings)
-        watch(resources, Fuse(at, ini.with_name("steps.txt")))
+        if at or not scheduler:
+            watch(resources, Fuse(at, ini.with_name("steps.txt")))
         node = start_node(settings, resources, make_engine=engine)
         observe_log(node, log_writer)
         asked.wait()

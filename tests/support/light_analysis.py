@@ -1,0 +1,51 @@
+"""A trivial analysis instead of the networks: two small objects from every series."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
+from dicom_node.clock_watch import utc_now
+from pipeline.encode.bundle import part10
+from pipeline.encode.result.identity import derived_uid, inputs_digest, result_key, stands
+
+KINDS = (("report", EnhancedSRStorage), ("heatmap", SecondaryCaptureImageStorage))
+
+
+def encoded(kind: str, sop_class: str, key: str, source: Dataset) -> EncodedObject:
+    """A small object of a result."""
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, derived_uid(key, kind)
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = source.StudyInstanceUID, derived_uid(key, kind, 0)
+    ds.PatientID, ds.Modality = source.PatientID, "OT"
+    ds.InstanceCreationTime = utc_now().strftime("%H%M%S.%f")  # as real results name a time
+    return EncodedObject(
+        kind=kind,
+        sop_class_uid=sop_class,
+        sop_instance_uid=str(ds.SOPInstanceUID),
+        series_instance_uid=str(ds.SeriesInstanceUID),
+        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        part10=part10(ds),
+    )
+
+
+def analysed(request: AnalysisRequest) -> Analysed | Unchanged:
+    """Every file is read, as the real analysis does; the rest is made up."""
+    sources = [dcmread(BytesIO(file.path.read_bytes())) for file in request.files]
+    inputs = inputs_digest(request.series_instance_uid, request.instances, "light", {})
+    if stands(inputs, request.earlier):
+        return Unchanged()
+    key = result_key(inputs, request.occasion)
+    return Analysed(
+        key=key,
+        inputs=inputs,
+        score=0.5,
+        positive=True,
+        model="light 1",
+        summary={"score": 0.5, "instances": len(sources)},
+        objects=tuple(encoded(kind, uid, key, sources[0]) for kind, uid in KINDS),
+        seconds={},
+    )
