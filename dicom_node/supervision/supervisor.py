@@ -88,10 +88,11 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more, so that parts may end."""
+        """Look no more, so that parts may end; publish the condition for the last time."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._guarded("condition", self._publish)
 
     def look(self) -> None:
         """Look at every part once."""

@@ -150,9 +150,12 @@ def main() -> None:
             watch(resources, Fuse(at, ini.with_name("steps.txt")))
         node = start_node(settings, resources, make_engine=engine)
         observe_log(node, log_writer)
+        node.lease.when_lost(asked.set)
         asked.wait()
         node.stop()
-    end_process(log_writer)
+    end_process(log_writer, status=1 if node.lease.lost else 0)
+    if node.lease.lost:
+        raise SystemExit(node.lease.lost)
 
 
 if __name__ == "__main__":
