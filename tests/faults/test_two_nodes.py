@@ -5,6 +5,8 @@ Also: a node that was killed is followed at once where its folder is, without a 
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from config.reader import load
 from dicom_node.cli.send import outgoing_files
 from dicom_node.delivery.store_scu import send
 from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.health import read_condition
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from tests.support.node_process import NodeProcess, wait_until
@@ -81,3 +84,27 @@ def test_the_second_node_on_a_database_is_refused_and_the_first_goes_on(
     start(first)
     assert "lease_awaited" not in first.log()
     assert first.stop() == 0
+
+
+def test_a_node_that_was_replaced_while_it_stood_still_stops_and_says_so(
+    make_node: MakeNode, pacs: StandInPacs, chest: Path
+) -> None:
+    first, second = make_node(pacs.port), make_node(pacs.port)
+    start(first)
+    beside(first, second, known=False)
+    without = shutil.ignore_patterns("node.sqlite*", "node.lock", "node.running")
+    shutil.copytree(first.folder / "data", second.folder / "data", ignore=without)
+    assert first.process is not None
+    first.process.send_signal(signal.SIGSTOP)
+
+    start(second)
+    first.process.send_signal(signal.SIGCONT)
+
+    assert first.process.wait(60) == 1
+    assert "another node has taken the database over" in " ".join(first.log().split())
+    condition = read_condition(first.folder / "data")
+    assert condition is not None
+    assert "lease" in [fault.part for fault in condition.faults]
+    list(send(outgoing_files(chest)[0], second.peer, calling_ae="SCANNER"))
+    second.wait_for_state("delivered")
+    assert second.stop() == 0
