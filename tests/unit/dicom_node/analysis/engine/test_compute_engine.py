@@ -194,14 +194,14 @@ def test_urgent_tasks_overtake_others_that_wait(
 
     waiting = [
         engine.submit(write_line, lines, name, priority=priority)
-        for name, priority in (("rerun", -1), ("usual", 0), ("urgent", 1))
+        for name, priority in (("usual", 0), ("rerun", -1), ("urgent", 1), ("usual", 0))
     ]
     assert engine._connection is not None
     known = engine._connection.client.processing  # what the scheduler has given to each worker
-    tend_until(engine, lambda: sum(map(len, known().values())) == 4)
-    assert [task.started_at for task in waiting] == [None] * 3
+    tend_until(engine, lambda: sum(map(len, known().values())) == 5)
+    assert [task.started_at for task in waiting] == [None] * 4
     go.touch()
     for task in waiting:
         task.result(60)
 
-    assert lines.read_text().split() == ["urgent", "usual", "rerun"]
+    assert lines.read_text().split() == ["urgent", "usual", "usual", "rerun"]
