@@ -23,7 +23,7 @@ from dicom_node.network.association import Peer, associate
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.status_codes import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS
-from dicom_node.network.storage_commitment import REQUEST, WELL_KNOWN_INSTANCE, reference
+from dicom_node.network.storage_commitment import REQUEST, WELL_KNOWN_INSTANCE, readable, reference
 from dicom_node.resources import Resources
 from storage.delivery.commitments import Report
 
@@ -124,8 +124,9 @@ def request(
 def handle_report(event: Event, record: RecordReport) -> tuple[int, None]:
     """Record an N-EVENT-REPORT; return the status to answer with."""
     try:
-        report = read_report(event.event_information)
-    except (AttributeError, TypeError, ValueError) as fault:
+        with readable(event):
+            report = read_report(event.event_information)
+    except Exception as fault:  # noqa: BLE001  # thread border: whatever pydicom makes of it
         log.warning("commitment_ignored", reason=f"unreadable: {type(fault).__name__}")
         return INVALID_ARGUMENT_VALUE, None
     try:

@@ -120,10 +120,11 @@ class StowSender:
         return httpx.BasicAuth(self.user, secret("password_file", self.password_file))
 
     def _headers(self) -> Mapping[str, str]:
+        plain = {"Accept": JSON, "Accept-Encoding": "identity"}  # an answer could inflate
         if self.token_file is None:
-            return {"Accept": JSON}
+            return plain
         token = secret("token_file", self.token_file)
-        return {"Accept": JSON, "Authorization": f"Bearer {token}"}
+        return {**plain, "Authorization": f"Bearer {token}"}
 
 
 def _store(client: httpx.Client, outgoing: OutgoingFile) -> Outcome:
@@ -176,7 +177,7 @@ def _exchange(request: httpx.Request, client: httpx.Client) -> HttpAnswer:
     try:
         response = client.send(request, stream=True)
         try:
-            for chunk in response.iter_bytes(CHUNK_BYTES):
+            for chunk in response.iter_raw(CHUNK_BYTES):
                 body += chunk
                 if len(body) > MAXIMUM_ANSWER_BYTES:
                     break

@@ -15,6 +15,7 @@ from pynetdicom.presentation import PresentationContext
 
 import dicom_node.network.pynetdicom_internals.library_settings  # noqa: F401  # made by importing
 from dicom_node.errors import NodeError
+from dicom_node.network.pynetdicom_internals.message_bounds import MAXIMUM_ANSWER, MessageBound
 from dicom_node.network.tls import Credentials, client_context
 
 
@@ -72,6 +73,7 @@ def associate(
             (evt.EVT_CONN_OPEN, _send_at_once),
             (evt.EVT_DATA_SENT, _send_at_once),
             (evt.EVT_CONN_OPEN, lambda _: reached.set()),
+            *MessageBound(MAXIMUM_ANSWER).handlers,
             *handlers,
         ],
     )

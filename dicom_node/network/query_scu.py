@@ -16,7 +16,11 @@ from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from dicom_node.network.status_codes import PENDING, SUCCESS
 
+MAXIMUM_ANSWERS = 1_000  #: to one request; an archive that sends more does not end
 MAXIMUM_MATCHES = 500  #: of one query; with more matches the query is too broad
+
+
+Answer = tuple[Dataset, Dataset | None]  #: status, and match
 
 
 class QueryFailed(NodeError):
@@ -38,7 +42,8 @@ class Archive:
             If the query did not come to its end.
         """
         matches: list[Dataset] = []
-        for status, match in self.assoc.send_c_find(keys, STUDY_ROOT_FIND):
+        answers = self.assoc.send_c_find(keys, STUDY_ROOT_FIND)
+        for status, match in self._counted("C-FIND", answers):
             code = status.get("Status")
             if code in PENDING and match is not None and len(matches) < limit:
                 matches.append(match)
@@ -54,10 +59,20 @@ class Archive:
         QueryFailed
             If the request did not come to its end, or not all matches were sent.
         """
-        for status, _ in self.assoc.send_c_move(keys, ae_title, STUDY_ROOT_MOVE):
+        answers = self.assoc.send_c_move(keys, ae_title, STUDY_ROOT_MOVE)
+        for status, _ in self._counted("C-MOVE", answers):
             code = status.get("Status")
             if code not in PENDING:
                 _require_success("C-MOVE", code)
+
+    def _counted(self, request: str, answers: Iterator[Answer]) -> Iterator[Answer]:
+        for number, answer in enumerate(answers):
+            if number >= MAXIMUM_ANSWERS:
+                self.assoc.abort()
+                raise QueryFailed(
+                    f"the archive sent more than {MAXIMUM_ANSWERS} answers to {request}"
+                )
+            yield answer
 
 
 def _require_success(request: str, code: int | None) -> None:

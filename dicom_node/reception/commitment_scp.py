@@ -36,8 +36,10 @@ from dicom_node.network.storage_commitment import (
     FAILURES_EXIST,
     REQUEST,
     WELL_KNOWN_INSTANCE,
+    readable,
     reference,
 )
+from dicom_node.reception.header import PARSE_ERRORS
 from dicom_node.reception.index_writer import IndexWriter
 from storage.database.sessions import Session
 from storage.files.folder import StorageFolder
@@ -45,6 +47,7 @@ from storage.series.instances import kept_paths
 
 THREADS = 4  #: reports made at the same time
 MAXIMUM_WAITING = 100  #: requests without a report yet; more are refused
+MAXIMUM_OBJECTS = 100_000  #: that all of those name
 GRACE_SECONDS = 1.0  #: a sender that closes its association does so within this time
 INDEX_SECONDS = 30.0  #: longest wait until the instances received before have their rows
 
@@ -80,7 +83,8 @@ class CommitmentScp:
         self._ae_title = ae_title
         self._peers = peers
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="commitment")
-        self._waiting = threading.BoundedSemaphore(MAXIMUM_WAITING)
+        self._lock = threading.Lock()
+        self._requests = self._objects = 0  #: that wait for a report
 
     def stop(self) -> None:
         """Drop the reports that have not begun."""
@@ -91,10 +95,11 @@ class CommitmentScp:
         if event.action_type != REQUEST:
             return NO_SUCH_ACTION, None
         try:
-            request = read_request(event.action_information, requestor(event))
-        except (AttributeError, TypeError, ValueError):
+            with readable(event):
+                request = read_request(event.action_information, requestor(event))
+        except PARSE_ERRORS:
             return INVALID_ARGUMENT_VALUE, None
-        if not self._waiting.acquire(blocking=False):
+        if not self._take_place(request):
             return RESOURCE_LIMITATION, None
         answered, closed = threading.Event(), threading.Event()
         event.assoc.bind(evt.EVT_DIMSE_SENT, lambda _: answered.set())  # next is our answer
@@ -104,6 +109,19 @@ class CommitmentScp:
             "commitment_asked_for", calling_ae=request.calling_ae, objects=len(request.objects)
         )
         return SUCCESS, None
+
+    def _take_place(self, request: CommitmentRequest) -> bool:
+        """Say whether a request may wait for its report."""
+        with self._lock:
+            objects = self._objects + len(request.objects)
+            if self._requests >= MAXIMUM_WAITING or objects > MAXIMUM_OBJECTS:
+                return False
+            self._requests, self._objects = self._requests + 1, objects
+        return True
+
+    def _give_place(self, request: CommitmentRequest) -> None:
+        with self._lock:
+            self._requests, self._objects = self._requests - 1, self._objects - len(request.objects)
 
     def _report(
         self,
@@ -129,7 +147,7 @@ class CommitmentScp:
         except Exception:  # noqa: BLE001  # thread border: the sender will ask again
             log.exception("job_failed", job="commitment")
         finally:
-            self._waiting.release()
+            self._give_place(request)
 
     def _failures(self, request: CommitmentRequest) -> dict[str, int]:
         """Find the objects that are not stored here, with the Failure Reason of each.

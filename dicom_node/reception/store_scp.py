@@ -32,7 +32,7 @@ from dicom_node.logs import log
 from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
 from dicom_node.network.pynetdicom_internals import fast_store_scp
-from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
+from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits, MessageBound
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import (
@@ -218,7 +218,7 @@ class Receiver:
             else self._ae.make_server(
                 address,
                 ssl_context=tls,
-                evt_handlers=handlers,
+                evt_handlers=[*handlers, *MessageBound(self._limits.object_bytes).handlers],
                 server_class=ThreadedAssociationServer,
             )
         )

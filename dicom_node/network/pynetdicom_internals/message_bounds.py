@@ -10,8 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
+from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 
 from dicom_node.network.pynetdicom_internals.pdu import Invalid
 
@@ -19,6 +22,7 @@ MAXIMUM_DATA_SET = 1 << 20
 """Bytes of a data set of any message but C-STORE: references to eight thousand instances."""
 
 MAXIMUM_DATA_SETS = 16 << 20  #: bytes of such data sets that arrive at a time, from all peers
+MAXIMUM_ANSWER = 4 << 20  #: bytes of one message of a peer that we called: a match, a report
 MAXIMUM_UNANSWERED = 16  #: requests of an association; further ones stay in the socket
 LEAST_RATE = 1000  #: bytes/s that a message must make on the whole, beside the network timeout
 MAXIMUM_NEGOTIATION = 1 << 18  #: bytes of an A-ASSOCIATE-RQ; 128 contexts with 30 syntaxes each
@@ -118,6 +122,34 @@ class Share:
         """Take more, as :meth:`Allowance.take`."""
         self._allowance.take(size)
         self.size += size
+
+
+class MessageBound:
+    """Hangs up on peers whose message is too long, where pynetdicom itself reads it into memory.
+
+    Parameters
+    ----------
+    most
+        Bytes of one message as it comes over the wire.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._sizes: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
+
+    @property
+    def handlers(self) -> list[evt.EventHandlerType]:
+        """To be bound to an association, or to a server."""
+        return [(evt.EVT_DATA_RECV, self._count), (evt.EVT_DIMSE_RECV, self._forget)]
+
+    def _count(self, event: Event) -> None:
+        size = self._sizes.get(event.assoc, 0) + len(event.data)
+        self._sizes[event.assoc] = size
+        if size > self._most:
+            hang_up(event.assoc)
+
+    def _forget(self, event: Event) -> None:
+        self._sizes.pop(event.assoc, None)
 
 
 def check_negotiation(pdu: bytes) -> None:

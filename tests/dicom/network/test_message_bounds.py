@@ -5,17 +5,22 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import pytest
-from pynetdicom import evt
+from pydicom import Dataset
+from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from dicom_node.network import command_set as cs
+from dicom_node.network.association import Peer
 from dicom_node.network.pynetdicom_internals.message_bounds import (
     FIXED_PART,
+    MAXIMUM_ANSWER,
     MAXIMUM_DATA_SET,
     Allowance,
     AssociationLimits,
@@ -24,7 +29,10 @@ from dicom_node.network.pynetdicom_internals.message_bounds import (
     first_to_go,
 )
 from dicom_node.network.pynetdicom_internals.pdu import COMMAND, DATA_SET, Invalid
+from dicom_node.network.query_scu import MAXIMUM_ANSWERS, QueryFailed, archive, keys
+from dicom_node.network.sop_classes import STUDY_ROOT_FIND
 from dicom_node.network.status_codes import SUCCESS
+from dicom_node.network.storage_commitment import readable
 from tests.support.peers.wire_client import (
     ECHO_CONTEXT,
     STORE_CONTEXT,
@@ -215,12 +223,71 @@ def test_a_message_must_keep_a_pace() -> None:
         Pace(-10).check(5_000)
 
 
-class Peer:
+class Silent:
     def __init__(self, address: str) -> None:
         self.requestor = self
         self.address = address
 
 
 def test_the_oldest_of_the_busiest_address_goes_first() -> None:
-    peers: Sequence[Peer] = [Peer(address) for address in ("a", "b", "c", "b", "a", "b")]
+    peers: Sequence[Silent] = [Silent(address) for address in ("a", "b", "c", "b", "a", "b")]
     assert first_to_go(peers) is peers[1]  # type: ignore[arg-type]  # as much as it looks at
+
+
+class Reported:
+    """An event with as many references as a test has."""
+
+    def __init__(self, items: int) -> None:
+        self.request = self
+        self.ActionInformation = BytesIO(bytes.fromhex("feff00e000000000") * items)
+
+
+@pytest.mark.parametrize(("items", "is_read"), [(10_000, True), (10_001, False)])
+def test_a_request_for_commitment_with_very_many_items_is_not_read(
+    items: int, is_read: bool
+) -> None:
+    event = cast(Event, Reported(items))
+    refused = pytest.raises(ValueError, match="at most 10000 items")
+    with nullcontext() if is_read else refused, readable(event):
+        pass
+
+
+def test_an_archive_whose_answers_never_end_is_left(tmp_path: Path) -> None:
+    def endless(_: Event) -> Iterator[tuple[int, Dataset]]:
+        match = Dataset()
+        match.QueryRetrieveLevel = "STUDY"
+        for _ in range(2 * MAXIMUM_ANSWERS):  # for ever, as far as we can see
+            yield 0xFF00, match
+
+    with _archive(endless) as peer, pytest.raises(QueryFailed, match="more than"):
+        ask(peer)
+
+
+def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
+    def long(_: Event) -> Iterator[tuple[int, Dataset]]:
+        match = Dataset()
+        match.QueryRetrieveLevel = "STUDY"
+        match.add_new(0x00091001, "OB", bytes(2 * MAXIMUM_ANSWER))
+        yield 0xFF00, match
+
+    with _archive(long) as peer, pytest.raises(QueryFailed, match="no answer"):
+        ask(peer)
+
+
+def ask(peer: Peer) -> None:
+    with archive(peer, calling_ae="AINODE") as asked:
+        asked.find(keys("STUDY", PatientID=""))
+
+
+@contextmanager
+def _archive(find: Callable[[Event], Iterator[tuple[int, Dataset]]]) -> Iterator[Peer]:
+    ae = AE("ARCHIVE")
+    ae.add_supported_context(STUDY_ROOT_FIND)
+    ae.network_timeout = ae.dimse_timeout = 5
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
+    assert server is not None
+    port = server.socket.getsockname()[1]
+    try:
+        yield Peer(ae_title="ARCHIVE", host="127.0.0.1", port=port, timeout_seconds=60)
+    finally:
+        server.shutdown()
