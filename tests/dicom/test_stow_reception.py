@@ -313,6 +313,24 @@ def test_too_large_a_message_is_refused(running: Running, chunked: bool) -> None
     assert (answer.status_code, running.kept(), running.half_kept()) == (413, 0, [])
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("over", "refused"), [(0, False), (1, True)])
+def test_a_message_may_be_as_large_as_the_limit(
+    running: Running, chunked: bool, over: int, refused: bool
+) -> None:
+    around = len(message(b""))
+    content = message(bytes(LARGEST - around + over))
+    assert len(content) == LARGEST + over
+    with httpx.Client(trust_env=False) as client:
+        answer = client.post(
+            running.url + "/studies",
+            content=iter([content]) if chunked else content,
+            headers={"Content-Type": RELATED},
+        )
+
+    assert (answer.status_code == 413) is refused
+
+
 def test_without_room_a_sender_is_asked_to_come_again(
     tmp_path: Path, slices: list[Dataset]
 ) -> None:
