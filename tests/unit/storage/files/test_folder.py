@@ -131,6 +131,17 @@ def test_reserve_is_not_touched(tmp_path: Path) -> None:
     assert everything(tmp_path) == []
 
 
+def test_the_free_space_is_measured_before_every_further_megabyte(tmp_path: Path) -> None:
+    measured: list[int] = []
+
+    def measure(_: Path) -> int:
+        measured.append(1)
+        return 1 << 40
+
+    StorageFolder(tmp_path, 0, free=measure).keep([bytes(1 << 18)] * 12, name_from="1")
+    assert len(measured) == 3  # of three megabytes
+
+
 def test_reserve_reached_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     room = 105
 
@@ -235,6 +246,7 @@ def test_crash_at_any_step_leaves_a_whole_result_folder_or_none(tmp_path: Path, 
         "key", {"a": b"a", "b": b"b"}
     )
 
+    assert dead.exists(), "the step was never told"
     assert list(StorageFolder(dead, 0).scan()) == []
     named = step in {"renamed", "directory-synced"}
     assert sorted(path.name for path in everything(dead)) == (["a", "b"] if named else [])
