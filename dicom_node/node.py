@@ -67,6 +67,7 @@ from storage.maintenance.recovery import recover
 STOP_SECONDS = 10.0  #: longest that a stop takes: what has not finished then is tried again later
 DRAIN_SECONDS = 4.0  #: of these for open associations and requests
 ENGINE_SECONDS = 2.0  #: of these for the engine
+RELEASE_SECONDS = 2.0  #: at least so long, to give back in the database what did not finish
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
@@ -112,6 +113,13 @@ class Reception:
 
 def _left(deadline: float) -> float:
     return max(0.0, deadline - time.monotonic())
+
+
+def _within(deadline: float, act: Callable[[], object]) -> None:
+    """Do something, and wait for its end until a deadline (monotonic, seconds)."""
+    thread = threading.Thread(target=act, name="closing", daemon=True)
+    thread.start()
+    thread.join(_left(deadline))
 
 
 def start_reception(
@@ -202,7 +210,7 @@ class Processing:
         of_jobs = deadline - ENGINE_SECONDS
         self.dispatcher.wait_until_idle(seconds=_left(of_jobs))
         self.scheduler.stop(seconds=_left(of_jobs))
-        self.engine.close()
+        _within(deadline, self.engine.close)
 
 
 def start_processing(
@@ -299,11 +307,22 @@ class Node:
         self.processing.retire()
         self.reception.stop(deadline - ENGINE_SECONDS)
         self.processing.stop(deadline)
-        _release(self.resources)
+        _within(max(deadline, time.monotonic() + RELEASE_SECONDS), self._release)
         self.lease.stop()
         self.resources.audit.record(application(starts=False))
         self.resources.close()
         log.info("node_stopped")
+
+    def _release(self) -> None:
+        """Give back what did not finish; it counts as no attempt.
+
+        If the database is away, or another's by now, the next start gives it back.
+        """
+        try:
+            with self.resources.sessions.begin() as session:
+                recover(session, self.resources.clock(), counted=False)
+        except StorageError as fault:
+            log.error("job_failed", job="release", reason=str(fault))
 
 
 def start_node(
@@ -358,18 +377,6 @@ def start_node(
         reception=reception,
         processing=processing,
     )
-
-
-def _release(resources: Resources) -> None:
-    """Give back what did not finish; it counts as no attempt.
-
-    If the database is away, or another's by now, the next start gives it back.
-    """
-    try:
-        with resources.sessions.begin() as session:
-            recover(session, resources.clock(), counted=False)
-    except StorageError as fault:
-        log.error("job_failed", job="release", reason=str(fault))
 
 
 @contextmanager

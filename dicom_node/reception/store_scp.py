@@ -32,7 +32,7 @@ from dicom_node.logs import log
 from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
 from dicom_node.network.pynetdicom_internals import fast_store_scp
-from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits, MessageBound
+from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import (
@@ -211,24 +211,45 @@ class Receiver:
             *services,
         ]
         self._server = server = (
-            fast_store_scp.make_server(
-                self._ae, address, partial(store_and_answer, sink), self._limits, handlers, tls
-            )
+            self._listen_fast(address, sink, handlers, tls)
             if fast and self._fast_usable()
-            else self._ae.make_server(
-                address,
-                ssl_context=tls,
-                evt_handlers=[*handlers, *MessageBound(self._limits.object_bytes).handlers],
-                server_class=ThreadedAssociationServer,
-            )
+            else self._listen_stock(address, handlers, tls)
         )
-        self.restart()
         host, port = cast(socket.socket, server.socket).getsockname()[:2]
         return str(host), int(port)
 
+    def _listen_fast(
+        self,
+        address: tuple[str, int],
+        sink: InstanceSink,
+        handlers: list[evt.EventHandlerType],
+        tls: ssl.SSLContext | None,
+    ) -> ThreadedAssociationServer:
+        """Listen with the fast path."""
+        self._server = fast_store_scp.make_server(
+            self._ae, address, partial(store_and_answer, sink), self._limits, handlers, tls
+        )
+        self.restart()
+        return self._server
+
+    def _listen_stock(
+        self,
+        address: tuple[str, int],
+        handlers: list[evt.EventHandlerType],
+        tls: ssl.SSLContext | None,
+    ) -> ThreadedAssociationServer:
+        """Listen as pynetdicom does; it keeps its thread to itself, so we look for it."""
+        before = set(threading.enumerate())
+        server = self._ae.start_server(address, block=False, ssl_context=tls, evt_handlers=handlers)
+        started = (thread for thread in threading.enumerate() if thread not in before)
+        self._thread = next(
+            (thread for thread in started if thread.name.startswith("AcceptorServer")), None
+        )
+        return cast(ThreadedAssociationServer, server)  # None only when blocking
+
     def is_alive(self) -> bool:
-        """Say whether the thread that accepts connections runs."""
-        return self._thread is not None and self._thread.is_alive()
+        """Say whether the thread that accepts connections runs, as far as it is known."""
+        return self._thread is None or self._thread.is_alive()
 
     def restart(self) -> None:
         """Start a thread that accepts connections, in place of one that has ended."""

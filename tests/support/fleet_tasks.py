@@ -8,7 +8,7 @@ from distributed import get_worker
 
 from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, Unchanged
 from dicom_node.errors import AnalysisFault, UnfitWorker
-from tests.support.light_node import analysed
+from tests.support.light_analysis import analysed
 
 
 def prove() -> None:
