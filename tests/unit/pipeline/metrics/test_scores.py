@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.metrics.scores import read_scores
+from pipeline.metrics.scores import Origin, read_origin, read_scores
 
 
 def write(folder: Path, text: str) -> Path:
@@ -73,3 +73,22 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_bytes(b"patient,label,score\n\xff\xfe,1,0.5\n")
     with pytest.raises(PipelineError, match="UTF-8"):
         read_scores(tmp_path / "scores.csv")
+
+
+def test_whose_scores_they_are_is_read(tmp_path: Path) -> None:
+    text = "patient,label,score,weights,temperature\na,1,0.75,abc,1.5\nb,0,0.1,abc,1.5\n"
+    assert read_origin(write(tmp_path, text)) == Origin(weights="abc", temperature=1.5)
+
+
+@pytest.mark.parametrize("said", [",1.5", "abc,", "abc,0", "abc,-1", "abc,nan", "abc,warm"])
+def test_scores_of_nobody_known_are_refused(tmp_path: Path, said: str) -> None:
+    path = write(tmp_path, f"patient,label,score,weights,temperature\na,1,0.75,{said}\n")
+    with pytest.raises(PipelineError, match="columns weights and temperature expected"):
+        read_origin(path)
+
+
+@pytest.mark.parametrize("other", ["abd,1.5", "abc,1.4"])
+def test_scores_of_several_are_refused(tmp_path: Path, other: str) -> None:
+    text = f"patient,label,score,weights,temperature\na,1,0.75,abc,1.5\nb,0,0.1,{other}\n"
+    with pytest.raises(PipelineError, match="got several"):
+        read_origin(write(tmp_path, text))
