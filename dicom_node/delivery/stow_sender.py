@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import BinaryIO
 from uuid import uuid4
 
@@ -51,7 +52,7 @@ class StowSender:
     url
         Base URL of the service.
     timeout_seconds
-        Longest wait for the service to read or to send any bytes.
+        Longest wait for the service to read or to send any bytes, and for the body of its answer.
     user, password_file
         For basic authentication (RFC 7617).
     token_file
@@ -171,16 +172,19 @@ def _exchange(request: httpx.Request, client: httpx.Client) -> HttpAnswer:
     Raises
     ------
     Unreachable
-        If there is no answer.
+        If there is no answer, or it does not come to its end in time.
     """
     body = bytearray()
     try:
         response = client.send(request, stream=True)
         try:
-            for chunk in response.iter_raw(CHUNK_BYTES):
+            deadline = monotonic() + (client.timeout.read or CONNECT_SECONDS)
+            for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > MAXIMUM_ANSWER_BYTES:
                     break
+                if monotonic() > deadline:
+                    raise Unreachable(f"{client.base_url} answers too slowly")
         finally:
             response.close()
     except httpx.HTTPError as fault:

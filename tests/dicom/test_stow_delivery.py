@@ -297,9 +297,13 @@ def test_check_names_a_secret_that_is_missing(tmp_path: Path) -> None:
     assert fault.startswith("[destination WEB] token_file: expected a file")
 
 
+TRICKLE = 1 << 10  #: bytes that a slow service would send in all, ten a second
+
+
 @contextmanager
-def silent(first: bytes = b"") -> Iterator[str]:
-    """Run a service that takes a connection, says so much, and no more; give its URL."""
+def silent(first: bytes = b"", then: bytes = b"") -> Iterator[str]:
+    """Run a service that says so much at once, and then byte by byte or no more; give its URL."""
+    over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as taken:
 
         def take() -> None:
@@ -307,12 +311,17 @@ def silent(first: bytes = b"") -> Iterator[str]:
                 while True:
                     wire = taken.enter_context(listener.accept()[0])
                     wire.sendall(first)
+                    for byte in then:
+                        if over.wait(0.1):
+                            return
+                        wire.sendall(bytes([byte]))
 
         taking = threading.Thread(target=take)
         taking.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/web"
         finally:
+            over.set()
             listener.shutdown(socket.SHUT_RDWR)
             taking.join()
 
@@ -326,6 +335,15 @@ def test_a_service_that_says_no_more_is_not_waited_for(file: OutgoingFile, first
         outcome = pool.submit(send, file, sender).result(timeout=20)
         assert pool.submit(sender.echo).result(timeout=20).verdict is Verdict.POSTPONED
     assert outcome.verdict is Verdict.POSTPONED
+
+
+def test_a_service_that_answers_byte_by_byte_is_given_up(file: OutgoingFile) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {TRICKLE}\r\n\r\n".encode()
+    with silent(head, b" " * TRICKLE) as url, ThreadPoolExecutor(1) as pool:
+        sender = StowSender(url=url, timeout_seconds=0.5)
+        outcome = pool.submit(send, file, sender).result(timeout=20)
+    assert outcome.verdict is Verdict.POSTPONED
+    assert "too slowly" in outcome.detail
 
 
 @pytest.mark.parametrize(
