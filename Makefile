@@ -62,7 +62,7 @@ reliability: $(READY)
 
 ## mutants     careless slips in the modules that keep promises: which do the tests see? (hours; taken up again)
 mutants: $(READY)
-	$(BIN)/python -m tests.mutants --table docs/reliability.md $(MUTANTS)
+	RELIABILITY=long $(BIN)/python -m tests.mutants --table docs/reliability.md $(MUTANTS)
 
 ## clean       remove the virtual environment, builds and the demo
 clean:

@@ -35,7 +35,10 @@ from tests.support.paths import ROOT
 
 TABLE = Path(__file__).with_name("modules.toml")
 TRIED = ROOT / "build" / "mutants.jsonl"
-COPIED = ("config", "dicom_node", "pipeline", "storage", "tests", "setup.cfg", "pyproject.toml")
+COPIED = (
+    *("config", "dicom_node", "pipeline", "storage", "tests", "docs", "deploy"),
+    *("README.md", "setup.cfg", "pyproject.toml"),
+)
 LEFT_OUT = "not slow and not real and not acceptance and not viewer"
 LEAST_SECONDS = 60.0  #: patience with the tests of a mutant, or
 PATIENCE = 5.0  #: so many times what they take without a mutant
@@ -118,7 +121,11 @@ def read_tried() -> dict[Mutant, dict[str, Any]]:
         return {}
     rows = [json.loads(line) for line in TRIED.read_text().splitlines()]
     keys = Mutant.__dataclass_fields__
-    return {Mutant(**{key: row[key] for key in keys}): row for row in rows}
+    tried: dict[Mutant, dict[str, Any]] = {}
+    for row in rows:
+        mutant = Mutant(**{key: row[key] for key in keys})
+        tried[mutant] = {**row, "first": tried.get(mutant, row).get("first", row["outcome"])}
+    return tried
 
 
 def try_group(group: Group, root: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -136,6 +143,7 @@ def try_group(group: Group, root: Path, arguments: argparse.Namespace) -> list[d
         with TRIED.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(f"{row['outcome']:9} {mutant.module}:{mutant.line} {mutant.operator}", flush=True)  # noqa: T201  # a script
+    tried = read_tried()
     return [tried[mutant] for mutant in drawn]
 
 
@@ -167,12 +175,14 @@ def summarise(group: Group, rows: list[dict[str, Any]], seed: int) -> tuple[str,
     survived = [row for row in rows if row["outcome"] == TestOutcome.SURVIVED.value]
     equivalent = sum(map(is_equivalent, survived))
     killed, counted = len(rows) - len(survived), len(rows) - equivalent
+    at_first = sum(row.get("first") == TestOutcome.KILLED.value for row in rows)
     where = Counter(row["module"] for row in survived if not is_equivalent(row))
     names = ", ".join(f"{name} {count}" for name, count in sorted(where.items()))
     return (
         f"careless slips in {group.name} are seen by its tests",
         f"{len(rows)} drawn from {len(group.modules)} modules, seed {seed}",
-        f"{killed} of {counted} seen ({killed / max(1, counted):.0%}), {equivalent} change nothing"
+        f"{killed} of {counted} seen ({killed / max(1, counted):.0%}; {at_first} before tests were"
+        f" written for the others), {equivalent} change nothing"
         + (f"; not seen: {names}" if names else ""),
     )
 

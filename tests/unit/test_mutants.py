@@ -68,11 +68,12 @@ def test_what_changes_nothing_does_not_count() -> None:
         '+    with temporary.open("x", **{}) as file:',
         "outcome": "survived",
     }
-    seen, missed = {**known, "outcome": "killed"}, {**known, "slip": "-a\n+b"}
+    seen, missed = {**known, "outcome": "killed", "first": "survived"}, {**known, "slip": "-a\n+b"}
     assert is_equivalent(known)
     assert not is_equivalent(missed)
 
     _, tried, outcome = summarise(read_groups()[0], [known, seen, missed], 14)
 
     assert tried.startswith("3 drawn")
-    assert outcome.startswith("1 of 2 seen (50%), 1 change nothing; not seen: storage/files/inst")
+    assert outcome.startswith("1 of 2 seen (50%; 0 before tests were written")
+    assert "1 change nothing; not seen: storage/files/installation.py 1" in outcome
