@@ -1,4 +1,4 @@
-"""What `check` says of an engine on other machines."""
+"""The sentences of `check` about an engine on other machines."""
 
 from __future__ import annotations
 
