@@ -13,13 +13,15 @@ from config.network import TlsSettings
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of, software_version
 from dicom_node.analysis.consequences import AttemptPolicy
-from dicom_node.analysis.dispatcher import AnalysisDispatcher, Executor, Workers
+from dicom_node.analysis.dispatcher import AnalysisDispatcher
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.engine.connection import EMBEDDED, EngineAddress, connect
 from dicom_node.analysis.engine.worker_proof import Requirements, prove
 from dicom_node.analysis.not_analysed_notices import Notices
+from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.analysis.workers import Executor, Workers
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
 from dicom_node.database_lease import owner
 from dicom_node.delivery.backoff import Backoff
@@ -388,7 +390,7 @@ def dispatcher_of(
             first_wait=timedelta(seconds=settings.engine.retry_first_seconds),
             urgent_aes=frozenset(settings.analysis.urgent_aes),
         ),
-        destinations=_enabled(settings),
+        outcomes=OutcomeWriter(resources, _enabled(settings)),
         executor=executor,
         wake=wake,
     )

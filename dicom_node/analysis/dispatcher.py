@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
 
 from dicom_node.analysis import worker
 from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, consequence_of
 from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
+from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
 from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisRequest,
@@ -28,14 +27,13 @@ from dicom_node.analysis.worker_messages import (
     Unchanged,
     Unsuitable,
 )
+from dicom_node.analysis.workers import AnalysisTask, Executor, R, Workers
 from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, NoNotice, NoWorker
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
-from storage.delivery.notices import Ending, end_series
-from storage.delivery.outbox import keep_results, reuse_result
+from storage.delivery.notices import Ending
 from storage.errors import DatabaseUnavailable, StaleState, StorageFull
-from storage.results.kept_results import has_result
 from storage.results.priors import is_own
 from storage.series.lifecycle import SeriesTicket, claim_next, give_back
 from storage.states import SeriesState
@@ -43,73 +41,8 @@ from storage.states import SeriesState
 OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result of this node.")
 
 NOTICE_TRIES = 2  #: a notice whose making kills so many workers is given up
-R = TypeVar("R")  #: a request for a worker
 URGENT, USUAL, RERUN = 1, 0, -1  #: priorities of tasks
 CANNOT_WRITE = (StorageFull, DatabaseUnavailable)  #: the disk is full, the database locked or away
-
-
-class AnalysisTask(Protocol):
-    """A task of the compute engine, as the dispatcher sees it."""
-
-    def when_done(self, act: Callable[[AnalysisTask], None], /) -> None:
-        """Call a function with this task once it has ended."""
-        ...
-
-    @property
-    def worker(self) -> str:
-        """The worker that has begun it; empty before."""
-        ...
-
-    @property
-    def started_at(self) -> float | None:
-        """When it was begun, on the monotonic clock; None before."""
-        ...
-
-    def result(self) -> TaskResult:
-        """Give what an ended task came to, or raise what it raised."""
-        ...
-
-
-class Workers(Protocol):
-    """The compute engine, as the dispatcher sees it."""
-
-    @property
-    def slots(self) -> int:
-        """How many tasks run at the same time; 0 while the engine is away."""
-        ...
-
-    @property
-    def fit_workers(self) -> frozenset[str]:
-        """Those that may get a task."""
-        ...
-
-    def submit(
-        self,
-        function: Callable[[R], TaskResult],
-        request: R,
-        /,
-        *,
-        priority: int,
-        avoid: frozenset[str],
-    ) -> AnalysisTask:
-        """Hand a task to a worker, to one to avoid only if there is no other."""
-        ...
-
-    def end(self, task: Any, /) -> None:  # noqa: ANN401  # a task of this engine
-        """End a task that hangs, and restart its worker."""
-        ...
-
-    def record_success(self, worker: str) -> None:
-        """Record that a worker brought a task to its end."""
-        ...
-
-    def record_fault(self, worker: str, series: str, reason: str) -> None:
-        """Record a fault that may be a worker's own."""
-        ...
-
-
-Executor = Callable[[Callable[[], None]], None]
-"""Runs something soon, on a thread that may wait for the disk."""
 
 
 def _failed(failure: Failure) -> Ending:
@@ -148,8 +81,8 @@ class AnalysisDispatcher:
 
     Attributes
     ----------
-    destinations
-        Names of those who get the results.
+    outcomes
+        Writes down how analyses end.
     executor
         Runs the settling of a finished task: the engine's own thread must not wait for the disk.
     wake
@@ -163,7 +96,7 @@ class AnalysisDispatcher:
     request_builder: RequestBuilder
     notices: Notices
     policy: AttemptPolicy
-    destinations: Sequence[str]
+    outcomes: OutcomeWriter
     executor: Executor
     wake: Callable[[], None]
     _failed_at: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
@@ -199,9 +132,9 @@ class AnalysisDispatcher:
                     f"{ticket.attempts - 1} attempts, none came to an end; dicom-node reprocess"
                     " tries again"
                 )
-                failure = Failure(reason=reason)
+                failure, why = Failure(reason=reason), "the node itself went down"
                 if ticket.attempts > self.policy.attempts + 1:  # by the notice as well
-                    self._end(ticket, _failed(failure), no_notice="the node itself went down")
+                    self.outcomes.end(ticket, _failed(failure), no_notice=why)
                 else:
                     self._end_failed(ticket, failure)
             else:
@@ -271,9 +204,9 @@ class AnalysisDispatcher:
                 case Unsuitable() as unsuitable:
                     self._end_unsuitable(ticket, unsuitable)
                 case Unchanged():
-                    self._reuse(ticket, ticket.predecessor_key)
+                    self.outcomes.reuse(ticket, ticket.predecessor_key)
                 case Analysed() as analysed:
-                    self._keep(ticket, analysed)
+                    self.outcomes.keep(ticket, analysed)
 
     @contextmanager
     def _settling_faults(
@@ -359,7 +292,7 @@ class AnalysisDispatcher:
         """End a series that needs a person. A rerun that fails leaves earlier results standing."""
         ending = _failed(failure)
         if ticket.rerun is not None and ticket.predecessor_key is not None:
-            self._end(ticket, ending)
+            self.outcomes.end(ticket, ending)
         else:
             self._end_with_notice(ticket, ending, failure.code, failure.code.sentence)
 
@@ -370,12 +303,12 @@ class AnalysisDispatcher:
         except (StaleState, *CANNOT_WRITE):
             raise
         except Exception as fault:  # noqa: BLE001  # thread border: the series must end
-            self._end(ticket, ending, no_notice=type(fault).__name__)
+            self.outcomes.end(ticket, ending, no_notice=type(fault).__name__)
             return
         if request is None:
-            self._end(ticket, ending)
+            self.outcomes.end(ticket, ending)
         elif known := standing_notice(ticket, request):
-            self._end(ticket, replace(ending, notice=known))
+            self.outcomes.end(ticket, replace(ending, notice=known))
         else:
             self._make_notice(PendingNotice(ticket=ticket, ending=ending, request=request))
 
@@ -411,59 +344,7 @@ class AnalysisDispatcher:
                 why = str(fault)
             except Exception as fault:  # noqa: BLE001  # the series must end, whatever its headers hold
                 why = type(fault).__name__  # its words might quote a header
-            self._end(ticket, ending, no_notice=why)
-
-    def _end(self, ticket: SeriesTicket, ending: Ending, *, no_notice: str = "") -> None:
-        """End a series; `no_notice` says why it has no notice although one is wanted."""
-        uid, reason = ticket.series_instance_uid, ending.reason
-        if no_notice:
-            reason = f"{reason}; notice not made: {no_notice}"
-            log.error("notice_not_made", series_uid=uid, reason=no_notice)
-        with self.resources.sessions.begin() as session:
-            ending = replace(ending, reason=reason)
-            end_series(session, ticket, ending, self.destinations, self.resources.clock())
-        if ending.state is SeriesState.FAILED:
-            log.error("analysis_failed", series_uid=uid, reason=reason)
-        else:
-            log.info("analysis_unsuitable", series_uid=uid, reason=reason)
-
-    def _keep(self, ticket: SeriesTicket, analysed: Analysed) -> None:
-        """Keep results: files first, then everything else in one transaction.
-
-        A result that is kept already stands, files and all: it may have been sent.
-        """
-        with self.resources.sessions() as session:
-            known = has_result(session, analysed.key)
-        if known:
-            self._reuse(ticket, analysed.key)
-            return
-        folder = self.resources.folder.keep_result(analysed.key, files_of(analysed))
-        objects = [
-            new_object(encoded, f"{folder}/{name}") for name, encoded in objects_by_name(analysed)
-        ]
-        with self.resources.sessions.begin() as session:
-            state = keep_results(
-                session,
-                ticket,
-                new_result(analysed, folder),
-                objects,
-                destinations=self.destinations,
-                now=self.resources.clock(),
-            )
-        log.info(
-            "analysis_superseded" if state is SeriesState.RECEIVING else "analysis_finished",
-            series_uid=ticket.series_instance_uid,
-            generation=ticket.generation,
-            objects=len(objects),
-            seconds=analysed.seconds,
-        )
-
-    def _reuse(self, ticket: SeriesTicket, key: str | None) -> None:
-        if key is None:
-            raise ValueError(f"no result of {ticket.series_instance_uid} that could stand")
-        with self.resources.sessions.begin() as session:
-            reuse_result(session, ticket, key, self.destinations, self.resources.clock())
-        log.info("analysis_unchanged", series_uid=ticket.series_instance_uid, wish=ticket.rerun)
+            self.outcomes.end(ticket, ending, no_notice=why)
 
     def _end_overdue(self) -> None:
         """End the tasks that hang, and restart their workers; their loss is settled as any other.

@@ -17,6 +17,7 @@ from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy
 from dicom_node.analysis.not_analysed_notices import Notices
+from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.worker import inputs_of
 from dicom_node.analysis.worker_messages import (
@@ -160,7 +161,7 @@ class Installation(RuleBasedStateMachine):
             request_builder=builder,
             notices=Notices(self.resources.folder, builder, "relevant"),
             policy=AttemptPolicy(attempts=3, task_timeout_seconds=900),
-            destinations=["PACS"],
+            outcomes=OutcomeWriter(self.resources, ["PACS"]),
             executor=lambda act: act(),
             wake=lambda: None,
         )

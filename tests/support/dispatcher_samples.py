@@ -8,8 +8,9 @@ from typing import Any
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.consequences import AttemptPolicy
-from dicom_node.analysis.dispatcher import AnalysisDispatcher, AnalysisTask
+from dicom_node.analysis.dispatcher import AnalysisDispatcher
 from dicom_node.analysis.not_analysed_notices import Notices, Wanted
+from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.worker_messages import (
     Analysed,
@@ -17,6 +18,7 @@ from dicom_node.analysis.worker_messages import (
     EncodedObject,
     NoticeRequest,
 )
+from dicom_node.analysis.workers import AnalysisTask
 from dicom_node.errors import NoWorker
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
@@ -176,7 +178,7 @@ def dispatcher(
             first_wait=timedelta(seconds=wait),
             urgent_aes=urgent_aes,
         ),
-        destinations=["PACS"],
+        outcomes=OutcomeWriter(resources, ["PACS"]),
         executor=lambda act: act(),
         wake=lambda: None,
     )

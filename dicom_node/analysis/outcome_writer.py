@@ -1,0 +1,88 @@
+"""Write down how an analysis ended: results that are kept, one that stands, or a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
+from dicom_node.analysis.worker_messages import Analysed
+from dicom_node.logs import log
+from dicom_node.resources import Resources
+from storage.delivery.notices import Ending, end_series
+from storage.delivery.outbox import keep_results, reuse_result
+from storage.results.kept_results import has_result
+from storage.series.lifecycle import SeriesTicket
+from storage.states import SeriesState
+
+
+class OutcomeWriter:
+    """Writes the outcome of a series to the storage folder and the database.
+
+    Parameters
+    ----------
+    destinations
+        Names of those who get the results.
+    """
+
+    def __init__(self, resources: Resources, destinations: Sequence[str]) -> None:
+        self._resources, self._destinations = resources, destinations
+
+    def end(self, ticket: SeriesTicket, ending: Ending, *, no_notice: str = "") -> None:
+        """End a series; `no_notice` says why it has no notice although one is wanted."""
+        uid, reason = ticket.series_instance_uid, ending.reason
+        if no_notice:
+            reason = f"{reason}; notice not made: {no_notice}"
+            log.error("notice_not_made", series_uid=uid, reason=no_notice)
+        with self._resources.sessions.begin() as session:
+            ending = replace(ending, reason=reason)
+            end_series(session, ticket, ending, self._destinations, self._resources.clock())
+        if ending.state is SeriesState.FAILED:
+            log.error("analysis_failed", series_uid=uid, reason=reason)
+        else:
+            log.info("analysis_unsuitable", series_uid=uid, reason=reason)
+
+    def keep(self, ticket: SeriesTicket, analysed: Analysed) -> None:
+        """Keep results: files first, then everything else in one transaction.
+
+        A result that is kept already stands, files and all: it may have been sent.
+        """
+        with self._resources.sessions() as session:
+            known = has_result(session, analysed.key)
+        if known:
+            self.reuse(ticket, analysed.key)
+            return
+        folder = self._resources.folder.keep_result(analysed.key, files_of(analysed))
+        objects = [
+            new_object(encoded, f"{folder}/{name}") for name, encoded in objects_by_name(analysed)
+        ]
+        with self._resources.sessions.begin() as session:
+            state = keep_results(
+                session,
+                ticket,
+                new_result(analysed, folder),
+                objects,
+                destinations=self._destinations,
+                now=self._resources.clock(),
+            )
+        log.info(
+            "analysis_superseded" if state is SeriesState.RECEIVING else "analysis_finished",
+            series_uid=ticket.series_instance_uid,
+            generation=ticket.generation,
+            objects=len(objects),
+            seconds=analysed.seconds,
+        )
+
+    def reuse(self, ticket: SeriesTicket, key: str | None) -> None:
+        """Let the latest result of a series stand, and deliver it where it has not been.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if key is None:
+            raise ValueError(f"no result of {ticket.series_instance_uid} that could stand")
+        with self._resources.sessions.begin() as session:
+            reuse_result(session, ticket, key, self._destinations, self._resources.clock())
+        log.info("analysis_unchanged", series_uid=ticket.series_instance_uid, wish=ticket.rerun)
