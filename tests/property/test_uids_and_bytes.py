@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,6 +26,7 @@ from dicom_node.analysis.worker_messages import (
     AnalysisRequest,
     AnalysisResult,
     EncodedObject,
+    NoticeRequest,
     Unchanged,
     Unsuitable,
 )
@@ -40,7 +42,7 @@ from storage.maintenance.recovery import recover
 from storage.series.lifecycle import ENDED, close, receiving, series_uids
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
-from tests.support.dispatcher_samples import NOW, Job
+from tests.support.dispatcher_samples import NOW, Job, Workers
 from tests.support.samples.received_series import SERIES, receive
 
 STEPS = ["written", "directory-synced"]  #: half-way through a result's files, and after them
@@ -81,19 +83,24 @@ def unsuitable(request: AnalysisRequest) -> AnalysisResult:
     return Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
 
 
-class OneWorker:
-    """Runs a task at once."""
-
-    slots = 1
+class OneWorker(Workers):
+    """Runs each task at once."""
 
     def __init__(self, run: Answering) -> None:
+        super().__init__()
         self._run = run
 
-    def submit(self, function: object, request: AnalysisRequest) -> Job:
-        return Job(self._run(request))
-
-    def restart(self) -> None:
-        raise AssertionError("nothing hangs here")
+    def submit(
+        self,
+        function: Callable[[Any], Any],
+        request: Any,  # noqa: ANN401  # any request
+        *,
+        priority: int,
+        avoid: frozenset[str],
+    ) -> Job:
+        if not isinstance(request, NoticeRequest):
+            self.answers.append(self._run(request))
+        return super().submit(function, request, priority=priority, avoid=avoid)
 
 
 class Installation(RuleBasedStateMachine):
