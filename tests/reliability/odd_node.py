@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -15,7 +16,12 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from dicom_node.analysis import worker
-from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, AnalysisResult
+from dicom_node.analysis.worker_messages import (
+    Analysed,
+    AnalysisRequest,
+    AnalysisResult,
+    NoticeRequest,
+)
 from dicom_node.network.status_codes import SUCCESS
 from dicom_node.reception.series_closing import SeriesWatch, close_quiet_series
 from storage.database.schema import Instance, Series
@@ -118,10 +124,17 @@ def stop_at_networks(stage: str, share: float | None) -> None:
 class Readers(Workers):
     """Workers that do all that the real ones do, up to the networks; then they invent a result."""
 
-    def submit(self, function: object, request: AnalysisRequest) -> Job:
-        del function
-        self.requests.append(request)
-        return Job(self._answer(request))
+    def submit(
+        self,
+        function: Callable[[Any], Any],
+        request: Any,  # noqa: ANN401  # any request
+        *,
+        priority: int,
+        avoid: frozenset[str],
+    ) -> Job:
+        if not isinstance(request, NoticeRequest):
+            self.answers.append(self._answer(request))
+        return super().submit(function, request, priority=priority, avoid=avoid)
 
     def _answer(self, request: AnalysisRequest) -> AnalysisResult | Exception:
         try:
