@@ -25,7 +25,8 @@ class LogWriter:
     Parameters
     ----------
     stream
-        Where lines go; its file descriptor is written to directly, if it has one.
+        Where lines go; its file descriptor is written to directly, if it has one. None, if
+        standard error was closed when the process began: then all lines are lost.
     room
         Most lines that wait.
 
@@ -37,7 +38,7 @@ class LogWriter:
         Why the latest of them was lost; empty while lines are written.
     """
 
-    def __init__(self, stream: TextIO, *, room: int = ROOM) -> None:
+    def __init__(self, stream: TextIO | None, *, room: int = ROOM) -> None:
         self._write = _writer_to(stream)
         self._lines: queue.Queue[str] = queue.Queue(room)
         self._counting = threading.Lock()
@@ -89,8 +90,10 @@ class LogWriter:
                 self._lines.task_done()
 
 
-def _writer_to(stream: TextIO) -> Callable[[str], object]:
+def _writer_to(stream: TextIO | None) -> Callable[[str], object]:
     """Write to a stream's descriptor: a buffer would keep, and repeat, what was not taken."""
+    if stream is None:
+        return _closed
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError, AttributeError):  # a stream in memory
@@ -102,6 +105,10 @@ def _writer_to(stream: TextIO) -> Callable[[str], object]:
             rest = rest[os.write(descriptor, rest) :]
 
     return write
+
+
+def _closed(text: str) -> None:
+    raise ValueError("standard error is closed")
 
 
 class WriterHandler(logging.Handler):

@@ -204,7 +204,7 @@ def configure(
     renderer: Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=bool(sys.stderr and sys.stderr.isatty()))
     )
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,

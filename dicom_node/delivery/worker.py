@@ -22,6 +22,7 @@ from dicom_node.resources import Resources
 from storage.delivery.capabilities import Capability, record_capabilities
 from storage.delivery.commitments import accept_uncommitted
 from storage.delivery.outbox import DueDelivery, Settlement, claim, due, put_back, settle
+from storage.errors import StorageError
 from storage.results.audit_counts import results_of
 from storage.states import DeliveryState
 
@@ -133,17 +134,25 @@ class DeliveryWorker:
         waiting = {self._locate(delivery.path): delivery for delivery in deliveries}
         settled: Counter[tuple[DeliveryState, str]] = Counter()
         accepted: list[str] = []
-        with closing(self._outcomes(waiting)) as outcomes:
-            for file, outcome in outcomes:
-                delivery = waiting.pop(file.path)
-                settlement = self._settle(delivery, outcome)
-                if outcome.verdict is Verdict.ACCEPTED:
-                    accepted.append(delivery.sop_instance_uid)
-                settled[settlement.state, settlement.reason] += 1
-                if self._stopping:
-                    break
+        why = "the node stopped"
+        try:
+            with closing(self._outcomes(waiting)) as outcomes:
+                for file, outcome in outcomes:
+                    delivery = waiting.pop(file.path)
+                    settlement = self._settle(delivery, outcome)
+                    if outcome.verdict is Verdict.ACCEPTED:
+                        accepted.append(delivery.sop_instance_uid)
+                    settled[settlement.state, settlement.reason] += 1
+                    if self._stopping:
+                        break
+        except StorageError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # library border: what waits must be settled
+            log.exception("job_failed", job=f"deliver:{self.name}")
+            why = f"sending broke off ({type(fault).__name__}), see the log"
         for delivery in waiting.values():
-            self._settle(delivery, Outcome(verdict=Verdict.POSTPONED, detail="the node stopped"))
+            settlement = self._settle(delivery, Outcome(verdict=Verdict.POSTPONED, detail=why))
+            settled[settlement.state, settlement.reason] += 1
         self._log(settled)
         self._audit(accepted)
         return not any(state is DeliveryState.PENDING for state, _ in settled)

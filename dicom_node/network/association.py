@@ -63,22 +63,36 @@ def associate(
     except NodeError as fault:
         return Association(ae, "requestor"), str(fault)
     reached = threading.Event()
-    assoc = ae.associate(
-        peer.host,
-        peer.port,
-        ae_title=peer.ae_title,
-        ext_neg=list(roles),
-        tls_args=secured,
-        evt_handlers=[
-            (evt.EVT_CONN_OPEN, _send_at_once),
-            (evt.EVT_DATA_SENT, _send_at_once),
-            (evt.EVT_CONN_OPEN, lambda _: reached.set()),
-            *MessageBound(MAXIMUM_ANSWER).handlers,
-            *handlers,
-        ],
-    )
+    try:
+        assoc = ae.associate(
+            peer.host,
+            peer.port,
+            ae_title=peer.ae_title,
+            ext_neg=list(roles),
+            tls_args=secured,
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, _send_at_once),
+                (evt.EVT_DATA_SENT, _send_at_once),
+                (evt.EVT_CONN_OPEN, lambda _: reached.set()),
+                *MessageBound(MAXIMUM_ANSWER).handlers,
+                *handlers,
+            ],
+        )
+    except (OSError, UnicodeError) as fault:  # the name is looked up before anything else
+        return Association(ae, "requestor"), f"{_place(peer)} cannot be reached: {_why(fault)}"
     trouble = "" if assoc.is_established else _failure(assoc, peer, reached=reached.is_set())
     return assoc, trouble
+
+
+def _place(peer: Peer) -> str:
+    return f"{peer.ae_title} at {peer.host}:{peer.port}"
+
+
+def _why(fault: OSError | UnicodeError) -> str:
+    """Say why a connection could not even be tried."""
+    if isinstance(fault, socket.gaierror | UnicodeError):
+        return "its name is not known"
+    return fault.strerror or type(fault).__name__
 
 
 def _send_at_once(event: Event) -> None:
@@ -95,7 +109,7 @@ def _send_at_once(event: Event) -> None:
 
 def _failure(assoc: Association, peer: Peer, *, reached: bool) -> str:
     """Say why an association was not established (PS3.8 Table 9-21)."""
-    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    where = _place(peer)
     if not reached:
         secured = ", or not by TLS: see both certificates" if peer.tls else ""
         return f"{where} cannot be reached{secured}"

@@ -24,6 +24,9 @@ LOSS_SECONDS = 60.0  #: so long after the latest lost line the log counts as in 
 STEADY_SECONDS = 300.0  #: a part that has run so long begins again with the first wait
 
 
+CONDITION = "condition"  #: the part that writes the condition to its file
+
+
 class Part(Protocol):
     """What runs on a thread of its own."""
 
@@ -72,6 +75,7 @@ class Supervisor:
         self._health, self._publish, self._steady = health, publish, steady
         self._parts: dict[str, _Watched] = {}
         self._observers: dict[str, Callable[[], object]] = {}
+        self._not_looked_at: set[str] = set()  #: what could not be looked after the last time
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="supervisor", daemon=True)
 
@@ -92,7 +96,7 @@ class Supervisor:
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._guarded("condition", self._publish)
+        self._guarded(CONDITION, self._publish)
 
     def look(self) -> None:
         """Look at every part once."""
@@ -100,7 +104,7 @@ class Supervisor:
             self._guarded(name, partial(self._look_at, name, watched))
         for name, observe in tuple(self._observers.items()):
             self._guarded(name, observe)
-        self._guarded("condition", self._publish)
+        self._guarded(CONDITION, self._publish)
 
     def _follow(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
@@ -127,7 +131,14 @@ class Supervisor:
         try:
             act()
         except Exception as fault:  # noqa: BLE001  # thread border: the next part must be looked at
-            self._health.fault(name, f"it cannot be looked after ({type(fault).__name__})")
+            reason = f"it cannot be looked after ({type(fault).__name__})"
+            if self._health.fault(name, reason):
+                log.error("job_failed", job=name, reason=reason)
+            self._not_looked_at.add(name)
+        else:
+            if name in self._not_looked_at:
+                self._not_looked_at.remove(name)
+                self._health.well(name)
 
 
 class LogLoss:

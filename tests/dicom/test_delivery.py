@@ -1,6 +1,6 @@
 """Delivery from the outbox to a real peer: the final state of every answer, and its display."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from sqlalchemy import select
 
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.dicom_sender import DicomSender
+from dicom_node.delivery.outcome import Outcome
+from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
@@ -224,6 +226,31 @@ def test_a_destination_that_stays_away_is_given_up(
     assert (state, deliveries) == ("failed", ["refused"] * 3)
     with resources.sessions() as session:
         assert "given up" in overview(session).series[0].reason
+
+
+def test_a_sender_that_breaks_in_an_unknown_way_settles_what_waits(
+    resources: Resources, clock: Hands
+) -> None:
+    """Otherwise no attempt would have a reason, and nothing would ever be given up."""
+
+    class Broken:
+        def send(self, files: Iterable[OutgoingFile]) -> Generator[tuple[OutgoingFile, Outcome]]:
+            yield from ()
+            raise RecursionError("words of a library")
+
+        def echo(self) -> Outcome:
+            raise NotImplementedError
+
+        def probe(self) -> None:
+            return None
+
+    DeliveryWorker("PACS", Broken(), backoff=BACKOFF, resources=resources).run_once()
+
+    with resources.sessions() as session:
+        rows = list(session.scalars(select(Delivery)))
+    assert [(row.attempts, str(row.state)) for row in rows] == [(1, "pending")] * 3
+    assert {row.reason for row in rows} == {"sending broke off (RecursionError), see the log"}
+    assert all(row.next_at > clock() for row in rows)
 
 
 def test_stopping_half_way_lets_the_peer_go_and_keeps_the_rest(

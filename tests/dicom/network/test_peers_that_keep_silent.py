@@ -74,6 +74,14 @@ def test_a_connection_that_nobody_answers_is_given_up() -> None:
     assert why
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70 + ".invalid", "..", "\udcff"])
+def test_a_host_whose_name_is_not_known_cannot_be_reached(host: str) -> None:
+    nowhere = Peer(ae_title="PACS", host=host, port=104, timeout_seconds=5)
+    assoc, why = associate(nowhere, [build_context(VERIFICATION)], calling_ae="US")
+    assert not assoc.is_established
+    assert why.endswith("cannot be reached: its name is not known")
+
+
 def find(called: Peer) -> None:
     with archive(called, calling_ae="US") as asked:
         asked.find(keys("STUDY", PatientID="1"))

@@ -79,6 +79,16 @@ def test_a_full_disk_is_counted_and_room_is_used_again() -> None:
         assert "OSError" in writer.fault
 
 
+def test_a_standard_error_that_was_closed_loses_lines_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, fresh_structlog: None
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    writer = logs.configure(style="console")
+    structlog.get_logger().info("series_closed")
+    writer.flush(10)
+    assert (writer.lost, writer.is_alive()) == (1, True)
+
+
 @pytest.fixture
 def fresh_structlog() -> Iterator[None]:
     yield

@@ -103,6 +103,21 @@ def test_what_cannot_be_looked_at_does_not_hide_the_others() -> None:
     }
 
 
+def test_what_can_be_looked_at_again_is_well() -> None:
+    health, broken = Health(), [True]
+
+    def look() -> None:
+        if broken:
+            raise OSError
+
+    supervisor = Supervisor(health, publish=look)
+    supervisor.look()
+    assert [fault.part for fault in health.snapshot()] == ["condition"]
+    broken.clear()
+    supervisor.look()
+    assert health.snapshot() == ()
+
+
 def test_the_condition_is_written_when_it_changes_and_now_and_then(tmp_path: Path) -> None:
     clock, health = Steady(), Health()
     file = ConditionFile(tmp_path, health, steady=clock)
