@@ -65,9 +65,10 @@ from storage.errors import StorageError
 from storage.maintenance.recovery import recover
 
 STOP_SECONDS = 10.0  #: longest that a stop takes: what has not finished then is tried again later
+WORK_SECONDS = 6.5  #: of these for what is under way; the rest to let go of database and audit
 DRAIN_SECONDS = 4.0  #: of these for open associations and requests
 ENGINE_SECONDS = 2.0  #: of these for the engine
-RELEASE_SECONDS = 2.0  #: at least so long, to give back in the database what did not finish
+RELEASE_SECONDS = 1.5  #: of these to give back in the database what did not finish
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
@@ -302,19 +303,18 @@ class Node:
     def stop(self) -> None:
         """Stop everything, in order; nothing that was accepted is lost."""
         log.info("node_draining")
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + WORK_SECONDS
         self.supervisor.stop()
         self.processing.retire()
         self.reception.stop(deadline - ENGINE_SECONDS)
         self.processing.stop(deadline)
-        _within(max(deadline, time.monotonic() + RELEASE_SECONDS), self._release)
-        self.lease.stop()
+        _within(deadline + RELEASE_SECONDS, self._let_go)
         self.resources.audit.record(application(starts=False))
         self.resources.close()
         log.info("node_stopped")
 
-    def _release(self) -> None:
-        """Give back what did not finish; it counts as no attempt.
+    def _let_go(self) -> None:
+        """Give back what did not finish, which counts as no attempt; then let go of the lease.
 
         If the database is away, or another's by now, the next start gives it back.
         """
@@ -323,6 +323,7 @@ class Node:
                 recover(session, self.resources.clock(), counted=False)
         except StorageError as fault:
             log.error("job_failed", job="release", reason=str(fault))
+        self.lease.stop()
 
 
 def start_node(
@@ -361,7 +362,7 @@ def start_node(
         supervisor.watch("audit", resources.audit)
         supervisor.watch("lease", lease)
         reception = start_reception(settings, resources, scheduler, supervisor)
-        undo.callback(lambda: reception.stop(time.monotonic() + STOP_SECONDS))
+        undo.callback(lambda: reception.stop(time.monotonic() + WORK_SECONDS))
         engine = make_engine(settings, resources.health)
         undo.callback(engine.close)
         processing = start_processing(settings, resources, scheduler, supervisor, engine)

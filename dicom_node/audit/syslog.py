@@ -21,7 +21,7 @@ from dicom_node.logs import log
 ROOM = 10_000  #: messages that may wait for a server
 RETRY_SECONDS = 5.0  #: wait after the server could not be reached
 CONNECT_SECONDS = 10.0
-FLUSH_SECONDS = 3.0  #: longest wait for queued messages when the node stops
+FLUSH_SECONDS = 1.0  #: longest wait for queued messages when the node stops
 PRIORITY = 10 * 8 + 5  #: facility security, severity notice: PS3.15 A.6
 MESSAGE_ID = "DICOM+RFC3881"  #: PS3.15 A.6
 

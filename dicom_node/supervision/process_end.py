@@ -9,7 +9,7 @@ import time
 from dicom_node.log_writer import LogWriter
 from dicom_node.logs import log
 
-LEAVE_SECONDS = 1.0  #: how long threads of libraries may take to end
+LEAVE_SECONDS = 0.5  #: how long threads of libraries may take to end
 
 
 def end_process(log_writer: LogWriter, *, status: int = 0) -> None:

@@ -314,10 +314,9 @@ def test_killed_in_turn_under_load_nothing_is_lost_or_doubled(
             hospital.settled, seconds=SETTLE_SECONDS, what=f"all delivered\n{hospital.node.log()}"
         )
         hospital.hold()
-
-    by_kind = ", ".join(f"{count} {name}" for name, count in sorted(hospital.kills.items()))
-    tally.note(
-        "node, worker, scheduler (with its workers) and PostgreSQL killed in turn under load",
-        f"{hospital.kills.total():,} kills ({by_kind}) while {len(sent):,} series came in",
-        "0 instances lost, 0 doubled results, 0 UIDs with two sets of bytes, 0 stuck",
-    )
+        by_kind = ", ".join(f"{count} {name}" for name, count in sorted(hospital.kills.items()))
+        tally.note(
+            "node, worker, scheduler (with its workers) and PostgreSQL killed in turn under load",
+            f"{hospital.kills.total():,} kills ({by_kind}) while {len(sent):,} series came in",
+            "0 instances lost, 0 doubled results, 0 UIDs with two sets of bytes, 0 stuck",
+        )
