@@ -12,8 +12,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import httpx
@@ -30,6 +29,7 @@ from dicom_node.delivery.stow_response import (
     words,
 )
 from dicom_node.errors import NodeError
+from dicom_node.network.answer_watch import AnswerWatch
 from dicom_node.network.status_codes import HTTP_NONE_STORED
 
 JSON = "application/dicom+json"
@@ -41,6 +41,14 @@ NO_ACCESS = (401, 403, 404)  #: a service that answers so would accept no result
 
 class Unreachable(NodeError):
     """There was no answer by HTTP."""
+
+
+class ServiceClient(httpx.Client):
+    """A client of one service, with what hangs up on answers that take too long."""
+
+    def __init__(self, watch: AnswerWatch, **options: Any) -> None:  # noqa: ANN401  # handed on
+        super().__init__(**options)
+        self.watch = watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +111,10 @@ class StowSender:
         """
         self._client().close()
 
-    def _client(self) -> httpx.Client:
+    def _client(self) -> ServiceClient:
         wait = self.timeout_seconds
-        return httpx.Client(
+        return ServiceClient(
+            AnswerWatch(wait),
             base_url=self.url,
             verify=_context(self.authorities),
             auth=self._password(),
@@ -128,7 +137,7 @@ class StowSender:
         return {**plain, "Authorization": f"Bearer {token}"}
 
 
-def _store(client: httpx.Client, outgoing: OutgoingFile) -> Outcome:
+def _store(client: ServiceClient, outgoing: OutgoingFile) -> Outcome:
     """Send one object.
 
     An object in conflict (HTTP 409) is in the archive already, or is refused: a query tells.
@@ -145,7 +154,7 @@ def _store(client: httpx.Client, outgoing: OutgoingFile) -> Outcome:
     return outcome
 
 
-def _request(client: httpx.Client, file: BinaryIO) -> httpx.Request:
+def _request(client: ServiceClient, file: BinaryIO) -> httpx.Request:
     """Wrap a file in a multipart body (PS3.18 8.6.1.2.2), of known length."""
     boundary = uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
@@ -166,7 +175,7 @@ def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
     yield tail
 
 
-def _exchange(request: httpx.Request, client: httpx.Client) -> HttpAnswer:
+def _exchange(request: httpx.Request, client: ServiceClient) -> HttpAnswer:
     """Send a request, and read the answer, up to `MAXIMUM_ANSWER_BYTES`.
 
     Raises
@@ -174,22 +183,25 @@ def _exchange(request: httpx.Request, client: httpx.Client) -> HttpAnswer:
     Unreachable
         If there is no answer, or it does not come to its end in time.
     """
-    body = bytearray()
+    body, watch = bytearray(), client.watch
+    request.extensions["trace"] = watch
     try:
         response = client.send(request, stream=True)
         try:
-            deadline = monotonic() + (client.timeout.read or CONNECT_SECONDS)
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > MAXIMUM_ANSWER_BYTES:
                     break
-                if monotonic() > deadline:
-                    raise Unreachable(f"{client.base_url} answers too slowly")
         finally:
             response.close()
     except httpx.HTTPError as fault:
         why = str(fault) or type(fault).__name__
-        raise Unreachable(f"{client.base_url} does not answer: {why}") from fault
+        slow = f"{client.base_url} answers too slowly"
+        raise Unreachable(
+            slow if watch.hung_up else f"{client.base_url} does not answer: {why}"
+        ) from fault
+    finally:
+        watch.stop()
     return HttpAnswer(
         status=response.status_code,
         content_type=response.headers.get("Content-Type", ""),
@@ -197,7 +209,7 @@ def _exchange(request: httpx.Request, client: httpx.Client) -> HttpAnswer:
     )
 
 
-def _is_stored(client: httpx.Client, path: Path) -> bool:
+def _is_stored(client: ServiceClient, path: Path) -> bool:
     """Ask by query (QIDO-RS) whether the archive has an object."""
     ds = dcmread(path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
     where = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances"

@@ -15,8 +15,14 @@ from pynetdicom.presentation import PresentationContext
 
 import dicom_node.network.pynetdicom_internals.library_settings  # noqa: F401  # made by importing
 from dicom_node.errors import NodeError
-from dicom_node.network.pynetdicom_internals.message_bounds import MAXIMUM_ANSWER, MessageBound
+from dicom_node.network.pynetdicom_internals.message_bounds import (
+    MAXIMUM_ANSWER,
+    MessageBound,
+    hang_up,
+)
 from dicom_node.network.tls import Credentials, client_context
+
+GRACE_SECONDS = 2.0  #: beyond the peer's time-out, before we hang up on an answer that trickles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,16 @@ def associate(
         secured = (client_context(peer.tls), peer.host) if peer.tls else None
     except NodeError as fault:
         return Association(ae, "requestor"), str(fault)
-    reached = threading.Event()
+    reached, opened = threading.Event(), list[Association]()
+
+    def give_up() -> None:
+        """Hang up on a peer whose answer trickles: each byte would extend the wait for it."""
+        for slow in opened:
+            hang_up(slow)
+
+    watch = threading.Timer(peer.timeout_seconds + GRACE_SECONDS, give_up)
+    watch.daemon = True
+    watch.start()
     try:
         assoc = ae.associate(
             peer.host,
@@ -74,12 +89,15 @@ def associate(
                 (evt.EVT_CONN_OPEN, _send_at_once),
                 (evt.EVT_DATA_SENT, _send_at_once),
                 (evt.EVT_CONN_OPEN, lambda _: reached.set()),
+                (evt.EVT_CONN_OPEN, lambda event: opened.append(event.assoc)),
                 *MessageBound(MAXIMUM_ANSWER).handlers,
                 *handlers,
             ],
         )
     except (OSError, UnicodeError) as fault:  # the name is looked up before anything else
         return Association(ae, "requestor"), f"{_place(peer)} cannot be reached: {_why(fault)}"
+    finally:
+        watch.cancel()
     trouble = "" if assoc.is_established else _failure(assoc, peer, reached=reached.is_set())
     return assoc, trouble
 

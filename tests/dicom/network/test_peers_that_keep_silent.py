@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from pydicom import Dataset
@@ -70,6 +70,32 @@ def test_a_connection_that_nobody_answers_is_given_up() -> None:
         called = peer(listener.getsockname()[1])
         contexts = [build_context(VERIFICATION)]
         assoc, why = in_time(lambda: associate(called, contexts, calling_ae="US"))  # type: ignore[misc]
+    assert not assoc.is_established
+    assert why
+
+
+def test_a_peer_that_accepts_byte_by_byte_is_given_up() -> None:
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def trickle() -> None:
+            wire, _ = listener.accept()
+            with wire, suppress(OSError):
+                wire.sendall(bytes((2, 0)) + (5000).to_bytes(4, "big"))  # an A-ASSOCIATE-AC
+                while not over.wait(0.1):
+                    wire.sendall(b"\0")
+
+        trickling = threading.Thread(target=trickle)
+        trickling.start()
+        called = Peer(
+            ae_title="PACS", host="127.0.0.1", port=listener.getsockname()[1], timeout_seconds=0.5
+        )
+        try:
+            contexts = [build_context(VERIFICATION)]
+            assoc, why = in_time(lambda: associate(called, contexts, calling_ae="US"))  # type: ignore[misc]
+        finally:
+            over.set()
+            trickling.join()
     assert not assoc.is_established
     assert why
 
