@@ -450,7 +450,7 @@ def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resou
     require_migrated(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     if not any_folder:
-        _check_installation(settings.storage.folder, sessions, "dicom-node doctor --mend --force")
+        check_installation(settings.storage.folder, sessions, "dicom-node doctor --mend --force")
     return Resources(sessions=sessions, folder=StorageFolder(settings.storage.folder, 0))
 
 
@@ -466,7 +466,7 @@ def _check_folder(folder: Path, sessions: Sessions, nevertheless: str) -> None:
         _refuse(folder, sessions, nevertheless, "in which no node has run: is it mounted?")
 
 
-def _check_installation(folder: Path, sessions: Sessions, nevertheless: str) -> None:
+def check_installation(folder: Path, sessions: Sessions, nevertheless: str) -> None:
     """Check a folder by whose the database is; a start, and what mends, do so by the lease.
 
     Raises

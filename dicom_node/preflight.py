@@ -21,7 +21,8 @@ from dicom_node.network.pynetdicom_internals import version
 from dicom_node.network.tls import doubt_of, server_context
 from pipeline.errors import ModelError
 from pipeline.model.manifest import read_manifest
-from storage.database.engine import examine, is_absent, open_database
+from storage.database.engine import examine, is_absent, is_migrated, open_database
+from storage.database.sessions import Sessions
 from storage.errors import StorageError
 
 WEB = "DICOMweb"  #: in place of the AE title of a destination that has none
@@ -176,14 +177,24 @@ def _folder(settings: Settings) -> Iterator[str]:
 
 
 def _database(settings: Settings) -> Iterator[str]:
-    """Open the database, if it is not one that the first start makes in the storage folder."""
+    """Open the database, if it is not one that the first start makes in the storage folder.
+
+    If it knows files, the storage folder must be the one that holds them.
+    """
+    from dicom_node.assembly import check_installation
+
     configured = settings.storage.database_url or settings.storage.database_url_file
     try:
         database = open_database(settings.database_url)
         if configured or not is_absent(database):
             examine(database)
+            if is_migrated(database):
+                sessions = Sessions(database)
+                check_installation(settings.storage.folder, sessions, "dicom-node run --new-folder")
     except StorageError as fault:
         yield f"[storage] database_url: {fault}"
+    except NodeError as fault:
+        yield str(fault)
 
 
 def _engine(settings: Settings) -> Iterator[str]:

@@ -6,18 +6,34 @@ import os
 import uuid
 from pathlib import Path
 
+from storage.errors import StorageError
 from storage.files.disk import sync_directory
-from storage.files.folder import TEMPORARY
+from storage.files.folder import PLAIN, TEMPORARY
 
 STATION = "station"  #: name of the file
 
 
 def installation_of(folder: Path) -> str:
-    """Read the identity of the installation; empty before the first start of a node."""
+    """Read the identity of the installation; empty before the first start of a node.
+
+    Raises
+    ------
+    StorageError
+        If the file holds something else.
+    """
+    path = folder / STATION
     try:
-        return (folder / STATION).read_text(encoding="ascii").strip()
+        text = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return ""
+    except UnicodeDecodeError:
+        text = "?"
+    if text and not PLAIN.fullmatch(text):
+        raise StorageError(
+            f"{path}: expected the identity of the installation, one word, got something else:"
+            " restore this file from a backup"
+        )
+    return text
 
 
 def draw_installation(folder: Path) -> None:

@@ -37,11 +37,13 @@ from storage.errors import StorageError
 from storage.states import SeriesState
 from tests.reliability.tally import Tally, times
 from tests.support.fleet import Fleet
+from tests.support.light_analysis import KINDS
 from tests.support.node_process import NodeProcess, free_port, wait_until
 from tests.support.paths import ROOT
 from tests.support.postgresql import Cluster, programs
 
 INSTANCES = 4
+BACKLOG = 6  #: series that may wait before the next is sent
 ROUND = 20  #: kills between two looks at everything
 KILLS = int(os.environ.get("RELIABILITY_KILLS", "1000"))  #: of the long form
 SETTLE_SECONDS = 180
@@ -272,6 +274,9 @@ def sending(
     def send_all() -> None:
         try:
             while not over.is_set():
+                if len(sent) - len(hospital.pacs.digests) / len(KINDS) > BACKLOG:
+                    over.wait(0.2)
+                    continue
                 sent.append(new_series(slices, len(sent), folder))
                 hospital.send(sent[-1])
         except Exception as fault:  # noqa: BLE001  # thread border: the test must hear of it

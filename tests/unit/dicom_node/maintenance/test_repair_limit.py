@@ -25,6 +25,7 @@ from dicom_node.maintenance.consistency import (
     folder_is_away,
     repair,
 )
+from dicom_node.preflight import faults
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.database.schema import Instance
@@ -187,6 +188,7 @@ def test_a_start_with_an_empty_folder_is_refused_unless_told(elsewhere: Path) ->
     settings = load(elsewhere)
     with pytest.raises(NodeError, match=r"is it mounted\? `dicom-node run --new-folder`"):
         open_resources(settings)
+    assert any("is it mounted?" in fault for fault in faults(settings))  # and `check` says so
     assert not settings.storage.folder.joinpath(STATION).exists()
 
     open_resources(settings, any_folder=True).close()
