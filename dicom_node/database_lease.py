@@ -104,6 +104,7 @@ class DatabaseLease:
         DatabaseUnavailable
             If the database cannot be written; LeaseLost if another holds the lease.
         """
+        self._resources.sessions.check_file()
         with self._resources.sessions.begin() as session:
             beats = renew_lease(session, self.number, self._holder)
         write_age(self._resources.folder.root, Age(number=self.number, beats=beats))

@@ -112,6 +112,14 @@ def is_absent(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite" and bool(file) and not Path(str(file)).exists()
 
 
+def file_identity(engine: Engine) -> tuple[int, int] | None:
+    """Tell which file the database is, by device and inode; None for a server, or a lost file."""
+    if engine.dialect.name != "sqlite" or not engine.url.database or is_absent(engine):
+        return None
+    entry = Path(engine.url.database).stat()
+    return entry.st_dev, entry.st_ino
+
+
 def is_migrated(engine: Engine) -> bool:
     """Say whether the tables are there and up to date; nothing is made, no file either.
 
@@ -135,7 +143,9 @@ def require_migrated(engine: Engine) -> None:
     """
     revision = None if is_absent(engine) else _current_revision(engine)
     if revision is None:
-        raise DatabaseUnusable("there is no database yet: the node has not been started")
+        raise DatabaseUnusable(
+            "there is no database yet: the node has not been started, or its folder is not mounted"
+        )
     _refuse_newer(revision)
     if revision != (head := _scripts().get_current_head()):
         raise DatabaseUnusable(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage.database.engine import READING
+from storage.database.engine import READING, file_identity
 from storage.database.faults import own_errors
 from storage.database.lease import ONLY, lost
 from storage.database.schema import Lease
@@ -19,6 +20,10 @@ __all__ = ["Session", "Sessions", "Substitutes", "holder_of", "substitutes_of"]
 Substitutes = Mapping[str, Sequence[str]]
 """Kind of result to the kinds that carry its message, the best first."""
 
+ANOTHER_FILE = (
+    "the file of the database was removed or replaced while the node ran: what it writes would be"
+    " lost; files of instances are kept, and the next start takes them up again"
+)
 _SUBSTITUTES = "substitutes"
 _HELD = "held"
 
@@ -45,6 +50,7 @@ class Sessions:
             self._info[_SUBSTITUTES] = substitutes
         self._make = sessionmaker(database, class_=Session, info=self._info)
         self._when_lost: Callable[[str], object] = str
+        self._file: tuple[int, int] | None = None  #: of SQLite, when the lease was taken
         self.lost = ""  #: who has taken the lease that was held; empty while nobody has
 
     def hold(self, number: int, holder: str, when_lost: Callable[[str], object]) -> None:
@@ -59,6 +65,23 @@ class Sessions:
         """
         self._when_lost = when_lost
         self._info[_HELD] = number, holder
+        self._file = file_identity(self._database)
+
+    def check_file(self) -> None:
+        """Check that the database is still the file that it was when the lease was taken.
+
+        Raises
+        ------
+        LeaseLost
+            If it was removed, or another is in its place: SQLite would go on writing to it.
+        """
+        if file_identity(self._database) != self._file:
+            self._lose(ANOTHER_FILE)
+
+    def _lose(self, reason: str) -> NoReturn:
+        self.lost = reason
+        self._when_lost(reason)
+        raise LeaseLost(reason)
 
     @contextmanager
     def __call__(self) -> Iterator[Session]:
@@ -85,15 +108,15 @@ class Sessions:
         held = session.info.get(_HELD)
         if held is None:
             return
+        if self.lost == ANOTHER_FILE:
+            raise LeaseLost(self.lost)
         row = session.execute(
             select(Lease.number, Lease.holder)
             .where(Lease.id == ONLY)
             .with_for_update(read=True, key_share=True)
         ).one_or_none()
         if row is None or tuple(row) != held:
-            self.lost = lost(session)
-            self._when_lost(self.lost)
-            raise LeaseLost(self.lost)
+            self._lose(lost(session))
 
     def close(self) -> None:
         """Let go of every connection; SQLite's database is one file then, to be copied."""

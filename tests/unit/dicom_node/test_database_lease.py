@@ -230,3 +230,30 @@ def test_a_restored_database_is_told_until_somebody_takes_note(host: Host) -> No
 
 def told(resources: Resources) -> list[Kind]:
     return [finding.kind for finding in find(resources)]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_database_whose_file_is_gone_is_not_written_to(
+    tmp_path: Path, host: Host, *, replaced: bool
+) -> None:
+    """SQLite would go on writing to a file that nobody can open any more."""
+    file = tmp_path / "node.sqlite"
+    resources = host.resources()
+    if not file.exists():
+        pytest.skip("a server has no file that could be removed")
+    told: list[bool] = []
+    lease = acquire(resources)
+    lease.when_lost(lambda: told.append(True))
+    lease.renew()
+    content = file.read_bytes()
+    file.unlink()
+    if replaced:
+        file.write_bytes(content)
+
+    with pytest.raises(LeaseLost, match="was removed or replaced"):
+        lease.renew()
+
+    assert told == [True]
+    assert [fault.receiving for fault in resources.health.snapshot()] == [False]
+    with pytest.raises(LeaseLost), resources.sessions.begin():
+        pass

@@ -137,7 +137,10 @@ def test_a_url_that_is_none(ini: Path, call: Callable[..., Ended], url: str) -> 
 
 
 def test_a_database_that_does_not_exist_yet(ini: Path, call: Callable[..., Ended]) -> None:
-    assert_said(call("status"), "there is no database yet: the node has not been started")
+    assert_said(
+        call("status"),
+        "there is no database yet: the node has not been started, or its folder is not mounted",
+    )
     assert not load(ini).storage.folder.exists()
 
 
