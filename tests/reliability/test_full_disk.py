@@ -58,6 +58,8 @@ def node(disk: Path, tmp_path: Path, pacs: StandInPacs) -> Iterator[NodeProcess]
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     wait_until(node.answers, seconds=60, what="the node's start")
+    told = disk / "data"
+    wait_until(lambda: read_condition(told) is not None, seconds=20, what="its condition")
     yield node
     if node.process.poll() is None:
         node.kill()
@@ -111,8 +113,6 @@ def test_a_disk_that_is_full_loses_nothing_and_is_used_again(
         filler = fill(disk)
         acknowledged |= send_once(node, files)
         refused += len(files) - len(acknowledged)
-        told = read_condition(node.folder / "disk" / "data")
-        assert told is not None
         filler.unlink()
 
         def all_acknowledged(files: list[Path] = files, known: set[Path] = acknowledged) -> bool:
