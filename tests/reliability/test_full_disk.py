@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,10 @@ def kept(node: NodeProcess) -> int:
     return sum((settings.storage.folder / path).is_file() for path in paths)
 
 
+def all_in(node: NodeProcess, states: list[str]) -> bool:
+    return node.states() == states
+
+
 def test_a_disk_that_is_full_loses_nothing_and_is_used_again(
     node: NodeProcess, disk: Path, tmp_path: Path, tally: Tally
 ) -> None:
@@ -120,8 +125,9 @@ def test_a_disk_that_is_full_loses_nothing_and_is_used_again(
             return known >= set(files)
 
         wait_until(all_acknowledged, seconds=60, what="room that is used again")
+        delivered = ["delivered"] * (number + 1)
         wait_until(
-            lambda wanted=(number + 1): node.states() == ["delivered"] * wanted,  # type: ignore[misc]
+            partial(all_in, node, delivered),
             seconds=90,
             what=f"the delivery of all\n{(disk / 'node.log').read_text()[-3000:]}",
         )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 import pytest
 from pydicom import Dataset
@@ -17,6 +18,7 @@ from dicom_node.network.association import Peer, associate
 from dicom_node.network.query_scu import QueryFailed, archive, keys
 from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE, VERIFICATION
 
+T = TypeVar("T")
 SOON = 0.4  #: seconds; the limit in these tests
 PATIENCE = 20  #: seconds; a limit that is missing is waited for so long
 
@@ -59,7 +61,7 @@ def silent_peer() -> Iterator[Peer]:
         server.shutdown()
 
 
-def in_time(work: Callable[[], object]) -> object:
+def in_time(work: Callable[[], T]) -> T:
     """Do something that is to come to an end by itself."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(work).result(PATIENCE / 2)
@@ -69,7 +71,7 @@ def test_a_connection_that_nobody_answers_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         called = peer(listener.getsockname()[1])
         contexts = [build_context(VERIFICATION)]
-        assoc, why = in_time(lambda: associate(called, contexts, calling_ae="US"))  # type: ignore[misc]
+        assoc, why = in_time(lambda: associate(called, contexts, calling_ae="US"))
     assert not assoc.is_established
     assert why
 
@@ -92,7 +94,7 @@ def test_a_peer_that_accepts_byte_by_byte_is_given_up() -> None:
         )
         try:
             contexts = [build_context(VERIFICATION)]
-            assoc, why = in_time(lambda: associate(called, contexts, calling_ae="US"))  # type: ignore[misc]
+            assoc, why = in_time(lambda: associate(called, contexts, calling_ae="US"))
         finally:
             over.set()
             trickling.join()
