@@ -25,9 +25,9 @@ from dicom_node.analysis.workers import Executor, Workers
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
 from dicom_node.database_lease import owner
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.commitment_query import StoredCheck
-from dicom_node.delivery.commitment_request import CommitmentRequester
-from dicom_node.delivery.commitment_scu import CommitmentScu
+from dicom_node.delivery.commitment.query import StoredCheck
+from dicom_node.delivery.commitment.request import CommitmentRequester
+from dicom_node.delivery.commitment.scu import CommitmentScu
 from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.sender import Sender
 from dicom_node.delivery.stow_sender import StowSender, secret

@@ -42,8 +42,8 @@ from dicom_node.assembly import (
 from dicom_node.audit.messages import application
 from dicom_node.clock_watch import ClockWatch
 from dicom_node.database_lease import DatabaseLease, acquire
-from dicom_node.delivery.commitment_request import record_report
-from dicom_node.delivery.commitment_scu import handle_report
+from dicom_node.delivery.commitment.request import record_report
+from dicom_node.delivery.commitment.scu import handle_report
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dicom_node.audit.messages import sent
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.commitment_request import CommitmentRequester
+from dicom_node.delivery.commitment.request import CommitmentRequester
 from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.result_classes import class_name

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicom_node.delivery.commitment_query import stored_objects
+from dicom_node.delivery.commitment.query import stored_objects
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.stow_sender import StowSender

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.commitment_query import INDEXING, StoredCheck
+from dicom_node.delivery.commitment.query import INDEXING, StoredCheck
 from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs

@@ -11,7 +11,7 @@ from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
-from dicom_node.delivery.commitment_scu import action_information, read_report
+from dicom_node.delivery.commitment.scu import action_information, read_report
 from dicom_node.network.association import Peer
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE

@@ -16,8 +16,8 @@ from pynetdicom.presentation import build_role
 from sqlalchemy import select
 
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.commitment_request import record_report
-from dicom_node.delivery.commitment_scu import (
+from dicom_node.delivery.commitment.request import record_report
+from dicom_node.delivery.commitment.scu import (
     CommitmentScu,
     action_information,
     handle_report,

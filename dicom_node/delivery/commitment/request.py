@@ -1,7 +1,7 @@
 """Request a destination's commitment to the objects that it accepted, and record its report.
 
-Two kinds of request: storage commitment (`dicom_node.delivery.commitment_scu`) and a query
-(`dicom_node.delivery.commitment_query`). The consequences of a report, or of none, are decided in
+Two kinds of request: storage commitment (`dicom_node.delivery.commitment.scu`) and a query
+(`dicom_node.delivery.commitment.query`). The consequences of a report, or of none, are decided in
 `storage.delivery.commitments`.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from dicom_node.delivery.commitment_request import CommitmentRequester, Objects, record_report
+from dicom_node.delivery.commitment.request import CommitmentRequester, Objects, record_report
 from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import QueryFailed, archive, keys
 from dicom_node.network.status_codes import NO_SUCH_SOP_INSTANCE

@@ -17,7 +17,7 @@ from pynetdicom import evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 
-from dicom_node.delivery.commitment_request import CommitmentRequester, Objects, record_report
+from dicom_node.delivery.commitment.request import CommitmentRequester, Objects, record_report
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused

@@ -1,0 +1,1 @@
+"""Have destinations commit to what they accepted: storage commitment, or a query."""
