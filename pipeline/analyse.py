@@ -20,6 +20,7 @@ from pipeline.model.loading import Models
 from pipeline.options import AnalysisOptions
 from pipeline.quality_flags import doubts_of
 from pipeline.scan_quality.body_part import body_part_doubts
+from pipeline.series.common_header import common_doubts
 from pipeline.series.eligibility import plausible
 from pipeline.series.orientation import Orientation, canonical
 from pipeline.types import Analysis, CtSeries, LungMask, Provenance
@@ -78,6 +79,7 @@ def find(
     crop = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(crop, models)
     doubts = (
+        *common_doubts(series.common),
         *body_part_doubts(series.headers),
         *lung_mask.doubts,
         *doubts_of(volume, lung_mask, crop, scored, models),

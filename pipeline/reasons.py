@@ -161,6 +161,17 @@ class UnsuitableReason(_Code):
 class QualityFlag(_Code):
     """Reasons to trust an analysis less: none changes the score, all stand in the report."""
 
+    # the instances together
+    IDENTITY_DIFFERS = (
+        "identity-differs",
+        "Some instances differ in an attribute that the study or the series has once: the results"
+        " name what most say.",
+    )
+    TECHNIQUE_DIFFERS = (
+        "technique-differs",
+        "Some instances differ in kernel, voltage, position or another property that a volume has"
+        " once.",
+    )
     # the scan
     BODY_PART = ("body-part", "Body Part Examined names a part of the body without lungs.")
     UNUSUAL_SPACING = ("unusual-spacing", "Slices or pixels lie unusually near or far apart.")

@@ -147,11 +147,32 @@ class GeometryVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CommonHeader:
+    """What the instances of a series say together; see :mod:`pipeline.series.common_header`.
+
+    Attributes
+    ----------
+    header
+        The header that speaks for the series: what most instances say, completed from all.
+    instances
+        How many there are.
+    differing
+        By keyword, how many say something else than most; absent and empty is nothing else.
+    """
+
+    header: Dataset
+    instances: int
+    differing: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CtSeries:
     """A CT series ready to be analysed.
 
     Attributes
     ----------
+    common
+        What the headers say together.
     headers
         The source datasets without pixel data, one per instance, feet to head (a
         multi-frame series has one). Duplicates left out of the volume are left out here.
@@ -161,6 +182,7 @@ class CtSeries:
 
     volume: CtVolume
     headers: tuple[Dataset, ...]
+    common: CommonHeader
     geometry: GeometryVerdict
     instance_count: int
 

@@ -45,7 +45,14 @@ from pipeline.errors import UnsuitableSeries
 from pipeline.model.installed import installed_model
 from pipeline.model.manifest import read_manifest
 from pipeline.reasons import UnsuitableReason
-from pipeline.series.eligibility import ONE_PATIENT, why_not
+from pipeline.series.common_header import (
+    BY_FRAME,
+    FILED_BY,
+    ONE_PATIENT,
+    ONE_STUDY,
+    comparable,
+)
+from pipeline.series.eligibility import why_not
 
 if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.model.loading import Models
@@ -60,8 +67,8 @@ OF_THE_REQUEST = {
 MODELS = "DICOM_NODE_MODELS"
 """Environment variable of a worker: folders in which to look for models, separated as in PATH."""
 
-EVIDENCE = (*OF_THE_REQUEST, *ONE_PATIENT)  #: what a notice needs of each instance but the first
-BY_FRAME = 0x52000000  #: functional groups (PS3.3 C.7.6.16), and pixels, come behind this tag
+EVIDENCE = ("SpecificCharacterSet", *OF_THE_REQUEST, *ONE_PATIENT, *ONE_STUDY)
+"""Attributes that a notice needs of each instance but the first."""
 HEADER_BYTES = 1 << 22  #: of an instance, for a notice; usual ones have ten thousand
 INFLATED_BYTES = 64 << 20  #: accepted without a ratio check; a slice of 4096² has 32 MiB
 MAX_INFLATION = 20  #: ratio beyond that; CT inflates to two or three times its length
@@ -263,7 +270,8 @@ def notice(request: NoticeRequest) -> EncodedObject:
     with disable_value_validation():
         for file in request.series.files:
             headers.append(_header(file.path, () if not headers else EVIDENCE))
-            if any(_text(headers[0], name) != _text(headers[-1], name) for name in ONE_PATIENT):
+        for keyword in FILED_BY:
+            if len({comparable(header, keyword) for header in headers} - {""}) > 1:
                 raise NoNotice("the instances are of several patients, studies or series")
         context = context_of(request.series, request.key)
         dataset = not_analysed(headers, request.code, request.text, context)
@@ -284,10 +292,6 @@ def _header(path: Path, keywords: Sequence[str]) -> Dataset:
     ds.SOPClassUID = ds.get("SOPClassUID") or meta.sop_class_uid
     ds.SOPInstanceUID = ds.get("SOPInstanceUID") or meta.sop_instance_uid
     return ds
-
-
-def _text(ds: Dataset, keyword: str) -> str:
-    return str(ds.get(keyword) or "")
 
 
 def context_of(request: AnalysisRequest, key: str) -> ResultContext:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from pydicom import Dataset, Sequence
+from pydicom.datadict import keyword_dict
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
@@ -85,6 +86,25 @@ def optional_integer(dataset: Dataset, keyword: str) -> int | None:
 def text(dataset: Dataset, keyword: str) -> str:
     """Value of a text attribute, empty if absent; several are joined by a backslash."""
     return "\\".join(str(value) for value in _values(dataset, keyword)).strip()
+
+
+def peek_text(dataset: Dataset, keyword: str) -> str:
+    """Value of a text attribute, empty if absent; the element is left as it was read.
+
+    Once decoded in place it could not be copied byte by byte.
+    """
+    tag = keyword_dict[keyword]
+    value = dataset.get_item(tag).value if tag in dataset else ""
+    if not isinstance(value, bytes):
+        several = isinstance(value, list | tuple) or hasattr(value, "append")
+        return "\\".join(map(str, value)) if several else str(value or "")
+    declared = dataset.original_character_set
+    for encoding in [declared] if isinstance(declared, str) else declared:
+        try:
+            return value.decode(encoding)
+        except (LookupError, UnicodeDecodeError):
+            continue
+    return value.decode("latin-1")
 
 
 def calendar_date(value: str) -> date | None:

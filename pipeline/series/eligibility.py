@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import items, text
+from pipeline.series.common_header import ONE_PATIENT, comparable
 from pipeline.series.frames import Frame, frames_of
 from pipeline.series.hounsfield import HIGHEST_HU, LOWEST_HU
 from pipeline.series.positions import MIN_AXIAL, SAME_POSITION_MM, check_alike
@@ -19,9 +20,6 @@ from pipeline.series.sop_classes import CT_CLASSES
 from pipeline.types import CtVolume
 
 NOT_AXIAL_WORDS = ("LOCALIZER", "MPR", "CSA MPR", "MIP", "PROJECTION IMAGE")
-
-ONE_PATIENT = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID")
-"""The same in all instances of a series, or nobody can say to whom a result belongs."""
 
 NOT_MEANT = frozenset(
     {
@@ -184,7 +182,7 @@ _INSTANCE_RULES: tuple[Rule, ...] = (_own_result, _not_ct, _not_original, _exclu
 
 def _identity_reasons(headers: Sequence[Dataset]) -> Iterator[Reason]:
     for keyword in ONE_PATIENT:
-        values = {text(header, keyword) for header in headers}
+        values = {comparable(header, keyword) for header in headers} - {""}
         if len(values) > 1:
             yield Reason(
                 code=UnsuitableReason.MIXED_IDENTITY,

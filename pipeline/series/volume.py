@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import integer, text
+from pipeline.series.common_header import common_header
 from pipeline.series.frames import Frame, frames_of
 from pipeline.series.hounsfield import to_hounsfield
 from pipeline.series.pixels import PixelLayout, decode_frame, encoded_frames
@@ -66,10 +67,11 @@ def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
         frame_of_reference_uid=text(first.dataset, "FrameOfReferenceUID"),
         source=tuple(None if frame is None else _source(frame) for frame in order.frames),
     )
-    headers = {id(frame.dataset): frame.dataset for frame in kept}
+    headers = tuple({id(frame.dataset): frame.dataset for frame in kept}.values())
     return CtSeries(
         volume=volume,
-        headers=tuple(headers.values()),
+        headers=headers,
+        common=common_header(headers),
         geometry=_verdict(order, datasets),
         instance_count=len(datasets),
     )

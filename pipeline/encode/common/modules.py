@@ -220,7 +220,7 @@ def add_body_part(series: CtSeries, result: Dataset) -> None:
     protocols hold a study together by it, a result corrects no source, and the report states
     the doubt. Not for reports: their series module has neither (PS3.3 C.17.1).
     """
-    copy_elements(series.headers[0], result, copied_attributes.SERIES)
+    copy_elements(series.common.header, result, copied_attributes.SERIES)
     if not result.get("BodyPartExamined"):
         result.BodyPartExamined = "CHEST"
 
@@ -228,4 +228,4 @@ def add_body_part(series: CtSeries, result: Dataset) -> None:
 def add_lossy_history(series: CtSeries, result: Dataset) -> None:
     """State whether the source was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
     result.LossyImageCompression = "00"
-    copy_elements(series.headers[0], result, copied_attributes.LOSSY)
+    copy_elements(series.common.header, result, copied_attributes.LOSSY)

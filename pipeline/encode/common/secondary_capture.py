@@ -41,7 +41,7 @@ def add_image(
         Derivation Description.
     """
     result.DateOfSecondaryCapture, result.TimeOfSecondaryCapture = da_tm(
-        local_time(series.headers[0], context)
+        local_time(series.common.header, context)
     )
     result.ImageType = ["DERIVED", "SECONDARY", flavour]
     result.BurnedInAnnotation = "NO"

@@ -145,7 +145,7 @@ def rest_sentence(lesions: tuple[Lesion, ...]) -> str:
 
 def source_sentence(series: CtSeries) -> str:
     """Name the series that was read."""
-    return f"Read: CT {series_name(series.headers[0])}."
+    return f"Read: CT {series_name(series.common.header)}."
 
 
 def completeness_sentence(series: CtSeries) -> str:
@@ -214,7 +214,7 @@ def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ..
     """
     compared = "".join(f"{sentence} " for sentence in prior_sentences(analysis, priors[:1]))
     return (
-        f"AI ({model_line(analysis.provenance)}) on {series_name(series.headers[0])}: "
+        f"AI ({model_line(analysis.provenance)}) on {series_name(series.common.header)}: "
         f"COVID-19 classifier "
         f"{score_line(analysis.classification)}{certainty(analysis.classification)}. "
         f"{involvement_sentence(analysis)} {compared}"

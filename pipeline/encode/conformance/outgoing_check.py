@@ -16,7 +16,7 @@ from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.encode.source import copied_attributes, source_slices
 from pipeline.errors import ConformanceError
 from pipeline.series.attributes import UNREADABLE
-from pipeline.series.eligibility import ONE_PATIENT
+from pipeline.series.common_header import ONE_PATIENT
 from pipeline.types import CtSeries
 
 EARLIER = ("PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence")
@@ -47,7 +47,7 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
     }
     _check_frame_of_reference(references, series)
     for item in bundle.objects:
-        _check_identity(item.dataset, series.headers[0], item.kind)
+        _check_identity(item.dataset, series.common.header, item.kind)
         _check_references(item.dataset, known, item.kind)
         conform(item.dataset, item.kind)
         if item.kind is ResultKind.SEGMENTATION:
@@ -55,13 +55,12 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
 
 
 def _check_one_patient(series: CtSeries) -> None:
-    first, *others = series.headers
     for keyword in ONE_PATIENT:
-        tag = keyword_dict[keyword]
-        differing = sum(not _equal(first, header, tag) for header in others)
+        differing = series.common.differing.get(keyword)
         if differing:
             raise ConformanceError(
-                f"{keyword} differs in {differing} of {len(series.headers)} instances of the series"
+                f"{keyword} differs in {differing} of {series.common.instances} instances"
+                " of the series"
             )
 
 

@@ -40,7 +40,7 @@ def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext)
     """
     slices = source_slices.real_slices(series)
     kind = ResultKind.PARAMETRIC_MAP
-    result = new_object(series.headers[0], context, kind, ParametricMapStorage)
+    result = new_object(series.common.header, context, kind, ParametricMapStorage)
     add_body_part(series, result)
     add_references(result, series, slices, context)
     _add_image(result, series)

@@ -102,7 +102,7 @@ def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
     score, decision = sentences.score_line(classification).rsplit(": ", 1)
     return [
         sentences.RESEARCH_FOOTER,
-        f"Read: CT {picture_name(series.headers[0])}.",
+        f"Read: CT {picture_name(series.common.header)}.",
         sentences.model_line(analysis.provenance),
         score,
         decision if classification.positive else f"{decision}: colours muted",
@@ -165,7 +165,7 @@ def _multi_frame(series: CtSeries, analysis: Analysis, context: ResultContext) -
 
 
 def _capture(series: CtSeries, context: ResultContext, sop_class_uid: str, number: int) -> Dataset:
-    result = new_object(series.headers[0], context, ResultKind.HEATMAP, sop_class_uid, number)
+    result = new_object(series.common.header, context, ResultKind.HEATMAP, sop_class_uid, number)
     add_body_part(series, result)
     secondary_capture.add_equipment(result, context)
     secondary_capture.add_image(result, series, context, flavour="HEATMAP", derivation=DERIVATION)

@@ -83,7 +83,7 @@ def _head(canvas: Canvas, series: CtSeries, context: ResultContext) -> None:
     if context.generation > 1:
         revision = f"revision {context.generation}, replaces an earlier result"
         canvas.text((EDGE + text_width(TITLE, 27) + 24, 36), revision, size=17, colour=STRONG)
-    read = f"Study of {_study_date(series) or 'unknown date'}, {picture_name(series.headers[0])}"
+    read = f"Study of {_study_date(series) or 'unknown date'}, {picture_name(series.common.header)}"
     canvas.text((EDGE, 61), fitted(read, 17, 800), size=17)
     left, right = WIDTH - EDGE - 330, WIDTH - EDGE
     canvas.box((left, 14), (right, 62), outline=AMBER, radius=6)
@@ -244,5 +244,5 @@ def _score(score: float) -> str:
 
 def _study_date(series: CtSeries) -> str:
     """Study Date as ``YYYY-MM-DD``; empty where the source has none that can be read."""
-    day = calendar_date(text(series.headers[0], "StudyDate"))
+    day = calendar_date(text(series.common.header, "StudyDate"))
     return day.isoformat() if day else ""

@@ -43,7 +43,7 @@ def summary_page(series: CtSeries, context: ResultContext, drawn: Rgb) -> Datase
         From `pipeline.encode.page.layout.page`.
     """
     result = new_object(
-        series.headers[0], context, ResultKind.SUMMARY, SecondaryCaptureImageStorage
+        series.common.header, context, ResultKind.SUMMARY, SecondaryCaptureImageStorage
     )
     add_body_part(series, result)
     secondary_capture.add_equipment(result, context)
@@ -67,8 +67,8 @@ def _add_sources(result: Dataset, series: CtSeries) -> None:
 
 def document(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
     """Encode the page as PDF for print; parameters as those of `summary_page`."""
-    result = new_object(series.headers[0], context, ResultKind.DOCUMENT, EncapsulatedPDFStorage)
-    copy_elements(series.headers[0], result, ("RequestAttributesSequence",))
+    result = new_object(series.common.header, context, ResultKind.DOCUMENT, EncapsulatedPDFStorage)
+    copy_elements(series.common.header, result, ("RequestAttributesSequence",))
     secondary_capture.add_equipment(result, context)
     result.AcquisitionDateTime = None
     result.BurnedInAnnotation = "NO"
@@ -79,7 +79,7 @@ def document(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
         source_slices.real_slices(series)
     )
     result.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    data = pdf(drawn, local_time(series.headers[0], context).utctimetuple())
+    data = pdf(drawn, local_time(series.common.header, context).utctimetuple())
     result.EncapsulatedDocumentLength = len(data)
     padded = data + b"\x00" * (len(data) % 2)
     result.add_new(keyword_dict["EncapsulatedDocument"], "OB", padded)

@@ -56,7 +56,7 @@ def segmentation(series: CtSeries, analysis: Analysis, context: ResultContext) -
     slices = source_slices.real_slices(series)
     chosen = segments(analysis, tuple(item.index for item in slices), context.key)
     sop_class = LABEL_MAP_STORAGE if labelmap else SegmentationStorage
-    result = new_object(series.headers[0], context, ResultKind.SEGMENTATION, sop_class)
+    result = new_object(series.common.header, context, ResultKind.SEGMENTATION, sop_class)
     add_body_part(series, result)
     add_references(result, series, slices, context)
     _add_image(result, series, labelmap=labelmap)

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from pydicom import Dataset
-from pydicom.datadict import keyword_dict
+
+from pipeline.series.attributes import peek_text
 
 NAMES = ("PatientName", "PatientBirthName", "PatientMotherBirthName", "OtherPatientNames")
 NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "AdmissionID")
@@ -54,15 +55,15 @@ def _hold(words: list[str], identity: set[str]) -> bool:
 def _identity(header: Dataset) -> Iterator[str]:
     """Names, numbers and birth dates of the patient, as bare letters and digits."""
     for keyword in NAMES:
-        for value in re.split(r"[\\=]", _read(header, keyword)):
+        for value in re.split(r"[\\=]", peek_text(header, keyword)):
             for parts in _spellings(value):
                 yield from (*parts, "".join(parts), *map("".join, permutations(parts, 2)))
     for keyword in NUMBERS:
-        for value in _read(header, keyword).split("\\"):
+        for value in peek_text(header, keyword).split("\\"):
             for parts in _spellings(value):
                 whole = "".join(parts)
                 yield from (*parts, whole, *_digits([*parts, whole]))
-    yield from _dates(_read(header, BIRTH_DATE))
+    yield from _dates(peek_text(header, BIRTH_DATE))
 
 
 def _spellings(words: str) -> Iterator[list[str]]:
@@ -87,19 +88,3 @@ def _dates(written: str) -> Iterator[str]:
         year, month, day = found.groups()
         for years in (year, year[2:]):
             yield from (years + month + day, day + month + years, month + day + years)
-
-
-def _read(header: Dataset, keyword: str) -> str:
-    """Value of an element as text, without decoding the element itself."""
-    tag = keyword_dict[keyword]
-    value = header.get_item(tag).value if tag in header else ""
-    if not isinstance(value, bytes):
-        several = isinstance(value, list | tuple) or hasattr(value, "append")
-        return "\\".join(map(str, value)) if several else str(value or "")
-    declared = header.original_character_set
-    for encoding in [declared] if isinstance(declared, str) else declared:
-        try:
-            return value.decode(encoding)
-        except (LookupError, UnicodeDecodeError):
-            continue
-    return value.decode("latin-1")

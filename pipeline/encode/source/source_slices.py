@@ -138,7 +138,7 @@ def slice_distance_mm(series: CtSeries) -> float:
 def slice_thickness_mm(series: CtSeries) -> float:
     """Slice Thickness of the source, mm; the distance between slices without a plausible one."""
     least, most = THICKNESS_MM
-    given = optional_number(series.headers[0], "SliceThickness", least=least, most=most)
+    given = optional_number(series.common.header, "SliceThickness", least=least, most=most)
     return slice_distance_mm(series) if given is None else given
 
 

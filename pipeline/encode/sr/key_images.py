@@ -52,7 +52,7 @@ def key_images(series: CtSeries, analysis: Analysis, context: ResultContext) -> 
     chosen = most_affected(series, analysis, slices)
     if not chosen:
         return None
-    header, kind = series.headers[0], ResultKind.KEY_IMAGES
+    header, kind = series.common.header, ResultKind.KEY_IMAGES
     result = new_object(header, context, kind, KeyObjectSelectionDocumentStorage)
     result.ReferencedPerformedProcedureStepSequence = Sequence()
     add_requests(result, header)

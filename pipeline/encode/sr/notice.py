@@ -18,6 +18,7 @@ from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source.series_name import series_name
 from pipeline.encode.sr.document import evidence, new_document
 from pipeline.encode.sr.text_report import text_content
+from pipeline.series.common_header import common_header
 
 
 def not_analysed(
@@ -44,9 +45,10 @@ def not_analysed(
     if not headers:
         raise ValueError("a notice needs at least one header of the series, got none")
     with disable_value_validation():
-        result = new_document(headers[0], context, ResultKind.NOTICE, EnhancedSRStorage)
+        common = common_header(headers).header
+        result = new_document(common, context, ResultKind.NOTICE, EnhancedSRStorage)
         result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
-        result.update(text_content(_lines(headers[0], code, text), context.equipment))
+        result.update(text_content(_lines(common, code, text), context.equipment))
         conform(result, ResultKind.NOTICE)
     return result
 

@@ -67,7 +67,7 @@ def _referenced(series: CtSeries, segmentation: Dataset, segment: Segment) -> hd
         segmentation.SOPClassUID,
         segmentation.SOPInstanceUID,
         segment.number,
-        source_series=hd.SourceSeriesForSegmentation(str(series.headers[0].SeriesInstanceUID)),
+        source_series=hd.SourceSeriesForSegmentation(str(series.common.header.SeriesInstanceUID)),
     )
 
 

@@ -55,7 +55,9 @@ def report(
     )[0]
     content.ContentSequence.insert(-1, image_library(series, slices, context))
     content.ContentSequence.append(qualitative_evaluations(series, analysis, context.priors))
-    result = new_document(series.headers[0], context, ResultKind.REPORT, Comprehensive3DSRStorage)
+    result = new_document(
+        series.common.header, context, ResultKind.REPORT, Comprehensive3DSRStorage
+    )
     add_evidence(result, slices, segmentation)
     add_priors(result, context.priors)
     result.update(content)

@@ -31,7 +31,7 @@ from pipeline.types import Analysis, CtSeries
 def text_report(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
     """Encode the sentences of the measurement report as a report of text."""
     slices = source_slices.real_slices(series)
-    result = new_document(series.headers[0], context, ResultKind.TEXT_REPORT, EnhancedSRStorage)
+    result = new_document(series.common.header, context, ResultKind.TEXT_REPORT, EnhancedSRStorage)
     add_evidence(result, slices, None)
     add_priors(result, context.priors)
     lines = (

@@ -15,6 +15,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference, derived_uid
+from pipeline.series.common_header import common_header
 from pipeline.types import (
     Analysis,
     Classification,
@@ -178,6 +179,7 @@ def ct_series(spec: SeriesSpec = SeriesSpec(), **identity: object) -> CtSeries:
     return CtSeries(
         volume=_volume(spec, tuple(source), affine),
         headers=tuple(headers),
+        common=common_header(headers),
         geometry=_verdict(spec),
         instance_count=len(headers),
     )
@@ -208,9 +210,11 @@ def enhanced_series(spec: SeriesSpec = SeriesSpec()) -> CtSeries:
         )
         for index in range(count)
     )
+    headers = (read_back(header),)
     return CtSeries(
         volume=_volume(spec, source, affine),
-        headers=(read_back(header),),
+        headers=headers,
+        common=common_header(headers),
         geometry=_verdict(spec),
         instance_count=1,
     )

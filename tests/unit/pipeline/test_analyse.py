@@ -17,6 +17,7 @@ from pipeline.model.manifest import Manifest, ReferenceEntry
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.unet import UNet
 from pipeline.options import AnalysisOptions
+from pipeline.series.common_header import common_header
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import Analysis, CtSeries, CtVolume, GeometryVerdict
 
@@ -75,7 +76,13 @@ def series_of(hu: np.ndarray, affine: np.ndarray) -> CtSeries:
     geometry = GeometryVerdict(spacing_mm=SPEC.spacing_mm, coverage_mm=SPEC.spacing_mm * len(hu))
     header = Dataset()
     header.BodyPartExamined = "HEAD"
-    return CtSeries(volume=volume, headers=(header,), geometry=geometry, instance_count=len(hu))
+    return CtSeries(
+        volume=volume,
+        headers=(header,),
+        common=common_header([header]),
+        geometry=geometry,
+        instance_count=len(hu),
+    )
 
 
 @pytest.fixture(scope="module")

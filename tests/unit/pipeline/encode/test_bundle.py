@@ -20,6 +20,7 @@ from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.errors import PipelineError
+from pipeline.series.common_header import common_header
 from pipeline.types import Completeness, CtSeries, Gap
 from tests.support.samples.encode_samples import (
     SeriesSpec,
@@ -162,6 +163,7 @@ def test_a_bundle_that_does_not_fit_is_refused(
 def test_a_series_of_two_patients_is_refused(keyword: str) -> None:
     series = ct_series()
     setattr(series.headers[4], keyword, "P-2")
+    series = replace(series, common=common_header(series.headers))
     with pytest.raises(PipelineError, match=f"{keyword} differs in 1 of 6") as raised:
         encode(series, analysis(), context())
     assert "P-2" not in str(raised.value)

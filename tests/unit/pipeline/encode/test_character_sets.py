@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
+from pipeline.series.common_header import common_header
 from pipeline.types import CtSeries
 from tests.support.samples.encode_samples import SeriesSpec, analysis, context, ct_series
 
@@ -60,7 +61,8 @@ def series_of(charset: Sequence[str], name: str, syntax: str) -> CtSeries:
         IssuerOfPatientID=name.split("=", maxsplit=1)[0],
         RequestAttributesSequence=[request],
     )
-    return replace(plain, headers=tuple(read_as(header, syntax) for header in plain.headers))
+    headers = tuple(read_as(header, syntax) for header in plain.headers)
+    return replace(plain, headers=headers, common=common_header(headers))
 
 
 def value_of(dataset: Dataset, keyword: str) -> bytes:

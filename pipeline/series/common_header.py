@@ -1,0 +1,218 @@
+"""Find what the instances of a series say together: no single header speaks for it.
+
+Some attributes ought to be one in all instances: those of the patient, study and series (PS3.3
+A.1.2: an instance is of one series, a series of one study, a study of one patient) and those of
+the technique, which a volume has once. A value that is absent or empty is no other value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+
+from pipeline.reasons import QualityFlag
+from pipeline.series.attributes import peek_text
+from pipeline.types import CommonHeader, Doubt
+from pipeline.wording import examples
+
+FILED_BY = ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "IssuerOfPatientID")
+"""Attributes by which an archive files an instance: without one of each it would be misfiled."""
+
+ONE_PATIENT = (
+    *FILED_BY,
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+)
+"""The same in all instances of a series, or nobody can say to whom a result belongs."""
+
+ONE_STUDY = (
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "StudyDescription",
+    "ReferringPhysicianName",
+    "AdmissionID",
+    "PatientAge",
+    "OtherPatientIDs",
+    "PatientBirthName",
+    "SeriesNumber",
+    "SeriesDescription",
+    "Laterality",
+    "FrameOfReferenceUID",
+    "TimezoneOffsetFromUTC",
+)
+"""The same in all instances of a series: the results name what most of them say."""
+
+ONE_TECHNIQUE = (
+    "ConvolutionKernel",
+    "KVP",
+    "SliceThickness",
+    "PatientPosition",
+    "Manufacturer",
+    "DeviceSerialNumber",
+    "StationName",
+)
+"""The same in all images of one reconstruction (PS3.3 C.8.2.1)."""
+
+ONE_IS_ENOUGH: Mapping[str, str] = {
+    "LossyImageCompression": "01",
+    "QualityControlSubject": "YES",
+    "LongitudinalTemporalInformationModified": "MODIFIED",
+    "BurnedInAnnotation": "YES",
+}
+"""Values that hold for the series if any instance has them."""
+
+LOSSY = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
+LOSSY_SYNTAXES = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
+"""Transfer syntaxes that always lose something, whatever the header says (PS3.5 A.4)."""
+
+BY_FRAME = 0x52000000  #: functional groups (PS3.3 C.7.6.16), and pixels, come behind this tag
+
+
+def common_header(headers: Sequence[Dataset]) -> CommonHeader:
+    """Find the header that speaks for a series, and where its instances differ.
+
+    The header is that of the instance which says most often what most of them say. What it lacks,
+    or has empty, is taken from the others, byte by byte; a loss in any image is one of the series
+    (PS3.3 C.7.6.1.1.5).
+
+    Parameters
+    ----------
+    headers
+        One or more; left as they are.
+    """
+    judged = (*ONE_PATIENT, *ONE_STUDY, *ONE_TECHNIQUE)
+    said = {keyword: [comparable(header, keyword) for header in headers] for keyword in judged}
+    usual = {keyword: _most_frequent(values) for keyword, values in said.items()}
+    differing = {
+        keyword: sum(value not in {"", usual[keyword]} for value in values)
+        for keyword, values in said.items()
+    }
+    agreed = [
+        sum(values[index] == usual[keyword] for keyword, values in said.items())
+        for index in range(len(headers))
+    ]
+    typical = headers[agreed.index(max(agreed))]
+    return CommonHeader(
+        header=_completed(typical, headers),
+        instances=len(headers),
+        differing={keyword: count for keyword, count in differing.items() if count},
+    )
+
+
+def comparable(header: Dataset, keyword: str) -> str:
+    """Value as it is compared: without padding, and without what does not change its meaning.
+
+    Case and empty components of a person's name mean nothing (PS3.5 6.2.1), nor do the separators
+    of an old date or the fraction of a second.
+    """
+    value = peek_text(header, keyword).strip(" \0")
+    return _MEANING.get(keyword, _as_it_is)(value)
+
+
+def common_doubts(common: CommonHeader) -> Iterator[Doubt]:
+    """Doubt a series whose instances differ in what ought to be one; no value is named."""
+    for code, keywords in (
+        (QualityFlag.IDENTITY_DIFFERS, ONE_STUDY),
+        (QualityFlag.TECHNIQUE_DIFFERS, ONE_TECHNIQUE),
+    ):
+        found = [f"{name} in {n}" for name in keywords if (n := common.differing.get(name))]
+        if found:
+            text = f"of {common.instances} instances some differ from most: {examples(found)}"
+            yield Doubt(code=code, text=text)
+
+
+def _name(value: str) -> str:
+    """First group of a name, without case and empty components; the whole without such a group."""
+    first = value.split("=", 1)[0].strip(" ^") or value
+    return re.sub(r"\s*\^\s*", "^", first).rstrip("^ ").casefold()
+
+
+def _digits(value: str) -> str:
+    return re.sub(r"\D", "", value.split(".", maxsplit=1)[0] if ":" in value else value)
+
+
+def _time(value: str) -> str:
+    return _digits(value.split(".", maxsplit=1)[0])
+
+
+def _number(value: str) -> str:
+    try:
+        return str(float(value))
+    except ValueError:
+        return value
+
+
+def _as_it_is(value: str) -> str:
+    return value
+
+
+_MEANING: Mapping[str, Callable[[str], str]] = {
+    **dict.fromkeys(("PatientName", "PatientBirthName", "ReferringPhysicianName"), _name),
+    **dict.fromkeys(("PatientBirthDate", "StudyDate"), _digits),
+    **dict.fromkeys(("KVP", "SliceThickness", "SeriesNumber"), _number),
+    "StudyTime": _time,
+}
+
+
+def _most_frequent(values: Sequence[str]) -> str:
+    counts = Counter(value for value in values if value)
+    return counts.most_common(1)[0][0] if counts else ""
+
+
+def _completed(typical: Dataset, headers: Sequence[Dataset]) -> Dataset:
+    """Copy of a header without what comes by frame, completed from the others."""
+    header = Dataset()
+    header.set_original_encoding(
+        is_implicit_vr=typical.original_encoding[0] or False,
+        is_little_endian=True,
+        character_encoding=typical.original_character_set,
+    )
+    for source in (typical, *headers):
+        same_text = source.original_character_set == typical.original_character_set
+        for tag in source.keys():  # noqa: SIM118  # iterating the data set itself decodes it
+            if tag >= BY_FRAME or not _is_empty(header, tag):
+                continue
+            element = source.get_item(tag)
+            if source is typical or same_text or _in_ascii(element):
+                header[tag] = element
+    _add_what_one_has(header, headers)
+    return header
+
+
+def _add_what_one_has(header: Dataset, headers: Sequence[Dataset]) -> None:
+    for keyword, value in ONE_IS_ENOUGH.items():
+        if any(peek_text(other, keyword).strip(" \0") == value for other in headers):
+            setattr(header, keyword, value)
+    for other in headers:
+        syntax = getattr(getattr(other, "file_meta", None), "TransferSyntaxUID", None)
+        if syntax in LOSSY_SYNTAXES:
+            header.LossyImageCompression = "01"
+    if header.get("LossyImageCompression") == "01":
+        lossy = [o for o in headers if peek_text(o, "LossyImageCompression").strip(" \0") == "01"]
+        for tag in map(keyword_dict.__getitem__, LOSSY):
+            stated = next((o for o in lossy if not _is_empty(o, tag)), None)
+            if stated is not None:
+                header[tag] = stated.get_item(tag)
+
+
+def _is_empty(header: Dataset, tag: int) -> bool:
+    if tag not in header:
+        return True
+    value = header.get_item(tag).value
+    if isinstance(value, bytes):
+        return not value.strip(b" \0")
+    return value is None or (isinstance(value, str) and not value.strip(" \0"))
+
+
+def _in_ascii(element: RawDataElement | DataElement) -> bool:
+    value = element.value
+    return value.isascii() if isinstance(value, bytes) else str(value).isascii()
