@@ -21,6 +21,7 @@ from storage.maintenance.consistency import (
     Kind,
     disagreements,
     mark_missing,
+    missing_instances,
     nothing_to_send,
     totals,
     without_rows_before,
@@ -100,10 +101,12 @@ def repair(resources: Resources, *, force: bool = False) -> None:
     now = resources.clock()
     if not force:
         check_repair(resources, find(resources))
+    with resources.sessions.reading() as session:
+        missing = [path for _, path in missing_instances(session, resources.folder)]
     with resources.sessions.begin() as session:
         forget_finding(session)
         recover(session, now)
-        mark_missing(session, resources.folder, now)
+        mark_missing(session, missing, now)
         for _, key in nothing_to_send(session):
             conclude(session, key, now)
     _repair_quarantine(resources, now)

@@ -19,6 +19,9 @@ from storage.database.faults import DAMAGED, own_errors
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 30_000  #: how long a transaction waits for a lock
+#: PostgreSQL ends a transaction that does nothing for so long: a process that stands still keeps
+#: its locks no longer, and one that takes the lease over, after 45 s, finds none
+IDLE_TRANSACTION_MS = 40_000
 CONNECT_SECONDS = 10  #: how long a server may take to answer a new connection
 #: A server that vanished without a word is noticed within a minute (libpq, connection parameters)
 WATCHED_CONNECTION = {
@@ -66,6 +69,7 @@ def open_database(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -231,8 +235,15 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    """Wait for a lock as long as SQLite would, not for ever."""
+    """Wait for a lock as long as SQLite would, not for ever; nor let others wait for us."""
     cursor = connection.cursor()
     cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}")
     cursor.close()
     connection.commit()
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """Let one who only reads take any time over what it has read: nobody waits for it."""
+    if connection.get_execution_options().get(READING, False):
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")

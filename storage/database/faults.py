@@ -84,6 +84,7 @@ POSTGRESQL: Mapping[str, Cause] = MappingProxyType(
         "08": LOST,
         "22": REFUSED,  # data exception
         "23": REFUSED,  # integrity constraint violation
+        "25P03": LOST,  # idle_in_transaction_session_timeout: we stood still
         "25006": READ_ONLY,  # read_only_sql_transaction: a standby
         "28": RIGHTS,
         "3D": AWAY,

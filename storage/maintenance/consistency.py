@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -130,9 +130,8 @@ def missing_instances(session: Session, folder: StorageFolder) -> list[tuple[str
     ]
 
 
-def mark_missing(session: Session, folder: StorageFolder, now: datetime) -> None:
-    """Mark every instance whose file is missing as purged."""
-    paths = [path for _, path in missing_instances(session, folder)]
+def mark_missing(session: Session, paths: Sequence[str], now: datetime) -> None:
+    """Mark instances whose files are missing as purged, by their paths."""
     for batch in batched(paths):
         session.execute(update(Instance).where(Instance.path.in_(batch)).values(purged_at=now))
 

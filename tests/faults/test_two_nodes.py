@@ -19,8 +19,11 @@ from dicom_node.cli.send import outgoing_files
 from dicom_node.delivery.store_scu import send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.health import read_condition
+from storage.database.sessions import Sessions
+from storage.errors import DatabaseUnavailable
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
+from tests.support.databases import impatient_database
 from tests.support.node_process import NodeProcess, wait_until
 from tests.support.paths import ROOT
 
@@ -54,6 +57,21 @@ def refusal(node: NodeProcess, *options: str) -> str:
     ended = subprocess.run(command, capture_output=True, timeout=200, check=False)
     assert ended.returncode == 1, ended.stderr.decode()
     return " ".join(ended.stderr.decode().split("error:")[-1].split())
+
+
+def stand_still(node: NodeProcess) -> None:
+    """Stop the process of a node between two transactions: none but it could end one of SQLite."""
+    assert node.process is not None
+    while True:
+        node.process.send_signal(signal.SIGSTOP)
+        database = impatient_database(node.folder / "data")
+        try:
+            with Sessions(database).begin():
+                return
+        except DatabaseUnavailable:
+            node.process.send_signal(signal.SIGCONT)
+        finally:
+            database.dispose()
 
 
 def test_the_second_node_on_a_database_is_refused_and_the_first_goes_on(
@@ -94,10 +112,10 @@ def test_a_node_that_was_replaced_while_it_stood_still_stops_and_says_so(
     beside(first, second, known=False)
     without = shutil.ignore_patterns("node.sqlite*", "node.lock", "node.running")
     shutil.copytree(first.folder / "data", second.folder / "data", ignore=without)
-    assert first.process is not None
-    first.process.send_signal(signal.SIGSTOP)
+    stand_still(first)
 
     start(second)
+    assert first.process is not None
     first.process.send_signal(signal.SIGCONT)
 
     assert first.process.wait(60) == 1

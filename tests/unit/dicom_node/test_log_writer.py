@@ -62,12 +62,17 @@ def test_a_reader_that_sleeps_makes_nobody_wait(pipe: tuple[int, int]) -> None:
             writer.put("x" * 10_000)  # more than a pipe holds
         assert writer.lost > 100
         assert writer.fault == "the log is not read"
-        drain = threading.Thread(
-            target=lambda: [None for _ in iter(lambda: os.read(reader, 1 << 16), b"")], daemon=True
-        )
+        drain = threading.Thread(target=read_to_the_end, args=(reader,), daemon=True)
         drain.start()
         writer.flush(10)
         assert not writer.fault
+    os.close(end)  # the last one: the thread comes to the end before the pipe is closed
+    drain.join(10)
+
+
+def read_to_the_end(descriptor: int) -> None:
+    while os.read(descriptor, 1 << 16):
+        continue
 
 
 def test_a_full_disk_is_counted_and_room_is_used_again() -> None:
