@@ -122,7 +122,7 @@ def _bound(section: str, bind: str) -> Iterator[str]:
 
 def _tls(settings: Settings) -> Iterator[str]:
     """Load the certificates, if a receiver or a destination uses TLS."""
-    from dicom_node.assembly import credentials_of
+    from dicom_node.assembly.security import credentials_of
 
     if not _uses_tls(settings):
         return
@@ -142,7 +142,7 @@ def _uses_tls(settings: Settings) -> bool:
 
 def _web(settings: Settings) -> Iterator[str]:
     """Read the secrets and certificate authorities of DICOMweb destinations."""
-    from dicom_node.assembly import stow_sender_of
+    from dicom_node.assembly.delivery import stow_sender_of
 
     for destination in settings.destinations:
         if isinstance(destination, WebDestination):
@@ -154,7 +154,7 @@ def _web(settings: Settings) -> Iterator[str]:
 
 def _stow(settings: Settings) -> Iterator[str]:
     """Bind to the address of the STOW-RS receiver, and read the token that its senders need."""
-    from dicom_node.assembly import stow_receivers_of
+    from dicom_node.assembly.reception import stow_receivers_of
 
     if settings.dicomweb.port:
         yield from _bound("dicomweb", settings.dicomweb.bind)
@@ -181,7 +181,7 @@ def _database(settings: Settings) -> Iterator[str]:
 
     If it knows files, the storage folder must be the one that holds them.
     """
-    from dicom_node.assembly import check_installation
+    from dicom_node.assembly.resources import check_installation
 
     configured = settings.storage.database_url or settings.storage.database_url_file
     try:
@@ -200,7 +200,7 @@ def _database(settings: Settings) -> Iterator[str]:
 def _engine(settings: Settings) -> Iterator[str]:
     """Connect to the scheduler of a fleet."""
     from dicom_node.analysis.engine.connection import EMBEDDED, connect
-    from dicom_node.assembly import engine_address_of
+    from dicom_node.assembly.engine import engine_address_of
 
     try:
         address = engine_address_of(settings)

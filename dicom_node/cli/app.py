@@ -79,7 +79,7 @@ def run(
 ) -> None:
     """Start the node: receive, analyse, deliver, until SIGTERM or Ctrl-C."""
     from dicom_node import logs
-    from dicom_node.node import serve
+    from dicom_node.node.lifecycle import serve
     from dicom_node.preflight import doubts
 
     settings = load(config)
@@ -101,7 +101,7 @@ def worker(
     from dicom_node.analysis.configuration import model_folder
     from dicom_node.analysis.engine.connection import EMBEDDED
     from dicom_node.analysis.engine.fleet_worker import run_worker
-    from dicom_node.assembly import engine_address_of
+    from dicom_node.assembly.engine import engine_address_of
 
     settings = load(config)
     logs.configure(level=settings.log.level, style=settings.log.format)
@@ -138,7 +138,7 @@ def echo(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:
     """Verify a destination by C-ECHO, or by a query if it is reached by DICOMweb."""
-    from dicom_node.assembly import sender_of
+    from dicom_node.assembly.delivery import sender_of
     from dicom_node.delivery.outcome import Verdict
 
     settings = load(config)

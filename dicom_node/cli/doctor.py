@@ -31,7 +31,7 @@ def doctor(
     config: Ini = INI,
 ) -> None:
     """Compare files, rows and deliveries; say what disagrees, and what can be done."""
-    from dicom_node.assembly import existing_resources
+    from dicom_node.assembly.resources import existing_resources
     from dicom_node.database_lease import holding
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.consistency import REMEDIES, find, repair

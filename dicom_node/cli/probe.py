@@ -24,7 +24,8 @@ def probe(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:
     """Ask a destination which kinds of result it takes; nothing is sent."""
-    from dicom_node.assembly import open_resources, peer_of
+    from dicom_node.assembly.delivery import peer_of
+    from dicom_node.assembly.resources import open_resources
     from dicom_node.delivery import capabilities
     from dicom_node.delivery.worker import record_probe
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from config.settings import Settings
 from dicom_node.analysis.rerun import RerunOutcome, request_rerun
-from dicom_node.assembly import existing_resources, request_builder_of
+from dicom_node.assembly.analysis import request_builder_of
+from dicom_node.assembly.resources import existing_resources
 from dicom_node.errors import NodeError
 from storage.delivery.redelivery import redeliver
 from storage.series.rerun import ended_series

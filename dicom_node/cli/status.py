@@ -20,7 +20,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Show every series and where it stands, deliveries, refusals and the quarantine."""
-    from dicom_node.assembly import GIGABYTE
+    from dicom_node.assembly.resources import GIGABYTE
     from dicom_node.cli import status_view as view
     from dicom_node.folder_lock import is_running
     from dicom_node.health import read_condition

@@ -69,7 +69,7 @@ def reinject(
     config: Ini = INI,
 ) -> None:
     """Have files in quarantine read once more; the node must be stopped."""
-    from dicom_node.assembly import existing_resources
+    from dicom_node.assembly.resources import existing_resources
     from dicom_node.database_lease import holding
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.stored_data import reinject as put_back
@@ -85,7 +85,7 @@ def reinject(
 
 def _resources(settings: Settings) -> Resources:
     """Open the database and folder of a node, with its audit trail."""
-    from dicom_node.assembly import audit_of, existing_resources
+    from dicom_node.assembly.resources import audit_of, existing_resources
 
     return replace(existing_resources(settings), audit=audit_of(settings))
 

@@ -16,14 +16,14 @@ from pydicom import dcmread
 from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
-from dicom_node.assembly import audit_of, existing_resources, open_resources
+from dicom_node.assembly.resources import audit_of, existing_resources, open_resources
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.maintenance.stored_data import chosen, erase, export
 from dicom_node.network.association import Peer
-from dicom_node.node import start_node
+from dicom_node.node.lifecycle import start_node
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.support.light_node import LightEngine

@@ -15,7 +15,7 @@ from pydicom.uid import (
 from typer.testing import CliRunner
 
 from config.reader import load
-from dicom_node.assembly import open_resources
+from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.app import app
 from dicom_node.delivery.capabilities import instead, probe, proposed
 from dicom_node.delivery.result_classes import RESULT_CLASSES

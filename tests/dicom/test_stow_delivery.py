@@ -18,7 +18,7 @@ import trustme
 from typer.testing import CliRunner
 
 from config.reader import load
-from dicom_node.assembly import peer_of
+from dicom_node.assembly.delivery import peer_of
 from dicom_node.cli import app
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.outcome import Outcome, Verdict

@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
-from dicom_node.assembly import open_resources
+from dicom_node.assembly.resources import open_resources
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
-from dicom_node.node import Node, start_node
+from dicom_node.node.lifecycle import Node, start_node
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Instance, Result, ResultObject

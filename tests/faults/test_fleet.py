@@ -18,14 +18,14 @@ from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
 from dicom_node.analysis.engine.connection import EngineAddress, connect
 from dicom_node.analysis.engine.task import Task
 from dicom_node.analysis.engine.worker_records import Pace
-from dicom_node.assembly import open_resources
+from dicom_node.assembly.resources import open_resources
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.health import Health
 from dicom_node.network.association import Peer
-from dicom_node.node import Node, start_node
+from dicom_node.node.lifecycle import Node, start_node
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.overview import SeriesLine, overview

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.demo.stand_in_pacs import StandInPacs
-from dicom_node.node import STOP_SECONDS
+from dicom_node.node.deadlines import STOP_SECONDS
 from tests.support.node_process import INI, NodeProcess, free_port, wait_until
 from tests.support.paths import ROOT
 

@@ -66,7 +66,8 @@ def stand_still(node: NodeProcess) -> None:
         node.process.send_signal(signal.SIGSTOP)
         database = impatient_database(node.folder / "data")
         try:
-            with Sessions(database).begin():
+            with Sessions(database).begin() as session:
+                session.connection()  # begins to write, on SQLite
                 return
         except DatabaseUnavailable:
             node.process.send_signal(signal.SIGCONT)

@@ -15,7 +15,7 @@ from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import send
 from dicom_node.demo.stand_in_pacs import StandInPacs
-from dicom_node.node import STOP_SECONDS
+from dicom_node.node.deadlines import STOP_SECONDS
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.reliability.tally import Tally

@@ -29,10 +29,10 @@ from dicom_node.analysis import worker
 from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
 from dicom_node.analysis.engine.connection import EngineAddress, connect
 from dicom_node.analysis.engine.worker_records import Pace
-from dicom_node.assembly import open_resources
+from dicom_node.assembly.resources import open_resources
 from dicom_node.folder_lock import only_node
 from dicom_node.health import Health
-from dicom_node.node import observe_log, start_node
+from dicom_node.node.lifecycle import observe_log, start_node
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
 from tests.support import fleet_tasks

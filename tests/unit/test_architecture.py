@@ -46,7 +46,7 @@ RICH = re.compile(r"pipeline/training/.*|dicom_node/cli/.*")
 # The optional extra `training`: the node runs without it.
 EXTRA = re.compile(r"pipeline/(training|evaluation|metrics)/.*")
 SQLALCHEMY = re.compile(r"storage/.*")
-PYNETDICOM = re.compile(r"dicom_node/(network|reception|delivery|demo)/.*|dicom_node/node\.py")
+PYNETDICOM = re.compile(r"dicom_node/(network|reception|delivery|demo)/.*|dicom_node/node/.*")
 DOOR = "dicom_node/network/pynetdicom_internals/"  #: where pynetdicom's private parts are used
 MOST_MODULES = 15  #: in a folder: a newcomer has only the list
 PART_OF = {"pydantic_core": "pydantic", "dask": "distributed"}  # pinned to each other

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["dicom_node.node", "dicom_node.cli.app", "dicom_node.cli.demo"])
+@pytest.mark.parametrize(
+    "module", ["dicom_node.node.lifecycle", "dicom_node.cli.app", "dicom_node.cli.demo"]
+)
 def test_the_node_starts_without_torch(module: str) -> None:
     code = f"import sys, {module}; print('torch' in sys.modules)"
 

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from config.reader import load
-from dicom_node.assembly import engine_of
+from dicom_node.assembly.engine import engine_of
 from dicom_node.health import Health
 from dicom_node.preflight import faults
 from tests.support.fleet import Fleet, tend_until

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
-from dicom_node.assembly import open_resources
+from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.app import Syntax, app
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node

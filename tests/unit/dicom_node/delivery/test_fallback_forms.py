@@ -15,7 +15,7 @@ from pydicom.uid import (
 from config.destinations import DicomDestination
 from config.settings import ResultsSettings, Settings
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.assembly import request_builder_of
+from dicom_node.assembly.analysis import request_builder_of
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm

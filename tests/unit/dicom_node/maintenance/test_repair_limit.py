@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from config.reader import load
-from dicom_node.assembly import existing_resources, open_resources
+from dicom_node.assembly.resources import existing_resources, open_resources
 from dicom_node.cli.app import app
 from dicom_node.database_lease import holding
 from dicom_node.errors import NodeError

@@ -1,0 +1,105 @@
+"""Make the senders to destinations, and what asks them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from config.destinations import Destination, DicomDestination, WebDestination
+from config.settings import Settings
+from dicom_node.assembly.security import credentials_of
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.commitment.query import StoredCheck
+from dicom_node.delivery.commitment.request import CommitmentRequester
+from dicom_node.delivery.commitment.scu import CommitmentScu
+from dicom_node.delivery.dicom_sender import DicomSender
+from dicom_node.delivery.sender import Sender
+from dicom_node.delivery.stow_sender import StowSender
+from dicom_node.delivery.worker import DeliveryWorker
+from dicom_node.errors import NodeError
+from dicom_node.network.association import Peer
+from dicom_node.resources import Resources
+
+
+def peer_of(settings: Settings, destination: Destination) -> Peer:
+    """Make the peer that a destination describes.
+
+    Raises
+    ------
+    NodeError
+        If it is reached by DICOMweb: then there is no association to it.
+    """
+    if not isinstance(destination, DicomDestination):
+        raise NodeError(
+            f"expected a destination with an AE title, got {destination.name}, which is reached by"
+            " DICOMweb: it cannot be asked what it takes"
+        )
+    return Peer(
+        ae_title=destination.ae_title,
+        host=destination.host,
+        port=destination.port,
+        timeout_seconds=destination.timeout_seconds,
+        tls=credentials_of(settings.tls) if destination.tls else None,
+    )
+
+
+def sender_of(settings: Settings, destination: Destination) -> Sender:
+    """Make the sender to one destination."""
+    if isinstance(destination, WebDestination):
+        return stow_sender_of(settings, destination)
+    return DicomSender(peer=peer_of(settings, destination), calling_ae=settings.node.ae_title)
+
+
+def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSender:
+    """Make the sender to one DICOMweb service."""
+    return StowSender(
+        url=destination.url,
+        timeout_seconds=destination.timeout_seconds,
+        user=destination.user,
+        password_file=destination.password_file,
+        token_file=destination.token_file,
+        authorities=settings.tls.authorities,
+    )
+
+
+def delivery_workers_of(settings: Settings, resources: Resources) -> tuple[DeliveryWorker, ...]:
+    """Make a delivery worker for every destination that is enabled."""
+    return tuple(
+        delivery_worker_of(settings, destination, resources)
+        for destination in settings.destinations
+        if destination.enabled
+    )
+
+
+def delivery_worker_of(
+    settings: Settings, destination: Destination, resources: Resources
+) -> DeliveryWorker:
+    """Make the delivery worker of one destination."""
+    delivery = settings.delivery
+    return DeliveryWorker(
+        destination.name,
+        sender_of(settings, destination),
+        backoff=Backoff(
+            first_seconds=delivery.retry_first_seconds,
+            factor=delivery.retry_factor,
+            max_seconds=delivery.retry_max_seconds,
+            give_up_after=timedelta(hours=delivery.give_up_after_hours),
+        ),
+        resources=resources,
+        requester=commitment_requester_of(settings, destination, resources),
+    )
+
+
+def commitment_requester_of(
+    settings: Settings, destination: Destination, resources: Resources
+) -> CommitmentRequester | None:
+    """Make what asks one destination if it keeps what it accepted; None if it is not asked."""
+    if not isinstance(destination, DicomDestination) or destination.verify == "no":
+        return None
+    kind = CommitmentScu if destination.verify == "commitment" else StoredCheck
+    return kind(
+        destination.name,
+        peer_of(settings, destination),
+        calling_ae=settings.node.ae_title,
+        again=timedelta(hours=settings.delivery.verify_again_hours),
+        resources=resources,
+    )

@@ -1,0 +1,140 @@
+"""Open what all parts share: database, storage folder, audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from config.settings import Settings
+from dicom_node.assembly.security import credentials_of
+from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
+from dicom_node.database_lease import owner
+from dicom_node.errors import NodeError
+from dicom_node.health import ConditionFile
+from dicom_node.network.tls import client_context
+from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
+from storage.database.engine import migrate, open_database, require_migrated
+from storage.database.lease import read_lease
+from storage.database.sessions import Sessions
+from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation, installation_of
+from storage.series.instances import has_kept_instances
+
+GIGABYTE = 10**9  #: bytes
+
+
+def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources:
+    """Open the storage folder and the database, and bring its tables up to date.
+
+    The first time, the identity of the installation is drawn.
+
+    Parameters
+    ----------
+    any_folder
+        Whether a folder without an identity is taken though the database knows files.
+
+    Raises
+    ------
+    DatabaseUnavailable, DatabaseUnusable
+        If the database cannot be opened, or is of a newer version.
+    NodeError
+        If it knows files and the folder is a new one.
+    """
+    settings.storage.folder.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.database_url)
+    migrate(database)
+    sessions = Sessions(database, substitutes=SUBSTITUTES)
+    if not any_folder:
+        _check_folder(settings.storage.folder, sessions, "dicom-node run --new-folder")
+    folder = StorageFolder(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
+    draw_installation(folder.root)
+    return Resources(
+        sessions=sessions,
+        folder=folder,
+        audit=audit_of(settings),
+    )
+
+
+def audit_of(settings: Settings) -> AuditSink:
+    """Make the sink of audit messages.
+
+    Raises
+    ------
+    NodeError
+        If that is to be by TLS, and there are no files for it.
+    """
+    host, _, port = settings.audit.syslog.rpartition(":")
+    protocol = settings.audit.protocol
+    if not host:
+        return NO_AUDIT
+    tls = client_context(credentials_of(settings.tls)) if protocol == "tls" else None
+    server = Server(host=host, port=int(port), protocol=protocol, tls=tls)
+    return SyslogAudit(server, source=settings.node.ae_title)
+
+
+def condition_file_of(resources: Resources) -> ConditionFile:
+    """Make the file in which the condition of the node can be read."""
+    return ConditionFile(resources.folder.root, resources.health, resources.clock)
+
+
+def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resources:
+    """Open what a node has made, whether it runs or not.
+
+    Parameters
+    ----------
+    any_folder
+        As `open_resources` takes it.
+
+    Raises
+    ------
+    DatabaseUnavailable, DatabaseUnusable
+        If there is no database, one of another version, or it is away.
+    NodeError
+        If it knows files and the folder is a new one.
+    """
+    database = open_database(settings.database_url)
+    require_migrated(database)
+    sessions = Sessions(database, substitutes=SUBSTITUTES)
+    if not any_folder:
+        check_installation(settings.storage.folder, sessions, "dicom-node doctor --mend --force")
+    return Resources(sessions=sessions, folder=StorageFolder(settings.storage.folder, 0))
+
+
+def _check_folder(folder: Path, sessions: Sessions, nevertheless: str) -> None:
+    """Check that a folder without the identity of an installation belongs to an empty database.
+
+    Raises
+    ------
+    NodeError
+        If the database knows files: the folder is not mounted, or is not the one of this database.
+    """
+    if not installation_of(folder):
+        _refuse(folder, sessions, nevertheless, "in which no node has run: is it mounted?")
+
+
+def check_installation(folder: Path, sessions: Sessions, nevertheless: str) -> None:
+    """Check a folder by whose the database is; a start, and what mends, do so by the lease.
+
+    Raises
+    ------
+    NodeError
+        As `_check_folder`; or if the folder is of another installation.
+    """
+    _check_folder(folder, sessions, nevertheless)
+    with sessions.reading() as session:
+        lease = read_lease(session)
+    if lease is not None and lease.held_by.installation != installation_of(folder):
+        _refuse(folder, sessions, nevertheless, "which is of another installation.")
+
+
+def _refuse(folder: Path, sessions: Sessions, nevertheless: str, why: str) -> None:
+    """Refuse a folder, unless the database knows no files that could be missing."""
+    with sessions.reading() as session:
+        lease = read_lease(session)
+        knows_files = has_kept_instances(session)
+    if knows_files:
+        known = f", {owner(lease)}" if lease else ""
+        raise NodeError(
+            f"[storage] folder: expected the one of this database, which knows files{known},"
+            f" got {folder}, {why} `{nevertheless}` goes on without those files"
+        )

@@ -1,0 +1,1 @@
+"""A running node: its two sides, and their start and stop."""

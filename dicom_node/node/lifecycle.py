@@ -1,0 +1,172 @@
+"""Start every part of the node in order, and stop it in order.
+
+Start: bring the database up to date, give back what a crash left claimed, index what it left
+without a row; then receive; then analyse and deliver; a supervisor looks after all of it. Stop:
+receive nothing new and let associations finish, write the index, let the analysis that runs finish
+or give it back, let delivery workers finish the object they are sending: in `STOP_SECONDS` at most.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from config.settings import Settings
+from dicom_node.analysis.engine.compute_engine import ComputeEngine
+from dicom_node.assembly.engine import engine_of
+from dicom_node.assembly.resources import condition_file_of, open_resources
+from dicom_node.audit.messages import application
+from dicom_node.database_lease import DatabaseLease, acquire
+from dicom_node.errors import NodeError
+from dicom_node.folder_lock import only_node
+from dicom_node.health import Health
+from dicom_node.log_writer import LogWriter
+from dicom_node.logs import log
+from dicom_node.node.deadlines import ENGINE_SECONDS, RELEASE_SECONDS, WORK_SECONDS, wait_within
+from dicom_node.node.processing import Processing, start_processing
+from dicom_node.node.reception import Reception, start_reception
+from dicom_node.resources import Resources
+from dicom_node.supervision.process_end import end_process
+from dicom_node.supervision.scheduler import Scheduler
+from dicom_node.supervision.supervisor import LogLoss, Supervisor
+from storage.errors import StorageError
+from storage.maintenance.recovery import recover
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A running node; `start_node` makes one."""
+
+    resources: Resources
+    supervisor: Supervisor
+    lease: DatabaseLease
+    reception: Reception
+    processing: Processing
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that the DICOM receiver is bound to."""
+        return self.reception.address
+
+    def stop(self) -> None:
+        """Stop everything, in order; nothing that was accepted is lost."""
+        log.info("node_draining")
+        deadline = time.monotonic() + WORK_SECONDS
+        self.supervisor.stop()
+        self.processing.retire()
+        self.reception.stop(deadline - ENGINE_SECONDS)
+        self.processing.stop(deadline)
+        wait_within(deadline + RELEASE_SECONDS, self._let_go)
+        self.resources.audit.record(application(starts=False))
+        self.resources.close()
+        log.info("node_stopped")
+
+    def _let_go(self) -> None:
+        """Give back what did not finish, which counts as no attempt; then let go of the lease.
+
+        If the database is away, or another's by now, the next start gives it back.
+        """
+        try:
+            with self.resources.sessions.begin() as session:
+                recover(session, self.resources.clock(), counted=False)
+        except StorageError as fault:
+            log.error("job_failed", job="release", reason=str(fault))
+        self.lease.stop()
+
+
+def start_node(
+    settings: Settings,
+    resources: Resources,
+    *,
+    make_engine: Callable[[Settings, Health], ComputeEngine] = engine_of,
+    adopt: bool = False,
+    ending: threading.Event | None = None,
+) -> Node:
+    """Start every part; where one cannot start, those that have are stopped again.
+
+    Parameters
+    ----------
+    resources
+        Closed when the node stops.
+    make_engine
+        Makes what analyses run on; the node starts without it being there.
+    adopt, ending
+        As `dicom_node.database_lease.acquire` takes them.
+
+    Raises
+    ------
+    NodeError
+        If an address cannot be listened on, or the database is another node's.
+    """
+    with ExitStack() as undo:
+        undo.callback(resources.close)
+        lease = acquire(resources, adopt=adopt, ending=ending)
+        undo.callback(lease.stop)
+        lease.start()
+        with resources.sessions.begin() as session:
+            recover(session, resources.clock())
+        scheduler = Scheduler(resources.health)
+        supervisor = Supervisor(resources.health, publish=condition_file_of(resources).publish)
+        supervisor.watch("audit", resources.audit)
+        supervisor.watch("lease", lease)
+        reception = start_reception(settings, resources, scheduler, supervisor)
+        undo.callback(lambda: reception.stop(time.monotonic() + WORK_SECONDS))
+        engine = make_engine(settings, resources.health)
+        undo.callback(engine.close)
+        processing = start_processing(settings, resources, scheduler, supervisor, engine)
+        supervisor.start()
+        undo.pop_all()
+    host, port = reception.address
+    resources.audit.record(application(starts=True))
+    log.info("node_started", ae_title=settings.node.ae_title, host=host, port=port)
+    return Node(
+        resources=resources,
+        supervisor=supervisor,
+        lease=lease,
+        reception=reception,
+        processing=processing,
+    )
+
+
+def serve(settings: Settings, log_writer: LogWriter, *, new_folder: bool = False) -> None:
+    """Run a node until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    log_writer
+        Its condition is watched like that of every other part.
+    new_folder
+        Whether to begin with an empty storage folder though the database knows files.
+
+    Raises
+    ------
+    AlreadyRunning
+        If another node uses the same storage folder.
+    NodeError
+        If the database is another node's, from the start or by now.
+    """
+    asked = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: asked.set())
+    with only_node(settings.storage.folder):
+        resources = open_resources(settings, any_folder=new_folder)
+        node = start_node(settings, resources, adopt=new_folder, ending=asked)
+        observe_log(node, log_writer)
+        node.lease.when_lost(asked.set)
+        try:
+            asked.wait()
+        finally:
+            node.stop()
+    end_process(log_writer, status=1 if node.lease.lost else 0)
+    if node.lease.lost:
+        raise NodeError(node.lease.lost)
+
+
+def observe_log(node: Node, log_writer: LogWriter) -> None:
+    """Have the supervisor look after the log, and tell what it loses."""
+    node.supervisor.watch("log", log_writer)
+    node.supervisor.observe("log lines", LogLoss(log_writer, node.resources.health).look)

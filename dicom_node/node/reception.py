@@ -1,0 +1,139 @@
+"""The side of a running node that takes instances in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from pynetdicom import evt
+
+from config.settings import Settings
+from dicom_node.assembly.reception import (
+    commitment_scp_of,
+    index_writer_of,
+    receiver_of,
+    stow_receivers_of,
+)
+from dicom_node.assembly.security import certificate_renewal_of, server_tls_of
+from dicom_node.delivery.commitment.request import record_report
+from dicom_node.delivery.commitment.scu import handle_report
+from dicom_node.errors import NodeError
+from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
+from dicom_node.reception.commitment_scp import CommitmentScp
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.store_scp import Receiver, audit_rejection
+from dicom_node.reception.stow.server import StowReceiver
+from dicom_node.resources import Resources
+from dicom_node.supervision.scheduler import Scheduler
+from dicom_node.supervision.supervisor import Supervisor
+
+RENEWAL_SECONDS = 60.0  #: between two looks whether certificates were renewed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """The side of a running node that takes instances in.
+
+    Attributes
+    ----------
+    address
+        Host and port that the DICOM receiver is bound to.
+    stow_receivers
+        One if STOW-RS is configured, else none.
+    """
+
+    address: tuple[str, int]
+    index: IndexWriter
+    commitment_scp: CommitmentScp
+    receiver: Receiver
+    stow_receivers: tuple[StowReceiver, ...]
+
+    def stop(self, deadline: float) -> None:
+        """Take nothing new; let what is on its way come in; write its rows.
+
+        Parameters
+        ----------
+        deadline
+            Of all this (monotonic, seconds). Files whose rows are not written by then get them
+            at the next start.
+        """
+        drained = min(deadline, time.monotonic() + DRAIN_SECONDS)
+        for stow in self.stow_receivers:
+            stow.retire()
+        self.receiver.drain(seconds=time_left(drained))
+        for stow in self.stow_receivers:
+            stow.drain(deadline=drained)
+        self.commitment_scp.stop()
+        self.index.stop(time_left(deadline))
+
+
+def start_reception(
+    settings: Settings, resources: Resources, scheduler: Scheduler, supervisor: Supervisor
+) -> Reception:
+    """Index what a crash left without a row, then listen.
+
+    Raises
+    ------
+    NodeError
+        If an address cannot be listened on, or files of TLS are missing.
+    """
+    with ExitStack() as undo:
+        index = index_writer_of(settings, resources)
+        index.start()
+        undo.callback(index.stop)
+        ingest = InstanceIngest(resources, index)
+        ingest.scan()
+        commitment_scp = commitment_scp_of(settings, index, resources)
+        undo.callback(commitment_scp.stop)
+        tls = server_tls_of(settings)
+        if tls is not None:
+            renewal = certificate_renewal_of(settings, tls)
+            scheduler.every(RENEWAL_SECONDS, "certificates", renewal.poll)
+        receiver, node = receiver_of(settings), settings.node
+        with _listening(node.bind, node.port):
+            address = receiver.listen(
+                (node.bind, node.port),
+                ingest,
+                tls=tls,
+                services=_services(commitment_scp, resources),
+            )
+        undo.callback(receiver.drain, seconds=0.0)
+        stow_receivers, web = stow_receivers_of(settings), settings.dicomweb
+        for stow in stow_receivers:
+            with _listening(web.bind, web.port):
+                stow.listen((web.bind, web.port), ingest, tls=tls)
+        supervisor.watch("index", index)
+        supervisor.observe("index", index.look)
+        supervisor.watch("receiver", receiver)
+        for stow in stow_receivers:
+            supervisor.watch("STOW-RS receiver", stow)
+        undo.pop_all()
+    return Reception(
+        address=address,
+        index=index,
+        commitment_scp=commitment_scp,
+        receiver=receiver,
+        stow_receivers=stow_receivers,
+    )
+
+
+def _services(commitment_scp: CommitmentScp, resources: Resources) -> list[evt.EventHandlerType]:
+    """Handlers of what peers ask of our port beside storage, and of whom it rejects."""
+    return [
+        (evt.EVT_N_EVENT_REPORT, handle_report, [partial(record_report, resources=resources)]),
+        (evt.EVT_N_ACTION, commitment_scp.handle),
+        (evt.EVT_REJECTED, audit_rejection, [resources.audit]),
+    ]
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[None]:
+    """Say of an address that cannot be listened on which it is."""
+    try:
+        yield
+    except OSError as fault:
+        raise NodeError(f"cannot listen on {host}:{port}: {fault.strerror}") from fault
