@@ -16,7 +16,8 @@ from pipeline.series.attributes import integer, text
 from pipeline.series.common_header import common_header
 from pipeline.series.frames import Frame, frames_of
 from pipeline.series.hounsfield import to_hounsfield
-from pipeline.series.pixels import PixelLayout, decode_frame, encoded_frames
+from pipeline.series.pixel_data.decode import decode_frame, encoded_frames
+from pipeline.series.pixel_data.layout import PixelLayout
 from pipeline.series.positions import Stack, describe, stack
 from pipeline.types import Completeness, CtSeries, CtVolume, GeometryVerdict, SourceFrame
 

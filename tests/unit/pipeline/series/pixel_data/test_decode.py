@@ -1,5 +1,7 @@
 """One instance's Pixel Data: every transfer syntax, every odd layout, every lie about its size."""
 
+import struct
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.series.hounsfield import Rescale, to_hounsfield
-from pipeline.series.pixels import PixelLayout, decode_frame, encoded_frames
+from pipeline.series.pixel_data.decode import decode_frame, encoded_frames
+from pipeline.series.pixel_data.layout import PixelLayout
 from pipeline.synthetic.phantom.dicom import phantom_datasets, set_pixels
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES, copied, transcoded
@@ -17,11 +20,12 @@ from tests.support.samples.phantom_odd import with_values
 
 PHANTOM = make_phantom(PhantomSpec(size=64, slices=8, spacing_mm=20.0, lesions=0))
 SLICE = 3
+PLAIN = phantom_datasets(PHANTOM, seed=1)[SLICE]
 
 
 @pytest.fixture
 def plain() -> Dataset:
-    return phantom_datasets(PHANTOM, seed=1)[SLICE]
+    return copied(PLAIN)
 
 
 def decoded(dataset: Dataset) -> np.ndarray:
@@ -106,14 +110,98 @@ def test_transfer_syntax_without_a_decoder_is_named(plain: Dataset) -> None:
         decoded(compressed)
 
 
+@pytest.mark.parametrize("behind", [bytes(128), b"\xff" * 6, b"\0", b"\x07", bytes(8192)])
+def test_filler_behind_native_pixels_is_left_alone(behind: bytes, plain: Dataset) -> None:
+    plain.PixelData += behind
+
+    assert np.array_equal(decoded(plain), PHANTOM.hu[SLICE] + 1024)
+
+
 @pytest.mark.parametrize("change", [-2, 2, -4096])
 def test_wrong_length_says_what_was_expected(plain: Dataset, change: int) -> None:
-    plain.PixelData = plain.PixelData[:change] if change < 0 else plain.PixelData + bytes(change)
+    plain.PixelData = plain.PixelData[:change] if change < 0 else plain.PixelData + b"ab"
 
     with pytest.raises(UnsuitableSeries, match=f"expected 8192 bytes, got {8192 + change}") as info:
         decoded(plain)
     assert info.value.code == "pixel-data"
     assert plain.SOPInstanceUID in str(info.value)
+
+
+CODECS = ["rle", "jpeg", "jpeg-extended", "jpeg-lossless", "jls", "j2k", "htj2k"]
+FILLERS = [
+    b"\xff\xff",
+    b"\xff" * 9,
+    b"\0",
+    bytes(300),
+    b"\xff\0",
+    b"\xff\xd9",
+    b"odd junk\xff\x03\x80",
+]
+
+
+def compressed_slice(plain: Dataset, codec: str) -> tuple[Dataset, bytes]:
+    """A compressed instance and its one fragment, without any filler."""
+    if codec in ("jpeg", "jpeg-extended"):
+        bits = 8 if codec == "jpeg" else 12
+        image = (PHANTOM.hu[SLICE].astype(int) + 1024) >> (12 - bits)
+        compressed = copied(plain)
+        compressed.file_meta.TransferSyntaxUID = (
+            JPEGBaseline8Bit if codec == "jpeg" else JPEGExtended12Bit
+        )
+        compressed.BitsStored, compressed.HighBit = bits, bits - 1
+        kind = np.uint8 if bits == 8 else np.uint16
+        return compressed, imagecodecs.jpeg8_encode(image.astype(kind), bitspersample=bits)
+    compressed = transcoded(plain, codec)
+    (whole,) = generate_frames(compressed.PixelData, number_of_frames=1)
+    return compressed, whole if codec == "rle" else whole[: whole.rindex(b"\xff\xd9") + 2]
+
+
+def pixels_of(compressed: Dataset, *fragments: bytes) -> np.ndarray:
+    compressed.PixelData = encapsulated(*fragments)
+    return decoded(compressed)
+
+
+def encapsulated(*fragments: bytes, table: bytes = b"") -> bytes:
+    """An offset table and fragments of any length, as writers without scruples leave them."""
+    items = (table, *fragments)
+    return b"".join(b"\xfe\xff\x00\xe0" + struct.pack("<L", len(it)) + it for it in items)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("filler", FILLERS)
+def test_filler_behind_a_compressed_image_is_left_alone(
+    codec: str, filler: bytes, plain: Dataset
+) -> None:
+    compressed, whole = compressed_slice(plain, codec)
+    expected = pixels_of(compressed, whole)
+
+    assert np.array_equal(pixels_of(compressed, whole + filler), expected)
+    assert np.array_equal(pixels_of(compressed, whole[:100], whole[100:], filler), expected)
+
+
+@pytest.mark.parametrize("codec", CODECS[1:])
+@pytest.mark.parametrize("filler", [b"", b"\0", b"\xff", bytes(300)])
+def test_an_image_that_lacks_but_its_end_marker_is_whole(
+    codec: str, filler: bytes, plain: Dataset
+) -> None:
+    compressed, whole = compressed_slice(plain, codec)
+    expected = pixels_of(compressed, whole)
+
+    assert np.array_equal(pixels_of(compressed, whole[:-2] + filler), expected)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("filler", [b"", *(it for it in FILLERS if it != b"\xff\xd9")])
+@pytest.mark.parametrize("lost", [40, 0.5])
+def test_an_image_cut_off_is_refused_whatever_fills_its_place(
+    codec: str, filler: bytes, lost: float, plain: Dataset
+) -> None:
+    compressed, whole = compressed_slice(plain, codec)
+    kept = len(whole) - int(lost * len(whole) if lost < 1 else lost)
+
+    with pytest.raises(UnsuitableSeries) as info:
+        pixels_of(compressed, whole[:kept] + filler)
+    assert info.value.code == "pixel-data"
 
 
 @pytest.mark.parametrize("syntax", ["rle", "jpeg-lossless", "jls", "j2k", "htj2k"])
@@ -149,6 +237,38 @@ def test_two_frames_where_one_is_announced_are_refused(plain: Dataset) -> None:
 
     with pytest.raises(UnsuitableSeries, match="expected 1 frames, got 2"):
         decoded(compressed)
+
+
+@pytest.mark.parametrize("table", ["none", "basic", "extended", "wrong"])
+@pytest.mark.parametrize("codec", ["rle", "jpeg-lossless", "jls", "j2k", "htj2k"])
+def test_frames_in_fragments_are_told_apart_by_table_or_by_image(
+    table: str, codec: str, plain: Dataset
+) -> None:
+    compressed, whole = compressed_slice(plain, codec)
+    parts = (whole[:100], whole[100:200], whole[200:])
+    first = sum(8 + len(part) for part in parts)
+    compressed.NumberOfFrames = 2
+    compressed.PixelData = encapsulated(
+        *parts,
+        *parts,
+        table=struct.pack("<2L", 0, first + (table == "wrong")) if table in "basic wrong" else b"",
+    )
+    if table == "extended":
+        compressed.ExtendedOffsetTable = struct.pack("<2Q", 0, first)
+        compressed.ExtendedOffsetTableLengths = struct.pack("<2Q", len(whole), len(whole))
+
+    assert encoded_frames(compressed, PixelLayout.of(compressed)) == [whole, whole]
+
+
+def test_a_picture_in_the_header_does_not_end_an_image(plain: Dataset) -> None:
+    compressed, whole = compressed_slice(plain, "jpeg-lossless")
+    thumbnail = b"\xff\xe0" + struct.pack(">H", 10) + b"\xff\xd8\xff\xd9    "
+
+    with pytest.raises(UnsuitableSeries):
+        pixels_of(compressed, whole[:2] + thumbnail + whole[2 : len(whole) // 2])
+    assert np.array_equal(
+        pixels_of(compressed, whole[:2] + thumbnail + whole[2:]), PHANTOM.hu[SLICE] + 1024
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"no items at all", b"\xfe\xff\x00\xe0\xff\xff\xff\xff"])

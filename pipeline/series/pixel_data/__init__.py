@@ -1,0 +1,1 @@
+"""Pixel Data of one instance: frames, decoders, stored values."""
