@@ -67,17 +67,31 @@ def redeliver(
 ) -> None:
     """Send results again that were refused or given up, and at once what waits for its next try.
 
-    Nothing is made anew, and nothing that has arrived is sent twice.
+    Nothing is made anew, and nothing that has arrived is sent twice. What has no file any more
+    is named, with exit status 1.
     """
     from dicom_node.cli.rerun_requests import request_redelivery
 
     _require_choice(series, study, everything=everything)
-    objects_of = request_redelivery(
+    redelivery = request_redelivery(
         load(config), series=series or (), study=study, destination=destination
     )
-    for (uid, name), objects in sorted(objects_of.items()):
-        typer.echo(f"{uid}: {objects} object{'' if objects == 1 else 's'} to {name}")
-    typer.echo(SENT if objects_of else "nothing to do: nothing of these is refused, or waits")
+    for (uid, name), objects in sorted(redelivery.due.items()):
+        typer.echo(f"{uid}: {_objects(objects)} to {name}")
+    for (uid, name), objects in sorted(redelivery.missing.items()):
+        typer.echo(
+            f"{uid}: {_objects(objects)} cannot be sent to {name}: not kept any more, or the files"
+            f" are missing; dicom-node reprocess {uid} makes results anew"
+        )
+    if redelivery.due:
+        typer.echo(SENT)
+    elif not redelivery.missing:
+        typer.echo("nothing to do: nothing of these is refused, or waits")
+    raise typer.Exit(1 if redelivery.missing else 0)
+
+
+def _objects(count: int) -> str:
+    return f"{count} object{'' if count == 1 else 's'}"
 
 
 def _require_choice(series: list[str] | None, study: str | None, *, everything: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from config.settings import Settings
@@ -10,7 +9,7 @@ from dicom_node.analysis.rerun import RerunOutcome, request_rerun
 from dicom_node.assembly.analysis import request_builder_of
 from dicom_node.assembly.resources import existing_resources
 from dicom_node.errors import NodeError
-from storage.delivery.redelivery import redeliver
+from storage.delivery.redelivery import Redelivery, redeliver
 from storage.series.rerun import ended_series
 from storage.states import Rerun
 
@@ -42,8 +41,8 @@ def request_redelivery(
     series: Sequence[str] = (),
     study: str | None = None,
     destination: str | None = None,
-) -> Counter[tuple[str, str]]:
-    """Make undelivered objects due now; return their number by series and destination.
+) -> Redelivery:
+    """Make undelivered objects due now, and count them.
 
     Raises
     ------
@@ -67,6 +66,7 @@ def request_redelivery(
         return redeliver(
             session,
             resources.clock(),
+            folder=resources.folder.root,
             destinations=[destination] if destination else names,
             series=series,
             study=study,

@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from dicom_node.cli.app import app
 from dicom_node.resources import Resources
+from storage.database.schema import ResultObject
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.delivery.redelivery import redeliver
 from storage.series.lifecycle import claim_next, leave, reprocess
@@ -44,8 +46,9 @@ def send(resources: Resources, state: DeliveryState, *, count: int = 9, reason: 
 
 
 def again(resources: Resources, **chosen: object) -> dict[tuple[str, str], int]:
+    chosen = {"folder": resources.folder.root, "destinations": ["PACS"], **chosen}
     with resources.sessions.begin() as session:
-        return dict(redeliver(session, LATER, **{"destinations": ["PACS"], **chosen}))  # type: ignore[arg-type]  # chosen by the tests below
+        return dict(redeliver(session, LATER, **chosen).due)  # type: ignore[arg-type]  # chosen by the tests below
 
 
 def test_what_was_refused_is_sent_again_and_the_series_ends_well(resources: Resources) -> None:
@@ -128,6 +131,31 @@ def test_the_command_says_what_is_sent_again(resources: Resources, tmp_path: Pat
     assert f"{SERIES}: 3 objects to PACS" in first.output
     assert standing(resources)[0] == S.ENCODED
     assert first.exit_code == second.exit_code == 0
+
+
+def test_the_command_names_what_has_no_file_and_sends_the_rest(
+    resources: Resources, tmp_path: Path
+) -> None:
+    send(resources, D.REFUSED, reason="no more room")
+    command = ["redeliver", SERIES, "-c", str(ini(tmp_path))]
+    with resources.sessions() as session:
+        paths = session.scalars(select(ResultObject.path).order_by(ResultObject.position)).all()
+    first, *others = (tmp_path / path for path in paths)
+
+    first.unlink()
+    some_missing = CliRunner().invoke(app, command)
+
+    assert f"{SERIES}: 2 objects to PACS" in some_missing.output
+    assert f"{SERIES}: 1 object cannot be sent to PACS" in some_missing.output
+    assert some_missing.exit_code == 1
+    assert standing(resources) == (S.ENCODED, [D.REFUSED, D.PENDING, D.PENDING], "")
+
+    for path in others:
+        path.unlink()
+    all_missing = CliRunner().invoke(app, command)
+
+    assert f"{SERIES}: 3 objects cannot be sent to PACS" in all_missing.output
+    assert all_missing.exit_code == 1
 
 
 @pytest.mark.parametrize(
