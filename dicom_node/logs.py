@@ -81,6 +81,7 @@ EVENTS = frozenset(
         "worker_fit",
         "worker_joined",
         "worker_parted",
+        "worker_idle",
         "worker_left_out",
         "worker_restarted",
         "clock_jumped",

@@ -21,6 +21,7 @@ from distributed.scheduler import KilledWorker
 from dicom_node.analysis.engine.connection import Connection, SeenWorker, in_a_line
 from dicom_node.analysis.engine.packed_call import packed_call, unpack_and_call
 from dicom_node.analysis.engine.task import Cut, Task, announced
+from dicom_node.analysis.engine.worker_condition import SILENT_SECONDS, WorkerCondition
 from dicom_node.analysis.engine.worker_records import (
     REST,
     Pace,
@@ -52,10 +53,13 @@ class EnginePaces:
         Before it tries to connect again.
     rest
         Before a worker that is left out is looked at again.
+    silent_seconds
+        Before a worker that is not heard is taken for stopped.
     """
 
     reconnect: Pace = RECONNECT
     rest: Pace = REST
+    silent_seconds: float = SILENT_SECONDS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,6 +102,8 @@ class ComputeEngine:
         self._failures, self._next_try = 0, 0.0
         self._occupied_at = 0.0  #: when it last had a worker
         self._seen: dict[str, SeenWorker] = {}
+        self._condition = WorkerCondition(self._paces.silent_seconds)
+        self._idle: dict[str, str] = {}  #: addresses of workers that would begin no task, and why
         self._proved: set[str] = set()  #: addresses
         self._proofs: dict[str, Proof] = {}
         self._records: dict[str, WorkerRecord] = {}
@@ -121,7 +127,9 @@ class ComputeEngine:
             connection = self._connected()
             if connection is None:
                 return
-            self._look_at(connection.workers())
+            workers = connection.workers()
+            self._look_at(workers)
+            self._look_at_condition(workers)
         except EngineAway as away:
             self._lose(str(away))
             return
@@ -221,7 +229,9 @@ class ComputeEngine:
         return [
             worker
             for worker in self._seen.values()
-            if worker.address in self._proved and not self._record(worker).is_left_out(now)
+            if worker.address in self._proved
+            and worker.address not in self._idle
+            and not self._record(worker).is_left_out(now)
         ]
 
     def _record(self, worker: SeenWorker) -> WorkerRecord:
@@ -253,7 +263,7 @@ class ComputeEngine:
         """Close a connection that is of no use; another is tried for after a wait."""
         with self._lock:
             connection, self._connection = self._connection, None
-            self._seen, self._proved, self._proofs = {}, set(), {}
+            self._seen, self._proved, self._proofs, self._idle = {}, set(), {}, {}
         self._failures += 1
         self._next_try = time.monotonic() + self._paces.reconnect.wait(self._failures)
         self._say_away(reason)
@@ -293,6 +303,19 @@ class ComputeEngine:
                 self._health.well(f"worker {worker.label}")
         for worker in workers:
             self._look_at_proof(worker, now)
+
+    def _look_at_condition(self, workers: list[SeenWorker]) -> None:
+        """Take note of the workers that are there, but would begin no task."""
+        idle = self._condition.faults(workers, time.monotonic())
+        with self._lock:
+            before, self._idle = self._idle, idle
+        for worker in workers:
+            part = f"worker {worker.label}"
+            if reason := idle.get(worker.address):
+                if self._health.fault(part, reason):
+                    log.warning("worker_idle", worker=worker.label, reason=reason)
+            elif worker.address in before and worker.address in self._proved:
+                self._health.well(part)
 
     def _look_at_proof(self, worker: SeenWorker, now: float) -> None:
         """Ask a new worker for its proof, or enter what became of it."""
@@ -347,7 +370,7 @@ class ComputeEngine:
     def _end_stranded(self) -> None:
         """End what no worker will begin, and what the scheduler has begun a second time."""
         with self._lock:
-            tasks, addresses = list(self._tasks.values()), self._seen.keys()
+            tasks, addresses = list(self._tasks.values()), self._seen.keys() - self._idle.keys()
             stranded = [
                 task
                 for task in tasks

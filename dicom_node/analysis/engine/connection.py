@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,12 +76,18 @@ class SeenWorker:
         What stays the same when the process is restarted: the address of its nanny, if it has one.
     label
         What people call it.
+    heard_at
+        When the scheduler last heard it, by the scheduler's clock.
+    status
+        One of `distributed.Status`.
     """
 
     address: str
     identity: str
     label: str
     threads: int
+    heard_at: float = field(default=0.0, compare=False)
+    status: str = field(default="running", compare=False)
 
 
 class Connection:
@@ -290,6 +296,8 @@ def _seen(address: str, facts: dict[str, Any]) -> SeenWorker:
         identity=identity,
         label=identity if name == address else name,
         threads=facts["nthreads"],
+        heard_at=facts["last_seen"],
+        status=facts["status"],
     )
 
 

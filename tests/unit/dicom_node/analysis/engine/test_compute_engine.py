@@ -103,6 +103,35 @@ def test_a_wrongly_installed_worker_gets_nothing_and_is_named(
     assert "ModuleNotFoundError" in reasons(health)["worker empty"]
 
 
+def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(
+    fleet: Fleet, health: Health
+) -> None:
+    engine = ComputeEngine(
+        partial(connect, EngineAddress(scheduler=fleet.address)),
+        prove,
+        health,
+        renewed=False,
+        paces=EnginePaces(reconnect=QUICK, rest=LONG, silent_seconds=3),
+    )
+    fleet.start_scheduler()
+    fleet.start_worker("one")
+    tend_until(engine, lambda: engine.slots == 1, health)
+    process, _ = engine.submit(process_and_name).result(60)
+    os.kill(process, signal.SIGSTOP)
+    task = engine.submit(process_and_name)
+
+    tend_until(engine, lambda: engine.slots == 0, health)
+
+    assert "hangs, or was stopped" in reasons(health)["worker one"]
+    assert "engine" in reasons(health)
+    with pytest.raises(EngineAway):
+        task.result(60)
+    os.kill(process, signal.SIGCONT)
+    tend_until(engine, lambda: engine.slots == 1, health)
+    assert reasons(health) == {}
+    engine.close()
+
+
 def test_only_the_worker_that_hangs_is_restarted(
     fleet: Fleet, engine: ComputeEngine, health: Health, tmp_path: Path
 ) -> None:
