@@ -1,7 +1,8 @@
-"""End the process of a node that has stopped, whatever thread of a library hangs."""
+"""End the process of a node that has stopped, whatever thread or process of a library hangs."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 import time
@@ -9,13 +10,14 @@ import time
 from dicom_node.log_writer import LogWriter
 from dicom_node.logs import log
 
-LEAVE_SECONDS = 0.5  #: how long threads of libraries may take to end
+LEAVE_SECONDS = 0.5  #: how long threads and processes of libraries may take to end
 
 
 def end_process(log_writer: LogWriter, *, status: int = 0) -> None:
-    """Return, so that the process ends, or end it at once if a thread would keep it.
+    """Return, so that the process ends, or end it at once if something would keep it.
 
-    All that matters is on the disk by then.
+    That is a thread, or a process of ours: it is killed, for Python and Dask wait for such ones,
+    and one that was stopped never ends. All that matters is on the disk by then.
 
     Parameters
     ----------
@@ -31,7 +33,10 @@ def end_process(log_writer: LogWriter, *, status: int = 0) -> None:
     for thread in others:
         thread.join(max(0.0, deadline - time.monotonic()))
     stuck = [thread.name for thread in others if thread.is_alive()]
-    if stuck:
-        log.warning("threads_left", threads=stuck)
+    processes = multiprocessing.active_children()
+    for process in processes:
+        process.kill()
+    if stuck or processes:
+        log.warning("threads_left", threads=stuck, processes=[child.name for child in processes])
         log_writer.flush()
         os._exit(status)

@@ -87,7 +87,7 @@ def redeliver(
     )
 
 
-def _whence(row: Row[tuple[int, str, str, str, str]]) -> tuple[str, str]:
+def _whence(row: Row[int, str, str, str, str]) -> tuple[str, str]:
     return row.series_instance_uid, row.destination
 
 

@@ -40,7 +40,7 @@ T = TypeVar("T")
 RECONNECT = Pace(first_seconds=1.0, longest_seconds=60.0)  #: between two tries to connect
 PROOF_PRIORITY = 100  #: above every task of a node: who waits for it can do nothing else
 PROOF_SECONDS = 300.0  #: a proof that takes longer is said to be missing
-EMPTY_SECONDS = 60.0  #: an embedded engine without a worker for so long is made anew
+EMPTY_SECONDS = 60.0  #: an embedded engine whose worker is away or hangs so long is made anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +55,14 @@ class EnginePaces:
         Before a worker that is left out is looked at again.
     silent_seconds
         Before a worker that is not heard is taken for stopped.
+    empty_seconds
+        Before an embedded engine without a worker that could begin a task is made anew.
     """
 
     reconnect: Pace = RECONNECT
     rest: Pace = REST
     silent_seconds: float = SILENT_SECONDS
+    empty_seconds: float = EMPTY_SECONDS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,7 +103,7 @@ class ComputeEngine:
         self._lock = threading.RLock()
         self._connection: Connection | None = None
         self._failures, self._next_try = 0, 0.0
-        self._occupied_at = 0.0  #: when it last had a worker
+        self._occupied_at = 0.0  #: when it last had a worker that could begin a task
         self._seen: dict[str, SeenWorker] = {}
         self._condition = WorkerCondition(self._paces.silent_seconds)
         self._idle: dict[str, str] = {}  #: addresses of workers that would begin no task, and why
@@ -384,16 +387,18 @@ class ComputeEngine:
         now = time.monotonic()
         with self._lock:
             fit, seen, proofs = self._fit(), len(self._seen), len(self._proofs)
-        if seen:
+            hangs = self._idle.keys() >= self._seen.keys()
+            occupied = any(task.started_at is not None for task in self._tasks.values())
+        if occupied or not hangs:
             self._occupied_at = now
         if fit:
             if self._health.well("engine"):
                 log.info("engine_ready", slots=sum(worker.threads for worker in fit))
-        elif not seen and now - self._occupied_at > EMPTY_SECONDS and self._renewed:
-            self._lose("its worker does not start")
+        elif hangs and now - self._occupied_at > self._paces.empty_seconds and self._renewed:
+            self._lose("its worker hangs" if seen else "its worker does not start")
         elif not seen:
             self._say_away("the scheduler has no worker")
-        elif not proofs:
+        elif hangs or not proofs:
             self._say_away(f"none of its {seen} worker(s) is fit: see each of them")
 
     def _say_away(self, reason: str) -> None:

@@ -119,3 +119,21 @@ def test_a_cluster_that_is_gone_is_made_anew(embedded: ComputeEngine) -> None:
         ),
     )
     assert embedded.submit(os.getpid).result(60)
+
+
+def test_an_engine_whose_idle_worker_was_stopped_is_made_anew() -> None:
+    engine = ComputeEngine(
+        partial(connect, EngineAddress(threads=1)),
+        prove,
+        Health(),
+        renewed=True,
+        paces=EnginePaces(reconnect=QUICK, rest=QUICK, silent_seconds=3, empty_seconds=1),
+    )
+    tend_until(engine, lambda: engine.slots == 1)
+    stopped = engine.submit(os.getpid).result(60)
+    os.kill(stopped, signal.SIGSTOP)
+    tend_until(engine, lambda: engine.slots == 0)
+    tend_until(engine, lambda: engine.slots == 1)
+
+    assert engine.submit(os.getpid).result(60) != stopped
+    engine.close()
