@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.model.manifest import DEFAULT_POINT, Manifest
 from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
-from pipeline.types import Analysis, Classification, Doubt, Involvement
+from pipeline.types import Analysis, Classification, Doubt
 
 OF_THE_SCORE = (QualityFlag.SCORE_UNCERTAIN, QualityFlag.THRESHOLD_AGAINST_SET)
 
@@ -72,12 +72,9 @@ def score_doubts(classification: Classification) -> Iterator[Doubt]:
 
 def without_lesions(analysis: Analysis) -> Analysis:
     """Return the analysis without any statement on lesions, not even that there are none."""
-    lungs = analysis.involvement
     return replace(
         analysis,
         lesion_labels=np.zeros_like(analysis.lesion_labels),
         lesions=(),
-        involvement=Involvement(
-            right_ml=lungs.right_ml, left_ml=lungs.left_ml, right=None, left=None, total=None
-        ),
+        involvement=replace(analysis.involvement, right=None, left=None, total=None),
     )

@@ -189,6 +189,14 @@ class QualityFlag(_Code):
     )
     # the lungs
     LUNGS_VOLUME = ("lungs-volume", "The lungs are unusually large or small.")
+    LUNGS_ONE_ONLY = (
+        "lungs-one-only",
+        "Only one lung was found: the other is absent, without air, or was missed.",
+    )
+    LUNGS_SIDE_OPEN = (
+        "lungs-side-open",
+        "It is not clear which lung is the right one and which the left: the side is left open.",
+    )
     LUNGS_RATIO = ("lungs-ratio", "One lung is unusually large beside the other.")
     LUNGS_HEIGHT = ("lungs-height", "The lungs are unusually tall or short.")
     LUNGS_ATTENUATION = ("lungs-attenuation", "The lungs are unusually dense or airy.")

@@ -35,6 +35,7 @@ class Side(StrEnum):
 
 RIGHT_LUNG = 1  #: label in ``LungMask.labels``
 LEFT_LUNG = 2  #: label in ``LungMask.labels``
+LUNG_OF_OPEN_SIDE = 3  #: label in ``LungMask.labels``: a lung, but not clear which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +211,8 @@ class LungMask:
     Attributes
     ----------
     labels
-        ``(slices, rows, columns)`` uint8: 0 outside, `RIGHT_LUNG`, `LEFT_LUNG`. Read-only.
+        ``(slices, rows, columns)`` uint8: 0 outside, `RIGHT_LUNG`, `LEFT_LUNG`,
+        `LUNG_OF_OPEN_SIDE`. Read-only.
     method
         ``unet`` or ``unsupervised``: which one passed the quality gates and was used.
     doubts
@@ -312,6 +314,8 @@ class Lesion:
     ----------
     number
         1-based label in ``Analysis.lesion_labels``, largest lesion first.
+    side
+        None if it lies in both lungs, or in one whose side is open.
     volume_mm3
         Volume, mm³.
     centroid_mm
@@ -325,7 +329,7 @@ class Lesion:
     """
 
     number: int
-    side: Side
+    side: Side | None
     volume_mm3: float
     centroid_mm: tuple[float, float, float]
     mean_hu: float
@@ -340,9 +344,12 @@ class Involvement:
     Attributes
     ----------
     right_ml, left_ml
-        Lung volume, opacities included, ml.
+        Lung volume, opacities included, ml; 0 if no such lung was found.
+    open_ml
+        Volume of lung whose side is open, ml.
     right, left, total
-        Lesion volume over lung volume, 0 to 1; None where lesions are not reported.
+        Lesion volume over lung volume, 0 to 1; None where lesions are not reported, and for a
+        lung that was not found.
     """
 
     right_ml: float
@@ -350,11 +357,12 @@ class Involvement:
     right: float | None
     left: float | None
     total: float | None
+    open_ml: float = 0.0
 
     @property
     def total_ml(self) -> float:
-        """Volume of both lungs, ml."""
-        return self.right_ml + self.left_ml
+        """Volume of all lung, ml."""
+        return self.right_ml + self.left_ml + self.open_ml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

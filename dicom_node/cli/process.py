@@ -82,27 +82,24 @@ def _print_answer(
 def findings(summary: Mapping[str, Any]) -> Iterator[str]:
     """Yield the main findings of a summary (`pipeline.encode.summary`) as lines of text."""
     provenance, share, lungs = summary["provenance"], summary["involvement"], summary["lungs_ml"]
+    found = [side for side, volume in lungs.items() if volume and side != "total"]
     yield f"{summary['notice']}"
     yield (
         f"score {summary['score']:.3f}, threshold {summary['threshold']:.3f}"
         f" ({summary['operating_point']}): {summary['decision']}"
     )
-    yield (
-        f"lungs {lungs['total']:.0f} ml (right {lungs['right']:.0f}, left {lungs['left']:.0f}),"
-        f" by {summary['lung_method']}"
-    )
+    volumes = ", ".join(f"{side} {lungs[side]:.0f}" for side in found)
+    yield f"lungs {lungs['total']:.0f} ml ({volumes}), by {summary['lung_method']}"
     if share["total"] is None:
         yield NOT_REPORTED
     else:
-        yield (
-            f"involvement {share['total']:.1%}"
-            f" (right {share['right']:.1%}, left {share['left']:.1%})"
-        )
+        shares = ", ".join(f"{side} {share[side]:.1%}" for side in found if side in share)
+        yield f"involvement {share['total']:.1%}" + (f" ({shares})" if shares else "")
         yield f"{len(summary['lesions'])} localised opacities"
     for lesion in summary["lesions"][:5]:
         key_image = lesion["key_image"] or "interpolated slices only"
         yield (
-            f"  {lesion['number']}: {lesion['side']}, {lesion['volume_ml']:.1f} ml,"
+            f"  {lesion['number']}: {lesion['side'] or 'side open'}, {lesion['volume_ml']:.1f} ml,"
             f" mean {lesion['mean_hu']:.0f} HU, seen best on {key_image}"
         )
     yield f"series: {summary['geometry']['completeness']}. {summary['geometry']['statement']}"

@@ -53,7 +53,8 @@ def _involvement(analysis: Analysis) -> dict[str, float | None]:
 
 def _lungs(analysis: Analysis) -> dict[str, float]:
     involved = analysis.involvement
-    return {"right": involved.right_ml, "left": involved.left_ml, "total": involved.total_ml}
+    volumes = {"right": involved.right_ml, "left": involved.left_ml, "total": involved.total_ml}
+    return {**volumes, "open": involved.open_ml} if involved.open_ml else volumes
 
 
 def _lesions(series: CtSeries, analysis: Analysis) -> list[dict[str, Any]]:
@@ -65,7 +66,7 @@ def _lesion(lesion: Lesion, key: SourceSlice | None) -> dict[str, Any]:
     """Describe a lesion; its key image as in the reports, its key slice from 1, from below."""
     return {
         "number": lesion.number,
-        "side": str(lesion.side),
+        "side": None if lesion.side is None else str(lesion.side),
         "volume_ml": lesion.volume_mm3 / 1000,
         "mean_hu": lesion.mean_hu,
         "activation": lesion.activation,

@@ -25,11 +25,12 @@ from pipeline.evaluation.localisation.slices import read_slice_labels, slices_of
 from pipeline.lungs.coarse_grid import Coarse, Mask, Spacing, coarsen, on_coarse
 from pipeline.lungs.gates import dice
 from pipeline.lungs.liao import segment_liao
-from pipeline.lungs.segment import UNSUPERVISED, candidates, choose_method
+from pipeline.lungs.midline import middle_of_body
+from pipeline.lungs.segment import candidates, choose_method
 from pipeline.lungs.unet import segment_unet
 from pipeline.model.loading import Models, device_for, load
 from pipeline.model.manifest import BUNDLED
-from pipeline.types import LEFT_LUNG, RIGHT_LUNG, CtVolume
+from pipeline.types import CtVolume
 
 LIAO = "liao"
 SCORED_AERATED_MAX_HU = -500  #: below: lung that holds air
@@ -124,10 +125,11 @@ def dense_lung(found: Mapping[str, NDArray[np.uint8]], other: Mask, coarse: Coar
     fat and muscle and does not count; the blurred edge of heart and diaphragm does, where it is
     wide, and so do wide vessels with their surroundings.
     """
-    sides = found[UNSUPERVISED]
-    middle = _middle(sides)
-    columns = np.arange(sides.shape[2])
     held = np.any([labels > 0 for labels in found.values()], axis=0) | other
+    middle = middle_of_body(coarse.hu, coarse.spacing_mm)
+    if middle is None:
+        return np.zeros(held.shape, bool)
+    columns = np.arange(held.shape[2])
     lateral = np.abs(columns - middle) >= LATERAL_SHARE * _half_width(held)
     hulls = np.zeros(held.shape, bool)
     for side in (columns < middle, columns >= middle):
@@ -136,12 +138,6 @@ def dense_lung(found: Mapping[str, NDArray[np.uint8]], other: Mask, coarse: Coar
     dense = hulls & lateral & (coarse.hu >= SCORED_DENSE_HU[0]) & (coarse.hu <= SCORED_DENSE_HU[1])
     disc = _disc(coarse.spacing_mm)
     return np.stack([ndimage.binary_opening(image, disc) for image in dense])
-
-
-def _middle(labels: NDArray[np.uint8]) -> float:
-    """Column between the two lungs."""
-    right, left = (np.nonzero(labels == side)[2].mean() for side in (RIGHT_LUNG, LEFT_LUNG))
-    return float(right + left) / 2
 
 
 def _half_width(held: Mask) -> float:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.types import (
     LEFT_LUNG,
+    LUNG_OF_OPEN_SIDE,
     RIGHT_LUNG,
     CtVolume,
     Involvement,
@@ -16,6 +17,7 @@ from pipeline.types import (
 )
 
 ML_PER_MM3 = 1e-3
+ON_ONE_SIDE = 2 / 3  #: of a lesion's voxels within lungs: with so many in one it is that lung's
 
 
 def lesions(
@@ -35,7 +37,7 @@ def lesions(
     Returns
     -------
     tuple of Lesion
-        By number. A lesion lies on the side where more of its voxels do, on the right if even.
+        By number. A lesion lies on the side where `ON_ONE_SIDE` of it does, else on none.
     """
     where = np.nonzero(labels)
     number = labels[where].astype(np.intp)
@@ -50,12 +52,13 @@ def lesions(
     index = np.stack([*(mean(axis) for axis in where), np.ones(len(voxels))])
     centre = (volume.affine @ index)[:3].T
     hu, active = mean(volume.hu[where]), mean(activation[where])
-    left = mean(lungs.labels[where] == LEFT_LUNG) > 0.5
+    inside = lungs.labels[where]
+    right, left, held = (mean(of) for of in (inside == RIGHT_LUNG, inside == LEFT_LUNG, inside > 0))
     key = key_slices(number, where[0], volume.shape[0])
     return tuple(
         Lesion(
             number=i + 1,
-            side=Side.LEFT if left[i] else Side.RIGHT,
+            side=_side(right[i], left[i], held[i]),
             volume_mm3=float(voxels[i] * volume.voxel_volume_mm3),
             centroid_mm=(float(centre[i, 0]), float(centre[i, 1]), float(centre[i, 2])),
             mean_hu=float(hu[i]),
@@ -64,6 +67,13 @@ def lesions(
         )
         for i in range(len(voxels))
     )
+
+
+def _side(right: float, left: float, held: float) -> Side | None:
+    """Side of a lesion by its shares in right, left and any lung; None if that is not clear."""
+    if max(right, left) < max(ON_ONE_SIDE * held, np.finfo(float).tiny):
+        return None
+    return Side.LEFT if left > right else Side.RIGHT
 
 
 def key_slices(number: NDArray[np.intp], slices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
@@ -84,22 +94,22 @@ def key_slices(number: NDArray[np.intp], slices: NDArray[np.intp], count: int) -
 def involvement(lesion_mask: NDArray[np.bool_], lungs: LungMask, volume: CtVolume) -> Involvement:
     """Lung volumes and the share of each taken by lesions; lesions outside do not count.
 
-    A lung that is not there has volume 0 and share 0.
+    A lung that was not found has volume 0 and no share.
     """
-    right = int(np.count_nonzero(lungs.labels == RIGHT_LUNG))
-    left = int(np.count_nonzero(lungs.labels == LEFT_LUNG))
-    taken = np.bincount(lungs.labels[lesion_mask], minlength=3)
-    right_taken, left_taken = int(taken[RIGHT_LUNG]), int(taken[LEFT_LUNG])
+    sides = (RIGHT_LUNG, LEFT_LUNG, LUNG_OF_OPEN_SIDE)
+    right, left, open_ = (int(np.count_nonzero(lungs.labels == side)) for side in sides)
+    taken = np.bincount(lungs.labels[lesion_mask], minlength=max(sides) + 1)
     voxel_ml = volume.voxel_volume_mm3 * ML_PER_MM3
     return Involvement(
         right_ml=right * voxel_ml,
         left_ml=left * voxel_ml,
-        right=share(right_taken, right),
-        left=share(left_taken, left),
-        total=share(right_taken + left_taken, right + left),
+        open_ml=open_ * voxel_ml,
+        right=share(int(taken[RIGHT_LUNG]), right),
+        left=share(int(taken[LEFT_LUNG]), left),
+        total=share(int(taken[1:].sum()), right + left + open_),
     )
 
 
-def share(part: int, whole: int) -> float:
-    """Part over whole; 0 of nothing."""
-    return part / whole if whole else 0.0
+def share(part: int, whole: int) -> float | None:
+    """Part over whole; None of nothing."""
+    return part / whole if whole else None

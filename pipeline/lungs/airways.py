@@ -17,7 +17,7 @@ from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of, image_of
 
 TRACHEA_MAX_HU = -850  #: HU; air of the trachea, partial volume at its wall included (our choice)
 POCKET_MM2 = (50.0, 800.0)  #: area of the lumen in one slice (normal tracheas: 150 to 450)
-POCKET_OFF_MIDLINE_MM = 45.0  #: largest distance from the middle between the lungs
+POCKET_OFF_MIDLINE_MM = 45.0  #: largest distance from the middle of the body
 POCKET_ELONGATION = 2.5  #: longer over shorter edge of its box; the carina is not looked for
 POCKET_FILL = 0.5  #: least share of that box filled (an ellipse: 0.79)
 MIDLINE_MM = 75.0  #: half width of what is looked at
@@ -29,7 +29,9 @@ MAX_LEAP = 1.6  #: a step that multiplies the volume by more has leaked
 WALL_MM = 2.5  #: partial volume at the wall, and the wall
 
 
-def airways_of(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> Mask:
+def airways_of(
+    hu: NDArray[np.int16], lungs: Mask, middle: float | None, spacing_mm: Spacing
+) -> Mask:
     """Trachea and main bronchi with their wall; empty if there is no trachea to be seen.
 
     Parameters
@@ -38,10 +40,14 @@ def airways_of(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> Mask:
         ``(slices, rows, columns)``, coarse grid, feet to head.
     lungs
         Air inside the chest, airways included; not empty.
+    middle
+        Column of the middle of the body, near which the trachea is looked for; None if unknown.
     """
     airways = np.zeros(hu.shape, bool)
-    part = _upper_middle(lungs, spacing_mm)
-    trachea = _trachea(hu[part], spacing_mm)
+    if middle is None:
+        return airways
+    part = _upper_middle(lungs, middle, spacing_mm)
+    trachea = _trachea(hu[part], middle - part[2].start, spacing_mm)
     if trachea.any():
         lumen = _grown(hu[part], trachea, spacing_mm)
         size = [1, *(2 * max(1, round(WALL_MM / mm)) + 1 for mm in spacing_mm[1:])]
@@ -49,19 +55,19 @@ def airways_of(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> Mask:
     return airways
 
 
-def _upper_middle(lungs: Mask, spacing_mm: Spacing) -> tuple[slice, slice, slice]:
+def _upper_middle(lungs: Mask, middle: float, spacing_mm: Spacing) -> tuple[slice, slice, slice]:
     """Box of trachea and main bronchi: upper half of the lungs and above, near the midline."""
-    _, rows, columns = box_of(lungs, (0, 0, 0))
+    _, rows, _ = box_of(lungs, (0, 0, 0))
     held = np.flatnonzero(lungs.any(axis=(1, 2)))
-    middle = (columns.start + columns.stop) // 2
     reach = int(MIDLINE_MM / spacing_mm[2])
-    across = slice(max(0, middle - reach), middle + reach + 1)
+    across = slice(max(0, round(middle) - reach), round(middle) + reach + 1)
     return slice(int(held[0] + held[-1]) // 2, lungs.shape[0]), rows, across
 
 
-def _trachea(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
+def _trachea(hu: NDArray[np.int16], middle: float, spacing_mm: Spacing) -> Mask:
     """Longest chain of tracheal pockets."""
-    chains = array_of(sitk.ConnectedComponent(image_of(_pockets(hu, spacing_mm), spacing_mm), True))
+    pockets = image_of(_pockets(hu, middle, spacing_mm), spacing_mm)
+    chains = array_of(sitk.ConnectedComponent(pockets, True))
     places = ndimage.find_objects(chains)
     lengths = [(place[0].stop - place[0].start) * spacing_mm[0] for place in places]
     if not lengths or max(lengths) < MIN_TRACHEA_MM:
@@ -70,18 +76,17 @@ def _trachea(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
     return trachea
 
 
-def _pockets(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
+def _pockets(hu: NDArray[np.int16], middle: float, spacing_mm: Spacing) -> Mask:
     """Small round regions of air near the middle, each slice by itself."""
     in_plane = np.zeros((3, 3, 3), bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
     regions, _ = ndimage.label(hu < TRACHEA_MAX_HU, in_plane)
     areas = np.bincount(regions.ravel()) * spacing_mm[1] * spacing_mm[2]
-    middle = hu.shape[2] / 2 * spacing_mm[2]
     kept = np.zeros(len(areas), bool)
     for at, (_, rows, columns) in enumerate(ndimage.find_objects(regions)):
         height = (rows.stop - rows.start) * spacing_mm[1]
         width = (columns.stop - columns.start) * spacing_mm[2]
-        off = abs((columns.start + columns.stop) / 2 * spacing_mm[2] - middle)
+        off = abs((columns.start + columns.stop) / 2 - middle) * spacing_mm[2]
         kept[at + 1] = (
             POCKET_MM2[0] <= areas[at + 1] <= POCKET_MM2[1]
             and off <= POCKET_OFF_MIDLINE_MM

@@ -9,7 +9,7 @@ to the apices their area rises once and falls once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.lungs.coarse_grid import Mask, Spacing
 from pipeline.reasons import QualityFlag
-from pipeline.types import LEFT_LUNG, RIGHT_LUNG, Doubt
+from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, Doubt
 
 Bounds = tuple[float, float]
 
@@ -32,6 +32,8 @@ class LungFacts:
 
     Attributes
     ----------
+    open_ml
+        Volume of lung whose side is open.
     height_mm
         Extent along the slices.
     mean_hu
@@ -49,17 +51,18 @@ class LungFacts:
     mean_hu: float
     at_edge: float
     dip: float
+    open_ml: float = 0.0
 
     @property
     def litres(self) -> float:
-        """Volume of both lungs, L."""
-        return (self.right_ml + self.left_ml) / 1000
+        """Volume of all lung, L."""
+        return (self.right_ml + self.left_ml + self.open_ml) / 1000
 
     @property
     def ratio(self) -> float:
-        """Right over left volume; infinite without a left lung, 0 without any."""
-        if self.left_ml == 0:
-            return float("inf") if self.right_ml else 0.0
+        """Right over left volume; 1 where there are not both: that is a doubt of its own."""
+        if not self.right_ml or not self.left_ml:
+            return 1.0
         return self.right_ml / self.left_ml
 
 
@@ -144,6 +147,7 @@ def facts_of(labels: NDArray[np.uint8], hu: NDArray[np.int16], spacing_mm: Spaci
     return LungFacts(
         right_ml=float(np.count_nonzero(labels == RIGHT_LUNG)) * voxel_ml,
         left_ml=float(np.count_nonzero(labels == LEFT_LUNG)) * voxel_ml,
+        open_ml=float(np.count_nonzero(labels == LUNG_OF_OPEN_SIDE)) * voxel_ml,
         height_mm=float(held[-1] - held[0] + 1) * spacing_mm[0] if len(held) else 0.0,
         mean_hu=float(hu[lungs].mean()) if len(held) else 0.0,
         at_edge=_at_edge(lungs),
@@ -161,7 +165,18 @@ def doubts_of(facts: LungFacts) -> tuple[Failed, ...]:
         if not low <= value <= high:
             text = f"{value:.4g} {gate.unit}, expected {low:g} to {high:g}"
             found.append(Failed(code=gate.code, text=text, refuses=refuses))
-    return tuple(found)
+    return (*found, *_side_doubts(facts))
+
+
+def _side_doubts(facts: LungFacts) -> Iterator[Failed]:
+    """Doubt lungs of which there are not two, one on either side."""
+    if facts.open_ml:
+        text = f"{facts.open_ml:.0f} ml of lung whose side is open"
+        yield Failed(code=QualityFlag.LUNGS_SIDE_OPEN, text=text)
+    elif bool(facts.right_ml) != bool(facts.left_ml):
+        here, there = ("right", "left") if facts.right_ml else ("left", "right")
+        text = f"{here} lung of {facts.right_ml + facts.left_ml:.0f} ml, no {there} lung found"
+        yield Failed(code=QualityFlag.LUNGS_ONE_ONLY, text=text)
 
 
 def choose(doubts: Mapping[str, tuple[Failed, ...]]) -> str | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of, image_of
-from pipeline.types import LEFT_LUNG, RIGHT_LUNG
+from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG
 
 NARROW_MM = 10.0  #: notches of a lung narrower than twice this are filled
 WIDE_MM = 25.0  #: the same at the chest wall, where opacities touch it
@@ -24,27 +24,34 @@ Image = NDArray[np.float64]
 
 
 def filled(
-    sides: NDArray[np.uint8], kept_out: Mask, hu: NDArray[np.int16], spacing_mm: Spacing
+    sides: NDArray[np.uint8],
+    kept_out: Mask,
+    hu: NDArray[np.int16],
+    middle: float | None,
+    spacing_mm: Spacing,
 ) -> NDArray[np.uint8]:
     """Close and fill each lung; neither takes from the other.
 
     Parameters
     ----------
     sides
-        ``(slices, rows, columns)``, 1 right, 2 left, in the box of the lungs.
+        ``(slices, rows, columns)``, 1 right, 2 left, 3 of an open side, in the box of the lungs.
     kept_out
         Same shape: airways and bowel, which are never filled.
     hu
         Same shape.
+    middle
+        Column of the middle of the body in that box, which may lie outside it; the box's own
+        middle, if unknown.
     """
     whole = sides.copy()
     _, rows, columns = sides.shape
-    y, x = np.linspace(-1, 1, rows)[:, None], np.linspace(-1, 1, columns)[None]
-    opacity = (
-        (hu > CLOSING_OPACITY_HU[0]) & (hu < CLOSING_OPACITY_HU[1]) & (np.abs(x) >= MEDIAL_SHARE)
-    )
-    outwards = np.hypot(y * rows * spacing_mm[1], x * columns * spacing_mm[2])
-    for label in (RIGHT_LUNG, LEFT_LUNG):
+    centre = (columns - 1) / 2 if middle is None else middle
+    y, x = np.arange(rows)[:, None] - (rows - 1) / 2, np.arange(columns)[None] - centre
+    medial = np.abs(x) < MEDIAL_SHARE * np.abs(x).max()
+    opacity = (hu > CLOSING_OPACITY_HU[0]) & (hu < CLOSING_OPACITY_HU[1]) & ~medial
+    outwards = np.hypot(y * spacing_mm[1], x * spacing_mm[2])
+    for label in (RIGHT_LUNG, LEFT_LUNG, LUNG_OF_OPEN_SIDE):
         own = sides == label
         if own.any():
             box = box_of(own, (0, 0, 0))

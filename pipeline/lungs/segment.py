@@ -16,7 +16,6 @@ from scipy import ndimage
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.lungs import gates
-from pipeline.lungs.airways import airways_of
 from pipeline.lungs.coarse_grid import (
     Coarse,
     Mask,
@@ -28,10 +27,9 @@ from pipeline.lungs.coarse_grid import (
 )
 from pipeline.lungs.gas_outside_lungs import bowel_gas, stray_gas
 from pipeline.lungs.liao import segment_liao
-from pipeline.lungs.morphological_closing import filled
-from pipeline.lungs.sides import sides_of
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised
+from pipeline.lungs.whole_lungs import whole_lungs
 from pipeline.model.loading import Models
 from pipeline.reasons import QualityFlag, UnsuitableReason
 from pipeline.types import CtVolume, LungMask
@@ -74,7 +72,7 @@ def candidates(raw: Mask, coarse: Coarse) -> Mapping[str, NDArray[np.uint8]]:
         What the network sees as lung.
     """
     return {
-        UNET: two_lungs(raw, coarse),
+        UNET: lungs_of_mask(raw, coarse),
         UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm),
     }
 
@@ -120,22 +118,17 @@ def choose_method(
     return method, (*doubts[method], *apart[:1])
 
 
-def two_lungs(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:
-    """Make lungs of a raw mask: large components, no airways, no bowel, right and left, filled."""
-    labels = np.zeros(mask.shape, np.uint8)
+def lungs_of_mask(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:
+    """Make lungs of a raw mask: large components, no bowel gas, and see `whole_lungs`."""
     if not mask.any():
-        return labels
+        return np.zeros(mask.shape, np.uint8)
     gas = stray_gas(coarse.hu, mask, coarse.spacing_mm)
     inside = box_of(mask, (0, 0, 0))
     gas[inside] |= bowel_gas(coarse.hu[inside], coarse.spacing_mm)
     large = _large_parts(mask & ~gas)
     if not large.any():
-        return labels
-    airways = airways_of(coarse.hu, large, coarse.spacing_mm)
-    box = box_of(large, (0, 0, 0))
-    sides = sides_of((large & ~airways)[box], coarse.spacing_mm)
-    labels[box] = filled(sides, (airways | gas)[box], coarse.hu[box], coarse.spacing_mm)
-    return labels
+        return np.zeros(mask.shape, np.uint8)
+    return whole_lungs(large, gas, coarse.hu, coarse.spacing_mm)
 
 
 def _large_parts(mask: Mask) -> Mask:

@@ -11,11 +11,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
 
-from pipeline.lungs.airways import airways_of
 from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of
 from pipeline.lungs.gas_outside_lungs import FREE_GAS_MAX_HU, bowel_gas
-from pipeline.lungs.morphological_closing import filled
-from pipeline.lungs.sides import sides_of
+from pipeline.lungs.whole_lungs import whole_lungs
 
 UNSUPERVISED_AIR_MAX_HU = -400
 """HU; darker voxels inside the body are aerated lung, ground glass included in part. Our choice;
@@ -35,17 +33,12 @@ def segment_unsupervised(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[
     Returns
     -------
     NDArray[np.uint8]
-        Same shape: 0 outside, 1 right, 2 left.
+        Same shape: 0 outside, 1 right, 2 left, 3 of an open side.
     """
     air = _air_inside(hu, spacing_mm)
-    labels = np.zeros(hu.shape, np.uint8)
     if not air.any():
-        return labels
-    airways = airways_of(hu, air, spacing_mm)
-    box = box_of(air, (0, 0, 0))
-    sides = sides_of((air & ~airways)[box], spacing_mm)
-    labels[box] = filled(sides, airways[box], hu[box], spacing_mm)
-    return labels
+        return np.zeros(hu.shape, np.uint8)
+    return whole_lungs(air, np.zeros(hu.shape, bool), hu, spacing_mm)
 
 
 def _air_inside(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:

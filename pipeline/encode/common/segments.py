@@ -13,13 +13,14 @@ from pydicom.uid import UID
 
 from pipeline.encode.result.identity import derived_uid
 from pipeline.errors import PipelineError
-from pipeline.types import LEFT_LUNG, RIGHT_LUNG, Analysis, Lesion, Side
+from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, Analysis, Lesion, Side
 
 MAX_LESION_SEGMENTS = 20
 """Opacities with a segment of their own; smaller ones share one. OHIF fails above 90 (its #4335),
 and nobody reads a list of more."""
 
 LUNG_COLOURS = {Side.RIGHT: (86, 180, 233), Side.LEFT: (0, 158, 115)}
+OPEN_SIDE_COLOUR = (153, 221, 255)
 LESION_COLOURS = (
     (230, 159, 0),
     (213, 94, 0),
@@ -30,7 +31,8 @@ LESION_COLOURS = (
 )
 REMAINING_COLOUR = (221, 221, 221)
 """RGB, told apart with every colour vision: Okabe and Ito (2008); the last, and the grey,
-are of IBM's palette for colour blindness and of Tol's "light" (SRON/EPS/TN/09-002, 2021). More
+are of IBM's palette for colour blindness and of Tol's "light" (SRON/EPS/TN/09-002, 2021), as is
+that of a lung whose side is open. More
 would be told apart less well than the closest of the first."""
 
 
@@ -47,7 +49,7 @@ class Segment:
     lesions
         The lesions it shows; empty for a lung.
     side
-        None for lesions on both sides.
+        None for lesions on both sides, and where the side is open.
     """
 
     number: int
@@ -102,7 +104,7 @@ def _labels_present(labels: NDArray[np.uint8], planes: tuple[int, ...]) -> NDArr
 
 
 def _lungs() -> tuple[_Draft, ...]:
-    return tuple(
+    sided = tuple(
         _Draft(
             name=f"lung-{side}",
             label=f"{side.capitalize()} lung",
@@ -112,6 +114,14 @@ def _lungs() -> tuple[_Draft, ...]:
         )
         for side, value in ((Side.RIGHT, RIGHT_LUNG), (Side.LEFT, LEFT_LUNG))
     )
+    open_side = _Draft(
+        name="lung-open",
+        label="Lung, side open",
+        colour=OPEN_SIDE_COLOUR,
+        values=(LUNG_OF_OPEN_SIDE,),
+        side=None,
+    )
+    return (*sided, open_side)
 
 
 def _lesions(analysis: Analysis) -> list[_Draft]:
@@ -124,7 +134,7 @@ def _lesions(analysis: Analysis) -> list[_Draft]:
 def _lesion(lesion: Lesion) -> _Draft:
     return _Draft(
         name=f"opacity-{lesion.number}",
-        label=f"Opacity {lesion.number} ({lesion.side})",
+        label=f"Opacity {lesion.number} ({lesion.side or 'side open'})",
         colour=LESION_COLOURS[(lesion.number - 1) % len(LESION_COLOURS)],
         values=(lesion.number,),
         side=lesion.side,

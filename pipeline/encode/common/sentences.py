@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.series_name import series_name
-from pipeline.types import Analysis, Classification, CtSeries, Lesion, Provenance
+from pipeline.types import Analysis, Classification, CtSeries, Involvement, Lesion, Provenance
 
 RESEARCH_NOTICE = "Research use only. Not for primary diagnosis."
 RESEARCH_FOOTER = "AI, research use only, not for primary diagnosis"
@@ -113,12 +113,43 @@ def involvement_sentence(analysis: Analysis) -> str:
     if not analysis.lesions:
         return "No opacity localised."
     largest = max(analysis.lesions, key=lambda lesion: lesion.volume_mm3)
+    where = f" in the {largest.side} lung" if largest.side else ""
     noun = "opacity" if len(analysis.lesions) == 1 else "opacities"
     return (
-        f"{len(analysis.lesions)} {noun} localised, {percent(involved.total)} of both lungs "
-        f"(right {percent(involved.right)}, left {percent(involved.left)}), largest "
-        f"{number(largest.volume_mm3 / 1000, 1)} ml in the {largest.side} lung."
+        f"{len(analysis.lesions)} {noun} localised, {_involved(involved)}, largest "
+        f"{number(largest.volume_mm3 / 1000, 1)} ml{where}."
     )
+
+
+def _involved(involved: Involvement) -> str:
+    """State the shares taken, of the lungs that were found."""
+    total = percent(involved.total)
+    if involved.open_ml:
+        return f"{total} of the lungs (right and left not told apart)"
+    if involved.right is None:
+        return f"{total} of the left lung (no right lung found)"
+    if involved.left is None:
+        return f"{total} of the right lung (no left lung found)"
+    return f"{total} of both lungs (right {percent(involved.right)}, left {percent(involved.left)})"
+
+
+def lung_volume_sentence(involved: Involvement) -> str:
+    """State the volumes of the lungs that were found; none of one that was not."""
+    volumes = (
+        ("right", involved.right_ml),
+        ("left", involved.left_ml),
+        ("side open", involved.open_ml),
+    )
+    found = [f"{name} {number(volume, 0)} ml" for name, volume in volumes if volume]
+    missing = [
+        f"no {name} lung found" for name, volume in volumes[:2] if not volume + involved.open_ml
+    ]
+    return f"Lung volume {number(involved.total_ml, 0)} ml ({', '.join([*found, *missing])})."
+
+
+def place_of(lesion: Lesion) -> str:
+    """Side of an opacity in words."""
+    return f"{lesion.side} lung" if lesion.side else "side open"
 
 
 def lesion_sentence(lesion: Lesion, place: str) -> str:
@@ -131,7 +162,7 @@ def lesion_sentence(lesion: Lesion, place: str) -> str:
     """
     image = f", {place}" if place else ""
     return (
-        f"Opacity {lesion.number}: {lesion.side} lung, "
+        f"Opacity {lesion.number}: {place_of(lesion)}, "
         f"{number(lesion.volume_mm3 / 1000, 1)} ml, mean {number(lesion.mean_hu, 0)} HU{image}."
     )
 

@@ -104,12 +104,20 @@ def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
     rows = (
         ("Right lung", found.right, found.right_ml),
         ("Left lung", found.left, found.left_ml),
-        ("Both lungs", found.total, found.total_ml),
+        (
+            "Both lungs" if found.right_ml and found.left_ml else "Together",
+            found.total,
+            found.total_ml,
+        ),
     )
     for number, (name, share, volume) in enumerate(rows):
         top = place.top + 32 + 31 * number
         total = number == len(rows) - 1
         canvas.text((place.left, top + 17), name, size=BODY, bold=total)
+        if not volume:
+            missing = "not told apart" if found.open_ml else "not found"
+            canvas.text((place.left + 106, top + 17), missing, size=BODY, colour=FAINT)
+            continue
         _share(canvas, Place(left=place.left + 106, top=top, width=place.width - 218), share, total)
         of = f"of {sentences.number(volume, 0)} ml"
         canvas.text((place.right, top + 17), of, size=LABEL, colour=FAINT, anchor="rs")
@@ -173,7 +181,7 @@ def _lesion(
     middle = (place.left + 15, y - 1)
     canvas.text(middle, str(lesion.number), size=LABEL, colour=STRONG, anchor="ms", bold=True)
     values = (
-        str(lesion.side),
+        str(lesion.side or "open"),
         f"{sentences.number(lesion.volume_mm3 / 1000, 1)} ml",
         f"{sentences.number(lesion.mean_hu, 0)} HU",
         image,

@@ -123,7 +123,7 @@ def key_image(
     """Image of the opacity in the first row of the table, else of most lung; and its caption."""
     first = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number)[:1])
     item = key_slice(analysis, first, slices) if first else None
-    shown = widest_slice(analysis, slices) if item is None else item
+    shown = widest_slice(slices, analysis.lungs.labels > 0) if item is None else item
     opacity = () if item is None else (f"Opacity {first[0].number}",)
     return shown, ("Axial", *opacity, f"CT image {image_number(shown)}")
 

@@ -31,9 +31,9 @@ def lesion_mask(
     return np.isin(analysis.lesion_labels[item.index], [lesion.number for lesion in lesions])
 
 
-def widest_slice(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> SourceSlice:
-    """Source slice with the largest area of both lungs."""
-    return max(slices, key=lambda item: np.count_nonzero(analysis.lungs.labels[item.index]))
+def widest_slice(slices: tuple[SourceSlice, ...], mask: NDArray[np.bool_]) -> SourceSlice:
+    """Source slice with the largest area of a mask ``(slices, rows, columns)``."""
+    return max(slices, key=lambda item: np.count_nonzero(mask[item.index]))
 
 
 def image_name(item: SourceSlice) -> str:

@@ -6,7 +6,7 @@ slice where the lungs are widest. OHIF 3.13 shows a report only if every group h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import highdicom.sr as hd
@@ -24,9 +24,13 @@ from pipeline.encode.sr.content import (
     coordinates,
     lung_site,
 )
-from pipeline.types import LEFT_LUNG, RIGHT_LUNG, Analysis, Classification, Side
+from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, Analysis, Classification, Side
 
-LABELS = {Side.RIGHT: RIGHT_LUNG, Side.LEFT: LEFT_LUNG}
+LABELS: Mapping[Side | None, int] = {
+    Side.RIGHT: RIGHT_LUNG,
+    Side.LEFT: LEFT_LUNG,
+    None: LUNG_OF_OPEN_SIDE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +66,23 @@ def whole_group(
 
 def _outlines(
     analysis: Analysis, slices: tuple[SourceSlice, ...]
-) -> dict[Side, hd.CoordinatesForMeasurement]:
-    item = widest_slice(analysis, slices)
-    masks = {side: analysis.lungs.labels[item.index] == label for side, label in LABELS.items()}
-    return {side: coordinates(item, mask) for side, mask in masks.items() if mask.any()}
+) -> dict[Side | None, hd.CoordinatesForMeasurement]:
+    """Outlines on the slice where the lungs are widest; of a lung not on it, where it is widest."""
+    labels = analysis.lungs.labels
+    common = widest_slice(slices, labels > 0)
+    found = {}
+    for side, label in LABELS.items():
+        own = labels == label
+        item = common if own[common.index].any() else widest_slice(slices, own)
+        if own[item.index].any():
+            found[side] = coordinates(item, own[item.index])
+    return found
 
 
 def _measurement(
     row: _Row,
     algorithm: hd.AlgorithmIdentification,
-    lungs: dict[Side, hd.CoordinatesForMeasurement],
+    lungs: dict[Side | None, hd.CoordinatesForMeasurement],
 ) -> hd.Measurement:
     return hd.Measurement(
         row.name,
@@ -82,16 +93,20 @@ def _measurement(
         referenced_coordinates=[
             outline for side, outline in lungs.items() if row.side in {None, side}
         ]
-        or list(lungs.values()),
+        or None,
     )
 
 
 def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
-    """Numbers of the group, the weightiest first: OHIF 3.13 shows five."""
+    """Numbers of the group, the weightiest first: OHIF 3.13 shows five.
+
+    Nothing is said of a lung that was not found, nor of both then.
+    """
     yield from _classifier_rows(analysis.classification)
     involved = analysis.involvement
+    one_lung = not involved.open_ml and not (involved.right_ml and involved.left_ml)
     shares = (
-        (codes.SHARE_TOTAL, involved.total, None),
+        (codes.SHARE_TOTAL, None if one_lung else involved.total, None),
         (codes.SHARE_RIGHT, involved.right, Side.RIGHT),
         (codes.SHARE_LEFT, involved.left, Side.LEFT),
     )
@@ -99,12 +114,13 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
         if share is not None:
             yield _Row(name=name, value=round(100 * share, 2), unit=codes.PERCENT, side=side)
     volumes = (
-        (codes.VOLUME_TOTAL, involved.total_ml, None),
+        (codes.VOLUME_TOTAL, 0.0 if one_lung else involved.total_ml, None),
         (codes.VOLUME_RIGHT, involved.right_ml, Side.RIGHT),
         (codes.VOLUME_LEFT, involved.left_ml, Side.LEFT),
     )
     for name, volume, side in volumes:
-        yield _Row(name=name, value=round(volume, 1), unit=codes.MILLILITRE, side=side)
+        if volume:
+            yield _Row(name=name, value=round(volume, 1), unit=codes.MILLILITRE, side=side)
     if involved.total is not None:
         yield _Row(name=codes.LESION_COUNT, value=len(analysis.lesions), unit=codes.NO_UNITS)
     yield from _coverage_rows(analysis.classification)

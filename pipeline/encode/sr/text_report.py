@@ -84,11 +84,7 @@ def _classifier_lines(analysis: Analysis) -> Iterator[str]:
 def _lung_lines(analysis: Analysis) -> Iterator[str]:
     involved = analysis.involvement
     yield sentences.involvement_sentence(analysis)
-    yield (
-        f"Lung volume {sentences.number(involved.total_ml, 0)} ml "
-        f"(right {sentences.number(involved.right_ml, 0)} ml, "
-        f"left {sentences.number(involved.left_ml, 0)} ml)."
-    )
+    yield sentences.lung_volume_sentence(involved)
 
 
 def _lesion_lines(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> Iterator[str]:

@@ -85,6 +85,33 @@ def test_involvement_counts_lesions_within_each_lung() -> None:
     assert found.total == pytest.approx(70 / (2 * lung_voxels))
 
 
+@pytest.mark.parametrize("place", [np.s_[2, 2, 13:17], np.s_[2, 2, 14:16]])
+def test_a_lesion_in_both_lungs_alike_or_in_neither_has_no_side(place: tuple[slice, ...]) -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[place] = 1
+
+    (lesion,) = measure.lesions(labels, volume(), lungs(), np.zeros(SHAPE, np.float32))
+
+    assert lesion.side is None
+
+
+def test_a_lung_of_an_open_side_counts_in_all_and_in_neither() -> None:
+    both = lungs().labels
+    open_side = LungMask(labels=np.where(both > 0, 3, 0).astype(np.uint8), method="unet")
+
+    found = measure.involvement(two_lesions() > 0, open_side, volume())
+    sided = measure.involvement(two_lesions() > 0, lungs(), volume())
+
+    assert (found.right, found.left, found.total) == (None, None, sided.total)
+    assert (found.right_ml, found.left_ml, found.total_ml) == (0, 0, sided.total_ml)
+    assert {
+        lesion.side
+        for lesion in measure.lesions(
+            two_lesions(), volume(), open_side, np.zeros(SHAPE, np.float32)
+        )
+    } == {None}
+
+
 def test_a_missing_lung_has_no_share() -> None:
     only_right = LungMask(
         labels=np.where(lungs().labels == 1, 1, 0).astype(np.uint8), method="unet"
@@ -92,4 +119,4 @@ def test_a_missing_lung_has_no_share() -> None:
 
     found = measure.involvement(two_lesions() > 0, only_right, volume())
 
-    assert (found.left_ml, found.left) == (0, 0)
+    assert (found.left_ml, found.left) == (0, None)

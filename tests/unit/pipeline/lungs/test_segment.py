@@ -14,7 +14,7 @@ from pipeline.lungs.gas_outside_lungs import stray_gas
 from pipeline.lungs.gates import dice, facts_of
 from pipeline.lungs.liao import segment_liao
 from pipeline.lungs.morphological_closing import filled
-from pipeline.lungs.segment import UNET, UNSUPERVISED, choose_method, segment, two_lungs
+from pipeline.lungs.segment import UNET, UNSUPERVISED, choose_method, lungs_of_mask, segment
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised
 from pipeline.model.loading import Models, load
@@ -78,7 +78,8 @@ def test_opacities_are_lung(phantom: Phantom, found: NDArray[np.uint8]) -> None:
 def test_airways_are_found_outside_the_lungs(phantom: Phantom) -> None:
     air = (phantom.lungs > 0) | (phantom.hu < -900)
 
-    airways = airways_of(phantom.hu, phantom.lungs > 0, SPACING)
+    middle = SPEC.size / 2
+    airways = airways_of(phantom.hu, phantom.lungs > 0, middle, SPACING)
 
     millilitres = airways.sum() * np.prod(SPACING) / 1000
     assert 15 < millilitres < 150
@@ -136,7 +137,7 @@ def test_a_wide_notch_is_filled_at_the_chest_wall_and_not_towards_the_heart(
     sides[notch] = 0
     hu = np.where(sides > 0, -850, 0).astype(np.int16)
 
-    whole = filled(sides, np.zeros_like(notch), hu, FINE)
+    whole = filled(sides, np.zeros_like(notch), hu, 29.5, FINE)
 
     share = (whole[notch] == 2).mean()
     assert share > 0.4 if at_wall else share < 0.1
@@ -234,7 +235,7 @@ def test_small_parts_and_holes_of_a_raw_mask_are_mended(phantom: Phantom) -> Non
     raw[30, 100:103, 60:63] = False
     raw[2:6, 2:12, 2:12] = True
 
-    labels = two_lungs(raw, coarsen(phantom.hu, SPACING))
+    labels = lungs_of_mask(raw, coarsen(phantom.hu, SPACING))
 
     assert (labels[30, 100:103, 60:63] > 0).all() == (phantom.lungs[30, 100:103, 60:63] > 0).all()
     assert not labels[2:6, 2:12, 2:12].any()

@@ -1,0 +1,168 @@
+"""Sides come from the body: no lung is cut in two, and what is unclear stays open."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.lungs.airways import airways_of
+from pipeline.lungs.coarse_grid import Spacing, coarsen
+from pipeline.lungs.gates import dice, doubts_of, facts_of
+from pipeline.lungs.midline import middle_of_body, middle_of_trachea
+from pipeline.lungs.segment import lungs_of_mask
+from pipeline.lungs.sides import sides_of
+from pipeline.lungs.unsupervised import segment_unsupervised
+from pipeline.synthetic.phantom.build import BUILDS, BuildName
+from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
+from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG
+
+SIZE = 128
+SPACING: Spacing = (5.0, 360 / SIZE, 360 / SIZE)
+BLOCKS: Spacing = (5.0, 2.0, 2.0)
+MIDDLE = 60.0  #: column between the blocks
+RIGHT, LEFT = slice(10, 56), slice(64, 110)
+FLUID_HU = 15
+
+
+def blocks(*columns: slice) -> NDArray[np.bool_]:
+    lungs = np.zeros((30, 80, 120), bool)
+    for across in columns:
+        lungs[3:27, 10:70, across] = True
+    return lungs
+
+
+def phantom(seed: int = 906, build: BuildName = "average") -> Phantom:
+    return make_phantom(
+        PhantomSpec(seed=seed, slices=56, size=SIZE, spacing_mm=SPACING[0], build=build)
+    )
+
+
+def filled_with_fluid(made: Phantom, gone: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Paint fluid where a lung was, airways and pleura of it too."""
+    where = ndimage.binary_dilation(gone, iterations=2) & (made.hu < -100)
+    noise = np.random.default_rng(1).normal(FLUID_HU, 12, made.hu.shape)
+    return np.where(where, noise, made.hu).astype(np.int16)
+
+
+# Blocks
+
+
+@pytest.mark.parametrize("bridge", [0, 2, 6])
+def test_touching_lungs_are_cut_between_them(bridge: int) -> None:
+    lungs = blocks(RIGHT, LEFT)
+    lungs[10:20, 30 : 30 + bridge, 56:64] = True
+
+    sides = sides_of(lungs, [MIDDLE], BLOCKS)
+
+    assert (sides[..., :56][lungs[..., :56]] == RIGHT_LUNG).all()
+    assert (sides[..., 64:][lungs[..., 64:]] == LEFT_LUNG).all()
+    assert ((sides > 0) == lungs).all()
+
+
+def test_specks_are_dropped() -> None:
+    lungs = blocks(RIGHT, LEFT)
+    lungs[0, 0:3, 0:3] = True
+
+    assert not sides_of(lungs, [MIDDLE], BLOCKS)[0].any()
+
+
+@pytest.mark.parametrize(
+    ("columns", "side"),
+    [
+        (RIGHT, RIGHT_LUNG),
+        (LEFT, LEFT_LUNG),
+        (slice(10, 68), RIGHT_LUNG),  # grown across the middle by 14 %
+        (slice(52, 110), LEFT_LUNG),
+    ],
+)
+def test_a_lung_that_is_alone_is_not_cut_in_two(columns: slice, side: int) -> None:
+    lungs = blocks(columns)
+
+    sides = sides_of(lungs, [MIDDLE], BLOCKS)
+
+    assert (sides[lungs] == side).all()
+
+
+def test_a_small_lung_keeps_its_side_and_the_large_one_stays_whole() -> None:
+    lungs = blocks(RIGHT)
+    lungs[3:8, 10:30, LEFT] = True
+
+    sides = sides_of(lungs, [MIDDLE], BLOCKS)
+
+    assert (sides[..., RIGHT][lungs[..., RIGHT]] == RIGHT_LUNG).all()
+    assert (sides[..., LEFT][lungs[..., LEFT]] == LEFT_LUNG).all()
+
+
+def test_lobes_of_one_lung_that_lie_apart_are_of_one_side() -> None:
+    lungs = blocks(LEFT)
+    lungs[14:16] = False
+
+    assert set(np.unique(sides_of(lungs, [MIDDLE], BLOCKS))) == {0, LEFT_LUNG}
+
+
+@pytest.mark.parametrize("middles", [[MIDDLE], []])
+def test_what_does_not_part_stays_open(middles: list[float]) -> None:
+    lungs = blocks(slice(10, 110))
+
+    assert (sides_of(lungs, middles, BLOCKS)[lungs] == LUNG_OF_OPEN_SIDE).all()
+
+
+def test_middles_that_contradict_one_another_leave_the_side_open() -> None:
+    lungs = blocks(slice(30, 90))
+
+    assert (sides_of(lungs, [25.0, 95.0], BLOCKS)[lungs] == LUNG_OF_OPEN_SIDE).all()
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_the_spine_and_the_trachea_lie_between_the_lungs(build: BuildName) -> None:
+    made = phantom(build=build)
+    middle = middle_of_body(made.hu, SPACING)
+    assert middle is not None
+    trachea = middle_of_trachea(airways_of(made.hu, made.lungs > 0, middle, SPACING))
+
+    for column in (middle, trachea or middle):
+        right = made.lungs[..., : round(column)] == RIGHT_LUNG
+        assert right.sum() > 0.7 * (made.lungs == RIGHT_LUNG).sum()
+        left = made.lungs[..., round(column) :] == LEFT_LUNG
+        assert left.sum() > 0.7 * (made.lungs == LEFT_LUNG).sum()
+
+
+def test_a_body_without_a_spine_has_its_middle_where_its_tissue_has() -> None:
+    hu = np.full((5, 40, 100), -1000, np.int16)
+    hu[:, 5:35, 30:90] = 40
+
+    assert middle_of_body(hu, BLOCKS) == pytest.approx(60, abs=1)
+    assert middle_of_body(np.full_like(hu, -1000), BLOCKS) is None
+
+
+@pytest.mark.parametrize("build", ["average", "barrel", "scoliotic"])
+@pytest.mark.parametrize("gone", [RIGHT_LUNG, LEFT_LUNG])
+def test_the_lung_that_is_left_has_its_own_side_and_is_doubted(gone: int, build: BuildName) -> None:
+    made = phantom(build=build)
+    hu = filled_with_fluid(made, made.lungs == gone)
+    stays = RIGHT_LUNG + LEFT_LUNG - gone
+
+    by_threshold = segment_unsupervised(hu, SPACING)
+    by_mask = lungs_of_mask(made.lungs == stays, coarsen(hu, SPACING))
+
+    for labels in (by_threshold, by_mask):
+        assert set(np.unique(labels)) == {0, stays}
+        assert dice(labels == stays, made.lungs == stays) > 0.95
+        assert "lungs-one-only" in {d.code for d in doubts_of(facts_of(labels, hu, SPACING))}
+
+
+def test_lungs_that_are_one_across_the_middle_are_doubted() -> None:
+    made = phantom()
+    middle = middle_of_body(made.hu, SPACING)
+    assert middle is not None
+    between = np.zeros(made.hu.shape, bool)
+    between[12:44, 30:90, round(middle) - 22 : round(middle) + 22] = True
+    hu = np.where(between & (made.hu < 200), -850, made.hu).astype(np.int16)
+
+    labels = lungs_of_mask((made.lungs > 0) | between, coarsen(hu, SPACING))
+
+    assert LUNG_OF_OPEN_SIDE in labels
+    assert "lungs-side-open" in {d.code for d in doubts_of(facts_of(labels, hu, SPACING))}
