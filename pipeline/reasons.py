@@ -89,7 +89,10 @@ class UnsuitableReason(_Code):
         "Image Orientation (Patient) is not two unit vectors at a right angle: look at the"
         " sender's export.",
     )
-    BAD_SPACING = ("bad-spacing", "Pixel Spacing is not above 0: look at the sender's export.")
+    BAD_SPACING = (
+        "bad-spacing",
+        "Pixel Spacing is not above 0, or is centimetres: look at the sender's export.",
+    )
     BAD_POSITION = (
         "bad-position",
         "Image Position (Patient) lies metres away from the patient: look at the sender's export.",
@@ -134,6 +137,11 @@ class UnsuitableReason(_Code):
         " again, if need be without compression.",
     )
     BAD_RESCALE = ("bad-rescale", "Rescale Slope is not above 0: look at the sender's export.")
+    NOT_HOUNSFIELD = (
+        "not-hounsfield",
+        "Rescale Type names other units than Hounsfield's (electron density, atomic number, a"
+        " material): send the series in HU.",
+    )
     IMPLAUSIBLE_HU = (
         "implausible-hu",
         "The attenuation is not that of a chest: look at the images and at their rescale values.",

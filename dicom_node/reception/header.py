@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import struct
 import threading
 import zlib
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import RawDataElement
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.network.bounded_header import (
@@ -27,7 +26,7 @@ from dicom_node.network.bounded_header import (
 from dicom_node.network.file_meta import FileMeta
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.header_scan import PIXEL_GROUP, scan
-from pipeline.series.attributes import calendar_date
+from pipeline.series.attributes import UNREADABLE, calendar_date
 from storage.files.folder import KeptFile
 from storage.series.instances import InstanceFacts
 
@@ -49,21 +48,7 @@ MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
 PARSED_BYTES = 1 << 16  #: of a header, by pydicom: takes eighty times the memory, and a second
 HEADER_BYTES = 1 << 21  #: in which the UIDs must be found; a usual header has ten thousand
 ONE_AT_A_TIME = threading.Lock()  #: all senders together have one header parsed or inflated
-PARSE_ERRORS = (
-    InvalidDicomError,
-    BytesLengthException,
-    EOFError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ArithmeticError,
-    NotImplementedError,
-    RecursionError,
-    OSError,
-    struct.error,
-    zlib.error,
-)
+PARSE_ERRORS = (*UNREADABLE, InvalidDicomError, zlib.error)
 """Everything that parsing may raise when bytes are no data set, by C-STORE or by STOW-RS."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydicom import Dataset
 
 from pipeline.reasons import QualityFlag
-from pipeline.series.attributes import text
+from pipeline.series.attributes import code
 from pipeline.types import Doubt
 
 ELSEWHERE = frozenset(
@@ -27,7 +27,7 @@ site's own are not judged."""
 
 def body_part_doubts(headers: Sequence[Dataset]) -> Iterator[Doubt]:
     """Doubt a series whose headers name a part of the body that has no lungs."""
-    named = {text(header, "BodyPartExamined").upper() for header in headers}
+    named = {code(header, "BodyPartExamined") for header in headers}
     for term in sorted(named & ELSEWHERE):
         yield Doubt(
             code=QualityFlag.BODY_PART, text=f"Body Part Examined is {term}, a chest expected"

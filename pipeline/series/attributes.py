@@ -1,21 +1,43 @@
-"""Read numbers and text from datasets of any sender; name absent, empty and senseless values."""
+"""Read numbers and text from datasets of any sender; name absent, empty and senseless values.
+
+Reading text leaves an element as it was read: once decoded it could not be copied byte by byte.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+import struct
 from datetime import date
 from typing import Any
 
 from pydicom import Dataset, Sequence
-from pydicom.datadict import keyword_dict
+from pydicom.datadict import dictionary_VR, keyword_dict
+from pydicom.dataelem import RawDataElement
+from pydicom.errors import BytesLengthException
+from pydicom.valuerep import STR_VR
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
 
-UNREADABLE = (TypeError, ValueError, ArithmeticError, LookupError, NotImplementedError, OSError)
+UNREADABLE = (
+    BytesLengthException,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    RecursionError,
+    OSError,
+    EOFError,
+    struct.error,
+)
 """Raised when a value is no value of its representation: pydicom converts on first access."""
+PADDING = " \0"  #: NUL pads UI (PS3.5 6.2); some writers pad all text with it
 LARGEST_IS = 2**31 - 1  #: of an Integer String, PS3.5 6.2
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+"""Decimal or Integer String (PS3.5 6.2), of any length."""
 
 
 def floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
@@ -26,19 +48,16 @@ def floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
     UnsuitableSeries
         ``missing-attribute`` if it is absent, empty, not finite or has another number of values.
     """
-    values = _values(dataset, keyword)
-    try:
-        numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        numbers = ()
-    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+    written = _values(dataset, keyword)
+    numbers = [number for value in written if (number := _number(value)) is not None]
+    if len(numbers) != count or len(written) != count:
         raise UnsuitableSeries(
             UnsuitableReason.MISSING_ATTRIBUTE,
             f"{count} numbers expected in {keyword}, got {len(numbers)} that are finite"
-            if len(values) == count
-            else f"{count} numbers expected in {keyword}, got {len(values)}",
+            if len(written) == count
+            else f"{count} numbers expected in {keyword}, got {len(written)}",
         )
-    return numbers
+    return tuple(numbers)
 
 
 def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
@@ -49,55 +68,73 @@ def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     UnsuitableSeries
         ``missing-attribute`` if there is no value and no default, or no single integer.
     """
-    values = _values(dataset, keyword)
-    if not values and default is not None:
+    written = _values(dataset, keyword)
+    if not written and default is not None:
         return default
-    try:
-        (number,) = [int(value) for value in values]
-    except (TypeError, ValueError):
+    numbers = [_number(value) for value in written]
+    if len(numbers) != 1 or numbers[0] is None or not numbers[0].is_integer():
         raise UnsuitableSeries(
             UnsuitableReason.MISSING_ATTRIBUTE,
-            f"one integer expected in {keyword}, got {len(values)} values",
-        ) from None
-    return number
+            f"one integer expected in {keyword}, got {len(written)} values",
+        )
+    return int(numbers[0])
 
 
 def optional_number(dataset: Dataset, keyword: str, *, least: float, most: float) -> float | None:
-    """Value of a Decimal String that an analysis can do without.
+    """Value of a number that an analysis can do without.
 
     Returns
     -------
     float or None
         One finite number from `least` to `most`; None if it is absent or anything else.
     """
-    try:
-        (number,) = (float(value) for value in _values(dataset, keyword))
-    except UNREADABLE:
-        return None
-    return number if least <= number <= most else None
+    written = _values(dataset, keyword)
+    number = _number(written[0]) if len(written) == 1 else None
+    return number if number is not None and least <= number <= most else None
 
 
-def optional_integer(dataset: Dataset, keyword: str) -> int | None:
-    """Value of an Integer String that an analysis can do without; None if it is not one."""
-    number = optional_number(dataset, keyword, least=-LARGEST_IS - 1, most=LARGEST_IS)
+def optional_integer(
+    dataset: Dataset, keyword: str, *, least: int = -LARGEST_IS - 1, most: int = LARGEST_IS
+) -> int | None:
+    """Value of an integer that an analysis can do without; None if it is not one in its range."""
+    number = optional_number(dataset, keyword, least=least, most=most)
     return None if number is None or not number.is_integer() else int(number)
 
 
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Values of an attribute as text, without their padding; none if it is absent or empty.
+
+    Spaces at both ends of every value mean nothing (PS3.5 6.2), of AE, CS, DS, IS, LO and SH
+    alike, and NUL behind a UID.
+    """
+    values = tuple(str(value).strip(PADDING) for value in _values(dataset, keyword))
+    return values if any(values) else ()
+
+
 def text(dataset: Dataset, keyword: str) -> str:
-    """Value of a text attribute, empty if absent; several are joined by a backslash."""
-    return "\\".join(str(value) for value in _values(dataset, keyword)).strip()
+    """Value of an attribute as text, empty if absent; several are joined by a backslash."""
+    return "\\".join(texts(dataset, keyword))
+
+
+def codes(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Values of a Code String, or of a term of LO or SH: upper case, as the standard writes it."""
+    return tuple(value.upper() for value in texts(dataset, keyword))
+
+
+def code(dataset: Dataset, keyword: str) -> str:
+    """Value of a Code String, upper case, empty if absent; several are joined by a backslash."""
+    return text(dataset, keyword).upper()
 
 
 def peek_text(dataset: Dataset, keyword: str) -> str:
-    """Value of a text attribute, empty if absent; the element is left as it was read.
-
-    Once decoded in place it could not be copied byte by byte.
-    """
+    """Value of a text attribute as it was written, padding included; empty if absent."""
     tag = keyword_dict[keyword]
     value = dataset.get_item(tag).value if tag in dataset else ""
     if not isinstance(value, bytes):
+        if isinstance(value, Sequence):
+            return ""
         several = isinstance(value, list | tuple) or hasattr(value, "append")
-        return "\\".join(map(str, value)) if several else str(value or "")
+        return "\\".join(map(str, value)) if several else str("" if value is None else value)
     declared = dataset.original_character_set
     for encoding in [declared] if isinstance(declared, str) else declared:
         try:
@@ -125,13 +162,38 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:
-    """Values as a list; none when absent or unreadable."""
+    """Values as a list; none when absent, unreadable or a sequence."""
     try:
+        if _is_text(dataset, keyword):
+            written = peek_text(dataset, keyword)
+            return written.split("\\") if written.strip(PADDING) else []
         value = dataset.get(keyword)
     except UNREADABLE:
         return []
-    if value is None or value == "":
+    if value is None or value == "" or isinstance(value, Sequence | Dataset):
         return []
     if isinstance(value, str | bytes | int | float) or not hasattr(value, "__iter__"):
         return [value]
     return list(value)
+
+
+def _is_text(dataset: Dataset, keyword: str) -> bool:
+    """Say whether an element holds bytes of text; what its VR does not say, the dictionary does."""
+    tag = keyword_dict[keyword]
+    element = dataset.get_item(tag) if tag in dataset else None
+    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
+        return False
+    return element.VR in STR_VR or (
+        element.VR in {None, "UN", "OB"} and dictionary_VR(tag) in STR_VR
+    )
+
+
+def _number(value: object) -> float | None:
+    """One finite number; None for anything else, such as a comma, a unit or NaN."""
+    try:
+        if isinstance(value, str) and not NUMBER.fullmatch(value.strip(PADDING)):
+            return None
+        number = float(value.strip(PADDING) if isinstance(value, str) else value)  # type: ignore[arg-type]  # pydicom's own numbers
+    except UNREADABLE:
+        return None
+    return number if math.isfinite(number) else None

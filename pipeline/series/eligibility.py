@@ -11,7 +11,7 @@ from pydicom import Dataset
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
-from pipeline.series.attributes import items, text
+from pipeline.series.attributes import code, codes, items, text
 from pipeline.series.common_header import ONE_PATIENT, comparable
 from pipeline.series.frames import Frame, frames_of
 from pipeline.series.hounsfield import HIGHEST_HU, LOWEST_HU
@@ -132,7 +132,7 @@ def _own_result(header: Dataset, rules: SelectionRules) -> Reason | None:
 
 
 def _not_ct(header: Dataset, _: SelectionRules) -> Reason | None:
-    sop_class, modality = text(header, "SOPClassUID"), text(header, "Modality")
+    sop_class, modality = text(header, "SOPClassUID"), code(header, "Modality")
     for keyword, value in (("SOPClassUID", sop_class), ("Modality", modality)):
         if not value:
             return Reason(
@@ -147,8 +147,8 @@ def _not_ct(header: Dataset, _: SelectionRules) -> Reason | None:
 
 
 def _not_original(header: Dataset, rules: SelectionRules) -> Reason | None:
-    kinds = text(header, "ImageType").upper().split("\\")
-    if kinds == [""]:
+    kinds = codes(header, "ImageType")
+    if not kinds:
         return Reason(code=UnsuitableReason.MISSING_ATTRIBUTE, text="ImageType expected, got none.")
     if "LOCALIZER" in kinds:
         return Reason(code=UnsuitableReason.LOCALIZER, text="Slices expected, got a localizer.")

@@ -11,13 +11,26 @@ from pydicom import Dataset
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
-from pipeline.series.attributes import floats, integer, items, text
+from pipeline.series.attributes import (
+    code,
+    floats,
+    integer,
+    items,
+    optional_integer,
+    optional_number,
+    text,
+)
 from pipeline.series.hounsfield import Rescale
 from pipeline.series.sop_classes import MULTI_FRAME_CT
 
 Vector = NDArray[np.float64]
 
 MAX_POSITION_MM = 1e4  #: from the origin, which lies in or near the patient; tables move 2 m
+MAX_PIXEL_MM = 100.0  #: between rows or columns; CT has 0.2 to 2 mm
+MAX_TILT_DEGREES = 90.0  #: of a Gantry/Detector Tilt that can be meant
+MAX_UNIT = 16  #: characters of a unit that are repeated: a defined term has no more
+HOUNSFIELD = frozenset({"", "HU", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS"})
+"""Rescale Types that are Hounsfield units; absent means them as well (PS3.3 C.8.2.1)."""
 UNIT_LENGTH = 1e-2  #: by how much direction cosines may miss length 1 and a right angle
 
 
@@ -113,12 +126,12 @@ def _frame(dataset: Dataset, number: int | None, places: list[Dataset]) -> Frame
         dataset=dataset,
         number=number,
         sop_instance_uid=text(dataset, "SOPInstanceUID"),
-        acquisition=integer(
+        acquisition=optional_integer(
             content if number else dataset,
             "FrameAcquisitionNumber" if number else "AcquisitionNumber",
-            0,
-        ),
-        instance=number or integer(dataset, "InstanceNumber", 0),
+        )
+        or 0,
+        instance=number or optional_integer(dataset, "InstanceNumber") or 0,
         rows=integer(dataset, "Rows"),
         columns=integer(dataset, "Columns"),
         position=np.array(position),
@@ -126,7 +139,10 @@ def _frame(dataset: Dataset, number: int | None, places: list[Dataset]) -> Frame
         along_column=along_column,
         pixel_mm=(spacing[0], spacing[1]),
         rescale=_rescale(dataset, _group(places, "PixelValueTransformationSequence")),
-        tilt=_tilt(details),
+        tilt=optional_number(
+            details, "GantryDetectorTilt", least=-MAX_TILT_DEGREES, most=MAX_TILT_DEGREES
+        )
+        or 0.0,
     )
 
 
@@ -139,10 +155,11 @@ def _check_plane(along_row: Vector, along_column: Vector, spacing: tuple[float, 
             "ImageOrientationPatient expected two unit vectors at a right angle, got lengths"
             f" {lengths[0]:.3f} and {lengths[1]:.3f}, cosine {skew:.3f}",
         )
-    if min(spacing) <= 0:
+    if min(spacing) <= 0 or max(spacing) > MAX_PIXEL_MM:
         raise UnsuitableSeries(
             UnsuitableReason.BAD_SPACING,
-            f"PixelSpacing above 0 expected, got {spacing[0]:g} and {spacing[1]:g}",
+            f"PixelSpacing above 0 and at most {MAX_PIXEL_MM:g} mm expected,"
+            f" got {spacing[0]:g} and {spacing[1]:g}",
         )
 
 
@@ -155,31 +172,48 @@ def _check_position(position: tuple[float, ...]) -> None:
         )
 
 
-def _tilt(details: Dataset) -> float:
-    return floats(details, "GantryDetectorTilt", 1)[0] if text(details, "GantryDetectorTilt") else 0
-
-
 def _rescale(dataset: Dataset, group: Dataset) -> Rescale:
-    """Rescale of the frame, and the padding (only meaningful beside Pixel Padding Value)."""
-    padding = None
-    if text(dataset, "PixelPaddingValue"):
-        value = _stored_value(dataset, "PixelPaddingValue")
-        limit = value
-        if text(dataset, "PixelPaddingRangeLimit"):
-            limit = _stored_value(dataset, "PixelPaddingRangeLimit")
-        padding = min(value, limit), max(value, limit)
+    """Rescale of the frame to Hounsfield units, and the padding.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``not-hounsfield`` if Rescale Type (PS3.3 C.11.1.1.2) names another unit: effective atomic
+        number, electron density, concentration and the like, or US, unspecified, which CT must
+        write where it means no Hounsfield units.
+    """
+    unit = code(group, "RescaleType")
+    if unit not in HOUNSFIELD:
+        raise UnsuitableSeries(
+            UnsuitableReason.NOT_HOUNSFIELD, f"RescaleType HU expected, got {unit[:MAX_UNIT]}"
+        )
     (slope,), (intercept,) = floats(group, "RescaleSlope", 1), floats(group, "RescaleIntercept", 1)
     if slope <= 0:
         raise UnsuitableSeries(
             UnsuitableReason.BAD_RESCALE, f"RescaleSlope above 0 expected, got {slope:g}"
         )
-    return Rescale(slope=slope, intercept=intercept, padding=padding)
+    return Rescale(slope=slope, intercept=intercept, padding=_padding(dataset))
 
 
-def _stored_value(dataset: Dataset, keyword: str) -> int:
+def _padding(dataset: Dataset) -> tuple[int, int] | None:
+    """Lowest and highest stored value that are no picture, if the source says so.
+
+    A Pixel Padding Range Limit is only meaningful beside a Pixel Padding Value.
+    """
+    value = _stored_value(dataset, "PixelPaddingValue")
+    if value is None:
+        return None
+    limit = _stored_value(dataset, "PixelPaddingRangeLimit")
+    limit = value if limit is None else limit
+    return min(value, limit), max(value, limit)
+
+
+def _stored_value(dataset: Dataset, keyword: str) -> int | None:
     """Value of an attribute that is US or SS; some write the sign wrongly (63536 for -2000)."""
-    value = integer(dataset, keyword)
-    signed = integer(dataset, "PixelRepresentation", 0) == 1
+    value = optional_integer(dataset, keyword, least=-(2**15), most=2**16 - 1)
+    if value is None:
+        return None
+    signed = optional_integer(dataset, "PixelRepresentation") == 1
     if signed:
         return value - 2**16 if value >= 2**15 else value
     return value % 2**16

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
+from pipeline.series.attributes import text
 from pipeline.series.frames import Frame, Vector
 from pipeline.types import Gap
 
@@ -104,8 +105,8 @@ def check_alike(frames: Sequence[Frame]) -> None:
         )
         zoom = max(abs(a / b - 1) for a, b in zip(frame.pixel_mm, first.pixel_mm, strict=True))
         size, expected = (frame.rows, frame.columns), (first.rows, first.columns)
-        own, common = (f.dataset.get("FrameOfReferenceUID") or "" for f in (frame, first))
-        for code, differs, text in (
+        own, common = (text(f.dataset, "FrameOfReferenceUID") for f in (frame, first))
+        for code, differs, what in (
             (
                 UnsuitableReason.MIXED_ORIENTATION,
                 turn > SAME_DIRECTION,
@@ -124,7 +125,7 @@ def check_alike(frames: Sequence[Frame]) -> None:
             ),
         ):
             if differs:
-                raise InvalidGeometry(code, f"one common value expected, got {text}")
+                raise InvalidGeometry(code, f"one common value expected, got {what}")
 
 
 def _without_duplicates(frames: Sequence[Frame], normal: Vector) -> tuple[list[Frame], list[Frame]]:

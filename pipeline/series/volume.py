@@ -12,7 +12,7 @@ from pydicom import Dataset
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
-from pipeline.series.attributes import integer, text
+from pipeline.series.attributes import optional_integer, text
 from pipeline.series.common_header import common_header
 from pipeline.series.frames import Frame, frames_of
 from pipeline.series.hounsfield import to_hounsfield
@@ -187,10 +187,13 @@ def _completeness(order: Stack, datasets: Sequence[Dataset]) -> tuple[Completene
 def _counts(datasets: Sequence[Dataset]) -> tuple[int, int | None]:
     """Count the images that came and those announced (None if not by every instance)."""
     if text(datasets[0], "NumberOfFrames"):
-        frames = sum(integer(dataset, "NumberOfFrames", 1) for dataset in datasets)
+        frames = sum(optional_integer(dataset, "NumberOfFrames") or 1 for dataset in datasets)
         return frames, frames
     announced = {
-        (text(dataset, "AcquisitionNumber"), integer(dataset, "ImagesInAcquisition", 0))
+        (
+            text(dataset, "AcquisitionNumber"),
+            optional_integer(dataset, "ImagesInAcquisition", least=1) or 0,
+        )
         for dataset in datasets
     }
     acquisitions = Counter(number for number, _ in announced)

@@ -30,8 +30,7 @@ from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.series_name import picture_name
-from pipeline.encode.source.source_slices import SourceSlice
-from pipeline.series.attributes import text
+from pipeline.encode.source.source_slices import SourceSlice, instance_number
 from pipeline.types import Analysis, Classification, CtSeries
 
 DERIVATION = (
@@ -73,8 +72,9 @@ def image_label(item: SourceSlice) -> str:
     str
         Empty if the source has no number of it.
     """
-    number, frame = text(item.header, "InstanceNumber"), item.frame.frame_number
-    parts = (f"image {number}" if number.isdecimal() else "", f"frame {frame}" if frame else "")
+    number, frame = instance_number(item), item.frame.frame_number
+    has_number = number is not None and number >= 0
+    parts = (f"image {number}" if has_number else "", f"frame {frame}" if frame else "")
     label = ", ".join(filter(None, parts))
     return f"CT {label}" if label else ""
 

@@ -11,8 +11,9 @@ import unicodedata
 from pydicom import Dataset
 
 from pipeline.encode.source.free_text import identifies
-from pipeline.series.attributes import text
+from pipeline.series.attributes import optional_integer, text
 
+LARGEST_NUMBER = 10**12 - 1  #: longer ones, as long as an IS may be, leave no room in a list
 UID_END = 7
 """Characters of a Series Instance UID that name a series: few enough for a line of a list."""
 
@@ -46,8 +47,8 @@ def picture_name(header: Dataset) -> str:
 
 def number(header: Dataset) -> str:
     """Series Number; empty if the source has none."""
-    given = text(header, "SeriesNumber")
-    return str(int(given)) if re.fullmatch(r"\+?[0-9]{1,12}", given) else ""
+    given = optional_integer(header, "SeriesNumber", least=0, most=LARGEST_NUMBER)
+    return "" if given is None else str(given)
 
 
 def uid_end(header: Dataset) -> str:

@@ -9,10 +9,13 @@ from pydicom.uid import UID, AllTransferSyntaxes
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
-from pipeline.series.attributes import integer, text
+from pipeline.series.attributes import code, integer, optional_integer, text
 
 MAX_SIDE = 4096  #: rows or columns; CT reconstructs 512 to 2048
 BITS_ALLOCATED = (8, 16)
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+"""Of CT (PS3.3 C.8.2.1.1.2); both mean the same stored values, shown otherwise."""
+MAX_CODE = 16  #: characters of a Code String that are repeated, PS3.5 6.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +54,14 @@ class PixelLayout:
             transfer_syntax=_transfer_syntax(dataset),
             rows=integer(dataset, "Rows"),
             columns=integer(dataset, "Columns"),
-            frames=integer(dataset, "NumberOfFrames", 1),
+            frames=1 if (frames := optional_integer(dataset, "NumberOfFrames")) is None else frames,
             bits_allocated=allocated,
             bits_stored=stored,
             high_bit=integer(dataset, "HighBit", stored - 1),
             signed=integer(dataset, "PixelRepresentation", 0) == 1,
         )
         layout._check(integer(dataset, "SamplesPerPixel", 1))
+        layout._check_photometric(code(dataset, "PhotometricInterpretation"))
         return layout
 
     def _check(self, samples: int) -> None:
@@ -73,6 +77,13 @@ class PixelLayout:
                 raise self.refusal(f"{name} of {low} to {high} expected, got {value}")
         if self.bits_allocated not in BITS_ALLOCATED:
             raise self.refusal(f"Bits Allocated of 8 or 16 expected, got {self.bits_allocated}")
+
+    def _check_photometric(self, interpretation: str) -> None:
+        if interpretation not in {"", *MONOCHROME}:
+            raise self.refusal(
+                f"Photometric Interpretation of {' or '.join(MONOCHROME)} expected, got"
+                f" {interpretation[:MAX_CODE]}"
+            )
 
     @property
     def frame_bytes(self) -> int:

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
-from pydicom.datadict import dictionary_VR, keyword_dict
-from pydicom.dataelem import RawDataElement
+from pydicom.datadict import keyword_dict
 from pydicom.tag import Tag
 
 from pipeline.encode.bundle import encode
@@ -21,14 +20,9 @@ from pipeline.series.attributes import (
 )
 from pipeline.types import CtSeries
 from tests.support.samples.encode_samples import SeriesSpec, analysis, context, ct_series
+from tests.support.samples.raw_elements import as_read
 
 SPACING_MM = 2.5
-
-
-def as_read(keyword: str, value: bytes) -> RawDataElement:
-    """The element as a file gives it: bytes that nobody has looked at."""
-    tag = Tag(keyword_dict[keyword])
-    return RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
 
 
 def odd_series(keyword: str, value: bytes) -> CtSeries:

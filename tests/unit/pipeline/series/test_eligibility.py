@@ -1,18 +1,24 @@
 """Eligibility: each rule alone, their order, and the codes of ill-made series."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import pytest
-from pydicom import Dataset, Sequence
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom import DataElement, Dataset, Sequence
+from pydicom.config import disable_value_validation
+from pydicom.datadict import keyword_dict
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from pipeline.errors import UnsuitableSeries
 from pipeline.series.eligibility import SelectionRules, implausible, why_not
+from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import CtVolume, SourceFrame
 from tests.support.samples.phantom_enhanced import enhanced_dataset
 from tests.support.samples.phantom_odd import oblique, tilted, with_values, without
+from tests.support.samples.raw_elements import as_read
 
 PHANTOM = make_phantom(PhantomSpec(size=32, slices=60, spacing_mm=4.0, lesions=0))
 OWN = "2.25.4711"
@@ -37,6 +43,66 @@ def equipment(uid: str) -> Sequence:
     return Sequence([item])
 
 
+def raw(series: list[Dataset], **values: bytes) -> list[Dataset]:
+    """Instances with elements of these very bytes."""
+    changed = with_values(series)
+    for dataset in changed:
+        for keyword, value in values.items():
+            dataset[keyword_dict[keyword]] = as_read(keyword, value)
+    return changed
+
+
+def multi_frame(unit: str) -> Dataset:
+    """An enhanced image whose functional group names a unit."""
+    dataset = enhanced_dataset(PHANTOM, seed=1)
+    (shared,) = dataset.SharedFunctionalGroupsSequence
+    shared.PixelValueTransformationSequence[0].RescaleType = unit
+    return dataset
+
+
+ODD_BUT_HARMLESS: dict[str, bytes] = {
+    "ImageType": b" ORIGINAL \\primary\\AXIAL ",
+    "Modality": b"ct",
+    "SOPClassUID": CTImageStorage.encode() + b"\0\0",
+    "FrameOfReferenceUID": b" 1.2.3\0",
+    "RescaleType": b" hu ",
+    "PhotometricInterpretation": b"monochrome2 \0",
+    "RescaleSlope": b" 1.0000000000000000000 ",
+    "InstanceNumber": b"1A",
+    "AcquisitionNumber": b"one",
+    "ImagesInAcquisition": b"1e999 ",
+    "NumberOfFrames": b"none",
+    "GantryDetectorTilt": b"0\\0 ",
+    "PixelPaddingValue": b"abc",
+    "PixelPaddingRangeLimit": b"\0\0\0",
+    "SliceThickness": b"thin",
+    "SeriesNumber": b"1.5 ",
+}
+
+
+def test_odd_values_without_which_one_can_do_refuse_nothing(series: list[Dataset]) -> None:
+    odd = raw(series, **ODD_BUT_HARMLESS)
+
+    with disable_value_validation():
+        assert why_not(odd, RULES) is None
+        assert assemble(odd).volume.shape == (60, 32, 32)
+
+
+@pytest.mark.parametrize("value", [Sequence([Dataset()]), b"\xff\xfe odd"])
+def test_a_sequence_or_bytes_in_place_of_a_value_raise_nothing_unforeseen(
+    value: object, series: list[Dataset]
+) -> None:
+    vr = "SQ" if isinstance(value, Sequence) else "OB"
+    for keyword in (*ODD_BUT_HARMLESS, "Rows", "PixelSpacing", "SOPInstanceUID", "PixelData"):
+        odd = with_values(series[:2])
+        for dataset in odd:
+            dataset[keyword_dict[keyword]] = DataElement(keyword_dict[keyword], vr, value)
+
+        with disable_value_validation(), suppress(UnsuitableSeries):
+            assert why_not(odd, RULES) is not None
+            assemble(odd)
+
+
 Spoil = Callable[[list[Dataset]], list[Dataset]]
 CASES: list[tuple[str, Spoil]] = [
     ("no-instances", lambda s: []),
@@ -49,6 +115,13 @@ CASES: list[tuple[str, Spoil]] = [
     ("localizer", lambda s: with_values(s, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])),
     ("localizer", lambda s: with_values(s, ImageType=["DERIVED", "PRIMARY", "LOCALIZER"])),
     ("not-original", lambda s: with_values(s, ImageType=["DERIVED", "SECONDARY", "AXIAL"])),
+    ("localizer", lambda s: raw(s, ImageType=b"ORIGINAL\\PRIMARY \\ localizer")),
+    ("not-original", lambda s: raw(s, ImageType=b" derived \\PRIMARY\\AXIAL ")),
+    ("not-hounsfield", lambda s: with_values(s, RescaleType="Z_EFF")),
+    ("not-hounsfield", lambda s: raw(s, RescaleType=b"mgml\0")),
+    ("not-hounsfield", lambda s: with_values(s[:1], RescaleType="US") + s[1:]),
+    ("not-hounsfield", lambda s: [multi_frame("ED")]),
+    ("bad-spacing", lambda s: with_values(s, PixelSpacing=[1e300, 1e300])),
     ("excluded-description", lambda s: with_values(s, SeriesDescription="Lung MIP 8 mm")),
     ("not-axial", lambda s: with_values(s, ImageType=["ORIGINAL", "PRIMARY", "MPR"])),
     ("not-axial", lambda s: oblique(s, 90.0)),
