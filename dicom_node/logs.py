@@ -27,6 +27,7 @@ EVENTS = frozenset(
         "node_stopped",
         "association_accepted",
         "association_rejected",
+        "association_not_made",
         "association_broken",
         "certificates_renewed",
         "certificates_unusable",

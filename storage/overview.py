@@ -86,6 +86,7 @@ class RefusalLine:
     """One kind of refusal, and how often it occurred."""
 
     calling_ae: str
+    address: str
     what: str
     reason: str
     count: int
@@ -205,6 +206,7 @@ def _refusals(session: Session, limit: int) -> tuple[RefusalLine, ...]:
     return tuple(
         RefusalLine(
             calling_ae=row.calling_ae,
+            address=row.address,
             what=row.what,
             reason=row.reason,
             count=row.count,

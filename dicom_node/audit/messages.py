@@ -6,6 +6,7 @@ are named by their UID; a message has no other data of a patient.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,6 +33,7 @@ class Term(Enum):
     SOURCE = "110153", "Source Role ID"
     DESTINATION_MEDIA = "110154", "Destination Media"
     STUDY_UID = "110180", "Study Instance UID"
+    NODE_ID = "110182", "Node ID"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,14 @@ class Participant:
     role: Term | None = None
     is_requestor: bool = False
     address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """The subject of a Security Alert, a node, and a description for people."""
+
+    subject: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,7 @@ class AuditEvent:
     kind: Term | None = None
     failed: bool = False
     studies: Studies = field(default_factory=dict)
+    alert: Alert | None = None
 
 
 def application(*, starts: bool) -> AuditEvent:
@@ -109,7 +120,7 @@ def _transferred(
 
 
 def exported(folder: str, studies: Studies) -> AuditEvent:
-    """Make the event of instances copied into a folder (PS3.15 A.5.3.5)."""
+    """Make the event of instances copied into a folder (PS3.15 A.5.3.4)."""
     return AuditEvent(
         what=Term.EXPORT,
         action="R",
@@ -131,8 +142,8 @@ def deleted(studies: Studies) -> AuditEvent:
     )
 
 
-def turned_away(caller: str, address: str) -> AuditEvent:
-    """Make the event of a rejected caller (PS3.15 A.5.3.12)."""
+def turned_away(caller: str, address: str, *, reason: str, times: int = 1) -> AuditEvent:
+    """Make the event of a caller that was turned away (Security Alert, PS3.15 A.5.3.11)."""
     return AuditEvent(
         what=Term.SECURITY_ALERT,
         kind=Term.NODE_AUTHENTICATION,
@@ -140,7 +151,11 @@ def turned_away(caller: str, address: str) -> AuditEvent:
         failed=True,
         participants=(
             Participant(),
-            Participant(user=caller, is_requestor=True, address=address),
+            Participant(user=caller or address, is_requestor=True, address=address),
+        ),
+        alert=Alert(
+            subject=address or caller,
+            description=reason if times == 1 else f"{reason} ({times} times)",
         ),
     )
 
@@ -169,6 +184,8 @@ def to_xml(event: AuditEvent, at: datetime, source: str) -> bytes:
     SubElement(message, "AuditSourceIdentification", AuditSourceID=source)
     for study, classes in event.studies.items():
         _study(message, study, classes)
+    if event.alert is not None:
+        _alert(message, event.alert)
     return bytes(tostring(message, encoding="utf-8", xml_declaration=True))
 
 
@@ -201,6 +218,21 @@ def _study(message: Element, uid: str, classes: Mapping[str, int]) -> None:
     description = SubElement(element, "ParticipantObjectDescription")
     for sop_class, count in sorted(classes.items()):
         SubElement(description, "SOPClass", UID=sop_class, NumberOfInstances=str(count))
+
+
+def _alert(message: Element, alert: Alert) -> None:
+    """Add the subject of an alert: a node, a system object (2), a security resource (13)."""
+    element = SubElement(
+        message,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=alert.subject,
+        ParticipantObjectTypeCode="2",
+        ParticipantObjectTypeCodeRole="13",
+    )
+    _code(element, "ParticipantObjectIDTypeCode", Term.NODE_ID)
+    SubElement(element, "ParticipantObjectName").text = alert.subject
+    described = b64encode(alert.description.encode()).decode()
+    SubElement(element, "ParticipantObjectDetail", type="Alert Description", value=described)
 
 
 def _code(parent: Element, name: str, term: Term) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dicom_node.health import Condition
-from storage.overview import Overview, SeriesLine
+from storage.overview import Overview, RefusalLine, SeriesLine
 from storage.states import DeliveryState, SeriesState
 
 State = TypeVar("State", SeriesState, DeliveryState)
@@ -90,7 +90,7 @@ def show(overview: Overview, disk: Disk, console: Console) -> None:
         console.print("\n[bold]refused[/]")
     for refusal in overview.refusals:
         console.print(
-            f"{_at(refusal.last_at)}  {refusal.count} x from {refusal.calling_ae or '(no title)'}:"
+            f"{_at(refusal.last_at)}  {refusal.count} x from {_caller(refusal)}:"
             f" {refusal.what}: {refusal.reason}",
             highlight=False,
             markup=False,
@@ -103,6 +103,12 @@ def show(overview: Overview, disk: Disk, console: Console) -> None:
             highlight=False,
             markup=False,
         )
+
+
+def _caller(refusal: RefusalLine) -> str:
+    """AE title and address of a caller, as far as they are known."""
+    title = refusal.calling_ae or "(no title)"
+    return f"{title} at {refusal.address}" if refusal.address else title
 
 
 def _series(line: SeriesLine) -> Iterator[str]:

@@ -15,6 +15,7 @@ from cryptography import x509
 
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
+from dicom_node.network.tls_failure import ReportingContext
 
 RENEWAL_TIME = timedelta(days=30)  #: before its end a certificate should be renewed
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  #: for TLS 1.2 (RFC 9325 4.2); 1.3 has no others
@@ -42,7 +43,7 @@ class Credentials:
         return self.certificate, self.key, self.authorities
 
 
-def server_context(credentials: Credentials, *, verify_peers: bool) -> ssl.SSLContext:
+def server_context(credentials: Credentials, *, verify_peers: bool) -> ReportingContext:
     """Make the context of a listening socket.
 
     Parameters
@@ -83,7 +84,7 @@ def doubt_of(certificate: Path, now: datetime) -> str:
     return ""
 
 
-def client_context(credentials: Credentials) -> ssl.SSLContext:
+def client_context(credentials: Credentials) -> ReportingContext:
     """Make the context of an outgoing connection: the peer's certificate must name its host.
 
     Raises
@@ -94,8 +95,8 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
     return _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
 
 
-def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+def _context(protocol: int, credentials: Credentials) -> ReportingContext:
+    context = ReportingContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     load(context, credentials)

@@ -25,7 +25,8 @@ from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
-from dicom_node.reception.store_scp import Receiver, audit_rejection
+from dicom_node.reception.refusals import RefusalRecorder
+from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
@@ -48,6 +49,7 @@ class Reception:
 
     address: tuple[str, int]
     index: IndexWriter
+    refusals: RefusalRecorder
     commitment_scp: CommitmentScp
     receiver: Receiver
     stow_receivers: tuple[StowReceiver, ...]
@@ -68,6 +70,7 @@ class Reception:
         for stow in self.stow_receivers:
             stow.drain(deadline=drained)
         self.commitment_scp.stop()
+        self.refusals.flush()
         self.index.stop(time_left(deadline))
 
 
@@ -108,6 +111,7 @@ def start_reception(
                 stow.listen((web.bind, web.port), ingest, tls=tls)
         supervisor.watch("index", index)
         supervisor.observe("index", index.look)
+        supervisor.observe("refusals", ingest.refusals.look)
         supervisor.watch("receiver", receiver)
         for stow in stow_receivers:
             supervisor.watch("STOW-RS receiver", stow)
@@ -115,6 +119,7 @@ def start_reception(
     return Reception(
         address=address,
         index=index,
+        refusals=ingest.refusals,
         commitment_scp=commitment_scp,
         receiver=receiver,
         stow_receivers=stow_receivers,
@@ -122,11 +127,10 @@ def start_reception(
 
 
 def _services(commitment_scp: CommitmentScp, resources: Resources) -> list[evt.EventHandlerType]:
-    """Handlers of what peers ask of our port beside storage, and of whom it rejects."""
+    """Handlers of what peers ask of our port beside storage."""
     return [
         (evt.EVT_N_EVENT_REPORT, handle_report, [partial(record_report, resources=resources)]),
         (evt.EVT_N_ACTION, commitment_scp.handle),
-        (evt.EVT_REJECTED, audit_rejection, [resources.audit]),
     ]
 
 

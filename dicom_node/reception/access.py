@@ -36,16 +36,32 @@ class AllowedCallers:
 
     def may_call(self, ae_title: str, address: str) -> bool:
         """Say whether a peer of this AE title and address may call."""
+        return not self.why_not(ae_title, address)
+
+    def why_not(self, ae_title: str, address: str) -> str:
+        """Say why a peer of this AE title and address may not call; empty if it may.
+
+        AE titles are told apart by upper and lower case (PS3.5 6.2): people often do not.
+        """
         if not self.allowed:
-            return True
-        source = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped:
-            source = source.ipv4_mapped
-        return any(
-            caller.ae_title == ae_title.strip()
-            and (caller.network is None or source in caller.network)
-            for caller in self.allowed
-        )
+            return ""
+        title = ae_title.strip()
+        known = [caller for caller in self.allowed if caller.ae_title == title]
+        if known:
+            source = _source(address)
+            may = any(caller.network is None or source in caller.network for caller in known)
+            return "" if may else "its AE title may not call from this address"
+        if any(caller.ae_title.casefold() == title.casefold() for caller in self.allowed):
+            return "its AE title is known in other upper and lower case only"
+        return "its AE title is not one of those that may call"
+
+
+def _source(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Read the address of a peer; IPv4 mapped into IPv6 is IPv4."""
+    source = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped:
+        return source.ipv4_mapped
+    return source
 
 
 def _caller(entry: str) -> Caller:

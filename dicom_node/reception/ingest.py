@@ -7,9 +7,7 @@ crash leaves without a row are found by the scan at the next start.
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from dicom_node.logs import log
@@ -17,19 +15,13 @@ from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
 from dicom_node.reception.header import Unreadable, facts, printable, read_header, skim_header
 from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.refusals import Refusal, RefusalRecorder
 from dicom_node.resources import Resources
-from storage.database.sessions import Session
 from storage.errors import StorageFull
 from storage.files.folder import KeptFile
 from storage.series.instances import known_paths
-from storage.series.quarantine_and_refusals import (
-    MAXIMUM_KINDS,
-    OTHERS,
-    record_quarantine,
-    record_refusal,
-)
+from storage.series.quarantine_and_refusals import record_quarantine
 
-Refusal = tuple[str, str, str]  #: calling AE title, what, reason
 MAXIMUM_QUARANTINED = 10_000  #: files; beyond them, unreadable instances are not kept
 QUARANTINE_FULL = "quarantine is full: look at it by dicom-node status, and empty it"
 HEADER_BYTES = 1 << 15  #: scanned on arrival; a longer header is read from the file
@@ -40,7 +32,8 @@ class InstanceIngest:
 
     def __init__(self, resources: Resources, index: IndexWriter) -> None:
         self._folder, self._clock = resources.folder, resources.clock
-        self._index, self._refusals = index, RefusalCounts(index)
+        self._index = index
+        self.refusals = RefusalRecorder(index, resources.clock, resources.audit)
 
     def keep(self, received: ReceivedInstance) -> int:
         """Keep one instance durably; return the C-STORE status.
@@ -62,7 +55,14 @@ class InstanceIngest:
             return OUT_OF_RESOURCES
         except OSError as fault:  # the caller logs it and answers 0x0110
             reason = f"cannot be kept: {type(fault).__name__}"
-            self.record_refusal(calling_ae=calling_ae, what="an instance", reason=reason)
+            self.record_refusal(
+                Refusal(
+                    kind="instance_refused",
+                    calling_ae=calling_ae,
+                    what="an instance",
+                    reason=reason,
+                )
+            )
             raise
         try:
             header = skim_header(bytes(start), received)
@@ -74,16 +74,20 @@ class InstanceIngest:
         self._index.record_instance(instance, self._clock())
         return SUCCESS
 
-    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
-        """Have a refusal entered, so that `dicom-node status` can show it."""
-        self._refusals.add((printable(calling_ae), what, reason), self._clock())
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Record a refusal, so that `dicom-node status`, the log and the auditor have it."""
+        self.refusals.add(refusal)
 
     def _quarantine(self, path: str, *, reason: str, calling_ae: str) -> None:
         if self._folder.quarantined() >= MAXIMUM_QUARANTINED:  # it was answered with a failure
             self._folder.locate(path).unlink()
-            log.error("instance_refused", calling_ae=calling_ae, reason=QUARANTINE_FULL)
             self.record_refusal(
-                calling_ae=calling_ae, what="an unreadable instance", reason=QUARANTINE_FULL
+                Refusal(
+                    kind="instance_refused",
+                    calling_ae=calling_ae,
+                    what="an unreadable instance",
+                    reason=QUARANTINE_FULL,
+                )
             )
             return
         moved, now = self._folder.quarantine(path), self._clock()
@@ -120,40 +124,6 @@ class InstanceIngest:
         instance = facts(header, kept, calling_ae=header.calling_ae)
         received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         self._index.record_instance(instance, received_at)
-
-
-class RefusalCounts:
-    """Counts refusals until they are entered, all in one entry: anybody may be refused, often."""
-
-    def __init__(self, index: IndexWriter) -> None:
-        self._index = index
-        self._lock = threading.Lock()
-        self._waiting: Counter[Refusal] = Counter()
-
-    def add(self, refusal: Refusal, now: datetime) -> None:
-        """Count one more."""
-        with self._lock:
-            is_first = not self._waiting
-            if refusal not in self._waiting and len(self._waiting) >= MAXIMUM_KINDS:
-                refusal = (OTHERS["calling_ae"], OTHERS["what"], OTHERS["reason"])
-            self._waiting[refusal] += 1
-        if is_first:
-            self._index.put(self._entry(now))
-
-    def _entry(self, now: datetime) -> Callable[[Session], None]:
-        taken: Counter[Refusal] = Counter()
-
-        def enter(session: Session) -> None:
-            if not taken:  # else the transaction is tried again
-                with self._lock:
-                    taken.update(self._waiting)
-                    self._waiting.clear()
-            for (calling_ae, what, reason), count in taken.items():
-                record_refusal(
-                    session, now, calling_ae=calling_ae, what=what, reason=reason, count=count
-                )
-
-        return enter
 
 
 def rescan(resources: Resources) -> int:

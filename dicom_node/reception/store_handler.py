@@ -8,6 +8,7 @@ from dicom_node.errors import AssociationBroken
 from dicom_node.logs import log
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import PROCESSING_FAILURE
+from dicom_node.reception.refusals import Refusal
 
 
 class InstanceSink(Protocol):
@@ -17,8 +18,8 @@ class InstanceSink(Protocol):
         """Keep one instance durably; return the C-STORE status."""
         ...
 
-    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
-        """Record that something was refused before it was sent."""
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Record that a caller was turned away, or something refused before it was sent."""
         ...
 
 

@@ -26,8 +26,6 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import ThreadedAssociationServer
 
 import dicom_node.network.pynetdicom_internals.library_settings  # noqa: F401  # made by importing
-from dicom_node.audit.messages import turned_away
-from dicom_node.audit.syslog import AuditSink
 from dicom_node.logs import log
 from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
@@ -40,7 +38,9 @@ from dicom_node.network.sop_classes import (
     STORAGE_COMMITMENT,
     VERIFICATION,
 )
+from dicom_node.network.tls_failure import ReportingContext
 from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from pipeline.reasons import RefusedReason
 from pipeline.series.sop_classes import CT_CLASSES
@@ -48,7 +48,17 @@ from pipeline.series.sop_classes import CT_CLASSES
 OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}
 TOO_MANY = (2, 3, 2)  #: transient, by the presentation layer, local limit exceeded (PS3.8 9.3.4)
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the service user, calling AE title not recognised
-UNKNOWN_TITLE = {3, 7}  #: reasons, by the service user: calling, called AE title not recognised
+CALLED_UNKNOWN = (1, 1, 7)  #: permanent, by the service user, called AE title not recognised
+AWAITING_REQUEST, AWAITING_ANSWER = "Sta2", "Sta3"  #: states before an association, PS3.8 9.2.1
+ANSWERS = {"Evt7", "Evt8", "Evt15"}  #: PS3.8 Table 9-10: accepted, rejected, aborted by us
+REQUEST = "Evt6"  #: an association request that can be read
+ENDINGS = {
+    "Evt16": "it aborted before its association was agreed on",
+    "Evt17": "it hung up before its association was agreed on",
+    "Evt18": "it asked for no association in time",
+    "Evt19": "its association request cannot be read",
+}
+"""Events that end a connection before there is an association, PS3.8 Table 9-10, 9.2.2."""
 FEW_CLASSES = 8  #: a sender that proposes more proposes all it knows, whatever it has to send
 
 
@@ -81,10 +91,15 @@ def handle_requested(event: Event, callers: AllowedCallers, most: int) -> None:
     # pynetdicom would set it a moment later
     assoc.requestor.ae_title = str(request.calling_ae_title).strip()
     address = assoc.requestor.address
-    if not callers.may_call(assoc.requestor.ae_title, str(address)):
+    if _title_fault(assoc) or not callers.may_call(assoc.requestor.ae_title, str(address)):
         _reject(assoc, NOT_RECOGNISED)
     elif sum(one.requestor.address == address for one in assoc.ae.active_associations) > most:
         _reject(assoc, TOO_MANY)
+
+
+def _title_fault(assoc: Association) -> str:
+    """Say what is wrong with the AE title of a caller; only the fast path can tell."""
+    return str(getattr(assoc.dul, "title_fault", ""))
 
 
 def _reject(assoc: Association, reason: tuple[int, int, int]) -> None:
@@ -100,40 +115,112 @@ def handle_accepted(event: Event, sink: InstanceSink) -> None:
     Many senders propose every SOP class there is, whatever they have to send: such a list is
     recorded as one refusal. A short list says what the sender has: it is recorded class by class.
     """
-    calling_ae = requestor(event)
+    calling_ae, address = requestor(event), str(event.assoc.requestor.address)
     log.debug("association_accepted", calling_ae=calling_ae)
+
+    def refuse(what: str, reason: RefusedReason) -> None:
+        sink.record_refusal(
+            Refusal(
+                kind="context_refused",
+                calling_ae=calling_ae,
+                address=address,
+                what=what,
+                reason=reason.value,
+            )
+        )
+
     refused = sorted({str(context.abstract_syntax) for context in event.assoc.rejected_contexts})
     if len(refused) > FEW_CLASSES:
-        what = f"{len(refused)} SOP classes at once"
-        sink.record_refusal(
-            calling_ae=calling_ae, what=what, reason=RefusedReason.PROPOSES_MORE_THAN_WE_TAKE.value
-        )
-        log.debug("context_refused", calling_ae=calling_ae, sop_class=what)
+        refuse(f"{len(refused)} SOP classes at once", RefusedReason.PROPOSES_MORE_THAN_WE_TAKE)
         return
     for uid in refused:
-        refusal = (
+        known = uid in OURS
+        refuse(
+            UID(uid).name,
             RefusedReason.TRANSFER_SYNTAX_NOT_SUPPORTED
-            if uid in OURS
-            else RefusedReason.SOP_CLASS_NOT_ACCEPTED
+            if known
+            else RefusedReason.SOP_CLASS_NOT_ACCEPTED,
         )
-        reason = refusal.value
-        log.info("context_refused", calling_ae=calling_ae, sop_class=UID(uid).name, reason=reason)
-        sink.record_refusal(calling_ae=calling_ae, what=UID(uid).name, reason=reason)
 
 
-def audit_rejection(event: Event, audit: AuditSink) -> None:
-    """Record an audit event for a caller with an unknown AE title, its own or the one it called."""
-    answer = event.assoc.acceptor.primitive
-    if answer is not None and answer.diagnostic in UNKNOWN_TITLE:
-        audit.record(turned_away(requestor(event), str(event.assoc.requestor.address)))
-
-
-def handle_rejected(event: Event, sink: InstanceSink) -> None:
+def handle_rejected(event: Event, sink: InstanceSink, callers: AllowedCallers) -> None:
     """Record a rejected association: wrong AE title, unknown caller, or too many associations."""
-    primitive = event.assoc.acceptor.primitive
-    reason = primitive.reason_str if primitive is not None else "no reason given"
-    log.warning("association_rejected", calling_ae=requestor(event), reason=reason)
-    sink.record_refusal(calling_ae=requestor(event), what="association", reason=reason)
+    sink.record_refusal(
+        Refusal(
+            kind="association_rejected",
+            calling_ae=requestor(event),
+            address=str(event.assoc.requestor.address),
+            what="association",
+            reason=_why_rejected(event.assoc, callers),
+        )
+    )
+
+
+def _why_rejected(assoc: Association, callers: AllowedCallers) -> str:
+    """Say why an association was rejected, such that the person at the caller can mend it."""
+    answer = assoc.acceptor.primitive
+    if answer is None:
+        return "no reason given"
+    code = (answer.result, answer.result_source, answer.diagnostic)
+    reason = str(answer.reason_str)
+    if code == NOT_RECOGNISED:
+        title, address = str(assoc.requestor.ae_title), str(assoc.requestor.address)
+        return f"{reason}: {_title_fault(assoc) or callers.why_not(title, address)}"
+    if code == CALLED_UNKNOWN:
+        called = str(cast(A_ASSOCIATE, assoc.requestor.primitive).called_ae_title).strip()
+        return f"{reason}: it called {called}, this node is {assoc.acceptor.ae_title.strip()}"
+    return reason
+
+
+def handle_transition(event: Event, sink: InstanceSink) -> None:
+    """Record a connection that ends before its association is accepted or rejected."""
+    state, cause = event.current_state, event.fsm_event
+    if state == AWAITING_REQUEST:
+        is_end = event.next_state != AWAITING_ANSWER
+    else:
+        is_end = state == AWAITING_ANSWER and cause not in ANSWERS
+    if not is_end:
+        return
+    fault = str(getattr(event.assoc.dul, "fault", "")) or ENDINGS.get(cause, "")
+    if state == AWAITING_REQUEST and cause == REQUEST:
+        fault = "it speaks a version of the DICOM upper layer other than 1"
+    _record_end(
+        sink,
+        str(event.assoc.requestor.address),
+        fault or "it sent something else than an association request",
+        calling_ae=requestor(event) if state == AWAITING_ANSWER else "",
+    )
+
+
+def _record_end(sink: InstanceSink, address: str, reason: str, *, calling_ae: str = "") -> None:
+    sink.record_refusal(
+        Refusal(
+            kind="association_not_made",
+            calling_ae=calling_ae,
+            address=address,
+            what="connection",
+            reason=reason,
+        )
+    )
+
+
+def handle_aborted(event: Event) -> None:
+    """Log an association that was aborted, if nobody has logged why it broke."""
+    assoc = event.assoc
+    if getattr(assoc.dul, "fault", "") or assoc.requestor.primitive is None:
+        return
+    silent = assoc.dul.idle_timer_expired()
+    log.info(
+        "association_broken",
+        calling_ae=requestor(event),
+        host=str(assoc.requestor.address),
+        reason="it was silent for too long" if silent else "it was aborted",
+    )
+
+
+def _report_tls(sink: InstanceSink, connection: socket.socket, reason: str) -> None:
+    with suppress(OSError):  # it has just ended, and had no name then
+        _record_end(sink, str(connection.getpeername()[0]), reason)
 
 
 class Acceptor(AE):
@@ -207,13 +294,15 @@ class Receiver:
             (evt.EVT_REQUESTED, handle_requested, [self._callers, self._limits.of_one_address]),
             (evt.EVT_C_STORE, handle_store, [sink]),
             (evt.EVT_ACCEPTED, handle_accepted, [sink]),
-            (evt.EVT_REJECTED, handle_rejected, [sink]),
+            (evt.EVT_REJECTED, handle_rejected, [sink, self._callers]),
+            (evt.EVT_FSM_TRANSITION, handle_transition, [sink]),
+            (evt.EVT_ABORTED, handle_aborted),
             *services,
         ]
         self._server = server = (
             self._listen_fast(address, sink, handlers, tls)
             if fast and self._fast_usable()
-            else self._listen_stock(address, handlers, tls)
+            else self._listen_stock(address, sink, handlers, tls)
         )
         host, port = cast(socket.socket, server.socket).getsockname()[:2]
         return str(host), int(port)
@@ -227,7 +316,14 @@ class Receiver:
     ) -> ThreadedAssociationServer:
         """Listen with the fast path."""
         self._server = fast_store_scp.make_server(
-            self._ae, address, partial(store_and_answer, sink), self._limits, handlers, tls
+            self._ae,
+            address,
+            fast_store_scp.Callbacks(
+                store=partial(store_and_answer, sink), turned_away=partial(_record_end, sink)
+            ),
+            self._limits,
+            handlers,
+            tls,
         )
         self.restart()
         return self._server
@@ -235,10 +331,16 @@ class Receiver:
     def _listen_stock(
         self,
         address: tuple[str, int],
+        sink: InstanceSink,
         handlers: list[evt.EventHandlerType],
         tls: ssl.SSLContext | None,
     ) -> ThreadedAssociationServer:
-        """Listen as pynetdicom does; it keeps its thread to itself, so we look for it."""
+        """Listen as pynetdicom does; it keeps its thread to itself, so we look for it.
+
+        It also keeps failed TLS handshakes to itself: the context tells of them.
+        """
+        if isinstance(tls, ReportingContext):
+            tls.report = partial(_report_tls, sink)
         before = set(threading.enumerate())
         server = self._ae.start_server(address, block=False, ssl_context=tls, evt_handlers=handlers)
         started = (thread for thread in threading.enumerate() if thread not in before)

@@ -340,6 +340,7 @@ class Refusal(Base):
     __tablename__ = "refusal"
 
     calling_ae: Mapped[str] = mapped_column(Title, primary_key=True)
+    address: Mapped[str] = mapped_column(String(64), primary_key=True, default="")
     what: Mapped[str] = mapped_column(KeyWords, primary_key=True)
     reason: Mapped[str] = mapped_column(KeyWords, primary_key=True)
     count: Mapped[int] = mapped_column(default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import and_, delete, select
@@ -11,11 +12,23 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Quarantine, Refusal
 
 MAXIMUM_KINDS = 200  #: of refusals that have a row of their own, the latest; `status` shows fifty
-OTHERS = {
-    "calling_ae": "(others)",
-    "what": "refusals of earlier kinds",
-    "reason": "only the latest kinds are told apart",
-}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalKind:
+    """A kind of refusal: of whom, what and why; refusals of one kind are counted in one row."""
+
+    calling_ae: str
+    what: str
+    reason: str
+    address: str = ""
+
+
+OTHERS = RefusalKind(
+    calling_ae="(others)",
+    what="refusals of earlier kinds",
+    reason="only the latest kinds are told apart",
+)
 """The row in which all other refusals are counted."""
 
 
@@ -44,15 +57,13 @@ def forget_quarantine(
     )
 
 
-def record_refusal(
-    session: Session, now: datetime, *, calling_ae: str, what: str, reason: str, count: int = 1
-) -> None:
-    """Count refusals at negotiation, such as of a SOP class that is not accepted.
+def record_refusal(session: Session, now: datetime, kind: RefusalKind, count: int = 1) -> None:
+    """Count refusals before an instance was kept, such as of a SOP class that is not accepted.
 
     Titles are what callers make of them: only the latest kinds have a row of their own, the others
     are counted in one.
     """
-    key = {"calling_ae": calling_ae, "what": what, "reason": reason}
+    key = asdict(kind)
     row = session.get(Refusal, key, with_for_update=True)
     if row is None:
         row = Refusal(**key, count=0, last_at=now)
@@ -65,15 +76,15 @@ def record_refusal(
 
 def _fold_oldest(session: Session) -> None:
     """Count the refusals of all but the latest kinds in the row of the others."""
-    is_other = and_(*(getattr(Refusal, name) == value for name, value in OTHERS.items()))
+    is_other = and_(*(getattr(Refusal, name) == value for name, value in asdict(OTHERS).items()))
     oldest = session.scalars(
         select(Refusal).where(~is_other).order_by(Refusal.last_at.desc()).offset(MAXIMUM_KINDS)
     ).all()
     if not oldest:
         return
-    others = session.get(Refusal, OTHERS, with_for_update=True)
+    others = session.get(Refusal, asdict(OTHERS), with_for_update=True)
     if others is None:
-        others = Refusal(**OTHERS, count=0, last_at=oldest[0].last_at)
+        others = Refusal(**asdict(OTHERS), count=0, last_at=oldest[0].last_at)
         session.add(others)
     for row in oldest:
         others.count += row.count

@@ -34,9 +34,11 @@ class Reception:
     address: tuple[str, int]
     resources: Resources
     index: IndexWriter
+    ingest: InstanceIngest
 
     def overview(self) -> Overview:
         """Summarise the database once everything received is recorded; the index stops."""
+        self.ingest.refusals.flush()
         self.index.stop()
         with self.resources.sessions() as session:
             return overview(session)
@@ -106,15 +108,14 @@ def running_receiver(
     limits: AssociationLimits | None = None,
 ) -> Iterator[Reception]:
     """Run a receiver that keeps and records what it receives."""
-    with (
-        indexing(resources) as index,
-        listening(
-            InstanceIngest(resources, index),
+    with indexing(resources) as index:
+        ingest = InstanceIngest(resources, index)
+        with listening(
+            ingest,
             callers=callers,
             require_called_ae=require_called_ae,
             fast=fast,
             services=services,
             limits=limits,
-        ) as address,
-    ):
-        yield Reception(address, resources, index)
+        ) as address:
+            yield Reception(address, resources, index, ingest)

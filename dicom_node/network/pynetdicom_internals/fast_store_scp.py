@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pynetdicom import AE, evt
@@ -44,6 +44,11 @@ from dicom_node.network.command_set import (
     MalformedCommand,
     c_store_response,
     parse,
+)
+from dicom_node.network.foreign_protocols import DICOM, protocol_of
+from dicom_node.network.pynetdicom_internals.association_request import (
+    ASSOCIATE_RQ,
+    with_readable_titles,
 )
 from dicom_node.network.pynetdicom_internals.message_bounds import (
     MAXIMUM_DATA_SET,
@@ -74,12 +79,33 @@ from dicom_node.network.received_instance import ReceivedInstance, received_inst
 
 ACCEPT_AGAIN_SECONDS = 0.1  #: wait after a connection could not be accepted
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
+TurnedAway = Callable[[str, str], object]  #: records an address, and why it was turned away
 Store = Callable[[ReceivedInstance], int]  #: stores an instance, returns the C-STORE status
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
 MAXIMUM_SILENT = 100  #: connections without an association request; the oldest make room
-ASSOCIATE_RQ = 1  #: PDU type
 DATA_TRANSFER, CLOSING = "Sta6", "Sta13"  #: PS3.8 9.2.1: established; waiting for the end
+BEFORE_REQUEST = {"Sta1", "Sta2"}  #: PS3.8 9.2.1: idle; awaiting an A-ASSOCIATE-RQ
 CLOSED, INVALID = "Evt17", "Evt19"  #: PS3.8 Table 9-10
+SENT_NOTHING = "it connected, and hung up without sending anything"
+CUT_OFF = "it hung up in the midst of its association request"
+UNREADABLE = "its association request cannot be read"
+MADE_ROOM = "it asked for no association, and others needed its place"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callbacks:
+    """Functions that a fast server calls.
+
+    Attributes
+    ----------
+    store
+        Keeps an instance.
+    turned_away
+        Records a connection that ended without an association to trigger an event.
+    """
+
+    store: Store
+    turned_away: TurnedAway
 
 
 def usable() -> bool:
@@ -99,11 +125,14 @@ class FastProvider(DULServiceProvider):
     def __init__(self, assoc: FastAssociation, server: FastServer) -> None:
         super().__init__(assoc)
         self._store, self._limits, self._allowance = server.store, server.limits, server.allowance
+        self._server = server
         self._unanswered = 0  #: requests that were handed to pynetdicom
         self._reactor_wakeup = assoc.reactor_wakeup
         self._wakeup: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wakeup_lock = threading.Lock()
         self._rest = memoryview(b"")  #: of the PDU whose values are being read
+        self.fault = ""  #: why the association ended, or came to nothing; empty if nobody knows
+        self.title_fault = ""  #: what is wrong with the AE title of the caller
 
     def answered(self) -> None:
         """Note that a request that was handed to pynetdicom has its answer."""
@@ -124,10 +153,9 @@ class FastProvider(DULServiceProvider):
         try:
             super().run_reactor()
         except InvalidEventError as fault:
-            self._log_broken(type(fault).__name__)
-            self.assoc.is_established = False
-            self.assoc.is_aborted = True
-            cast(ReadAheadSocket, self.socket).close()
+            self._end(type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001  # thread border: the peer must not be left open
+            self._end(f"{UNREADABLE} ({type(fault).__name__})")
         finally:
             with self._wakeup_lock:
                 wakeup, self._wakeup = self._wakeup, None
@@ -135,6 +163,20 @@ class FastProvider(DULServiceProvider):
             self._reactor_wakeup.set()
             if self.assoc.requestor.primitive is None:
                 self.to_user_queue.put(cast(Any, None))  # as if the wait for a request had ended
+
+    def _end(self, fault: str) -> None:
+        """Close the connection, as pynetdicom does not when an action of its state machine fails.
+
+        Nothing is sent, so that this cannot fail.
+        """
+        self.fault = fault
+        if self.assoc.requestor.primitive is None:
+            self._server.turned_away(str(self.assoc.requestor.address), fault)
+        else:
+            self._log_broken(fault)
+        self.assoc.is_established = False
+        self.assoc.is_aborted = True
+        cast(ReadAheadSocket, self.socket).close()
 
     def _wake_up(self) -> None:
         """End the wait of `_data_transfer`."""
@@ -181,8 +223,13 @@ class FastProvider(DULServiceProvider):
         return has_read
 
     def _break_off(self, event: str, fault: Exception) -> None:
-        """Log a broken association, and let the state machine end it by an event."""
-        self._log_broken(str(fault))
+        """Note why an association ends, and let the state machine end it by an event.
+
+        What ends before an association was requested is recorded by who sees that transition.
+        """
+        self.fault = self.fault or str(fault)
+        if self.assoc.requestor.primitive is not None:
+            self._log_broken(str(fault))
         self.event_queue.put(event)
 
     def _log_broken(self, reason: str) -> None:
@@ -191,19 +238,57 @@ class FastProvider(DULServiceProvider):
     def _read_pdu_data(self) -> None:
         """As in pynetdicom, but for PDUs of reasonable length only."""
         wire = cast(ReadAheadSocket, self.socket)
+        is_first = self.state_machine.current_state in BEFORE_REQUEST
         try:
-            self._check_length(wire.peek()[1])
+            length = self._first_length(wire) if is_first else wire.peek()[1]
+            self._check_length(length)
             super()._read_pdu_data()
         except Closed as fault:
             self._break_off(CLOSED, fault)
         except Invalid as fault:
             self._break_off(INVALID, fault)
 
+    def _first_length(self, wire: ReadAheadSocket) -> int:
+        """Length of the first PDU, if it is an association request.
+
+        Raises
+        ------
+        Closed
+            If the peer hung up before; it says whether the peer had sent anything.
+        Invalid
+            If the peer speaks another protocol, or sent another PDU.
+        """
+        try:
+            kind, length = wire.peek()
+        except Closed as fault:
+            if isinstance(fault.__cause__, ssl.SSLError):
+                raise
+            sent = CUT_OFF if wire.start else SENT_NOTHING
+            raise Closed(sent) from fault
+        protocol = protocol_of(wire.start)
+        if protocol not in {"", DICOM}:
+            raise Invalid(f"it speaks {protocol}, this port speaks DICOM")
+        if kind != ASSOCIATE_RQ:
+            raise Invalid("it sent something else than an association request")
+        return length
+
     def _decode_pdu(self, bytestream: bytearray) -> Any:  # noqa: ANN401  # typed in pynetdicom alone
-        """As in pynetdicom, but for association requests of reasonable size only."""
-        if bytestream[0] == ASSOCIATE_RQ:
+        """As in pynetdicom, but for association requests of reasonable size, with odd titles too.
+
+        pynetdicom takes what is raised here for a PDU that cannot be read.
+        """
+        if bytestream[0] != ASSOCIATE_RQ:
+            return super()._decode_pdu(bytestream)
+        try:
             check_negotiation(bytes(bytestream))
-        return super()._decode_pdu(bytestream)
+            readable, self.title_fault = with_readable_titles(bytes(bytestream))
+            return super()._decode_pdu(bytearray(readable))
+        except Invalid as fault:
+            self.fault = str(fault)
+            raise
+        except Exception as fault:
+            self.fault = f"{UNREADABLE} ({type(fault).__name__})"
+            raise
 
     def _check_length(self, length: int) -> int:
         """Return the length of a PDU, if it is one that was negotiated.
@@ -397,25 +482,34 @@ class FastServer(ThreadedAssociationServer):
     store: Store
     limits: AssociationLimits
     allowance: Allowance
+    turned_away: TurnedAway
 
     def handle_error(self, request: object, client_address: tuple[str, int]) -> None:
         """Log what went wrong with one connection; socketserver would print it."""
         del request
         log.exception("association_broken", host=client_address[0], reason="see the traceback")
+        self.turned_away(client_address[0], "a fault of this node: see its log")
 
     def verify_request(self, request: object, client_address: object) -> bool:
         """Accept a connection; too many that have not requested an association make room."""
-        del request, client_address
+        del request
         silent = [assoc for assoc in self.active_associations if assoc.requestor.primitive is None]
         if len(silent) >= MAXIMUM_SILENT:
-            hang_up(first_to_go(silent))
-        return len(silent) < 2 * MAXIMUM_SILENT  # those that were hung up are ending still
+            oldest = first_to_go(silent)
+            cast(FastProvider, oldest.dul).fault = MADE_ROOM
+            hang_up(oldest)
+        if len(silent) < 2 * MAXIMUM_SILENT:  # those that were hung up are ending still
+            return True
+        host = str(cast(tuple[Any, ...], client_address)[0])
+        self.turned_away(host, "too many connections wait for their association request")
+        return False
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """As in pynetdicom, but the TLS handshake is left to the association's own thread."""
         try:
             client, address = cast(socket.socket, self.socket).accept()
-        except OSError:
+        except OSError as fault:
+            self.turned_away("", f"connections cannot be accepted: {fault.strerror}")
             time.sleep(ACCEPT_AGAIN_SECONDS)  # no descriptors are left: it would spin
             raise
         if self.ssl_context:
@@ -428,7 +522,7 @@ class FastServer(ThreadedAssociationServer):
 def make_server(
     ae: AE,
     address: tuple[str, int],
-    store: Store,
+    callbacks: Callbacks,
     limits: AssociationLimits,
     handlers: list[evt.EventHandlerType],
     ssl_context: ssl.SSLContext | None = None,
@@ -442,6 +536,7 @@ def make_server(
     """
     contexts = ae.supported_contexts
     server = FastServer(ae, address, ae.ae_title, contexts, ssl_context, handlers, FastHandler)
-    server.store, server.limits, server.allowance = store, limits, Allowance()
+    server.store, server.turned_away = callbacks.store, callbacks.turned_away
+    server.limits, server.allowance = limits, Allowance()
     ae._servers.append(server)  # as `AE.start_server` does
     return server

@@ -16,6 +16,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
+from dicom_node.network.pynetdicom_internals.association_request import FIXED_PART
 from dicom_node.network.pynetdicom_internals.pdu import Invalid
 
 MAXIMUM_DATA_SET = 1 << 20
@@ -27,7 +28,6 @@ MAXIMUM_UNANSWERED = 16  #: requests of an association; further ones stay in the
 LEAST_RATE = 1000  #: bytes/s that a message must make on the whole, beside the network timeout
 MAXIMUM_NEGOTIATION = 1 << 18  #: bytes of an A-ASSOCIATE-RQ; 128 contexts with 30 syntaxes each
 MAXIMUM_ITEMS = 4096  #: items within an A-ASSOCIATE-RQ: 128 contexts with 30 syntaxes each
-FIXED_PART = 74  #: bytes of an A-ASSOCIATE-RQ before its items, PS3.8 9.3.2
 ITEM = struct.Struct(">BxH")  #: type and length of an item, PS3.8 9.3.2.1 to 9.3.2.3
 CONTEXT, USER_INFORMATION = 0x20, 0x50  #: items that hold items
 HELD_BEFORE = {CONTEXT: 4, USER_INFORMATION: 0}  #: bytes before the items that they hold

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass
 
 from dicom_node.errors import AssociationBroken
+from dicom_node.network.tls_failure import tls_failure
 
 P_DATA_TF = 4  #: PDU type
 DATA_SET, COMMAND, LAST = 0, 1, 2  #: bits of the message control header, PS3.8 E.2
@@ -83,6 +85,8 @@ def receive_into(connection: socket.socket, view: memoryview, deadline: float) -
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     except TimeoutError as late:
         raise Invalid("the peer is too slow") from late
+    except ssl.SSLError as fault:
+        raise Closed(tls_failure(fault)) from fault
     except OSError as fault:
         raise Closed(f"the connection was lost: {type(fault).__name__}") from fault
     return count

@@ -56,6 +56,11 @@ class ReadAheadSocket(AssociationSocket):
         ready = {descriptor for descriptor, _ in self._poller.poll(0 if has_data else TICK_MS)}
         return wakeup not in ready and bool(has_data or ready)
 
+    @property
+    def start(self) -> bytes:
+        """First bytes that have arrived and are still to be read."""
+        return bytes(self._buffer[self._start : min(self._end, self._start + PDU_HEADER.size)])
+
     def peek(self) -> tuple[int, int]:
         """Type and length of the next PDU, which is still to be read.
 

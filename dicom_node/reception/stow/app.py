@@ -23,10 +23,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from dicom_node.errors import AssociationBroken
-from dicom_node.logs import log
 from dicom_node.network.pynetdicom_internals.message_bounds import Pace
 from dicom_node.network.status_codes import HTTP_BUSY, HTTP_NO_ROOM
 from dicom_node.reception.header import MAX_UID
+from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.stow.instances import CALLING_AE, DICOM, response, status_code, store
 from dicom_node.reception.stow.multipart import TooManyParts, parts
@@ -36,10 +36,13 @@ MAX_BOUNDARY = 70  #: characters, RFC 2046 5.1.1
 RETRY_SECONDS = 60  #: after which a sender may try again when there was no room
 ON_REFUSAL: dict[int, dict[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.METHOD_NOT_ALLOWED: {"Allow": "POST"},
     HTTP_BUSY: {"Retry-After": str(RETRY_SECONDS)},
 }
 """Header fields of a refusal."""
 JSON = "application/dicom+json"
+OTHER_REQUEST = "only instances are taken here, by POST to /studies"
+EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"]
 
 
 class TooLarge(AssociationBroken):
@@ -96,6 +99,7 @@ class StowService:
             routes=[
                 Route("/studies", self.handle, methods=["POST"]),
                 Route("/studies/{study_uid}", self.handle, methods=["POST"]),
+                Route("/{path:path}", self.refuse_other, methods=EVERY_METHOD),
             ]
         )
 
@@ -108,11 +112,32 @@ class StowService:
                 chunks = self._chunks(request, loop)
                 return await loop.run_in_executor(self.threads, self._store, request, chunks)
         except Refused as refused:
-            return _refusal(refused)
+            return self._refuse(request, refused)
         except (TooLarge, TooManyParts) as fault:
-            return _broken(413, fault)
+            return self._refuse(request, Refused(413, str(fault)))
         except AssociationBroken as fault:
-            return _broken(400, fault)
+            return self._refuse(request, Refused(400, str(fault)))
+
+    async def refuse_other(self, request: Request) -> Response:
+        """Answer a request for anything but storing; its path may name a patient, we do not."""
+        is_ours = request.url.path.strip("/").partition("/")[0] == "studies"
+        status = HTTPStatus.METHOD_NOT_ALLOWED if is_ours else HTTPStatus.NOT_FOUND
+        return self._refuse(request, Refused(status, OTHER_REQUEST))
+
+    def _refuse(self, request: Request, refused: Refused) -> Response:
+        """Answer a refusal, and record it."""
+        address = request.client.host if request.client else ""
+        self.sink.record_refusal(
+            Refusal(
+                kind="association_rejected",
+                calling_ae=CALLING_AE,
+                address=address,
+                what=f"request, answered {int(refused.status)}",
+                reason=refused.reason,
+            )
+        )
+        headers = ON_REFUSAL.get(refused.status)
+        return PlainTextResponse(f"{refused.reason}\n", refused.status, headers=headers)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -129,9 +154,7 @@ class StowService:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         is_known = secrets.compare_digest(token.strip().encode(), self.token.encode())
         if self.token and not (is_known and scheme.lower() == "bearer"):
-            reason = RefusedReason.NO_VALID_BEARER_TOKEN.value
-            self.sink.record_refusal(calling_ae=CALLING_AE, what="request", reason=reason)
-            raise Refused(401, reason)
+            raise Refused(401, RefusedReason.NO_VALID_BEARER_TOKEN.value)
         length = request.headers.get("content-length", "0")
         if int(length) > self.limits.request_bytes:
             raise Refused(413, f"expected at most {self.limits.request_bytes} bytes, got {length}")
@@ -141,7 +164,8 @@ class StowService:
     def _store(self, request: Request, chunks: Iterator[bytes]) -> Response:
         boundary = _boundary(request)
         study_uid = request.path_params.get("study_uid", "")
-        outcomes = store(parts(chunks, boundary), self.sink, study_uid)
+        address = request.client.host if request.client else ""
+        outcomes = store(parts(chunks, boundary), self.sink, study_uid, address=address)
         if not outcomes:
             raise Refused(400, "expected instances, got a message without parts")
         code = status_code(outcomes)
@@ -193,14 +217,3 @@ def _boundary(request: Request) -> bytes:
     if not 0 < len(boundary) <= MAX_BOUNDARY:
         raise Refused(400, f"expected a boundary of 1 to {MAX_BOUNDARY} characters")
     return boundary
-
-
-def _broken(status: int, fault: AssociationBroken) -> Response:
-    log.warning("association_broken", calling_ae=CALLING_AE, reason=str(fault))
-    return PlainTextResponse(f"{fault}\n", status)
-
-
-def _refusal(refused: Refused) -> Response:
-    log.warning("association_rejected", calling_ae=CALLING_AE, reason=refused.reason)
-    headers = ON_REFUSAL.get(refused.status)
-    return PlainTextResponse(f"{refused.reason}\n", refused.status, headers=headers)

@@ -34,6 +34,7 @@ from dicom_node.network.status_codes import (
     TRANSFER_SYNTAX_NOT_SUPPORTED,
 )
 from dicom_node.reception.header import MAX_UID, ONE_AT_A_TIME, PARSE_ERRORS, Unreadable
+from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from dicom_node.reception.stow.multipart import Part
 from pipeline.reasons import RefusedReason
@@ -62,11 +63,15 @@ class StoreOutcome:
     identity: Identity | None = None
 
 
-def store(parts: Iterable[Part], sink: InstanceSink, study_uid: str) -> list[StoreOutcome]:
+def store(
+    parts: Iterable[Part], sink: InstanceSink, study_uid: str, *, address: str = ""
+) -> list[StoreOutcome]:
     """Keep every instance durably, while it arrives.
 
     Parameters
     ----------
+    address
+        Of the sender.
     study_uid
         Only instances of this study are kept; empty for those of any study.
 
@@ -75,10 +80,10 @@ def store(parts: Iterable[Part], sink: InstanceSink, study_uid: str) -> list[Sto
     AssociationBroken
         If the message ends before its end; instances that were complete are kept.
     """
-    return [_keep(part, sink, study_uid) for part in parts]
+    return [_keep(part, sink, study_uid, address) for part in parts]
 
 
-def _keep(part: Part, sink: InstanceSink, study_uid: str) -> StoreOutcome:
+def _keep(part: Part, sink: InstanceSink, study_uid: str, address: str) -> StoreOutcome:
     head = _head(part.body)
     try:
         with ONE_AT_A_TIME:
@@ -86,7 +91,7 @@ def _keep(part: Part, sink: InstanceSink, study_uid: str) -> StoreOutcome:
             is_addressed = not study_uid or _is_of_study(study_uid, identity, head, start)
     except Unreadable as fault:
         return _refused(CANNOT_UNDERSTAND, str(fault))
-    status = _acceptable(identity, sink)
+    status = _acceptable(identity, sink, address)
     if status == SUCCESS and not is_addressed:
         status = DATA_SET_DOES_NOT_MATCH
         log.error(
@@ -153,7 +158,7 @@ def _identity(part: Part, head: bytes) -> tuple[Identity, int]:
     )
 
 
-def _acceptable(identity: Identity, sink: InstanceSink) -> int:
+def _acceptable(identity: Identity, sink: InstanceSink, address: str) -> int:
     """Give the status of class and transfer syntax; a refusal is recorded, for `status` to show."""
     if identity.sop_class_uid not in CT_CLASSES:
         status, reason = SOP_CLASS_NOT_SUPPORTED, RefusedReason.SOP_CLASS_NOT_ACCEPTED.value
@@ -165,8 +170,15 @@ def _acceptable(identity: Identity, sink: InstanceSink) -> int:
     else:
         return SUCCESS
     name = UID(identity.sop_class_uid).name
-    log.info("context_refused", calling_ae=CALLING_AE, sop_class=name, reason=reason)
-    sink.record_refusal(calling_ae=CALLING_AE, what=name, reason=reason)
+    sink.record_refusal(
+        Refusal(
+            kind="context_refused",
+            calling_ae=CALLING_AE,
+            address=address,
+            what=name,
+            reason=reason,
+        )
+    )
     return status
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from structlog.testing import capture_logs
 
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.store_scu import echo
@@ -20,7 +19,7 @@ from dicom_node.network.association import Peer
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import SUCCESS
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
-from tests.support.node_process import wait_until
+from dicom_node.reception.refusals import Refusal
 from tests.support.peers.credentials import credentials
 from tests.support.peers.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
 from tests.support.reception import listening as receiver_listening
@@ -31,13 +30,14 @@ BODY = bytes(range(256)) * 400
 @dataclass
 class Memory:
     kept: list[bytes] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
     def keep(self, received: ReceivedInstance) -> int:
         self.kept.append(b"".join(bytes(chunk) for chunk in received.body))
         return SUCCESS
 
-    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
-        raise AssertionError(f"{what} refused to {calling_ae}: {reason}")
+    def record_refusal(self, refusal: Refusal) -> None:
+        self.refused.append(refusal)
 
 
 @dataclass
@@ -155,15 +155,3 @@ def test_results_are_sent_to_a_peer_by_tls(listening: Listening, tmp_path: Path)
     ours.key.unlink()
     lost = echo(peer, calling_ae="NODE")
     assert (lost.verdict, ours.key.name in lost.detail) == (Verdict.POSTPONED, True)
-
-
-@pytest.mark.parametrize("listening", [True], indirect=True, ids=["fast"])
-def test_a_peer_that_cannot_speak_tls_is_logged_by_address(listening: Listening) -> None:
-    def hosts() -> set[str]:
-        return {line["host"] for line in lines if line["event"] == "association_broken"}
-
-    host, port = listening.address
-    with capture_logs() as lines:
-        assert echo(Peer(ae_title="AINODE", host=host, port=port), calling_ae="CT").detail
-        wait_until(lambda: bool(hosts()), seconds=20, what="a line in the log")
-    assert hosts() == {"127.0.0.1"}

@@ -14,6 +14,7 @@ from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLi
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import SUCCESS
 from dicom_node.reception.access import AllowedCallers
+from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.store_scp import Receiver
 from tests.support.peers.wire_client import (
     STORE_CONTEXT,
@@ -75,13 +76,14 @@ class Memory:
     """Keeps data sets in memory."""
 
     kept: list[bytes] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
     def keep(self, received: ReceivedInstance) -> int:
         self.kept.append(b"".join(map(bytes, received.body)))
         return SUCCESS
 
-    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
-        raise AssertionError(f"{what} refused to {calling_ae}: {reason}")
+    def record_refusal(self, refusal: Refusal) -> None:
+        self.refused.append(refusal)
 
 
 @pytest.fixture(scope="module")

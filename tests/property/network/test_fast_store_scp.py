@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dicom_node.network import command_set as cs
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import OUT_OF_RESOURCES, SUCCESS
+from dicom_node.reception.refusals import Refusal
 from tests.support.peers.wire_client import (
     ABORT,
     CT,
@@ -38,6 +39,7 @@ class Memory:
     """Keeps instances in memory; has no room for large ones."""
 
     kept: list[tuple[str, str, str, bytes, bytes]] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
     def keep(self, received: ReceivedInstance) -> int:
         body = b""
@@ -49,8 +51,8 @@ class Memory:
         self.kept.append((*uids, received.calling_ae, received.header, body))
         return SUCCESS
 
-    def record_refusal(self, *, calling_ae: str, what: str, reason: str) -> None:
-        raise AssertionError(f"{what} refused to {calling_ae}: {reason}")
+    def record_refusal(self, refusal: Refusal) -> None:
+        self.refused.append(refusal)
 
 
 @dataclass

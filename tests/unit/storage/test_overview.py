@@ -20,6 +20,7 @@ from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.series.quarantine_and_refusals import (
     MAXIMUM_KINDS,
+    RefusalKind,
     record_quarantine,
     record_refusal,
 )
@@ -108,13 +109,20 @@ def test_lists_are_cut_but_counts_are_not(session: Session) -> None:
 
 def test_refusals_are_counted_and_quarantine_is_listed(session: Session) -> None:
     for at in (NOW, LATER):
-        record_refusal(session, at, calling_ae="CT1", what="Secondary Capture", reason="not taken")
+        record_refusal(
+            session, at, RefusalKind(calling_ae="CT1", what="Secondary Capture", reason="not taken")
+        )
         record_quarantine(session, "quarantine/x", at, reason="no header", calling_ae="CT1")
 
     shown = overview(session)
 
     refused = RefusalLine(
-        calling_ae="CT1", what="Secondary Capture", reason="not taken", count=2, last_at=LATER
+        calling_ae="CT1",
+        address="",
+        what="Secondary Capture",
+        reason="not taken",
+        count=2,
+        last_at=LATER,
     )
     assert shown.refusals == (refused,)
     held = QuarantineLine(path="quarantine/x", reason="no header", calling_ae="CT1", at=LATER)
@@ -157,8 +165,12 @@ def test_what_holds_deliveries_up_is_told_by_destination(session: Session) -> No
 def test_refusals_of_ever_new_titles_are_counted_together(session: Session) -> None:
     for number in range(MAXIMUM_KINDS + 100):
         at = NOW + timedelta(seconds=number)
-        record_refusal(session, at, calling_ae=f"T{number}", what="association", reason="unknown")
-    record_refusal(session, at, calling_ae="T299", what="association", reason="unknown")
+        record_refusal(
+            session, at, RefusalKind(calling_ae=f"T{number}", what="association", reason="unknown")
+        )
+    record_refusal(
+        session, at, RefusalKind(calling_ae="T299", what="association", reason="unknown")
+    )
 
     rows = {row.calling_ae: row.count for row in session.scalars(select(Refusal))}
     assert len(rows) == MAXIMUM_KINDS + 1

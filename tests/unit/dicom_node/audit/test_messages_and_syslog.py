@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +42,12 @@ def codes(message: Element, path: str) -> list[str | None]:
         (messages.sent("PACS", STUDIES), ["110104"], "C", ["AINODE", "PACS"]),
         (messages.exported("usb", STUDIES), ["110106"], "R", ["AINODE", "usb"]),
         (messages.deleted(STUDIES), ["110105"], "D", ["AINODE"]),
-        (messages.turned_away("X", "10.1.2.3"), ["110113", "110126"], "E", ["AINODE", "X"]),
+        (
+            messages.turned_away("X", "10.1.2.3", reason="r"),
+            ["110113", "110126"],
+            "E",
+            ["AINODE", "X"],
+        ),
     ],
 )
 def test_messages_say_what_was_done_and_by_whom(
@@ -75,12 +81,23 @@ def test_studies_are_named_by_uid_and_counted_by_class() -> None:
 
 
 def test_who_is_turned_away_is_named_with_the_address() -> None:
-    message = written(messages.turned_away("<X&>", "10.1.2.3"))
+    message = written(messages.turned_away("<X&>", "10.1.2.3", reason="no <TLS>", times=7))
     caller = message.findall("ActiveParticipant")[1]
     assert caller.get("UserID") == "<X&>"
     assert caller.get("NetworkAccessPointID") == "10.1.2.3"
     (head,) = message.iterfind("EventIdentification")
     assert head.get("EventOutcomeIndicator") == "4"
+    (subject,) = message.iterfind("ParticipantObjectIdentification")
+    assert subject.get("ParticipantObjectID") == "10.1.2.3"
+    assert codes(subject, "ParticipantObjectIDTypeCode") == ["110182"]
+    (detail,) = subject.iterfind("ParticipantObjectDetail")
+    assert detail.get("type") == "Alert Description"
+    assert b64decode(detail.get("value", "")) == b"no <TLS> (7 times)"
+
+
+def test_who_has_no_title_is_named_by_address() -> None:
+    message = written(messages.turned_away("", "10.1.2.3", reason="it speaks HTTP"))
+    assert message.findall("ActiveParticipant")[1].get("UserID") == "10.1.2.3"
 
 
 def test_order_is_that_of_the_schema() -> None:

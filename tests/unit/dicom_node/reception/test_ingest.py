@@ -14,27 +14,7 @@ from dicom_node.reception import ingest
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from storage.database.schema import Quarantine, Refusal
-from storage.series.quarantine_and_refusals import MAXIMUM_KINDS
 from tests.support.reception import open_resources
-
-
-def test_refusals_wait_as_one_entry_and_none_is_lost(tmp_path: Path) -> None:
-    resources = open_resources(tmp_path)
-    index = IndexWriter(resources.sessions)
-    sink = InstanceIngest(resources, index)
-    for number in range(3 * MAXIMUM_KINDS):
-        sink.record_refusal(calling_ae=f"T{number}\0", what="association", reason="unknown")
-    assert index._entries.qsize() == 1  # what waits while the database is away
-
-    index.start()
-    sink.record_refusal(calling_ae="LATER", what="association", reason="unknown")
-    index.stop()
-
-    with resources.sessions() as session:
-        rows = list(session.scalars(select(Refusal)))
-    assert sum(row.count for row in rows) == 3 * MAXIMUM_KINDS + 1
-    assert len(rows) <= MAXIMUM_KINDS + 1
-    assert not [row.calling_ae for row in rows if not row.calling_ae.isprintable()]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom warns of what is odd here
@@ -60,6 +40,7 @@ def test_a_full_quarantine_takes_no_more_and_says_so(tmp_path: Path) -> None:
 
     assert resources.folder.quarantined() == ingest.MAXIMUM_QUARANTINED
     assert list((tmp_path / "incoming").rglob("*.dcm")) == []
+    sink.refusals.flush()
     index.start()
     index.stop()
     with resources.sessions() as session:

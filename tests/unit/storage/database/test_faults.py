@@ -16,7 +16,7 @@ from storage.database.faults import POSTGRESQL, SQLITE, own_error
 from storage.database.schema import Capability, Refusal
 from storage.database.sessions import Sessions
 from storage.errors import DatabaseRefused, DatabaseUnavailable, StorageError
-from storage.series.quarantine_and_refusals import record_refusal
+from storage.series.quarantine_and_refusals import RefusalKind, record_refusal
 from tests.support.databases import database_url, impatient_database, locked_database
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -219,7 +219,7 @@ def test_words_of_peers_are_taken_whatever_they_hold(
 ) -> None:
     for _ in range(2):
         with sessions.begin() as session:
-            record_refusal(session, NOW, calling_ae=sent, what=sent, reason=sent)
+            record_refusal(session, NOW, RefusalKind(calling_ae=sent, what=sent, reason=sent))
 
     with sessions.reading() as session:
         (row,) = session.scalars(select(Refusal))

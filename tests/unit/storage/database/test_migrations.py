@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from storage.database.engine import is_absent, is_migrated, migrate, open_database, reading
 from storage.database.schema import Base, Instance, Refusal, Result, ResultObject, Series
-from storage.series.quarantine_and_refusals import record_refusal
+from storage.series.quarantine_and_refusals import RefusalKind, record_refusal
 from tests.support.databases import database_url
 
 pytestmark = pytest.mark.database
@@ -60,10 +60,10 @@ def test_comparison_would_see_a_difference(engine: Engine) -> None:
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
     migrate(engine)
     with Session(engine) as session, session.begin():
-        record_refusal(session, NOW, calling_ae="CT1", what="x", reason="y")
+        record_refusal(session, NOW, RefusalKind(calling_ae="CT1", what="x", reason="y"))
     migrate(engine)
     with Session(engine) as session:
-        assert session.get_one(Refusal, ("CT1", "x", "y")).count == 1
+        assert session.get_one(Refusal, ("CT1", "", "x", "y")).count == 1
 
 
 def test_what_was_kept_before_a_migration_is_kept(engine: Engine) -> None:
@@ -75,6 +75,7 @@ def test_what_was_kept_before_a_migration_is_kept(engine: Engine) -> None:
             f"series VALUES ('9','8','CT','1','CT1',{at},{at},1,'encoded',{at},'',2,1,false,'k')",
             f"result VALUES ('k','9',2,{at},'m 1',0.25,false,'{{}}','results/k')",
             "result_object VALUES ('5','k','report','1','7','1','results/k/0.dcm',0)",
+            f"refusal VALUES ('CT1','x','y',2,{at})",
         ):
             connection.execute(text(f"INSERT INTO {row}"))
     migrate(engine)
@@ -89,9 +90,11 @@ def test_what_was_kept_before_a_migration_is_kept(engine: Engine) -> None:
         series = session.get_one(Series, "9")
         assert (series.rerun, series.patient_key, series.study_date) == (None, "", "")
         assert session.get_one(ResultObject, "5").result_key == "k"
+        assert session.get_one(Refusal, ("CT1", "", "x", "y")).count == 2
     migrate_to(engine, "0001", back=True)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT score, positive FROM result")).one() == (0.25, 0)
+        assert connection.execute(text("SELECT what, count FROM refusal")).one() == ("x", 2)
 
 
 def migrate_to(engine: Engine, revision: str, *, back: bool = False) -> None:
@@ -144,6 +147,6 @@ def test_instance_needs_its_series(engine: Engine) -> None:
 def test_reader_does_not_wait_for_a_writer(engine: Engine) -> None:
     migrate(engine)
     with Session(engine) as writer, writer.begin():
-        record_refusal(writer, NOW, calling_ae="CT1", what="x", reason="y")
+        record_refusal(writer, NOW, RefusalKind(calling_ae="CT1", what="x", reason="y"))
         with Session(reading(engine)) as reader:
-            assert reader.get(Refusal, ("CT1", "x", "y")) is None
+            assert reader.get(Refusal, ("CT1", "", "x", "y")) is None

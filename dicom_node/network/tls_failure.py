@@ -1,0 +1,112 @@
+"""Say why a TLS connection failed, in a sentence for the person who has to put it right."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+NOT_TLS = "it does not speak TLS"
+OLD_TLS = "it speaks no TLS of version 1.2 or later"
+NO_CIPHER = "there is no cipher that both sides take"
+NO_CERTIFICATE = "it showed no certificate"
+NOT_OURS = "its certificate is of no authority that we trust"
+HUNG_UP = "it hung up during the TLS handshake: it may speak no TLS, or refuse our certificate"
+REASONS = {
+    "WRONG_VERSION_NUMBER": NOT_TLS,
+    "HTTP_REQUEST": f"{NOT_TLS}: it speaks HTTP",
+    "HTTPS_PROXY_REQUEST": f"{NOT_TLS}: it speaks HTTP",
+    "UNKNOWN_PROTOCOL": NOT_TLS,
+    "BAD_RECORD_TYPE": NOT_TLS,
+    "RECORD_LAYER_FAILURE": NOT_TLS,
+    "PACKET_LENGTH_TOO_LONG": NOT_TLS,
+    "UNSUPPORTED_PROTOCOL": OLD_TLS,
+    "VERSION_TOO_LOW": OLD_TLS,
+    "NO_PROTOCOLS_AVAILABLE": OLD_TLS,
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it takes no version of TLS that we take",
+    "NO_SHARED_CIPHER": NO_CIPHER,
+    "NO_CIPHERS_AVAILABLE": NO_CIPHER,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": f"it broke the handshake off: {NO_CIPHER}, or no certificate",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": NO_CERTIFICATE,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of ours",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it says that our certificate has expired",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "it says that our certificate was revoked",
+    "TLSV1_ALERT_UNKNOWN_CA": "it does not trust the authority of our certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "it refuses our certificate",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it refuses our certificate",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it refuses our certificate",
+    "TLSV1_ALERT_ACCESS_DENIED": "it refuses our certificate",
+    "TLSV1_ALERT_DECRYPT_ERROR": "it refuses our certificate",
+    "TLSV1_ALERT_DECODE_ERROR": "it could not read our side of the handshake",
+    "UNEXPECTED_EOF_WHILE_READING": HUNG_UP,
+}
+"""What reasons of OpenSSL mean, said of the peer (alerts: RFC 8446 6.2)."""
+
+CERTIFICATE_REASONS = {
+    9: "its certificate is not valid yet",
+    10: "its certificate has expired",
+    18: f"{NOT_OURS}: it is signed by itself",
+    19: NOT_OURS,
+    20: NOT_OURS,
+    21: NOT_OURS,
+    23: "its certificate was revoked",
+    62: "its certificate names another host",
+    64: "its certificate names another address",
+}
+"""What verification codes of OpenSSL mean (`X509_V_ERR_...`)."""
+
+
+def tls_failure(fault: OSError) -> str:
+    """Say in a sentence, of the peer, why a TLS connection failed."""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        known = CERTIFICATE_REASONS.get(fault.verify_code)
+        return known or f"its certificate is not valid ({fault.verify_message})"
+    if isinstance(fault, ssl.SSLError):
+        if isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return HUNG_UP
+        reason = str(fault.reason or type(fault).__name__)
+        words = reason.replace("_", " ").lower()
+        return REASONS.get(reason, f"the TLS handshake failed ({words})")
+    if isinstance(fault, TimeoutError):
+        return "it did not answer during the TLS handshake"
+    return HUNG_UP
+
+
+class ReportingSocket(ssl.SSLSocket):
+    """A TLS socket that tells its context why the handshake failed, or the peer broke it off.
+
+    In TLS 1.3 a peer's refusal of our certificate comes only with what we read first.
+    """
+
+    def do_handshake(self, block: bool = False) -> None:
+        """As in `ssl`."""
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as fault:
+            self._report(fault)
+            raise
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002, ANN401  # as in `ssl`
+        """As in `ssl`."""
+        try:
+            return super().read(len, buffer)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as fault:
+            if not self.server_side:
+                self._report(fault)
+            raise
+
+    def _report(self, fault: OSError) -> None:
+        if isinstance(self.context, ReportingContext):
+            self.context.report(self, tls_failure(fault))
+
+
+class ReportingContext(ssl.SSLContext):
+    """A TLS context that calls `report` with a socket, and why TLS failed on it."""
+
+    sslsocket_class = ReportingSocket
+    report: Callable[[socket.socket, str], object] = staticmethod(lambda *_: None)
