@@ -7,6 +7,7 @@ NodeError            a person can do something about it: the command line prints
 ├── EngineLost       a worker of the engine died, hung or was restarted during the task
 ├── EngineAway       the engine lost the task before a worker began it, or it is not there
 │   └── NoWorker     no worker may take a task at the moment
+├── FolderAway       the storage folder is away or cannot be written: nothing may be judged by it
 └── UnfitWorker      a worker of the engine cannot do the work of this node
 AnalysisFault        an analysis broke off for a reason that nobody foresaw
 AssociationBroken    the association ended, or broke its protocol, in the midst of a message
@@ -41,6 +42,10 @@ class EngineAway(NodeError):
 
 class NoWorker(EngineAway):
     """A task was not handed out: there is no worker that may take it at the moment."""
+
+
+class FolderAway(NodeError):
+    """The storage folder is not there, or cannot be written: a missing file says nothing."""
 
 
 class UnfitWorker(NodeError):

@@ -3,6 +3,7 @@
 StorageError
 ├── StaleState            another process moved the row first: drop the intended change
 ├── StorageFull           not enough free space to keep the file safely
+├── StorageUnwritable     the storage folder is away, or read only: the same may succeed later
 ├── DatabaseUnavailable   the database is locked, full, damaged or away: the same may succeed later
 │   └── LeaseLost         for good: another node has taken the database over
 ├── DatabaseRefused       the database rejects what is to be written: the same fails again
@@ -20,6 +21,10 @@ class StaleState(StorageError):
 
 class StorageFull(StorageError):
     """There is not enough free space to keep the file safely."""
+
+
+class StorageUnwritable(StorageError):
+    """The storage folder cannot be written: the same may succeed later."""
 
 
 class DatabaseUnavailable(StorageError):

@@ -5,13 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dicom_node.errors import AnalysisFault, CannotRepeat, EngineAway, EngineLost, UnfitWorker
+from dicom_node.errors import (
+    AnalysisFault,
+    CannotRepeat,
+    EngineAway,
+    EngineLost,
+    FolderAway,
+    UnfitWorker,
+)
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
 from pipeline.reasons import FailedReason
 from storage.series.lifecycle import SeriesTicket
 
 #: Faults whose reason says enough; any other is logged with its traceback.
-EXPECTED = (CannotRepeat, ModelError, ConformanceError, EngineAway, EngineLost, OutOfMemory)
+EXPECTED = (
+    CannotRepeat,
+    ModelError,
+    ConformanceError,
+    EngineAway,
+    EngineLost,
+    FolderAway,
+    OutOfMemory,
+)
 PREFIXES = {
     ModelError: "model",
     ConformanceError: "outgoing check",
@@ -86,7 +101,7 @@ def consequence_of(
         Whether every worker that may take the series has said what amounts to the same: then it
         is no fault of theirs.
     """
-    if isinstance(fault, EngineAway):
+    if isinstance(fault, EngineAway | FolderAway):
         return Retry(reason=_reason(fault), wait=ELSEWHERE, counted=False)
     if _may_be_of_the_worker(fault) and not unanimous:
         return Retry(reason=_reason(fault), wait=ELSEWHERE, counted=False, blames_worker=True)
@@ -127,7 +142,7 @@ def _reason(fault: Exception, rerun: str = "") -> str:
             return f"{rerun}: {fault}"
         case ModelError() | ConformanceError() | OutOfMemory():
             return f"{PREFIXES[type(fault)]}: {fault}"
-        case EngineLost() | EngineAway() | UnfitWorker():
+        case EngineLost() | EngineAway() | FolderAway() | UnfitWorker():
             return str(fault)
         case _:
             kind = fault.kind if isinstance(fault, AnalysisFault) else type(fault).__name__

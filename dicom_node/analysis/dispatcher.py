@@ -28,12 +28,13 @@ from dicom_node.analysis.worker_messages import (
     Unsuitable,
 )
 from dicom_node.analysis.workers import AnalysisTask, Executor, R, Workers
-from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, NoNotice, NoWorker
+from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, FolderAway, NoNotice, NoWorker
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
 from storage.delivery.notices import Ending
-from storage.errors import DatabaseUnavailable, StaleState, StorageFull
+from storage.errors import DatabaseUnavailable, StaleState, StorageFull, StorageUnwritable
+from storage.files.folder_fault import folder_fault
 from storage.results.priors import is_own
 from storage.series.lifecycle import SeriesTicket, claim_next, give_back
 from storage.states import SeriesState
@@ -42,7 +43,8 @@ OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result 
 
 NOTICE_TRIES = 2  #: a notice whose making kills so many workers is given up
 URGENT, USUAL, RERUN = 1, 0, -1  #: priorities of tasks
-CANNOT_WRITE = (StorageFull, DatabaseUnavailable)  #: the disk is full, the database locked or away
+CANNOT_WRITE = (StorageFull, StorageUnwritable, DatabaseUnavailable)  #: what came of it is held
+PART = "results"  #: part of the node whose condition the dispatcher reports
 
 
 def _failed(failure: Failure) -> Ending:
@@ -107,9 +109,12 @@ class AnalysisDispatcher:
     def dispatch(self) -> None:
         """Hand closed series to the engine while it has a free worker.
 
-        A series that is held keeps its worker's place: nothing more is computed meanwhile.
+        A series that is held keeps its worker's place: nothing more is computed meanwhile. While
+        the storage folder is away, all wait.
         """
         self._end_overdue()
+        if folder_fault(self.resources.folder.root):
+            return
         self._settle_held()
         while len(self._running) + len(self._held) < self.workers.slots:
             with self.resources.sessions.begin() as session:
@@ -226,7 +231,8 @@ class AnalysisDispatcher:
                 yield
             except (StaleState, *CANNOT_WRITE):
                 raise
-            except Exception as fault:  # thread border: the state must be settled
+            except Exception as raised:  # thread border: the state must be settled
+                fault = self._or_folder_away(raised)
                 if isinstance(fault, NoWorker) and task is not None:
                     raise  # what the task came to stands, and waits for a worker for its notice
                 if not isinstance(fault, EXPECTED):
@@ -237,6 +243,8 @@ class AnalysisDispatcher:
         except (NoWorker, *CANNOT_WRITE) as fault:
             reason = type(fault).__name__ if isinstance(fault, StorageFull) else str(fault)
             log.error("analysis_held", series_uid=uid, reason=reason)
+            if not isinstance(fault, NoWorker):  # of which the engine tells
+                self.resources.health.fault(PART, f"what a series came to is not kept: {fault}")
             with self._idle:
                 self._held[uid] = again
 
@@ -245,6 +253,17 @@ class AnalysisDispatcher:
             held, self._held = self._held, {}
         for again in held.values():
             again()
+        with self._idle:
+            if not self._held:
+                self.resources.health.well(PART)
+
+    def _or_folder_away(self, fault: Exception) -> Exception:
+        """Give the fault, or `FolderAway` where that may be its cause."""
+        of_files = isinstance(fault, OSError) or (
+            isinstance(fault, AnalysisFault) and fault.of_the_worker
+        )
+        away = folder_fault(self.resources.folder.root) if of_files else ""
+        return FolderAway(away) if away else fault
 
     def _note_success(self, ticket: SeriesTicket, task: AnalysisTask) -> None:
         self._failed_at.pop(ticket.series_instance_uid, None)
@@ -334,6 +353,8 @@ class AnalysisDispatcher:
             except (StaleState, EngineAway, *CANNOT_WRITE):
                 raise
             except (EngineLost, AnalysisFault) as fault:
+                if isinstance(away := self._or_folder_away(fault), FolderAway):
+                    raise away from fault
                 why = fault.kind if isinstance(fault, AnalysisFault) else str(fault)
                 of_the_worker = isinstance(fault, EngineLost) or fault.of_the_worker
                 if of_the_worker and pending.tries < NOTICE_TRIES:

@@ -23,6 +23,7 @@ from storage.delivery.capabilities import Capability, record_capabilities
 from storage.delivery.commitments import accept_uncommitted
 from storage.delivery.outbox import DueDelivery, Settlement, claim, due, put_back, settle
 from storage.errors import StorageError
+from storage.files.folder_fault import folder_fault
 from storage.results.audit_counts import results_of
 from storage.states import DeliveryState
 
@@ -70,7 +71,7 @@ class DeliveryWorker:
         self._backoff = backoff
         self._resources = resources
         self._sessions, self._clock = resources.sessions, resources.clock
-        self._locate = resources.folder.locate
+        self._folder = resources.folder
         self._stopping = False
         self._logged_declined: set[str] = set()
         self._claimed: frozenset[int] = frozenset()  #: by the latest claim
@@ -98,6 +99,8 @@ class DeliveryWorker:
         If the database could not be written half-way, the next run goes on where this one ended;
         objects sent meanwhile are sent again, which destinations must accept.
         """
+        if folder_fault(self._folder.root):  # every file would count as missing
+            return
         self._put_back()
         while not self._stopping and (deliveries := self._claim()):
             if not self._deliver(deliveries):
@@ -131,7 +134,7 @@ class DeliveryWorker:
 
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
         """Send what was claimed; False if some of it is postponed."""
-        waiting = {self._locate(delivery.path): delivery for delivery in deliveries}
+        waiting = {self._folder.locate(delivery.path): delivery for delivery in deliveries}
         settled: Counter[tuple[DeliveryState, str]] = Counter()
         accepted: list[str] = []
         why = "the node stopped"
@@ -139,7 +142,7 @@ class DeliveryWorker:
             with closing(self._outcomes(waiting)) as outcomes:
                 for file, outcome in outcomes:
                     delivery = waiting.pop(file.path)
-                    settlement = self._settle(delivery, outcome)
+                    settlement = self._settle(delivery, self._or_folder_away(outcome))
                     if outcome.verdict is Verdict.ACCEPTED:
                         accepted.append(delivery.sop_instance_uid)
                     settled[settlement.state, settlement.reason] += 1
@@ -169,6 +172,11 @@ class DeliveryWorker:
             for path, delivery in waiting.items()
         ]
         return self._sender.send(files)
+
+    def _or_folder_away(self, outcome: Outcome) -> Outcome:
+        """Postpone what was judged without an answer while the storage folder is away."""
+        away = "" if outcome.status is not None else folder_fault(self._folder.root)
+        return Outcome(verdict=Verdict.POSTPONED, detail=away) if away else outcome
 
     def _settle(self, delivery: DueDelivery, outcome: Outcome) -> Settlement:
         now = self._clock()

@@ -15,7 +15,7 @@ from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.database.lease import forget_finding, read_lease
 from storage.delivery.series_completion import conclude
-from storage.files.installation import installation_of
+from storage.files.folder_fault import folder_fault
 from storage.maintenance.consistency import (
     Finding,
     Kind,
@@ -30,7 +30,8 @@ from storage.maintenance.recovery import recover
 from storage.maintenance.repair_limit import Change, excessive
 from storage.series.quarantine_and_refusals import forget_quarantine, record_quarantine
 
-FOLDER = "storage folder"  #: part of the node whose condition this module reports
+FOLDER = "storage folder"  #: part of the node that is out of order where much disagrees
+AWAY = "storage"  #: likewise, where the folder cannot be worked with
 MOST_LOGGED = 20  #: disagreements of one kind that are logged one by one
 
 REMEDIES: Mapping[Kind, str] = MappingProxyType(
@@ -130,14 +131,16 @@ def _repair_quarantine(resources: Resources, now: datetime) -> None:
 
 
 def folder_is_away(resources: Resources) -> bool:
-    """Tell whether the folder of a running node is not there, and report it: nothing may be judged.
+    """Tell whether the folder of a running node is away, or cannot be written; report it if so.
 
-    A file that is away would count as removed, and retention would record it so.
+    Nothing may be judged then: a file that is away would count as removed, and retention would
+    record it so.
     """
-    root = resources.folder.root
-    if installation_of(root):
+    fault = folder_fault(resources.folder.root)
+    if not fault:
+        resources.health.well(AWAY)
         return False
-    resources.health.fault(FOLDER, f"{root} is not the one this node began with: is it mounted?")
+    resources.health.fault(AWAY, f"nothing is kept, analysed or sent: {fault}", receiving=False)
     return True
 
 

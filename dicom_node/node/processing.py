@@ -24,6 +24,7 @@ from dicom_node.supervision.supervisor import Supervisor
 
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
+FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 
 
@@ -117,6 +118,7 @@ def _schedule(processing: Processing, settings: Settings, resources: Resources) 
     wishes = partial(start_requested_reruns, resources, wake)
     every(closing.check_every_seconds, "wishes", wishes, lane="close")
     every(closing.check_every_seconds, "analyse", processing.dispatcher.dispatch)
+    every(FOLDER_SECONDS, "folder", partial(folder_is_away, resources))
     every(TEND_SECONDS, "engine", processing.engine.tend)
     every(MAINTENANCE_SECONDS, "house", maintain)
     for worker in processing.delivery_workers:

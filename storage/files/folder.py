@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.errors import StorageFull
+from storage.errors import StorageFull, StorageUnwritable
 from storage.files.disk import disk_free, remove, sync_directory
 
 INCOMING = "incoming"
@@ -133,6 +133,8 @@ class StorageFolder:
         ------
         StorageFull
             As :meth:`keep`.
+        StorageUnwritable
+            If the folder is away, or cannot be written.
         ValueError
             If a name could lead out of the folder.
         """
@@ -140,6 +142,14 @@ class StorageFolder:
             if not PLAIN.fullmatch(file_name):
                 raise ValueError(f"expected letters, digits, '.', '_' and '-', got {file_name!r}")
         target = self.root / RESULTS / name
+        try:
+            self._keep_files(target, files)
+        except OSError as fault:
+            why = fault.strerror or type(fault).__name__
+            raise StorageUnwritable(f"{target.parent} cannot be written: {why}") from fault
+        return f"{RESULTS}/{name}"
+
+    def _keep_files(self, target: Path, files: Mapping[str, bytes]) -> None:
         reserve = int(self.reserve_bytes * RESULTS_STOP)
         self._require(sum(map(len, files.values())), reserve)
         with self._temporary() as temporary:
@@ -155,7 +165,6 @@ class StorageFolder:
                 sync_directory(target.parent)
             else:
                 self._put_in_place(temporary, target)
-        return f"{RESULTS}/{name}"
 
     def quarantine(self, path: str) -> str:
         """Move a kept file that is no readable instance to quarantine; return its new path."""

@@ -25,6 +25,7 @@ from storage.database.schema import Delivery
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation
 from storage.overview import overview
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
@@ -75,6 +76,7 @@ def resources(tmp_path: Path, clock: Hands) -> Resources:
         folder=StorageFolder(tmp_path, 0),
         clock=clock,
     )
+    draw_installation(tmp_path)
     folder = resources.folder.keep_result("k1", {f"{uid}.dcm": capture(uid) for uid in UIDS})
     with resources.sessions.begin() as session:
         record_instance(session, CT, START)
@@ -280,3 +282,28 @@ def test_a_missing_result_file_is_refused_not_lost_sight_of(
         worker(resources, pacs.port).run_once()
 
     assert standing(resources) == ("failed", ["accepted", "refused", "accepted"])
+
+
+def test_nothing_is_refused_while_the_storage_folder_is_away(
+    resources: Resources, tmp_path: Path, clock: Hands
+) -> None:
+    """It is away at the start of a round, or goes while files are sent."""
+    station, results = resources.folder.locate("station"), resources.folder.locate("results")
+
+    def unmount(number: int) -> int:
+        station.rename(tmp_path / "elsewhere")
+        results.rename(tmp_path / "results elsewhere")
+        return 0x0000
+
+    with StandInPacs(tmp_path / "pacs", answer=unmount) as pacs:
+        worker(resources, pacs.port).run_once()
+        assert standing(resources) == ("encoded", ["accepted", "pending", "pending"])
+        clock.now += timedelta(minutes=5)
+        worker(resources, pacs.port).run_once()
+        assert standing(resources) == ("encoded", ["accepted", "pending", "pending"])
+
+    (tmp_path / "elsewhere").rename(station)
+    (tmp_path / "results elsewhere").rename(results)
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        worker(resources, pacs.port).run_once()
+    assert standing(resources) == ("delivered", ["accepted"] * 3)

@@ -33,6 +33,7 @@ from storage.database.sessions import Sessions
 from storage.delivery.capabilities import capabilities
 from storage.delivery.outbox import keep_results, reuse_result
 from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation
 from storage.overview import overview
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
@@ -75,6 +76,7 @@ def resources(tmp_path: Path) -> Iterator[Resources]:
     migrate(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     resources = Resources(sessions=sessions, folder=StorageFolder(tmp_path, 0), clock=lambda: NOW)
+    draw_installation(tmp_path)
     uids = {kind: f"2.25.{number}" for number, kind in enumerate(CLASSES, start=100)}
     files = {f"{uid}.dcm": result_file(uid, CLASSES[kind]) for kind, uid in uids.items()}
     folder = resources.folder.keep_result("k1", files)

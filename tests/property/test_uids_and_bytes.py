@@ -38,6 +38,7 @@ from storage.database.engine import migrate, open_database
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation
 from storage.maintenance.recovery import recover
 from storage.series.lifecycle import ENDED, close, receiving, series_uids
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
@@ -127,6 +128,7 @@ class Installation(RuleBasedStateMachine):
     def open(self) -> None:
         """Start as the node does: recover, and index the files that have no row."""
         folder = StorageFolder(self.data, 0, step=self.step)
+        draw_installation(self.data)
         database = open_database(f"sqlite:///{self.data / 'node.sqlite'}")
         migrate(database)
         sessions = Sessions(database, substitutes=SUBSTITUTES)

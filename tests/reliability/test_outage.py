@@ -27,6 +27,7 @@ from storage.database.schema import Delivery, ResultObject, Series
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import InstanceFacts, record_instance
 from storage.series.lifecycle import claim_next, close, receiving
@@ -69,6 +70,7 @@ class Site:
             folder=StorageFolder(folder, 0),
             clock=self.clock,
         )
+        draw_installation(folder)
         self.workers = {
             name: DeliveryWorker(
                 name,

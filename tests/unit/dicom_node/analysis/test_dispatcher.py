@@ -23,7 +23,7 @@ from storage.files.folder import StorageFolder
 from storage.maintenance.recovery import recover
 from storage.overview import overview
 from storage.series.instances import InstanceFacts, record_instance
-from storage.series.lifecycle import claim_next, close, receiving, ticket_of
+from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving, ticket_of
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import Rerun
 from tests.support.databases import impatient_database, locked_database
@@ -488,3 +488,54 @@ def test_a_late_instance_supersedes_and_names_its_predecessor(resources: Resourc
     assert (second.revision, second.earlier, len(second.files)) == (2, ("i1",), 2)
     assert second.predecessor is not None
     assert second.predecessor.sop_instance_uid == "2.25.101"
+
+
+def claimed(resources: Resources) -> SeriesTicket:
+    """The ticket of the only series, which is being analysed."""
+    with resources.sessions() as session:
+        return ticket_of(session, session.scalars(select(Series)).one())
+
+
+def test_a_storage_folder_that_is_away_is_no_fault_of_a_series(resources: Resources) -> None:
+    later, station = Clock(), resources.folder.locate("station")
+    elsewhere = station.with_name("elsewhere")
+    away = Never(NO_FILE)
+    workers = Workers(away, RESULT)
+    running = dispatcher(replace(resources, clock=later), workers, attempts=1)
+    running.dispatch()
+    station.rename(elsewhere)
+
+    running.settle(claimed(resources), away)  # a worker found no file
+
+    assert (line(resources).state, line(resources).deliveries) == ("stable", {})
+    assert "is it mounted?" in line(resources).reason
+    assert workers.faults == []
+    later.forward(60)
+    running.dispatch()
+    assert len(workers.requests) == 1
+
+    elsewhere.rename(station)
+    running.dispatch()
+    assert (line(resources).state, line(resources).attempts) == ("encoded", 1)
+
+
+def test_results_that_cannot_be_written_are_held_and_named(resources: Resources) -> None:
+    """A disk that became read-only, or rights that changed: computing again would not help."""
+    results = resources.folder.locate("results")
+    elsewhere, task = results.with_name("elsewhere"), Never(RESULT)
+    running = dispatcher(resources, Workers(task), attempts=1)
+    running.dispatch()
+    results.rename(elsewhere)
+    results.touch()
+
+    running.settle(claimed(resources), task)
+
+    assert line(resources).state == "analysing"
+    (fault,) = resources.health.snapshot()
+    assert fault.part == "results"
+    assert "cannot be written" in fault.reason
+    results.unlink()
+    elsewhere.rename(results)
+    running.dispatch()
+    assert line(resources).state == "encoded"
+    assert resources.health.snapshot() == ()

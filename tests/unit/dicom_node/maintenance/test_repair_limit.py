@@ -19,6 +19,7 @@ from dicom_node.database_lease import holding
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
 from dicom_node.maintenance.consistency import (
+    AWAY,
     FOLDER,
     MOST_LOGGED,
     ConsistencyMonitor,
@@ -170,9 +171,24 @@ def test_a_running_node_tells_of_it_as_a_fault_and_a_few_lines(resources: Resour
 
 def test_retention_judges_nothing_while_the_folder_is_away(resources: Resources) -> None:
     assert not folder_is_away(resources)
-    resources.folder.locate(STATION).unlink()
+    station = resources.folder.locate(STATION)
+    text = station.read_text()
+    station.unlink()
     assert folder_is_away(resources)
-    assert [fault.part for fault in resources.health.snapshot()] == [FOLDER]
+    assert [fault.part for fault in resources.health.snapshot()] == [AWAY]
+    station.write_text(text)
+    assert not folder_is_away(resources)
+    assert resources.health.snapshot() == ()
+
+
+def test_a_folder_that_cannot_be_written_is_named(resources: Resources) -> None:
+    results = resources.folder.locate("results")
+    results.rename(results.with_name("elsewhere"))
+    results.touch()
+    assert folder_is_away(resources)
+    (fault,) = resources.health.snapshot()
+    assert f"{results} cannot be written" in fault.reason
+    assert not fault.receiving
 
 
 @pytest.fixture

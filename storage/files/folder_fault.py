@@ -1,0 +1,30 @@
+"""Say why a storage folder cannot be worked with at the moment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY
+from storage.files.installation import installation_of
+
+
+def folder_fault(root: Path) -> str:
+    """Say what ails the storage folder of a running node; empty if nothing does.
+
+    While it is away, or cannot be written, nothing may be judged by it: every file would count as
+    lost, and every series and result as failed.
+    """
+    try:
+        known = installation_of(root)
+    except OSError as fault:
+        return f"{root} cannot be read: {fault.strerror}"
+    if not known:
+        return f"{root} is not the one this node began with: is it mounted?"
+    for folder in (root / name for name in (INCOMING, RESULTS, QUARANTINE, TEMPORARY)):
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            return (
+                f"{folder} cannot be written: see that it is there and belongs to the node's user,"
+                " and that its disk is not mounted for reading only"
+            )
+    return ""
