@@ -6,7 +6,6 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from dicom_node.clock_watch import utc_now
 from dicom_node.errors import NodeError
 from dicom_node.network.own_address import is_own
 from dicom_node.network.pynetdicom_internals import version
-from dicom_node.network.tls import doubt_of, server_context
+from dicom_node.network.tls import server_context
 from pipeline.errors import ModelError
 from pipeline.model.manifest import read_manifest
 from storage.database.engine import examine, is_absent, is_migrated, open_database
@@ -46,6 +45,8 @@ def doubts(
     now
         Time at which certificates must be valid; the present by default.
     """
+    from dicom_node.assembly.security import certificate_doubts_of
+
     now = now or utc_now()
     doubtful = [
         f"{name}: expected a file that we alone may read, got one that all may: {file}"
@@ -61,15 +62,7 @@ def doubts(
             f"pynetdicom {pynetdicom}: this node was tested with {', '.join(version.TESTED)};"
             " it receives and sends by the slower way"
         )
-    return [*doubtful, *_certificate(settings, now), *_destinations(settings)]
-
-
-def _certificate(settings: Settings, now: datetime) -> Iterator[str]:
-    """Look at the dates of our own certificate; a file that cannot be read is a fault."""
-    if settings.tls.certificate is not None and _uses_tls(settings):
-        with suppress(NodeError):
-            if doubt := doubt_of(settings.tls.certificate, now):
-                yield doubt
+    return [*doubtful, *certificate_doubts_of(settings, now), *_destinations(settings)]
 
 
 def _destinations(settings: Settings) -> Iterator[str]:
@@ -122,22 +115,14 @@ def _bound(section: str, bind: str) -> Iterator[str]:
 
 def _tls(settings: Settings) -> Iterator[str]:
     """Load the certificates, if a receiver or a destination uses TLS."""
-    from dicom_node.assembly.security import credentials_of
+    from dicom_node.assembly.security import credentials_of, uses_tls
 
-    if not _uses_tls(settings):
+    if not uses_tls(settings):
         return
     try:
         server_context(credentials_of(settings.tls), verify_peers=settings.tls.verify_peers)
     except NodeError as fault:
         yield str(fault)
-
-
-def _uses_tls(settings: Settings) -> bool:
-    """Tell whether a receiver or a destination uses our certificate."""
-    return settings.tls.receive or any(
-        isinstance(destination, DicomDestination) and destination.tls
-        for destination in settings.destinations
-    )
 
 
 def _web(settings: Settings) -> Iterator[str]:

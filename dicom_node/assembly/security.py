@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
+from config.destinations import DicomDestination, WebDestination
 from config.network import TlsSettings
 from config.settings import Settings
 from dicom_node.errors import NodeError
-from dicom_node.network.tls import Credentials, Renewal, server_context
+from dicom_node.network.tls import (
+    Credentials,
+    Renewal,
+    certificate_doubts,
+    server_context,
+)
+from dicom_node.resources import Resources
 
 
 def server_tls_of(settings: Settings) -> ssl.SSLContext | None:
@@ -27,6 +38,60 @@ def server_tls_of(settings: Settings) -> ssl.SSLContext | None:
 def certificate_renewal_of(settings: Settings, context: ssl.SSLContext) -> Renewal:
     """Make what takes up renewed certificate files for our ports."""
     return Renewal(credentials=credentials_of(settings.tls), contexts=(context,))
+
+
+def certificate_doubts_of(settings: Settings, now: datetime) -> list[str]:
+    """List certificates in use that have expired, or will soon: ours, and our authorities'.
+
+    A file that cannot be read is a fault that others find.
+    """
+    doubts: list[str] = []
+    for setting, file in _certificates_in_use(settings).items():
+        with suppress(NodeError):
+            doubts += certificate_doubts(setting, file, now)
+    return doubts
+
+
+def uses_tls(settings: Settings) -> bool:
+    """Tell whether a port, a destination or the audit trail uses our certificate."""
+    return (
+        settings.tls.receive
+        or (bool(settings.audit.syslog) and settings.audit.protocol == "tls")
+        or any(isinstance(one, DicomDestination) and one.tls for one in settings.destinations)
+    )
+
+
+def _certificates_in_use(settings: Settings) -> dict[str, Path]:
+    """Files of certificates by section and key: ours, and those of authorities."""
+    tls, engine = settings.tls, settings.engine
+    by_https = any(
+        isinstance(one, WebDestination) and str(one.url).startswith("https:")
+        for one in settings.destinations
+    )
+    files = {
+        "[tls] certificate": tls.certificate if uses_tls(settings) else None,
+        "[tls] authorities": tls.authorities if uses_tls(settings) or by_https else None,
+        "[engine] certificate": engine.certificate,
+        "[engine] authorities": engine.authorities,
+    }
+    return {setting: file for setting, file in files.items() if file is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateWatch:
+    """Tells the condition of the node which certificates have expired, or will soon."""
+
+    settings: Settings
+    resources: Resources
+
+    def look(self) -> None:
+        """Read the dates of all certificates in use."""
+        health = self.resources.health
+        doubts = certificate_doubts_of(self.settings, self.resources.clock())
+        if doubts:
+            health.fault("certificates", "; ".join(doubts))
+        else:
+            health.well("certificates")
 
 
 def credentials_of(tls: TlsSettings) -> Credentials:

@@ -190,12 +190,21 @@ class SyslogAudit:
                     connection.close()
                 connection = None
                 if not logged:
-                    log.error("audit_delayed", reason=type(fault).__name__)
+                    log.error("audit_delayed", reason=_why(fault))
                 logged = True
                 if self._ending.wait(self._retry_seconds):
                     return None
             else:
                 return connection
+
+
+def _why(fault: OSError) -> str:
+    """Say why a server could not be told; of a certificate that was refused, why it was."""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid: {fault.verify_message}"
+    if isinstance(fault, ssl.SSLError):
+        return f"TLS failed: {fault.reason or type(fault).__name__}"
+    return fault.strerror or type(fault).__name__
 
 
 def syslog(message: bytes, at: datetime) -> bytes:

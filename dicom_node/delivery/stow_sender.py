@@ -31,6 +31,7 @@ from dicom_node.delivery.stow_response import (
 from dicom_node.errors import NodeError
 from dicom_node.network.answer_watch import AnswerWatch
 from dicom_node.network.status_codes import HTTP_NONE_STORED
+from dicom_node.network.tls_failure import tls_cause
 
 JSON = "application/dicom+json"
 CHUNK_BYTES = 1 << 17  #: of a file on its way
@@ -195,7 +196,7 @@ def _exchange(request: httpx.Request, client: ServiceClient) -> HttpAnswer:
         finally:
             response.close()
     except httpx.HTTPError as fault:
-        why = str(fault) or type(fault).__name__
+        why = tls_cause(fault) or str(fault) or type(fault).__name__
         slow = f"{client.base_url} answers too slowly"
         raise Unreachable(
             slow if watch.hung_up else f"{client.base_url} does not answer: {why}"

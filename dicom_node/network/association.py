@@ -22,6 +22,7 @@ from dicom_node.network.pynetdicom_internals.message_bounds import (
 )
 from dicom_node.network.tls import Credentials, client_context
 
+AGAIN_SECONDS = 1.0  #: longest wait for a connection that is tried to learn why it failed
 GRACE_SECONDS = 2.0  #: beyond the peer's time-out, before we hang up on an answer that trickles
 
 
@@ -65,10 +66,12 @@ def associate(
     ae.connection_timeout = min(peer.timeout_seconds, 10.0)
     ae.requested_contexts = contexts
     try:  # a new context each time, so that renewed certificates are used
-        secured = (client_context(peer.tls), peer.host) if peer.tls else None
+        context = client_context(peer.tls) if peer.tls else None
     except NodeError as fault:
         return Association(ae, "requestor"), str(fault)
-    reached, opened = threading.Event(), list[Association]()
+    reached, opened, refusals = threading.Event(), list[Association](), list[str]()
+    if context is not None:
+        context.report = lambda _, reason: refusals.append(reason)
 
     def give_up() -> None:
         """Hang up on a peer whose answer trickles: each byte would extend the wait for it."""
@@ -84,7 +87,7 @@ def associate(
             peer.port,
             ae_title=peer.ae_title,
             ext_neg=list(roles),
-            tls_args=secured,
+            tls_args=(context, peer.host) if context is not None else None,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, _send_at_once),
                 (evt.EVT_DATA_SENT, _send_at_once),
@@ -98,8 +101,11 @@ def associate(
         return Association(ae, "requestor"), f"{_place(peer)} cannot be reached: {_why(fault)}"
     finally:
         watch.cancel()
-    trouble = "" if assoc.is_established else _failure(assoc, peer, reached=reached.is_set())
-    return assoc, trouble
+    if assoc.is_established:
+        return assoc, ""
+    if refusals:  # a refusal of our certificate comes behind the handshake of TLS 1.3
+        return assoc, f"{_place(peer)} cannot be reached by TLS: {refusals[0]}"
+    return assoc, _failure(assoc, peer, reached=reached.is_set())
 
 
 def _place(peer: Peer) -> str:
@@ -129,8 +135,7 @@ def _failure(assoc: Association, peer: Peer, *, reached: bool) -> str:
     """Say why an association was not established (PS3.8 Table 9-21)."""
     where = _place(peer)
     if not reached:
-        secured = ", or not by TLS: see both certificates" if peer.tls else ""
-        return f"{where} cannot be reached{secured}"
+        return f"{where} cannot be reached{_why_not_reached(peer)}"
     if assoc.is_rejected:
         primitive = assoc.acceptor.primitive
         reason = primitive.reason_str if primitive is not None else "no reason given"
@@ -138,6 +143,19 @@ def _failure(assoc: Association, peer: Peer, *, reached: bool) -> str:
     if assoc.rejected_contexts and not assoc.accepted_contexts:
         return f"{where} accepted none of the presentation contexts"
     return f"{where} aborted the association or did not answer"
+
+
+def _why_not_reached(peer: Peer) -> str:
+    """Say why no connection could be opened, by trying once more: pynetdicom keeps it to itself."""
+    try:
+        socket.create_connection((peer.host, peer.port), timeout=AGAIN_SECONDS).close()
+    except ConnectionRefusedError:
+        return f": nothing listens on port {peer.port} there"
+    except TimeoutError:
+        return ": it does not answer"
+    except OSError as fault:
+        return f": {_why(fault)}"
+    return ""
 
 
 def requestor(event: Event) -> str:

@@ -7,6 +7,7 @@ files; renewed files are loaded while the node runs.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.network.tls_failure import ReportingContext
 
+MOST_NAMED = 3  #: certificates of one file that are named
 RENEWAL_TIME = timedelta(days=30)  #: before its end a certificate should be renewed
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  #: for TLS 1.2 (RFC 9325 4.2); 1.3 has no others
 
@@ -61,8 +63,13 @@ def server_context(credentials: Credentials, *, verify_peers: bool) -> Reporting
     return context
 
 
-def doubt_of(certificate: Path, now: datetime) -> str:
-    """Say that our certificate is not valid now, or not for long; empty if neither is so.
+def certificate_doubts(setting: str, file: Path, now: datetime) -> Iterator[str]:
+    """Name certificates of a file that are not valid now, or not for long.
+
+    Parameters
+    ----------
+    setting
+        Its section and key, such as ``[tls] certificate``.
 
     Raises
     ------
@@ -70,18 +77,28 @@ def doubt_of(certificate: Path, now: datetime) -> str:
         If the file holds no certificate.
     """
     try:
-        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+        certificates = x509.load_pem_x509_certificates(file.read_bytes())
     except (OSError, ValueError) as fault:
-        raise NodeError(f"[tls] certificate: expected PEM, got {certificate}") from fault
-    begins = max(link.not_valid_before_utc for link in chain)
-    ends = min(link.not_valid_after_utc for link in chain)
+        raise NodeError(f"{setting}: expected PEM, got {file}") from fault
+    doubts = [doubt for one in certificates if (doubt := _validity_doubt(one, now))]
+    is_chain = len(certificates) > 1
+    for name, words in doubts[:MOST_NAMED]:
+        yield f"{setting}: {file} {f'({name}) ' if is_chain else ''}{words}"
+    if len(doubts) > MOST_NAMED:
+        yield f"{setting}: {file} holds {len(doubts) - MOST_NAMED} further ones of that kind"
+
+
+def _validity_doubt(certificate: x509.Certificate, now: datetime) -> tuple[str, str] | None:
+    """Subject of a certificate, and what is wrong with its dates; None if nothing is."""
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    words = ""
     if ends <= now:
-        return f"[tls] certificate: {certificate} has expired, on {ends:%Y-%m-%d}: peers refuse it"
-    if begins > now:
-        return f"[tls] certificate: {certificate} is valid from {begins:%Y-%m-%d} only"
-    if ends <= now + RENEWAL_TIME:
-        return f"[tls] certificate: {certificate} expires on {ends:%Y-%m-%d}: renew it"
-    return ""
+        words = f"has expired, on {ends:%Y-%m-%d}: renew it, peers refuse it or are refused"
+    elif begins > now:
+        words = f"is valid from {begins:%Y-%m-%d} only"
+    elif ends <= now + RENEWAL_TIME:
+        words = f"expires on {ends:%Y-%m-%d}: renew it"
+    return (certificate.subject.rfc4514_string(), words) if words else None
 
 
 def client_context(credentials: Credentials) -> ReportingContext:

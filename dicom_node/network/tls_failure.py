@@ -73,6 +73,16 @@ def tls_failure(fault: OSError) -> str:
     return HUNG_UP
 
 
+def tls_cause(fault: BaseException) -> str:
+    """Find the failure of TLS behind a fault of a library, and say it; empty if there is none."""
+    cause: BaseException | None = fault
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return tls_failure(cause)
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
 class ReportingSocket(ssl.SSLSocket):
     """A TLS socket that tells its context why the handshake failed, or the peer broke it off.
 

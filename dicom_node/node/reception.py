@@ -17,7 +17,11 @@ from dicom_node.assembly.reception import (
     receiver_of,
     stow_receivers_of,
 )
-from dicom_node.assembly.security import certificate_renewal_of, server_tls_of
+from dicom_node.assembly.security import (
+    CertificateWatch,
+    certificate_renewal_of,
+    server_tls_of,
+)
 from dicom_node.delivery.commitment.request import record_report
 from dicom_node.delivery.commitment.scu import handle_report
 from dicom_node.errors import NodeError
@@ -96,6 +100,8 @@ def start_reception(
         if tls is not None:
             renewal = certificate_renewal_of(settings, tls)
             scheduler.every(RENEWAL_SECONDS, "certificates", renewal.poll)
+        watch = CertificateWatch(settings=settings, resources=resources)
+        scheduler.every(RENEWAL_SECONDS, "certificate dates", watch.look, lane="certificates")
         receiver, node = receiver_of(settings), settings.node
         with _listening(node.bind, node.port):
             address = receiver.listen(

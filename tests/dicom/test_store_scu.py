@@ -114,7 +114,8 @@ def test_an_unreachable_peer_postpones_everything(tmp_path: Path) -> None:
     ]
 
     assert outcome.verdict is Verdict.POSTPONED
-    assert outcome.detail == f"PACS at 127.0.0.1:{gone.port} cannot be reached"
+    why = f"nothing listens on port {gone.port} there"
+    assert outcome.detail == f"PACS at 127.0.0.1:{gone.port} cannot be reached: {why}"
     assert echo(gone, calling_ae="NODE").detail == outcome.detail
 
 

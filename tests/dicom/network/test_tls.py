@@ -19,8 +19,9 @@ from dicom_node.network.association import Peer
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import SUCCESS
 from dicom_node.network.tls import Credentials, Renewal, client_context, server_context
+from dicom_node.network.tls_failure import tls_cause, tls_failure
 from dicom_node.reception.refusals import Refusal
-from tests.support.peers.credentials import credentials
+from tests.support.peers.credentials import credentials, expired_credentials
 from tests.support.peers.wire_client import STORE_CONTEXT, WireClient, packed, store_request, values
 from tests.support.reception import listening as receiver_listening
 
@@ -151,7 +152,57 @@ def test_results_are_sent_to_a_peer_by_tls(listening: Listening, tmp_path: Path)
     strange = credentials(tmp_path / "strange", trustme.CA(), "strange")
     refused = echo(replace(peer, tls=strange), calling_ae="NODE")
     assert refused.verdict is Verdict.POSTPONED
-    assert "cannot be reached, or not by TLS" in refused.detail
+    assert "cannot be reached by TLS: " in refused.detail
     ours.key.unlink()
     lost = echo(peer, calling_ae="NODE")
     assert (lost.verdict, ours.key.name in lost.detail) == (Verdict.POSTPONED, True)
+
+
+@pytest.mark.parametrize("listening", [True], indirect=True, ids=["fast"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("expired", "it says that our certificate has expired"),
+        ("foreign", "it does not trust the authority of our certificate"),
+        ("distrustful", "its certificate is of no authority that we trust"),
+    ],
+)
+def test_why_the_handshake_failed_reaches_whoever_calls(
+    listening: Listening, tmp_path: Path, name: str, reason: str
+) -> None:
+    _, port = listening.address
+    ours = credentials(tmp_path, listening.authority, "ours")
+    strange = credentials(tmp_path / "strange", trustme.CA(), "strange")
+    credentials_by_name = {
+        "expired": expired_credentials(tmp_path, listening.authority, "old"),
+        "foreign": replace(strange, authorities=ours.authorities),
+        "distrustful": replace(ours, authorities=strange.authorities),
+    }
+    tls = credentials_by_name[name]
+    peer = Peer(ae_title="AINODE", host="localhost", port=port, timeout_seconds=5, tls=tls)
+    assert reason in echo(peer, calling_ae="CT1").detail
+
+
+def test_a_plain_port_and_a_closed_one_are_told_apart(tmp_path: Path) -> None:
+    tls = credentials(tmp_path, trustme.CA(), "ours")
+    with receiver_listening(Memory()) as (host, port):
+        peer = Peer(ae_title="AINODE", host=host, port=port, timeout_seconds=5, tls=tls)
+        plain = echo(peer, calling_ae="CT1").detail
+    assert "cannot be reached by TLS: it " in plain
+    closed = echo(peer, calling_ae="CT1").detail
+    assert closed.endswith(f"cannot be reached: nothing listens on port {port} there")
+
+
+def test_openssl_reasons_are_sentences() -> None:
+    fault = ssl.SSLError(1, "wrong version number")
+    fault.reason = "WRONG_VERSION_NUMBER"
+    unknown = ssl.SSLError(1, "x")
+    unknown.reason = "SOMETHING_NEW"
+    wrapped = RuntimeError("connect failed")
+    wrapped.__cause__ = fault
+    assert tls_failure(fault) == tls_cause(wrapped) == "it does not speak TLS"
+    assert tls_failure(unknown) == "the TLS handshake failed (something new)"
+    assert tls_cause(ValueError()) == ""
+    named = ssl.SSLCertVerificationError(1, "x")
+    named.verify_code = 62
+    assert tls_failure(named) == "its certificate names another host"

@@ -49,7 +49,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
     [
         (-100, 31, []),
         (-100, 29, ["expires on 2026-06-30: renew it"]),
-        (-100, -1, ["has expired, on 2026-05-31: peers refuse it"]),
+        (-100, -1, ["has expired, on 2026-05-31: renew it, peers refuse it or are refused"]),
         (1, 100, ["is valid from 2026-06-02 only"]),
     ],
 )
@@ -68,6 +68,21 @@ def test_our_own_certificate_must_be_valid_for_a_month(
     found = doubts(load(ini), pynetdicom=TESTED[0], now=NOW)
 
     assert [doubt.partition("node.pem ")[2] for doubt in found] == words
+
+
+def test_a_certificate_of_an_authority_must_be_valid_too(tmp_path: Path) -> None:
+    """One authority of a bundle has expired: it is named, and which of them it is."""
+    bundle = tmp_path / "authorities.pem"
+    old = trustme.CA().issue_cert("old.example", not_after=NOW - timedelta(days=3))
+    bundle.write_bytes(trustme.CA().cert_pem.bytes() + old.cert_chain_pems[0].bytes())
+    ini = tmp_path / "node.ini"
+    web = "[destination WEB]\nurl = https://pacs.example/dicom-web\n"
+    ini.write_text(f"{INI}[tls]\nauthorities = {bundle}\n{web}")
+
+    (doubt,) = doubts(load(ini), pynetdicom=TESTED[0], now=NOW)
+
+    assert doubt.startswith(f"[tls] authorities: {bundle} (")
+    assert "has expired, on 2026-05-29" in doubt
 
 
 @pytest.mark.parametrize(
