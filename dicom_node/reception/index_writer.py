@@ -119,7 +119,7 @@ class IndexWriter:
             return self.sessions.lost
         delay = self._delay_seconds()
         if delay > self._maximum_delay:
-            why = self._fault or "they are not written"
+            why = self._fault or "the database has not taken them: somebody may have locked it"
             return f"rows of received instances have waited for {delay:.0f} s: {why}"
         if self._entries.qsize() > MAXIMUM_WAITING:
             return f"more than {MAXIMUM_WAITING} rows of received instances wait"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from alembic import command
@@ -32,6 +33,7 @@ WATCHED_CONNECTION = {
     "tcp_user_timeout": "60000",  # ms
 }
 READING = "reading"  #: execution option of connections that only read
+OPEN_FILES = Path("/proc/self/fd")  #: of this process, on Linux; see proc(5)
 MIGRATION_LOCK = 0x_D1C0_4C7  #: any number that is the node's own: one migration at a time
 
 
@@ -122,6 +124,22 @@ def file_identity(engine: Engine) -> tuple[int, int] | None:
         return None
     entry = Path(engine.url.database).stat()
     return entry.st_dev, entry.st_ino
+
+
+def removed_files(engine: Engine) -> frozenset[str]:
+    """Name the files beside SQLite's that this process has open, and that were removed.
+
+    They belong to the database as long as anybody has it open: whoever opens it next would see,
+    and write, another one. Empty where the system does not tell which files are open.
+    """
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return frozenset()
+    beside = {f"{Path(engine.url.database).resolve()}{end} (deleted)" for end in ("-wal", "-shm")}
+    targets = set()
+    for entry in OPEN_FILES.glob("*"):
+        with suppress(OSError):  # it was closed meanwhile
+            targets.add(str(entry.readlink()))
+    return frozenset(beside & targets)
 
 
 def is_migrated(engine: Engine) -> bool:

@@ -46,6 +46,9 @@ AWAY = Cause(
     "see that it runs, and that database_url has its host, port, name, user and password",
 )
 LOST = Cause("the connection to the database was lost", "see that it runs")
+CANCELLED = Cause(
+    "the database broke off what was asked", "see its statement_timeout, and who cancels"
+)
 RIGHTS = Cause("the database does not let us in", "grant the user of database_url its rights")
 OTHER_TABLES = Cause(
     "the tables of the database are not those of this program", "see dicom-node check"
@@ -97,6 +100,7 @@ POSTGRESQL: Mapping[str, Cause] = MappingProxyType(
         "54": REFUSED,  # program limit exceeded: a value too long for an index
         "55": LOCKED,
         "57": LOST,  # operator intervention: starting up, shutting down
+        "57014": CANCELLED,  # query_canceled
         "58": DISK,
         "XX": UNKNOWN,
         "XX001": DAMAGED,

@@ -9,7 +9,7 @@ from typing import NoReturn
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage.database.engine import READING, file_identity
+from storage.database.engine import READING, file_identity, removed_files
 from storage.database.faults import own_errors
 from storage.database.lease import ONLY, lost
 from storage.database.schema import Lease
@@ -21,7 +21,7 @@ Substitutes = Mapping[str, Sequence[str]]
 """Kind of result to the kinds that carry its message, the best first."""
 
 ANOTHER_FILE = (
-    "the file of the database was removed or replaced while the node ran: what it writes would be"
+    "a file of the database was removed or replaced while the node ran: what it writes would be"
     " lost; files of instances are kept, and the next start takes them up again"
 )
 _SUBSTITUTES = "substitutes"
@@ -51,6 +51,7 @@ class Sessions:
         self._make = sessionmaker(database, class_=Session, info=self._info)
         self._when_lost: Callable[[str], object] = str
         self._file: tuple[int, int] | None = None  #: of SQLite, when the lease was taken
+        self._removed: frozenset[str] = frozenset()  #: files beside it, at the last look
         self.lost = ""  #: who has taken the lease that was held; empty while nobody has
 
     def hold(self, number: int, holder: str, when_lost: Callable[[str], object]) -> None:
@@ -70,12 +71,16 @@ class Sessions:
     def check_file(self) -> None:
         """Check that the database is still the file that it was when the lease was taken.
 
+        Files beside it count when two looks in a row find them removed: SQLite itself removes one
+        just before it closes it.
+
         Raises
         ------
         LeaseLost
             If it was removed, or another is in its place: SQLite would go on writing to it.
         """
-        if file_identity(self._database) != self._file:
+        before, self._removed = self._removed, removed_files(self._database)
+        if file_identity(self._database) != self._file or before & self._removed:
             self._lose(ANOTHER_FILE)
 
     def _lose(self, reason: str) -> NoReturn:

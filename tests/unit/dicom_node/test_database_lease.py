@@ -232,6 +232,24 @@ def told(resources: Resources) -> list[Kind]:
     return [finding.kind for finding in find(resources)]
 
 
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_a_database_that_lost_a_file_beside_it_is_not_written_to(
+    tmp_path: Path, host: Host, end: str
+) -> None:
+    """Whoever opens it next does not see what is written from now on, and may write to it."""
+    resources = host.resources()
+    if not (tmp_path / "node.sqlite").exists():
+        pytest.skip("a server has no file that could be removed")
+    lease = acquire(resources)
+    lease.renew()
+    lease.renew()
+    (tmp_path / f"node.sqlite{end}").unlink()
+
+    lease.renew()  # SQLite itself might be removing it
+    with pytest.raises(LeaseLost, match="was removed or replaced"):
+        lease.renew()
+
+
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_database_whose_file_is_gone_is_not_written_to(
     tmp_path: Path, host: Host, *, replaced: bool

@@ -83,7 +83,7 @@ def test_codes_of_sqlite(name: str, error: type[StorageError], words: str) -> No
         ("53100", DatabaseUnavailable, "make room"),
         ("53300", DatabaseUnavailable, "no connection left"),
         ("55P03", DatabaseUnavailable, "locked"),
-        ("57014", DatabaseUnavailable, "connection"),
+        ("57014", DatabaseUnavailable, "statement_timeout"),
         ("57P01", DatabaseUnavailable, "connection"),
         ("57P03", DatabaseUnavailable, "connection"),
         ("58030", DatabaseUnavailable, "disk of the database fails"),
