@@ -32,10 +32,11 @@ from storage.series.instances import InstanceFacts
 
 NEEDED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
 NEEDED = (*NEEDED_UIDS, "Modality")
+OF_INSTANCE = ("SOPClassUID", "SOPInstanceUID")
 OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate", "StudyTime")
 PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
 URGENT = {"STAT", "HIGH"}  #: Defined Terms of the priority that go before others
-TAGS = {keyword_dict[name]: name for name in (*NEEDED, *OF_PATIENT, PRIORITY)}
+TAGS = {keyword_dict[name]: name for name in (*OF_INSTANCE, *NEEDED, *OF_PATIENT, PRIORITY)}
 LAST = max(TAGS)
 MAX_UID = 64  #: characters, PS3.5 9.1
 PLAIN_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
@@ -54,6 +55,10 @@ PARSE_ERRORS = (*UNREADABLE, InvalidDicomError, zlib.error)
 
 class Unreadable(Exception):
     """The bytes are no data set, or do not say to which series they belong."""
+
+
+class IdentityMismatch(Unreadable):
+    """A data set names another SOP class or instance than its C-STORE request or its file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,27 @@ def skim_header(start: bytes, received: ReceivedInstance) -> Header | None:
     )
 
 
+def check_identity(header: Header) -> None:
+    """Check that a data set is the instance that its request or File Meta Information names.
+
+    What the data set leaves empty is theirs. Otherwise both must be the same (PS3.4 B.2.3, PS3.10
+    7.1): whoever keeps one under the name of the other gives away wrong references. DCMTK's
+    storescp answers 0xA900 as well.
+
+    Raises
+    ------
+    IdentityMismatch
+        If they differ.
+    """
+    named = (header.sop_class_uid, header.sop_instance_uid)
+    for keyword, uid in zip(OF_INSTANCE, named, strict=True):
+        if header.texts.get(keyword, "") not in {"", uid}:
+            raise IdentityMismatch(
+                f"{keyword}: the data set has another one than its request, or its File Meta"
+                " Information"
+            )
+
+
 def read_header(path: Path) -> Header:
     """Read the header from a file.
 
@@ -134,7 +160,8 @@ def _read(path: Path) -> tuple[FileMeta, dict[str, str]]:
     except HeaderTooLong:
         return _scanned(path)
     texts = {name: str(ds.get(name) or "").strip() for name in NEEDED}
-    return meta, texts | {name: _plain(ds, name) for name in (*OF_PATIENT, PRIORITY)}
+    plain = (*OF_INSTANCE, *OF_PATIENT, PRIORITY)
+    return meta, texts | {name: _plain(ds, name) for name in plain}
 
 
 def _scanned(path: Path) -> tuple[FileMeta, dict[str, str]]:

@@ -12,8 +12,21 @@ from datetime import UTC, datetime
 
 from dicom_node.logs import log
 from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.network.status_codes import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
-from dicom_node.reception.header import Unreadable, facts, printable, read_header, skim_header
+from dicom_node.network.status_codes import (
+    CANNOT_UNDERSTAND,
+    DATA_SET_DOES_NOT_MATCH,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+)
+from dicom_node.reception.header import (
+    IdentityMismatch,
+    Unreadable,
+    check_identity,
+    facts,
+    printable,
+    read_header,
+    skim_header,
+)
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.refusals import Refusal, RefusalRecorder
 from dicom_node.resources import Resources
@@ -38,7 +51,8 @@ class InstanceIngest:
     def keep(self, received: ReceivedInstance) -> int:
         """Keep one instance durably; return the C-STORE status.
 
-        An instance that cannot be understood is kept too, in quarantine, and answered 0xC000.
+        An instance that cannot be understood is kept too, in quarantine, and answered 0xC000; one
+        that is another than its request says is answered 0xA900 (PS3.4 Table B.2-1).
         While rows do not follow, nothing is kept: its sender still has it, and will send it again.
         """
         calling_ae = received.calling_ae
@@ -67,6 +81,10 @@ class InstanceIngest:
         try:
             header = skim_header(bytes(start), received)
             header = header or read_header(self._folder.locate(kept.path))
+            check_identity(header)
+        except IdentityMismatch as fault:
+            self._quarantine(kept.path, reason=str(fault), calling_ae=printable(calling_ae))
+            return DATA_SET_DOES_NOT_MATCH
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae=printable(calling_ae))
             return CANNOT_UNDERSTAND
@@ -118,6 +136,7 @@ class InstanceIngest:
         path = self._folder.locate(kept.path)
         try:
             header = read_header(path)
+            check_identity(header)
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae="")
             return
