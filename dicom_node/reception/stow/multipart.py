@@ -1,24 +1,24 @@
 """Split a multipart body (RFC 2046 5.1) into its parts, one after the other, as it arrives.
 
-python-multipart is pushed to and calls back; here its events are pulled, so that a part can be
-written to the disk while it is still on its way, and is never wholly in memory.
+A part can be written to the disk while it is still on its way, and is never wholly in memory. What
+the RFC allows and clients do is taken: a preamble, an epilogue, blanks behind a boundary, folded
+header lines; and lines that end with LF only, if the first boundary line does.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
-
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser
 
 from dicom_node.errors import AssociationBroken
 
 MAXIMUM_PARTS = 20_000  #: instances in one request; the largest CT series have a few thousand
-
-Event = tuple[Literal["begin", "name", "value", "field", "headers", "data", "end", "close"], bytes]
+MAXIMUM_FIELDS = 1 << 14  #: bytes of the header fields of a part; real ones have a hundred
+MAXIMUM_PADDING = 80  #: bytes behind a boundary, up to the end of its line
+LINE_END = re.compile(rb"[ \t]*(\r?\n)")  #: transport padding, RFC 2046 5.1.1
+FOLD = (b" ", b"\t")  #: begins a line that continues the one before, RFC 5322 2.2.3
 
 
 class Malformed(AssociationBroken):
@@ -47,66 +47,130 @@ def parts(
     Malformed, TooManyParts
         Here, or while a body is iterated over.
     """
-    events = _events(chunks, boundary)
+    message = _Message(chunks, boundary)
+    _skip(message.body())  # the preamble
     count = 0
-    for kind, _ in events:
-        if kind == "begin":
-            count += 1
-            if count > maximum:
-                raise TooManyParts(f"expected at most {maximum} parts in one request")
-            part = Part(fields=_fields(events), body=_body(events))
-            yield part
-            deque(part.body, maxlen=0)
+    while not message.is_closed:
+        count += 1
+        if count > maximum:
+            raise TooManyParts(f"expected at most {maximum} parts in one request")
+        part = Part(fields=message.fields(), body=message.body())
+        yield part
+        _skip(part.body)
+    message.skip_epilogue()
 
 
-def _fields(events: Iterator[Event]) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    name = value = b""
-    for kind, data in events:
-        if kind == "headers":
-            break
-        if kind == "name":
-            name += data
-        elif kind == "value":
-            value += data
-        else:
-            fields[name.decode("latin-1").lower()] = value.decode("latin-1")
-            name = value = b""
-    return fields
+def _skip(body: Iterator[bytes]) -> None:
+    deque(body, maxlen=0)
 
 
-def _body(events: Iterator[Event]) -> Iterator[bytes]:
-    for kind, data in events:
-        if kind == "end":
-            return
-        yield data
+class _Message:
+    """A multipart message that is read from its start to its end.
 
+    Attributes
+    ----------
+    is_closed
+        Whether the closing boundary was read.
+    """
 
-def _events(chunks: Iterable[bytes], boundary: bytes) -> Iterator[Event]:
-    """Yield the parser's events, chunk by chunk; the body must end with a closing boundary."""
-    pending: deque[Event] = deque()
-    parser = MultipartParser(
-        boundary,
-        {
-            "on_part_begin": lambda: pending.append(("begin", b"")),
-            "on_header_field": lambda data, start, end: pending.append(("name", data[start:end])),
-            "on_header_value": lambda data, start, end: pending.append(("value", data[start:end])),
-            "on_header_end": lambda: pending.append(("field", b"")),
-            "on_headers_finished": lambda: pending.append(("headers", b"")),
-            "on_part_data": lambda data, start, end: pending.append(("data", data[start:end])),
-            "on_part_end": lambda: pending.append(("end", b"")),
-            "on_end": lambda: pending.append(("close", b"")),
-        },
-    )
-    closed = False
-    for chunk in chunks:
-        try:
-            parser.write(chunk)
-        except FormParserError as fault:
-            raise Malformed("expected a multipart body with the boundary announced") from fault
-        while pending:
-            event = pending.popleft()
-            closed = closed or event[0] == "close"
-            yield event
-    if not closed:
-        raise Malformed("expected a closing boundary, got the end of the body")
+    def __init__(self, chunks: Iterable[bytes], boundary: bytes) -> None:
+        self._chunks = iter(chunks)
+        self._buffer = b"\r\n"  # so that a boundary on the first line begins as all others do
+        self._mark = b"\n--" + boundary
+        self._is_first = True
+        self._lead = 0  #: bytes of the blank line before a body, which may begin a boundary
+        self.is_closed = False
+
+    def body(self) -> Iterator[bytes]:
+        """Yield what comes before the next boundary, and skip that line.
+
+        Raises
+        ------
+        Malformed
+            If the message ends before.
+        """
+        while True:
+            for piece in self._before_mark():
+                yield piece[self._lead :]
+                self._lead = max(0, self._lead - len(piece))
+            self._lead = 0
+            rest = self._peek(MAXIMUM_PADDING)
+            if rest.startswith(b"--"):
+                self.is_closed = True
+                return
+            line_end = LINE_END.match(rest)
+            if line_end is not None:
+                self._buffer = self._buffer[line_end.end() :]
+                if self._is_first and line_end[1] == b"\r\n":
+                    self._mark = b"\r" + self._mark
+                self._is_first = False
+                return
+            yield self._mark  # data that looks like a boundary at first
+
+    def fields(self) -> dict[str, str]:
+        """Read the header fields of a part, and the blank line behind them.
+
+        Raises
+        ------
+        Malformed
+            If they are no header fields, or the message ends before.
+        """
+        lines: list[bytes] = []
+        left = MAXIMUM_FIELDS
+        while line := (whole := self._line(left)).rstrip(b"\r\n"):
+            left -= len(line)
+            if line.startswith(FOLD) and lines:
+                lines[-1] += b" " + line.strip()
+            else:
+                lines.append(line)
+        self._buffer, self._lead = whole + self._buffer, len(whole)
+        fields: dict[str, str] = {}
+        for line in lines:
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not colon:
+                raise Malformed("expected header fields at the start of a part")
+            fields[name.strip().lower()] = value.strip()
+        return fields
+
+    def skip_epilogue(self) -> None:
+        """Read what comes behind the closing boundary: nothing of it counts."""
+        self._buffer = b""
+        deque(self._chunks, maxlen=0)
+
+    def _before_mark(self) -> Iterator[bytes]:
+        """Yield what comes before the next mark, and skip that."""
+        held = len(self._mark) - 1  #: bytes that may be the start of a mark
+        while (at := self._buffer.find(self._mark)) < 0:
+            if len(self._buffer) > held:
+                yield self._buffer[:-held]
+                self._buffer = self._buffer[-held:]
+            self._read_more()
+        if at:
+            yield self._buffer[:at]
+        self._buffer = self._buffer[at + len(self._mark) :]
+
+    def _line(self, maximum: int) -> bytes:
+        while (at := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > maximum:
+                break
+            self._read_more()
+        if not 0 <= at <= maximum:
+            raise Malformed(f"expected at most {MAXIMUM_FIELDS} bytes of header fields in a part")
+        line, self._buffer = self._buffer[: at + 1], self._buffer[at + 1 :]
+        return line
+
+    def _peek(self, size: int) -> bytes:
+        """Give the next bytes, which stay; fewer than `size` where a line or the message ends."""
+        while len(self._buffer) < size and b"\n" not in self._buffer:
+            chunk = next(self._chunks, b"")
+            if not chunk:
+                break
+            self._buffer += chunk
+        return self._buffer[:size]
+
+    def _read_more(self) -> None:
+        chunk = next(self._chunks, b"")
+        if not chunk:
+            which = "the boundary announced" if self._is_first else "a closing boundary"
+            raise Malformed(f"expected a multipart body with {which}, got the end of the body")
+        self._buffer += chunk

@@ -72,3 +72,46 @@ def test_what_is_left_of_a_part_is_passed_over() -> None:
 def test_parts_are_counted() -> None:
     with pytest.raises(TooManyParts):
         list(parts([message([b"", b"", b""])], BOUNDARY, maximum=2))
+
+
+FIELDS = {"content-type": 'application/dicom; transfer-syntax="1.2"', "x": "1"}
+LENIENT = {
+    "a preamble": b"This is multipart.\r\n-- really\r\n--b0undary\r\n",
+    "no line before": b"--b0undary\r\n",
+    "padding": b"\r\n--b0undary \t\r\n",
+}
+
+
+@pytest.mark.parametrize("start", LENIENT)
+@pytest.mark.parametrize("end", [b"--", b"--\r\n", b"-- \r\nan epilogue\r\n--b0undary\r\n"])
+@given(at=st.lists(st.integers(0, 10_000), max_size=20))
+def test_what_rfc_2046_allows_is_taken(start: str, end: bytes, at: list[int]) -> None:
+    """A preamble and an epilogue (5.1.1), padding, folded header lines (RFC 5322 2.2.3)."""
+    head = b'Content-Type: application/dicom;\r\n\ttransfer-syntax="1.2"\r\nX : 1\r\n\r\n'
+    whole = LENIENT[start] + head + b"one" + DELIMITER + b"\r\n\r\ntwo" + DELIMITER + end
+    found = [(part.fields, b"".join(part.body)) for part in parts(cut(whole, at), BOUNDARY)]
+    assert found == [(FIELDS, b"one"), ({}, b"two")]
+
+
+@given(at=st.lists(st.integers(0, 10_000), max_size=20))
+def test_lines_may_end_with_lf_only(at: list[int]) -> None:
+    whole = b"--b0undary\nX: 1\n\none\r\n--b0undary\n\n\n--b0undary--\n"
+    assert bodies_of(cut(whole, at)) == [b"one\r", b""]
+
+
+@given(at=st.lists(st.integers(0, 10_000), max_size=20))
+def test_an_empty_part_swallows_none(at: list[int]) -> None:
+    """The line end before a boundary may be that of the header fields (RFC 2046 5.1.1)."""
+    whole = b"--b0undary\r\nX: 1\r\n\r\n--b0undary\r\nX: 2\r\n\r\ntwo\r\n--b0undary--"
+    assert bodies_of(cut(whole, at)) == [b"", b"two"]
+
+
+def test_data_that_looks_like_a_boundary_is_data() -> None:
+    whole = b"--b0undary\r\n\r\nx\r\n--b0undaryZ\r\ny\r\n--b0undary--"
+    assert bodies_of([whole]) == [b"x\r\n--b0undaryZ\r\ny"]
+
+
+@pytest.mark.parametrize("fields", [b"no colon\r\n\r\n", b"X: " + b"y" * 20_000])
+def test_header_fields_are_bounded(fields: bytes) -> None:
+    with pytest.raises(Malformed, match="header fields"):
+        bodies_of([b"--b0undary\r\n" + fields + b"--b0undary--"])
