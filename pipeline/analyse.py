@@ -23,6 +23,7 @@ from pipeline.scan_quality.body_part import body_part_doubts
 from pipeline.series.common_header import common_doubts
 from pipeline.series.eligibility import plausible
 from pipeline.series.orientation import Orientation, canonical
+from pipeline.series.selection import left_out_doubts
 from pipeline.types import Analysis, CtSeries, LungMask, Provenance
 
 DISTRIBUTION = "dicom-node"  #: whose version is the software's
@@ -80,6 +81,7 @@ def find(
     scored = classify(crop, models)
     doubts = (
         *common_doubts(series.common),
+        *left_out_doubts(series.geometry.left_out),
         *body_part_doubts(series.headers),
         *lung_mask.doubts,
         *doubts_of(volume, lung_mask, crop, scored, models),

@@ -11,6 +11,7 @@ Messages never hold a patient's name, identifier or accession number.
 """
 
 from pipeline.reasons import UnsuitableReason
+from pipeline.wording import bounded
 
 
 class PipelineError(Exception):
@@ -25,13 +26,14 @@ class UnsuitableSeries(PipelineError):
     code
         Such as ``too-few-slices``.
     text
-        The figure, and what was expected; no full stop.
+        The figure, and what was expected; no full stop. Cut to a length that people read:
+        headers may hold anything.
     """
 
     def __init__(self, code: UnsuitableReason, text: str) -> None:
         super().__init__(code, text)
         self.code = code
-        self.text = text
+        self.text = bounded(text)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.text}"

@@ -67,6 +67,15 @@ class UnsuitableReason(_Code):
         "mixed-identity",
         "The instances name several patients, studies or series: correct them at the sender.",
     )
+    TWO_VOLUMES = (
+        "two-volumes",
+        "The series holds several volumes of one stretch of the body, and nothing says which is"
+        " meant: send each as a series of its own.",
+    )
+    NO_PLANE = (
+        "no-plane",
+        "The images show no place in the patient, such as dose pages and screens: nothing to do.",
+    )
     DUPLICATE_UID = (
         "duplicate-uid",
         "Two slices share a SOP Instance UID: correct them at the sender.",
@@ -179,6 +188,10 @@ class QualityFlag(_Code):
         "technique-differs",
         "Some instances differ in kernel, voltage, position or another property that a volume has"
         " once.",
+    )
+    IMAGES_LEFT_OUT = (
+        "images-left-out",
+        "Images that may be slices were left out: of another size, direction or volume.",
     )
     # the scan
     BODY_PART = ("body-part", "Body Part Examined names a part of the body without lungs.")

@@ -122,6 +122,23 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Images of a series that are no part of its volume, left out by one rule.
+
+    Attributes
+    ----------
+    code
+        A `pipeline.reasons.UnsuitableReason`: what a series of such images would be refused for.
+    images
+        How many; frames, of multi-frame images that are left out in part.
+    """
+
+    code: str
+    images: int
+    sop_instance_uids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GeometryVerdict:
     """Regularity and completeness of a series, by the positions of its slices.
 
@@ -135,6 +152,8 @@ class GeometryVerdict:
         Missing slices (interpolated in the volume), feet to head.
     duplicates
         SOP Instance UIDs left out because another instance has the same position.
+    left_out
+        Other images that are no part of the volume.
     completeness, statement
         The verdict and one sentence for the report.
     """
@@ -143,6 +162,7 @@ class GeometryVerdict:
     coverage_mm: float
     gaps: tuple[Gap, ...] = ()
     duplicates: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     completeness: Completeness = Completeness.QUIET
     statement: str = ""
 

@@ -21,7 +21,7 @@ def bounded(text: str, longest: int = LONGEST_REASON) -> str:
     return text if len(text) <= longest else text[: longest - len(ELLIPSIS)] + ELLIPSIS
 
 
-def apart(expected: float, got: float, digits: int = 1) -> tuple[str, str]:
+def unlike(expected: float, got: float, digits: int = 1) -> tuple[str, str]:
     """Write two different numbers with so many decimals that they differ as shown."""
     for decimals in range(digits, 10):
         pair = f"{expected:.{decimals}f}", f"{got:.{decimals}f}"

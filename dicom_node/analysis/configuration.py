@@ -11,7 +11,7 @@ from pipeline.encode.result.identity import Equipment, derived_uid
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.model.manifest import BUNDLED, read_manifest
 from pipeline.options import AnalysisOptions
-from pipeline.series.eligibility import SelectionRules
+from pipeline.series.image_rules import SelectionRules
 from storage.files.installation import installation_of
 
 

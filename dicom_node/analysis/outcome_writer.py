@@ -70,6 +70,7 @@ class OutcomeWriter:
             series_uid=ticket.series_instance_uid,
             generation=ticket.generation,
             objects=len(objects),
+            left_out=analysed.summary.get("geometry", {}).get("left_out", {}),
             seconds=analysed.seconds,
         )
 

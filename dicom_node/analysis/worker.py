@@ -130,7 +130,7 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
         raise UnsuitableSeries(reason.code, reason.text)
     watch.lap("read")
     progress("assemble", 0.0)
-    series = assemble(datasets)
+    series = assemble(datasets, config.rules)
     del datasets
     watch.lap("assemble")
     manifest, _ = read_manifest(folder_of(config.model))

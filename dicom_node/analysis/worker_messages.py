@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference
 from pipeline.encode.result.products import Products
 from pipeline.options import AnalysisOptions
-from pipeline.series.eligibility import SelectionRules
+from pipeline.series.image_rules import SelectionRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

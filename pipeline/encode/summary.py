@@ -106,6 +106,7 @@ def _geometry(series: CtSeries) -> dict[str, Any]:
             for gap in geometry.gaps
         ],
         "duplicates": len(geometry.duplicates),
+        "left_out": {str(part.code): part.images for part in geometry.left_out},
         "completeness": str(geometry.completeness),
         "statement": geometry.statement,
     }

@@ -17,7 +17,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from pipeline.reasons import QualityFlag
-from pipeline.series.attributes import peek_text
+from pipeline.series.attributes import code, text
 from pipeline.types import CommonHeader, Doubt
 from pipeline.wording import examples
 
@@ -61,6 +61,12 @@ ONE_TECHNIQUE = (
     "StationName",
 )
 """The same in all images of one reconstruction (PS3.3 C.8.2.1)."""
+
+NUMBERS = (
+    *("KVP", "SliceThickness", "SeriesNumber", "ReconstructionDiameter", "AcquisitionNumber"),
+    *("TemporalPositionIndex", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase"),
+)
+"""Compared as numbers: 120 is 120.0."""
 
 ONE_IS_ENOUGH: Mapping[str, str] = {
     "LossyImageCompression": "01",
@@ -114,20 +120,19 @@ def comparable(header: Dataset, keyword: str) -> str:
     Case and empty components of a person's name mean nothing (PS3.5 6.2.1), nor do the separators
     of an old date or the fraction of a second.
     """
-    value = peek_text(header, keyword).strip(" \0")
-    return _MEANING.get(keyword, _as_it_is)(value)
+    return _MEANING.get(keyword, _as_it_is)(text(header, keyword))
 
 
 def common_doubts(common: CommonHeader) -> Iterator[Doubt]:
     """Doubt a series whose instances differ in what ought to be one; no value is named."""
-    for code, keywords in (
+    for flag, keywords in (
         (QualityFlag.IDENTITY_DIFFERS, ONE_STUDY),
         (QualityFlag.TECHNIQUE_DIFFERS, ONE_TECHNIQUE),
     ):
         found = [f"{name} in {n}" for name in keywords if (n := common.differing.get(name))]
         if found:
             text = f"of {common.instances} instances some differ from most: {examples(found)}"
-            yield Doubt(code=code, text=text)
+            yield Doubt(code=flag, text=text)
 
 
 def _name(value: str) -> str:
@@ -158,7 +163,7 @@ def _as_it_is(value: str) -> str:
 _MEANING: Mapping[str, Callable[[str], str]] = {
     **dict.fromkeys(("PatientName", "PatientBirthName", "ReferringPhysicianName"), _name),
     **dict.fromkeys(("PatientBirthDate", "StudyDate"), _digits),
-    **dict.fromkeys(("KVP", "SliceThickness", "SeriesNumber"), _number),
+    **dict.fromkeys(NUMBERS, _number),
     "StudyTime": _time,
 }
 
@@ -190,14 +195,14 @@ def _completed(typical: Dataset, headers: Sequence[Dataset]) -> Dataset:
 
 def _add_what_one_has(header: Dataset, headers: Sequence[Dataset]) -> None:
     for keyword, value in ONE_IS_ENOUGH.items():
-        if any(peek_text(other, keyword).strip(" \0") == value for other in headers):
+        if any(code(other, keyword) == value for other in headers):
             setattr(header, keyword, value)
     for other in headers:
         syntax = getattr(getattr(other, "file_meta", None), "TransferSyntaxUID", None)
         if syntax in LOSSY_SYNTAXES:
             header.LossyImageCompression = "01"
     if header.get("LossyImageCompression") == "01":
-        lossy = [o for o in headers if peek_text(o, "LossyImageCompression").strip(" \0") == "01"]
+        lossy = [o for o in headers if code(o, "LossyImageCompression") == "01"]
         for tag in map(keyword_dict.__getitem__, LOSSY):
             stated = next((o for o in lossy if not _is_empty(o, tag)), None)
             if stated is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import (
     code,
+    codes,
     floats,
     integer,
     items,
@@ -20,6 +21,7 @@ from pipeline.series.attributes import (
     optional_number,
     text,
 )
+from pipeline.series.common_header import comparable
 from pipeline.series.hounsfield import Rescale
 from pipeline.series.sop_classes import MULTI_FRAME_CT
 
@@ -31,6 +33,32 @@ MAX_TILT_DEGREES = 90.0  #: of a Gantry/Detector Tilt that can be meant
 MAX_UNIT = 16  #: characters of a unit that are repeated: a defined term has no more
 HOUNSFIELD = frozenset({"", "HU", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS"})
 """Rescale Types that are Hounsfield units; absent means them as well (PS3.3 C.8.2.1)."""
+MARKS: Mapping[str, tuple[str, str]] = {
+    "ConvolutionKernel": ("CTReconstructionSequence", "ConvolutionKernel"),
+    "ReconstructionDiameter": ("CTReconstructionSequence", "ReconstructionDiameter"),
+    "FilterType": ("", "FilterType"),
+    "SliceThickness": ("PixelMeasuresSequence", "SliceThickness"),
+    "ImageType": ("CTImageFrameTypeSequence", "FrameType"),
+    "StackID": ("FrameContentSequence", "StackID"),
+    "SeriesNumber": ("", "SeriesNumber"),
+    "SeriesDescription": ("", "SeriesDescription"),
+    "ContentTime": ("", "ContentTime"),
+    "AcquisitionNumber": ("FrameContentSequence", "FrameAcquisitionNumber"),
+    "TemporalPositionIndex": ("FrameContentSequence", "TemporalPositionIndex"),
+    "TemporalPositionIdentifier": ("", "TemporalPositionIdentifier"),
+    "NominalPercentageOfCardiacPhase": (
+        "CardiacSynchronizationSequence",
+        "NominalPercentageOfCardiacPhase",
+    ),
+    "KVP": ("CTXRayDetailsSequence", "KVP"),
+    "ContrastBolusAgent": ("", "ContrastBolusAgent"),
+    "IrradiationEventUID": ("CTXRayDetailsSequence", "IrradiationEventUID"),
+    "AcquisitionDate": ("", "AcquisitionDate"),
+    "AcquisitionTime": ("", "AcquisitionTime"),
+    "AcquisitionDateTime": ("FrameContentSequence", "FrameAcquisitionDateTime"),
+}
+"""Attributes that tell apart the volumes of one series, by keyword in a classic image: the
+functional group, and the keyword in it, of a multi-frame one (PS3.3 C.8.2.1, C.8.15.3)."""
 UNIT_LENGTH = 1e-2  #: by how much direction cosines may miss length 1 and a right angle
 
 
@@ -52,6 +80,10 @@ class Frame:
         Distance between rows, and between columns.
     tilt
         Gantry/Detector Tilt, degrees; 0 if not stated.
+    kinds
+        Values of Image Type, or Frame Type.
+    marks
+        By keyword, what may tell the volume of the frame from others; see `MARKS`.
     """
 
     dataset: Dataset
@@ -67,6 +99,8 @@ class Frame:
     pixel_mm: tuple[float, float]
     rescale: Rescale
     tilt: float
+    kinds: tuple[str, ...]
+    marks: Mapping[str, str]
 
     @property
     def normal(self) -> Vector:
@@ -143,7 +177,22 @@ def _frame(dataset: Dataset, number: int | None, places: list[Dataset]) -> Frame
             details, "GantryDetectorTilt", least=-MAX_TILT_DEGREES, most=MAX_TILT_DEGREES
         )
         or 0.0,
+        kinds=_kinds(dataset, places),
+        marks={keyword: _mark(dataset, places, keyword) for keyword in MARKS},
     )
+
+
+def _mark(dataset: Dataset, places: list[Dataset], keyword: str) -> str:
+    """Value of a mark: that of the frame, else that of the instance."""
+    group, of_frame = MARKS[keyword]
+    of_group = comparable(_group(places, group), of_frame) if group else ""
+    return of_group or comparable(dataset, keyword)
+
+
+def _kinds(dataset: Dataset, places: list[Dataset]) -> tuple[str, ...]:
+    """Values of Frame Type, else of Image Type (PS3.3 C.7.6.1.1.2, C.8.16.1)."""
+    group = _group(places, "CTImageFrameTypeSequence")
+    return codes(group, "FrameType") or codes(dataset, "ImageType")
 
 
 def _check_plane(along_row: Vector, along_column: Vector, spacing: tuple[float, ...]) -> None:

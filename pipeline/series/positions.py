@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
-from pipeline.series.attributes import text
-from pipeline.series.frames import Frame, Vector
+from pipeline.series.common_header import comparable
+from pipeline.series.frames import MARKS, Frame, Vector
 from pipeline.types import Gap
+from pipeline.wording import examples, unlike
 
 MIN_AXIAL = 0.95  #: |z| of the slice normal: at most 18 degrees from axial
 SAME_POSITION_MM = 0.01  #: nearer slices are duplicates; positions are written to 0.01 mm
@@ -97,39 +99,46 @@ def check_alike(frames: Sequence[Frame]) -> None:
         ``mixed-orientation``, ``mixed-size``, ``mixed-pixel-spacing`` or
         ``mixed-frame-of-reference``.
     """
-    first = frames[0]
     for frame in frames:
-        turn = max(
-            np.abs(frame.along_row - first.along_row).max(),
-            np.abs(frame.along_column - first.along_column).max(),
-        )
-        zoom = max(abs(a / b - 1) for a, b in zip(frame.pixel_mm, first.pixel_mm, strict=True))
-        size, expected = (frame.rows, frame.columns), (first.rows, first.columns)
-        own, common = (text(f.dataset, "FrameOfReferenceUID") for f in (frame, first))
-        for code, differs, what in (
-            (
-                UnsuitableReason.MIXED_ORIENTATION,
-                turn > SAME_DIRECTION,
-                f"direction cosines {turn:.3f} apart",
-            ),
-            (UnsuitableReason.MIXED_SIZE, size != expected, f"rows, columns {expected} and {size}"),
-            (
-                UnsuitableReason.MIXED_PIXEL_SPACING,
-                zoom > SAME_PIXEL,
-                f"{first.pixel_mm} and {frame.pixel_mm}",
-            ),
-            (
-                UnsuitableReason.MIXED_FRAME_OF_REFERENCE,
-                own != common,
-                "two Frame of Reference UIDs",
-            ),
-        ):
-            if differs:
-                raise InvalidGeometry(code, f"one common value expected, got {what}")
+        found = difference(frame, frames[0])
+        if found is not None:
+            code, text = found
+            raise InvalidGeometry(code, f"one common value expected, got {text}")
+
+
+def difference(frame: Frame, first: Frame) -> tuple[UnsuitableReason, str] | None:
+    """Say in what two frames differ that one volume has once; None if they are alike.
+
+    A frame of reference that is not stated is no other one.
+    """
+    turn = max(
+        np.abs(frame.along_row - first.along_row).max(),
+        np.abs(frame.along_column - first.along_column).max(),
+    )
+    if turn > SAME_DIRECTION:
+        text = f"direction cosines {turn:.3f} apart"
+        return UnsuitableReason.MIXED_ORIENTATION, text
+    size, expected = (frame.rows, frame.columns), (first.rows, first.columns)
+    if size != expected:
+        return UnsuitableReason.MIXED_SIZE, f"rows, columns {expected} and {size}"
+    zoom = max(abs(a / b - 1) for a, b in zip(frame.pixel_mm, first.pixel_mm, strict=True))
+    if zoom > SAME_PIXEL:
+        return UnsuitableReason.MIXED_PIXEL_SPACING, f"{first.pixel_mm} and {frame.pixel_mm}"
+    own, common = (comparable(f.dataset, "FrameOfReferenceUID") for f in (frame, first))
+    if own and common and own != common:
+        return UnsuitableReason.MIXED_FRAME_OF_REFERENCE, "two Frame of Reference UIDs"
+    return None
 
 
 def _without_duplicates(frames: Sequence[Frame], normal: Vector) -> tuple[list[Frame], list[Frame]]:
-    """One frame for each position, ascending; of several the lowest acquisition, then instance."""
+    """One frame for each position, ascending; of several the one most like the others.
+
+    Of equals the one of the lowest acquisition, then instance.
+    """
+    usual = {
+        keyword: Counter(frame.marks[keyword] for frame in frames).most_common(1)[0][0]
+        for keyword in MARKS
+    }
     kept: list[Frame] = []
     duplicates: list[Frame] = []
     ordered = sorted(frames, key=lambda frame: float(frame.position @ normal))
@@ -138,7 +147,14 @@ def _without_duplicates(frames: Sequence[Frame], normal: Vector) -> tuple[list[F
         if frame is not None and (not here or _near(here[0], frame, normal)):
             here.append(frame)
             continue
-        here.sort(key=lambda f: (f.acquisition, f.instance, f.sop_instance_uid))
+        here.sort(
+            key=lambda f: (
+                sum(f.marks[keyword] != value for keyword, value in usual.items()),
+                f.acquisition,
+                f.instance,
+                f.sop_instance_uid,
+            )
+        )
         kept.append(here[0])
         duplicates += here[1:]
         here = [] if frame is None else [frame]
@@ -180,13 +196,17 @@ def _steps(frames: Sequence[Frame], normal: Vector) -> tuple[NDArray[np.intp], f
     usual = float(np.median(steps_mm))
     steps = np.maximum(np.rint(steps_mm / usual), 1).astype(np.intp)
     spacing = float((heights[-1] - heights[0]) / steps.sum())
-    wrong = np.abs(steps_mm - steps * spacing) > max(UNEVEN_SHARE * spacing, ROUNDED_MM)
+    tolerance = max(UNEVEN_SHARE * spacing, ROUNDED_MM)
+    wrong = np.abs(steps_mm - steps * spacing) > tolerance
     if wrong.any():
-        at = int(np.argmax(wrong))
+        first = int(np.argmax(wrong))
+        expected, got = unlike(float(steps[first]) * spacing, float(steps_mm[first]), 3)
+        others = examples([f"{heights[at]:.1f}" for at in np.flatnonzero(wrong)])
         raise InvalidGeometry(
             UnsuitableReason.UNEVEN_SPACING,
-            f"steps of {usual:.3f} mm expected, got {int(wrong.sum())} others, the first of"
-            f" {steps_mm[at]:.3f} mm after {heights[at]:.1f} mm",
+            f"even steps of {spacing:.3f} mm expected, got {int(wrong.sum())} of {len(steps)} off"
+            f" that by more than {tolerance:.3f} mm, the first of {got} mm for {expected} mm"
+            f" (after {others} mm)",
         )
     return steps, spacing
 
@@ -217,8 +237,10 @@ def _check_gaps(gaps: Sequence[Gap], slices: int, spacing: float) -> None:
 
 
 def describe(gaps: Sequence[Gap]) -> str:
-    """Words for where slices are missing."""
-    return ", ".join(
-        f"{gap.missing} missing after slice {gap.after_slice + 1} (at {gap.position_mm:.1f} mm)"
-        for gap in gaps
+    """Words for where slices are missing: the first three gaps, and how many more."""
+    return examples(
+        [
+            f"{gap.missing} missing after slice {gap.after_slice + 1} (at {gap.position_mm:.1f} mm)"
+            for gap in gaps
+        ]
     )

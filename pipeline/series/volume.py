@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,17 +15,26 @@ from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import optional_integer, text
 from pipeline.series.common_header import common_header
-from pipeline.series.frames import Frame, frames_of
+from pipeline.series.frames import Frame
 from pipeline.series.hounsfield import to_hounsfield
+from pipeline.series.image_rules import SelectionRules
 from pipeline.series.pixel_data.decode import decode_frame, encoded_frames
 from pipeline.series.pixel_data.layout import PixelLayout
-from pipeline.series.positions import Stack, describe, stack
+from pipeline.series.positions import Stack, describe
+from pipeline.series.selection import Selection, describe_left_out, select
 from pipeline.types import Completeness, CtSeries, CtVolume, GeometryVerdict, SourceFrame
+
+ANY_SLICES = SelectionRules(
+    min_slices=2, max_spacing_mm=math.inf, min_coverage_mm=0.0, require_original=False
+)
+"""Rules that leave out only what never is a slice."""
 
 MAX_VOXELS = 2**30  #: 2 GiB of int16: over a thousand slices of 1024 x 1024
 
 
-def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
+def assemble(
+    datasets: Sequence[Dataset], rules: SelectionRules = ANY_SLICES, *, threads: int = 2
+) -> CtSeries:
     """Make one volume of the instances of a series.
 
     Parameters
@@ -34,6 +44,9 @@ def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
         Enhanced or Legacy Converted Enhanced CT. **Pixel Data is taken out of each as soon as
         it is decoded**, so that compressed and decoded series are never held together; the
         datasets become ``headers`` of the result.
+    rules
+        By which images are chosen (:func:`pipeline.series.selection.select`); the lengths among
+        them decide only between several volumes.
     threads
         How many decode at a time.
 
@@ -41,14 +54,13 @@ def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
     ------
     UnsuitableSeries
         ``no-instances``, ``missing-attribute``, ``not-axial``, ``too-few-slices``,
-        ``duplicate-uid``, ``too-large``, ``pixel-data``.
+        ``duplicate-uid``, ``too-large``, ``pixel-data``, and those of `select`.
     InvalidGeometry
         If the slices do not form one regular volume; see :func:`pipeline.series.positions.stack`.
         Raised before any pixel is touched.
     """
-    if not datasets:
-        raise UnsuitableSeries(UnsuitableReason.NO_INSTANCES, "1 instance or more expected, got 0")
-    order = stack([frame for dataset in datasets for frame in frames_of(dataset)])
+    selected = select(datasets, rules)
+    order = selected.stack
     kept = [frame for frame in order.frames if frame is not None]
     _check_uids(kept)
     first = kept[0]
@@ -62,18 +74,19 @@ def assemble(datasets: Sequence[Dataset], *, threads: int = 2) -> CtSeries:
     _fill_gaps(hu, order)
     for dataset in datasets:
         dataset.pop("PixelData", None)
+    headers = tuple({id(frame.dataset): frame.dataset for frame in kept}.values())
+    common = common_header(headers)
     volume = CtVolume(
         hu=hu,
         affine=_affine(first, order),
-        frame_of_reference_uid=text(first.dataset, "FrameOfReferenceUID"),
+        frame_of_reference_uid=text(common.header, "FrameOfReferenceUID"),
         source=tuple(None if frame is None else _source(frame) for frame in order.frames),
     )
-    headers = tuple({id(frame.dataset): frame.dataset for frame in kept}.values())
     return CtSeries(
         volume=volume,
         headers=headers,
-        common=common_header(headers),
-        geometry=_verdict(order, datasets),
+        common=common,
+        geometry=_verdict(selected),
         instance_count=len(datasets),
     )
 
@@ -153,16 +166,24 @@ def _fill_gaps(hu: NDArray[np.int16], order: Stack) -> None:
             hu[gap.after_slice + step] = np.rint(below * (1 - share) + above * share)
 
 
-def _verdict(order: Stack, datasets: Sequence[Dataset]) -> GeometryVerdict:
+def _verdict(selected: Selection) -> GeometryVerdict:
+    order = selected.stack
+    frames = [*(frame for frame in order.frames if frame is not None), *order.duplicates]
+    datasets = list({id(frame.dataset): frame.dataset for frame in frames}.values())
     completeness, statement = _completeness(order, datasets)
     if order.duplicates:
         left_out = len(order.duplicates)
         statement += f" {left_out} left out: another image has the same position."
+    if selected.chosen_of:
+        statement += f" Read: {selected.chosen_of}."
+    if selected.left_out:
+        statement += f" {describe_left_out(selected.left_out)}."
     return GeometryVerdict(
         spacing_mm=order.spacing_mm,
         coverage_mm=order.spacing_mm * (len(order.frames) - 1),
         gaps=order.gaps,
         duplicates=tuple(frame.sop_instance_uid for frame in order.duplicates),
+        left_out=selected.left_out,
         completeness=completeness,
         statement=statement,
     )

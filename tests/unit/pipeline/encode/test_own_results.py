@@ -7,7 +7,8 @@ from pipeline.encode.bundle import encode
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
-from pipeline.series.eligibility import SelectionRules, why_not
+from pipeline.series.eligibility import why_not
+from pipeline.series.image_rules import SelectionRules
 from tests.support.samples.encode_samples import EQUIPMENT, analysis, context, ct_series
 
 RULES = SelectionRules(own_uids=frozenset({EQUIPMENT.device_uid}))

@@ -12,7 +12,8 @@ from pydicom.uid import generate_uid
 
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
 from pipeline.series import volume as volume_module
-from pipeline.series.eligibility import SelectionRules, implausible, why_not
+from pipeline.series.eligibility import implausible, why_not
+from pipeline.series.image_rules import SelectionRules
 from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom

@@ -1,0 +1,297 @@
+"""Choose the images of a series that form one volume; leave the others out by rule, and say so.
+
+A series may hold a localizer, a dose page, a second orientation, images of another size, or
+whole volumes that cover the same stretch of the body (phases, kernels). One volume is taken as a
+whole, or none: never a slice of this and a slice of that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pydicom import Dataset
+
+from pipeline.errors import InvalidGeometry, UnsuitableSeries
+from pipeline.reasons import QualityFlag, UnsuitableReason
+from pipeline.series.common_header import ONE_PATIENT, comparable
+from pipeline.series.frames import Frame, frames_of
+from pipeline.series.image_rules import (
+    Reason,
+    SelectionRules,
+    not_an_original_slice,
+    of_another_kind,
+    too_short,
+)
+from pipeline.series.positions import MIN_AXIAL, SAME_POSITION_MM, Stack, difference, stack
+from pipeline.series.separate_volumes import MAX_ODD_SHARE, Volumes, collisions, cover, separate
+from pipeline.types import Doubt, LeftOut
+from pipeline.wording import examples
+
+UNLIKE = (UnsuitableReason.MIXED_PIXEL_SPACING, "two that differ a little")
+
+MAY_BE_SLICES = frozenset(
+    {
+        UnsuitableReason.MIXED_SIZE,
+        UnsuitableReason.MIXED_ORIENTATION,
+        UnsuitableReason.MIXED_PIXEL_SPACING,
+        UnsuitableReason.MIXED_FRAME_OF_REFERENCE,
+        UnsuitableReason.TWO_VOLUMES,
+    }
+)
+"""Rules that leave out images which lie like slices of a chest."""
+
+OF_A_RECONSTRUCTION = frozenset(
+    {
+        *("ConvolutionKernel", "ReconstructionDiameter", "FilterType", "SliceThickness"),
+        *("ImageType", "SeriesNumber", "SeriesDescription", "ContentTime"),
+    }
+)
+"""Marks in which reconstructions of one acquisition differ: each shows the same. Volumes that
+differ in others show the patient at other times, or at another energy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """The images of a series that form one volume.
+
+    Attributes
+    ----------
+    left_out
+        The others, by the rule that left them out; duplicates are in the stack.
+    chosen_of
+        Which volume was taken, of how many; empty if there is one.
+    """
+
+    stack: Stack
+    left_out: tuple[LeftOut, ...] = ()
+    chosen_of: str = ""
+
+
+def select(datasets: Sequence[Dataset], rules: SelectionRules) -> Selection:
+    """Choose the images that form one volume.
+
+    Parameters
+    ----------
+    datasets
+        One per instance, with or without Pixel Data, in any order.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``no-instances``; the rule that all images break; ``mixed-identity``; ``not-axial``;
+        ``two-volumes``, if nothing says which one is meant; what an attribute lacks.
+    InvalidGeometry
+        If what is left is not one regular stack.
+    """
+    if not datasets:
+        raise UnsuitableSeries(UnsuitableReason.NO_INSTANCES, "1 instance or more expected, got 0")
+    reasons = [of_another_kind(dataset, rules) for dataset in datasets]
+    slices = [d for d, reason in zip(datasets, reasons, strict=True) if reason is None]
+    _require_some(slices, [reason for reason in reasons if reason])
+    _check_identity(datasets)
+    apart = [
+        (reason.code, dataset)
+        for reason, dataset in zip(reasons, datasets, strict=True)
+        if reason is not None
+    ]
+    frames, others = _by_kind([frame for dataset in slices for frame in frames_of(dataset)], rules)
+    frames, odd = _alike(frames)
+    volumes = separate(frames)
+    chosen, why = _choose(volumes, rules)
+    _check_doubled(chosen)
+    rest = [frame for volume in volumes.groups if volume is not chosen for frame in volume]
+    named = [
+        *((code, str(dataset.get("SOPInstanceUID", ""))) for code, dataset in apart),
+        *((code, frame.sop_instance_uid) for code, frame in (*others, *odd)),
+        *((UnsuitableReason.TWO_VOLUMES, frame.sop_instance_uid) for frame in rest),
+    ]
+    try:
+        whole = stack(chosen)
+    except UnsuitableSeries as error:
+        raise type(error)(error.code, error.text + _besides(_left_out(named))) from error
+    return Selection(stack=whole, left_out=_left_out(named), chosen_of=why)
+
+
+def _require_some(slices: Sequence[object], reasons: Sequence[Reason]) -> None:
+    """Refuse a series of which no image may be a slice, by the rule that most break."""
+    if not slices:
+        code, _ = Counter(reason.code for reason in reasons).most_common(1)[0]
+        first = next(reason for reason in reasons if reason.code == code)
+        raise UnsuitableSeries(code, first.text.rstrip("."))
+
+
+def _check_identity(datasets: Sequence[Dataset]) -> None:
+    for keyword in ONE_PATIENT:
+        values = {comparable(dataset, keyword) for dataset in datasets} - {""}
+        if len(values) > 1:
+            raise UnsuitableSeries(
+                UnsuitableReason.MIXED_IDENTITY, f"One {keyword} expected, got {len(values)}"
+            )
+
+
+Named = list[tuple[UnsuitableReason, Frame]]
+
+
+def _by_kind(frames: Sequence[Frame], rules: SelectionRules) -> tuple[list[Frame], Named]:
+    """Frames of multi-frame images that may be slices, and the others."""
+    kept: list[Frame] = []
+    others: Named = []
+    reasons = []
+    for frame in frames:
+        reason = not_an_original_slice(frame.kinds, rules) if frame.number else None
+        if reason is None:
+            kept.append(frame)
+        else:
+            reasons.append(reason)
+            others.append((reason.code, frame))
+    _require_some(kept, reasons)
+    return kept, others
+
+
+def _alike(frames: Sequence[Frame]) -> tuple[list[Frame], Named]:
+    """Find the largest group of parallel axial frames of one size, and the odd ones beside it.
+
+    Frames across the others show another view. Frames that lie like the others may be a part of
+    the chest: only a few are left out, or those that show the same stretch once more.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``not-axial`` if no frame is axial.
+    InvalidGeometry
+        ``mixed-...``, if the frames beside the group may be a part of the volume.
+    """
+    groups: list[list[Frame]] = []
+    for frame in frames:
+        home = next((group for group in groups if difference(frame, group[0]) is None), None)
+        groups.append([frame]) if home is None else home.append(frame)
+    axial = [group for group in groups if abs(group[0].normal[2]) > MIN_AXIAL]
+    if not axial:
+        steepest = max(abs(float(frame.normal[2])) for frame in frames)
+        raise UnsuitableSeries(
+            UnsuitableReason.NOT_AXIAL,
+            f"axial slices expected, got a slice normal with z of {steepest:.2f}",
+        )
+    main = max(axial, key=len)
+    across = [frame for group in groups if group not in axial for frame in group]
+    beside = [group for group in axial if group is not main]
+    odd: Named = [(UnsuitableReason.NOT_AXIAL, frame) for frame in across]
+    few = sum(map(len, beside)) <= MAX_ODD_SHARE * len(frames)
+    for group in beside:
+        code, text = difference(group[0], main[0]) or UNLIKE
+        again = code is not UnsuitableReason.MIXED_FRAME_OF_REFERENCE and cover(main, group)
+        if not few and not again:
+            raise InvalidGeometry(
+                code, f"one common value expected, got {text}, in {len(group)} images"
+            )
+        odd += [(code, frame) for frame in group]
+    return main, odd
+
+
+def _choose(volumes: Volumes, rules: SelectionRules) -> tuple[list[Frame], str]:
+    """Choose a volume, and say which of how many.
+
+    The only one that is a whole chest; of several reconstructions of one acquisition the first.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``two-volumes``, if several of other times or energies are whole.
+    """
+    groups = sorted(volumes.groups, key=_rank)
+    if len(groups) == 1:
+        return groups[0], ""
+    whole = [group for group in groups if _is_whole(group, rules)]
+    told_by = f"told apart by {examples(volumes.told_by)}"
+    if len(whole) > 1 and not set(volumes.told_by) <= OF_A_RECONSTRUCTION:
+        sizes = examples([str(len(group)) for group in whole])
+        raise UnsuitableSeries(
+            UnsuitableReason.TWO_VOLUMES,
+            f"one volume expected, got {len(whole)} of the same stretch, {told_by}, of {sizes}"
+            " images",
+        )
+    if not whole:
+        largest = max(groups, key=len)
+        return largest, f"the largest of {len(groups)} parts, {told_by}"
+    why = "the first" if len(whole) > 1 else "the only whole one"
+    return whole[0], f"{why} of {len(groups)} volumes of the same stretch, {told_by}"
+
+
+def _rank(frames: Sequence[Frame]) -> tuple[object, ...]:
+    """Order of volumes: original ones, those with the most images, then the first."""
+    return (
+        frames[0].kinds[0] != "ORIGINAL",
+        -len(frames),
+        min(frame.acquisition for frame in frames),
+        min(frame.instance for frame in frames),
+        min(frame.sop_instance_uid for frame in frames),
+    )
+
+
+def _is_whole(frames: Sequence[Frame], rules: SelectionRules) -> bool:
+    try:
+        found = stack(frames)
+    except UnsuitableSeries:
+        return False
+    return too_short(found, rules) is None
+
+
+def _check_doubled(frames: Sequence[Frame]) -> None:
+    """Refuse many positions with two pictures that nothing tells apart.
+
+    The same picture twice leaves no choice.
+    """
+    if collisions(frames) <= MAX_ODD_SHARE * len(frames):
+        return
+    normal = frames[0].normal
+    ordered = sorted(frames, key=lambda frame: float(frame.position @ normal))
+    doubled = sum(
+        abs(float((above.position - below.position) @ normal)) < SAME_POSITION_MM
+        and _picture(above) != _picture(below)
+        for below, above in pairwise(ordered)
+    )
+    if doubled:
+        raise UnsuitableSeries(
+            UnsuitableReason.TWO_VOLUMES,
+            f"one image for each position expected, got two different ones or more for {doubled},"
+            " and nothing tells their volumes apart",
+        )
+
+
+def _picture(frame: Frame) -> tuple[object, object]:
+    """Return what is stored of a picture, to be compared; the same for all without Pixel Data."""
+    held = "PixelData" in frame.dataset
+    return frame.dataset.get_item("PixelData").value if held else None, frame.number
+
+
+def _left_out(named: Sequence[tuple[UnsuitableReason, str]]) -> tuple[LeftOut, ...]:
+    codes = dict.fromkeys(code for code, _ in named)
+    return tuple(
+        LeftOut(
+            code=code,
+            images=sum(other == code for other, _ in named),
+            sop_instance_uids=tuple(dict.fromkeys(uid for other, uid in named if other == code)),
+        )
+        for code in codes
+    )
+
+
+def left_out_doubts(left_out: Sequence[LeftOut]) -> Iterator[Doubt]:
+    """Doubt a series of which images that may be slices were left out."""
+    slices = [part for part in left_out if part.code in MAY_BE_SLICES]
+    if slices:
+        yield Doubt(code=QualityFlag.IMAGES_LEFT_OUT, text=describe_left_out(slices))
+
+
+def _besides(left_out: Sequence[LeftOut]) -> str:
+    return f" ({describe_left_out(left_out)})" if left_out else ""
+
+
+def describe_left_out(left_out: Sequence[LeftOut]) -> str:
+    """Words for what was left out, as ``2 images left out: 1 localizer, 1 not-ct``."""
+    count = sum(part.images for part in left_out)
+    parts = examples([f"{part.images} {part.code}" for part in left_out])
+    return f"{count} image{'s' * (count != 1)} left out: {parts}"

@@ -1,0 +1,121 @@
+"""Tell the volumes of one series apart that cover the same stretch of the body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+
+from pipeline.errors import UnsuitableSeries
+from pipeline.series.frames import MARKS, Frame
+from pipeline.series.positions import SAME_POSITION_MM, stack
+
+MAX_ODD_SHARE = 0.05  #: of the images; as many slices may be missing (`positions`)
+MIN_VOLUME_SHARE = 0.05  #: of the images: fewer with a value of their own are no volume
+COVERED_SHARE = 0.5  #: of the shorter stretch, from which two groups show the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Volumes:
+    """Frames of a series, by the volume that they belong to.
+
+    Attributes
+    ----------
+    groups
+        The volumes, and frames of none.
+    told_by
+        Keywords of what tells them apart; empty for one volume.
+    """
+
+    groups: tuple[list[Frame], ...]
+    told_by: tuple[str, ...] = ()
+
+
+def separate(frames: list[Frame]) -> Volumes:
+    """Tell volumes of the same stretch apart, by their marks or by the order of their images.
+
+    A mark tells volumes apart if frames with one value of it, and frames with another, cover the
+    same stretch of the body. Where none does, images in the order of their numbers or times run
+    through the body once for each volume.
+    """
+    doubled = collisions(frames) > MAX_ODD_SHARE * len(frames)
+    marks = tuple(keyword for keyword in MARKS if _tells(keyword, frames))
+    if marks:
+        by_marks: dict[tuple[str, ...], list[Frame]] = {}
+        for frame in frames:
+            by_marks.setdefault(tuple(frame.marks[name] for name in marks), []).append(frame)
+        found = Volumes(groups=tuple(by_marks.values()), told_by=marks)
+        if doubled or all(map(_is_regular, _large(found.groups, frames))):
+            return found
+    if doubled or not _is_regular(frames):
+        for name in ("InstanceNumber", "AcquisitionTime", "AcquisitionDateTime", "ContentTime"):
+            runs = _runs(sorted(frames, key=partial(_order, name)))
+            large = _large(runs, frames)
+            again = any(cover(*pair) for pair in combinations(large, 2))
+            if again and (doubled or all(map(_is_regular, large))):
+                return Volumes(groups=runs, told_by=(name,))
+    return Volumes(groups=(frames,))
+
+
+def _tells(keyword: str, frames: Sequence[Frame]) -> bool:
+    groups: dict[str, list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault(frame.marks[keyword], []).append(frame)
+    large = _large(tuple(groups.values()), frames)
+    return any(cover(*pair) for pair in combinations(large, 2))
+
+
+def _large(groups: Sequence[list[Frame]], frames: Sequence[Frame]) -> list[list[Frame]]:
+    return [group for group in groups if len(group) >= max(2, MIN_VOLUME_SHARE * len(frames))]
+
+
+def _heights(frames: Sequence[Frame]) -> list[float]:
+    normal = frames[0].normal
+    return sorted(float(frame.position @ normal) for frame in frames)
+
+
+def cover(one: Sequence[Frame], other: Sequence[Frame]) -> bool:
+    """Whether two groups show the same stretch of the body."""
+    (low, *_, high), (bottom, *_, top) = (
+        (heights[0], heights[-1]) for heights in (_heights(one), _heights(other))
+    )
+    shared = min(high, top) - max(low, bottom)
+    shorter = min(high - low, top - bottom)
+    return shared >= 0 if shorter < SAME_POSITION_MM else shared > COVERED_SHARE * shorter
+
+
+def collisions(frames: Sequence[Frame]) -> int:
+    """How many frames lie where another one lies."""
+    return int(np.count_nonzero(np.diff(_heights(frames)) < SAME_POSITION_MM))
+
+
+def _is_regular(frames: Sequence[Frame]) -> bool:
+    """Whether frames form one volume without two images of one place."""
+    try:
+        return not stack(frames).duplicates
+    except UnsuitableSeries:
+        return False
+
+
+def _order(name: str, frame: Frame) -> tuple[str, int]:
+    return frame.marks.get(name, ""), frame.instance
+
+
+def _runs(frames: Sequence[Frame]) -> tuple[list[Frame], ...]:
+    """Cut frames where their way through the body turns, or stands still."""
+    normal = frames[0].normal
+    at = [float(frame.position @ normal) for frame in frames]
+    usual = float(np.median(np.abs(np.diff(at)))) if len(at) > 1 else 0.0
+    runs, way = [[frames[0]]], 0.0
+    for frame, step in zip(frames[1:], np.diff(at), strict=True):
+        on = abs(step) >= max(usual / 2, SAME_POSITION_MM) and step * way >= 0
+        if on:
+            runs[-1].append(frame)
+            way = float(step)
+        else:
+            runs.append([frame])
+            way = 0.0
+    return tuple(runs)

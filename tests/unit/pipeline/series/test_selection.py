@@ -1,0 +1,290 @@
+"""The images that make the volume of a series, and those left out: voxels against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+
+from pipeline.errors import UnsuitableSeries
+from pipeline.series.eligibility import NOT_MEANT, why_not
+from pipeline.series.image_rules import SelectionRules
+from pipeline.series.selection import left_out_doubts
+from pipeline.series.volume import assemble
+from pipeline.synthetic.phantom.dicom import decimals, phantom_datasets, set_pixels
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from tests.support.samples.phantom_enhanced import enhanced_dataset
+from tests.support.samples.phantom_odd import stored_pixels, with_values
+
+PHANTOM = make_phantom(PhantomSpec(size=32, slices=48, spacing_mm=4.0, lesions=1))
+BRIGHTER = replace(PHANTOM, hu=np.clip(PHANTOM.hu + 50, -1024, 3071))
+RULES = SelectionRules()
+Series = list[Dataset]
+
+
+@pytest.fixture
+def series() -> Series:
+    return phantom_datasets(PHANTOM, seed=1)
+
+
+def another(series: Series, *, brighter: int = 50, mm: float = 0.0, **values: object) -> Series:
+    """The same stretch once more: brighter, moved along the body, with UIDs of its own."""
+    made = with_values(series, **values)
+    for ds in made:
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid(
+            entropy_srcs=[str(ds.SOPInstanceUID), str(values), str(mm)]
+        )
+        set_pixels(ds, stored_pixels(ds) + brighter)
+        x, y, z = (float(value) for value in ds.ImagePositionPatient)
+        ds.ImagePositionPatient = decimals([x, y, z + mm])
+    return made
+
+
+SCOUT = {
+    "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"],
+    "ImageOrientationPatient": [1, 0, 0, 0, 0, -1],
+}
+STRAYS: list[tuple[str, dict[str, object]]] = [
+    ("localizer", SCOUT),
+    ("localizer", {"ImageType": ["DERIVED", "PRIMARY", "LOCALIZER"], "Rows": 64}),
+    ("not-original", {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}),
+    ("not-original", {"ImageType": ["DERIVED", "PRIMARY", "MIP"]}),
+    ("not-axial", {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "MIP"]}),
+    ("not-ct", {"SOPClassUID": SecondaryCaptureImageStorage, "Modality": "OT"}),
+    ("not-ct", {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}),
+    (
+        "no-plane",
+        {"ImagePositionPatient": None, "ImageOrientationPatient": None, "PixelSpacing": None},
+    ),
+    ("not-axial", {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}),
+    ("mixed-size", {"Rows": 16}),
+    ("mixed-size", {"Columns": 64}),
+    ("mixed-pixel-spacing", {"PixelSpacing": ["1", "1"]}),
+    ("mixed-frame-of-reference", {"FrameOfReferenceUID": "1.2.3"}),
+]
+
+
+@pytest.mark.parametrize(("code", "values"), STRAYS)
+def test_an_image_that_is_no_slice_is_left_out_and_told(
+    series: Series, code: str, values: dict[str, object]
+) -> None:
+    mixed = [*series[:7], *another(series[20:21]), *series[7:]]
+    for keyword, value in values.items():
+        if value is None:
+            del mixed[7][keyword]
+        else:
+            setattr(mixed[7], keyword, value)
+    uid = mixed[7].SOPInstanceUID
+
+    assert why_not(mixed, RULES) is None
+    result = assemble(mixed, RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert np.allclose(result.volume.affine, PHANTOM.affine, atol=1e-5)
+    (part,) = result.geometry.left_out
+    assert (part.code, part.images, part.sop_instance_uids) == (code, 1, (uid,))
+    assert f"1 image left out: 1 {code}." in result.geometry.statement
+    assert result.geometry.completeness == "complete, proved"
+    assert result.instance_count == 49
+    doubted = code.startswith("mixed")
+    assert [doubt.code for doubt in left_out_doubts(result.geometry.left_out)] == (
+        ["images-left-out"] if doubted else []
+    )
+
+
+def test_a_second_view_is_left_out(series: Series) -> None:
+    coronal = another(series[:40], ImageOrientationPatient=[1, 0, 0, 0, 0, -1])
+
+    result = assemble([*coronal, *series], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert [(part.code, part.images) for part in result.geometry.left_out] == [("not-axial", 40)]
+
+
+def test_what_remains_must_be_a_chest_and_the_reason_is_not_silent(series: Series) -> None:
+    few = [*series[:20], *another(series[:2], **SCOUT)]
+
+    reason = why_not(few, RULES)
+
+    assert reason is not None
+    assert reason.code == "too-few-slices"
+    assert reason.code not in NOT_MEANT
+
+
+def test_a_frame_of_another_kind_in_a_multi_frame_image_is_left_out() -> None:
+    dataset = enhanced_dataset(PHANTOM, seed=1)
+    frame_type = Dataset()
+    frame_type.FrameType = ["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"]
+    dataset.PerFrameFunctionalGroupsSequence[0].CTImageFrameTypeSequence = [frame_type]
+
+    result = assemble([dataset], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu[1:])
+    assert [(part.code, part.images) for part in result.geometry.left_out] == [("localizer", 1)]
+
+
+def test_a_localizer_beside_a_multi_frame_image_is_left_out(series: Series) -> None:
+    image = enhanced_dataset(PHANTOM, seed=1)
+    scout = another(series[:1], SeriesInstanceUID=image.SeriesInstanceUID, **SCOUT)
+
+    result = assemble([*scout, image], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert len(result.headers) == 1
+
+
+RECONSTRUCTIONS: list[dict[str, object]] = [
+    {"ConvolutionKernel": "SOFT"},
+    {"ReconstructionDiameter": "300"},
+    {"SeriesDescription": "Mediastinum", "SeriesNumber": 3},
+    {"ContentTime": "101112", "ConvolutionKernel": "SOFT"},
+    {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "OTHER"]},
+]
+
+
+@pytest.mark.parametrize("values", RECONSTRUCTIONS)
+@pytest.mark.parametrize("mm", [0.0, 2.0, 0.05])
+def test_one_reconstruction_is_taken_as_a_whole(
+    series: Series, values: dict[str, object], mm: float
+) -> None:
+    other = another(series, mm=mm, **values)
+
+    result = assemble([s for pair in zip(other, series, strict=True) for s in pair], RULES)
+
+    base = {source.sop_instance_uid for source in result.volume.source if source}
+    ours = {str(ds.SOPInstanceUID) for ds in series}
+    brighter = 0 if base == ours else 50
+    assert base in (ours, {str(ds.SOPInstanceUID) for ds in other})
+    assert np.array_equal(result.volume.hu, np.clip(PHANTOM.hu + brighter, -1024, 3071))
+    assert result.volume.affine[2, 3] == pytest.approx(PHANTOM.affine[2, 3] + mm * bool(brighter))
+    assert [(part.code, part.images) for part in result.geometry.left_out] == [("two-volumes", 48)]
+    assert "of 2 volumes of the same stretch, told apart by" in result.geometry.statement
+    assert [doubt.code for doubt in left_out_doubts(result.geometry.left_out)] == [
+        "images-left-out"
+    ]
+
+
+ACQUISITIONS: list[tuple[str, dict[str, object]]] = [
+    ("AcquisitionNumber", {"AcquisitionNumber": 2}),
+    ("AcquisitionTime", {"AcquisitionTime": "101112"}),
+    ("KVP", {"KVP": "80"}),
+    ("TemporalPositionIdentifier", {"TemporalPositionIdentifier": 2}),
+    ("ContrastBolusAgent", {"ContrastBolusAgent": "IODINE"}),
+    ("NominalPercentageOfCardiacPhase", {"NominalPercentageOfCardiacPhase": 70}),
+]
+
+
+@pytest.mark.parametrize(("told_by", "values"), ACQUISITIONS)
+@pytest.mark.parametrize("mm", [0.0, 2.0, 0.05])
+def test_phases_refuse_the_series(
+    series: Series, told_by: str, values: dict[str, object], mm: float
+) -> None:
+    with pytest.raises(UnsuitableSeries, match=told_by) as info:
+        assemble([*series, *another(series, mm=mm, **values)], RULES)
+
+    assert info.value.code == "two-volumes"
+    assert len(info.value.text) < 200
+
+
+def renumbered(series: Series, first: int) -> Series:
+    return [with_values([ds], InstanceNumber=first + index)[0] for index, ds in enumerate(series)]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("mm", [0.0, 1.5])
+def test_numbers_that_run_on_tell_volumes_apart(series: Series, mm: float, backwards: bool) -> None:
+    other = another(series, mm=mm)
+    both = [*series, *renumbered(other[::-1] if backwards else other, 49)]
+
+    with pytest.raises(UnsuitableSeries, match="InstanceNumber") as info:
+        assemble(both, RULES)
+
+    assert info.value.code == "two-volumes"
+
+
+def test_times_of_single_slices_tell_volumes_apart(series: Series) -> None:
+    other = another(series)
+    for second, ds in enumerate([*series, *other]):
+        ds.AcquisitionTime = f"10{second // 60:02}{second % 60:02}"
+
+    with pytest.raises(UnsuitableSeries, match="AcquisitionTime") as info:
+        assemble([*series, *other], RULES)
+    assert info.value.code == "two-volumes"
+
+
+def test_volumes_that_nothing_tells_apart_refuse_the_series(series: Series) -> None:
+    with pytest.raises(UnsuitableSeries, match="nothing tells their volumes apart") as info:
+        assemble([*series, *another(series)], RULES)
+    assert info.value.code == "two-volumes"
+
+
+def test_the_same_pictures_twice_are_no_choice(series: Series) -> None:
+    result = assemble([*series, *another(series, brighter=0)], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert len(result.geometry.duplicates) == 48
+
+
+def test_a_fragment_of_another_acquisition_leaves_the_whole(series: Series) -> None:
+    fragment = another(series[10:22], AcquisitionNumber=0, AcquisitionTime="080000")
+
+    result = assemble([*fragment, *series], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert "the only whole one of 2 volumes" in result.geometry.statement
+
+
+def test_acquisitions_one_behind_the_other_are_one_volume(series: Series) -> None:
+    parts = [*series[:24], *with_values(series[24:], AcquisitionNumber=2, KVP="100")]
+
+    result = assemble(parts, RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert result.geometry.left_out == ()
+
+
+def test_of_a_few_doubled_slices_that_of_the_volume_is_taken(series: Series) -> None:
+    twin = another(series[7:8], ConvolutionKernel="SOFT", AcquisitionNumber=0, InstanceNumber=1)
+
+    result = assemble([*twin, *series], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert result.geometry.duplicates == (twin[0].SOPInstanceUID,)
+
+
+def test_a_phase_of_a_multi_frame_image_is_no_slice_of_another() -> None:
+    dataset = enhanced_dataset(PHANTOM, seed=1)
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    later = enhanced_dataset(BRIGHTER, seed=1)
+    for index, groups in ((1, frames), (2, later.PerFrameFunctionalGroupsSequence)):
+        for frame in groups:
+            frame.FrameContentSequence[0].TemporalPositionIndex = index
+    dataset.PerFrameFunctionalGroupsSequence = [*frames, *later.PerFrameFunctionalGroupsSequence]
+    dataset.NumberOfFrames = 96
+    dataset.PixelData = dataset.PixelData + later.PixelData
+
+    with pytest.raises(UnsuitableSeries, match="TemporalPositionIndex") as info:
+        assemble([dataset], RULES)
+    assert info.value.code == "two-volumes"
+
+
+SPOILT: list[tuple[str, Callable[[Series], Series]]] = [
+    ("gap", lambda s: [ds for index, ds in enumerate(s) if index % 4]),
+    ("uneven-spacing", lambda s: another(s, mm=0.3)[::2] + s[1::2]),
+]
+
+
+@pytest.mark.parametrize(("code", "spoil"), SPOILT)
+def test_reasons_are_short_and_show_the_difference(
+    series: Series, code: str, spoil: Callable[[Series], Series]
+) -> None:
+    with pytest.raises(UnsuitableSeries) as info:
+        assemble(spoil(series), RULES)
+
+    assert info.value.code == code
+    assert len(info.value.text) <= 300
+    assert "more" in info.value.text
