@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 
@@ -14,15 +15,16 @@ LEAVE_SECONDS = 0.5  #: how long threads and processes of libraries may take to 
 
 
 def end_process(log_writer: LogWriter, *, status: int = 0) -> None:
-    """Return, so that the process ends, or end it at once if something would keep it.
+    """End the process at once; return only if it failed and nothing would keep it.
 
-    That is a thread, or a process of ours: it is killed, for Python and Dask wait for such ones,
-    and one that was stopped never ends. All that matters is on the disk by then.
+    All that matters is on the disk by then, and to take the interpreter down may need many seconds
+    on a busy machine. A process of ours that is left is killed: Python and Dask would wait for it,
+    and one that was stopped never ends.
 
     Parameters
     ----------
     status
-        With which it ends then.
+        With which it ends. Of a failure, the caller may still say why.
     """
     deadline = time.monotonic() + LEAVE_SECONDS
     others = [
@@ -38,5 +40,7 @@ def end_process(log_writer: LogWriter, *, status: int = 0) -> None:
         process.kill()
     if stuck or processes:
         log.warning("threads_left", threads=stuck, processes=[child.name for child in processes])
+    if stuck or processes or not status:
         log_writer.flush()
+        sys.stdout.flush()
         os._exit(status)

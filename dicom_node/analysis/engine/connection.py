@@ -229,6 +229,44 @@ def security_of(address: EngineAddress) -> Security:
     )
 
 
+def usable_security_of(address: EngineAddress) -> Security:
+    """Make what Dask takes for TLS, of files that were tried.
+
+    Raises
+    ------
+    EngineAway
+        If they are missing or do not belong together; in one sentence.
+    """
+    try:
+        security = security_of(address)
+    except OSError as fault:
+        raise _unusable_files(fault) from fault
+    _tls_context(address.scheduler, security)
+    return security
+
+
+def _unusable_files(fault: Exception) -> EngineAway:
+    return EngineAway(
+        "[engine] certificate, key, authorities: expected PEM files that belong together, got"
+        f" others ({in_a_line(fault)})"
+    )
+
+
+def _tls_context(scheduler: str, security: Security) -> ssl.SSLContext | None:
+    """Make the context for TLS with a scheduler; None if it speaks none."""
+    try:
+        context: ssl.SSLContext | None = security.get_connection_args("client").get("ssl_context")
+    except OSError as fault:  # and SSLError
+        raise _unusable_files(fault) from fault
+    if urlsplit(scheduler).scheme != "tls":
+        return None
+    if context is None:
+        raise EngineAway(
+            f"[engine] certificate, key, authorities: expected the files for {scheduler}, got none"
+        )
+    return context
+
+
 def _reach(scheduler: str, security: Security) -> None:
     """Open a connection to a scheduler and close it: what fails here has a plain reason.
 
@@ -237,21 +275,10 @@ def _reach(scheduler: str, security: Security) -> None:
     EngineAway
         If that is not possible.
     """
-    where = urlsplit(scheduler)
-    try:
-        context = security.get_connection_args("client").get("ssl_context")
-    except (OSError, ssl.SSLError) as fault:
-        raise EngineAway(
-            "[engine] certificate, key, authorities: expected PEM files that belong together, got"
-            f" others ({in_a_line(fault)})"
-        ) from fault
-    if where.scheme == "tls" and context is None:
-        raise EngineAway(
-            f"[engine] certificate, key, authorities: expected the files for {scheduler}, got none"
-        )
+    where, context = urlsplit(scheduler), _tls_context(scheduler, security)
     try:
         with socket.create_connection((where.hostname, where.port), timeout=REACH_SECONDS) as plain:
-            if where.scheme == "tls":
+            if context is not None:
                 context.wrap_socket(plain, server_hostname=where.hostname).close()
     except ssl.SSLError as fault:
         raise EngineAway(f"no TLS with the scheduler at {scheduler}: {fault.reason}") from fault

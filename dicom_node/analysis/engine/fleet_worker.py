@@ -16,8 +16,8 @@ from distributed import Nanny
 from dicom_node.analysis.engine.connection import (
     EngineAddress,
     in_a_line,
-    security_of,
     surroundings,
+    usable_security_of,
 )
 from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.analysis.worker import MODELS
@@ -38,7 +38,13 @@ def run_worker(address: EngineAddress, *, name: str | None, tasks: int, model: P
         How many tasks it runs at the same time.
     model
         Folder of a model, besides those of the package.
+
+    Raises
+    ------
+    EngineAway
+        If the files for TLS with the scheduler are missing, or do not belong together.
     """
+    usable_security_of(address)  # else it would say so again and again
     dask.config.set({"distributed.worker.http.routes": []})
     asyncio.run(_work(address, name, tasks, model))
 
@@ -50,17 +56,17 @@ async def _work(address: EngineAddress, name: str | None, tasks: int, model: Pat
     environment = {**surroundings(str(address.threads or os.cpu_count() or 1)), MODELS: str(model)}
     failures = 0
     while not stop.is_set():
-        nanny = Nanny(
-            address.scheduler,
-            nthreads=tasks,
-            name=name,
-            security=security_of(address),
-            env=environment,
-            memory_limit=f"{address.memory_limit_gb}GB" if address.memory_limit_gb else 0,
-            death_timeout=JOIN_SECONDS,
-            dashboard=False,
-        )
         try:
+            nanny = Nanny(
+                address.scheduler,
+                nthreads=tasks,
+                name=name,
+                security=usable_security_of(address),
+                env=environment,
+                memory_limit=f"{address.memory_limit_gb}GB" if address.memory_limit_gb else 0,
+                death_timeout=JOIN_SECONDS,
+                dashboard=False,
+            )
             async with nanny:
                 failures = 0
                 log.info("worker_joined", scheduler=address.scheduler)

@@ -242,3 +242,22 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:
 
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
     assert "error:" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ("certificate = none.pem\nkey = none.pem\nauthorities = none.pem\n", "FileNotFoundError"),
+        ("", "expected the files for tls://127.0.0.1:1, got none"),
+    ],
+)
+def test_a_worker_without_its_files_for_tls_says_so_once(
+    tmp_path: Path, files: str, said: str
+) -> None:
+    ini = tmp_path / "worker.ini"
+    ini.write_text(f"[engine]\nscheduler = tls://127.0.0.1:1\n{files}")
+
+    answer = CliRunner().invoke(app, ["worker", "--config", str(ini)])
+
+    assert isinstance(answer.exception, NodeError)
+    assert said in str(answer.exception)
