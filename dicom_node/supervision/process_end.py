@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import threading
 import time
 
@@ -42,5 +41,4 @@ def end_process(log_writer: LogWriter, *, status: int = 0) -> None:
         log.warning("threads_left", threads=stuck, processes=[child.name for child in processes])
     if stuck or processes or not status:
         log_writer.flush()
-        sys.stdout.flush()
         os._exit(status)
