@@ -86,7 +86,8 @@ def score(
         Slices of the volume that readers noted as infected.
     """
     coarse = coarsen(volume.hu, volume.spacing_mm)
-    fine = segment_unet(volume.hu, models.lungs, models.manifest.networks.lungs.input)
+    seen = models.manifest.networks.lungs.input
+    fine = segment_unet(volume.hu, models.lungs, seen, pixel_mm=volume.spacing_mm[1:])
     found = candidates(on_coarse(fine, coarse), coarse)
     chosen, doubts = choose_method(found, coarse)
     masks = {name: labels > 0 for name, labels in found.items()}

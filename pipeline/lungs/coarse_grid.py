@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.series.hounsfield import LOWEST_HU
 
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]
 
-TARGET_PIXELS = 256  #: rows and columns wanted on the coarse grid; fewer are left as they are
+TARGET_PIXELS = 256  #: of the longer side, wanted on the coarse grid; fewer are left as they are
+EDGE_MM = 3.0  #: from the end of the field of view, within which a lung is cut by it
 TARGET_SLICE_MM = 2.5  #: slices are averaged as long as they stay this close
 
 
@@ -44,12 +48,16 @@ class Coarse:
 
 
 def coarsen(hu: NDArray[np.int16], spacing_mm: Spacing) -> Coarse:
-    """Average over blocks; a remainder at the far end is padded with its last voxels."""
+    """Average over blocks, of about one length in mm in the plane.
+
+    A remainder at the far end is padded with its last voxels.
+    """
     slices, rows, columns = hu.shape
+    pixel_mm = max(1, round(max(rows, columns) / TARGET_PIXELS)) * min(spacing_mm[1:])
     factors = (
         max(1, int(TARGET_SLICE_MM / spacing_mm[0])),
-        max(1, round(rows / TARGET_PIXELS)),
-        max(1, round(columns / TARGET_PIXELS)),
+        max(1, round(pixel_mm / spacing_mm[1])),
+        max(1, round(pixel_mm / spacing_mm[2])),
     )
     return Coarse(
         hu=_block_mean(hu, factors),
@@ -57,6 +65,20 @@ def coarsen(hu: NDArray[np.int16], spacing_mm: Spacing) -> Coarse:
         factors=factors,
         shape=(slices, rows, columns),
     )
+
+
+def edge_of_field(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
+    """Pixels at the edge of what a scan shows, ``(rows, columns)``.
+
+    The field of view is what shows something on any slice: beyond it scanners store padding, which
+    has become `LOWEST_HU`. So it is a circle, a part of one, or the whole image, as it comes.
+    """
+    shown = (hu > LOWEST_HU).any(axis=0)
+    field = ndimage.binary_fill_holes(shown) if shown.any() else np.ones_like(shown)
+    away = ndimage.distance_transform_edt(np.pad(field, 1), sampling=spacing_mm[1:])[1:-1, 1:-1]
+    near = away <= EDGE_MM + min(spacing_mm[1:]) / 2
+    edge: Mask = ~field | near | ~ndimage.binary_erosion(field)
+    return edge
 
 
 def refine(mask: NDArray[np.uint8] | Mask, coarse: Coarse) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.lungs.coarse_grid import Mask, Spacing
+from pipeline.lungs.coarse_grid import Mask, Spacing, edge_of_field
 from pipeline.reasons import QualityFlag
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, Doubt
 
@@ -23,7 +23,6 @@ Bounds = tuple[float, float]
 
 MIN_DICE = 0.9  #: of two methods that agree
 PROFILE_MM = 15.0  #: length over which the profile of the area along the body is averaged
-FIELD_SHARE = 0.985  #: of the inscribed circle's radius: beyond is the edge of the field of view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +149,7 @@ def facts_of(labels: NDArray[np.uint8], hu: NDArray[np.int16], spacing_mm: Spaci
         open_ml=float(np.count_nonzero(labels == LUNG_OF_OPEN_SIDE)) * voxel_ml,
         height_mm=float(held[-1] - held[0] + 1) * spacing_mm[0] if len(held) else 0.0,
         mean_hu=float(hu[lungs].mean()) if len(held) else 0.0,
-        at_edge=_at_edge(lungs),
+        at_edge=_at_edge(lungs, edge_of_field(hu, spacing_mm)),
         dip=_dip(lungs.sum(axis=(1, 2)), max(1, round(PROFILE_MM / spacing_mm[0]))),
     )
 
@@ -220,14 +219,10 @@ def _dip(area: NDArray[np.int64], slices: int) -> float:
     return float((np.minimum(below, above[::-1]) - smooth).max() / smooth.max())
 
 
-def _at_edge(lungs: Mask) -> float:
+def _at_edge(lungs: Mask, edge: Mask) -> float:
     """Share of the in-plane outline that touches the edge of the field of view."""
     padded = np.pad(lungs, ((0, 0), (1, 1), (1, 1)))
     within = padded[:, :-2, 1:-1] & padded[:, 2:, 1:-1] & padded[:, 1:-1, :-2] & padded[:, 1:-1, 2:]
     outline = lungs & ~within
-    _, rows, columns = lungs.shape
-    y, x = np.ogrid[:rows, :columns]
-    radius = FIELD_SHARE * min(rows, columns) / 2
-    edge = np.hypot(y - (rows - 1) / 2, x - (columns - 1) / 2) > radius
     total = np.count_nonzero(outline)
     return np.count_nonzero(outline & edge) / total if total else 0.0

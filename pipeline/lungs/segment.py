@@ -53,7 +53,9 @@ def segment(volume: CtVolume, models: Models) -> LungMask:
     """
     coarse = coarsen(volume.hu, volume.spacing_mm)
     seen = models.manifest.networks.lungs.input
-    fine = segment_unet(volume.hu, models.lungs, seen, models.slices_at_once)
+    fine = segment_unet(
+        volume.hu, models.lungs, seen, models.slices_at_once, pixel_mm=volume.spacing_mm[1:]
+    )
     raw = on_coarse(fine, coarse)
     found = candidates(raw, coarse)
     method, doubts = choose_method(found, coarse)

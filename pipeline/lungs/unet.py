@@ -19,7 +19,12 @@ BATCH = {"cpu": 4, "cuda": 32}  #: slices at a time: 4 to 8 were fastest on a CP
 
 @torch.inference_mode()
 def segment_unet(
-    hu: NDArray[np.int16], network: nn.Module, seen: LungsInput, at_once: int = 0
+    hu: NDArray[np.int16],
+    network: nn.Module,
+    seen: LungsInput,
+    at_once: int = 0,
+    *,
+    pixel_mm: tuple[float, float] = (1.0, 1.0),
 ) -> Mask:
     """Segment the lungs of every slice.
 
@@ -27,6 +32,8 @@ def segment_unet(
     ----------
     hu
         ``(slices, rows, columns)``, any size; an oblong slice is padded to a square.
+    pixel_mm
+        Distance between rows, and between columns: the network sees square pixels.
     network
         A `UNet` on the device to compute on.
     seen
@@ -46,11 +53,12 @@ def segment_unet(
     kind = _kind(device)
     ready = folded(network).to(dtype=kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     found = np.zeros(hu.shape, bool)
+    held = _size_held(hu.shape[1:], pixel_mm, seen.size)
 
     def segment(batch: slice) -> None:
         images = torch.from_numpy(hu[batch].astype(np.float32)).to(device)
-        logits = ready(_as_seen(images, seen).to(kind, memory_format=torch.channels_last))
-        found[batch] = _at_size(logits.float(), hu.shape[1:]).cpu().numpy()
+        logits = ready(_as_seen(images, seen, held).to(kind, memory_format=torch.channels_last))
+        found[batch] = _at_size(logits.float(), held, hu.shape[1:]).cpu().numpy()
 
     in_batches(len(hu), at_once or BATCH[device.type], segment)
     return found
@@ -63,20 +71,23 @@ def _kind(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 
-def _as_seen(images: Tensor, seen: LungsInput) -> Tensor:
-    """Window, pad to a square and resize ``(B, rows, columns)`` to ``(B, 1, size, size)``."""
+def _size_held(shape: tuple[int, ...], pixel_mm: tuple[float, float], size: int) -> tuple[int, int]:
+    """Rows and columns that a slice takes of the network's square, in pixels of one length."""
+    lengths = [count * mm for count, mm in zip(shape, pixel_mm, strict=True)]
+    rows, columns = (max(1, round(size * length / max(lengths))) for length in lengths)
+    return rows, columns
+
+
+def _as_seen(images: Tensor, seen: LungsInput, held: tuple[int, int]) -> Tensor:
+    """Window, resize and pad ``(B, rows, columns)`` to ``(B, 1, size, size)``."""
     low, high = seen.window_hu
     images = ((images - low) / (high - low)).clamp(0, 1)[:, None]
-    rows, columns = images.shape[2:]
-    edge = max(rows, columns)
-    images = functional.pad(images, [0, edge - columns, 0, edge - rows])
-    return functional.interpolate(images, (seen.size, seen.size), mode="area")
+    images = functional.interpolate(images, held, mode="area")
+    return functional.pad(images, [0, seen.size - held[1], 0, seen.size - held[0]])
 
 
-def _at_size(logits: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _at_size(logits: Tensor, held: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
     """Lung or not, ``(B, rows, columns)`` bool, without the padding."""
-    rows, columns = shape
-    edge = max(rows, columns)
-    lead = logits[:, 1:] - logits[:, :1]
-    lead = functional.interpolate(lead, (edge, edge), mode="bilinear", align_corners=False)
-    return lead[:, 0, :rows, :columns] > 0
+    lead = (logits[:, 1:] - logits[:, :1])[..., : held[0], : held[1]]
+    lead = functional.interpolate(lead, tuple(shape), mode="bilinear", align_corners=False)
+    return lead[:, 0] > 0

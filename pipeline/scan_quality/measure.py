@@ -25,13 +25,14 @@ LOOKED_AT = 24  #: slices, evenly over the lungs: enough for every figure
 
 HEART_HEIGHT = (0.3, 0.75)  #: of the lungs, from below: heart and great vessels
 HEART_DEPTH = (0.2, 0.6)  #: of the lungs, from the front: before the spine
-BESIDE_LUNG = 3  #: pixels from a lung that are left out
+BESIDE_LUNG_MM = 2.1  #: from a lung that is left out
 BLOOD_BLOCK_MM = 4.0  #: averaging over so much leaves little noise
 MEDIASTINUM_BLOOD_HU = (-20.0, 700.0)  #: HU; neither fat nor metal (our choice)
 BLOOD_PERCENTILE = 75  #: fat and muscle lie below the blood when contrast medium is in it
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.uint8]
+PixelMm = tuple[float, float]  #: distance between rows, and between columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,22 +71,22 @@ def facts_of(hu: NDArray[np.int16], labels: Labels, spacing_mm: Spacing) -> Acqu
     held = np.flatnonzero(areas)
     chosen = np.unique(np.linspace(held[0], held[-1], LOOKED_AT).astype(int))
     pixel_mm = (spacing_mm[1] + spacing_mm[2]) / 2
-    noise_hu, noise_frequency, soft_tissue_hu = _noise(hu[chosen], pixel_mm)
+    noise_hu, noise_frequency, soft_tissue_hu = _noise(hu[chosen], spacing_mm[1:])
     return AcquisitionFacts(
         slice_mm=spacing_mm[0],
         pixel_mm=pixel_mm,
         noise_hu=noise_hu,
         noise_frequency=noise_frequency,
         soft_tissue_hu=soft_tissue_hu,
-        mediastinum_hu=_mediastinum(hu, labels, held, pixel_mm),
+        mediastinum_hu=_mediastinum(hu, labels, held, spacing_mm[1:]),
         cut=float(max(areas[0], areas[-1]) / areas.max()),
     )
 
 
-def _noise(hu: NDArray[np.int16], pixel_mm: float) -> tuple[float, float, float]:
+def _noise(hu: NDArray[np.int16], pixel_mm: PixelMm) -> tuple[float, float, float]:
     """Give standard deviation, HU; mean frequency, 1/mm; median, HU: of flat soft tissue."""
-    side = int(np.clip(round(PATCH_MM / pixel_mm), *PATCH_PIXELS))
-    patches = tiles(hu.astype(np.float32), side)
+    height, width = (int(np.clip(round(PATCH_MM / mm), *PATCH_PIXELS)) for mm in pixel_mm)
+    patches = tiles(hu.astype(np.float32), (height, width))
     means = patches.mean(axis=(1, 2))
     soft = (means > NOISE_PATCH_HU[0]) & (means < NOISE_PATCH_HU[1])
     if np.count_nonzero(soft) * QUIET_SHARE < MIN_PATCHES:
@@ -100,19 +101,19 @@ def _noise(hu: NDArray[np.int16], pixel_mm: float) -> tuple[float, float, float]
     )
 
 
-def tiles(planes: Floats, side: int) -> Floats:
-    """Cut planes ``(N, rows, columns)`` into squares ``(M, side, side)``; a remainder is left."""
-    count, rows, columns = planes.shape[0], planes.shape[1] // side, planes.shape[2] // side
-    whole = planes[:, : rows * side, : columns * side]
-    squares = whole.reshape(count, rows, side, columns, side).swapaxes(2, 3)
-    return squares.reshape(-1, side, side)
+def tiles(planes: Floats, size: tuple[int, int]) -> Floats:
+    """Cut planes ``(N, rows, columns)`` into tiles ``(M, *size)``; a remainder is left."""
+    height, width = size
+    count, rows, columns = planes.shape[0], planes.shape[1] // height, planes.shape[2] // width
+    whole = planes[:, : rows * height, : columns * width]
+    cut = whole.reshape(count, rows, height, columns, width).swapaxes(2, 3)
+    return cut.reshape(-1, height, width)
 
 
 def _without_slope(patches: Floats) -> Floats:
     """Patches less their mean and their slope along both axes: tissue is flat only nearly."""
-    side = patches.shape[1]
-    ramp = np.linspace(-1, 1, side, dtype=np.float32)
-    y, x = np.meshgrid(ramp, ramp, indexing="ij")
+    ramps = (np.linspace(-1, 1, side, dtype=np.float32) for side in patches.shape[1:])
+    y, x = np.meshgrid(*ramps, indexing="ij")
     planes = np.stack([np.ones_like(x), y, x]).reshape(3, -1)
     planes /= np.sqrt(np.square(planes).sum(axis=1, keepdims=True))
     flat = patches.reshape(len(patches), -1)
@@ -120,31 +121,32 @@ def _without_slope(patches: Floats) -> Floats:
     return rest.reshape(patches.shape)
 
 
-def _mean_frequency(noise: Floats, pixel_mm: float) -> float:
-    """Mean of the noise power spectrum up to the Nyquist frequency, 1/mm; 0 without noise."""
+def _mean_frequency(noise: Floats, pixel_mm: PixelMm) -> float:
+    """Mean of the noise power spectrum up to the lower Nyquist frequency, 1/mm; 0 without noise."""
     power = (np.abs(np.fft.fft2(noise)) ** 2).mean(axis=0)
-    along = np.fft.fftfreq(noise.shape[1], pixel_mm)
-    frequency = np.hypot(along[:, None], along)
-    power[frequency > 0.5 / pixel_mm] = 0
+    down, across = (np.fft.fftfreq(n, mm) for n, mm in zip(noise.shape[1:], pixel_mm, strict=True))
+    frequency = np.hypot(down[:, None], across)
+    power[frequency > 0.5 / max(pixel_mm)] = 0
     total = float(power.sum())
     return float((frequency * power).sum()) / total if total > 0 else 0.0
 
 
 def _mediastinum(
-    hu: NDArray[np.int16], labels: Labels, held: NDArray[np.intp], pixel_mm: float
+    hu: NDArray[np.int16], labels: Labels, held: NDArray[np.intp], pixel_mm: PixelMm
 ) -> float:
     """Upper quartile of attenuation at the height of the heart, HU."""
     low, high = (held[0] + share * (held[-1] - held[0]) for share in HEART_HEIGHT)
     chosen = np.unique(np.linspace(low, high, LOOKED_AT).astype(int))
-    between = np.stack([_between_lungs(labels[index]) for index in chosen])
-    side = max(1, round(BLOOD_BLOCK_MM / pixel_mm))
-    within = tiles(between.astype(np.float32), side).all(axis=(1, 2))
-    blood = tiles(hu[chosen].astype(np.float32), side)[within].mean(axis=(1, 2))
+    beside = round(BESIDE_LUNG_MM / pixel_mm[1])
+    between = np.stack([_between_lungs(labels[index], beside) for index in chosen])
+    height, width = (max(1, round(BLOOD_BLOCK_MM / mm)) for mm in pixel_mm)
+    within = tiles(between.astype(np.float32), (height, width)).all(axis=(1, 2))
+    blood = tiles(hu[chosen].astype(np.float32), (height, width))[within].mean(axis=(1, 2))
     blood = blood[(blood > MEDIASTINUM_BLOOD_HU[0]) & (blood < MEDIASTINUM_BLOOD_HU[1])]
     return float(np.percentile(blood, BLOOD_PERCENTILE)) if len(blood) >= MIN_PATCHES else np.nan
 
 
-def _between_lungs(labels: Labels) -> NDArray[np.bool_]:
+def _between_lungs(labels: Labels, beside: int) -> NDArray[np.bool_]:
     """Pixels ``(rows, columns)`` of the mediastinum in front of the spine.
 
     The right lung lies at the lower columns: the volume is canonical.
@@ -157,7 +159,7 @@ def _between_lungs(labels: Labels) -> NDArray[np.bool_]:
         lungs = np.flatnonzero((labels > 0).any(axis=1))
         front, back = lungs[0] + np.array(HEART_DEPTH) * (lungs[-1] - lungs[0])
         rows = rows[(rows >= front) & (rows <= back)]
-        first = (right[rows] * columns).max(axis=1) + BESIDE_LUNG
-        last = np.where(left[rows], columns, len(columns)).min(axis=1) - BESIDE_LUNG
+        first = (right[rows] * columns).max(axis=1) + beside
+        last = np.where(left[rows], columns, len(columns)).min(axis=1) - beside
         inside[rows] = (columns > first[:, None]) & (columns < last[:, None])
     return inside

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.lungs import gates
+from pipeline.lungs.coarse_grid import coarsen
 from pipeline.lungs.gates import LungFacts, choose, doubts_of, facts_of
 from pipeline.lungs.segment import UNET, UNSUPERVISED
 from pipeline.reasons import QualityFlag
+from pipeline.series.hounsfield import LOWEST_HU
 
 PLAUSIBLE = LungFacts(
     right_ml=2600, left_ml=2200, height_mm=250, mean_hu=-820, at_edge=0.0, dip=0.0
@@ -133,3 +135,48 @@ def test_lungs_with_a_gap_have_two_modes() -> None:
     labels[25:35] = 0
 
     assert facts_of(labels, hu, (5.0, 4.0, 4.0)).dip == pytest.approx(1)
+
+
+@pytest.mark.parametrize("spacing", [(10.0, 1.4, 1.4), (10.0, 1.0, 1.4), (10.0, 1.4, 0.7)])
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_field_of_view_is_that_of_the_pixels_in_millimetres(
+    spacing: tuple[float, float, float], cut: bool
+) -> None:
+    row, column = np.ogrid[:200, :200]
+    away = np.hypot((row - 99.5) * spacing[1], (column - 99.5) * spacing[2])
+    radius = 99.0 * min(spacing[1:])
+    hu = np.tile(np.where(away < radius, -990, LOWEST_HU).astype(np.int16), (6, 1, 1))
+    inner = np.broadcast_to((away < 0.8 * radius) & (column < 100), hu.shape)
+    outer = np.broadcast_to((away < radius) & (column < 100), hu.shape)
+    if cut:  # rows of the chest only, as somebody cut them
+        hu, inner, outer = (volume[:, 40:160] for volume in (hu, inner, outer))
+        inner = inner & (np.arange(120)[:, None] > 8) & (np.arange(120)[:, None] < 112)
+
+    assert facts_of(inner.astype(np.uint8), hu, spacing).at_edge == 0
+    assert facts_of(outer.astype(np.uint8), hu, spacing).at_edge > 0.2
+
+
+def test_no_circle_is_assumed_where_the_whole_image_shows_something() -> None:
+    hu = np.random.default_rng(1).normal(-990, 10, (6, 120, 200)).astype(np.int16)
+    labels = np.zeros(hu.shape, np.uint8)
+    labels[:, 10:110, 10:90], labels[:, 10:110, 110:190] = 1, 2
+
+    assert facts_of(labels, hu, (10.0, 1.4, 1.4)).at_edge == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "factors"),
+    [
+        ((20, 512, 512), (1.25, 0.7, 0.7), (2, 2, 2)),
+        ((20, 512, 300), (5.0, 0.7, 0.7), (1, 2, 2)),
+        ((20, 512, 512), (5.0, 0.35, 0.7), (1, 2, 1)),
+        ((20, 1024, 512), (5.0, 0.35, 0.7), (1, 4, 2)),
+        ((20, 100, 128), (5.0, 2.0, 2.0), (1, 1, 1)),
+    ],
+)
+def test_the_coarse_grid_has_pixels_of_about_one_length(
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    factors: tuple[int, int, int],
+) -> None:
+    assert coarsen(np.zeros(shape, np.int16), spacing).factors == factors

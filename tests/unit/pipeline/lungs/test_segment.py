@@ -1,6 +1,7 @@
 """The lungs: found in phantoms, sides right, airways out, opacities in; gates choose or refuse."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -223,6 +224,33 @@ class Threshold(UNet):
 
     def forward(self, slices: torch.Tensor) -> torch.Tensor:
         return torch.cat([slices, 1 - slices], dim=1)
+
+
+class Looking(Threshold):
+    """Keeps what it was shown; of all copies, for the network is copied."""
+
+    shown: ClassVar[list[torch.Tensor]] = []
+
+    def forward(self, slices: torch.Tensor) -> torch.Tensor:
+        self.shown.append(slices)
+        return super().forward(slices)
+
+
+@pytest.mark.parametrize("pixel_mm", [(0.5, 1.0), (1.0, 0.5), (0.7, 0.7)])
+def test_the_network_sees_square_pixels(pixel_mm: tuple[float, float]) -> None:
+    network = Looking()
+    hu = np.full((1, 128, 128), 100, np.int16)
+    height, width = (int(32 / mm * min(pixel_mm)) for mm in pixel_mm)
+    hu[0, 20 : 20 + height, 30 : 30 + width] = -900  # as high as wide, in mm
+
+    seen = LungsInput(size=128, window_hu=(-1200, 600))
+    found = segment_unet(hu, network, seen, pixel_mm=pixel_mm)
+
+    dark = network.shown[-1][0, 0].float() < 0.3
+    dark[round(128 * pixel_mm[0] / max(pixel_mm)) :] = False  # what was padded
+    dark[:, round(128 * pixel_mm[1] / max(pixel_mm)) :] = False
+    assert int(dark.any(1).sum()) == pytest.approx(int(dark.any(0).sum()), abs=1)
+    assert dice(found, hu < -400) > 0.95
 
 
 def test_another_network_is_refused() -> None:

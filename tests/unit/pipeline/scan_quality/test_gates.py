@@ -169,3 +169,19 @@ def test_real_scans_are_known_for_what_they_are(
     labels = refine(segment_unsupervised(coarse.hu, coarse.spacing_mm), coarse)
 
     assert tuple(codes(facts_of(volume.hu, labels, volume.spacing_mm))) == expected
+
+
+@pytest.mark.parametrize("pixel_mm", [(0.5, 1.0), (1.0, 0.5), (0.7, 0.7)])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_the_frequency_of_noise_is_measured_in_millimetres(
+    pixel_mm: tuple[float, float], axis: int
+) -> None:
+    shape = (3, 256, 256)
+    at = np.arange(256).reshape((1, -1, 1) if axis == 1 else (1, 1, -1)) * pixel_mm[axis - 1]
+    wave = np.broadcast_to(40 + 20 * np.cos(2 * np.pi * 0.25 * at), shape)
+    labels = np.zeros(shape, np.uint8)
+    labels[:, :, :9] = 1
+
+    facts = facts_of(np.rint(wave).astype(np.int16), labels, (5.0, *pixel_mm))
+
+    assert facts.noise_frequency == pytest.approx(0.25, rel=0.1)
