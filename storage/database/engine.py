@@ -26,6 +26,7 @@ IDLE_TRANSACTION_MS = 40_000
 CONNECT_SECONDS = 10  #: how long a server may take to answer a new connection
 #: A server that vanished without a word is noticed within a minute (libpq, connection parameters)
 WATCHED_CONNECTION = {
+    "client_encoding": "utf8",  # else a database in SQL_ASCII answers in bytes
     "connect_timeout": str(CONNECT_SECONDS),
     "keepalives_idle": "30",  # s
     "keepalives_interval": "10",  # s

@@ -371,13 +371,20 @@ class ComputeEngine:
             log.error("worker_left_out", worker=worker.label, reason=record.reason, seconds=seconds)
 
     def _end_stranded(self) -> None:
-        """End what no worker will begin, and what the scheduler has begun a second time."""
+        """End what no worker may begin, and what the scheduler has begun a second time.
+
+        What is not begun may lie at any of the workers that were fit: one of them that begins
+        nothing is enough.
+        """
         with self._lock:
-            tasks, addresses = list(self._tasks.values()), self._seen.keys() - self._idle.keys()
+            tasks, seen, idle = list(self._tasks.values()), self._seen.keys(), self._idle.keys()
             stranded = [
                 task
                 for task in tasks
-                if task.repeated or (task.started_at is None and not task.addresses & addresses)
+                if task.repeated
+                or (
+                    task.started_at is None and (task.addresses & idle or not task.addresses & seen)
+                )
             ]
         for task in stranded:
             _cut(task, Cut.REPEATED if task.repeated else Cut.STRANDED)

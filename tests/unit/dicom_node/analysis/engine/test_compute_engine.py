@@ -129,7 +129,24 @@ def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(
     os.kill(process, signal.SIGCONT)
     tend_until(engine, lambda: engine.slots == 1, health)
     assert reasons(health) == {}
+
+    fleet.start_worker("two")
+    tend_until(engine, lambda: engine.slots == 2, health)
+    os.kill(process, signal.SIGSTOP)
+    tasks = [engine.submit(process_and_name) for _ in range(4)]
+    tend_until(engine, lambda: engine.slots == 1, health)
+    ended = [worker_or_fault(task) for task in tasks]
+    assert set(ended) <= {"two", "EngineAway"}
+    assert "EngineAway" in ended  # it lay at the stopped one
+    os.kill(process, signal.SIGCONT)
     engine.close()
+
+
+def worker_or_fault(task: Task[tuple[int, str]]) -> str:
+    try:
+        return task.result(60)[1]
+    except EngineAway as away:
+        return type(away).__name__
 
 
 def test_only_the_worker_that_hangs_is_restarted(
