@@ -154,8 +154,8 @@ class ResultsSettings(Section):
         default=9000,
         ge=1,
         le=999000,
-        description="Series Numbers of results start here; those of a source series without"
-        " a number lie between 1000000 and 1999999, by its UID.",
+        description="Series Numbers of results start here, ten for each series of the study"
+        " in the order of arrival; tens that hold a received series are passed over.",
     )
     manufacturer: Label = Field(
         default="dicom-node", description="Manufacturer in the results, in ASCII."

@@ -24,7 +24,8 @@ from dicom_node.analysis.worker_messages import (
     Unsuitable,
 )
 from dicom_node.errors import AnalysisFault, NodeError, NoNotice
-from dicom_node.reception.header import Unreadable, read_header
+from dicom_node.reception.header import Unreadable, read_header, series_number
+from pipeline.encode.result.series_numbers import ResultNumbering, SeriesOfStudy, numbering
 from pipeline.errors import PipelineError
 
 RECORD = "analysis.json"
@@ -32,25 +33,45 @@ RECORD = "analysis.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSeries:
-    """The files of one series."""
+    """The files of one series, and the Series Numbers of its results."""
 
     series_instance_uid: str
     paths: tuple[Path, ...]
+    numbering: ResultNumbering | None = None
 
 
-def find_series(folder: Path) -> tuple[list[FoundSeries], list[tuple[Path, str]]]:
-    """Find every series below a folder, and the files that are not DICOM with the reason."""
-    series: dict[str, list[Path]] = defaultdict(list)
+def find_series(folder: Path, base: int) -> tuple[list[FoundSeries], list[tuple[Path, str]]]:
+    """Find every series below a folder, and the files that are not DICOM with the reason.
+
+    Parameters
+    ----------
+    base
+        Series Numbers of results start here.
+    """
+    paths: dict[str, list[Path]] = defaultdict(list)
+    studies: dict[str, dict[str, SeriesOfStudy]] = defaultdict(dict)
     others: list[tuple[Path, str]] = []
     with disable_value_validation():
         for path in sorted(file for file in folder.rglob("*") if file.is_file()):
             try:
-                series[read_header(path).texts["SeriesInstanceUID"]].append(path)
+                texts = read_header(path).texts
             except Unreadable as fault:
                 others.append((path, str(fault)))
-    return [
-        FoundSeries(series_instance_uid=uid, paths=tuple(paths)) for uid, paths in series.items()
-    ], others
+                continue
+            uid, study = texts["SeriesInstanceUID"], texts["StudyInstanceUID"]
+            paths[uid].append(path)
+            named = SeriesOfStudy(series_instance_uid=uid, number=series_number(texts))
+            studies[study].setdefault(uid, named)
+    numbers = {
+        uid: numbering(uid, list(study.values()), base)
+        for study in studies.values()
+        for uid in study
+    }
+    found = [
+        FoundSeries(series_instance_uid=uid, paths=tuple(own), numbering=numbers[uid])
+        for uid, own in paths.items()
+    ]
+    return found, others
 
 
 def must_be_empty(out: Path) -> None:
@@ -88,6 +109,7 @@ def process(
         files=files,
         config=config,
         created=created,
+        numbering=series.numbering,
     )
     answer = worker.results_of(request, progress)
     out.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from pipeline.analysis_file import read_values
 from pipeline.encode.result.identity import Prior, ReportReference
 from pipeline.encode.result.kinds import MAIN_DOCUMENTS, SUPERSEDING
 from pipeline.encode.result.products import Products
+from pipeline.encode.result.series_numbers import SeriesOfStudy, numbering
 from pipeline.errors import PipelineError
 from pipeline.series.attributes import calendar_date
 from storage.delivery.capabilities import Capability, capabilities
@@ -26,6 +27,7 @@ from storage.results.kept_results import KeptReport, documents_of, kept_object_p
 from storage.results.priors import KeptPrior, inputs_so_far, priors
 from storage.series.lifecycle import SeriesTicket
 from storage.series.rerun import EndedSeries, ended_series
+from storage.series.study import series_numbers
 from storage.states import Rerun
 
 GONE = ""  #: in place of the inputs of a result whose files are gone: it is made anew
@@ -83,6 +85,10 @@ class RequestBuilder:
             earlier = inputs_so_far(session, ticket.series_instance_uid)
             latest = kept_object_paths(session, ticket.predecessor_key or "")
             known = [capabilities(session, name) for name in self._destinations]
+            study = [
+                SeriesOfStudy(series_instance_uid=uid, number=number)
+                for uid, number in series_numbers(session, ticket.study_instance_uid)
+            ]
         if not all(self._folder.locate(path).is_file() for path in latest):
             earlier = (*earlier[:-1], GONE)
         documents = self._documents(ticket)
@@ -98,6 +104,7 @@ class RequestBuilder:
             superseded=documents,
             attempt=ticket.attempts,
             draw=uuid.uuid4().hex,
+            numbering=numbering(ticket.series_instance_uid, study, self.config.series_number_base),
         )
 
     def _supported(self, known: list[list[Capability]]) -> Products:

@@ -41,6 +41,7 @@ from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import inputs_digest, result_key, stands
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultObject
+from pipeline.encode.result.series_numbers import ResultNumbering
 from pipeline.errors import UnsuitableSeries
 from pipeline.model.installed import installed_model
 from pipeline.model.manifest import read_manifest
@@ -304,7 +305,7 @@ def context_of(request: AnalysisRequest, key: str) -> ResultContext:
         predecessor=request.predecessor,
         superseded=request.superseded,
         priors=request.priors,
-        series_number_base=config.series_number_base,
+        numbering=request.numbering or ResultNumbering(first=config.series_number_base),
         created=request.created,
         products=config.products,
     )

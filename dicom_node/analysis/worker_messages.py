@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference
 from pipeline.encode.result.products import Products
+from pipeline.encode.result.series_numbers import ResultNumbering
 from pipeline.options import AnalysisOptions
 from pipeline.series.image_rules import SelectionRules
 
@@ -91,6 +92,8 @@ class AnalysisRequest:
     draw
         Drawn at random for each request, so that two at the same time make two results. Empty
         where the time alone tells results apart, so that a run can be repeated.
+    numbering
+        Series Numbers of the results, by the other series of the study; None if none is known.
     """
 
     series_instance_uid: str
@@ -105,6 +108,7 @@ class AnalysisRequest:
     kept: Path | None = None
     attempt: int = 1
     draw: str = ""
+    numbering: ResultNumbering | None = None
 
     @property
     def occasion(self) -> str:

@@ -33,7 +33,7 @@ def process_folder(
     """
     must_be_empty(out)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, below
-    series, others = find_series(folder)
+    series, others = find_series(folder, settings.results.series_number_base)
     for path, reason in others:
         console.print(f"left out: {escape(str(path))}: {escape(reason)}")
     config = analysis_config_of(settings)

@@ -36,7 +36,9 @@ OF_INSTANCE = ("SOPClassUID", "SOPInstanceUID")
 OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate", "StudyTime")
 PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
 URGENT = {"STAT", "HIGH"}  #: Defined Terms of the priority that go before others
-TAGS = {keyword_dict[name]: name for name in (*OF_INSTANCE, *NEEDED, *OF_PATIENT, PRIORITY)}
+NUMBER = "SeriesNumber"
+OTHERS = (*OF_INSTANCE, *OF_PATIENT, PRIORITY, NUMBER)
+TAGS = {keyword_dict[name]: name for name in (*OTHERS, *NEEDED)}
 LAST = max(TAGS)
 MAX_UID = 64  #: characters, PS3.5 9.1
 PLAIN_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
@@ -45,6 +47,7 @@ UUID_FOR_UID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12,28
 """A bare UUID, as some archives give out for a UID: no UID, but no text either."""
 PLAIN_CODE = re.compile(r"[A-Z0-9_ ]{0,16}")  #: PS3.5 6.2, value representation CS
 TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")  #: PS3.5 6.2, value representation TM
+INTEGER = re.compile(r"[+-]?[0-9]{1,11}")  #: PS3.5 6.2, value representation IS
 MAX_CODE_STRING = 16  #: characters, PS3.5 6.2, value representation CS
 PARSED_BYTES = 1 << 16  #: of a header, by pydicom: takes eighty times the memory, and a second
 HEADER_BYTES = 1 << 21  #: in which the UIDs must be found; a usual header has ten thousand
@@ -160,8 +163,7 @@ def _read(path: Path) -> tuple[FileMeta, dict[str, str]]:
     except HeaderTooLong:
         return _scanned(path)
     texts = {name: str(ds.get(name) or "").strip() for name in NEEDED}
-    plain = (*OF_INSTANCE, *OF_PATIENT, PRIORITY)
-    return meta, texts | {name: _plain(ds, name) for name in plain}
+    return meta, texts | {name: _plain(ds, name) for name in OTHERS}
 
 
 def _scanned(path: Path) -> tuple[FileMeta, dict[str, str]]:
@@ -211,8 +213,15 @@ def facts(
         birth_digest=digest(texts.get("PatientBirthDate", "")),
         study_date=studied if calendar_date(studied) else "",
         study_time=time if TIME.fullmatch(time) else "",
+        series_number=series_number(texts),
         urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
     )
+
+
+def series_number(texts: Mapping[str, str]) -> int | None:
+    """Read the Series Number; None if there is none that is a number."""
+    number = texts.get(NUMBER, "")
+    return int(number) if INTEGER.fullmatch(number) else None
 
 
 def printable(text: str) -> str:

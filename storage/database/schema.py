@@ -109,6 +109,8 @@ class Series(Base):
         Digests that tell patients apart without naming them; empty if nothing is known.
     study_date, study_time
         As in the instances (DICOM DA and TM); empty if they have none.
+    series_number
+        As in the first instance; None if it has none.
     purging
         Files of instances and results marked as purged are being removed.
     urgent
@@ -141,6 +143,7 @@ class Series(Base):
     birth_digest: Mapped[str] = mapped_column(Digest, default="")
     study_date: Mapped[str] = mapped_column(String(8), default="")
     study_time: Mapped[str] = mapped_column(String(16), default="")
+    series_number: Mapped[int | None] = mapped_column(BigInteger, default=None)
     purging: Mapped[bool] = mapped_column(default=False)
     urgent: Mapped[bool] = mapped_column(default=False)
     holder: Mapped[int | None] = mapped_column(BigInteger, default=None)

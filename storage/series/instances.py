@@ -31,7 +31,7 @@ class InstanceFacts:
     ----------
     path, digest, bytes
         As in :class:`storage.files.folder.KeptFile`.
-    patient_key, birth_digest, study_date, study_time
+    patient_key, birth_digest, study_date, study_time, series_number
         As in :class:`storage.database.schema.Series`.
     urgent
         Whether its series is to be analysed before others.
@@ -51,6 +51,7 @@ class InstanceFacts:
     birth_digest: str = ""
     study_date: str = ""
     study_time: str = ""
+    series_number: int | None = None
     urgent: bool = False
 
 
@@ -156,6 +157,7 @@ def _first_row(session: Session, facts: InstanceFacts, now: datetime) -> Insert:
             sop_class_uid=facts.sop_class_uid,
             calling_ae=facts.calling_ae,
             **{name: getattr(facts, name) for name in OF_THE_STUDY},
+            series_number=facts.series_number,
             first_at=now,
             last_at=now,
             since=now,

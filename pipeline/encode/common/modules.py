@@ -7,7 +7,6 @@ to another patient, whatever the character set. Attributes that the source lacks
 
 from __future__ import annotations
 
-import hashlib
 import re
 from contextlib import suppress
 from copy import deepcopy
@@ -30,11 +29,6 @@ from pipeline.series.attributes import UNREADABLE
 from pipeline.types import CtSeries
 
 OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, in the range of real time zones
-NUMBERS_PER_RESULT = 10  #: Series Numbers set aside for the series of one result
-UNNUMBERED_BASE = 1_000_000
-"""Above every number that `series_number_base` allows."""
-UNNUMBERED_PLACES = 100_000
-"""Among ten series without a number in one study, two share numbers in one study of 2,200."""
 LONGEST_LO = 64  #: characters (PS3.5 6.2)
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
@@ -158,29 +152,21 @@ def _add_series(result: Dataset, source: Dataset, context: ResultContext, kind: 
     row = RESULT_KINDS[kind]
     result.Modality = row.modality
     result.SeriesInstanceUID = series_uid(context, kind)
-    result.SeriesNumber = _first_number(source, context) + row.series_offset
+    result.SeriesNumber = context.numbering.first + row.series_offset
     result.SeriesDescription = _description(source, context, row.description)
     result.SeriesDescriptionCodeSequence = [codes.code_item(row.code)]
-
-
-def _first_number(source: Dataset, context: ResultContext) -> int:
-    """First Series Number of a result.
-
-    Descriptions tell the results of numbered series apart. The results of a series without a
-    number get numbers that follow from its UID, above all others.
-    """
-    if series_name.number(source):
-        return context.series_number_base
-    digest = hashlib.sha256(str(source.get("SeriesInstanceUID")).encode()).digest()
-    return UNNUMBERED_BASE + NUMBERS_PER_RESULT * (int.from_bytes(digest) % UNNUMBERED_PLACES)
 
 
 def _description(source: Dataset, context: ResultContext, content: str) -> str:
     """Series Description: the source series as viewers list it, the content, and the revision.
 
-    The intended use is named only where the 64 characters of LO leave room for it.
+    A series that shares its number with another of the study is named by its UID as well. The
+    intended use is named only where the 64 characters of LO leave room for it.
     """
-    named = f"AI on {series_name.picture_name(source)}: {content}"
+    name = series_name.picture_name(source)
+    if context.numbering.ambiguous:
+        name = f"{name} {series_name.uid_end(source)}"
+    named = f"AI on {name}: {content}"
     revision = f", revision {context.generation}" if context.generation > 1 else ""
     full = f"{named} (research use){revision}"
     return full if len(full) <= LONGEST_LO else named + revision

@@ -11,9 +11,7 @@ from pydicom.uid import UID
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference, derived_uid
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
-
-DEFAULT_SERIES_NUMBER_BASE = 9000
-"""Far above the numbers that scanners give, so that results come last in a viewer's list."""
+from pipeline.encode.result.series_numbers import ResultNumbering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +32,8 @@ class ResultContext:
         The other documents of the predecessor's result, by kind.
     priors
         Earlier results of the same patient, the latest first.
-    series_number_base
-        First Series Number of the result, if the source series has a number itself.
+    numbering
+        Series Numbers of the result.
     """
 
     key: str
@@ -45,7 +43,7 @@ class ResultContext:
     predecessor: ReportReference | None = None
     superseded: Mapping[str, ReportReference] = field(default_factory=dict)
     priors: tuple[Prior, ...] = ()
-    series_number_base: int = DEFAULT_SERIES_NUMBER_BASE
+    numbering: ResultNumbering = field(default_factory=ResultNumbering)
     products: Products = field(default_factory=Products)
 
     def __post_init__(self) -> None:

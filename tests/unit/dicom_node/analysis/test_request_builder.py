@@ -51,6 +51,16 @@ def words(report: Dataset) -> str:
     return " ".join(str(e.value) for e in report.iterall() if e.keyword == "TextValue")
 
 
+def test_results_of_the_series_of_a_study_share_no_series_number(resources: Resources) -> None:
+    for number, at in (("9", "1.2.3.2"), ("9001", "1.2.3.3"), ("9", "1.2.3.4")):
+        receive(resources, SeriesInstanceUID=at, SeriesNumber=number)
+    dispatcher(resources, Workers(FEW, FEW, FEW)).dispatch()
+
+    made = notices(resources)
+    assert sorted(int(notice.SeriesNumber) for notice in made) == [9015, 9025, 9035]
+    assert len({str(notice.SeriesDescription) for notice in made}) == 3
+
+
 def test_a_series_that_is_not_analysed_says_so_in_its_study(resources: Resources) -> None:
     receive(resources)
     dispatcher(resources, Workers(FEW)).dispatch()

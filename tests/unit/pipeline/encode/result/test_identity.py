@@ -17,6 +17,7 @@ from pipeline.encode.bundle import check, encode, part10
 from pipeline.encode.common.modules import local_time, new_object
 from pipeline.encode.result.identity import Equipment, derived_uid, inputs_digest
 from pipeline.encode.result.kinds import ResultKind
+from pipeline.encode.result.series_numbers import ResultNumbering
 from pipeline.encode.source.copied_attributes import PATIENT, SOP_COMMON, STUDY, TYPE_2
 from pipeline.errors import ConformanceError, PipelineError
 from pipeline.types import CtSeries
@@ -169,7 +170,7 @@ def test_a_result_in_another_time_zone_than_its_source_does_not_leave() -> None:
 
 
 def test_series_are_numbered_and_named_stably() -> None:
-    result = written(ct_series(), series_number_base=700, generation=2)
+    result = written(ct_series(), numbering=ResultNumbering(first=700), generation=2)
     assert result.SeriesNumber == 704
     assert result.SeriesDescription.startswith("AI")
     assert result.SeriesDescription.endswith("revision 2")
