@@ -1,6 +1,5 @@
 """Compute engine that may come and go: connect, look at the workers, hand out tasks.
 
-A worker gets tasks once it has shown that it can do them; one that fails is left out for a while.
 A task that loses its worker is not retried here: it fails as `EngineLost`, and the node gives the
 series back, so that attempts are counted in one place, the database.
 """
@@ -16,30 +15,21 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from distributed import Future
-from distributed.scheduler import KilledWorker
 
-from dicom_node.analysis.engine.connection import Connection, SeenWorker, in_a_line
+from dicom_node.analysis.engine.connection import Connection, SeenWorker
 from dicom_node.analysis.engine.packed_call import packed_call, unpack_and_call
 from dicom_node.analysis.engine.task import Cut, Task, announced
-from dicom_node.analysis.engine.worker_condition import SILENT_SECONDS, WorkerCondition
-from dicom_node.analysis.engine.worker_records import (
-    REST,
-    Pace,
-    WorkerRecord,
-    after_fault,
-    after_refusal,
-    after_success,
-)
-from dicom_node.errors import EngineAway, NodeError, NoWorker
+from dicom_node.analysis.engine.worker_condition import SILENT_SECONDS
+from dicom_node.analysis.engine.worker_pool import WorkerPool
+from dicom_node.analysis.engine.worker_records import REST, Pace
+from dicom_node.errors import EngineAway, NoWorker
 from dicom_node.health import Health
 from dicom_node.logs import log
-from pipeline.errors import PipelineError
 
 T = TypeVar("T")
 
 RECONNECT = Pace(first_seconds=1.0, longest_seconds=60.0)  #: between two tries to connect
 PROOF_PRIORITY = 100  #: above every task of a node: who waits for it can do nothing else
-PROOF_SECONDS = 300.0  #: a proof that takes longer is said to be missing
 EMPTY_SECONDS = 60.0  #: an embedded engine whose worker is away or hangs so long is made anew
 
 
@@ -63,14 +53,6 @@ class EnginePaces:
     rest: Pace = REST
     silent_seconds: float = SILENT_SECONDS
     empty_seconds: float = EMPTY_SECONDS
-
-
-@dataclass(slots=True, kw_only=True)
-class Proof:
-    """The proof of one worker, under way."""
-
-    future: Future[None]
-    since: float
 
 
 class ComputeEngine:
@@ -104,25 +86,23 @@ class ComputeEngine:
         self._connection: Connection | None = None
         self._failures, self._next_try = 0, 0.0
         self._occupied_at = 0.0  #: when it last had a worker that could begin a task
-        self._seen: dict[str, SeenWorker] = {}
-        self._condition = WorkerCondition(self._paces.silent_seconds)
-        self._idle: dict[str, str] = {}  #: addresses of workers that would begin no task, and why
-        self._proved: set[str] = set()  #: addresses
-        self._proofs: dict[str, Proof] = {}
-        self._records: dict[str, WorkerRecord] = {}
+        self._pool = WorkerPool(
+            self._ask,
+            health,
+            rest=self._paces.rest,
+            silent_seconds=self._paces.silent_seconds,
+        )
         self._tasks: dict[str, Task[Any]] = {}
 
     @property
     def slots(self) -> int:
         """How many tasks run at the same time: one in each thread of each fit worker."""
-        with self._lock:
-            return sum(worker.threads for worker in self._fit())
+        return sum(worker.threads for worker in self._pool.fit())
 
     @property
     def fit_workers(self) -> frozenset[str]:
         """Those that may get a task, by their identities."""
-        with self._lock:
-            return frozenset(worker.identity for worker in self._fit())
+        return frozenset(worker.identity for worker in self._pool.fit())
 
     def tend(self) -> None:
         """Do one round: connect if need be, look at the workers, end what nobody will run."""
@@ -130,9 +110,7 @@ class ComputeEngine:
             connection = self._connected()
             if connection is None:
                 return
-            workers = connection.workers()
-            self._look_at(workers)
-            self._look_at_condition(workers)
+            self._pool.look_at(connection.workers())
         except EngineAway as away:
             self._lose(str(away))
             return
@@ -161,7 +139,7 @@ class ComputeEngine:
             If there is no fit worker.
         """
         with self._lock:
-            fit = self._fit()
+            fit = self._pool.fit()
             chosen = [worker for worker in fit if worker.identity not in avoid] or fit
             if self._connection is None or not chosen:
                 raise NoWorker("the engine has no worker that may take a task")
@@ -185,8 +163,8 @@ class ComputeEngine:
         """End a task that hangs, and restart its worker; no other is disturbed."""
         with self._lock:
             connection, address = self._connection, task.address
-            self._proved.discard(address)
             neighbours = [other for other in self._tasks.values() if other.address == address]
+        self._pool.withdraw(address)
         for other in neighbours:
             if other is not task:
                 other.mark(Cut.NEIGHBOUR)
@@ -196,19 +174,11 @@ class ComputeEngine:
 
     def record_success(self, worker: str) -> None:
         """Record that a worker brought a task to its end."""
-        with self._lock:
-            if worker in self._records:
-                self._records[worker] = after_success(self._records[worker])
+        self._pool.record_success(worker)
 
     def record_fault(self, worker: str, series: str, reason: str) -> None:
         """Record a fault that may be a worker's own."""
-        now = time.monotonic()
-        with self._lock:
-            record = self._records.get(worker, WorkerRecord())
-            record = after_fault(record, series, reason, now, self._paces.rest)
-            self._records[worker] = record
-            if record.is_left_out(now):
-                self._leave_out(worker, record)
+        self._pool.record_fault(worker, series, reason)
 
     def close(self) -> None:
         """End the connection, and the embedded workers with it; leave a fleet alone."""
@@ -225,20 +195,6 @@ class ComputeEngine:
         for task in tasks:
             task.lose()
         connection.close()
-
-    def _fit(self) -> list[SeenWorker]:
-        """List the workers that may get a task; with the lock held."""
-        now = time.monotonic()
-        return [
-            worker
-            for worker in self._seen.values()
-            if worker.address in self._proved
-            and worker.address not in self._idle
-            and not self._record(worker).is_left_out(now)
-        ]
-
-    def _record(self, worker: SeenWorker) -> WorkerRecord:
-        return self._records.get(worker.identity, WorkerRecord())
 
     def _connected(self) -> Connection | None:
         """Give the connection; make one if there is none and it is time to.
@@ -266,7 +222,7 @@ class ComputeEngine:
         """Close a connection that is of no use; another is tried for after a wait."""
         with self._lock:
             connection, self._connection = self._connection, None
-            self._seen, self._proved, self._proofs, self._idle = {}, set(), {}, {}
+        self._pool.clear()
         self._failures += 1
         self._next_try = time.monotonic() + self._paces.reconnect.wait(self._failures)
         self._say_away(reason)
@@ -276,76 +232,14 @@ class ComputeEngine:
         """Enter that a worker has begun a task; on the client's own thread."""
         _, told = event
         with self._lock:
-            task, worker = self._tasks.get(told["token"]), self._seen.get(told["worker"])
-            if task is not None:
-                identity = worker.identity if worker else told["worker"]
-                task.begin(identity, told["worker"], time.monotonic())
+            task = self._tasks.get(told["token"])
+        if task is not None:
+            address = told["worker"]
+            task.begin(self._pool.identity_at(address), address, time.monotonic())
 
     def _forget(self, token: str) -> None:
         with self._lock:
             self._tasks.pop(token, None)
-
-    def _look_at(self, workers: list[SeenWorker]) -> None:
-        """Take note of the workers there are, and of the proofs that were given."""
-        now = time.monotonic()
-        with self._lock:
-            gone = [worker for worker in self._seen.values() if worker not in workers]
-            self._seen = {worker.address: worker for worker in workers}
-            self._proved &= self._seen.keys()
-            self._proofs = {
-                address: proof for address, proof in self._proofs.items() if address in self._seen
-            }
-            here = {worker.identity for worker in workers}
-            self._records = {
-                identity: record
-                for identity, record in self._records.items()
-                if identity in here or record.is_left_out(now)
-            }
-        for worker in gone:
-            if worker.identity not in here:
-                self._health.well(f"worker {worker.label}")
-        for worker in workers:
-            self._look_at_proof(worker, now)
-
-    def _look_at_condition(self, workers: list[SeenWorker]) -> None:
-        """Take note of the workers that are there, but would begin no task."""
-        idle = self._condition.faults(workers, time.monotonic())
-        with self._lock:
-            before, self._idle = self._idle, idle
-        for worker in workers:
-            part = f"worker {worker.label}"
-            if reason := idle.get(worker.address):
-                if self._health.fault(part, reason):
-                    log.warning("worker_idle", worker=worker.label, reason=reason)
-            elif worker.address in before and worker.address in self._proved:
-                self._health.well(part)
-
-    def _look_at_proof(self, worker: SeenWorker, now: float) -> None:
-        """Ask a new worker for its proof, or enter what became of it."""
-        with self._lock:
-            proof = self._proofs.get(worker.address)
-            if proof is None:
-                if worker.address in self._proved or self._record(worker).is_left_out(now):
-                    return
-                self._proofs[worker.address] = Proof(future=self._ask(worker), since=now)
-                return
-            if not proof.future.done():
-                if now - proof.since > PROOF_SECONDS:
-                    waited = f"no proof of its fitness within {PROOF_SECONDS:.0f} s"
-                    self._health.fault(f"worker {worker.label}", waited)
-                return
-            del self._proofs[worker.address]
-        if proof.future.status == "finished":
-            with self._lock:
-                self._proved.add(worker.address)
-            self._health.well(f"worker {worker.label}")
-            log.info("worker_fit", worker=worker.label, threads=worker.threads)
-        elif proof.future.status == "error":
-            reason = _why(proof.future.exception())
-            record = after_refusal(self._record(worker), reason, now, self._paces.rest)
-            with self._lock:
-                self._records[worker.identity] = record
-            self._leave_out(worker.identity, record)
 
     def _ask(self, worker: SeenWorker) -> Future[None]:
         if self._connection is None:
@@ -360,16 +254,6 @@ class ComputeEngine:
             allow_other_workers=False,
         )
 
-    def _leave_out(self, identity: str, record: WorkerRecord) -> None:
-        """Give a worker no task for a while, then ask for its proof again."""
-        with self._lock:
-            named = [worker for worker in self._seen.values() if worker.identity == identity]
-            self._proved -= {worker.address for worker in named}
-        seconds = round(record.until - time.monotonic())
-        for worker in named:
-            self._health.fault(f"worker {worker.label}", record.reason)
-            log.error("worker_left_out", worker=worker.label, reason=record.reason, seconds=seconds)
-
     def _end_stranded(self) -> None:
         """End what no worker may begin, and what the scheduler has begun a second time.
 
@@ -377,24 +261,22 @@ class ComputeEngine:
         nothing is enough.
         """
         with self._lock:
-            tasks, seen, idle = list(self._tasks.values()), self._seen.keys(), self._idle.keys()
-            stranded = [
-                task
-                for task in tasks
-                if task.repeated
-                or (
-                    task.started_at is None and (task.addresses & idle or not task.addresses & seen)
-                )
-            ]
+            tasks = list(self._tasks.values())
+        seen, idle = self._pool.addresses, self._pool.idle
+        stranded = [
+            task
+            for task in tasks
+            if task.repeated
+            or (task.started_at is None and (task.addresses & idle or not task.addresses & seen))
+        ]
         for task in stranded:
             _cut(task, Cut.REPEATED if task.repeated else Cut.STRANDED)
 
     def _report(self) -> None:
         """Say in the health of the node whether the engine can work; see to an empty one."""
-        now = time.monotonic()
+        now, fit, seen = time.monotonic(), self._pool.fit(), len(self._pool.addresses)
+        hangs = self._pool.idle >= self._pool.addresses
         with self._lock:
-            fit, seen, proofs = self._fit(), len(self._seen), len(self._proofs)
-            hangs = self._idle.keys() >= self._seen.keys()
             occupied = any(task.started_at is not None for task in self._tasks.values())
         if occupied or not hangs:
             self._occupied_at = now
@@ -405,7 +287,7 @@ class ComputeEngine:
             self._lose("its worker hangs" if seen else "its worker does not start")
         elif not seen:
             self._say_away("the scheduler has no worker")
-        elif hangs or not proofs:
+        elif hangs or not self._pool.proofs_under_way:
             self._say_away(f"none of its {seen} worker(s) is fit: see each of them")
 
     def _say_away(self, reason: str) -> None:
@@ -416,14 +298,3 @@ class ComputeEngine:
 def _cut(task: Task[Any], cut: Cut) -> None:
     with contextlib.suppress(OSError, RuntimeError):  # the connection is lost, and the task with it
         task.cut(cut)
-
-
-def _why(fault: BaseException | None) -> str:
-    """Say in a line why a worker is unfit."""
-    match fault:
-        case KilledWorker():
-            return "it died when it was to show what it can do"
-        case NodeError() | PipelineError():
-            return str(fault)
-        case _:
-            return in_a_line(fault)
