@@ -24,7 +24,7 @@ from storage.errors import DatabaseUnavailable
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from tests.support.databases import impatient_database
-from tests.support.node_process import NodeProcess, wait_until
+from tests.support.node_process import NodeProcess, in_database, wait_until
 from tests.support.paths import ROOT
 
 MakeNode = Callable[..., NodeProcess]
@@ -45,7 +45,7 @@ def beside(first: NodeProcess, second: NodeProcess, *, known: bool) -> None:
     """Give the second node the database of the first, and a folder in which a node has run."""
     url = load(first.ini).database_url
     text = re.sub("database_url = .*\n", "", second.ini.read_text())
-    second.ini.write_text(text.replace("folder = data\n", f"folder = data\ndatabase_url = {url}\n"))
+    second.ini.write_text(in_database(text, url))
     if known:
         folder = StorageFolder(second.folder / "data", 0)
         draw_installation(folder.root)

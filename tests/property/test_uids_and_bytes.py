@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -26,7 +25,6 @@ from dicom_node.analysis.worker_messages import (
     AnalysisRequest,
     AnalysisResult,
     EncodedObject,
-    NoticeRequest,
     Unchanged,
     Unsuitable,
 )
@@ -43,7 +41,7 @@ from storage.maintenance.recovery import recover
 from storage.series.lifecycle import ENDED, close, receiving, series_uids
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
-from tests.support.dispatcher_samples import NOW, Job, Workers
+from tests.support.dispatcher_samples import NOW, AnsweringWorkers
 from tests.support.samples.received_series import SERIES, receive
 
 STEPS = ["written", "directory-synced"]  #: half-way through a result's files, and after them
@@ -82,26 +80,6 @@ def analysed(request: AnalysisRequest) -> AnalysisResult:
 def unsuitable(request: AnalysisRequest) -> AnalysisResult:
     """Answer what ends with a notice, which names the time and so differs each time as well."""
     return Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
-
-
-class OneWorker(Workers):
-    """Runs each task at once."""
-
-    def __init__(self, run: Answering) -> None:
-        super().__init__()
-        self._run = run
-
-    def submit(
-        self,
-        function: Callable[[Any], Any],
-        request: Any,  # noqa: ANN401  # any request
-        *,
-        priority: int,
-        avoid: frozenset[str],
-    ) -> Job:
-        if not isinstance(request, NoticeRequest):
-            self.answers.append(self._run(request))
-        return super().submit(function, request, priority=priority, avoid=avoid)
 
 
 class Installation(RuleBasedStateMachine):
@@ -166,7 +144,7 @@ class Installation(RuleBasedStateMachine):
         builder = RequestBuilder(self.resources, analysis_config_of(Settings()), compare=True)
         return AnalysisDispatcher(
             resources=self.resources,
-            workers=OneWorker(run),
+            workers=AnsweringWorkers(run),
             request_builder=builder,
             notices=Notices(self.resources.folder, builder, "relevant"),
             policy=AttemptPolicy(attempts=3, task_timeout_seconds=900),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -20,12 +19,11 @@ from dicom_node.analysis.worker_messages import (
     Analysed,
     AnalysisRequest,
     AnalysisResult,
-    NoticeRequest,
 )
 from dicom_node.network.status_codes import SUCCESS
 from dicom_node.reception.series_closing import SeriesWatch, close_quiet_series
 from storage.database.schema import Instance, Series
-from tests.support.dispatcher_samples import RESULT, Job, Workers, dispatcher
+from tests.support.dispatcher_samples import RESULT, AnsweringWorkers, dispatcher
 from tests.support.peers.wire_client import (
     EXPLICIT,
     STORE_CONTEXT,
@@ -121,28 +119,14 @@ def stop_at_networks(stage: str, share: float | None) -> None:
         raise NetworksReached
 
 
-class Readers(Workers):
-    """Workers that do all that the real ones do, up to the networks; then they invent a result."""
-
-    def submit(
-        self,
-        function: Callable[[Any], Any],
-        request: Any,  # noqa: ANN401  # any request
-        *,
-        priority: int,
-        avoid: frozenset[str],
-    ) -> Job:
-        if not isinstance(request, NoticeRequest):
-            self.answers.append(self._answer(request))
-        return super().submit(function, request, priority=priority, avoid=avoid)
-
-    def _answer(self, request: AnalysisRequest) -> AnalysisResult | Exception:
-        try:
-            return worker.results_of(request, stop_at_networks)
-        except NetworksReached:
-            return invented(request)
-        except Exception as fault:  # noqa: BLE001  # what the engine hands to the dispatcher
-            return fault
+def answer(request: AnalysisRequest) -> AnalysisResult | Exception:
+    """Do all that a worker does, up to the networks; then invent a result."""
+    try:
+        return worker.results_of(request, stop_at_networks)
+    except NetworksReached:
+        return invented(request)
+    except Exception as fault:  # noqa: BLE001  # what the engine hands to the dispatcher
+        return fault
 
 
 def close_quiet(running: Reception) -> None:
@@ -160,10 +144,10 @@ def close_quiet(running: Reception) -> None:
         )
 
 
-def ends(running: Reception, workers: Readers | None = None) -> dict[str, str]:
+def ends(running: Reception, workers: AnsweringWorkers | None = None) -> dict[str, str]:
     """Close and analyse every series; its UID to its end state, and the reason."""
     close_quiet(running)
-    dispatcher(running.resources, workers or Readers(), attempts=1).dispatch()
+    dispatcher(running.resources, workers or AnsweringWorkers(answer), attempts=1).dispatch()
     with running.resources.sessions() as session:
         rows = session.execute(select(Series.series_instance_uid, Series.state, Series.reason))
         return {uid: re.sub(r"[: ]+$", "", f"{state}: {reason}") for uid, state, reason in rows}

@@ -38,7 +38,7 @@ from storage.states import SeriesState
 from tests.reliability.tally import Tally, times
 from tests.support.fleet import Fleet
 from tests.support.light_analysis import KINDS
-from tests.support.node_process import NodeProcess, free_port, wait_until
+from tests.support.node_process import INI, NodeProcess, free_port, in_database, wait_until
 from tests.support.paths import ROOT
 from tests.support.postgresql import Cluster, programs
 
@@ -49,34 +49,10 @@ KILLS = int(os.environ.get("RELIABILITY_KILLS", "1000"))  #: of the long form
 SETTLE_SECONDS = 180
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
 
-INI = """\
-[node]
-port = {port}
-bind = 127.0.0.1
-
-[storage]
-folder = data
-reserve_gb = 0
-database_url = {database}
-
-[closing]
-quiet_seconds = 1.5
-check_every_seconds = 0.2
-
+PATIENT_ENGINE = """
 [engine]
 attempts = 50
 retry_first_seconds = 0.2
-
-[delivery]
-check_every_seconds = 0.2
-retry_first_seconds = 0.3
-retry_max_seconds = 1
-
-[destination PACS]
-ae_title = PACS
-host = 127.0.0.1
-port = {pacs_port}
-timeout_seconds = 5
 """
 
 
@@ -236,8 +212,8 @@ def hospital(tmp_path: Path) -> Iterator[Hospital]:
     with WitnessPacs(tmp_path / "pacs") as pacs:
         node = NodeProcess(tmp_path / "node", free_port())
         node.folder.mkdir()
-        database = cluster.address("postgres")
-        node.ini.write_text(INI.format(port=node.port, pacs_port=pacs.port, database=database))
+        ini = INI.format(port=node.port, pacs_port=pacs.port, quiet=1.5, more=PATIENT_ENGINE)
+        node.ini.write_text(in_database(ini, cluster.address("postgres")))
         hospital = Hospital(tmp_path, cluster, fleet, pacs, node)
         fleet.start_scheduler()
         for name in ("one", "two"):

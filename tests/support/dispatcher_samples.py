@@ -136,6 +136,26 @@ class Workers:
         self.faults.append((worker, reason))
 
 
+class AnsweringWorkers(Workers):
+    """Answers each request at once, as a function does."""
+
+    def __init__(self, answer: Callable[[AnalysisRequest], Any]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def submit(
+        self,
+        function: Callable[[Any], Any],
+        request: Any,  # noqa: ANN401  # any request
+        *,
+        priority: int,
+        avoid: frozenset[str],
+    ) -> Job:
+        if not isinstance(request, NoticeRequest):
+            self.answers.append(self._answer(request))
+        return super().submit(function, request, priority=priority, avoid=avoid)
+
+
 def _made(function: Callable[[Any], Any], request: object) -> object:
     """What a task came to, in this process."""
     try:

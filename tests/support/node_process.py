@@ -49,7 +49,11 @@ port = {pacs_port}
 def ini_text(folder: Path, *, port: int, pacs_port: int, quiet: float, more: str = "") -> str:
     """Content of the INI file of a node in a folder, with the kind of database of the test."""
     text = INI.format(port=port, pacs_port=pacs_port, quiet=quiet, more=more)
-    url = database_url(folder / "data")
+    return in_database(text, database_url(folder / "data"))
+
+
+def in_database(text: str, url: str) -> str:
+    """Have a node use a database."""
     return text.replace("folder = data\n", f"folder = data\ndatabase_url = {url}\n")
 
 

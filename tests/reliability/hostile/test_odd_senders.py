@@ -15,7 +15,7 @@ from pipeline.synthetic.phantom.dicom import phantom_uid
 from storage.database.schema import Series
 from storage.overview import overview
 from tests.reliability.odd_node import (
-    Readers,
+    answer,
     association,
     close_quiet,
     ends,
@@ -27,6 +27,7 @@ from tests.reliability.odd_node import (
 from tests.reliability.odd_series import ANALYSED, SLICES, series
 from tests.reliability.receiving import running
 from tests.reliability.tally import Tally, times
+from tests.support.dispatcher_samples import AnsweringWorkers
 from tests.support.peers.wire_client import CT
 from tests.support.reception import Reception
 from tests.support.samples.phantom_odd import with_values
@@ -75,7 +76,7 @@ def test_studies_taken_in_turns_in_one_association(running: Reception) -> None:
     statuses = send(running, messages)
 
     assert lost(running, messages, statuses) == []
-    workers = Readers()
+    workers = AnsweringWorkers(answer)
     workers.slots = 3
     assert ends(running, workers) == {f"1.2.3.{number}": ANALYSED for number in range(3)}
     assert [len(request.files) for request in workers.requests] == [SLICES] * 3
@@ -98,7 +99,7 @@ def test_corrected_instances_are_analysed_and_the_first_ones_kept(running: Recep
     assert list(ends(running).values()) == [ANALYSED]
 
     statuses += send(running, corrected)
-    workers = Readers()
+    workers = AnsweringWorkers(answer)
 
     assert list(ends(running, workers).values()) == [ANALYSED]
     (request,) = workers.requests
