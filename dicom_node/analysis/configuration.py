@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from config.settings import Settings
-from dicom_node.analysis.worker_messages import AnalysisConfig, ModelReference
+from dicom_node.analysis.worker.messages import AnalysisConfig, ModelReference
 from pipeline.encode.result.identity import Equipment, derived_uid
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.model.manifest import BUNDLED, read_manifest

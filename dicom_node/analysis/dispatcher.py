@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from dicom_node.analysis import worker
 from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, consequence_of
 from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.worker_messages import (
+from dicom_node.analysis.worker import notice_task, series_task
+from dicom_node.analysis.worker.messages import (
     Analysed,
     AnalysisRequest,
     EncodedObject,
@@ -155,7 +155,7 @@ class AnalysisDispatcher:
             priors=len(request.priors),
             wish=ticket.rerun,
         )
-        self._run(ticket, worker.run, request, self._enter)
+        self._run(ticket, series_task.run, request, self._enter)
 
     def _run(
         self,
@@ -335,7 +335,7 @@ class AnalysisDispatcher:
         def enter(_: SeriesTicket, task: AnalysisTask) -> None:
             self._enter_notice(pending, task)
 
-        self._run(pending.ticket, worker.notice, pending.request, enter)
+        self._run(pending.ticket, notice_task.notice, pending.request, enter)
 
     def _enter_notice(self, pending: PendingNotice, task: AnalysisTask) -> None:
         """End a series with the notice that was made, or without."""

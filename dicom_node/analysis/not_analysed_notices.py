@@ -7,7 +7,7 @@ from typing import Literal
 
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import file_name, new_object
-from dicom_node.analysis.worker_messages import AnalysisRequest, EncodedObject, NoticeRequest
+from dicom_node.analysis.worker.messages import AnalysisRequest, EncodedObject, NoticeRequest
 from pipeline.encode.result.identity import inputs_digest, result_key, stands
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.eligibility import NOT_MEANT

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from pydicom.config import disable_value_validation
 
-from dicom_node.analysis import worker
 from dicom_node.analysis.not_analysed_notices import Wanted, is_wanted, notice_request
-from dicom_node.analysis.worker import Progress
-from dicom_node.analysis.worker_messages import (
+from dicom_node.analysis.worker import notice_task, series_task
+from dicom_node.analysis.worker.messages import (
     Analysed,
     AnalysisConfig,
     AnalysisRequest,
@@ -23,6 +22,7 @@ from dicom_node.analysis.worker_messages import (
     SourceFile,
     Unsuitable,
 )
+from dicom_node.analysis.worker.series_task import Progress
 from dicom_node.errors import AnalysisFault, NodeError, NoNotice
 from dicom_node.reception.header import Unreadable, read_header, series_number
 from pipeline.encode.result.series_numbers import ResultNumbering, SeriesOfStudy, numbering
@@ -111,7 +111,7 @@ def process(
         created=created,
         numbering=series.numbering,
     )
-    answer = worker.results_of(request, progress)
+    answer = series_task.results_of(request, progress)
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(answer, Unsuitable):
         asked = notice_request(request, answer.code, answer.text)
@@ -132,7 +132,7 @@ def _notice_files(asked: NoticeRequest, wanted: Wanted) -> dict[str, bytes]:
     if not is_wanted(wanted, asked.code):
         return {}
     try:
-        made = worker.notice(asked)
+        made = notice_task.notice(asked)
     except (NoNotice, AnalysisFault, PipelineError):
         return {}
     return {"notice.dcm": made.part10}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
-from dicom_node.analysis.worker_messages import Analysed
+from dicom_node.analysis.worker.messages import Analysed
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from storage.delivery.notices import Ending, end_series

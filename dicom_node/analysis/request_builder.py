@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from dicom_node.analysis.result_rows import KEPT
-from dicom_node.analysis.worker_messages import AnalysisConfig, AnalysisRequest, SourceFile
+from dicom_node.analysis.worker.messages import AnalysisConfig, AnalysisRequest, SourceFile
 from dicom_node.delivery.fallback_forms import supported_forms
 from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.worker import inputs_of
+from dicom_node.analysis.worker.inputs import inputs_of
 from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log
 from dicom_node.resources import Resources

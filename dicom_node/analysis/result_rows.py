@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dicom_node.analysis.worker_messages import Analysed, EncodedObject
+from dicom_node.analysis.worker.messages import Analysed, EncodedObject
 from storage.files.sums import with_sums
 from storage.results.kept_results import NewObject, NewResult
 

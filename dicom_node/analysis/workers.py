@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from dicom_node.analysis.worker_messages import TaskResult
+from dicom_node.analysis.worker.messages import TaskResult
 
 R = TypeVar("R")  #: a request for a worker
 

@@ -15,8 +15,8 @@ from rich.markup import escape
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.offline import FoundSeries, find_series, must_be_empty, process
-from dicom_node.analysis.worker import Progress
-from dicom_node.analysis.worker_messages import Analysed, Unsuitable
+from dicom_node.analysis.worker.messages import Analysed, Unsuitable
+from dicom_node.analysis.worker.series_task import Progress
 from dicom_node.cli.options import stage_bar
 from pipeline.encode.common.sentences import NOT_REPORTED
 

@@ -13,11 +13,11 @@ import pytest
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.analysis import worker
 from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
 from dicom_node.analysis.engine.connection import EngineAddress, connect
 from dicom_node.analysis.engine.task import Task
 from dicom_node.analysis.engine.worker_records import Pace
+from dicom_node.analysis.worker import series_task
 from dicom_node.assembly.resources import open_resources
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
@@ -53,7 +53,7 @@ class LightComputeEngine(ComputeEngine):
         *arguments: Any,  # noqa: ANN401  # any task
         **options: Any,  # noqa: ANN401  # as the engine takes them
     ) -> Task[Any]:
-        light = analyse_where if function is worker.run else function
+        light = analyse_where if function is series_task.run else function
         return super().submit(light, *arguments, **options)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from dicom_node.analysis.worker_messages import Analysed, AnalysisResult, Unsuitable
+from dicom_node.analysis.worker.messages import Analysed, AnalysisResult, Unsuitable
 from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
 from pipeline.model.manifest import BUNDLED, read_manifest

@@ -19,8 +19,8 @@ from dicom_node.analysis.dispatcher import AnalysisDispatcher, AttemptPolicy
 from dicom_node.analysis.not_analysed_notices import Notices
 from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.worker import inputs_of
-from dicom_node.analysis.worker_messages import (
+from dicom_node.analysis.worker.inputs import inputs_of
+from dicom_node.analysis.worker.messages import (
     Analysed,
     AnalysisRequest,
     AnalysisResult,

@@ -14,8 +14,9 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 from sqlalchemy import select
 
-from dicom_node.analysis import worker
-from dicom_node.analysis.worker_messages import (
+from dicom_node.analysis.worker import series_task
+from dicom_node.analysis.worker.inputs import source_digest
+from dicom_node.analysis.worker.messages import (
     Analysed,
     AnalysisRequest,
     AnalysisResult,
@@ -104,7 +105,7 @@ class NetworksReached(Exception):
 
 def invented(request: AnalysisRequest) -> Analysed:
     """A result of its own for each set of instances."""
-    key = worker.source_digest(request)
+    key = source_digest(request)
     number = int.from_bytes(key.encode()[:12])
     objects = [
         replace(result_object, sop_instance_uid=f"2.25.{number + place}")
@@ -122,7 +123,7 @@ def stop_at_networks(stage: str, share: float | None) -> None:
 def answer(request: AnalysisRequest) -> AnalysisResult | Exception:
     """Do all that a worker does, up to the networks; then invent a result."""
     try:
-        return worker.results_of(request, stop_at_networks)
+        return series_task.results_of(request, stop_at_networks)
     except NetworksReached:
         return invented(request)
     except Exception as fault:  # noqa: BLE001  # what the engine hands to the dispatcher

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from config.settings import Settings
-from dicom_node.analysis import worker
 from dicom_node.analysis.configuration import analysis_config_of
+from dicom_node.analysis.worker import models
 from dicom_node.network.status_codes import SUCCESS
 from storage.overview import overview
 from tests.reliability.odd_node import Message, ends, lost, message, send
@@ -30,7 +30,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def seen(tally: Tally) -> Iterator[Counter[str]]:
     """What became of the oddities that were tried, for the table."""
-    worker.load_models(analysis_config_of(Settings()))  # its memory is not that of an oddity
+    models.load_models(analysis_config_of(Settings()))  # its memory is not that of an oddity
     came: Counter[str] = Counter()
     yield came
     if came.total() == len(ODDITIES):

@@ -12,7 +12,7 @@ from dicom_node.analysis.dispatcher import AnalysisDispatcher
 from dicom_node.analysis.not_analysed_notices import Notices, Wanted
 from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.worker_messages import (
+from dicom_node.analysis.worker.messages import (
     Analysed,
     AnalysisRequest,
     EncodedObject,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from distributed import get_worker
 
-from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, Unchanged
+from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, Unchanged
 from dicom_node.errors import AnalysisFault, UnfitWorker
 from tests.support.light_analysis import analysed
 

@@ -7,7 +7,7 @@ from io import BytesIO
 from pydicom import Dataset, dcmread
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from dicom_node.analysis.worker_messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
+from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
 from dicom_node.clock_watch import utc_now
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.identity import derived_uid, inputs_digest, result_key, stands

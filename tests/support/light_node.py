@@ -25,10 +25,10 @@ from sqlalchemy.orm import Session
 from config.reader import load
 from config.settings import Settings
 from dicom_node import logs
-from dicom_node.analysis import worker
 from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
 from dicom_node.analysis.engine.connection import EngineAddress, connect
 from dicom_node.analysis.engine.worker_records import Pace
+from dicom_node.analysis.worker import notice_task
 from dicom_node.assembly.resources import open_resources
 from dicom_node.folder_lock import only_node
 from dicom_node.health import Health
@@ -86,7 +86,7 @@ class LightEngine:
         pass
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **_: object) -> LightTask:  # noqa: ANN401  # any task
-        if function is worker.notice:
+        if function is notice_task.notice:
             return LightTask(self._pool.submit(function, *arguments))
         return LightTask(self._pool.submit(analysed, *arguments))
 
@@ -107,7 +107,7 @@ class LightFleet(ComputeEngine):
     """The product's engine with a fleet; the analysis above instead of the networks."""
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **how: Any) -> Any:  # noqa: ANN401  # any task
-        light = worker.notice if function is worker.notice else analysed
+        light = notice_task.notice if function is notice_task.notice else analysed
         return super().submit(light, *arguments, **how)
 
 

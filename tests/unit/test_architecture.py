@@ -40,7 +40,7 @@ MAY_IMPORT = {
 # Only where tensors are: the receiver starts without torch.
 TORCH = re.compile(
     r"pipeline/(networks|training|lungs|classifier|lesions|model|cases)/.*"
-    r"|dicom_node/analysis/worker\.py"  # runs in a worker; imports it inside a function
+    r"|dicom_node/analysis/worker/\w+\.py"  # runs in a worker; imports it inside a function
 )
 RICH = re.compile(r"pipeline/training/.*|dicom_node/cli/.*")
 # The optional extra `training`: the node runs without it.

@@ -20,7 +20,7 @@ from dicom_node.analysis.engine.connection import (
     usable_security_of,
 )
 from dicom_node.analysis.engine.worker_records import Pace
-from dicom_node.analysis.worker import MODELS
+from dicom_node.analysis.worker.models import MODELS
 from dicom_node.logs import log
 
 AGAIN = Pace(first_seconds=1.0, longest_seconds=60.0)  #: between two tries to reach the scheduler

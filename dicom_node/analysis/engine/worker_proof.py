@@ -12,8 +12,8 @@ from pathlib import Path
 import pydicom.config
 
 from dicom_node.analysis.configuration import software_version
-from dicom_node.analysis.worker import load_models
-from dicom_node.analysis.worker_messages import AnalysisConfig
+from dicom_node.analysis.worker.messages import AnalysisConfig
+from dicom_node.analysis.worker.models import load_models
 from dicom_node.errors import UnfitWorker
 from storage.files.installation import installation_of
 

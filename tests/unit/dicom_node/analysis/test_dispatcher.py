@@ -11,7 +11,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from sqlalchemy import select
 
 from dicom_node.analysis.dispatcher import NOTICE_TRIES
-from dicom_node.analysis.worker_messages import Unchanged, Unsuitable
+from dicom_node.analysis.worker.messages import Unchanged, Unsuitable
 from dicom_node.errors import AnalysisFault, EngineAway, EngineLost
 from dicom_node.network.received_instance import received_instance
 from dicom_node.resources import Resources

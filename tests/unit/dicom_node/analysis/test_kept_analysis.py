@@ -8,8 +8,9 @@ import pytest
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
-from dicom_node.analysis.worker import _read_kept, source_digest
-from dicom_node.analysis.worker_messages import AnalysisRequest, SourceFile
+from dicom_node.analysis.worker.inputs import source_digest
+from dicom_node.analysis.worker.messages import AnalysisRequest, SourceFile
+from dicom_node.analysis.worker.series_task import _read_kept
 from dicom_node.errors import CannotRepeat
 from pipeline.analysis_file import to_bytes
 from tests.support.samples.encode_samples import analysis

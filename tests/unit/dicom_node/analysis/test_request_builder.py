@@ -12,8 +12,8 @@ from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.not_analysed_notices import Wanted
 from dicom_node.analysis.request_builder import RequestBuilder, kept_analysis
 from dicom_node.analysis.result_rows import KEPT
-from dicom_node.analysis.worker import inputs_of
-from dicom_node.analysis.worker_messages import Analysed, Unsuitable
+from dicom_node.analysis.worker.inputs import inputs_of
+from dicom_node.analysis.worker.messages import Analysed, Unsuitable
 from dicom_node.errors import CannotRepeat
 from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes

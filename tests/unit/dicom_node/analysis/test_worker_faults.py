@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from dicom_node.analysis.worker_faults import as_analysis_fault
+from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.errors import AnalysisFault
 from pipeline.errors import ConformanceError
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from config.settings import Settings, StorageSettings
-from dicom_node.analysis.worker_messages import Unchanged
+from dicom_node.analysis.worker.messages import Unchanged
 from dicom_node.cli.rerun_requests import request_reruns
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import PART, RetentionJob

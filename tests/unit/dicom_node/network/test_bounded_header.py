@@ -15,8 +15,9 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
-from dicom_node.analysis.worker import notice, require_room
-from dicom_node.analysis.worker_messages import AnalysisRequest, NoticeRequest, SourceFile
+from dicom_node.analysis.worker.messages import AnalysisRequest, NoticeRequest, SourceFile
+from dicom_node.analysis.worker.notice_task import notice
+from dicom_node.analysis.worker.source_files import require_room
 from dicom_node.errors import NoNotice
 from dicom_node.network.bounded_header import data_set_bytes
 from dicom_node.network.received_instance import received_instance

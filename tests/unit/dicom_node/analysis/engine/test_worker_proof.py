@@ -9,7 +9,8 @@ import pytest
 
 from config.settings import AnalysisSettings, Settings, StorageSettings
 from dicom_node.analysis.engine.worker_proof import Requirements, prove
-from dicom_node.analysis.worker import MODELS, folder_of, with_own_software
+from dicom_node.analysis.worker.models import MODELS, folder_of
+from dicom_node.analysis.worker.series_task import with_own_software
 from dicom_node.assembly.engine import requirements_of
 from dicom_node.errors import UnfitWorker
 from pipeline.errors import ModelError

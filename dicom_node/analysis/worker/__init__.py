@@ -1,0 +1,1 @@
+"""Tasks that workers run, and the messages between them and the node."""

@@ -1,0 +1,39 @@
+"""Encode for a request: the context of its results, and their files."""
+
+from __future__ import annotations
+
+from dicom_node.analysis.worker.messages import AnalysisRequest, EncodedObject
+from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.result_objects import ResultObject
+from pipeline.encode.result.series_numbers import ResultNumbering
+
+
+def context_of(request: AnalysisRequest, key: str) -> ResultContext:
+    """Make the context in which results are encoded."""
+    config = request.config
+    return ResultContext(
+        key=key,
+        equipment=config.equipment,
+        generation=request.revision,
+        predecessor=request.predecessor,
+        superseded=request.superseded,
+        priors=request.priors,
+        numbering=request.numbering or ResultNumbering(first=config.series_number_base),
+        created=request.created,
+        products=config.products,
+    )
+
+
+def pack(result: ResultObject) -> EncodedObject:
+    """Make a Part 10 file of a result."""
+    from pipeline.encode.bundle import part10
+
+    part = part10(result.dataset)
+    return EncodedObject(
+        kind=result.kind,
+        sop_class_uid=str(result.dataset.SOPClassUID),
+        sop_instance_uid=str(result.dataset.SOPInstanceUID),
+        series_instance_uid=str(result.dataset.SeriesInstanceUID),
+        transfer_syntax_uid=str(result.dataset.file_meta.TransferSyntaxUID),
+        part10=part,
+    )

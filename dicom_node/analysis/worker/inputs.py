@@ -1,0 +1,26 @@
+"""Digest what the result of a request depends on."""
+
+from __future__ import annotations
+
+from dicom_node.analysis.worker.messages import AnalysisRequest
+from pipeline.encode.result.identity import inputs_digest
+
+
+def inputs_of(request: AnalysisRequest) -> str:
+    """Digest everything that decides what the result of a request says."""
+    config = request.config
+    parameters = {
+        **config.options.as_parameters(),
+        **config.products.as_parameters(),
+        **config.equipment.as_parameters(),
+        "series number base": str(config.series_number_base),
+        "priors": " ".join(prior.report.sop_instance_uid for prior in request.priors),
+    }
+    return inputs_digest(
+        request.series_instance_uid, request.instances, config.model.sha256, parameters
+    )
+
+
+def source_digest(request: AnalysisRequest) -> str:
+    """Digest of the instances of a request."""
+    return inputs_digest(request.series_instance_uid, request.instances, "", {})

@@ -1,0 +1,50 @@
+"""Find the model of a request on this machine, and load its networks."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from dicom_node.analysis.worker.messages import AnalysisConfig, ModelReference
+from pipeline.model.installed import installed_model
+
+if TYPE_CHECKING:  # torch is imported by workers only
+    from pipeline.model.loading import Models
+
+MODELS = "DICOM_NODE_MODELS"
+"""Environment variable of a worker: folders in which to look for models, separated as in PATH."""
+
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def load_models(config: AnalysisConfig) -> Models:
+    """Load the networks, once for each process."""
+    folder = folder_of(config.model)
+    return _models(folder, config.device, config.threads or os.cpu_count() or 1)
+
+
+def folder_of(model: ModelReference) -> Path:
+    """Find the folder of a model on this machine.
+
+    Besides the node's own folder for it, folders that `MODELS` names are looked through.
+
+    Raises
+    ------
+    pipeline.errors.ModelError
+        If there is none with that digest.
+    """
+    places = [Path(place) for place in os.environ.get(MODELS, "").split(os.pathsep) if place]
+    return installed_model(f"{model.name} {model.version}", model.sha256, [model.folder, *places])
+
+
+@lru_cache(maxsize=1)
+def _models(folder: Path, device: Device, threads: int) -> Models:
+    import torch
+
+    from pipeline.model.loading import device_for, load
+
+    torch.set_num_threads(threads)
+    return load(folder, device_for(device))

@@ -1,0 +1,62 @@
+"""Read the instances of a series, unless they would fill the memory."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+
+from dicom_node.analysis.worker.messages import AnalysisRequest
+from dicom_node.network.bounded_header import data_set_bytes
+from pipeline.errors import UnsuitableSeries
+from pipeline.reasons import UnsuitableReason
+
+OF_THE_REQUEST = {
+    "SOPClassUID": "MediaStorageSOPClassUID",
+    "SOPInstanceUID": "MediaStorageSOPInstanceUID",
+}
+"""UIDs that some senders leave out of the data set, and where they are kept besides."""
+
+
+INFLATED_BYTES = 64 << 20  #: accepted without a ratio check; a slice of 4096² has 32 MiB
+
+
+MAX_INFLATION = 20  #: ratio beyond that; CT inflates to two or three times its length
+
+
+SERIES_BYTES = 4 << 30  #: of all data sets, inflated; the largest volume has half of it
+
+
+def require_room(request: AnalysisRequest) -> None:
+    """Refuse a series whose data sets would fill the memory: pydicom inflates each at once.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``too-large``.
+    """
+    left = SERIES_BYTES
+    for file in request.files:
+        most = max(INFLATED_BYTES, MAX_INFLATION * file.path.stat().st_size)
+        try:
+            length = data_set_bytes(file.path, min(most, left))
+        except zlib.error as fault:
+            text = "a data set that can be inflated expected, got one that cannot"
+            raise UnsuitableSeries(UnsuitableReason.PIXEL_DATA, text) from fault
+        if length > most:
+            text = f"a data set that inflates to {most} bytes at most expected, got more"
+            raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, text)
+        left -= length
+        if left < 0:
+            text = f"data sets of {SERIES_BYTES} bytes at most together expected, got more"
+            raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, text)
+
+
+def read_instance(path: Path) -> Dataset:
+    """Read an instance; UIDs that its data set lacks are those it was sent under."""
+    ds = dcmread(path)
+    for keyword, of_meta in OF_THE_REQUEST.items():
+        if not ds.get(keyword):
+            setattr(ds, keyword, ds.file_meta.get(of_meta, ""))
+    return ds
