@@ -6,7 +6,6 @@ cannot be written at the moment (full disk, locked database) is held and settled
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, c
 from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.analysis.tasks_in_hand import TasksInHand
 from dicom_node.analysis.worker import notice_task, series_task
 from dicom_node.analysis.worker.messages import (
     Analysed,
@@ -102,9 +102,7 @@ class AnalysisDispatcher:
     executor: Executor
     wake: Callable[[], None]
     _failed_at: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
-    _running: dict[str, AnalysisTask] = field(default_factory=dict, init=False)
-    _held: dict[str, Callable[[], None]] = field(default_factory=dict, init=False)
-    _idle: threading.Condition = field(default_factory=threading.Condition, init=False)
+    _in_hand: TasksInHand = field(default_factory=TasksInHand, init=False)
 
     def dispatch(self) -> None:
         """Hand closed series to the engine while it has a free worker.
@@ -116,7 +114,7 @@ class AnalysisDispatcher:
         if folder_fault(self.resources.folder.root):
             return
         self._settle_held()
-        while len(self._running) + len(self._held) < self.workers.slots:
+        while len(self._in_hand) < self.workers.slots:
             with self.resources.sessions.begin() as session:
                 ticket = claim_next(session, self.resources.clock(), self.policy.urgent_aes)
             if ticket is None:
@@ -171,8 +169,7 @@ class AnalysisDispatcher:
             priority=self._priority(ticket),
             avoid=self._failed_at.get(ticket.series_instance_uid, frozenset()),
         )
-        with self._idle:
-            self._running[ticket.series_instance_uid] = task
+        self._in_hand.add(ticket.series_instance_uid, task)
         task.when_done(lambda done: self.executor(partial(self._settle, ticket, done, enter)))
 
     def _priority(self, ticket: SeriesTicket) -> int:
@@ -191,14 +188,10 @@ class AnalysisDispatcher:
         task: AnalysisTask,
         enter: Callable[[SeriesTicket, AnalysisTask], None],
     ) -> None:
-        uid = ticket.series_instance_uid
         try:
             enter(ticket, task)
         finally:
-            with self._idle:
-                if self._running.get(uid) is task:  # else its notice is being made
-                    del self._running[uid]
-                self._idle.notify_all()
+            self._in_hand.remove(ticket.series_instance_uid, task)
         self.wake()
 
     def _enter(self, ticket: SeriesTicket, task: AnalysisTask) -> None:
@@ -245,17 +238,13 @@ class AnalysisDispatcher:
             log.error("analysis_held", series_uid=uid, reason=reason)
             if not isinstance(fault, NoWorker):  # of which the engine tells
                 self.resources.health.fault(PART, f"what a series came to is not kept: {fault}")
-            with self._idle:
-                self._held[uid] = again
+            self._in_hand.hold(uid, again)
 
     def _settle_held(self) -> None:
-        with self._idle:
-            held, self._held = self._held, {}
-        for again in held.values():
+        for again in self._in_hand.take_held():
             again()
-        with self._idle:
-            if not self._held:
-                self.resources.health.well(PART)
+        if not self._in_hand.holds_any:
+            self.resources.health.well(PART)
 
     def _or_folder_away(self, fault: Exception) -> Exception:
         """Give the fault, or `FolderAway` where that may be its cause."""
@@ -373,14 +362,10 @@ class AnalysisDispatcher:
         The time counts from the start of a task: it may have waited behind those of other nodes.
         """
         deadline = time.monotonic() - self.policy.task_timeout_seconds
-        with self._idle:
-            running = list(self._running.items())
-        for uid, task in running:
-            if task.started_at is not None and task.started_at < deadline:
-                log.error("worker_restarted", series_uid=uid, worker=task.worker)
-                self.workers.end(task)
+        for uid, task in self._in_hand.started_before(deadline):
+            log.error("worker_restarted", series_uid=uid, worker=task.worker)
+            self.workers.end(task)
 
     def wait_until_idle(self, *, seconds: float) -> bool:
         """Wait for what runs, at most so long; say whether all of it was settled."""
-        with self._idle:
-            return self._idle.wait_for(lambda: not self._running, seconds)
+        return self._in_hand.wait_until_idle(seconds=seconds)
