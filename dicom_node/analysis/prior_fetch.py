@@ -35,6 +35,7 @@ from storage.series.prior_searches import (
     known_series,
     record_fetched,
     record_searches,
+    shorten_waits,
     try_again,
 )
 from storage.series.rerun import ended_series
@@ -43,6 +44,7 @@ from storage.states import Rerun
 STUDIES = 3  #: of so many earlier studies, the latest, series are looked at
 ATTEMPTS = 3  #: so often archives are asked for one series
 RETRY = timedelta(minutes=10)  #: after the first attempt that failed; twice as long after each
+LONGEST_RETRY = RETRY * 2**ATTEMPTS
 ANALYSIS_DEADLINE = timedelta(hours=6)  #: a fetched series must have been analysed within
 
 
@@ -96,7 +98,8 @@ class PriorFetcher:
             self._conclude(search)
         with self._resources.sessions.begin() as session:
             record_searches(session, now)
-            due = due_searches(session, now)
+            shorten_waits(session, now, ANALYSIS_DEADLINE)
+            due = due_searches(session, now, longest_wait=LONGEST_RETRY)
         for wanted in due:
             if not self._stopping:
                 self._search(wanted)

@@ -1,4 +1,7 @@
-"""Probe which SOP classes a destination accepts: propose every class, and record the answers."""
+"""Probe which SOP classes a destination accepts: propose every class, and record the answers.
+
+Each is proposed in the presentation contexts in which it is used.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,23 @@ from pydicom.uid import UID
 from pynetdicom.presentation import build_context
 
 from dicom_node.delivery.fallback_forms import FALLBACK_FORMS
+from dicom_node.delivery.outgoing_file import syntaxes
 from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer, associate
-from dicom_node.network.sop_classes import STORAGE_COMMITMENT, VERIFICATION
+from dicom_node.network.presentation_contexts import service_contexts
+from dicom_node.network.sop_classes import (
+    STORAGE_COMMITMENT,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.delivery.capabilities import Capability
 from storage.delivery.substitutes import stand_in
 
-SERVICES = (VERIFICATION, STORAGE_COMMITMENT)
+SERVICES = (VERIFICATION, STORAGE_COMMITMENT, STUDY_ROOT_FIND, STUDY_ROOT_MOVE)
+SYNTAXES = syntaxes(TRANSFER_SYNTAX)  #: of results, the one that is wanted first
 
 
 def proposed() -> list[UID]:
@@ -32,18 +43,19 @@ def probe(peer: Peer, *, calling_ae: str) -> tuple[Capability, ...]:
     NodeError
         If there is no answer to the proposal.
     """
-    contexts = [build_context(uid, TRANSFER_SYNTAX) for uid in proposed()]
+    results = dict.fromkeys(sent.sop_class for sent in RESULT_CLASSES)
+    contexts = [build_context(uid, syntax) for uid in results for syntax in SYNTAXES]
+    contexts += service_contexts(*SERVICES)
     assoc, trouble = associate(peer, contexts, calling_ae=calling_ae)
     if assoc.is_established:
         assoc.release()
     elif not assoc.rejected_contexts:
         raise NodeError(trouble)
-    accepted = {
-        str(context.abstract_syntax): context.transfer_syntax[0]
-        for context in assoc.accepted_contexts
-    }
+    accepted: dict[str, str] = {}
+    for context in assoc.accepted_contexts:  # in the order of the proposal: the first is used
+        accepted.setdefault(str(context.abstract_syntax), str(context.transfer_syntax[0]))
     return tuple(
-        Capability(sop_class_uid=uid, transfer_syntax_uid=str(accepted.get(uid, "")))
+        Capability(sop_class_uid=uid, transfer_syntax_uid=accepted.get(uid, ""))
         for uid in proposed()
     )
 

@@ -1,18 +1,29 @@
-"""Outcome of a delivery, decided from the status that the destination answered."""
+"""Outcome of one attempt to deliver an object; `dicom_node.delivery.proof` says what proves it."""
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dicom_node.network.status_codes import (
-    DUPLICATE_SOP_INSTANCE,
-    OUT_OF_RESOURCES_RANGE,
-    PROCESSING_FAILURE,
-    SOP_CLASS_NOT_SUPPORTED,
-    SUCCESS,
-    WARNING_RANGE,
+from pydicom.errors import InvalidDicomError
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    InvalidDicomError,
+    struct.error,
+    zlib.error,
 )
+"""Errors in reading a file, or in encoding it again; those of pydicom and its decoders included."""
 
 
 class Verdict(StrEnum):
@@ -20,6 +31,7 @@ class Verdict(StrEnum):
 
     ACCEPTED = "accepted"  #: stored, or already there
     POSTPONED = "postponed"  #: not now; another attempt may succeed
+    UNANSWERED = "unanswered"  #: no answer to this object, from a destination that was there
     UNSUPPORTED = "unsupported"  #: its SOP class, or the transfer syntax, is not taken
     REFUSED = "refused"  #: another attempt would get the same answer
 
@@ -34,27 +46,15 @@ class Outcome:
         DIMSE or HTTP status, or None if there was no answer.
     detail
         What a person needs to know, without patient data.
+    about_object
+        Whether the answer is about this object; else a destination that is out of order, or not
+        the one that is meant, would say the same of any object.
     """
 
     verdict: Verdict
     detail: str = ""
     status: int | None = None
-
-
-def judge(status: int) -> Outcome:
-    """Turn a C-STORE status into an outcome (PS3.4 Table B.2-1, PS3.7 Annex C)."""
-    if status in (SUCCESS, DUPLICATE_SOP_INSTANCE) or status in WARNING_RANGE:
-        return Outcome(verdict=Verdict.ACCEPTED, status=status)
-    if status == PROCESSING_FAILURE or status in OUT_OF_RESOURCES_RANGE:
-        return Outcome(
-            verdict=Verdict.POSTPONED, status=status, detail=f"destination answered 0x{status:04X}"
-        )
-    unsupported = status == SOP_CLASS_NOT_SUPPORTED
-    return Outcome(
-        verdict=Verdict.UNSUPPORTED if unsupported else Verdict.REFUSED,
-        status=status,
-        detail=f"destination answered 0x{status:04X}",
-    )
+    about_object: bool = True
 
 
 def unsendable(fault: Exception) -> Outcome:
@@ -62,5 +62,7 @@ def unsendable(fault: Exception) -> Outcome:
     detail = f"cannot send: {type(fault).__name__}"
     if isinstance(fault, FileNotFoundError):
         return Outcome(verdict=Verdict.REFUSED, detail=f"{detail}, see dicom-node doctor")
-    of_the_machine = isinstance(fault, OSError) and fault.errno is not None
+    of_the_machine = isinstance(fault, MemoryError) or (
+        isinstance(fault, OSError) and fault.errno is not None
+    )
     return Outcome(verdict=Verdict.POSTPONED if of_the_machine else Verdict.REFUSED, detail=detail)

@@ -1,4 +1,4 @@
-"""A Part 10 file to be sent, with the presentation context that it needs."""
+"""A Part 10 file to be sent, with the presentation contexts in which it can be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydicom import dcmread
 
+from dicom_node.delivery.implicit_vr import can_be_implicit
 from dicom_node.network.file_meta import read_meta
+from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +19,17 @@ class OutgoingFile:
     Attributes
     ----------
     sop_class_uid, transfer_syntax_uid
-        Abstract and transfer syntax of the presentation context that it needs.
+        Of the file as it is.
     """
 
     path: Path
     sop_class_uid: str
     transfer_syntax_uid: str
+
+    @property
+    def contexts(self) -> tuple[tuple[str, str], ...]:
+        """Abstract and transfer syntax of each context that will do, the best first."""
+        return tuple((self.sop_class_uid, syntax) for syntax in syntaxes(self.transfer_syntax_uid))
 
     @classmethod
     def of(cls, path: Path) -> OutgoingFile:
@@ -54,3 +61,11 @@ class OutgoingFile:
             sop_class_uid=str(sop_class),
             transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
         )
+
+
+def syntaxes(transfer_syntax_uid: str) -> tuple[str, ...]:
+    """Transfer syntaxes in which an object can be sent: its own, and the default (PS3.5 10.1)."""
+    own = (str(transfer_syntax_uid),)
+    if transfer_syntax_uid == DEFAULT_TRANSFER_SYNTAX or not can_be_implicit(transfer_syntax_uid):
+        return own
+    return (*own, str(DEFAULT_TRANSFER_SYNTAX))

@@ -7,49 +7,43 @@ again each time; they are in no error and no log.
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from uuid import uuid4
 
 import httpx
 from pydicom import dcmread
 
-from dicom_node.delivery.outcome import Outcome, Verdict, unsendable
+from dicom_node.delivery.outcome import UNREADABLE, Outcome, Verdict, unsendable
 from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.stow_client import (
+    ServiceClient,
+    Unanswered,
+    Unreachable,
+    exchange,
+    service_client,
+)
 from dicom_node.delivery.stow_response import (
+    OF_THE_PLACE,
     SERVER_ERRORS,
-    STORED,
-    HttpAnswer,
+    SUCCESSFUL,
     holds_instance,
     judge_answer,
+    unproven,
     words,
 )
 from dicom_node.errors import NodeError
-from dicom_node.network.answer_watch import AnswerWatch
+from dicom_node.network.file_meta import read_meta
 from dicom_node.network.status_codes import HTTP_NONE_STORED
-from dicom_node.network.tls_failure import tls_cause
 
 JSON = "application/dicom+json"
 CHUNK_BYTES = 1 << 17  #: of a file on its way
-MAXIMUM_ANSWER_BYTES = 1 << 20  #: most that is read of an answer
-CONNECT_SECONDS = 10.0  #: longest wait for a connection
-NO_ACCESS = (401, 403, 404)  #: a service that answers so would accept no results either
-
-
-class Unreachable(NodeError):
-    """There was no answer by HTTP."""
-
-
-class ServiceClient(httpx.Client):
-    """A client of one service, with what hangs up on answers that take too long."""
-
-    def __init__(self, watch: AnswerWatch, **options: Any) -> None:  # noqa: ANN401  # handed on
-        super().__init__(**options)
-        self.watch = watch
+MAY_BE_STORED = (*SUCCESSFUL, HTTP_NONE_STORED)
+MOST_SILENT = 3  #: requests in a row without an answer, before the service is at fault
+NAMES = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +72,20 @@ class StowSender:
     authorities: Path | None = None
 
     def send(self, files: Iterable[OutgoingFile]) -> Generator[tuple[OutgoingFile, Outcome]]:
-        """Send by STOW-RS; after a request without an answer, the other files are postponed."""
-        waiting = list(files)
+        """Send by STOW-RS.
+
+        A request without an answer concerns its object alone; after a service that cannot be
+        reached, or `MOST_SILENT` such requests in a row, the other files are postponed.
+        """
+        waiting, silent = list(files), 0
         try:
             with self._client() as client:
                 while waiting:
                     outcome = _store(client, waiting[0])
                     yield waiting.pop(0), outcome
+                    silent = silent + 1 if outcome.verdict is Verdict.UNANSWERED else 0
+                    if silent >= MOST_SILENT:
+                        raise Unreachable(f"no answer to {silent} requests, one after the other")
         except NodeError as fault:
             yield from ((file, _postponed(fault)) for file in waiting)
 
@@ -92,10 +93,10 @@ class StowSender:
         """Verify the service by a query for one study (QIDO-RS); nearly any answer will do."""
         try:
             with self._client() as client:
-                status = _exchange(client.build_request("GET", "studies?limit=1"), client).status
+                status = exchange(client.build_request("GET", "studies?limit=1"), client).status
         except NodeError as fault:
             return _postponed(fault)
-        if status in NO_ACCESS or status >= SERVER_ERRORS:
+        if status in OF_THE_PLACE or status >= SERVER_ERRORS:
             return Outcome(verdict=Verdict.REFUSED, status=status, detail=words(status))
         return Outcome(verdict=Verdict.ACCEPTED, status=status)
 
@@ -113,16 +114,12 @@ class StowSender:
         self._client().close()
 
     def _client(self) -> ServiceClient:
-        wait = self.timeout_seconds
-        return ServiceClient(
-            AnswerWatch(wait),
-            base_url=self.url,
-            verify=_context(self.authorities),
+        return service_client(
+            self.url,
+            seconds=self.timeout_seconds,
+            authorities=self.authorities,
             auth=self._password(),
             headers=self._headers(),
-            timeout=httpx.Timeout(wait, connect=min(wait, CONNECT_SECONDS)),
-            trust_env=False,  # the settings alone say where results go, and as whom
-            follow_redirects=False,
         )
 
     def _password(self) -> httpx.Auth | None:
@@ -141,18 +138,32 @@ class StowSender:
 def _store(client: ServiceClient, outgoing: OutgoingFile) -> Outcome:
     """Send one object.
 
-    An object in conflict (HTTP 409) is in the archive already, or is refused: a query tells.
+    Where the service does not say that it stored it, and may have it nevertheless (a success, or
+    a conflict, HTTP 409), a query tells.
+
+    Raises
+    ------
+    Unreachable
+        If the service cannot be reached.
     """
     try:
         with outgoing.path.open("rb") as file:
-            answer = _exchange(_request(client, file), client)
-        outcome = judge_answer(answer)
-        in_conflict = answer.status == HTTP_NONE_STORED and outcome.verdict is Verdict.REFUSED
-        if in_conflict and _is_stored(client, outgoing.path):
-            return Outcome(verdict=Verdict.ACCEPTED, status=HTTP_NONE_STORED)
-    except OSError as fault:
+            with outgoing.path.open("rb", buffering=0) as head:
+                uid = read_meta(head).sop_instance_uid
+            answer = exchange(_request(client, file), client)
+    except Unanswered as fault:
+        return Outcome(verdict=Verdict.UNANSWERED, detail=str(fault))
+    except UNREADABLE as fault:
         return unsendable(fault)
-    return outcome
+    outcome = judge_answer(answer, uid)
+    if outcome is not None and (
+        outcome.verdict is Verdict.ACCEPTED or answer.status not in MAY_BE_STORED
+    ):
+        return outcome
+    why_not_found = _look_for(client, outgoing.path)
+    if not why_not_found:
+        return Outcome(verdict=Verdict.ACCEPTED, status=answer.status)
+    return outcome or unproven(answer, why_not_found)
 
 
 def _request(client: ServiceClient, file: BinaryIO) -> httpx.Request:
@@ -176,47 +187,25 @@ def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
     yield tail
 
 
-def _exchange(request: httpx.Request, client: ServiceClient) -> HttpAnswer:
-    """Send a request, and read the answer, up to `MAXIMUM_ANSWER_BYTES`.
-
-    Raises
-    ------
-    Unreachable
-        If there is no answer, or it does not come to its end in time.
-    """
-    body, watch = bytearray(), client.watch
-    request.extensions["trace"] = watch
+def _look_for(client: ServiceClient, path: Path) -> str:
+    """Ask by query (QIDO-RS) for an object; return why it is not found, empty if it is."""
     try:
-        response = client.send(request, stream=True)
-        try:
-            for chunk in response.iter_raw():
-                body += chunk
-                if len(body) > MAXIMUM_ANSWER_BYTES:
-                    break
-        finally:
-            response.close()
-    except httpx.HTTPError as fault:
-        why = tls_cause(fault) or str(fault) or type(fault).__name__
-        slow = f"{client.base_url} answers too slowly"
-        raise Unreachable(
-            slow if watch.hung_up else f"{client.base_url} does not answer: {why}"
-        ) from fault
-    finally:
-        watch.stop()
-    return HttpAnswer(
-        status=response.status_code,
-        content_type=response.headers.get("Content-Type", ""),
-        body=bytes(body),
-    )
-
-
-def _is_stored(client: ServiceClient, path: Path) -> bool:
-    """Ask by query (QIDO-RS) whether the archive has an object."""
-    ds = dcmread(path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
-    where = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances"
-    query = {"SOPInstanceUID": str(ds.SOPInstanceUID)}
-    answer = _exchange(client.build_request("GET", where, params=query), client)
-    return answer.status in STORED and holds_instance(answer.body, str(ds.SOPInstanceUID))
+        names = dcmread(path, specific_tags=NAMES, stop_before_pixels=True)
+    except UNREADABLE as fault:
+        return f"its header cannot be read ({type(fault).__name__})"
+    study, series = names.get("StudyInstanceUID", ""), names.get("SeriesInstanceUID", "")
+    where = f"studies/{study}/series/{series}/instances"
+    uid = str(names.get("SOPInstanceUID", ""))
+    query = {"SOPInstanceUID": uid}
+    try:
+        answer = exchange(client.build_request("GET", where, params=query), client)
+    except NodeError as fault:
+        return f"it cannot be asked for it: {fault}"
+    if holds_instance(answer, uid):
+        return ""
+    if answer.status in SUCCESSFUL:
+        return "a query does not find it"
+    return f"it cannot be asked for it (HTTP {answer.status})"
 
 
 def _postponed(fault: NodeError) -> Outcome:
@@ -240,13 +229,3 @@ def secret(key: str, file: Path) -> str:
     if not (text and text.isprintable()):
         raise NodeError(f"{key}: expected one line of ASCII in {file}, got none or several")
     return text
-
-
-def _context(authorities: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=authorities)
-    except OSError as fault:
-        raise NodeError(
-            f"[tls] authorities: expected a PEM file of certificates, got {authorities}"
-            f" ({type(fault).__name__})"
-        ) from fault

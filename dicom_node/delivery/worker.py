@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from dicom_node.audit.messages import sent
 from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.capabilities import SERVICES
 from dicom_node.delivery.commitment.request import CommitmentRequester
 from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
@@ -21,7 +22,15 @@ from dicom_node.logs import log
 from dicom_node.resources import Resources
 from storage.delivery.capabilities import Capability, record_capabilities
 from storage.delivery.commitments import accept_uncommitted
-from storage.delivery.outbox import DueDelivery, Settlement, claim, due, put_back, settle
+from storage.delivery.outbox import (
+    DueDelivery,
+    Settlement,
+    claim,
+    due,
+    put_back,
+    settle,
+)
+from storage.delivery.series_completion import has_arrived
 from storage.errors import StorageError
 from storage.files.folder_fault import folder_fault
 from storage.results.audit_counts import results_of
@@ -41,6 +50,29 @@ ENDS = {
     Verdict.UNSUPPORTED: DeliveryState.DECLINED,
     Verdict.REFUSED: DeliveryState.REFUSED,
 }
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Outcomes of what was claimed together.
+
+    Attributes
+    ----------
+    settled
+        Number of objects for each state and reason.
+    accepted
+        SOP Instance UIDs.
+    general
+        Refusals that are not about the object: to be settled when it is known whether the
+        destination takes anything.
+    takes_others
+        Whether it has taken, or refused for what is in it, any object.
+    """
+
+    settled: Counter[tuple[DeliveryState, str]] = field(default_factory=Counter)
+    accepted: list[str] = field(default_factory=list)
+    general: list[tuple[DueDelivery, Outcome]] = field(default_factory=list)
+    takes_others: bool = False
 
 
 class DeliveryWorker:
@@ -135,30 +167,66 @@ class DeliveryWorker:
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
         """Send what was claimed; False if some of it is postponed."""
         waiting = {self._folder.locate(delivery.path): delivery for delivery in deliveries}
-        settled: Counter[tuple[DeliveryState, str]] = Counter()
-        accepted: list[str] = []
-        why = "the node stopped"
+        sent_now = _Batch()
+        why = self._send(waiting, sent_now)
+        for delivery in waiting.values():
+            self._enter(delivery, Outcome(verdict=Verdict.POSTPONED, detail=why), sent_now)
+        if sent_now.general and not sent_now.takes_others:
+            sent_now.takes_others = self._takes_others(sent_now.general)
+        for delivery, outcome in sent_now.general:
+            postponed = replace(outcome, verdict=Verdict.POSTPONED)
+            self._enter(delivery, outcome if sent_now.takes_others else postponed, sent_now)
+        self._log(sent_now.settled)
+        self._audit(sent_now.accepted)
+        return not any(state is DeliveryState.PENDING for state, _ in sent_now.settled)
+
+    def _send(self, waiting: dict[Path, DueDelivery], sent_now: _Batch) -> str:
+        """Send, and settle what is answered; return why the rest waits."""
         try:
             with closing(self._outcomes(waiting)) as outcomes:
-                for file, outcome in outcomes:
+                for file, answered in outcomes:
                     delivery = waiting.pop(file.path)
-                    settlement = self._settle(delivery, self._or_folder_away(outcome))
-                    if outcome.verdict is Verdict.ACCEPTED:
-                        accepted.append(delivery.sop_instance_uid)
-                    settled[settlement.state, settlement.reason] += 1
+                    outcome = self._or_folder_away(answered)
+                    if outcome.about_object:
+                        self._enter(delivery, outcome, sent_now)
+                    else:
+                        sent_now.general.append((delivery, outcome))
                     if self._stopping:
                         break
         except StorageError:
             raise
         except Exception as fault:  # noqa: BLE001  # library border: what waits must be settled
             log.exception("job_failed", job=f"deliver:{self.name}")
-            why = f"sending broke off ({type(fault).__name__}), see the log"
-        for delivery in waiting.values():
-            settlement = self._settle(delivery, Outcome(verdict=Verdict.POSTPONED, detail=why))
-            settled[settlement.state, settlement.reason] += 1
-        self._log(settled)
-        self._audit(accepted)
-        return not any(state is DeliveryState.PENDING for state, _ in settled)
+            return f"sending broke off ({type(fault).__name__}), see the log"
+        return "the node stopped"
+
+    def _enter(self, delivery: DueDelivery, outcome: Outcome, sent_now: _Batch) -> None:
+        settlement = self._settle(delivery, outcome)
+        sent_now.settled[settlement.state, settlement.reason] += 1
+        if outcome.verdict is Verdict.ACCEPTED:
+            sent_now.accepted.append(delivery.sop_instance_uid)
+        if outcome.status is not None and outcome.verdict in {Verdict.ACCEPTED, Verdict.REFUSED}:
+            sent_now.takes_others = True
+
+    def _takes_others(self, refused: list[tuple[DueDelivery, Outcome]]) -> bool:
+        """Say whether the destination takes other objects than those that it has just refused.
+
+        One that takes none of ours is out of order, or not the one that is meant: nothing is
+        refused for that. Where it negotiates what it takes it is asked, else counts what of the
+        same results has arrived.
+        """
+        if all(outcome.status is not None for _, outcome in refused):
+            with self._sessions() as session:
+                keys = {delivery.result_key for delivery, _ in refused}
+                return has_arrived(session, self.name, keys)
+        try:
+            answers = self._sender.probe()
+        except NodeError:
+            return False
+        if answers is None:
+            return False
+        record_probe(self.name, answers, self._resources)
+        return any(answer.is_accepted for answer in answers if answer.sop_class_uid not in SERVICES)
 
     def _outcomes(
         self, waiting: dict[Path, DueDelivery]
@@ -231,7 +299,7 @@ def settlement_for(
         return Settlement(id=delivery.id, state=end, reason=outcome.detail)
     next_at = backoff.next_try(
         attempts=delivery.attempts,
-        first_at=delivery.first_at,
+        first_at=min(delivery.first_at, now),  # else the clock was put back
         now=now,
         key=delivery.result_key,
     )
@@ -239,7 +307,12 @@ def settlement_for(
         reason = f"given up after {delivery.attempts} attempts: {outcome.detail}"
         return Settlement(id=delivery.id, state=DeliveryState.REFUSED, reason=reason)
     return Settlement(
-        id=delivery.id, state=DeliveryState.PENDING, reason=outcome.detail, next_at=next_at
+        id=delivery.id,
+        state=DeliveryState.PENDING,
+        reason=outcome.detail,
+        next_at=next_at,
+        unanswered=outcome.verdict is Verdict.UNANSWERED
+        or (delivery.unanswered and outcome.status is None),
     )
 
 

@@ -13,6 +13,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     EnhancedSRStorage,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -48,6 +49,7 @@ class StandInPacs:
         ae_title: str = "PACS",
         port: int = 0,
         accepts: tuple[str, ...] = ACCEPTS,
+        syntaxes: tuple[str, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
         answer: Callable[[int], int] = lambda _: SUCCESS,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,7 @@ class StandInPacs:
         self._ae.maximum_associations = 20
         self._ae.add_supported_context(VERIFICATION)
         for sop_class in accepts:
-            self._ae.add_supported_context(sop_class, ExplicitVRLittleEndian)
+            self._ae.add_supported_context(sop_class, list(syntaxes))
         self._port = port
 
     def __enter__(self) -> StandInPacs:

@@ -13,10 +13,12 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from config.example import settings_table
-from dicom_node.delivery import outcome
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.proof import judge
 from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX, class_name
 from dicom_node.errors import NodeError
 from dicom_node.network import status_codes as code
+from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 from dicom_node.network.sop_classes import (
     ACCEPTED_TRANSFER_SYNTAXES,
     STORAGE_COMMITMENT,
@@ -91,7 +93,9 @@ def _sent() -> str:
     ]
     syntax = f"{TRANSFER_SYNTAX.name} (`{TRANSFER_SYNTAX}`)"
     return _table(("object", "SOP class", "made with `[results]`"), rows) + (
-        f"\nAll are proposed, and sent, in {syntax}.\n"
+        f"\nAll are proposed in {syntax}, in which they are kept, and each class in"
+        f" {DEFAULT_TRANSFER_SYNTAX.name} (`{DEFAULT_TRANSFER_SYNTAX}`) as well, in a presentation"
+        " context of its own: where only that is accepted, they are encoded again to be sent.\n"
     )
 
 
@@ -123,12 +127,12 @@ def _answers() -> str:
     )
 
 
-REACTIONS: Mapping[outcome.Verdict, str] = MappingProxyType(
+REACTIONS: Mapping[Verdict, str] = MappingProxyType(
     {
-        outcome.Verdict.ACCEPTED: "delivered",
-        outcome.Verdict.POSTPONED: "sent again, after waits that grow, until `give_up_after_hours`",
-        outcome.Verdict.UNSUPPORTED: "declined: see the fallbacks",
-        outcome.Verdict.REFUSED: "refused: the series fails, and a person is told",
+        Verdict.ACCEPTED: "delivered",
+        Verdict.POSTPONED: "sent again, after waits that grow, until `give_up_after_hours`",
+        Verdict.UNSUPPORTED: "declined: see the fallbacks",
+        Verdict.REFUSED: "refused: the series fails, and a person is told",
     }
 )
 STATUSES = (
@@ -146,8 +150,7 @@ STATUSES = (
 
 def _reactions() -> str:
     rows = [
-        (f"`{status:04X}`", words, REACTIONS[outcome.judge(status).verdict])
-        for status, words in STATUSES
+        (f"`{status:04X}`", words, REACTIONS[judge(status).verdict]) for status, words in STATUSES
     ]
     return _table(("status", "meaning", "what the node does"), rows)
 

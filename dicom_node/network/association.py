@@ -23,6 +23,10 @@ from dicom_node.network.pynetdicom_internals.message_bounds import (
 from dicom_node.network.tls import Credentials, client_context
 
 AGAIN_SECONDS = 1.0  #: longest wait for a connection that is tried to learn why it failed
+UNREACHABLE = (OSError, ValueError, OverflowError)
+"""Errors of a connection that cannot be tried: no such name, an address or a title that is none."""
+HUNG_UP = "aborted the association or did not answer"  #: to our proposal
+PORTS = range(1, 1 << 16)  #: of TCP
 GRACE_SECONDS = 2.0  #: beyond the peer's time-out, before we hang up on an answer that trickles
 
 
@@ -84,7 +88,7 @@ def associate(
     try:
         assoc = ae.associate(
             peer.host,
-            peer.port,
+            _port(peer),
             ae_title=peer.ae_title,
             ext_neg=list(roles),
             tls_args=(context, peer.host) if context is not None else None,
@@ -97,7 +101,7 @@ def associate(
                 *handlers,
             ],
         )
-    except (OSError, UnicodeError) as fault:  # the name is looked up before anything else
+    except UNREACHABLE as fault:  # the name is looked up before anything else
         return Association(ae, "requestor"), f"{_place(peer)} cannot be reached: {_why(fault)}"
     finally:
         watch.cancel()
@@ -112,11 +116,20 @@ def _place(peer: Peer) -> str:
     return f"{peer.ae_title} at {peer.host}:{peer.port}"
 
 
-def _why(fault: OSError | UnicodeError) -> str:
+def _port(peer: Peer) -> int:
+    """Port of a peer; the library would end a thread of its own over one that is none."""
+    if peer.port not in PORTS:
+        raise ValueError("there is no such port")
+    return peer.port
+
+
+def _why(fault: OSError | ValueError | OverflowError) -> str:
     """Say why a connection could not even be tried."""
     if isinstance(fault, socket.gaierror | UnicodeError):
         return "its name is not known"
-    return fault.strerror or type(fault).__name__
+    if isinstance(fault, OSError):
+        return fault.strerror or type(fault).__name__
+    return str(fault)
 
 
 def _send_at_once(event: Event) -> None:
@@ -142,7 +155,7 @@ def _failure(assoc: Association, peer: Peer, *, reached: bool) -> str:
         return f"{where} rejected the association: {reason}"
     if assoc.rejected_contexts and not assoc.accepted_contexts:
         return f"{where} accepted none of the presentation contexts"
-    return f"{where} aborted the association or did not answer"
+    return f"{where} {HUNG_UP}"
 
 
 def _why_not_reached(peer: Peer) -> str:

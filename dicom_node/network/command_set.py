@@ -52,10 +52,14 @@ class Command:
         """Affected SOP Instance UID."""
         return _uid(self.elements.get(AFFECTED_SOP_INSTANCE, b""))
 
-    def answers(self, message_id: int) -> bool:
-        """Say whether it is the response to our C-STORE request of this Message ID."""
+    def answers(self, message_id: int, sop_instance_uid: str) -> bool:
+        """Say whether it is the response to our C-STORE request of this Message ID and object.
+
+        It need not name the object, but shall name no other (PS3.7 9.3.1.2).
+        """
         return (
-            self.field == C_STORE_RSP
+            self.sop_instance_uid in {"", sop_instance_uid}
+            and self.field == C_STORE_RSP
             and not self.has_data_set
             and self.elements.get(RESPONDED_TO) == _short(message_id)
         )

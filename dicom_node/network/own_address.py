@@ -16,7 +16,7 @@ def is_own(host: str, bind: str) -> bool:
 def _addresses(host: str) -> set[str]:
     try:
         return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
-    except OSError:
+    except (OSError, ValueError):  # not known, or no name at all
         return set()
 
 

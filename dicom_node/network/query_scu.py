@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
 
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer, associate
+from dicom_node.network.presentation_contexts import service_contexts
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from dicom_node.network.status_codes import PENDING, SUCCESS
@@ -91,7 +91,7 @@ def archive(peer: Peer, *, calling_ae: str) -> Iterator[Archive]:
     QueryFailed
         If the archive cannot be reached, or does not answer queries.
     """
-    contexts = [build_context(STUDY_ROOT_FIND), build_context(STUDY_ROOT_MOVE)]
+    contexts = service_contexts(STUDY_ROOT_FIND, STUDY_ROOT_MOVE)
     assoc, trouble = associate(peer, contexts, calling_ae=calling_ae)
     if not assoc.is_established:
         raise QueryFailed(trouble)

@@ -29,8 +29,13 @@ WARNING = 0xB000  #: stored, with a remark; the first of its range
 CANNOT_UNDERSTAND = 0xC000
 TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122  #: of STOW-RS
 
-OUT_OF_RESOURCES_RANGE = range(OUT_OF_RESOURCES, 0xA800)
 WARNING_RANGE = range(WARNING, CANNOT_UNDERSTAND)
+GENERAL_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})  #: done, with a remark: PS3.7 C.4
+OF_THE_OBJECT = frozenset({0x0105, 0x0106, 0x0115, 0x0117, 0x0119, 0x0120, 0x0121})
+"""Failures for what is in the object or its identifiers (PS3.7 C.5); of all others the SCP may
+change its mind: its resources, its configuration, whom it lets in."""
+OF_THE_OBJECT_RANGES = (range(DATA_SET_DOES_NOT_MATCH, 0xAA00), range(CANNOT_UNDERSTAND, 0xD000))
+"""Failures of C-STORE for what is in the object (PS3.4 Table B.2-1)."""
 
 HTTP_ALL_STORED = HTTPStatus.OK
 HTTP_SOME_STORED = HTTPStatus.ACCEPTED  #: or all, with warnings

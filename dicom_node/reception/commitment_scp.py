@@ -17,10 +17,11 @@ from pydicom.sequence import Sequence
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
-from pynetdicom.presentation import build_context, build_role
+from pynetdicom.presentation import build_role
 
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate, requestor
+from dicom_node.network.presentation_contexts import service_contexts
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.status_codes import (
@@ -241,7 +242,7 @@ def report_to(
     """Report on an association of our own; return why that failed, else empty."""
     assoc, trouble = associate(
         peer,
-        [build_context(STORAGE_COMMITMENT)],
+        service_contexts(STORAGE_COMMITMENT),
         calling_ae=calling_ae,
         roles=[build_role(STORAGE_COMMITMENT, scp_role=True)],
     )

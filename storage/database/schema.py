@@ -247,6 +247,8 @@ class Delivery(Base):
     ----------
     next_at
         When it is to be sent; if UNCOMMITTED, when its destination is to be asked.
+    unanswered
+        Whether its last attempt had no answer, from a destination that was there: it is sent alone.
     holder
         Number of the lease under which it was claimed last (`Lease.number`).
     """
@@ -265,6 +267,7 @@ class Delivery(Base):
     first_at: Mapped[datetime]
     next_at: Mapped[datetime]
     reason: Mapped[str] = mapped_column(Words, default="")
+    unanswered: Mapped[bool] = mapped_column(default=False)
     holder: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
 

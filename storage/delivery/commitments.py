@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import (
@@ -24,6 +24,7 @@ from storage.database.schema import (
     Series,
 )
 from storage.delivery.series_completion import conclude
+from storage.series.priority import CLOCK_BACK, FOR_EVER
 from storage.states import CommitmentState, DeliveryState, SeriesState
 
 D = DeliveryState
@@ -60,15 +61,22 @@ def accept_uncommitted(session: Session, destination: str, reason: str, now: dat
 
 
 def accept_unanswered(
-    session: Session, destination: str, now: datetime, *, requests: int, means: str
+    session: Session,
+    destination: str,
+    now: datetime,
+    *,
+    requests: int,
+    means: str,
+    longest_wait: timedelta = FOR_EVER,
 ) -> int:
     """Give up on commitment after so many unanswered requests; return the number of deliveries.
 
-    The deliveries are ACCEPTED, with the reason.
+    A request whose answer leaves an object out is unanswered as far as that is concerned
+    (PS3.4 J.3.3). The deliveries are ACCEPTED, with the reason.
     """
     unanswered = [
         delivery.id
-        for delivery in _due(session, destination, now)
+        for delivery in _due(session, destination, now, longest_wait)
         if _requests(session, delivery) >= requests
     ]
     reason = f"no answer to {requests} requests for {means}"
@@ -76,7 +84,13 @@ def accept_unanswered(
 
 
 def record_request(
-    session: Session, destination: str, now: datetime, *, transaction_uid: str, again_at: datetime
+    session: Session,
+    destination: str,
+    now: datetime,
+    *,
+    transaction_uid: str,
+    again_at: datetime,
+    longest_wait: timedelta = FOR_EVER,
 ) -> list[tuple[str, str]]:
     """Record a request for the deliveries that are due, before it is sent.
 
@@ -84,6 +98,8 @@ def record_request(
     ----------
     again_at
         When to request the same again, if there is no answer.
+    longest_wait
+        Longest time before a request: one that is farther off shows a clock put back.
 
     Returns
     -------
@@ -91,7 +107,7 @@ def record_request(
         SOP Class UID and SOP Instance UID of each object; empty if none is due: nothing is
         recorded then.
     """
-    deliveries = _due(session, destination, now)
+    deliveries = _due(session, destination, now, longest_wait)
     if not deliveries:
         return []
     session.add(
@@ -100,6 +116,7 @@ def record_request(
     session.flush()
     for delivery in deliveries:
         delivery.next_at, delivery.reason = again_at, ""
+        delivery.first_at = min(delivery.first_at, now)  # else no request would count
         session.add(CommitmentItem(transaction_uid=transaction_uid, delivery_id=delivery.id))
     uids = [delivery.sop_instance_uid for delivery in deliveries]
     rows = session.execute(
@@ -154,31 +171,31 @@ def enter_report(
     """Record the report of a destination on a request, late or not.
 
     Objects that it committed to are COMMITTED. Objects that it does not have are sent again, and
-    REFUSED when that has failed `tries` times. Objects that it does not mention, or was not asked
-    for, stay as they are.
+    REFUSED when that has failed `tries` times. Objects that it does not mention stay as they are,
+    with the reason, and may be in a further report; those that it was not asked for as well.
 
     Returns
     -------
     dict or None
         Series Instance UID to state, of each series concerned. None if there is no such request,
-        or it was answered before.
+        or all of it was answered before.
     """
-    answered = session.scalar(
-        update(Commitment)
-        .where(
-            Commitment.transaction_uid == report.transaction_uid,
-            Commitment.state != CommitmentState.ANSWERED,
-        )
-        .values(state=CommitmentState.ANSWERED)
-        .returning(Commitment.transaction_uid)
-    )
-    if answered is None:
-        return None
     items = session.execute(
         select(CommitmentItem, Delivery)
         .join(Delivery)
-        .where(CommitmentItem.transaction_uid == report.transaction_uid)
+        .where(
+            CommitmentItem.transaction_uid == report.transaction_uid,
+            CommitmentItem.failure.is_(None),
+            Delivery.state != D.COMMITTED,
+        )
     ).all()
+    if not items:
+        return None
+    session.execute(
+        update(Commitment)
+        .where(Commitment.transaction_uid == report.transaction_uid)
+        .values(state=CommitmentState.ANSWERED)
+    )
     keys = set()
     for item, delivery in items:
         item.failure = report.failed.get(delivery.sop_instance_uid)
@@ -202,6 +219,8 @@ def _settle(
     if item.failure is None:
         if delivery.sop_instance_uid in report.committed:
             _move(session, delivery, D.COMMITTED, "", now)
+        elif delivery.state is D.UNCOMMITTED:
+            delivery.reason = f"left out of an answer to a request for {report.means}"
         return
     failures = _failures(session, delivery)
     reason = f"{report.means} failed with 0x{item.failure:04X}"
@@ -221,13 +240,20 @@ def _move(
     )
 
 
-def _due(session: Session, destination: str, now: datetime) -> list[Delivery]:
+def _due(
+    session: Session, destination: str, now: datetime, longest_wait: timedelta
+) -> list[Delivery]:
+    """List the deliveries whose destination is to be asked; also if the clock was put back."""
     rows = session.scalars(
         select(Delivery)
         .where(
             Delivery.destination == destination,
             Delivery.state == D.UNCOMMITTED,
-            Delivery.next_at <= now,
+            or_(
+                Delivery.next_at <= now,
+                Delivery.first_at > now + CLOCK_BACK,
+                Delivery.next_at > now + longest_wait + CLOCK_BACK,
+            ),
         )
         .order_by(Delivery.id)
         .limit(MAXIMUM_OBJECTS)
@@ -236,8 +262,8 @@ def _due(session: Session, destination: str, now: datetime) -> list[Delivery]:
 
 
 def _requests(session: Session, delivery: Delivery) -> int:
-    """Count the unanswered requests since a delivery was recorded, or last reset."""
-    return _count(session, delivery, Commitment.state != CommitmentState.ANSWERED)
+    """Count the requests without an answer about it since it was recorded, or last reset."""
+    return _count(session, delivery, CommitmentItem.failure.is_(None))
 
 
 def _failures(session: Session, delivery: Delivery) -> int:

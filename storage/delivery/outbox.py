@@ -19,12 +19,10 @@ from storage.delivery.series_completion import conclude, record_deliveries
 from storage.errors import StaleState, StorageError
 from storage.results.kept_results import NewObject, NewResult, add_result
 from storage.series.lifecycle import SeriesTicket, leave
-from storage.series.priority import CLOCK_BACK
+from storage.series.priority import CLOCK_BACK, FOR_EVER
 from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
 D = DeliveryState
-
-FOR_EVER = timedelta(days=36500)  #: longer than any wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +35,8 @@ class DueDelivery:
         Attempts so far.
     first_at
         When the delivery was recorded.
+    unanswered
+        Whether its last attempt had no answer, from a destination that was there.
     """
 
     id: int
@@ -49,6 +49,7 @@ class DueDelivery:
     result_key: str
     attempts: int
     first_at: datetime
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +62,15 @@ class Settlement:
         ACCEPTED, UNCOMMITTED, DECLINED, REFUSED, or PENDING for another attempt.
     next_at
         When to try again, if PENDING; when to request commitment, if UNCOMMITTED.
+    unanswered
+        Whether there was no answer, from a destination that was there.
     """
 
     id: int
     state: DeliveryState
     reason: str = ""
     next_at: datetime | None = None
+    unanswered: bool = False
 
     def __post_init__(self) -> None:
         if (self.state in (D.PENDING, D.UNCOMMITTED)) != (self.next_at is not None):
@@ -147,7 +151,7 @@ def send_again(session: Session, key: str, now: datetime) -> None:
     session.execute(
         update(Delivery)
         .where(Delivery.sop_instance_uid.in_(objects), Delivery.state.in_((D.REFUSED, D.REPLACED)))
-        .values(state=D.PENDING, next_at=now, first_at=now, attempts=0, reason="")
+        .values(state=D.PENDING, next_at=now, first_at=now, attempts=0, reason="", unanswered=False)
     )
 
 
@@ -164,8 +168,12 @@ def due(
     When a delivery is due, so are the other pending ones of its study, so that no newer result
     overtakes an older one whose next attempt is far away. A delivery recorded in the future, or
     whose next attempt is farther away than any wait, is due as well: the clock was put back.
+
+    What had no answer from a destination that was there comes last, when nothing else is due, and
+    alone: it holds up nothing, and nothing makes it due before its time.
     """
     waiting = (Delivery.destination == destination, Delivery.state == D.PENDING)
+    answered = Delivery.unanswered.is_(False)
     is_due = or_(
         Delivery.next_at <= now,
         Delivery.first_at > now + CLOCK_BACK,
@@ -176,18 +184,21 @@ def due(
         .join(Result, Result.series_instance_uid == Series.series_instance_uid)
         .join(ResultObject)
         .join(Delivery)
-        .where(*waiting, is_due)
+        .where(*waiting, answered, is_due)
+    )
+    objects = select(Delivery, ResultObject).join(
+        ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid
     )
     rows = session.execute(
-        select(Delivery, ResultObject)
-        .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
-        .join(Result)
+        objects.join(Result)
         .join(Series, Series.series_instance_uid == Result.series_instance_uid)
-        .where(*waiting, Series.study_instance_uid.in_(studies))
+        .where(*waiting, answered, Series.study_instance_uid.in_(studies))
         .order_by(Delivery.first_at, Result.revision)
         .order_by(ResultObject.result_key, ResultObject.position)
         .limit(limit)
-    )
+    ).all()
+    alone = objects.where(*waiting, Delivery.unanswered, is_due).order_by(Delivery.next_at)
+    rows = rows or session.execute(alone.limit(1)).all()
     return [_due(delivery, result_object) for delivery, result_object in rows]
 
 
@@ -203,6 +214,7 @@ def _due(delivery: Delivery, result_object: ResultObject) -> DueDelivery:
         result_key=result_object.result_key,
         attempts=delivery.attempts,
         first_at=delivery.first_at,
+        unanswered=delivery.unanswered,
     )
 
 
@@ -255,15 +267,27 @@ def settle(
     StaleState
         If a delivery is not claimed any more.
     """
-    keys = {_enter_outcome(session, settlement) for settlement in settlements}
+    keys = {_enter_outcome(session, settlement, now) for settlement in settlements}
     return dict(conclude(session, key, now) for key in sorted(keys))
 
 
-def _enter_outcome(session: Session, settlement: Settlement) -> str:
-    """Move one delivery to its outcome; return the key of its result."""
+def _enter_outcome(session: Session, settlement: Settlement, now: datetime) -> str:
+    """Move one delivery to its outcome; return the key of its result.
+
+    One that was recorded in the future counts as recorded now: the clock was put back.
+    """
     if settlement.state not in DELIVERY_STEPS[D.SENDING]:
         raise ValueError(f"no step from {D.SENDING} to {settlement.state}")
-    values: dict[str, object] = {"state": settlement.state, "reason": settlement.reason}
+    values: dict[str, object] = {
+        "state": settlement.state,
+        "reason": settlement.reason,
+        "unanswered": settlement.unanswered,
+    }
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id == settlement.id, Delivery.first_at > now)
+        .values(first_at=now)
+    )
     if settlement.next_at is not None:
         values["next_at"] = settlement.next_at
     sop_instance_uid = session.scalar(

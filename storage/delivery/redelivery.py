@@ -78,7 +78,14 @@ def redeliver(
     resumed = session.scalars(
         update(Delivery)
         .where(Delivery.id.in_([row.id for row in there]), Delivery.state.in_(RESUMED))
-        .values(state=DeliveryState.PENDING, next_at=now, first_at=now, attempts=0, reason="")
+        .values(
+            state=DeliveryState.PENDING,
+            next_at=now,
+            first_at=now,
+            attempts=0,
+            reason="",
+            unanswered=False,
+        )
         .returning(Delivery.id)
     ).all()
     return Redelivery(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Delivery, Result, ResultObject
 from storage.delivery.substitutes import replace_declined
 from storage.series.lifecycle import advance, locked
-from storage.states import UNDER_WAY, DeliveryState, SeriesState
+from storage.states import ARRIVED, UNDER_WAY, DeliveryState, SeriesState
 
 
 def record_deliveries(
@@ -47,6 +47,20 @@ def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesStat
     reason = reason or remarks(session, key, DeliveryState.ACCEPTED)
     advance(session, uid, old=SeriesState.ENCODED, new=new, now=now, reason=reason)
     return uid, new
+
+
+def has_arrived(session: Session, destination: str, keys: Iterable[str]) -> bool:
+    """Say whether any object of some results has arrived at a destination."""
+    arrived = (
+        select(Delivery.id)
+        .join(ResultObject)
+        .where(
+            Delivery.destination == destination,
+            Delivery.state.in_({*ARRIVED, DeliveryState.UNCOMMITTED}),
+            ResultObject.result_key.in_(keys),
+        )
+    )
+    return bool(session.scalar(select(arrived.exists())))
 
 
 def _missing(session: Session, key: str, destination: str) -> Sequence[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Instance, Result, Search, Series
 from storage.series.lifecycle import ENDED
+from storage.series.priority import CLOCK_BACK, FOR_EVER
 from storage.states import SearchState
 
 S = SearchState
@@ -78,12 +79,18 @@ def record_searches(session: Session, now: datetime) -> None:
     session.flush()
 
 
-def due_searches(session: Session, now: datetime) -> list[WantedSearch]:
-    """List the searches that are due, the longest due first."""
+def due_searches(
+    session: Session, now: datetime, *, longest_wait: timedelta = FOR_EVER
+) -> list[WantedSearch]:
+    """List the searches that are due, the longest due first.
+
+    One that is due later than after any wait is due as well: the clock was put back.
+    """
+    is_due = or_(Search.next_at <= now, Search.next_at > now + longest_wait + CLOCK_BACK)
     rows = session.execute(
         select(Search, Series)
         .join(Series)
-        .where(Search.state == S.WANTED, Search.next_at <= now)
+        .where(Search.state == S.WANTED, is_due)
         .order_by(Search.next_at, Search.series_instance_uid)
     )
     searches = []
@@ -105,6 +112,16 @@ def due_searches(session: Session, now: datetime) -> list[WantedSearch]:
             )
         )
     return searches
+
+
+def shorten_waits(session: Session, now: datetime, longest_wait: timedelta) -> None:
+    """Await no fetched series longer than `longest_wait` from now: the clock was put back."""
+    until = now + longest_wait
+    session.execute(
+        update(Search)
+        .where(Search.state == S.FETCHED, Search.next_at > until + CLOCK_BACK)
+        .values(next_at=until)
+    )
 
 
 def fetched_searches(session: Session, now: datetime) -> list[FetchedSearch]:

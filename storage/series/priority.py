@@ -22,6 +22,7 @@ URGENT_AHEAD = timedelta(minutes=30)  #: an urgent series overtakes series that 
 TRIED_BEHIND = timedelta(minutes=10)  #: for each attempt: a series that fails again delays no other
 RERUN_BEHIND = timedelta(hours=2)  #: reruns may be requested of hundreds of series at once
 CLOCK_BACK = timedelta(minutes=1)  #: a time recorded that far ahead shows a clock set back
+FOR_EVER = timedelta(days=36500)  #: longer than any wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     EnhancedSRStorage,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -54,6 +55,7 @@ def test_everything_is_proposed_and_what_is_taken_is_told(tmp_path: Path) -> Non
         if capability.is_accepted
     }
     assert set(taken) == {EnhancedSRStorage, SegmentationStorage, VERIFICATION}
+    assert taken.pop(VERIFICATION) == ImplicitVRLittleEndian  # as it is used
     assert set(taken.values()) == {str(ExplicitVRLittleEndian)}
 
 

@@ -23,13 +23,13 @@ from dicom_node.cli import app
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.stow_sender import StowSender
+from dicom_node.delivery.stow_sender import MOST_SILENT, StowSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.preflight import faults
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
-from tests.support.peers.stow_pacs import STORED, Answer, WebPacs, failed
+from tests.support.peers.stow_pacs import STORED, Answer, WebPacs, failed, naming
 from tests.support.results_due import UIDS, Hands, capture, standing, store_with_results
 
 pytestmark = pytest.mark.database
@@ -85,19 +85,20 @@ def test_everything_arrives_as_it_is_and_in_order(resources: Resources) -> None:
 @pytest.mark.parametrize(
     ("answer", "state", "middle"),
     [
-        ((202, b""), "delivered", "accepted"),
+        ((200, b"{}"), "encoded", "pending"),  # it does not say that it is stored
+        ((202, b""), "encoded", "pending"),
         (failed(0x0111), "delivered", "accepted"),  # there already
-        (failed(0xB000, 202), "delivered", "accepted"),  # stored with a remark
+        (failed(0xB000, 202), "encoded", "pending"),  # a remark, but among the failures
         (failed(0xA700), "encoded", "pending"),
         (failed(0xA900), "failed", "refused"),
         (failed(0x0122, 202), "failed", "refused"),  # nothing stands in for it here
         ((409, b""), "failed", "refused"),
-        ((200, b"no JSON"), "delivered", "accepted"),
+        ((200, b"no JSON"), "encoded", "pending"),
         ((429, b""), "encoded", "pending"),
         ((503, b""), "encoded", "pending"),
         ((400, b""), "failed", "refused"),
-        ((401, b""), "failed", "refused"),
-        ((404, b""), "failed", "refused"),
+        ((401, b""), "encoded", "pending"),
+        ((404, b""), "encoded", "pending"),
         ((415, b""), "failed", "refused"),
     ],
 )
@@ -108,6 +109,15 @@ def test_each_object_is_settled_by_its_own_answer(
         worker(resources, pacs).run_once()
 
     assert standing(resources)[:2] == (state, ["accepted", middle, "accepted"])
+
+
+def test_what_is_not_named_is_looked_for(resources: Resources) -> None:
+    """What a service stores without a word is found by query."""
+    with WebPacs(answer=lambda _: (200, b"{}")) as pacs:
+        pacs.held = [capture(uid) for uid in UIDS[:2]]
+        worker(resources, pacs).run_once()
+
+    assert standing(resources)[:2] == ("encoded", ["accepted", "accepted", "pending"])
 
 
 @pytest.mark.parametrize("answer", [(409, b""), failed(0xC000)])
@@ -140,10 +150,11 @@ def test_without_an_answer_nothing_more_is_tried(file: OutgoingFile) -> None:
         raise ConnectionAbortedError(number)
 
     with WebPacs(answer=hang_up) as pacs:
-        outcomes = [outcome for _, outcome in StowSender(url=pacs.url).send([file] * 3)]
+        outcomes = [outcome for _, outcome in StowSender(url=pacs.url).send([file] * 5)]
 
-    assert len(pacs.requests) == 1
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.POSTPONED] * 3
+    assert len(pacs.requests) == MOST_SILENT
+    verdicts = [Verdict.UNANSWERED] * MOST_SILENT + [Verdict.POSTPONED] * 2
+    assert [outcome.verdict for outcome in outcomes] == verdicts
     assert pacs.url in outcomes[2].detail
 
 
@@ -157,7 +168,8 @@ def swallow(listener: socket.socket) -> None:
         left = int(found[1])
         while left:
             left -= len(request.read(min(left, 1 << 16)))
-        wire.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        body = naming(UIDS[0])
+        wire.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 
 def test_a_large_object_is_never_in_memory(file: OutgoingFile) -> None:
@@ -185,15 +197,15 @@ def test_redirects_are_not_followed(file: OutgoingFile) -> None:
     ):
         outcome = send(file, StowSender(url=pacs.url))
 
-    assert (outcome.verdict, other.requests) == (Verdict.REFUSED, [])
+    assert (outcome.verdict, other.requests) == (Verdict.POSTPONED, [])
     assert "redirects are not followed" in outcome.detail
 
 
 def test_a_web_page_is_no_archive(file: OutgoingFile) -> None:
-    with WebPacs(more={"Content-Type": "text/html"}) as pacs:
+    with WebPacs(answer=lambda _: (200, b"<html>"), more={"Content-Type": "text/html"}) as pacs:
         outcome = send(file, StowSender(url=pacs.url))
 
-    assert outcome.verdict is Verdict.REFUSED
+    assert outcome.verdict is Verdict.POSTPONED
     assert "web page" in outcome.detail
 
 
@@ -216,14 +228,14 @@ def test_who_has_the_secret_is_let_in(
         assert with_it.echo().verdict is Verdict.ACCEPTED
 
         without = StowSender(url=pacs.url)
-        assert send(file, without).verdict is Verdict.REFUSED
+        assert send(file, without).verdict is Verdict.POSTPONED
         assert "HTTP 401 (see user, password_file and token_file)" in without.echo().detail
 
 
 def test_a_renewed_token_is_taken_up(file: OutgoingFile, secret: Path) -> None:
     with WebPacs(lets_in="Bearer new") as pacs:
         sender = StowSender(url=pacs.url, token_file=secret)
-        assert send(file, sender).verdict is Verdict.REFUSED
+        assert send(file, sender).verdict is Verdict.POSTPONED
         secret.write_text("new")
         assert send(file, sender).verdict is Verdict.ACCEPTED
 
@@ -334,7 +346,7 @@ def test_a_service_that_says_no_more_is_not_waited_for(file: OutgoingFile, first
         sender = StowSender(url=url, timeout_seconds=0.3)
         outcome = pool.submit(send, file, sender).result(timeout=20)
         assert pool.submit(sender.echo).result(timeout=20).verdict is Verdict.POSTPONED
-    assert outcome.verdict is Verdict.POSTPONED
+    assert outcome.verdict is Verdict.UNANSWERED
 
 
 @pytest.mark.parametrize(
@@ -353,7 +365,7 @@ def test_a_service_that_answers_byte_by_byte_is_given_up(
     with silent(head.encode(), then * TRICKLE) as url, ThreadPoolExecutor(1) as pool:
         sender = StowSender(url=url, timeout_seconds=0.5)
         outcome = pool.submit(send, file, sender).result(timeout=20)
-    assert outcome.verdict is Verdict.POSTPONED
+    assert outcome.verdict is Verdict.UNANSWERED
     assert head == "" or "too slowly" in outcome.detail  # what is no HTTP is refused at once
 
 

@@ -191,11 +191,13 @@ def test_where_nothing_carries_the_message_a_person_is_told(
         assert "PACS refused 1 object: the destination" in overview(session).series[0].reason
 
 
-def test_where_nothing_is_taken_everything_is_refused(resources: Resources, tmp_path: Path) -> None:
+def test_where_nothing_is_taken_everything_is_tried_again(
+    resources: Resources, tmp_path: Path
+) -> None:
     deliver(resources, tmp_path)
 
     state, deliveries = ended(resources)
-    assert (state, set(deliveries.values())) == ("failed", {"refused"})
+    assert (state, set(deliveries.values())) == ("encoded", {"pending"})
 
 
 def test_what_was_replaced_is_sent_when_the_destination_has_learnt(

@@ -17,6 +17,7 @@ from dicom_node.resources import Resources
 from storage.delivery.commitments import Report, group_by_series
 
 INDEXING = timedelta(seconds=60)  #: archives answer a C-STORE before the object is in their index
+MOST_FAILURES = 3  #: queries in a row without an answer, before the archive is at fault
 MAXIMUM_OBJECTS = 10_000  #: of one series of results; more than a CT has slices
 
 Whereabouts = Mapping[tuple[str, str], set[str]]  #: study and series to objects, all by UID
@@ -49,19 +50,27 @@ class StoredCheck(CommitmentRequester):
     def _ask(self, transaction_uid: str, due: Objects) -> str:
         with self._resources.sessions() as session:
             places = group_by_series(session, [uid for _, uid in due])
-        try:
-            stored = stored_objects(places, self._peer, calling_ae=self._calling_ae)
-        except QueryFailed as fault:
-            return str(fault)
-        missing = set().union(*places.values()) - stored
-        report = Report(
-            transaction_uid=transaction_uid,
-            committed=stored,
-            failed=dict.fromkeys(missing, NO_SUCH_SOP_INSTANCE),
-            means=self.means,
-        )
-        record_report(report, self._resources)
-        return ""
+        stored, missing, trouble, failures = set[str](), set[str](), "", 0
+        for place, objects in places.items():
+            try:
+                found = stored_objects({place: objects}, self._peer, calling_ae=self._calling_ae)
+            except QueryFailed as fault:  # concerns this series alone, but for a peer that is away
+                trouble, failures = str(fault), failures + 1
+                if failures >= MOST_FAILURES:
+                    break
+                continue
+            failures = 0
+            stored |= found
+            missing |= objects - found
+        if stored or missing:
+            report = Report(
+                transaction_uid=transaction_uid,
+                committed=stored,
+                failed=dict.fromkeys(missing, NO_SUCH_SOP_INSTANCE),
+                means=self.means,
+            )
+            record_report(report, self._resources)
+        return trouble
 
 
 def stored_objects(places: Whereabouts, peer: Peer, *, calling_ae: str) -> frozenset[str]:
@@ -70,7 +79,7 @@ def stored_objects(places: Whereabouts, peer: Peer, *, calling_ae: str) -> froze
     Raises
     ------
     QueryFailed
-        If the archive did not answer all queries.
+        If the archive did not answer all queries, or not with what was asked for.
     """
     stored: set[str] = set()
     with archive(peer, calling_ae=calling_ae) as queried:
@@ -79,5 +88,8 @@ def stored_objects(places: Whereabouts, peer: Peer, *, calling_ae: str) -> froze
                 "IMAGE", StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=""
             )
             matches = queried.find(identifier, limit=MAXIMUM_OBJECTS)
-            stored |= objects & {str(match.get("SOPInstanceUID", "")) for match in matches}
+            found = {str(match.get("SOPInstanceUID") or "") for match in matches}
+            if "" in found:  # of an instance, the unique key is required: PS3.4 C.4.1.1.3.2
+                raise QueryFailed("the archive's answers do not name their instances")
+            stored |= objects & found
     return frozenset(stored)

@@ -58,6 +58,7 @@ class CommitmentRequester(ABC):
         self.first_after = first_after
         self._peer, self._calling_ae = peer, calling_ae
         self._again = again
+        self._longest_wait = max(again, first_after)
         self._resources = resources
 
     def run_once(self) -> None:
@@ -80,7 +81,12 @@ class CommitmentRequester(ABC):
         now, transaction_uid = self._resources.clock(), str(generate_uid(prefix=None))
         with self._resources.sessions.begin() as session:
             given_up = accept_unanswered(
-                session, self.name, now, requests=REQUESTS, means=self.means
+                session,
+                self.name,
+                now,
+                requests=REQUESTS,
+                means=self.means,
+                longest_wait=self._longest_wait,
             )
             due = record_request(
                 session,
@@ -88,6 +94,7 @@ class CommitmentRequester(ABC):
                 now,
                 transaction_uid=transaction_uid,
                 again_at=now + self._again,
+                longest_wait=self._longest_wait,
             )
         if given_up:
             log.warning("commitment_given_up", destination=self.name, objects=given_up)

@@ -15,11 +15,12 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pynetdicom import evt
 from pynetdicom.events import Event
-from pynetdicom.presentation import build_context
 
 from dicom_node.delivery.commitment.request import CommitmentRequester, Objects, record_report
+from dicom_node.delivery.proof import evidence
 from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
+from dicom_node.network.presentation_contexts import service_contexts
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.status_codes import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS
@@ -101,7 +102,7 @@ def request(
 
     assoc, trouble = associate(
         peer,
-        [build_context(STORAGE_COMMITMENT)],
+        service_contexts(STORAGE_COMMITMENT),
         calling_ae=calling_ae,
         handlers=[(evt.EVT_N_EVENT_REPORT, report)],
     )
@@ -147,18 +148,25 @@ def action_information(transaction_uid: str, objects: Iterable[tuple[str, str]])
 def read_report(ds: Dataset) -> Report:
     """Read the Event Information of a report (PS3.4 Table J.3-3).
 
+    An object that is named as stored and as failed counts as neither.
+
     Raises
     ------
     AttributeError, TypeError, ValueError
         If the data set is no such report.
     """
-    return Report(
-        transaction_uid=str(ds.TransactionUID),
-        committed=frozenset(
-            str(item.ReferencedSOPInstanceUID) for item in ds.get("ReferencedSOPSequence") or ()
-        ),
-        failed={
-            str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason", PROCESSING_FAILURE))
+    found = evidence(
+        [str(item.ReferencedSOPInstanceUID) for item in ds.get("ReferencedSOPSequence") or ()],
+        [
+            (str(item.ReferencedSOPInstanceUID), _failure_reason(item))
             for item in ds.get("FailedSOPSequence") or ()
-        },
+        ],
     )
+    return Report(
+        transaction_uid=str(ds.TransactionUID), committed=found.committed, failed=found.lost
+    )
+
+
+def _failure_reason(item: Dataset) -> int | None:
+    reason = item.get("FailureReason")
+    return int(reason) if reason is not None else None

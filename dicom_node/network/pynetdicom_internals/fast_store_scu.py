@@ -104,7 +104,10 @@ class FastSender:
                 self._send(
                     context_id, [(COMMAND, BytesIO(request), len(request)), (DATA_SET, file, size)]
                 )
-                status = self._read_response(context_id).status
+                command = self._read_response(context_id)
+                if not command.answers(MESSAGE_ID, meta.sop_instance_uid):
+                    raise Invalid("another message than the answer")
+                status = command.status
             except (AssociationBroken, MalformedCommand):
                 return None
             on_failure.pop_all()
@@ -152,10 +155,7 @@ class FastSender:
                 if not control & COMMAND or len(command_set) > MAXIMUM_COMMAND:
                     raise Invalid("something else than a command set")
         self._socket.settimeout(self._seconds)
-        command = parse(bytes(command_set))
-        if not command.answers(MESSAGE_ID):
-            raise Invalid("another message than the answer")
-        return command
+        return parse(bytes(command_set))
 
     def _read_pdu(self, deadline: float) -> memoryview:
         """Read a P-DATA-TF PDU; return what is behind its header."""

@@ -18,13 +18,19 @@ from tests.support.peers.pacs import LoopbackServer
 
 Answer = tuple[int, bytes]
 Behaviour = Callable[[int], Answer]
-STORED: Answer = (200, b"{}")
+STORED: Answer = (200, b"")  #: with the object named: see `WebPacs.answer`
 
 
 def failed(reason: int, status: int = 409) -> Answer:
     """Build the answer that an object was not stored."""
     sequence = {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [reason]}}]}
     return status, json.dumps({"00081198": sequence}).encode()
+
+
+def naming(sop_instance_uid: str) -> bytes:
+    """Build the body that names an object as stored."""
+    sequence = {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": [sop_instance_uid]}}]}
+    return json.dumps({"00081199": sequence}).encode()
 
 
 class _Server(ThreadingHTTPServer):
@@ -39,7 +45,7 @@ class WebPacs(LoopbackServer):
     Attributes
     ----------
     answer
-        Gives the answer to the n-th object, from 0; an object answered with 200 is held.
+        Gives the answer to the n-th object, from 0; one with STORED is held, and named.
     lets_in
         The header Authorization that is required; None for none.
     more
@@ -103,8 +109,9 @@ class WebPacs(LoopbackServer):
             ds = stored_in(request.headers["Content-Type"], body)
             status, answer = self.answer(len(self.received))
             self.received.append(ds)
-            if status == 200:
+            if (status, answer) == STORED:
                 self.held.append(ds)
+                answer = naming(str(ds.SOPInstanceUID))
             self._respond(request, status, answer)
 
     def _get(self, request: BaseHTTPRequestHandler) -> None:

@@ -17,21 +17,28 @@ from dicom_node.network import command_set as cs
 from dicom_node.network.association import Peer
 from dicom_node.network.tls import Credentials
 from tests.support.peers.pacs import LoopbackServer
-from tests.support.peers.wire_client import command, cut, packed, values
+from tests.support.peers.wire_client import ABORT, command, cut, even, packed, values
 
 RELEASED = bytes.fromhex("06000000000400000000")
 DATA, RELEASE_TYPE, ABORT_TYPE = 4, 5, 7
 
 
 def response(
-    *, message_id: int = 1, status: int = 0, field: int = cs.C_STORE_RSP, data: int = cs.NO_DATA_SET
+    *,
+    message_id: int = 1,
+    status: int = 0,
+    field: int = cs.C_STORE_RSP,
+    data: int = cs.NO_DATA_SET,
+    instance: str = "",
 ) -> bytes:
-    """Command set of an answer."""
+    """Command set of an answer; it need not name the instance."""
+    named = [(cs.AFFECTED_SOP_INSTANCE, even(instance))] if instance else []
     return command(
         (cs.COMMAND_FIELD, struct.pack("<H", field)),
         (cs.RESPONDED_TO, struct.pack("<H", message_id)),
         (cs.DATA_SET_TYPE, struct.pack("<H", data)),
         (cs.STATUS, struct.pack("<H", status)),
+        *named,
     )
 
 
@@ -48,6 +55,8 @@ class Visit:
     ----------
     messages
         Command set and data set of each message, in order of arrival.
+    context
+        Presentation context of the latest message.
     longest
         Length of the longest PDU of data.
     end
@@ -56,6 +65,7 @@ class Visit:
 
     socket: socket.socket
     messages: list[tuple[cs.Command, bytes]] = field(default_factory=list)
+    context: int = 1
     longest: int = 0
     end: int = 0
 
@@ -77,7 +87,7 @@ class Visit:
                 self.end = kind
                 return False
             self.longest = max(self.longest, len(body))
-            size, _, control = struct.unpack_from(">LBB", body)
+            size, self.context, control = struct.unpack_from(">LBB", body)
             assert size + 4 == len(body)
             assert control & 2 or size % 2 == 0, "values are even, but for the last (PS3.8 E.1)"
             parts[control & 1].append(body[6:])
@@ -92,7 +102,12 @@ class Visit:
         """Answer message after message with these, and with Success when they are used up."""
         waiting = list(answers)
         while self.message():
-            self.send(waiting.pop(0) if waiting else answer(response()))
+            success = answer(response(), context=self.context)
+            self.send(waiting.pop(0) if waiting else success)
+        self.released()
+
+    def released(self) -> None:
+        """Answer a release request, if that was the end."""
         if self.end == RELEASE_TYPE:
             self.send(RELEASED)
 
@@ -112,6 +127,7 @@ class WireScp(LoopbackServer):
     tls: ssl.SSLContext | None = None
     credentials: Credentials | None = None  #: of those who call it by TLS
     visits: list[Visit] = field(default_factory=list)
+    aborts_at: tuple[str, ...] = ()  #: SOP classes; a proposal with one of them is aborted
 
     def start(self) -> int:
         self._server = socket.create_server(("127.0.0.1", self.port))
@@ -151,6 +167,9 @@ class WireScp(LoopbackServer):
 
     def _accept(self, visit: Visit) -> None:
         kind, body = visit.pdu()
+        if any(sop_class.encode() in body for sop_class in self.aborts_at):
+            visit.send(ABORT)
+            raise ConnectionAbortedError
         request = A_ASSOCIATE_RQ()
         request.decode(struct.pack(">BxL", kind, len(body)) + body)
         primitive = request.to_primitive()

@@ -1,4 +1,4 @@
-"""Outcome of C-STORE statuses and of faults in reading a file; backoff between attempts."""
+"""Outcome of faults in reading a file; backoff between attempts."""
 
 import errno
 from datetime import UTC, datetime, timedelta
@@ -8,30 +8,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dicom_node.delivery.backoff import TRIED_SHARE, Backoff
-from dicom_node.delivery.outcome import Verdict, judge, unsendable
+from dicom_node.delivery.outcome import Verdict, unsendable
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=900, give_up_after=timedelta(hours=72))
-
-
-@pytest.mark.parametrize(
-    ("status", "verdict"),
-    [
-        (0x0000, Verdict.ACCEPTED),
-        (0x0111, Verdict.ACCEPTED),  # already there
-        (0xB000, Verdict.ACCEPTED),  # coercion of data elements
-        (0xB007, Verdict.ACCEPTED),
-        (0xA700, Verdict.POSTPONED),  # out of resources
-        (0xA7FF, Verdict.POSTPONED),
-        (0x0110, Verdict.POSTPONED),  # processing failure
-        (0xA900, Verdict.REFUSED),  # data set does not match SOP class
-        (0xC000, Verdict.REFUSED),  # cannot understand
-        (0x0122, Verdict.UNSUPPORTED),  # SOP class not supported
-        (0x0124, Verdict.REFUSED),  # not authorised
-    ],
-)
-def test_every_status_has_one_reaction(status: int, verdict: Verdict) -> None:
-    assert judge(status).verdict is verdict
 
 
 @pytest.mark.parametrize(
