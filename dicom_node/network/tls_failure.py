@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 NOT_TLS = "it does not speak TLS"
@@ -55,6 +56,12 @@ CERTIFICATE_REASONS = {
     64: "its certificate names another address",
 }
 """What verification codes of OpenSSL mean (`X509_V_ERR_...`)."""
+
+
+ON_TLS_FAILURE: ContextVar[Callable[[str], object] | None] = ContextVar(
+    "ON_TLS_FAILURE", default=None
+)
+"""Hears why a handshake failed that an event loop does for a connection."""
 
 
 def tls_failure(fault: OSError) -> str:
@@ -115,8 +122,25 @@ class ReportingSocket(ssl.SSLSocket):
             self.context.report(self, tls_failure(fault))
 
 
+class ReportingObject(ssl.SSLObject):
+    """TLS without a socket, as event loops use it, that reports why the handshake failed."""
+
+    def do_handshake(self) -> None:
+        """As in `ssl`; a failure is told to `ON_TLS_FAILURE` of the present context."""
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as fault:
+            report = ON_TLS_FAILURE.get()
+            if report is not None:
+                report(tls_failure(fault))
+            raise
+
+
 class ReportingContext(ssl.SSLContext):
     """A TLS context that calls `report` with a socket, and why TLS failed on it."""
 
     sslsocket_class = ReportingSocket
+    sslobject_class = ReportingObject
     report: Callable[[socket.socket, str], object] = staticmethod(lambda *_: None)

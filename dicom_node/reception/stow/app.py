@@ -19,7 +19,7 @@ from typing import Any
 from python_multipart.multipart import parse_options_header
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from dicom_node.errors import AssociationBroken
@@ -28,8 +28,9 @@ from dicom_node.network.status_codes import HTTP_BUSY, HTTP_NO_ROOM
 from dicom_node.reception.header import MAX_UID
 from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.store_handler import InstanceSink
-from dicom_node.reception.stow.instances import CALLING_AE, DICOM, response, status_code, store
+from dicom_node.reception.stow.instances import CALLING_AE, DICOM, status_code, store
 from dicom_node.reception.stow.multipart import TooManyParts, parts
+from dicom_node.reception.stow.response import JSON, XML, acceptable, encoded, response
 from pipeline.reasons import RefusedReason
 
 MAX_BOUNDARY = 70  #: characters, RFC 2046 5.1.1
@@ -40,8 +41,8 @@ ON_REFUSAL: dict[int, dict[str, str]] = {
     HTTP_BUSY: {"Retry-After": str(RETRY_SECONDS)},
 }
 """Header fields of a refusal."""
-JSON = "application/dicom+json"
 OTHER_REQUEST = "only instances are taken here, by POST to /studies"
+PATHS = ("/studies", "/studies/", "/studies/{study_uid}", "/studies/{study_uid}/")
 EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"]
 
 
@@ -97,8 +98,7 @@ class StowService:
         """Make the ASGI application."""
         return Starlette(
             routes=[
-                Route("/studies", self.handle, methods=["POST"]),
-                Route("/studies/{study_uid}", self.handle, methods=["POST"]),
+                *(Route(path, self.handle, methods=["POST"]) for path in PATHS),
                 Route("/{path:path}", self.refuse_other, methods=EVERY_METHOD),
             ]
         )
@@ -162,7 +162,7 @@ class StowService:
             raise Refused(400, f"expected a Study Instance UID of at most {MAX_UID} characters")
 
     def _store(self, request: Request, chunks: Iterator[bytes]) -> Response:
-        boundary = _boundary(request)
+        boundary, media_type = _boundary(request), _media_type(request)
         study_uid = request.path_params.get("study_uid", "")
         address = request.client.host if request.client else ""
         outcomes = store(parts(chunks, boundary), self.sink, study_uid, address=address)
@@ -170,7 +170,8 @@ class StowService:
             raise Refused(400, "expected instances, got a message without parts")
         code = status_code(outcomes)
         headers = {"Retry-After": str(RETRY_SECONDS)} if code == HTTP_NO_ROOM else {}
-        return JSONResponse(response(outcomes), code, media_type=JSON, headers=headers)
+        content = encoded(response(outcomes), media_type)
+        return Response(content, code, media_type=media_type, headers=headers)
 
     def _chunks(self, request: Request, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
         """Yield the body on a thread of the pool; a chunk is read only when it is asked for."""
@@ -203,6 +204,15 @@ class StowService:
             raise AssociationBroken("the connection was closed") from gone
         except CancelledError as stopped:
             raise AssociationBroken("the node stops") from stopped
+
+
+def _media_type(request: Request) -> str:
+    """Choose the media type of the response, before anything is stored (PS3.18 8.3.3, 8.7.8)."""
+    fields = ",".join(request.headers.getlist("accept"))
+    media_type = acceptable(request.query_params.get("accept", fields))
+    if media_type is None:
+        raise Refused(406, f"expected a sender that accepts {JSON} or {XML}, got another")
+    return media_type
 
 
 def _boundary(request: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""Store the parts of a STOW-RS request as instances, and make the response (PS3.18 10.5).
+"""Store the parts of a STOW-RS request as instances (PS3.18 10.5).
 
 Every instance is handed to the same `InstanceSink` as those of C-STORE, under the same conditions.
 """
@@ -12,7 +12,6 @@ from io import BytesIO
 from itertools import chain
 
 from pydicom import Dataset
-from pydicom.config import disable_value_validation
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
@@ -232,32 +231,3 @@ def status_code(outcomes: Sequence[StoreOutcome]) -> int:
         if any(outcome.status == OUT_OF_RESOURCES for outcome in outcomes)
         else HTTP_NONE_STORED
     )
-
-
-def response(outcomes: Sequence[StoreOutcome]) -> dict[str, object]:
-    """Make the Store Instances Response in the DICOM JSON Model (PS3.18 I.2, F).
-
-    No Retrieve URL: nothing can be retrieved here.
-    """
-    ds = Dataset()
-    with disable_value_validation():  # invalid UIDs of senders are given back as they are
-        kept = [_item(o) for o in outcomes if o.status == SUCCESS]
-        failed = [_item(o) for o in outcomes if o.status != SUCCESS and o.identity]
-        others = [_item(o) for o in outcomes if o.identity is None]
-        if kept:
-            ds.ReferencedSOPSequence = kept
-        if failed:
-            ds.FailedSOPSequence = failed
-        if others:
-            ds.OtherFailuresSequence = others
-        return dict(ds.to_json_dict())
-
-
-def _item(outcome: StoreOutcome) -> Dataset:
-    item = Dataset()
-    if outcome.identity is not None:
-        item.ReferencedSOPClassUID = outcome.identity.sop_class_uid
-        item.ReferencedSOPInstanceUID = outcome.identity.sop_instance_uid
-    if outcome.status != SUCCESS:
-        item.FailureReason = outcome.status
-    return item

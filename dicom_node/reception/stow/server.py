@@ -9,15 +9,22 @@ import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from dicom_node.network.foreign_protocols import HTTP, protocol_of
+from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.stow.app import Limits, StowService
 from dicom_node.reception.stow.connections import BoundedListener, OpenConnections
+from dicom_node.reception.stow.instances import CALLING_AE
 
+SENT_NOTHING = "it connected, and hung up without sending anything"
+CUT_OFF = "it hung up in the midst of its request"
+LONGEST_START = 16  #: bytes by which another protocol is known
 HEAD_SECONDS = 15.0  #: longest time without a request on an open connection, and for its head
 
 
@@ -31,17 +38,37 @@ class BoundedProtocol(H11Protocol):
     open_connections: OpenConnections
     head_seconds: float
     _waiting: asyncio.TimerHandle | None = None
+    _start = b""  #: first bytes that came
+    _is_recorded = False
+    _fault = ""  #: why no request came; empty if nobody knows
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As in uvicorn."""
         super().connection_made(cast(asyncio.Transport, transport))
         self._peer = transport.get_extra_info("peername")
+        self.open_connections.explain(self._peer)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
         """As in uvicorn."""
+        self._start = self._start or data[:LONGEST_START]
         super().data_received(data)
         self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """As in uvicorn, for what is no request; note what it is."""
+        protocol = protocol_of(self._start)
+        foreign = f"it speaks {protocol}, this port speaks HTTP"
+        self._fault = foreign if protocol not in {"", HTTP} else "its request is no HTTP"
+        super().send_400_response(msg)
+        self._record_end()
+
+    def _record_end(self) -> None:
+        """Record why a connection came to no request; once."""
+        if self.cycle is None and self._fault:
+            self.open_connections.explain(self._peer, self._fault)
+            self._fault = ""
+            self._is_recorded = True
 
     def on_response_complete(self) -> None:
         """As in uvicorn."""
@@ -51,7 +78,15 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """As in uvicorn."""
         self._stop_waiting()
+        if not self._is_recorded:
+            self._fault = self._fault or (CUT_OFF if self._start else SENT_NOTHING)
+            self._record_end()
         super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        """Hang up on a peer that sends no request."""
+        self._fault = "it sent no request in time"
+        self.transport.abort()
 
     def _watch(self) -> None:
         is_busy = self.cycle is not None and not self.cycle.response_complete
@@ -59,12 +94,24 @@ class BoundedProtocol(H11Protocol):
         if is_busy:
             self._stop_waiting()
         elif self._waiting is None and not self.transport.is_closing():
-            self._waiting = self.loop.call_later(self.head_seconds, self.transport.abort)
+            self._waiting = self.loop.call_later(self.head_seconds, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+
+
+def _record_end(sink: InstanceSink, address: str, reason: str) -> None:
+    sink.record_refusal(
+        Refusal(
+            kind="association_not_made",
+            calling_ae=CALLING_AE,
+            address=address,
+            what="connection",
+            reason=reason,
+        )
+    )
 
 
 class StowReceiver:
@@ -112,6 +159,7 @@ class StowReceiver:
             token=self._token,
         )
         self._listening = listening
+        self._turned_away = partial(_record_end, sink)
         self._config = self._configured(service, tls, drain_seconds)
         self.restart()
         host, port = listening.getsockname()[:2]
@@ -123,7 +171,7 @@ class StowReceiver:
 
     def restart(self) -> None:
         """Start a thread that serves requests, in place of one that has ended."""
-        listener = BoundedListener.of(self._listening)
+        listener = BoundedListener.of(self._listening, self._turned_away)
         bounds = {"open_connections": listener.connections, "head_seconds": self._head_seconds}
         self._config.http = type("Protocol", (BoundedProtocol,), bounds)
         self._config.loaded = False
