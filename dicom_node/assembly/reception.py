@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from config.settings import Settings
 from dicom_node.assembly.security import credentials_of
 from dicom_node.delivery.stow_sender import secret
@@ -10,6 +12,7 @@ from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLi
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import StowReceiver
@@ -68,7 +71,10 @@ def stow_receivers_of(settings: Settings) -> tuple[StowReceiver, ...]:
 
 
 def commitment_scp_of(
-    settings: Settings, index: IndexWriter, resources: Resources
+    settings: Settings,
+    index: IndexWriter,
+    resources: Resources,
+    refuse: Callable[[Refusal], None],
 ) -> CommitmentScp:
     """Make the Storage Commitment SCP; it reports by TLS if our port speaks TLS."""
     tls = credentials_of(settings.tls) if settings.tls.receive else None
@@ -77,4 +83,4 @@ def commitment_scp_of(
         ae_title, _, where = entry.rpartition("@")
         host, _, port = where.rpartition(":")
         peers[ae_title] = Peer(ae_title=ae_title, host=host, port=int(port), tls=tls)
-    return CommitmentScp(index, resources.folder, ae_title=settings.node.ae_title, peers=peers)
+    return CommitmentScp(index, resources, refuse, ae_title=settings.node.ae_title, peers=peers)

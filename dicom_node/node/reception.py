@@ -36,6 +36,7 @@ from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
 
+COMMITMENT_SECONDS = 20.0  #: between two looks at reports that senders wait for
 RENEWAL_SECONDS = 60.0  #: between two looks whether certificates were renewed
 
 
@@ -94,8 +95,9 @@ def start_reception(
         undo.callback(index.stop)
         ingest = InstanceIngest(resources, index)
         ingest.scan()
-        commitment_scp = commitment_scp_of(settings, index, resources)
+        commitment_scp = commitment_scp_of(settings, index, resources, ingest.record_refusal)
         undo.callback(commitment_scp.stop)
+        scheduler.every(COMMITMENT_SECONDS, "commitment reports", commitment_scp.report_due)
         tls = server_tls_of(settings)
         if tls is not None:
             renewal = certificate_renewal_of(settings, tls)

@@ -1,16 +1,16 @@
 """Commit to the received instances on a sender's request (Storage Commitment SCP, PS3.4 Annex J).
 
-The N-ACTION is answered at once. The N-EVENT-REPORT follows on the same association if the sender
-leaves it open, else on one that we open, if the settings have the sender's address. A report that
-cannot be delivered is dropped: a sender without an answer asks again.
+The N-ACTION is answered once the request is in the database, so that no report that was promised is
+forgotten. The N-EVENT-REPORT follows on the same association if the sender leaves it open, else on
+one that we open; one that cannot be given is tried again, also after a start, for three days. A
+sender whose address the settings do not have is refused at once: it might never be reached.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence
@@ -29,6 +29,7 @@ from dicom_node.network.status_codes import (
     INVALID_ARGUMENT_VALUE,
     NO_SUCH_ACTION,
     NO_SUCH_SOP_INSTANCE,
+    NOT_AUTHORISED,
     RESOURCE_LIMITATION,
     SUCCESS,
 )
@@ -42,30 +43,23 @@ from dicom_node.network.storage_commitment import (
 )
 from dicom_node.reception.header import PARSE_ERRORS
 from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.refusals import Refusal
+from dicom_node.resources import Resources
 from storage.database.sessions import Session
-from storage.files.folder import StorageFolder
+from storage.errors import StorageError
+from storage.series.commitment_requests import (
+    CommitmentRequest,
+    due_requests,
+    end_request,
+    keep_request,
+    postpone_request,
+)
 from storage.series.instances import kept_paths
 
 THREADS = 4  #: reports made at the same time
-MAXIMUM_WAITING = 100  #: requests without a report yet; more are refused
-MAXIMUM_OBJECTS = 100_000  #: that all of those name
+NOT_LISTED = "its address is not in [node] commitment_peers"
 GRACE_SECONDS = 1.0  #: a sender that closes its association does so within this time
 INDEX_SECONDS = 30.0  #: longest wait until the instances received before have their rows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitmentRequest:
-    """The N-ACTION of a sender: objects that it wants us to commit to.
-
-    Attributes
-    ----------
-    objects
-        SOP Instance UID to SOP Class UID.
-    """
-
-    calling_ae: str
-    transaction_uid: str
-    objects: Mapping[str, str]
 
 
 class CommitmentScp:
@@ -73,19 +67,27 @@ class CommitmentScp:
 
     Parameters
     ----------
+    refuse
+        Records what is refused or given up.
     peers
         Where senders listen for reports, by AE title.
     """
 
     def __init__(
-        self, index: IndexWriter, folder: StorageFolder, *, ae_title: str, peers: Mapping[str, Peer]
+        self,
+        index: IndexWriter,
+        resources: Resources,
+        refuse: Callable[[Refusal], None],
+        *,
+        ae_title: str,
+        peers: Mapping[str, Peer],
     ) -> None:
-        self._index, self._folder = index, folder
+        self._index, self._folder, self._clock = index, resources.folder, resources.clock
+        self._sessions = resources.sessions
+        self._health, self._refuse = resources.health, refuse
         self._ae_title = ae_title
         self._peers = peers
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="commitment")
-        self._lock = threading.Lock()
-        self._requests = self._objects = 0  #: that wait for a report
 
     def stop(self) -> None:
         """Drop the reports that have not begun."""
@@ -100,7 +102,11 @@ class CommitmentScp:
                 request = read_request(event.action_information, requestor(event))
         except PARSE_ERRORS:
             return INVALID_ARGUMENT_VALUE, None
-        if not self._take_place(request):
+        if request.calling_ae not in self._peers:
+            self._record(request, NOT_LISTED, address=str(event.assoc.requestor.address))
+            return NOT_AUTHORISED, None
+        if not self._keep(request):
+            self._record(request, "too many requests wait for their report, or the database does")
             return RESOURCE_LIMITATION, None
         answered, closed = threading.Event(), threading.Event()
         event.assoc.bind(evt.EVT_DIMSE_SENT, lambda _: answered.set())  # next is our answer
@@ -111,18 +117,21 @@ class CommitmentScp:
         )
         return SUCCESS, None
 
-    def _take_place(self, request: CommitmentRequest) -> bool:
-        """Say whether a request may wait for its report."""
-        with self._lock:
-            objects = self._objects + len(request.objects)
-            if self._requests >= MAXIMUM_WAITING or objects > MAXIMUM_OBJECTS:
-                return False
-            self._requests, self._objects = self._requests + 1, objects
-        return True
+    def report_due(self) -> None:
+        """Try again to give the reports that are due, one after the other."""
+        with self._sessions.reading() as session:
+            due = due_requests(session, self._clock())
+        for request in due:
+            self._settle(request, self._report_to_peer(request, self._failures(request)))
 
-    def _give_place(self, request: CommitmentRequest) -> None:
-        with self._lock:
-            self._requests, self._objects = self._requests - 1, self._objects - len(request.objects)
+    def _keep(self, request: CommitmentRequest) -> bool:
+        """Write a request to the database; False if too many wait, or that cannot be done."""
+        try:
+            with self._sessions.begin() as session:
+                return keep_request(session, request, self._clock())
+        except StorageError as fault:
+            log.error("job_failed", job="commitment", reason=str(fault))
+            return False
 
     def _report(
         self,
@@ -139,16 +148,46 @@ class CommitmentScp:
             trouble = "the association is closed"
             if is_open:
                 trouble = report_on(assoc, request, failures)
-            if trouble and (peer := self._peers.get(request.calling_ae)):
-                trouble = report_to(peer, request, failures, calling_ae=self._ae_title)
             if trouble:
-                log.warning(
-                    "commitment_not_reported", calling_ae=request.calling_ae, reason=trouble
-                )
-        except Exception:  # noqa: BLE001  # thread border: the sender will ask again
+                trouble = self._report_to_peer(request, failures)
+            self._settle(request, trouble)
+        except Exception:  # noqa: BLE001  # thread border: it is tried again
             log.exception("job_failed", job="commitment")
-        finally:
-            self._give_place(request)
+
+    def _report_to_peer(self, request: CommitmentRequest, failures: Mapping[str, int]) -> str:
+        """Report where the sender listens; return why that failed, else empty."""
+        peer = self._peers.get(request.calling_ae)
+        if peer is None:
+            return NOT_LISTED
+        return report_to(peer, request, failures, calling_ae=self._ae_title)
+
+    def _settle(self, request: CommitmentRequest, trouble: str) -> None:
+        """Record how a try ended, for `status` as well."""
+        part = f"storage commitment to {request.calling_ae}"
+        if not trouble:
+            with self._sessions.begin() as session:
+                end_request(session, request)
+            self._health.well(part)
+            return
+        log.warning("commitment_not_reported", calling_ae=request.calling_ae, reason=trouble)
+        with self._sessions.begin() as session:
+            is_postponed = postpone_request(session, request, self._clock())
+        if is_postponed:
+            self._health.fault(part, f"a report cannot be given and is tried again: {trouble}")
+        else:
+            self._health.well(part)
+            self._record(request, f"its report was given up: {trouble}")
+
+    def _record(self, request: CommitmentRequest, reason: str, *, address: str = "") -> None:
+        self._refuse(
+            Refusal(
+                kind="context_refused",
+                calling_ae=request.calling_ae,
+                address=address,
+                what="storage commitment",
+                reason=reason,
+            )
+        )
 
     def _failures(self, request: CommitmentRequest) -> dict[str, int]:
         """Find the objects that are not stored here, with the Failure Reason of each.

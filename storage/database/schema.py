@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     MetaData,
     String,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -351,6 +352,30 @@ class Refusal(Base):
     reason: Mapped[str] = mapped_column(KeyWords, primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
     last_at: Mapped[datetime]
+
+
+class CommitmentRequestRow(Base):
+    """The request of a sender that we commit to the storage of its objects, without a report yet.
+
+    Attributes
+    ----------
+    objects
+        JSON object: SOP Instance UID to SOP Class UID.
+    count
+        Number of those objects.
+    next_at
+        When the report is to be tried again.
+    """
+
+    __tablename__ = "commitment_request"
+
+    calling_ae: Mapped[str] = mapped_column(Title, primary_key=True)
+    transaction_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    objects: Mapped[str] = mapped_column(Text)
+    count: Mapped[int]
+    requested_at: Mapped[datetime]
+    next_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
 
 
 class Capability(Base):

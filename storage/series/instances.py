@@ -62,7 +62,8 @@ def record_instance(session: Session, facts: InstanceFacts, now: datetime) -> bo
     with other bytes supersedes those, and is superseded by one received later than `now` (files
     found at the start are recorded with their own times). An instance that arrives after closing
     reopens the series, also a purged one; during ANALYSING, the series is reopened on leaving
-    that state. One that was only missed for a while changes nothing while the outcome stands.
+    that state. The same instance, received again after its file was removed or while it was
+    missed, changes nothing while the outcome stands.
     """
     return record_instances(session, [(facts, now)])[0]
 
@@ -197,6 +198,7 @@ def _record_version(
         return False
     if row is not None and _is_found_again(session, series, row, now):
         row.purged_at = None
+        series.last_at = max(series.last_at, now)  # its files are kept as long as those of others
         return False
     if row is None:
         row = _row(facts, now)
@@ -216,19 +218,24 @@ def _is_repetition(row: Instance, now: datetime) -> bool:
 
 
 def _is_found_again(session: Session, series: Series, row: Instance, now: datetime) -> bool:
-    """Tell whether an instance was only missed for a while, and the outcome of its series stands.
+    """Tell whether an instance whose file was gone is here again, and its series stands as it is.
 
-    Its file was marked as gone (a folder was away, a file was lost) after the outcome was
-    recorded, and was written before that mark, or the result is still kept. What retention has
-    removed, or what was missed when the series was analysed, counts as new.
+    The file was marked as gone after the outcome was recorded: retention removed it, a folder was
+    away, a file was lost. The same bytes are no news then, and reopen nothing. What was missed
+    when the series was analysed counts as new; so does what comes again for a series that failed,
+    unless its file was written before the mark.
     """
     gone_at = row.purged_at
     if gone_at is None or series.state not in ENDED:
         return False
+    if row.superseded and row.received_at < now:  # other bytes are in use: these replace them
+        return False
     result = session.get(Result, series.result_key) if series.result_key else None
     if result is not None and result.generation == series.generation:
-        return result.purged_at is None and result.created_at <= gone_at
-    return series.since <= gone_at and now < gone_at
+        return result.created_at <= gone_at
+    if now < gone_at:
+        return series.since <= gone_at
+    return series.state is SeriesState.UNSUITABLE and series.since < gone_at
 
 
 def _row(facts: InstanceFacts, now: datetime) -> Instance:

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,19 @@ from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.refusals import Refusal
 from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.delivery.commitments import Report
+from storage.overview import overview
+from storage.series.commitment_requests import (
+    MAXIMUM_WAITING,
+    CommitmentRequest,
+    due_requests,
+    keep_request,
+)
+from tests.support.node_process import free_port, wait_until
 from tests.support.peers.pacs import DicomServer
 from tests.support.reception import indexing, listening, open_resources
 
@@ -28,6 +38,7 @@ pytestmark = pytest.mark.database
 
 TRANSACTION = "2.25.77"
 MISSING = "2.25.404"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SECONDS = 20  #: longest wait for a report
 
 
@@ -72,9 +83,12 @@ def address(
 ) -> Iterator[tuple[str, int]]:
     peers = {"SCANNER": Peer(ae_title="SCANNER", host="127.0.0.1", port=sender.port)}
     with indexing(resources) as index:
-        commitment_scp = CommitmentScp(index, resources.folder, ae_title="AINODE", peers=peers)
+        ingest = InstanceIngest(resources, index)
+        commitment_scp = CommitmentScp(
+            index, resources, ingest.record_refusal, ae_title="AINODE", peers=peers
+        )
         with listening(
-            InstanceIngest(resources, index),
+            ingest,
             fast=request.param == "fast",
             services=[(evt.EVT_N_ACTION, commitment_scp.handle)],
         ) as address:
@@ -180,3 +194,74 @@ def test_an_invalid_request_is_refused(
     assert ask(address, ct, request, sender=sender, action=2) == 0x0123
     assert ask(address, ct, nothing, sender=sender) == 0x0115
     assert sender.reports == []
+
+
+def test_a_sender_that_cannot_be_reached_is_refused_and_shown(
+    address: tuple[str, int], ct: Dataset, resources: Resources
+) -> None:
+    """Success would be a promise that nobody may be able to keep."""
+    ae = AE("STRANGER")
+    ae.add_requested_context(STORAGE_COMMITMENT)
+    assoc = ae.associate(*address, ae_title="AINODE")
+    request = action_information(TRANSACTION, [(ct.SOPClassUID, ct.SOPInstanceUID)])
+    status, _ = assoc.send_n_action(request, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+    assoc.release()
+
+    assert status.Status == 0x0124
+
+    def is_shown() -> bool:
+        with resources.sessions() as session:
+            refusals = overview(session).refusals
+        return [one.what for one in refusals] == ["storage commitment"]
+
+    wait_until(is_shown, seconds=SECONDS, what="the refusal in the status")
+
+
+@pytest.mark.parametrize("is_given_up", [False, True])
+def test_a_report_is_tried_again_after_a_start_and_given_up_in_the_end(
+    resources: Resources, sender: Sender, is_given_up: bool
+) -> None:
+    """What was answered Success is in the database: another process goes on with it."""
+    request = CommitmentRequest(
+        calling_ae="SCANNER", transaction_uid=TRANSACTION, objects={MISSING: CTImageStorage}
+    )
+    now, refused = [NOW], list[Refusal]()
+    later = replace(resources, clock=lambda: now[0])
+    away = Peer(ae_title="SCANNER", host="127.0.0.1", port=free_port())
+    there = replace(away, port=sender.port)
+    with resources.sessions.begin() as session:
+        assert keep_request(session, request, NOW)
+
+    with indexing(resources) as index:
+
+        def scp(peer: Peer) -> CommitmentScp:
+            peers = {"SCANNER": peer}
+            return CommitmentScp(index, later, refused.append, ae_title="AINODE", peers=peers)
+
+        scp(away).report_due()  # it is not due yet
+        assert resources.health.snapshot() == ()
+        now[0] += timedelta(days=4 if is_given_up else 0, minutes=2)
+        scp(away).report_due()
+        if is_given_up:
+            (one,) = refused
+            assert "given up" in one.reason
+        else:
+            (fault,) = resources.health.snapshot()
+            assert fault.part == "storage commitment to SCANNER"
+            now[0] += timedelta(minutes=2)
+            scp(there).report_due()
+            assert sender.report()[1].failed == {MISSING: 0x0112}
+        scp(there).report_due()
+    assert resources.health.snapshot() == ()
+    assert len(sender.reports) == (not is_given_up)
+
+
+def test_requests_that_wait_are_bounded(resources: Resources) -> None:
+    with resources.sessions.begin() as session:
+        for number in range(MAXIMUM_WAITING + 1):
+            request = CommitmentRequest(
+                calling_ae="SCANNER", transaction_uid=f"1.{number}", objects={MISSING: "1"}
+            )
+            assert keep_request(session, request, NOW) == (number < MAXIMUM_WAITING)
+        clock_back = NOW - timedelta(days=30)
+        assert len(due_requests(session, clock_back)) == MAXIMUM_WAITING

@@ -226,27 +226,43 @@ def test_a_late_instance_of_a_purged_series_is_told_not_analysed(resources: Reso
     assert line(resources).reason.startswith("instances-removed: 2 of its 3 instances are not kept")
 
 
-def test_a_purged_series_sent_again_as_a_whole_is_analysed_again(resources: Resources) -> None:
-    deliver(resources)
+@pytest.mark.parametrize(
+    ("delivered", "state"),
+    [
+        (DeliveryState.ACCEPTED, SeriesState.DELIVERED),
+        (DeliveryState.REFUSED, SeriesState.FAILED),
+    ],
+)
+@pytest.mark.parametrize("again", [("2.25.11", "2.25.12"), ("2.25.12",)], ids=["whole", "half"])
+def test_a_purged_series_sent_again_is_no_news(
+    resources: Resources, again: tuple[str, ...], delivered: DeliveryState, state: SeriesState
+) -> None:
+    """Neither reopened nor superseded: its result stands; the files are kept for their time."""
+    deliver(resources, delivered)
     after(resources, 31).run_once()
 
-    arrive(resources, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
+    arrive(resources, *again, at=NOW + 32 * DAY)
     workers = Workers(Unchanged())
     dispatcher(resources, workers).dispatch()
 
-    assert len(workers.requests[0].files) == 2
-    assert (line(resources).state, line(resources).generation) == (SeriesState.DELIVERED, 2)
+    assert workers.requests == []
+    assert (line(resources).state, line(resources).generation) == (state, 1)
+    assert line(resources).deliveries == {delivered: 2}
+    after(resources, 33).run_once()
+    assert files(resources) == [f"{uid}.dcm" for uid in again]
+    after(resources, 63).run_once()
+    assert files(resources) == []
 
 
-def test_nothing_of_a_purged_result_is_sent_once_more(resources: Resources) -> None:
-    deliver(resources, DeliveryState.REFUSED)
+def test_a_purged_series_that_gets_other_bytes_is_reopened(resources: Resources) -> None:
+    deliver(resources)
     after(resources, 31).run_once()
-
-    arrive(resources, "2.25.11", "2.25.12", at=NOW + 32 * DAY)
-    dispatcher(resources, Workers(Unchanged())).dispatch()
-
-    assert line(resources).deliveries == {DeliveryState.REFUSED: 2}
-    assert line(resources).state is SeriesState.FAILED
+    other = replace(instance("2.25.12"), digest="other", path="incoming/other.dcm")
+    with resources.sessions.begin() as session:
+        put(resources, other.path)
+        assert record_instance(session, other, NOW + 32 * DAY)
+        (found,) = receiving(session)
+    assert found.generation == 2
 
 
 @pytest.mark.parametrize("wish", Rerun)
