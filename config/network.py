@@ -36,8 +36,9 @@ class NodeSettings(Section):
     )
     commitment_peers: Listeners = Field(
         default=(),
-        description="Where senders hear our answers to their requests for storage commitment, if"
-        " they close the association (CT1@ct1.example.org:104), separated by commas.",
+        description="Senders that may ask for storage commitment, and where they hear our answers"
+        " if they close the association (CT1@ct1.example.org:104), separated by commas; others"
+        " are refused.",
     )
     require_called_ae: bool = Field(
         default=True, description="Reject associations that call us by another AE title."
