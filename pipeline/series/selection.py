@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from pydicom import Dataset
 
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
 from pipeline.reasons import QualityFlag, UnsuitableReason
 from pipeline.series.common_header import ONE_PATIENT, comparable
-from pipeline.series.frames import Frame, frames_of
+from pipeline.series.frames import MARKS, Frame, frames_of
 from pipeline.series.image_rules import (
     Reason,
     SelectionRules,
@@ -25,8 +24,8 @@ from pipeline.series.image_rules import (
     of_another_kind,
     too_short,
 )
-from pipeline.series.positions import MIN_AXIAL, SAME_POSITION_MM, Stack, difference, stack
-from pipeline.series.separate_volumes import MAX_ODD_SHARE, Volumes, collisions, cover, separate
+from pipeline.series.positions import MIN_AXIAL, Stack, difference, stack
+from pipeline.series.separate_volumes import MAX_ODD_SHARE, Volumes, check_doubled, cover, separate
 from pipeline.types import Doubt, LeftOut
 from pipeline.wording import examples
 
@@ -98,10 +97,10 @@ def select(datasets: Sequence[Dataset], rules: SelectionRules) -> Selection:
         if reason is not None
     ]
     frames, others = _by_kind([frame for dataset in slices for frame in frames_of(dataset)], rules)
-    frames, odd = _alike(frames)
+    frames, odd = _alike(frames, rules)
     volumes = separate(frames)
     chosen, why = _choose(volumes, rules)
-    _check_doubled(chosen)
+    check_doubled(chosen)
     rest = [frame for volume in volumes.groups if volume is not chosen for frame in volume]
     named = [
         *((code, str(dataset.get("SOPInstanceUID", ""))) for code, dataset in apart),
@@ -151,7 +150,7 @@ def _by_kind(frames: Sequence[Frame], rules: SelectionRules) -> tuple[list[Frame
     return kept, others
 
 
-def _alike(frames: Sequence[Frame]) -> tuple[list[Frame], Named]:
+def _alike(frames: Sequence[Frame], rules: SelectionRules) -> tuple[list[Frame], Named]:
     """Find the largest group of parallel axial frames of one size, and the odd ones beside it.
 
     Frames across the others show another view. Frames that lie like the others may be a part of
@@ -160,7 +159,8 @@ def _alike(frames: Sequence[Frame]) -> tuple[list[Frame], Named]:
     Raises
     ------
     UnsuitableSeries
-        ``not-axial`` if no frame is axial.
+        ``not-axial`` if no frame is axial; ``two-volumes`` if a second group is a whole volume of
+        another time or energy.
     InvalidGeometry
         ``mixed-...``, if the frames beside the group may be a part of the volume.
     """
@@ -175,13 +175,14 @@ def _alike(frames: Sequence[Frame]) -> tuple[list[Frame], Named]:
             UnsuitableReason.NOT_AXIAL,
             f"axial slices expected, got a slice normal with z of {steepest:.2f}",
         )
-    main = max(axial, key=len)
+    main = min(axial, key=_rank)
     across = [frame for group in groups if group not in axial for frame in group]
     beside = [group for group in axial if group is not main]
     odd: Named = [(UnsuitableReason.NOT_AXIAL, frame) for frame in across]
     few = sum(map(len, beside)) <= MAX_ODD_SHARE * len(frames)
     for group in beside:
         code, text = difference(group[0], main[0]) or UNLIKE
+        _check_same_time(main, group, rules)
         again = code is not UnsuitableReason.MIXED_FRAME_OF_REFERENCE and cover(main, group)
         if not few and not again:
             raise InvalidGeometry(
@@ -189,6 +190,29 @@ def _alike(frames: Sequence[Frame]) -> tuple[list[Frame], Named]:
             )
         odd += [(code, frame) for frame in group]
     return main, odd
+
+
+def _check_same_time(main: list[Frame], group: list[Frame], rules: SelectionRules) -> None:
+    """Refuse two whole volumes, unlike in size or place, of another time or energy."""
+    values = [
+        {name: {frame.marks[name] for frame in part} for name in MARKS} for part in (main, group)
+    ]
+    told_by = [
+        name
+        for name in MARKS
+        if name not in OF_A_RECONSTRUCTION and values[0][name].isdisjoint(values[1][name])
+    ]
+    if told_by and _is_whole(main, rules) and _is_whole(group, rules):
+        raise _two_volumes(told_by, [main, group])
+
+
+def _two_volumes(told_by: Sequence[str], whole: Sequence[Sequence[Frame]]) -> UnsuitableSeries:
+    sizes = examples([str(len(group)) for group in whole])
+    return UnsuitableSeries(
+        UnsuitableReason.TWO_VOLUMES,
+        f"one volume expected, got {len(whole)}, told apart by {examples(told_by)}, of {sizes}"
+        " images",
+    )
 
 
 def _choose(volumes: Volumes, rules: SelectionRules) -> tuple[list[Frame], str]:
@@ -207,12 +231,7 @@ def _choose(volumes: Volumes, rules: SelectionRules) -> tuple[list[Frame], str]:
     whole = [group for group in groups if _is_whole(group, rules)]
     told_by = f"told apart by {examples(volumes.told_by)}"
     if len(whole) > 1 and not set(volumes.told_by) <= OF_A_RECONSTRUCTION:
-        sizes = examples([str(len(group)) for group in whole])
-        raise UnsuitableSeries(
-            UnsuitableReason.TWO_VOLUMES,
-            f"one volume expected, got {len(whole)} of the same stretch, {told_by}, of {sizes}"
-            " images",
-        )
+        raise _two_volumes(volumes.told_by, whole)
     if not whole:
         largest = max(groups, key=len)
         return largest, f"the largest of {len(groups)} parts, {told_by}"
@@ -237,34 +256,6 @@ def _is_whole(frames: Sequence[Frame], rules: SelectionRules) -> bool:
     except UnsuitableSeries:
         return False
     return too_short(found, rules) is None
-
-
-def _check_doubled(frames: Sequence[Frame]) -> None:
-    """Refuse many positions with two pictures that nothing tells apart.
-
-    The same picture twice leaves no choice.
-    """
-    if collisions(frames) <= MAX_ODD_SHARE * len(frames):
-        return
-    normal = frames[0].normal
-    ordered = sorted(frames, key=lambda frame: float(frame.position @ normal))
-    doubled = sum(
-        abs(float((above.position - below.position) @ normal)) < SAME_POSITION_MM
-        and _picture(above) != _picture(below)
-        for below, above in pairwise(ordered)
-    )
-    if doubled:
-        raise UnsuitableSeries(
-            UnsuitableReason.TWO_VOLUMES,
-            f"one image for each position expected, got two different ones or more for {doubled},"
-            " and nothing tells their volumes apart",
-        )
-
-
-def _picture(frame: Frame) -> tuple[object, object]:
-    """Return what is stored of a picture, to be compared; the same for all without Pixel Data."""
-    held = "PixelData" in frame.dataset
-    return frame.dataset.get_item("PixelData").value if held else None, frame.number
 
 
 def _left_out(named: Sequence[tuple[UnsuitableReason, str]]) -> tuple[LeftOut, ...]:

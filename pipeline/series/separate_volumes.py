@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
 from pipeline.errors import UnsuitableSeries
+from pipeline.reasons import UnsuitableReason
 from pipeline.series.frames import MARKS, Frame
 from pipeline.series.positions import SAME_POSITION_MM, stack
 
@@ -119,3 +120,31 @@ def _runs(frames: Sequence[Frame]) -> tuple[list[Frame], ...]:
             runs.append([frame])
             way = 0.0
     return tuple(runs)
+
+
+def check_doubled(frames: Sequence[Frame]) -> None:
+    """Refuse many positions with two pictures that nothing tells apart.
+
+    The same picture twice leaves no choice.
+    """
+    if collisions(frames) <= MAX_ODD_SHARE * len(frames):
+        return
+    normal = frames[0].normal
+    ordered = sorted(frames, key=lambda frame: float(frame.position @ normal))
+    doubled = sum(
+        abs(float((above.position - below.position) @ normal)) < SAME_POSITION_MM
+        and _picture(above) != _picture(below)
+        for below, above in pairwise(ordered)
+    )
+    if doubled:
+        raise UnsuitableSeries(
+            UnsuitableReason.TWO_VOLUMES,
+            f"one image for each position expected, got two different ones or more for {doubled},"
+            " and nothing tells their volumes apart",
+        )
+
+
+def _picture(frame: Frame) -> tuple[object, object]:
+    """Return what is stored of a picture, to be compared; the same for all without Pixel Data."""
+    held = "PixelData" in frame.dataset
+    return frame.dataset.get_item("PixelData").value if held else None, frame.number

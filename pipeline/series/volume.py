@@ -22,6 +22,7 @@ from pipeline.series.pixel_data.decode import decode_frame, encoded_frames
 from pipeline.series.pixel_data.layout import PixelLayout
 from pipeline.series.positions import Stack, describe
 from pipeline.series.selection import Selection, describe_left_out, select
+from pipeline.series.sop_classes import MULTI_FRAME_CT
 from pipeline.types import Completeness, CtSeries, CtVolume, GeometryVerdict, SourceFrame
 
 ANY_SLICES = SelectionRules(
@@ -207,7 +208,7 @@ def _completeness(order: Stack, datasets: Sequence[Dataset]) -> tuple[Completene
 
 def _counts(datasets: Sequence[Dataset]) -> tuple[int, int | None]:
     """Count the images that came and those announced (None if not by every instance)."""
-    if text(datasets[0], "NumberOfFrames"):
+    if any(text(dataset, "SOPClassUID") in MULTI_FRAME_CT for dataset in datasets):
         frames = sum(optional_integer(dataset, "NumberOfFrames") or 1 for dataset in datasets)
         return frames, frames
     announced = {

@@ -261,14 +261,18 @@ def _reopen_closed(session: Session, row: Series, now: datetime) -> None:
 
 
 def _update_series(row: Series, facts: InstanceFacts, now: datetime) -> None:
-    """Extend the time of reception; sender, patient and study are those of the latest instance."""
+    """Extend the time of reception; sender, patient and study are those of the latest instance.
+
+    What an instance leaves empty stays what the others say.
+    """
     values: dict[str, object] = {
         "first_at": min(row.first_at, now),
         "urgent": row.urgent or facts.urgent,
     }
     if now >= row.last_at:
         values |= {"last_at": now, "calling_ae": facts.calling_ae or row.calling_ae}
-        values |= {name: getattr(facts, name) for name in OF_THE_STUDY}
+        of_the_study = (*OF_THE_STUDY, "series_number")
+        values |= {name: getattr(facts, name) or getattr(row, name) for name in of_the_study}
     for name, value in values.items():
         if getattr(row, name) != value:  # setting an attribute is slow, even to the same value
             setattr(row, name, value)

@@ -61,6 +61,17 @@ def test_results_of_the_series_of_a_study_share_no_series_number(resources: Reso
     assert len({str(notice.SeriesDescription) for notice in made}) == 3
 
 
+def test_a_notice_names_what_most_instances_say(resources: Resources) -> None:
+    def first_is_another(headers: list[Dataset]) -> None:
+        headers[0].PatientName, headers[0].AccessionNumber = "Other^Person", ""
+
+    receive(resources, change=first_is_another)
+    dispatcher(resources, Workers(FEW)).dispatch()
+
+    (notice,) = notices(resources)
+    assert (notice.PatientName, notice.AccessionNumber) == ("Muster^Mia", "A-77")
+
+
 def test_a_series_that_is_not_analysed_says_so_in_its_study(resources: Resources) -> None:
     receive(resources)
     dispatcher(resources, Workers(FEW)).dispatch()

@@ -222,6 +222,27 @@ def test_volumes_that_nothing_tells_apart_refuse_the_series(series: Series) -> N
     assert info.value.code == "two-volumes"
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_fields_of_view_one_is_taken_whatever_the_order(series: Series, first: int) -> None:
+    wide = another(series, PixelSpacing=["13", "13"], InstanceNumber=0)
+    both = [series, wide] if first == 0 else [wide, series]
+
+    result = assemble([*both[0], *both[1]], RULES)
+
+    assert result.volume.spacing_mm == pytest.approx((4.0, 13.0, 13.0))  # numbered first
+    assert [(part.code, part.images) for part in result.geometry.left_out] == [
+        ("mixed-pixel-spacing", 48)
+    ]
+
+
+def test_two_fields_of_view_of_other_times_refuse_the_series(series: Series) -> None:
+    wide = another(series, PixelSpacing=["13", "13"], AcquisitionTime="101112")
+
+    with pytest.raises(UnsuitableSeries, match="AcquisitionTime") as info:
+        assemble([*series, *wide], RULES)
+    assert info.value.code == "two-volumes"
+
+
 def test_the_same_pictures_twice_are_no_choice(series: Series) -> None:
     result = assemble([*series, *another(series, brighter=0)], RULES)
 

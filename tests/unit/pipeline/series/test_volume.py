@@ -279,6 +279,12 @@ def test_fewer_than_announced_is_incomplete_though_there_is_no_gap(series: list[
     assert "45 of 48 announced images came" in geometry.statement
 
 
+def test_one_frame_in_each_image_announces_nothing(series: list[Dataset]) -> None:
+    geometry = assemble(with_values(series, ImagesInAcquisition=None, NumberOfFrames=1)).geometry
+
+    assert geometry.completeness is Completeness.QUIET
+
+
 def test_nothing_announced_is_quiet(series: list[Dataset]) -> None:
     geometry = assemble(with_values(series, ImagesInAcquisition=None)).geometry
 

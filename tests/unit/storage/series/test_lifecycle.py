@@ -25,6 +25,7 @@ from storage.series.lifecycle import (
     reprocess,
 )
 from storage.series.rerun import mark_for_rerun, start_reruns
+from storage.series.study import series_numbers
 from storage.states import Rerun, SeriesState
 from tests.support.databases import database_url
 
@@ -393,3 +394,22 @@ def test_instances_noted_by_many_threads_are_all_counted(engine: Engine) -> None
         thread.join()
     with Session(engine) as session:
         assert row(session).instances == 40
+
+
+def test_what_an_instance_leaves_empty_stays_what_the_others_say(session: Session) -> None:
+    told = {"patient_key": "p", "birth_digest": "b", "study_date": "20240229", "series_number": 4}
+    for number, known in enumerate(({}, told, {})):
+        record_instance(session, replace(facts(str(number)), **known), after(number))
+
+    row = session.get_one(Series, "9")
+    assert {name: getattr(row, name) for name in told} == told
+
+
+def test_series_of_a_study_are_listed_as_they_came(session: Session) -> None:
+    for second, (series, number) in enumerate((("9", 4), ("7", None), ("8", 9001))):
+        record_instance(
+            session, replace(facts(series, series), series_number=number), after(second)
+        )
+    record_instance(session, replace(facts("1", "1"), study_instance_uid="other"), NOW)
+
+    assert series_numbers(session, "8") == [("9", 4), ("7", None), ("8", 9001)]
