@@ -222,7 +222,28 @@ class QualityFlag(_Code):
     LUNGS_HEIGHT = ("lungs-height", "The lungs are unusually tall or short.")
     LUNGS_ATTENUATION = ("lungs-attenuation", "The lungs are unusually dense or airy.")
     LUNGS_AT_EDGE = ("lungs-at-edge", "The field of view cuts the lungs.")
-    LUNGS_PROFILE = ("lungs-profile", "The area of the lungs has a dip between two slices.")
+    LUNGS_PROFILE = (
+        "lungs-profile",
+        "The area of the lungs has a dip between two slices: a part of them was missed.",
+    )
+    LUNGS_APEX = (
+        "lungs-apex",
+        "The top of a lung was missed or holds no air, or one ends far below the other.",
+    )
+    LUNGS_BASE = (
+        "lungs-base",
+        "The base of a lung was missed or holds no air, or one ends far above the other.",
+    )
+    LUNGS_FLUID = (
+        "lungs-fluid",
+        "Fluid or airless lung lies between a lung and the ribs at the back: it is not counted as"
+        " lung.",
+    )
+    LUNGS_FREE_GAS = (
+        "lungs-free-gas",
+        "A lung holds a large pocket of free gas: pneumothorax, bulla, stomach or bowel.",
+    )
+    LUNGS_OUTSIDE_BODY = ("lungs-outside-body", "A part of the lungs found lies outside the body.")
     LUNGS_METHODS_DISAGREE = ("lungs-methods-disagree", "Two methods found different lungs.")
     LUNGS_CROSS_CHECK = ("lungs-cross-check", "A third method found other lungs than these.")
     # the score

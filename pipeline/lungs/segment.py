@@ -25,6 +25,7 @@ from pipeline.lungs.coarse_grid import (
     on_coarse,
     refine,
 )
+from pipeline.lungs.facts import facts_of
 from pipeline.lungs.gas_outside_lungs import bowel_gas, stray_gas
 from pipeline.lungs.liao import segment_liao
 from pipeline.lungs.unet import segment_unet
@@ -97,7 +98,7 @@ def choose_method(
         ``lungs-not-found``, if none is plausible; the text has the figures.
     """
     doubts = {
-        name: gates.doubts_of(gates.facts_of(labels, coarse.hu, coarse.spacing_mm))
+        name: gates.doubts_of(facts_of(labels, coarse.hu, coarse.spacing_mm))
         for name, labels in found.items()
     }
     if gates.choose(doubts) is None:
@@ -106,18 +107,24 @@ def choose_method(
             for name, failed in doubts.items()
         )
         raise UnsuitableSeries(UnsuitableReason.LUNGS_NOT_FOUND, f"no plausible lungs ({text})")
-    first, *others = (labels > 0 for labels in found.values())
+    first, *others = found.values()
     apart = [
         failed
         for other in others
-        for failed in gates.agreement(QualityFlag.LUNGS_METHODS_DISAGREE, first, other)
+        for failed in gates.agreement(QualityFlag.LUNGS_METHODS_DISAGREE, first > 0, other > 0)
     ]
     if apart:
         third = segment_liao(coarse.hu, coarse.spacing_mm)
         for name, labels in found.items():
             doubts[name] += gates.agreement(QualityFlag.LUNGS_CROSS_CHECK, labels > 0, third)
+    else:
+        apart = [
+            failed
+            for other in others
+            for failed in gates.agreement_of_each(first, other, coarse.spacing_mm)
+        ]
     method = gates.choose(doubts) or next(iter(found))
-    return method, (*doubts[method], *apart[:1])
+    return method, (*doubts[method], *apart)
 
 
 def lungs_of_mask(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:

@@ -25,13 +25,16 @@ CUT_PIXEL_MM = 3.0  #: the cut is looked for in pixels of about this size
 ON_ITS_SIDE = 0.8
 """Share of a lung's volume on its own side of a middle, at least; measured on six series: 0.971 to
 1. Both lungs in one part, or one that has grown across, have less."""
+IN_THE_MIDDLE = 0.05
+"""Share of the mask below which a part that lies on neither side is no lung: air of the airways or
+of the oesophagus; trachea and main bronchi hold 30 to 90 ml."""
 WHOLLY_ON_ITS_SIDE = 0.95  #: from here no other lung is looked for in the same part
 
 Sides = NDArray[np.uint8]
 
 
 def sides_of(lungs: Mask, middles: Sequence[float], spacing_mm: Spacing) -> Sides:
-    """Label the lungs: 1 right, 2 left, 3 of an open side; specks apart from them are dropped.
+    """Label the lungs: 1 right, 2 left, 3 of an open side; specks, and air between, are dropped.
 
     Parameters
     ----------
@@ -49,9 +52,11 @@ def sides_of(lungs: Mask, middles: Sequence[float], spacing_mm: Spacing) -> Side
     right = _right_shares(parts, sizes, middles)
     for side, shares in ((RIGHT_LUNG, right), (LEFT_LUNG, 1 - right)):
         side_of_part[large & _on_side(shares, ON_ITS_SIDE)] = side
+    small = sizes < IN_THE_MIDDLE * sizes[large].sum()
+    side_of_part[small & (side_of_part == LUNG_OF_OPEN_SIDE)] = 0
     wholly = _on_side(right, WHOLLY_ON_ITS_SIDE) | _on_side(1 - right, WHOLLY_ON_ITS_SIDE)
     labels: Sides = side_of_part[parts]
-    for part in np.flatnonzero(large & ~wholly):
+    for part in np.flatnonzero((side_of_part > 0) & ~wholly):
         own = parts == part
         cut = _parted(own, middles, spacing_mm)
         if cut is not None:

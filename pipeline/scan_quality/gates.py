@@ -91,7 +91,7 @@ GATES = (
     AcquisitionGate(
         code=QualityFlag.TRUNCATED_LUNGS,
         figure="cut",
-        words="lung on the first or last slice, as a share of its largest area,",
+        words="a lung on the first or last slice, as a share of its largest area,",
         unit="",
         expected=(-math.inf, 0.1),
     ),

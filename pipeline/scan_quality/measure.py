@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.lungs.coarse_grid import Spacing
-from pipeline.types import LEFT_LUNG, RIGHT_LUNG
+from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG
 
 PATCH_MM = 11.0  #: side of a patch: holds the lowest frequencies of noise that matter
 PATCH_PIXELS = (8, 32)
@@ -53,7 +53,8 @@ class AcquisitionFacts:
     mediastinum_hu
         Upper quartile between the lungs, before the spine: 40 to 60 without contrast medium.
     cut
-        Area of lung on the first or last slice, over its largest: 0 if the lungs are whole.
+        Area of a lung on the first or last slice, over its largest, of the lung that has more of
+        it: 0 if the lungs are whole.
     """
 
     slice_mm: float
@@ -79,8 +80,13 @@ def facts_of(hu: NDArray[np.int16], labels: Labels, spacing_mm: Spacing) -> Acqu
         noise_frequency=noise_frequency,
         soft_tissue_hu=soft_tissue_hu,
         mediastinum_hu=_mediastinum(hu, labels, held, spacing_mm[1:]),
-        cut=float(max(areas[0], areas[-1]) / areas.max()),
+        cut=max(_cut(labels == lung) for lung in (RIGHT_LUNG, LEFT_LUNG, LUNG_OF_OPEN_SIDE)),
     )
+
+
+def _cut(lung: NDArray[np.bool_]) -> float:
+    areas = np.count_nonzero(lung, axis=(1, 2))
+    return float(max(areas[0], areas[-1]) / max(1, areas.max()))
 
 
 def _noise(hu: NDArray[np.int16], pixel_mm: PixelMm) -> tuple[float, float, float]:

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.lungs import gates
 from pipeline.lungs.coarse_grid import coarsen
-from pipeline.lungs.gates import LungFacts, choose, doubts_of, facts_of
+from pipeline.lungs.facts import LungFacts, facts_of
+from pipeline.lungs.gates import choose, doubts_of
 from pipeline.lungs.segment import UNET, UNSUPERVISED
 from pipeline.reasons import QualityFlag
 from pipeline.series.hounsfield import LOWEST_HU
@@ -103,7 +104,8 @@ def test_facts_are_measured_in_litres_and_millimetres() -> None:
 
     facts = facts_of(labels, hu, (10.0, 5.0, 5.0))
 
-    assert facts == LungFacts(
+    assert set(facts.by_side) == {"right", "left"}
+    assert dataclasses.replace(facts, by_side={}) == LungFacts(
         right_ml=1000, left_ml=500, height_mm=50, mean_hu=-800, at_edge=0.0, dip=0.0
     )
     assert (facts.litres, facts.ratio) == (1.5, 2.0)

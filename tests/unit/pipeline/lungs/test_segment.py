@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pipeline.errors import ModelError, UnsuitableSeries
 from pipeline.lungs.airways import airways_of
 from pipeline.lungs.coarse_grid import Spacing, coarsen, refine
+from pipeline.lungs.facts import facts_of
 from pipeline.lungs.gas_outside_lungs import stray_gas
-from pipeline.lungs.gates import dice, facts_of
+from pipeline.lungs.gates import dice
 from pipeline.lungs.liao import segment_liao
 from pipeline.lungs.morphological_closing import filled
 from pipeline.lungs.segment import UNET, UNSUPERVISED, choose_method, lungs_of_mask, segment
@@ -349,7 +350,15 @@ def real(name: str) -> CtVolume:
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "litres"), [("covid-01", 6.2), ("cap-01", 6.0), ("normal-01", 3.5), ("tumour-01", 4.6)]
+    ("name", "litres"),
+    [
+        ("covid-01", 6.2),
+        ("cap-01", 6.0),
+        ("normal-01", 3.5),
+        ("tumour-01", 4.6),
+        ("mass-01", 3.8),
+        ("tumour-02", 5.6),
+    ],
 )
 def test_real_lungs_are_found_by_both_methods_alike(
     name: str, litres: float, shipped: Models

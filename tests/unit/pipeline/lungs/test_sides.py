@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from pipeline.lungs.airways import airways_of
 from pipeline.lungs.coarse_grid import Spacing, coarsen
-from pipeline.lungs.gates import dice, doubts_of, facts_of
+from pipeline.lungs.facts import facts_of
+from pipeline.lungs.gates import dice, doubts_of
 from pipeline.lungs.midline import middle_of_body, middle_of_trachea
 from pipeline.lungs.segment import lungs_of_mask
 from pipeline.lungs.sides import sides_of
@@ -64,6 +65,16 @@ def test_specks_are_dropped() -> None:
     lungs[0, 0:3, 0:3] = True
 
     assert not sides_of(lungs, [MIDDLE], BLOCKS)[0].any()
+
+
+def test_air_between_the_lungs_is_dropped() -> None:
+    lungs = blocks(slice(10, 50), slice(70, 110))
+    lungs[10:25, 30:45, 56:64] = True
+
+    sides = sides_of(lungs, [MIDDLE], BLOCKS)
+
+    assert not sides[..., 50:70].any()
+    assert set(np.unique(sides)) == {0, RIGHT_LUNG, LEFT_LUNG}
 
 
 @pytest.mark.parametrize(
