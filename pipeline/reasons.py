@@ -184,6 +184,10 @@ class QualityFlag(_Code):
         "Some instances differ in an attribute that the study or the series has once: the results"
         " name what most say.",
     )
+    INVALID_UID = (
+        "invalid-uid",
+        "The Study or Series Instance UID is no valid UID: other systems may refuse the results.",
+    )
     TECHNIQUE_DIFFERS = (
         "technique-differs",
         "Some instances differ in kernel, voltage, position or another property that a volume has"

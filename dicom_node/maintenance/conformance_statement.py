@@ -118,6 +118,12 @@ def _answers() -> str:
                 "too little space is free",
             ),
             (
+                f"`{code.DATA_SET_DOES_NOT_MATCH:04X}`",
+                "Data set does not match SOP class",
+                "the data set names another SOP class or instance than the request; kept in"
+                " quarantine",
+            ),
+            (
                 f"`{code.CANNOT_UNDERSTAND:04X}`",
                 "Cannot understand",
                 "no data set, or no UID",

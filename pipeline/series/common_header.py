@@ -62,6 +62,11 @@ ONE_TECHNIQUE = (
 )
 """The same in all images of one reconstruction (PS3.3 C.8.2.1)."""
 
+UIDS = ("StudyInstanceUID", "SeriesInstanceUID")  #: that results copy, or refer to
+VALID = "0"  #: stands for a UID that is absent: others say that
+VALID_UID = re.compile(r"(?=.{1,64}$)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
+"""Components of digits without leading zeros, 64 characters at most (PS3.5 9.1)."""
+
 NUMBERS = (
     *("KVP", "SliceThickness", "SeriesNumber", "ReconstructionDiameter", "AcquisitionNumber"),
     *("TemporalPositionIndex", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase"),
@@ -124,15 +129,23 @@ def comparable(header: Dataset, keyword: str) -> str:
 
 
 def common_doubts(common: CommonHeader) -> Iterator[Doubt]:
-    """Doubt a series whose instances differ in what ought to be one; no value is named."""
+    """Doubt a series whose instances differ in what ought to be one; no value is named.
+
+    Its UIDs are taken as they are, and doubted where they are none (PS3.5 9.1): archives make such
+    of UUIDs, and of numbers with leading zeros.
+    """
+    invalid = [name for name in UIDS if not VALID_UID.fullmatch(text(common.header, name) or VALID)]
+    if invalid:
+        words = f"no valid UID (PS3.5 9.1): {examples(invalid)}"
+        yield Doubt(code=QualityFlag.INVALID_UID, text=words)
     for flag, keywords in (
         (QualityFlag.IDENTITY_DIFFERS, ONE_STUDY),
         (QualityFlag.TECHNIQUE_DIFFERS, ONE_TECHNIQUE),
     ):
         found = [f"{name} in {n}" for name in keywords if (n := common.differing.get(name))]
         if found:
-            text = f"of {common.instances} instances some differ from most: {examples(found)}"
-            yield Doubt(code=flag, text=text)
+            words = f"of {common.instances} instances some differ from most: {examples(found)}"
+            yield Doubt(code=flag, text=words)
 
 
 def _name(value: str) -> str:

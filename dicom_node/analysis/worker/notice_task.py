@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +34,7 @@ def notice(request: NoticeRequest) -> EncodedObject:
     Raises
     ------
     NoNotice
-        If nobody knows where it would belong: the instances are of several patients or series, or
-        a header cannot be read within `HEADER_BYTES`.
+        If nobody knows where it would belong: a header cannot be read within `HEADER_BYTES`.
     dicom_node.errors.AnalysisFault
         For what nobody foresaw.
     """
@@ -44,12 +44,28 @@ def notice(request: NoticeRequest) -> EncodedObject:
     with disable_value_validation():
         for file in request.series.files:
             headers.append(_header(file.path, () if not headers else EVIDENCE))
-        for keyword in FILED_BY:
-            if len({comparable(header, keyword) for header in headers} - {""}) > 1:
-                raise NoNotice("the instances are of several patients, studies or series")
+        headers = _filed_together(headers)
         context = context_of(request.series, request.key)
         dataset = not_analysed(headers, request.code, request.text, context)
         return pack(ResultObject(kind=ResultKind.NOTICE, dataset=dataset))
+
+
+def _filed_together(headers: Sequence[Dataset]) -> list[Dataset]:
+    """Choose the instances that an archive files with most of a series.
+
+    Where a series names several patients or studies, its notice is of these: it is filed with
+    them, references no other instance, and says no more than that the series was not analysed.
+    """
+    usual: dict[str, str] = {}
+    chosen = list(headers)
+    for keyword in FILED_BY:
+        counts = Counter(value for header in chosen if (value := comparable(header, keyword)))
+        if counts:
+            usual[keyword] = counts.most_common(1)[0][0]
+        chosen = [
+            header for header in chosen if comparable(header, keyword) in {"", usual.get(keyword)}
+        ]
+    return chosen
 
 
 def _header(path: Path, keywords: Sequence[str]) -> Dataset:

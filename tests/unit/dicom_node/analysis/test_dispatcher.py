@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from sqlalchemy import select
 
@@ -176,16 +176,23 @@ def test_a_notice_that_needs_a_second_worker_is_made(resources: Resources) -> No
     assert line(resources).deliveries == {"pending": 1}
 
 
-def test_no_notice_is_made_of_several_patients(resources: Resources) -> None:
-    arrive(resources, "2.25.11")
-    other = resources.folder.locate("incoming/00/2.25.2-2.25.11.dcm")
-    other.write_bytes(instance_bytes("2.25.11", "2.25.2", patient="Q"))
+def test_the_notice_of_a_mixed_series_is_of_those_filed_together(resources: Resources) -> None:
+    """It goes to the patient and study of most instances, and refers to these alone."""
+    for uid in ("2.25.12", "2.25.13"):
+        arrive(resources, uid)
+    other = resources.folder.locate("incoming/00/2.25.2-2.25.13.dcm")
+    other.write_bytes(instance_bytes("2.25.13", "2.25.2", patient="Q"))
     dispatcher(resources, Workers(Unsuitable(code="gap", text="3 slices missing"))).dispatch()
 
-    assert line(resources).reason == (
-        "gap: 3 slices missing; notice not made: the instances are of several patients, studies or"
-        " series"
-    )
+    assert line(resources).reason == "gap: 3 slices missing"
+    assert line(resources).deliveries == {"pending": 1}
+    (path,) = resources.folder.root.glob("results/*/*.dcm")
+    notice = dcmread(path)
+    assert notice.PatientID != "Q"
+    (study,) = notice.CurrentRequestedProcedureEvidenceSequence
+    (series,) = study.ReferencedSeriesSequence
+    references = [item.ReferencedSOPInstanceUID for item in series.ReferencedSOPSequence]
+    assert "2.25.13" not in references
 
 
 @pytest.mark.parametrize("fault", [EngineLost("KilledWorker"), KeyError("x"), OSError("disk")])

@@ -12,6 +12,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from pipeline.encode.bundle import encode
+from pipeline.reasons import QualityFlag
 from pipeline.series.common_header import common_doubts, common_header
 from pipeline.series.eligibility import why_not
 from pipeline.series.image_rules import SelectionRules
@@ -174,3 +175,17 @@ def test_results_name_what_most_instances_say() -> None:
     for item in encode(series, analysis(), context()).objects:
         assert item.dataset.AccessionNumber == "A-77"
         assert item.dataset.StudyDescription == "CT Thorax"
+
+
+@pytest.mark.parametrize(
+    ("uid", "is_valid"),
+    [("1.2.840.1", True), ("2.25.0", True), ("1.02.3", False), ("4f2c-ab", False), ("1..2", False)],
+)
+def test_a_uid_that_is_none_is_taken_and_doubted(uid: str, is_valid: bool) -> None:
+    """PS3.5 9.1."""
+    header = Dataset()
+    with disable_value_validation():
+        header.StudyInstanceUID, header.SeriesInstanceUID = "1.2.3", uid
+    doubts = [(one.code, one.text) for one in common_doubts(common_header([header]))]
+    words = "no valid UID (PS3.5 9.1): SeriesInstanceUID"
+    assert doubts == ([] if is_valid else [(QualityFlag.INVALID_UID, words)])
