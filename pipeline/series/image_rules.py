@@ -125,7 +125,7 @@ def _excluded(header: Dataset, rules: SelectionRules) -> Reason | None:
         return None
     return Reason(
         code=UnsuitableReason.EXCLUDED_DESCRIPTION,
-        text=f"Series Description matches the excluded {rules.exclude_description!r}.",
+        text=f"Series Description matches the excluded {rules.exclude_description!a}.",
     )
 
 

@@ -1,31 +1,27 @@
 """Modules common to all result objects: patient, study, series, equipment, SOP common.
 
-Patient and study are those of the source, element by element and byte by byte where the source
-was read from a file: no value is decoded, corrected or left out, so that the result cannot fall
-to another patient, whatever the character set. Attributes that the source lacks stay empty.
+Patient and study are those of the source (`pipeline.encode.source.copying`), so that the result
+cannot fall to another patient, whatever the character set. Attributes that the source lacks stay
+empty.
 """
 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from copy import deepcopy
 from datetime import datetime, timedelta, timezone
 
 from highdicom import ContributingEquipment
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR, keyword_dict
-from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
-from pydicom.valuerep import STR_VR
 
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext, instance_uid, series_uid
 from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.source import copied_attributes, series_name
+from pipeline.encode.source.copying import copy_elements, empty_copy
 from pipeline.errors import PipelineError
-from pipeline.series.attributes import UNREADABLE
+from pipeline.series.attributes import text
 from pipeline.types import CtSeries
 
 OFFSET = r"[+-](0[0-9]|1[0-4])[0-5][0-9]"  #: ``&ZZXX``, in the range of real time zones
@@ -65,17 +61,6 @@ def new_object(
     return result
 
 
-def empty_copy(source: Dataset) -> Dataset:
-    """Dataset without elements, with the character set by which the source was read."""
-    result = Dataset()
-    result.set_original_encoding(
-        is_implicit_vr=False,
-        is_little_endian=True,
-        character_encoding=source.original_character_set,
-    )
-    return result
-
-
 def copy_identity(source: Dataset, result: Dataset) -> None:
     """Copy patient and study as they are; required attributes that are missing become empty."""
     copy_elements(
@@ -83,37 +68,11 @@ def copy_identity(source: Dataset, result: Dataset) -> None:
         result,
         (*copied_attributes.SOP_COMMON, *copied_attributes.PATIENT, *copied_attributes.STUDY),
     )
-    if not result.get("StudyInstanceUID"):
+    if not text(result, "StudyInstanceUID"):
         raise PipelineError("the source has no Study Instance UID: a result cannot be filed")
     for keyword in copied_attributes.TYPE_2:
         if keyword not in result:
             setattr(result, keyword, None)
-
-
-def copy_elements(source: Dataset, result: Dataset, keywords: tuple[str, ...]) -> None:
-    """Copy elements without decoding their values.
-
-    A sequence must be decoded, for its items are written anew; one that cannot be is left out.
-    """
-    for keyword in keywords:
-        tag = keyword_dict[keyword]
-        if tag not in source:
-            continue
-        with suppress(*UNREADABLE):
-            result[tag] = _verbatim(source.get_item(tag)) or deepcopy(source[tag])
-
-
-def _verbatim(element: RawDataElement | DataElement) -> RawDataElement | None:
-    """Element with the bytes that were read, to be written unchanged; None if they cannot be.
-
-    Text has the same bytes in every transfer syntax. Where the source does not declare it as
-    text (implicit VR), the data dictionary does.
-    """
-    if not isinstance(element, RawDataElement) or element.value is None:
-        return None
-    declared = element.VR not in {None, "UN"}
-    vr = element.VR if declared else dictionary_VR(element.tag)
-    return element._replace(VR=vr, is_implicit_VR=False) if vr in STR_VR else None
 
 
 def local_time(source: Dataset, context: ResultContext) -> datetime:
@@ -123,7 +82,7 @@ def local_time(source: Dataset, context: ResultContext) -> datetime:
 
 def zone_of(source: Dataset) -> timezone | None:
     """Time zone that a source names (PS3.3 C.12.1.1.8); None without one that exists."""
-    offset = str(source.get("TimezoneOffsetFromUTC") or "").strip()
+    offset = text(source, "TimezoneOffsetFromUTC")
     if not re.fullmatch(OFFSET, offset):
         return None
     minutes = int(offset[1:3]) * 60 + int(offset[3:])

@@ -17,6 +17,7 @@ from pipeline.encode.result.identity import derived_uid
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import plane, source_slices
 from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.series.attributes import text
 from pipeline.types import CtSeries
 
 POSITION = ("ImagePositionPatient", "PlanePositionSequence")
@@ -34,7 +35,7 @@ def add_references(
     result.FrameOfReferenceUID = source_slices.frame_of_reference(series, context)
     result.PositionReferenceIndicator = None
     item = Dataset()
-    item.SeriesInstanceUID = slices[0].header.SeriesInstanceUID
+    item.SeriesInstanceUID = text(slices[0].header, "SeriesInstanceUID")
     item.ReferencedInstanceSequence = source_slices.instance_references(slices)
     result.ReferencedSeriesSequence = [item]
 

@@ -1,27 +1,26 @@
 """Check an object against its IOD: required attributes, and legal values.
 
-Attributes copied from the source must be present; their values are not judged, because a result
-corrects no source.
+Names and identifiers of the source are not judged: a result corrects no identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydicom import Dataset
-from pydicom.config import RAISE
-from pydicom.datadict import dictionary_has_tag, dictionary_VM
-from pydicom.dataelem import DataElement
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, keyword_for_tag
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
-from pydicom.valuerep import validate_value
+from pydicom.valuerep import STR_VR
 
 from pipeline.encode.conformance import content_tree, iod
 from pipeline.encode.conformance.content_tree import has_value
 from pipeline.encode.conformance.iod import Requirement
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import copied_attributes
+from pipeline.encode.source.value_representations import SINGLE, is_legal
 from pipeline.errors import ConformanceError
+from pipeline.series.attributes import peek_text
 
 COPIED = frozenset(
     {
@@ -33,14 +32,11 @@ COPIED = frozenset(
     }
     | {"ReferencedRequestSequence"}
 )
-"""Their values and items are not checked."""
-
-PLACES = frozenset({"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"})
-"""Written digit by digit as in the source, even where those are more than a DS may have."""
+"""What a copied sequence lacks, the source lacks: its items are not required to be complete."""
 
 OWN_UIDS = ("SOPInstanceUID", "SeriesInstanceUID")
 
-JUDGED = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "SH", "ST", "TM", "UR"})
+JUDGED = STR_VR - {"UI"}
 """Value representations with a form to check; not UI: the source may have odd ones."""
 
 
@@ -94,25 +90,38 @@ def _illegal(dataset: Dataset) -> Iterator[str]:
     for keyword in OWN_UIDS:
         if not UID(dataset.get(keyword) or "").is_valid:
             yield f"{keyword} is no UID"
-    for element in dataset:
-        yield from _illegal_element(element)
+    yield from _illegal_values(dataset)
 
 
-def _illegal_element(element: DataElement) -> Iterator[str]:
-    keyword = element.keyword
-    if keyword in COPIED or keyword in PLACES:
-        return
-    if element.VR == "SQ":
-        coded = keyword.endswith("CodeSequence")
-        for item in element.value or ():
-            if coded and not _is_code(item):
-                yield f"an item of {keyword} is no code (PS3.3 8.8)"
-            for inner in item:
-                yield from _illegal_element(inner)
-    elif element.VR in JUDGED and not _is_legal(element):
-        yield f"{keyword} has no legal value of {element.VR}"
-    elif isinstance(element.value, MultiValue) and not _has_legal_multiplicity(element):
-        yield f"{keyword} has {element.VM} values"
+def _illegal_values(dataset: Dataset) -> Iterator[str]:
+    """Faults of the values at this level and in items; text is judged without decoding it."""
+    for tag in dataset.keys():  # noqa: SIM118  # iterating the data set itself decodes it
+        keyword, vr = keyword_for_tag(tag), str(dataset.get_item(tag).VR)
+        if keyword in copied_attributes.IDENTITY:
+            continue
+        if vr == "SQ":
+            coded = keyword.endswith("CodeSequence")
+            for item in dataset[tag].value or ():
+                if coded and not _is_code(item):
+                    yield f"an item of {keyword} is no code (PS3.3 8.8)"
+                yield from _illegal_values(item)
+            continue
+        values = _values(dataset, tag, vr)
+        if vr in JUDGED and not all(is_legal(vr, str(value)) for value in values):
+            yield f"{keyword} has no legal value of {vr}"
+        elif not _has_legal_multiplicity(tag, len(values)):
+            yield f"{keyword} has {len(values)} values"
+
+
+def _values(dataset: Dataset, tag: int, vr: str) -> Sequence[object]:
+    """Values of an element: text without decoding it, of numbers those that are several."""
+    if vr in STR_VR and dictionary_has_tag(tag):
+        written = peek_text(dataset, keyword_for_tag(tag)).removesuffix("\0" if vr == "UI" else "")
+        if not written or vr in SINGLE:
+            return [written] if written else []
+        return [value.strip(" ") for value in written.split("\\")]
+    value = dataset[tag].value
+    return value if isinstance(value, MultiValue) else []
 
 
 def _is_code(item: Dataset) -> bool:
@@ -124,22 +133,11 @@ def _is_code(item: Dataset) -> bool:
     return valued and has_value(item, "CodingSchemeDesignator")
 
 
-def _is_legal(element: DataElement) -> bool:
-    values = element.value if isinstance(element.value, MultiValue) else [element.value]
-    try:
-        for value in values:
-            if value is not None:
-                validate_value(str(element.VR), str(value), RAISE)
-    except ValueError:
-        return False
-    return True
-
-
-def _has_legal_multiplicity(element: DataElement) -> bool:
+def _has_legal_multiplicity(tag: int, count: int) -> bool:
     """Tell whether PS3.6 allows the number of values; the type decides whether it may be none."""
-    if not element.value or not dictionary_has_tag(element.tag):
+    if not count or not dictionary_has_tag(tag):
         return True
-    least, _, most = dictionary_VM(element.tag).partition("-")
+    least, _, most = dictionary_VM(tag).partition("-")
     if most and not most.isdigit():  # 1-n, 2-2n, ...
-        return int(least) <= element.VM
-    return int(least) <= element.VM <= int(most or least)
+        return int(least) <= count
+    return int(least) <= count <= int(most or least)

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.datadict import keyword_dict
+from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
 from pipeline.encode.common.modules import zone_of
+from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.encode.source import copied_attributes, source_slices
+from pipeline.encode.source.value_representations import legal_form
 from pipeline.errors import ConformanceError
-from pipeline.series.attributes import UNREADABLE
+from pipeline.series.attributes import items, text, texts
 from pipeline.series.common_header import ONE_PATIENT
 from pipeline.types import CtSeries
 
@@ -38,7 +40,7 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
         `pipeline.encode.conformance.iod_check`). The message names the attribute, never its value.
     """
     _check_one_patient(series)
-    known = {str(header.SOPInstanceUID) for header in series.headers}
+    known = {text(header, "SOPInstanceUID") for header in series.headers}
     known |= {str(item.dataset.SOPInstanceUID) for item in bundle.objects}
     references = {
         str(item.dataset.FrameOfReferenceUID)
@@ -47,11 +49,12 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
     }
     _check_frame_of_reference(references, series)
     for item in bundle.objects:
-        _check_identity(item.dataset, series.common.header, item.kind)
-        _check_references(item.dataset, known, item.kind)
-        conform(item.dataset, item.kind)
+        written = as_written(item.dataset)
+        _check_identity(written, series.common.header, item.kind)
+        _check_references(written, known, item.kind)
+        conform(written, item.kind)
         if item.kind is ResultKind.SEGMENTATION:
-            _check_frames(item.dataset, series)
+            _check_frames(written, series)
 
 
 def _check_one_patient(series: CtSeries) -> None:
@@ -72,32 +75,44 @@ def _check_frame_of_reference(found: set[str], series: CtSeries) -> None:
         )
 
 
-def _check_identity(result: Dataset, header: Dataset, kind: ResultKind) -> None:
-    for keyword in (
-        *copied_attributes.SOP_COMMON,
-        *copied_attributes.PATIENT,
-        *copied_attributes.STUDY,
-    ):
-        if not _equal(result, header, keyword_dict[keyword]):
+def _check_identity(written: Dataset, header: Dataset, kind: ResultKind) -> None:
+    """Refuse another identity than the source's, and values that the source does not have."""
+    for keyword in (*copied_attributes.PATIENT, *copied_attributes.STUDY):
+        if not _agrees(written, header, keyword):
             raise ConformanceError(f"{keyword} of the {kind} differs from that of the source")
-    if zone_of(result) != (zone_of(header) or zone_of(result)):
+    if zone_of(written) != (zone_of(header) or zone_of(written)):
         raise ConformanceError(f"the time zone of the {kind} differs from that of the source")
 
 
-def _equal(result: Dataset, header: Dataset, tag: int) -> bool:
-    """Tell whether the bytes agree, or else the values; absent and empty are the same."""
-    raw = [dataset.get_item(tag) for dataset in (result, header)]
-    if all(isinstance(element, RawDataElement) for element in raw):
-        return raw[0] == raw[1] or bool(_value(result, tag) == _value(header, tag))
-    return bool(_value(result, tag) == _value(header, tag))
+def _agrees(written: Dataset, header: Dataset, keyword: str) -> bool:
+    """Tell whether an element is that of the source; absent and empty are the same.
+
+    Identity must have the same bytes. Of another value the source may have had an illegal form.
+    """
+    vr = dictionary_VR(keyword)
+    if vr == "SQ":
+        return len(items(written, keyword)) <= len(items(header, keyword))
+    expected, found = (_bytes(dataset, keyword) for dataset in (header, written))
+    if expected is not None and found is not None and expected == found:
+        return True
+    said, saying = texts(header, keyword), texts(written, keyword)
+    if keyword in copied_attributes.IDENTITY:
+        return said == saying and (expected is None or vr == "UI")
+    return said == saying or saying == tuple(filter(None, (legal_form(vr, it) for it in said)))
 
 
-def _value(dataset: Dataset, tag: int) -> object:
-    """Value of an element; None if it is absent, empty or cannot be decoded."""
-    try:
-        return (dataset[tag].value or None) if tag in dataset else None
-    except UNREADABLE:
-        return None
+def _bytes(dataset: Dataset, keyword: str) -> bytes | None:
+    """Bytes of an element of text, with an even length; None if it was decoded already."""
+    tag = keyword_dict[keyword]
+    element = dataset.get_item(tag) if tag in dataset else None
+    if element is None:
+        return b""
+    if not isinstance(element, RawDataElement):
+        return b"" if element.is_empty else None
+    value = element.value or b""
+    if not value.strip(b" \0"):
+        return b""
+    return value + b" " * (len(value) % 2)
 
 
 def _check_references(result: Dataset, known: set[str], kind: ResultKind) -> None:
@@ -111,13 +126,15 @@ def _check_references(result: Dataset, known: set[str], kind: ResultKind) -> Non
 
 def _referenced(dataset: Dataset) -> Iterator[str]:
     """Referenced SOP Instance UIDs, those of earlier reports and of the copied study left out."""
-    for element in dataset:
-        if element.keyword in {*EARLIER, *copied_attributes.STUDY, *copied_attributes.PATIENT}:
+    left_out = {*EARLIER, *copied_attributes.STUDY, *copied_attributes.PATIENT}
+    for tag in dataset.keys():  # noqa: SIM118  # iterating the data set itself decodes it
+        keyword = keyword_for_tag(tag)
+        if keyword in left_out:
             continue
-        if element.keyword == "ReferencedSOPInstanceUID":
-            yield str(element.value)
-        elif element.VR == "SQ":
-            for item in element.value or []:
+        if keyword == "ReferencedSOPInstanceUID":
+            yield text(dataset, keyword)
+        elif dataset.get_item(tag).VR == "SQ":
+            for item in items(dataset, keyword):
                 yield from _referenced(item)
 
 

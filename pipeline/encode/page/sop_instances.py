@@ -17,7 +17,6 @@ from pipeline.encode.common import secondary_capture
 from pipeline.encode.common.modules import (
     add_body_part,
     add_lossy_history,
-    copy_elements,
     local_time,
     new_object,
 )
@@ -27,6 +26,7 @@ from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source import source_slices
+from pipeline.encode.source.copying import copy_elements
 from pipeline.types import CtSeries
 
 TITLE = "AI summary of a chest CT (research use only)"

@@ -77,6 +77,28 @@ STUDY = (
 )
 """General Study, Patient Study and Clinical Trial Study modules (PS3.3 C.7.2)."""
 
+IDENTITY = frozenset(
+    {
+        "PatientName",
+        "PatientID",
+        "IssuerOfPatientID",
+        "OtherPatientIDs",
+        "OtherPatientNames",
+        "PatientBirthName",
+        "PatientMotherBirthName",
+        "StudyInstanceUID",
+        "StudyID",
+        "AccessionNumber",
+        "AdmissionID",
+        "ReferringPhysicianName",
+        "ConsultingPhysicianName",
+        "PhysiciansOfRecord",
+        "NameOfPhysiciansReadingStudy",
+    }
+)
+"""Names and identifiers, which results repeat byte by byte even where they are illegal: archives
+file and compare by them."""
+
 TYPE_2 = (
     "PatientName",
     "PatientID",

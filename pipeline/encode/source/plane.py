@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.encode.source import source_slices
 from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.encode.source.value_representations import legal_form
 from pipeline.series.frames import UNIT_LENGTH
 from pipeline.types import CtSeries
 
@@ -41,14 +42,18 @@ def position(item: SourceSlice) -> list[str]:
     return _as_written(written, np.array(item.position))
 
 
-def _as_written(written: Iterable[object], grid: NDArray[np.float64]) -> list[str]:
+def _as_written(written: Iterable[str], grid: NDArray[np.float64]) -> list[str]:
     """Strings of the source if they agree with the grid, else the grid formatted anew.
+
+    A string that is no legal DS, of more than 16 characters for one (PS3.5 6.2), is written with
+    as many digits as fit.
 
     The tolerance is the one within which the length of a direction counts as 1.
     """
-    texts = [str(value) for value in written]
-    if len(texts) != len(grid):
+    forms = [legal_form("DS", value) for value in written]
+    legal = [form for form in forms if form]
+    if len(legal) != len(grid) or len(forms) != len(grid):
         return source_slices.ds(grid)
-    values = np.array(texts, dtype=np.float64)
+    values = np.array(legal, dtype=np.float64)
     same = np.allclose(values, grid, rtol=UNIT_LENGTH, atol=UNIT_LENGTH)
-    return texts if same else source_slices.ds(grid)
+    return legal if same else source_slices.ds(grid)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
-from pydicom.valuerep import DSfloat, format_number_as_ds
+from pydicom.valuerep import format_number_as_ds
 
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import derived_uid
 from pipeline.errors import PipelineError
-from pipeline.series.attributes import items, optional_integer, optional_number
+from pipeline.series.attributes import items, optional_integer, optional_number, text, texts
 from pipeline.types import CtSeries, SourceFrame
 
 Point = tuple[float, float, float]
@@ -50,7 +50,7 @@ def real_slices(series: CtSeries) -> tuple[SourceSlice, ...]:
     PipelineError
         If a slice names an instance of which there is no header, or no slice is real.
     """
-    headers = {str(header.SOPInstanceUID): header for header in series.headers}
+    headers = {text(header, "SOPInstanceUID"): header for header in series.headers}
     slices = tuple(
         _source_slice(series, headers, index, frame)
         for index, frame in enumerate(series.volume.source)
@@ -79,13 +79,14 @@ def position_in_grid(series: CtSeries, index: int) -> Point:
 
 def _recorded_position(header: Dataset, frame: SourceFrame) -> Point | None:
     position = recorded(header, frame, "PlanePositionSequence", "ImagePositionPatient")
-    if len(position) != 3:
+    try:
+        x, y, z = (float(value) for value in position)
+    except ValueError:
         return None
-    x, y, z = (float(value) for value in position)
     return x, y, z
 
 
-def recorded(header: Dataset, frame: SourceFrame, group: str, keyword: str) -> list[DSfloat]:
+def recorded(header: Dataset, frame: SourceFrame, group: str, keyword: str) -> tuple[str, ...]:
     """Values of a Decimal String of the frame, as the source wrote them.
 
     Parameters
@@ -95,14 +96,11 @@ def recorded(header: Dataset, frame: SourceFrame, group: str, keyword: str) -> l
 
     Returns
     -------
-    list
+    tuple
         Empty where the source has no value.
     """
     holder = header if frame.frame_number is None else _group(header, frame.frame_number, group)
-    values = holder.get(keyword)
-    if values is None or isinstance(values, DSfloat):
-        return [] if values is None else [values]
-    return list(values)
+    return texts(holder, keyword)
 
 
 def _group(header: Dataset, frame_number: int, group: str) -> Dataset:
@@ -110,9 +108,8 @@ def _group(header: Dataset, frame_number: int, group: str) -> Dataset:
     own = items(header, "PerFrameFunctionalGroupsSequence")
     shared = items(header, "SharedFunctionalGroupsSequence")
     for place in (*own[frame_number - 1 : frame_number], *shared[:1]):
-        if place.get(group):
-            item: Dataset = place[group][0]
-            return item
+        if found := items(place, group):
+            return found[0]
     return Dataset()
 
 

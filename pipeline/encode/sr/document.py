@@ -8,14 +8,15 @@ import highdicom.sr as hd
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
-from pipeline.encode.common.modules import copy_elements, empty_copy, new_object
+from pipeline.encode.common.modules import new_object
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference
 from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.source import source_slices
+from pipeline.encode.source.copying import copy_elements, empty_copy
 from pipeline.encode.source.source_slices import SourceSlice
-from pipeline.series.attributes import items
+from pipeline.series.attributes import items, text
 from pipeline.types import CtSeries
 
 CONTAINS = hd.RelationshipTypeValues.CONTAINS
@@ -86,10 +87,10 @@ def _request(result: Dataset, attributes: Dataset) -> Dataset:
     item = empty_copy(attributes)
     item.ReferencedStudySequence = Sequence()
     copy_elements(attributes, item, (*REQUEST, *REQUEST_DETAILS))
-    if not attributes.get("AccessionNumber"):
+    if not text(attributes, "AccessionNumber"):
         copy_elements(result, item, ACCESSION)
-    if not attributes.get("StudyInstanceUID"):
-        item.StudyInstanceUID = result.StudyInstanceUID
+    if not text(attributes, "StudyInstanceUID"):
+        item.StudyInstanceUID = text(result, "StudyInstanceUID")
     for keyword in REQUEST:
         if keyword not in item:
             setattr(item, keyword, None)
@@ -120,12 +121,13 @@ def add_evidence(
     result: Dataset, slices: tuple[SourceSlice, ...], segmentation: Dataset | None
 ) -> None:
     """List every instance that the report rests on: the CT, and the SEG if it refers to one."""
-    by_series = {str(slices[0].header.SeriesInstanceUID): source_slices.instance_references(slices)}
+    series_uid = text(slices[0].header, "SeriesInstanceUID")
+    by_series = {series_uid: source_slices.instance_references(slices)}
     if segmentation is not None:
         instance = _sop_reference(segmentation.SOPClassUID, segmentation.SOPInstanceUID)
         by_series[str(segmentation.SeriesInstanceUID)] = Sequence([instance])
     result.CurrentRequestedProcedureEvidenceSequence = [
-        _study_references(result.StudyInstanceUID, by_series)
+        _study_references(text(result, "StudyInstanceUID"), by_series)
     ]
 
 
@@ -149,9 +151,9 @@ def evidence(headers: Iterable[Dataset]) -> Sequence:
     by_series: dict[str, Sequence] = {}
     study_uid = ""
     for header in headers:
-        study_uid = str(header.StudyInstanceUID)
-        instance = _sop_reference(header.SOPClassUID, header.SOPInstanceUID)
-        by_series.setdefault(str(header.SeriesInstanceUID), Sequence()).append(instance)
+        study_uid = text(header, "StudyInstanceUID")
+        instance = _sop_reference(text(header, "SOPClassUID"), text(header, "SOPInstanceUID"))
+        by_series.setdefault(text(header, "SeriesInstanceUID"), Sequence()).append(instance)
     return Sequence([_study_references(study_uid, by_series)])
 
 

@@ -12,6 +12,7 @@ from pydicom.config import disable_value_validation
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode.common import sentences
+from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
@@ -49,7 +50,7 @@ def not_analysed(
         result = new_document(common, context, ResultKind.NOTICE, EnhancedSRStorage)
         result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
         result.update(text_content(_lines(common, code, text), context.equipment))
-        conform(result, ResultKind.NOTICE)
+        conform(as_written(result), ResultKind.NOTICE)
     return result
 
 

@@ -18,6 +18,7 @@ from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source.key_slices import key_slice, lesion_mask
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.encode.sr.content import algorithm_identification, area, image_region, lung_site
+from pipeline.series.attributes import text
 from pipeline.types import Analysis, CtSeries, Lesion
 
 Volumetric = hd.VolumetricROIMeasurementsAndQualitativeEvaluations
@@ -67,7 +68,9 @@ def _referenced(series: CtSeries, segmentation: Dataset, segment: Segment) -> hd
         segmentation.SOPClassUID,
         segmentation.SOPInstanceUID,
         segment.number,
-        source_series=hd.SourceSeriesForSegmentation(str(series.common.header.SeriesInstanceUID)),
+        source_series=hd.SourceSeriesForSegmentation(
+            text(series.common.header, "SeriesInstanceUID")
+        ),
     )
 
 

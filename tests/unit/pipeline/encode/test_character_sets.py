@@ -13,13 +13,11 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.encode.bundle import encode, part10
-from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.series.common_header import common_header
 from pipeline.types import CtSeries
 from tests.support.samples.encode_samples import SeriesSpec, analysis, context, ct_series
-
-EVERYTHING = Products(summary_pdf=True, parametric_map=True, key_images=True)
+from tests.support.samples.everything import EVERYTHING
 
 NAMES = [
     (["ISO_IR 100"], "Müller^Jörg"),
