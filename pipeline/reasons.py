@@ -63,6 +63,10 @@ class UnsuitableReason(_Code):
         "missing-attribute",
         "An attribute that is needed is absent, empty or no number: look at the sender's export.",
     )
+    UNREADABLE_INSTANCE = (
+        "unreadable-instance",
+        "An instance is no DICOM data set behind its first attributes: send the series again.",
+    )
     MIXED_IDENTITY = (
         "mixed-identity",
         "The instances name several patients, studies or series: correct them at the sender.",

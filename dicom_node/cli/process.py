@@ -15,21 +15,32 @@ from rich.markup import escape
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.offline import FoundSeries, find_series, must_be_empty, process
+from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import Analysed, Unsuitable
 from dicom_node.analysis.worker.series_task import Progress
 from dicom_node.cli.options import stage_bar
+from dicom_node.errors import AnalysisFault, NodeError
 from pipeline.encode.common.sentences import NOT_REPORTED
+from pipeline.errors import ConformanceError, OutOfMemory
 
 
 def process_folder(
-    folder: Path, out: Path, settings: Settings, console: Console, created: datetime
+    folder: Path,
+    out: Path,
+    settings: Settings,
+    console: Console,
+    created: datetime,
+    *,
+    process: Callable[..., Analysed | Unsuitable] = process,
 ) -> int:
     """Analyse every series of a folder; return how many could be analysed.
+
+    A series that fails for a reason that nobody foresaw is named, and the next one goes on.
 
     Raises
     ------
     NodeError
-        If `out` is neither new nor empty.
+        If `out` is neither new nor empty, or a series failed; then when all others are done.
     """
     must_be_empty(out)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, below
@@ -37,7 +48,7 @@ def process_folder(
     for path, reason in others:
         console.print(f"left out: {escape(str(path))}: {escape(reason)}")
     config = analysis_config_of(settings)
-    analysed = 0
+    analysed = failed = 0
     for number, found in enumerate(series, start=1):
         target = out / f"series-{number:02d}" if len(series) > 1 else out
         work = partial(
@@ -48,11 +59,19 @@ def process_folder(
             notices=settings.results.not_analysed,
             created=created,
         )
-        answer = _with_bar(work, console)
+        try:
+            answer = _with_bar(as_analysis_fault(work), console)
+        except (AnalysisFault, ConformanceError, OutOfMemory) as fault:
+            failed += 1
+            console.print(f"series {found.series_instance_uid} of {len(found.paths)} instances")
+            console.print(f"  failed: {escape(str(fault))}")
+            continue
         analysed += isinstance(answer, Analysed)
         _print_answer(found, answer, target, console)
     if not series:
         console.print(f"no DICOM series in {folder}")
+    if failed:
+        raise NodeError(f"{failed} of {len(series)} series failed, see above")
     return analysed
 
 

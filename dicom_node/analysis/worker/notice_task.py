@@ -18,6 +18,7 @@ from dicom_node.errors import NoNotice
 from dicom_node.network.bounded_header import HeaderTooLong, read_attributes
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultObject
+from pipeline.series.attributes import text
 from pipeline.series.common_header import BY_FRAME, FILED_BY, ONE_PATIENT, ONE_STUDY, comparable
 
 EVIDENCE = ("SpecificCharacterSet", *OF_THE_REQUEST, *ONE_PATIENT, *ONE_STUDY)
@@ -79,6 +80,6 @@ def _header(path: Path, keywords: Sequence[str]) -> Dataset:
         )
     except HeaderTooLong as fault:
         raise NoNotice(f"a header is longer than {HEADER_BYTES} bytes") from fault
-    ds.SOPClassUID = ds.get("SOPClassUID") or meta.sop_class_uid
-    ds.SOPInstanceUID = ds.get("SOPInstanceUID") or meta.sop_instance_uid
+    ds.SOPClassUID = text(ds, "SOPClassUID") or meta.sop_class_uid
+    ds.SOPInstanceUID = text(ds, "SOPInstanceUID") or meta.sop_instance_uid
     return ds

@@ -6,11 +6,13 @@ import zlib
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 
 from dicom_node.analysis.worker.messages import AnalysisRequest
 from dicom_node.network.bounded_header import data_set_bytes
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
+from pipeline.series.attributes import UNREADABLE, text
 
 OF_THE_REQUEST = {
     "SOPClassUID": "MediaStorageSOPClassUID",
@@ -42,21 +44,38 @@ def require_room(request: AnalysisRequest) -> None:
         try:
             length = data_set_bytes(file.path, min(most, left))
         except zlib.error as fault:
-            text = "a data set that can be inflated expected, got one that cannot"
-            raise UnsuitableSeries(UnsuitableReason.PIXEL_DATA, text) from fault
+            said = "a data set that can be inflated expected, got one that cannot"
+            raise UnsuitableSeries(UnsuitableReason.PIXEL_DATA, said) from fault
         if length > most:
-            text = f"a data set that inflates to {most} bytes at most expected, got more"
-            raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, text)
+            said = f"a data set that inflates to {most} bytes at most expected, got more"
+            raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, said)
         left -= length
         if left < 0:
-            text = f"data sets of {SERIES_BYTES} bytes at most together expected, got more"
-            raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, text)
+            said = f"data sets of {SERIES_BYTES} bytes at most together expected, got more"
+            raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, said)
 
 
 def read_instance(path: Path) -> Dataset:
-    """Read an instance; UIDs that its data set lacks are those it was sent under."""
-    ds = dcmread(path)
+    """Read an instance; UIDs that its data set lacks are those it was sent under.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``unreadable-instance`` if its bytes are no data set, behind a header that was read.
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            ds = dcmread(file)
+        except (*UNREADABLE, InvalidDicomError, zlib.error) as fault:
+            if isinstance(fault, OSError) and fault.errno is not None:
+                raise
+            raise UnsuitableSeries(
+                UnsuitableReason.UNREADABLE_INSTANCE,
+                "a data set expected, got one that cannot be parsed",
+            ) from None
     for keyword, of_meta in OF_THE_REQUEST.items():
-        if not ds.get(keyword):
-            setattr(ds, keyword, ds.file_meta.get(of_meta, ""))
+        if not text(ds, keyword):
+            setattr(ds, keyword, text(ds.file_meta, of_meta))
     return ds

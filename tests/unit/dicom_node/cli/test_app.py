@@ -3,19 +3,25 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from rich.console import Console
 from typer.testing import CliRunner
 
 from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
+from dicom_node.analysis.offline import FoundSeries
+from dicom_node.analysis.worker.messages import Unsuitable
 from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.app import Syntax, app
+from dicom_node.cli.process import process_folder
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
+from pipeline.reasons import UnsuitableReason
 from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES
 from storage.database.engine import migrate, open_database
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
@@ -158,6 +164,49 @@ def test_process_says_why_a_series_was_not_analysed(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "out" / "analysis.json").read_text())
     assert summary["analysed"] is False
     assert summary["reason"].startswith("too-few-slices")
+
+
+def test_process_goes_on_after_a_series_that_fails_and_names_it(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        command = ["phantom", str(tmp_path / "ct" / seed), "--slices", "2", "--seed", seed]
+        assert cli.invoke(app, command).exit_code == 0
+    said = Console(record=True, width=200)
+    begun: list[str] = []
+
+    def fails_once(series: FoundSeries, *_: object, **__: object) -> Unsuitable:
+        begun.append(series.series_instance_uid)
+        if len(begun) == 1:
+            raise KeyError("CANARYXQ")
+        return Unsuitable(code=UnsuitableReason.GAP, text="a slice is missing")
+
+    with pytest.raises(NodeError, match="1 of 2 series failed"):
+        process_folder(
+            tmp_path / "ct",
+            tmp_path / "out",
+            Settings(),
+            said,
+            datetime.now(UTC),
+            process=fails_once,
+        )
+
+    words = said.export_text()
+    assert len(set(begun)) == 2
+    assert begun[0] in words
+    assert "KeyError" in words
+    assert "a slice is missing" in words
+    assert "CANARYXQ" not in words
+
+
+def test_process_refuses_an_instance_that_cannot_be_parsed(tmp_path: Path) -> None:
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+    (first, _) = sorted((tmp_path / "ct").glob("*.dcm"))
+    item = b"SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    first.write_bytes(first.read_bytes() + (b"\xe1\x7f\x10\x10" + item) * 2000)
+
+    answer = cli.invoke(app, ["process", str(tmp_path / "ct"), "--out", str(tmp_path / "out")])
+
+    assert answer.exit_code == 1
+    assert "unreadable-instance" in answer.output
 
 
 def test_process_writes_the_notice_that_a_site_wants(tmp_path: Path) -> None:
