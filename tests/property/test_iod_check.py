@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.config import disable_value_validation
 from pydicom.datadict import keyword_dict
 
@@ -168,15 +168,19 @@ def test_a_functional_group_may_be_shared_or_of_each_frame_but_not_absent() -> N
             frame.pop("PixelMeasuresSequence", None)
 
 
-def test_what_the_source_wrote_is_the_sources_own_matter() -> None:
+def test_the_identity_of_the_source_is_its_own_matter_and_nothing_else_is() -> None:
     item = OBJECTS["notice"]
-    taken = item.dataset["PatientSex"]
+    taken = {keyword: item.dataset[keyword] for keyword in ("PatientID", "PatientSex")}
     try:
         with disable_value_validation():
-            item.dataset.PatientSex = "female?"
+            item.dataset["PatientID"] = DataElement("PatientID", "LO", "x" * 70)
             conform(item.dataset, item.kind)
+            item.dataset["PatientSex"] = DataElement("PatientSex", "CS", "female?")
+            with pytest.raises(ConformanceError, match="PatientSex has no legal value of CS"):
+                conform(item.dataset, item.kind)
     finally:
-        item.dataset["PatientSex"] = taken
+        for keyword, element in taken.items():
+            item.dataset[keyword] = element
 
 
 def test_the_check_of_a_bundle_asks_for_conformance_and_names_no_value() -> None:
