@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import MutableSequence
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
 from pydicom import Dataset, Sequence
+from pydicom.charset import decode_bytes
 from pydicom.datadict import dictionary_VR, keyword_dict
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
-from pydicom.valuerep import STR_VR
+from pydicom.valuerep import STR_VR, TEXT_VR_DELIMS
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
@@ -34,6 +37,7 @@ UNREADABLE = (
     struct.error,
 )
 """Raised when a value is no value of its representation: pydicom converts on first access."""
+ESCAPE = b"\x1b"  #: begins what switches the character set, PS3.5 6.1.2.5
 PADDING = " \0"  #: NUL pads UI (PS3.5 6.2); some writers pad all text with it
 LARGEST_IS = 2**31 - 1  #: of an Integer String, PS3.5 6.2
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -135,8 +139,23 @@ def peek_text(dataset: Dataset, keyword: str) -> str:
             return ""
         several = isinstance(value, list | tuple) or hasattr(value, "append")
         return "\\".join(map(str, value)) if several else str("" if value is None else value)
-    declared = dataset.original_character_set
-    for encoding in [declared] if isinstance(declared, str) else declared:
+    return decode_text(value, dataset.original_character_set)
+
+
+def decode_text(value: bytes, character_set: str | MutableSequence[str]) -> str:
+    """Decode bytes of text; each a letter where they are not of the character set.
+
+    Parameters
+    ----------
+    character_set
+        Names of Python's encodings, as pydicom gives them. Escapes switch between several
+        (PS3.5 6.1.2.5).
+    """
+    declared = [character_set] if isinstance(character_set, str) else list(character_set)
+    if ESCAPE in value and len(declared) > 1:
+        with suppress(*UNREADABLE):
+            return decode_bytes(value, declared, TEXT_VR_DELIMS)
+    for encoding in declared:
         try:
             return value.decode(encoding)
         except (LookupError, UnicodeDecodeError):

@@ -14,14 +14,14 @@ from collections.abc import Iterable, MutableSequence
 from typing import TypeGuard
 
 from pydicom import DataElement, Dataset, Sequence
-from pydicom.charset import convert_encodings, decode_bytes, default_encoding, python_encoding
+from pydicom.charset import convert_encodings, default_encoding, python_encoding
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_dict, keyword_for_tag
 from pydicom.dataelem import RawDataElement
-from pydicom.valuerep import MAX_VALUE_LEN, STR_VR, TEXT_VR_DELIMS
+from pydicom.valuerep import MAX_VALUE_LEN, STR_VR
 
 from pipeline.encode.source.copied_attributes import IDENTITY
 from pipeline.encode.source.value_representations import ENCODED, SINGLE, is_legal, legal_form
-from pipeline.series.attributes import PADDING, UNREADABLE, texts
+from pipeline.series.attributes import PADDING, UNREADABLE, decode_text, texts
 
 CHARACTER_SET = "SpecificCharacterSet"
 ALONE = frozenset({"ISO_IR 192", "GB18030", "GBK"})
@@ -129,7 +129,7 @@ def _text(
         return None
     if keyword_for_tag(element.tag) in IDENTITY:
         return verbatim
-    written = _decode(value, vr, encodings)
+    written = decode_text(value, encodings if vr in ENCODED else "ascii")
     values = [written] if vr in SINGLE else written.split("\\")
     if vr == "UI":  # one NUL makes the length even
         written = written.removesuffix("\0")
@@ -142,19 +142,6 @@ def _is_legal_as_padded(vr: str, value: str) -> bool:
     """Say whether a value is legal with the spaces that are padding in its representation."""
     bare = value.rstrip(" ") if vr in FIXED_FORM else value.strip(" ")
     return len(value) <= MAX_VALUE_LEN.get(vr, len(value)) and is_legal(vr, bare)
-
-
-def _decode(value: bytes, vr: str, encodings: Encodings) -> str:
-    """Text of a value; each byte a letter where it is not of the declared character set."""
-    declared = [encodings] if isinstance(encodings, str) else list(encodings)
-    if (vr in ENCODED and not value.isascii()) or b"\x1b" in value:
-        try:
-            for encoding in declared[:1] if b"\x1b" not in value else ():
-                return value.decode(encoding)
-            return decode_bytes(value, declared, TEXT_VR_DELIMS)
-        except UNREADABLE:
-            pass
-    return value.decode("latin-1")
 
 
 def _decoded(element: DataElement, vr: str) -> Element | None:
