@@ -27,7 +27,6 @@ EVENTS = frozenset(
         "node_stopped",
         "association_accepted",
         "association_rejected",
-        "association_not_made",
         "association_broken",
         "certificates_renewed",
         "certificates_unusable",

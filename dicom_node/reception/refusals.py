@@ -31,9 +31,9 @@ LONGEST_WAIT_SECONDS = 600.0  #: twice as long each time, up to this: 144 lines 
 LOG_WIDTH = 300  #: characters of a text of a peer in one log line
 
 Kind = Literal[
-    "association_not_made", "association_rejected", "context_refused", "instance_refused"
+    "association_broken", "association_rejected", "context_refused", "instance_refused"
 ]
-TURNED_AWAY: tuple[Kind, ...] = ("association_not_made", "association_rejected")
+TURNED_AWAY: tuple[Kind, ...] = ("association_broken", "association_rejected")
 """Kinds that are a Security Alert for the auditor (PS3.15 A.5.3.11), and a warning in the log."""
 
 
@@ -48,7 +48,7 @@ class Refusal:
     what, reason
         What was refused, and why: words for people, without data of a patient.
     kind
-        Name of the log event: `association_not_made` where a connection ended before there was
+        Name of the log event: `association_broken` where a connection ended before there was
         a readable request.
     """
 

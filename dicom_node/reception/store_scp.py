@@ -195,7 +195,7 @@ def handle_transition(event: Event, sink: InstanceSink) -> None:
 def _record_end(sink: InstanceSink, address: str, reason: str, *, calling_ae: str = "") -> None:
     sink.record_refusal(
         Refusal(
-            kind="association_not_made",
+            kind="association_broken",
             calling_ae=calling_ae,
             address=address,
             what="connection",

@@ -105,7 +105,7 @@ class BoundedProtocol(H11Protocol):
 def _record_end(sink: InstanceSink, address: str, reason: str) -> None:
     sink.record_refusal(
         Refusal(
-            kind="association_not_made",
+            kind="association_broken",
             calling_ae=CALLING_AE,
             address=address,
             what="connection",

@@ -184,7 +184,7 @@ def test_what_is_no_request_leaves_a_trace(plain: Serving, name: str) -> None:
         connection.shutdown(socket.SHUT_WR)
         refusal = plain.memory.latest()
     assert reason in refusal.reason
-    assert (refusal.address, refusal.kind) == ("127.0.0.1", "association_not_made")
+    assert (refusal.address, refusal.kind) == ("127.0.0.1", "association_broken")
 
 
 def test_who_asks_for_nothing_in_time_leaves_a_trace(plain: Serving) -> None:

@@ -158,7 +158,7 @@ def test_what_is_no_association_request_leaves_a_trace(
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         refusal = plain.memory.latest()
-    assert (refusal.kind, refusal.address) == ("association_not_made", "127.0.0.1")
+    assert (refusal.kind, refusal.address) == ("association_broken", "127.0.0.1")
     if is_fast:
         assert reason in refusal.reason
 
@@ -249,4 +249,4 @@ def test_who_fails_the_handshake_leaves_the_true_reason(
         assert client.read_pdu()[0] != ACCEPTED
     refusal = secure.memory.latest()
     assert refusal.reason.startswith(reason)
-    assert (refusal.kind, refusal.address) == ("association_not_made", "127.0.0.1")
+    assert (refusal.kind, refusal.address) == ("association_broken", "127.0.0.1")

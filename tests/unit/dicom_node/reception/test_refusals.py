@@ -19,7 +19,7 @@ from storage.series.quarantine_and_refusals import MAXIMUM_KINDS
 from tests.support.reception import open_resources
 
 PROBE = Refusal(
-    kind="association_not_made", address="10.0.0.9", what="connection", reason="it sent nothing"
+    kind="association_broken", address="10.0.0.9", what="connection", reason="it sent nothing"
 )
 EVERY = 10  #: seconds between two connections: one a second takes the test ten times as long
 WEEK = 7 * 24 * 3600 // EVERY  #: connections
