@@ -11,6 +11,7 @@ from pipeline.reasons import QualityFlag
 from pipeline.scan_quality.gates import acquisition_doubts
 from pipeline.scan_quality.measure import facts_of
 from pipeline.types import CtVolume, Doubt, LungMask
+from pipeline.wording import figure
 
 
 def doubts_of(
@@ -41,8 +42,8 @@ def _of_features(scored: Scored, crop: NetworkInput, models: Models) -> Iterator
         return
     distance = models.reference.distance(lung_features(scored.features, crop.tensor[0, 1]))
     if not distance <= entry.limit:
+        shown = figure(distance, round(entry.limit, 1), digits=1)
         text = (
-            f"distance {distance:.1f} from what the model was made for, "
-            f"{entry.limit:.1f} or less expected"
+            f"distance {shown} from what the model was made for, {entry.limit:.1f} or less expected"
         )
         yield Doubt(code=QualityFlag.UNLIKE_TRAINING_DATA, text=text)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 EXAMPLES = 3  #: named in a sentence; of the others it says how many there are
 LONGEST_REASON = 300  #: characters
 ELLIPSIS = "..."
+MORE_DIGITS = 9  #: tried until a figure shows on which side of a bound it lies
 
 
 def examples(found: Sequence[str]) -> str:
@@ -21,10 +23,18 @@ def bounded(text: str, longest: int = LONGEST_REASON) -> str:
     return text if len(text) <= longest else text[: longest - len(ELLIPSIS)] + ELLIPSIS
 
 
-def unlike(expected: float, got: float, digits: int = 1) -> tuple[str, str]:
-    """Write two different numbers with so many decimals that they differ as shown."""
-    for decimals in range(digits, 10):
-        pair = f"{expected:.{decimals}f}", f"{got:.{decimals}f}"
-        if pair[0] != pair[1]:
-            return pair
-    return f"{expected:.{digits}f}", f"{got:.{digits}f}"
+def figure(value: float, *bounds: float, digits: int = 2, form: Literal["f", "g"] = "f") -> str:
+    """Write a number with so many digits that it stands on its side of each bound as shown.
+
+    Parameters
+    ----------
+    digits
+        The fewest; behind the point with ``f``, in all with ``g``.
+    """
+    text = f"{value:.{digits}{form}}"
+    for more in range(digits, digits + MORE_DIGITS):
+        text = f"{value:.{more}{form}}"
+        shown = float(text)
+        if all((shown < b) == (value < b) and (shown > b) == (value > b) for b in bounds):
+            break
+    return text

@@ -21,6 +21,7 @@ from pipeline.lungs.coarse_grid import Mask, Spacing
 from pipeline.lungs.facts import NAMES, LungFacts, LungFigures
 from pipeline.reasons import QualityFlag
 from pipeline.types import LUNG_OF_OPEN_SIDE, Doubt
+from pipeline.wording import figure
 
 Bounds = tuple[float, float]
 Read = TypeVar("Read")
@@ -184,7 +185,8 @@ def _not_passed(gates: Iterable[Gate[Read]], facts: Read) -> Iterator[Failed]:
         refuses = not gate.wide[0] <= value <= gate.wide[1]
         low, high = gate.wide if refuses else gate.narrow
         if not low <= value <= high:
-            text = f"{value:.4g} {gate.unit}, expected {low:g} to {high:g}"
+            shown = figure(value, low, high, digits=4, form="g")
+            text = f"{shown} {gate.unit}, expected {low:g} to {high:g}"
             yield Failed(code=gate.code, text=text, refuses=refuses)
 
 
@@ -227,7 +229,7 @@ def agreement(code: QualityFlag, first: Mask, second: Mask) -> tuple[Failed, ...
     overlap = dice(first, second)
     if overlap >= MIN_DICE:
         return ()
-    text = f"Dice {overlap:.2f} of two methods, expected {MIN_DICE:g} to 1"
+    text = f"Dice {figure(overlap, MIN_DICE)} of two methods, expected {MIN_DICE:g} to 1"
     return (Failed(code=code, text=text),)
 
 

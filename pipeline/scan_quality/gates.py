@@ -16,6 +16,7 @@ from pipeline.model.manifest import AcquisitionFigure
 from pipeline.reasons import QualityFlag, UnsuitableReason
 from pipeline.scan_quality.measure import AcquisitionFacts
 from pipeline.types import Doubt
+from pipeline.wording import figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,5 +134,5 @@ def sentence(gate: AcquisitionGate, value: float, bounds: Bounds) -> str:
     """Say the figure, and the bounds that were expected."""
     low, high = bounds
     expected = f"{high:g} or less" if low == -math.inf else f"{low:g} to {high:g}"
-    figure = " ".join(filter(None, (gate.words, f"{value:.3g}", gate.unit)))
-    return f"{figure}, {expected} expected"
+    shown = figure(value, *bounds, digits=3, form="g")
+    return f"{' '.join(filter(None, (gate.words, shown, gate.unit)))}, {expected} expected"

@@ -12,6 +12,7 @@ from pipeline.series.hounsfield import HIGHEST_HU, LOWEST_HU
 from pipeline.series.image_rules import Reason, SelectionRules, too_short
 from pipeline.series.selection import select
 from pipeline.types import CtVolume
+from pipeline.wording import figure
 
 NOT_MEANT = frozenset(
     {
@@ -80,7 +81,8 @@ def implausible(volume: CtVolume) -> Reason | None:
             return Reason(
                 code=UnsuitableReason.IMPLAUSIBLE_HU,
                 text=f"{least:.1%} or more voxels of {name} ({bottom} to {top} HU) expected,"
-                f" got {share:.1%}.",
+                f" got"
+                f" {figure(100 * share, 100 * least, digits=1)}%.",
             )
     return None
 

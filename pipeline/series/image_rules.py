@@ -17,6 +17,7 @@ from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import code, codes, items, optional_integer, text
 from pipeline.series.positions import Stack
 from pipeline.series.sop_classes import CT_CLASSES, MULTI_FRAME_CT
+from pipeline.wording import figure
 
 PLANE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 """Image Plane module (PS3.3 C.7.6.2): an image without all of it shows no place of the patient."""
@@ -172,11 +173,12 @@ def _extent_reasons(found: Stack, rules: SelectionRules) -> Iterator[Reason]:
     if round(coverage, 3) < rules.min_coverage_mm:
         yield Reason(
             code=UnsuitableReason.TOO_LITTLE_COVERAGE,
-            text=f"{rules.min_coverage_mm:g} mm or more expected, got {coverage:.1f} mm.",
+            text=f"{rules.min_coverage_mm:g} mm or more expected, got"
+            f" {figure(coverage, rules.min_coverage_mm, digits=1)} mm.",
         )
     if round(found.spacing_mm, 3) > rules.max_spacing_mm:
         yield Reason(
             code=UnsuitableReason.SLICES_TOO_FAR_APART,
             text=f"Slices {rules.max_spacing_mm:g} mm apart or less expected,"
-            f" got {found.spacing_mm:.2f}.",
+            f" got {figure(found.spacing_mm, rules.max_spacing_mm)}.",
         )

@@ -14,7 +14,7 @@ from pipeline.reasons import UnsuitableReason
 from pipeline.series.common_header import comparable
 from pipeline.series.frames import MARKS, Frame, Vector
 from pipeline.types import Gap
-from pipeline.wording import examples, unlike
+from pipeline.wording import examples, figure
 
 MIN_AXIAL = 0.95  #: |z| of the slice normal: at most 18 degrees from axial
 SAME_POSITION_MM = 0.01  #: nearer slices are duplicates; positions are written to 0.01 mm
@@ -67,7 +67,8 @@ def stack(frames: Sequence[Frame]) -> Stack:
     if abs(normal[2]) <= MIN_AXIAL:
         raise UnsuitableSeries(
             UnsuitableReason.NOT_AXIAL,
-            f"slice normal within 18 degrees of z expected, got z of {normal[2]:.2f}",
+            f"slice normal within 18 degrees of z expected, got z of"
+            f" {figure(float(normal[2]), MIN_AXIAL)}",
         )
     kept, duplicates = _without_duplicates(frames, normal)
     if len(kept) < 2:
@@ -176,16 +177,20 @@ def _check_straight(frames: Sequence[Frame], normal: Vector) -> None:
         stated = max(abs(frame.tilt) for frame in frames)
         raise InvalidGeometry(
             UnsuitableReason.GANTRY_TILT,
-            f"positions along the slice normal expected, got {degrees:.1f} degrees off"
+            f"positions along the slice normal expected, got"
+            f" {figure(degrees, MAX_TILT_DEGREES, digits=1)} degrees off"
             f" (Gantry/Detector Tilt says {stated:.1f})",
         )
     offsets = path - path[0]
     lateral = offsets - np.outer(offsets @ normal, normal)
     drift = lateral - np.outer(offsets @ normal / along, whole - along * normal)
     worst = float(np.linalg.norm(drift, axis=1).max())
-    if worst > min(frames[0].pixel_mm):
+    widest = min(frames[0].pixel_mm)
+    if worst > widest:
         raise InvalidGeometry(
-            UnsuitableReason.OFF_AXIS, f"slices in one line expected, got one {worst:.1f} mm aside"
+            UnsuitableReason.OFF_AXIS,
+            f"slices in one line expected, at most {widest:.2f} mm aside, got one"
+            f" {figure(worst, widest, digits=1)} mm aside",
         )
 
 
@@ -200,7 +205,8 @@ def _steps(frames: Sequence[Frame], normal: Vector) -> tuple[NDArray[np.intp], f
     wrong = np.abs(steps_mm - steps * spacing) > tolerance
     if wrong.any():
         first = int(np.argmax(wrong))
-        expected, got = unlike(float(steps[first]) * spacing, float(steps_mm[first]), 3)
+        expected = f"{steps[first] * spacing:.3f}"
+        got = figure(float(steps_mm[first]), float(expected), digits=3)
         others = examples([f"{heights[at]:.1f}" for at in np.flatnonzero(wrong)])
         raise InvalidGeometry(
             UnsuitableReason.UNEVEN_SPACING,

@@ -27,7 +27,7 @@ from pipeline.series.image_rules import (
 from pipeline.series.positions import MIN_AXIAL, Stack, difference, stack
 from pipeline.series.separate_volumes import MAX_ODD_SHARE, Volumes, check_doubled, cover, separate
 from pipeline.types import Doubt, LeftOut
-from pipeline.wording import examples
+from pipeline.wording import examples, figure
 
 UNLIKE = (UnsuitableReason.MIXED_PIXEL_SPACING, "two that differ a little")
 
@@ -173,7 +173,7 @@ def _alike(frames: Sequence[Frame], rules: SelectionRules) -> tuple[list[Frame],
         steepest = max(abs(float(frame.normal[2])) for frame in frames)
         raise UnsuitableSeries(
             UnsuitableReason.NOT_AXIAL,
-            f"axial slices expected, got a slice normal with z of {steepest:.2f}",
+            f"axial slices expected, got a slice normal with z of {figure(steepest, MIN_AXIAL)}",
         )
     main = min(axial, key=_rank)
     across = [frame for group in groups if group not in axial for frame in group]

@@ -20,6 +20,7 @@ from pipeline.errors import ConformanceError
 from pipeline.series.attributes import items, text, texts
 from pipeline.series.common_header import ONE_PATIENT
 from pipeline.types import CtSeries
+from pipeline.wording import figure
 
 EARLIER = ("PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence")
 """Sequences by which a report refers to earlier ones, which are in the PACS."""
@@ -150,6 +151,6 @@ def _check_frames(segmentation: Dataset, series: CtSeries) -> None:
         offset = float(np.linalg.norm(allowed - position, axis=1).min())
         if offset > MAX_OFFSET_MM:
             raise ConformanceError(
-                f"a segmentation frame lies {offset:.2f} mm from the nearest source slice, "
-                f"expected at most {MAX_OFFSET_MM} mm"
+                f"a segmentation frame lies {figure(offset, MAX_OFFSET_MM)} mm from the nearest"
+                f" source slice, expected at most {MAX_OFFSET_MM} mm"
             )
