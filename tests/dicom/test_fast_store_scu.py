@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -17,14 +19,17 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.presentation import build_context
 
 from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import send
 from dicom_node.network import command_set as cs
-from dicom_node.network.association import Peer
+from dicom_node.network.association import Peer, associate
 from dicom_node.network.command_set import c_store_request
+from dicom_node.network.pynetdicom_internals.fast_store_scu import FastSender
 from dicom_node.network.pynetdicom_internals.pdu import MAXIMUM_COMMAND
+from dicom_node.network.pynetdicom_internals.reactor_pause import dul_paused, reactor_paused
 from dicom_node.network.tls import Credentials, server_context
 from tests.support.peers.credentials import credentials
 from tests.support.peers.part10 import part10_file
@@ -206,6 +211,33 @@ def test_a_peer_that_goes_away_is_tried_with_the_next_object(
         assert outcomes(scp.peer(), file, file) == [LOST, LOST]
     assert len(scp.visits) == 2
     assert time.monotonic() - start < 4
+    assert all_threads_end()
+
+
+def reset(visit: Visit) -> None:
+    """Take a message, and have the connection reset: it cannot even be shut down then."""
+    visit.message()
+    visit.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("behave", [hang_up, reset])
+def test_without_an_answer_the_association_and_its_connection_are_at_their_end(
+    file: OutgoingFile, behave: Callable[[Visit], None]
+) -> None:
+    with WireScp(behave) as scp:
+        assoc, trouble = associate(
+            scp.peer(), [build_context(*file.contexts[0])], calling_ae="NODE"
+        )
+        assert trouble == ""
+        wire = assoc.dul.socket
+        assert wire is not None
+        connection = wire.socket
+        assert connection is not None
+        with reactor_paused(assoc), dul_paused(assoc) as is_paused:
+            assert is_paused
+            assert FastSender(assoc).store(file.path) is None
+            assert (assoc.is_aborted, assoc.is_established) == (True, False)
+            assert (wire.socket, connection.fileno()) == (None, -1)
     assert all_threads_end()
 
 

@@ -240,6 +240,36 @@ def test_due_are_in_the_order_of_the_result_and_in_time(session: Session) -> Non
     )
 
 
+def test_what_was_recorded_in_the_future_is_tried_once_and_then_waits(session: Session) -> None:
+    keep(session, claimed(session), "PACS")
+    back = NOW - timedelta(days=3)
+    taken = claim(session, due(session, "PACS", back, 9))
+    pending = [
+        Settlement(id=delivery.id, state=D.PENDING, next_at=back + timedelta(minutes=5))
+        for delivery in taken
+    ]
+    settle(session, pending, back)
+
+    assert due(session, "PACS", back + timedelta(minutes=4), 9, longest_wait=LATER - NOW) == []
+    assert {delivery.first_at for delivery in due(session, "PACS", NOW, 9)} == {back}
+
+
+def test_what_had_no_answer_comes_alone_and_last_and_in_its_own_time(session: Session) -> None:
+    keep(session, claimed(session), "PACS")
+    first, second = claim(session, due(session, "PACS", NOW, 9))
+    silent = Settlement(id=first.id, state=D.PENDING, next_at=LATER, unanswered=True)
+    settle(session, [silent, Settlement(id=second.id, state=D.PENDING, next_at=SOON)], NOW)
+
+    def found(now: datetime) -> list[int]:
+        return [delivery.id for delivery in due(session, "PACS", now, 9)]
+
+    assert found(SOON) == [second.id]
+    assert found(LATER) == [second.id]
+    claim(session, due(session, "PACS", LATER, 9))
+    assert found(LATER - timedelta(seconds=1)) == []
+    assert found(LATER) == [first.id]
+
+
 def test_what_waits_of_a_study_comes_along_in_order(session: Session) -> None:
     """A destination was away; then a late instance brought the next revision of the result."""
     keep(session, claimed(session), "PACS")
