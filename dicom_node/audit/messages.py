@@ -1,7 +1,8 @@
 """Audit messages as XML of the Audit Trail Message Format Profile (PS3.15 A.5).
 
-Start and stop, instances received and results sent, exports, deletions, rejected callers. Studies
-are named by their UID; a message has no other data of a patient.
+Start and stop, instances received and results sent, exports, deletions, callers turned away.
+Studies are named by their UID; where instances are received, their patient by the Patient ID. A
+message has no other data of a patient.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ Studies = Mapping[str, Mapping[str, int]]
 
 
 class Term(Enum):
-    """Codes of the Coding Scheme DCM (PS3.16 Annex D)."""
+    """Codes of the Coding Scheme DCM (PS3.16 Annex D), or of the one named third."""
 
     APPLICATION_ACTIVITY = "110100", "Application Activity"
+    BEGIN_TRANSFERRING = "110102", "Begin Transferring DICOM Instances"
     INSTANCES_TRANSFERRED = "110104", "DICOM Instances Transferred"
     STUDY_DELETED = "110105", "DICOM Study Deleted"
     EXPORT = "110106", "Export"
@@ -34,6 +36,7 @@ class Term(Enum):
     DESTINATION_MEDIA = "110154", "Destination Media"
     STUDY_UID = "110180", "Study Instance UID"
     NODE_ID = "110182", "Node ID"
+    PATIENT_NUMBER = "2", "Patient Number", "RFC-3881"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class AuditEvent:
         Whether it is an attempt that did not succeed.
     studies
         The instances that it is about.
+    patient_id
+        Patient ID of those instances; empty if it is not known here.
     """
 
     what: Term
@@ -82,6 +87,7 @@ class AuditEvent:
     kind: Term | None = None
     failed: bool = False
     studies: Studies = field(default_factory=dict)
+    patient_id: str = field(default="", repr=False)
     alert: Alert | None = None
 
 
@@ -95,9 +101,19 @@ def application(*, starts: bool) -> AuditEvent:
     )
 
 
-def received(source: str, studies: Studies, *, again: bool = False) -> AuditEvent:
+def begins_to_send(source: str, studies: Studies, *, patient_id: str = "") -> AuditEvent:
+    """Make the event of a sender that begins to transfer instances to us (PS3.15 A.5.3.3)."""
+    begun = _transferred(Participant(user=source), Participant(), studies, "E")
+    return replace(begun, what=Term.BEGIN_TRANSFERRING, patient_id=patient_id)
+
+
+def received(
+    source: str, studies: Studies, *, again: bool = False, patient_id: str = ""
+) -> AuditEvent:
     """Make the event of instances received (PS3.15 A.5.3.7); `again` if they were here before."""
-    return _transferred(Participant(user=source), Participant(), studies, "R" if again else "C")
+    action = "R" if again else "C"
+    event = _transferred(Participant(user=source), Participant(), studies, action)
+    return replace(event, patient_id=patient_id)
 
 
 def sent(destination: str, studies: Studies) -> AuditEvent:
@@ -184,6 +200,8 @@ def to_xml(event: AuditEvent, at: datetime, source: str) -> bytes:
     SubElement(message, "AuditSourceIdentification", AuditSourceID=source)
     for study, classes in event.studies.items():
         _study(message, study, classes)
+    if event.patient_id:
+        _patient(message, event.patient_id)
     if event.alert is not None:
         _alert(message, event.alert)
     return bytes(tostring(message, encoding="utf-8", xml_declaration=True))
@@ -220,6 +238,19 @@ def _study(message: Element, uid: str, classes: Mapping[str, int]) -> None:
         SubElement(description, "SOPClass", UID=sop_class, NumberOfInstances=str(count))
 
 
+def _patient(message: Element, patient_id: str) -> None:
+    """Add the patient: a person (1) in the role of a patient (1), PS3.15 A.5.3.7."""
+    element = SubElement(
+        message,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=patient_id,
+        ParticipantObjectTypeCode="1",
+        ParticipantObjectTypeCodeRole="1",
+    )
+    _code(element, "ParticipantObjectIDTypeCode", Term.PATIENT_NUMBER)
+    SubElement(element, "ParticipantObjectName").text = "patient"  # the schema asks for one
+
+
 def _alert(message: Element, alert: Alert) -> None:
     """Add the subject of an alert: a node, a system object (2), a security resource (13)."""
     element = SubElement(
@@ -236,5 +267,6 @@ def _alert(message: Element, alert: Alert) -> None:
 
 
 def _code(parent: Element, name: str, term: Term) -> None:
-    code, meaning = term.value
-    SubElement(parent, name, {"csd-code": code, "codeSystemName": "DCM", "originalText": meaning})
+    code, meaning, *scheme = term.value
+    system = scheme[0] if scheme else "DCM"
+    SubElement(parent, name, {"csd-code": code, "codeSystemName": system, "originalText": meaning})

@@ -214,6 +214,7 @@ def facts(
         study_date=studied if calendar_date(studied) else "",
         study_time=time if TIME.fullmatch(time) else "",
         series_number=series_number(texts),
+        patient_id=printable(texts.get("PatientID", "")),
         urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from dicom_node.audit.messages import AuditEvent, received
+from dicom_node.audit.messages import AuditEvent, begins_to_send, received
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.health import Health
 from dicom_node.logs import log
@@ -24,6 +24,8 @@ RETRY_SECONDS = 1.0  #: wait after the database could not be written
 SET_ASIDE_SECONDS = 60.0  #: wait before rows that the database refused are tried again
 MAXIMUM_SET_ASIDE = 1_000  #: rows that the database refused; with more, no instance is taken
 MAXIMUM_WAITING = 100_000  #: entries in memory; with more, no instance is taken
+PAUSE_SECONDS = 600.0  #: a sender that was silent so long about a study begins anew
+MAXIMUM_TRANSFERS = 1_000  #: senders and studies that are remembered
 DELAY_SECONDS = 60.0  #: default of the longest wait of a row, see `IndexWriter`
 PART = "index"  #: its name in the condition of the node
 
@@ -70,6 +72,7 @@ class IndexWriter:
         self._batch: list[_Waiting] = []  #: taken from the queue, and not written yet
         self._set_aside: list[_Waiting] = []  #: refused by the database
         self._try_again_at = 0.0
+        self._transferring: dict[tuple[str, str], float] = {}  #: when a study last came from whom
         self._last = False  #: whether the end was taken from the queue
         self._fault = ""  #: why the batch could not be written the last time
         self._stopping = threading.Event()
@@ -221,8 +224,26 @@ class IndexWriter:
             written = set(map(id, batch))
             self._set_aside = [one for one in self._set_aside if id(one) not in written]
         _log(arrivals, entered)
-        for event in _transfers([instance for instance, _ in arrivals], entered):
+        instances = [instance for instance, _ in arrivals]
+        for event in [*self._beginnings(instances), *_transfers(instances, entered)]:
             self._audit.record(event)
+
+    def _beginnings(self, instances: list[InstanceFacts]) -> list[AuditEvent]:
+        """Make an audit event for each sender that begins with a study, or goes on after a pause.
+
+        It comes with the first rows: what was meant to come is not known before.
+        """
+        now, events = self._steady(), list[AuditEvent]()
+        for one in instances:
+            key = (one.calling_ae, one.study_instance_uid)
+            latest = self._transferring.pop(key, None)
+            if latest is None or now - latest > PAUSE_SECONDS:
+                study = {one.study_instance_uid: dict[str, int]()}
+                events.append(begins_to_send(one.calling_ae, study, patient_id=one.patient_id))
+            self._transferring[key] = now  # the latest last
+        while len(self._transferring) > MAXIMUM_TRANSFERS:
+            del self._transferring[next(iter(self._transferring))]
+        return events
 
     def _enter(self, batch: list[_Waiting]) -> tuple[list[Arrival], list[bool]]:
         """Enter all in one transaction; return the instances, and which of them are news."""
@@ -269,9 +290,15 @@ def _log(arrivals: list[Arrival], entered: list[bool]) -> None:
 
 
 def _transfers(instances: list[InstanceFacts], entered: list[bool]) -> list[AuditEvent]:
-    """Make one audit event for each sender, and for new and repeated instances apart."""
-    studies: dict[tuple[str, bool], dict[str, Counter[str]]] = {}
+    """Make one audit event for each sender and patient, new and repeated instances apart.
+
+    A message is about one patient (PS3.15 A.5.3.7).
+    """
+    studies: dict[tuple[str, str, bool], dict[str, Counter[str]]] = {}
     for instance, new in zip(instances, entered, strict=True):
-        of_sender = studies.setdefault((instance.calling_ae, new), {})
+        of_sender = studies.setdefault((instance.calling_ae, instance.patient_id, new), {})
         of_sender.setdefault(instance.study_instance_uid, Counter())[instance.sop_class_uid] += 1
-    return [received(ae, counts, again=not new) for (ae, new), counts in studies.items()]
+    return [
+        received(ae, counts, again=not new, patient_id=patient)
+        for (ae, patient, new), counts in studies.items()
+    ]

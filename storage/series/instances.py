@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Insert, or_, select
@@ -35,6 +35,8 @@ class InstanceFacts:
         As in :class:`storage.database.schema.Series`.
     urgent
         Whether its series is to be analysed before others.
+    patient_id
+        For the audit trail alone: it is not recorded.
     """
 
     sop_instance_uid: str
@@ -53,6 +55,7 @@ class InstanceFacts:
     study_time: str = ""
     series_number: int | None = None
     urgent: bool = False
+    patient_id: str = field(default="", repr=False)
 
 
 def record_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool:

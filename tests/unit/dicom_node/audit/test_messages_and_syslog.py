@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -39,6 +39,7 @@ def codes(message: Element, path: str) -> list[str | None]:
         (messages.application(starts=False), ["110100", "110121"], "E", ["AINODE"]),
         (messages.received("CT1", STUDIES), ["110104"], "C", ["CT1", "AINODE"]),
         (messages.received("CT1", STUDIES, again=True), ["110104"], "R", ["CT1", "AINODE"]),
+        (messages.begins_to_send("CT1", STUDIES), ["110102"], "E", ["CT1", "AINODE"]),
         (messages.sent("PACS", STUDIES), ["110104"], "C", ["AINODE", "PACS"]),
         (messages.exported("usb", STUDIES), ["110106"], "R", ["AINODE", "usb"]),
         (messages.deleted(STUDIES), ["110105"], "D", ["AINODE"]),
@@ -78,6 +79,20 @@ def test_studies_are_named_by_uid_and_counted_by_class() -> None:
         (CT, "300"),
         (SEG, "1"),
     ]
+
+
+@pytest.mark.parametrize("event", [messages.received, messages.begins_to_send])
+def test_the_patient_of_what_is_received_takes_part(event: Callable[..., AuditEvent]) -> None:
+    """PS3.15 A.5.3.3, A.5.3.7: a person, in the role of a patient, by the Patient ID."""
+    message = written(event("CT1", {"1.2.3": {CT: 3}}, patient_id="P<1>"))
+    _, patient = message.findall("ParticipantObjectIdentification")
+    assert patient.attrib == {
+        "ParticipantObjectID": "P<1>",
+        "ParticipantObjectTypeCode": "1",
+        "ParticipantObjectTypeCodeRole": "1",
+    }
+    (kind,) = patient.iterfind("ParticipantObjectIDTypeCode")
+    assert (kind.get("csd-code"), kind.get("codeSystemName")) == ("2", "RFC-3881")
 
 
 def test_who_is_turned_away_is_named_with_the_address() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from sqlalchemy import event, select, text
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
+from dicom_node.audit.messages import AuditEvent, Term
+from dicom_node.audit.syslog import NullAudit
 from dicom_node.health import Health
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.status_codes import OUT_OF_RESOURCES
-from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.index_writer import PAUSE_SECONDS, IndexWriter, _Waiting
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
 from storage.database.schema import Instance
@@ -190,3 +193,29 @@ def test_a_locked_database_delays_rows_and_loses_none(resources: Resources) -> N
             index.record_instance(facts(number), NOW)
     wait_until(lambda: len(rows(resources)) == 3, seconds=60, what="the rows")
     index.stop()
+
+
+@dataclass
+class Auditor(NullAudit):
+    events: list[AuditEvent] = field(default_factory=list)
+
+    def record(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+
+def test_a_transfer_is_audited_as_it_begins_and_by_patient(resources: Resources) -> None:
+    """PS3.15 A.5.3.3 once a sender and study, or after a pause; A.5.3.7 is about one patient."""
+    audit, now = Auditor(), [0.0]
+    index = IndexWriter(resources.sessions, audit, steady=lambda: now[0])
+    batches = [[(1, "P"), (2, "P"), (3, "Q")], [(4, "P")], [(5, "P")]]
+    for seconds, batch in zip((0.0, 60.0, 60.0 + PAUSE_SECONDS + 1), batches, strict=True):
+        now[0] = seconds
+        arrivals = [(replace(facts(number), patient_id=patient), NOW) for number, patient in batch]
+        index._write([_Waiting(arrival, seconds) for arrival in arrivals])
+
+    begun = [one for one in audit.events if one.what is Term.BEGIN_TRANSFERRING]
+    assert [list(one.studies) for one in begun] == [["1.4"], ["1.4"]]
+    received = [one for one in audit.events if one.what is Term.INSTANCES_TRANSFERRED]
+    assert [one.patient_id for one in received] == ["P", "Q", "P", "P"]
+    assert sum(sum(one.studies["1.4"].values()) for one in received) == 5
+    assert "patient_id" not in repr(facts(1))
