@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import trustme
 
 from config.reader import load
 from config.settings import Settings
+from dicom_node.assembly.security import CertificateWatch
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.preflight import doubts
+from tests.support.reception import open_resources
 
 INI = """
 [destination PACS]
@@ -68,6 +71,33 @@ def test_our_own_certificate_must_be_valid_for_a_month(
     found = doubts(load(ini), pynetdicom=TESTED[0], now=NOW)
 
     assert [doubt.partition("node.pem ")[2] for doubt in found] == words
+
+
+def test_a_certificate_that_expires_while_the_node_runs_is_in_its_condition(
+    tmp_path: Path,
+) -> None:
+    certificate, now = tmp_path / "node.pem", [NOW]
+    authority = trustme.CA()
+
+    def issue(days: int) -> None:
+        leaf = authority.issue_cert("localhost", not_after=NOW + timedelta(days=days))
+        leaf.cert_chain_pems[0].write_to_path(certificate)
+
+    issue(days=40)
+    ini = tmp_path / "node.ini"
+    ini.write_text(f"{INI}[tls]\nreceive = yes\ncertificate = {certificate}\n")
+    resources = replace(open_resources(tmp_path), clock=lambda: now[0])
+    watch = CertificateWatch(settings=load(ini), resources=resources)
+    watch.look()
+    assert resources.health.snapshot() == ()
+    now[0] += timedelta(days=41)
+    watch.look()
+    (fault,) = resources.health.snapshot()
+    assert "[tls] certificate" in fault.reason
+    assert "has expired" in fault.reason
+    issue(days=400)
+    watch.look()
+    assert resources.health.snapshot() == ()
 
 
 def test_a_certificate_of_an_authority_must_be_valid_too(tmp_path: Path) -> None:
