@@ -203,6 +203,11 @@ class QualityFlag(_Code):
     )
     # the scan
     BODY_PART = ("body-part", "Body Part Examined names a part of the body without lungs.")
+    ORIENTATION = (
+        "orientation",
+        "The body lies otherwise than Image Orientation (Patient) says: right and left may be"
+        " exchanged, and are left open.",
+    )
     UNUSUAL_SPACING = ("unusual-spacing", "Slices or pixels lie unusually near or far apart.")
     UNUSUAL_NOISE = ("unusual-noise", "The images are unusually noisy or smooth.")
     UNUSUAL_KERNEL = ("unusual-kernel", "The kernel is unusually sharp or soft.")

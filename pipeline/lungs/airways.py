@@ -22,6 +22,9 @@ POCKET_ELONGATION = 2.5  #: longer over shorter edge of its box; the carina is n
 POCKET_FILL = 0.5  #: least share of that box filled (an ellipse: 0.79)
 MIDLINE_MM = 75.0  #: half width of what is looked at
 MIN_TRACHEA_MM = 15.0  #: shortest chain of pockets that is believed
+TRACHEA_BELOW_MM = 60.0
+"""Shortest chain that is believed to be a trachea at the lower end; measured on six series: bowel
+there 43 mm at most, the trachea 102 or more (75 on phantoms)."""
 AIRWAY_GROWTH_HU = range(-960, -860, 10)  #: HU; thresholds tried, rising (our choice)
 MAX_AIRWAY_ML = 90.0  #: trachea and main bronchi hold 30 to 70 ml
 LEAP_FROM_ML = 30.0  #: below, a leap may be the step from the trachea into a bronchus
@@ -53,6 +56,24 @@ def airways_of(
         size = [1, *(2 * max(1, round(WALL_MM / mm)) + 1 for mm in spacing_mm[1:])]
         airways[part] = ndimage.maximum_filter(lumen.view(np.uint8), size=size)
     return airways
+
+
+def trachea_is_below(
+    hu: NDArray[np.int16], lungs: Mask, middle: float, spacing_mm: Spacing
+) -> bool:
+    """Say whether a trachea leads out of the lungs at their lower end, and none at the upper.
+
+    Then the patient lay with the other end first than Patient Position says, and right and left
+    are exchanged.
+    """
+    below = _trachea_mm(hu[::-1], lungs[::-1], middle, spacing_mm)
+    return below >= TRACHEA_BELOW_MM and below > _trachea_mm(hu, lungs, middle, spacing_mm)
+
+
+def _trachea_mm(hu: NDArray[np.int16], lungs: Mask, middle: float, spacing_mm: Spacing) -> float:
+    part = _upper_middle(lungs, middle, spacing_mm)
+    trachea = _trachea(hu[part], middle - part[2].start, spacing_mm)
+    return np.count_nonzero(trachea.any(axis=(1, 2))) * spacing_mm[0]
 
 
 def _upper_middle(lungs: Mask, middle: float, spacing_mm: Spacing) -> tuple[slice, slice, slice]:

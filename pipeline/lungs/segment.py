@@ -7,7 +7,7 @@ Where they disagree, `pipeline.lungs.liao` is asked as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.lungs import gates
+from pipeline.lungs.airways import airways_of
 from pipeline.lungs.coarse_grid import (
     Coarse,
     Mask,
@@ -28,12 +29,13 @@ from pipeline.lungs.coarse_grid import (
 from pipeline.lungs.facts import facts_of
 from pipeline.lungs.gas_outside_lungs import bowel_gas, stray_gas
 from pipeline.lungs.liao import segment_liao
+from pipeline.lungs.midline import middle_of_body
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised
-from pipeline.lungs.whole_lungs import whole_lungs
+from pipeline.lungs.whole_lungs import contradicts_orientation, whole_lungs
 from pipeline.model.loading import Models
 from pipeline.reasons import QualityFlag, UnsuitableReason
-from pipeline.types import CtVolume, LungMask
+from pipeline.types import LUNG_OF_OPEN_SIDE, CtVolume, LungMask
 
 UNET, UNSUPERVISED = "unet", "unsupervised"
 MIN_SHARE = 0.05  #: a component smaller than this share of the largest is no lung
@@ -60,6 +62,7 @@ def segment(volume: CtVolume, models: Models) -> LungMask:
     raw = on_coarse(fine, coarse)
     found = candidates(raw, coarse)
     method, doubts = choose_method(found, coarse)
+    doubts = (*doubts, *orientation_doubts(found[method], coarse))
     labels = refine(found[method], coarse)
     if method == UNET:
         labels = _outlined(found[UNET], raw, fine, coarse)
@@ -125,6 +128,18 @@ def choose_method(
         ]
     method = gates.choose(doubts) or next(iter(found))
     return method, (*doubts[method], *apart)
+
+
+def orientation_doubts(labels: NDArray[np.uint8], coarse: Coarse) -> Iterator[gates.Failed]:
+    """Doubt the orientation of a volume where the sides stay open because the body contradicts."""
+    if LUNG_OF_OPEN_SIDE not in labels:
+        return
+    hu, spacing_mm, lungs = coarse.hu, coarse.spacing_mm, labels > 0
+    middle = middle_of_body(hu, spacing_mm)
+    airways = airways_of(hu, lungs, middle, spacing_mm)
+    if contradicts_orientation(hu, lungs, airways, middle, spacing_mm):
+        text = "spine or trachea lie where Image Orientation (Patient) has the front or the feet"
+        yield gates.Failed(code=QualityFlag.ORIENTATION, text=text)
 
 
 def lungs_of_mask(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:

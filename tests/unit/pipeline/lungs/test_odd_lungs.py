@@ -22,7 +22,7 @@ from pipeline.lungs.segment import UNET, UNSUPERVISED, choose_method
 from pipeline.lungs.unsupervised import segment_unsupervised
 from pipeline.synthetic.phantom.build import BUILDS, BuildName
 from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
-from pipeline.types import LEFT_LUNG, RIGHT_LUNG
+from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG
 from tests.support.paths import DATA
 from tests.support.samples.painted_lungs import (
     FLUID_HU,
@@ -312,6 +312,18 @@ def test_what_is_painted_into_a_real_chest_is_doubted_by_name(paint: Paint, code
     hu = paint(coarse.hu, lungs)
 
     assert code in codes(segment_unsupervised(hu, coarse.spacing_mm), hu, coarse.spacing_mm)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("lies", [np.s_[:, ::-1, ::-1], np.s_[::-1, :, ::-1]])
+def test_a_real_patient_who_lies_otherwise_than_said_has_no_sides(lies: tuple[slice, ...]) -> None:
+    coarse, _ = real("mass-01")
+    hu = np.ascontiguousarray(coarse.hu[lies])
+
+    labels = segment_unsupervised(hu, coarse.spacing_mm)
+
+    assert set(np.unique(labels)) == {0, LUNG_OF_OPEN_SIDE}
 
 
 @pytest.mark.real

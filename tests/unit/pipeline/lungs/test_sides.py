@@ -9,8 +9,8 @@ from pipeline.lungs.airways import airways_of
 from pipeline.lungs.coarse_grid import Spacing, coarsen
 from pipeline.lungs.facts import facts_of
 from pipeline.lungs.gates import dice, doubts_of
-from pipeline.lungs.midline import middle_of_body, middle_of_trachea
-from pipeline.lungs.segment import lungs_of_mask
+from pipeline.lungs.midline import middle_of_body, middle_of_trachea, spine_is_in_front
+from pipeline.lungs.segment import lungs_of_mask, orientation_doubts
 from pipeline.lungs.sides import sides_of
 from pipeline.lungs.unsupervised import segment_unsupervised
 from pipeline.synthetic.phantom.build import BUILDS, BuildName
@@ -177,3 +177,45 @@ def test_lungs_that_are_one_across_the_middle_are_doubted() -> None:
 
     assert LUNG_OF_OPEN_SIDE in labels
     assert "lungs-side-open" in {d.code for d in doubts_of(facts_of(labels, hu, SPACING))}
+
+
+# Orientation
+
+
+AS_SAID = np.s_[:, :, :]
+PRONE_SAID_SUPINE = np.s_[:, ::-1, ::-1]
+FEET_FIRST_SAID_HEAD_FIRST = np.s_[::-1, :, ::-1]
+
+
+@pytest.mark.parametrize(
+    ("lies", "codes"),
+    [
+        (AS_SAID, []),
+        (PRONE_SAID_SUPINE, ["orientation"]),
+        (FEET_FIRST_SAID_HEAD_FIRST, ["orientation"]),
+    ],
+)
+def test_a_patient_who_lies_otherwise_than_said_has_no_sides(
+    lies: tuple[slice, ...], codes: list[str]
+) -> None:
+    hu = np.ascontiguousarray(phantom().hu[lies])
+
+    labels = segment_unsupervised(hu, SPACING)
+
+    assert [doubt.code for doubt in orientation_doubts(labels, coarsen(hu, SPACING))] == codes
+    sides = {LUNG_OF_OPEN_SIDE} if codes else {RIGHT_LUNG, LEFT_LUNG}
+    assert set(np.unique(labels)) == {0} | sides
+
+
+def test_contrast_medium_in_the_heart_is_no_spine() -> None:
+    hu = np.full((20, 80, 120), -1000, np.int16)
+    hu[:, 5:75, 5:115] = 40
+    hu[:, 55:70, 55:65] = 250
+    hu[4:16, 12:36, 60:100] = 380
+    trachea = np.zeros(hu.shape, bool)
+    trachea[10:, 46:50, 58:62] = True
+
+    assert middle_of_body(hu, BLOCKS) == pytest.approx(60, abs=1)
+    assert not spine_is_in_front(hu, trachea, BLOCKS)
+    upside_down = (np.ascontiguousarray(array[:, ::-1]) for array in (hu, trachea))
+    assert spine_is_in_front(*upside_down, BLOCKS)
