@@ -64,7 +64,7 @@ def test_another_address_of_it_is_no_destination(pacs: Orthanc, written: Written
 
     assert elsewhere.echo().verdict is Verdict.REFUSED
     ((_, outcome),) = elsewhere.send(outgoing(written)[:1])
-    assert outcome.verdict is Verdict.REFUSED
+    assert outcome.verdict is Verdict.POSTPONED
 
 
 def test_a_query_finds_what_is_there_and_misses_what_is_not(
