@@ -101,3 +101,20 @@ def test_make_knows_the_targets_that_are_named() -> None:
     named = set(re.findall(r"`?make (\w+)", README))
 
     assert {name for name in named if not re.search(rf"^{name}:", makefile, re.M)} <= {"make"}
+
+
+def test_every_situation_of_the_field_is_tested_where_it_says() -> None:
+    rows = [
+        line.strip("| \n").split(" | ")
+        for line in (ROOT / "docs" / "field.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith(("| situation", "| ---"))
+    ]
+    assert all(len(row) == 3 for row in rows), [row for row in rows if len(row) != 3]
+    tests = [test for row in rows for test in re.findall(r"`(tests/[\w./]+)::(\w+)`", row[2])]
+
+    assert [row[0] for row in rows if "`tests/" not in row[2]] == []
+    assert [(file, name) for file, name in tests if not has_test(ROOT / file, name)] == []
+
+
+def has_test(place: Path, name: str) -> bool:
+    return place.exists() and re.search(rf"^ *def {name}\b", place.read_text(), re.M) is not None

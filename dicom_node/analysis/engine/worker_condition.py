@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from dicom_node.analysis.engine.connection import SeenWorker
 
 SILENT_SECONDS = 60.0  #: a worker is heard every second or so; computing may hold it up for a while
-RUNNING = "running"  #: `distributed.Status` of a worker that begins tasks
+BEGINNING = frozenset({"init", "running"})
+"""`distributed.Status` of a worker that begins tasks, or will as soon as it has started."""
 PAUSED = "paused"  #: likewise, of one that uses most of its memory
 
 
@@ -43,6 +44,6 @@ class WorkerCondition:
                 )
             elif worker.status == PAUSED:
                 faults[worker.address] = "it is paused: most of its memory is used"
-            elif worker.status != RUNNING:
+            elif worker.status not in BEGINNING:
                 faults[worker.address] = f"it is {worker.status}"
         return faults

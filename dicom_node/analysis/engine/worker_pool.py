@@ -166,8 +166,12 @@ class WorkerPool:
             if reason := idle.get(worker.address):
                 if self._health.fault(part, reason):
                     log.warning("worker_idle", worker=worker.label, reason=reason)
-            elif worker.address in before and worker.address in self._proved:
-                self._health.well(part)
+            elif worker.address in before:
+                record = self._record(worker)
+                if record.is_left_out(now):
+                    self._health.fault(part, record.reason)
+                else:
+                    self._health.well(part)
 
     def _look_at_proof(self, worker: SeenWorker, now: float) -> None:
         """Ask a new worker for its proof, or enter what became of it."""

@@ -27,6 +27,11 @@ def test_a_worker_that_comes_again_is_new() -> None:
     assert condition.faults([ONE], now=200) == {}
 
 
+@pytest.mark.parametrize("status", ["init", "running"])
+def test_a_worker_that_starts_or_runs_is_in_order(status: str) -> None:
+    assert WorkerCondition().faults([replace(ONE, status=status)], now=0) == {}
+
+
 @pytest.mark.parametrize(
     ("status", "said"), [("paused", "memory"), ("closing_gracefully", "closing_gracefully")]
 )
