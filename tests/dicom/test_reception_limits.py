@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from dicom_node.network.pynetdicom_internals import fast_store_scp
-from dicom_node.network.pynetdicom_internals.fast_store_scp import LENIENCE
+from dicom_node.network.pynetdicom_internals.fast_store_provider import LENIENCE
 from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.network.pynetdicom_internals.pdu import MAXIMUM_COMMAND, PDV_HEADER
 from dicom_node.network.pynetdicom_internals.read_ahead import READ_AHEAD
