@@ -191,9 +191,7 @@ def _values(dataset: Dataset, keyword: str) -> list[Any]:
         return []
     if value is None or value == "" or isinstance(value, Sequence | Dataset):
         return []
-    if isinstance(value, str | bytes | int | float) or not hasattr(value, "__iter__"):
-        return [value]
-    return list(value)
+    return list(value) if isinstance(value, MutableSequence) else [value]  # a name is iterable too
 
 
 def _is_text(dataset: Dataset, keyword: str) -> bool:

@@ -82,3 +82,10 @@ def test_numbers_are_read_from_any_representation() -> None:
 
 def test_text_is_empty_where_there_is_none() -> None:
     assert text(Dataset(), "PatientID") == text(holding("PatientID", b""), "PatientID") == ""
+
+
+def test_a_name_that_was_decoded_is_one_value() -> None:
+    dataset = Dataset()
+    dataset.PatientName = "Muster^Mia"
+
+    assert text(dataset, "PatientName") == "Muster^Mia"
