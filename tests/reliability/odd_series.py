@@ -23,7 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_node.network.status_codes import CANNOT_UNDERSTAND, SUCCESS
+from dicom_node.network.status_codes import CANNOT_UNDERSTAND, DATA_SET_DOES_NOT_MATCH, SUCCESS
 from pipeline.synthetic.phantom.dicom import phantom_datasets, phantom_uid
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import copied, transcoded
@@ -255,26 +255,20 @@ def refused(name: str, spoil: Spoil, reason: str) -> Odd:
     return Odd(name=name, spoil=spoil, reason=reason, answers=REFUSED, ends=None)
 
 
+def another(name: str, spoil: Spoil) -> Odd:
+    """All is answered with 0xA900: the data sets are of other instances than their requests."""
+    answers = frozenset({DATA_SET_DOES_NOT_MATCH})
+    return Odd(name=name, spoil=spoil, reason="has another one", answers=answers, ends=None)
+
+
 IDENTIFIERS = [
     kept("uuids-for-uids", having(StudyInstanceUID=UUID, SeriesInstanceUID=UUID + "1")),
     kept("sop-instance-uid-only-in-the-request", having(SOPInstanceUID="")),
     kept("sop-class-uid-only-in-the-request", having(SOPClassUID=None)),
-    kept(
-        "one-sop-instance-uid-in-all-data-sets",
-        having(SOPInstanceUID="1.2.3"),
-        unsuitable("duplicate-uid: 36 SOP Instance UIDs expected, got 1"),
-    ),
-    kept(
-        "other-sop-class-uid-in-data-set",
-        having(SOPClassUID="1.2.3"),
-        unsuitable("not-ct: CT images expected, got CT of SOP class 1.2.3"),
-    ),
+    another("one-sop-instance-uid-in-all-data-sets", having(SOPInstanceUID="1.2.3")),
+    another("other-sop-class-uid-in-data-set", having(SOPClassUID="1.2.3")),
     kept("no-frame-of-reference-uid", having(FrameOfReferenceUID="")),
-    kept(
-        "one-uid-for-all",
-        lambda s: with_uids(s, "1.2.3"),
-        unsuitable("too-few-slices: 30 slices or more expected, got 1"),
-    ),
+    another("one-uid-for-all", lambda s: with_uids(s, "1.2.3")),
     kept("series-uid-padded-with-spaces", raw(b"1.2.3.4  ", "SeriesInstanceUID")),
     refused(
         "series-uid-that-is-a-path",
@@ -332,12 +326,12 @@ ATTRIBUTES = [
     kept(
         "position-not-finite",
         raw(b"1\\nan\\inf ", "ImagePositionPatient", 1),
-        NOT_FINITE[:-1] + "3 that are finite",
+        NOT_FINITE[:-1] + "1 that are finite",
     ),
     kept(
         "position-in-words",
         raw(b"left\\up\\3 ", "ImagePositionPatient", 1),
-        NOT_FINITE[:-1] + "0 that are finite",
+        NOT_FINITE[:-1] + "1 that are finite",
     ),
     kept(
         "position-beyond-reason",
@@ -388,7 +382,7 @@ DIMENSIONS = [
         name="two-billion-frames-compressed",
         spoil=both(compressed("rle"), having(NumberOfFrames=2**31 - 1)),
         syntax=RLE,
-        ends=PIXELS + "Pixel Data: expected 2147483647 frames, got 1",
+        ends=PIXELS + "Pixel Data: fragments cannot be read",
     ),
     kept("negative-number-of-frames", having(NumberOfFrames=-5), PIXELS + "Number of Frames of 1"),
     kept(
@@ -472,21 +466,20 @@ DAMAGE = [
     ),
 ]
 MIXTURES = [
-    kept("two-acquisitions-in-the-same-places", lambda s: again(s, AcquisitionNumber=2)),
+    kept(
+        "two-acquisitions-in-the-same-places",
+        lambda s: again(s, AcquisitionNumber=2),
+        unsuitable("two-volumes: "),
+    ),
     kept(
         "two-acquisitions-interleaved",
         lambda s: [*s, *again(shifted(s, 1.5), AcquisitionNumber=2)[SLICES:]],
-        unsuitable("gap: "),
+        unsuitable("two-volumes: "),
     ),
-    kept(
-        "two-pixel-spacings",
-        lambda s: again(s, PixelSpacing=[5, 5]),
-        unsuitable("mixed-pixel-spacing: "),
-    ),
+    kept("two-pixel-spacings", lambda s: again(s, PixelSpacing=[5, 5])),
     kept(
         "with-a-localizer",
         lambda s: [*s, *again(oblique(s[:1], 90), ImageType=LOCALIZER)[1:]],
-        unsuitable("localizer: "),
     ),
     kept("tilted-gantry", lambda s: tilted(s, 10), unsuitable("gantry-tilt: ")),
     kept("slices-missing", lambda s: without(s, range(12, 16)), unsuitable("gap: ")),

@@ -23,6 +23,7 @@ from storage.database.engine import migrate, open_database
 from storage.database.schema import Instance
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation
 from storage.overview import Overview, overview
 from tests.support.databases import database_url
 
@@ -54,10 +55,9 @@ def open_resources(folder: Path, *, storage: StorageFolder | None = None) -> Res
     """Open a new database, and the storage folder if none is given, in a folder."""
     database = open_database(database_url(folder))
     migrate(database)
-    return Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES),
-        folder=storage or StorageFolder(folder, 0),
-    )
+    storage = storage or StorageFolder(folder, 0)
+    draw_installation(storage.root)
+    return Resources(sessions=Sessions(database, substitutes=SUBSTITUTES), folder=storage)
 
 
 @contextmanager
