@@ -13,7 +13,6 @@ from dicom_node.delivery.commitment.request import CommitmentRequester, Objects,
 from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import QueryFailed, archive, keys
 from dicom_node.network.status_codes import NO_SUCH_SOP_INSTANCE
-from dicom_node.resources import Resources
 from storage.delivery.commitments import Report, group_by_series
 
 INDEXING = timedelta(seconds=60)  #: archives answer a C-STORE before the object is in their index
@@ -27,25 +26,7 @@ class StoredCheck(CommitmentRequester):
     """Requests commitment from one archive in the form of a query."""
 
     means = "verification by query"
-
-    def __init__(
-        self,
-        name: str,
-        peer: Peer,
-        *,
-        calling_ae: str,
-        again: timedelta,
-        resources: Resources,
-        first_after: timedelta = INDEXING,
-    ) -> None:
-        super().__init__(
-            name,
-            peer,
-            calling_ae=calling_ae,
-            again=again,
-            first_after=first_after,
-            resources=resources,
-        )
+    first_after = INDEXING
 
     def _ask(self, transaction_uid: str, due: Objects) -> str:
         with self._resources.sessions() as session:

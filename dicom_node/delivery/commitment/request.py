@@ -38,11 +38,10 @@ class CommitmentRequester(ABC):
     ----------
     again
         Time after which a request without an answer is repeated.
-    first_after
-        Time from acceptance to the first request.
     """
 
     means: ClassVar[str]  #: kind of request, in the words of `dicom-node status`
+    first_after: ClassVar[timedelta]  #: from acceptance to the first request
 
     def __init__(
         self,
@@ -51,14 +50,12 @@ class CommitmentRequester(ABC):
         *,
         calling_ae: str,
         again: timedelta,
-        first_after: timedelta,
         resources: Resources,
     ) -> None:
         self.name = name
-        self.first_after = first_after
         self._peer, self._calling_ae = peer, calling_ae
         self._again = again
-        self._longest_wait = max(again, first_after)
+        self._longest_wait = max(again, self.first_after)
         self._resources = resources
 
     def run_once(self) -> None:

@@ -44,6 +44,7 @@ class CommitmentScu(CommitmentRequester):
     """
 
     means = "storage commitment"
+    first_after = AT_ONCE
 
     def __init__(
         self,
@@ -55,14 +56,7 @@ class CommitmentScu(CommitmentRequester):
         resources: Resources,
         linger_seconds: float = LINGER_SECONDS,
     ) -> None:
-        super().__init__(
-            name,
-            peer,
-            calling_ae=calling_ae,
-            again=again,
-            first_after=AT_ONCE,
-            resources=resources,
-        )
+        super().__init__(name, peer, calling_ae=calling_ae, again=again, resources=resources)
         self._linger_seconds = linger_seconds
 
     def _ask(self, transaction_uid: str, due: Objects) -> str:

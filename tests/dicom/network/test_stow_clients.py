@@ -8,22 +8,20 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
 import pytest
 import trustme
 
-from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.network.status_codes import SUCCESS
 from dicom_node.network.tls import client_context, server_context
-from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.response import JSON, XML, acceptable
 from dicom_node.reception.stow.server import StowReceiver
 from tests.support.node_process import wait_until
 from tests.support.peers.credentials import credentials, expired_credentials
+from tests.support.peers.sink import RememberingSink
 from tests.support.peers.wire_client import association_request
 
 SOON = 0.5  #: seconds, for the head of a request here
@@ -32,34 +30,13 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 @dataclass
-class Memory:
-    kept: list[str] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-
-    def keep(self, received: ReceivedInstance) -> int:
-        for _ in received.body:
-            pass
-        self.kept.append(received.sop_instance_uid)
-        return SUCCESS
-
-    def record_refusal(self, refusal: Refusal) -> None:
-        self.refused.append(refusal)
-
-    def latest(self) -> Refusal:
-        wait_until(lambda: bool(self.refused), seconds=20, what="a refusal")
-        (one,) = self.refused
-        self.refused.clear()
-        return one
-
-
-@dataclass
 class Serving:
-    memory: Memory
+    memory: RememberingSink
     address: tuple[str, int]
 
 
 def serving(tls: ssl.SSLContext | None = None) -> Iterator[Serving]:
-    memory = Memory()
+    memory = RememberingSink()
     receiver = StowReceiver(
         token="",
         limits=Limits(request_bytes=100_000, silent_seconds=5),

@@ -8,19 +8,16 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import trustme
 
 from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
-from dicom_node.network.received_instance import ReceivedInstance
-from dicom_node.network.status_codes import SUCCESS
 from dicom_node.network.tls import client_context, server_context
-from dicom_node.reception.refusals import Refusal
-from tests.support.node_process import wait_until
 from tests.support.peers.credentials import credentials, expired_credentials
+from tests.support.peers.sink import RememberingSink
 from tests.support.peers.wire_client import WireClient, association_request
 from tests.support.reception import listening
 
@@ -29,26 +26,8 @@ SOON = 0.4  #: seconds, to ask for an association, in these tests
 
 
 @dataclass
-class Memory:
-    refused: list[Refusal] = field(default_factory=list)
-
-    def keep(self, received: ReceivedInstance) -> int:
-        del received
-        return SUCCESS
-
-    def record_refusal(self, refusal: Refusal) -> None:
-        self.refused.append(refusal)
-
-    def latest(self) -> Refusal:
-        wait_until(lambda: bool(self.refused), seconds=20, what="a refusal")
-        (one,) = self.refused
-        self.refused.clear()
-        return one
-
-
-@dataclass
 class Listening:
-    memory: Memory
+    memory: RememberingSink
     address: tuple[str, int]
 
 
@@ -59,7 +38,7 @@ def is_fast(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="module")
 def plain(is_fast: bool) -> Iterator[Listening]:
-    memory = Memory()
+    memory = RememberingSink()
     limits = AssociationLimits(request_seconds=SOON)
     with listening(memory, callers=["CT1"], limits=limits, fast=is_fast) as address:
         yield Listening(memory, address)
@@ -231,7 +210,7 @@ def authority() -> trustme.CA:
 def secure(
     is_fast: bool, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Listening]:
-    memory = Memory()
+    memory = RememberingSink()
     ours = credentials(tmp_path_factory.mktemp("tls"), authority, "node")
     context = server_context(ours, verify_peers=True)
     with listening(memory, tls=context, fast=is_fast) as address:
