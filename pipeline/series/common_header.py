@@ -8,6 +8,7 @@ the technique, which a volume has once. A value that is absent or empty is no ot
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -81,6 +82,8 @@ ONE_IS_ENOUGH: Mapping[str, str] = {
 }
 """Values that hold for the series if any instance has them."""
 
+DATE_DIGITS = 8  #: of a date, PS3.5 6.2
+
 LOSSY = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
 LOSSY_SYNTAXES = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
 """Transfer syntaxes that always lose something, whatever the header says (PS3.5 A.4)."""
@@ -102,6 +105,7 @@ def common_header(headers: Sequence[Dataset]) -> CommonHeader:
     """
     judged = (*ONE_PATIENT, *ONE_STUDY, *ONE_TECHNIQUE)
     said = {keyword: [comparable(header, keyword) for header in headers] for keyword in judged}
+    said["PatientName"] = _with_ideographs([text(header, "PatientName") for header in headers])
     usual = {keyword: _most_frequent(values) for keyword, values in said.items()}
     differing = {
         keyword: sum(value not in {"", usual[keyword]} for value in values)
@@ -122,8 +126,9 @@ def common_header(headers: Sequence[Dataset]) -> CommonHeader:
 def comparable(header: Dataset, keyword: str) -> str:
     """Value as it is compared: without padding, and without what does not change its meaning.
 
-    Case and empty components of a person's name mean nothing (PS3.5 6.2.1), nor do the separators
-    of an old date or the fraction of a second.
+    Case, empty components, width and composition of the letters of a person's name mean nothing
+    (PS3.5 6.2.1), nor do the separators of an old date or the fraction of a second. A date of birth
+    that is none (zeros, a year alone) and a sex that is unknown are no values.
     """
     return _MEANING.get(keyword, _as_it_is)(text(header, keyword))
 
@@ -151,7 +156,28 @@ def common_doubts(common: CommonHeader) -> Iterator[Doubt]:
 def _name(value: str) -> str:
     """First group of a name, without case and empty components; the whole without such a group."""
     first = value.split("=", 1)[0].strip(" ^") or value
-    return re.sub(r"\s*\^\s*", "^", first).rstrip("^ ").casefold()
+    plain = " ".join(unicodedata.normalize("NFKC", first).split())
+    return re.sub(r" *\^ *", "^", plain).rstrip("^ ").casefold()
+
+
+def _with_ideographs(names: Sequence[str]) -> list[str]:
+    """Names as they are compared; their ideographic groups tell apart those that sound alike."""
+    groups = [(_name(name), "".join(name.split("=")[1:2]).strip(" ^")) for name in names]
+    written = {sound: {other for first, other in groups if first == sound} for sound, _ in groups}
+    return [
+        f"{sound}={other}" if other and len(written[sound] - {""}) > 1 else sound
+        for sound, other in groups
+    ]
+
+
+def _date(value: str) -> str:
+    digits = _digits(value)
+    return digits if len(digits) == DATE_DIGITS and digits.strip("0") else ""
+
+
+def _sex(value: str) -> str:
+    first = value.upper()[:1]
+    return "" if first == "U" else first
 
 
 def _digits(value: str) -> str:
@@ -175,7 +201,8 @@ def _as_it_is(value: str) -> str:
 
 _MEANING: Mapping[str, Callable[[str], str]] = {
     **dict.fromkeys(("PatientName", "PatientBirthName", "ReferringPhysicianName"), _name),
-    **dict.fromkeys(("PatientBirthDate", "StudyDate"), _digits),
+    **dict.fromkeys(("PatientBirthDate", "StudyDate"), _date),
+    "PatientSex": _sex,
     **dict.fromkeys(NUMBERS, _number),
     "StudyTime": _time,
 }

@@ -35,7 +35,8 @@ def notice(request: NoticeRequest) -> EncodedObject:
     Raises
     ------
     NoNotice
-        If nobody knows where it would belong: a header cannot be read within `HEADER_BYTES`.
+        If nobody knows where it would belong: no patient and study are those of more than half of
+        the instances, or a header cannot be read within `HEADER_BYTES`.
     dicom_node.errors.AnalysisFault
         For what nobody foresaw.
     """
@@ -56,6 +57,11 @@ def _filed_together(headers: Sequence[Dataset]) -> list[Dataset]:
 
     Where a series names several patients or studies, its notice is of these: it is filed with
     them, references no other instance, and says no more than that the series was not analysed.
+
+    Raises
+    ------
+    NoNotice
+        If they are not more than half.
     """
     usual: dict[str, str] = {}
     chosen = list(headers)
@@ -66,6 +72,8 @@ def _filed_together(headers: Sequence[Dataset]) -> list[Dataset]:
         chosen = [
             header for header in chosen if comparable(header, keyword) in {"", usual.get(keyword)}
         ]
+    if 2 * len(chosen) <= len(headers):
+        raise NoNotice("no patient and study are those of most instances")
     return chosen
 
 

@@ -147,12 +147,13 @@ def test_the_notice_of_a_failure_quotes_nothing(resources: Resources) -> None:
     assert "Muster" not in words(notice)
 
 
-def two_patients(headers: list[Dataset]) -> None:
-    headers[0].PatientID = "P-2"
+def three_patients(headers: list[Dataset]) -> None:
+    for number, header in enumerate(headers):
+        header.PatientID = f"P-{number}"
 
 
 def test_no_notice_where_nobody_knows_whose_it_is(resources: Resources) -> None:
-    receive(resources, change=two_patients)
+    receive(resources, change=three_patients)
     dispatcher(resources, Workers(FEW)).dispatch()
 
     assert (line(resources).state, line(resources).result_key) == ("unsuitable", None)

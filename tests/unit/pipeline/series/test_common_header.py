@@ -93,10 +93,28 @@ def test_text_of_another_character_set_is_not_mixed_in() -> None:
         ("StudyTime", "093000", "093000.0000"),
         ("SliceThickness", "2.5", "2.500"),
         ("AccessionNumber", "A-77", "A-77 "),
+        ("PatientName", "Mu\u0308ller^Mia", "Müller^Mia"),
+        ("PatientName", "Ｗａｎｇ^Wei", "Wang^Wei"),
+        ("PatientName", "Muster  Maier^Mia", "Muster Maier^Mia"),
+        ("PatientSex", "f", "F"),
+        ("PatientSex", "FEMALE", "F"),
+        ("PatientSex", "U", "F"),
+        ("PatientBirthDate", "00000000", "19700131"),
+        ("PatientBirthDate", "1970", "19700131"),
     ],
 )
 def test_another_spelling_is_no_other_value(keyword: str, one: str, other: str) -> None:
-    assert not common_header(instances({keyword: one}, {keyword: other})).differing
+    found = instances({keyword: one}, {keyword: other}, charset="ISO_IR 192")
+
+    assert not common_header(found).differing
+
+
+def test_names_that_sound_alike_are_told_apart_by_their_ideographs() -> None:
+    names = ["Li^Wei=王^小东", "Li^Wei=王^小东", "Li^Wei", "Li^Wei=李^伟"]
+    found = instances(*[{"PatientName": name} for name in names], charset="ISO_IR 192")
+
+    assert common_header(found[:3]).differing == {}
+    assert "PatientName" in common_header(found).differing
 
 
 @pytest.mark.parametrize("lossy", [0, 1, 2])
