@@ -38,7 +38,8 @@ UNREADABLE = (
 )
 """Raised when a value is no value of its representation: pydicom converts on first access."""
 ESCAPE = b"\x1b"  #: begins what switches the character set, PS3.5 6.1.2.5
-PADDING = " \0"  #: NUL pads UI (PS3.5 6.2); some writers pad all text with it
+PADDING = " \0\t\r\n"
+"""NUL pads UI (PS3.5 6.2); some writers pad all text with it, or with the end of a line."""
 LARGEST_IS = 2**31 - 1  #: of an Integer String, PS3.5 6.2
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 """Decimal or Integer String (PS3.5 6.2), of any length."""

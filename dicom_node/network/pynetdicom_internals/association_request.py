@@ -8,7 +8,7 @@ TITLE_BYTES = 16
 FIXED_PART = 74  #: bytes before the items, PS3.8 9.3.2
 UNREADABLE = b"?"  #: stands for what no title may hold
 BLANK = "its AE title is blank"
-NOT_ASCII = "its AE title holds other characters than ASCII"
+NOT_A_TITLE = "its AE title holds characters that a title may not have (PS3.5 6.2)"
 
 
 def with_readable_titles(pdu: bytes) -> tuple[bytes, str]:
@@ -36,4 +36,4 @@ def _readable(title: bytes) -> tuple[bytes, str]:
     if not text:
         return UNREADABLE.ljust(TITLE_BYTES), BLANK
     plain = bytes(byte if 0x20 <= byte < 0x7F and byte != 0x5C else 0x3F for byte in text)
-    return plain.ljust(TITLE_BYTES), "" if plain == text else NOT_ASCII
+    return plain.ljust(TITLE_BYTES), "" if plain == text else NOT_A_TITLE

@@ -24,6 +24,7 @@ def holding(keyword: str, value: bytes, vr: str | None = "same") -> Dataset:
         ("ImageType", b" ORIGINAL \\ primary\\AXIAL \0", "ORIGINAL\\PRIMARY\\AXIAL"),
         ("ImageType", b"ORIGINAL\\\\AXIAL", "ORIGINAL\\\\AXIAL"),
         ("ImageType", b" \\ \0", ""),
+        ("ImageType", b"\tORIGINAL\r\n", "ORIGINAL"),
         ("Modality", b"ct", "CT"),
         ("StationName", b" CT 1 \0", "CT 1"),
         ("SOPInstanceUID", b"1.2.3\0\0", "1.2.3"),
