@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,32 +134,41 @@ def difference(frame: Frame, first: Frame) -> tuple[UnsuitableReason, str] | Non
 def _without_duplicates(frames: Sequence[Frame], normal: Vector) -> tuple[list[Frame], list[Frame]]:
     """One frame for each position, ascending; of several the one most like the others.
 
-    Of equals the one of the lowest acquisition, then instance.
+    Of equals the one of the lowest acquisition, then instance; of the same image the lowest UID.
     """
-    usual = {
+    usual = usual_marks(frames)
+    kept: list[Frame] = []
+    duplicates: list[Frame] = []
+    for here in by_position(frames, normal):
+        here.sort(key=lambda frame: (precedence(frame, usual), frame.sop_instance_uid))
+        kept.append(here[0])
+        duplicates += here[1:]
+    return kept, duplicates
+
+
+def by_position(frames: Sequence[Frame], normal: Vector) -> list[list[Frame]]:
+    """Frames by the position that they share, ascending."""
+    places: list[list[Frame]] = []
+    for frame in sorted(frames, key=lambda frame: float(frame.position @ normal)):
+        if places and _near(places[-1][0], frame, normal):
+            places[-1].append(frame)
+        else:
+            places.append([frame])
+    return places
+
+
+def usual_marks(frames: Sequence[Frame]) -> dict[str, str]:
+    """Most frequent value of every mark."""
+    return {
         keyword: Counter(frame.marks[keyword] for frame in frames).most_common(1)[0][0]
         for keyword in MARKS
     }
-    kept: list[Frame] = []
-    duplicates: list[Frame] = []
-    ordered = sorted(frames, key=lambda frame: float(frame.position @ normal))
-    here: list[Frame] = []
-    for frame in [*ordered, None]:
-        if frame is not None and (not here or _near(here[0], frame, normal)):
-            here.append(frame)
-            continue
-        here.sort(
-            key=lambda f: (
-                sum(f.marks[keyword] != value for keyword, value in usual.items()),
-                f.acquisition,
-                f.instance,
-                f.sop_instance_uid,
-            )
-        )
-        kept.append(here[0])
-        duplicates += here[1:]
-        here = [] if frame is None else [frame]
-    return kept, duplicates
+
+
+def precedence(frame: Frame, usual: Mapping[str, str]) -> tuple[int, int, int]:
+    """Rank of a frame among those of one position: how unlike the others, and how late."""
+    unlike = sum(frame.marks[keyword] != value for keyword, value in usual.items())
+    return unlike, frame.acquisition, frame.instance
 
 
 def _near(one: Frame, other: Frame, normal: Vector) -> bool:

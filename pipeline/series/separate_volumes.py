@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
+from pipeline.series.attributes import text
 from pipeline.series.frames import MARKS, Frame
-from pipeline.series.positions import SAME_POSITION_MM, stack
+from pipeline.series.positions import (
+    ROUNDED_MM,
+    SAME_POSITION_MM,
+    by_position,
+    precedence,
+    stack,
+    usual_marks,
+)
 
 MAX_ODD_SHARE = 0.05  #: of the images; as many slices may be missing (`positions`)
 MIN_VOLUME_SHARE = 0.05  #: of the images: fewer with a value of their own are no volume
 COVERED_SHARE = 0.5  #: of the shorter stretch, from which two groups show the same
+STORED_AS = (
+    *("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("SamplesPerPixel", "PhotometricInterpretation"),
+)
+"""Attributes that say what stored values mean (PS3.3 C.7.6.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,19 +136,18 @@ def _runs(frames: Sequence[Frame]) -> tuple[list[Frame], ...]:
 
 
 def check_doubled(frames: Sequence[Frame]) -> None:
-    """Refuse many positions with two pictures that nothing tells apart.
+    """Refuse positions with unlike images between which nothing but a UID would choose.
 
-    The same picture twice leaves no choice.
+    The same image twice leaves no choice. Many positions with unlike images are two volumes; of a
+    few, one of another acquisition, number or technique is left out (`positions`).
     """
-    if collisions(frames) <= MAX_ODD_SHARE * len(frames):
-        return
-    normal = frames[0].normal
-    ordered = sorted(frames, key=lambda frame: float(frame.position @ normal))
-    doubled = sum(
-        abs(float((above.position - below.position) @ normal)) < SAME_POSITION_MM
-        and _picture(above) != _picture(below)
-        for below, above in pairwise(ordered)
-    )
+    many = collisions(frames) > MAX_ODD_SHARE * len(frames)
+    usual = usual_marks(frames)
+    doubled = 0
+    for here in by_position(frames, frames[0].normal):
+        best = min(here, key=lambda frame: precedence(frame, usual))
+        rivals = here if many else [f for f in here if _ranks_like(f, best, usual)]
+        doubled += any(not _same_image(frame, best) for frame in rivals)
     if doubled:
         raise UnsuitableSeries(
             UnsuitableReason.TWO_VOLUMES,
@@ -144,7 +156,27 @@ def check_doubled(frames: Sequence[Frame]) -> None:
         )
 
 
-def _picture(frame: Frame) -> tuple[object, object]:
-    """Return what is stored of a picture, to be compared; the same for all without Pixel Data."""
-    held = "PixelData" in frame.dataset
-    return frame.dataset.get_item("PixelData").value if held else None, frame.number
+def _ranks_like(one: Frame, other: Frame, usual: Mapping[str, str]) -> bool:
+    return precedence(one, usual) == precedence(other, usual)
+
+
+def _same_image(one: Frame, other: Frame) -> bool:
+    """Whether two frames are the same picture of the same place; without Pixel Data as far known.
+
+    All is compared that makes Hounsfield units of stored values (PS3.3 C.7.6.3, C.11.1).
+    """
+    aside = float(np.abs(one.position - other.position).max())
+    return aside < ROUNDED_MM and _stored(one) == _stored(other)
+
+
+def _stored(frame: Frame) -> tuple[object, ...]:
+    dataset = frame.dataset
+    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    return (
+        frame.number,
+        frame.rescale,
+        frame.pixel_mm,
+        syntax,
+        *(text(dataset, keyword) for keyword in STORED_AS),
+        dataset.get_item("PixelData").value if "PixelData" in dataset else None,
+    )

@@ -250,6 +250,40 @@ def test_the_same_pictures_twice_are_no_choice(series: Series) -> None:
     assert len(result.geometry.duplicates) == 48
 
 
+UNLIKE: list[dict[str, object]] = [
+    {"RescaleIntercept": "-1000"},
+    {"RescaleSlope": "1.1"},
+    {"PixelPaddingValue": 0},
+    {"BitsStored": 16, "HighBit": 15},
+    {"PixelRepresentation": 1},
+    {"PixelSpacing": ["11.251", "11.251"]},
+]
+
+
+@pytest.mark.parametrize("images", [48, 1])
+@pytest.mark.parametrize("values", UNLIKE)
+def test_the_same_stored_values_that_mean_others_are_another_image(
+    series: Series, values: dict[str, object], images: int
+) -> None:
+    others = with_values(another(series[:images], brighter=0), **values)
+
+    with pytest.raises(UnsuitableSeries, match="two different ones") as info:
+        assemble([*series, *others], RULES)
+    assert info.value.code == "two-volumes"
+
+
+@pytest.mark.parametrize("images", [48, 1])
+def test_the_same_picture_aside_is_another_image(series: Series, images: int) -> None:
+    aside = another(series[:images], brighter=0)
+    for ds in aside:
+        x, y, z = (float(value) for value in ds.ImagePositionPatient)
+        ds.ImagePositionPatient = decimals([x + 10, y, z])
+
+    with pytest.raises(UnsuitableSeries) as info:
+        assemble([*series, *aside], RULES)
+    assert info.value.code == "two-volumes"
+
+
 def test_a_fragment_of_another_acquisition_leaves_the_whole(series: Series) -> None:
     fragment = another(series[10:22], AcquisitionNumber=0, AcquisitionTime="080000")
 
