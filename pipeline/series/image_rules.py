@@ -20,7 +20,7 @@ from pipeline.series.sop_classes import CT_CLASSES, MULTI_FRAME_CT
 from pipeline.wording import figure
 
 PLANE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-"""Image Plane module (PS3.3 C.7.6.2): an image without all of it shows no place of the patient."""
+"""Image Plane module (PS3.3 C.7.6.2): an image with none of it shows no place of the patient."""
 NOT_AXIAL_WORDS = (
     *("LOCALIZER", "MPR", "CSA MPR", "MIP", "CSA MIP", "MINIP", "PROJECTION IMAGE"),
     *("SCREEN SAVE", "SCREENSAVE", "DOSE_INFO"),
@@ -131,7 +131,11 @@ def _excluded(header: Dataset, rules: SelectionRules) -> Reason | None:
 
 
 def _no_picture(header: Dataset, _: SelectionRules) -> Reason | None:
-    """Find colour pictures, and images without any place in the patient: screens, dose pages."""
+    """Find colour pictures, and images without anything of a plane: screens, dose pages.
+
+    One that has a part of a plane, such as the Pixel Spacing of a capture, has a fault: it may be
+    a slice that lost the rest.
+    """
     samples = optional_integer(header, "SamplesPerPixel")
     if samples is not None and samples > 1:
         return Reason(code=UnsuitableReason.NOT_CT, text="Grey images expected, got one in colour.")

@@ -7,7 +7,6 @@ whole, or none: never a slice of this and a slice of that.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,15 +14,11 @@ from pydicom import Dataset
 
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
 from pipeline.reasons import QualityFlag, UnsuitableReason
+from pipeline.series.attributes import text
 from pipeline.series.common_header import ONE_PATIENT, comparable
-from pipeline.series.frames import MARKS, Frame, frames_of
-from pipeline.series.image_rules import (
-    Reason,
-    SelectionRules,
-    not_an_original_slice,
-    of_another_kind,
-    too_short,
-)
+from pipeline.series.frames import MARKS, Frame
+from pipeline.series.image_faults import frames_of_whole, judge, require_some
+from pipeline.series.image_rules import SelectionRules, not_an_original_slice, too_short
 from pipeline.series.positions import MIN_AXIAL, Stack, difference, stack
 from pipeline.series.separate_volumes import MAX_ODD_SHARE, Volumes, check_doubled, cover, separate
 from pipeline.types import Doubt, LeftOut
@@ -38,9 +33,16 @@ MAY_BE_SLICES = frozenset(
         UnsuitableReason.MIXED_PIXEL_SPACING,
         UnsuitableReason.MIXED_FRAME_OF_REFERENCE,
         UnsuitableReason.TWO_VOLUMES,
+        UnsuitableReason.MISSING_ATTRIBUTE,
+        UnsuitableReason.BAD_ORIENTATION,
+        UnsuitableReason.BAD_SPACING,
+        UnsuitableReason.BAD_POSITION,
+        UnsuitableReason.BAD_RESCALE,
+        UnsuitableReason.NOT_HOUNSFIELD,
+        UnsuitableReason.PIXEL_DATA,
     }
 )
-"""Rules that leave out images which lie like slices of a chest."""
+"""Rules that leave out images which lie like slices of a chest, or may be such with a fault."""
 
 OF_A_RECONSTRUCTION = frozenset(
     {
@@ -87,23 +89,17 @@ def select(datasets: Sequence[Dataset], rules: SelectionRules) -> Selection:
     """
     if not datasets:
         raise UnsuitableSeries(UnsuitableReason.NO_INSTANCES, "1 instance or more expected, got 0")
-    reasons = [of_another_kind(dataset, rules) for dataset in datasets]
-    slices = [d for d, reason in zip(datasets, reasons, strict=True) if reason is None]
-    _require_some(slices, [reason for reason in reasons if reason])
+    slices, apart, undecided = judge(datasets, rules)
     _check_identity(datasets)
-    apart = [
-        (reason.code, dataset)
-        for reason, dataset in zip(reasons, datasets, strict=True)
-        if reason is not None
-    ]
-    frames, others = _by_kind([frame for dataset in slices for frame in frames_of(dataset)], rules)
+    read, faulty = frames_of_whole(slices, undecided)
+    frames, others = _by_kind(read, rules)
     frames, odd = _alike(frames, rules)
     volumes = separate(frames)
     chosen, why = _choose(volumes, rules)
     check_doubled(chosen)
     rest = [frame for volume in volumes.groups if volume is not chosen for frame in volume]
     named = [
-        *((code, str(dataset.get("SOPInstanceUID", ""))) for code, dataset in apart),
+        *((code, text(dataset, "SOPInstanceUID")) for code, dataset in (*apart, *faulty)),
         *((code, frame.sop_instance_uid) for code, frame in (*others, *odd)),
         *((UnsuitableReason.TWO_VOLUMES, frame.sop_instance_uid) for frame in rest),
     ]
@@ -112,14 +108,6 @@ def select(datasets: Sequence[Dataset], rules: SelectionRules) -> Selection:
     except UnsuitableSeries as error:
         raise type(error)(error.code, error.text + _besides(_left_out(named))) from error
     return Selection(stack=whole, left_out=_left_out(named), chosen_of=why)
-
-
-def _require_some(slices: Sequence[object], reasons: Sequence[Reason]) -> None:
-    """Refuse a series of which no image may be a slice, by the rule that most break."""
-    if not slices:
-        code, _ = Counter(reason.code for reason in reasons).most_common(1)[0]
-        first = next(reason for reason in reasons if reason.code == code)
-        raise UnsuitableSeries(code, first.text.rstrip("."))
 
 
 def _check_identity(datasets: Sequence[Dataset]) -> None:
@@ -146,7 +134,7 @@ def _by_kind(frames: Sequence[Frame], rules: SelectionRules) -> tuple[list[Frame
         else:
             reasons.append(reason)
             others.append((reason.code, frame))
-    _require_some(kept, reasons)
+    require_some(kept, reasons)
     return kept, others
 
 

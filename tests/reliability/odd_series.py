@@ -320,22 +320,22 @@ CHARACTER_SETS = [
 ATTRIBUTES = [
     kept(
         "no-position",
-        one_having(ImagePositionPatient=None),
+        having(ImagePositionPatient=None),
         unsuitable("missing-attribute: 3 numbers expected in ImagePositionPatient, got 0"),
     ),
     kept(
         "position-not-finite",
-        raw(b"1\\nan\\inf ", "ImagePositionPatient", 1),
+        raw(b"1\\nan\\inf ", "ImagePositionPatient"),
         NOT_FINITE[:-1] + "1 that are finite",
     ),
     kept(
         "position-in-words",
-        raw(b"left\\up\\3 ", "ImagePositionPatient", 1),
+        raw(b"left\\up\\3 ", "ImagePositionPatient"),
         NOT_FINITE[:-1] + "1 that are finite",
     ),
     kept(
         "position-beyond-reason",
-        raw(b"0\\0\\1e308 ", "ImagePositionPatient", 1),
+        raw(b"0\\0\\1e308 ", "ImagePositionPatient"),
         unsuitable("bad-position: "),
     ),
     kept(
@@ -349,7 +349,9 @@ ATTRIBUTES = [
         having(RescaleSlope=""),
         unsuitable("missing-attribute: 1 numbers expected in RescaleSlope"),
     ),
-    kept("one-negative-rescale-slope", one_having(RescaleSlope=-1), unsuitable("bad-rescale: ")),
+    kept("negative-rescale-slope", having(RescaleSlope=-1), unsuitable("bad-rescale: ")),
+    kept("one-negative-rescale-slope", one_having(RescaleSlope=-1)),
+    kept("one-without-position", one_having(ImagePositionPatient=None)),
     kept(
         "empty-dates-and-numbers",
         having(StudyDate="", SeriesNumber="", StudyTime="", InstanceNumber=""),

@@ -119,7 +119,7 @@ CASES: list[tuple[str, Spoil]] = [
     ("not-original", lambda s: raw(s, ImageType=b" derived \\PRIMARY\\AXIAL ")),
     ("not-hounsfield", lambda s: with_values(s, RescaleType="Z_EFF")),
     ("not-hounsfield", lambda s: raw(s, RescaleType=b"mgml\0")),
-    ("not-hounsfield", lambda s: with_values(s[:1], RescaleType="US") + s[1:]),
+    ("not-hounsfield", lambda s: with_values(s[:9], RescaleType="US") + s[9:]),
     ("not-hounsfield", lambda s: [multi_frame("ED")]),
     ("bad-spacing", lambda s: with_values(s, PixelSpacing=[1e300, 1e300])),
     ("excluded-description", lambda s: with_values(s, SeriesDescription="Lung MIP 8 mm")),
@@ -193,11 +193,11 @@ def test_same_words_from_another_device_are_not_our_result(series: list[Dataset]
 def test_missing_or_empty_attribute_is_named(
     series: list[Dataset], keyword: str, empty: bool
 ) -> None:
-    spoilt = with_values(series[-1:], **{keyword: None})
-    if empty:
-        setattr(spoilt[0], keyword, None)
+    spoilt = with_values(series[-9:], **{keyword: None})
+    for dataset in spoilt if empty else ():
+        setattr(dataset, keyword, None)
 
-    reason = why_not([*series[:-1], *spoilt], RULES)
+    reason = why_not([*series[:-9], *spoilt], RULES)
 
     assert reason is not None
     assert reason.code == "missing-attribute"

@@ -60,6 +60,24 @@ STRAYS: list[tuple[str, dict[str, object]]] = [
         "no-plane",
         {"ImagePositionPatient": None, "ImageOrientationPatient": None, "PixelSpacing": None},
     ),
+    ("missing-attribute", {"ImagePositionPatient": None, "ImageOrientationPatient": None}),
+    ("missing-attribute", {"ImagePositionPatient": "", "ImageOrientationPatient": ""}),
+    ("missing-attribute", {"ImagePositionPatient": None}),
+    ("missing-attribute", {"ImageOrientationPatient": None}),
+    ("missing-attribute", {"PixelSpacing": None}),
+    ("missing-attribute", {"Modality": None}),
+    ("missing-attribute", {"SOPClassUID": None}),
+    ("missing-attribute", {**SCOUT, "ImageType": None}),
+    ("missing-attribute", {"RescaleSlope": None, "RescaleIntercept": None}),
+    ("missing-attribute", {"Rows": None}),
+    ("bad-orientation", {"ImagePositionPatient": [0] * 3, "ImageOrientationPatient": [0] * 6}),
+    ("bad-spacing", {"PixelSpacing": [0, 0]}),
+    ("bad-position", {"ImagePositionPatient": [0, 0, 20000]}),
+    ("bad-rescale", {"RescaleSlope": 0}),
+    ("not-hounsfield", {"RescaleType": "US"}),
+    ("not-hounsfield", {"RescaleType": "MGML"}),
+    ("pixel-data", {"PixelData": None}),
+    ("pixel-data", {"PixelData": b""}),
     ("not-axial", {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}),
     ("mixed-size", {"Rows": 16}),
     ("mixed-size", {"Columns": 64}),
@@ -90,9 +108,51 @@ def test_an_image_that_is_no_slice_is_left_out_and_told(
     assert f"1 image left out: 1 {code}." in result.geometry.statement
     assert result.geometry.completeness == "complete, proved"
     assert result.instance_count == 49
-    doubted = code.startswith("mixed")
+    doubted = code not in NOT_MEANT
     assert [doubt.code for doubt in left_out_doubts(result.geometry.left_out)] == (
         ["images-left-out"] if doubted else []
+    )
+
+
+NAMES = frozenset({"SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"})
+
+
+def test_an_image_that_is_nothing_but_named_is_left_out(series: Series) -> None:
+    (bare,) = another(series[20:21])
+    for element in list(bare):
+        if element.keyword not in NAMES:
+            del bare[element.tag]
+
+    result = assemble([bare, *series], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert [(part.code, part.images) for part in result.geometry.left_out] == [
+        ("missing-attribute", 1)
+    ]
+
+
+def test_a_slice_with_a_fault_leaves_a_gap(series: Series) -> None:
+    spoilt = [*series[:20], *with_values(series[20:21], RescaleType="US"), *series[21:]]
+
+    result = assemble(spoilt, RULES)
+
+    assert [gap.after_slice for gap in result.geometry.gaps] == [19]
+    assert [part.code for part in result.geometry.left_out] == ["not-hounsfield"]
+    assert np.array_equal(result.volume.hu[21:], PHANTOM.hu[21:])
+
+
+@pytest.mark.parametrize("faulty", [3, 24, 48])
+def test_a_fault_of_more_than_a_few_images_is_one_of_the_series(
+    series: Series, faulty: int
+) -> None:
+    spoilt = with_values(series[:faulty], ImagePositionPatient=None)
+
+    reason = why_not([*series[faulty:], *spoilt], RULES)
+
+    assert reason is not None
+    assert (reason.code, reason.text) == (
+        "missing-attribute",
+        "3 numbers expected in ImagePositionPatient, got 0.",
     )
 
 
