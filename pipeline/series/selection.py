@@ -19,6 +19,7 @@ from pipeline.series.common_header import ONE_PATIENT, comparable
 from pipeline.series.frames import MARKS, Frame
 from pipeline.series.image_faults import frames_of_whole, judge, require_some
 from pipeline.series.image_rules import SelectionRules, not_an_original_slice, too_short
+from pipeline.series.outliers import without_monitoring, without_outliers
 from pipeline.series.positions import MIN_AXIAL, Stack, difference, stack
 from pipeline.series.separate_volumes import MAX_ODD_SHARE, Volumes, check_doubled, cover, separate
 from pipeline.types import Doubt, LeftOut
@@ -40,6 +41,8 @@ MAY_BE_SLICES = frozenset(
         UnsuitableReason.BAD_RESCALE,
         UnsuitableReason.NOT_HOUNSFIELD,
         UnsuitableReason.PIXEL_DATA,
+        UnsuitableReason.OFF_AXIS,
+        UnsuitableReason.UNEVEN_SPACING,
     }
 )
 """Rules that leave out images which lie like slices of a chest, or may be such with a fault."""
@@ -94,13 +97,18 @@ def select(datasets: Sequence[Dataset], rules: SelectionRules) -> Selection:
     read, faulty = frames_of_whole(slices, undecided)
     frames, others = _by_kind(read, rules)
     frames, odd = _alike(frames, rules)
+    frames, monitoring = without_monitoring(frames)
+    frames, outliers = without_outliers(frames)
     volumes = separate(frames)
     chosen, why = _choose(volumes, rules)
+    chosen, beside = without_outliers(chosen)
     check_doubled(chosen)
-    rest = [frame for volume in volumes.groups if volume is not chosen for frame in volume]
+    strays = [*others, *odd, *monitoring, *outliers, *beside]
+    aside = {id(frame) for frame in chosen} | {id(frame) for _, frame in beside}
+    rest = [frame for volume in volumes.groups for frame in volume if id(frame) not in aside]
     named = [
         *((code, text(dataset, "SOPInstanceUID")) for code, dataset in (*apart, *faulty)),
-        *((code, frame.sop_instance_uid) for code, frame in (*others, *odd)),
+        *((code, frame.sop_instance_uid) for code, frame in strays),
         *((UnsuitableReason.TWO_VOLUMES, frame.sop_instance_uid) for frame in rest),
     ]
     try:
@@ -240,7 +248,7 @@ def _rank(frames: Sequence[Frame]) -> tuple[object, ...]:
 
 def _is_whole(frames: Sequence[Frame], rules: SelectionRules) -> bool:
     try:
-        found = stack(frames)
+        found = stack(without_outliers(list(frames))[0])
     except UnsuitableSeries:
         return False
     return too_short(found, rules) is None

@@ -156,6 +156,95 @@ def test_a_fault_of_more_than_a_few_images_is_one_of_the_series(
     )
 
 
+LOW, STEP = float(PHANTOM.affine[2, 3]), 4.0
+X, Y = float(PHANTOM.affine[0, 3]), float(PHANTOM.affine[1, 3])
+OUTLIERS: list[tuple[str, tuple[float, float, float]]] = [
+    ("off-axis", (0, 0, 5000)),
+    ("off-axis", (0, 0, 0)),
+    ("off-axis", (0, 0, LOW + 20 * STEP)),
+    ("off-axis", (X + 30, Y, LOW + 3 * STEP + 1)),
+    ("bad-position", (X, Y, 5000)),
+    ("bad-position", (X, Y, LOW + 1000 * STEP)),
+    ("bad-position", (X, Y, -5000)),
+    ("uneven-spacing", (X, Y, LOW + 20.5 * STEP)),
+    ("uneven-spacing", (X, Y, LOW + 0.1 * STEP)),
+    ("uneven-spacing", (X, Y, LOW + 46.9 * STEP)),
+    ("uneven-spacing", (X, Y, LOW - 0.5 * STEP)),
+    ("uneven-spacing", (X, Y, LOW + 47.6 * STEP)),
+]
+
+
+@pytest.mark.parametrize(("code", "position"), OUTLIERS)
+def test_an_axial_image_beside_the_stack_is_left_out_and_told(
+    series: Series, code: str, position: tuple[float, float, float]
+) -> None:
+    stray = another(series[20:21], InstanceNumber=0)
+    stray[0].ImagePositionPatient = decimals(position)
+
+    result = assemble([*series, *stray], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert np.allclose(result.volume.affine, PHANTOM.affine, atol=1e-5)
+    assert result.geometry.gaps == ()
+    left_out = {(p.code, p.sop_instance_uids) for p in result.geometry.left_out}
+    same_place = result.geometry.duplicates == (stray[0].SOPInstanceUID,)
+    assert left_out == {(code, (stray[0].SOPInstanceUID,))} or same_place
+    assert same_place or [d.code for d in left_out_doubts(result.geometry.left_out)] == [
+        "images-left-out"
+    ]
+
+
+@pytest.mark.parametrize("by", [(0.0, 30.0, 0.0), (0.0, 0.0, 1.5)])
+def test_a_slice_beside_the_stack_leaves_a_gap(
+    series: Series, by: tuple[float, float, float]
+) -> None:
+    at = [float(value) + mm for value, mm in zip(series[9].ImagePositionPatient, by, strict=True)]
+    series[9].ImagePositionPatient = decimals(at)
+
+    result = assemble(series, RULES)
+
+    assert [(gap.after_slice, gap.missing) for gap in result.geometry.gaps] == [(8, 1)]
+    assert np.array_equal(result.volume.hu[10:], PHANTOM.hu[10:])
+    assert np.allclose(result.volume.affine, PHANTOM.affine, atol=1e-5)
+
+
+@pytest.mark.parametrize("mm", [8.0, 9.5, 20.0, 60.0])
+def test_what_is_left_out_hides_no_gap(series: Series, mm: float) -> None:
+    last = another(series[-2:], mm=mm)
+
+    with pytest.raises(UnsuitableSeries) as info:
+        assemble([*series[:-2], *last], RULES)
+
+    assert info.value.code in ("gap", "uneven-spacing")
+
+
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("step", [20.0, 20.4])
+@pytest.mark.parametrize("one_number", [False, True])
+def test_images_that_wait_for_the_contrast_agent_are_left_out(
+    series: Series, count: int, step: float, one_number: bool
+) -> None:
+    waiting = []
+    for n in range(count):
+        (image,) = another(
+            series[20:21],
+            brighter=n + 1,
+            mm=(step - 20) * STEP,
+            AcquisitionNumber=0 if one_number else 100 + n,
+            AcquisitionTime=f"09{n:02}00",
+        )
+        waiting.append(image)
+
+    result = assemble([*waiting, *series], RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert np.allclose(result.volume.affine, PHANTOM.affine, atol=1e-5)
+    left_out = sum(part.images for part in result.geometry.left_out)
+    assert left_out + len(result.geometry.duplicates) == count
+    if count > 2:
+        assert [part.code for part in result.geometry.left_out] == ["two-volumes"]
+
+
 def test_a_second_view_is_left_out(series: Series) -> None:
     coronal = another(series[:40], ImageOrientationPatient=[1, 0, 0, 0, 0, -1])
 

@@ -158,9 +158,15 @@ def shifted(series: list[Dataset], index: int, by: tuple[float, float, float]) -
             *series[index + 1:]]  # fmt: skip
 
 
+def several_shifted(series: list[Dataset], by: tuple[float, float, float]) -> list[Dataset]:
+    for index in (9, 17, 30):
+        series = shifted(series, index, by)
+    return series
+
+
 SPOILT: list[tuple[str, Callable[[list[Dataset]], list[Dataset]]]] = [
-    ("uneven-spacing", lambda s: shifted(s, 9, (0, 0, 0.3))),
-    ("off-axis", lambda s: shifted(s, 9, (0, 30, 0))),
+    ("uneven-spacing", lambda s: several_shifted(s, (0, 0, 0.3))),
+    ("off-axis", lambda s: several_shifted(s, (0, 30, 0))),
     ("gantry-tilt", lambda s: tilted(s, 8.0)),
     ("gantry-tilt", lambda s: tilted(s, -1.0)),
     ("mixed-orientation", lambda s: [*s[:9], *tilted(s[9:], 2.0)]),
