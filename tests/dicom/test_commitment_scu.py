@@ -11,6 +11,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_role
 from sqlalchemy import select
@@ -25,6 +26,7 @@ from dicom_node.delivery.commitment.scu import (
 from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.network.association import Peer
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE, reference
 from dicom_node.resources import Resources
@@ -69,6 +71,9 @@ def report_of(request: Dataset, missing: set[str]) -> tuple[int, Dataset]:
     return (2 if failed else 1), ds
 
 
+JOIN_SECONDS = 30  #: longest wait for an answer of the PACS to be sent
+
+
 class CommittingPacs(DicomServer):
     """A PACS that stores everything, and answers requests for storage commitment.
 
@@ -106,7 +111,7 @@ class CommittingPacs(DicomServer):
 
     def stop(self) -> None:
         for answer in self._answers:
-            answer.join()
+            answer.join(JOIN_SECONDS)
         super().stop()
 
     def _store(self, event: Event) -> int:
@@ -117,15 +122,18 @@ class CommittingPacs(DicomServer):
         request = cast(Dataset, event.action_information)
         self.requests.append(request)
         if self._here:
-            answer = threading.Thread(target=self._answer_here, args=(event.assoc, request))
+            answer = threading.Thread(
+                target=self._answer_here, args=(event.assoc, request), daemon=True
+            )
             self._answers.append(answer)
             answer.start()
         return self._status, None
 
-    def _answer_here(self, assoc: object, request: Dataset) -> None:
+    def _answer_here(self, assoc: Association, request: Dataset) -> None:
         threading.Event().wait(0.2)  # after the response to the request
         kind, report = report_of(request, self.missing)
-        assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)  # type: ignore[attr-defined]  # pynetdicom's Association
+        with reactor_paused(assoc):
+            assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
 
     def report(self, address: tuple[str, int], number: int = -1, *, role: bool = True) -> int:
         """Answer a request on an association to the node."""
