@@ -183,10 +183,10 @@ def _frame(dataset: Dataset, number: int | None, places: list[Dataset]) -> Frame
 
 
 def _mark(dataset: Dataset, places: list[Dataset], keyword: str) -> str:
-    """Value of a mark: that of the frame, else that of the instance."""
+    """Value of a mark: that of the frame, else that of the instance; case means nothing."""
     group, of_frame = MARKS[keyword]
     of_group = comparable(_group(places, group), of_frame) if group else ""
-    return of_group or comparable(dataset, keyword)
+    return " ".join((of_group or comparable(dataset, keyword)).casefold().split())
 
 
 def _kinds(dataset: Dataset, places: list[Dataset]) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from pydicom import Dataset
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import code, codes, items, optional_integer, text
-from pipeline.series.positions import Stack
+from pipeline.series.frames import Frame
+from pipeline.series.positions import Stack, stack
 from pipeline.series.sop_classes import CT_CLASSES, MULTI_FRAME_CT
 from pipeline.wording import figure
 
@@ -164,6 +165,15 @@ def of_another_kind(header: Dataset, rules: SelectionRules) -> Reason | None:
 def too_short(found: Stack, rules: SelectionRules) -> Reason | None:
     """First rule about number, distance and extent of the slices that a stack breaks."""
     return next(_extent_reasons(found, rules), None)
+
+
+def is_whole(frames: Sequence[Frame], rules: SelectionRules) -> bool:
+    """Whether frames are a regular stack as long and as dense as a chest CT."""
+    try:
+        found = stack(frames)
+    except UnsuitableSeries:
+        return False
+    return too_short(found, rules) is None
 
 
 def _extent_reasons(found: Stack, rules: SelectionRules) -> Iterator[Reason]:

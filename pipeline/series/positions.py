@@ -23,6 +23,7 @@ ROUNDED_MM = 0.11  #: and at least this: some scanners write positions to 0.1 mm
 MAX_TILT_DEGREES = 0.5  #: of shear: 2.6 mm over 300 mm of chest
 MAX_MISSING_SHARE = 0.05  #: of all slices that may be interpolated
 MAX_GAP_MM = 10.0  #: between the slices beside a gap; thick-slice chest CT has 5 to 10 mm
+MAX_SLICES_AN_IMAGE = 3  #: beyond, missing slices are no way to describe the steps
 SAME_DIRECTION = 1e-3  #: per direction cosine
 SAME_PIXEL = 1e-3  #: relative, per pixel spacing
 
@@ -78,6 +79,7 @@ def stack(frames: Sequence[Frame]) -> Stack:
     _check_straight(kept, normal)
     steps, spacing = _steps(kept, normal)
     gaps = _gaps(kept, normal, steps)
+    _check_step(kept, normal, int(steps.sum()) + 1)
     _check_gaps(gaps, int(steps.sum()) + 1, spacing)
     slots: list[Frame | None] = [None] * (int(steps.sum()) + 1)
     for at, frame in zip(np.cumsum([0, *steps]), kept, strict=True):
@@ -236,6 +238,18 @@ def _gaps(frames: Sequence[Frame], normal: Vector, steps: NDArray[np.intp]) -> t
         )
         for frame, place, step in zip(frames, places, steps, strict=False)
         if step > 1
+    )
+
+
+def _check_step(frames: Sequence[Frame], normal: Vector, slices: int) -> None:
+    """Refuse frames of which the most frequent step says nothing of the others."""
+    if slices <= MAX_SLICES_AN_IMAGE * len(frames):
+        return
+    steps = np.diff([float(frame.position @ normal) for frame in frames])
+    wide = float(steps.max()) > MAX_GAP_MM
+    raise InvalidGeometry(
+        UnsuitableReason.GAP if wide else UnsuitableReason.UNEVEN_SPACING,
+        f"steps of one size expected, got steps from {steps.min():.2f} to {steps.max():.2f} mm",
     )
 
 

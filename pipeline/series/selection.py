@@ -19,6 +19,7 @@ from pipeline.series.common_header import ONE_PATIENT, comparable
 from pipeline.series.frames import MARKS, Frame
 from pipeline.series.image_faults import frames_of_whole, judge, require_some
 from pipeline.series.image_rules import SelectionRules, not_an_original_slice, too_short
+from pipeline.series.in_turn import check_in_turn
 from pipeline.series.outliers import without_monitoring, without_outliers
 from pipeline.series.positions import MIN_AXIAL, Stack, difference, stack
 from pipeline.series.separate_volumes import MAX_ODD_SHARE, Volumes, check_doubled, cover, separate
@@ -99,10 +100,11 @@ def select(datasets: Sequence[Dataset], rules: SelectionRules) -> Selection:
     frames, odd = _alike(frames, rules)
     frames, monitoring = without_monitoring(frames)
     frames, outliers = without_outliers(frames)
-    volumes = separate(frames)
+    volumes = separate(frames, rules)
     chosen, why = _choose(volumes, rules)
     chosen, beside = without_outliers(chosen)
     check_doubled(chosen)
+    check_in_turn(chosen, rules)
     strays = [*others, *odd, *monitoring, *outliers, *beside]
     aside = {id(frame) for frame in chosen} | {id(frame) for _, frame in beside}
     rest = [frame for volume in volumes.groups for frame in volume if id(frame) not in aside]
@@ -219,7 +221,7 @@ def _choose(volumes: Volumes, rules: SelectionRules) -> tuple[list[Frame], str]:
     Raises
     ------
     UnsuitableSeries
-        ``two-volumes``, if several of other times or energies are whole.
+        ``two-volumes``, if several of other times or energies are whole, or only all together.
     """
     groups = sorted(volumes.groups, key=_rank)
     if len(groups) == 1:
@@ -228,6 +230,9 @@ def _choose(volumes: Volumes, rules: SelectionRules) -> tuple[list[Frame], str]:
     told_by = f"told apart by {examples(volumes.told_by)}"
     if len(whole) > 1 and not set(volumes.told_by) <= OF_A_RECONSTRUCTION:
         raise _two_volumes(volumes.told_by, whole)
+    every = [frame for group in groups for frame in group]
+    if not whole and _is_whole(every, rules):
+        raise _two_volumes(volumes.told_by, [group for group in groups if len(group) > 1])
     if not whole:
         largest = max(groups, key=len)
         return largest, f"the largest of {len(groups)} parts, {told_by}"

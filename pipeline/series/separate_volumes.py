@@ -13,9 +13,12 @@ from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import text
 from pipeline.series.frames import MARKS, Frame
+from pipeline.series.image_rules import SelectionRules, is_whole
+from pipeline.series.in_turn import COUNTED, in_turn
 from pipeline.series.positions import (
     ROUNDED_MM,
     SAME_POSITION_MM,
+    Stack,
     by_position,
     precedence,
     stack,
@@ -48,7 +51,7 @@ class Volumes:
     told_by: tuple[str, ...] = ()
 
 
-def separate(frames: list[Frame]) -> Volumes:
+def separate(frames: list[Frame], rules: SelectionRules) -> Volumes:
     """Tell volumes of the same stretch apart, by their marks or by the order of their images.
 
     A mark tells volumes apart if frames with one value of it, and frames with another, cover the
@@ -56,28 +59,66 @@ def separate(frames: list[Frame]) -> Volumes:
     through the body once for each volume.
     """
     doubled = collisions(frames) > MAX_ODD_SHARE * len(frames)
-    marks = tuple(keyword for keyword in MARKS if _tells(keyword, frames))
+    found = None if doubled else _regular(frames)
+    if found is not None:
+        return _of_one_stack(found, frames, rules)
+    marks = tuple(keyword for keyword in MARKS if _tells(_by_mark(keyword, frames), frames))
     if marks:
-        by_marks: dict[tuple[str, ...], list[Frame]] = {}
-        for frame in frames:
-            by_marks.setdefault(tuple(frame.marks[name] for name in marks), []).append(frame)
-        found = Volumes(groups=tuple(by_marks.values()), told_by=marks)
-        if doubled or all(map(_is_regular, _large(found.groups, frames))):
-            return found
-    if doubled or not _is_regular(frames):
-        for name in ("InstanceNumber", "AcquisitionTime", "AcquisitionDateTime", "ContentTime"):
-            runs = _runs(sorted(frames, key=partial(_order, name)))
-            large = _large(runs, frames)
-            again = any(cover(*pair) for pair in combinations(large, 2))
-            if again and (doubled or all(map(_is_regular, large))):
-                return Volumes(groups=runs, told_by=(name,))
+        volumes = _by_marks(marks, frames)
+        if doubled or all(map(_is_regular, _large(volumes.groups, frames))):
+            return volumes
+    for name in ("InstanceNumber", "AcquisitionTime", "AcquisitionDateTime", "ContentTime"):
+        order = partial(_order, name)
+        if len(set(map(order, frames))) == 1:
+            continue
+        runs = _runs(sorted(frames, key=order))
+        large = _large(runs, frames)
+        again = any(cover(*pair) for pair in combinations(large, 2))
+        if again and (doubled or all(map(_is_regular, large))):
+            return Volumes(groups=runs, told_by=(name,))
     return Volumes(groups=(frames,))
 
 
-def _tells(keyword: str, frames: Sequence[Frame]) -> bool:
+def _of_one_stack(found: Stack, frames: list[Frame], rules: SelectionRules) -> Volumes:
+    """Tell volumes apart that lie between each other's slices, as if they were one.
+
+    A mark does so only if each of its parts is a whole chest: one reconstruction may state other
+    values for some of its slices, or none. None is another value only where the numbers or times
+    say as well that volumes lie in turn.
+    """
+    turns = {name: groups for name in COUNTED if (groups := in_turn(name, found))}
+    marks = []
+    for keyword in MARKS:
+        parts = _by_mark(keyword, frames)
+        if not turns:
+            parts.pop("", None)
+        if _tells(parts, frames) and all(
+            is_whole(part, rules) for part in _large(tuple(parts.values()), frames)
+        ):
+            marks.append(keyword)
+    if marks:
+        return _by_marks(marks, frames)
+    for name, groups in turns.items():
+        beside = [[frame] for frame in found.duplicates]
+        return Volumes(groups=(*groups, *beside), told_by=(name,))
+    return Volumes(groups=(frames,))
+
+
+def _by_marks(marks: Sequence[str], frames: Sequence[Frame]) -> Volumes:
+    groups: dict[tuple[str, ...], list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault(tuple(frame.marks[name] for name in marks), []).append(frame)
+    return Volumes(groups=tuple(groups.values()), told_by=tuple(marks))
+
+
+def _by_mark(keyword: str, frames: Sequence[Frame]) -> dict[str, list[Frame]]:
     groups: dict[str, list[Frame]] = {}
     for frame in frames:
         groups.setdefault(frame.marks[keyword], []).append(frame)
+    return groups
+
+
+def _tells(groups: Mapping[str, list[Frame]], frames: Sequence[Frame]) -> bool:
     large = _large(tuple(groups.values()), frames)
     return any(cover(*pair) for pair in combinations(large, 2))
 
@@ -108,10 +149,15 @@ def collisions(frames: Sequence[Frame]) -> int:
 
 def _is_regular(frames: Sequence[Frame]) -> bool:
     """Whether frames form one volume without two images of one place."""
+    found = _regular(frames)
+    return found is not None and not found.duplicates
+
+
+def _regular(frames: Sequence[Frame]) -> Stack | None:
     try:
-        return not stack(frames).duplicates
+        return stack(frames)
     except UnsuitableSeries:
-        return False
+        return None
 
 
 def _order(name: str, frame: Frame) -> tuple[str, int]:

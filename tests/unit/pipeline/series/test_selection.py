@@ -433,6 +433,79 @@ def test_the_same_picture_aside_is_another_image(series: Series, images: int) ->
     assert info.value.code == "two-volumes"
 
 
+@pytest.mark.parametrize("numbers", ["same", "on", "backwards", "overlapping"])
+def test_a_volume_between_the_slices_of_another_refuses_the_series(
+    series: Series, numbers: str
+) -> None:
+    between = another(series, mm=2.0)
+    if numbers == "backwards":
+        between = renumbered(between[::-1], 1)
+    elif numbers != "same":
+        between = renumbered(between, {"on": 49, "overlapping": 21}[numbers])
+
+    with pytest.raises(UnsuitableSeries, match="InstanceNumber") as info:
+        assemble([*series, *between], RULES)
+    assert info.value.code == "two-volumes"
+
+
+def test_times_of_single_slices_tell_volumes_in_turn_apart(series: Series) -> None:
+    both = [*series, *another(series, mm=2.0)]
+    for second, ds in enumerate(both):
+        ds.AcquisitionTime = f"10{second // 60:02}{second % 60:02}"
+        del ds.InstanceNumber
+
+    with pytest.raises(UnsuitableSeries, match="AcquisitionTime") as info:
+        assemble(both, RULES)
+    assert info.value.code == "two-volumes"
+
+
+@pytest.mark.parametrize("number", [None, 7])
+def test_numbers_that_say_nothing_divide_nothing(series: Series, number: int | None) -> None:
+    result = assemble(with_values(series, InstanceNumber=number), RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+@pytest.mark.parametrize("mm", [0.05, 1.0])
+def test_images_in_pairs_are_two_volumes(series: Series, mm: float, missing: int) -> None:
+    both = [*series, *another(series, mm=mm)[missing:]]
+
+    with pytest.raises(UnsuitableSeries, match=f"in pairs {mm:.2f} mm apart") as info:
+        assemble(with_values(both, InstanceNumber=None), RULES)
+    assert info.value.code == "two-volumes"
+
+
+def test_slices_in_number_are_not_missing_between_images_at_two_places(series: Series) -> None:
+    far = another(series[:12], mm=2000.0)
+
+    with pytest.raises(UnsuitableSeries, match="to 1812") as info:
+        assemble([*series, *far], RULES)
+    assert info.value.code == "gap"
+
+
+ALTERNATING = [
+    ("ConvolutionKernel", "", "LUNG"),
+    ("ConvolutionKernel", "Lung ", "LUNG"),
+    ("SliceThickness", "4.25", "4.5"),
+    ("ContrastBolusAgent", "", "IODINE"),
+    ("SeriesDescription", "Thorax", "Thorax ax"),
+]
+
+
+@pytest.mark.parametrize(("keyword", "even", "odd"), ALTERNATING)
+def test_one_stack_that_states_an_attribute_in_two_ways_is_one_volume(
+    series: Series, keyword: str, even: str, odd: str
+) -> None:
+    for index, ds in enumerate(series):
+        setattr(ds, keyword, odd if index % 2 else even)
+
+    result = assemble(series, RULES)
+
+    assert np.array_equal(result.volume.hu, PHANTOM.hu)
+    assert result.geometry.left_out == ()
+
+
 def test_a_fragment_of_another_acquisition_leaves_the_whole(series: Series) -> None:
     fragment = another(series[10:22], AcquisitionNumber=0, AcquisitionTime="080000")
 
