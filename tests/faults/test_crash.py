@@ -73,7 +73,8 @@ def test_a_killed_worker_is_replaced_and_the_series_analysed(
     node.wait_for_state("delivered")
 
     assert len(acknowledged) == 60
-    assert [line.attempts for line in node.overview().series] == [2]
+    (series,) = node.overview().series
+    assert series.attempts in {1, 2}  # 1 if the worker had not begun yet: then it is no attempt
     assert_delivered_once(node, pacs, acknowledged)
 
 
