@@ -199,7 +199,7 @@ class QualityFlag(_Code):
     )
     IMAGES_LEFT_OUT = (
         "images-left-out",
-        "Images that may be slices were left out: faulty, or of another size, view, place or volume.",
+        "Images that may be slices were left out: faulty, or of another size, place or volume.",
     )
     # the scan
     BODY_PART = ("body-part", "Body Part Examined names a part of the body without lungs.")
