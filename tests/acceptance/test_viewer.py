@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.encode.result.context import DEFAULT_SERIES_NUMBER_BASE
 from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
+from pipeline.encode.result.series_numbers import DEFAULT_SERIES_NUMBER_BASE
 from tests.acceptance.support import viewed, viewer
 from tests.acceptance.support.orthanc import running_orthanc
 from tests.acceptance.support.screen import Pixels, Screen, colourful, study_open

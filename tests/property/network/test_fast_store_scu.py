@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dicom_node.delivery.outcome import judge
 from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.proof import judge
 from dicom_node.delivery.store_scu import send
 from tests.support.peers.part10 import part10_file
 from tests.support.peers.wire_client import packed, values

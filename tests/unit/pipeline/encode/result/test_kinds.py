@@ -9,7 +9,6 @@ from pydicom import Dataset
 
 from pipeline.encode.bundle import encode
 from pipeline.encode.conformance import iod
-from pipeline.encode.result.context import DEFAULT_SERIES_NUMBER_BASE
 from pipeline.encode.result.kinds import (
     MAIN_DOCUMENTS,
     RESULT_KINDS,
@@ -18,7 +17,7 @@ from pipeline.encode.result.kinds import (
     ResultKind,
 )
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
-from pipeline.encode.result.series_numbers import NUMBERS_PER_RESULT
+from pipeline.encode.result.series_numbers import DEFAULT_SERIES_NUMBER_BASE, NUMBERS_PER_RESULT
 from pipeline.encode.sr.notice import not_analysed
 from tests.support.samples.encode_samples import analysis, context, ct_series
 
