@@ -23,7 +23,6 @@ from pipeline.lungs.unsupervised import segment_unsupervised
 from pipeline.synthetic.phantom.build import BUILDS, BuildName
 from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG
-from tests.support.paths import DATA
 from tests.support.samples.painted_lungs import (
     FLUID_HU,
     GAS_HU,
@@ -35,6 +34,7 @@ from tests.support.samples.painted_lungs import (
     painted,
     upper,
 )
+from tests.support.samples.real_series import real_series
 
 SIZE = 128
 SPACING: Spacing = (5.0, 360 / SIZE, 360 / SIZE)
@@ -281,16 +281,8 @@ def test_masks_are_compared_piece_by_piece() -> None:
 @cache
 def real(name: str) -> tuple[Coarse, Labels]:
     """A shared series at half its slices, and its lungs by the threshold."""
-    sitk = pytest.importorskip("SimpleITK")
-    folder = DATA / "ct" / name
-    if not folder.is_dir():
-        pytest.skip(f"no shared real series {name}: set DICOM_NODE_TEST_DATA")
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    image = sitk.DICOMOrient(reader.Execute(), "LPS")
-    hu = np.clip(sitk.GetArrayFromImage(image), -1024, 3071).astype(np.int16)
-    thin = 2 if image.GetSpacing()[2] < 3 else 1
-    x, y, z = image.GetSpacing()
+    hu, (z, y, x) = real_series(name)
+    thin = 2 if z < 3 else 1
     coarse = coarsen(np.ascontiguousarray(hu[::thin]), (z * thin, y, x))
     return coarse, segment_unsupervised(coarse.hu, coarse.spacing_mm)
 

@@ -25,7 +25,7 @@ from pipeline.networks.unet import UNet
 from pipeline.reasons import QualityFlag
 from pipeline.synthetic.phantom.make import Phantom, PhantomSpec, make_phantom
 from pipeline.types import CtVolume
-from tests.support.paths import DATA
+from tests.support.samples.real_series import real_series
 
 SPEC = PhantomSpec(seed=901, slices=60, size=256, spacing_mm=5.0, lesions=5)
 SPACING: Spacing = (SPEC.spacing_mm, SPEC.field_mm / SPEC.size, SPEC.field_mm / SPEC.size)
@@ -336,15 +336,7 @@ def test_a_body_without_lungs_is_refused_with_the_figures(shipped: Models) -> No
 
 
 def real(name: str) -> CtVolume:
-    sitk = pytest.importorskip("SimpleITK")
-    folder = DATA / "ct" / name
-    if not folder.is_dir():
-        pytest.skip(f"no shared real series {name}: set DICOM_NODE_TEST_DATA")
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    image = sitk.DICOMOrient(reader.Execute(), "LPS")
-    hu = np.clip(sitk.GetArrayFromImage(image), -1024, 3071).astype(np.int16)
-    return volume_of(hu, tuple(image.GetSpacing()[::-1]))
+    return volume_of(*real_series(name))
 
 
 @pytest.mark.real
