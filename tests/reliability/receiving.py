@@ -32,8 +32,14 @@ def phantom() -> list[Dataset]:
     return phantom_datasets(make_phantom(PhantomSpec(slices=40, size=32)), seed=3)
 
 
+def uid_of(number: int) -> str:
+    """SOP Instance UIDs of one length, so that one takes another's place in a data set."""
+    return f"1.2.3.{10**12 + number}"
+
+
 def body_of(ds: Dataset) -> bytes:
-    """The data set alone, as it goes over the wire."""
+    """The data set alone, as it goes over the wire, to be numbered by `stored`."""
+    ds.SOPInstanceUID = uid_of(0)
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, ds)
@@ -41,6 +47,7 @@ def body_of(ds: Dataset) -> bytes:
 
 
 def stored(body: bytes, number: int) -> bytes:
-    """One C-STORE request."""
-    request = values(STORE_CONTEXT, 1, store_request(f"1.2.{number}", 1), [90])
-    return packed([*request, *values(STORE_CONTEXT, 0, body, [900])], [2])
+    """One C-STORE request, for an instance of that number."""
+    request = values(STORE_CONTEXT, 1, store_request(uid_of(number), 1), [90])
+    numbered = body.replace(uid_of(0).encode(), uid_of(number).encode())
+    return packed([*request, *values(STORE_CONTEXT, 0, numbered, [900])], [2])

@@ -69,7 +69,6 @@ def series_of(number: int, instances: int, bodies: list[Dataset]) -> list[bytes]
     for index in range(instances):
         ds = bodies[index % len(bodies)]
         ds.SeriesInstanceUID = f"1.2.3.{number}"
-        ds.SOPInstanceUID = f"1.2.3.{number}.{index}"
         made.append(body_of(ds))
     return made
 
