@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -13,6 +12,7 @@ OLD_TLS = "it speaks no TLS of version 1.2 or later"
 NO_CIPHER = "there is no cipher that both sides take"
 NO_CERTIFICATE = "it showed no certificate"
 NOT_OURS = "its certificate is of no authority that we trust"
+UNKNOWN = "unknown"  #: address of a peer that had hung up before it could be asked for
 HUNG_UP = "it hung up during the TLS handshake: it may speak no TLS, or refuse our certificate"
 REASONS = {
     "WRONG_VERSION_NUMBER": NOT_TLS,
@@ -97,13 +97,14 @@ class ReportingSocket(ssl.SSLSocket):
     """
 
     def do_handshake(self, block: bool = False) -> None:
-        """As in `ssl`."""
+        """As in `ssl`; the peer's address is asked for before, as a broken connection has none."""
+        address = self._address()
         try:
             super().do_handshake(block)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except OSError as fault:
-            self._report(fault)
+            self._report(address, fault)
             raise
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002, ANN401  # as in `ssl`
@@ -114,12 +115,18 @@ class ReportingSocket(ssl.SSLSocket):
             raise
         except ssl.SSLError as fault:
             if not self.server_side:
-                self._report(fault)
+                self._report(self._address(), fault)
             raise
 
-    def _report(self, fault: OSError) -> None:
+    def _address(self) -> str:
+        try:
+            return str(self.getpeername()[0])
+        except OSError:
+            return UNKNOWN
+
+    def _report(self, address: str, fault: OSError) -> None:
         if isinstance(self.context, ReportingContext):
-            self.context.report(self, tls_failure(fault))
+            self.context.report(address, tls_failure(fault))
 
 
 class ReportingObject(ssl.SSLObject):
@@ -139,8 +146,8 @@ class ReportingObject(ssl.SSLObject):
 
 
 class ReportingContext(ssl.SSLContext):
-    """A TLS context that calls `report` with a socket, and why TLS failed on it."""
+    """A TLS context that calls `report` with the peer's address, and why TLS failed."""
 
     sslsocket_class = ReportingSocket
     sslobject_class = ReportingObject
-    report: Callable[[socket.socket, str], object] = staticmethod(lambda *_: None)
+    report: Callable[[str, str], object] = staticmethod(lambda *_: None)

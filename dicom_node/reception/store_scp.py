@@ -218,11 +218,6 @@ def handle_aborted(event: Event) -> None:
     )
 
 
-def _report_tls(sink: InstanceSink, connection: socket.socket, reason: str) -> None:
-    with suppress(OSError):  # it has just ended, and had no name then
-        _record_end(sink, str(connection.getpeername()[0]), reason)
-
-
 class Acceptor(AE):
     """An AE whose limit of associations counts those that were requested, not connections.
 
@@ -340,7 +335,7 @@ class Receiver:
         It also keeps failed TLS handshakes to itself: the context tells of them.
         """
         if isinstance(tls, ReportingContext):
-            tls.report = partial(_report_tls, sink)
+            tls.report = partial(_record_end, sink)
         before = set(threading.enumerate())
         server = self._ae.start_server(address, block=False, ssl_context=tls, evt_handlers=handlers)
         started = (thread for thread in threading.enumerate() if thread not in before)
