@@ -23,6 +23,7 @@ from storage.database.sessions import Sessions
 from storage.errors import DatabaseUnavailable
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
+from tests.reliability.tally import Tally
 from tests.support.databases import impatient_database
 from tests.support.node_process import NodeProcess, in_database, wait_until
 from tests.support.paths import ROOT
@@ -76,7 +77,7 @@ def stand_still(node: NodeProcess) -> None:
 
 
 def test_the_second_node_on_a_database_is_refused_and_the_first_goes_on(
-    make_node: MakeNode, pacs: StandInPacs, chest: Path
+    make_node: MakeNode, pacs: StandInPacs, chest: Path, tally: Tally
 ) -> None:
     first = make_node(pacs.port)
     start(first)
@@ -103,10 +104,16 @@ def test_the_second_node_on_a_database_is_refused_and_the_first_goes_on(
     start(first)
     assert "lease_awaited" not in first.log()
     assert first.stop() == 0
+    tally.note(
+        "a second node on a database that another one works on",
+        "started with a new folder, a known one, a copied one, and with --new-folder",
+        "refused each time with a sentence; the first one's series and results as before, and the"
+        " next start after its kill waits for nobody",
+    )
 
 
 def test_a_node_that_was_replaced_while_it_stood_still_stops_and_says_so(
-    make_node: MakeNode, pacs: StandInPacs, chest: Path
+    make_node: MakeNode, pacs: StandInPacs, chest: Path, tally: Tally
 ) -> None:
     first, second = make_node(pacs.port), make_node(pacs.port)
     start(first)
@@ -127,3 +134,8 @@ def test_a_node_that_was_replaced_while_it_stood_still_stops_and_says_so(
     list(send(outgoing_files(chest)[0], second.peer, calling_ae="SCANNER"))
     second.wait_for_state("delivered")
     assert second.stop() == 0
+    tally.note(
+        "a node that stood still while another one took its database over",
+        "its process stopped, and continued after the other one had started",
+        "it ended and said so; the other one went on",
+    )
