@@ -20,6 +20,7 @@ from dicom_node.network.status_codes import (
     SOP_CLASS_NOT_SUPPORTED,
     SUCCESS,
     TRANSFER_SYNTAX_NOT_SUPPORTED,
+    WARNING_MEANINGS,
     WARNING_RANGE,
 )
 
@@ -34,6 +35,8 @@ class Evidence:
     ----------
     stored
         SOP Instance UIDs of the Referenced SOP Sequence.
+    warned
+        SOP Instance UID to Warning Reason, of those in it that have one.
     failed
         SOP Instance UID to Failure Reason, of the Failed SOP Sequence; PROCESSING_FAILURE where
         there is none.
@@ -42,6 +45,7 @@ class Evidence:
     """
 
     stored: frozenset[str] = frozenset()
+    warned: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
     unnamed: tuple[int, ...] = ()
 
@@ -60,6 +64,7 @@ def evidence(
     stored: Iterable[str],
     failed: Iterable[tuple[str, int | None]],
     other: Iterable[int | None] = (),
+    warned: Iterable[tuple[str, int | None]] = (),
 ) -> Evidence:
     """Put the items of an answer together.
 
@@ -72,11 +77,14 @@ def evidence(
         SOP Sequence.
     other
         Failure Reasons of the Other Failures Sequence.
+    warned
+        SOP Instance UID and Warning Reason of each item of the Referenced SOP Sequence.
     """
     reasons = [(uid, PROCESSING_FAILURE if reason is None else reason) for uid, reason in failed]
     others = [PROCESSING_FAILURE if reason is None else reason for reason in other]
     return Evidence(
         stored=frozenset(stored) - {""},
+        warned={uid: reason for uid, reason in warned if reason},
         failed={uid: reason for uid, reason in reasons if uid},
         unnamed=(*(reason for uid, reason in reasons if not uid), *others),
     )
@@ -90,7 +98,9 @@ def judge(status: int) -> Outcome:
     """
     warning = status in WARNING_RANGE or status in GENERAL_WARNINGS
     if status in (SUCCESS, DUPLICATE_SOP_INSTANCE) or warning:
-        return Outcome(verdict=Verdict.ACCEPTED, status=status)
+        return Outcome(
+            verdict=Verdict.ACCEPTED, status=status, detail=_remark(status) if warning else ""
+        )
     return _failure(status)
 
 
@@ -101,7 +111,8 @@ def judge_evidence(found: Evidence, sop_instance_uid: str) -> Outcome | None:
     but a warning among the failures is no proof that the object is stored.
     """
     if sop_instance_uid in found.committed:
-        return Outcome(verdict=Verdict.ACCEPTED)
+        warning = found.warned.get(sop_instance_uid)
+        return Outcome(verdict=Verdict.ACCEPTED, detail=_remark(warning) if warning else "")
     if sop_instance_uid in found.stored:
         return None
     reasons = (
@@ -112,6 +123,13 @@ def judge_evidence(found: Evidence, sop_instance_uid: str) -> Outcome | None:
     if reasons[0] == DUPLICATE_SOP_INSTANCE:
         return Outcome(verdict=Verdict.ACCEPTED, status=reasons[0])
     return _failure(reasons[0])
+
+
+def _remark(warning: int) -> str:
+    """Say what a destination remarked on an object that it stored all the same."""
+    return f"stored with a warning, 0x{warning:04X}" + (
+        f": {WARNING_MEANINGS[warning]}" if warning in WARNING_MEANINGS else ""
+    )
 
 
 def _failure(status: int) -> Outcome:

@@ -25,7 +25,8 @@ OF_THE_PLACE = (401, 402, 403, 404, 405, 406, 407, 410, 411, 412, 414, 417, 421,
 
 REFERENCED_SOP_SEQUENCE, FAILED_SOP_SEQUENCE = "00081199", "00081198"
 OTHER_FAILURES_SEQUENCE = "0008119A"
-REFERENCED_SOP_INSTANCE, FAILURE_REASON, SOP_INSTANCE_UID = "00081155", "00081197", "00080018"
+REFERENCED_SOP_INSTANCE, SOP_INSTANCE_UID = "00081155", "00080018"
+WARNING_REASON, FAILURE_REASON = "00081196", "00081197"
 HEXADECIMAL_DIGITS = 4  #: of a status that begins with zero, such as 0110
 
 HINTS: Mapping[int, str] = MappingProxyType(
@@ -108,12 +109,15 @@ def words(status: int) -> str:
 
 def read_evidence(answer: HttpAnswer) -> Evidence:
     """Read the Store Instances Response Module; what cannot be read says nothing."""
-    stored, failed, other = list[str](), list[tuple[str, int | None]](), list[int | None]()
+    stored, other = list[str](), list[int | None]()
+    failed, warned = list[tuple[str, int | None]](), list[tuple[str, int | None]]()
     for ds in _data_sets(answer.content_type, answer.body):
-        stored += [_uid(item) for item in _items(ds, REFERENCED_SOP_SEQUENCE)]
+        referenced = list(_items(ds, REFERENCED_SOP_SEQUENCE))
+        stored += map(_uid, referenced)
+        warned += [(_uid(item), _reason(item, WARNING_REASON)) for item in referenced]
         failed += [(_uid(item), _reason(item)) for item in _items(ds, FAILED_SOP_SEQUENCE)]
         other += [_reason(item) for item in _items(ds, OTHER_FAILURES_SEQUENCE)]
-    return evidence(stored, failed, other)
+    return evidence(stored, failed, other, warned)
 
 
 def holds_instance(answer: HttpAnswer, sop_instance_uid: str) -> bool:
@@ -193,9 +197,9 @@ def _uid(item: Item) -> str:
     return value.strip("\0 \r\n\t") if isinstance(value, str) else ""
 
 
-def _reason(item: Item) -> int | None:
-    """Read the Failure Reason, a number, or text as some services give it: 272, 0110, 0xA900."""
-    value = _first(item.get(FAILURE_REASON))
+def _reason(item: Item, tag: str = FAILURE_REASON) -> int | None:
+    """Read a Failure or Warning Reason: a number, or text as some give it: 272, 0110, 0xA900."""
+    value = _first(item.get(tag))
     text = str(value).strip().lower()
     hexadecimal = text.startswith("0x") or (text[:1] == "0" and len(text) == HEXADECIMAL_DIGITS)
     try:

@@ -280,7 +280,8 @@ class DeliveryWorker:
         A declined SOP class is logged once: it stays so until somebody changes the destination.
         """
         for (state, reason), objects in settled.items():
-            write = log.info if EVENTS[state] == "delivery_accepted" else log.warning
+            is_plain = EVENTS[state] == "delivery_accepted" and not reason
+            write = log.info if is_plain else log.warning
             if state is DeliveryState.DECLINED and reason in self._logged_declined:
                 write = log.debug
             write(EVENTS[state], destination=self.name, objects=objects, reason=reason)

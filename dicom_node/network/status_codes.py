@@ -31,6 +31,12 @@ TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122  #: of STOW-RS
 
 WARNING_RANGE = range(WARNING, CANNOT_UNDERSTAND)
 GENERAL_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})  #: done, with a remark: PS3.7 C.4
+WARNING_MEANINGS = {
+    0xB000: "it changed attributes",
+    0xB006: "it left elements out",
+    0xB007: "it found that the data set does not match the SOP class",
+}
+"""What warnings of C-STORE and STOW-RS say (PS3.4 Table B.2-1, PS3.18 Table I.2-1)."""
 OF_THE_OBJECT = frozenset({0x0105, 0x0106, 0x0115, 0x0117, 0x0119, 0x0120, 0x0121})
 """Failures for what is in the object or its identifiers (PS3.7 C.5); of all others the SCP may
 change its mind: its resources, its configuration, whom it lets in."""

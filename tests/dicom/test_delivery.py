@@ -200,6 +200,16 @@ def test_each_object_is_settled_by_its_own_answer(
     assert standing(resources) == (state, deliveries)
 
 
+def test_a_warning_is_in_the_status(resources: Resources, tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs", answer=lambda n: 0xB000 if n == 1 else 0) as pacs:
+        worker(resources, pacs.port).run_once()
+
+    with resources.sessions() as session:
+        (series,) = overview(session).series
+    assert series.state == "delivered"
+    assert "stored with a warning, 0xB000: it changed attributes" in series.reason
+
+
 def test_a_refused_class_is_named(resources: Resources, tmp_path: Path) -> None:
     with StandInPacs(tmp_path / "pacs", accepts=("1.2.840.10008.5.1.4.1.1.88.34",)) as pacs:
         worker(resources, pacs.port).run_once()

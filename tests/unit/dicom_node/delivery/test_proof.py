@@ -47,6 +47,32 @@ def test_every_status_has_one_reaction(status: int, verdict: Verdict, about_obje
     assert (outcome.verdict, outcome.about_object) == (verdict, about_object)
 
 
+@pytest.mark.parametrize(
+    ("status", "remark"),
+    [
+        (0x0000, ""),
+        (0x0111, ""),
+        (0xB000, "stored with a warning, 0xB000: it changed attributes"),
+        (0xB006, "stored with a warning, 0xB006: it left elements out"),
+        (0xB0FF, "stored with a warning, 0xB0FF"),
+        (0x0107, "stored with a warning, 0x0107"),
+    ],
+)
+def test_a_warning_is_said_however_it_is_answered(status: int, remark: str) -> None:
+    """PS3.4 Table B.2-1; Warning Reason (0008,1196) of PS3.18 Table I.2-1."""
+    assert judge(status).detail == remark
+    if status in {0x0000, 0x0111}:
+        return
+    ds = body([named(OURS, reason=status, tag="00081196")])
+    found = judge_answer(HttpAnswer(status=202, body=json.dumps(ds).encode()), OURS)
+    assert found is not None
+    assert (found.verdict, found.detail) == (V.ACCEPTED, remark)
+    other = body([named(OURS), named(OTHER, reason=status, tag="00081196")])
+    found = judge_answer(HttpAnswer(status=202, body=json.dumps(other).encode()), OURS)
+    assert found is not None
+    assert (found.verdict, found.detail) == (V.ACCEPTED, "")
+
+
 def named(uid: str, *, reason: object = None, tag: str = "00081197") -> dict[str, object]:
     item: dict[str, object] = {
         "00081150": {"vr": "UI", "Value": [CLASS]},
