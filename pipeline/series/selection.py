@@ -18,7 +18,7 @@ from pipeline.series.attributes import text
 from pipeline.series.common_header import ONE_PATIENT, comparable
 from pipeline.series.frames import MARKS, Frame
 from pipeline.series.image_faults import frames_of_whole, judge, require_some
-from pipeline.series.image_rules import SelectionRules, not_an_original_slice, too_short
+from pipeline.series.image_rules import SelectionRules, is_whole, not_an_original_slice
 from pipeline.series.in_turn import check_in_turn
 from pipeline.series.outliers import without_monitoring, without_outliers
 from pipeline.series.positions import MIN_AXIAL, Stack, difference, stack
@@ -252,11 +252,7 @@ def _rank(frames: Sequence[Frame]) -> tuple[object, ...]:
 
 
 def _is_whole(frames: Sequence[Frame], rules: SelectionRules) -> bool:
-    try:
-        found = stack(without_outliers(list(frames))[0])
-    except UnsuitableSeries:
-        return False
-    return too_short(found, rules) is None
+    return is_whole(without_outliers(list(frames))[0], rules)
 
 
 def _left_out(named: Sequence[tuple[UnsuitableReason, str]]) -> tuple[LeftOut, ...]:
