@@ -10,6 +10,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from pipeline.encode.common.modules import writing_for
 from pipeline.encode.common.secondary_capture import Rgb
 from pipeline.encode.conformance.outgoing_check import check
 from pipeline.encode.heatmap.parametric_map import parametric_map
@@ -52,7 +53,8 @@ def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> Resu
     expected, got = series.volume.shape, analysis.lungs.labels.shape
     if got != expected:
         raise ValueError(f"expected an analysis of shape {expected}, got {got}")
-    with disable_value_validation():
+    common = series.common.header
+    with disable_value_validation(), writing_for(common, context.products.language):
         objects = tuple(
             ResultObject(kind=kind, dataset=dataset)
             for kind, dataset in _datasets(series, analysis, context)

@@ -8,6 +8,7 @@ empty.
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 
 from highdicom import ContributingEquipment
@@ -15,11 +16,19 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from pipeline.encode.language.catalogue import letters
+from pipeline.encode.language.languages import Language
+from pipeline.encode.language.translation import writing_in
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext, instance_uid, series_uid
 from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.source import copied_attributes, series_name
-from pipeline.encode.source.copying import copy_elements, empty_copy
+from pipeline.encode.source.copying import (
+    copy_elements,
+    empty_copy,
+    holds,
+    result_character_set,
+)
 from pipeline.errors import PipelineError
 from pipeline.series.attributes import text
 from pipeline.types import CtSeries
@@ -50,7 +59,7 @@ def new_object(
     PipelineError
         If the source has no Study Instance UID.
     """
-    result = empty_copy(source)
+    result = empty_copy(source, letters(context.products.language))
     copy_identity(source, result)
     _add_series(result, source, context, kind)
     _add_equipment(result, context)
@@ -59,6 +68,13 @@ def new_object(
     result.InstanceNumber = number
     add_times(result, source, context)
     return result
+
+
+def writing_for(source: Dataset, language: Language) -> AbstractContextManager[None]:
+    """Write in a language, in ASCII where the character set of results of this source lacks it."""
+    needed = letters(language)
+    lacking = not holds(result_character_set(source, needed), needed)
+    return writing_in(language, in_ascii=lacking)
 
 
 def copy_identity(source: Dataset, result: Dataset) -> None:
@@ -120,9 +136,11 @@ def _description(source: Dataset, context: ResultContext, content: str) -> str:
     """Series Description: the source series as viewers list it, the content, and the revision.
 
     A series that shares its number with another of the study is named by its UID as well. The
-    intended use is named only where the 64 characters of LO leave room for it.
+    intended use is named only where the 64 characters of LO leave room for it. It is English in
+    every language: rules of routing and hanging rest on it.
     """
-    name = series_name.picture_name(source)
+    with writing_in(Language.ENGLISH):
+        name = series_name.picture_name(source)
     if context.numbering.ambiguous:
         name = f"{name} {series_name.uid_end(source)}"
     named = f"AI on {name}: {content}"

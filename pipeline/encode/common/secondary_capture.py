@@ -13,6 +13,7 @@ from pydicom.datadict import keyword_dict
 
 from pipeline.encode.common import sentences
 from pipeline.encode.common.modules import da_tm, local_time
+from pipeline.encode.language.translation import _
 from pipeline.encode.result.context import ResultContext
 from pipeline.types import CtSeries
 
@@ -46,7 +47,7 @@ def add_image(
     result.ImageType = ["DERIVED", "SECONDARY", flavour]
     result.BurnedInAnnotation = "NO"
     result.DerivationDescription = derivation
-    result.ImageComments = sentences.RESEARCH_NOTICE
+    result.ImageComments = _(sentences.RESEARCH_NOTICE)
 
 
 def add_pixels(result: Dataset, shape: tuple[int, ...], data: bytes) -> None:

@@ -1,13 +1,36 @@
 """Sentences shared by report, heatmap and summary, so that all results say the same.
 
-All of it is ASCII, which every Specific Character Set holds.
+They are written in the language of the context (`pipeline.encode.language`); constants are
+translated by `_` where they are used. English ones are ASCII, which every Specific Character Set
+holds; so is what comes from elsewhere, such as names.
 """
 
 from __future__ import annotations
 
+from pipeline.encode.language.measured import measured
+from pipeline.encode.language.translation import (
+    _,
+    in_ascii,
+    ngettext,
+    number,
+    with_decimal_mark,
+)
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.series_name import series_name
-from pipeline.types import Analysis, Classification, CtSeries, Involvement, Lesion, Provenance
+from pipeline.types import (
+    Analysis,
+    Classification,
+    CtSeries,
+    Doubt,
+    Involvement,
+    Lesion,
+    PredictionSet,
+    Provenance,
+    ScoreClass,
+    Side,
+)
+
+__all__ = ["number"]
 
 RESEARCH_NOTICE = "Research use only. Not for primary diagnosis."
 RESEARCH_FOOTER = "AI, research use only, not for primary diagnosis"
@@ -15,6 +38,12 @@ SCORE_MEANING = (
     "The score is the calibrated output of the model for the class COVID-19, from 0 to 1. It is "
     "not the probability that this patient is ill: that depends on how common the disease is."
 )
+NOT_ASSESSED = (
+    "Not assessed: nodules, masses, pulmonary emboli, pleural effusion, lymph nodes, airways, "
+    "heart, bones, and all that lies outside the lungs."
+)
+"""The software does not look for these, so its silence is no finding."""
+
 DERIVED_FRAME_OF_REFERENCE = (
     "The source has no Frame of Reference UID: one was derived for the results."
 )
@@ -32,37 +61,55 @@ LEAST_SHARE = 0.0005  #: smaller ones would be rounded to 0.0 %
 
 def ascii_text(text: str) -> str:
     """Text in ASCII; question marks stand for characters without a spelling in it."""
-    spelled = text.replace("\u00b3", "3").replace("\u00b2", "2").replace("\u00b5", "u")
-    return spelled.encode("ascii", "replace").decode("ascii")
-
-
-def number(value: float, digits: int) -> str:
-    """Fixed-point number, never a negative zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+    return in_ascii(text)
 
 
 def decision(classification: Classification) -> str:
     """Compare the score with the threshold, in words; never a diagnosis."""
-    return "score above threshold" if classification.positive else "score not above threshold"
+    return _("score above threshold") if classification.positive else _("score not above threshold")
+
+
+def figures_line(classification: Classification) -> str:
+    """Score and threshold, with the name of the operating point.
+
+    They are shown with so many digits that rounding cannot contradict the decision.
+    """
+    digits = telling_digits(classification.score, classification.threshold)
+    return _(
+        "score {score}, threshold {threshold} ({point})",
+        score=number(classification.score, digits),
+        threshold=number(classification.threshold, digits),
+        point=operating_point(classification),
+    )
 
 
 def score_line(classification: Classification) -> str:
-    """Score, threshold and decision on one line.
+    """Score, threshold and decision on one line."""
+    return f"{figures_line(classification)}: {decision(classification)}"
 
-    Score and threshold are shown with so many digits that rounding cannot contradict the decision.
-    """
-    digits = telling_digits(classification.score, classification.threshold)
-    return (
-        f"score {number(classification.score, digits)}, "
-        f"threshold {number(classification.threshold, digits)} "
-        f"({ascii_text(classification.operating_point)}): {decision(classification)}"
-    )
+
+def operating_point(classification: Classification) -> str:
+    """Name where the threshold comes from."""
+    named = classification.operating_point
+    return _("site") if named == "site" else ascii_text(named)
 
 
 def certainty(classification: Classification) -> str:
     """Clause to go behind the score: the classes that it leaves open; may be empty."""
     found = classification.prediction_set
-    return "" if found is None else f"; {found.words}"
+    return "" if found is None else f"; {certainty_words(found)}"
+
+
+def certainty_words(found: PredictionSet) -> str:
+    """Say which classes a prediction set leaves open."""
+    coverage = with_decimal_mark(f"{100 * found.coverage:g}")
+    if not found.classes:
+        return _("not certain: neither fits ({coverage} % coverage)", coverage=coverage)
+    if len(found.classes) > 1:
+        return _("not certain: both possible ({coverage} % coverage)", coverage=coverage)
+    if found.classes[0] is ScoreClass.POSITIVE:
+        return _("supports only 'positive' ({coverage} % coverage)", coverage=coverage)
+    return _("supports only 'negative' ({coverage} % coverage)", coverage=coverage)
 
 
 def promise_sentences(classification: Classification) -> tuple[str, ...]:
@@ -70,12 +117,14 @@ def promise_sentences(classification: Classification) -> tuple[str, ...]:
     found = classification.prediction_set
     if found is None:
         return ()
-    promise = (
-        f"For at least {100 * found.coverage:g} % of the cases of each class, their own class is "
-        "among those that the score leaves possible, if they are like the cases that the model "
-        "was calibrated on"
+    promise = _(
+        "The score: {words}. For at least {coverage} % of the cases of each class, their own class"
+        " is among those that the score leaves possible, if they are like the cases that the model"
+        " was calibrated on.",
+        words=certainty_words(found),
+        coverage=with_decimal_mark(f"{100 * found.coverage:g}"),
     )
-    return (f"The score: {found.words}. {promise}.",)
+    return (promise,)
 
 
 def telling_digits(score: float, threshold: float) -> int:
@@ -89,15 +138,24 @@ def telling_digits(score: float, threshold: float) -> int:
 def percent(share: float | None) -> str:
     """Share as percentage with one decimal; never 0.0 % where there is something."""
     if share is None:
-        return "not reported"
+        return _("not reported")
     if 0 < share < LEAST_SHARE:
-        return "<0.1 %"
+        return f"<{number(0.1, 1)} %"
     return f"{number(100 * share, 1)} %"
+
+
+def millilitres(volume_mm3: float) -> str:
+    """Volume with its unit, one decimal."""
+    return f"{number(volume_mm3 / 1000, 1)} ml"
 
 
 def model_line(provenance: Provenance) -> str:
     """Name and version of the model."""
-    return ascii_text(f"{provenance.model_name}, version {provenance.model_version}")
+    return _(
+        "{model}, version {version}",
+        model=ascii_text(provenance.model_name),
+        version=ascii_text(provenance.model_version),
+    )
 
 
 def model_key(provenance: Provenance) -> str:
@@ -109,47 +167,67 @@ def involvement_sentence(analysis: Analysis) -> str:
     """State number and extent of the localised opacities."""
     involved = analysis.involvement
     if involved.total is None:
-        return NOT_REPORTED
+        return _(NOT_REPORTED)
     if not analysis.lesions:
-        return "No opacity localised."
-    largest = max(analysis.lesions, key=lambda lesion: lesion.volume_mm3)
-    where = f" in the {largest.side} lung" if largest.side else ""
-    noun = "opacity" if len(analysis.lesions) == 1 else "opacities"
-    return (
-        f"{len(analysis.lesions)} {noun} localised, {_involved(involved)}, largest "
-        f"{number(largest.volume_mm3 / 1000, 1)} ml{where}."
+        return _("No opacity localised.")
+    return ngettext(
+        "{n} opacity localised, {involved}, largest {largest}.",
+        "{n} opacities localised, {involved}, largest {largest}.",
+        len(analysis.lesions),
+        involved=_involved(involved),
+        largest=_largest(analysis.lesions),
     )
+
+
+def _largest(lesions: tuple[Lesion, ...]) -> str:
+    largest = max(lesions, key=lambda lesion: lesion.volume_mm3)
+    volume = millilitres(largest.volume_mm3)
+    if largest.side is None:
+        return volume
+    if largest.side is Side.RIGHT:
+        return _("{volume} in the right lung", volume=volume)
+    return _("{volume} in the left lung", volume=volume)
 
 
 def _involved(involved: Involvement) -> str:
     """State the shares taken, of the lungs that were found."""
     total = percent(involved.total)
     if involved.open_ml:
-        return f"{total} of the lungs (right and left not told apart)"
+        return _("{share} of the lungs (right and left not told apart)", share=total)
     if involved.right is None:
-        return f"{total} of the left lung (no right lung found)"
+        return _("{share} of the left lung (no right lung found)", share=total)
     if involved.left is None:
-        return f"{total} of the right lung (no left lung found)"
-    return f"{total} of both lungs (right {percent(involved.right)}, left {percent(involved.left)})"
+        return _("{share} of the right lung (no left lung found)", share=total)
+    return _(
+        "{share} of both lungs (right {right}, left {left})",
+        share=total,
+        right=percent(involved.right),
+        left=percent(involved.left),
+    )
 
 
 def lung_volume_sentence(involved: Involvement) -> str:
     """State the volumes of the lungs that were found; none of one that was not."""
-    volumes = (
-        ("right", involved.right_ml),
-        ("left", involved.left_ml),
-        ("side open", involved.open_ml),
-    )
-    found = [f"{name} {number(volume, 0)} ml" for name, volume in volumes if volume]
-    missing = [
-        f"no {name} lung found" for name, volume in volumes[:2] if not volume + involved.open_ml
-    ]
-    return f"Lung volume {number(involved.total_ml, 0)} ml ({', '.join([*found, *missing])})."
+    parts = []
+    if involved.right_ml:
+        parts.append(_("right {volume} ml", volume=number(involved.right_ml, 0)))
+    if involved.left_ml:
+        parts.append(_("left {volume} ml", volume=number(involved.left_ml, 0)))
+    if involved.open_ml:
+        parts.append(_("side open {volume} ml", volume=number(involved.open_ml, 0)))
+    if not involved.right_ml + involved.open_ml:
+        parts.append(_("no right lung found"))
+    if not involved.left_ml + involved.open_ml:
+        parts.append(_("no left lung found"))
+    total = number(involved.total_ml, 0)
+    return _("Lung volume {volume} ml ({parts}).", volume=total, parts=", ".join(parts))
 
 
 def place_of(lesion: Lesion) -> str:
     """Side of an opacity in words."""
-    return f"{lesion.side} lung" if lesion.side else "side open"
+    if lesion.side is None:
+        return _("side open")
+    return _("right lung") if lesion.side is Side.RIGHT else _("left lung")
 
 
 def lesion_sentence(lesion: Lesion, place: str) -> str:
@@ -160,39 +238,62 @@ def lesion_sentence(lesion: Lesion, place: str) -> str:
     place
         Image that shows it best; empty if none does.
     """
-    image = f", {place}" if place else ""
-    return (
-        f"Opacity {lesion.number}: {place_of(lesion)}, "
-        f"{number(lesion.volume_mm3 / 1000, 1)} ml, mean {number(lesion.mean_hu, 0)} HU{image}."
+    return _(
+        "Opacity {n}: {side}, {volume}, mean {attenuation} HU{image}.",
+        n=lesion.number,
+        side=place_of(lesion),
+        volume=millilitres(lesion.volume_mm3),
+        attenuation=number(lesion.mean_hu, 0),
+        image=f", {place}" if place else "",
     )
 
 
 def rest_sentence(lesions: tuple[Lesion, ...]) -> str:
     """Describe together the opacities that have no line of their own."""
-    volume = sum(lesion.volume_mm3 for lesion in lesions) / 1000
-    noun = "opacity" if len(lesions) == 1 else "opacities"
-    return f"{len(lesions)} further {noun}, {number(volume, 1)} ml together."
+    return ngettext(
+        "{n} further opacity, {volume} together.",
+        "{n} further opacities, {volume} together.",
+        len(lesions),
+        volume=millilitres(sum(lesion.volume_mm3 for lesion in lesions)),
+    )
 
 
 def source_sentence(series: CtSeries) -> str:
     """Name the series that was read."""
-    return f"Read: CT {series_name(series.common.header)}."
+    return _("Read: CT {series}.", series=series_name(series.common.header))
 
 
 def completeness_sentence(series: CtSeries) -> str:
     """Completeness of the series, as its geometry tells."""
     geometry = series.geometry
-    return ascii_text(geometry.statement or f"Series {geometry.completeness}.")
+    return measured(geometry.statement or f"Series {geometry.completeness}.")
 
 
 def quality_sentences(series: CtSeries, analysis: Analysis) -> tuple[str, ...]:
-    """State flags and doubts that a reader should know of."""
-    codes = tuple(dict.fromkeys((*analysis.flags, *analysis.lungs.flags)))
-    flags = (f"Flags: {', '.join(codes)}.",) if codes else ()
-    figures = (f"{doubt.code}: {doubt.text}." for doubt in analysis.doubts)
-    derived = () if series.volume.frame_of_reference_uid else (DERIVED_FRAME_OF_REFERENCE,)
-    sentences = (*flags, *figures, *derived) or ("No flag raised.",)
-    return tuple(ascii_text(sentence) for sentence in sentences)
+    """State what a reader should doubt, each once; that there is nothing, where there is not."""
+    derived = () if series.volume.frame_of_reference_uid else (_(DERIVED_FRAME_OF_REFERENCE),)
+    found = (*doubt_sentences(analysis), *derived)
+    return found or (_("No flag raised."),)
+
+
+def doubt_sentences(analysis: Analysis) -> tuple[str, ...]:
+    """State each doubt once: what is doubted, with its code, and the figure if there is one."""
+    doubts = tuple(dict.fromkeys((*analysis.doubts, *analysis.lungs.doubts)))
+    explained = {doubt.code for doubt in doubts}
+    flags = dict.fromkeys((*analysis.flags, *analysis.lungs.flags))
+    bare = (flag_words(code) + "." for code in flags if code not in explained)
+    return (*(doubt_sentence(doubt) for doubt in doubts), *bare)
+
+
+def doubt_sentence(doubt: Doubt) -> str:
+    """State a doubt and the figure behind it."""
+    return f"{flag_words(doubt.code)}: {measured(doubt.text)}."
+
+
+def flag_words(code: str) -> str:
+    """Name a quality flag in words, as "Unusual noise"."""
+    words = _(ascii_text(code.replace("-", " ")))
+    return words[:1].upper() + words[1:]
 
 
 def prior_sentences(analysis: Analysis, priors: tuple[Prior, ...]) -> tuple[str, ...]:
@@ -205,10 +306,13 @@ def prior_sentences(analysis: Analysis, priors: tuple[Prior, ...]) -> tuple[str,
 
 def _prior_sentence(analysis: Analysis, prior: Prior) -> str:
     same = prior.model == model_key(analysis.provenance)
-    model = "same model" if same else f"another model, {ascii_text(prior.model)}"
-    return (
-        f"Compared with {prior.study_date.isoformat()} ({model}): share of both lungs taken "
-        f"{_shares(prior.total, analysis.involvement.total)}{_scores(analysis, prior, same)}."
+    model = _("same model") if same else _("another model, {model}", model=ascii_text(prior.model))
+    return _(
+        "Compared with {date} ({model}): share of both lungs taken {shares}{scores}.",
+        date=prior.study_date.isoformat(),
+        model=model,
+        shares=_shares(prior.total, analysis.involvement.total),
+        scores=_scores(analysis, prior, same),
     )
 
 
@@ -216,23 +320,24 @@ def _shares(before: float | None, now: float | None) -> str:
     shown = f"{percent(before)} -> {percent(now)}"
     if before is None or now is None:
         return shown
-    change = round(100 * now, 1) - round(100 * before, 1)
-    return f"{shown} ({round(change, 1) + 0.0:+.1f} percentage points)"
+    change = round(round(100 * now, 1) - round(100 * before, 1), 1) + 0.0
+    points = with_decimal_mark(f"{change:+.1f}")
+    return _("{shares} ({points} percentage points)", shares=shown, points=points)
 
 
 def _scores(analysis: Analysis, prior: Prior, same_model: bool) -> str:
     if not same_model:
-        return "; scores of different models do not compare"
+        return _("; scores of different models do not compare")
     found = analysis.classification
     digits = max(
         telling_digits(found.score, found.threshold),
         telling_digits(prior.score, prior.threshold),
     )
-    scores = f", score {number(prior.score, digits)} -> {number(found.score, digits)}"
+    scores = f"{number(prior.score, digits)} -> {number(found.score, digits)}"
     if prior.threshold == found.threshold:
-        return scores
+        return _(", score {scores}", scores=scores)
     limits = f"{number(prior.threshold, digits)} -> {number(found.threshold, digits)}"
-    return f"{scores}, threshold {limits}"
+    return _(", score {scores}, threshold {limits}", scores=scores, limits=limits)
 
 
 def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()) -> str:
@@ -243,11 +348,19 @@ def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ..
     priors
         Earlier results of the patient, the latest first: the only one that is named.
     """
-    compared = "".join(f"{sentence} " for sentence in prior_sentences(analysis, priors[:1]))
-    return (
-        f"AI ({model_line(analysis.provenance)}) on {series_name(series.common.header)}: "
-        f"COVID-19 classifier "
-        f"{score_line(analysis.classification)}{certainty(analysis.classification)}. "
-        f"{involvement_sentence(analysis)} {compared}"
-        f"{completeness_sentence(series)} {RESEARCH_NOTICE}"
+    found = analysis.classification
+    read = _(
+        "AI ({model}) on {series}: COVID-19 classifier {score}.",
+        model=model_line(analysis.provenance),
+        series=series_name(series.common.header),
+        score=f"{score_line(found)}{certainty(found)}",
     )
+    sentences = (
+        read,
+        involvement_sentence(analysis),
+        *prior_sentences(analysis, priors[:1]),
+        completeness_sentence(series),
+        _(NOT_ASSESSED),
+        _(RESEARCH_NOTICE),
+    )
+    return " ".join(sentences)

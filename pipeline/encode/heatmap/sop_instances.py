@@ -24,6 +24,7 @@ from pipeline.encode.common.modules import add_body_part, add_lossy_history, new
 from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.heatmap import paint
 from pipeline.encode.heatmap.paint import Rgb
+from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
@@ -74,7 +75,10 @@ def image_label(item: SourceSlice) -> str:
     """
     number, frame = instance_number(item), item.frame.frame_number
     has_number = number is not None and number >= 0
-    parts = (f"image {number}" if has_number else "", f"frame {frame}" if frame else "")
+    parts = (
+        _("image {n}", n=number) if has_number else "",
+        _("frame {n}", n=frame) if frame else "",
+    )
     label = ", ".join(filter(None, parts))
     return f"CT {label}" if label else ""
 
@@ -99,15 +103,15 @@ def strength(found: Classification) -> float:
 
 def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
     classification = analysis.classification
-    score, decision = sentences.score_line(classification).rsplit(": ", 1)
+    decision = sentences.decision(classification)
     return [
-        sentences.RESEARCH_FOOTER,
-        f"Read: CT {picture_name(series.common.header)}.",
+        _(sentences.RESEARCH_FOOTER),
+        _("Read: CT {series}.", series=picture_name(series.common.header)),
         sentences.model_line(analysis.provenance),
-        score,
-        decision if classification.positive else f"{decision}: colours muted",
-        *(() if _reported(analysis) else (sentences.UNREPORTED,)),
-        sentences.RELATIVE,
+        sentences.figures_line(classification),
+        decision if classification.positive else _("{decision}: colours muted", decision=decision),
+        *(() if _reported(analysis) else (_(sentences.UNREPORTED),)),
+        _(sentences.RELATIVE),
     ]
 
 
@@ -156,7 +160,7 @@ def _multi_frame(series: CtSeries, analysis: Analysis, context: ResultContext) -
     """Encode one object; its frames are painted one by one into one buffer."""
     result = _capture(series, context, MultiFrameTrueColorSecondaryCaptureImageStorage, 1)
     frames, shape = BytesIO(), (0, 0, 3)
-    for _, picture in _pictures(series, analysis, context):
+    for _item, picture in _pictures(series, analysis, context):
         shape = picture.shape
         frames.write(np.ascontiguousarray(picture).data)
     _add_functional_groups(result, series, context)

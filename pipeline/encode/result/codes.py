@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
+from pipeline.encode.language.languages import Language
 from pipeline.types import ScoreClass, Side
 
 PRIVATE_SCHEME = "99DICOMNODE"
@@ -43,7 +44,7 @@ procedure beside it is an error to PixelMed's. The finding sites say that it was
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 DIAGNOSTIC_IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic Imaging Report")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
-ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+AMERICAN_ENGLISH = Code("en-US", "RFC5646", "English (United States)")
 DEVICE = Code("121007", "DCM", "Device")
 FINDINGS = Code("121070", "DCM", "Findings")
 FINDING = Code("121071", "DCM", "Finding")
@@ -108,6 +109,13 @@ HEATMAP_SERIES = _private("HEATMAP", "Heatmap of the classifier's activation on 
 ACTIVATION_SERIES = _private("ACTIVATIONS", "Map of the classifier's activation")
 NOTICE_SERIES = _private("NOT-ANALYSED", "Notice that a series was not analysed")
 SUMMARY_SERIES = _private("SUMMARY-PAGE", "Summary page of an analysis by AI")
+
+
+def language(spoken: Language) -> Code:
+    """Language of content (TID 1204, CID 5000)."""
+    if spoken is Language.ENGLISH:
+        return AMERICAN_ENGLISH
+    return Code(str(spoken), "RFC5646", spoken.name.capitalize())
 
 
 def code_item(code: Code) -> Dataset:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from pipeline.encode.language.languages import Language
+
 DEFAULT_HEATMAP_COLUMNS = 256
 """148 slices: 40 MB instead of 137 MB; the activation itself is coarser than that."""
 
@@ -47,6 +49,8 @@ class Products:
         The activation as numbers.
     key_images
         A key object selection of the slices most taken by opacities.
+    language
+        Of the sentences in them.
     """
 
     segmentation: SegmentationForm = SegmentationForm.BINARY
@@ -58,6 +62,7 @@ class Products:
     text_report: bool = True
     parametric_map: bool = False
     key_images: bool = False
+    language: Language = Language.ENGLISH
 
     def __post_init__(self) -> None:
         if self.heatmap_columns < 1:

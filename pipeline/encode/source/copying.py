@@ -19,11 +19,13 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_dict, ke
 from pydicom.dataelem import RawDataElement
 from pydicom.valuerep import MAX_VALUE_LEN, STR_VR
 
-from pipeline.encode.source.copied_attributes import IDENTITY
+from pipeline.encode.source.copied_attributes import IDENTITY, PATIENT, SERIES, STUDY
 from pipeline.encode.source.value_representations import ENCODED, SINGLE, is_legal, legal_form
 from pipeline.series.attributes import PADDING, UNREADABLE, decode_text, texts
 
 CHARACTER_SET = "SpecificCharacterSet"
+LATIN_1 = "ISO_IR 100"
+COPIED = (*PATIENT, *STUDY, *SERIES)  #: whose texts may be in any character set
 ALONE = frozenset({"ISO_IR 192", "GB18030", "GBK"})
 """Character sets without code extensions: no other may stand beside them (PS3.3 C.12.1.1.2)."""
 ISO_TERM = re.compile(r"ISO[ _-]?(2022[ _-]?)?IR[ _-]?(\d{1,3})", re.IGNORECASE | re.ASCII)
@@ -39,10 +41,16 @@ Element = RawDataElement | DataElement
 Encodings = str | MutableSequence[str]
 
 
-def empty_copy(source: Dataset) -> Dataset:
-    """Dataset without elements, but with the character set in which the source is written."""
+def empty_copy(source: Dataset, letters: str = "") -> Dataset:
+    """Dataset without elements, but with the character set in which the source is written.
+
+    Parameters
+    ----------
+    letters
+        Beyond ASCII, that texts of the result have (see `result_character_set`).
+    """
     result = Dataset()
-    terms = character_set(source)
+    terms = result_character_set(source, letters)
     if terms:
         result.SpecificCharacterSet = terms[0] if len(terms) == 1 else list(terms)
     result.set_original_encoding(
@@ -67,6 +75,49 @@ def character_set(source: Dataset) -> tuple[str, ...]:
     if not all(term in python_encoding for term in terms):
         return ()
     return terms[:1] if terms and terms[0] in ALONE else terms
+
+
+def result_character_set(source: Dataset, letters: str) -> tuple[str, ...]:
+    """Character set of a result: that of its source, so that identity keeps its bytes.
+
+    A source in the default repertoire is ASCII, in Latin alphabet No. 1 the same bytes mean the
+    same: results whose texts have other letters declare that (PS3.3 C.12.1.1.2).
+    """
+    terms = character_set(source)
+    is_default = set(terms) <= {"", "ISO_IR 6"}
+    if letters and is_default and _is_ascii(source, map(keyword_dict.__getitem__, COPIED)):
+        return (LATIN_1,)
+    return terms
+
+
+def holds(terms: Iterable[str], letters: str) -> bool:
+    """Tell whether one of the terms of a character set has all of these letters."""
+    if set(terms) <= {"", "ISO_IR 6"}:
+        return letters.isascii()
+    return any(_has(python_encoding[term], letters) for term in terms if term)
+
+
+def _has(encoding: str, letters: str) -> bool:
+    try:
+        letters.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_ascii(source: Dataset, tags: Iterable[int]) -> bool:
+    """Tell whether what is copied of a source is ASCII, as it says."""
+    return all(_is_ascii_element(source, tag) for tag in tags if tag in source)
+
+
+def _is_ascii_element(source: Dataset, tag: int) -> bool:
+    if dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ":
+        items = source[tag].value
+        if not isinstance(items, Sequence):
+            return True
+        return all(_is_ascii(item, item.keys()) for item in items)
+    value = source.get_item(tag).value
+    return value.isascii() if isinstance(value, bytes) else str(value or "").isascii()
 
 
 def _term(written: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.encode.language.translation import _
 from pipeline.encode.source.source_slices import SourceSlice, instance_number
 from pipeline.types import Analysis, Lesion
 
@@ -39,5 +40,9 @@ def widest_slice(slices: tuple[SourceSlice, ...], mask: NDArray[np.bool_]) -> So
 def image_name(item: SourceSlice) -> str:
     """Name of the slice for people: its Instance Number, or its frame in that instance."""
     number = instance_number(item)
-    image = f"slice {item.index + 1} from below" if number is None else f"image {number}"
-    return image if item.frame.frame_number is None else f"{image}, frame {item.frame.frame_number}"
+    if number is None:
+        image = _("slice {n} from below", n=item.index + 1)
+    else:
+        image = _("image {n}", n=number)
+    frame = item.frame.frame_number
+    return image if frame is None else _("{image}, frame {frame}", image=image, frame=frame)

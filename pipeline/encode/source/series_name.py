@@ -1,6 +1,6 @@
 """Name the source series for people by number and description, without patient identity.
 
-All of it is ASCII, which every Specific Character Set holds.
+What comes from the source is ASCII, which every Specific Character Set holds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import unicodedata
 
 from pydicom import Dataset
 
+from pipeline.encode.language.translation import _
 from pipeline.encode.source.free_text import identifies
 from pipeline.series.attributes import optional_integer, text
 
@@ -42,7 +43,7 @@ def picture_name(header: Dataset) -> str:
     A description is free text: no filter is sure to find a patient in it, and burned-in text
     stays when headers are made anonymous.
     """
-    return f"series {number(header) or uid_end(header)}"
+    return _("series {name}", name=number(header) or uid_end(header))
 
 
 def number(header: Dataset) -> str:
@@ -57,7 +58,7 @@ def uid_end(header: Dataset) -> str:
     end = uid[-UID_END:].lstrip(".")
     # a UID may be built from a name or a number of the patient
     if not re.fullmatch(r"[0-9.]+", uid) or identifies(end, header):
-        return "without a number"
+        return _("without a number")
     return f"UID ...{end}"
 
 

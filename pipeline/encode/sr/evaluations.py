@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import highdicom.sr as hd
 
 from pipeline.encode.common import sentences
+from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.sr.document import CONTAINS
@@ -42,10 +43,10 @@ def _texts(
 ) -> list[hd.TextContentItem]:
     classification = analysis.classification
     rows = [
-        (codes.NOTICE, sentences.RESEARCH_NOTICE),
+        (codes.NOTICE, _(sentences.RESEARCH_NOTICE)),
         (codes.SENTENCE, sentences.ready_sentence(series, analysis, priors)),
-        (codes.SCORE_MEANING, sentences.SCORE_MEANING),
-        (codes.OPERATING_POINT, sentences.ascii_text(classification.operating_point)),
+        (codes.SCORE_MEANING, _(sentences.SCORE_MEANING)),
+        (codes.OPERATING_POINT, sentences.operating_point(classification)),
         *((codes.PROMISE, text) for text in sentences.promise_sentences(classification)),
         (codes.COMPLETENESS, sentences.completeness_sentence(series)),
         (codes.LUNG_METHOD, sentences.ascii_text(analysis.lungs.method)),

@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from pipeline.encode.common.modules import new_object
+from pipeline.encode.language.translation import _, ngettext
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
@@ -32,8 +33,6 @@ MAX_KEY_IMAGES = 5
 
 MIN_APART_MM = 10.0
 """The slice thickness of a conventional chest CT: nearer slices show the same."""
-
-REPLACES = "this replaces earlier key images of the series."
 
 MIN_SHARE_OF_LARGEST = 0.5
 """Share of the largest area of opacity on any slice that makes a slice a key image, unless it is
@@ -125,10 +124,20 @@ def _reference(item: SourceSlice) -> hd.ImageContentItem:
 
 
 def _description(chosen: tuple[SourceSlice, ...], context: ResultContext) -> str:
-    images = "1 image" if len(chosen) == 1 else f"{len(chosen)} images"
-    replaces = "" if context.generation == 1 else f" Revision {context.generation}: {REPLACES}"
-    return (
-        f"{images} chosen by an algorithm, unverified, research use: where each opacity is "
-        f"largest, then where most opacity is; at least {MIN_APART_MM:g} mm apart, at most "
-        f"{MAX_KEY_IMAGES}, the largest opacity first.{replaces}"
+    chosen_by = ngettext(
+        "{n} image chosen by an algorithm, unverified, research use: where each opacity is"
+        " largest, then where most opacity is; at least {apart} mm apart, at most {most}, the"
+        " largest opacity first.",
+        "{n} images chosen by an algorithm, unverified, research use: where each opacity is"
+        " largest, then where most opacity is; at least {apart} mm apart, at most {most}, the"
+        " largest opacity first.",
+        len(chosen),
+        apart=f"{MIN_APART_MM:g}",
+        most=MAX_KEY_IMAGES,
     )
+    if context.generation == 1:
+        return chosen_by
+    replaces = _(
+        "Revision {n}: this replaces earlier key images of the series.", n=context.generation
+    )
+    return f"{chosen_by} {replaces}"

@@ -12,14 +12,21 @@ from pydicom.config import disable_value_validation
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode.common import sentences
+from pipeline.encode.common.modules import writing_for
 from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
+from pipeline.encode.language.languages import Language
+from pipeline.encode.language.translation import _, current_language
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.source.series_name import series_name
 from pipeline.encode.sr.document import evidence, new_document
 from pipeline.encode.sr.text_report import text_content
+from pipeline.reasons import FailedReason, UnsuitableReason
 from pipeline.series.common_header import common_header
+
+SENTENCES = {str(reason): reason.sentence for reason in (*UnsuitableReason, *FailedReason)}
+"""By their codes, the sentences of all reasons for a notice."""
 
 
 def not_analysed(
@@ -47,6 +54,7 @@ def not_analysed(
         raise ValueError("a notice needs at least one header of the series, got none")
     with disable_value_validation():
         common = common_header(headers).header
+    with disable_value_validation(), writing_for(common, context.products.language):
         result = new_document(common, context, ResultKind.NOTICE, EnhancedSRStorage)
         result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
         result.update(text_content(_lines(common, code, text), context.equipment))
@@ -56,8 +64,19 @@ def not_analysed(
 
 def _lines(header: Dataset, code: str, text: str) -> tuple[str, ...]:
     return (
-        f"NOT analysed by the AI: {series_name(header)}. The absence of an AI result says nothing "
-        "about the patient.",
-        sentences.ascii_text(f"Reason: {text.rstrip('. ')} ({code})."),
-        sentences.RESEARCH_NOTICE,
+        _(
+            "NOT analysed by the AI: {series}. The absence of an AI result says nothing about the"
+            " patient.",
+            series=series_name(header),
+        ),
+        _("Reason: {reason} ({code}).", reason=_reason(code, text), code=code),
+        _(sentences.RESEARCH_NOTICE),
     )
+
+
+def _reason(code: str, text: str) -> str:
+    """Say the reason with its figures; in another language, the sentence of its code."""
+    sentence = SENTENCES.get(code)
+    if current_language() is Language.ENGLISH or sentence is None:
+        return sentences.ascii_text(text.rstrip(". "))
+    return _(sentence).rstrip(". ")

@@ -10,6 +10,7 @@ from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode.common import sentences
 from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
+from pipeline.encode.language.translation import _, current_language
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment
@@ -35,11 +36,12 @@ def text_report(series: CtSeries, analysis: Analysis, context: ResultContext) ->
     add_evidence(result, slices, None)
     add_priors(result, context.priors)
     lines = (
-        sentences.RESEARCH_NOTICE,
+        _(sentences.RESEARCH_NOTICE),
         sentences.source_sentence(series),
         *_classifier_lines(analysis),
         *_lung_lines(analysis),
         *_lesion_lines(analysis, slices),
+        _(sentences.NOT_ASSESSED),
         *_heatmap_lines(context),
         *sentences.prior_sentences(analysis, context.priors),
         sentences.completeness_sentence(series),
@@ -55,7 +57,9 @@ def text_content(lines: Iterable[str], equipment: Equipment) -> hd.ContainerCont
     root = hd.ContainerContentItem(codes.DIAGNOSTIC_IMAGING_REPORT, template_id="2000")
     root.ContentSequence = hd.ContentSequence(
         [
-            *hd.LanguageOfContentItemAndDescendants(hd.CodedConcept.from_code(codes.ENGLISH)),
+            *hd.LanguageOfContentItemAndDescendants(
+                hd.CodedConcept.from_code(codes.language(current_language()))
+            ),
             *observation_context(equipment),
             _findings(lines),
         ]
@@ -73,11 +77,11 @@ def _findings(lines: Iterable[str]) -> hd.ContainerContentItem:
 
 def _classifier_lines(analysis: Analysis) -> Iterator[str]:
     found = analysis.classification
-    yield (
-        f"COVID-19 classifier (model output, not a diagnosis): "
-        f"{sentences.score_line(found)}{sentences.certainty(found)}."
+    yield _(
+        "COVID-19 classifier (model output, not a diagnosis): {score}.",
+        score=f"{sentences.score_line(found)}{sentences.certainty(found)}",
     )
-    yield sentences.SCORE_MEANING
+    yield _(sentences.SCORE_MEANING)
     yield from sentences.promise_sentences(found)
 
 
@@ -99,10 +103,12 @@ def _lesion_lines(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> Iterat
 
 def _heatmap_lines(context: ResultContext) -> tuple[str, ...]:
     drawn = context.products.heatmap is not HeatmapForm.NONE
-    return (sentences.HEATMAP_MEANING,) if drawn else ()
+    return (_(sentences.HEATMAP_MEANING),) if drawn else ()
 
 
 def _origin_lines(analysis: Analysis, context: ResultContext) -> Iterator[str]:
-    yield f"Model: {sentences.model_line(analysis.provenance)}."
+    yield _("Model: {model}.", model=sentences.model_line(analysis.provenance))
     if context.predecessor is not None:
-        yield f"Revision {context.generation}: this replaces an earlier AI report of the series."
+        yield _(
+            "Revision {n}: this replaces an earlier AI report of the series.", n=context.generation
+        )

@@ -349,7 +349,7 @@ def test_verdicts_and_sentences_are_in_words() -> None:
         for item in items(sr)
         if item.ConceptNameCodeSequence[0].CodeValue == "QUALITY"
     ]
-    assert quality[0] == "Flags: thick-slices."
+    assert quality[0] == "Thick slices."
     assert "Frame of Reference" in quality[1]
     assert "score 0.87, threshold 0.50 (screening): score above threshold." in said["SENTENCE"]
 

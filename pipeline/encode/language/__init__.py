@@ -1,0 +1,1 @@
+"""Languages of the results, and the catalogues of their sentences."""

@@ -1,0 +1,27 @@
+"""Languages in which results may be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Language(StrEnum):
+    """A language, by its tag (RFC 5646)."""
+
+    ENGLISH = "en"
+    GERMAN = "de"
+    FRENCH = "fr"
+    SPANISH = "es"
+
+
+DECIMAL_MARKS: Mapping[Language, str] = MappingProxyType(
+    {
+        Language.ENGLISH: ".",
+        Language.GERMAN: ",",
+        Language.FRENCH: ",",
+        Language.SPANISH: ",",
+    }
+)
+"""Between the whole and the fraction of a number."""
