@@ -9,6 +9,7 @@ from pydicom import Dataset
 UNITS = {"1": "", "[hnsf'U]": " HU"}  #: UCUM codes that a person writes in another way
 MEASUREMENT_GROUP = "125007"  #: DCM, PS3.16 TID 1501 and 1411
 TRACKING_ID = "112039"  #: DCM, Tracking Identifier
+COMMENT = "121106"  #: DCM, Comment: the numbers once more, for viewers
 
 
 def statements(report: Dataset) -> Iterator[tuple[int, str]]:
@@ -50,7 +51,7 @@ def _line(item: Dataset) -> str | None:
             return f"{_name(item)}: {float(value.NumericValue):g}{UNITS.get(unit, f' {unit}')}"
         case "CODE":
             return f"{_name(item)}: {item.ConceptCodeSequence[0].CodeMeaning}"
-        case "TEXT" if _code(item) != TRACKING_ID:
+        case "TEXT" if _code(item) not in {TRACKING_ID, COMMENT}:
             return f"{_name(item)}: {item.TextValue}"
         case _:
             return None

@@ -177,15 +177,27 @@ def _add_sop_common(result: Dataset, context: ResultContext, sop_class_uid: str)
 
 
 def add_body_part(series: CtSeries, result: Dataset) -> None:
-    """Add the body part of the source (CHEST where it has none) and its request attributes.
+    """Add the anatomy of the source, its laterality and its request attributes to an image.
 
-    A body part that is in doubt (flag ``body-part``) is copied as well: routing and hanging
-    protocols hold a study together by it, a result corrects no source, and the report states
-    the doubt. Not for reports: their series module has neither (PS3.3 C.17.1).
+    Not for reports: their series module has neither of the latter (PS3.3 C.17.1).
     """
     copy_elements(series.common.header, result, copied_attributes.SERIES)
+    add_anatomy(series.common.header, result)
+
+
+def add_anatomy(source: Dataset, result: Dataset) -> None:
+    """Add the body part of the source (CHEST where it has none), and the lungs as what is shown.
+
+    Archives route by Body Part Examined, and IHE AIR queries results by Primary Anatomic Structure
+    (RAD-137); in the objects whose IOD has them not they are a standard extension (PS3.2 7.3).
+    A body part that is in doubt (flag ``body-part``) is copied as well: routing and hanging
+    protocols hold a study together by it, a result corrects no source, and the report states
+    the doubt.
+    """
+    copy_elements(source, result, ("BodyPartExamined",))
     if not result.get("BodyPartExamined"):
         result.BodyPartExamined = "CHEST"
+    result.PrimaryAnatomicStructureSequence = [codes.code_item(codes.LUNG)]
 
 
 def add_lossy_history(series: CtSeries, result: Dataset) -> None:

@@ -46,6 +46,8 @@ class Segment:
         Segment Number, from 1 without holes.
     values
         Labels that belong to it: of the lungs for a lung, else of the lesions.
+    tracking_id
+        Tracking Identifier of segment and finding: number and side, as viewers list it.
     lesions
         The lesions it shows; empty for a lung.
     side
@@ -66,6 +68,7 @@ class Segment:
 class _Draft:
     name: str
     label: str
+    tracking: str
     colour: tuple[int, int, int]
     values: tuple[int, ...]
     side: Side | None
@@ -108,6 +111,7 @@ def _lungs() -> tuple[_Draft, ...]:
         _Draft(
             name=f"lung-{side}",
             label=f"{side.capitalize()} lung",
+            tracking=f"{side} lung",
             colour=LUNG_COLOURS[side],
             values=(value,),
             side=side,
@@ -117,6 +121,7 @@ def _lungs() -> tuple[_Draft, ...]:
     open_side = _Draft(
         name="lung-open",
         label="Lung, side open",
+        tracking="lung, side open",
         colour=OPEN_SIDE_COLOUR,
         values=(LUNG_OF_OPEN_SIDE,),
         side=None,
@@ -135,6 +140,7 @@ def _lesion(lesion: Lesion) -> _Draft:
     return _Draft(
         name=f"opacity-{lesion.number}",
         label=f"Opacity {lesion.number} ({lesion.side or 'side open'})",
+        tracking=f"opacity {lesion.number}, {lung_name(lesion.side)}",
         colour=LESION_COLOURS[(lesion.number - 1) % len(LESION_COLOURS)],
         values=(lesion.number,),
         side=lesion.side,
@@ -144,9 +150,11 @@ def _lesion(lesion: Lesion) -> _Draft:
 
 def _remaining(lesions: tuple[Lesion, ...]) -> _Draft:
     sides = {lesion.side for lesion in lesions}
+    noun = "opacity" if len(lesions) == 1 else "opacities"
     return _Draft(
         name="opacities-remaining",
-        label=f"{len(lesions)} further opacities",
+        label=f"{len(lesions)} further {noun}",
+        tracking=f"{len(lesions)} further {noun}",
         colour=REMAINING_COLOUR,
         values=tuple(lesion.number for lesion in lesions),
         side=sides.pop() if len(sides) == 1 else None,
@@ -154,11 +162,16 @@ def _remaining(lesions: tuple[Lesion, ...]) -> _Draft:
     )
 
 
+def lung_name(side: Side | None) -> str:
+    """Lung of a side in words."""
+    return f"{side} lung" if side else "side open"
+
+
 def _numbered(number: int, draft: _Draft, key: str) -> Segment:
     return Segment(
         number=number,
         label=draft.label,
-        tracking_id=f"AI {draft.name}",
+        tracking_id=f"AI {draft.tracking}",
         tracking_uid=derived_uid(key, "tracking", draft.name),
         colour=draft.colour,
         values=draft.values,

@@ -15,6 +15,7 @@ from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from pipeline.encode.common import secondary_capture
 from pipeline.encode.common.modules import (
+    add_anatomy,
     add_body_part,
     add_lossy_history,
     local_time,
@@ -69,12 +70,13 @@ def document(series: CtSeries, context: ResultContext, drawn: Rgb) -> Dataset:
     """Encode the page as PDF for print; parameters as those of `summary_page`."""
     result = new_object(series.common.header, context, ResultKind.DOCUMENT, EncapsulatedPDFStorage)
     copy_elements(series.common.header, result, ("RequestAttributesSequence",))
+    add_anatomy(series.common.header, result)
     secondary_capture.add_equipment(result, context)
     result.AcquisitionDateTime = None
     result.BurnedInAnnotation = "NO"
     result.VerificationFlag = "UNVERIFIED"
     result.DocumentTitle = TITLE
-    result.ConceptNameCodeSequence = [codes.code_item(codes.DIAGNOSTIC_IMAGING_REPORT)]
+    result.ConceptNameCodeSequence = [codes.code_item(codes.SUMMARY_SERIES)]
     result.SourceInstanceSequence = source_slices.instance_references(
         source_slices.real_slices(series)
     )

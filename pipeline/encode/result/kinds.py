@@ -142,7 +142,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             series_offset=3,
             modality="SR",
             description="text report",
-            code=codes.DIAGNOSTIC_IMAGING_REPORT,
+            code=codes.PRELIMINARY_TEXT,
             substitutes=(ResultKind.REPORT, ResultKind.SUMMARY),
             supersedes=True,
         ),

@@ -100,7 +100,7 @@ def _description(segment: Segment, equipment: Equipment) -> Dataset:
         segmented_property_category=(
             codes.ABNORMAL_STRUCTURE if lesion else codes.ANATOMICAL_STRUCTURE
         ),
-        segmented_property_type=codes.LESION if lesion else lung,
+        segmented_property_type=codes.OPACITY if lesion else lung,
         algorithm_type="AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
             name=equipment.model_name,
@@ -113,4 +113,5 @@ def _description(segment: Segment, equipment: Equipment) -> Dataset:
         display_color=CIELabColor.from_rgb(*segment.colour),
     )
     item.AnatomicRegionSequence = [region]
+    item.PrimaryAnatomicStructureSequence = [CodedConcept.from_code(lung)]
     return item

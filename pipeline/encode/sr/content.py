@@ -1,12 +1,14 @@
-"""Content items that groups of the report share: finding sites, outlines, and the algorithm."""
+"""Content items that groups of the report share: sites, outlines, comments, the algorithm."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import highdicom.sr as hd
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from pipeline.encode.common import sentences
 from pipeline.encode.result import codes
@@ -18,26 +20,68 @@ from pipeline.types import Analysis, Side
 POLYLINE = hd.GraphicTypeValues.POLYLINE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outlined:
+    """Mask ``(rows, columns)`` of a finding on one slice; the report has its outline."""
+
+    item: SourceSlice
+    mask: NDArray[np.bool_]
+
+
 def lung_site(side: Side | None) -> hd.FindingSite:
-    """Return the finding site: one lung, or both without a side."""
-    laterality = None if side is None else codes.LATERALITY[side]
-    return hd.FindingSite(codes.LUNG, laterality=laterality)
+    """Return the finding site: one lung, or both without a side.
+
+    The side is in the code and in its laterality, as readers show one or the other.
+    """
+    if side is None:
+        return hd.FindingSite(codes.LUNG)
+    return hd.FindingSite(codes.LUNG_OF[side], laterality=codes.LATERALITY[side])
 
 
-def image_region(item: SourceSlice, mask: NDArray[np.bool_]) -> hd.ImageRegion:
-    """Region of a group: the outline of a mask ``(rows, columns)`` on its slice (TID 1410)."""
-    return hd.ImageRegion(POLYLINE, outline(mask), _image(item))
+def image_region(outlined: Outlined) -> hd.ImageRegion:
+    """Region of a group: the outline of a mask on its slice (TID 1411 row 5)."""
+    return hd.ImageRegion(POLYLINE, outline(outlined.mask), _image(outlined.item))
 
 
-def coordinates(item: SourceSlice, mask: NDArray[np.bool_]) -> hd.CoordinatesForMeasurement:
+def coordinates(outlined: Outlined) -> hd.CoordinatesForMeasurement:
     """Coordinates that a measurement is inferred from: the same outline (TID 320)."""
-    return hd.CoordinatesForMeasurement(POLYLINE, outline(mask), _image(item))
+    return hd.CoordinatesForMeasurement(POLYLINE, outline(outlined.mask), _image(outlined.item))
 
 
-def area(region: hd.ImageRegion) -> float:
-    """Area inside the closed outline of a region, square pixels."""
-    x, y = np.asarray(region.value, dtype=np.float64).T
+def illustration(item: SourceSlice) -> hd.ImageContentItem:
+    """Image that shows a region best (TID 1411 row 13)."""
+    return hd.ImageContentItem(
+        codes.ILLUSTRATION_OF_ROI,
+        item.frame.sop_class_uid,
+        item.frame.sop_instance_uid,
+        referenced_frame_numbers=item.frame.frame_number,
+        relationship_type=hd.RelationshipTypeValues.CONTAINS,
+    )
+
+
+def enclosed_area(outlined: Outlined) -> float:
+    """Area inside the outline of a mask, square pixels."""
+    x, y = outline(outlined.mask).T
     return float(abs(x[:-1] @ y[1:] - x[1:] @ y[:-1])) / 2
+
+
+def write_whole(number: Dataset) -> None:
+    """Write a count as a whole number: highdicom writes ``512.0``."""
+    value = number.MeasuredValueSequence[0]
+    value.NumericValue = str(int(value.NumericValue))
+
+
+def insert_comments(group: hd.ContentSequence, lines: Iterable[str]) -> None:
+    """Put the numbers of a group in words before them.
+
+    OHIF 3.13 writes the comments beside the outline, and only those numbers that have coordinates:
+    with two decimals, and nothing for zero. The templates of the groups are extensible.
+    """
+    content = group[0].ContentSequence
+    place = next(number for number, item in enumerate(content) if item.ValueType == "NUM")
+    for line in reversed(tuple(lines)):
+        comment = hd.TextContentItem(codes.COMMENT, line, hd.RelationshipTypeValues.CONTAINS)
+        content.insert(place, comment)
 
 
 def _image(item: SourceSlice) -> hd.SourceImageForRegion:

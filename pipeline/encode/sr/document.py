@@ -1,14 +1,16 @@
-"""Parts that reports share: document modules, evidence, observer, image library (PS3.3 C.17)."""
+"""Parts that reports share: document modules, evidence, observer, procedure (PS3.3 C.17)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import highdicom.sr as hd
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from pipeline.encode.common.modules import new_object
+from pipeline.encode.language.translation import current_language
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference
@@ -17,10 +19,10 @@ from pipeline.encode.source import source_slices
 from pipeline.encode.source.copying import copy_elements, empty_copy
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.series.attributes import items, text
-from pipeline.types import CtSeries
+
+Item = TypeVar("Item", bound=Dataset)
 
 CONTAINS = hd.RelationshipTypeValues.CONTAINS
-HAS_ACQ_CONTEXT = hd.RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 REQUEST = (
     "AccessionNumber",
@@ -41,6 +43,16 @@ REQUEST_DETAILS = (
     "ReasonForRequestedProcedureCodeSequence",
 )
 """Copied where the source has them; the study's own UID stands in for a missing one."""
+
+CODE = (
+    "CodeValue",
+    "LongCodeValue",
+    "URNCodeValue",
+    "CodingSchemeDesignator",
+    "CodingSchemeVersion",
+    "CodeMeaning",
+)
+"""Basic Code Sequence macro (PS3.3 table 8.8-1)."""
 
 ACCESSION = ("AccessionNumber", "IssuerOfAccessionNumberSequence")
 
@@ -173,40 +185,35 @@ def observation_context(equipment: Equipment) -> hd.ObservationContext:
     )
 
 
-def image_library(
-    series: CtSeries, slices: tuple[SourceSlice, ...], context: ResultContext
-) -> hd.ContainerContentItem:
-    """TID 1600: the descriptors common to all images once, then one reference an image.
+def content_language() -> hd.LanguageOfContentItemAndDescendants:
+    """Language in which the sentences of a document are written (TID 1204)."""
+    spoken = hd.CodedConcept.from_code(codes.language(current_language()))
+    return hd.LanguageOfContentItemAndDescendants(spoken)
 
-    highdicom's own repeats twenty descriptors with every image: 4 KB a slice instead of 0.2.
+
+def procedure_reported(header: Dataset) -> hd.CodedConcept:
+    """Procedure that was imaged: that of the source, else CT of the chest."""
+    return source_procedure(header) or hd.CodedConcept.from_code(codes.CT_CHEST)
+
+
+def source_procedure(header: Dataset) -> hd.CodedConcept | None:
+    """Procedure that the source names first (Procedure Code Sequence), if any."""
+    source = empty_copy(header)
+    copy_elements(header, source, ("ProcedureCodeSequence",))
+    for item in items(source, "ProcedureCodeSequence"):
+        code = Dataset()
+        copy_elements(item, code, CODE)
+        return hd.CodedConcept.from_dataset(code)
+    return None
+
+
+def separate(container: Item) -> Item:
+    """Say of a container, and of all inside it, that its items are apart (PS3.3 C.18.8).
+
+    Continuous ones are one running text to viewers.
     """
-    library = hd.ContainerContentItem(codes.IMAGE_LIBRARY, relationship_type=CONTAINS)
-    group = hd.ContainerContentItem(codes.IMAGE_LIBRARY_GROUP, relationship_type=CONTAINS)
-    group.ContentSequence = hd.ContentSequence(
-        [*_common_descriptors(series, context), *_image_items(slices)]
-    )
-    library.ContentSequence = hd.ContentSequence([group])
-    return library
-
-
-def _common_descriptors(series: CtSeries, context: ResultContext) -> list[hd.ContentItem]:
-    _, rows, columns = series.volume.shape
-    frame_of_reference = source_slices.frame_of_reference(series, context)
-    return [
-        hd.CodeContentItem(codes.MODALITY, codes.COMPUTED_TOMOGRAPHY, HAS_ACQ_CONTEXT),
-        hd.UIDRefContentItem(codes.FRAME_OF_REFERENCE, frame_of_reference, HAS_ACQ_CONTEXT),
-        hd.NumContentItem(codes.ROWS, rows, codes.PIXELS, relationship_type=HAS_ACQ_CONTEXT),
-        hd.NumContentItem(codes.COLUMNS, columns, codes.PIXELS, relationship_type=HAS_ACQ_CONTEXT),
-    ]
-
-
-def _image_items(slices: tuple[SourceSlice, ...]) -> list[hd.ImageContentItem]:
-    return [
-        hd.ImageContentItem(
-            codes.SOURCE,
-            item.ReferencedSOPClassUID,
-            item.ReferencedSOPInstanceUID,
-            relationship_type=CONTAINS,
-        )
-        for item in source_slices.instance_references(slices)
-    ]
+    if container.ValueType == "CONTAINER":
+        container.ContinuityOfContent = "SEPARATE"
+        for item in container.get("ContentSequence", ()):
+            separate(item)
+    return container

@@ -12,7 +12,7 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
-from pipeline.encode.common.modules import new_object
+from pipeline.encode.common.modules import add_anatomy, new_object
 from pipeline.encode.language.translation import _, ngettext
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
@@ -25,6 +25,7 @@ from pipeline.encode.sr.document import (
     add_evidence,
     add_requests,
     observation_context,
+    separate,
 )
 from pipeline.types import Analysis, CtSeries
 
@@ -54,6 +55,7 @@ def key_images(series: CtSeries, analysis: Analysis, context: ResultContext) -> 
     header, kind = series.common.header, ResultKind.KEY_IMAGES
     result = new_object(header, context, kind, KeyObjectSelectionDocumentStorage)
     result.ReferencedPerformedProcedureStepSequence = Sequence()
+    add_anatomy(header, result)
     add_requests(result, header)
     add_evidence(result, chosen, None)
     result.update(_content(chosen, context)[0])
@@ -110,7 +112,7 @@ def _content(chosen: tuple[SourceSlice, ...], context: ResultContext) -> hd.Cont
     )
     for reference in references:
         del reference.ConceptNameCodeSequence  # highdicom asks for one, TID 2010 forbids it
-    return hd.ContentSequence([root], is_root=True)
+    return hd.ContentSequence([separate(root)], is_root=True)
 
 
 def _reference(item: SourceSlice) -> hd.ImageContentItem:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
+from pydicom.sr.coding import Code
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode.common import sentences
@@ -17,11 +18,13 @@ from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.language.languages import Language
 from pipeline.encode.language.translation import _, current_language
+from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
+from pipeline.encode.source.copying import copy_elements
 from pipeline.encode.source.series_name import series_name
-from pipeline.encode.sr.document import evidence, new_document
-from pipeline.encode.sr.text_report import text_content
+from pipeline.encode.sr.document import evidence, new_document, source_procedure
+from pipeline.encode.sr.text_report import Section, text_content
 from pipeline.reasons import FailedReason, UnsuitableReason
 from pipeline.series.common_header import common_header
 
@@ -57,20 +60,31 @@ def not_analysed(
     with disable_value_validation(), writing_for(common, context.products.language):
         result = new_document(common, context, ResultKind.NOTICE, EnhancedSRStorage)
         result.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
-        result.update(text_content(_lines(common, code, text), context.equipment))
+        copy_elements(common, result, ("BodyPartExamined",))
+        result.update(
+            text_content(
+                codes.NOTICE_SERIES,
+                (Section(heading=codes.CONCLUSIONS, paragraphs=_paragraphs(common, code, text)),),
+                context.equipment,
+                source_procedure(common),
+            )
+        )
         conform(as_written(result), ResultKind.NOTICE)
     return result
 
 
-def _lines(header: Dataset, code: str, text: str) -> tuple[str, ...]:
+def _paragraphs(header: Dataset, code: str, text: str) -> tuple[tuple[Code, str], ...]:
     return (
-        _(
-            "NOT analysed by the AI: {series}. The absence of an AI result says nothing about the"
-            " patient.",
-            series=series_name(header),
+        (
+            codes.SERIES_READ,
+            _(
+                "NOT analysed by the AI: {series}. The absence of an AI result says nothing about"
+                " the patient.",
+                series=series_name(header),
+            ),
         ),
-        _("Reason: {reason} ({code}).", reason=_reason(code, text), code=code),
-        _(sentences.RESEARCH_NOTICE),
+        (codes.REASON, _("Reason: {reason} ({code}).", reason=_reason(code, text), code=code)),
+        (codes.NOTICE, _(sentences.RESEARCH_NOTICE)),
     )
 
 

@@ -6,6 +6,7 @@ import highdicom.sr as hd
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
+from pipeline.encode.common.modules import add_anatomy
 from pipeline.encode.common.segments import segments
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
@@ -14,13 +15,18 @@ from pipeline.encode.source import source_slices
 from pipeline.encode.sr.document import (
     add_evidence,
     add_priors,
-    image_library,
+    content_language,
     new_document,
     observation_context,
+    procedure_reported,
+    separate,
 )
 from pipeline.encode.sr.evaluations import qualitative_evaluations
-from pipeline.encode.sr.lung_measurements import whole_group
-from pipeline.encode.sr.opacities import opacity_groups
+from pipeline.encode.sr.image_library import image_library
+from pipeline.encode.sr.lung_findings import lung_findings
+from pipeline.encode.sr.opacities import opacity_findings
+from pipeline.encode.sr.segment_group import segment_group
+from pipeline.encode.sr.whole_group import outlined_lungs, whole_group
 from pipeline.types import Analysis, CtSeries
 
 
@@ -44,21 +50,34 @@ def report(
     """
     slices = source_slices.real_slices(series)
     chosen = segments(analysis, tuple(item.index for item in slices), context.key)
+    lungs = outlined_lungs(analysis, slices)
+    opacities = tuple(
+        opacity_findings(
+            series, analysis, context, slices, chosen, only_key=segmentation is not None
+        )
+    )
+    taken = {found.outlines[0].item.index for found in opacities} | {
+        outlined.item.index for outlined in lungs
+    }
+    findings = (*opacities, *lung_findings(analysis, context, slices, chosen, taken))
     content = hd.MeasurementReport(
         observation_context=observation_context(context.equipment),
-        procedure_reported=codes.CT_UNSPECIFIED_BODY_REGION,
+        procedure_reported=procedure_reported(series.common.header),
+        language_of_content_item_and_descendants=content_language(),
         imaging_measurements=[
-            whole_group(analysis, context, slices),
-            *opacity_groups(series, analysis, context, slices, chosen, segmentation),
+            whole_group(analysis, context, lungs),
+            *(segment_group(series, found, segmentation) for found in findings),
         ],
         title=codes.IMAGING_MEASUREMENT_REPORT,
     )[0]
-    content.ContentSequence.insert(-1, image_library(series, slices, context))
+    outlines = (*lungs, *(outlined for found in findings for outlined in found.outlines))
+    content.ContentSequence.insert(-1, image_library(series, outlines, context))
     content.ContentSequence.append(qualitative_evaluations(series, analysis, context.priors))
     result = new_document(
         series.common.header, context, ResultKind.REPORT, Comprehensive3DSRStorage
     )
+    add_anatomy(series.common.header, result)
     add_evidence(result, slices, segmentation)
     add_priors(result, context.priors)
-    result.update(content)
+    result.update(separate(content))
     return result

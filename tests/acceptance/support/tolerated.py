@@ -69,6 +69,12 @@ FALSE_ALARMS = (
     ),
     FalseAlarm(
         validator="dciodvfy",
+        pattern=r"</(BodyPartExamined|PrimaryAnatomicStructureSequence)\(.*"
+        r"not present in standard DICOM IOD",
+        reason="archives route and query by it: a Standard Extended SOP Class (PS3.2 7.3)",
+    ),
+    FalseAlarm(
+        validator="dciodvfy",
         pattern=r"Unrecognized defined term = <QUANTITY>",
         reason="a Derived Pixel Contrast of PS3.3 C.8.32.2 newer than the tool's edition of 2022",
         kinds=frozenset({ResultKind.PARAMETRIC_MAP}),

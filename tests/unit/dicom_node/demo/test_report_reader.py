@@ -11,7 +11,9 @@ def test_the_report_says_what_was_measured() -> None:
 
     lines = [line for _, line in statements(report)]
 
-    assert any(line.startswith("COVID-19 score (not a diagnosis)") for line in lines)
+    assert "COVID-19 score: 0.87" in lines
+    assert any("not a diagnosis" in line for line in lines)
+    assert not any(line.startswith("Comment") for line in lines)
     assert any(line.endswith(" HU") for line in lines)
     assert any(line.endswith(" mL") for line in lines)
     assert not any("hnsf" in line for line in lines)

@@ -13,7 +13,7 @@ from pipeline.encode.page.layout import page
 from pipeline.encode.summary import summary
 from pipeline.types import LUNG_OF_OPEN_SIDE, RIGHT_LUNG, Analysis, Involvement, LungMask
 from tests.support.samples.encode_samples import analysis, context, ct_series, lesion
-from tests.unit.pipeline.encode.sr.test_report import numbers, written
+from tests.unit.pipeline.encode.sr.test_report import coded, groups, numbers, written
 
 ONE = Involvement(right_ml=2100, left_ml=0, right=0.08, left=None, total=0.08)
 OPEN = Involvement(right_ml=0, left_ml=0, open_ml=4000, right=None, left=None, total=0.05)
@@ -35,8 +35,9 @@ def test_nothing_is_said_of_a_lung_that_was_not_found() -> None:
     found = with_lungs(RIGHT_LUNG, ONE)
     seg, sr = written(ct_series(), found)
 
-    assert {"SHARE-R", "VOLUME-R"} <= set(numbers(sr))
-    assert not {"SHARE", "SHARE-L", "VOLUME", "VOLUME-L"} & set(numbers(sr))
+    assert {item.CodeMeaning for item in coded(sr, "363698007")} == {"Right lung", "Lung"}
+    assert [item.CodeMeaning for item in coded(groups(sr)[0], "363698007")] == ["Right lung"]
+    assert numbers(groups(sr)[0])["118565006"] == (2100.0, "mL")
     labels = [item.SegmentLabel for item in seg.SegmentSequence]
     assert "Right lung" in labels
     assert "Left lung" not in labels
@@ -52,8 +53,9 @@ def test_lungs_that_are_not_told_apart_stay_open_in_every_result() -> None:
     found = with_lungs(LUNG_OF_OPEN_SIDE, OPEN)
     seg, sr = written(ct_series(), found)
 
-    assert numbers(sr)["VOLUME"] == (4000.0, "mL")
-    assert not {"SHARE-R", "SHARE-L", "VOLUME-R", "VOLUME-L"} & set(numbers(sr))
+    assert {item.CodeMeaning for item in coded(sr, "363698007")} == {"Lung"}
+    assert numbers(groups(sr)[0])["118565006"] == (4000.0, "mL")
+    assert numbers(groups(sr)[-1])["118565006"] == (4000.0, "mL")
     segment = next(item for item in seg.SegmentSequence if item.SegmentLabel == "Lung, side open")
     assert segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Lung"
     assert "right and left not told apart" in involvement_sentence(found)

@@ -39,7 +39,7 @@ def test_it_says_what_it_is_and_where_it_comes_from() -> None:
     assert found.BurnedInAnnotation == "NO"
     assert found.VerificationFlag == "UNVERIFIED"
     assert "research use" in found.DocumentTitle
-    assert found.ConceptNameCodeSequence[0].CodeValue == "18748-4"
+    assert found.ConceptNameCodeSequence[0].CodeValue == "SUMMARY-PAGE"
     sources = {item.ReferencedSOPInstanceUID for item in found.SourceInstanceSequence}
     assert sources == {header.SOPInstanceUID for header in ct_series().headers}
 

@@ -91,11 +91,7 @@ def test_score_threshold_and_shares_have_units() -> None:
     assert values["SCORE"] == (0.87, "1")
     assert values["THRESHOLD"] == (0.5, "1")
     assert values["SHARE"] == (6.1, "%")
-    assert values["SHARE-R"] == (8.0, "%")
-    assert values["SHARE-L"] == (4.0, "%")
-    assert values["VOLUME"] == (4000.0, "mL")
-    assert values["VOLUME-R"] == (2100.0, "mL")
-    assert values["VOLUME-L"] == (1900.0, "mL")
+    assert values["118565006"] == (4000.0, "mL")
     assert values["COUNT"] == (2.0, "1")
 
 
@@ -117,22 +113,215 @@ def test_no_finding_is_the_disease() -> None:
     """COVID-19 (840539006 SCT) must not appear as a code: the score is not a diagnosis."""
     _, sr = written(ct_series(), analysis())
     assert "840539006" not in str(sr)
-    assert "not a diagnosis" in codes.SCORE.meaning
+    (finding,) = coded(groups(sr)[0], "121071")
+    assert "not a diagnosis" in finding.CodeMeaning
+    assert "not a diagnosis" in codes.DECISION.meaning
     assert "diagnosis" in texts(sr)["NOTICE"]
+
+
+def test_each_lung_is_a_group_with_its_volume_and_its_voxels() -> None:
+    seg, sr = written(ct_series(), analysis())
+    described = {item.SegmentNumber: item for item in seg.SegmentSequence}
+    *_, right, left = of_template(sr, "1411")
+    for group, number, side, site, volume, share in (
+        (right, 1, "right", "3341006", 2100.0, 8.0),
+        (left, 2, "left", "44029006", 1900.0, 4.0),
+    ):
+        assert numbers(group)["118565006"] == (volume, "mL")
+        assert numbers(group)["SHARE"] == (share, "%")
+        assert [item.CodeValue for item in coded(group, "363698007")] == [site]
+        assert [item.CodeMeaning.lower() for item in coded(group, "272741003")] == [side]
+        assert texts(group)["112039"] == described[number].TrackingID == f"AI {side} lung"
+        assert segment_of(group).ReferencedSegmentNumber == number
+
+
+def test_numbers_have_no_site_of_their_own() -> None:
+    """Readers (dcmqi) drop a side that is not the group's."""
+    _, sr = written(ct_series(), analysis())
+    sites = [
+        inside
+        for item in items(sr)
+        if item.ValueType == "NUM"
+        for inside in items(item)
+        if inside.ConceptNameCodeSequence[0].CodeValue == "363698007"
+    ]
+    assert sites == []
+
+
+def comments(group: Dataset) -> list[str]:
+    return [
+        item.TextValue
+        for item in group.ContentSequence
+        if item.ValueType == "TEXT" and item.ConceptNameCodeSequence[0].CodeValue == "121106"
+    ]
+
+
+def test_comments_say_what_a_viewer_writes_beside_an_outline() -> None:
+    """OHIF 3.13 writes at most five lines, numbers with two decimals, and nothing for a zero."""
+    plain = analysis(score=0.443)
+    found = replace(
+        plain,
+        classification=replace(plain.classification, threshold=0.439),
+        involvement=replace(plain.involvement, left=0.0),
+    )
+    _, sr = written(ct_series(), found)
+
+    said = [comments(group) for group in groups(sr)]
+
+    assert said == [
+        ["Score 0.443", "Threshold 0.439", "Opacities 6.1 %", "Research use only"],
+        ["Opacity 1, right", "1.5 ml, -350 HU"],
+        ["Opacity 2, left", "0.8 ml, -350 HU"],
+        ["Right lung", "Opacities 8.0 %"],
+        ["Left lung", "Opacities 0.0 %"],
+    ]
+    assert max(len(line) for lines in said for line in lines) < 20  # the pane ends beyond
+
+
+def test_in_every_group_one_number_has_the_outline() -> None:
+    _, sr = written(ct_series(), analysis())
+    outlined = [
+        [
+            item.ConceptNameCodeSequence[0].CodeMeaning
+            for item in group.ContentSequence
+            if item.ValueType == "NUM" and polygons(item)
+        ]
+        for group in groups(sr)
+    ]
+    assert outlined == [["Volume"], ["Area"], ["Area"], ["Volume"], ["Volume"]]
+
+
+def test_names_of_numbers_are_short() -> None:
+    _, sr = written(ct_series(), analysis(), priors=(prior(),))
+    names = {
+        item.ConceptNameCodeSequence[0].CodeMeaning
+        for group in groups(sr)
+        for item in group.ContentSequence
+        if item.ValueType == "NUM"
+    }
+    assert max(map(len, names)) <= len("Attenuation Coefficient")
+
+
+def coded(dataset: Dataset, name: str) -> list[Dataset]:
+    return [
+        item.ConceptCodeSequence[0]
+        for item in items(dataset)
+        if item.ValueType == "CODE" and item.ConceptNameCodeSequence[0].CodeValue == name
+    ]
+
+
+def segment_of(group: Dataset) -> Dataset:
+    (reference,) = [
+        item.ReferencedSOPSequence[0]
+        for item in group.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeValue == "121191"
+    ]
+    return reference
+
+
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
+
+
+@pytest.mark.parametrize(
+    ("sequence", "expected"),
+    [
+        ([code("CTTHNAT", "99KIS", "CT Thorax nativ, für Ä")], "CTTHNAT"),
+        ([code("71250", "C4", "CT chest"), code("1", "C4", "CT neck")], "71250"),
+        ([Dataset()], "24627-2"),
+        ([], "24627-2"),
+    ],
+)
+def test_the_procedure_is_that_of_the_source(sequence: list[Dataset], expected: str) -> None:
+    series = ct_series(ProcedureCodeSequence=sequence)
+    _, sr = written(series, analysis())
+    text = dcmread(BytesIO(part10(text_report(series, analysis(), context()))))
+    for document in (sr, text):
+        (procedure,) = coded(document, "121058")
+        assert procedure.CodeValue == expected
+        assert procedure.CodeMeaning == (sequence[0].get("CodeMeaning") if sequence else None) or (
+            procedure.CodeMeaning == "CT Chest"
+        )
+
+
+def test_the_image_library_states_the_geometry_that_the_numbers_rest_on() -> None:
+    series = ct_series(SeriesSpec(position="oblique"), AcquisitionDate="20261122")
+    _, sr = written(series, analysis())
+    library = next(
+        item for item in sr.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "111028"
+    )
+    values = numbers(library)
+    assert values["111026"] == (0.9, "mm")
+    assert values["111066"] == (0.7, "mm")
+    assert values["112226"] == values["112225"] == (2.5, "mm")
+    assert [values[str(110904 + index)][0] for index in range(6)] == [0.6, 0.8, 0, -0.8, 0.6, 0]
+    assert values["110910"] == (16, "{pixels}")
+    dates = {
+        item.ConceptNameCodeSequence[0].CodeValue: str(item.Date)
+        for item in items(library)
+        if item.ValueType == "DATE"
+    }
+    assert dates == {"111060": "20261122", "126201": "20261122"}
+    assert [
+        item.MeasuredValueSequence[0]["NumericValue"].value.original_string
+        for item in items(library)
+        if item.ValueType == "NUM" and "Pixel Data" in item.ConceptNameCodeSequence[0].CodeMeaning
+    ] == ["16", "24"]
+
+
+def test_the_image_library_lists_the_images_that_the_report_shows() -> None:
+    _, sr = written(ct_series(), analysis())
+    library, shown = (
+        {
+            item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+            for item in items(container)
+            if item.ValueType == "IMAGE"
+            and "CT" in item.ReferencedSOPSequence[0].ReferencedSOPClassUID.name
+        }
+        for container in sr.ContentSequence
+        if container.ConceptNameCodeSequence[0].CodeValue in {"111028", "126010"}
+    )
+    assert library == shown
+
+
+def test_nothing_runs_into_one_text() -> None:
+    _, sr = written(ct_series(), analysis())
+    text = dcmread(BytesIO(part10(text_report(ct_series(), analysis(), context()))))
+    for document in (sr, text):
+        containers = [
+            item for item in (document, *items(document)) if item.ValueType == "CONTAINER"
+        ]
+        assert {item.ContinuityOfContent for item in containers} == {"SEPARATE"}
+
+
+def test_archives_can_route_and_query_by_anatomy() -> None:
+    seg, sr = written(ct_series(BodyPartExamined=None), analysis())
+    text = text_report(ct_series(), analysis(), context())
+    for result in (seg, sr, text):
+        assert result.BodyPartExamined == "CHEST"
+        assert result.PrimaryAnatomicStructureSequence[0].CodeValue == "39607008"
+    assert [item.PrimaryAnatomicStructureSequence[0].CodeValue for item in seg.SegmentSequence] == [
+        "3341006",
+        "44029006",
+        "3341006",
+        "44029006",
+    ]
 
 
 def test_the_lesions_refer_to_their_segments() -> None:
     seg, sr = written(ct_series(), analysis())
-    lesions = of_template(sr, "1411")
-    assert len(lesions) == 2
+    lesions = of_template(sr, "1411")[:2]
     described = {item.SegmentNumber: item for item in seg.SegmentSequence}
     for group, number, volume in zip(lesions, (3, 4), (1.5, 0.75), strict=True):
-        image = next(item for item in items(group) if item.ValueType == "IMAGE")
-        reference = image.ReferencedSOPSequence[0]
+        reference = segment_of(group)
         assert reference.ReferencedSOPInstanceUID == seg.SOPInstanceUID
         assert reference.ReferencedSegmentNumber == number
         uids = {item.UID for item in items(group) if item.ValueType == "UIDREF"}
         assert uids == {described[number].TrackingUID, "1.2.3.2"}
+        assert [item.CodeValue for item in coded(group, "121071")] == ["112001"]
+        assert described[number].SegmentedPropertyTypeCodeSequence[0].CodeValue == "112001"
         assert texts(group)["112039"] == described[number].TrackingID
         assert numbers(group)["118565006"] == (volume, "mL")
         assert numbers(group)["112031"] == (-350.5, "[hnsf'U]")
@@ -154,11 +343,8 @@ def polygons(group: Dataset) -> list[tuple[NDArray[np.float64], Dataset]]:
 def test_each_lesion_is_outlined_on_its_key_slice() -> None:
     series, found = ct_series(), analysis()
     _, sr = written(series, found)
-    measured, outlined = of_template(sr, "1411"), of_template(sr, "1410")
-    assert len(outlined) == len(measured) == 2
-    for whole, planar, number in zip(measured, outlined, (1, 2), strict=True):
-        assert texts(whole)["112039"] == texts(planar)["112039"]
-        ((points, reference),) = polygons(planar)
+    for group, number in zip(of_template(sr, "1411")[:2], (1, 2), strict=True):
+        ((points, reference),) = polygons(group)
         source = series.volume.source[2]
         assert source is not None
         assert reference.ReferencedSOPInstanceUID == source.sop_instance_uid
@@ -166,58 +352,58 @@ def test_each_lesion_is_outlined_on_its_key_slice() -> None:
         assert points.min(axis=0).tolist() == [columns.min(), rows.min()]
         assert points.max(axis=0).tolist() == [columns.max() + 1, rows.max() + 1]
         assert (points[0] == points[-1]).all()
-        assert numbers(planar)["42798000"] == (round(rows.size * 0.7 * 0.9, 1), "mm2")
+        assert numbers(group)["42798000"] == (round(rows.size * 0.7 * 0.9, 1), "mm2")
+        (illustration,) = [
+            item.ReferencedSOPSequence[0]
+            for item in group.ContentSequence
+            if item.ConceptNameCodeSequence[0].CodeValue == "121200"
+        ]
+        assert illustration.ReferencedSOPInstanceUID == source.sop_instance_uid
 
 
 def test_a_lesion_is_outlined_on_a_real_slice_beside_an_interpolated_one() -> None:
     series = ct_series(SeriesSpec(missing=(2,)))
     _, sr = written(series, analysis())
-    shown = [polygons(group)[0][1].ReferencedSOPInstanceUID for group in of_template(sr, "1410")]
+    shown = [
+        polygons(group)[0][1].ReferencedSOPInstanceUID for group in of_template(sr, "1411")[:2]
+    ]
     near = [item.sop_instance_uid for item in series.volume.source if item is not None]
     assert shown == [near[1], near[2]]  # slices 1 and 3: the second lesion is not on slice 1
 
 
 def test_frames_of_a_multi_frame_source_are_named() -> None:
     _, sr = written(enhanced_series(), analysis())
-    _, reference = polygons(of_template(sr, "1410")[0])[0]
+    _, reference = polygons(of_template(sr, "1411")[0])[0]
     assert reference.ReferencedFrameNumber == 6 - 2
 
 
-def test_every_number_of_the_whole_comes_from_the_outlines_of_its_lungs() -> None:
+def test_only_the_volume_of_the_whole_comes_from_the_outlines() -> None:
+    """A score, a threshold and a count come from no outline."""
     _, sr = written(ct_series(), analysis())
     counts = {
         item.ConceptNameCodeSequence[0].CodeValue: len(polygons(item))
         for item in items(groups(sr)[0])
         if item.ValueType == "NUM"
     }
-    assert counts == {
-        code: 1 if code.endswith(("-R", "-L")) else 2
-        for code in (
-            *("SCORE", "THRESHOLD", "SHARE", "SHARE-R", "SHARE-L"),
-            *("VOLUME", "VOLUME-R", "VOLUME-L", "COUNT"),
-        )
-    }
+    assert counts == {"SCORE": 0, "THRESHOLD": 0, "SHARE": 0, "COUNT": 0, "118565006": 2}
 
 
-def test_the_number_of_a_lung_points_at_that_lung_where_the_lungs_are_widest() -> None:
+def test_lungs_are_outlined_where_they_are_widest_each_on_a_slice_of_its_own() -> None:
     lungs = np.zeros(SeriesSpec().shape, np.uint8)
     lungs[1:, 2:9, 1:6], lungs[1:, 5:9, 14:23] = 1, 2  # on every slice but the widest
     lungs[3, 2:14, 1:8], lungs[3, 5:12, 13:23] = 1, 2
+    lungs[5, 2:11, 1:7] = 1
     series = ct_series(SeriesSpec(source_reversed=True))
     _, sr = written(series, analysis(lungs=lungs))
-    outlines = {
-        item.ConceptNameCodeSequence[0].CodeValue: polygons(item)
-        for item in items(groups(sr)[0])
-        if item.ValueType == "NUM"
-    }
-    widest = series.volume.source[3]
-    assert widest is not None
-    for name, side in (("SHARE", ""), ("SHARE", "R"), ("SHARE", "L"), ("VOLUME", "R")):
-        shown = outlines[f"{name}-{side}".rstrip("-")]
-        assert {image.ReferencedSOPInstanceUID for _, image in shown} == {widest.sop_instance_uid}
-    for name in ("SHARE", "VOLUME"):
-        assert extent(outlines[f"{name}-R"][0][0]) == ([1, 2], [8, 14])
-        assert extent(outlines[f"{name}-L"][0][0]) == ([13, 5], [23, 12])
+    uids = [item.sop_instance_uid for item in series.volume.source if item is not None]
+    whole = polygons(groups(sr)[0])
+    *_, right, left = (polygons(group) for group in of_template(sr, "1411"))
+    assert [image.ReferencedSOPInstanceUID for _, image in whole] == [uids[3], uids[3]]
+    assert [extent(points) for points, _ in whole] == [([1, 2], [8, 14]), ([13, 5], [23, 12])]
+    ((points, image),) = right
+    assert (image.ReferencedSOPInstanceUID, extent(points)) == (uids[5], ([1, 2], [7, 11]))
+    ((points, image),) = left
+    assert (image.ReferencedSOPInstanceUID, extent(points)) == (uids[1], ([14, 5], [23, 9]))
 
 
 def extent(points: NDArray[np.float64]) -> tuple[list[float], list[float]]:
@@ -228,10 +414,10 @@ def extent(points: NDArray[np.float64]) -> tuple[list[float], list[float]]:
 def test_without_a_segmentation_outlines_stand_for_the_segments() -> None:
     series, found = ct_series(), analysis()
     sr = dcmread(BytesIO(part10(report(series, found, context(), None))))
-    first, second = of_template(sr, "1411")
-    assert len(polygons(first)) == 3
-    assert len(polygons(second)) == 2
-    assert not [item for item in items(first) if item.ValueType == "IMAGE" and "SEG" in str(item)]
+    first, second, *lungs = of_template(sr, "1411")
+    assert [len(polygons(group)) for group in (first, second, *lungs)] == [3, 2, 1, 1]
+    assert not coded(first, "121191")
+    assert [item.ValueType for item in first.ContentSequence].count("SCOORD") == 3
     assert len(sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence) == 1
     assert numbers(first)["118565006"] == (1.5, "mL")
 
@@ -262,7 +448,7 @@ def test_lesions_on_one_segment_are_measured_together() -> None:
         ),
     )
     _, sr = written(ct_series(), found)
-    last = numbers(of_template(sr, "1411")[-1])
+    last = numbers(of_template(sr, "1411")[-3])
     assert last["118565006"] == (3.0, "mL")
     assert last["112031"] == (-2200.0, "[hnsf'U]")
 
@@ -277,7 +463,7 @@ def test_means_of_several_lesions_are_weighted_by_their_volumes() -> None:
         lesion_labels=labels, lesions=(*(lesion(number) for number in range(1, 21)), large, small)
     )
     _, sr = written(ct_series(), found)
-    last = numbers(of_template(sr, "1411")[-1])
+    last = numbers(of_template(sr, "1411")[-3])
     assert last["118565006"] == (4.0, "mL")
     assert last["112031"] == (-500.0, "[hnsf'U]")
     assert last["ACTIVATION"] == (0.7, "1")
@@ -296,7 +482,7 @@ def test_everything_referred_to_is_evidence() -> None:
         for item in items(sr)
         for reference in item.get("ReferencedSOPSequence", [])
     }
-    assert referred == listed
+    assert referred <= listed
     assert len(listed) == 5 + 1
     assert seg.SOPInstanceUID in listed
 
@@ -427,14 +613,21 @@ def test_highdicom_reads_the_report() -> None:
     _, sr = written(ct_series(), analysis())
     content = Comprehensive3DSR.from_dataset(sr).content
     assert len(content.get_image_measurement_groups()) == 1
-    assert len(content.get_volumetric_roi_measurement_groups()) == 2
-    assert len(content.get_planar_roi_measurement_groups()) == 2
+    volumes = content.get_volumetric_roi_measurement_groups()
+    assert [group.reference_type.meaning for group in volumes] == ["Referenced Segment"] * 4
+    assert [group.tracking_identifier for group in volumes] == [
+        "AI opacity 1, right lung",
+        "AI opacity 2, left lung",
+        "AI right lung",
+        "AI left lung",
+    ]
+    assert len(content.get_planar_roi_measurement_groups()) == 0
 
 
-def test_without_lesions_there_is_one_group() -> None:
+def test_without_lesions_there_are_groups_of_the_whole_and_of_the_lungs() -> None:
     empty = np.zeros(SeriesSpec().shape, np.uint8)
     _, sr = written(ct_series(), analysis(lesion_labels=empty, lesions=(), score=0.2))
-    assert len(groups(sr)) == 1
+    assert len(groups(sr)) == 3
     assert "No opacity localised." in texts(sr)["SENTENCE"]
 
 
@@ -443,8 +636,8 @@ def test_what_is_not_reported_is_not_called_absent() -> None:
     _, sr = written(ct_series(), negative)
     assert NOT_REPORTED in texts(sr)["SENTENCE"]
     assert "No opacity localised" not in texts(sr)["SENTENCE"]
-    assert not {"COUNT", "SHARE", "SHARE-R", "SHARE-L"} & set(numbers(sr))
-    assert "VOLUME" in numbers(sr)
+    assert not {"COUNT", "SHARE"} & set(numbers(sr))
+    assert [comments(group)[-1] for group in groups(sr)[1:]] == ["Opacities not reported"] * 2
 
 
 def test_the_text_report_says_the_same() -> None:
@@ -454,6 +647,10 @@ def test_the_text_report_says_the_same() -> None:
     assert any("score 0.87" in line and "not a diagnosis" in line for line in lines)
     assert any("6.1 % of both lungs (right 8.0 %, left 4.0 %)" in line for line in lines)
     assert sr.ContentTemplateSequence[0].TemplateIdentifier == "2000"
+    title = sr.ConceptNameCodeSequence[0].CodeMeaning
+    assert title == "Preliminary text of an AI, not a report"
+    said = [line for line in lines if line.endswith(".")]
+    assert len(said) == len(set(said))
 
 
 def text_lines(series: CtSeries, found: Analysis, **changes: object) -> list[str]:

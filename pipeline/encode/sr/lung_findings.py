@@ -1,0 +1,86 @@
+"""Findings of the lungs one by one: volume, and the share of it that opacities take."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import highdicom.sr as hd
+
+from pipeline.encode.common import sentences
+from pipeline.encode.common.segments import Segment
+from pipeline.encode.language.translation import _
+from pipeline.encode.result import codes
+from pipeline.encode.result.context import ResultContext
+from pipeline.encode.source.key_slices import widest_slice
+from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.encode.sr.content import Outlined, algorithm_identification
+from pipeline.encode.sr.segment_group import SegmentFinding
+from pipeline.types import Analysis, Involvement, Side
+
+
+def lung_findings(
+    analysis: Analysis,
+    context: ResultContext,
+    slices: tuple[SourceSlice, ...],
+    chosen: tuple[Segment, ...],
+    taken: Collection[int],
+) -> Iterator[SegmentFinding]:
+    """Describe every lung that was found.
+
+    Parameters
+    ----------
+    taken
+        Slices on which other findings are outlined: viewers would write one text over another.
+    """
+    algorithm = algorithm_identification(context.equipment)
+    occupied = set(taken)
+    for segment in chosen:
+        if segment.lesions:
+            continue
+        volume, share = _numbers(analysis.involvement, segment.side)
+        widest = _widest(analysis, segment, slices, occupied)
+        occupied.add(widest.item.index)
+        yield SegmentFinding(
+            segment=segment,
+            finding=codes.ORGAN,
+            comments=(_(segment.label), share_line(share)),
+            measurements=_shares(share, algorithm),
+            outlined=hd.Measurement(
+                codes.VOLUME, round(volume, 1), codes.MILLILITRE, algorithm_id=algorithm
+            ),
+            outlines=(widest,),
+        )
+
+
+def share_line(share: float | None) -> str:
+    """Share of a lung that opacities take, in words."""
+    if share is None:
+        return _("Opacities not reported")
+    return _("Opacities {share}", share=sentences.percent(share))
+
+
+def _numbers(involved: Involvement, side: Side | None) -> tuple[float, float | None]:
+    """Volume (ml) and share of the lung of a side; of all lung where the side is open."""
+    return {
+        Side.RIGHT: (involved.right_ml, involved.right),
+        Side.LEFT: (involved.left_ml, involved.left),
+        None: (involved.open_ml, involved.total),
+    }[side]
+
+
+def _shares(share: float | None, algorithm: hd.AlgorithmIdentification) -> list[hd.Measurement]:
+    if share is None:
+        return []
+    return [
+        hd.Measurement(codes.SHARE, round(100 * share, 2), codes.PERCENT, algorithm_id=algorithm)
+    ]
+
+
+def _widest(
+    analysis: Analysis, segment: Segment, slices: tuple[SourceSlice, ...], taken: Collection[int]
+) -> Outlined:
+    """Slice where a lung is widest, of those that are free if it lies on any."""
+    lung = analysis.lungs.labels == segment.values[0]
+    free = tuple(item for item in slices if item.index not in taken and lung[item.index].any())
+    item = widest_slice(free or slices, lung)
+    return Outlined(item=item, mask=lung[item.index])
