@@ -40,6 +40,11 @@ class NodeSettings(Section):
         " if they close the association (CT1@ct1.example.org:104), separated by commas; others"
         " are refused.",
     )
+    feedback: bool = Field(
+        default=True,
+        description="Take rejection notes (Key Object Selections) and assessment reports (SR) as"
+        " answers to our results: kept with who and when, shown by status and feedback.",
+    )
     require_called_ae: bool = Field(
         default=True, description="Reject associations that call us by another AE title."
     )

@@ -49,6 +49,7 @@ EVENTS = frozenset(
         "analysis_superseded",
         "analysis_unchanged",
         "notice_not_made",
+        "feedback_received",
         "wish_taken_up",
         "earlier_study_fetched",
         "earlier_study_postponed",

@@ -43,6 +43,16 @@ class UnsuitableReason(_Code):
         "The series is a result of this node that was sent back: leave results out of the"
         " routing rule.",
     )
+    NO_ASSESSMENT = (
+        "no-assessment",
+        "The document is neither a rejection note nor an assessment of results that can be read:"
+        " nothing to do.",
+    )
+    NOT_OUR_RESULT = (
+        "not-our-result",
+        "The document names no result of this node: nothing to do. What it says is kept, in case"
+        " the result turns up.",
+    )
     NOT_CT = ("not-ct", "The series is not CT: nothing to do.")
     LOCALIZER = ("localizer", "The series is a localizer: nothing to do.")
     NOT_ORIGINAL = (
@@ -293,7 +303,8 @@ class RefusedReason(_Code):
 
     SOP_CLASS_NOT_ACCEPTED = (
         "SOP class not accepted",
-        "This node takes CT only: route CT series to it, nothing else.",
+        "This node takes CT, and answers to its results (Key Object Selections and SR, see"
+        " [node] feedback): route nothing else to it.",
     )
     TRANSFER_SYNTAX_NOT_SUPPORTED = (
         "transfer syntax not supported",

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
+from storage.results.answers import AnswerLine, answers_to
 from storage.states import DeliveryState, Rerun, SeriesState
 
 
@@ -46,6 +47,8 @@ class SeriesLine:
         Number of deliveries of that result in each state.
     remarks
         Deliveries with a reason, by destination.
+    answers
+        Of readers to its results, those that stand.
     """
 
     series_instance_uid: str
@@ -69,6 +72,7 @@ class SeriesLine:
     wish: Rerun | None
     deliveries: Mapping[DeliveryState, int]
     remarks: tuple[Remark, ...]
+    answers: tuple[AnswerLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +139,27 @@ def _series(session: Session, limit: int) -> tuple[SeriesLine, ...]:
     rows = session.execute(latest).all()
     keys = [series.result_key for series, _ in rows if series.result_key]
     remarks = _remarks(session, keys)
+    answers: dict[str, list[AnswerLine]] = {}
+    for answer in answers_to(session, [series.series_instance_uid for series, _ in rows]):
+        if not answer.superseded:
+            answers.setdefault(answer.series_instance_uid, []).append(answer)
     return tuple(
-        _line(series, result, remarks.get(series.result_key or "", ())) for series, result in rows
+        _line(
+            series,
+            result,
+            remarks.get(series.result_key or "", ()),
+            answers.get(series.series_instance_uid, ()),
+        )
+        for series, result in rows
     )
 
 
-def _line(series: Series, result: Result | None, remarks: Sequence[Remark]) -> SeriesLine:
+def _line(
+    series: Series,
+    result: Result | None,
+    remarks: Sequence[Remark],
+    answers: Sequence[AnswerLine],
+) -> SeriesLine:
     counts: Counter[DeliveryState] = Counter()
     for remark in remarks:
         counts[remark.state] += remark.count
@@ -166,6 +185,7 @@ def _line(series: Series, result: Result | None, remarks: Sequence[Remark]) -> S
         wish=series.rerun,
         deliveries=dict(sorted(counts.items())),
         remarks=tuple(remark for remark in remarks if remark.reason),
+        answers=tuple(answers),
     )
 
 

@@ -17,6 +17,7 @@ class SeriesState(StrEnum):
     DELIVERED = "delivered"  #: every destination has accepted every result, or its substitute
     UNSUITABLE = "unsuitable"  #: outside the intended use; reason recorded
     FAILED = "failed"  #: needs an operator; reason recorded
+    FEEDBACK = "feedback"  #: documents of readers about results of ours; their answers are kept
 
 
 class DeliveryState(StrEnum):
@@ -65,11 +66,14 @@ SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
     {
         S.RECEIVING: frozenset({S.STABLE}),
         S.STABLE: frozenset({S.ANALYSING, S.RECEIVING}),
-        S.ANALYSING: frozenset({S.ENCODED, S.UNSUITABLE, S.FAILED, S.STABLE, S.RECEIVING}),
+        S.ANALYSING: frozenset(
+            {S.ENCODED, S.UNSUITABLE, S.FAILED, S.FEEDBACK, S.STABLE, S.RECEIVING}
+        ),
         S.ENCODED: frozenset({S.DELIVERED, S.FAILED, S.RECEIVING, S.STABLE}),
         S.DELIVERED: frozenset({S.RECEIVING, S.STABLE}),
         S.UNSUITABLE: frozenset({S.RECEIVING, S.STABLE}),
         S.FAILED: frozenset({S.RECEIVING, S.STABLE, S.ENCODED}),
+        S.FEEDBACK: frozenset({S.RECEIVING, S.STABLE}),
     }
 )
 

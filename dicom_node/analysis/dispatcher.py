@@ -17,10 +17,11 @@ from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.tasks_in_hand import TasksInHand
-from dicom_node.analysis.worker import notice_task, series_task
+from dicom_node.analysis.worker import feedback_task, notice_task, series_task
 from dicom_node.analysis.worker.messages import (
     Analysed,
     AnalysisRequest,
+    Answered,
     EncodedObject,
     NoticeRequest,
     TaskResult,
@@ -32,10 +33,11 @@ from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, FolderAway,
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
+from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.delivery.notices import Ending
 from storage.errors import DatabaseUnavailable, StaleState, StorageFull, StorageUnwritable
 from storage.files.folder_fault import folder_fault
-from storage.results.priors import is_own
+from storage.results.priors import is_own, own_instances
 from storage.series.lifecycle import SeriesTicket, claim_next, give_back
 from storage.states import SeriesState
 
@@ -59,6 +61,16 @@ def removed(ticket: SeriesTicket) -> Unsuitable:
         text=f"{ticket.purged} of its {total} instances are not kept any more:"
         " the whole series must be sent again.",
     )
+
+
+def went_down(ticket: SeriesTicket) -> str:
+    """Say that the node itself went down each time that it had a series analysed."""
+    return f"{ticket.attempts - 1} attempts, none came to an end; dicom-node reprocess tries again"
+
+
+def is_of_documents(ticket: SeriesTicket) -> bool:
+    """Say whether a series holds nothing but documents: they are read as answers to results."""
+    return bool(ticket.sop_classes) and ticket.sop_classes.issubset(DOCUMENT_CLASSES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +136,9 @@ class AnalysisDispatcher:
     def _begin(self, ticket: SeriesTicket) -> None:
         """Hand a claimed series to the engine, unless it can be seen beforehand how it ends."""
         with self._settling_faults(ticket, again=partial(self._begin, ticket)):
+            if is_of_documents(ticket):
+                self._begin_reading(ticket)
+                return
             with self.resources.sessions() as session:
                 own = is_own(session, ticket.series_instance_uid, ticket.sop_instance_uids)
             if own:
@@ -131,17 +146,27 @@ class AnalysisDispatcher:
             elif ticket.purged and not ticket.rerun:
                 self._end_unsuitable(ticket, removed(ticket))
             elif ticket.attempts > self.policy.attempts:  # the node itself went down each time
-                reason = (
-                    f"{ticket.attempts - 1} attempts, none came to an end; dicom-node reprocess"
-                    " tries again"
-                )
-                failure, why = Failure(reason=reason), "the node itself went down"
+                failure, why = Failure(reason=went_down(ticket)), "the node itself went down"
                 if ticket.attempts > self.policy.attempts + 1:  # by the notice as well
                     self.outcomes.end(ticket, _failed(failure), no_notice=why)
                 else:
                     self._end_failed(ticket, failure)
             else:
                 self._submit(ticket, self.request_builder.build(ticket))
+
+    def _begin_reading(self, ticket: SeriesTicket) -> None:
+        """Have documents read as answers to results, unless they are results themselves."""
+        with self.resources.sessions() as session:
+            own = own_instances(session, ticket.sop_instance_uids)
+        request = self.request_builder.build_for_feedback(ticket, own)
+        if own and not request.files:
+            self._end_unsuitable(ticket, OWN)
+        elif not request.files:
+            self._end_unsuitable(ticket, removed(ticket))
+        elif ticket.attempts > self.policy.attempts:
+            self._end_failed(ticket, Failure(reason=went_down(ticket)))
+        else:
+            self._run(ticket, feedback_task.read_feedback, request, self._enter)
 
     def _submit(self, ticket: SeriesTicket, request: AnalysisRequest) -> None:
         log.info(
@@ -205,6 +230,8 @@ class AnalysisDispatcher:
                     self.outcomes.reuse(ticket, ticket.predecessor_key)
                 case Analysed() as analysed:
                     self.outcomes.keep(ticket, analysed)
+                case Answered() as answered:
+                    self.outcomes.answer(ticket, answered)
 
     @contextmanager
     def _settling_faults(
@@ -305,7 +332,10 @@ class AnalysisDispatcher:
             self._end_with_notice(ticket, ending, failure.code, failure.code.sentence)
 
     def _end_with_notice(self, ticket: SeriesTicket, ending: Ending, code: str, text: str) -> None:
-        """End a series, once a worker has made its notice, if one is wanted."""
+        """End a series, once a worker has made its notice, if one is wanted: never of documents."""
+        if is_of_documents(ticket):
+            self.outcomes.end(ticket, ending)
+            return
         try:
             request = self.notices.request(ticket, code, text)
         except (StaleState, *CANNOT_WRITE):

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dicom_node.analysis.feedback_rows import feedback_rows
 from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
-from dicom_node.analysis.worker.messages import Analysed
+from dicom_node.analysis.worker.messages import Analysed, Answered
 from dicom_node.logs import log
 from dicom_node.resources import Resources
+from pipeline.reasons import UnsuitableReason
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results, reuse_result
+from storage.results.answers import names_ours
+from storage.results.feedback import enter_feedback
 from storage.results.kept_results import has_result
-from storage.series.lifecycle import SeriesTicket
+from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
+
+NOT_OURS = (
+    f"{UnsuitableReason.NOT_OUR_RESULT}: The documents name no result of this node; what they"
+    " say is kept."
+)
 
 
 class OutcomeWriter:
@@ -72,6 +81,30 @@ class OutcomeWriter:
             objects=len(objects),
             left_out=analysed.summary.get("geometry", {}).get("left_out", {}),
             seconds=analysed.seconds,
+        )
+
+    def answer(self, ticket: SeriesTicket, answered: Answered) -> None:
+        """Keep what readers answer to results; the series has no result of its own.
+
+        Where the documents name no result that is known, what they say is kept all the same: the
+        result may turn up.
+        """
+        uid, now = ticket.series_instance_uid, self._resources.clock()
+        with self._resources.sessions.begin() as session:
+            documents = feedback_rows(session, ticket, answered)
+            named = {name for one in documents for said in one.answers for name in said.subjects}
+            is_ours = names_ours(session, named)
+            new, reason = (
+                (SeriesState.FEEDBACK, "") if is_ours else (SeriesState.UNSUITABLE, NOT_OURS)
+            )
+            if leave(session, ticket, now, new=new, reason=reason) is new:
+                enter_feedback(session, ticket, documents, now)
+        log.info(
+            "feedback_received",
+            series_uid=uid,
+            calling_ae=ticket.calling_ae,
+            documents=len(documents),
+            known=is_ours,
         )
 
     def reuse(self, ticket: SeriesTicket, key: str | None) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from dicom_node.analysis.result_rows import KEPT
-from dicom_node.analysis.worker.messages import AnalysisConfig, AnalysisRequest, SourceFile
+from dicom_node.analysis.worker.messages import (
+    AnalysisConfig,
+    AnalysisRequest,
+    FeedbackRequest,
+    SourceFile,
+)
 from dicom_node.delivery.fallback_forms import supported_forms
 from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log
@@ -22,6 +27,7 @@ from pipeline.encode.result.products import Products
 from pipeline.encode.result.series_numbers import SeriesOfStudy, numbering
 from pipeline.errors import PipelineError
 from pipeline.series.attributes import calendar_date
+from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.delivery.capabilities import Capability, capabilities
 from storage.results.kept_results import KeptReport, documents_of, kept_object_paths
 from storage.results.priors import KeptPrior, inputs_so_far, priors
@@ -79,6 +85,14 @@ class RequestBuilder:
             kept=self._kept(ticket) if ticket.rerun is Rerun.REISSUE else None,
         )
 
+    def build_for_feedback(self, ticket: SeriesTicket, own: Set[str]) -> FeedbackRequest:
+        """Build the request to read the documents of a series, but those that are our results."""
+        return FeedbackRequest(
+            series_instance_uid=ticket.series_instance_uid,
+            files=tuple(file for file in self._files(ticket) if file.sop_instance_uid not in own),
+            own_uids=frozenset({self.config.equipment.station_uid}),
+        )
+
     def build_for_notice(self, ticket: SeriesTicket) -> AnalysisRequest:
         """Build a request with the files and what they supersede: all that a notice needs."""
         with self._sessions() as session:
@@ -87,7 +101,9 @@ class RequestBuilder:
             known = [capabilities(session, name) for name in self._destinations]
             study = [
                 SeriesOfStudy(series_instance_uid=uid, number=number)
-                for uid, number in series_numbers(session, ticket.study_instance_uid)
+                for uid, number in series_numbers(
+                    session, ticket.study_instance_uid, without=DOCUMENT_CLASSES
+                )
             ]
         if not all(self._folder.locate(path).is_file() for path in latest):
             earlier = (*earlier[:-1], GONE)

@@ -17,6 +17,7 @@ from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.resources import Resources
+from pipeline.series.sop_classes import CT_CLASSES, DOCUMENT_CLASSES
 
 MEGABYTE = 10**6  #: bytes
 
@@ -45,7 +46,13 @@ def receiver_of(settings: Settings) -> Receiver:
             object_bytes=node.maximum_object_mb * MEGABYTE,
             silent_seconds=node.network_timeout_seconds,
         ),
+        sop_classes=_sop_classes(settings),
     )
+
+
+def _sop_classes(settings: Settings) -> tuple[str, ...]:
+    """SOP classes of the instances that are taken."""
+    return (*CT_CLASSES, *DOCUMENT_CLASSES) if settings.node.feedback else CT_CLASSES
 
 
 def stow_receivers_of(settings: Settings) -> tuple[StowReceiver, ...]:
@@ -66,6 +73,7 @@ def stow_receivers_of(settings: Settings) -> tuple[StowReceiver, ...]:
             silent_seconds=settings.node.network_timeout_seconds,
         ),
         maximum_requests=web.maximum_requests,
+        sop_classes=_sop_classes(settings),
     )
     return (receiver,)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -19,7 +19,7 @@ def status(
     limit: Annotated[int, typer.Option(help="How many lines of each list.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Show every series and where it stands, deliveries, refusals and the quarantine."""
+    """Show every series and where it stands, deliveries, answers, refusals and the quarantine."""
     from dicom_node.assembly.resources import GIGABYTE
     from dicom_node.cli import status_view as view
     from dicom_node.folder_lock import is_running
@@ -28,6 +28,7 @@ def status(
     from storage.database.sessions import Sessions
     from storage.files.disk import disk_free
     from storage.overview import overview
+    from storage.results.answers import answer_counts
 
     settings = load(config)
     running = is_running(settings.storage.folder)
@@ -38,12 +39,13 @@ def status(
     require_migrated(database)
     with Sessions(database).reading() as session:
         current = overview(session, limit)
+        counts = answer_counts(session, datetime.now(UTC) - timedelta(days=view.FEEDBACK_DAYS))
     free_gb = disk_free(settings.storage.folder) / GIGABYTE
     disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
     if as_json:
-        typer.echo(view.as_json(current, disk, running=running, condition=condition))
+        typer.echo(view.as_json(current, disk, counts, running=running, condition=condition))
     else:
-        view.show(current, disk, out)
+        view.show(current, disk, out, answers=counts)
 
 
 @app.command()

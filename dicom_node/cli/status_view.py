@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TypeVar
 
 from rich.console import Console
@@ -13,10 +15,22 @@ from rich.markup import escape
 
 from dicom_node.health import Condition
 from storage.overview import Overview, RefusalLine, SeriesLine
+from storage.results.answers import AnswerLine
 from storage.states import DeliveryState, SeriesState
 
 State = TypeVar("State", SeriesState, DeliveryState)
 
+NO_ANSWERS: Mapping[str, int] = MappingProxyType({})
+FEEDBACK_DAYS = 30  #: in which answers of readers are counted
+ANSWERS = {
+    "accepted": "accepted by a reader",
+    "rejected": "rejected by a reader",
+    "modified": "modified by a reader",
+    "revoked": "no longer rejected",
+    "expired": "removed from the archive",
+    "unclear": "answered to by a reader, unclearly",
+}
+"""Answers in words; the answers of `pipeline.feedback.answers`."""
 COLOURS = {
     "delivered": "green",
     "failed": "bold red",
@@ -35,11 +49,17 @@ class Disk:
 
 
 def as_json(
-    overview: Overview, disk: Disk, *, running: bool, condition: Condition | None = None
+    overview: Overview,
+    disk: Disk,
+    answers: Mapping[str, int],
+    *,
+    running: bool,
+    condition: Condition | None = None,
 ) -> str:
     """Overview as JSON, for machines; the condition only of a node that runs."""
     machine = {
         "disk": asdict(disk),
+        "feedback": {"days": FEEDBACK_DAYS, "answers": dict(answers)},
         "running": running,
         "condition": asdict(condition) if running and condition else None,
     }
@@ -75,8 +95,10 @@ def show_condition(condition: Condition | None, console: Console, *, running: bo
         )
 
 
-def show(overview: Overview, disk: Disk, console: Console) -> None:
-    """Print the overview for people."""
+def show(
+    overview: Overview, disk: Disk, console: Console, *, answers: Mapping[str, int] = NO_ANSWERS
+) -> None:
+    """Print the overview for people, with the number of answers of readers to results."""
     if disk.free_gb < disk.reserve_gb:
         console.print(
             f"[bold red]disk: {disk.free_gb:.1f} GB free, the reserve is {disk.reserve_gb:g} GB: "
@@ -84,6 +106,9 @@ def show(overview: Overview, disk: Disk, console: Console) -> None:
             highlight=False,
         )
     console.print(_totals("series", overview.states), _totals("deliveries", overview.deliveries))
+    if answers:
+        counts = ", ".join(f"{count} {answer}" for answer, count in answers.items())
+        console.print(f"answers of readers in {FEEDBACK_DAYS} days: {_plain_text(counts)}.")
     for line in overview.series:
         console.print("\n".join(_series(line)), highlight=False)
     if overview.refusals:
@@ -121,6 +146,25 @@ def _series(line: SeriesLine) -> Iterator[str]:
         tries = f" ({remark.attempts} tries)" if remark.attempts > 1 else ""
         text = f"{remark.destination}: {remark.count} {remark.state}: {remark.reason}{tries}"
         yield f"    {_plain_text(text)}"
+    answers = Counter(answer_words(answer, line.revision) for answer in line.answers)
+    for words, count in answers.items():
+        yield f"    {_plain_text(words)}{f' ({count} times)' if count > 1 else ''}"
+
+
+def answer_words(answer: AnswerLine, revision: int | None) -> str:
+    """Say an answer in a line, such as ``opacity-3 rejected by a reader: quality``.
+
+    Parameters
+    ----------
+    revision
+        Of the latest result; an answer to another one says to which.
+    """
+    what = (answer.finding_name or "a finding that is not known") if answer.finding else "result"
+    of = "" if answer.revision == revision else f" of revision {answer.revision}"
+    reason = (
+        f": {answer.reason or answer.reason_code}" if answer.reason or answer.reason_code else ""
+    )
+    return f"{what}{of} {ANSWERS.get(answer.answer, answer.answer)}{reason}"
 
 
 def _state_words(line: SeriesLine) -> list[str]:

@@ -21,6 +21,7 @@ from dicom_node.network import status_codes as code
 from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 from dicom_node.network.sop_classes import (
     ACCEPTED_TRANSFER_SYNTAXES,
+    DOCUMENT_TRANSFER_SYNTAXES,
     STORAGE_COMMITMENT,
     STUDY_ROOT_FIND,
     STUDY_ROOT_MOVE,
@@ -31,7 +32,7 @@ from pipeline.encode.conformance import iod
 from pipeline.encode.result import codes
 from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.reasons import FailedReason, QualityFlag, RefusedReason, UnsuitableReason
-from pipeline.series.sop_classes import CT_CLASSES
+from pipeline.series.sop_classes import CT_CLASSES, DOCUMENT_CLASSES
 
 SCHEME = codes.PRIVATE_SCHEME
 PART = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- /made -->)", re.DOTALL)
@@ -61,7 +62,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
 
 
 def _overview() -> str:
-    received = [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in CT_CLASSES]
+    received = (*CT_CLASSES, *DOCUMENT_CLASSES)
     sent = dict.fromkeys(row.sop_class for row in RESULT_CLASSES)
     verification = (UID(VERIFICATION).name, f"`{VERIFICATION}`", "yes", "yes")
     commitment = (UID(STORAGE_COMMITMENT).name, f"`{STORAGE_COMMITMENT}`", "yes", "yes")
@@ -74,8 +75,11 @@ def _overview() -> str:
             verification,
             commitment,
             *queries,
-            *((class_name(uid), f"`{uid}`", "yes", "no") for uid in sent),
-            *received,
+            *(
+                (class_name(uid), f"`{uid}`", "yes", "yes" if uid in received else "no")
+                for uid in sent
+            ),
+            *((UID(uid).name, f"`{uid}`", "no", "yes") for uid in received if uid not in sent),
         ],
     )
 
@@ -83,7 +87,13 @@ def _overview() -> str:
 def _received() -> str:
     syntaxes = [(UID(uid).name, f"`{uid}`") for uid in ACCEPTED_TRANSFER_SYNTAXES]
     classes = ", ".join(UID(uid).name for uid in CT_CLASSES)
-    return f"{classes}, each in:\n\n" + _table(("transfer syntax", "UID"), syntaxes)
+    documents = ", ".join(UID(uid).name for uid in DOCUMENT_CLASSES)
+    plain = ", ".join(uid.name for uid in DOCUMENT_TRANSFER_SYNTAXES)
+    return (
+        f"{classes}, each in:\n\n"
+        + _table(("transfer syntax", "UID"), syntaxes)
+        + f"\nWith `[node] feedback = yes` (the default) {documents}, each in {plain}.\n"
+    )
 
 
 def _sent() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -30,6 +31,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
+
+from pipeline.series.sop_classes import DOCUMENT_CLASSES
 
 VERIFICATION = Verification
 STORAGE_COMMITMENT = StorageCommitmentPushModel
@@ -54,4 +57,11 @@ ACCEPTED_TRANSFER_SYNTAXES = (
     HTJ2K,
     RLELossless,
 )
-"""Transfer syntaxes of received instances, which are kept as they were sent."""
+"""Transfer syntaxes of received images, which are kept as they were sent."""
+DOCUMENT_TRANSFER_SYNTAXES = ACCEPTED_TRANSFER_SYNTAXES[:4]  #: without compressed pixels
+
+
+def transfer_syntaxes_of(sop_class_uid: str) -> tuple[UID, ...]:
+    """Transfer syntaxes in which instances of a SOP class are received."""
+    is_document = sop_class_uid in DOCUMENT_CLASSES
+    return DOCUMENT_TRANSFER_SYNTAXES if is_document else ACCEPTED_TRANSFER_SYNTAXES

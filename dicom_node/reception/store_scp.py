@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -34,9 +34,9 @@ from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLi
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import (
-    ACCEPTED_TRANSFER_SYNTAXES,
     STORAGE_COMMITMENT,
     VERIFICATION,
+    transfer_syntaxes_of,
 )
 from dicom_node.network.tls_failure import ReportingContext
 from dicom_node.reception.access import AllowedCallers
@@ -45,7 +45,7 @@ from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from pipeline.reasons import RefusedReason
 from pipeline.series.sop_classes import CT_CLASSES
 
-OURS = {*CT_CLASSES, VERIFICATION, STORAGE_COMMITMENT}
+OUR_SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT})
 TOO_MANY = (2, 3, 2)  #: transient, by the presentation layer, local limit exceeded (PS3.8 9.3.4)
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the service user, calling AE title not recognised
 CALLED_UNKNOWN = (1, 1, 7)  #: permanent, by the service user, called AE title not recognised
@@ -109,11 +109,16 @@ def _reject(assoc: Association, reason: tuple[int, int, int]) -> None:
     assoc.kill()  # waits until the rejection is sent
 
 
-def handle_accepted(event: Event, sink: InstanceSink) -> None:
+def handle_accepted(event: Event, sink: InstanceSink, taken: Set[str]) -> None:
     """Record the presentation contexts that were refused in an accepted association.
 
     Many senders propose every SOP class there is, whatever they have to send: such a list is
     recorded as one refusal. A short list says what the sender has: it is recorded class by class.
+
+    Parameters
+    ----------
+    taken
+        SOP Class UIDs that are taken, in some transfer syntaxes.
     """
     calling_ae, address = requestor(event), str(event.assoc.requestor.address)
     log.debug("association_accepted", calling_ae=calling_ae)
@@ -134,7 +139,7 @@ def handle_accepted(event: Event, sink: InstanceSink) -> None:
         refuse(f"{len(refused)} SOP classes at once", RefusedReason.PROPOSES_MORE_THAN_WE_TAKE)
         return
     for uid in refused:
-        known = uid in OURS
+        known = uid in taken | OUR_SERVICES
         refuse(
             UID(uid).name,
             RefusedReason.TRANSFER_SYNTAX_NOT_SUPPORTED
@@ -239,6 +244,8 @@ class Receiver:
         Who may call.
     require_called_ae
         Whether callers must know our AE title.
+    sop_classes
+        Of the instances that are taken.
     """
 
     def __init__(
@@ -248,7 +255,9 @@ class Receiver:
         callers: AllowedCallers,
         require_called_ae: bool,
         limits: AssociationLimits,
+        sop_classes: Sequence[str] = CT_CLASSES,
     ) -> None:
+        self._taken = frozenset(sop_classes)
         self._ae = ae = Acceptor(ae_title)
         self._callers, self._limits = callers, limits
         ae.require_called_aet = require_called_ae
@@ -260,8 +269,8 @@ class Receiver:
         ae.add_supported_context(
             STORAGE_COMMITMENT, scu_role=True, scp_role=True
         )  # asked, and answered
-        for sop_class in CT_CLASSES:
-            ae.add_supported_context(sop_class, list(ACCEPTED_TRANSFER_SYNTAXES))
+        for sop_class in sop_classes:
+            ae.add_supported_context(sop_class, list(transfer_syntaxes_of(sop_class)))
         self._server: ThreadedAssociationServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -288,7 +297,7 @@ class Receiver:
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_REQUESTED, handle_requested, [self._callers, self._limits.of_one_address]),
             (evt.EVT_C_STORE, handle_store, [sink]),
-            (evt.EVT_ACCEPTED, handle_accepted, [sink]),
+            (evt.EVT_ACCEPTED, handle_accepted, [sink, self._taken]),
             (evt.EVT_REJECTED, handle_rejected, [sink, self._callers]),
             (evt.EVT_FSM_TRANSITION, handle_transition, [sink]),
             (evt.EVT_ABORTED, handle_aborted),

@@ -4,7 +4,8 @@ The cases of a list are what a network is trained, validated and tested on.
 
 Columns: ``path`` (a folder of DICOM files, a NIfTI file, or a case prepared before; relative to
 the CSV), ``patient``, ``label`` (1 positive, 0 negative), and if there are any ``lungs`` and
-``lesions`` (NIfTI masks on the same grid) and ``split`` (train, validation or test).
+``lesions`` (NIfTI masks on the same grid) and ``split`` (train, validation or test). What the node
+exports of readers' answers has more columns, for people; its rows about a finding are no cases.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ from pipeline.errors import PipelineError
 
 NEEDED = ("path", "patient")
 OPTIONAL = ("label", "lungs", "lesions", "split")
+FINDING = "finding"
+REMARKS = (
+    *("series", "revision", "model", "score", "positive", FINDING, "side", "volume_ml"),
+    *("answer", "reason", "readers", "answered_at"),
+)
+"""Columns of answers of readers (`dicom-node feedback`), which are read by people."""
 LABELS = {"0": 0, "1": 1}
 
 
@@ -107,13 +114,23 @@ def _read(file: Path, *, labelled: bool) -> tuple[Case, ...]:
         faults = [
             f"line {line}: {fault}"
             for line, row in enumerate(rows, start=2)
+            if not _is_of_a_finding(row)
             for fault in _row_faults(row, file.parent, labelled=labelled)
         ]
-        if not rows:
+        if all(map(_is_of_a_finding, rows)):
             faults.append("at least one case expected, got none")
     if faults:
         raise PipelineError(f"{file.name}: {'; '.join(faults)}")
-    return tuple(_case(row, file, line) for line, row in enumerate(rows, start=2))
+    return tuple(
+        _case(row, file, line)
+        for line, row in enumerate(rows, start=2)
+        if not _is_of_a_finding(row)
+    )
+
+
+def _is_of_a_finding(row: Mapping[str, str]) -> bool:
+    """Say whether a row is about a part of a case that has a row of its own."""
+    return bool((row.get(FINDING) or "").strip())
 
 
 def digest_of(file: Path) -> str:
@@ -141,7 +158,7 @@ def split_of(cases: Sequence[Case], seed: int) -> Mapping[str, Split]:
 
 def _column_faults(columns: Sequence[str]) -> Iterator[str]:
     missing = [name for name in NEEDED if name not in columns]
-    surplus = [name for name in columns if name not in (*NEEDED, *OPTIONAL)]
+    surplus = [name for name in columns if name not in (*NEEDED, *OPTIONAL, *REMARKS)]
     if missing:
         yield f"columns {', '.join(NEEDED)} expected, missing {', '.join(missing)}"
     if surplus:

@@ -235,7 +235,7 @@ class ResultObject(Base):
     result_key: Mapped[str] = mapped_column(ForeignKey("result.key"), index=True)
     kind: Mapped[str] = mapped_column(String(32))
     sop_class_uid: Mapped[str] = mapped_column(Uid)
-    series_instance_uid: Mapped[str] = mapped_column(Uid)
+    series_instance_uid: Mapped[str] = mapped_column(Uid, index=True)
     transfer_syntax_uid: Mapped[str] = mapped_column(Uid)
     path: Mapped[str] = mapped_column(RelativePath)
     position: Mapped[int]
@@ -302,6 +302,73 @@ class CommitmentItem(Base):
         ForeignKey("delivery.id"), primary_key=True, index=True
     )
     failure: Mapped[int | None] = mapped_column(default=None)
+
+
+class Feedback(Base):
+    """One answer of a reader to a result, or to a finding, as a document says it.
+
+    Attributes
+    ----------
+    series_instance_uid, study_instance_uid
+        Of the document.
+    position
+        0-based place of the answer in its document.
+    predecessors
+        SOP Instance UIDs of the documents that this one amends, a space between.
+    answer
+        A word; not interpreted by storage.
+    finding, finding_name
+        Tracking UID of the finding, and what we call it; empty for the result as a whole, or where
+        the finding is not known.
+    reason_code, reason_scheme, reason
+        Value, scheme and meaning of the coded reason.
+    observer, role
+        Who answered: the person's name, as the document has it.
+    said_at
+        When, by the document; when it was received if it does not say.
+    superseded
+        Another answer has taken its place.
+    """
+
+    __tablename__ = "feedback"
+    __table_args__ = (UniqueConstraint("document_uid", "position"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_uid: Mapped[str] = mapped_column(Uid)
+    position: Mapped[int]
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), index=True
+    )
+    study_instance_uid: Mapped[str] = mapped_column(Uid, index=True)
+    predecessors: Mapped[str] = mapped_column(Words, default="")
+    answer: Mapped[str] = mapped_column(String(16))
+    finding: Mapped[str] = mapped_column(Uid, default="")
+    finding_name: Mapped[str] = mapped_column(String(64), default="")
+    reason_code: Mapped[str] = mapped_column(Words, default="")
+    reason_scheme: Mapped[str] = mapped_column(Words, default="")
+    reason: Mapped[str] = mapped_column(Words, default="")
+    comment: Mapped[str] = mapped_column(Words, default="")
+    observer: Mapped[str] = mapped_column(Words, default="")
+    role: Mapped[str] = mapped_column(Words, default="")
+    said_at: Mapped[datetime]
+    received_at: Mapped[datetime] = mapped_column(index=True)
+    calling_ae: Mapped[str] = mapped_column(Title)
+    superseded: Mapped[bool] = mapped_column(default=False)
+
+
+class FeedbackSubject(Base):
+    """What an answer is about: a series of objects, or one object, known here or not.
+
+    Attributes
+    ----------
+    uid
+        Series Instance UID; SOP Instance UID where the document does not say the series.
+    """
+
+    __tablename__ = "feedback_subject"
+
+    feedback_id: Mapped[int] = mapped_column(ForeignKey("feedback.id"), primary_key=True)
+    uid: Mapped[str] = mapped_column(Uid, primary_key=True, index=True)
 
 
 class Search(Base):

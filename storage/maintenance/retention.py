@@ -13,7 +13,7 @@ YOUNGEST = timedelta(hours=1)  #: a series that came or ended later stays, howev
 D, S = DeliveryState, SeriesState
 
 FINAL = frozenset({D.COMMITTED, D.REPLACED, D.REFUSED})  #: whether or not the destination commits
-ENDS = frozenset({S.DELIVERED, S.UNSUITABLE, S.FAILED})
+ENDS = frozenset({S.DELIVERED, S.UNSUITABLE, S.FAILED, S.FEEDBACK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

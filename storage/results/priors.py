@@ -37,6 +37,12 @@ def inputs_so_far(session: Session, series_instance_uid: str) -> tuple[str, ...]
     return tuple(session.scalars(select(Result.inputs).where(of_series).order_by(Result.revision)))
 
 
+def own_instances(session: Session, sop_instance_uids: Sequence[str]) -> set[str]:
+    """Find the instances that are results of this node."""
+    uid = ResultObject.sop_instance_uid
+    return set(session.scalars(select(uid).where(uid.in_(sop_instance_uids))))
+
+
 def is_own(session: Session, series_instance_uid: str, sop_instance_uids: Sequence[str]) -> bool:
     """Tell whether a series holds results of this node that were sent back to it."""
     same = or_(

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,6 +20,7 @@ from storage.states import SeriesState
 #: Rows by Series and SOP Instance UID: one for each version of the bytes under that UID.
 Versions = dict[tuple[str, str], list[Instance]]
 
+Value = TypeVar("Value", str, int)  #: of a parameter of a statement
 MAXIMUM_PARAMETERS = 500  #: of one statement; databases have a limit
 OF_THE_STUDY = ("patient_key", "birth_digest", "study_date", "study_time")
 
@@ -117,7 +119,7 @@ def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], l
     return paths
 
 
-def batched(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def batched(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
     """Divide values into parts that one statement can hold."""
     for start in range(0, len(values), MAXIMUM_PARAMETERS):
         yield values[start : start + MAXIMUM_PARAMETERS]
@@ -238,7 +240,8 @@ def _is_found_again(session: Session, series: Series, row: Instance, now: dateti
         return result.created_at <= gone_at
     if now < gone_at:
         return series.since <= gone_at
-    return series.state is SeriesState.UNSUITABLE and series.since < gone_at
+    settled = series.state in {SeriesState.UNSUITABLE, SeriesState.FEEDBACK}
+    return settled and series.since < gone_at
 
 
 def _row(facts: InstanceFacts, now: datetime) -> Instance:

@@ -21,7 +21,8 @@ from storage.states import SERIES_STEPS, Rerun, SeriesState
 
 S = SeriesState
 
-ENDED = frozenset({S.ENCODED, S.DELIVERED, S.UNSUITABLE, S.FAILED})  #: may be rerun
+ENDED = frozenset({S.ENCODED, S.DELIVERED, S.UNSUITABLE, S.FAILED, S.FEEDBACK})
+"""May be rerun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class SeriesTicket:
         Number of instances in use whose files were removed.
     urgent
         An instance was urgent.
+    sop_classes
+        SOP Class UIDs of the instances in use, removed ones included.
     """
 
     series_instance_uid: str
@@ -69,6 +72,7 @@ class SeriesTicket:
     rerun: Rerun | None = None
     purged: int = 0
     urgent: bool = False
+    sop_classes: frozenset[str] = frozenset()
 
 
 def advance(
@@ -220,6 +224,7 @@ def ticket_of(session: Session, row: Series) -> SeriesTicket:
         rerun=row.rerun,
         purged=len(in_use) - len(kept),
         urgent=row.urgent,
+        sop_classes=frozenset(instance.sop_class_uid for instance in in_use),
     )
 
 

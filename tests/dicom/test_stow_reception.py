@@ -8,7 +8,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.connections import MAXIMUM_CONNECTIONS
 from dicom_node.reception.stow.server import HEAD_SECONDS, StowReceiver
 from dicom_node.resources import Resources
+from pipeline.series.sop_classes import CT_CLASSES, DOCUMENT_CLASSES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import transcoded
@@ -37,6 +38,7 @@ from storage.overview import overview
 from tests.support.node_process import NodeProcess, free_port
 from tests.support.peers.credentials import credentials
 from tests.support.reception import open_resources
+from tests.support.samples import feedback_documents as documents
 
 pytestmark = pytest.mark.database
 
@@ -88,6 +90,7 @@ def serving(
     kept: StorageFolder | None = None,
     tls: ssl.SSLContext | None = None,
     head_seconds: float = HEAD_SECONDS,
+    sop_classes: Sequence[str] = CT_CLASSES,
 ) -> Running:
     resources = open_resources(folder, storage=kept)
     index = IndexWriter(resources.sessions)
@@ -97,6 +100,7 @@ def serving(
         limits=Limits(request_bytes=LARGEST, silent_seconds=5),
         maximum_requests=requests,
         head_seconds=head_seconds,
+        sop_classes=sop_classes,
     )
     address = receiver.listen(("127.0.0.1", 0), InstanceIngest(resources, index), tls=tls)
     return Running(resources, index, receiver, address)
@@ -189,6 +193,17 @@ def test_what_c_store_would_not_take_is_refused_and_shown(
     with running.resources.sessions() as session:
         refused = {(line.calling_ae, line.what) for line in overview(session).refusals}
     assert refused == {("STOW-RS", "MR Image Storage"), ("STOW-RS", "CT Image Storage")}
+
+
+@pytest.mark.parametrize(("classes", "status"), [(DOCUMENT_CLASSES, 200), ((), 409)])
+def test_documents_of_readers_are_taken_where_the_site_wants_them(
+    tmp_path: Path, classes: Sequence[str], status: int
+) -> None:
+    node = serving(tmp_path, sop_classes=(*CT_CLASSES, *classes))
+    note = documents.rejection([documents.named("2.25.101", "2.25.9")])
+
+    assert post(node, message(part10(note))).status_code == status
+    assert len(node.instances()) == (status == 200)
 
 
 def test_what_belongs_to_no_series_is_quarantined(running: Running, slices: list[Dataset]) -> None:

@@ -16,6 +16,7 @@ from dicom_node.analysis.worker.messages import (
     Analysed,
     AnalysisRequest,
     EncodedObject,
+    FeedbackRequest,
     NoticeRequest,
 )
 from dicom_node.analysis.workers import AnalysisTask
@@ -86,6 +87,8 @@ class Never(Job):
 class Workers:
     """One worker that gives these answers, one after the other; it makes notices as they are.
 
+    Documents are read as they are where no answer is left.
+
     Attributes
     ----------
     notices
@@ -100,6 +103,7 @@ class Workers:
         self.notices: list[Any] = []
         self.requests: list[AnalysisRequest] = []
         self.notice_requests: list[NoticeRequest] = []
+        self.feedback_requests: list[FeedbackRequest] = []
         self.priorities: list[int] = []
         self.avoided: list[frozenset[str]] = []
         self.ended: list[Job] = []
@@ -114,6 +118,9 @@ class Workers:
         priority: int,
         avoid: frozenset[str],
     ) -> Job:
+        if isinstance(request, FeedbackRequest):
+            self.feedback_requests.append(request)
+            return Job(self.answers.pop(0) if self.answers else _made(function, request))
         if isinstance(request, NoticeRequest):
             if self.away_for_notices:
                 raise NoWorker("none is fit")
@@ -151,7 +158,7 @@ class AnsweringWorkers(Workers):
         priority: int,
         avoid: frozenset[str],
     ) -> Job:
-        if not isinstance(request, NoticeRequest):
+        if not isinstance(request, NoticeRequest | FeedbackRequest):
             self.answers.append(self._answer(request))
         return super().submit(function, request, priority=priority, avoid=avoid)
 

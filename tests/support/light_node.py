@@ -28,7 +28,7 @@ from dicom_node import logs
 from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
 from dicom_node.analysis.engine.connection import EngineAddress, connect
 from dicom_node.analysis.engine.worker_records import Pace
-from dicom_node.analysis.worker import notice_task
+from dicom_node.analysis.worker import feedback_task, notice_task
 from dicom_node.assembly.resources import open_resources
 from dicom_node.folder_lock import only_node
 from dicom_node.health import Health
@@ -37,6 +37,9 @@ from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
 from tests.support import fleet_tasks
 from tests.support.light_analysis import analysed
+
+#: tasks that need no networks
+AS_THEY_ARE = {notice_task.notice, feedback_task.read_feedback}
 
 
 class Fuse:
@@ -86,7 +89,7 @@ class LightEngine:
         pass
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **_: object) -> LightTask:  # noqa: ANN401  # any task
-        if function is notice_task.notice:
+        if function in AS_THEY_ARE:
             return LightTask(self._pool.submit(function, *arguments))
         return LightTask(self._pool.submit(analysed, *arguments))
 
@@ -107,7 +110,7 @@ class LightFleet(ComputeEngine):
     """The product's engine with a fleet; the analysis above instead of the networks."""
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **how: Any) -> Any:  # noqa: ANN401  # any task
-        light = notice_task.notice if function is notice_task.notice else analysed
+        light = function if function in AS_THEY_ARE else analysed
         return super().submit(light, *arguments, **how)
 
 

@@ -19,6 +19,7 @@ from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
+from pipeline.series.sop_classes import CT_CLASSES
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Instance
 from storage.database.sessions import Sessions
@@ -71,6 +72,7 @@ def listening(
     tls: ssl.SSLContext | None = None,
     services: Sequence[evt.EventHandlerType] = (),
     limits: AssociationLimits | None = None,
+    sop_classes: Sequence[str] = CT_CLASSES,
 ) -> Iterator[tuple[str, int]]:
     """Run a receiver that hands instances to a sink; give its address."""
     receiver = Receiver(
@@ -78,6 +80,7 @@ def listening(
         callers=AllowedCallers.of(callers),
         require_called_ae=require_called_ae,
         limits=limits or AssociationLimits(of_one_address=100, silent_seconds=timeout_seconds),
+        sop_classes=sop_classes,
     )
     address = receiver.listen(("127.0.0.1", 0), sink, fast=fast, tls=tls, services=services)
     try:
@@ -106,6 +109,7 @@ def running_receiver(
     fast: bool = True,
     services: Sequence[evt.EventHandlerType] = (),
     limits: AssociationLimits | None = None,
+    sop_classes: Sequence[str] = CT_CLASSES,
 ) -> Iterator[Reception]:
     """Run a receiver that keeps and records what it receives."""
     with indexing(resources) as index:
@@ -117,5 +121,6 @@ def running_receiver(
             fast=fast,
             services=services,
             limits=limits,
+            sop_classes=sop_classes,
         ) as address:
             yield Reception(address, resources, index, ingest)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pipeline.encode.result.identity import Equipment, Prior, ReportReference
 from pipeline.encode.result.products import Products
 from pipeline.encode.result.series_numbers import ResultNumbering
+from pipeline.feedback.answers import Assessment
 from pipeline.options import AnalysisOptions
 from pipeline.series.image_rules import SelectionRules
 
@@ -197,5 +198,28 @@ class Unchanged:
     """Nothing has changed since the latest result of the series, which stands."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackRequest:
+    """Documents to read as answers to results.
+
+    Attributes
+    ----------
+    own_uids
+        Instance Creator UIDs of this node: what it made itself is no answer.
+    """
+
+    series_instance_uid: str
+    files: tuple[SourceFile, ...]
+    own_uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The answers that the documents of a series hold; documents without any are left out."""
+
+    documents: tuple[Assessment, ...]
+
+
 AnalysisResult = Analysed | Unsuitable | Unchanged
-TaskResult = AnalysisResult | EncodedObject  #: of an analysis, or of a notice
+TaskResult = AnalysisResult | EncodedObject | Answered
+"""Of an analysis, of a notice, or of the reading of documents."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from dicom_node.reception.stow.instances import CALLING_AE, DICOM, status_code, 
 from dicom_node.reception.stow.multipart import TooManyParts, parts
 from dicom_node.reception.stow.response import JSON, XML, acceptable, encoded, response
 from pipeline.reasons import RefusedReason
+from pipeline.series.sop_classes import CT_CLASSES
 
 MAX_BOUNDARY = 70  #: characters, RFC 2046 5.1.1
 RETRY_SECONDS = 60  #: after which a sender may try again when there was no room
@@ -86,6 +87,8 @@ class StowService:
         Run the requests.
     places
         One for each request that may run; taken once its token was checked.
+    sop_classes
+        Of the instances that are taken.
     """
 
     sink: InstanceSink
@@ -93,6 +96,7 @@ class StowService:
     threads: Executor
     places: threading.BoundedSemaphore
     token: str = field(default="", repr=False)
+    sop_classes: Sequence[str] = CT_CLASSES
 
     def app(self) -> Starlette:
         """Make the ASGI application."""
@@ -165,7 +169,13 @@ class StowService:
         boundary, media_type = _boundary(request), _media_type(request)
         study_uid = request.path_params.get("study_uid", "")
         address = request.client.host if request.client else ""
-        outcomes = store(parts(chunks, boundary), self.sink, study_uid, address=address)
+        outcomes = store(
+            parts(chunks, boundary),
+            self.sink,
+            study_uid,
+            address=address,
+            taken=self.sop_classes,
+        )
         if not outcomes:
             raise Refused(400, "expected instances, got a message without parts")
         code = status_code(outcomes)

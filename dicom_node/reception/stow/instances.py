@@ -6,7 +6,7 @@ Every instance is handed to the same `InstanceSink` as those of C-STORE, under t
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
@@ -19,7 +19,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from dicom_node.logs import log
 from dicom_node.network.file_meta import read_with_pydicom
 from dicom_node.network.received_instance import received_instance
-from dicom_node.network.sop_classes import ACCEPTED_TRANSFER_SYNTAXES
+from dicom_node.network.sop_classes import transfer_syntaxes_of
 from dicom_node.network.status_codes import (
     CANNOT_UNDERSTAND,
     DATA_SET_DOES_NOT_MATCH,
@@ -63,7 +63,12 @@ class StoreOutcome:
 
 
 def store(
-    parts: Iterable[Part], sink: InstanceSink, study_uid: str, *, address: str = ""
+    parts: Iterable[Part],
+    sink: InstanceSink,
+    study_uid: str,
+    *,
+    address: str = "",
+    taken: Collection[str] = CT_CLASSES,
 ) -> list[StoreOutcome]:
     """Keep every instance durably, while it arrives.
 
@@ -73,16 +78,20 @@ def store(
         Of the sender.
     study_uid
         Only instances of this study are kept; empty for those of any study.
+    taken
+        SOP Class UIDs that are taken.
 
     Raises
     ------
     AssociationBroken
         If the message ends before its end; instances that were complete are kept.
     """
-    return [_keep(part, sink, study_uid, address) for part in parts]
+    return [_keep(part, sink, study_uid, address, taken) for part in parts]
 
 
-def _keep(part: Part, sink: InstanceSink, study_uid: str, address: str) -> StoreOutcome:
+def _keep(
+    part: Part, sink: InstanceSink, study_uid: str, address: str, taken: Collection[str]
+) -> StoreOutcome:
     head = _head(part.body)
     try:
         with ONE_AT_A_TIME:
@@ -90,7 +99,7 @@ def _keep(part: Part, sink: InstanceSink, study_uid: str, address: str) -> Store
             is_addressed = not study_uid or _is_of_study(study_uid, identity, head, start)
     except Unreadable as fault:
         return _refused(CANNOT_UNDERSTAND, str(fault))
-    status = _acceptable(identity, sink, address)
+    status = _acceptable(identity, sink, address, taken)
     if status == SUCCESS and not is_addressed:
         status = DATA_SET_DOES_NOT_MATCH
         log.error(
@@ -157,11 +166,13 @@ def _identity(part: Part, head: bytes) -> tuple[Identity, int]:
     )
 
 
-def _acceptable(identity: Identity, sink: InstanceSink, address: str) -> int:
+def _acceptable(
+    identity: Identity, sink: InstanceSink, address: str, taken: Collection[str]
+) -> int:
     """Give the status of class and transfer syntax; a refusal is recorded, for `status` to show."""
-    if identity.sop_class_uid not in CT_CLASSES:
+    if identity.sop_class_uid not in taken:
         status, reason = SOP_CLASS_NOT_SUPPORTED, RefusedReason.SOP_CLASS_NOT_ACCEPTED.value
-    elif identity.transfer_syntax_uid not in ACCEPTED_TRANSFER_SYNTAXES:
+    elif identity.transfer_syntax_uid not in transfer_syntaxes_of(identity.sop_class_uid):
         status, reason = (
             TRANSFER_SYNTAX_NOT_SUPPORTED,
             RefusedReason.TRANSFER_SYNTAX_NOT_SUPPORTED.value,

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, cast
@@ -21,6 +22,7 @@ from dicom_node.reception.store_handler import InstanceSink
 from dicom_node.reception.stow.app import Limits, StowService
 from dicom_node.reception.stow.connections import BoundedListener, OpenConnections
 from dicom_node.reception.stow.instances import CALLING_AE
+from pipeline.series.sop_classes import CT_CLASSES
 
 SENT_NOTHING = "it connected, and hung up without sending anything"
 CUT_OFF = "it hung up in the midst of its request"
@@ -121,6 +123,8 @@ class StowReceiver:
     ----------
     maximum_requests
         Requests that may run at a time; others are answered 503.
+    sop_classes
+        Of the instances that are taken.
     head_seconds
         Longest time without a request on an open connection, and for the head of one.
     """
@@ -131,9 +135,11 @@ class StowReceiver:
         token: str,
         limits: Limits,
         maximum_requests: int,
+        sop_classes: Sequence[str] = CT_CLASSES,
         head_seconds: float = HEAD_SECONDS,
     ) -> None:
         self._token, self._limits = token, limits
+        self._sop_classes = sop_classes
         self._head_seconds = head_seconds
         self._maximum_requests = maximum_requests
         self._server: uvicorn.Server | None = None
@@ -157,6 +163,7 @@ class StowReceiver:
             threads=self._threads,
             places=threading.BoundedSemaphore(self._maximum_requests),
             token=self._token,
+            sop_classes=self._sop_classes,
         )
         self._listening = listening
         self._turned_away = partial(_record_end, sink)

@@ -15,6 +15,7 @@ from pipeline.encode.result.identity import derived_uid
 from pipeline.errors import PipelineError
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, Analysis, Lesion, Side
 
+REMAINING, WHOLE = "opacities-remaining", "whole"  #: names of findings
 MAX_LESION_SEGMENTS = 20
 """Opacities with a segment of their own; smaller ones share one. OHIF fails above 90 (its #4335),
 and nobody reads a list of more."""
@@ -99,6 +100,19 @@ def segments(analysis: Analysis, planes: tuple[int, ...], key: str) -> tuple[Seg
     return tuple(_numbered(number, draft, key) for number, draft in enumerate(drafts, start=1))
 
 
+def finding_names(key: str) -> dict[str, str]:
+    """Name the findings that a result may have, by their Tracking UIDs.
+
+    Parameters
+    ----------
+    key
+        Result key.
+    """
+    opacities = (f"opacity-{number}" for number in range(1, MAX_LESION_SEGMENTS + 1))
+    names = (*opacities, REMAINING, *(draft.name for draft in _lungs()), WHOLE)
+    return {str(derived_uid(key, "tracking", name)): name for name in names}
+
+
 def _labels_present(labels: NDArray[np.uint8], planes: tuple[int, ...]) -> NDArray[np.bool_]:
     present = np.zeros(256, dtype=np.bool_)
     for plane in planes:
@@ -152,7 +166,7 @@ def _remaining(lesions: tuple[Lesion, ...]) -> _Draft:
     sides = {lesion.side for lesion in lesions}
     noun = "opacity" if len(lesions) == 1 else "opacities"
     return _Draft(
-        name="opacities-remaining",
+        name=REMAINING,
         label=f"{len(lesions)} further {noun}",
         tracking=f"{len(lesions)} further {noun}",
         colour=REMAINING_COLOUR,

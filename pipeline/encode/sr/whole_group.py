@@ -14,6 +14,7 @@ import highdicom.sr as hd
 from pydicom.sr.coding import Code
 
 from pipeline.encode.common import sentences
+from pipeline.encode.common.segments import WHOLE
 from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
@@ -69,7 +70,7 @@ def whole_group(
     score, *others = _rows(analysis, context.priors)
     group = hd.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.TrackingIdentifier(
-            derived_uid(context.key, "tracking", "whole"), "AI lungs"
+            derived_uid(context.key, "tracking", WHOLE), "AI lungs"
         ),
         finding_type=codes.CLASSIFIER_OUTPUT,
         finding_sites=[lung_site(_only_side(analysis.involvement))],

@@ -1,0 +1,80 @@
+"""Read documents as answers to results: the task that a worker runs for a series of them.
+
+Whoever may send may write anything into a document: only a worker, which may die of it, parses it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.errors import InvalidDicomError
+
+from dicom_node.analysis.worker.faults import as_analysis_fault
+from dicom_node.analysis.worker.messages import Answered, FeedbackRequest, Unsuitable
+from dicom_node.analysis.worker.source_files import OF_THE_REQUEST
+from dicom_node.network.bounded_header import HeaderTooLong, read_attributes
+from pipeline.errors import UnsuitableSeries
+from pipeline.feedback.answers import Assessment
+from pipeline.feedback.read import read_assessment
+from pipeline.reasons import UnsuitableReason
+from pipeline.series.attributes import UNREADABLE, text
+
+DOCUMENT_BYTES = 1 << 22  #: of one document; a rejection note of a thousand objects has a twentieth
+CONTENT_END = 0x7FE00000  #: pixel data, which no document has; behind it are signatures and padding
+
+
+@as_analysis_fault
+def read_feedback(request: FeedbackRequest) -> Answered | Unsuitable:
+    """Read the documents of a series; say why it holds no answer, if none of them does.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    """
+    documents: list[Assessment] = []
+    reason = UnsuitableSeries(UnsuitableReason.NO_INSTANCES, "documents expected, got none")
+    with disable_value_validation():
+        for file in request.files:
+            try:
+                documents.append(_read(file.path, request.own_uids))
+            except UnsuitableSeries as fault:
+                reason = fault
+    if documents:
+        return Answered(documents=tuple(documents))
+    return Unsuitable(code=reason.code, text=f"{reason.text.rstrip('.')}.")
+
+
+def _read(path: Path, own_uids: frozenset[str]) -> Assessment:
+    try:
+        document = _document(path)
+        if text(document, "InstanceCreatorUID") in own_uids:
+            raise UnsuitableSeries(
+                UnsuitableReason.OWN_RESULT, "The document is a result of this node"
+            )
+        return read_assessment(document)
+    except HeaderTooLong as fault:
+        raise UnsuitableSeries(
+            UnsuitableReason.NO_ASSESSMENT,
+            f"a document of at most {DOCUMENT_BYTES} bytes expected, got a longer one",
+        ) from fault
+    except (*UNREADABLE, InvalidDicomError, zlib.error) as fault:
+        if isinstance(fault, OSError) and fault.errno is not None:
+            raise
+        raise UnsuitableSeries(
+            UnsuitableReason.UNREADABLE_INSTANCE,
+            "a data set expected, got one that cannot be parsed",
+        ) from None
+
+
+def _document(path: Path) -> Dataset:
+    meta, document = read_attributes(path, until=CONTENT_END, maximum_bytes=DOCUMENT_BYTES)
+    for keyword, uid in zip(
+        OF_THE_REQUEST, (meta.sop_class_uid, meta.sop_instance_uid), strict=True
+    ):
+        if not text(document, keyword):
+            setattr(document, keyword, uid)
+    return document

@@ -1,0 +1,86 @@
+"""The command `feedback`: what readers answered to results, as a list or as cases."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.reader import load
+from dicom_node.cli.options import INI, Ini
+from dicom_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from dicom_node.resources import Resources
+    from storage.results.answers import AnswerLine
+
+app = typer.Typer()
+
+
+@app.command()
+def feedback(
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write a case list, a row for each result.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Copy the images of its series into this folder, empty or new."),
+    ] = None,
+    config: Ini = INI,
+) -> None:
+    """Show what readers answered to results, or write it as a case list for `train`."""
+    from dicom_node import logs
+    from dicom_node.assembly.resources import audit_of, existing_resources
+    from dicom_node.maintenance.feedback_cases import case_rows, write_rows
+    from storage.results.answers import answers_to, assessed_results
+
+    if images and not csv:
+        raise NodeError("expected --csv FILE with --images FOLDER")
+    settings = load(config)
+    logs.configure(level=settings.log.level, style=settings.log.format)
+    with closing(existing_resources(settings)) as resources:
+        with resources.sessions.reading() as session:
+            answers = answers_to(session)
+            results = assessed_results(session, {answer.result_key for answer in answers})
+        if csv is None:
+            for answer in answers:
+                typer.echo(_line(answer))
+            return
+        folders: dict[str, Path] = {}
+        if images:
+            from dataclasses import replace
+
+            folders = _copy(replace(resources, audit=audit_of(settings)), answers, images)
+        rows = case_rows(answers, results, folders)
+        write_rows(csv, rows)
+    typer.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}")
+
+
+def _copy(resources: Resources, answers: list[AnswerLine], folder: Path) -> dict[str, Path]:
+    """Copy instances and results of the series answered to; return where their images are."""
+    from dicom_node.maintenance.stored_data import export
+
+    uids = sorted({answer.series_instance_uid for answer in answers})
+    export(resources, uids, folder)
+    places = {
+        uid: folder / f"{number:04d}" / "received" for number, uid in enumerate(uids, start=1)
+    }
+    return {uid: place.resolve() for uid, place in places.items() if any(place.iterdir())}
+
+
+def _line(answer: AnswerLine) -> str:
+    """Say an answer in a line; what does not stand any more is marked."""
+    from dicom_node.cli.status_view import answer_words
+
+    who = " ".join(filter(None, (answer.observer, f"({answer.role})" if answer.role else "")))
+    words = (
+        f"{answer.said_at.astimezone():%Y-%m-%d %H:%M}  {answer.series_instance_uid}",
+        answer_words(answer, None),
+        f"by {who or 'somebody'} through {answer.calling_ae}",
+        answer.comment,
+        "superseded" if answer.superseded else "",
+    )
+    line = "; ".join(filter(None, words))
+    return "".join(char if char.isprintable() else "?" for char in line)

@@ -1,0 +1,129 @@
+"""Make a case list (`pipeline.cases.case_list`) of the results that readers have answered to.
+
+It names no patient and no reader: both are told apart by digests.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.atomic_write import write_whole
+from pipeline.cases.case_list import NEEDED, REMARKS
+from storage.results.answers import AnswerLine, AssessedResult
+
+COLUMNS = (*NEEDED, "label", *REMARKS)
+SHORT = 12  #: digits of a digest that tells patients, or readers, apart
+ACCEPTED = "accepted"
+
+
+def case_rows(
+    answers: Iterable[AnswerLine],
+    results: Mapping[str, AssessedResult],
+    folders: Mapping[str, Path],
+) -> list[dict[str, str]]:
+    """Make a row for each result that was answered to, and one for each of its findings.
+
+    Of a series, the latest result that was answered to counts. Its label is what the result said,
+    where every reader has accepted it; in all other cases a person has to give it.
+
+    Parameters
+    ----------
+    answers
+        All; those that do not stand are left out.
+    results
+        The results answered to, by key.
+    folders
+        Where the images of a series are, by its UID.
+    """
+    by_series: dict[str, list[AnswerLine]] = defaultdict(list)
+    for answer in answers:
+        if not answer.superseded:
+            by_series[answer.series_instance_uid].append(answer)
+    return [
+        row
+        for uid in sorted(by_series)
+        for row in _of_series(by_series[uid], results, folders.get(uid))
+    ]
+
+
+def _of_series(
+    answers: Sequence[AnswerLine], results: Mapping[str, AssessedResult], folder: Path | None
+) -> Iterator[dict[str, str]]:
+    latest = max(answer.revision for answer in answers)
+    chosen = [answer for answer in answers if answer.revision == latest]
+    result = results[chosen[0].result_key]
+    common = {
+        "path": str(folder or ""),
+        "patient": _digest(result.patient_key or result.series_instance_uid),
+        "series": result.series_instance_uid,
+        "revision": str(result.revision),
+        "model": result.model,
+        "score": "" if result.score is None else f"{result.score:.4f}",
+        "positive": "" if result.positive is None else str(int(result.positive)),
+    }
+    whole = [answer for answer in chosen if not answer.finding]
+    yield common | _said(whole) | {"label": _label(whole, result)}
+    findings: dict[str, list[AnswerLine]] = defaultdict(list)
+    for answer in chosen:
+        if answer.finding:
+            findings[answer.finding_name or answer.finding].append(answer)
+    for name in sorted(findings):
+        yield common | _said(findings[name]) | {"finding": name} | _lesion(name, result)
+
+
+def _label(whole: Sequence[AnswerLine], result: AssessedResult) -> str:
+    is_accepted = bool(whole) and all(answer.answer == ACCEPTED for answer in whole)
+    return str(int(result.positive)) if is_accepted and result.positive is not None else ""
+
+
+def _said(answers: Sequence[AnswerLine]) -> dict[str, str]:
+    counts = Counter(answer.answer for answer in answers)
+    reasons = dict.fromkeys(answer.reason or answer.reason_code for answer in answers)
+    readers = dict.fromkeys(_digest(answer.observer) for answer in answers if answer.observer)
+    return {
+        "answer": "; ".join(
+            f"{count} {answer}" if count > 1 else answer for answer, count in counts.items()
+        ),
+        "reason": "; ".join(filter(None, reasons)),
+        "readers": " ".join(readers),
+        "answered_at": max((answer.said_at.isoformat() for answer in answers), default=""),
+    }
+
+
+def _lesion(name: str, result: AssessedResult) -> dict[str, str]:
+    """Give side and volume of an opacity, as the result's summary has them."""
+    lesions: list[dict[str, Any]] = json.loads(result.summary).get("lesions", [])
+    for lesion in lesions:
+        if name == f"opacity-{lesion.get('number')}":
+            volume = lesion.get("volume_ml")
+            return {
+                "side": lesion.get("side") or "",
+                "volume_ml": "" if volume is None else f"{volume:.3f}",
+            }
+    return {}
+
+
+def _digest(words: str) -> str:
+    return hashlib.sha256(words.encode()).hexdigest()[:SHORT]
+
+
+def write_rows(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """Write rows as a case list."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, restval="")
+    writer.writeheader()
+    writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+    write_whole(file, stream.getvalue().encode())
+
+
+def _plain(value: str) -> str:
+    """Keep text of strangers from being a formula of a spreadsheet, or more than one line."""
+    words = "".join(char if char.isprintable() else " " for char in value)
+    return f"'{words}" if words[:1] in set("=+-@") else words

@@ -1,0 +1,1 @@
+"""Answers of readers to results, as documents of the PACS say them."""

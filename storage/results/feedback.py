@@ -1,0 +1,200 @@
+"""Record what readers answer to results, and mark which answers stand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy.orm import Session
+
+from storage.database.schema import Feedback, FeedbackSubject, Instance, Result, ResultObject
+from storage.series.instances import batched
+from storage.series.lifecycle import SeriesTicket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAnswer:
+    """One answer; attributes as in :class:`storage.database.schema.Feedback`.
+
+    Attributes
+    ----------
+    subjects
+        UIDs of what it is about.
+    """
+
+    answer: str
+    subjects: tuple[str, ...]
+    finding: str = ""
+    finding_name: str = ""
+    reason_code: str = ""
+    reason_scheme: str = ""
+    reason: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDocument:
+    """A document with answers.
+
+    Attributes
+    ----------
+    said_at
+        None if it does not say.
+    """
+
+    document_uid: str
+    answers: tuple[NewAnswer, ...]
+    observer: str = ""
+    role: str = ""
+    said_at: datetime | None = None
+    predecessors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaidAnswer:
+    """What decides whether an answer stands.
+
+    Attributes
+    ----------
+    about
+        The finding, and what it is found in.
+    """
+
+    id: int
+    document_uid: str
+    predecessors: frozenset[str]
+    observer: str
+    about: tuple[str, frozenset[str]]
+    said_at: datetime
+
+
+def superseded(answers: Iterable[SaidAnswer]) -> set[int]:
+    """Find the answers that do not stand, in whatever order they came.
+
+    An answer is superseded by a document that names its own as a predecessor, and by a later
+    answer of the same person about the same; by the higher document UID at the same time.
+    """
+    known = list(answers)
+    amended = {uid for answer in known for uid in answer.predecessors - {answer.document_uid}}
+    latest: dict[object, tuple[datetime, str]] = {}
+    for answer in known:
+        subject = answer.observer, answer.about
+        at = answer.said_at, answer.document_uid
+        latest[subject] = max(at, latest.get(subject, at))
+    return {
+        answer.id
+        for answer in known
+        if answer.document_uid in amended
+        or (answer.said_at, answer.document_uid) != latest[answer.observer, answer.about]
+    }
+
+
+def enter_feedback(
+    session: Session, ticket: SeriesTicket, documents: Sequence[NewDocument], now: datetime
+) -> None:
+    """Enter the answers of documents, in place of what those documents said before.
+
+    What a later or amending document has superseded is marked, whichever came first.
+    """
+    uids = [document.document_uid for document in documents]
+    _delete(session, Feedback.document_uid.in_(uids))
+    received = {
+        row.sop_instance_uid: row
+        for row in session.scalars(
+            select(Instance).where(Instance.sop_instance_uid.in_(uids), ~Instance.superseded)
+        )
+    }
+    for document in documents:
+        instance = received.get(document.document_uid)
+        received_at = instance.received_at if instance else now
+        for position, answer in enumerate(document.answers):
+            row = Feedback(
+                document_uid=document.document_uid,
+                position=position,
+                series_instance_uid=ticket.series_instance_uid,
+                study_instance_uid=ticket.study_instance_uid,
+                predecessors=" ".join(document.predecessors),
+                answer=answer.answer,
+                finding=answer.finding,
+                finding_name=answer.finding_name,
+                reason_code=answer.reason_code,
+                reason_scheme=answer.reason_scheme,
+                reason=answer.reason,
+                comment=answer.comment,
+                observer=document.observer,
+                role=document.role,
+                said_at=document.said_at or received_at,
+                received_at=received_at,
+                calling_ae=instance.calling_ae if instance else ticket.calling_ae,
+            )
+            session.add(row)
+            session.flush()
+            session.add_all(
+                FeedbackSubject(feedback_id=row.id, uid=uid) for uid in set(answer.subjects)
+            )
+    session.flush()
+    _settle(session, ticket.study_instance_uid)
+
+
+def _settle(session: Session, study_instance_uid: str) -> None:
+    """Mark which answers of a study are superseded."""
+    rows = session.scalars(
+        select(Feedback).where(Feedback.study_instance_uid == study_instance_uid)
+    ).all()
+    subjects = _subjects(session, [row.id for row in rows])
+    gone = superseded(
+        SaidAnswer(
+            id=row.id,
+            document_uid=row.document_uid,
+            predecessors=frozenset(row.predecessors.split()),
+            observer=row.observer,
+            about=(row.finding, frozenset(subjects[row.id])),
+            said_at=row.said_at,
+        )
+        for row in rows
+    )
+    for row in rows:
+        row.superseded = row.id in gone
+    session.flush()
+
+
+def _subjects(session: Session, ids: Sequence[int]) -> Mapping[int, set[str]]:
+    subjects: dict[int, set[str]] = defaultdict(set)
+    for batch in batched(ids):
+        rows = session.execute(
+            select(FeedbackSubject.feedback_id, FeedbackSubject.uid).where(
+                FeedbackSubject.feedback_id.in_(batch)
+            )
+        )
+        for feedback, uid in rows:
+            subjects[feedback].add(uid)
+    return subjects
+
+
+def erase_feedback(session: Session, series_instance_uid: str) -> None:
+    """Delete what the documents of a series say, and what is said about the results of it."""
+    of_series = select(Result.key).where(Result.series_instance_uid == series_instance_uid)
+    about = [
+        select(FeedbackSubject.feedback_id)
+        .join(ResultObject, column == FeedbackSubject.uid)
+        .where(ResultObject.result_key.in_(of_series))
+        for column in (ResultObject.series_instance_uid, ResultObject.sop_instance_uid)
+    ]
+    _delete(
+        session,
+        or_(
+            Feedback.series_instance_uid == series_instance_uid,
+            *(Feedback.id.in_(chosen) for chosen in about),
+        ),
+    )
+
+
+def _delete(session: Session, chosen: ColumnElement[bool]) -> None:
+    ids = session.scalars(select(Feedback.id).where(chosen)).all()
+    for batch in batched(ids):
+        session.execute(delete(FeedbackSubject).where(FeedbackSubject.feedback_id.in_(batch)))
+        session.execute(delete(Feedback).where(Feedback.id.in_(batch)))
+    session.flush()
