@@ -145,6 +145,17 @@ class AnalysisSettings(Section):
     lesions_when_negative: bool = Field(
         default=False, description="Localise lesions also when the score is below the threshold."
     )
+    unreported_changes_percent: float = Field(
+        default=1.0,
+        ge=0,
+        description="Where the score is below the threshold and lesions are not localised for it,"
+        " results say that changes are present once opacities take this share of the lungs, %...",
+    )
+    unreported_changes_ml: float = Field(
+        default=5.0,
+        ge=0,
+        description="... or once one of them has this volume, ml. Nothing is outlined for that.",
+    )
 
 
 class ResultsSettings(Section):

@@ -14,7 +14,8 @@ import numpy as np
 from pipeline.model.manifest import DEFAULT_POINT, Manifest
 from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
-from pipeline.types import Analysis, Classification, Doubt
+from pipeline.types import Analysis, Classification, Doubt, Unreported
+from pipeline.wording import figure
 
 OF_THE_SCORE = (QualityFlag.SCORE_UNCERTAIN, QualityFlag.THRESHOLD_AGAINST_SET)
 
@@ -52,7 +53,32 @@ def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) ->
     )
     if called.positive or options.lesions_when_negative:
         return reported
-    return without_lesions(reported)
+    return without_lesions(_with_changes_named(reported, options))
+
+
+def _with_changes_named(analysis: Analysis, options: AnalysisOptions) -> Analysis:
+    """Say that there are changes, where a negative score would make a series look calm."""
+    share = analysis.involvement.total or 0.0
+    largest_ml = max((lesion.volume_mm3 for lesion in analysis.lesions), default=0.0) / 1000
+    if not analysis.lesions or (
+        share < options.unreported_share and largest_ml < options.unreported_ml
+    ):
+        return analysis
+    areas = np.count_nonzero(analysis.lesion_labels, axis=(1, 2))
+    doubt = Doubt(
+        code=QualityFlag.UNREPORTED_CHANGES,
+        text=f"{figure(100 * share, 100 * options.unreported_share, digits=1)} % of the lungs,"
+        f" the largest {figure(largest_ml, options.unreported_ml, digits=1)} ml;"
+        f" named from {100 * options.unreported_share:g} % or {options.unreported_ml:g} ml on",
+    )
+    return replace(
+        analysis,
+        unreported=Unreported(
+            share=share, largest_ml=largest_ml, slice_index=int(np.argmax(areas))
+        ),
+        doubts=(*analysis.doubts, doubt),
+        flags=(*analysis.flags, doubt.code),
+    )
 
 
 def score_doubts(classification: Classification) -> Iterator[Doubt]:

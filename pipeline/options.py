@@ -21,17 +21,24 @@ class AnalysisOptions:
         Report lesions although the score is negative. Off: an opacity found in a series that
         is called negative would read as COVID-19 all the same. The activation map is always
         computed.
+    unreported_share, unreported_ml
+        Of opacities in a series that is called negative: share of the lungs, 0 to 1, and volume
+        of the largest one, ml, from which on the results say that there are changes.
     activation
         How the activation is computed: one of `ActivationMethod`.
     """
 
     threshold: float | None = None
     lesions_when_negative: bool = False
+    unreported_share: float = 0.01
+    unreported_ml: float = 5.0
     activation: str = str(ActivationMethod.DEFAULT)
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must lie in 0 to 1, got {self.threshold}")
+        if self.unreported_share < 0 or self.unreported_ml < 0:
+            raise ValueError("unreported_share and unreported_ml must not be negative")
         methods = sorted(map(str, ActivationMethod))
         if self.activation not in methods:
             raise ValueError(f"activation must be of {methods}, got {self.activation}")
@@ -41,5 +48,7 @@ class AnalysisOptions:
         return {
             "threshold": DEFAULT_POINT if self.threshold is None else f"{self.threshold:g}",
             "lesions when negative": "yes" if self.lesions_when_negative else "no",
+            "unreported share": f"{self.unreported_share:g}",
+            "unreported ml": f"{self.unreported_ml:g}",
             "activation": self.activation,
         }

@@ -282,6 +282,11 @@ class QualityFlag(_Code):
         "threshold-against-set",
         "The prediction set holds one answer, and the threshold in use calls the other.",
     )
+    UNREPORTED_CHANGES = (
+        "unreported-changes",
+        "Changes are present that the classifier does not call COVID-19-like: they are not"
+        " reported as opacities.",
+    )
 
 
 class FailedReason(_Code):

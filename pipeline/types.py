@@ -386,6 +386,25 @@ class Involvement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreported:
+    """Opacities that were found and are not reported, because the score is negative.
+
+    Attributes
+    ----------
+    share
+        Of all lung, 0 to 1.
+    largest_ml
+        Volume of the largest one, ml.
+    slice_index
+        0-based slice of the volume where their area is largest.
+    """
+
+    share: float
+    largest_ml: float
+    slice_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Model, software, settings and time of an analysis.
 
@@ -421,6 +440,8 @@ class Analysis:
         Reason codes: quality of the input or of a step that a reader should know of.
     doubts
         Those of the flags that a figure stands behind, with it.
+    unreported
+        Opacities that are not reported, where they are so many that a reader must know; else None.
     """
 
     lungs: LungMask
@@ -432,6 +453,7 @@ class Analysis:
     provenance: Provenance
     flags: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    unreported: Unreported | None = None
 
     def __post_init__(self) -> None:
         for name in ("activation", "lesion_labels"):

@@ -86,6 +86,8 @@ def analysis_config_of(settings: Settings) -> AnalysisConfig:
         options=AnalysisOptions(
             threshold=None if analysis.threshold == "model" else analysis.threshold,
             lesions_when_negative=analysis.lesions_when_negative,
+            unreported_share=analysis.unreported_changes_percent / 100,
+            unreported_ml=analysis.unreported_changes_ml,
         ),
         series_number_base=results.series_number_base,
         products=products_of(settings),

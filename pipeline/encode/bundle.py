@@ -11,7 +11,6 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.encode.common.modules import writing_for
-from pipeline.encode.common.secondary_capture import Rgb
 from pipeline.encode.conformance.outgoing_check import check
 from pipeline.encode.heatmap.parametric_map import parametric_map
 from pipeline.encode.heatmap.sop_instances import heatmap
@@ -76,8 +75,7 @@ def _datasets(
     yield ResultKind.REPORT, report(series, analysis, context, referable)
     if products.text_report:
         yield ResultKind.TEXT_REPORT, text_report(series, analysis, context)
-    if products.summary or products.summary_pdf:
-        yield from _pages(series, context, page(series, analysis, context))
+    yield from _pages(series, analysis, context)
     if products.heatmap is not HeatmapForm.NONE:
         for capture in heatmap(series, analysis, context):
             yield ResultKind.HEATMAP, capture
@@ -89,12 +87,13 @@ def _datasets(
 
 
 def _pages(
-    series: CtSeries, context: ResultContext, drawn: Rgb
+    series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[tuple[ResultKind, Dataset]]:
     if context.products.summary:
+        drawn = page(series, analysis, context)
         yield ResultKind.SUMMARY, summary_page(series, context, drawn)
     if context.products.summary_pdf:
-        yield ResultKind.DOCUMENT, document(series, context, drawn)
+        yield ResultKind.DOCUMENT, document(series, analysis, context)
 
 
 def part10(dataset: Dataset) -> bytes:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "pydantic",
         "pydantic_core",
         "pydicom",
+        "reportlab",
         "rich",  # in training only
         "safetensors",
         "scipy",

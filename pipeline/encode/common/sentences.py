@@ -17,6 +17,7 @@ from pipeline.encode.language.translation import (
 )
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.series_name import series_name
+from pipeline.reasons import QualityFlag
 from pipeline.types import (
     Analysis,
     Classification,
@@ -149,6 +150,35 @@ def millilitres(volume_mm3: float) -> str:
     return f"{number(volume_mm3 / 1000, 1)} ml"
 
 
+def changes() -> str:
+    """Say that there are changes, although the score is negative."""
+    return _("Changes present that the classifier does not call COVID-19-like")
+
+
+def changes_figures(analysis: Analysis) -> str:
+    """State the measures of opacities that are not reported."""
+    found = analysis.unreported
+    if found is None:
+        return ""
+    return _(
+        "{share} of the lungs, the largest {volume}; not outlined, not listed. Read the images.",
+        share=percent(found.share),
+        volume=millilitres(1000 * found.largest_ml),
+    )
+
+
+def changes_sentences(analysis: Analysis) -> tuple[str, ...]:
+    """Say that there are changes, and their measures; nothing where there are none to name."""
+    if analysis.unreported is None:
+        return ()
+    return (f"{changes()}: {changes_figures(analysis)}",)
+
+
+def beginning(words: str) -> str:
+    """Words as the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
+
+
 def model_line(provenance: Provenance) -> str:
     """Name and version of the model."""
     return _(
@@ -230,6 +260,13 @@ def place_of(lesion: Lesion) -> str:
     return _("right lung") if lesion.side is Side.RIGHT else _("left lung")
 
 
+def side_of(lesion: Lesion) -> str:
+    """Side of an opacity in one word."""
+    if lesion.side is None:
+        return _("open")
+    return _("right") if lesion.side is Side.RIGHT else _("left")
+
+
 def lesion_sentence(lesion: Lesion, place: str) -> str:
     """Describe one opacity in a line.
 
@@ -277,11 +314,19 @@ def quality_sentences(series: CtSeries, analysis: Analysis) -> tuple[str, ...]:
 
 
 def doubt_sentences(analysis: Analysis) -> tuple[str, ...]:
-    """State each doubt once: what is doubted, with its code, and the figure if there is one."""
-    doubts = tuple(dict.fromkeys((*analysis.doubts, *analysis.lungs.doubts)))
+    """State each doubt once: what is doubted, and the figure if there is one.
+
+    Unreported changes stand where the opacities would (`changes_sentences`).
+    """
+    told = () if analysis.unreported is None else (QualityFlag.UNREPORTED_CHANGES,)
+    doubts = tuple(
+        doubt
+        for doubt in dict.fromkeys((*analysis.doubts, *analysis.lungs.doubts))
+        if doubt.code not in told
+    )
     explained = {doubt.code for doubt in doubts}
     flags = dict.fromkeys((*analysis.flags, *analysis.lungs.flags))
-    bare = (flag_words(code) + "." for code in flags if code not in explained)
+    bare = (flag_words(code) + "." for code in flags if code not in {*explained, *told})
     return (*(doubt_sentence(doubt) for doubt in doubts), *bare)
 
 
@@ -292,8 +337,7 @@ def doubt_sentence(doubt: Doubt) -> str:
 
 def flag_words(code: str) -> str:
     """Name a quality flag in words, as "Unusual noise"."""
-    words = _(ascii_text(code.replace("-", " ")))
-    return words[:1].upper() + words[1:]
+    return beginning(_(ascii_text(code.replace("-", " "))))
 
 
 def prior_sentences(analysis: Analysis, priors: tuple[Prior, ...]) -> tuple[str, ...]:
@@ -358,6 +402,7 @@ def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ..
     sentences = (
         read,
         involvement_sentence(analysis),
+        *changes_sentences(analysis),
         *prior_sentences(analysis, priors[:1]),
         completeness_sentence(series),
         _(NOT_ASSESSED),

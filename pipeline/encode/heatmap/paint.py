@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from pipeline.encode.common import typeface
+from pipeline.encode.language.translation import _
+
 Rgb = NDArray[np.uint8]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Level = TypeVar("Level", bound=np.integer)
@@ -173,7 +176,7 @@ def inner_border(labels: NDArray[Level], width: int = 1) -> NDArray[np.bool_]:
         ``(rows, columns)``.
     """
     core = labels
-    for _ in range(width):
+    for _step in range(width):
         core = np.where(_amid_equals(core), core, 0)
     border: NDArray[np.bool_] = (labels > 0) & (core == 0)
     return border
@@ -201,7 +204,7 @@ def draw_numbers(picture: Rgb, labels: NDArray[np.uint8], most: int) -> None:
     if not any(boxes):
         return
     image = Image.fromarray(picture)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(TEXT_SIZE)
+    draw, font = ImageDraw.Draw(image), typeface.font(TEXT_SIZE)
     for number, box in enumerate(boxes, start=1):
         if box is not None:
             right = picture.shape[1] - font.getlength(str(number)) - 1
@@ -214,7 +217,7 @@ def draw_numbers(picture: Rgb, labels: NDArray[np.uint8], most: int) -> None:
 
 def framed(picture: Rgb, footer: Rgb) -> Rgb:
     """Picture with the footer below it and a black margin at its right, nothing covered."""
-    rows, columns, _ = picture.shape
+    rows, columns = picture.shape[:2]
     canvas = np.zeros((rows + footer.shape[0], footer.shape[1], 3), dtype=np.uint8)
     canvas[:rows, :columns] = picture
     canvas[rows:] = footer
@@ -242,7 +245,7 @@ def footer(
         ``(height, max(columns, MIN_WIDTH), 3)``.
     """
     width = max(columns, MIN_WIDTH)
-    font = ImageFont.load_default(TEXT_SIZE)
+    font = typeface.font(TEXT_SIZE)
     wrapped = [part for line in lines for part in _wrapped(line, font, width - 2 * MARGIN)]
     height = LINE_HEIGHT * (len(wrapped) + 1 + outlined) + 2 * MARGIN
     image = Image.new("RGB", (width, height))
@@ -259,14 +262,14 @@ def footer(
 def caption(text: str, columns: int) -> Rgb:
     """One line of text on black, ``(height, columns, 3)``; of the same height without text."""
     image = Image.new("RGB", (columns, LINE_HEIGHT + MARGIN))
-    font = ImageFont.load_default(TEXT_SIZE)
+    font = typeface.font(TEXT_SIZE)
     ImageDraw.Draw(image).text((MARGIN, MARGIN), text, fill="white", font=font)
     return np.asarray(image)
 
 
 def _draw_key(draw: ImageDraw.ImageDraw, font: Font, top: int) -> None:
     draw.rectangle((MARGIN, top + 3, MARGIN + 10, top + LINE_HEIGHT - 3), outline=OUTLINE)
-    text = "outline and number of a localised opacity"
+    text = _("outline and number of a localised opacity")
     draw.text((MARGIN + 16, top), text, fill="white", font=font)
 
 
@@ -284,8 +287,9 @@ def _wrapped(text: str, font: Font, width: int) -> list[str]:
 def _draw_bar(
     image: Image.Image, draw: ImageDraw.ImageDraw, font: Font, top: int, strength: float
 ) -> None:
-    left = MARGIN + int(font.getlength("activation 0 ")) + 2
-    draw.text((MARGIN, top), "activation 0", fill="white", font=font)
+    least = f"{_('activation')} 0"
+    left = MARGIN + int(font.getlength(f"{least} ")) + 2
+    draw.text((MARGIN, top), least, fill="white", font=font)
     steps = np.linspace(0, 255 * strength, BAR_WIDTH)
     level = np.broadcast_to(steps, (LINE_HEIGHT - 5, BAR_WIDTH)).astype(np.float32)
     bar = overlay(np.full(level.shape, LEGEND_HU, np.float32), level)

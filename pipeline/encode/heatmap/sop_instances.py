@@ -111,6 +111,7 @@ def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
         sentences.figures_line(classification),
         decision if classification.positive else _("{decision}: colours muted", decision=decision),
         *(() if _reported(analysis) else (_(sentences.UNREPORTED),)),
+        *((sentences.changes(),) if analysis.unreported else ()),
         _(sentences.RELATIVE),
     ]
 

@@ -86,6 +86,8 @@ TEMPLATES = (
     "Dice {value} of two methods",
     "{value} of its area over 20 mm found by one method alone",
     # the score
+    "{share} % of the lungs, the largest {volume} ml; named from {least_share} % or {least_volume}"
+    " ml on",
     "the model is {certainty}",
     "the threshold ({point}) calls positive, but the score {certainty}",
     "the threshold ({point}) calls negative, but the score {certainty}",
@@ -104,6 +106,7 @@ PLACEHOLDER = re.compile(r"\\{(\w+)\\}")
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?(?:e[-+]\d+)?|inf|nan)"
 NUMBERS = frozenset(
     {"n", "value", "low", "high", "coverage", "slices", "spacing", "announced", "slice", "position"}
+    | {"share", "volume", "least_share", "least_volume"}
 )
 """Placeholders that stand for a number; the others stand for words."""
 

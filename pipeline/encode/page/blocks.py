@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.encode.common import sentences
+from pipeline.encode.language.translation import _, ngettext
 from pipeline.encode.page.canvas import (
+    AMBER,
+    BLUE,
     FAINT,
     GROUND,
     PANEL,
@@ -20,20 +23,23 @@ from pipeline.encode.page.canvas import (
     Canvas,
     Colour,
     fitted,
+    fitting_size,
     text_width,
     wrapped,
 )
-from pipeline.types import Analysis, Classification, Involvement, Lesion
-
-AMBER: Colour = (230, 159, 0)
-BLUE: Colour = (86, 180, 233)
-"""Okabe and Ito (2008), told apart with every colour vision."""
+from pipeline.types import Analysis, Involvement, Lesion
 
 MOST_ROWS = 8  #: opacities in the table
+SMALL_ML = 1.0
+"""Opacities below this volume, ml, have no row: a table of specks hides what is large."""
 MOST_BARS = 5  #: studies in the comparison, this one included
 QUARTERS = (0.25, 0.5, 0.75)
 
-LABEL, BODY, SMALL = 16.0, 18.0, 14.0  #: text sizes, points
+LABEL, BODY, SMALL = 14.0, 15.5, 12.5  #: text sizes, points
+NAMES = 122.0  #: width of the names of the lungs, points
+ROW = 24.5  #: height of a row of the table, points
+FIGURE = 72.0  #: text size of the score, points
+WIDEST_FIGURE = 300.0  #: of the score, points; it is smaller where it has many decimals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,75 +58,80 @@ class Place:
 
 def label(canvas: Canvas, place: Place, text: str) -> None:
     """Draw the heading of a block; a thin rule runs on to its right edge."""
-    shown = fitted(text.upper(), SMALL, place.width)
+    shown = fitted(text.upper(), SMALL, place.width, bold=True)
     canvas.text((place.left, place.top + SMALL), shown, size=SMALL, colour=FAINT, bold=True)
-    start = place.left + text_width(shown, SMALL) + 12
+    start = place.left + text_width(shown, SMALL, bold=True) + 12
     canvas.line((start, place.top + SMALL / 2 + 2), (place.right, place.top + SMALL / 2 + 2))
 
 
-def score(canvas: Canvas, place: Place, found: Classification) -> None:
+def score(canvas: Canvas, place: Place, found: Analysis) -> None:
     """Draw the score, the decision, and its place on the scale from 0 to 1."""
-    colour = AMBER if found.positive else BLUE
-    digits = sentences.telling_digits(found.score, found.threshold)
-    figure = sentences.number(found.score, digits)
-    size = 84.0 if digits == 2 else 32.0
-    label(canvas, place, "COVID-19 classifier: score")
-    canvas.text((place.left, place.top + 98), figure, size=size, colour=STRONG, bold=True)
-    left = place.left + text_width(figure, size) + 26
-    room = place.right - left
-    decision = fitted(sentences.decision(found).capitalize(), 25, room)
-    canvas.text((left, place.top + 64), decision, size=25, colour=colour, bold=True)
-    canvas.text((left, place.top + 92), fitted(_certainty(found), LABEL, room), size=LABEL)
-    _scale(canvas, Place(left=place.left, top=place.top + 122, width=place.width), found, colour)
+    called = found.classification
+    colour = AMBER if called.positive or found.unreported else BLUE
+    digits = sentences.telling_digits(called.score, called.threshold)
+    figure = sentences.number(called.score, digits)
+    size = fitting_size(figure, FIGURE, WIDEST_FIGURE, bold=True)
+    label(canvas, place, _("COVID-19 classifier: score"))
+    canvas.text((place.left, place.top + 88), figure, size=size, colour=STRONG, bold=True)
+    left = place.left + text_width(figure, size, bold=True) + 22
+    words = sentences.beginning(sentences.decision(called))
+    lines = wrapped(words, 19, place.right - left, 3, bold=True)
+    top = place.top + 76 - 12.5 * (len(lines) - 1)
+    canvas.lines((left, top), lines, size=19, colour=colour, bold=True)
+    if called.prediction_set is not None:
+        certainty = sentences.beginning(sentences.certainty_words(called.prediction_set))
+        shown = fitted(certainty, LABEL, place.width)
+        canvas.text((place.left, place.top + 114), shown, size=LABEL)
+    _scale(canvas, Place(left=place.left, top=place.top + 130, width=place.width), found, colour)
 
 
-def _certainty(found: Classification) -> str:
-    return "" if found.prediction_set is None else found.prediction_set.words.capitalize()
-
-
-def _scale(canvas: Canvas, place: Place, found: Classification, colour: Colour) -> None:
+def _scale(canvas: Canvas, place: Place, found: Analysis, colour: Colour) -> None:
     """Draw the bar of the score, with the threshold as a mark across it."""
+    called = found.classification
     top, bottom = place.top, place.top + 16
-    threshold = place.left + place.width * found.threshold
+    threshold = place.left + place.width * called.threshold
     canvas.box((place.left, top), (place.right, bottom), fill=RULE, radius=3)
-    filled = place.left + max(4.0, place.width * found.score)
+    filled = place.left + max(4.0, place.width * called.score)
     canvas.box((place.left, top), (filled, bottom), fill=colour, radius=3)
     canvas.box((threshold - 3, top - 7), (threshold + 3, bottom + 7), fill=GROUND)
     canvas.box((threshold - 1.5, top - 7), (threshold + 1.5, bottom + 7), fill=STRONG)
-    digits = sentences.telling_digits(found.score, found.threshold)
-    point = sentences.ascii_text(found.operating_point)
-    text = f"threshold {sentences.number(found.threshold, digits)} ({point})"
+    digits = sentences.telling_digits(called.score, called.threshold)
+    text = _(
+        "threshold {threshold} ({point})",
+        threshold=sentences.number(called.threshold, digits),
+        point=sentences.operating_point(called),
+    )
     text = fitted(text, LABEL, place.width - 60)
     half = text_width(text, LABEL) / 2
     middle = min(max(threshold, place.left + 24 + half), place.right - 24 - half)
-    canvas.text((middle, bottom + 26), text, size=LABEL, colour=PLAIN, anchor="ms")
-    canvas.text((place.left, bottom + 26), "0", size=LABEL, colour=FAINT)
-    canvas.text((place.right, bottom + 26), "1", size=LABEL, colour=FAINT, anchor="rs")
+    canvas.text((middle, bottom + 24), text, size=LABEL, colour=PLAIN, anchor="ms")
+    canvas.text((place.left, bottom + 24), "0", size=LABEL, colour=FAINT)
+    canvas.text((place.right, bottom + 24), "1", size=LABEL, colour=FAINT, anchor="rs")
 
 
 def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
     """Draw the shares of the lungs, and of both, on a scale of the whole lung."""
-    label(canvas, place, "Share of the lungs taken by opacities")
+    label(canvas, place, _("Share of the lungs taken by opacities"))
+    both = found.right_ml and found.left_ml
     rows = (
-        ("Right lung", found.right, found.right_ml),
-        ("Left lung", found.left, found.left_ml),
-        (
-            "Both lungs" if found.right_ml and found.left_ml else "Together",
-            found.total,
-            found.total_ml,
-        ),
+        (_("Right lung"), found.right, found.right_ml),
+        (_("Left lung"), found.left, found.left_ml),
+        (_("Both lungs") if both else _("Together"), found.total, found.total_ml),
     )
     for number, (name, share, volume) in enumerate(rows):
-        top = place.top + 32 + 31 * number
+        top = place.top + 30 + 31 * number
         total = number == len(rows) - 1
-        canvas.text((place.left, top + 17), name, size=BODY, bold=total)
+        size = fitting_size(name, BODY, NAMES - 8, bold=total)
+        canvas.text((place.left, top + 17), name, size=size, bold=total)
         if not volume:
-            missing = "not told apart" if found.open_ml else "not found"
-            canvas.text((place.left + 106, top + 17), missing, size=BODY, colour=FAINT)
+            missing = _("not told apart") if found.open_ml else _("not found")
+            canvas.text((place.left + NAMES, top + 17), missing, size=BODY, colour=FAINT)
             continue
-        _share(canvas, Place(left=place.left + 106, top=top, width=place.width - 218), share, total)
-        of = f"of {sentences.number(volume, 0)} ml"
-        canvas.text((place.right, top + 17), of, size=LABEL, colour=FAINT, anchor="rs")
+        bar = Place(left=place.left + NAMES, top=top, width=place.width - NAMES - 108)
+        _share(canvas, bar, share, total)
+        of = _("of {volume} ml", volume=sentences.number(volume, 0))
+        size = fitting_size(of, LABEL, 100)
+        canvas.text((place.right, top + 17), of, size=size, colour=FAINT, anchor="rs")
 
 
 def _share(canvas: Canvas, place: Place, share: float | None, total: bool) -> None:
@@ -129,7 +140,7 @@ def _share(canvas: Canvas, place: Place, share: float | None, total: bool) -> No
     if share is None:
         canvas.text((place.left, y), shown, size=BODY, colour=FAINT)
         return
-    _bar(canvas, Place(left=place.left, top=place.top, width=place.width - 84), share)
+    _bar(canvas, Place(left=place.left, top=place.top, width=place.width - 74), share)
     canvas.text((place.right, y), shown, size=BODY, colour=STRONG, anchor="rs", bold=total)
 
 
@@ -161,28 +172,58 @@ def opacities(
         Image that shows an opacity best, by the number of the opacity.
     """
     lesions = sorted(found.lesions, key=lambda lesion: lesion.number)
-    head = f"Opacities ({len(lesions)})" if lesions else "Opacities"
-    label(canvas, place, head)
+    label(canvas, place, _("Opacities ({n})", n=len(lesions)) if lesions else _("Opacities"))
     if not lesions:
-        lines = wrapped(sentences.involvement_sentence(found), 22, place.width, 3)
-        canvas.lines((place.left, place.top + 46), lines, size=22)
+        _without_opacities(canvas, place, found)
         return
-    _row(canvas, place, 0, ("side", "volume", "mean", "image"), FAINT)
-    for number, lesion in enumerate(lesions[:MOST_ROWS], start=1):
+    large = [lesion for lesion in lesions if lesion.volume_mm3 >= 1000 * SMALL_ML]
+    small = [lesion for lesion in lesions if lesion.volume_mm3 < 1000 * SMALL_ML]
+    _row(canvas, place, 0, (_("side"), _("volume"), _("mean"), _("image")), FAINT)
+    for number, lesion in enumerate(large[:MOST_ROWS], start=1):
         _lesion(canvas, place, number, lesion, colours[lesion.number], images[lesion.number])
-    _more(canvas, place, lesions[MOST_ROWS:])
+    row = min(len(large), MOST_ROWS) + 1
+    for text in filter(None, (_more(large[MOST_ROWS:]), _small(small))):
+        shown = fitted(text, LABEL, place.width - 50)
+        y = place.top + 40 + ROW * row
+        canvas.text((place.left + 50, y), shown, size=LABEL, colour=FAINT)
+        row += 1
+
+
+def _without_opacities(canvas: Canvas, place: Place, found: Analysis) -> None:
+    """Say why there is no table, and first of all if there are changes all the same."""
+    y = place.top + 42
+    if found.unreported is not None:
+        y = _changes(canvas, Place(left=place.left, top=place.top + 28, width=place.width), found)
+    lines = wrapped(sentences.involvement_sentence(found), BODY, place.width, 3)
+    y = canvas.lines((place.left, y), lines, size=BODY)
+    y += 12
+    lines = wrapped(_(sentences.NOT_ASSESSED), BODY, place.width, 5)
+    canvas.lines((place.left, y), lines, size=BODY, colour=STRONG)
+
+
+def _changes(canvas: Canvas, place: Place, found: Analysis) -> float:
+    """Draw the box that says that there are changes; give the base line of what follows."""
+    inner = place.width - 32
+    head = wrapped(sentences.changes(), 17, inner, 3, bold=True)
+    figures = wrapped(sentences.changes_figures(found), LABEL, inner, 3)
+    height = 20 + 17 * 1.32 * len(head) + LABEL * 1.32 * len(figures)
+    bottom = place.top + height
+    canvas.box((place.left, place.top), (place.right, bottom), outline=AMBER, radius=6)
+    y = canvas.lines((place.left + 16, place.top + 27), head, size=17, colour=AMBER, bold=True)
+    canvas.lines((place.left + 16, y), figures, size=LABEL, colour=STRONG)
+    return bottom + 32
 
 
 def _lesion(
     canvas: Canvas, place: Place, row: int, lesion: Lesion, colour: Colour, image: str
 ) -> None:
-    y = place.top + 40 + 25 * row
-    canvas.box((place.left, y - 17), (place.left + 30, y + 4), outline=colour, fill=PANEL, radius=4)
+    y = place.top + 40 + ROW * row
+    canvas.box((place.left, y - 16), (place.left + 30, y + 5), outline=colour, fill=PANEL, radius=4)
     middle = (place.left + 15, y - 1)
     canvas.text(middle, str(lesion.number), size=LABEL, colour=STRONG, anchor="ms", bold=True)
     values = (
-        str(lesion.side or "open"),
-        f"{sentences.number(lesion.volume_mm3 / 1000, 1)} ml",
+        sentences.side_of(lesion),
+        sentences.millilitres(lesion.volume_mm3),
         f"{sentences.number(lesion.mean_hu, 0)} HU",
         image,
     )
@@ -191,7 +232,7 @@ def _lesion(
 
 def _row(canvas: Canvas, place: Place, row: int, values: Sequence[str], colour: Colour) -> None:
     """Write the side at the left, the numbers flush right in columns of their own."""
-    y = place.top + 40 + 25 * row
+    y = place.top + 40 + ROW * row
     side, *numbers = values
     canvas.text((place.left + 50, y), side, size=LABEL, colour=colour)
     for share, value in zip((0.48, 0.74, 1.0), numbers, strict=True):
@@ -199,13 +240,27 @@ def _row(canvas: Canvas, place: Place, row: int, values: Sequence[str], colour: 
         canvas.text((x, y), fitted(value, LABEL, 120), size=LABEL, colour=colour, anchor="rs")
 
 
-def _more(canvas: Canvas, place: Place, rest: Sequence[Lesion]) -> None:
+def _more(rest: Sequence[Lesion]) -> str:
     if not rest:
-        return
-    volume = sentences.number(sum(lesion.volume_mm3 for lesion in rest) / 1000, 1)
-    y = place.top + 40 + 25 * (MOST_ROWS + 1)
-    text = f"{len(rest)} more, together {volume} ml: see the report"
-    canvas.text((place.left + 50, y), text, size=LABEL, colour=FAINT)
+        return ""
+    return ngettext(
+        "{n} more, {volume}: see the report",
+        "{n} more, {volume} together: see the report",
+        len(rest),
+        volume=sentences.millilitres(sum(lesion.volume_mm3 for lesion in rest)),
+    )
+
+
+def _small(rest: Sequence[Lesion]) -> str:
+    if not rest:
+        return ""
+    return ngettext(
+        "{n} smaller than {least} ml, {volume}",
+        "{n} smaller than {least} ml, {volume} together",
+        len(rest),
+        least=sentences.number(SMALL_ML, 0),
+        volume=sentences.millilitres(sum(lesion.volume_mm3 for lesion in rest)),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,9 +288,9 @@ def comparison(canvas: Canvas, place: Place, studies: Sequence[Study]) -> None:
     The scale ends at the highest bar: it shows the course, and the figures stand above the bars.
     A share that is not reported has no bar.
     """
-    label(canvas, place, "Course: share of both lungs")
+    label(canvas, place, _("Course: share of both lungs"))
     shown = studies[-MOST_BARS:]
-    step, height, floor = place.width / len(shown), 46.0, place.top + 92
+    step, height, floor = place.width / len(shown), 32.0, place.top + 72
     highest = max(study.share or 0.0 for study in shown) or 1.0
     for number, study in enumerate(shown):
         middle = place.left + step * (number + 0.5)
@@ -253,8 +308,8 @@ def _study(
         canvas.box((middle - 16, top), (middle + 16, floor), fill=AMBER if this else FAINT)
     figure = sentences.percent(study.share)
     canvas.text((middle, top - 5), figure, size=SMALL, colour=colour, anchor="ms", bold=this)
-    canvas.text((middle, floor + 18), study.name, size=13, colour=colour, anchor="ms")
-    canvas.text((middle, floor + 35), study.note, size=13, colour=FAINT, anchor="ms")
+    canvas.text((middle, floor + 15), study.name, size=12, colour=colour, anchor="ms")
+    canvas.text((middle, floor + 30), study.note, size=12, colour=FAINT, anchor="ms")
 
 
 def notes(
@@ -269,7 +324,7 @@ def notes(
         (line, colour) for text, colour in texts for line in wrapped(text, LABEL, place.width, 2)
     ]
     if len(lines) > most:
-        lines = [*lines[: most - 1], ("More in the report.", AMBER)]
-    y = place.top + 38
+        lines = [*lines[: most - 1], (_("More in the report."), AMBER)]
+    y = place.top + 34
     for line, colour in lines:
         y = canvas.lines((place.left, y), [line], size=LABEL, colour=colour)

@@ -1,25 +1,28 @@
-"""Drawing surface of a page: text that fits, boxes, lines and pictures, measured in points.
+"""Drawing surfaces of a page: text that fits, boxes, lines and pictures, measured in points.
 
-Pure drawing; nothing of DICOM here. A point is a pixel of the page as it is shown; everything is
-drawn with twice as many pixels, so that it can be reduced smoothly, or printed.
+Pure drawing; nothing of DICOM here. A page is laid out once and drawn on any surface: as pixels
+here, as a PDF in `pipeline.encode.page.pdf_canvas`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from pipeline.encode.common.typeface import font
 
 Rgb = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
-SCALE = 2  #: pixels drawn for a point, in both directions
+SCALE = 2
+"""Pixels for a point, in both directions: of pictures, and of a page drawn as pixels, so that it
+can be reduced smoothly for a screen."""
 LEADING = 1.32  #: distance between lines of text, in text sizes
-BOLD = 0.025  #: width of the stroke that thickens text, in text sizes; the font has one weight
 CUT = "..."  #: stands for text that was left out
 
 GROUND: Colour = (13, 17, 23)
@@ -28,33 +31,32 @@ RULE: Colour = (48, 56, 66)
 FAINT: Colour = (139, 148, 158)
 PLAIN: Colour = (214, 220, 228)
 STRONG: Colour = (255, 255, 255)
+AMBER: Colour = (230, 159, 0)
+BLUE: Colour = (86, 180, 233)
+"""Okabe and Ito (2008), told apart with every colour vision."""
 
 
-@cache
-def font(pixels: int) -> ImageFont.FreeTypeFont:
-    """Font that Pillow brings along (Aileron, CC0), at a height in pixels."""
-    loaded = ImageFont.load_default(pixels)
-    if not isinstance(loaded, ImageFont.FreeTypeFont):
-        raise TypeError("expected Pillow with FreeType, got one without")
-    return loaded
-
-
-def text_width(text: str, size: float) -> float:
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Width of one line, points."""
-    return font(round(SCALE * size)).getlength(text) / SCALE
+    return font(round(SCALE * size), bold=bold).getlength(text) / SCALE
 
 
-def fitted(text: str, size: float, width: float) -> str:
+def fitting_size(text: str, size: float, width: float, *, bold: bool = False) -> float:
+    """Size of text, at most the one given, at which it is no wider than `width` points."""
+    return min(size, size * width / max(text_width(text, size, bold=bold), 1.0))
+
+
+def fitted(text: str, size: float, width: float, *, bold: bool = False) -> str:
     """Text cut where it would grow wider than `width` points."""
-    if text_width(text, size) <= width:
+    if text_width(text, size, bold=bold) <= width:
         return text
     start = text
-    while start and text_width(start + CUT, size) > width:
+    while start and text_width(start + CUT, size, bold=bold) > width:
         start = start[:-1]
     return start.rstrip() + CUT
 
 
-def wrapped(text: str, size: float, width: float, most: int) -> list[str]:
+def wrapped(text: str, size: float, width: float, most: int, *, bold: bool = False) -> list[str]:
     """Lines no wider than `width` points; what goes beyond the last one is cut.
 
     Parameters
@@ -65,15 +67,75 @@ def wrapped(text: str, size: float, width: float, most: int) -> list[str]:
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and (len(lines) == most or text_width(longer, size) <= width):
+        if lines and (len(lines) == most or text_width(longer, size, bold=bold) <= width):
             lines[-1] = longer
         else:
             lines.append(word)
-    return [fitted(line, size, width) for line in lines]
+    return [fitted(line, size, width, bold=bold) for line in lines]
 
 
-class Canvas:
-    """A page to draw on; all lengths and places are in points."""
+class Canvas(ABC):
+    """A page to draw on; all lengths and places are in points, from its upper left corner."""
+
+    @abstractmethod
+    def text(
+        self,
+        place: Point,
+        text: str,
+        *,
+        size: float,
+        colour: Colour = PLAIN,
+        anchor: str = "ls",
+        bold: bool = False,
+    ) -> None:
+        """Write one line.
+
+        Parameters
+        ----------
+        anchor
+            Point of the text that stands at the place: ``l``, ``m`` or ``r`` for its left end,
+            middle or right end; ``s`` for its base line, ``m`` for the middle of its height.
+        """
+
+    def lines(
+        self,
+        place: Point,
+        lines: Sequence[str],
+        *,
+        size: float,
+        colour: Colour = PLAIN,
+        bold: bool = False,
+    ) -> float:
+        """Write lines from a first base line downwards, and give the base line of the next."""
+        x, y = place
+        for line in lines:
+            self.text((x, y), line, size=size, colour=colour, bold=bold)
+            y += size * LEADING
+        return y
+
+    @abstractmethod
+    def box(
+        self,
+        corner: Point,
+        opposite: Point,
+        *,
+        fill: Colour | None = None,
+        outline: Colour | None = None,
+        radius: float = 0,
+    ) -> None:
+        """Fill or frame a rectangle from its upper left corner to its lower right one."""
+
+    @abstractmethod
+    def line(self, start: Point, end: Point, *, colour: Colour = RULE, width: float = 1) -> None:
+        """Draw a straight line."""
+
+    @abstractmethod
+    def picture(self, corner: Point, picture: Rgb) -> None:
+        """Show ``(rows, columns, 3)`` pixels, `SCALE` of them to a point."""
+
+
+class PixelCanvas(Canvas):
+    """A page of pixels, `SCALE` of them to a point."""
 
     def __init__(self, width: int, height: int) -> None:
         self._image = Image.new("RGB", (SCALE * width, SCALE * height), GROUND)
@@ -89,25 +151,9 @@ class Canvas:
         anchor: str = "ls",
         bold: bool = False,
     ) -> None:
-        """Write one line; `anchor` as in Pillow: ``ls`` is left, on the base line."""
-        self._draw.text(
-            _scaled(place),
-            text,
-            fill=colour,
-            font=font(round(SCALE * size)),
-            anchor=anchor,
-            stroke_width=max(1, round(SCALE * size * BOLD)) if bold else 0,
-        )
-
-    def lines(
-        self, place: Point, lines: Sequence[str], *, size: float, colour: Colour = PLAIN
-    ) -> float:
-        """Write lines from a first base line downwards, and give the base line of the next."""
-        x, y = place
-        for line in lines:
-            self.text((x, y), line, size=size, colour=colour)
-            y += size * LEADING
-        return y
+        """Write one line."""
+        face = font(round(SCALE * size), bold=bold)
+        self._draw.text(_scaled(place), text, fill=colour, font=face, anchor=anchor)
 
     def box(
         self,
@@ -118,7 +164,7 @@ class Canvas:
         outline: Colour | None = None,
         radius: float = 0,
     ) -> None:
-        """Fill or frame a rectangle from its upper left corner to its lower right one."""
+        """Fill or frame a rectangle."""
         right, bottom = _scaled(opposite)
         self._draw.rounded_rectangle(
             (*_scaled(corner), right - 1, bottom - 1),
@@ -135,12 +181,12 @@ class Canvas:
         )
 
     def picture(self, corner: Point, picture: Rgb) -> None:
-        """Paste ``(rows, columns, 3)`` pixels as they are, `SCALE` of them to a point."""
+        """Paste pixels as they are."""
         left, top = _scaled(corner)
         self._image.paste(Image.fromarray(picture), (round(left), round(top)))
 
     def pixels(self) -> Rgb:
-        """Picture of the page, ``(rows, columns, 3)``, `SCALE` pixels to a point."""
+        """Picture of the page, ``(rows, columns, 3)``."""
         return np.asarray(self._image).copy()
 
 

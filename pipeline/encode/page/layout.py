@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from pipeline.encode.common import sentences
 from pipeline.encode.common.segments import REMAINING_COLOUR, segments
+from pipeline.encode.language.translation import _, current_language, writing_in
 from pipeline.encode.page import blocks, views
-from pipeline.encode.page.blocks import AMBER, Place, Study
+from pipeline.encode.page.blocks import Place, Study
 from pipeline.encode.page.canvas import (
+    AMBER,
     FAINT,
-    GROUND,
     PANEL,
     PLAIN,
     RULE,
@@ -25,8 +26,11 @@ from pipeline.encode.page.canvas import (
     STRONG,
     Canvas,
     Colour,
+    PixelCanvas,
     fitted,
+    fitting_size,
     text_width,
+    wrapped,
 )
 from pipeline.encode.page.views import View
 from pipeline.encode.result.context import ResultContext
@@ -44,6 +48,9 @@ EDGE = 40.0
 LEFT = Place(left=EDGE, top=96, width=520)
 RIGHT = Place(left=600, top=96, width=640)
 VIEW_HEIGHT = 310.0
+BLACK, WHITE, GREY = (0, 0, 0), (254, 254, 254), (160, 168, 176)
+"""On a view: the same on the screen and on paper, where the page is white."""
+CAPTION_WIDTH = 150.0  #: beside a view, points
 TITLE = "AI summary of a chest CT"
 LIMITS = (
     "The score is a model's output, not a diagnosis. Opacities have many causes; small or faint "
@@ -52,21 +59,30 @@ LIMITS = (
 
 
 def page(series: CtSeries, analysis: Analysis, context: ResultContext) -> Rgb:
-    """Draw the page.
+    """Draw the page as pixels.
 
     Returns
     -------
     NDArray
-        ``(1920, 2560, 3)``: `SCALE` pixels to a point, for print; reduced by it for a screen.
+        ``(1920, 2560, 3)``: `SCALE` pixels to a point; reduced by it for a screen.
     """
-    canvas = Canvas(WIDTH, HEIGHT)
+    canvas = PixelCanvas(WIDTH, HEIGHT)
+    draw_page(canvas, series, analysis, context)
+    return canvas.pixels()
+
+
+def draw_page(canvas: Canvas, series: CtSeries, analysis: Analysis, context: ResultContext) -> None:
+    """Draw the page on a surface of `WIDTH` and `HEIGHT`.
+
+    The letters of the language are drawn whatever the character set of the result.
+    """
     slices = source_slices.real_slices(series)
     colours = _colours(analysis, slices, context.key)
-    _head(canvas, series, context)
-    _figures(canvas, analysis, colours, slices)
-    _views(canvas, series, analysis, colours, slices)
-    _foot(canvas, series, analysis, context)
-    return canvas.pixels()
+    with writing_in(current_language()):
+        _head(canvas, series, context)
+        _figures(canvas, analysis, colours, slices)
+        _views(canvas, series, analysis, colours, slices)
+        _foot(canvas, series, analysis, context)
 
 
 def _colours(analysis: Analysis, slices: tuple[SourceSlice, ...], key: str) -> Mapping[int, Colour]:
@@ -79,19 +95,28 @@ def _colours(analysis: Analysis, slices: tuple[SourceSlice, ...], key: str) -> M
 
 def _head(canvas: Canvas, series: CtSeries, context: ResultContext) -> None:
     canvas.box((0, 0), (WIDTH, 76), fill=PANEL)
-    canvas.text((EDGE, 36), TITLE, size=27, colour=STRONG, bold=True)
-    if context.generation > 1:
-        revision = f"revision {context.generation}, replaces an earlier result"
-        canvas.text((EDGE + text_width(TITLE, 27) + 24, 36), revision, size=17, colour=STRONG)
-    read = f"Study of {_study_date(series) or 'unknown date'}, {picture_name(series.common.header)}"
-    canvas.text((EDGE, 61), fitted(read, 17, 800), size=17)
+    title = _(TITLE)
+    canvas.text((EDGE, 36), title, size=23, colour=STRONG, bold=True)
     left, right = WIDTH - EDGE - 330, WIDTH - EDGE
+    if context.generation > 1:
+        start = EDGE + text_width(title, 23, bold=True) + 20
+        revision = _("revision {n}, replaces an earlier result", n=context.generation)
+        size = fitting_size(revision, 15, left - 20 - start)
+        canvas.text((start, 36), revision, size=size, colour=STRONG)
+    read = _(
+        "Study of {date}, {series}",
+        date=_study_date(series) or _("unknown date"),
+        series=picture_name(series.common.header),
+    )
+    canvas.text((EDGE, 61), fitted(read, 15, left - 20 - EDGE), size=15)
     canvas.box((left, 14), (right, 62), outline=AMBER, radius=6)
     middle = (left + right) / 2
-    canvas.text(
-        (middle, 35), "AI RESULT - RESEARCH USE ONLY", size=17, colour=AMBER, anchor="ms", bold=True
-    )
-    canvas.text((middle, 54), "not for primary diagnosis", size=15, colour=AMBER, anchor="ms")
+    for y, words, largest, bold in (
+        (35, _("AI RESULT - RESEARCH USE ONLY"), 15, True),
+        (54, _("not for primary diagnosis"), 13, False),
+    ):
+        size = fitting_size(words, largest, right - left - 20, bold=bold)
+        canvas.text((middle, y), words, size=size, colour=AMBER, anchor="ms", bold=bold)
 
 
 def _figures(
@@ -102,7 +127,7 @@ def _figures(
 ) -> None:
     keys = {lesion.number: key_slice(analysis, (lesion,), slices) for lesion in analysis.lesions}
     images = {number: image_number(item) if item else "-" for number, item in keys.items()}
-    blocks.score(canvas, LEFT, analysis.classification)
+    blocks.score(canvas, LEFT, analysis)
     below = Place(left=LEFT.left, top=294, width=LEFT.width)
     blocks.involvement(canvas, below, analysis.involvement)
     table = Place(left=LEFT.left, top=444, width=LEFT.width)
@@ -120,12 +145,23 @@ def image_number(item: SourceSlice) -> str:
 def key_image(
     analysis: Analysis, slices: tuple[SourceSlice, ...]
 ) -> tuple[SourceSlice, tuple[str, ...]]:
-    """Image of the opacity in the first row of the table, else of most lung; and its caption."""
+    """Choose the axial slice, and name it with the reason for the choice.
+
+    It is that of the first opacity; else that of most change, where changes are named; else the
+    one with the largest area of lung.
+    """
     first = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number)[:1])
     item = key_slice(analysis, first, slices) if first else None
-    shown = widest_slice(slices, analysis.lungs.labels > 0) if item is None else item
-    opacity = () if item is None else (f"Opacity {first[0].number}",)
-    return shown, ("Axial", *opacity, f"CT image {image_number(shown)}")
+    if item is not None:
+        reason = _("opacity {n} at its largest", n=first[0].number)
+    elif analysis.unreported is not None:
+        most = analysis.unreported.slice_index
+        item = min(slices, key=lambda other: abs(other.index - most))
+        reason = _("slice with most change, not outlined")
+    else:
+        item = widest_slice(slices, analysis.lungs.labels > 0)
+        reason = _("slice with the largest area of lung")
+    return item, (_("Axial"), _("CT image {n}", n=image_number(item)), reason)
 
 
 def _views(
@@ -135,12 +171,14 @@ def _views(
     colours: Mapping[int, Colour],
     slices: tuple[SourceSlice, ...],
 ) -> None:
-    size = int(SCALE * (RIGHT.width - 200)), int(SCALE * VIEW_HEIGHT)
+    size = int(SCALE * (RIGHT.width - CAPTION_WIDTH - 60)), int(SCALE * VIEW_HEIGHT)
     shown, caption = key_image(analysis, slices)
     axial = views.axial(series.volume, analysis, shown.index, colours, size)
     coronal = views.coronal(series.volume, analysis, colours, size)
+    plane = _("plane with most opacity") if analysis.lesions else _("middle of the lungs")
     _view(canvas, RIGHT.top, axial, caption, colours)
-    _view(canvas, RIGHT.top + VIEW_HEIGHT + 16, coronal, ("Coronal", "reformatted"), colours)
+    caption = (_("Coronal"), _("reformatted"), plane)
+    _view(canvas, RIGHT.top + VIEW_HEIGHT + 16, coronal, caption, colours)
 
 
 def _view(
@@ -150,17 +188,21 @@ def _view(
     caption: tuple[str, ...],
     colours: Mapping[int, Colour],
 ) -> None:
-    """Draw a picture in the middle of a black field, with its name, sides and numbers."""
-    name, *lines = caption
-    canvas.box((RIGHT.left, top), (RIGHT.right, top + VIEW_HEIGHT), fill=(0, 0, 0))
+    """Draw a picture in a black field, with its name and the reason for it, sides and numbers."""
+    name, *texts = caption
+    canvas.box((RIGHT.left, top), (RIGHT.right, top + VIEW_HEIGHT), fill=BLACK)
     rows, columns = (length / SCALE for length in view.picture.shape[:2])
-    left, upper = RIGHT.left + (RIGHT.width - columns) / 2, top + (VIEW_HEIGHT - rows) / 2
+    field = RIGHT.left + CAPTION_WIDTH
+    left = field + (RIGHT.right - field - columns) / 2
+    upper = top + (VIEW_HEIGHT - rows) / 2
     canvas.picture((left, upper), view.picture)
-    canvas.text((RIGHT.left + 12, top + 26), name, size=17, colour=STRONG, bold=True)
-    canvas.lines((RIGHT.left + 12, top + 47), lines, size=14, colour=FAINT)
+    canvas.text((RIGHT.left + 12, top + 26), name, size=16, colour=WHITE, bold=True)
+    lines = [line for text in texts for line in wrapped(text, 12.5, CAPTION_WIDTH - 36, 4)]
+    canvas.lines((RIGHT.left + 12, top + 47), lines, size=12.5, colour=GREY)
     middle = top + VIEW_HEIGHT / 2
-    canvas.text((left - 14, middle), "R", size=22, colour=PLAIN, anchor="rm", bold=True)
-    canvas.text((left + columns + 14, middle), "L", size=22, colour=PLAIN, anchor="lm", bold=True)
+    # radiology's letters of the sides, the same in every language (PS3.3 C.7.6.1.1.1)
+    canvas.text((left - 10, middle), "R", size=20, colour=WHITE, anchor="rm", bold=True)
+    canvas.text((left + columns + 10, middle), "L", size=20, colour=WHITE, anchor="lm", bold=True)
     _numbers(canvas, view, (left, upper), colours)
 
 
@@ -175,48 +217,44 @@ def _numbers(
         if number > blocks.MOST_ROWS or not free:
             continue
         taken.append((x, y))
-        half = text_width(str(number), 15) / 2 + 4
-        canvas.box((x - half, y - 10), (x + half, y + 10), fill=GROUND, radius=3)
-        canvas.text(
-            (x, y + 1), str(number), size=15, colour=colours[number], anchor="mm", bold=True
-        )
+        half = text_width(str(number), 13, bold=True) / 2 + 4
+        canvas.box((x - half, y - 10), (x + half, y + 10), fill=BLACK, radius=3)
+        canvas.text((x, y), str(number), size=13, colour=colours[number], anchor="mm", bold=True)
 
 
 def _foot(canvas: Canvas, series: CtSeries, analysis: Analysis, context: ResultContext) -> None:
-    place = Place(left=EDGE, top=756, width=WIDTH - 2 * EDGE)
+    place = Place(left=EDGE, top=752, width=WIDTH - 2 * EDGE)
     if context.priors:
         blocks.comparison(
             canvas,
-            Place(left=RIGHT.left + 200, top=place.top, width=RIGHT.width - 200),
+            Place(left=RIGHT.left + 160, top=place.top, width=RIGHT.width - 160),
             _studies(series, analysis, context),
         )
-        place = Place(left=EDGE, top=place.top, width=RIGHT.left + 160 - EDGE)
-    blocks.notes(canvas, place, "Series and doubts", tuple(_notes(series, analysis)), 5)
-    canvas.line((EDGE, HEIGHT - 60), (WIDTH - EDGE, HEIGHT - 60), colour=RULE)
-    made = f"Model {sentences.model_line(analysis.provenance)}; software "
-    made += sentences.ascii_text(analysis.provenance.software_version)
-    ends = (f"{sentences.RESEARCH_NOTICE} {LIMITS}", made)
-    lines = [fitted(line, 14, WIDTH - 2 * EDGE) for line in ends]
-    canvas.lines((EDGE, HEIGHT - 37), lines, size=14, colour=FAINT)
+        place = Place(left=EDGE, top=place.top, width=RIGHT.left + 130 - EDGE)
+    blocks.notes(canvas, place, _("Series and doubts"), tuple(_notes(series, analysis)), 4)
+    canvas.line((EDGE, HEIGHT - 92), (WIDTH - EDGE, HEIGHT - 92), colour=RULE)
+    limits = wrapped(f"{_(sentences.RESEARCH_NOTICE)} {_(LIMITS)}", 12.5, WIDTH - 2 * EDGE, 2)
+    y = HEIGHT - 74.0
+    if analysis.lesions:  # else it stands where the opacities would
+        missed = wrapped(_(sentences.NOT_ASSESSED), 12.5, WIDTH - 2 * EDGE, 2)
+        y = canvas.lines((EDGE, y), missed, size=12.5, colour=STRONG)
+    y = canvas.lines((EDGE, y), limits, size=12.5, colour=FAINT)
+    made = _(
+        "Model {model}; software {version}",
+        model=sentences.model_line(analysis.provenance),
+        version=sentences.ascii_text(analysis.provenance.software_version),
+    )
+    canvas.text((EDGE, y), fitted(made, 12.5, WIDTH - 2 * EDGE), size=12.5, colour=FAINT)
 
 
 def _notes(series: CtSeries, analysis: Analysis) -> Iterator[tuple[str, Colour]]:
     whole = series.geometry.completeness is not Completeness.INCOMPLETE
     yield sentences.completeness_sentence(series), PLAIN if whole else AMBER
-    doubts = dict.fromkeys((*analysis.doubts, *analysis.lungs.doubts))
+    doubts = sentences.doubt_sentences(analysis)
     for doubt in doubts:
-        yield sentences.ascii_text(f"{_words(doubt.code)}: {doubt.text}."), AMBER
-    explained = {doubt.code for doubt in doubts}
-    flags = dict.fromkeys((*analysis.flags, *analysis.lungs.flags))
-    for code in flags:
-        if code not in explained:
-            yield sentences.ascii_text(f"{_words(code)}."), AMBER
-    if not flags:
-        yield "No flag raised.", FAINT
-
-
-def _words(code: str) -> str:
-    return code.replace("-", " ").capitalize()
+        yield doubt, AMBER
+    if not doubts and analysis.unreported is None:
+        yield _("No flag raised."), FAINT
 
 
 def _studies(series: CtSeries, analysis: Analysis, context: ResultContext) -> tuple[Study, ...]:
@@ -226,20 +264,21 @@ def _studies(series: CtSeries, analysis: Analysis, context: ResultContext) -> tu
         Study(
             name=prior.study_date.isoformat(),
             share=prior.total,
-            note=_score(prior.score) if prior.model == model else "other model",
+            note=_score(prior.score, prior.threshold) if prior.model == model else _("other model"),
         )
         for prior in reversed(context.priors)
     )
     this = Study(
-        name=_study_date(series) or "this study",
+        name=_study_date(series) or _("this study"),
         share=analysis.involvement.total,
-        note=_score(analysis.classification.score),
+        note=_score(analysis.classification.score, analysis.classification.threshold),
     )
     return *earlier, this
 
 
-def _score(score: float) -> str:
-    return f"score {sentences.number(score, 2)}"
+def _score(score: float, threshold: float) -> str:
+    digits = sentences.telling_digits(score, threshold)
+    return _("score {score}", score=sentences.number(score, digits))
 
 
 def _study_date(series: CtSeries) -> str:

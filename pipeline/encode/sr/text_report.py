@@ -126,6 +126,8 @@ def _conclusions(analysis: Analysis) -> Iterator[tuple[Code, str]]:
         ),
     )
     yield codes.OPACITIES, sentences.involvement_sentence(analysis)
+    for text in sentences.changes_sentences(analysis):
+        yield codes.OPACITIES, text
     yield codes.NOT_ASSESSED, _(sentences.NOT_ASSESSED)
 
 

@@ -10,7 +10,7 @@ from dicom_node.cli.process import findings
 from pipeline.decision import score_doubts
 from pipeline.encode.common.sentences import quality_sentences, ready_sentence
 from pipeline.encode.page import blocks
-from pipeline.encode.page.canvas import fitted, text_width
+from pipeline.encode.page.canvas import fitted
 from pipeline.encode.sr.text_report import text_report
 from pipeline.encode.summary import summary
 from pipeline.types import Analysis, Doubt, PredictionSet, ScoreClass
@@ -47,10 +47,10 @@ def test_a_prediction_set_has_words(classes: tuple[ScoreClass, ...], words: str)
 
 
 def test_what_the_score_supports_is_never_cut_on_the_page() -> None:
-    beside_the_score = blocks.LABEL, 520 - text_width("0.88", 84) - 26
+    below_the_score = blocks.LABEL, 520
     for classes in ((), (ScoreClass.NEGATIVE,), (ScoreClass.POSITIVE,), tuple(ScoreClass)):
         words = PredictionSet(coverage=0.995, classes=classes).words.capitalize()
-        assert fitted(words, *beside_the_score) == words
+        assert fitted(words, *below_the_score) == words
 
 
 def test_a_call_against_what_the_score_supports_is_doubted_in_words() -> None:

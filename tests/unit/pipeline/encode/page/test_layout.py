@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from io import BytesIO
@@ -13,16 +14,27 @@ from pydicom import Dataset, dcmread
 
 from pipeline.decision import without_lesions
 from pipeline.encode.bundle import encode, part10
+from pipeline.encode.common import sentences
 from pipeline.encode.common.segments import LESION_COLOURS
 from pipeline.encode.page import blocks, canvas
-from pipeline.encode.page.canvas import SCALE, Canvas, text_width
+from pipeline.encode.page.canvas import SCALE, PixelCanvas, text_width
 from pipeline.encode.page.layout import HEIGHT, WIDTH, image_number, key_image, page
+from pipeline.encode.page.sop_instances import pdf
 from pipeline.encode.page.views import axial, coronal
 from pipeline.encode.result.identity import Prior, ReportReference
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.source import source_slices
-from pipeline.types import Analysis, Completeness, CtSeries, Doubt, PredictionSet, ScoreClass
+from pipeline.types import (
+    Analysis,
+    Completeness,
+    CtSeries,
+    Doubt,
+    PredictionSet,
+    ScoreClass,
+    Unreported,
+)
+from tests.support.pdf_text import page_operators, text_of
 from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
@@ -116,9 +128,9 @@ def test_the_axial_view_is_that_of_the_first_opacity_and_says_so() -> None:
     lesions = tuple(lesion(n, key_slice=slice_) for n, slice_ in ((3, 4), (1, 1), (2, 4)))
     found = analysis(lesion_labels=labels, lesions=lesions)
     shown, caption = key_image(found, source_slices.real_slices(ct_series()))
-    assert (shown.index, caption) == (1, ("Axial", "Opacity 1", "CT image 2"))
+    assert (shown.index, caption) == (1, ("Axial", "CT image 2", "opacity 1 at its largest"))
     reverse = source_slices.real_slices(ct_series(SeriesSpec(source_reversed=True)))
-    assert key_image(found, reverse)[1][-1] == "CT image 5"
+    assert key_image(found, reverse)[1][1] == "CT image 5"
 
 
 def test_without_opacities_the_axial_view_is_that_of_most_lung() -> None:
@@ -126,7 +138,51 @@ def test_without_opacities_the_axial_view_is_that_of_most_lung() -> None:
     lungs[:, 5, 5], lungs[3, 2:9, 2:9] = 1, 1
     found = without_lesions(analysis(lungs=lungs))
     shown, caption = key_image(found, source_slices.real_slices(ct_series()))
-    assert (shown.index, caption) == (3, ("Axial", "CT image 4"))
+    reason = "slice with the largest area of lung"
+    assert (shown.index, caption) == (3, ("Axial", "CT image 4", reason))
+
+
+def unreported(slice_index: int = 1) -> Analysis:
+    found = without_lesions(analysis(score=0.1))
+    named = Unreported(share=0.033, largest_ml=12.3, slice_index=slice_index)
+    return replace(found, unreported=named)
+
+
+def test_changes_that_are_not_reported_choose_the_slice_and_are_named_in_amber() -> None:
+    slices = source_slices.real_slices(ct_series(SeriesSpec(missing=(1,))))
+    shown, caption = key_image(unreported(), slices)
+    assert (shown.index, caption[2]) == (0, "slice with most change, not outlined")
+    calm = page(ct_series(), without_lesions(analysis(score=0.1)), context())
+    drawn = page(ct_series(), unreported(), context())
+    column = np.s_[SCALE * 90 : SCALE * 740, : SCALE * 560]
+    assert not np.all(calm[column] == canvas.AMBER, axis=-1).any()
+    assert np.all(drawn[column] == canvas.AMBER, axis=-1).sum() > 1000
+    assert not np.all(drawn == canvas.BLUE, axis=-1).any()
+
+
+def said_on(found: Analysis) -> str:
+    return " ".join(text_of(pdf(ct_series(), found, context())).split())
+
+
+@pytest.mark.parametrize("found", [analysis(), without_lesions(analysis(score=0.1)), unreported()])
+def test_every_page_says_once_what_was_not_assessed(found: Analysis) -> None:
+    assert said_on(found).count(sentences.NOT_ASSESSED) == 1
+
+
+def test_changes_that_are_not_reported_are_said_with_their_measures() -> None:
+    assert "Changes present that the classifier does not call COVID-19-like" in said_on(
+        unreported()
+    )
+    assert "3.3 % of the lungs, the largest 12.3 ml" in said_on(unreported())
+
+
+def test_small_opacities_are_counted_apart_by_a_volume_that_is_named() -> None:
+    volumes = {1: 5000.0, 2: 1000.0, 3: 999.0, 4: 300.0}
+    lesions = tuple(lesion(n, volume_mm3=volume) for n, volume in volumes.items())
+    said = said_on(replace(analysis(), lesions=lesions))
+    assert "2 smaller than 1 ml, 1.3 ml together" in said
+    assert "1.0 ml -350 HU" in said
+    assert "0.3 ml" not in said
 
 
 def test_numbers_stand_at_the_largest_part() -> None:
@@ -245,7 +301,7 @@ def test_blocks_keep_to_their_column() -> None:
         assert (gutter == canvas.GROUND).all()
 
 
-def drawn_in(colour: tuple[int, int, int], canvas: Canvas) -> int:
+def drawn_in(colour: tuple[int, int, int], canvas: PixelCanvas) -> int:
     below_the_heading = canvas.pixels()[SCALE * 24 :]
     return int(np.all(below_the_heading == colour, axis=-1).sum())
 
@@ -255,7 +311,7 @@ PLACE = blocks.Place(left=0, top=0, width=520)
 
 def test_a_share_that_is_not_reported_has_no_bar() -> None:
     found = without_lesions(analysis()).involvement
-    told, untold = Canvas(560, 200), Canvas(560, 200)
+    told, untold = PixelCanvas(560, 200), PixelCanvas(560, 200)
     blocks.involvement(told, PLACE, replace(found, right=0.0, left=0.0, total=0.0))
     blocks.involvement(untold, PLACE, found)
     assert drawn_in(canvas.RULE, told)
@@ -263,7 +319,7 @@ def test_a_share_that_is_not_reported_has_no_bar() -> None:
 
 
 def test_a_study_that_reports_no_share_has_no_bar_in_the_course() -> None:
-    told, untold = Canvas(560, 200), Canvas(560, 200)
+    told, untold = PixelCanvas(560, 200), PixelCanvas(560, 200)
     for drawn, share in ((told, 0.0), (untold, None)):
         study = blocks.Study(name="2026-01-01", share=share, note="")
         blocks.comparison(drawn, PLACE, (study,))
@@ -271,16 +327,23 @@ def test_a_study_that_reports_no_share_has_no_bar_in_the_course() -> None:
     assert not drawn_in(blocks.AMBER, untold)
 
 
-def test_the_decision_is_never_cut() -> None:
-    for score in (0.1, 0.5, 0.5000001):
-        canvas, longer = Canvas(560, 200), Canvas(700, 200)
-        found = replace(doubtful().classification, score=score, operating_point="p")
-        blocks.score(canvas, PLACE, found)
-        blocks.score(longer, replace(PLACE, width=660), found)
-        words = slice(SCALE * 40, SCALE * 104)
-        np.testing.assert_array_equal(
-            canvas.pixels()[words, : SCALE * 540], longer.pixels()[words, : SCALE * 540]
-        )
+@pytest.mark.parametrize("score", [0.1, 0.5, 0.5000001])
+def test_the_decision_is_never_cut(score: float) -> None:
+    found = doubtful()
+    called = replace(found.classification, score=score, operating_point="p")
+    words = sentences.beginning(sentences.decision(called))
+    assert words in said_on(replace(found, classification=called))
+
+
+@pytest.mark.parametrize(("score", "size"), [(0.44, 72), (0.443, 72), (0.4391, 72)])
+def test_the_score_keeps_its_size_with_three_decimals(score: float, size: float) -> None:
+    found = analysis(score=score)
+    found = replace(found, classification=replace(found.classification, threshold=0.4391))
+    held = page_operators(pdf(ct_series(), found, context()))
+    digits = sentences.telling_digits(score, 0.4391)
+    figure = re.escape(f"({score:.{digits}f}) Tj")
+    (drawn,) = re.findall(rf"/F\d\+\d ([\d.]+) Tf [\d.]+ TL {figure}", held)
+    assert float(drawn) == pytest.approx(size, abs=0.5)
 
 
 def test_scores_of_another_model_are_not_compared() -> None:

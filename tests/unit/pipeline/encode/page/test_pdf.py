@@ -14,16 +14,18 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 
 from pipeline.encode.bundle import encode, part10
+from pipeline.encode.common import sentences
+from pipeline.encode.page import sop_instances
+from pipeline.encode.page.sop_instances import pdf
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
+from tests.support.pdf_text import pictures_of, text_of
 from tests.support.samples.encode_samples import CREATED, analysis, context, ct_series
 
 
 def document(**changes: object) -> Dataset:
-    wanted = Products(summary_pdf=True)
-    bundle = encode(ct_series(), analysis(), context(products=wanted, **changes))
-    (found,) = (item for item in bundle.objects if item.kind is ResultKind.DOCUMENT)
-    return dcmread(BytesIO(part10(found.dataset)))
+    made = sop_instances.document(ct_series(), analysis(), context(**changes))
+    return dcmread(BytesIO(part10(made)))
 
 
 def contents(dataset: Dataset) -> bytes:
@@ -36,7 +38,7 @@ def test_it_says_what_it_is_and_where_it_comes_from() -> None:
     assert found.Modality == "DOC"
     assert found.SeriesNumber == 9008
     assert found.MIMETypeOfEncapsulatedDocument == "application/pdf"
-    assert found.BurnedInAnnotation == "NO"
+    assert found.BurnedInAnnotation == "YES"
     assert found.VerificationFlag == "UNVERIFIED"
     assert "research use" in found.DocumentTitle
     assert found.ConceptNameCodeSequence[0].CodeValue == "SUMMARY-PAGE"
@@ -59,15 +61,39 @@ def test_the_same_result_gives_the_same_bytes_and_the_time_is_that_of_the_result
     assert b"D:20261123103015" in later
 
 
-def test_it_names_no_patient() -> None:
-    held = contents(document())
-    for secret in (b"Muster", b"P-1", b"A-77"):
-        assert secret not in held
+def test_its_text_can_be_searched_and_says_what_the_page_says() -> None:
+    said = text_of(contents(document()))
+    for words in ("AI summary of a chest CT", "Score above threshold", "1.5 ml", "Axial"):
+        assert words in said
+    assert sentences.RESEARCH_NOTICE in said
+    assert sentences.NOT_ASSESSED in said
+
+
+def test_it_names_the_patient_above_the_page() -> None:
+    first = text_of(contents(document())).splitlines()[0]
+    for value in ("Muster, Mia", "P-1", "1960-01-01", "2026-11-22", "A-77"):
+        assert value in first
+
+
+@pytest.mark.parametrize(
+    ("terms", "name", "shown"),
+    [
+        ("ISO_IR 100", "Müller^Jörg", "Patient: Müller, Jörg "),
+        ("ISO_IR 192", "Œuvray^François", "Patient: Œuvray, François "),
+        ("ISO_IR 144", "Люкceмбypг", "Patient: name in the DICOM header "),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎", "Patient: Yamada, Tarou "),
+    ],
+)
+def test_a_name_is_drawn_whole_or_not_at_all(terms: str | list[str], name: str, shown: str) -> None:
+    series = ct_series(SpecificCharacterSet=terms, PatientName=name)
+    assert text_of(pdf(series, analysis(), context())).startswith(shown)
 
 
 def test_no_document_unless_it_is_wanted() -> None:
-    kinds = {item.kind for item in encode(ct_series(), analysis(), context()).objects}
-    assert ResultKind.DOCUMENT not in kinds
+    for wanted in (False, True):
+        products = context(products=Products(summary_pdf=wanted))
+        kinds = {item.kind for item in encode(ct_series(), analysis(), products).objects}
+        assert (ResultKind.DOCUMENT in kinds) == wanted
 
 
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dicom3tools is not installed")
@@ -81,10 +107,9 @@ def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
     assert "Error" not in done.stderr + done.stdout
 
 
-def test_the_picture_in_the_pdf_is_the_page() -> None:
-    held = contents(document())
-    start = held.index(b"\xff\xd8\xff")
-    with Image.open(BytesIO(held[start:])) as picture:
-        shown = np.asarray(picture)
-    assert shown.shape == (1920, 2560, 3)
-    assert shown.std() > 10
+def test_the_views_are_pictures_in_it() -> None:
+    pictures = pictures_of(contents(document()))
+    assert len(pictures) == 2
+    for held in pictures:
+        with Image.open(BytesIO(held)) as picture:
+            assert np.asarray(picture).std() > 10

@@ -1,0 +1,82 @@
+"""Opacities that a negative score withholds, and the changes that are named all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.decision import decide
+from pipeline.model.manifest import BUNDLED, read_manifest
+from pipeline.options import AnalysisOptions
+from pipeline.reasons import QualityFlag
+from pipeline.types import Analysis
+from tests.support.samples.encode_samples import analysis, lesion
+
+MANIFEST, _ = read_manifest(BUNDLED)
+
+
+def found(*, share: float, largest_ml: float, score: float = 0.1) -> Analysis:
+    labels = np.zeros((6, 16, 24), np.uint8)
+    labels[1, 4, 4], labels[3, 4:6, 4:6] = 2, 1
+    sample = analysis(
+        score=score,
+        lesion_labels=labels,
+        lesions=(lesion(1, volume_mm3=1000 * largest_ml), lesion(2, volume_mm3=100)),
+    )
+    return replace(sample, involvement=replace(sample.involvement, total=share))
+
+
+def decided(sample: Analysis, **options: object) -> Analysis:
+    return decide(sample, AnalysisOptions(threshold=0.5, **options), MANIFEST)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("share", "largest_ml", "named"),
+    [
+        (0.033, 2.0, True),  # much in all
+        (0.002, 6.0, True),  # one large one
+        (0.01, 0.5, True),
+        (0.001, 5.0, True),
+        (0.0099, 4.99, False),
+    ],
+)
+def test_a_negative_series_with_much_change_says_so(
+    share: float, largest_ml: float, named: bool
+) -> None:
+    result = decided(found(share=share, largest_ml=largest_ml))
+
+    assert not result.lesions
+    assert not result.lesion_labels.any()
+    assert result.involvement.total is None
+    assert (result.unreported is not None) == named
+    assert (QualityFlag.UNREPORTED_CHANGES in result.flags) == named
+
+
+def test_it_is_measured_and_told_where_most_of_it_is() -> None:
+    result = decided(found(share=0.033, largest_ml=12.3))
+
+    assert result.unreported is not None
+    assert result.unreported.share == 0.033
+    assert result.unreported.largest_ml == pytest.approx(12.3)
+    assert result.unreported.slice_index == 3
+    (doubt,) = (d for d in result.doubts if d.code == QualityFlag.UNREPORTED_CHANGES)
+    assert doubt.text == ("3.3 % of the lungs, the largest 12.3 ml; named from 1 % or 5 ml on")
+
+
+def test_nothing_is_unreported_where_opacities_are_reported_or_there_are_none() -> None:
+    much = found(share=0.3, largest_ml=50)
+    positive = replace(much, classification=replace(much.classification, score=0.9))
+
+    assert decided(positive).unreported is None
+    assert decided(much, lesions_when_negative=True).unreported is None
+    assert decided(replace(much, lesions=())).unreported is None
+
+
+def test_a_site_chooses_from_which_measure_on() -> None:
+    some = found(share=0.033, largest_ml=12.3)
+
+    assert decided(some, unreported_share=0.034, unreported_ml=12.4).unreported is None
+    assert decided(some, unreported_share=0.034).unreported is not None
+    assert AnalysisOptions(unreported_ml=4.0).as_parameters() != AnalysisOptions().as_parameters()
