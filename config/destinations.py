@@ -28,6 +28,13 @@ class Destination(Section):
         default=30.0, description="How long we wait for each of its answers."
     )
     enabled: bool = Field(default=True, description="Whether results are sent to it.")
+    compressed: Literal["negotiated", "yes", "no"] = Field(
+        default="negotiated",
+        description="Whether it gets results compressed, without a loss (images as JPEG 2000, label"
+        " maps as RLE, segmentations and parametric maps deflated): 'negotiated', where it accepts"
+        " that by DICOM; 'yes', by DICOMweb too, which cannot be asked (what it refuses is sent"
+        " again in explicit VR); or 'no'.",
+    )
 
 
 class DicomDestination(Destination):
@@ -56,8 +63,8 @@ class WebDestination(Destination):
 
     url: WebUrl = Field(
         description="Its DICOMweb service (STOW-RS) instead of AE title, host and port; TLS if it"
-        " starts with https. Such a section has these keys besides: timeout_seconds, enabled, user,"
-        " password_file, token_file."
+        " starts with https. Such a section has these keys besides: timeout_seconds, enabled,"
+        " compressed, user, password_file, token_file."
     )
     user: OptionalUser = Field(default="", description="Who we say we are, if it asks.")
     password_file: OptionalPath = Field(

@@ -46,7 +46,11 @@ def sender_of(settings: Settings, destination: Destination) -> Sender:
     """Make the sender to one destination."""
     if isinstance(destination, WebDestination):
         return stow_sender_of(settings, destination)
-    return DicomSender(peer=peer_of(settings, destination), calling_ae=settings.node.ae_title)
+    return DicomSender(
+        peer=peer_of(settings, destination),
+        calling_ae=settings.node.ae_title,
+        compressed=destination.compressed != "no",
+    )
 
 
 def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSender:
@@ -58,6 +62,7 @@ def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSende
         password_file=destination.password_file,
         token_file=destination.token_file,
         authorities=settings.tls.authorities,
+        compressed=destination.compressed == "yes",
     )
 
 

@@ -33,7 +33,9 @@ def probe(
     destination = named(settings, name)
     resources = open_resources(settings)
     peer = peer_of(settings, destination)
-    answers = capabilities.probe(peer, calling_ae=settings.node.ae_title)
+    answers = capabilities.probe(
+        peer, calling_ae=settings.node.ae_title, compressed=destination.compressed != "no"
+    )
     record_probe(name, answers, resources)
     out.print(table(answers))
 

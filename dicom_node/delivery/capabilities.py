@@ -11,8 +11,8 @@ from pydicom.uid import UID
 from pynetdicom.presentation import build_context
 
 from dicom_node.delivery.fallback_forms import FALLBACK_FORMS
-from dicom_node.delivery.outgoing_file import syntaxes
-from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX
+from dicom_node.delivery.result_classes import RESULT_CLASSES
+from dicom_node.delivery.uncompressed import COMPRESSED, syntaxes
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer, associate
 from dicom_node.network.presentation_contexts import service_contexts
@@ -22,12 +22,11 @@ from dicom_node.network.sop_classes import (
     STUDY_ROOT_MOVE,
     VERIFICATION,
 )
-from pipeline.encode.result.kinds import SUBSTITUTES
+from pipeline.encode.result.kinds import SUBSTITUTES, TRANSFER_SYNTAXES
 from storage.delivery.capabilities import Capability
 from storage.delivery.substitutes import stand_in
 
 SERVICES = (VERIFICATION, STORAGE_COMMITMENT, STUDY_ROOT_FIND, STUDY_ROOT_MOVE)
-SYNTAXES = syntaxes(TRANSFER_SYNTAX)  #: of results, the one that is wanted first
 
 
 def proposed() -> list[UID]:
@@ -35,16 +34,25 @@ def proposed() -> list[UID]:
     return list(dict.fromkeys([*(sent.sop_class for sent in RESULT_CLASSES), *SERVICES]))
 
 
-def probe(peer: Peer, *, calling_ae: str) -> tuple[Capability, ...]:
+def probe(peer: Peer, *, calling_ae: str, compressed: bool = True) -> tuple[Capability, ...]:
     """Propose every class in one association; nothing is sent.
+
+    Parameters
+    ----------
+    compressed
+        Whether compressed transfer syntaxes are proposed, as they are in sending.
 
     Raises
     ------
     NodeError
         If there is no answer to the proposal.
     """
-    results = dict.fromkeys(sent.sop_class for sent in RESULT_CLASSES)
-    contexts = [build_context(uid, syntax) for uid in results for syntax in SYNTAXES]
+    contexts = [
+        build_context(uid, syntax)
+        for uid, kept in TRANSFER_SYNTAXES.items()
+        for syntax in syntaxes(kept)
+        if compressed or syntax not in COMPRESSED
+    ]
     contexts += service_contexts(*SERVICES)
     assoc, trouble = associate(peer, contexts, calling_ae=calling_ae)
     if assoc.is_established:

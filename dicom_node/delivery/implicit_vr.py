@@ -8,39 +8,12 @@ them become shorter (PS3.5 7.1.2, 7.1.3).
 from __future__ import annotations
 
 import struct
-import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
-
-from pydicom import dcmread
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000Lossless,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    RLELossless,
-)
 
 from dicom_node.network.file_meta import read_meta
 from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 from dicom_node.network.received_instance import part10_header
-
-EXPLICIT = {ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian}
-LOSSLESS = {
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEG2000Lossless,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    RLELossless,
-}
-"""Can be decompressed; those that have pixels in lossy form only need not (PS3.5 10.1)."""
 
 LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT"}
 LONG_VRS |= {b"UV"}  #: have two reserved bytes and a length of four, PS3.5 Table 7.1-1
@@ -52,13 +25,8 @@ ITEM_GROUP, ITEM, ITEM_END, SEQUENCE_END = 0xFFFE, 0xE000, 0xE00D, 0xE0DD  #: PS
 CHUNK_BYTES = 1 << 20  #: of a value on its way
 
 
-def can_be_implicit(transfer_syntax_uid: str) -> bool:
-    """Say whether objects of a transfer syntax can be encoded again without a loss."""
-    return transfer_syntax_uid in EXPLICIT or transfer_syntax_uid in LOSSLESS
-
-
 def write_implicit(source: Path, target: Path) -> None:
-    """Write a Part 10 file in implicit VR little endian.
+    """Write a Part 10 file in explicit VR little endian in implicit VR.
 
     Raises
     ------
@@ -67,25 +35,11 @@ def write_implicit(source: Path, target: Path) -> None:
     """
     with source.open("rb", buffering=0) as head:
         meta = read_meta(head)
-    if meta.transfer_syntax_uid not in EXPLICIT:
-        _write_decompressed(source, target)
-        return
     header = part10_header(meta.sop_class_uid, meta.sop_instance_uid, DEFAULT_TRANSFER_SYNTAX, "")
     with source.open("rb") as file, target.open("wb") as out:
         out.write(header)
         file.seek(meta.end)
-        if meta.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read())
-            _copy_elements(BytesIO(data), out, len(data))
-        else:
-            _copy_elements(file, out, source.stat().st_size)
-
-
-def _write_decompressed(source: Path, target: Path) -> None:
-    ds = dcmread(source)
-    ds.decompress(generate_instance_uid=False)
-    ds.file_meta.TransferSyntaxUID = DEFAULT_TRANSFER_SYNTAX
-    ds.save_as(target, implicit_vr=True, little_endian=True, enforce_file_format=True)
+        _copy_elements(file, out, source.stat().st_size)
 
 
 def _copy_elements(file: BinaryIO, out: BinaryIO, end: int) -> None:

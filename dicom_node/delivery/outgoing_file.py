@@ -7,9 +7,8 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from dicom_node.delivery.implicit_vr import can_be_implicit
+from dicom_node.delivery.uncompressed import COMPRESSED, syntaxes
 from dicom_node.network.file_meta import read_meta
-from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,16 +19,25 @@ class OutgoingFile:
     ----------
     sop_class_uid, transfer_syntax_uid
         Of the file as it is.
+    as_kept
+        Whether it may be sent compressed, if it is kept so.
     """
 
     path: Path
     sop_class_uid: str
     transfer_syntax_uid: str
+    as_kept: bool = True
+
+    @property
+    def syntaxes(self) -> tuple[str, ...]:
+        """Transfer syntaxes in which it can be sent, the best first."""
+        found = syntaxes(self.transfer_syntax_uid)
+        return found if self.as_kept else tuple(uid for uid in found if uid not in COMPRESSED)
 
     @property
     def contexts(self) -> tuple[tuple[str, str], ...]:
         """Abstract and transfer syntax of each context that will do, the best first."""
-        return tuple((self.sop_class_uid, syntax) for syntax in syntaxes(self.transfer_syntax_uid))
+        return tuple((self.sop_class_uid, syntax) for syntax in self.syntaxes)
 
     @classmethod
     def of(cls, path: Path) -> OutgoingFile:
@@ -61,11 +69,3 @@ class OutgoingFile:
             sop_class_uid=str(sop_class),
             transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
         )
-
-
-def syntaxes(transfer_syntax_uid: str) -> tuple[str, ...]:
-    """Transfer syntaxes in which an object can be sent: its own, and the default (PS3.5 10.1)."""
-    own = (str(transfer_syntax_uid),)
-    if transfer_syntax_uid == DEFAULT_TRANSFER_SYNTAX or not can_be_implicit(transfer_syntax_uid):
-        return own
-    return (*own, str(DEFAULT_TRANSFER_SYNTAX))

@@ -104,6 +104,13 @@ def judge(status: int) -> Outcome:
     return _failure(status)
 
 
+def may_be_for_its_syntax(outcome: Outcome) -> bool:
+    """Say whether an object may have failed for its transfer syntax: then another may do."""
+    answered = outcome.status is not None
+    failed = outcome.verdict in (Verdict.REFUSED, Verdict.UNSUPPORTED)
+    return answered and (failed or outcome.status == PROCESSING_FAILURE)
+
+
 def judge_evidence(found: Evidence, sop_instance_uid: str) -> Outcome | None:
     """Decide what the answer to a request with one object says of it; None if it says nothing.
 

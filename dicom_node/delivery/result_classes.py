@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from pipeline.encode.result.kinds import LABEL_MAP_STORAGE, RESULT_KINDS, ResultKind
-
-TRANSFER_SYNTAX = ExplicitVRLittleEndian  #: of every object that this node makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,15 +17,23 @@ class ResultClass:
     ----------
     setting
         Key and value in the section ``[results]`` that ask for it; empty if it is always made.
+    transfer_syntax
+        In which it is kept.
     """
 
     kind: ResultKind
     sop_class: UID
     setting: str
+    transfer_syntax: UID
 
 
 RESULT_CLASSES = tuple(
-    ResultClass(kind=kind, sop_class=form.sop_class, setting=form.setting)
+    ResultClass(
+        kind=kind,
+        sop_class=form.sop_class,
+        setting=form.setting,
+        transfer_syntax=form.transfer_syntax,
+    )
     for kind, row in RESULT_KINDS.items()
     for form in row.forms
 )

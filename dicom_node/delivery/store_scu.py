@@ -18,10 +18,10 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
-from dicom_node.delivery.implicit_vr import write_implicit
 from dicom_node.delivery.outcome import UNREADABLE, Outcome, Verdict, unsendable
 from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.proof import judge
+from dicom_node.delivery.proof import judge, may_be_for_its_syntax
+from dicom_node.delivery.uncompressed import COMPRESSED, write_again
 from dicom_node.network.association import HUNG_UP, Peer, associate
 from dicom_node.network.presentation_contexts import service_contexts
 from dicom_node.network.pynetdicom_internals.fast_store_scu import FastSender
@@ -223,17 +223,28 @@ def _file_sender(assoc: Association, *, fast: bool) -> Iterator[StoreFile]:
 def _store(
     assoc: Association, file: OutgoingFile, store: StoreFile, accepted: set[Context]
 ) -> Outcome:
-    """Send one file in the first of its contexts that is accepted."""
-    syntax = next((syntax for sop, syntax in file.contexts if (sop, syntax) in accepted), None)
-    if syntax is None:
-        return _not_accepted(file)
+    """Send one file in the first of its contexts that is accepted.
+
+    What a peer refuses in compressed form is sent again in another that it accepted: a proxy may
+    accept what the archive behind it cannot read.
+    """
+    outcome = _not_accepted(file)
+    for syntax in file.syntaxes:
+        if (file.sop_class_uid, syntax) in accepted:
+            outcome = _store_in(assoc, file, syntax, store)
+            if not (syntax in COMPRESSED and may_be_for_its_syntax(outcome)):
+                break
+    return outcome
+
+
+def _store_in(assoc: Association, file: OutgoingFile, syntax: str, store: StoreFile) -> Outcome:
     if not _lasts(assoc):
         return Outcome(verdict=Verdict.UNANSWERED, detail="the association was lost")
     try:
         if syntax == file.transfer_syntax_uid:
             status = store(file.path)
         else:
-            status = _store_encoded_again(file.path, store)
+            status = _store_encoded_again(file.path, syntax, store)
     except UNREADABLE as fault:
         return unsendable(fault)
     if status is None:
@@ -241,10 +252,10 @@ def _store(
     return judge(status)
 
 
-def _store_encoded_again(path: Path, store: StoreFile) -> int | None:
+def _store_encoded_again(path: Path, syntax: str, store: StoreFile) -> int | None:
     with tempfile.TemporaryDirectory() as folder:
-        encoded = Path(folder) / "implicit.dcm"
-        write_implicit(path, encoded)
+        encoded = Path(folder) / "again.dcm"
+        write_again(path, encoded, syntax)
         return store(encoded)
 
 

@@ -7,8 +7,9 @@ again each time; they are in no error and no log.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -16,9 +17,11 @@ from uuid import uuid4
 
 import httpx
 from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.delivery.outcome import UNREADABLE, Outcome, Verdict, unsendable
 from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.proof import may_be_for_its_syntax
 from dicom_node.delivery.stow_client import (
     ServiceClient,
     Unanswered,
@@ -35,11 +38,12 @@ from dicom_node.delivery.stow_response import (
     unproven,
     words,
 )
+from dicom_node.delivery.uncompressed import COMPRESSED, write_again
 from dicom_node.errors import NodeError
 from dicom_node.network.file_meta import read_meta
 from dicom_node.network.status_codes import HTTP_NONE_STORED
 
-JSON = "application/dicom+json"
+DICOM, JSON = "application/dicom", "application/dicom+json"
 CHUNK_BYTES = 1 << 17  #: of a file on its way
 MAY_BE_STORED = (*SUCCESSFUL, HTTP_NONE_STORED)
 MOST_SILENT = 3  #: requests in a row without an answer, before the service is at fault
@@ -62,6 +66,8 @@ class StowSender:
         For a bearer token (RFC 6750).
     authorities
         Certificates of those who sign the service's; None trusts those of the system.
+    compressed
+        Whether objects are sent as they are kept; else, and where that is refused, in explicit VR.
     """
 
     url: str
@@ -70,6 +76,7 @@ class StowSender:
     password_file: Path | None = None
     token_file: Path | None = None
     authorities: Path | None = None
+    compressed: bool = False
 
     def send(self, files: Iterable[OutgoingFile]) -> Generator[tuple[OutgoingFile, Outcome]]:
         """Send by STOW-RS.
@@ -81,7 +88,7 @@ class StowSender:
         try:
             with self._client() as client:
                 while waiting:
-                    outcome = _store(client, waiting[0])
+                    outcome = _store(client, replace(waiting[0], as_kept=self.compressed))
                     yield waiting.pop(0), outcome
                     silent = silent + 1 if outcome.verdict is Verdict.UNANSWERED else 0
                     if silent >= MOST_SILENT:
@@ -136,7 +143,30 @@ class StowSender:
 
 
 def _store(client: ServiceClient, outgoing: OutgoingFile) -> Outcome:
-    """Send one object.
+    """Send one object: as it is kept if it may be, and in explicit VR where that is refused.
+
+    Raises
+    ------
+    Unreachable
+        If the service cannot be reached.
+    """
+    kept, *others = outgoing.syntaxes
+    if kept == outgoing.transfer_syntax_uid:
+        outcome = _store_file(client, outgoing.path, kept)
+        if not (kept in COMPRESSED and may_be_for_its_syntax(outcome)):
+            return outcome
+        kept = others[0]
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder) / "again.dcm"
+        try:
+            write_again(outgoing.path, again, kept)
+        except UNREADABLE as fault:
+            return unsendable(fault)
+        return _store_file(client, again, kept)
+
+
+def _store_file(client: ServiceClient, path: Path, transfer_syntax_uid: str) -> Outcome:
+    """Send a file.
 
     Where the service does not say that it stored it, and may have it nevertheless (a success, or
     a conflict, HTTP 409), a query tells.
@@ -147,10 +177,10 @@ def _store(client: ServiceClient, outgoing: OutgoingFile) -> Outcome:
         If the service cannot be reached.
     """
     try:
-        with outgoing.path.open("rb") as file:
-            with outgoing.path.open("rb", buffering=0) as head:
+        with path.open("rb") as file:
+            with path.open("rb", buffering=0) as head:
                 uid = read_meta(head).sop_instance_uid
-            answer = exchange(_request(client, file), client)
+            answer = exchange(_request(client, file, transfer_syntax_uid), client)
     except Unanswered as fault:
         return Outcome(verdict=Verdict.UNANSWERED, detail=str(fault))
     except UNREADABLE as fault:
@@ -160,19 +190,24 @@ def _store(client: ServiceClient, outgoing: OutgoingFile) -> Outcome:
         outcome.verdict is Verdict.ACCEPTED or answer.status not in MAY_BE_STORED
     ):
         return outcome
-    why_not_found = _look_for(client, outgoing.path)
+    why_not_found = _look_for(client, path)
     if not why_not_found:
         return Outcome(verdict=Verdict.ACCEPTED, status=answer.status)
     return outcome or unproven(answer, why_not_found)
 
 
-def _request(client: ServiceClient, file: BinaryIO) -> httpx.Request:
-    """Wrap a file in a multipart body (PS3.18 8.6.1.2.2), of known length."""
+def _request(client: ServiceClient, file: BinaryIO, transfer_syntax_uid: str) -> httpx.Request:
+    """Wrap a file in a multipart body (PS3.18 8.6.1.2.2), of known length.
+
+    A transfer syntax other than the default of web services is named (PS3.18 8.7.3.5.2).
+    """
     boundary = uuid4().hex
-    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    plain = transfer_syntax_uid == ExplicitVRLittleEndian
+    part_type = DICOM if plain else f"{DICOM}; transfer-syntax={transfer_syntax_uid}"
+    head = f"--{boundary}\r\nContent-Type: {part_type}\r\n\r\n".encode()
     tail = f"\r\n--{boundary}--\r\n".encode()
     length = len(head) + os.fstat(file.fileno()).st_size + len(tail)
-    content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    content_type = f'multipart/related; type="{DICOM}"; boundary={boundary}'
     return client.build_request(
         "POST",
         "studies",

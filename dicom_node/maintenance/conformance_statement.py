@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from pydicom.sr.coding import Code
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from config.example import settings_table
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.proof import judge
-from dicom_node.delivery.result_classes import RESULT_CLASSES, TRANSFER_SYNTAX, class_name
+from dicom_node.delivery.result_classes import RESULT_CLASSES, class_name
 from dicom_node.errors import NodeError
 from dicom_node.network import status_codes as code
 from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
@@ -98,14 +98,27 @@ def _received() -> str:
 
 def _sent() -> str:
     rows = [
-        (row.kind.replace("-", " "), class_name(row.sop_class), row.setting or "always")
+        (
+            row.kind.replace("-", " "),
+            class_name(row.sop_class),
+            row.setting or "always",
+            f"{row.transfer_syntax.name} (`{row.transfer_syntax}`)",
+        )
         for row in RESULT_CLASSES
     ]
-    syntax = f"{TRANSFER_SYNTAX.name} (`{TRANSFER_SYNTAX}`)"
-    return _table(("object", "SOP class", "made with `[results]`"), rows) + (
-        f"\nAll are proposed in {syntax}, in which they are kept, and each class in"
-        f" {DEFAULT_TRANSFER_SYNTAX.name} (`{DEFAULT_TRANSFER_SYNTAX}`) as well, in a presentation"
-        " context of its own: where only that is accepted, they are encoded again to be sent.\n"
+    explicit, default = (
+        f"{uid.name} (`{uid}`)" for uid in (ExplicitVRLittleEndian, DEFAULT_TRANSFER_SYNTAX)
+    )
+    heads = ("object", "SOP class", "made with `[results]`", "kept in")
+    return _table(heads, rows) + (
+        "\nEach class is proposed in the transfer syntax in which its objects are kept, all of"
+        f" them lossless (left out with `compressed = no`), in {explicit} and in {default}, each in"
+        " a presentation context of its own. The first that is accepted is used: objects are"
+        " decompressed or encoded again to be sent, and stay the same SOP Instances. What is"
+        " refused in a compressed syntax is sent again in another that was accepted. By STOW-RS"
+        f" they are sent in {explicit}; with `compressed = yes` as they are kept, with the"
+        " transfer-syntax parameter in the Content-Type of the part, and where that is refused in"
+        f" {explicit}.\n"
     )
 
 

@@ -8,9 +8,10 @@ from io import BytesIO
 from pydicom import Dataset, dcmwrite
 from pydicom.config import disable_value_validation
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.encode.common.modules import writing_for
+from pipeline.encode.compression import compressed
 from pipeline.encode.conformance.outgoing_check import check
 from pipeline.encode.heatmap.parametric_map import parametric_map
 from pipeline.encode.heatmap.sop_instances import heatmap
@@ -96,12 +97,14 @@ def _pages(
         yield ResultKind.DOCUMENT, document(series, analysis, context)
 
 
-def part10(dataset: Dataset) -> bytes:
-    """Part 10 file of a result, explicit VR little endian (PS3.10 section 7)."""
+def part10(dataset: Dataset, transfer_syntax: UID = ExplicitVRLittleEndian) -> bytes:
+    """Part 10 file of a result (PS3.10 section 7); the values are the same in each syntax."""
+    if transfer_syntax.is_encapsulated:
+        dataset = compressed(dataset, transfer_syntax)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     dataset.file_meta = meta

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from typer.testing import CliRunner
 
 from config.reader import load
@@ -26,6 +27,7 @@ from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.stow_sender import MOST_SILENT, StowSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
+from dicom_node.network.status_codes import TRANSFER_SYNTAX_NOT_SUPPORTED
 from dicom_node.preflight import faults
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
@@ -70,6 +72,29 @@ def worker(resources: Resources, pacs: WebPacs) -> DeliveryWorker:
 def send(file: OutgoingFile, sender: StowSender) -> Outcome:
     ((_, outcome),) = sender.send([file])
     return outcome
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("refuses", [True, False])
+def test_compressed_objects_are_sent_as_the_site_says_and_plain_where_they_are_refused(
+    tmp_path: Path, compressed: bool, refuses: bool
+) -> None:
+    ds = capture(UIDS[0])
+    path = tmp_path / "one.dcm"
+    path.write_bytes(part10(ds, DeflatedExplicitVRLittleEndian))
+
+    def answer(number: int) -> Answer:
+        is_refused = refuses and compressed and number == 0
+        return failed(TRANSFER_SYNTAX_NOT_SUPPORTED) if is_refused else STORED
+
+    with WebPacs(answer=answer) as pacs:
+        outcome = send(OutgoingFile.of(path), StowSender(url=pacs.url, compressed=compressed))
+
+    assert outcome.verdict is Verdict.ACCEPTED
+    kept, plain = str(DeflatedExplicitVRLittleEndian), None
+    expected = [kept, plain] if refuses else [kept]
+    assert pacs.named_syntaxes == (expected if compressed else [plain])
+    assert pacs.held == [ds]
 
 
 def test_everything_arrives_as_it_is_and_in_order(resources: Resources) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pydicom.uid import UID
+
 from dicom_node.analysis.worker.messages import AnalysisRequest, EncodedObject
 from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.kinds import TRANSFER_SYNTAXES
 from pipeline.encode.result.result_objects import ResultObject
 from pipeline.encode.result.series_numbers import ResultNumbering
 
@@ -25,10 +28,10 @@ def context_of(request: AnalysisRequest, key: str) -> ResultContext:
 
 
 def pack(result: ResultObject) -> EncodedObject:
-    """Make a Part 10 file of a result."""
+    """Make a Part 10 file of a result, in the transfer syntax of its SOP class."""
     from pipeline.encode.bundle import part10
 
-    part = part10(result.dataset)
+    part = part10(result.dataset, TRANSFER_SYNTAXES[UID(result.dataset.SOPClassUID)])
     return EncodedObject(
         kind=result.kind,
         sop_class_uid=str(result.dataset.SOPClassUID),

@@ -17,11 +17,15 @@ from pydicom.sr.coding import Code
 from pydicom.uid import (
     UID,
     Comprehensive3DSRStorage,
+    DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
     KeyObjectSelectionDocumentStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
     ParametricMapStorage,
+    RLELossless,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -59,12 +63,15 @@ class ResultForm:
         accept; made instead where a destination declines this one.
     name
         Name of the form for people; empty where the kind has no other form.
+    transfer_syntax
+        Lossless; in which the objects are kept, and sent to destinations that take it.
     """
 
     sop_class: UID
     setting: str = ""
     fallback: UID | None = None
     name: str = ""
+    transfer_syntax: UID = ExplicitVRLittleEndian
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +120,14 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
                     sop_class=SegmentationStorage,
                     setting="segmentation = binary",
                     name="binary segmentation",
+                    transfer_syntax=DeflatedExplicitVRLittleEndian,  # RLE has no bits: PS3.5 8.2.2
                 ),
                 ResultForm(
                     sop_class=LABEL_MAP_STORAGE,
                     setting="segmentation = labelmap",
                     fallback=SegmentationStorage,
                     name="label map",
+                    transfer_syntax=RLELossless,
                 ),
             ),
             series_offset=1,
@@ -147,7 +156,13 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             supersedes=True,
         ),
         ResultKind.SUMMARY: ResultKindRow(
-            forms=(ResultForm(sop_class=SecondaryCaptureImageStorage, setting="summary = yes"),),
+            forms=(
+                ResultForm(
+                    sop_class=SecondaryCaptureImageStorage,
+                    setting="summary = yes",
+                    transfer_syntax=JPEG2000Lossless,
+                ),
+            ),
             series_offset=0,
             modality="OT",
             description="summary",
@@ -168,12 +183,14 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
                     sop_class=SecondaryCaptureImageStorage,
                     setting="heatmap = single-frame",
                     name="single-frame heatmap",
+                    transfer_syntax=JPEG2000Lossless,
                 ),
                 ResultForm(
                     sop_class=MultiFrameTrueColorSecondaryCaptureImageStorage,
                     setting="heatmap = multi-frame",
                     fallback=SecondaryCaptureImageStorage,
                     name="multi-frame heatmap",
+                    transfer_syntax=JPEG2000Lossless,
                 ),
             ),
             series_offset=4,
@@ -183,7 +200,13 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             substitutes=(ResultKind.SEGMENTATION, ResultKind.SUMMARY),
         ),
         ResultKind.PARAMETRIC_MAP: ResultKindRow(
-            forms=(ResultForm(sop_class=ParametricMapStorage, setting="parametric_map = yes"),),
+            forms=(
+                ResultForm(
+                    sop_class=ParametricMapStorage,
+                    setting="parametric_map = yes",
+                    transfer_syntax=DeflatedExplicitVRLittleEndian,  # no codec has floats
+                ),
+            ),
             series_offset=6,
             modality="OT",
             description="activation map",
@@ -215,6 +238,11 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
     }
 )
 """In the order in which the objects of a result are sent."""
+
+TRANSFER_SYNTAXES: Mapping[UID, UID] = MappingProxyType(
+    {form.sop_class: form.transfer_syntax for row in RESULT_KINDS.values() for form in row.forms}
+)
+"""SOP class to the transfer syntax in which its objects are kept."""
 
 SUBSTITUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

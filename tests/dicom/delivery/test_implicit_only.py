@@ -1,15 +1,20 @@
-"""Peers that take the default transfer syntax only get everything: PS3.5 10.1."""
+"""Peers get everything in the transfer syntaxes that they take, at least the default: PS3.5 10."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     RLELossless,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
 )
 from pynetdicom import AE, evt
 
@@ -93,3 +98,47 @@ def test_each_context_has_one_syntax() -> None:
     for sop_class in SERVICES:
         offered = [c.transfer_syntax[0] for c in contexts if c.abstract_syntax == sop_class]
         assert offered == [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
+
+
+@BOTH
+@pytest.mark.parametrize("kept", [DeflatedExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize("taken", ["as kept", "plain", "not compressed by setting", "refused"])
+def test_compressed_objects_arrive_in_what_is_taken(
+    tmp_path: Path, fast: bool, kept: str, taken: str
+) -> None:
+    ds = sample(kept)
+    if kept == RLELossless:
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.compress(RLELossless, generate_instance_uid=False)
+    path = tmp_path / "one.dcm"
+    path.write_bytes(written(ds))
+    syntaxes = ONLY_EXPLICIT if taken == "plain" else (*ONLY_EXPLICIT, kept)
+    answers = [0xC000, 0x0000] if taken == "refused" else [0x0000]
+    with StandInPacs(tmp_path / "pacs", syntaxes=syntaxes, answer=answers.__getitem__) as pacs:
+        outgoing = replace(OutgoingFile.of(path), as_kept=taken != "not compressed by setting")
+        sent = list(send([outgoing], peer_at(pacs.port), calling_ae="NODE", fast=fast))
+
+    assert [outcome.verdict for _, outcome in sent] == [Verdict.ACCEPTED]
+    (received,) = map(dcmread, pacs.files)
+    syntax = kept if taken == "as kept" else ExplicitVRLittleEndian
+    assert received.file_meta.TransferSyntaxUID == syntax
+    assert received.SOPInstanceUID == ds.SOPInstanceUID
+    assert received.pixel_array.tobytes() == sample().PixelData
+
+
+def test_the_probe_tells_in_which_syntax_each_class_is_taken(tmp_path: Path) -> None:
+    taken = (*ONLY_EXPLICIT, JPEG2000Lossless)
+    with StandInPacs(tmp_path / "pacs", syntaxes=taken) as pacs:
+        found, plain = (
+            {
+                capability.sop_class_uid: capability.transfer_syntax_uid
+                for capability in probe(
+                    peer_at(pacs.port), calling_ae="NODE", compressed=compressed
+                )
+            }
+            for compressed in (True, False)
+        )
+
+    assert found[SecondaryCaptureImageStorage] == JPEG2000Lossless
+    assert found[SegmentationStorage] == ExplicitVRLittleEndian
+    assert plain[SecondaryCaptureImageStorage] == ExplicitVRLittleEndian

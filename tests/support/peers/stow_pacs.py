@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import threading
 from collections.abc import Callable
@@ -54,6 +55,8 @@ class WebPacs(LoopbackServer):
         SOP Instance UIDs that every query finds, whatever it asks for; None finds what is held.
     received
         Objects in order of arrival.
+    named_syntaxes
+        Parameter transfer-syntax of each part that arrived; None where there is none.
     requests
         Method, path and header fields of every request.
     """
@@ -66,6 +69,7 @@ class WebPacs(LoopbackServer):
     finds: list[str] | None = None
     received: list[Dataset] = field(default_factory=list)
     held: list[Dataset] = field(default_factory=list)
+    named_syntaxes: list[str | None] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def start(self) -> int:
@@ -107,6 +111,8 @@ class WebPacs(LoopbackServer):
         body = request.rfile.read(int(request.headers["Content-Length"]))
         if self._may(request):
             ds = stored_in(request.headers["Content-Type"], body)
+            named = re.search(rb"transfer-syntax=([\d.]+)", body.partition(b"\r\n\r\n")[0])
+            self.named_syntaxes.append(named[1].decode() if named else None)
             status, answer = self.answer(len(self.received))
             self.received.append(ds)
             if (status, answer) == STORED:

@@ -1,4 +1,4 @@
-"""Encoding again in implicit VR little endian: the same values, byte for byte."""
+"""Encoding again in explicit or implicit VR little endian: the same values, byte for byte."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom_node.delivery.implicit_vr import can_be_implicit, write_implicit
-from dicom_node.delivery.outgoing_file import syntaxes
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.uncompressed import syntaxes, write_again
 from dicom_node.network.received_instance import part10_header
 
 ODD_NAME = b"M\xfcller^\xff\xfe "  #: decodes in no character set that is declared
@@ -47,12 +47,12 @@ def sample(syntax: str = ExplicitVRLittleEndian) -> Dataset:
     return ds
 
 
-def rewritten(folder: Path, content: bytes) -> Dataset:
-    source, target = folder / "source.dcm", folder / "implicit.dcm"
+def rewritten(folder: Path, content: bytes, syntax: str = ImplicitVRLittleEndian) -> Dataset:
+    source, target = folder / "source.dcm", folder / "again.dcm"
     source.write_bytes(content)
-    write_implicit(source, target)
+    write_again(source, target, syntax)
     found = dcmread(target)
-    assert found.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    assert found.file_meta.TransferSyntaxUID == syntax
     assert found.file_meta.MediaStorageSOPInstanceUID == "2.25.1"
     return found
 
@@ -75,6 +75,9 @@ def encoded(syntax: str, *, undefined: bool = False) -> bytes:
     return written(ds)
 
 
+PLAIN = pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+
+
 @pytest.mark.parametrize("undefined", [False, True], ids=["lengths", "delimiters"])
 def test_everything_is_the_same_in_implicit_vr(tmp_path: Path, undefined: bool) -> None:
     found = rewritten(tmp_path, encoded(ExplicitVRLittleEndian, undefined=undefined))
@@ -87,19 +90,27 @@ def test_everything_is_the_same_in_implicit_vr(tmp_path: Path, undefined: bool) 
     assert found[0x00091001].value == b"private "
 
 
-def test_what_is_deflated_is_inflated(tmp_path: Path) -> None:
+@PLAIN
+def test_what_is_deflated_is_inflated(tmp_path: Path, syntax: str) -> None:
     ds = sample(DeflatedExplicitVRLittleEndian)
 
-    found = rewritten(tmp_path, written(ds))
+    found = rewritten(tmp_path, written(ds), syntax)
 
     assert (found.TextValue, found.PixelData) == (ds.TextValue, ds.PixelData)
 
 
-def test_what_is_compressed_without_a_loss_is_decompressed(tmp_path: Path) -> None:
+def test_what_is_deflated_and_cut_off_is_not_sent(tmp_path: Path) -> None:
+    whole = written(sample(DeflatedExplicitVRLittleEndian))
+    with pytest.raises(ValueError, match="cut off"):
+        rewritten(tmp_path, whole[: -len(whole) // 8], ExplicitVRLittleEndian)
+
+
+@PLAIN
+def test_what_is_compressed_without_a_loss_is_decompressed(tmp_path: Path, syntax: str) -> None:
     ds = sample()
     ds.compress(RLELossless, generate_instance_uid=False)
 
-    assert rewritten(tmp_path, written(ds)).PixelData == bytes(range(16))
+    assert rewritten(tmp_path, written(ds), syntax).PixelData == bytes(range(16))
 
 
 def element(tag: int, vr: bytes, value: bytes, *, long: bool = False) -> bytes:
@@ -138,12 +149,12 @@ def test_bytes_are_copied_that_cannot_be_decoded(tmp_path: Path) -> None:
     found = rewritten(tmp_path, content)
 
     assert (
-        (tmp_path / "implicit.dcm")
+        (tmp_path / "again.dcm")
         .read_bytes()
         .endswith(struct.pack("<HHL", 0x10, 0x10, len(ODD_NAME)) + ODD_NAME)
     )
     assert 0x00080000 not in found
-    assert UNKNOWN[12:] in (tmp_path / "implicit.dcm").read_bytes()
+    assert UNKNOWN[12:] in (tmp_path / "again.dcm").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -164,15 +175,24 @@ def test_what_is_not_explicit_vr_is_not_sent(tmp_path: Path, broken: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    ("syntax", "offered"),
+    ("syntax", "others"),
     [
-        (ExplicitVRLittleEndian, True),
-        (RLELossless, True),
-        (ImplicitVRLittleEndian, False),  # its own
-        (JPEGBaseline8Bit, False),  # lossy: PS3.5 10.1 waives it
-        (JPEG2000, False),
+        (ExplicitVRLittleEndian, (ImplicitVRLittleEndian,)),
+        (RLELossless, (ExplicitVRLittleEndian, ImplicitVRLittleEndian)),
+        (DeflatedExplicitVRLittleEndian, (ExplicitVRLittleEndian, ImplicitVRLittleEndian)),
+        (ImplicitVRLittleEndian, ()),  # its own
+        (JPEGBaseline8Bit, ()),  # lossy: PS3.5 10.1 waives it
+        (JPEG2000, ()),
     ],
 )
-def test_the_default_is_offered_wherever_it_can_be_made(syntax: str, offered: bool) -> None:
-    assert syntaxes(syntax) == ((syntax, ImplicitVRLittleEndian) if offered else (syntax,))
-    assert can_be_implicit(syntax) is offered
+def test_the_default_is_offered_wherever_it_can_be_made(
+    syntax: str, others: tuple[str, ...]
+) -> None:
+    assert syntaxes(syntax) == (syntax, *others)
+
+
+def test_what_is_compressed_is_not_offered_so_where_the_site_says_so() -> None:
+    file = OutgoingFile(
+        path=Path("one.dcm"), sop_class_uid="1.2", transfer_syntax_uid=RLELossless, as_kept=False
+    )
+    assert file.syntaxes == (ExplicitVRLittleEndian, ImplicitVRLittleEndian)

@@ -1,0 +1,50 @@
+"""Objects in the transfer syntax in which they are kept: smaller, and the same values."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+
+from pipeline.encode.bundle import encode, part10
+from pipeline.encode.result.kinds import RESULT_KINDS, TRANSFER_SYNTAXES, ResultKind
+from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
+from tests.support.samples.encode_samples import SeriesSpec, analysis, context, ct_series
+
+EVERYTHING = Products(parametric_map=True, summary_pdf=True, key_images=True)
+OTHER_FORMS = Products(segmentation=SegmentationForm.LABELMAP, heatmap=HeatmapForm.MULTI_FRAME)
+COLOURS = "PhotometricInterpretation"
+
+
+def objects(products: Products) -> list[Dataset]:
+    series = ct_series(SeriesSpec(shape=(5, 33, 47)))  # rows of odd length
+    made = encode(series, analysis(series.volume.shape), context(products=products))
+    return [item.dataset for item in made.objects]
+
+
+@pytest.mark.parametrize("products", [EVERYTHING, OTHER_FORMS], ids=["usual", "other forms"])
+def test_values_are_the_same_in_every_syntax(products: Products) -> None:
+    for made in objects(products):
+        syntax = TRANSFER_SYNTAXES[made.SOPClassUID]
+        plain = dcmread(BytesIO(part10(made)))
+        kept = dcmread(BytesIO(part10(made, syntax)))
+        assert kept.file_meta.TransferSyntaxUID == syntax
+        if syntax.is_encapsulated:
+            shown = kept.pixel_array
+            np.testing.assert_array_equal(shown, plain.pixel_array)
+            is_colour = kept.SamplesPerPixel > 1
+            assert kept.get(COLOURS) == ("YBR_RCT" if is_colour else plain.get(COLOURS))
+            del kept.PixelData, plain.PixelData, kept[COLOURS], plain[COLOURS]
+        assert kept == plain
+
+
+def test_every_kind_of_picture_is_kept_compressed_and_documents_are_not() -> None:
+    documents = {ResultKind.REPORT, ResultKind.TEXT_REPORT, ResultKind.DOCUMENT}
+    documents |= {ResultKind.KEY_IMAGES, ResultKind.NOTICE}
+    for kind, row in RESULT_KINDS.items():
+        for form in row.forms:
+            is_plain = form.transfer_syntax == ExplicitVRLittleEndian
+            assert is_plain is (kind in documents)
