@@ -194,6 +194,13 @@ class ResultsSettings(Section):
     heatmap_columns: int = Field(
         default=256, ge=64, le=4096, description="Wider heatmaps are reduced, pixels."
     )
+    heatmap_step_mm: float = Field(
+        default=4.0,
+        ge=0,
+        le=50,
+        description="Slices of the heatmap, all of them with lung, lie at least so far apart, mm,"
+        " but every opacity is on one; 0 shows each slice with lung.",
+    )
     summary: bool = Field(
         default=True, description="Send a summary page, the first series of the results."
     )

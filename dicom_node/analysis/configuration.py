@@ -102,6 +102,7 @@ def products_of(settings: Settings) -> Products:
         empty_frames=results.empty_frames,
         heatmap=HeatmapForm(results.heatmap),
         heatmap_columns=results.heatmap_columns,
+        heatmap_step_mm=results.heatmap_step_mm,
         summary=results.summary,
         summary_pdf=results.summary_pdf,
         text_report=results.text_report,

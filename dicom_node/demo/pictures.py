@@ -50,7 +50,8 @@ def write_previews(ct: Iterable[Path], results: Iterable[Dataset], folder: Path)
     pages = _pages((ds for ds in captures if SUMMARY in ds.ImageType), folder)
     written: list[Path] = []
     for segmentation in (ds for ds in results if ds.SOPClassUID == SegmentationStorage):
-        for uid, masks in _chosen_slices(hd.seg.Segmentation.from_dataset(segmentation), slices):
+        shown = {uid: index for uid, index in slices.items() if uid in heat} or slices
+        for uid, masks in _chosen_slices(hd.seg.Segmentation.from_dataset(segmentation), shown):
             ct_slice = _window(volume.hu[slices[uid]])
             panes = [ct_slice, _outlined(ct_slice, masks)]
             panes += [heat[uid].pixel_array] if uid in heat else []
@@ -80,7 +81,7 @@ def _chosen_slices(
     list
         SOP Instance UID, and ``(3, rows, columns)``: right lung, left lung, opacities.
     """
-    uids = sorted(_referenced(segmentation), key=slices.__getitem__)
+    uids = sorted(_referenced(segmentation) & slices.keys(), key=slices.__getitem__)
     segmented = [(uid, _masks(segmentation, uid)) for uid in uids]
     involved = [(uid, masks) for uid, masks in segmented if masks[2].any()] or segmented
     return involved[:: math.ceil(len(involved) / MAXIMUM_PICTURES)] if involved else []

@@ -79,7 +79,7 @@ def test_a_real_chest_ct_comes_back_with_results(
     found = analysed(orthanc, node, study_uid)
 
     assert set(found) == {"CT", "SEG", "SR", "OT"}
-    assert len(found["OT"]) == 1 + len(found["CT"])  # the page, and a heatmap of every slice
+    assert 1 < len(found["OT"]) <= 1 + len(found["CT"])  # the page, and a heatmap of the lungs
     results = [*found["SEG"], *found["SR"], *found["OT"][:2]]
     assert validate(tmp_path, results) == []
     source = found["CT"][0]

@@ -34,6 +34,7 @@ from pipeline.types import (
 __all__ = ["number"]
 
 RESEARCH_NOTICE = "Research use only. Not for primary diagnosis."
+RESEARCH_SHORT = "AI, research use only"
 RESEARCH_FOOTER = "AI, research use only, not for primary diagnosis"
 SCORE_MEANING = (
     "The score is the calibrated output of the model for the class COVID-19, from 0 to 1. It is "

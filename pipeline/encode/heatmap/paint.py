@@ -1,11 +1,11 @@
-"""Paint the pictures of the heatmap: activation and outlines over the CT, the legend below.
+"""Paint the pictures of the heatmap: activation and outlines over the CT, and the legend.
 
 Pure arrays; nothing of DICOM here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from pipeline.encode.common import typeface
+from pipeline.encode.common import sentences, typeface
 from pipeline.encode.language.translation import _
 
 Rgb = NDArray[np.uint8]
@@ -47,7 +47,6 @@ OUTLINE = (0, 255, 255)
 
 NUMBER = (255, 255, 255)  #: with a black edge: read on every colour
 
-MIN_WIDTH = 256  #: pixels; narrower pictures get a black margin so that the text stays legible
 LEGEND_HU = -850.0
 """Aerated lung: the legend shows the colours as they look over it."""
 
@@ -55,6 +54,11 @@ TEXT_SIZE = 11  #: pixels
 LINE_HEIGHT = 14  #: pixels
 MARGIN = 4  #: pixels
 BAR_WIDTH = 72  #: pixels
+MOST_TEXT = 0.3  #: of the rows: the legend covers no more
+
+AIR_HU = -1000.0
+MOST_AIR_HU = -850.0
+"""Outside the lungs, what is below is air, whose noise is half of a picture's compressed bytes."""
 
 
 @cache
@@ -123,6 +127,17 @@ def windowed(hu: NDArray[np.integer] | NDArray[np.float32]) -> NDArray[np.uint8]
     grey = (hu.astype(np.float32) - low) * np.float32(255 / (high - low))
     levels: NDArray[np.uint8] = np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
     return levels
+
+
+def with_even_air(hu: NDArray[np.float32], lungs: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Give the air outside the lungs one attenuation; tissue, table and lungs stay as they are.
+
+    Parameters
+    ----------
+    hu, lungs
+        ``(rows, columns)``.
+    """
+    return np.where((hu < MOST_AIR_HU) & ~lungs, np.float32(AIR_HU), hu)
 
 
 def overlay(hu: NDArray[np.float32], activation: NDArray[np.float32]) -> Rgb:
@@ -209,68 +224,51 @@ def draw_numbers(picture: Rgb, labels: NDArray[np.uint8], most: int) -> None:
         if box is not None:
             right = picture.shape[1] - font.getlength(str(number)) - 1
             place = min(box[1].stop + 2, right), max(0, box[0].start - TEXT_SIZE // 2)
-            draw.text(
-                place, str(number), fill=NUMBER, font=font, stroke_width=1, stroke_fill="black"
-            )
+            _write(draw, place, str(number), font)
     picture[:] = np.asarray(image)
 
 
-def framed(picture: Rgb, footer: Rgb) -> Rgb:
-    """Picture with the footer below it and a black margin at its right, nothing covered."""
-    rows, columns = picture.shape[:2]
-    canvas = np.zeros((rows + footer.shape[0], footer.shape[1], 3), dtype=np.uint8)
-    canvas[:rows, :columns] = picture
-    canvas[rows:] = footer
-    return canvas
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legend:
+    """Words and colours that explain the pictures of a series.
 
-
-def footer(
-    lines: Sequence[str], columns: int, strength: float = 1.0, *, outlined: bool = True
-) -> Rgb:
-    """Strip with the lines of text and the legend.
-
-    Parameters
+    Attributes
     ----------
-    columns
-        Width of the picture above.
     strength
-        Factor of the activation in the picture, 0 to 1: the legend shows the same colours.
-    outlined
-        Whether opacities are reported: without them the legend has no outline, which would read
-        as if there were none.
-
-    Returns
-    -------
-    NDArray
-        ``(height, max(columns, MIN_WIDTH), 3)``.
+        Factor of the activation in the pictures, 0 to 1: the legend shows the same colours.
     """
-    width = max(columns, MIN_WIDTH)
-    font = typeface.font(TEXT_SIZE)
-    wrapped = [part for line in lines for part in _wrapped(line, font, width - 2 * MARGIN)]
-    height = LINE_HEIGHT * (len(wrapped) + 1 + outlined) + 2 * MARGIN
-    image = Image.new("RGB", (width, height))
-    draw = ImageDraw.Draw(image)
-    for row, line in enumerate(wrapped):
-        draw.text((MARGIN, MARGIN + row * LINE_HEIGHT), line, fill="white", font=font)
-    top = MARGIN + len(wrapped) * LINE_HEIGHT
-    _draw_bar(image, draw, font, top, strength)
-    if outlined:
-        _draw_key(draw, font, top + LINE_HEIGHT)
-    return np.asarray(image).copy()
+
+    lines: tuple[str, ...] = ()
+    strength: float = 1.0
 
 
-def caption(text: str, columns: int) -> Rgb:
-    """One line of text on black, ``(height, columns, 3)``; of the same height without text."""
-    image = Image.new("RGB", (columns, LINE_HEIGHT + MARGIN))
-    font = typeface.font(TEXT_SIZE)
-    ImageDraw.Draw(image).text((MARGIN, MARGIN), text, fill="white", font=font)
-    return np.asarray(image)
+def draw_legend(picture: Rgb, label: str, legend: Legend) -> None:
+    """Write, in place, along the lower edge: what it is, of which image, and the colours.
+
+    The edge shows the table or the air around the patient. A picture that is too small for all of
+    it has the first lines, or none.
+    """
+    rows, columns = picture.shape[:2]
+    image = Image.fromarray(picture)
+    draw, font = ImageDraw.Draw(image), typeface.font(TEXT_SIZE)
+    notice = f"{_(sentences.RESEARCH_SHORT)}{f'; {label}' if label else ''}"
+    lines = [
+        part
+        for line in (notice, *legend.lines)
+        for part in _wrapped(line, font, columns - 2 * MARGIN)
+    ]
+    lines = lines[: max(0, int(MOST_TEXT * rows) // LINE_HEIGHT - 1)]
+    if not lines:
+        return
+    top = rows - LINE_HEIGHT * (len(lines) + 1) - 1
+    for place, line in enumerate(lines):
+        _write(draw, (MARGIN, top + place * LINE_HEIGHT), line, font)
+    _draw_bar(image, draw, font, top + len(lines) * LINE_HEIGHT, legend.strength)
+    picture[:] = np.asarray(image)
 
 
-def _draw_key(draw: ImageDraw.ImageDraw, font: Font, top: int) -> None:
-    draw.rectangle((MARGIN, top + 3, MARGIN + 10, top + LINE_HEIGHT - 3), outline=OUTLINE)
-    text = _("outline and number of a localised opacity")
-    draw.text((MARGIN + 16, top), text, fill="white", font=font)
+def _write(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, font: Font) -> None:
+    draw.text(place, text, fill=NUMBER, font=font, stroke_width=1, stroke_fill="black")
 
 
 def _wrapped(text: str, font: Font, width: int) -> list[str]:
@@ -289,9 +287,9 @@ def _draw_bar(
 ) -> None:
     least = f"{_('activation')} 0"
     left = MARGIN + int(font.getlength(f"{least} ")) + 2
-    draw.text((MARGIN, top), least, fill="white", font=font)
+    _write(draw, (MARGIN, top), least, font)
     steps = np.linspace(0, 255 * strength, BAR_WIDTH)
     level = np.broadcast_to(steps, (LINE_HEIGHT - 5, BAR_WIDTH)).astype(np.float32)
     bar = overlay(np.full(level.shape, LEGEND_HU, np.float32), level)
     image.paste(Image.fromarray(bar), (left, top + 3))
-    draw.text((left + BAR_WIDTH + MARGIN, top), "1", fill="white", font=font)
+    _write(draw, (left + BAR_WIDTH + MARGIN, top), _("1 (relative)"), font)

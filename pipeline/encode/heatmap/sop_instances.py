@@ -1,8 +1,8 @@
-"""Encode the heatmap: one RGB Secondary Capture (PS3.3 A.8) a source slice, or one multi-frame.
+"""Encode the heatmap: one RGB Secondary Capture (PS3.3 A.8) a slice, or one multi-frame.
 
 The plane information makes it scroll with the CT (Standard Extended SOP Class where every slice
-is an object). Pictures wider than the limit are reduced by a whole factor, and Pixel Spacing and
-Image Position follow. The text is in a strip below the picture.
+is an object). Pictures cover what the CT image covers, and so fill as much of a screen. Those wider
+than the limit are reduced by a whole factor, and Pixel Spacing and Image Position follow.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pipeline.encode.common.modules import add_body_part, add_lossy_history, new
 from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.heatmap import paint
 from pipeline.encode.heatmap.paint import Rgb
+from pipeline.encode.heatmap.shown_slices import shown_slices
 from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
@@ -43,7 +44,7 @@ activation is stretched to its maximum in each series, and hot colours would con
 
 
 def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tuple[Dataset, ...]:
-    """Encode every slice that has a source image, feet to head, in the form that the site wants."""
+    """Encode slices that have a source image, feet to head, in the form that the site wants."""
     if context.products.heatmap is HeatmapForm.MULTI_FRAME:
         return (_multi_frame(series, analysis, context),)
     return tuple(_single_frames(series, analysis, context))
@@ -52,17 +53,19 @@ def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tup
 def _pictures(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[tuple[SourceSlice, Rgb]]:
-    """Paint the source slices one by one, with caption and footer."""
-    factor = reduction(series, context)
-    footer = paint.footer(
-        _lines(series, analysis),
-        -(-series.volume.shape[2] // factor),
-        strength(analysis.classification),
-        outlined=_reported(analysis),
-    )
-    for item in source_slices.real_slices(series):
-        strip = np.vstack([paint.caption(image_label(item), footer.shape[1]), footer])
-        yield item, paint.framed(_picture(series, analysis, item.index, factor), strip)
+    """Paint the slices that are shown, one by one."""
+    factor, muting = reduction(series, context), strength(analysis.classification)
+    legend = paint.Legend(lines=tuple(_lines(analysis)), strength=muting)
+    for item in _slices(series, analysis, context):
+        picture = _picture(series, analysis, item.index, factor)
+        paint.draw_legend(picture, image_label(item), legend)
+        yield item, picture
+
+
+def _slices(
+    series: CtSeries, analysis: Analysis, context: ResultContext
+) -> tuple[SourceSlice, ...]:
+    return shown_slices(series, analysis, context.products.heatmap_step_mm)
 
 
 def image_label(item: SourceSlice) -> str:
@@ -101,19 +104,27 @@ def strength(found: Classification) -> float:
     return MOST_WHEN_NEGATIVE * found.score / found.threshold if found.threshold else 0.0
 
 
-def _lines(series: CtSeries, analysis: Analysis) -> list[str]:
-    classification = analysis.classification
-    decision = sentences.decision(classification)
-    return [
-        _(sentences.RESEARCH_FOOTER),
+def _lines(analysis: Analysis) -> Iterator[str]:
+    """Sentences on every picture: whoever sees but one must not take it for a diagnosis."""
+    if analysis.unreported:
+        yield sentences.changes()
+    elif not _reported(analysis):
+        yield _(sentences.UNREPORTED)
+    if not analysis.classification.positive:
+        yield _("{decision}: colours muted", decision=sentences.decision(analysis.classification))
+
+
+def _comments(series: CtSeries, analysis: Analysis) -> str:
+    """Image Comments, to which no picture has the room."""
+    facts = (
+        _(sentences.RESEARCH_NOTICE),
         _("Read: CT {series}.", series=picture_name(series.common.header)),
-        sentences.model_line(analysis.provenance),
-        sentences.figures_line(classification),
-        decision if classification.positive else _("{decision}: colours muted", decision=decision),
-        *(() if _reported(analysis) else (_(sentences.UNREPORTED),)),
-        *((sentences.changes(),) if analysis.unreported else ()),
-        _(sentences.RELATIVE),
-    ]
+        f"{sentences.model_line(analysis.provenance)}.",
+        f"{sentences.score_line(analysis.classification)}.",
+        *(f"{line}." for line in _lines(analysis)),
+        f"{_(sentences.RELATIVE)}.",
+    )
+    return " ".join(facts)
 
 
 def _reported(analysis: Analysis) -> bool:
@@ -135,8 +146,9 @@ def _instance_numbers(slices: tuple[SourceSlice, ...]) -> dict[int, int]:
 
 def _picture(series: CtSeries, analysis: Analysis, index: int, factor: int) -> Rgb:
     active = paint.reduced(analysis.activation[index], factor)
+    lungs = paint.reduced_labels(analysis.lungs.labels[index], factor)
     picture = paint.overlay(
-        paint.reduced(series.volume.hu[index], factor),
+        paint.with_even_air(paint.reduced(series.volume.hu[index], factor), lungs > 0),
         active * np.float32(strength(analysis.classification)),
     )
     labels = paint.reduced_labels(analysis.lesion_labels[index], factor)
@@ -150,7 +162,8 @@ def _single_frames(
 ) -> Iterator[Dataset]:
     numbers = _instance_numbers(source_slices.real_slices(series))
     for item, picture in _pictures(series, analysis, context):
-        result = _capture(series, context, SecondaryCaptureImageStorage, numbers[item.index])
+        number = numbers[item.index]
+        result = _capture(series, analysis, context, SecondaryCaptureImageStorage, number)
         _add_plane(result, series, context, item)
         _add_source(result, item)
         secondary_capture.add_pixels(result, picture.shape, picture.tobytes())
@@ -159,28 +172,34 @@ def _single_frames(
 
 def _multi_frame(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
     """Encode one object; its frames are painted one by one into one buffer."""
-    result = _capture(series, context, MultiFrameTrueColorSecondaryCaptureImageStorage, 1)
+    sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
+    result = _capture(series, analysis, context, sop_class, 1)
     frames, shape = BytesIO(), (0, 0, 3)
     for _item, picture in _pictures(series, analysis, context):
         shape = picture.shape
         frames.write(np.ascontiguousarray(picture).data)
-    _add_functional_groups(result, series, context)
+    _add_functional_groups(result, series, _slices(series, analysis, context), context)
     secondary_capture.add_pixels(result, shape, frames.getvalue())
     return result
 
 
-def _capture(series: CtSeries, context: ResultContext, sop_class_uid: str, number: int) -> Dataset:
+def _capture(
+    series: CtSeries, analysis: Analysis, context: ResultContext, sop_class_uid: str, number: int
+) -> Dataset:
     result = new_object(series.common.header, context, ResultKind.HEATMAP, sop_class_uid, number)
     add_body_part(series, result)
     secondary_capture.add_equipment(result, context)
     secondary_capture.add_image(result, series, context, flavour="HEATMAP", derivation=DERIVATION)
+    result.ImageComments = _comments(series, analysis)
     add_lossy_history(series, result)
     return result
 
 
-def _add_functional_groups(result: Dataset, series: CtSeries, context: ResultContext) -> None:
+def _add_functional_groups(
+    result: Dataset, series: CtSeries, slices: tuple[SourceSlice, ...], context: ResultContext
+) -> None:
     """Add Multi-frame Functional Groups and Dimension (PS3.3 C.7.6.16, C.7.6.17)."""
-    slices, factor = source_slices.real_slices(series), reduction(series, context)
+    factor = reduction(series, context)
     multiframe.add_references(result, series, slices, context)
     multiframe.add_dimensions(result, context, ResultKind.HEATMAP, multiframe.POSITION)
     result.NumberOfFrames = len(slices)

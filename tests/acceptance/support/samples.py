@@ -12,13 +12,14 @@ from pydicom import Dataset
 from pydicom.uid import (
     ComprehensiveSRStorage,
     EnhancedSRStorage,
+    ExplicitVRLittleEndian,
     KeyObjectSelectionDocumentStorage,
 )
 
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import ReportReference
-from pipeline.encode.result.kinds import ResultKind
+from pipeline.encode.result.kinds import TRANSFER_SYNTAXES, ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.series.volume import assemble
@@ -190,9 +191,20 @@ def found(series: CtSeries, sample: Sample) -> Analysis:
 
 
 def write_results(
-    series: CtSeries, analysis: Analysis, context: ResultContext, folder: Path
+    series: CtSeries,
+    analysis: Analysis,
+    context: ResultContext,
+    folder: Path,
+    *,
+    compressed: bool = False,
 ) -> tuple[tuple[ResultKind, Path], ...]:
-    """Write all that is sent for a series, and the notice that it was not analysed."""
+    """Write all that is sent for a series, and the notice that it was not analysed.
+
+    Parameters
+    ----------
+    compressed
+        Whether files are as they are kept; DCMTK, which looks at the others, reads no JPEG 2000.
+    """
     notice = not_analysed(
         series.headers, "too-few-slices", "7 slices, at least 30 expected", context
     )
@@ -202,6 +214,7 @@ def write_results(
     written = []
     for number, (kind, dataset) in enumerate([*made, (ResultKind.NOTICE, notice)]):
         path = folder / f"{number:03d}-{kind}.dcm"
-        path.write_bytes(part10(dataset))
+        kept = TRANSFER_SYNTAXES[dataset.SOPClassUID]
+        path.write_bytes(part10(dataset, kept if compressed else ExplicitVRLittleEndian))
         written.append((kind, path))
     return tuple(written)

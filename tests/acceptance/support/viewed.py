@@ -30,6 +30,7 @@ class Study:
 
     study_uid: str
     phantom: Phantom
+    series: CtSeries
     analysis: Analysis
 
 
@@ -55,11 +56,15 @@ def load(pacs: Orthanc, folder: Path) -> Study:
     write_series(datasets, folder / "source")
     series = assemble(datasets)
     analysis = true_analysis(phantom, series)
-    write_results(series, analysis, encode_samples.context(products=EVERYTHING), folder)
+    context = encode_samples.context(products=EVERYTHING)
+    write_results(series, analysis, context, folder, compressed=True)
     where = ["127.0.0.1", str(pacs.dicom_port)]
     for part in ("source", "results"):
         command = ["dcmsend", "-aec", "ORTHANC", "+sd", *where, folder / part]
         subprocess.run(command, check=True, capture_output=True)
     return Study(
-        study_uid=str(series.headers[0].StudyInstanceUID), phantom=phantom, analysis=analysis
+        study_uid=str(series.headers[0].StudyInstanceUID),
+        phantom=phantom,
+        series=series,
+        analysis=analysis,
     )

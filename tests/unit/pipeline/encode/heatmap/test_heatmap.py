@@ -1,4 +1,4 @@
-"""The heatmap: on the right place, with the legend below, holding no identity."""
+"""The heatmap: on the right place, as large as the CT, holding no identity."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
 from pipeline.decision import without_lesions
 from pipeline.encode.bundle import part10
+from pipeline.encode.common import sentences
 from pipeline.encode.heatmap import paint
-from pipeline.encode.heatmap.sop_instances import heatmap, strength
+from pipeline.encode.heatmap.shown_slices import shown_slices
+from pipeline.encode.heatmap.sop_instances import heatmap, image_label, strength
 from pipeline.encode.result.products import HeatmapForm, Products
+from pipeline.encode.source.source_slices import real_slices
 from pipeline.types import CtSeries
 from tests.support.samples.encode_samples import (
     POSITIONS,
@@ -27,12 +30,16 @@ from tests.support.samples.encode_samples import (
     context,
     ct_series,
     enhanced_series,
+    lesion,
     read_back,
 )
 
+EVERY_SLICE = Products(heatmap_step_mm=0)
+
 
 def written(series: CtSeries, **changes: object) -> list[Dataset]:
-    found = analysis(series.volume.shape)
+    found = analysis(series.volume.shape, lungs=np.ones(series.volume.shape, np.uint8))
+    changes = {"products": EVERY_SLICE, **changes}
     captures = heatmap(series, found, context(**changes))
     return [dcmread(BytesIO(part10(item))) for item in captures]
 
@@ -51,7 +58,9 @@ def test_pixels_lie_where_the_voxels_lie(position: str, columns: int) -> None:
     series = ct_series(SeriesSpec(position=position))
     factor = -(-24 // columns)
     middle = (factor - 1) / 2
-    for index, capture in enumerate(written(series, products=Products(heatmap_columns=columns))):
+    for index, capture in enumerate(
+        written(series, products=replace(EVERY_SLICE, heatmap_columns=columns))
+    ):
         voxel = series.volume.affine @ (index, 2 * factor + middle, 3 * factor + middle, 1)
         np.testing.assert_allclose(place(capture, 2, 3), voxel[:3], atol=1e-6)
         assert capture.FrameOfReferenceUID == "1.2.3.4.5.6"
@@ -93,7 +102,7 @@ def test_the_picture_shows_ct_activation_and_outline() -> None:
     activation[:, :, 12:] = 255
     found = replace(analysis(shape), activation=activation)
     series = replace(series, volume=replace(series.volume, hu=hu))
-    capture = heatmap(series, found, context())[2]
+    capture = heatmap(series, found, context(products=EVERY_SLICE))[1]
     pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
     picture = pixels.reshape(capture.Rows, capture.Columns, 3)
     assert tuple(picture[0, 0]) == (128, 128, 128)
@@ -109,8 +118,9 @@ def test_the_picture_shows_ct_activation_and_outline() -> None:
 @pytest.mark.parametrize("form", [HeatmapForm.SINGLE_FRAME, HeatmapForm.MULTI_FRAME])
 def test_every_pixel_shows_its_own_voxel(series: CtSeries, form: HeatmapForm) -> None:
     shape = series.volume.shape
-    found = analysis(shape, lesion_labels=np.zeros(shape, np.uint8), lesions=())
-    made = heatmap(series, found, context(products=Products(heatmap=form)))
+    lungs, none = np.ones(shape, np.uint8), np.zeros(shape, np.uint8)
+    found = analysis(shape, lungs=lungs, lesion_labels=none, lesions=())
+    made = heatmap(series, found, context(products=replace(EVERY_SLICE, heatmap=form)))
     shown = np.concatenate(
         [read_back(item).pixel_array.reshape(-1, *frame_shape(item)) for item in made]
     )
@@ -123,18 +133,19 @@ def test_every_pixel_shows_its_own_voxel(series: CtSeries, form: HeatmapForm) ->
 
 
 def painted(score: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Grey lung under full activation and the legend's bar, of a series with this score."""
-    series = ct_series()
-    shape = series.volume.shape
+    """Grey lung under full activation and the lowest line, of a series with this score."""
+    shape = (3, 120, 300)
+    series = ct_series(SeriesSpec(shape=shape))
     series = replace(
         series, volume=replace(series.volume, hu=np.full(shape, paint.LEGEND_HU, np.int16))
     )
-    hot = replace(analysis(shape, score=score), activation=np.full(shape, 255, np.uint8))
-    capture = heatmap(series, without_lesions(hot), context())[0]
-    pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
-    picture = pixels.reshape(capture.Rows, capture.Columns, 3)
-    legend = picture[-paint.LINE_HEIGHT - paint.MARGIN :].reshape(-1, 3)
-    return picture[0, 0], legend
+    activation = np.zeros(shape, np.uint8)
+    activation[:, :20] = 255
+    hot = replace(analysis(shape, score=score), activation=activation)
+    products = Products(heatmap_columns=512)
+    picture = heatmap(series, without_lesions(hot), context(products=products))[0]
+    pixels = read_back(picture).pixel_array
+    return pixels[0, 0], pixels[-paint.LINE_HEIGHT :].reshape(-1, 3)
 
 
 def test_a_negative_series_has_no_hot_colours() -> None:
@@ -152,13 +163,6 @@ SCORES = (0.0, 0.1, 0.5, 0.51, 0.99)
 def test_the_legend_has_the_colours_of_the_picture(score: float) -> None:
     hottest, legend = painted(score)
     assert (legend == hottest).all(axis=-1).any()
-
-
-def test_the_legend_has_no_outline_where_opacities_are_not_reported() -> None:
-    _, told = painted(0.9)
-    assert not (told == paint.OUTLINE).all(axis=-1).any()
-    reported = written(ct_series())[0].pixel_array[16:]
-    assert (reported == paint.OUTLINE).all(axis=-1).any()
 
 
 def test_strength_falls_with_the_score_below_the_threshold() -> None:
@@ -182,22 +186,12 @@ def test_numbers_stand_beside_their_opacities() -> None:
     np.testing.assert_array_equal(untouched, picture)
 
 
-def test_the_footer_names_the_source_and_says_that_colours_are_relative() -> None:
-    one, other = (written(ct_series(SeriesNumber=number))[0].pixel_array for number in (4, 5))
-    assert (one[:16] == other[:16]).all()
-    assert (one[16:] != other[16:]).any()
+def test_the_comments_name_the_source_and_say_that_colours_are_relative() -> None:
+    one, other = (str(written(ct_series(SeriesNumber=n))[0].ImageComments) for n in (4, 5))
+    assert one != other
+    assert one.startswith("Research use only")
+    assert "relative within this series" in one
     assert "relative within the series" in written(ct_series())[0].DerivationDescription
-
-
-def captions(series: CtSeries, form: HeatmapForm) -> list[NDArray[np.uint8]]:
-    """The line right below the picture, frame by frame."""
-    made = written(series, products=Products(heatmap=form))
-    frames = [
-        frame
-        for capture in made
-        for frame in capture.pixel_array.reshape(-1, *frame_shape(capture))
-    ]
-    return [frame[16 : 16 + paint.LINE_HEIGHT + paint.MARGIN] for frame in frames]
 
 
 def frame_shape(capture: Dataset) -> tuple[int, int, int]:
@@ -206,36 +200,71 @@ def frame_shape(capture: Dataset) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("form", [HeatmapForm.SINGLE_FRAME, HeatmapForm.MULTI_FRAME])
 def test_each_frame_names_its_ct_image(form: HeatmapForm) -> None:
-    series = ct_series(SeriesSpec(source_reversed=True))
+    shape = (6, 200, 300)
+    series = ct_series(SeriesSpec(source_reversed=True, shape=shape))
+    series = replace(series, volume=replace(series.volume, hu=np.full(shape, -600, np.int16)))
     del series.headers[1].InstanceNumber
-    shown = captions(series, form)
+    products = replace(EVERY_SLICE, heatmap=form, heatmap_columns=512)
+    found = replace(
+        analysis(shape, lungs=np.ones(shape, np.uint8)), activation=np.zeros(shape, np.uint8)
+    )
+    made = heatmap(series, without_lesions(found), context(products=products))
+    frames = [f for item in made for f in read_back(item).pixel_array.reshape(-1, *shape[1:], 3)]
     expected = ["CT image 6", "", "CT image 4", "CT image 3", "CT image 2", "CT image 1"]
-    for line, words in zip(shown, expected, strict=True):
-        np.testing.assert_array_equal(line, paint.caption(words, paint.MIN_WIDTH))
-    assert not shown[1].any()
+    for frame, label in zip(frames, expected, strict=True):
+        picture = np.full_like(frame, frame[0, 0, 0])
+        paint.draw_legend(picture, label, paint.Legend(lines=(sentences.UNREPORTED,)))
+        np.testing.assert_array_equal(frame, picture)
+    assert len({frame.tobytes() for frame in frames}) == len(frames)
 
 
 def test_frames_of_a_multi_frame_source_name_its_frames() -> None:
-    shown = captions(enhanced_series(), HeatmapForm.MULTI_FRAME)
-    expected = paint.caption("CT image 1, frame 6", paint.MIN_WIDTH)
-    np.testing.assert_array_equal(shown[0], expected)
+    item = real_slices(enhanced_series())[0]
+    assert image_label(item) == "CT image 1, frame 6"
 
 
-def test_the_footer_covers_nothing() -> None:
-    series = ct_series(SeriesSpec(shape=(3, 40, 300)))
-    capture = written(series, products=Products(heatmap_columns=512))[0]
-    assert capture.Columns == 300
-    assert capture.Rows > 40
-    narrow = written(ct_series())[0]
-    assert narrow.Columns == paint.MIN_WIDTH
+@pytest.mark.parametrize("size", [16, 60, 120, 170, 256, 512])
+def test_the_legend_covers_the_lower_quarter_at_most(size: int) -> None:
+    picture = np.full((size, size, 3), 90, np.uint8)
+    lines = ("score not above threshold: colours muted", sentences.UNREPORTED)
+    paint.draw_legend(picture, "CT image 123, frame 123", paint.Legend(lines=lines))
+    touched = np.flatnonzero((picture != 90).any(axis=(1, 2)))
+    assert (picture[: 3 * size // 4] == 90).all()
+    assert touched.size > 0 or size < 120
 
 
-def test_text_wraps_inside_the_picture() -> None:
-    short = paint.footer(["AI"], 256)
-    long = paint.footer(["AI " * 60], 256)
-    assert long.shape[0] > short.shape[0]
-    assert long.shape[1] == short.shape[1] == 256
-    assert not long[:, -2:].any()
+def test_a_heatmap_is_as_large_as_the_ct() -> None:
+    capture = written(ct_series(SeriesSpec(shape=(3, 40, 50))))[0]
+    assert (capture.Rows, capture.Columns) == (40, 50)
+
+
+def test_air_outside_the_lungs_is_even_and_nothing_else_changes() -> None:
+    hu = np.array([[-980, -1020, -860, -840, 40]], np.float32)
+    outside = paint.with_even_air(hu, np.zeros(hu.shape, np.bool_))
+    assert outside.tolist() == [[-1000, -1000, -1000, -840, 40]]
+    np.testing.assert_array_equal(paint.with_even_air(hu, np.ones(hu.shape, np.bool_)), hu)
+
+
+def chosen(step_mm: float, **changes: object) -> list[int]:
+    series = ct_series(SeriesSpec(shape=(12, 16, 24), spacing_mm=(2.0, 0.7, 0.9)))
+    found = analysis(series.volume.shape, **changes)  # type: ignore[arg-type]  # checked at run time
+    return [item.index for item in shown_slices(series, found, step_mm)]
+
+
+def test_slices_with_lung_are_shown_a_step_apart() -> None:
+    """The lungs begin at slice 1; the opacities lie on slices 1 to 3."""
+    assert chosen(0) == list(range(1, 12))
+    assert chosen(2) == list(range(1, 12))
+    assert chosen(4) == [1, 3, 5, 7, 9, 11]
+    assert chosen(5) == [1, 2, 4, 7, 10]  # the second opacity begins at 2
+    assert chosen(4, lungs=np.zeros((12, 16, 24), np.uint8))[:2] == [0, 2]
+
+
+def test_no_numbered_opacity_is_missed() -> None:
+    labels = np.zeros((12, 16, 24), np.uint8)
+    labels[4, 5:9, 5:9], labels[7:10, 5:9, 5:9] = 1, 2
+    lesions = (lesion(1, key_slice=4), lesion(2, key_slice=8))
+    assert chosen(8, lesion_labels=labels, lesions=lesions) == [1, 4, 5, 9]
 
 
 def test_attributes_say_what_it_is() -> None:
@@ -271,8 +300,8 @@ def test_a_multi_frame_heatmap_holds_the_same_pictures_at_the_same_places(
     position: str, columns: int
 ) -> None:
     series = ct_series(SeriesSpec(position=position, missing=(3,)))
-    singles = written(series, products=Products(heatmap_columns=columns))
-    products = Products(heatmap=HeatmapForm.MULTI_FRAME, heatmap_columns=columns)
+    singles = written(series, products=replace(EVERY_SLICE, heatmap_columns=columns))
+    products = replace(EVERY_SLICE, heatmap=HeatmapForm.MULTI_FRAME, heatmap_columns=columns)
     (multiple,) = written(series, products=products)
     assert multiple.SOPClassUID == MultiFrameTrueColorSecondaryCaptureImageStorage
     assert multiple.NumberOfFrames == len(singles) == 5
