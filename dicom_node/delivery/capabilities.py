@@ -10,9 +10,9 @@ from collections.abc import Collection
 from pydicom.uid import UID
 from pynetdicom.presentation import build_context
 
+from dicom_node.delivery.encoding.uncompressed import COMPRESSED, syntaxes
 from dicom_node.delivery.fallback_forms import FALLBACK_FORMS
 from dicom_node.delivery.result_classes import RESULT_CLASSES
-from dicom_node.delivery.uncompressed import COMPRESSED, syntaxes
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer, associate
 from dicom_node.network.presentation_contexts import service_contexts

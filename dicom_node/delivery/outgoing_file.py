@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from dicom_node.delivery.uncompressed import COMPRESSED, syntaxes
+from dicom_node.delivery.encoding.uncompressed import COMPRESSED, syntaxes
 from dicom_node.network.file_meta import read_meta
 
 

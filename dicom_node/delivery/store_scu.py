@@ -18,10 +18,10 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
+from dicom_node.delivery.encoding.uncompressed import COMPRESSED, write_again
 from dicom_node.delivery.outcome import UNREADABLE, Outcome, Verdict, unsendable
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.proof import judge, may_be_for_its_syntax
-from dicom_node.delivery.uncompressed import COMPRESSED, write_again
 from dicom_node.network.association import HUNG_UP, Peer, associate
 from dicom_node.network.presentation_contexts import service_contexts
 from dicom_node.network.pynetdicom_internals.fast_store_scu import FastSender

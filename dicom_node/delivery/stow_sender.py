@@ -19,6 +19,7 @@ import httpx
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node.delivery.encoding.uncompressed import COMPRESSED, write_again
 from dicom_node.delivery.outcome import UNREADABLE, Outcome, Verdict, unsendable
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.proof import may_be_for_its_syntax
@@ -38,7 +39,6 @@ from dicom_node.delivery.stow_response import (
     unproven,
     words,
 )
-from dicom_node.delivery.uncompressed import COMPRESSED, write_again
 from dicom_node.errors import NodeError
 from dicom_node.network.file_meta import read_meta
 from dicom_node.network.status_codes import HTTP_NONE_STORED

@@ -19,8 +19,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from dicom_node.delivery.encoding.uncompressed import syntaxes, write_again
 from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.uncompressed import syntaxes, write_again
 from dicom_node.network.received_instance import part10_header
 
 ODD_NAME = b"M\xfcller^\xff\xfe "  #: decodes in no character set that is declared

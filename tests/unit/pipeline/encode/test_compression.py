@@ -29,8 +29,8 @@ def objects(products: Products) -> list[Dataset]:
 def test_values_are_the_same_in_every_syntax(products: Products) -> None:
     for made in objects(products):
         syntax = TRANSFER_SYNTAXES[made.SOPClassUID]
-        plain = dcmread(BytesIO(part10(made)))
         kept = dcmread(BytesIO(part10(made, syntax)))
+        plain = dcmread(BytesIO(part10(made)))  # what was made is not touched by the first
         assert kept.file_meta.TransferSyntaxUID == syntax
         if syntax.is_encapsulated:
             shown = kept.pixel_array

@@ -23,7 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_node.delivery.implicit_vr import write_implicit
+from dicom_node.delivery.encoding.implicit_vr import write_implicit
 from dicom_node.network.file_meta import read_meta
 from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 from dicom_node.network.received_instance import part10_header

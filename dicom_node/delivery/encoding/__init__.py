@@ -1,0 +1,1 @@
+"""Encode objects again in a transfer syntax that a destination takes."""
