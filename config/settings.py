@@ -210,7 +210,20 @@ class ResultsSettings(Section):
     )
     parametric_map: bool = Field(
         default=False,
-        description="Send the activation as a Parametric Map (1 MB a slice of 512 x 512).",
+        description="Send the activation as a Parametric Map (1 MB a slice of 512 x 512; a fortieth"
+        " where it is sent compressed).",
+    )
+    parametric_map_columns: int = Field(
+        default=4096,
+        ge=16,
+        le=4096,
+        description="Wider parametric maps are reduced, pixels, and lie on the slices of the"
+        " heatmap; OHIF shows only those that are not reduced.",
+    )
+    coarse_if_uncompressed: bool = Field(
+        default=True,
+        description="Make heatmap and parametric map coarse (128 and 64 columns, slices 8 mm apart)"
+        " as long as a destination takes pictures uncompressed only, as it last said.",
     )
     key_images: bool = Field(
         default=False, description="Send a Key Object Selection of the most affected slices."

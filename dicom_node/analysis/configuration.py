@@ -103,6 +103,8 @@ def products_of(settings: Settings) -> Products:
         heatmap=HeatmapForm(results.heatmap),
         heatmap_columns=results.heatmap_columns,
         heatmap_step_mm=results.heatmap_step_mm,
+        parametric_map_columns=results.parametric_map_columns,
+        coarse_if_uncompressed=results.coarse_if_uncompressed,
         summary=results.summary,
         summary_pdf=results.summary_pdf,
         text_report=results.text_report,

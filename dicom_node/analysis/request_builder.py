@@ -128,7 +128,12 @@ class RequestBuilder:
         products = supported_forms(self.config.products, known)
         if products != self._chosen:
             self._chosen = products
-            log.info("forms_chosen", segmentation=products.segmentation, heatmap=products.heatmap)
+            log.info(
+                "forms_chosen",
+                segmentation=products.segmentation,
+                heatmap=products.heatmap,
+                heatmap_columns=products.heatmap_columns,
+            )
         return products
 
     def _files(self, ticket: SeriesTicket) -> tuple[SourceFile, ...]:

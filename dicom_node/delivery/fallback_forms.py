@@ -9,11 +9,19 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pydicom.uid import UID, MultiFrameTrueColorSecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
 
+from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 from pipeline.encode.result.kinds import LABEL_MAP_STORAGE, RESULT_KINDS, ResultForm
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from storage.delivery.capabilities import Capability
+
+UNCOMPRESSED = {ExplicitVRLittleEndian, DEFAULT_TRANSFER_SYNTAX}
 
 FALLBACK_FORMS: Mapping[UID, ResultForm] = MappingProxyType(
     {
@@ -41,8 +49,11 @@ def supported_forms(products: Products, known: Iterable[Collection[Capability]])
     -------
     Products
         As wanted, but in the fallback form where a destination declines the one wanted and
-        accepts the fallback.
+        accepts the fallback, and coarse where one takes pictures uncompressed only.
     """
+    known = list(known)
+    if products.coarse_if_uncompressed and any(map(_takes_uncompressed_only, known)):
+        products = products.coarse()
     answers = [
         {capability.sop_class_uid: capability.is_accepted for capability in capabilities}
         for capabilities in known
@@ -56,6 +67,11 @@ def supported_forms(products: Products, known: Iterable[Collection[Capability]])
     ):
         products = replace(products, heatmap=HeatmapForm.SINGLE_FRAME)
     return products
+
+
+def _takes_uncompressed_only(known: Collection[Capability]) -> bool:
+    syntaxes = {capability.sop_class_uid: capability.transfer_syntax_uid for capability in known}
+    return syntaxes.get(SecondaryCaptureImageStorage) in UNCOMPRESSED
 
 
 def _needs_fallback(sop_class: UID, answers: Iterable[Mapping[str, bool]]) -> bool:

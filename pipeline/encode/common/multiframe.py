@@ -6,6 +6,9 @@ A segmentation and a parametric map lie on the slices of the source, frame by fr
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import gcd
+
 import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import keyword_dict
@@ -61,28 +64,39 @@ def _dimension(organisation_uid: str, keyword: str, group: str) -> Dataset:
     return item
 
 
-def shared_groups(series: CtSeries, item: SourceSlice, factor: int = 1) -> Dataset:
+def shared_groups(series: CtSeries, slices: tuple[SourceSlice, ...], factor: int = 1) -> Dataset:
     """Pixel measures and plane orientation, the same for all frames.
 
     Parameters
     ----------
-    item
-        The source slice whose decimal strings are copied.
+    slices
+        Source slices that have frames; the decimal strings of the first are copied. Spacing Between
+        Slices is the widest on whose planes they all lie.
     factor
         Reduction of rows and columns.
     """
-    measures, orientation, groups = Dataset(), Dataset(), Dataset()
+    item, measures, orientation, groups = slices[0], Dataset(), Dataset(), Dataset()
     measures.PixelSpacing = plane.pixel_spacing(series, item)
     if factor > 1:
         measures.PixelSpacing = source_slices.ds(
             factor * np.array(measures.PixelSpacing, np.float64)
         )
     measures.SliceThickness = source_slices.ds((source_slices.slice_thickness_mm(series),))[0]
-    measures.SpacingBetweenSlices = source_slices.ds((source_slices.slice_distance_mm(series),))[0]
+    step = gcd(*(above.index - below.index for below, above in pairwise(slices))) or 1
+    distance_mm = step * source_slices.slice_distance_mm(series)
+    measures.SpacingBetweenSlices = source_slices.ds((distance_mm,))[0]
     orientation.ImageOrientationPatient = plane.orientation(series, item)
     groups.PixelMeasuresSequence = [measures]
     groups.PlaneOrientationSequence = [orientation]
     return groups
+
+
+def block_position(series: CtSeries, item: SourceSlice, factor: int) -> list[str]:
+    """Image Position (Patient) of a reduced frame: its first pixel is the middle of a block."""
+    row, column = source_slices.directions(series)
+    spacing = series.volume.spacing_mm[1:]
+    shift = (factor - 1) / 2 * (row * spacing[1] + column * spacing[0])
+    return source_slices.ds(np.array(item.position) + shift)
 
 
 def frame_groups(

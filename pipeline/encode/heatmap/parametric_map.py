@@ -1,8 +1,8 @@
 """Encode the activation as numbers: a Parametric Map (PS3.3 A.75) on the slices of the source.
 
-The map has every pixel of the source, because OHIF 3.13 shows no other map; its frames run feet
-to head, because OHIF lays them down in the order of the file; its values are 32-bit floats,
-because OHIF reads no others.
+The map has every pixel of the source, because OHIF 3.13 shows no other map, unless the site wants
+it smaller; its frames run feet to head, because OHIF lays them down in the order of the file; its
+values are 32-bit floats, because OHIF reads no others.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from pipeline.encode.common.multiframe import (
     POSITION,
     add_dimensions,
     add_references,
+    block_position,
     frame_groups,
     shared_groups,
 )
+from pipeline.encode.heatmap import paint
+from pipeline.encode.heatmap.shown_slices import shown_slices
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
@@ -38,19 +41,32 @@ def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext)
 
     The stored values are the activation itself.
     """
-    slices = source_slices.real_slices(series)
+    factor = -(-series.volume.shape[2] // context.products.parametric_map_columns)
+    slices = (
+        source_slices.real_slices(series)
+        if factor == 1
+        else shown_slices(series, analysis, context.products.heatmap_step_mm)
+    )
     kind = ResultKind.PARAMETRIC_MAP
     result = new_object(series.common.header, context, kind, ParametricMapStorage)
     add_body_part(series, result)
     add_references(result, series, slices, context)
     _add_image(result, series)
     add_dimensions(result, context, kind, POSITION)
-    result.SharedFunctionalGroupsSequence = [_shared(series, slices[0])]
+    result.SharedFunctionalGroupsSequence = [_shared(series, slices, factor)]
     result.PerFrameFunctionalGroupsSequence = [
-        frame_groups(item, codes.UNSPECIFIED_CALCULATION, [number])
+        frame_groups(
+            item,
+            codes.UNSPECIFIED_CALCULATION,
+            [number],
+            None if factor == 1 else block_position(series, item, factor),
+        )
         for number, item in enumerate(slices, start=1)
     ]
-    _add_pixels(result, analysis.activation[[item.index for item in slices]])
+    _add_pixels(
+        result,
+        np.stack([paint.reduced(analysis.activation[item.index], factor) for item in slices]),
+    )
     return result
 
 
@@ -68,13 +84,18 @@ def _add_image(result: Dataset, series: CtSeries) -> None:
     result.AcquisitionContextSequence = Sequence()
 
 
-def _shared(series: CtSeries, first: source_slices.SourceSlice) -> Dataset:
-    groups = shared_groups(series, first)
-    frame_type, window, rescale = Dataset(), Dataset(), Dataset()
+def _shared(
+    series: CtSeries, slices: tuple[source_slices.SourceSlice, ...], factor: int
+) -> Dataset:
+    groups = shared_groups(series, slices, factor)
+    frame_type, window, rescale, anatomy = Dataset(), Dataset(), Dataset(), Dataset()
+    anatomy.FrameLaterality = "B"
+    anatomy.AnatomicRegionSequence = [codes.code_item(codes.LUNG)]
     frame_type.FrameType = IMAGE_TYPE
     window.WindowCenter, window.WindowWidth = 0.5, 1.0
     rescale.RescaleIntercept, rescale.RescaleSlope, rescale.RescaleType = 0, 1, "US"
     groups.ParametricMapFrameTypeSequence = [frame_type]
+    groups.FrameAnatomySequence = [anatomy]  # dcmqi 1.5 ends without it
     groups.FrameVOILUTSequence = [window]
     groups.PixelValueTransformationSequence = [rescale]
     groups.RealWorldValueMappingSequence = [_mapping()]
@@ -94,7 +115,7 @@ def _mapping() -> RealWorldValueMapping:
     )
 
 
-def _add_pixels(result: Dataset, activation: NDArray[np.uint8]) -> None:
+def _add_pixels(result: Dataset, activation: NDArray[np.float32]) -> None:
     """Floating Point Image Pixel module (PS3.3 C.7.6.24)."""
     result.SamplesPerPixel = 1
     result.PhotometricInterpretation = "MONOCHROME2"

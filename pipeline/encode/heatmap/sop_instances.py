@@ -205,26 +205,16 @@ def _add_functional_groups(
     result.NumberOfFrames = len(slices)
     result.FrameIncrementPointer = keyword_dict["PerFrameFunctionalGroupsSequence"]
     result.PatientOrientation = _orientation(series)
-    result.SharedFunctionalGroupsSequence = [
-        multiframe.shared_groups(series, slices[0], factor=factor)
-    ]
+    result.SharedFunctionalGroupsSequence = [multiframe.shared_groups(series, slices, factor)]
     result.PerFrameFunctionalGroupsSequence = [
         multiframe.frame_groups(
             item,
             codes.UNSPECIFIED_CALCULATION,
             [number],
-            None if factor == 1 else _position(series, item, factor),
+            None if factor == 1 else multiframe.block_position(series, item, factor),
         )
         for number, item in enumerate(slices, start=1)
     ]
-
-
-def _position(series: CtSeries, item: SourceSlice, factor: int) -> list[str]:
-    """Image Position (Patient): the first pixel is the middle of the first block."""
-    row, column = source_slices.directions(series)
-    spacing = series.volume.spacing_mm[1:]
-    shift = (factor - 1) / 2 * (row * spacing[1] + column * spacing[0])
-    return source_slices.ds(np.array(item.position) + shift)
 
 
 def _orientation(series: CtSeries) -> list[str]:
@@ -239,7 +229,7 @@ def _add_plane(
     spacing = series.volume.spacing_mm[1:]
     result.FrameOfReferenceUID = source_slices.frame_of_reference(series, context)
     result.PositionReferenceIndicator = None
-    result.ImagePositionPatient = _position(series, item, factor)
+    result.ImagePositionPatient = multiframe.block_position(series, item, factor)
     result.ImageOrientationPatient = source_slices.ds(source_slices.directions(series).ravel())
     result.PixelSpacing = source_slices.ds((factor * spacing[0], factor * spacing[1]))
     result.SliceThickness = source_slices.ds((source_slices.slice_thickness_mm(series),))[0]

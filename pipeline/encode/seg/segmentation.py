@@ -63,7 +63,7 @@ def segmentation(series: CtSeries, analysis: Analysis, context: ResultContext) -
     result.SegmentSequence = [_description(segment, context.equipment) for segment in chosen]
     indices = (POSITION,) if labelmap else (SEGMENT, POSITION)
     add_dimensions(result, context, ResultKind.SEGMENTATION, *indices)
-    result.SharedFunctionalGroupsSequence = [shared_groups(series, slices[0])]
+    result.SharedFunctionalGroupsSequence = [shared_groups(series, slices)]
     if labelmap:
         add_labels(result, analysis, slices, chosen)
     else:

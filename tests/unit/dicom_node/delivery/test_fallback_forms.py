@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -106,3 +109,24 @@ def test_a_site_that_wants_the_plainer_gets_it(resources: Resources, ticket: Ser
     assert wanted(
         request_builder_of(Settings(destinations=SETTINGS.destinations), resources), ticket
     ) == (PLAINER)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "columns"),
+    [(JPEG2000Lossless, 256), (ExplicitVRLittleEndian, 128), (ImplicitVRLittleEndian, 128)],
+)
+def test_pictures_are_coarse_for_one_that_takes_them_uncompressed(
+    resources: Resources, ticket: SeriesTicket, syntax: str, columns: int
+) -> None:
+    taken = Capability(sop_class_uid=PICTURES, transfer_syntax_uid=syntax)
+    with resources.sessions.begin() as session:
+        record_capabilities(session, "VNA", [taken], NOW)
+
+    found = request_builder_of(SETTINGS, resources).build(ticket).config.products
+    assert found.heatmap_columns == columns
+    assert found.parametric_map_columns == (4096 if columns == 256 else 64)
+    assert found.heatmap_step_mm == (4 if columns == 256 else 8)
+    as_wanted = ResultsSettings(coarse_if_uncompressed=False)
+    settings = Settings(results=as_wanted, destinations=SETTINGS.destinations)
+    found = request_builder_of(settings, resources).build(ticket).config.products
+    assert (found.heatmap_columns, found.heatmap_step_mm) == (256, 4)

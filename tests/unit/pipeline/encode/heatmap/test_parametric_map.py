@@ -63,3 +63,25 @@ def test_it_says_what_it_is() -> None:
     assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "1"
     assert pmap.ContentQualification == "RESEARCH"
     assert pmap.FrameOfReferenceUID == "1.2.3.4.5.6"
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_reduced_map_has_means_at_their_places(position: str) -> None:
+    series, found = ct_series(SeriesSpec(position=position)), analysis()
+    products = Products(parametric_map=True, parametric_map_columns=6, heatmap_step_mm=5)
+    made = read_back(parametric_map(series, found, context(products=products)))
+    assert (made.Rows, made.Columns, made.NumberOfFrames) == (4, 6, 3)  # slices 1, 3 and 5
+    shared = made.SharedFunctionalGroupsSequence[0]
+    assert float(shared.PixelMeasuresSequence[0].SpacingBetweenSlices) == 5.0
+    for index, frame in zip((1, 3, 5), made.PerFrameFunctionalGroupsSequence, strict=True):
+        placed = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+        np.testing.assert_allclose(placed, (series.volume.affine @ (index, 1.5, 1.5, 1))[:3])
+    expected = found.activation[1, :4, :4].mean() / 255
+    np.testing.assert_allclose(made.pixel_array[0, 0, 0], expected, rtol=1e-6)
+
+
+def test_it_says_that_both_lungs_are_shown() -> None:
+    shared = encoded(ct_series(), analysis()).SharedFunctionalGroupsSequence[0]
+    (anatomy,) = shared.FrameAnatomySequence
+    assert anatomy.FrameLaterality == "B"
+    assert anatomy.AnatomicRegionSequence[0].CodeValue == "39607008"
