@@ -224,12 +224,12 @@ def test_frames_of_a_multi_frame_source_name_its_frames() -> None:
 
 
 @pytest.mark.parametrize("size", [16, 60, 120, 170, 256, 512])
-def test_the_legend_covers_the_lower_quarter_at_most(size: int) -> None:
+def test_the_legend_covers_the_lower_third_at_most(size: int) -> None:
     picture = np.full((size, size, 3), 90, np.uint8)
     lines = ("score not above threshold: colours muted", sentences.UNREPORTED)
     paint.draw_legend(picture, "CT image 123, frame 123", paint.Legend(lines=lines))
     touched = np.flatnonzero((picture != 90).any(axis=(1, 2)))
-    assert (picture[: 3 * size // 4] == 90).all()
+    assert (picture[: 2 * size // 3] == 90).all()
     assert touched.size > 0 or size < 120
 
 
