@@ -166,6 +166,13 @@ class Installation(RuleBasedStateMachine):
             done = [Settlement(id=one.id, state=DeliveryState.ACCEPTED) for one in claimed]
             settle(session, done, self.now)
 
+    @rule(run=st.sampled_from([analysed, unsuitable]))
+    def receive_analyse_and_send(self, run: Answering) -> None:
+        """All in a row: by single steps, few random lives come so far."""
+        self.receive()
+        self.analyse(run, "")
+        self.send(2)
+
     @rule()
     def reprocess(self) -> None:
         with self.resources.sessions.begin() as session:
