@@ -18,6 +18,7 @@ from pipeline.encode.heatmap.shown_slices import shown_slices
 from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.result.products import DEFAULT_HEATMAP_STEP_MM as HEATMAP_STEP_MM
 from pipeline.encode.result.series_numbers import DEFAULT_SERIES_NUMBER_BASE
+from pipeline.types import Side
 from tests.acceptance.support import viewed, viewer
 from tests.acceptance.support.orthanc import running_orthanc
 from tests.acceptance.support.screen import Pixels, Screen, colourful, study_open
@@ -140,6 +141,24 @@ def test_the_report_opens_with_its_measurements_and_goes_to_each_opacity(
     lungs = study.phantom.lungs[shown_at(study, screen.position())] > 0
     edge = grown(lungs) & ~shrunk(lungs)
     assert colourful(seen)[edge].mean() > 0.05  # outlined, where the lungs are
+    involved = study.analysis.involvement
+    assert involved.total is not None
+    assert screen.beside_outlines() == [
+        f"Score {viewed.SCORE}",
+        f"Threshold {viewed.THRESHOLD}",
+        f"Opacities {100 * involved.total:.1f} %",
+        "Research use only",
+        f"Volume: {involved.total_ml:.2f} mL",
+    ]
+
+    for side, share in ((Side.LEFT, involved.left), (Side.RIGHT, involved.right)):
+        assert share is not None
+        screen.next_measurement("left")  # the lungs are the last
+        screen.settled(f"report-{side}-lung", has_colour)
+        assert screen.beside_outlines()[:2] == [
+            f"{side.capitalize()} lung",
+            f"Opacities {100 * share:.1f} %",
+        ]
 
     index, lesion = largest(study)
     screen.wait(lambda: goes_on_to(screen, shown_at(study, index)), "the largest opacity")
@@ -147,10 +166,11 @@ def test_the_report_opens_with_its_measurements_and_goes_to_each_opacity(
 
     edge = grown(lesion) & ~shrunk(lesion)
     assert colourful(seen)[edge].mean() > 0.1
-    words = screen.page.locator('[data-cy="viewport-pane"] svg.svg-layer').first.text_content()
-    litres = max(lesion.volume_mm3 for lesion in study.analysis.lesions) / 1000
-    assert words is not None
-    assert f"Volume: {litres:.2f} mL" in words
+    found = max(study.analysis.lesions, key=lambda lesion: lesion.volume_mm3)
+    shown = screen.beside_outlines()
+    first = shown.index(f"Opacity {found.number}, {found.side}")
+    assert shown[first + 1] == f"{found.volume_mm3 / 1000:.1f} ml, {found.mean_hu:.0f} HU"
+    assert shown[first + 2].startswith("Area: ")
 
 
 def goes_on_to(screen: Screen, position: int) -> bool:
@@ -191,7 +211,7 @@ def test_the_activation_lies_on_the_opacity(screen: Screen, study: Study) -> Non
 
 def test_reports_in_words_are_read_as_words(screen: Screen) -> None:
     for kind, words in (
-        (ResultKind.TEXT_REPORT, "Research use only. .*score 0.87, threshold 0.50"),
+        (ResultKind.TEXT_REPORT, "Research use only. .*score 0.443, threshold 0.439"),
         (ResultKind.NOTICE, "NOT analysed"),
     ):
         screen.open(number(kind))

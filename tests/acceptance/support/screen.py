@@ -19,6 +19,18 @@ from tests.acceptance.support.viewer import CHROMIUM, CHROMIUM_OPTIONS
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+WRITTEN = """() => {
+    const pane = document.querySelector('[data-cy="viewport-pane"]').getBoundingClientRect();
+    const lines = document.querySelectorAll('[data-cy="viewport-pane"] svg.svg-layer tspan');
+    return [...lines].map(line => {
+        const box = line.getBoundingClientRect();
+        const whole = pane.left <= box.left && box.right <= pane.right
+            && pane.top <= box.top && box.bottom <= pane.bottom;
+        return [line.textContent, whole];
+    });
+}"""
+"""Lines of text on the picture, and whether they lie in the pane."""
+
 MILLISECONDS = 240_000  #: longest wait for one thing; software rendering on a busy machine is slow
 PAUSE = 500  #: between two looks, milliseconds
 COLOURFUL = 30  #: between the strongest and the weakest channel; the CT itself is grey
@@ -56,6 +68,11 @@ class Screen:
     def text(self) -> str:
         return self.page.locator('[data-cy="viewport-grid"]').first.inner_text()
 
+    def beside_outlines(self) -> list[str]:
+        """Lines written beside outlines, those only that the pane shows whole."""
+        lines = self.page.evaluate(WRITTEN)
+        return [str(line).rstrip(": ") for line, whole in lines if whole]
+
     def position(self) -> int:
         """Which image of its series is shown, from 1, by the corner of the pane; 0 if none is."""
         corner = self.page.locator('[data-cy="viewport-overlay-bottom-right"]')
@@ -68,9 +85,10 @@ class Screen:
             self.page.keyboard.press("ArrowDown" if before > 0 else "ArrowUp")
             self.wait(lambda before=before: position - self.position() != before, "another image")
 
-    def next_measurement(self) -> None:
+    def next_measurement(self, arrow: str = "right") -> None:
+        """Go to the measurement behind an arrow, ``right`` or ``left``, on another slice."""
         before = self.position()
-        self.page.locator('[data-cy="viewport-action-arrows-right"]').click()
+        self.page.locator(f'[data-cy="viewport-action-arrows-{arrow}"]').click()
         self.wait(lambda: self.position() != before, "the next measurement")
 
     def image(self) -> Pixels:

@@ -119,6 +119,23 @@ FALSE_ALARMS = (
     ),
     FalseAlarm(
         validator="DicomSRValidator",
+        pattern=r"Code \(24627-2,LN,\"CT Chest\"\) not found in context group 100",
+        reason="the context group is extensible, and has no CT of the chest",
+    ),
+    FalseAlarm(
+        validator="DicomSRValidator",
+        pattern=r"TEXT \(121106,DCM,\"Comment\"\): Content Item not in template",
+        reason="the templates of measurement groups are extensible; OHIF writes comments whole",
+        kinds=frozenset({ResultKind.REPORT}),
+    ),
+    FalseAlarm(
+        validator="DicomSRValidator",
+        pattern=r"/CONTAINER .*/TEXT \([A-Z-]+,99DICOMNODE,.*: Content Item not in template",
+        reason="the names of paragraphs (CID 7002) are extensible",
+        kinds=frozenset({ResultKind.TEXT_REPORT, ResultKind.NOTICE}),
+    ),
+    FalseAlarm(
+        validator="DicomSRValidator",
         pattern=r"NUM \(.*/SCOORD \(260753009,SCT,\"Source\"\).*: Content Item not in template",
         reason="a measurement may be inferred from coordinates (TID 300, TID 320), but the tool's"
         " groups of TID 1501 take none; OHIF shows no report in which a group is without",

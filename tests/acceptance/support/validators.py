@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.sr.coding import Code
+
+from pipeline.encode.result import codes
 
 JARS = ("pixelmed", "commons-codec", "slf4j-api", "slf4j-nop", "vecmath")
 PIXELMED = Path("/usr/share/java/pixelmed.jar")
@@ -23,6 +26,7 @@ SR_VALIDATOR = (
     ":".join(str(PIXELMED.with_stem(jar)) for jar in JARS),
     "com.pixelmed.validate.DicomSRValidator",
 )
+REPORT_TITLE = Code("18748-4", "LN", "Diagnostic Imaging Report")  #: of CID 7000
 SAME_NAME = ("1410", "1411", "1501")
 """Templates of measurement groups, all of the same concept name (125007, DCM, "Measurement
 Group"): the validator tries each of them on every group."""
@@ -58,11 +62,20 @@ def dsrdump(path: Path) -> list[str]:
 
 
 def sr_validator(path: Path) -> list[str]:
-    """Templates (PS3.16) of a report, by PixelMed."""
+    """Templates (PS3.16) of a report, by PixelMed.
+
+    It finds the root template by the title and knows none but those of the standard, so reports of
+    text are checked under one of them (CID 7000 is extensible).
+    """
+    report = dcmread(path)
+    if report.ConceptNameCodeSequence[0].CodingSchemeDesignator == codes.PRIVATE_SCHEME:
+        report.ConceptNameCodeSequence = [codes.code_item(REPORT_TITLE)]
+        path = path.with_suffix(".titled")
+        report.save_as(path)
     lines = said(*SR_VALIDATOR, path)
     if "Root Template Validation Complete" not in lines:
         return [f"Error: the root template was not validated: {' '.join(lines)[-300:]}"]
-    templates = dict(group_templates(dcmread(path)))
+    templates = dict(group_templates(report))
     return [
         line
         for line in lines
