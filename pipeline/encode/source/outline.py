@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import distance
 
 MAX_POINTS = 64
 """Points of an outline, the repeated first one left out; 0.5 KB in a report."""
@@ -51,6 +52,26 @@ def outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         points = _simplified(corners, tolerance)
         tolerance *= 1.25
     return np.concatenate([points, points[:1]])
+
+
+def joined(first: NDArray[np.float64], *others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One closed line around areas that lie apart.
+
+    A line leads from the first outline to each other one, where they are nearest, and back; so the
+    line encloses what the outlines enclose, and no more.
+
+    Parameters
+    ----------
+    first, others
+        From `outline`.
+    """
+    for other in others:
+        near, there = np.unravel_index(
+            distance.cdist(first, other).argmin(), (len(first), len(other))
+        )
+        around = np.roll(other[:-1], -there, axis=0)
+        first = np.concatenate([first[: near + 1], around, around[:1], first[near:]])
+    return first
 
 
 def _largest_filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pipeline.encode.common import sentences
 from pipeline.encode.result import codes
 from pipeline.encode.result.identity import Equipment
-from pipeline.encode.source.outline import outline
+from pipeline.encode.source.outline import joined, outline
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.types import Analysis, Side
 
@@ -43,9 +43,13 @@ def image_region(outlined: Outlined) -> hd.ImageRegion:
     return hd.ImageRegion(POLYLINE, outline(outlined.mask), _image(outlined.item))
 
 
-def coordinates(outlined: Outlined) -> hd.CoordinatesForMeasurement:
-    """Coordinates that a measurement is inferred from: the same outline (TID 320)."""
-    return hd.CoordinatesForMeasurement(POLYLINE, outline(outlined.mask), _image(outlined.item))
+def coordinates(*outlined: Outlined) -> hd.CoordinatesForMeasurement:
+    """Coordinates that a measurement is inferred from: the outlines on one slice (TID 320).
+
+    They are one line: OHIF 3.13 draws the first coordinates of a measurement only.
+    """
+    points = joined(*(outline(item.mask) for item in outlined))
+    return hd.CoordinatesForMeasurement(POLYLINE, points, _image(outlined[0].item))
 
 
 def illustration(item: SourceSlice) -> hd.ImageContentItem:

@@ -82,7 +82,7 @@ def whole_group(
                 round(analysis.involvement.total_ml, 1),
                 codes.MILLILITRE,
                 algorithm_id=brief,
-                referenced_coordinates=[coordinates(lung) for lung in lungs] or None,
+                referenced_coordinates=[coordinates(*lungs)] if lungs else None,
             ),
         ],
     )
