@@ -148,7 +148,7 @@ def test_the_report_opens_with_its_measurements_and_goes_to_each_opacity(
         f"Threshold {viewed.THRESHOLD}",
         f"Opacities {100 * involved.total:.1f} %",
         "Research use only",
-        f"Volume: {involved.total_ml:.2f} mL",
+        f"Volume: {round(involved.total_ml, 1):.2f} mL",
     ]
 
     for side, share in ((Side.LEFT, involved.left), (Side.RIGHT, involved.right)):

@@ -169,18 +169,30 @@ def evidence(headers: Iterable[Dataset]) -> Sequence:
     return Sequence([_study_references(study_uid, by_series)])
 
 
-def observation_context(equipment: Equipment) -> hd.ObservationContext:
-    """TID 1001 with the device of Contributing Equipment as observer (TID 1004)."""
+def observation_context(equipment: Equipment, *, brief: bool = False) -> hd.ObservationContext:
+    """TID 1001 with the device of Contributing Equipment as observer (TID 1004).
+
+    Parameters
+    ----------
+    brief
+        By UID and name alone, for texts: people read it before anything else.
+    """
+    if brief:
+        device = hd.DeviceObserverIdentifyingAttributes(
+            uid=equipment.device_uid, name=equipment.model_name
+        )
+    else:
+        device = hd.DeviceObserverIdentifyingAttributes(
+            uid=equipment.device_uid,
+            name=equipment.model_name,
+            manufacturer_name=equipment.manufacturer,
+            model_name=equipment.model_name,
+            serial_number=equipment.serial_number,
+        )
     return hd.ObservationContext(
         observer_device_context=hd.ObserverContext(
             observer_type=hd.CodedConcept.from_code(codes.DEVICE),
-            observer_identifying_attributes=hd.DeviceObserverIdentifyingAttributes(
-                uid=equipment.device_uid,
-                name=equipment.model_name,
-                manufacturer_name=equipment.manufacturer,
-                model_name=equipment.model_name,
-                serial_number=equipment.serial_number,
-            ),
+            observer_identifying_attributes=device,
         )
     )
 

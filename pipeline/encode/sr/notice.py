@@ -83,7 +83,7 @@ def _paragraphs(header: Dataset, code: str, text: str) -> tuple[tuple[Code, str]
                 series=series_name(header),
             ),
         ),
-        (codes.REASON, _("Reason: {reason} ({code}).", reason=_reason(code, text), code=code)),
+        (codes.SERIES_READ, _("Reason: {reason} ({code}).", reason=_reason(code, text), code=code)),
         (codes.NOTICE, _(sentences.RESEARCH_NOTICE)),
     )
 

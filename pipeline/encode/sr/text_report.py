@@ -93,7 +93,7 @@ def text_content(
         [
             *_procedures(procedure),
             *content_language(),
-            *observation_context(equipment),
+            *observation_context(equipment, brief=True),
             *(_container(section) for section in sections if section.paragraphs),
         ]
     )
@@ -119,7 +119,7 @@ def _conclusions(analysis: Analysis) -> Iterator[tuple[Code, str]]:
     found = analysis.classification
     yield codes.NOTICE, _(sentences.RESEARCH_NOTICE)
     yield (
-        codes.CLASSIFIER_OUTPUT,
+        codes.SCORE,
         _(
             "COVID-19 classifier (model output, not a diagnosis): {score}.",
             score=f"{sentences.score_line(found)}{sentences.certainty(found)}",
@@ -128,7 +128,7 @@ def _conclusions(analysis: Analysis) -> Iterator[tuple[Code, str]]:
     yield codes.OPACITIES, sentences.involvement_sentence(analysis)
     for text in sentences.changes_sentences(analysis):
         yield codes.OPACITIES, text
-    yield codes.NOT_ASSESSED, _(sentences.NOT_ASSESSED)
+    yield codes.LIMITS, _(sentences.NOT_ASSESSED)
 
 
 def _findings(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> Iterator[tuple[Code, str]]:
@@ -138,11 +138,11 @@ def _findings(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> Iterator[t
     for lesion in ordered[:MAX_LESION_SEGMENTS]:
         key = key_slice(analysis, (lesion,), slices)
         yield (
-            codes.FINDING,
+            codes.OPACITY,
             sentences.lesion_sentence(lesion, "" if key is None else image_name(key)),
         )
     if rest := ordered[MAX_LESION_SEGMENTS:]:
-        yield codes.FINDING, sentences.rest_sentence(rest)
+        yield codes.OPACITY, sentences.rest_sentence(rest)
 
 
 def _procedure(
@@ -158,10 +158,13 @@ def _procedure(
         yield codes.PROMISE, text
     if context.products.heatmap is not HeatmapForm.NONE:
         yield codes.HEATMAP_READING, _(sentences.HEATMAP_MEANING)
-    yield codes.MODEL, _("Model: {model}.", model=sentences.model_line(analysis.provenance))
+    yield (
+        codes.ALGORITHM_NAME,
+        _("Model: {model}.", model=sentences.model_line(analysis.provenance)),
+    )
     if context.predecessor is not None:
         yield (
-            codes.REVISION,
+            codes.STATUS,
             _(
                 "Revision {n}: this replaces an earlier AI report of the series.",
                 n=context.generation,
