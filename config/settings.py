@@ -161,6 +161,11 @@ class AnalysisSettings(Section):
 class ResultsSettings(Section):
     """What is written back to the PACS."""
 
+    language: Literal["en", "de", "fr", "es"] = Field(
+        default="en",
+        description="Language of sentences and meanings of codes in the results: 'en', 'de', 'fr'"
+        " or 'es'. Series Descriptions, logs and commands stay English.",
+    )
     series_number_base: int = Field(
         default=9000,
         ge=1,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.settings import Settings
 from dicom_node.analysis.worker.messages import AnalysisConfig, ModelReference
+from pipeline.encode.language.languages import Language
 from pipeline.encode.result.identity import Equipment, derived_uid
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.model.manifest import BUNDLED, read_manifest
@@ -110,4 +111,5 @@ def products_of(settings: Settings) -> Products:
         text_report=results.text_report,
         parametric_map=results.parametric_map,
         key_images=results.key_images,
+        language=Language(results.language),
     )

@@ -10,6 +10,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from pipeline.encode.common.code_meanings import translate_meanings
 from pipeline.encode.common.modules import writing_for
 from pipeline.encode.compression import compressed
 from pipeline.encode.conformance.outgoing_check import check
@@ -59,6 +60,8 @@ def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> Resu
             ResultObject(kind=kind, dataset=dataset)
             for kind, dataset in _datasets(series, analysis, context)
         )
+        for item in objects:
+            translate_meanings(item.dataset)
         bundle = ResultBundle(key=context.key, objects=objects)
         check(bundle, series)
     return bundle

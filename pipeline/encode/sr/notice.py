@@ -13,6 +13,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode.common import sentences
+from pipeline.encode.common.code_meanings import translate_meanings
 from pipeline.encode.common.modules import writing_for
 from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
@@ -69,6 +70,7 @@ def not_analysed(
                 source_procedure(common),
             )
         )
+        translate_meanings(result)
         conform(as_written(result), ResultKind.NOTICE)
     return result
 
