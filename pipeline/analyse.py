@@ -90,6 +90,7 @@ def find(
     heat = activation(scored, crop, lung_mask.labels > 0, method=options.activation)
     labels = localise(volume, lung_mask, heat)
     progress("measure", 0.95)
+    codes = tuple(dict.fromkeys(doubt.code for doubt in doubts))
     back = Orientation.of(series.volume.affine).undo
     analysis = Analysis(
         lungs=LungMask(
@@ -101,8 +102,9 @@ def find(
         lesions=measure.lesions(labels, volume, lung_mask, heat),
         involvement=measure.involvement(labels > 0, lung_mask, volume),
         provenance=provenance(models, options, started, now()),
-        flags=tuple(dict.fromkeys(doubt.code for doubt in doubts)),
+        flags=codes,
         doubts=doubts,
+        low_attenuation=measure.low_attenuation(volume, lung_mask, codes),
     )
     progress("done", 1.0)
     return analysis

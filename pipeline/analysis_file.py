@@ -19,6 +19,7 @@ from numpy.lib.npyio import NpzFile
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import PipelineError
+from pipeline.low_attenuation import LowAttenuation
 from pipeline.types import (
     Analysis,
     Classification,
@@ -52,6 +53,7 @@ class Values:
     provenance: Provenance
     flags: tuple[str, ...]
     doubts: tuple[Doubt, ...]
+    low_attenuation: LowAttenuation | None = None
 
 
 VALUES: TypeAdapter[Values] = TypeAdapter(Values)
@@ -77,6 +79,7 @@ def to_bytes(found: Analysis, source: str) -> bytes:
         provenance=found.provenance,
         flags=found.flags,
         doubts=found.doubts,
+        low_attenuation=found.low_attenuation,
     )
     text = json.dumps(VALUES.dump_python(values, mode="json"), allow_nan=False)
     buffer = BytesIO()
@@ -156,6 +159,7 @@ def _analysis(values: Values, arrays: Mapping[str, np.ndarray]) -> Analysis:
             provenance=values.provenance,
             flags=values.flags,
             doubts=values.doubts,
+            low_attenuation=values.low_attenuation,
         )
     except ValueError as fault:
         raise PipelineError(f"the kept analysis is damaged: {fault}") from fault

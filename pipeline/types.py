@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from pipeline.low_attenuation import LowAttenuation
+
 
 class Completeness(StrEnum):
     """Certainty that every slice of the series has arrived."""
@@ -346,6 +348,12 @@ class Lesion:
         Mean activation of the classifier over the voxels, 0 to 1.
     key_slice
         0-based slice of the volume where the lesion's area is largest.
+    long_axis_mm
+        Longest diameter in the plane of its largest connected area on the key slice, mm.
+    consolidation_mm3
+        Part of the volume that is consolidation by its attenuation
+        (`pipeline.lesions.measure.CONSOLIDATION_MIN_HU`), mm³. This and the long axis are None in
+        an analysis that was kept before they were measured.
     """
 
     number: int
@@ -355,6 +363,15 @@ class Lesion:
     mean_hu: float
     activation: float
     key_slice: int
+    long_axis_mm: float | None = None
+    consolidation_mm3: float | None = None
+
+    @property
+    def ground_glass_mm3(self) -> float | None:
+        """Part of the volume that is no consolidation, mm³; None if that was not measured."""
+        if self.consolidation_mm3 is None:
+            return None
+        return self.volume_mm3 - self.consolidation_mm3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -442,6 +459,9 @@ class Analysis:
         Those of the flags that a figure stands behind, with it.
     unreported
         Opacities that are not reported, where they are so many that a reader must know; else None.
+    low_attenuation
+        None where the scan does not allow to measure it, and in an analysis that was kept before
+        it was measured.
     """
 
     lungs: LungMask
@@ -454,6 +474,7 @@ class Analysis:
     flags: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     unreported: Unreported | None = None
+    low_attenuation: LowAttenuation | None = None
 
     def __post_init__(self) -> None:
         for name in ("activation", "lesion_labels"):

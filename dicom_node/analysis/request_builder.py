@@ -195,6 +195,7 @@ def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:
 
 def _prior(kept: KeptPrior, study_date: date) -> Prior:
     found = json.loads(kept.summary)
+    opacities = found.get("opacities_ml", {})
     return Prior(
         study_date=study_date,
         score=found["score"],
@@ -204,6 +205,8 @@ def _prior(kept: KeptPrior, study_date: date) -> Prior:
         total=found["involvement"]["total"],
         model=kept.model,
         report=_reference(kept.report, kept.study_instance_uid),
+        ground_glass_ml=opacities.get("ground_glass"),
+        consolidation_ml=opacities.get("consolidation"),
     )
 
 

@@ -8,6 +8,8 @@ from pipeline.encode.common import sentences
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.key_slices import image_name, key_slice
 from pipeline.encode.source.source_slices import SourceSlice, real_slices
+from pipeline.low_attenuation import LowAttenuation
+from pipeline.opacity_content import content_of
 from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
 
 
@@ -30,6 +32,8 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "prediction_set": _prediction_set(classification.prediction_set),
         "involvement": _involvement(analysis),
         "lungs_ml": _lungs(analysis),
+        "opacities_ml": _opacities(analysis),
+        "low_attenuation_ml": _low_attenuation(analysis.low_attenuation),
         "lung_method": analysis.lungs.method,
         "lesions": _lesions(series, analysis),
         "priors": _priors(analysis, priors),
@@ -57,6 +61,22 @@ def _lungs(analysis: Analysis) -> dict[str, float]:
     return {**volumes, "open": involved.open_ml} if involved.open_ml else volumes
 
 
+def _opacities(analysis: Analysis) -> dict[str, float | None]:
+    """Volumes of all opacities together; None where they are not reported, or not measured."""
+    content = content_of(analysis)
+    if content is None:
+        return {"ground_glass": None, "consolidation": None}
+    return {"ground_glass": content.ground_glass_ml, "consolidation": content.consolidation_ml}
+
+
+def _low_attenuation(low: LowAttenuation | None) -> dict[str, float] | None:
+    """Volumes below `LOW_ATTENUATION_MAX_HU`; None where the scan does not allow to measure it."""
+    if low is None:
+        return None
+    volumes = {"right": low.right_ml, "left": low.left_ml, "total": low.total_ml}
+    return {**volumes, "open": low.open_ml} if low.open_ml else volumes
+
+
 def _lesions(series: CtSeries, analysis: Analysis) -> list[dict[str, Any]]:
     slices = real_slices(series)
     return [_lesion(lesion, key_slice(analysis, (lesion,), slices)) for lesion in analysis.lesions]
@@ -68,12 +88,19 @@ def _lesion(lesion: Lesion, key: SourceSlice | None) -> dict[str, Any]:
         "number": lesion.number,
         "side": None if lesion.side is None else str(lesion.side),
         "volume_ml": lesion.volume_mm3 / 1000,
+        "ground_glass_ml": _ml(lesion.ground_glass_mm3),
+        "consolidation_ml": _ml(lesion.consolidation_mm3),
+        "long_axis_mm": lesion.long_axis_mm,
         "mean_hu": lesion.mean_hu,
         "activation": lesion.activation,
         "centroid_mm": list(lesion.centroid_mm),
         "key_slice_from_below": lesion.key_slice + 1,
         "key_image": None if key is None else image_name(key),
     }
+
+
+def _ml(mm3: float | None) -> float | None:
+    return None if mm3 is None else mm3 / 1000
 
 
 def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any]]:
@@ -83,6 +110,10 @@ def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any
             "score": prior.score,
             "threshold": prior.threshold,
             "involvement": {"right": prior.right, "left": prior.left, "total": prior.total},
+            "opacities_ml": {
+                "ground_glass": prior.ground_glass_ml,
+                "consolidation": prior.consolidation_ml,
+            },
             "model": prior.model,
             "sentence": sentence,
         }

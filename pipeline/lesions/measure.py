@@ -1,10 +1,17 @@
-"""Measure lesions, and the share of the lungs that they take."""
+"""Measure lesions, the share of the lungs that they take, and the lungs' low attenuation."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import ConvexHull
+from scipy.spatial.distance import pdist
 
+from pipeline.low_attenuation import LOW_ATTENUATION_MAX_HU, LowAttenuation
+from pipeline.reasons import QualityFlag
 from pipeline.types import (
     LEFT_LUNG,
     LUNG_OF_OPEN_SIDE,
@@ -18,6 +25,18 @@ from pipeline.types import (
 
 ML_PER_MM3 = 1e-3
 ON_ONE_SIDE = 2 / 3  #: of a lesion's voxels within lungs: with so many in one it is that lung's
+CONSOLIDATION_MIN_HU = -300
+"""HU; from here a voxel of an opacity is consolidation, below it ground glass. Of eight thresholds
+the one that told patients best (10.1186/s12879-021-06556-z). Vessels within ground glass lie above
+it, too."""
+NO_LOW_ATTENUATION = (
+    QualityFlag.UNUSUAL_KERNEL,
+    QualityFlag.UNUSUAL_NOISE,
+    QualityFlag.UNUSUAL_SPACING,
+    QualityFlag.ACQUISITION_UNMEASURED,
+)
+"""Doubts with which low attenuation is not measured: sharp kernels alone add 7 % of the lungs
+(10.1007/s00330-015-3824-y), noise likewise; thick slices hide it (10.1097/RTI.0b013e31829efbe9)."""
 
 
 def lesions(
@@ -54,6 +73,7 @@ def lesions(
     hu, active = mean(volume.hu[where]), mean(activation[where])
     inside = lungs.labels[where]
     right, left, held = (mean(of) for of in (inside == RIGHT_LUNG, inside == LEFT_LUNG, inside > 0))
+    solid = mean(volume.hu[where] >= CONSOLIDATION_MIN_HU)
     key = key_slices(number, where[0], volume.shape[0])
     return tuple(
         Lesion(
@@ -64,6 +84,8 @@ def lesions(
             mean_hu=float(hu[i]),
             activation=float(active[i]),
             key_slice=int(key[i]),
+            long_axis_mm=long_axis_mm(labels[key[i]] == i + 1, volume.spacing_mm[1:]),
+            consolidation_mm3=float(solid[i] * voxels[i] * volume.voxel_volume_mm3),
         )
         for i in range(len(voxels))
     )
@@ -89,6 +111,51 @@ def key_slices(number: NDArray[np.intp], slices: NDArray[np.intp], count: int) -
     area = np.bincount(number * count + slices, minlength=(int(number.max()) + 1) * count)
     largest: NDArray[np.intp] = area.reshape(-1, count)[1:].argmax(axis=1)
     return largest
+
+
+def long_axis_mm(area: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> float:
+    """Longest diameter of the largest 8-connected part of an area that is not empty.
+
+    Parameters
+    ----------
+    area
+        ``(rows, columns)``.
+    pixel_mm
+        Distance between rows, and between columns.
+
+    Returns
+    -------
+    float
+        Between the outer corners of its pixels, mm.
+    """
+    parts, _ = ndimage.label(area, structure=np.ones((3, 3), np.bool_))
+    largest = np.bincount(parts[area]).argmax()
+    pixels = np.argwhere(parts == largest)
+    around = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    corners = (pixels[:, None] + around).reshape(-1, 2) * pixel_mm
+    return float(pdist(corners[ConvexHull(corners).vertices]).max())
+
+
+def low_attenuation(
+    volume: CtVolume, lungs: LungMask, doubts: Collection[str]
+) -> LowAttenuation | None:
+    """Volume of low attenuation of each lung, airways left out; None if it cannot be measured.
+
+    Parameters
+    ----------
+    doubts
+        Their codes. With one of `NO_LOW_ATTENUATION` the figure would be one of the scanner.
+    """
+    if any(code in doubts for code in NO_LOW_ATTENUATION):
+        return None
+    low = np.bincount(
+        lungs.labels[volume.hu < LOW_ATTENUATION_MAX_HU], minlength=LUNG_OF_OPEN_SIDE + 1
+    ) * (volume.voxel_volume_mm3 * ML_PER_MM3)
+    return LowAttenuation(
+        right_ml=float(low[RIGHT_LUNG]),
+        left_ml=float(low[LEFT_LUNG]),
+        open_ml=float(low[LUNG_OF_OPEN_SIDE]),
+    )
 
 
 def involvement(lesion_mask: NDArray[np.bool_], lungs: LungMask, volume: CtVolume) -> Involvement:

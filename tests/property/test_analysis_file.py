@@ -1,5 +1,6 @@
 """A kept analysis is read back to the last bit, or not at all."""
 
+import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
@@ -12,6 +13,8 @@ from hypothesis.extra import numpy as arrays
 
 from pipeline.analysis_file import read, read_values, to_bytes
 from pipeline.errors import PipelineError
+from pipeline.low_attenuation import LowAttenuation
+from pipeline.opacity_content import content_of
 from pipeline.types import (
     Analysis,
     Classification,
@@ -62,6 +65,8 @@ analyses = st.builds(
             mean_hu=number,
             activation=number,
             key_slice=st.integers(0, 999),
+            long_axis_mm=st.none() | number,
+            consolidation_mm3=st.none() | number,
         ),
         max_size=3,
     ).map(tuple),
@@ -81,6 +86,7 @@ analyses = st.builds(
     ),
     flags=st.lists(words, max_size=3).map(tuple),
     doubts=doubts,
+    low_attenuation=st.none() | st.builds(LowAttenuation, right_ml=number, left_ml=number),
 )
 
 
@@ -105,6 +111,22 @@ def test_the_same_analysis_gives_the_same_bytes() -> None:
     assert to_bytes(analysis(), "s") == to_bytes(analysis(), "s")
 
 
+def test_an_analysis_of_before_these_measurements_is_read_without_them() -> None:
+    plain = json.loads(read_archive(to_bytes(analysis(), "s"))["values"].tobytes())
+    del plain["low_attenuation"]
+    for lesion in plain["lesions"]:
+        del lesion["long_axis_mm"], lesion["consolidation_mm3"]
+    older = changed(values=np.frombuffer(json.dumps(plain).encode(), np.uint8))
+
+    back, _ = read(BytesIO(older))
+
+    assert back.low_attenuation is None
+    assert {(found.long_axis_mm, found.ground_glass_mm3) for found in back.lesions} == {
+        (None, None)
+    }
+    assert content_of(back) is None
+
+
 def test_values_that_json_does_not_know_are_refused() -> None:
     lesions = (replace(analysis().lesions[0], mean_hu=float("nan")),)
     with pytest.raises(ValueError, match="JSON"):
@@ -116,9 +138,13 @@ def test_times_come_back_with_their_zone() -> None:
     assert back.provenance.started == datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
 
 
+def read_archive(raw: bytes) -> dict[str, np.ndarray]:
+    with np.load(BytesIO(raw)) as archive:
+        return dict(archive)
+
+
 def changed(**values: np.ndarray) -> bytes:
-    with np.load(BytesIO(to_bytes(analysis(), "s"))) as archive:
-        entries = dict(archive)
+    entries = read_archive(to_bytes(analysis(), "s"))
     buffer = BytesIO()
     np.savez_compressed(buffer, **{**entries, **values})
     return buffer.getvalue()

@@ -77,6 +77,8 @@ class Prior:
         Name and version, a space between; scores of different models do not compare.
     report
         The earlier report.
+    ground_glass_ml, consolidation_ml
+        Volumes of its opacities together, ml; None also where they had not been measured yet.
     """
 
     study_date: date
@@ -87,6 +89,8 @@ class Prior:
     total: float | None
     model: str
     report: ReportReference
+    ground_glass_ml: float | None = None
+    consolidation_ml: float | None = None
 
     @property
     def positive(self) -> bool:

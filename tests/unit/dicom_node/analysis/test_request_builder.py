@@ -294,11 +294,16 @@ FOUND = {
 
 
 def priors(
-    resources: Resources, *, compare: bool = True, kept_date: str = "20250301", **identity: str
+    resources: Resources,
+    *,
+    compare: bool = True,
+    kept_date: str = "20250301",
+    found: dict[str, object] = FOUND,
+    **identity: str,
 ) -> tuple[Prior, ...]:
     """What an analysis of a second study would be compared with."""
     receive(resources, StudyDate="20250301")
-    dispatcher(resources, Workers(replace(RESULT, summary=FOUND))).dispatch()
+    dispatcher(resources, Workers(replace(RESULT, summary=found))).dispatch()
     with resources.sessions.begin() as session:  # earlier versions kept dates of any kind
         session.execute(update(Series).values(study_date=kept_date))
     receive(
@@ -321,6 +326,15 @@ def test_earlier_results_of_the_patient_are_compared_with(resources: Resources) 
     assert (prior.right, prior.left, prior.total, prior.model) == (0.1, 0.2, 0.15, "m 1")
     assert prior.report.sop_instance_uid == "2.25.101"
     assert prior.report.study_instance_uid == STUDY
+    assert (prior.ground_glass_ml, prior.consolidation_ml) == (None, None)  # not kept then
+
+
+def test_volumes_of_earlier_opacities_are_those_kept(resources: Resources) -> None:
+    opacities = {"ground_glass": 21.5, "consolidation": 3.25}
+
+    (prior,) = priors(resources, found={**FOUND, "opacities_ml": opacities})
+
+    assert (prior.ground_glass_ml, prior.consolidation_ml) == (21.5, 3.25)
 
 
 @pytest.mark.parametrize(

@@ -15,19 +15,22 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from pipeline.decision import without_lesions
 from pipeline.encode.bundle import check, encode, part10, summary
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.errors import PipelineError
+from pipeline.low_attenuation import LowAttenuation
 from pipeline.series.common_header import common_header
-from pipeline.types import Completeness, CtSeries, Gap
+from pipeline.types import Completeness, CtSeries, Gap, Side
 from tests.support.samples.encode_samples import (
     SeriesSpec,
     analysis,
     context,
     ct_series,
     enhanced_series,
+    lesion,
 )
 
 HYPHENATED = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -226,3 +229,26 @@ def test_the_summary_is_json_without_the_patient() -> None:
     assert values["flags"] == ["thick-slices"]
     assert values["provenance"]["seconds"] == 12.0
     assert values["lungs_ml"]["total"] == 4000
+    assert values["opacities_ml"] == {"ground_glass": None, "consolidation": None}
+    assert values["low_attenuation_ml"] is None
+
+
+def test_the_summary_tells_ground_glass_consolidation_and_low_attenuation() -> None:
+    measured = (
+        lesion(1, consolidation_mm3=500.0, long_axis_mm=21.5),
+        lesion(2, Side.LEFT, consolidation_mm3=0.0, long_axis_mm=9.0),
+    )
+    found = replace(
+        analysis(lesions=measured), low_attenuation=LowAttenuation(right_ml=30.0, left_ml=12.0)
+    )
+
+    values = summary(ct_series(), found)
+
+    assert values["opacities_ml"] == {"ground_glass": 1.75, "consolidation": 0.5}
+    assert values["low_attenuation_ml"] == {"right": 30.0, "left": 12.0, "total": 42.0}
+    assert [item["long_axis_mm"] for item in values["lesions"]] == [21.5, 9.0]
+    assert [item["consolidation_ml"] for item in values["lesions"]] == [0.5, 0.0]
+    assert summary(ct_series(), without_lesions(found))["opacities_ml"] == {
+        "ground_glass": None,
+        "consolidation": None,
+    }

@@ -1,5 +1,7 @@
 """Lesions and involvement are measured in millimetres, on the right side."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,59 @@ def test_a_missing_lung_has_no_share() -> None:
     found = measure.involvement(two_lesions() > 0, only_right, volume())
 
     assert (found.left_ml, found.left) == (0, None)
+
+
+def test_consolidation_and_ground_glass_share_the_volume() -> None:
+    first, second = measure.lesions(two_lesions(), volume(), lungs(), np.zeros(SHAPE, np.float32))
+
+    assert first.consolidation_mm3 == pytest.approx(20 * VOXEL_MM3)  # the slice of -200 HU
+    assert first.ground_glass_mm3 == pytest.approx(40 * VOXEL_MM3)
+    assert (second.consolidation_mm3, second.ground_glass_mm3) == (0, second.volume_mm3)
+
+
+@pytest.mark.parametrize(
+    ("area", "expected"),
+    [
+        (np.s_[2:3, 2:3], np.hypot(0.5, 0.8)),
+        (np.s_[2:8, 4:14], np.hypot(6 * 0.5, 10 * 0.8)),
+        (np.s_[2:3, 4:14], np.hypot(0.5, 10 * 0.8)),
+    ],
+)
+def test_the_long_axis_reaches_from_corner_to_corner_in_millimetres(
+    area: tuple[slice, ...], expected: float
+) -> None:
+    image = np.zeros(SHAPE[1:], np.bool_)
+    image[area] = True
+
+    assert measure.long_axis_mm(image, (0.5, 0.8)) == pytest.approx(expected)
+
+
+def test_the_long_axis_is_of_the_largest_connected_area_of_the_key_slice() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[4, 2:8, 4] = 1  # 6 pixels, 3 mm
+    labels[4, 15:17, 12] = 1  # another part, far away
+    labels[5, 0, 2:7] = 1  # a smaller slice
+
+    (lesion,) = measure.lesions(labels, volume(), lungs(), np.zeros(SHAPE, np.float32))
+
+    assert lesion.long_axis_mm == pytest.approx(np.hypot(6 * 0.5, 0.8))
+
+
+def test_low_attenuation_is_counted_in_each_lung() -> None:
+    dark = volume()
+    hu = dark.hu.copy()
+    hu[0, 0, :5] = -980  # two pixels beside the lung, three in the right one
+    hu[0, 0, 20] = -951
+    hu[0, 0, 21] = -950  # not below
+
+    found = measure.low_attenuation(replace(dark, hu=hu), lungs(), ())
+
+    assert found is not None
+    assert (found.right_ml, found.left_ml, found.total_ml) == pytest.approx(
+        (3 * VOXEL_MM3 / 1000, VOXEL_MM3 / 1000, 4 * VOXEL_MM3 / 1000)
+    )
+
+
+@pytest.mark.parametrize("doubt", measure.NO_LOW_ATTENUATION)
+def test_low_attenuation_is_not_measured_where_it_would_be_the_scanners(doubt: str) -> None:
+    assert measure.low_attenuation(volume(), lungs(), ("lungs-volume", doubt)) is None
