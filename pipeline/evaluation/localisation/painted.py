@@ -143,7 +143,7 @@ class _Canvas:
     def place(self, opacity: Painted, rng: np.random.Generator) -> NDArray[np.float64] | None:
         """Draw the voxel of its middle, apart from the others; None if there is no room."""
         radius, depth = opacity.diameter_mm / 2, self.depth_mm
-        within = depth > radius + 2 if opacity.place == INSIDE else np.abs(depth - radius / 2) < 1
+        within = depth > radius + 2 if opacity.place == INSIDE else depth < radius / 2 + 1.5
         places = np.argwhere(within & (depth > 0)) * [1, 2, 2]
         for _ in range(TRIES if len(places) else 0):
             at = places[int(rng.integers(len(places)))].astype(np.float64)
