@@ -146,7 +146,7 @@ class _Canvas:
         within = depth > radius + 2 if opacity.place == INSIDE else depth < radius / 2 + 1.5
         places = np.argwhere(within & (depth > 0)) * [1, 2, 2]
         for _ in range(TRIES if len(places) else 0):
-            at = places[int(rng.integers(len(places)))].astype(np.float64)
+            at: NDArray[np.float64] = places[int(rng.integers(len(places)))].astype(np.float64)
             if all(
                 np.linalg.norm((at - other) * self.spacing_mm) > size + radius + APART_MM
                 for other, size in self.taken
@@ -262,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     options = parser.parse_args(arguments)
     models = load(options.model, device_for("auto"))
-    scores = []
+    scores: list[PaintedScore] = []
     for folder in options.ct:
         volume = read_volume(folder)
         lungs = segment.segment(volume, models)
