@@ -35,6 +35,12 @@ class Destination(Section):
         " that by DICOM; 'yes', by DICOMweb too, which cannot be asked (what it refuses is sent"
         " again in explicit VR); or 'no'.",
     )
+    rejection_notes: bool = Field(
+        default=False,
+        description="Whether it is told by a rejection note (Key Object Selection, IHE IOCM) which"
+        " earlier results it has that new ones have superseded, once these have arrived there."
+        " Archives hide, some delete, what is rejected.",
+    )
 
 
 class DicomDestination(Destination):
@@ -64,7 +70,7 @@ class WebDestination(Destination):
     url: WebUrl = Field(
         description="Its DICOMweb service (STOW-RS) instead of AE title, host and port; TLS if it"
         " starts with https. Such a section has these keys besides: timeout_seconds, enabled,"
-        " compressed, user, password_file, token_file."
+        " compressed, rejection_notes, user, password_file, token_file."
     )
     user: OptionalUser = Field(default="", description="Who we say we are, if it asks.")
     password_file: OptionalPath = Field(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+
+from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.analysis.worker.messages import (
@@ -21,7 +23,7 @@ from dicom_node.errors import CannotRepeat
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.analysis_file import read_values
-from pipeline.encode.result.identity import Prior, ReportReference
+from pipeline.encode.result.identity import Prior, Rejection, ReportReference
 from pipeline.encode.result.kinds import MAIN_DOCUMENTS, SUPERSEDING
 from pipeline.encode.result.products import Products
 from pipeline.encode.result.series_numbers import SeriesOfStudy, numbering
@@ -29,6 +31,7 @@ from pipeline.errors import PipelineError
 from pipeline.series.attributes import calendar_date
 from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.delivery.capabilities import Capability, capabilities
+from storage.delivery.rejections import SentObject, sent_before
 from storage.results.kept_results import KeptReport, documents_of, kept_object_paths
 from storage.results.priors import KeptPrior, inputs_so_far, priors
 from storage.series.lifecycle import SeriesTicket
@@ -49,6 +52,8 @@ class RequestBuilder:
         Whether earlier results of the patient are looked for.
     destinations
         Who gets the results: what they do not take is made in a plainer form.
+    rejecting
+        Those of them that are told which earlier results are superseded.
     """
 
     def __init__(
@@ -58,9 +63,10 @@ class RequestBuilder:
         *,
         compare: bool,
         destinations: Iterable[str] = (),
+        rejecting: Iterable[str] = (),
     ) -> None:
         self._clock, self.config = resources.clock, config
-        self._destinations = tuple(destinations)
+        self._destinations, self._rejecting = tuple(destinations), tuple(rejecting)
         self._chosen = config.products  #: forms, as they were logged last
         self._sessions, self._folder = resources.sessions, resources.folder
         self._compare = compare
@@ -83,6 +89,7 @@ class RequestBuilder:
             self.build_for_notice(ticket),
             priors=self._priors(ticket) if self._compare else (),
             kept=self._kept(ticket) if ticket.rerun is Rerun.REISSUE else None,
+            rejections=tuple(self._rejections(ticket)),
         )
 
     def build_for_feedback(self, ticket: SeriesTicket, own: Set[str]) -> FeedbackRequest:
@@ -157,6 +164,17 @@ class RequestBuilder:
             found = priors(session, ticket.series_instance_uid, MAX_PRIORS, MAIN_DOCUMENTS)
         return tuple(_prior(kept, day) for kept in found if (day := calendar_date(kept.study_date)))
 
+    def _rejections(self, ticket: SeriesTicket) -> Iterator[Rejection]:
+        """Find what destinations that want to be told have of earlier results."""
+        for destination in self._rejecting if ticket.predecessor_key else ():
+            with self._sessions() as session:
+                known = capabilities(session, destination)
+                sent = sent_before(session, ticket.series_instance_uid, destination)
+            taken = {capability.sop_class_uid for capability in known if capability.is_accepted}
+            if sent and (not known or KeyObjectSelectionDocumentStorage in taken):
+                objects = tuple(_reference(item, ticket.study_instance_uid) for item in sent)
+                yield Rejection(destination=destination, objects=objects)
+
     def _kept(self, ticket: SeriesTicket) -> Path:
         with self._sessions() as session:
             (ended,) = ended_series(session, series=[ticket.series_instance_uid])
@@ -210,7 +228,7 @@ def _prior(kept: KeptPrior, study_date: date) -> Prior:
     )
 
 
-def _reference(report: KeptReport, study_instance_uid: str) -> ReportReference:
+def _reference(report: KeptReport | SentObject, study_instance_uid: str) -> ReportReference:
     return ReportReference(
         sop_class_uid=report.sop_class_uid,
         sop_instance_uid=report.sop_instance_uid,

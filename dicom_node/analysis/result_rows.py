@@ -50,4 +50,5 @@ def new_object(encoded: EncodedObject, path: str) -> NewObject:
         series_instance_uid=encoded.series_instance_uid,
         transfer_syntax_uid=encoded.transfer_syntax_uid,
         path=path,
+        only_for=encoded.only_for,
     )

@@ -82,6 +82,11 @@ def request_builder_of(settings: Settings, resources: Resources) -> RequestBuild
         analysis_config_of(settings),
         compare=settings.results.priors,
         destinations=_enabled(settings),
+        rejecting=[
+            destination.name
+            for destination in settings.destinations
+            if destination.enabled and destination.rejection_notes
+        ],
     )
 
 

@@ -5,7 +5,8 @@ Each is proposed in the presentation contexts in which it is used.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from pydicom.uid import UID
 from pynetdicom.presentation import build_context
@@ -22,10 +23,17 @@ from dicom_node.network.sop_classes import (
     STUDY_ROOT_MOVE,
     VERIFICATION,
 )
-from pipeline.encode.result.kinds import SUBSTITUTES, TRANSFER_SYNTAXES
+from pipeline.encode.result.kinds import SUBSTITUTES, TRANSFER_SYNTAXES, ResultKind
 from storage.delivery.capabilities import Capability
 from storage.delivery.substitutes import stand_in
 
+WITHOUT_CONSEQUENCE: Mapping[str, str] = MappingProxyType(
+    {
+        ResultKind.NOTICE: "nothing",
+        ResultKind.REJECTION_NOTE: "nothing: no note is made",
+    }
+)
+"""Kinds that no other says, and whose series does not fail where they are declined."""
 SERVICES = (VERIFICATION, STORAGE_COMMITMENT, STUDY_ROOT_FIND, STUDY_ROOT_MOVE)
 
 
@@ -80,5 +88,7 @@ def instead(kind: str, sop_class: str, accepted: Collection[str]) -> str:
     if fallback is not None and fallback.sop_class in accepted:
         return f"the {fallback.name}"
     kinds = {str(sent.kind) for sent in RESULT_CLASSES if sent.sop_class in accepted}
+    if kind in WITHOUT_CONSEQUENCE:
+        return WITHOUT_CONSEQUENCE[kind]
     other = stand_in(SUBSTITUTES, kind, kinds)
     return f"the {other.replace('-', ' ')}" if other else "nothing: the series fails"

@@ -22,6 +22,7 @@ MAX_REFERENCES = 100_000  #: objects that a document names
 MAX_CODE = 64  #: characters of a code value, a scheme or a meaning
 MAX_COMMENT = 1_000  #: characters
 FIRST_YEAR = 1990  #: of a document; the standard has had them since 1999
+OBSERVER = "HAS OBS CONTEXT"  #: relationship of what tells about the observer
 MIN_NAME = 3  #: characters of a word that may name the patient
 UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")  #: PS3.5 9.1
 EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
@@ -181,7 +182,11 @@ def _zone(offset: str) -> timezone | None:
 
 def comment(content: Iterable[ContentItem], document: Dataset) -> str:
     """Join the text items of some content, cut; nothing where they name the patient."""
-    said = (text(item.dataset, "TextValue") for item in content if item.value_type == "TEXT")
+    said = (
+        text(item.dataset, "TextValue")
+        for item in content
+        if item.value_type == "TEXT" and item.relationship != OBSERVER
+    )
     joined = " | ".join(dict.fromkeys(filter(None, said)))[:MAX_COMMENT]
     return "" if names_patient(joined, document) else joined
 

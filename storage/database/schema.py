@@ -227,6 +227,8 @@ class ResultObject(Base):
         Of the object itself, not of the CT series analysed.
     position
         0-based place in the order of sending.
+    only_for
+        The destination that alone gets it, once it has all others; empty for every one.
     """
 
     __tablename__ = "result_object"
@@ -239,6 +241,7 @@ class ResultObject(Base):
     transfer_syntax_uid: Mapped[str] = mapped_column(Uid)
     path: Mapped[str] = mapped_column(RelativePath)
     position: Mapped[int]
+    only_for: Mapped[str] = mapped_column(String(64), default="")
 
 
 class Delivery(Base):

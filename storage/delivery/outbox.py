@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.database.sessions import holder_of
+from storage.delivery.rejections import notes_to_hold_off
 from storage.delivery.series_completion import conclude, record_deliveries
 from storage.errors import StaleState, StorageError
 from storage.results.kept_results import NewObject, NewResult, add_result
@@ -169,10 +170,16 @@ def due(
     overtakes an older one whose next attempt is far away. A delivery recorded in the future, or
     whose next attempt is farther away than any wait, is due as well: the clock was put back.
 
+    What is for this destination alone, a rejection note, waits until it has the results.
+
     What had no answer from a destination that was there comes last, when nothing else is due, and
     alone: it holds up nothing, and nothing makes it due before its time.
     """
-    waiting = (Delivery.destination == destination, Delivery.state == D.PENDING)
+    waiting = (
+        Delivery.destination == destination,
+        Delivery.state == D.PENDING,
+        ~Delivery.sop_instance_uid.in_(notes_to_hold_off(destination)),
+    )
     answered = Delivery.unanswered.is_(False)
     is_due = or_(
         Delivery.next_at <= now,

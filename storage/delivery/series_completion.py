@@ -9,6 +9,7 @@ from sqlalchemy import and_, func, select, true
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Result, ResultObject
+from storage.delivery.rejections import withhold_notes
 from storage.delivery.substitutes import replace_declined
 from storage.series.lifecycle import advance, locked
 from storage.states import ARRIVED, UNDER_WAY, DeliveryState, SeriesState
@@ -35,6 +36,7 @@ def record_deliveries(
 def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesState]:
     """End the series of a result if none of its deliveries is under way; return UID and state."""
     replace_declined(session, key)
+    withhold_notes(session, key)
     series = locked(session, session.get_one(Result, key).series_instance_uid)
     uid = series.series_instance_uid
     if series.state is not SeriesState.ENCODED or series.result_key != key:
@@ -73,6 +75,7 @@ def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
         select(ResultObject.sop_instance_uid)
         .outerjoin(Delivery, same)
         .where(ResultObject.result_key == key, Delivery.id.is_(None))
+        .where(ResultObject.only_for.in_(("", destination)))
         .order_by(ResultObject.position)
     ).all()
 

@@ -41,7 +41,7 @@ def replace_declined(session: Session, key: str) -> None:
     of_result = (
         select(Delivery.destination).join(ResultObject).where(ResultObject.result_key == key)
     )
-    waiting = of_result.where(Delivery.state.in_(UNDER_WAY))
+    waiting = of_result.where(Delivery.state.in_(UNDER_WAY), ResultObject.only_for == "")
     undecided = of_result.where(
         Delivery.state == DeliveryState.DECLINED, Delivery.destination.not_in(waiting)
     )

@@ -37,6 +37,7 @@ class NewObject:
     series_instance_uid: str
     transfer_syntax_uid: str
     path: str
+    only_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,16 +27,17 @@ def context_of(request: AnalysisRequest, key: str) -> ResultContext:
     )
 
 
-def pack(result: ResultObject) -> EncodedObject:
+def pack(result: ResultObject, only_for: str = "") -> EncodedObject:
     """Make a Part 10 file of a result, in the transfer syntax of its SOP class."""
     from pipeline.encode.bundle import part10
 
-    part = part10(result.dataset, TRANSFER_SYNTAXES[UID(result.dataset.SOPClassUID)])
+    transfer_syntax = TRANSFER_SYNTAXES[UID(result.dataset.SOPClassUID)]
     return EncodedObject(
         kind=result.kind,
         sop_class_uid=str(result.dataset.SOPClassUID),
         sop_instance_uid=str(result.dataset.SOPInstanceUID),
         series_instance_uid=str(result.dataset.SeriesInstanceUID),
-        transfer_syntax_uid=str(result.dataset.file_meta.TransferSyntaxUID),
-        part10=part,
+        transfer_syntax_uid=str(transfer_syntax),
+        part10=part10(result.dataset, transfer_syntax),
+        only_for=only_for,
     )

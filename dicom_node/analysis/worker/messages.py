@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.encode.result.identity import Equipment, Prior, ReportReference
+from pipeline.encode.result.identity import Equipment, Prior, Rejection, ReportReference
 from pipeline.encode.result.products import Products
 from pipeline.encode.result.series_numbers import ResultNumbering
 from pipeline.feedback.answers import Assessment
@@ -95,6 +95,8 @@ class AnalysisRequest:
         where the time alone tells results apart, so that a run can be repeated.
     numbering
         Series Numbers of the results, by the other series of the study; None if none is known.
+    rejections
+        What destinations that want to be told have of earlier results of the series.
     """
 
     series_instance_uid: str
@@ -110,6 +112,7 @@ class AnalysisRequest:
     attempt: int = 1
     draw: str = ""
     numbering: ResultNumbering | None = None
+    rejections: tuple[Rejection, ...] = ()
 
     @property
     def occasion(self) -> str:
@@ -145,7 +148,13 @@ class NoticeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedObject:
-    """One result as a Part 10 file."""
+    """One result as a Part 10 file.
+
+    Attributes
+    ----------
+    only_for
+        The destination that alone gets it; empty for all.
+    """
 
     kind: str
     sop_class_uid: str
@@ -153,6 +162,7 @@ class EncodedObject:
     series_instance_uid: str
     transfer_syntax_uid: str
     part10: bytes
+    only_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ from dicom_node.analysis.worker.source_files import read_instance, require_room
 from dicom_node.clock_watch import utc_now
 from dicom_node.errors import CannotRepeat
 from pipeline.encode.result.identity import result_key, stands
+from pipeline.encode.result.kinds import ResultKind
+from pipeline.encode.result.result_objects import ResultObject
 from pipeline.errors import UnsuitableSeries
 from pipeline.model.manifest import read_manifest
 from pipeline.series.eligibility import why_not
@@ -108,7 +110,7 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
     watch.lap("analyse")
     progress("encode", 0.0)
     analysis = decide(undecided, config.options, manifest)
-    return _encode(request, inputs_of(request), series, analysis, kept, watch)
+    return encode_decided(request, inputs_of(request), series, analysis, kept, watch)
 
 
 def _analyse(
@@ -154,7 +156,7 @@ def _read_kept(request: AnalysisRequest, path: Path) -> tuple[Analysis, bytes]:
     return undecided, kept
 
 
-def _encode(
+def encode_decided(
     request: AnalysisRequest,
     inputs: str,
     series: CtSeries,
@@ -164,11 +166,23 @@ def _encode(
 ) -> Analysed:
     """Encode a decided analysis, and pack it into files."""
     from pipeline.encode.bundle import encode, summary
+    from pipeline.encode.sr.rejection_note import rejection_note
 
     key = result_key(inputs, request.occasion)
-    bundle = encode(series, analysis, context_of(request, key))
+    context = context_of(request, key)
+    bundle = encode(series, analysis, context)
+    notes = [
+        (rejection_note(series.common.header, rejection, context, number), rejection.destination)
+        for number, rejection in enumerate(request.rejections, start=1)
+    ]
     watch.lap("encode")
-    objects = tuple(map(pack, bundle.objects))
+    objects = (
+        *map(pack, bundle.objects),
+        *(
+            pack(ResultObject(kind=ResultKind.REJECTION_NOTE, dataset=note), destination)
+            for note, destination in notes
+        ),
+    )
     watch.lap("pack")
     return Analysed(
         key=key,

@@ -54,12 +54,26 @@ class Equipment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportReference:
-    """UIDs of a report of this node in the PACS."""
+    """UIDs of an object of this node in the PACS."""
 
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
     study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Objects of earlier results of a series that one destination has, and that are superseded.
+
+    Attributes
+    ----------
+    destination
+        Its name in the settings.
+    """
+
+    destination: str
+    objects: tuple[ReportReference, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

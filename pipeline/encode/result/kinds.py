@@ -48,6 +48,7 @@ class ResultKind(StrEnum):
     PARAMETRIC_MAP = "parametric-map"
     KEY_IMAGES = "key-images"
     NOTICE = "notice"  #: the reason why a series was not analysed; in no bundle
+    REJECTION_NOTE = "rejection-note"  #: of earlier results, for one destination; in no bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +235,18 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             code=codes.NOTICE_SERIES,
             supersedes=True,
             stands_for_result=True,
+        ),
+        ResultKind.REJECTION_NOTE: ResultKindRow(
+            forms=(
+                ResultForm(
+                    sop_class=KeyObjectSelectionDocumentStorage,
+                    setting="rejection_notes = yes of a destination",
+                ),
+            ),
+            series_offset=9,
+            modality="KO",
+            description="rejection of earlier results",
+            code=codes.REJECTED_FOR_QUALITY,
         ),
     }
 )

@@ -69,7 +69,7 @@ def new_document(
     result.PerformedProcedureCodeSequence = Sequence()
     add_requests(result, header)
     if predecessors := _predecessors(context, kind):
-        result.PredecessorDocumentsSequence = _by_study(predecessors)
+        result.PredecessorDocumentsSequence = by_study(predecessors)
     return result
 
 
@@ -146,10 +146,11 @@ def add_evidence(
 def add_priors(result: Dataset, priors: tuple[Prior, ...]) -> None:
     """List the reports of earlier results that this one is compared with."""
     if priors:
-        result.PertinentOtherEvidenceSequence = _by_study(prior.report for prior in priors)
+        result.PertinentOtherEvidenceSequence = by_study(prior.report for prior in priors)
 
 
-def _by_study(reports: Iterable[ReportReference]) -> Sequence:
+def by_study(reports: Iterable[ReportReference]) -> Sequence:
+    """List objects by study and series (PS3.3 table C.17-3)."""
     studies: dict[str, dict[str, Sequence]] = {}
     for report in reports:
         by_series = studies.setdefault(report.study_instance_uid, {})

@@ -1,4 +1,4 @@
-"""Answers of readers to results, and what they are about."""
+"""Answers of readers to results; objects of results that are for one destination alone."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -55,10 +55,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_feedback_subject_uid", "feedback_subject", ["uid"])
     op.create_index(BY_SERIES, "result_object", ["series_instance_uid"])
+    op.add_column(
+        "result_object",
+        sa.Column("only_for", sa.String(64), nullable=False, server_default=""),
+    )
 
 
 def downgrade() -> None:
     """Drop them; what readers said is lost."""
+    op.drop_column("result_object", "only_for")
     op.drop_index(BY_SERIES, "result_object")
     op.drop_table("feedback_subject")
     op.drop_table("feedback")

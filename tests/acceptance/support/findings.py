@@ -9,7 +9,13 @@ from tests.acceptance.support import validators
 from tests.acceptance.support.samples import Written
 from tests.acceptance.support.tolerated import Finding
 
-REPORTS = (ResultKind.REPORT, ResultKind.TEXT_REPORT, ResultKind.NOTICE, ResultKind.KEY_IMAGES)
+REPORTS = (
+    ResultKind.REPORT,
+    ResultKind.TEXT_REPORT,
+    ResultKind.NOTICE,
+    ResultKind.KEY_IMAGES,
+    ResultKind.REJECTION_NOTE,
+)
 IMAGES = (ResultKind.SEGMENTATION, ResultKind.HEATMAP, ResultKind.SUMMARY)
 
 

@@ -18,10 +18,11 @@ from pydicom.uid import (
 
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.result.context import ResultContext
-from pipeline.encode.result.identity import ReportReference
+from pipeline.encode.result.identity import Rejection, ReportReference
 from pipeline.encode.result.kinds import TRANSFER_SYNTAXES, ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.encode.sr.notice import not_analysed
+from pipeline.encode.sr.rejection_note import rejection_note
 from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
@@ -198,7 +199,7 @@ def write_results(
     *,
     compressed: bool = False,
 ) -> tuple[tuple[ResultKind, Path], ...]:
-    """Write all that is sent for a series, and the notice that it was not analysed.
+    """Write all that is sent for a series, and what is in no bundle: a notice, a rejection note.
 
     Parameters
     ----------
@@ -212,7 +213,10 @@ def write_results(
     folder = folder / "results"
     folder.mkdir()
     written = []
-    for number, (kind, dataset) in enumerate([*made, (ResultKind.NOTICE, notice)]):
+    rejection = Rejection(destination="PACS", objects=(PREDECESSOR, EARLIER_IMAGES))
+    note = rejection_note(series.common.header, rejection, context)
+    made += [(ResultKind.NOTICE, notice), (ResultKind.REJECTION_NOTE, note)]
+    for number, (kind, dataset) in enumerate(made):
         path = folder / f"{number:03d}-{kind}.dcm"
         kept = TRANSFER_SYNTAXES[dataset.SOPClassUID]
         path.write_bytes(part10(dataset, kept if compressed else ExplicitVRLittleEndian))

@@ -157,7 +157,7 @@ FALSE_ALARMS = (
         validator="dsrdump",
         pattern=r"Check for template constraints not yet supported",
         reason="limit of DCMTK 3.6.7 with Key Object Selections; PixelMed checks their template",
-        kinds=frozenset({ResultKind.KEY_IMAGES}),
+        kinds=frozenset({ResultKind.KEY_IMAGES, ResultKind.REJECTION_NOTE}),
     ),
     FalseAlarm(
         validator="dcentvfy",

@@ -4,9 +4,11 @@ import pytest
 from pydicom import Dataset
 
 from pipeline.encode.bundle import encode
+from pipeline.encode.result.identity import Rejection, ReportReference
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
+from pipeline.encode.sr.rejection_note import rejection_note
 from pipeline.series.eligibility import why_not
 from pipeline.series.image_rules import SelectionRules
 from tests.support.samples.encode_samples import EQUIPMENT, analysis, context, ct_series
@@ -20,7 +22,18 @@ def results() -> dict[ResultKind, Dataset]:
     everything = Products(summary_pdf=True, parametric_map=True, key_images=True)
     bundle = encode(series, analysis(), context(products=everything))
     notice = not_analysed(series.headers, "gap", "a slice is missing", context())
-    return {item.kind: item.dataset for item in bundle.objects} | {ResultKind.NOTICE: notice}
+    old = ReportReference(
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
+        sop_instance_uid="2.25.1",
+        series_instance_uid="2.25.2",
+        study_instance_uid="2.25.3",
+    )
+    rejection = Rejection(destination="PACS", objects=(old,))
+    note = rejection_note(series.common.header, rejection, context())
+    return {item.kind: item.dataset for item in bundle.objects} | {
+        ResultKind.NOTICE: notice,
+        ResultKind.REJECTION_NOTE: note,
+    }
 
 
 @pytest.mark.parametrize("kind", ResultKind)
