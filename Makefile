@@ -51,10 +51,11 @@ acceptance: $(READY)
 	deploy/install-acceptance.sh
 	$(BIN)/python -m pytest -m acceptance
 
-## viewer      install Chromium, OHIF and Playwright (root, npm), then look at the results in a web viewer
+## viewer      install Chromium, OHIF, Playwright and readers (root, npm), look at the results, write docs/viewers.md
 viewer: $(READY)
 	deploy/install-viewer.sh $(BIN)/python
 	$(BIN)/python -m pytest -m viewer
+	DICOM_NODE_READERS=.viewer/readers/bin $(BIN)/python -m tests.acceptance.support.readers docs/viewers.md
 
 ## reliability the long form of the tests that break things (hours); writes docs/reliability.md
 reliability: $(READY)

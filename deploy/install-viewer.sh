@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the viewer tests need beside deploy/install-acceptance.sh, on Debian: a browser
-# (Chromium, 440 MB), the web viewer OHIF as its makers built it (npm, 204 MB, into .viewer/) and
-# Playwright for Python, which drives the browser. Idempotent; needs root for Debian's packages.
+# (Chromium, 440 MB), the web viewer OHIF as its makers built it (npm, 204 MB, into .viewer/),
+# Playwright for Python, which drives the browser, and other readers of results (PyPI, into
+# .viewer/readers). Idempotent; needs root for Debian's packages.
 #   deploy/install-viewer.sh [PYTHON]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,4 +31,11 @@ if [ ! -f "$folder/dist/index.html" ]; then
   rm -f ".viewer/$package"
 fi
 ln -sfn "ohif-$ohif/dist" .viewer/ohif
+
+# readers of others, in an environment of their own: pydicom-seg wants a pydicom before 3
+if [ ! -x .viewer/readers/bin/dcm2niix ]; then
+  "$python" -m venv .viewer/readers
+  .viewer/readers/bin/pip install --quiet --disable-pip-version-check \
+    dcmqi==1.5.7 dcm2niix==1.0.20260724 pydicom-seg==0.4.1 'pydicom<3'
+fi
 echo "OHIF $ohif, $(chromium --version 2>/dev/null)"

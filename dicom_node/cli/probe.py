@@ -38,6 +38,7 @@ def probe(
     )
     record_probe(name, answers, resources)
     out.print(table(answers))
+    out.print("What it takes its viewers need not show: docs/viewers.md says which shows what.")
 
 
 def named(settings: Settings, name: str) -> Destination:

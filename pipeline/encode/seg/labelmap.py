@@ -2,7 +2,8 @@
 
 A voxel has one label, and that of an opacity replaces that of its lung, so that a lung here is
 the lung without its opacities. The background is a segment too, because every value in the
-pixels must be described. Every source slice has a frame.
+pixels must be described; it is the last, because OHIF 3.13 gives segment n the colour of the n-th
+item. Every source slice has a frame.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def add_labels(
     for segment, item in zip(chosen, result.SegmentSequence, strict=True):
         if not segment.lesions:
             item.SegmentDescription = LUNG_LESS_OPACITIES
-    result.SegmentSequence.insert(0, _background(result.SegmentSequence[0]))
+    result.SegmentSequence.append(_background(result.SegmentSequence[0]))  # last: see above
     result.NumberOfFrames = len(slices)
     result.PerFrameFunctionalGroupsSequence = [
         frame_groups(item, codes.SEGMENTATION, [place]) for place, item in enumerate(slices, 1)

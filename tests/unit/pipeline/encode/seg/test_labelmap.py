@@ -50,7 +50,7 @@ def test_there_is_a_frame_for_every_source_slice() -> None:
 def test_segments_are_numbered_and_tracked_as_bit_planes() -> None:
     series, found = ct_series(), analysis()
     planes = segmentation(series, found, context()).SegmentSequence
-    background, *labels = encoded(series, found).SegmentSequence
+    *labels, background = encoded(series, found).SegmentSequence  # OHIF colours by place
     assert background.SegmentNumber == 0
     for one, other in zip(labels, planes, strict=True):
         for keyword in ("SegmentNumber", "SegmentLabel", "TrackingUID", "TrackingID"):
@@ -67,7 +67,7 @@ def test_every_value_in_the_pixels_is_described() -> None:
 
 
 def test_what_is_left_of_a_lung_says_so() -> None:
-    _, right, left, first, _ = encoded(ct_series(), analysis()).SegmentSequence
+    right, left, first, *_ = encoded(ct_series(), analysis()).SegmentSequence
     assert "Without the opacities" in right.SegmentDescription
     assert "Without the opacities" in left.SegmentDescription
     assert "SegmentDescription" not in first
