@@ -152,7 +152,7 @@ class AnalysisSettings(Section):
         " results say that changes are present once opacities take this share of the lungs, %...",
     )
     unreported_changes_ml: float = Field(
-        default=5.0,
+        default=3.0,
         ge=0,
         description="... or once one of them has this volume, ml. Nothing is outlined for that.",
     )

@@ -31,7 +31,7 @@ class AnalysisOptions:
     threshold: float | None = None
     lesions_when_negative: bool = False
     unreported_share: float = 0.01
-    unreported_ml: float = 5.0
+    unreported_ml: float = 3.0
     activation: str = str(ActivationMethod.DEFAULT)
 
     def __post_init__(self) -> None:

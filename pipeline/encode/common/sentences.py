@@ -17,6 +17,7 @@ from pipeline.encode.language.translation import (
 )
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.series_name import series_name
+from pipeline.opacity_content import content_of
 from pipeline.reasons import QualityFlag
 from pipeline.types import (
     Analysis,
@@ -252,6 +253,18 @@ def lung_volume_sentence(involved: Involvement) -> str:
         parts.append(_("no left lung found"))
     total = number(involved.total_ml, 0)
     return _("Lung volume {volume} ml ({parts}).", volume=total, parts=", ".join(parts))
+
+
+def content_sentence(analysis: Analysis) -> str:
+    """State how much of the opacities is ground glass and consolidation; empty if not measured."""
+    found = content_of(analysis)
+    if found is None or not analysis.lesions:
+        return ""
+    return _(
+        "Ground glass {glass} ml, consolidation {solid} ml.",
+        glass=number(found.ground_glass_ml, 1),
+        solid=number(found.consolidation_ml, 1),
+    )
 
 
 def place_of(lesion: Lesion) -> str:

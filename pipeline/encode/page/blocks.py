@@ -27,7 +27,7 @@ from pipeline.encode.page.canvas import (
     text_width,
     wrapped,
 )
-from pipeline.types import Analysis, Involvement, Lesion
+from pipeline.types import Analysis, Lesion
 
 MOST_ROWS = 8  #: opacities in the table
 SMALL_ML = 1.0
@@ -36,7 +36,7 @@ MOST_BARS = 5  #: studies in the comparison, this one included
 QUARTERS = (0.25, 0.5, 0.75)
 
 LABEL, BODY, SMALL = 14.0, 15.5, 12.5  #: text sizes, points
-NAMES = 122.0  #: width of the names of the lungs, points
+NAMES = 136.0  #: width of the names of the lungs, points
 ROW = 24.5  #: height of a row of the table, points
 FIGURE = 72.0  #: text size of the score, points
 WIDEST_FIGURE = 300.0  #: of the score, points; it is smaller where it has many decimals
@@ -81,7 +81,7 @@ def score(canvas: Canvas, place: Place, found: Analysis) -> None:
     if called.prediction_set is not None:
         certainty = sentences.beginning(sentences.certainty_words(called.prediction_set))
         shown = fitted(certainty, LABEL, place.width)
-        canvas.text((place.left, place.top + 114), shown, size=LABEL)
+        canvas.text((place.left, place.top + 116), shown, size=LABEL)
     _scale(canvas, Place(left=place.left, top=place.top + 130, width=place.width), found, colour)
 
 
@@ -109,8 +109,9 @@ def _scale(canvas: Canvas, place: Place, found: Analysis, colour: Colour) -> Non
     canvas.text((place.right, bottom + 24), "1", size=LABEL, colour=FAINT, anchor="rs")
 
 
-def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
+def involvement(canvas: Canvas, place: Place, analysis: Analysis) -> None:
     """Draw the shares of the lungs, and of both, on a scale of the whole lung."""
+    found = analysis.involvement
     label(canvas, place, _("Share of the lungs taken by opacities"))
     both = found.right_ml and found.left_ml
     rows = (
@@ -118,10 +119,11 @@ def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
         (_("Left lung"), found.left, found.left_ml),
         (_("Both lungs") if both else _("Together"), found.total, found.total_ml),
     )
+    names = [name for name, _share_of, _volume in rows]
+    size = min(fitting_size(name, BODY, NAMES - 8, bold=name == names[-1]) for name in names)
     for number, (name, share, volume) in enumerate(rows):
-        top = place.top + 30 + 31 * number
+        top = place.top + 26 + 29 * number
         total = number == len(rows) - 1
-        size = fitting_size(name, BODY, NAMES - 8, bold=total)
         canvas.text((place.left, top + 17), name, size=size, bold=total)
         if not volume:
             missing = _("not told apart") if found.open_ml else _("not found")
@@ -130,8 +132,10 @@ def involvement(canvas: Canvas, place: Place, found: Involvement) -> None:
         bar = Place(left=place.left + NAMES, top=top, width=place.width - NAMES - 108)
         _share(canvas, bar, share, total)
         of = _("of {volume} ml", volume=sentences.number(volume, 0))
-        size = fitting_size(of, LABEL, 100)
-        canvas.text((place.right, top + 17), of, size=size, colour=FAINT, anchor="rs")
+        of_size = fitting_size(of, LABEL, 100)
+        canvas.text((place.right, top + 17), of, size=of_size, colour=FAINT, anchor="rs")
+    content = fitted(sentences.content_sentence(analysis), LABEL, place.width)
+    canvas.text((place.left, place.top + 126), content, size=LABEL)
 
 
 def _share(canvas: Canvas, place: Place, share: float | None, total: bool) -> None:
@@ -178,7 +182,8 @@ def opacities(
         return
     large = [lesion for lesion in lesions if lesion.volume_mm3 >= 1000 * SMALL_ML]
     small = [lesion for lesion in lesions if lesion.volume_mm3 < 1000 * SMALL_ML]
-    _row(canvas, place, 0, (_("side"), _("volume"), _("mean"), _("image")), FAINT)
+    heads = (_("side"), _("volume"), _("long axis"), _("mean"), _("image"))
+    _row(canvas, place, 0, heads, FAINT)
     for number, lesion in enumerate(large[:MOST_ROWS], start=1):
         _lesion(canvas, place, number, lesion, colours[lesion.number], images[lesion.number])
     row = min(len(large), MOST_ROWS) + 1
@@ -224,10 +229,15 @@ def _lesion(
     values = (
         sentences.side_of(lesion),
         sentences.millilitres(lesion.volume_mm3),
-        f"{sentences.number(lesion.mean_hu, 0)} HU",
+        _long_axis(lesion),
+        _("{value} HU", value=sentences.number(lesion.mean_hu, 0)),
         image,
     )
     _row(canvas, place, row, values, PLAIN)
+
+
+def _long_axis(lesion: Lesion) -> str:
+    return "-" if lesion.long_axis_mm is None else f"{lesion.long_axis_mm:.0f} mm"
 
 
 def _row(canvas: Canvas, place: Place, row: int, values: Sequence[str], colour: Colour) -> None:
@@ -235,9 +245,9 @@ def _row(canvas: Canvas, place: Place, row: int, values: Sequence[str], colour: 
     y = place.top + 40 + ROW * row
     side, *numbers = values
     canvas.text((place.left + 50, y), side, size=LABEL, colour=colour)
-    for share, value in zip((0.48, 0.74, 1.0), numbers, strict=True):
+    for share, value in zip((0.42, 0.62, 0.82, 1.0), numbers, strict=True):
         x = place.left + share * place.width
-        canvas.text((x, y), fitted(value, LABEL, 120), size=LABEL, colour=colour, anchor="rs")
+        canvas.text((x, y), fitted(value, LABEL, 100), size=LABEL, colour=colour, anchor="rs")
 
 
 def _more(rest: Sequence[Lesion]) -> str:

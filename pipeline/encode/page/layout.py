@@ -129,7 +129,7 @@ def _figures(
     images = {number: image_number(item) if item else "-" for number, item in keys.items()}
     blocks.score(canvas, LEFT, analysis)
     below = Place(left=LEFT.left, top=294, width=LEFT.width)
-    blocks.involvement(canvas, below, analysis.involvement)
+    blocks.involvement(canvas, below, analysis)
     table = Place(left=LEFT.left, top=444, width=LEFT.width)
     blocks.opacities(canvas, table, analysis, colours, images)
 

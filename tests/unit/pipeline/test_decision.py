@@ -38,8 +38,8 @@ def decided(sample: Analysis, **options: object) -> Analysis:
         (0.033, 2.0, True),  # much in all
         (0.002, 6.0, True),  # one large one
         (0.01, 0.5, True),
-        (0.001, 5.0, True),
-        (0.0099, 4.99, False),
+        (0.001, 3.0, True),
+        (0.0099, 2.99, False),
     ],
 )
 def test_a_negative_series_with_much_change_says_so(
@@ -62,7 +62,7 @@ def test_it_is_measured_and_told_where_most_of_it_is() -> None:
     assert result.unreported.largest_ml == pytest.approx(12.3)
     assert result.unreported.slice_index == 3
     (doubt,) = (d for d in result.doubts if d.code == QualityFlag.UNREPORTED_CHANGES)
-    assert doubt.text == ("3.3 % of the lungs, the largest 12.3 ml; named from 1 % or 5 ml on")
+    assert doubt.text == ("3.3 % of the lungs, the largest 12.3 ml; named from 1 % or 3 ml on")
 
 
 def test_nothing_is_unreported_where_opacities_are_reported_or_there_are_none() -> None:
@@ -79,4 +79,4 @@ def test_a_site_chooses_from_which_measure_on() -> None:
 
     assert decided(some, unreported_share=0.034, unreported_ml=12.4).unreported is None
     assert decided(some, unreported_share=0.034).unreported is not None
-    assert AnalysisOptions(unreported_ml=4.0).as_parameters() != AnalysisOptions().as_parameters()
+    assert AnalysisOptions(unreported_ml=2.0).as_parameters() != AnalysisOptions().as_parameters()

@@ -176,12 +176,21 @@ def test_changes_that_are_not_reported_are_said_with_their_measures() -> None:
     assert "3.3 % of the lungs, the largest 12.3 ml" in said_on(unreported())
 
 
+def test_long_axis_and_content_are_shown_where_they_were_measured() -> None:
+    lesions = (lesion(1, volume_mm3=5000.0, long_axis_mm=36.4, consolidation_mm3=1200.0),)
+    labels = (analysis().lesion_labels == 1).astype(np.uint8)
+    said = said_on(replace(analysis(), lesions=lesions, lesion_labels=labels))
+    assert "5.0 ml 36 mm -350 HU" in said
+    assert "Ground glass 3.8 ml, consolidation 1.2 ml." in said
+    assert "Ground glass" not in said_on(analysis())
+
+
 def test_small_opacities_are_counted_apart_by_a_volume_that_is_named() -> None:
     volumes = {1: 5000.0, 2: 1000.0, 3: 999.0, 4: 300.0}
     lesions = tuple(lesion(n, volume_mm3=volume) for n, volume in volumes.items())
     said = said_on(replace(analysis(), lesions=lesions))
     assert "2 smaller than 1 ml, 1.3 ml together" in said
-    assert "1.0 ml -350 HU" in said
+    assert "1.0 ml - -350 HU" in said
     assert "0.3 ml" not in said
 
 
@@ -310,9 +319,10 @@ PLACE = blocks.Place(left=0, top=0, width=520)
 
 
 def test_a_share_that_is_not_reported_has_no_bar() -> None:
-    found = without_lesions(analysis()).involvement
+    found = without_lesions(analysis())
+    none = replace(found.involvement, right=0.0, left=0.0, total=0.0)
     told, untold = PixelCanvas(560, 200), PixelCanvas(560, 200)
-    blocks.involvement(told, PLACE, replace(found, right=0.0, left=0.0, total=0.0))
+    blocks.involvement(told, PLACE, replace(found, involvement=none))
     blocks.involvement(untold, PLACE, found)
     assert drawn_in(canvas.RULE, told)
     assert not drawn_in(canvas.RULE, untold)
