@@ -169,8 +169,9 @@ def test_the_report_opens_with_its_measurements_and_goes_to_each_opacity(
     found = max(study.analysis.lesions, key=lambda lesion: lesion.volume_mm3)
     shown = screen.beside_outlines()
     first = shown.index(f"Opacity {found.number}, {found.side}")
-    assert shown[first + 1] == f"{found.volume_mm3 / 1000:.1f} ml, {found.mean_hu:.0f} HU"
-    assert shown[first + 2].startswith("Area: ")
+    assert shown[first + 1] == f"{found.volume_mm3 / 1000:.1f} ml, {found.long_axis_mm:.0f} mm"
+    assert shown[first + 2] == f"{found.mean_hu:.0f} HU"
+    assert shown[first + 3].startswith("Area: ")
 
 
 def goes_on_to(screen: Screen, position: int) -> bool:

@@ -1,4 +1,4 @@
-"""Findings of the lungs one by one: volume, and the share of it that opacities take."""
+"""Findings of the lungs one by one: volume, share taken by opacities, low attenuation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pipeline.encode.source.key_slices import widest_slice
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.encode.sr.content import Outlined, algorithm_identification
 from pipeline.encode.sr.segment_group import SegmentFinding
+from pipeline.low_attenuation import LowAttenuation
 from pipeline.types import Analysis, Involvement, Side
 
 
@@ -44,7 +45,10 @@ def lung_findings(
             segment=segment,
             finding=codes.ORGAN,
             comments=(_(segment.label), share_line(share)),
-            measurements=_shares(share, algorithm),
+            measurements=[
+                *_shares(share, algorithm),
+                *_low(analysis.low_attenuation, segment.side, algorithm),
+            ],
             outlined=hd.Measurement(
                 codes.VOLUME, round(volume, 1), codes.MILLILITRE, algorithm_id=algorithm
             ),
@@ -73,6 +77,20 @@ def _shares(share: float | None, algorithm: hd.AlgorithmIdentification) -> list[
         return []
     return [
         hd.Measurement(codes.SHARE, round(100 * share, 2), codes.PERCENT, algorithm_id=algorithm)
+    ]
+
+
+def _low(
+    low: LowAttenuation | None, side: Side | None, algorithm: hd.AlgorithmIdentification
+) -> list[hd.Measurement]:
+    """Volume of low attenuation, if the scan allowed to measure it."""
+    if low is None:
+        return []
+    volume = {Side.RIGHT: low.right_ml, Side.LEFT: low.left_ml, None: low.open_ml}[side]
+    return [
+        hd.Measurement(
+            codes.LOW_ATTENUATION, round(volume, 1), codes.MILLILITRE, algorithm_id=algorithm
+        )
     ]
 
 

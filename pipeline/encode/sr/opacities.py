@@ -1,10 +1,12 @@
-"""Findings of the opacities: volume, attenuation, activation, and the area on the key slice."""
+"""Findings of the opacities: volumes, attenuation, activation; area and axis on the key slice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import highdicom.sr as hd
+from pydicom.sr.coding import Code
 
 from pipeline.encode.common import sentences
 from pipeline.encode.common.segments import Segment
@@ -39,20 +41,18 @@ def opacity_findings(
     for segment in chosen:
         outlines = _outlines(analysis, segment, slices, only_key=only_key)
         if outlines:
-            volume, hu, activation = _totals(segment.lesions)
+            total = _total(segment.lesions)
             area = enclosed_area(outlines[0]) * pixel_mm2
             yield SegmentFinding(
                 segment=segment,
                 finding=codes.OPACITY,
-                comments=(
-                    _name(segment),
-                    f"{sentences.millilitres(volume)}, {sentences.number(hu, 0)} HU",
-                ),
-                measurements=_measurements(volume, hu, activation, algorithm),
+                comments=(_name(segment), *_comments(total)),
+                measurements=list(_measurements(total, algorithm)),
                 outlined=hd.Measurement(
                     codes.AREA, round(area, 1), codes.SQUARE_MILLIMETRE, algorithm_id=algorithm
                 ),
                 outlines=outlines,
+                evaluations=_evaluations(total),
             )
 
 
@@ -80,33 +80,96 @@ def _outlines(
     return tuple(Outlined(item=item, mask=mask) for item, mask in masks if mask.any())
 
 
-def _totals(lesions: tuple[Lesion, ...]) -> tuple[float, float, float]:
-    """Volume (mm3), and the means of attenuation (HU) and activation weighted by volume."""
+def _total(lesions: tuple[Lesion, ...]) -> Lesion:
+    """Sum up the opacities of a segment: means are weighted by volume, one alone is as it is.
+
+    Several have no long axis, and are consolidated in part only if that was measured of each.
+    """
+    first, *others = lesions
+    if not others:
+        return first
     volume = sum(lesion.volume_mm3 for lesion in lesions)
-    hu = sum(lesion.mean_hu * lesion.volume_mm3 for lesion in lesions) / volume
-    activation = sum(lesion.activation * lesion.volume_mm3 for lesion in lesions) / volume
-    return volume, hu, activation
+    solid = [lesion.consolidation_mm3 for lesion in lesions]
+    return replace(
+        first,
+        volume_mm3=volume,
+        mean_hu=sum(lesion.mean_hu * lesion.volume_mm3 for lesion in lesions) / volume,
+        activation=sum(lesion.activation * lesion.volume_mm3 for lesion in lesions) / volume,
+        long_axis_mm=None,
+        consolidation_mm3=(
+            None if None in solid else sum(part for part in solid if part is not None)
+        ),
+    )
 
 
-def _measurements(
-    volume: float, hu: float, activation: float, algorithm: hd.AlgorithmIdentification
-) -> list[hd.Measurement]:
-    return [
-        hd.Measurement(
-            codes.VOLUME, round(volume / 1000, 3), codes.MILLILITRE, algorithm_id=algorithm
+def _comments(total: Lesion) -> Iterator[str]:
+    volume = sentences.millilitres(total.volume_mm3)
+    if total.long_axis_mm is None:
+        yield volume
+    else:
+        yield f"{volume}, {sentences.number(total.long_axis_mm, 0)} mm"
+    yield f"{sentences.number(total.mean_hu, 0)} HU"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One number of an opacity; without a value if it was not measured."""
+
+    name: Code
+    value: float | None
+    unit: Code
+    derivation: Code | None = None
+
+
+def _rows(total: Lesion) -> tuple[_Row, ...]:
+    return (
+        _Row(name=codes.VOLUME, value=_ml(total.volume_mm3), unit=codes.MILLILITRE),
+        _Row(
+            name=codes.GROUND_GLASS_VOLUME,
+            value=_ml(total.ground_glass_mm3),
+            unit=codes.MILLILITRE,
         ),
-        hd.Measurement(
-            codes.ATTENUATION,
-            round(hu, 1),
-            codes.HOUNSFIELD,
+        _Row(
+            name=codes.CONSOLIDATION_VOLUME,
+            value=_ml(total.consolidation_mm3),
+            unit=codes.MILLILITRE,
+        ),
+        _Row(
+            name=codes.ATTENUATION,
+            value=round(total.mean_hu, 1),
+            unit=codes.HOUNSFIELD,
             derivation=codes.MEAN,
-            algorithm_id=algorithm,
         ),
-        hd.Measurement(
-            codes.ACTIVATION,
-            round(activation, 3),
-            codes.NO_UNITS,
+        _Row(
+            name=codes.ACTIVATION,
+            value=round(total.activation, 3),
+            unit=codes.NO_UNITS,
             derivation=codes.MEAN,
-            algorithm_id=algorithm,
         ),
-    ]
+        _Row(
+            name=codes.LONG_AXIS,
+            value=None if total.long_axis_mm is None else round(total.long_axis_mm, 1),
+            unit=codes.MILLIMETRE,
+        ),
+    )
+
+
+def _ml(volume_mm3: float | None) -> float | None:
+    return None if volume_mm3 is None else round(volume_mm3 / 1000, 3)
+
+
+def _measurements(total: Lesion, algorithm: hd.AlgorithmIdentification) -> Iterator[hd.Measurement]:
+    for row in _rows(total):
+        if row.value is not None:
+            yield hd.Measurement(
+                row.name, row.value, row.unit, derivation=row.derivation, algorithm_id=algorithm
+            )
+
+
+def _evaluations(total: Lesion) -> tuple[hd.QualitativeEvaluation, ...]:
+    """Tell what makes up most of the volume, by attenuation, if it was measured."""
+    if total.consolidation_mm3 is None:
+        return ()
+    solid = 2 * total.consolidation_mm3 >= total.volume_mm3
+    kind = codes.CONSOLIDATION if solid else codes.GROUND_GLASS
+    return (hd.QualitativeEvaluation(codes.OPACITY_KIND, kind),)

@@ -44,6 +44,8 @@ class SegmentFinding:
         The number that the first outline stands beside.
     outlines
         The slice that shows it best, then the others.
+    evaluations
+        Codes of what it looks like.
     """
 
     segment: Segment
@@ -52,6 +54,7 @@ class SegmentFinding:
     measurements: list[hd.Measurement]
     outlined: hd.Measurement
     outlines: tuple[Outlined, ...]
+    evaluations: tuple[hd.QualitativeEvaluation, ...] = ()
 
 
 def segment_group(
@@ -73,6 +76,7 @@ def segment_group(
         finding_type=found.finding,
         finding_sites=[lung_site(segment.side)],
         measurements=found.measurements,
+        qualitative_evaluations=found.evaluations or None,
     )
     key, (number,) = found.outlines[0], found.outlined
     if segmentation:

@@ -124,8 +124,10 @@ FALSE_ALARMS = (
     ),
     FalseAlarm(
         validator="DicomSRValidator",
-        pattern=r"TEXT \(121106,DCM,\"Comment\"\): Content Item not in template",
-        reason="the templates of measurement groups are extensible; OHIF writes comments whole",
+        pattern=r"(TEXT \(121106,DCM,\"Comment\"\)|CODE \(KIND,99DICOMNODE,.*\)): Content Item"
+        r" not in template",
+        reason="the templates of measurement groups are extensible; OHIF writes comments whole, and"
+        " newer editions than the tool's have qualitative evaluations in them",
         kinds=frozenset({ResultKind.REPORT}),
     ),
     FalseAlarm(

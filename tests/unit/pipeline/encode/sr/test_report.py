@@ -20,7 +20,8 @@ from pipeline.encode.result.identity import ReportReference
 from pipeline.encode.seg.segmentation import segmentation
 from pipeline.encode.sr.report import report
 from pipeline.encode.sr.text_report import text_report
-from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass
+from pipeline.low_attenuation import LowAttenuation
+from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass, Side
 from tests.support.samples.encode_samples import (
     EQUIPMENT,
     SeriesSpec,
@@ -163,6 +164,7 @@ def test_comments_say_what_a_viewer_writes_beside_an_outline() -> None:
         plain,
         classification=replace(plain.classification, threshold=0.439),
         involvement=replace(plain.involvement, left=0.0),
+        lesions=(lesion(1, long_axis_mm=23.4), lesion(2, Side.LEFT)),
     )
     _, sr = written(ct_series(), found)
 
@@ -170,12 +172,38 @@ def test_comments_say_what_a_viewer_writes_beside_an_outline() -> None:
 
     assert said == [
         ["Score 0.443", "Threshold 0.439", "Opacities 6.1 %", "Research use only"],
-        ["Opacity 1, right", "1.5 ml, -350 HU"],
-        ["Opacity 2, left", "0.8 ml, -350 HU"],
+        ["Opacity 1, right", "1.5 ml, 23 mm", "-350 HU"],
+        ["Opacity 2, left", "0.8 ml", "-350 HU"],
         ["Right lung", "Opacities 8.0 %"],
         ["Left lung", "Opacities 0.0 %"],
     ]
     assert max(len(line) for lines in said for line in lines) < 20  # the pane ends beyond
+
+
+@pytest.mark.parametrize(("solid", "kind"), [(500.0, "112120"), (1000.0, "95436008")])
+def test_ground_glass_and_consolidation_are_told_apart(solid: float, kind: str) -> None:
+    found = analysis(
+        lesions=(
+            lesion(1, consolidation_mm3=solid, long_axis_mm=23.4),
+            lesion(2, Side.LEFT),
+        )
+    )
+    _, sr = written(ct_series(), found)
+    first, second, *_ = of_template(sr, "1411")
+    assert numbers(first)["GROUND-GLASS"] == ((1500 - solid) / 1000, "mL")
+    assert numbers(first)["CONSOLIDATION"] == (solid / 1000, "mL")
+    assert numbers(first)["103339001"] == (23.4, "mm")
+    assert [item.CodeValue for item in coded(first, "KIND")] == [kind]
+    assert not {"GROUND-GLASS", "CONSOLIDATION", "103339001"} & set(numbers(second))
+    assert coded(second, "KIND") == []  # it was not measured
+
+
+def test_low_attenuation_is_said_of_each_lung() -> None:
+    low = LowAttenuation(right_ml=20.0, left_ml=0.0)
+    _, sr = written(ct_series(), replace(analysis(), low_attenuation=low))
+    *_, right, left = of_template(sr, "1411")
+    assert numbers(right)["LOW-ATTENUATION"] == (20.0, "mL")
+    assert numbers(left)["LOW-ATTENUATION"] == (0.0, "mL")
 
 
 def test_in_every_group_one_number_has_the_outline() -> None:
