@@ -38,7 +38,7 @@ from storage.delivery.notices import Ending
 from storage.errors import DatabaseUnavailable, StaleState, StorageFull, StorageUnwritable
 from storage.files.folder_fault import folder_fault
 from storage.results.priors import is_own, own_instances
-from storage.series.lifecycle import SeriesTicket, claim_next, give_back
+from storage.series.lifecycle import SeriesTicket, claim_next, give_back, without_classes
 from storage.states import SeriesState
 
 OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result of this node.")
@@ -70,7 +70,16 @@ def went_down(ticket: SeriesTicket) -> str:
 
 def is_of_documents(ticket: SeriesTicket) -> bool:
     """Say whether a series holds nothing but documents: they are read as answers to results."""
-    return bool(ticket.sop_classes) and ticket.sop_classes.issubset(DOCUMENT_CLASSES)
+    return bool(ticket.sop_class_uids) and set(ticket.sop_class_uids) <= set(DOCUMENT_CLASSES)
+
+
+def without_documents(ticket: SeriesTicket) -> SeriesTicket:
+    """Leave documents out of a series of images: no answer to a result changes what it is of."""
+    count = sum(uid in DOCUMENT_CLASSES for uid in ticket.sop_class_uids)
+    if not count:
+        return ticket
+    log.warning("feedback_ignored", series_uid=ticket.series_instance_uid, documents=count)
+    return without_classes(ticket, DOCUMENT_CLASSES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +148,7 @@ class AnalysisDispatcher:
             if is_of_documents(ticket):
                 self._begin_reading(ticket)
                 return
+            ticket = without_documents(ticket)
             with self.resources.sessions() as session:
                 own = is_own(session, ticket.series_instance_uid, ticket.sop_instance_uids)
             if own:

@@ -6,8 +6,8 @@ it cannot change between the decision and the update.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, true, update
@@ -42,7 +42,7 @@ class SeriesTicket:
 
     Attributes
     ----------
-    sop_instance_uids, digests, paths
+    sop_instance_uids, sop_class_uids, digests, paths
         One entry per instance in use that is kept, in the order of the UIDs.
     calling_ae
         Sender of the latest instance.
@@ -56,8 +56,6 @@ class SeriesTicket:
         Number of instances in use whose files were removed.
     urgent
         An instance was urgent.
-    sop_classes
-        SOP Class UIDs of the instances in use, removed ones included.
     """
 
     series_instance_uid: str
@@ -72,7 +70,27 @@ class SeriesTicket:
     rerun: Rerun | None = None
     purged: int = 0
     urgent: bool = False
-    sop_classes: frozenset[str] = frozenset()
+    sop_class_uids: tuple[str, ...] = ()
+
+
+def without_classes(ticket: SeriesTicket, sop_classes: Collection[str]) -> SeriesTicket:
+    """Leave the instances of some SOP classes out of a ticket."""
+    rows = zip(
+        ticket.sop_instance_uids,
+        ticket.sop_class_uids,
+        ticket.digests,
+        ticket.paths,
+        strict=True,
+    )
+    kept = [row for row in rows if row[1] not in sop_classes]
+    uids, classes, digests, paths = zip(*kept, strict=True) if kept else ((), (), (), ())
+    return replace(
+        ticket,
+        sop_instance_uids=uids,
+        sop_class_uids=classes,
+        digests=digests,
+        paths=paths,
+    )
 
 
 def advance(
@@ -224,7 +242,7 @@ def ticket_of(session: Session, row: Series) -> SeriesTicket:
         rerun=row.rerun,
         purged=len(in_use) - len(kept),
         urgent=row.urgent,
-        sop_classes=frozenset(instance.sop_class_uid for instance in in_use),
+        sop_class_uids=tuple(instance.sop_class_uid for instance in kept),
     )
 
 

@@ -174,15 +174,22 @@ def test_storing_again_makes_nothing_new(orthanc: Orthanc, node: NodeProcess, ch
     assert (line.state, line.generation, line.instances) == ("delivered", 1, 60)
 
 
-def test_results_sent_back_to_the_node_do_not_come_in(
+def test_results_sent_back_to_the_node_do_no_harm(
     orthanc: Orthanc, node: NodeProcess, chest: Path
 ) -> None:
-    """A careless rule sends the whole study, results included: they are refused."""
+    """A careless rule sends the whole study: images are refused, reports known for our own."""
     study_uid = upload(orthanc, chest)
     analysed(orthanc, node, study_uid)
-    (seg,) = modalities(orthanc, study_uid)["SEG"]
+    results = modalities(orthanc, study_uid)
+    (seg,), reports = results["SEG"], results["SR"]
 
     with suppress(OSError):  # Orthanc reports that no context was accepted
         orthanc.post("/modalities/ainode/store", {"Resources": [seg], "Synchronous": True})
-
     assert node.states() == ["delivered"]
+
+    orthanc.post("/modalities/ainode/store", {"Resources": reports, "Synchronous": True})
+    poll(lambda: len(node.states()) == 1 + len(reports), seconds=30, what="the reports")
+    node.wait_for_state("delivered", "unsuitable", seconds=SECONDS)
+    back = [line for line in node.overview().series if line.state == "unsuitable"]
+    assert {line.reason.partition(":")[0] for line in back} == {"own-result"}
+    assert {sum(line.deliveries.values()) for line in back} == {0}

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pynetdicom import AE
 from typer.testing import CliRunner
 
+from dicom_node.analysis.worker.messages import Unchanged
 from dicom_node.cli.app import app
 from dicom_node.cli.status_view import answer_words
 from dicom_node.resources import Resources
@@ -47,12 +48,12 @@ def send(address: tuple[str, int], instances: Sequence[Dataset]) -> list[int]:
     return statuses
 
 
-def receive(resources: Resources, *instances: Dataset) -> Workers:
-    """Send documents, close their series, and have them read."""
+def receive(resources: Resources, *instances: Dataset, answers: Sequence[object] = ()) -> Workers:
+    """Send documents, close their series, and have them read; images get other answers."""
     with running_receiver(resources, sop_classes=(*CT_CLASSES, *DOCUMENT_CLASSES)) as reception:
         assert send(reception.address, instances) == [0x0000] * len(instances)
         reception.index.wait_until_written()
-    workers = Workers()
+    workers = Workers(*answers)
     running = dispatcher(resources, workers, wanted="all")
     with resources.sessions.begin() as session:
         for series in receiving(session):
@@ -214,3 +215,15 @@ def test_answers_are_listed_and_written_as_cases(resources: Resources, tmp_path:
 
     shown = CliRunner().invoke(app, ["status", "--config", str(ini)])
     assert "result rejected by a reader: quality" in shown.output
+
+
+def test_a_document_in_the_series_of_a_ct_changes_nothing_of_its_result(
+    resources: Resources,
+) -> None:
+    note = documents.rejection([HEATMAP])
+    note.SeriesInstanceUID = "2.25.2"
+    workers = receive(resources, note, answers=[Unchanged()])
+
+    ((request,), asked) = workers.requests, workers.feedback_requests
+    assert [file.sop_instance_uid for file in request.files] == ["2.25.1"]
+    assert (asked, line(resources, "2.25.2").revision) == ([], 1)
