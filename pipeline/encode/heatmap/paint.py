@@ -50,10 +50,12 @@ NUMBER = (255, 255, 255)  #: with a black edge: read on every colour
 LEGEND_HU = -850.0
 """Aerated lung: the legend shows the colours as they look over it."""
 
-TEXT_SIZE = 11  #: pixels
-LINE_HEIGHT = 14  #: pixels
+TEXT_SIZES = {256: 11, 0: 8}
+"""Size of the text, in pixels, by the fewest columns of a picture that has it."""
+LEADING = 3  #: pixels between the lines of text
 MARGIN = 4  #: pixels
-BAR_WIDTH = 72  #: pixels
+BAR_WIDTH = 72  #: pixels, at most
+LEAST_BAR_WIDTH = 16  #: pixels, of a bar between two words
 MOST_TEXT = 0.3  #: of the rows: the legend covers no more
 
 AIR_HU = -1000.0
@@ -218,12 +220,12 @@ def draw_numbers(picture: Rgb, labels: NDArray[np.uint8], most: int) -> None:
     boxes = ndimage.find_objects(labels, max_label=most)
     if not any(boxes):
         return
-    image = Image.fromarray(picture)
-    draw, font = ImageDraw.Draw(image), typeface.font(TEXT_SIZE)
+    image, size = Image.fromarray(picture), _text_size(picture.shape[1])
+    draw, font = ImageDraw.Draw(image), typeface.font(size)
     for number, box in enumerate(boxes, start=1):
         if box is not None:
             right = picture.shape[1] - font.getlength(str(number)) - 1
-            place = min(box[1].stop + 2, right), max(0, box[0].start - TEXT_SIZE // 2)
+            place = min(box[1].stop + 2, right), max(0, box[0].start - size // 2)
             _write(draw, place, str(number), font)
     picture[:] = np.asarray(image)
 
@@ -249,21 +251,22 @@ def draw_legend(picture: Rgb, label: str, legend: Legend) -> None:
     it has the first lines, or none.
     """
     rows, columns = picture.shape[:2]
-    image = Image.fromarray(picture)
-    draw, font = ImageDraw.Draw(image), typeface.font(TEXT_SIZE)
+    image, size = Image.fromarray(picture), _text_size(columns)
+    height = size + LEADING
+    draw, font = ImageDraw.Draw(image), typeface.font(size)
     notice = f"{_(sentences.RESEARCH_SHORT)}{f'; {label}' if label else ''}"
     lines = [
         part
         for line in (notice, *legend.lines)
         for part in _wrapped(line, font, columns - 2 * MARGIN)
     ]
-    lines = lines[: max(0, int(MOST_TEXT * rows) // LINE_HEIGHT - 1)]
+    lines = lines[: max(0, int(MOST_TEXT * rows) // height - 1)]
     if not lines:
         return
-    top = rows - LINE_HEIGHT * (len(lines) + 1) - 1
+    top = rows - height * (len(lines) + 1) - 1
     for place, line in enumerate(lines):
-        _write(draw, (MARGIN, top + place * LINE_HEIGHT), line, font)
-    _draw_bar(image, draw, font, top + len(lines) * LINE_HEIGHT, legend.strength)
+        _write(draw, (MARGIN, top + place * height), line, font)
+    _draw_bar(image, draw, font, top + len(lines) * height, legend.strength)
     picture[:] = np.asarray(image)
 
 
@@ -285,11 +288,23 @@ def _wrapped(text: str, font: Font, width: int) -> list[str]:
 def _draw_bar(
     image: Image.Image, draw: ImageDraw.ImageDraw, font: Font, top: int, strength: float
 ) -> None:
-    least = f"{_('activation')} 0"
-    left = MARGIN + int(font.getlength(f"{least} ")) + 2
-    _write(draw, (MARGIN, top), least, font)
-    steps = np.linspace(0, 255 * strength, BAR_WIDTH)
-    level = np.broadcast_to(steps, (LINE_HEIGHT - 5, BAR_WIDTH)).astype(np.float32)
+    """Draw the colours from 0 to 1, with as many words as leave room for them."""
+    for words in ((f"{_('activation')} 0", _("1 (relative)")), (f"{_('activation')} 0", "1")):
+        least, most = words
+        left = MARGIN + int(font.getlength(f"{least} ")) + 2
+        room = image.width - left - 2 * MARGIN - int(font.getlength(most)) - 1
+        if room >= LEAST_BAR_WIDTH:
+            break
+    else:
+        return
+    width, height = min(BAR_WIDTH, room), _text_size(image.width) + LEADING
+    steps = np.linspace(0, 255 * strength, width)
+    level = np.broadcast_to(steps, (height - 5, width)).astype(np.float32)
     bar = overlay(np.full(level.shape, LEGEND_HU, np.float32), level)
+    _write(draw, (MARGIN, top), least, font)
     image.paste(Image.fromarray(bar), (left, top + 3))
-    _write(draw, (left + BAR_WIDTH + MARGIN, top), _("1 (relative)"), font)
+    _write(draw, (left + width + MARGIN, top), most, font)
+
+
+def _text_size(columns: int) -> int:
+    return next(size for fewest, size in TEXT_SIZES.items() if columns >= fewest)

@@ -145,7 +145,7 @@ def painted(score: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     products = Products(heatmap_columns=512)
     picture = heatmap(series, without_lesions(hot), context(products=products))[0]
     pixels = read_back(picture).pixel_array
-    return pixels[0, 0], pixels[-paint.LINE_HEIGHT :].reshape(-1, 3)
+    return pixels[0, 0], pixels[-(max(paint.TEXT_SIZES.values()) + paint.LEADING) :].reshape(-1, 3)
 
 
 def test_a_negative_series_has_no_hot_colours() -> None:
@@ -335,3 +335,18 @@ def test_dciodvfy_finds_no_error_in_a_multi_frame_heatmap(tmp_path: Path, column
     )
     assert "MultiframeTrueColorSCImage" in done.stderr + done.stdout
     assert "Error" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("columns", [128, 192, 256, 512])
+def test_the_colours_of_the_legend_lie_whole_within_the_picture(columns: int) -> None:
+    """A coarse picture has small letters: its legend covers no lung, and ends before its edge."""
+    picture = np.full((columns, columns, 3), 90, np.uint8)
+    paint.draw_legend(picture, "image 136", paint.Legend())
+    drawn = np.argwhere((picture != 90).any(axis=-1))
+    assert drawn[:, 0].min() > 0.7 * columns
+    assert drawn[:, 1].max() < columns - 1
+    assert (
+        (picture == paint.overlay(np.full((1, 1), -850, np.float32), np.full((1, 1), 255.0)))
+        .all(axis=-1)
+        .any()
+    )
