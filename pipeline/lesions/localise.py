@@ -11,57 +11,23 @@ centimetres across, and the voxels are taken at full resolution in the end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.classifier.input import box, lung_box
+from pipeline.lesions.candidates import patches
 from pipeline.lesions.components3d import components_activation
+from pipeline.lesions.region import Labels, Mask, Region, doubled, half
 from pipeline.types import CtVolume, LungMask
 
-# Attenuation of lesions, HU: our choice.
-LESION_HU = (-700.0, 50.0)  #: ground glass to consolidation; calcium and contrast lie above
-LESION_ABOVE_LUNG_HU = 150.0  #: and so much above the lungs' median (shallow breath, noise)
-LESION_SOLID_MIN_HU = -300.0  #: vessels and consolidation lie above, ground glass mostly below
-SMOOTH_MM = 1.0  #: standard deviation of the light smoothing against noise
-PATCH_MM = 3.0  #: standard deviation of the neighbourhood that tells patches from tubes, sheets
-CORE_SHARE = 0.5  #: of that neighbourhood dense: within a patch (a tube needs 7 mm for it)
-BROAD_MM = 5.0  #: neighbourhood that tells consolidation from vessels (a tube needs 12 mm)
-RIM_MM = 1.5  #: reach of the half-filled voxels along a vessel
-RIM_SHARE = 0.1
-FILL_MM = 4.5  #: a patch takes back the vessels that it encloses
-FILL_SHARE = 0.25
-PATCH_SHARE = 0.3  #: down to here a dense voxel belongs to the patch beside it
-MIN_LESION_MM3 = 300.0  #: 0.3 ml, a ball of 8 mm
+MIN_LESION_MM3 = 500.0  #: 0.5 ml, a ball of 10 mm
 TOP_SHARE = 0.10  #: the top activation: this share of the lungs' voxels, or
 TOP_PER_CANDIDATE = 2.0  #: so many times the share of the candidates, if that is more, up to
 MAX_TOP_SHARE = 0.6
 SUPPORT = 0.5  #: share of a candidate in the top activation that is enough by itself
 SUPPORT_WITH_3DCC = 0.2  #: share that is enough together with the 3DCC region
 MAX_LESIONS = 250  #: labels are uint8, and a report needs no more
-
-Mask = NDArray[np.bool_]
-Labels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Region:
-    """The box of the lungs, pixels of about 1.5 mm: mostly half the resolution in the plane.
-
-    Attributes
-    ----------
-    hu, lungs, activation
-        ``(slices, rows, columns)`` of the box: int16 HU, bool, float32 0..1.
-    spacing_mm
-        Along each axis.
-    """
-
-    hu: NDArray[np.int16]
-    lungs: Mask
-    activation: NDArray[np.float32]
-    spacing_mm: tuple[float, float, float]
 
 
 def localise(volume: CtVolume, lungs: LungMask, activation: NDArray[np.float32]) -> Labels:
@@ -81,10 +47,10 @@ def localise(volume: CtVolume, lungs: LungMask, activation: NDArray[np.float32])
     labels = np.zeros(volume.shape, np.uint8)
     low, high = lung_box(lungs.labels > 0, volume.spacing_mm, margin_mm=0.0)
     inside = box(low, high)
-    lung = lungs.labels[inside] > 0
-    region = half(volume.hu[inside], lung, activation[inside], volume.spacing_mm)
+    sides = lungs.labels[inside]
+    region = half(volume.hu[inside], sides, activation[inside], volume.spacing_mm)
     found = chosen(patches(region), speckle(region), region)
-    labels[inside] = np.where(lung, doubled(found, lung.shape), 0)
+    labels[inside] = np.where(sides > 0, doubled(found, sides.shape), 0)
     return labels
 
 
@@ -107,68 +73,6 @@ def chosen(candidates: Mask, speckled: Mask, region: Region) -> Labels:
 def speckle(region: Region) -> Mask:
     """Mark the region where 3DCC finds the aerated lung in pieces."""
     return components_activation(region.hu, region.lungs)
-
-
-def half(
-    hu: NDArray[np.int16],
-    lungs: Mask,
-    activation: NDArray[np.float32],
-    spacing_mm: tuple[float, float, float],
-) -> Region:
-    """Halve rows and columns: attenuation by the mean of 2 x 2 pixels, the others by choice."""
-    rows, columns = (n + n % 2 for n in hu.shape[1:])
-    grow = ((0, 0), (0, rows - hu.shape[1]), (0, columns - hu.shape[2]))
-    quads = np.pad(hu, grow, mode="edge").reshape(len(hu), rows // 2, 2, columns // 2, 2)
-    return Region(
-        hu=(quads.sum(axis=(2, 4), dtype=np.int32) // 4).astype(np.int16),
-        lungs=np.ascontiguousarray(lungs[:, ::2, ::2]),
-        activation=np.ascontiguousarray(activation[:, ::2, ::2]),
-        spacing_mm=(spacing_mm[0], spacing_mm[1] * 2, spacing_mm[2] * 2),
-    )
-
-
-def doubled(labels: Labels, shape: tuple[int, ...]) -> Labels:
-    """Repeat rows and columns, cut to the full-resolution shape."""
-    full = labels.repeat(2, axis=1).repeat(2, axis=2)
-    return full[:, : shape[1], : shape[2]]
-
-
-def patches(region: Region) -> Mask:
-    """Dense voxels in patches: no vessels, no fissures, no rim along the pleura."""
-    smooth = gaussian(region.hu, SMOOTH_MM, region)
-    dense = region.lungs & (smooth > floor_hu(region)) & (smooth < LESION_HU[1])
-    loose = dense & ~vessels(smooth, region)
-    share = gaussian(loose, PATCH_MM, region)
-    joined, count = ndimage.label(loose & (share > PATCH_SHARE))
-    cored = np.zeros(count + 1, np.bool_)
-    cored[joined[share > CORE_SHARE]] = True
-    cored[0] = False
-    return dense & (gaussian(cored[joined], FILL_MM, region) > FILL_SHARE)
-
-
-def floor_hu(region: Region) -> float:
-    """Attenuation above which a voxel of these lungs is dense, HU."""
-    inside = region.hu[region.lungs]
-    median = float(np.median(inside)) if inside.size else LESION_HU[1]
-    return max(LESION_HU[0], median + LESION_ABOVE_LUNG_HU)
-
-
-def vessels(smooth: NDArray[np.float32], region: Region) -> Mask:
-    """Solid but not broad, with the half-filled voxels along it."""
-    solid = region.lungs & (smooth > LESION_SOLID_MIN_HU)
-    broad = solid & (gaussian(solid, BROAD_MM, region) > CORE_SHARE)
-    near_broad = gaussian(broad, RIM_MM, region) > RIM_SHARE
-    thin: Mask = gaussian(solid & ~near_broad, RIM_MM, region) > RIM_SHARE
-    return thin
-
-
-def gaussian(values: NDArray[np.generic], sigma_mm: float, region: Region) -> NDArray[np.float32]:
-    """Smooth by a Gaussian of so many mm."""
-    sigma = [sigma_mm / mm for mm in region.spacing_mm]
-    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(
-        values.astype(np.float32), sigma, truncate=2.0
-    )
-    return smoothed
 
 
 def supported(candidates: Mask, speckled: Mask, region: Region) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ support; see `pipeline.lesions.localise`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from pipeline.classifier.activation import stretch
 from pipeline.evaluation.localisation.cases_with_lesions import Map, Scene
 from pipeline.lesions import localise, wang2020
+from pipeline.lesions.candidates import patches
 from pipeline.lesions.components3d import VARIANTS, components_activation
+from pipeline.lesions.region import Mask, Region
+from pipeline.types import LEFT_LUNG, RIGHT_LUNG
 
 #: Names of the activations in tables.
 TITLES: Mapping[str, str] = {
@@ -54,31 +57,32 @@ class Found:
 
 def answers(scene: Scene) -> Iterator[tuple[str, Found]]:
     """Run every system that the case's network allows; yield its name and what it finds."""
-    region = localise.Region(
+    region = Region(
         hu=scene.hu,
-        lungs=scene.lungs,
+        sides=sides_by_the_middle(scene.lungs),
         activation=np.zeros(scene.hu.shape, np.float32),
         spacing_mm=scene.spacing_mm,
     )
     speckled = localise.speckle(region)
-    dense = localise.patches(region)
+    dense = patches(region)
     for variant in VARIANTS:
         yield COMPONENTS_TITLES[variant], _components(scene, variant)
     for method, activation in scene.activations.items():
-        patches = wang2020.candidates(activation, scene.hu, scene.lungs)
+        paper = wang2020.candidates(activation, scene.hu, scene.lungs)
         whole = stretch(activation, np.ones_like(scene.lungs))
-        yield TITLES[method], _found(scene, patches, whole)
-        one = wang2020.chosen(patches, speckled)
+        yield TITLES[method], _found(scene, paper, whole)
+        one = wang2020.chosen(paper, speckled)
         yield f"3DCC + {TITLES[method]}", _found(scene, one.astype(np.intp), whole)
         within = stretch(activation, scene.lungs)
-        ours = localise.chosen(dense, speckled, _with(region, within))
+        ours = localise.chosen(dense, speckled, replace(region, activation=within))
         yield f"ours, {TITLES[method]}", _found(scene, ours.astype(np.intp), within)
 
 
-def _with(region: localise.Region, activation: Map) -> localise.Region:
-    return localise.Region(
-        hu=region.hu, lungs=region.lungs, activation=activation, spacing_mm=region.spacing_mm
-    )
+def sides_by_the_middle(lungs: Mask) -> NDArray[np.uint8]:
+    """Part a pair of lungs at the middle of their box: prepared cases do not know the sides."""
+    columns = np.arange(lungs.shape[2])
+    sides = np.where(columns < lungs.shape[2] / 2, RIGHT_LUNG, LEFT_LUNG)
+    return np.where(lungs, sides, 0).astype(np.uint8)
 
 
 def _components(scene: Scene, variant: str) -> Found:
