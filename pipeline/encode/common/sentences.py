@@ -94,7 +94,8 @@ def score_line(classification: Classification) -> str:
 def operating_point(classification: Classification) -> str:
     """Name where the threshold comes from."""
     named = classification.operating_point
-    return _("site") if named == "site" else ascii_text(named)
+    known = {"site": _("site"), "default": _("default")}
+    return known.get(named) or ascii_text(named)
 
 
 def certainty(classification: Classification) -> str:

@@ -99,6 +99,7 @@ TEMPLATES = (
     "{names} and {n} more",
     "{name} in {n}",
     "site",
+    "default",
 )
 """Sentences, clauses, and figures within them; a value is whatever else stands there."""
 

@@ -31,9 +31,10 @@ RULE: Colour = (48, 56, 66)
 FAINT: Colour = (139, 148, 158)
 PLAIN: Colour = (214, 220, 228)
 STRONG: Colour = (255, 255, 255)
-AMBER: Colour = (230, 159, 0)
-BLUE: Colour = (86, 180, 233)
-"""Okabe and Ito (2008), told apart with every colour vision."""
+AMBER: Colour = (230, 160, 0)
+BLUE: Colour = (86, 181, 233)
+"""Okabe and Ito (2008), told apart with every colour vision; a level beside the colours of
+outlines, which stay on paper, where these grow dark."""
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:

@@ -15,7 +15,9 @@ from pydicom import Dataset, dcmread
 
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.common import sentences
+from pipeline.encode.common.segments import LESION_COLOURS, REMAINING_COLOUR
 from pipeline.encode.page import sop_instances
+from pipeline.encode.page.pdf_canvas import ON_PAPER
 from pipeline.encode.page.sop_instances import pdf
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
@@ -113,3 +115,7 @@ def test_the_views_are_pictures_in_it() -> None:
     for held in pictures:
         with Image.open(BytesIO(held)) as picture:
             assert np.asarray(picture).std() > 10
+
+
+def test_outlines_and_their_numbers_keep_their_colours_on_paper() -> None:
+    assert not set(ON_PAPER) & {*LESION_COLOURS, REMAINING_COLOUR}
