@@ -123,7 +123,17 @@ def meanings(item: Dataset) -> set[str]:
     return found
 
 
-DATA = ("Chest CT node", "Example Maker", "SN-0001", "0.1.0", "=", "AI ", "screening", "unsup")
+DATA = (
+    "Chest CT node",
+    "Example Maker",
+    "SN-0001",
+    "0.1.0",
+    "=",
+    "AI ",
+    "screening",
+    "unsup",
+    " HU",
+)
 """Marks of what is no sentence: names of the device, parameters, identifiers."""
 
 
