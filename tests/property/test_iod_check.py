@@ -18,12 +18,14 @@ from pipeline.encode.conformance import iod_check as gate
 from pipeline.encode.conformance.iod import Requirement
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.conformance.outgoing_check import check
+from pipeline.encode.result.identity import Rejection
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from pipeline.encode.result.result_objects import ResultBundle, ResultObject
 from pipeline.encode.sr.notice import not_analysed
+from pipeline.encode.sr.rejection_note import rejection_note
 from pipeline.errors import ConformanceError
-from tests.support.samples.encode_samples import analysis, context, ct_series
+from tests.support.samples.encode_samples import analysis, context, ct_series, prior
 
 EVERYTHING = Products(summary_pdf=True, parametric_map=True, key_images=True)
 OTHER_FORMS = Products(segmentation=SegmentationForm.LABELMAP, heatmap=HeatmapForm.MULTI_FRAME)
@@ -37,7 +39,13 @@ def _objects() -> dict[str, ResultObject]:
         for item in encode(SERIES, analysis(), context(products=wanted)).objects:
             found[f"{item.kind} {item.dataset.SOPClassUID.name}"] = item
     notice = not_analysed(SERIES.headers, "too-few-slices", "Too few.", context())
-    return found | {"notice": ResultObject(kind=ResultKind.NOTICE, dataset=notice)}
+    note = rejection_note(
+        SERIES.common.header, Rejection(destination="PACS", objects=(prior().report,)), context()
+    )
+    return found | {
+        "notice": ResultObject(kind=ResultKind.NOTICE, dataset=notice),
+        "rejection note": ResultObject(kind=ResultKind.REJECTION_NOTE, dataset=note),
+    }
 
 
 OBJECTS = _objects()
