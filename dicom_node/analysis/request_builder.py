@@ -54,6 +54,8 @@ class RequestBuilder:
         Who gets the results: what they do not take is made in a plainer form.
     rejecting
         Those of them that are told which earlier results are superseded.
+    quiet
+        Whether it is not logged which forms are chosen: a command only asks what would be made.
     """
 
     def __init__(
@@ -64,12 +66,13 @@ class RequestBuilder:
         compare: bool,
         destinations: Iterable[str] = (),
         rejecting: Iterable[str] = (),
+        quiet: bool = False,
     ) -> None:
         self._clock, self.config = resources.clock, config
         self._destinations, self._rejecting = tuple(destinations), tuple(rejecting)
         self._chosen = config.products  #: forms, as they were logged last
         self._sessions, self._folder = resources.sessions, resources.folder
-        self._compare = compare
+        self._compare, self._quiet = compare, quiet
 
     def build(self, ticket: SeriesTicket) -> AnalysisRequest:
         """Build the request for the analysis of a claimed series.
@@ -133,7 +136,7 @@ class RequestBuilder:
     def _supported(self, known: list[list[Capability]]) -> Products:
         """Choose the forms that destinations take; log it when they change."""
         products = supported_forms(self.config.products, known)
-        if products != self._chosen:
+        if products != self._chosen and not self._quiet:
             self._chosen = products
             log.info(
                 "forms_chosen",

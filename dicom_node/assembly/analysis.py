@@ -75,8 +75,10 @@ def dispatcher_of(
     )
 
 
-def request_builder_of(settings: Settings, resources: Resources) -> RequestBuilder:
-    """Make the builder of requests for workers."""
+def request_builder_of(
+    settings: Settings, resources: Resources, *, quiet: bool = False
+) -> RequestBuilder:
+    """Make the builder of requests for workers; a quiet one logs nothing."""
     return RequestBuilder(
         resources,
         analysis_config_of(settings),
@@ -87,6 +89,7 @@ def request_builder_of(settings: Settings, resources: Resources) -> RequestBuild
             for destination in settings.destinations
             if destination.enabled and destination.rejection_notes
         ],
+        quiet=quiet,
     )
 
 

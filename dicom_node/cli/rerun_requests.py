@@ -25,7 +25,7 @@ def request_reruns(
         If there is no database.
     """
     resources = existing_resources(settings)
-    request_builder = request_builder_of(settings, resources)
+    request_builder = request_builder_of(settings, resources, quiet=True)
     with resources.sessions() as session:
         known = ended_series(session, series=series, study=study)
     missing = sorted(set(series) - {ended.series_instance_uid for ended in known})

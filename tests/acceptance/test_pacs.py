@@ -26,6 +26,7 @@ from tests.acceptance.support.orthanc import (
 )
 from tests.support.node_process import NodeProcess
 from tests.support.paths import REAL_CASES
+from tests.support.samples import feedback_documents as documents
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
@@ -174,12 +175,12 @@ def test_storing_again_makes_nothing_new(orthanc: Orthanc, node: NodeProcess, ch
     assert (line.state, line.generation, line.instances) == ("delivered", 1, 60)
 
 
-def test_results_sent_back_to_the_node_do_no_harm(
-    orthanc: Orthanc, node: NodeProcess, chest: Path
+def test_results_sent_back_do_no_harm_and_their_rejection_is_feedback(
+    orthanc: Orthanc, node: NodeProcess, chest: Path, tmp_path: Path
 ) -> None:
     """A careless rule sends the whole study: images are refused, reports known for our own."""
     study_uid = upload(orthanc, chest)
-    analysed(orthanc, node, study_uid)
+    (report, *_) = analysed(orthanc, node, study_uid)["SR"]
     results = modalities(orthanc, study_uid)
     (seg,), reports = results["SEG"], results["SR"]
 
@@ -193,3 +194,17 @@ def test_results_sent_back_to_the_node_do_no_harm(
     back = [line for line in node.overview().series if line.state == "unsuitable"]
     assert {line.reason.partition(":")[0] for line in back} == {"own-result"}
     assert {sum(line.deliveries.values()) for line in back} == {0}
+
+    note = documents.rejection([report])
+    (tmp_path / "note").mkdir()
+    note.save_as(tmp_path / "note" / "note.dcm", enforce_file_format=True)
+    upload(orthanc, tmp_path / "note")
+
+    orthanc.post(
+        "/modalities/ainode/store",
+        {"Resources": modalities(orthanc, study_uid)["KO"], "Synchronous": True},
+    )
+
+    poll(lambda: "feedback" in node.states(), seconds=60, what=f"feedback\n{node.log()}")
+    (ct,) = (line for line in node.overview().series if line.state == "delivered")
+    assert [(said.answer, said.reason) for said in ct.answers] == [("rejected", "quality")]
