@@ -119,6 +119,8 @@ def test_results_lie_on_the_grid_of_the_series(analysis: Analysis, series: CtSer
     assert analysis.lungs.labels.shape == analysis.activation.shape == shape
     assert set(np.unique(analysis.lungs.labels)) == {0, 1, 2}
     assert not analysis.lesion_labels[analysis.lungs.labels == 0].any()
+    assert analysis.low_attenuation is None  # pixels of more than 2 mm
+    assert all(lesion.long_axis_mm for lesion in analysis.lesions)
     assert len(analysis.lesions) == analysis.lesion_labels.max()
 
 
@@ -130,6 +132,8 @@ def test_provenance_names_what_was_used(analysis: Analysis) -> None:
     assert made.parameters == {
         "threshold": "0",
         "lesions when negative": "no",
+        "unreported share": "0.01",
+        "unreported ml": "3",
         "activation": ANYHOW.activation,
     }
 
