@@ -23,6 +23,7 @@ from storage.series.lifecycle import (
     leave,
     receiving,
     reprocess,
+    without_classes,
 )
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.series.study import series_numbers
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.database
 
 NOW = datetime(2024, 2, 29, 23, 59, tzinfo=UTC)
 S = SeriesState
+CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def after(seconds: float) -> datetime:
@@ -42,7 +44,7 @@ def after(seconds: float) -> datetime:
 def facts(uid: str, series: str = "9", *, digest: str = "a", ae: str = "CT1") -> InstanceFacts:
     return InstanceFacts(
         sop_instance_uid=uid,
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        sop_class_uid=CT,
         series_instance_uid=series,
         study_instance_uid="8",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
@@ -180,10 +182,13 @@ def test_ticket_says_what_to_analyse(session: Session) -> None:
         attempts=1,
         calling_ae="CT1",
         sop_instance_uids=("1", "2"),
+        sop_class_uids=(CT, CT),
         digests=("a", "a"),
         paths=("incoming/1-a", "incoming/2-a"),
         predecessor_key=None,
     )
+    assert without_classes(ticket, ["1.2"]) == ticket
+    assert without_classes(ticket, [CT]).paths == ()
     assert row(session).state is S.ANALYSING
     assert claim_next(session, NOW) is None
 
