@@ -21,8 +21,8 @@ from dicom_node.delivery.store_scu import echo
 from dicom_node.network import command_set as cs
 from dicom_node.network.pynetdicom_internals.pdu import COMMAND, DATA_SET
 from dicom_node.network.status_codes import SUCCESS
-from tests.reliability.odd_node import Message, message
-from tests.reliability.odd_series import series
+from tests.reliability.odd.node import Message, message
+from tests.reliability.odd.series import series
 from tests.reliability.tally import Tally, times
 from tests.support.node_process import NodeProcess, free_port, ini_text
 from tests.support.peers.wire_client import (

@@ -14,7 +14,7 @@ from dicom_node.network.status_codes import SUCCESS
 from pipeline.synthetic.phantom.dicom import phantom_uid
 from storage.database.schema import Series
 from storage.overview import overview
-from tests.reliability.odd_node import (
+from tests.reliability.odd.node import (
     answer,
     association,
     close_quiet,
@@ -24,7 +24,7 @@ from tests.reliability.odd_node import (
     send,
     store_all,
 )
-from tests.reliability.odd_series import ANALYSED, SLICES, series
+from tests.reliability.odd.series import ANALYSED, SLICES, series
 from tests.reliability.receiving import running
 from tests.reliability.tally import Tally, times
 from tests.support.dispatcher_samples import AnsweringWorkers

@@ -13,8 +13,8 @@ from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.worker import models
 from dicom_node.network.status_codes import SUCCESS
 from storage.overview import overview
-from tests.reliability.odd_node import Message, ends, lost, message, send
-from tests.reliability.odd_series import ODDITIES, Odd, series
+from tests.reliability.odd.node import Message, ends, lost, message, send
+from tests.reliability.odd.series import ODDITIES, Odd, series
 from tests.reliability.receiving import running
 from tests.reliability.tally import Tally
 from tests.support.reception import Reception

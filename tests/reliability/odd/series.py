@@ -27,7 +27,7 @@ from dicom_node.network.status_codes import CANNOT_UNDERSTAND, DATA_SET_DOES_NOT
 from pipeline.synthetic.phantom.dicom import phantom_datasets, phantom_uid
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import copied, transcoded
-from tests.reliability.odd_node import Message, message
+from tests.reliability.odd.node import Message, message
 from tests.support.peers.wire_client import EXPLICIT
 from tests.support.samples.phantom_odd import oblique, tilted, with_values, without
 
