@@ -71,6 +71,7 @@ def test_a_content_tree_is_read_down_to_a_depth(tmp_path: Path) -> None:
     assert unsuitable.code == "no-assessment"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom tells what it puts up with
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
