@@ -14,6 +14,8 @@ from storage.database.schema import Feedback, FeedbackSubject, Instance, Result,
 from storage.series.instances import batched
 from storage.series.lifecycle import SeriesTicket
 
+REJECTED, REVOKED = "rejected", "revoked"  #: answers, as `pipeline.feedback.answers` has them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAnswer:
@@ -69,13 +71,16 @@ class SaidAnswer:
     observer: str
     about: tuple[str, frozenset[str]]
     said_at: datetime
+    answer: str = ""
 
 
 def superseded(answers: Iterable[SaidAnswer]) -> set[int]:
     """Find the answers that do not stand, in whatever order they came.
 
     An answer is superseded by a document that names its own as a predecessor, and by a later
-    answer of the same person about the same; by the higher document UID at the same time.
+    answer of the same person about the same; by the higher document UID at the same time. A
+    rejection is superseded by a later revocation of it, whoever says so: archives revoke under a
+    name of their own.
     """
     known = list(answers)
     amended = {uid for answer in known for uid in answer.predecessors - {answer.document_uid}}
@@ -89,7 +94,19 @@ def superseded(answers: Iterable[SaidAnswer]) -> set[int]:
         for answer in known
         if answer.document_uid in amended
         or (answer.said_at, answer.document_uid) != latest[answer.observer, answer.about]
+        or (answer.answer == REJECTED and any(_revokes(other, answer) for other in known))
     }
+
+
+def _revokes(other: SaidAnswer, rejection: SaidAnswer) -> bool:
+    """Say whether an answer is a later revocation of a rejection, or of more than that."""
+    (finding, subjects), (rejected, objects) = other.about, rejection.about
+    return (
+        other.answer == REVOKED
+        and finding in {"", rejected}
+        and objects <= subjects
+        and other.said_at >= rejection.said_at
+    )
 
 
 def enter_feedback(
@@ -126,7 +143,7 @@ def enter_feedback(
                 comment=answer.comment,
                 observer=document.observer,
                 role=document.role,
-                said_at=document.said_at or received_at,
+                said_at=min(document.said_at or received_at, received_at),  # no clock is ahead
                 received_at=received_at,
                 calling_ae=instance.calling_ae if instance else ticket.calling_ae,
             )
@@ -153,6 +170,7 @@ def _settle(session: Session, study_instance_uid: str) -> None:
             observer=row.observer,
             about=(row.finding, frozenset(subjects[row.id])),
             said_at=row.said_at,
+            answer=row.answer,
         )
         for row in rows
     )

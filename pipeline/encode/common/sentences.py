@@ -52,6 +52,7 @@ DERIVED_FRAME_OF_REFERENCE = (
 )
 NOT_REPORTED = "Opacities are not reported: the score is not above the threshold."
 UNREPORTED = "opacities: not reported"
+CHANGES_SHORT = "changes present, not outlined"
 RELATIVE = "activation: relative within this series"
 HEATMAP_MEANING = (
     "The colours of the heatmap are relative within this series: 1 is its highest activation, "

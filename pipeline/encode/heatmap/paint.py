@@ -50,7 +50,7 @@ NUMBER = (255, 255, 255)  #: with a black edge: read on every colour
 LEGEND_HU = -850.0
 """Aerated lung: the legend shows the colours as they look over it."""
 
-TEXT_SIZES = {256: 11, 0: 8}
+TEXT_SIZES = {384: 11, 192: 9, 0: 8}
 """Size of the text, in pixels, by the fewest columns of a picture that has it."""
 LEADING = 3  #: pixels between the lines of text
 MARGIN = 4  #: pixels
@@ -247,27 +247,40 @@ class Legend:
 def draw_legend(picture: Rgb, label: str, legend: Legend) -> None:
     """Write, in place, along the lower edge: what it is, of which image, and the colours.
 
-    The edge shows the table or the air around the patient. A picture that is too small for all of
-    it has the first lines, or none.
+    The edge shows the table or the air around the patient. Where there is no room for all of it,
+    the number of the image is left out first, then the colours, then whole lines: no sentence is
+    cut.
     """
     rows, columns = picture.shape[:2]
     image, size = Image.fromarray(picture), _text_size(columns)
     height = size + LEADING
     draw, font = ImageDraw.Draw(image), typeface.font(size)
-    notice = f"{_(sentences.RESEARCH_SHORT)}{f'; {label}' if label else ''}"
-    lines = [
-        part
-        for line in (notice, *legend.lines)
-        for part in _wrapped(line, font, columns - 2 * MARGIN)
-    ]
-    lines = lines[: max(0, int(MOST_TEXT * rows) // height - 1)]
+    notice = _(sentences.RESEARCH_SHORT)
+    named = f"{notice}; {label}" if label else notice
+    room = int(MOST_TEXT * rows) // height
+    lines = _lines_that_fit((named, *legend.lines), font, columns, room - 1)
+    if len(lines) < len(_lines_that_fit((named, *legend.lines), font, columns, rows)):
+        lines = _lines_that_fit((notice, *legend.lines), font, columns, room)
     if not lines:
         return
-    top = rows - height * (len(lines) + 1) - 1
+    has_bar = len(lines) < room
+    top = rows - height * (len(lines) + has_bar) - 1
     for place, line in enumerate(lines):
         _write(draw, (MARGIN, top + place * height), line, font)
-    _draw_bar(image, draw, font, top + len(lines) * height, legend.strength)
+    if has_bar:
+        _draw_bar(image, draw, font, top + len(lines) * height, legend.strength)
     picture[:] = np.asarray(image)
+
+
+def _lines_that_fit(texts: tuple[str, ...], font: Font, columns: int, room: int) -> list[str]:
+    """Wrap texts into at most so many lines; a text of which a part would be lost is left out."""
+    lines: list[str] = []
+    for text in texts:
+        wrapped = _wrapped(text, font, columns - 2 * MARGIN)
+        fits = all(font.getlength(line) <= columns - 2 * MARGIN for line in wrapped)
+        if fits and len(lines) + len(wrapped) <= room:
+            lines += wrapped
+    return lines
 
 
 def _write(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, font: Font) -> None:

@@ -55,7 +55,7 @@ def _pictures(
 ) -> Iterator[tuple[SourceSlice, Rgb]]:
     """Paint the slices that are shown, one by one."""
     factor, muting = reduction(series, context), strength(analysis.classification)
-    legend = paint.Legend(lines=tuple(_lines(analysis)), strength=muting)
+    legend = paint.Legend(lines=tuple(_short_lines(analysis)), strength=muting)
     for item in _slices(series, analysis, context):
         picture = _picture(series, analysis, item.index, factor)
         paint.draw_legend(picture, image_label(item), legend)
@@ -105,13 +105,23 @@ def strength(found: Classification) -> float:
 
 
 def _lines(analysis: Analysis) -> Iterator[str]:
-    """Sentences on every picture: whoever sees but one must not take it for a diagnosis."""
+    """Sentences about every picture: whoever sees but one must not take it for a diagnosis."""
     if analysis.unreported:
         yield sentences.changes()
     elif not _reported(analysis):
         yield _(sentences.UNREPORTED)
     if not analysis.classification.positive:
         yield _("{decision}: colours muted", decision=sentences.decision(analysis.classification))
+
+
+def _short_lines(analysis: Analysis) -> Iterator[str]:
+    """Say the same in the few words for which pictures have the room."""
+    if analysis.unreported:
+        yield _(sentences.CHANGES_SHORT)
+    elif not _reported(analysis):
+        yield _(sentences.UNREPORTED)
+    if not analysis.classification.positive:
+        yield sentences.decision(analysis.classification)
 
 
 def _comments(series: CtSeries, analysis: Analysis) -> str:

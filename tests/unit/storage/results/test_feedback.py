@@ -167,6 +167,33 @@ def test_two_readers_may_disagree(session: Session) -> None:
     assert answer_counts(session, NOW) == {"accepted": 1, "rejected": 1}
 
 
+@pytest.mark.parametrize("order", list(permutations(range(2))))
+def test_a_revocation_holds_whoever_says_so(session: Session, order: tuple[int, ...]) -> None:
+    """An archive revokes under a name of its own."""
+    keep_result(session)
+    notes = [
+        document("d1", "rejected", reader="A", hours=-2),
+        document("d2", "revoked", reader="archive", hours=-1),
+    ]
+    receive(session, *(notes[number] for number in order))
+    assert answer_counts(session, NOW) == {"revoked": 1}
+
+
+def test_a_later_rejection_stands_beside_an_earlier_revocation(session: Session) -> None:
+    keep_result(session)
+    receive(
+        session, document("d2", "revoked", reader="archive", hours=-2), document("d1", hours=-1)
+    )
+    assert answer_counts(session, NOW) == {"rejected": 1, "revoked": 1}
+
+
+def test_a_date_in_the_future_outlasts_no_later_answer(session: Session) -> None:
+    keep_result(session)
+    receive(session, document("d1", "rejected", hours=9999), document("d2", "accepted"))
+    assert answer_counts(session, NOW) == {"accepted": 1}
+    assert [line.said_at for line in answers_to(session)] == [NOW, NOW]
+
+
 def test_erasing_a_result_erases_what_was_said_about_it(session: Session) -> None:
     keep_result(session)
     receive(session, document("d1"))
@@ -190,6 +217,7 @@ SAID = st.builds(
     observer=st.sampled_from("XY"),
     about=st.tuples(st.sampled_from(["", "f"]), st.frozensets(st.sampled_from("12"), min_size=1)),
     said_at=st.integers(0, 3).map(lambda hours: NOW + hours * HOUR),
+    answer=st.sampled_from(["accepted", "rejected", "revoked"]),
 )
 
 

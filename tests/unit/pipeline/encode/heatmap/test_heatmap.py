@@ -20,6 +20,8 @@ from pipeline.encode.common import sentences
 from pipeline.encode.heatmap import paint
 from pipeline.encode.heatmap.shown_slices import shown_slices
 from pipeline.encode.heatmap.sop_instances import heatmap, image_label, strength
+from pipeline.encode.language.languages import Language
+from pipeline.encode.language.translation import _, writing_in
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.source.source_slices import real_slices
 from pipeline.types import CtSeries
@@ -134,7 +136,7 @@ def test_every_pixel_shows_its_own_voxel(series: CtSeries, form: HeatmapForm) ->
 
 def painted(score: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Grey lung under full activation and the lowest line, of a series with this score."""
-    shape = (3, 120, 300)
+    shape = (3, 200, 300)
     series = ct_series(SeriesSpec(shape=shape))
     series = replace(
         series, volume=replace(series.volume, hu=np.full(shape, paint.LEGEND_HU, np.int16))
@@ -350,3 +352,19 @@ def test_the_colours_of_the_legend_lie_whole_within_the_picture(columns: int) ->
         .all(axis=-1)
         .any()
     )
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("columns", [128, 256])
+def test_changes_that_are_not_outlined_are_said_on_every_picture(
+    language: Language, columns: int
+) -> None:
+    """Also where a picture is coarse, and the words of a language are long."""
+    too_long = "x" * columns  # is left out
+    drawn = []
+    for line in (sentences.CHANGES_SHORT, too_long):
+        picture = np.full((columns, columns, 3), 90, np.uint8)
+        with writing_in(language):
+            paint.draw_legend(picture, "CT image 123", paint.Legend(lines=(_(line),)))
+        drawn.append(picture)
+    assert (drawn[0] != drawn[1]).any()
