@@ -111,8 +111,9 @@ def pdf(series: CtSeries, analysis: Analysis, context: ResultContext) -> bytes:
 
 
 def _identity(canvas: Canvas, header: Dataset) -> None:
-    """Write who the patient is above the page; what the typeface cannot draw is left out."""
-    name = _drawn(peek_text(header, "PatientName").partition("=")[0])
+    """Write who the patient is above the page; where the typeface cannot, say where to look."""
+    name = peek_text(header, "PatientName").partition("=")[0]
+    name = name if draws(name) else ""
     family, _caret, given = name.partition("^")
     called = ", ".join(filter(None, (family, " ".join(given.replace("^", " ").split()))))
     fields = (
@@ -129,7 +130,7 @@ def _identity(canvas: Canvas, header: Dataset) -> None:
 
 
 def _drawn(value: str) -> str:
-    return value.strip() if draws(value) else ""
+    return value.strip() if draws(value) else _("in the DICOM header")
 
 
 def _date(header: Dataset, keyword: str) -> str:

@@ -91,6 +91,11 @@ def test_a_name_is_drawn_whole_or_not_at_all(terms: str | list[str], name: str, 
     assert text_of(pdf(series, analysis(), context())).startswith(shown)
 
 
+def test_an_id_that_cannot_be_drawn_is_not_left_out_in_silence() -> None:
+    series = ct_series(SpecificCharacterSet="ISO_IR 192", PatientID="Ж-17")
+    assert "ID: in the DICOM header " in text_of(pdf(series, analysis(), context()))
+
+
 def test_no_document_unless_it_is_wanted() -> None:
     for wanted in (False, True):
         products = context(products=Products(summary_pdf=wanted))
