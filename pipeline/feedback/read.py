@@ -8,6 +8,7 @@ of a finding. Nothing is guessed: what is not in `pipeline.feedback.codes` is un
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pydicom import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage
@@ -109,7 +110,22 @@ def _assessment(document: Dataset, root: ContentItem) -> tuple[Statement, ...]:
             UnsuitableReason.NO_ASSESSMENT,
             f"1 to {MAX_STATEMENTS} decisions about results expected, got {len(statements)}",
         )
-    return tuple(statements)
+    return _agreed(statements)
+
+
+def _agreed(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Take for unclear what a document answers in several ways about the same."""
+    about: dict[tuple[str, tuple[str, ...]], list[Statement]] = {}
+    for statement in statements:
+        about.setdefault((statement.finding, statement.subjects), []).append(statement)
+    return tuple(_one_of(alike) for alike in about.values())
+
+
+def _one_of(alike: Sequence[Statement]) -> Statement:
+    answers = dict.fromkeys(statement.answer for statement in alike)
+    if len(answers) == 1:
+        return alike[0]
+    return replace(alike[0], answer=Answer.UNCLEAR, reason=Concept(meaning=" and ".join(answers)))
 
 
 def _decisions(

@@ -79,6 +79,15 @@ def test_an_assessment_answers_to_the_whole_result(word: str, answer: str) -> No
     assert said.comment == "Vessel, seen on coronal"
 
 
+def test_what_is_answered_both_ways_is_unclear() -> None:
+    document = documents.assessment(
+        [REPORT], documents.decision("accept"), documents.decision("reject")
+    )
+    (statement,) = read_assessment(document).statements
+    assert statement.answer is Answer.UNCLEAR
+    assert statement.reason == Concept(meaning="accepted and rejected")
+
+
 def test_an_assessment_answers_finding_by_finding() -> None:
     document = documents.assessment(
         [REPORT],
