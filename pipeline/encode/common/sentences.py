@@ -295,10 +295,17 @@ def lesion_sentence(lesion: Lesion, place: str) -> str:
         "Opacity {n}: {side}, {volume}, mean {attenuation} HU{image}.",
         n=lesion.number,
         side=place_of(lesion),
-        volume=millilitres(lesion.volume_mm3),
+        volume=_size(lesion),
         attenuation=number(lesion.mean_hu, 0),
         image=f", {place}" if place else "",
     )
+
+
+def _size(lesion: Lesion) -> str:
+    volume = millilitres(lesion.volume_mm3)
+    if lesion.long_axis_mm is None:
+        return volume
+    return f"{volume}, {_('long axis')} {number(lesion.long_axis_mm, 0)} mm"
 
 
 def rest_sentence(lesions: tuple[Lesion, ...]) -> str:

@@ -126,8 +126,9 @@ def _conclusions(analysis: Analysis) -> Iterator[tuple[Code, str]]:
         ),
     )
     yield codes.OPACITIES, sentences.involvement_sentence(analysis)
-    for text in sentences.changes_sentences(analysis):
-        yield codes.OPACITIES, text
+    for text in (sentences.content_sentence(analysis), *sentences.changes_sentences(analysis)):
+        if text:
+            yield codes.OPACITIES, text
     yield codes.LIMITS, _(sentences.NOT_ASSESSED)
 
 

@@ -67,3 +67,9 @@ def test_lungs_that_are_not_told_apart_stay_open_in_every_result() -> None:
 
 def test_an_opacity_without_a_side_has_none_in_words() -> None:
     assert lesion_sentence(replace(lesion(3), side=None), "").startswith("Opacity 3: side open, ")
+
+
+def test_an_opacity_is_told_with_its_long_axis_where_it_was_measured() -> None:
+    said = lesion_sentence(replace(lesion(3), long_axis_mm=22.6), "image 4")
+    assert ", long axis 23 mm, mean " in said
+    assert "long axis" not in lesion_sentence(replace(lesion(3), long_axis_mm=None), "image 4")
