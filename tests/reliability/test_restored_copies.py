@@ -29,7 +29,7 @@ def test_whatever_is_restored_no_uid_names_two_sets_of_bytes(tally: Tally) -> No
 
     run_state_machine_as_test(
         Counted,
-        settings=settings(max_examples=times(4, 100), stateful_step_count=40, deadline=None),
+        settings=settings(max_examples=times(2, 100), stateful_step_count=40, deadline=None),
     )
 
     tally.note(
