@@ -5,22 +5,20 @@ Whoever may send may write anything into a document: only a worker, which may di
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
-from pydicom.errors import InvalidDicomError
 
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import Answered, FeedbackRequest, Unsuitable
-from dicom_node.analysis.worker.source_files import OF_THE_REQUEST
+from dicom_node.analysis.worker.source_files import OF_THE_REQUEST, parsing
 from dicom_node.network.bounded_header import HeaderTooLong, read_attributes
 from pipeline.errors import UnsuitableSeries
 from pipeline.feedback.answers import Assessment
 from pipeline.feedback.read import read_assessment
 from pipeline.reasons import UnsuitableReason
-from pipeline.series.attributes import UNREADABLE, text
+from pipeline.series.attributes import text
 
 DOCUMENT_BYTES = 1 << 22  #: of one document; a rejection note of a thousand objects has a twentieth
 CONTENT_END = 0x7FE00000  #: pixel data, which no document has; behind it are signatures and padding
@@ -49,29 +47,23 @@ def read_feedback(request: FeedbackRequest) -> Answered | Unsuitable:
 
 
 def _read(path: Path, own_uids: frozenset[str]) -> Assessment:
-    try:
+    with parsing():
         document = _document(path)
         if text(document, "InstanceCreatorUID") in own_uids:
             raise UnsuitableSeries(
                 UnsuitableReason.OWN_RESULT, "The document is a result of this node"
             )
         return read_assessment(document)
+
+
+def _document(path: Path) -> Dataset:
+    try:
+        meta, document = read_attributes(path, until=CONTENT_END, maximum_bytes=DOCUMENT_BYTES)
     except HeaderTooLong as fault:
         raise UnsuitableSeries(
             UnsuitableReason.NO_ASSESSMENT,
             f"a document of at most {DOCUMENT_BYTES} bytes expected, got a longer one",
         ) from fault
-    except (*UNREADABLE, InvalidDicomError, zlib.error) as fault:
-        if isinstance(fault, OSError) and fault.errno is not None:
-            raise
-        raise UnsuitableSeries(
-            UnsuitableReason.UNREADABLE_INSTANCE,
-            "a data set expected, got one that cannot be parsed",
-        ) from None
-
-
-def _document(path: Path) -> Dataset:
-    meta, document = read_attributes(path, until=CONTENT_END, maximum_bytes=DOCUMENT_BYTES)
     for keyword, uid in zip(
         OF_THE_REQUEST, (meta.sop_class_uid, meta.sop_instance_uid), strict=True
     ):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -55,6 +57,26 @@ def require_room(request: AnalysisRequest) -> None:
             raise UnsuitableSeries(UnsuitableReason.TOO_LARGE, said)
 
 
+@contextmanager
+def parsing() -> Iterator[None]:
+    """Say of a series that it is unreadable where its bytes are no data set.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``unreadable-instance``, for whatever a parser throws; a fault of the machine passes.
+    """
+    try:
+        yield
+    except (*UNREADABLE, InvalidDicomError, zlib.error) as fault:
+        if isinstance(fault, OSError) and fault.errno is not None:
+            raise
+        raise UnsuitableSeries(
+            UnsuitableReason.UNREADABLE_INSTANCE,
+            "a data set expected, got one that cannot be parsed",
+        ) from None
+
+
 def read_instance(path: Path) -> Dataset:
     """Read an instance; UIDs that its data set lacks are those it was sent under.
 
@@ -65,16 +87,8 @@ def read_instance(path: Path) -> Dataset:
     OSError
         If the file cannot be read.
     """
-    with path.open("rb") as file:
-        try:
-            ds = dcmread(file)
-        except (*UNREADABLE, InvalidDicomError, zlib.error) as fault:
-            if isinstance(fault, OSError) and fault.errno is not None:
-                raise
-            raise UnsuitableSeries(
-                UnsuitableReason.UNREADABLE_INSTANCE,
-                "a data set expected, got one that cannot be parsed",
-            ) from None
+    with path.open("rb") as file, parsing():
+        ds = dcmread(file)
     for keyword, of_meta in OF_THE_REQUEST.items():
         if not text(ds, keyword):
             setattr(ds, keyword, text(ds.file_meta, of_meta))

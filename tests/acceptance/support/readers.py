@@ -66,7 +66,7 @@ class Sample:
     @property
     def has_pixels(self) -> bool:
         """Whether it is an image."""
-        return bool(PIXELS & {keyword_for_tag(tag) for tag in self.dataset.keys()})  # noqa: SIM118
+        return bool(PIXELS & {keyword_for_tag(tag) for tag in self.dataset.keys()})  # noqa: SIM118  # pydicom's
 
     @property
     def modality(self) -> str:
@@ -212,21 +212,26 @@ def _ran(name: str, *arguments: str | Path) -> Answer:
     return f"{NO}: ends with {done.returncode}"
 
 
+def _asked(url: str, method: str = "GET", data: bytes | None = None) -> bytes:
+    request = urllib.request.Request(url, data, method=method)  # noqa: S310  # on loopback
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310  # the same
+        content: bytes = answer.read()
+    return content
+
+
 def by_orthanc(rest: str) -> Read:
     """Reader that has Orthanc draw the first frame."""
 
     def read(sample: Sample) -> Answer:
-        request = urllib.request.Request(f"{rest}/instances", sample.path.read_bytes())  # noqa: S310  # loopback
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
-            instance = f"{rest}/instances/{json.load(answer)['ID']}"
+        kept = json.loads(_asked(f"{rest}/instances", "POST", sample.path.read_bytes()))
+        instance = f"{rest}/instances/{kept['ID']}"
         try:
             if sample.has_pixels:
-                urllib.request.urlopen(f"{instance}/preview", timeout=SECONDS).close()  # noqa: S310
+                _asked(f"{instance}/preview")
         except HTTPError:
             return "yes, kept; not drawn"
         finally:  # it keeps the first of one UID
-            delete = urllib.request.Request(instance, method="DELETE")  # noqa: S310
-            urllib.request.urlopen(delete, timeout=SECONDS).close()  # noqa: S310
+            _asked(instance, "DELETE")
         return "yes, drawn" if sample.has_pixels else "yes, kept"
 
     return read

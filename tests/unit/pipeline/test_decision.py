@@ -29,7 +29,7 @@ def found(*, share: float, largest_ml: float, score: float = 0.1) -> Analysis:
 
 
 def decided(sample: Analysis, **options: object) -> Analysis:
-    return decide(sample, AnalysisOptions(threshold=0.5, **options), MANIFEST)  # type: ignore[arg-type]
+    return decide(sample, AnalysisOptions(threshold=0.5, **options), MANIFEST)  # type: ignore[arg-type]  # at run time
 
 
 @pytest.mark.parametrize(
