@@ -24,7 +24,7 @@ from pipeline.encode.language.languages import Language
 from pipeline.encode.language.translation import _, writing_in
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.source.source_slices import real_slices
-from pipeline.types import CtSeries
+from pipeline.types import CtSeries, Unreported
 from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
@@ -368,3 +368,18 @@ def test_changes_that_are_not_outlined_are_said_on_every_picture(
             paint.draw_legend(picture, "CT image 123", paint.Legend(lines=(_(line),)))
         drawn.append(picture)
     assert (drawn[0] != drawn[1]).any()
+
+
+def test_a_heatmap_says_of_withheld_changes_that_they_are_present() -> None:
+    shape = (3, 200, 300)
+    found = without_lesions(analysis(shape, score=0.1))
+    withheld = replace(found, unreported=Unreported(share=0.02, largest_ml=9.0, slice_index=1))
+    series = ct_series(SeriesSpec(shape=shape))
+    comments, frames = [], []
+    for one in (found, withheld):
+        picture = heatmap(series, one, context(products=Products(heatmap_columns=512)))[0]
+        comments.append(str(picture.ImageComments))
+        frames.append(read_back(picture).pixel_array)
+    assert (frames[0] != frames[1]).any()
+    assert "opacities: not reported" in comments[0]
+    assert "changes present" in comments[1].lower()
