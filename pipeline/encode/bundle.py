@@ -20,7 +20,7 @@ from pipeline.encode.page.layout import page
 from pipeline.encode.page.sop_instances import document, summary_page
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import derived_uid
-from pipeline.encode.result.kinds import ResultKind
+from pipeline.encode.result.kinds import RESULT_KINDS, ResultKind
 from pipeline.encode.result.products import HeatmapForm, SegmentationForm
 from pipeline.encode.result.result_objects import ResultBundle, ResultObject
 from pipeline.encode.seg.segmentation import segmentation
@@ -36,6 +36,8 @@ IMPLEMENTATION_CLASS_UID = derived_uid("dicom-node", "implementation")
 """Implementation Class UID (PS3.7 D.3.3.2) of everything this node writes."""
 
 IMPLEMENTATION_VERSION_NAME = "DICOM_NODE"
+
+ORDER = tuple(RESULT_KINDS)  #: of sending
 
 
 def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> ResultBundle:
@@ -56,10 +58,11 @@ def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> Resu
         raise ValueError(f"expected an analysis of shape {expected}, got {got}")
     common = series.common.header
     with disable_value_validation(), writing_for(common, context.products.language):
-        objects = tuple(
+        made = [
             ResultObject(kind=kind, dataset=dataset)
             for kind, dataset in _datasets(series, analysis, context)
-        )
+        ]
+        objects = tuple(sorted(made, key=lambda item: ORDER.index(item.kind)))
         for item in objects:
             translate_meanings(item.dataset)
         bundle = ResultBundle(key=context.key, objects=objects)

@@ -115,6 +115,47 @@ _SENTENCES = (ResultKind.SUMMARY, ResultKind.TEXT_REPORT, ResultKind.REPORT)
 
 RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
     {
+        ResultKind.SUMMARY: ResultKindRow(
+            forms=(
+                ResultForm(
+                    sop_class=SecondaryCaptureImageStorage,
+                    setting="summary = yes",
+                    transfer_syntax=JPEG2000Lossless,
+                ),
+            ),
+            series_offset=0,
+            modality="OT",
+            description="summary",
+            code=codes.SUMMARY_SERIES,
+            substitutes=(ResultKind.TEXT_REPORT, ResultKind.REPORT),
+        ),
+        ResultKind.REPORT: ResultKindRow(
+            forms=(ResultForm(sop_class=Comprehensive3DSRStorage),),
+            series_offset=2,
+            modality="SR",
+            description="measurements",
+            code=codes.IMAGING_MEASUREMENT_REPORT,
+            substitutes=(ResultKind.TEXT_REPORT, ResultKind.SUMMARY),
+            supersedes=True,
+            stands_for_result=True,
+        ),
+        ResultKind.TEXT_REPORT: ResultKindRow(
+            forms=(ResultForm(sop_class=EnhancedSRStorage, setting="text_report = yes"),),
+            series_offset=3,
+            modality="SR",
+            description="text report",
+            code=codes.PRELIMINARY_TEXT,
+            substitutes=(ResultKind.REPORT, ResultKind.SUMMARY),
+            supersedes=True,
+        ),
+        ResultKind.DOCUMENT: ResultKindRow(
+            forms=(ResultForm(sop_class=EncapsulatedPDFStorage, setting="summary_pdf = yes"),),
+            series_offset=8,
+            modality="DOC",
+            description="summary (PDF)",
+            code=codes.SUMMARY_SERIES,
+            substitutes=_SENTENCES,
+        ),
         ResultKind.SEGMENTATION: ResultKindRow(
             forms=(
                 ResultForm(
@@ -137,46 +178,16 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             code=codes.SEGMENTATION,
             substitutes=(ResultKind.HEATMAP, ResultKind.SUMMARY),
         ),
-        ResultKind.REPORT: ResultKindRow(
-            forms=(ResultForm(sop_class=Comprehensive3DSRStorage),),
-            series_offset=2,
-            modality="SR",
-            description="measurements",
-            code=codes.IMAGING_MEASUREMENT_REPORT,
-            substitutes=(ResultKind.TEXT_REPORT, ResultKind.SUMMARY),
-            supersedes=True,
-            stands_for_result=True,
-        ),
-        ResultKind.TEXT_REPORT: ResultKindRow(
-            forms=(ResultForm(sop_class=EnhancedSRStorage, setting="text_report = yes"),),
-            series_offset=3,
-            modality="SR",
-            description="text report",
-            code=codes.PRELIMINARY_TEXT,
-            substitutes=(ResultKind.REPORT, ResultKind.SUMMARY),
-            supersedes=True,
-        ),
-        ResultKind.SUMMARY: ResultKindRow(
+        ResultKind.KEY_IMAGES: ResultKindRow(
             forms=(
-                ResultForm(
-                    sop_class=SecondaryCaptureImageStorage,
-                    setting="summary = yes",
-                    transfer_syntax=JPEG2000Lossless,
-                ),
+                ResultForm(sop_class=KeyObjectSelectionDocumentStorage, setting="key_images = yes"),
             ),
-            series_offset=0,
-            modality="OT",
-            description="summary",
-            code=codes.SUMMARY_SERIES,
-            substitutes=(ResultKind.TEXT_REPORT, ResultKind.REPORT),
-        ),
-        ResultKind.DOCUMENT: ResultKindRow(
-            forms=(ResultForm(sop_class=EncapsulatedPDFStorage, setting="summary_pdf = yes"),),
-            series_offset=8,
-            modality="DOC",
-            description="summary (PDF)",
-            code=codes.SUMMARY_SERIES,
+            series_offset=7,
+            modality="KO",
+            description="key images",
+            code=codes.OF_INTEREST_SERIES,
             substitutes=_SENTENCES,
+            supersedes=True,
         ),
         ResultKind.HEATMAP: ResultKindRow(
             forms=(
@@ -214,17 +225,6 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             code=codes.ACTIVATION_SERIES,
             substitutes=_SENTENCES,
         ),
-        ResultKind.KEY_IMAGES: ResultKindRow(
-            forms=(
-                ResultForm(sop_class=KeyObjectSelectionDocumentStorage, setting="key_images = yes"),
-            ),
-            series_offset=7,
-            modality="KO",
-            description="key images",
-            code=codes.OF_INTEREST_SERIES,
-            substitutes=_SENTENCES,
-            supersedes=True,
-        ),
         ResultKind.NOTICE: ResultKindRow(
             forms=(
                 ResultForm(sop_class=EnhancedSRStorage, setting="not_analysed = relevant, all"),
@@ -250,7 +250,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
         ),
     }
 )
-"""In the order in which the objects of a result are sent."""
+"""In the order in which the objects of a result are sent: what a reader wants first comes first."""
 
 TRANSFER_SYNTAXES: Mapping[UID, UID] = MappingProxyType(
     {form.sop_class: form.transfer_syntax for row in RESULT_KINDS.values() for form in row.forms}

@@ -40,19 +40,19 @@ def of_kind(bundle: ResultBundle, kind: ResultKind) -> list[Dataset]:
     return [item.dataset for item in bundle.objects if item.kind is kind]
 
 
-def test_segmentation_goes_first_then_reports_then_summary_and_heatmap() -> None:
+def test_the_page_goes_first_then_the_reports_the_segmentation_and_the_heatmap() -> None:
     bundle = encode(ct_series(), analysis(), context())
     kinds = [item.kind for item in bundle.objects]
     assert kinds == [
-        ResultKind.SEGMENTATION,
+        ResultKind.SUMMARY,
         ResultKind.REPORT,
         ResultKind.TEXT_REPORT,
-        ResultKind.SUMMARY,
+        ResultKind.SEGMENTATION,
         *[ResultKind.HEATMAP] * 3,
     ]
     assert bundle.key == context().key
     numbers = [item.dataset.SeriesNumber for item in bundle.objects]
-    assert numbers == [9001, 9002, 9003, 9000, *[9004] * 3]
+    assert numbers == [9000, 9002, 9003, 9001, *[9004] * 3]
 
 
 def test_the_text_report_can_be_left_out() -> None:
@@ -134,12 +134,12 @@ def _refer_elsewhere(bundle: ResultBundle) -> None:
 
 
 def _move_frame(bundle: ResultBundle) -> None:
-    frame = bundle.objects[0].dataset.PerFrameFunctionalGroupsSequence[0]
+    frame = of_kind(bundle, ResultKind.SEGMENTATION)[0].PerFrameFunctionalGroupsSequence[0]
     frame.PlanePositionSequence[0].ImagePositionPatient = ["-12.5", "7.25", "-308.9"]
 
 
 def _other_frame_of_reference(bundle: ResultBundle) -> None:
-    bundle.objects[0].dataset.FrameOfReferenceUID = "1.2.3.405"
+    of_kind(bundle, ResultKind.SEGMENTATION)[0].FrameOfReferenceUID = "1.2.3.405"
 
 
 @pytest.mark.parametrize(
