@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import random
+import re
 import shutil
 import sys
 import tempfile
@@ -51,12 +53,27 @@ class Group:
     name: str
     modules: tuple[str, ...]
     tests: tuple[str, ...]
+    databases: bool = False  #: run the tests of the database on PostgreSQL, too
 
-    @property
-    def command(self) -> str:
-        """Run the tests until the first fails."""
-        options = f"-x -q -p no:cacheprovider -m '{LEFT_OUT}'"
-        return f"{sys.executable} -m pytest {options} {' '.join(self.tests)}"
+    def command(self, tests: Iterable[str] = ()) -> str:
+        """Run some of the tests, or all, until the first fails."""
+        marks = LEFT_OUT if self.databases else f"{LEFT_OUT} and not postgresql"
+        options = f"-x -q -p no:cacheprovider -m '{marks}'"
+        return f"{sys.executable} -m pytest {options} {' '.join(tests or self.tests)}"
+
+    def naming(self, module: str) -> list[str]:
+        """Tests of the group that name a module: likely to see a slip in it, and run first."""
+        name = re.compile(rf"\b{re.escape(module.removesuffix('.py').replace('/', '.'))}\b")
+        files = [path for test in self.tests for path in _files(ROOT / test)]
+        return [str(path.relative_to(ROOT)) for path in files if name.search(path.read_text())]
+
+    def draw(self, each: int, most: int | None, seed: int) -> list[Mutant]:
+        """Draw so many mutants of each module, and of these at most so many in all."""
+        drawn = [mutant for module in self.modules for mutant in draw(ROOT, module, each, seed)]
+        if most is None or most >= len(drawn):
+            return drawn
+        chosen = random.Random(f"{seed} {self.name}").sample(range(len(drawn)), most)
+        return [drawn[index] for index in sorted(chosen)]
 
 
 def read_groups() -> list[Group]:
@@ -66,6 +83,7 @@ def read_groups() -> list[Group]:
             name=entry["name"],
             modules=tuple(sorted(set(_matching(entry["modules"])))),
             tests=tuple(entry["tests"]),
+            databases=entry.get("databases", False),
         )
         for entry in tomllib.loads(TABLE.read_text())["group"]
     ]
@@ -76,6 +94,10 @@ def _matching(patterns: Iterable[str]) -> Iterator[str]:
         for path in ROOT.glob(pattern):
             if path.name != "__init__.py":
                 yield path.relative_to(ROOT).as_posix()
+
+
+def _files(tests: Path) -> list[Path]:
+    return sorted(tests.rglob("test_*.py")) if tests.is_dir() else [tests]
 
 
 @contextmanager
@@ -96,14 +118,17 @@ def run(command: str, root: Path, timeout: float) -> TestOutcome:
     return run_tests(f"env --chdir={root} PYTHONPATH={root} {command}", timeout)[0]
 
 
-def try_mutant(mutant: Mutant, command: str, root: Path, timeout: float) -> dict[str, Any]:
-    """Run the tests with a mutant in place."""
+def try_mutant(mutant: Mutant, group: Group, root: Path, timeout: float) -> dict[str, Any]:
+    """Run the tests with a mutant in place: those that name its module, then all."""
     module = root / mutant.module
     source = module.read_text()
     changed = mutant.code(source)
     module.write_text(changed)
+    first = group.naming(mutant.module)
+    commands = [*([group.command(first)] if first else []), group.command()]
     try:
-        outcome = run(command, root, timeout)
+        outcomes = (run(command, root, timeout) for command in commands)
+        outcome = next((o for o in outcomes if o is not TestOutcome.SURVIVED), TestOutcome.SURVIVED)
     finally:
         module.write_text(source)
     return {**asdict(mutant), "slip": slip(source, changed), "outcome": str(outcome.value)}
@@ -130,7 +155,7 @@ def read_tried() -> dict[Mutant, dict[str, Any]]:
 
 def try_group(group: Group, root: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Try the mutants of a group that were not tried before; give the rows of all."""
-    drawn = [m for name in group.modules for m in draw(ROOT, name, arguments.each, arguments.seed)]
+    drawn = group.draw(arguments.each, arguments.most, arguments.seed)
     tried = read_tried()
     timeout = 0.0
     for mutant in drawn:
@@ -139,7 +164,7 @@ def try_group(group: Group, root: Path, arguments: argparse.Namespace) -> list[d
         if row is not None and not (arguments.again and survived and not is_equivalent(row)):
             continue
         timeout = timeout or _patience(group, root)
-        tried[mutant] = row = try_mutant(mutant, group.command, root, timeout)
+        tried[mutant] = row = try_mutant(mutant, group, root, timeout)
         with TRIED.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(f"{row['outcome']:9} {mutant.module}:{mutant.line} {mutant.operator}", flush=True)  # noqa: T201  # a script
@@ -156,8 +181,8 @@ def _patience(group: Group, root: Path) -> float:
         If they fail.
     """
     began = monotonic()
-    if run(group.command, root, 1800) is not TestOutcome.SURVIVED:
-        raise SystemExit(f"the tests of {group.name} fail without a mutant: {group.command}")
+    if run(group.command(), root, 1800) is not TestOutcome.SURVIVED:
+        raise SystemExit(f"the tests of {group.name} fail without a mutant: {group.command()}")
     return max(LEAST_SECONDS, PATIENCE * (monotonic() - began))
 
 
@@ -191,6 +216,7 @@ def main() -> None:
     """Try the groups that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--each", type=int, default=2, help="mutants of a module")
+    parser.add_argument("--most", type=int, help="mutants of a group, drawn among those")
     parser.add_argument("--seed", type=int, default=14)
     parser.add_argument("--again", action="store_true", help="try once more what no test saw")
     parser.add_argument("--table", type=Path, help="page whose table takes the outcome")

@@ -61,6 +61,27 @@ def test_modules_and_tests_of_every_group_are_there() -> None:
         assert all((ROOT / path).exists() for path in group.tests), group.name
 
 
+def test_no_more_of_a_group_are_drawn_than_asked_for() -> None:
+    group = read_groups()[0]
+    all_of_them = group.draw(each=2, most=None, seed=1)
+    some = group.draw(each=2, most=3, seed=1)
+
+    assert len(some) == 3
+    assert set(some) < set(all_of_them)
+    assert some == group.draw(each=2, most=3, seed=1)
+    assert group.draw(each=2, most=99, seed=1) == all_of_them
+
+
+def test_tests_that_name_a_module_run_first() -> None:
+    group = next(group for group in read_groups() if group.name == "storage/files")
+
+    first = group.naming("storage/files/installation.py")
+
+    assert "tests/unit/storage/files/test_installation.py" in first
+    assert "tests/unit/storage/files/test_folder.py" not in first
+    assert group.command(first).endswith(" ".join(first))
+
+
 def test_what_changes_nothing_does_not_count() -> None:
     known = {
         "module": "storage/files/installation.py",
