@@ -73,9 +73,9 @@ def find(
         If the model's classifier is not the one expected.
     """
     started = now()
-    progress("lungs", 0.0)
+    progress("canonical", 0.0)
     volume = canonical(plausible(series.volume))
-    lung_mask = segment.segment(volume, models)
+    lung_mask = segment.segment(volume, models, progress)
     progress("classify", 0.6)
     crop = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(crop, models)
@@ -86,8 +86,9 @@ def find(
         *lung_mask.doubts,
         *doubts_of(volume, lung_mask, crop, scored, models),
     )
-    progress("localise", 0.8)
+    progress("activation", 0.75)
     heat = activation(scored, crop, lung_mask.labels > 0, method=options.activation)
+    progress("localise", 0.8)
     labels = localise(volume, lung_mask, heat)
     progress("measure", 0.95)
     codes = tuple(dict.fromkeys(doubt.code for doubt in doubts))

@@ -186,6 +186,9 @@ def process(
             " files, settings and time give the same UIDs and the same bytes.",
         ),
     ] = None,
+    profiled: Annotated[
+        bool, typer.Option("--profile", help="Print time and memory of each stage as well.")
+    ] = False,
 ) -> None:
     """Analyse every series in a folder without a network: DICOM results and analysis.json.
 
@@ -196,7 +199,7 @@ def process(
 
     settings = load(config) if config else Settings()
     created = created or datetime.now(UTC).astimezone()
-    analysed = process_folder(folder, out_folder, settings, out, created)
+    analysed = process_folder(folder, out_folder, settings, out, created, profiled=profiled)
     raise typer.Exit(0 if analysed else 1)
 
 

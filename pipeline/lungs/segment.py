@@ -7,7 +7,7 @@ Where they disagree, `pipeline.lungs.liao` is asked as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
@@ -41,24 +41,32 @@ UNET, UNSUPERVISED = "unet", "unsupervised"
 MIN_SHARE = 0.05  #: a component smaller than this share of the largest is no lung
 
 
-def segment(volume: CtVolume, models: Models) -> LungMask:
+def segment(
+    volume: CtVolume,
+    models: Models,
+    progress: Callable[[str, float], None] = lambda step, share: None,
+) -> LungMask:
     """Find the lungs of a canonical volume.
 
     Parameters
     ----------
     volume
         Slices feet to head, rows towards the back, columns towards the patient's left.
+    progress
+        As of `pipeline.analyse.find`.
 
     Raises
     ------
     UnsuitableSeries
         ``lungs-not-found``, if neither method finds plausible lungs.
     """
+    progress("lungs by the network", 0.05)
     coarse = coarsen(volume.hu, volume.spacing_mm)
     seen = models.manifest.networks.lungs.input
     fine = segment_unet(
         volume.hu, models.lungs, seen, models.slices_at_once, pixel_mm=volume.spacing_mm[1:]
     )
+    progress("lungs", 0.4)
     raw = on_coarse(fine, coarse)
     found = candidates(raw, coarse)
     method, doubts = choose_method(found, coarse)

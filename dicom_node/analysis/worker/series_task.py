@@ -91,9 +91,11 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
     from pipeline.decision import decide
     from pipeline.series.volume import assemble
 
-    config, watch = request.config, Stopwatch()
+    config, watch = request.config, Stopwatch(progress)
+    progress("read", 0.0)
     require_room(request)
     datasets = [read_instance(file.path) for file in request.files]
+    progress("select", 0.0)
     if request.kept is None and (reason := why_not(datasets, config.rules)):
         raise UnsuitableSeries(reason.code, reason.text)
     watch.lap("read")
@@ -130,6 +132,7 @@ def _analyse(
     undecided = first_that_fits(
         partial(analyse_on, device, slices_at_once) for device, slices_at_once in attempts
     )
+    progress("keep", 1.0)
     return undecided, to_bytes(undecided, source_digest(request))
 
 
@@ -176,6 +179,7 @@ def encode_decided(
         for number, rejection in enumerate(request.rejections, start=1)
     ]
     watch.lap("encode")
+    watch.progress("pack", 0.9)
     objects = (
         *map(pack, bundle.objects),
         *(
@@ -199,9 +203,10 @@ def encode_decided(
 
 
 class Stopwatch:
-    """Seconds between one lap and the next."""
+    """Seconds between one lap and the next, and whom to tell of the stages."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress = lambda stage, share: None) -> None:
+        self.progress = progress
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 

@@ -173,7 +173,16 @@ def test_a_case_far_from_the_reference_is_unlike_the_training_data(
 
 def test_progress_rises_to_1(analysis: Analysis, steps: list[tuple[str, float]]) -> None:
     assert analysis.classification.positive
-    assert [name for name, _ in steps] == ["lungs", "classify", "localise", "measure", "done"]
+    assert [name for name, _ in steps] == [
+        "canonical",
+        "lungs by the network",
+        "lungs",
+        "classify",
+        "activation",
+        "localise",
+        "measure",
+        "done",
+    ]
     assert [share for _, share in steps] == sorted(share for _, share in steps)
     assert steps[-1][1] == 1
 

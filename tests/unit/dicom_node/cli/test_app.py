@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from rich.console import Console
@@ -16,6 +17,7 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.offline import FoundSeries
 from dicom_node.analysis.worker.messages import Unsuitable
+from dicom_node.analysis.worker.series_task import Progress
 from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.app import Syntax, app
 from dicom_node.cli.process import process_folder
@@ -195,6 +197,35 @@ def test_process_goes_on_after_a_series_that_fails_and_names_it(tmp_path: Path) 
     assert "KeyError" in words
     assert "a slice is missing" in words
     assert "CANARYXQ" not in words
+
+
+def test_process_prints_what_each_stage_took(tmp_path: Path) -> None:
+    cli.invoke(app, ["phantom", str(tmp_path / "ct"), "--slices", "2"])
+    said = Console(record=True, width=200)
+
+    def in_stages(
+        series: FoundSeries, config: object, out: Path, progress: Progress, **_: object
+    ) -> Unsuitable:
+        progress("read", 0.0)
+        held = np.ones(64 * 2**20, np.uint8)
+        progress("select", 0.5)
+        return Unsuitable(code=UnsuitableReason.GAP, text=f"{held.size} bytes were held")
+
+    process_folder(
+        tmp_path / "ct",
+        tmp_path / "out",
+        Settings(),
+        said,
+        datetime.now(UTC),
+        profiled=True,
+        process=in_stages,
+    )
+
+    rows = [line.split("\u2502") for line in said.export_text().splitlines() if "\u2502" in line]
+    costs = {name.strip(): [float(cell) for cell in cells[:3]] for _, name, *cells in rows}
+    assert list(costs) == ["read", "select", "all"]
+    assert costs["all"][0] == pytest.approx(costs["read"][0] + costs["select"][0], abs=0.011)
+    assert costs["all"][2] == max(costs["read"][2], costs["select"][2]) > 64
 
 
 def test_process_refuses_an_instance_that_cannot_be_parsed(tmp_path: Path) -> None:
