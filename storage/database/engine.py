@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.database.faults import DAMAGED, own_errors
+from storage.database.faults import DAMAGED, is_read_only, own_errors
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 30_000  #: how long a transaction waits for a lock
@@ -67,6 +67,7 @@ def open_database(url: str) -> Engine:
             " postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
     event.listen(engine, "handle_error", _wrap_fault_of_value)
+    event.listen(engine, "handle_error", _leave_read_only)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -231,6 +232,16 @@ def _wrap_fault_of_value(context: ExceptionContext) -> BaseException | None:
     if isinstance(fault, OverflowError | UnicodeError):
         return StatementError(type(fault).__name__, context.statement, None, fault)
     return None
+
+
+def _leave_read_only(context: ExceptionContext) -> None:
+    """Open others in place of connections that cannot write: they would not for all their life.
+
+    One of SQLite was opened while its file could only be read, one of PostgreSQL while the server
+    said so (default_transaction_read_only), or it leads to one that is a copy by now.
+    """
+    if context.sqlalchemy_exception is not None and is_read_only(context.sqlalchemy_exception):
+        context.is_disconnect = True
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -145,6 +145,11 @@ def own_error(fault: exc.SQLAlchemyError) -> StorageError:
     return cause.error(f"{cause.what} ({detail}): {cause.remedy}")
 
 
+def is_read_only(fault: exc.SQLAlchemyError) -> bool:
+    """Say whether the database, or this connection to it, is for reading alone."""
+    return _diagnose(fault)[0] is READ_ONLY
+
+
 def _diagnose(fault: exc.SQLAlchemyError) -> tuple[Cause, str]:
     """Find the cause of a fault, and what of the driver's words may be said."""
     if not isinstance(fault, exc.DBAPIError):

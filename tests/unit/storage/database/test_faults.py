@@ -204,6 +204,24 @@ def test_a_locked_database_is_the_databases_fault(sessions: Sessions, tmp_path: 
 
 
 @pytest.mark.database
+def test_a_connection_that_is_for_reading_alone_is_not_kept(
+    sessions: Sessions, database_kind: str
+) -> None:
+    """It would be for all its life: of a file or a server that could not be written for a while."""
+    setting = {
+        "sqlite": "PRAGMA query_only = ON",
+        "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    }
+    with sessions.begin() as session:
+        session.execute(text(setting[database_kind]))
+
+    with pytest.raises(DatabaseUnavailable, match="cannot be written"), sessions.begin() as session:
+        session.execute(insert(Refusal), refusal("x"))
+    with sessions.begin() as session:
+        session.execute(insert(Refusal), refusal("x"))
+
+
+@pytest.mark.database
 def test_a_uid_that_is_no_text_is_the_datas_own(sessions: Sessions) -> None:
     row = {"destination": "PACS", "sop_class_uid": "\udc80", "transfer_syntax_uid": ""}
     with pytest.raises(DatabaseRefused), sessions.begin() as session:
