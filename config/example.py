@@ -74,7 +74,11 @@ def _ini(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{title}:{seconds:g}" for title, seconds in value.items())
+        return ", ".join(_pair(title, entry) for title, entry in value.items())
     if isinstance(value, tuple):
         return ", ".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _pair(title: str, entry: object) -> str:
+    return f"{title}={entry}" if isinstance(entry, str) else f"{title}:{entry:g}"

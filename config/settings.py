@@ -16,6 +16,7 @@ from config.network import DicomWebSettings, NodeSettings, TlsSettings
 from config.secret import database_url_in
 from config.value_types import (
     AeTitles,
+    ArchivesByAe,
     DatabaseUrl,
     FilePath,
     Label,
@@ -27,6 +28,8 @@ from config.value_types import (
     Scheduler,
     Seconds,
     SecondsByAe,
+    SecondsOrNever,
+    SecondsOrNeverByAe,
     Section,
     Threshold,
 )
@@ -95,8 +98,31 @@ class ClosingSettings(Section):
         default_factory=dict,
         description="Other quiet times for single senders, such as CT1:120, ROUTER:30.",
     )
+    quiet_seconds_regular: SecondsOrNever = Field(
+        default=5.0,
+        description="It is closed so soon already when every association that sent it has ended and"
+        " its slices run evenly from outside the lungs to outside the lungs, or are as many as its"
+        " headers announce; 0 never does.",
+    )
+    quiet_seconds_regular_by_ae: SecondsOrNeverByAe = Field(
+        default_factory=dict,
+        description="The same for single senders, such as CT1:2, ROUTER:0. Where that was too early"
+        " once, the sender is given its whole quiet time for 30 days.",
+    )
+    ask: ArchivesByAe = Field(
+        default_factory=dict,
+        description="Archives that are asked (C-FIND) how many instances a series has, by its"
+        " sender: CT1=PACS@pacs.example.org:104, separated by commas, '*' for all others. Best is"
+        " the archive that sends it.",
+    )
+    notifications: bool = Field(
+        default=True,
+        description="Take Modality Performed Procedure Steps (MPPS) and Instance Availability"
+        " Notifications from whoever may call: a series of which all named instances are here is"
+        " closed at once.",
+    )
     check_every_seconds: Seconds = Field(
-        default=2.0, description="How often we look for quiet series."
+        default=1.0, description="How often we look for series that are complete."
     )
 
 

@@ -92,6 +92,22 @@ def _seconds_by_ae(text: object) -> object:
     return pairs
 
 
+def _archives_by_ae(text: object) -> object:
+    """Split ``CT1=PACS@pacs.example.org:104, *=PACS@...`` into sender and archive."""
+    if not isinstance(text, str):
+        return text
+    pairs: dict[str, str] = {}
+    for part in filter(None, map(str.strip, re.split(r"[,\n]", text))):
+        sender, equals, listener = (piece.strip() for piece in part.partition("="))
+        if not equals or sender in pairs:
+            raise ValueError(
+                "SENDER=ARCHIVE@host:port pairs such as 'CT1=PACS@pacs.example.org:104', each"
+                " sender once, '*' for all others"
+            )
+        pairs[sender] = listener
+    return pairs
+
+
 def _regex(text: str) -> str:
     """Check that text compiles as a regular expression."""
     try:
@@ -191,6 +207,11 @@ Listeners = Annotated[
 OptionalServer = Annotated[str, AfterValidator(_server)]
 Seconds = Annotated[float, Field(gt=0)]
 SecondsByAe = Annotated[Mapping[AeTitle, Seconds], BeforeValidator(_seconds_by_ae)]
+SecondsOrNever = Annotated[float, Field(ge=0)]
+SecondsOrNeverByAe = Annotated[Mapping[AeTitle, SecondsOrNever], BeforeValidator(_seconds_by_ae)]
+ArchivesByAe = Annotated[
+    Mapping[AeTitle, Annotated[str, AfterValidator(_listener)]], BeforeValidator(_archives_by_ae)
+]
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 FilePath = Annotated[Path, AfterValidator(_absolute)]
 OptionalPath = Annotated[

@@ -328,3 +328,23 @@ class RefusedReason(_Code):
         "no valid bearer token",
         "A STOW-RS request comes without the token this node expects: give it to the sender.",
     )
+
+
+class ClosedBy(_Code):
+    """Proofs by which a series was taken for complete; the sentence stands in the report.
+
+    How much each is worth: `dicom_node.closing.decision`.
+    """
+
+    PROCEDURE_STEP = (
+        "procedure-step",
+        "Complete: the scanner ended the procedure and named these images.",
+    )
+    AVAILABILITY = ("availability", "Complete: an archive named these images as available.")
+    ARCHIVE_COUNT = ("archive-count", "Complete: an archive counted as many images, twice.")
+    ANNOUNCED = ("announced-count", "Read when the announced images were here.")
+    REGULAR_STACK = (
+        "regular-stack",
+        "Read when every transfer had ended and both end slices lay outside the lungs.",
+    )
+    QUIET = ("quiet", "Read when no image had come for a while.")

@@ -23,7 +23,7 @@ from pipeline.low_attenuation import LowAttenuation
 class Completeness(StrEnum):
     """Certainty that every slice of the series has arrived."""
 
-    PROVED = "complete, proved"  #: no gap, and the count equals what the scanner announced
+    PROVED = "complete, proved"  #: no gap, and the scanner or an archive told as many
     QUIET = "complete as far as known"  #: no gap, and nothing arrived for the quiet time
     INCOMPLETE = "incomplete"  #: slices are missing; where is stated
 
@@ -158,6 +158,8 @@ class GeometryVerdict:
         Other images that are no part of the volume.
     completeness, statement
         The verdict and one sentence for the report.
+    closed_by
+        The proof by which the series was taken for complete; empty if none is known.
     """
 
     spacing_mm: float
@@ -167,6 +169,7 @@ class GeometryVerdict:
     left_out: tuple[LeftOut, ...] = ()
     completeness: Completeness = Completeness.QUIET
     statement: str = ""
+    closed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

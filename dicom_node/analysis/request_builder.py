@@ -28,6 +28,7 @@ from pipeline.encode.result.kinds import MAIN_DOCUMENTS, SUPERSEDING
 from pipeline.encode.result.products import Products
 from pipeline.encode.result.series_numbers import SeriesOfStudy, numbering
 from pipeline.errors import PipelineError
+from pipeline.reasons import ClosedBy
 from pipeline.series.attributes import calendar_date
 from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.delivery.capabilities import Capability, capabilities
@@ -131,6 +132,7 @@ class RequestBuilder:
             attempt=ticket.attempts,
             draw=uuid.uuid4().hex,
             numbering=numbering(ticket.series_instance_uid, study, self.config.series_number_base),
+            closed_by=_proof(ticket.closed_by),
         )
 
     def _supported(self, known: list[list[Capability]]) -> Products:
@@ -182,6 +184,11 @@ class RequestBuilder:
         with self._sessions() as session:
             (ended,) = ended_series(session, series=[ticket.series_instance_uid])
         return kept_analysis(ended, self._folder.root, self.config.model.sha256)
+
+
+def _proof(closed_by: str) -> ClosedBy | None:
+    """Read a proof that was kept; one of another version is not known."""
+    return next((proof for proof in ClosedBy if proof == closed_by), None)
 
 
 def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:

@@ -47,6 +47,7 @@ def receiver_of(settings: Settings) -> Receiver:
             silent_seconds=node.network_timeout_seconds,
         ),
         sop_classes=_sop_classes(settings),
+        notifications=settings.closing.notifications,
     )
 
 

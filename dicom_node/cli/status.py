@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from config.reader import load
+from config.settings import Settings
 from dicom_node.cli.options import INI, Ini, out
 
 app = typer.Typer()
@@ -18,6 +19,14 @@ def status(
     config: Ini = INI,
     limit: Annotated[int, typer.Option(help="How many lines of each list.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    waiting: Annotated[
+        bool,
+        typer.Option(
+            "--waiting",
+            help="Show instead, by sender, how long series waited until they were closed, and by"
+            " which proof.",
+        ),
+    ] = False,
 ) -> None:
     """Show every series and where it stands, deliveries, answers, refusals and the quarantine."""
     from dicom_node.assembly.resources import GIGABYTE
@@ -31,6 +40,9 @@ def status(
     from storage.results.answers import answer_counts
 
     settings = load(config)
+    if waiting:
+        _show_waits(settings, as_json=as_json)
+        return
     running = is_running(settings.storage.folder)
     condition = read_condition(settings.storage.folder)
     if not as_json:
@@ -46,6 +58,23 @@ def status(
         typer.echo(view.as_json(current, disk, counts, running=running, condition=condition))
     else:
         view.show(current, disk, out, answers=counts)
+
+
+def _show_waits(settings: Settings, *, as_json: bool) -> None:
+    """Show what waiting for the end of series has cost."""
+    from dicom_node.cli import waiting_view as view
+    from storage.database.engine import open_database, require_migrated
+    from storage.database.sessions import Sessions
+    from storage.series.closings import waits
+
+    database = open_database(settings.database_url)
+    require_migrated(database)
+    with Sessions(database).reading() as session:
+        lines = waits(session, datetime.now(UTC) - timedelta(days=view.DAYS))
+    if as_json:
+        typer.echo(view.as_json(lines))
+    else:
+        view.show(lines, out)
 
 
 @app.command()

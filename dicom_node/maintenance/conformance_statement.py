@@ -22,6 +22,7 @@ from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 from dicom_node.network.sop_classes import (
     ACCEPTED_TRANSFER_SYNTAXES,
     DOCUMENT_TRANSFER_SYNTAXES,
+    NOTIFICATION_CLASSES,
     STORAGE_COMMITMENT,
     STUDY_ROOT_FIND,
     STUDY_ROOT_MOVE,
@@ -66,6 +67,7 @@ def _overview() -> str:
     sent = dict.fromkeys(row.sop_class for row in RESULT_CLASSES)
     verification = (UID(VERIFICATION).name, f"`{VERIFICATION}`", "yes", "yes")
     commitment = (UID(STORAGE_COMMITMENT).name, f"`{STORAGE_COMMITMENT}`", "yes", "yes")
+    notifications = [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in NOTIFICATION_CLASSES]
     queries = [
         (UID(uid).name, f"`{uid}`", "yes", "no") for uid in (STUDY_ROOT_FIND, STUDY_ROOT_MOVE)
     ]
@@ -74,6 +76,7 @@ def _overview() -> str:
         [
             verification,
             commitment,
+            *notifications,
             *queries,
             *(
                 (class_name(uid), f"`{uid}`", "yes", "yes" if uid in received else "no")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
@@ -23,6 +24,8 @@ class ReceivedInstance:
         The data set, as sent, to be iterated over once: it may still be on its way.
     urgent
         Whether its sender gives it high priority.
+    transfer
+        The association that it comes by; None for another way.
     """
 
     header: bytes
@@ -32,6 +35,20 @@ class ReceivedInstance:
     transfer_syntax_uid: str
     calling_ae: str
     urgent: bool = False
+    transfer: Transfer | None = None
+
+
+class Transfer(Protocol):
+    """An association that instances come by."""
+
+    @property
+    def is_established(self) -> bool:
+        """Whether it is open: neither released nor aborted."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Tell whether anybody still serves it."""
+        ...
 
 
 def received_instance(

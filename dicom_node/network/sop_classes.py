@@ -26,6 +26,8 @@ from pydicom.uid import (
     RLELossless,
 )
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run time
+    InstanceAvailabilityNotification,
+    ModalityPerformedProcedureStep,
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelMove,
@@ -36,6 +38,9 @@ from pipeline.series.sop_classes import DOCUMENT_CLASSES
 
 VERIFICATION = Verification
 STORAGE_COMMITMENT = StorageCommitmentPushModel
+PERFORMED_STEP = ModalityPerformedProcedureStep
+INSTANCE_AVAILABILITY = InstanceAvailabilityNotification
+NOTIFICATION_CLASSES = (PERFORMED_STEP, INSTANCE_AVAILABILITY)
 STUDY_ROOT_FIND = StudyRootQueryRetrieveInformationModelFind
 STUDY_ROOT_MOVE = StudyRootQueryRetrieveInformationModelMove
 

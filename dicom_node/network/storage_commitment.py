@@ -20,14 +20,14 @@ ONE_AT_A_TIME = threading.Lock()  #: all peers together have one data set read
 
 @contextmanager
 def readable(event: Event) -> Iterator[None]:
-    """Hold the turn to read a request or a report; pydicom takes eighty times its bytes for it.
+    """Hold the turn to read the data set of an N- request; pydicom takes eighty times its bytes.
 
     Raises
     ------
     ValueError
         If it has very many items.
     """
-    names = ("ActionInformation", "EventInformation")
+    names = ("ActionInformation", "EventInformation", "AttributeList", "ModificationList")
     encoded: list[BytesIO | None] = [getattr(event.request, name, None) for name in names]
     data = b"".join(one.getvalue() for one in encoded if one is not None)
     items = max(data.count(tag) for tag in ITEM_TAGS)

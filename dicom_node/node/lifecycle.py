@@ -16,10 +16,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from config.settings import Settings
+from dicom_node.analysis.end_slices import EndSlices
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
+from dicom_node.assembly.closing import archive_counts_of
 from dicom_node.assembly.engine import engine_of
 from dicom_node.assembly.resources import condition_file_of, open_resources
 from dicom_node.audit.messages import application
+from dicom_node.closing.archive_counts import ArchiveCounts
+from dicom_node.closing.observer import NodeObserver
 from dicom_node.database_lease import DatabaseLease, acquire
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
@@ -29,6 +33,7 @@ from dicom_node.logs import log
 from dicom_node.node.deadlines import ENGINE_SECONDS, RELEASE_SECONDS, WORK_SECONDS, wait_within
 from dicom_node.node.processing import Processing, start_processing
 from dicom_node.node.reception import Reception, start_reception
+from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
 from dicom_node.supervision.scheduler import Scheduler
@@ -46,6 +51,7 @@ class Node:
     lease: DatabaseLease
     reception: Reception
     processing: Processing
+    counts: ArchiveCounts
 
     @property
     def address(self) -> tuple[str, int]:
@@ -57,6 +63,7 @@ class Node:
         log.info("node_draining")
         deadline = time.monotonic() + WORK_SECONDS
         self.supervisor.stop()
+        self.counts.stop()
         self.processing.retire()
         self.reception.stop(deadline - ENGINE_SECONDS)
         self.processing.stop(deadline)
@@ -113,11 +120,16 @@ def start_node(
         supervisor = Supervisor(resources.health, publish=condition_file_of(resources).publish)
         supervisor.watch("audit", resources.audit)
         supervisor.watch("lease", lease)
-        reception = start_reception(settings, resources, scheduler, supervisor)
+        transfers = Transfers()
+        counts = archive_counts_of(settings, resources, transfers)
+        undo.callback(counts.stop)
+        reception = start_reception(settings, resources, scheduler, supervisor, transfers)
         undo.callback(lambda: reception.stop(time.monotonic() + WORK_SECONDS))
         engine = make_engine(settings, resources.health)
         undo.callback(engine.close)
-        processing = start_processing(settings, resources, scheduler, supervisor, engine)
+        look = EndSlices(engine, resources.folder).look
+        observer = NodeObserver(transfers=transfers, counts=counts, look=look)
+        processing = start_processing(settings, resources, scheduler, supervisor, engine, observer)
         supervisor.start()
         undo.pop_all()
     host, port = reception.address
@@ -129,6 +141,7 @@ def start_node(
         lease=lease,
         reception=reception,
         processing=processing,
+        counts=counts,
     )
 
 

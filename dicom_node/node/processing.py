@@ -11,13 +11,14 @@ from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.rerun import start_requested_reruns
 from dicom_node.assembly.analysis import dispatcher_of, prior_fetchers_of, request_builder_of
+from dicom_node.assembly.closing import closing_policy_of
 from dicom_node.assembly.delivery import delivery_workers_of
 from dicom_node.assembly.maintenance import retention_of
 from dicom_node.clock_watch import ClockWatch
+from dicom_node.closing.series_closer import Observer, SeriesCloser
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_away
 from dicom_node.node.deadlines import ENGINE_SECONDS, time_left, wait_within
-from dicom_node.reception.series_closing import SeriesWatch, close_quiet_series
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
@@ -66,8 +67,15 @@ def start_processing(
     scheduler: Scheduler,
     supervisor: Supervisor,
     engine: ComputeEngine,
+    observer: Observer,
 ) -> Processing:
-    """Start the scheduler with every job of the node, the tending of the engine among them."""
+    """Start the scheduler with every job of the node, the tending of the engine among them.
+
+    Parameters
+    ----------
+    observer
+        Knows of series that are being received what is not in the database.
+    """
     workers = delivery_workers_of(settings, resources)
     jobs = ("analyse", *map(_job, workers))
     requests = request_builder_of(settings, resources)
@@ -85,7 +93,7 @@ def start_processing(
         delivery_workers=workers,
         prior_fetchers=prior_fetchers_of(settings, resources, requests),
     )
-    _schedule(processing, settings, resources)
+    _schedule(processing, settings, resources, observer)
     scheduler.start()
     supervisor.watch("scheduler", scheduler)
     supervisor.observe("jobs", scheduler.look)
@@ -93,18 +101,13 @@ def start_processing(
     return processing
 
 
-def _schedule(processing: Processing, settings: Settings, resources: Resources) -> None:
+def _schedule(
+    processing: Processing, settings: Settings, resources: Resources, observer: Observer
+) -> None:
     """Enter every job, with the time between two of its runs."""
     every, closing, delivery = processing.scheduler.every, settings.closing, settings.delivery
     wake = partial(processing.scheduler.wake, "analyse")
-    close = partial(
-        close_quiet_series,
-        resources,
-        SeriesWatch(),
-        quiet_seconds=closing.quiet_seconds,
-        quiet_seconds_by_ae=closing.quiet_seconds_by_ae,
-        wake=wake,
-    )
+    closer = SeriesCloser(resources, closing_policy_of(settings), observer, wake=wake)
     retention, consistency = retention_of(settings, resources), ConsistencyMonitor(resources)
 
     def maintain() -> None:
@@ -114,7 +117,7 @@ def _schedule(processing: Processing, settings: Settings, resources: Resources) 
         retention.run_once()
         consistency.run_once()
 
-    every(closing.check_every_seconds, "close", close)
+    every(closing.check_every_seconds, "close", closer.run_once)
     wishes = partial(start_requested_reruns, resources, wake)
     every(closing.check_every_seconds, "wishes", wishes, lane="close")
     every(closing.check_every_seconds, "analyse", processing.dispatcher.dispatch)

@@ -29,9 +29,11 @@ from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.notification_scp import NotificationScp
 from dicom_node.reception.refusals import RefusalRecorder
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.server import StowReceiver
+from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
@@ -80,9 +82,18 @@ class Reception:
 
 
 def start_reception(
-    settings: Settings, resources: Resources, scheduler: Scheduler, supervisor: Supervisor
+    settings: Settings,
+    resources: Resources,
+    scheduler: Scheduler,
+    supervisor: Supervisor,
+    transfers: Transfers,
 ) -> Reception:
     """Index what a crash left without a row, then listen.
+
+    Parameters
+    ----------
+    transfers
+        Is told of every instance that comes by an association.
 
     Raises
     ------
@@ -93,10 +104,13 @@ def start_reception(
         index = index_writer_of(settings, resources)
         index.start()
         undo.callback(index.stop)
-        ingest = InstanceIngest(resources, index)
+        ingest = InstanceIngest(resources, index, transfers)
         ingest.scan()
         commitment_scp = commitment_scp_of(settings, index, resources, ingest.record_refusal)
         undo.callback(commitment_scp.stop)
+        notifications = NotificationScp(
+            resources, ingest.record_refusal, partial(scheduler.wake, "close")
+        )
         scheduler.every(COMMITMENT_SECONDS, "commitment reports", commitment_scp.report_due)
         tls = server_tls_of(settings)
         if tls is not None:
@@ -110,7 +124,10 @@ def start_reception(
                 (node.bind, node.port),
                 ingest,
                 tls=tls,
-                services=_services(commitment_scp, resources),
+                services=[
+                    *_services(commitment_scp, resources),
+                    *notifications.handlers,
+                ],
             )
         undo.callback(receiver.drain, seconds=0.0)
         stow_receivers, web = stow_receivers_of(settings), settings.dicomweb

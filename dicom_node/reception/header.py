@@ -26,6 +26,7 @@ from dicom_node.network.bounded_header import (
 from dicom_node.network.file_meta import FileMeta
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.header_scan import PIXEL_GROUP, scan
+from dicom_node.reception.slice_place import slice_facts
 from pipeline.series.attributes import UNREADABLE, calendar_date
 from storage.files.folder import KeptFile
 from storage.series.instances import InstanceFacts
@@ -37,7 +38,17 @@ OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate",
 PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
 URGENT = {"STAT", "HIGH"}  #: Defined Terms of the priority that go before others
 NUMBER = "SeriesNumber"
-OTHERS = (*OF_INSTANCE, *OF_PATIENT, PRIORITY, NUMBER)
+OF_SLICE = (
+    "AcquisitionNumber",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "ImagesInAcquisition",
+    "ConcatenationUID",
+    "NumberOfFrames",
+    "PixelSpacing",
+)
+OTHERS = (*OF_INSTANCE, *OF_PATIENT, PRIORITY, NUMBER, *OF_SLICE)
 TAGS = {keyword_dict[name]: name for name in (*OTHERS, *NEEDED)}
 LAST = max(TAGS)
 MAX_UID = 64  #: characters, PS3.5 9.1
@@ -216,6 +227,7 @@ def facts(
         series_number=series_number(texts),
         patient_id=printable(texts.get("PatientID", "")),
         urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
+        slice=slice_facts(texts),
     )
 
 

@@ -29,6 +29,7 @@ from dicom_node.reception.header import (
 )
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.refusals import Refusal, RefusalRecorder
+from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
 from storage.errors import StorageFull
 from storage.files.folder import KeptFile
@@ -43,9 +44,11 @@ HEADER_BYTES = 1 << 15  #: scanned on arrival; a longer header is read from the 
 class InstanceIngest:
     """Keeps received instances and has them indexed: the `InstanceSink` of all receivers."""
 
-    def __init__(self, resources: Resources, index: IndexWriter) -> None:
+    def __init__(
+        self, resources: Resources, index: IndexWriter, transfers: Transfers | None = None
+    ) -> None:
         self._folder, self._clock = resources.folder, resources.clock
-        self._index = index
+        self._index, self._transfers = index, transfers or Transfers()
         self.refusals = RefusalRecorder(index, resources.clock, resources.audit)
 
     def keep(self, received: ReceivedInstance) -> int:
@@ -90,6 +93,7 @@ class InstanceIngest:
             return CANNOT_UNDERSTAND
         instance = facts(header, kept, calling_ae=calling_ae, urgent=received.urgent)
         self._index.record_instance(instance, self._clock())
+        self._transfers.note(instance, received.transfer)
         return SUCCESS
 
     def record_refusal(self, refusal: Refusal) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -34,6 +35,7 @@ from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLi
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import (
+    NOTIFICATION_CLASSES,
     STORAGE_COMMITMENT,
     VERIFICATION,
     transfer_syntaxes_of,
@@ -45,7 +47,7 @@ from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from pipeline.reasons import RefusedReason
 from pipeline.series.sop_classes import CT_CLASSES
 
-OUR_SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT})
+OUR_SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT, *NOTIFICATION_CLASSES})
 TOO_MANY = (2, 3, 2)  #: transient, by the presentation layer, local limit exceeded (PS3.8 9.3.4)
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the service user, calling AE title not recognised
 CALLED_UNKNOWN = (1, 1, 7)  #: permanent, by the service user, called AE title not recognised
@@ -68,17 +70,15 @@ def handle_store(event: Event, sink: InstanceSink) -> int:
     Only of use where the fast path is not (see the module's docstring).
     """
     request = cast(C_STORE, event.request)
-    return store_and_answer(
-        sink,
-        received_instance(
-            sop_class_uid=str(request.AffectedSOPClassUID or ""),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
-            transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae=requestor(event),
-            body=[event.encoded_dataset(include_meta=False)],
-            urgent=request.Priority == HIGH,
-        ),
+    instance = received_instance(
+        sop_class_uid=str(request.AffectedSOPClassUID or ""),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        calling_ae=requestor(event),
+        body=[event.encoded_dataset(include_meta=False)],
+        urgent=request.Priority == HIGH,
     )
+    return store_and_answer(sink, replace(instance, transfer=event.assoc))
 
 
 def handle_requested(event: Event, callers: AllowedCallers, most: int) -> None:
@@ -246,6 +246,8 @@ class Receiver:
         Whether callers must know our AE title.
     sop_classes
         Of the instances that are taken.
+    notifications
+        Whether performed steps and availability are taken.
     """
 
     def __init__(
@@ -256,6 +258,7 @@ class Receiver:
         require_called_ae: bool,
         limits: AssociationLimits,
         sop_classes: Sequence[str] = CT_CLASSES,
+        notifications: bool = False,
     ) -> None:
         self._taken = frozenset(sop_classes)
         self._ae = ae = Acceptor(ae_title)
@@ -269,6 +272,8 @@ class Receiver:
         ae.add_supported_context(
             STORAGE_COMMITMENT, scu_role=True, scp_role=True
         )  # asked, and answered
+        for sop_class in NOTIFICATION_CLASSES if notifications else ():
+            ae.add_supported_context(sop_class)
         for sop_class in sop_classes:
             ae.add_supported_context(sop_class, list(transfer_syntaxes_of(sop_class)))
         self._server: ThreadedAssociationServer | None = None

@@ -139,6 +139,7 @@ def _geometry(series: CtSeries) -> dict[str, Any]:
         "duplicates": len(geometry.duplicates),
         "left_out": {str(part.code): part.images for part in geometry.left_out},
         "completeness": str(geometry.completeness),
+        "closed_by": geometry.closed_by,
         "statement": geometry.statement,
     }
 

@@ -104,7 +104,7 @@ def migrate(engine: Engine) -> None:
     DatabaseUnusable
         If a newer version of the program has changed its tables.
     """
-    config = _alembic()
+    config = alembic_config()
     with own_errors(), engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
             connection.execute(text("SET LOCAL lock_timeout = 0"))  # a migration may take long
@@ -217,12 +217,14 @@ def _refuse_newer(revision: str | None) -> None:
 
 
 def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_alembic())
+    return ScriptDirectory.from_config(alembic_config())
 
 
-def _alembic() -> Config:
+def alembic_config() -> Config:
+    """Say where the migrations are: in folders within one, none of them too full to be read."""
     config = Config()
     config.set_main_option("script_location", "storage:migrations")
+    config.set_main_option("recursive_version_locations", "true")
     return config
 
 

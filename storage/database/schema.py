@@ -160,6 +160,8 @@ class Instance(Base):
         The same SOP Instance UID arrived later with other bytes, which are used instead.
     purged_at
         When its file was marked for removal; None while it is kept.
+    acquisition_number, images_in_acquisition, instance_number, frames, plane, height_mm
+        As in :class:`storage.series.slices.SliceFacts`.
     """
 
     __tablename__ = "instance"
@@ -177,6 +179,81 @@ class Instance(Base):
     received_at: Mapped[datetime]
     superseded: Mapped[bool] = mapped_column(default=False)
     purged_at: Mapped[datetime | None] = mapped_column(default=None)
+    acquisition_number: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    images_in_acquisition: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    instance_number: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    frames: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    plane: Mapped[str] = mapped_column(Digest, default="")
+    height_mm: Mapped[float | None] = mapped_column(default=None)
+
+
+class Closing(Base):
+    """How one generation of a series was taken for complete.
+
+    Attributes
+    ----------
+    calling_ae
+        Who had sent the latest instance.
+    closed_by
+        A proof, or the quiet time; not interpreted by storage.
+    waited_seconds
+        From the latest instance to the closing.
+    late_at
+        When an instance came after all; None if none has.
+    """
+
+    __tablename__ = "closing"
+
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), primary_key=True
+    )
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    calling_ae: Mapped[str] = mapped_column(Title)
+    closed_by: Mapped[str] = mapped_column(String(32))
+    instances: Mapped[int]
+    waited_seconds: Mapped[float]
+    closed_at: Mapped[datetime] = mapped_column(index=True)
+    late_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Notification(Base):
+    """A Modality Performed Procedure Step, or an Instance Availability Notification.
+
+    Attributes
+    ----------
+    kind, status
+        As in :class:`storage.series.notifications.NotificationKind` and `NotificationState`.
+    """
+
+    __tablename__ = "notification"
+
+    sop_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16))
+    calling_ae: Mapped[str] = mapped_column(Title)
+    received_at: Mapped[datetime]
+    changed_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class NotifiedSeries(Base):
+    """The instances of one series that a notification names.
+
+    Attributes
+    ----------
+    instances
+        JSON list of SOP Instance UIDs.
+    count
+        Number of those.
+    """
+
+    __tablename__ = "notified_series"
+
+    notification_uid: Mapped[str] = mapped_column(
+        ForeignKey("notification.sop_instance_uid"), primary_key=True
+    )
+    series_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True, index=True)
+    instances: Mapped[str] = mapped_column(Text)
+    count: Mapped[int]
 
 
 class Result(Base):

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Instance, Result, Series
 from storage.errors import StorageError
 from storage.series.lifecycle import ENDED, locked, reopen
+from storage.series.slices import NOTHING_KNOWN, SliceFacts
 from storage.states import SeriesState
 
 #: Rows by Series and SOP Instance UID: one for each version of the bytes under that UID.
@@ -37,6 +38,8 @@ class InstanceFacts:
         As in :class:`storage.database.schema.Series`.
     urgent
         Whether its series is to be analysed before others.
+    slice
+        Where its slice lies.
     patient_id
         For the audit trail alone: it is not recorded.
     """
@@ -57,6 +60,7 @@ class InstanceFacts:
     study_time: str = ""
     series_number: int | None = None
     urgent: bool = False
+    slice: SliceFacts = NOTHING_KNOWN
     patient_id: str = field(default="", repr=False)
 
 
@@ -255,6 +259,12 @@ def _row(facts: InstanceFacts, now: datetime) -> Instance:
         bytes=facts.bytes,
         calling_ae=facts.calling_ae,
         received_at=now,
+        acquisition_number=facts.slice.acquisition_number,
+        images_in_acquisition=facts.slice.images_in_acquisition,
+        instance_number=facts.slice.instance_number,
+        frames=facts.slice.frames,
+        plane=facts.slice.plane,
+        height_mm=facts.slice.height_mm,
     )
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Instance, Series
+from storage.database.schema import Closing, Instance, Series
 from storage.database.sessions import holder_of
 from storage.errors import StaleState, StorageError
 from storage.series.priority import next_in_queue
@@ -34,6 +34,7 @@ class OpenSeries:
     instances: int
     calling_ae: str
     last_at: datetime
+    study_instance_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,8 @@ class SeriesTicket:
         Number of instances in use whose files were removed.
     urgent
         An instance was urgent.
+    closed_by
+        As in :class:`storage.database.schema.Closing`; empty if that is not known.
     """
 
     series_instance_uid: str
@@ -71,6 +74,7 @@ class SeriesTicket:
     purged: int = 0
     urgent: bool = False
     sop_class_uids: tuple[str, ...] = ()
+    closed_by: str = ""
 
 
 def without_classes(ticket: SeriesTicket, sop_classes: Collection[str]) -> SeriesTicket:
@@ -143,11 +147,25 @@ def reopen(session: Session, row: Series, now: datetime) -> None:
     This fulfils a requested rerun: the whole series is analysed, with the present settings.
     """
     advance(session, row.series_instance_uid, old=row.state, new=S.RECEIVING, now=now)
+    _note_late(session, row, now)
     row.generation += 1
     row.attempts = 0
     row.reopened = False
     row.rerun = None
     session.flush()
+
+
+def _note_late(session: Session, row: Series, now: datetime) -> None:
+    """Note of the closing of this generation that an instance came after it."""
+    session.execute(
+        update(Closing)
+        .where(
+            Closing.series_instance_uid == row.series_instance_uid,
+            Closing.generation == row.generation,
+            Closing.late_at.is_(None),
+        )
+        .values(late_at=now)
+    )
 
 
 def receiving(session: Session) -> list[OpenSeries]:
@@ -162,6 +180,7 @@ def receiving(session: Session) -> list[OpenSeries]:
             instances=row.instances,
             calling_ae=row.calling_ae,
             last_at=row.last_at,
+            study_instance_uid=row.study_instance_uid,
         )
         for row in rows
     ]
@@ -243,7 +262,13 @@ def ticket_of(session: Session, row: Series) -> SeriesTicket:
         purged=len(in_use) - len(kept),
         urgent=row.urgent,
         sop_class_uids=tuple(instance.sop_class_uid for instance in kept),
+        closed_by=_closed_by(session, row),
     )
+
+
+def _closed_by(session: Session, row: Series) -> str:
+    closing = session.get(Closing, (row.series_instance_uid, row.generation))
+    return "" if closing is None else closing.closed_by
 
 
 def give_back(

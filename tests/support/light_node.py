@@ -28,7 +28,7 @@ from dicom_node import logs
 from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
 from dicom_node.analysis.engine.connection import EngineAddress, connect
 from dicom_node.analysis.engine.worker_records import Pace
-from dicom_node.analysis.worker import feedback_task, notice_task
+from dicom_node.analysis.worker import ends_task, feedback_task, notice_task
 from dicom_node.assembly.resources import open_resources
 from dicom_node.folder_lock import only_node
 from dicom_node.health import Health
@@ -39,7 +39,7 @@ from tests.support import fleet_tasks
 from tests.support.light_analysis import analysed
 
 #: tasks that need no networks
-AS_THEY_ARE = {notice_task.notice, feedback_task.read_feedback}
+AS_THEY_ARE = {notice_task.notice, feedback_task.read_feedback, ends_task.look_at_ends}
 
 
 class Fuse:

@@ -9,7 +9,9 @@ from pipeline.encode.result.identity import inputs_digest
 def inputs_of(request: AnalysisRequest) -> str:
     """Digest everything that decides what the result of a request says."""
     config = request.config
+    proof = {"closed by": str(request.closed_by)} if request.closed_by else {}
     parameters = {
+        **proof,
         **config.options.as_parameters(),
         **config.products.as_parameters(),
         **config.equipment.as_parameters(),

@@ -13,6 +13,7 @@ from pipeline.encode.result.products import Products
 from pipeline.encode.result.series_numbers import ResultNumbering
 from pipeline.feedback.answers import Assessment
 from pipeline.options import AnalysisOptions
+from pipeline.reasons import ClosedBy
 from pipeline.series.image_rules import SelectionRules
 
 
@@ -97,6 +98,8 @@ class AnalysisRequest:
         Series Numbers of the results, by the other series of the study; None if none is known.
     rejections
         What destinations that want to be told have of earlier results of the series.
+    closed_by
+        The proof by which the series was taken for complete; None if none is known.
     """
 
     series_instance_uid: str
@@ -113,6 +116,7 @@ class AnalysisRequest:
     draw: str = ""
     numbering: ResultNumbering | None = None
     rejections: tuple[Rejection, ...] = ()
+    closed_by: ClosedBy | None = None
 
     @property
     def occasion(self) -> str:
@@ -230,6 +234,20 @@ class Answered:
     documents: tuple[Assessment, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndsRequest:
+    """Slices of a stack to look at: the first, some in between, the last."""
+
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndsSeen:
+    """Whether the stack begins and ends outside the lungs, and holds them."""
+
+    outside: bool
+
+
 AnalysisResult = Analysed | Unsuitable | Unchanged
-TaskResult = AnalysisResult | EncodedObject | Answered
-"""Of an analysis, of a notice, or of the reading of documents."""
+TaskResult = AnalysisResult | EncodedObject | Answered | EndsSeen
+"""Of an analysis, of a notice, of the reading of documents, or of a look at end slices."""

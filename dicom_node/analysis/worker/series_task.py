@@ -88,6 +88,7 @@ def results_of(
 
 
 def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
+    from pipeline.completeness import with_proof
     from pipeline.decision import decide
     from pipeline.series.volume import assemble
 
@@ -100,7 +101,7 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
         raise UnsuitableSeries(reason.code, reason.text)
     watch.lap("read")
     progress("assemble", 0.0)
-    series = assemble(datasets, config.rules)
+    series = with_proof(assemble(datasets, config.rules), request.closed_by)
     del datasets
     watch.lap("assemble")
     manifest, _ = read_manifest(folder_of(config.model))

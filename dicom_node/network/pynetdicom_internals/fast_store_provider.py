@@ -326,16 +326,15 @@ class FastProvider(DULServiceProvider):
         """Have the instance of a C-STORE request kept while it arrives; answer."""
         limit = self._limits.object_bytes
         body = self._fragments(DATA_SET, context_id=context.context_id, limit=limit)
-        status = self._store(
-            received_instance(
-                sop_class_uid=command.sop_class_uid,
-                sop_instance_uid=command.sop_instance_uid,
-                transfer_syntax_uid=str(context.transfer_syntax[0]),
-                calling_ae=str(self.assoc.requestor.ae_title).strip(),
-                body=(fragment.data for fragment in body),
-                urgent=command.is_urgent,
-            ),
+        instance = received_instance(
+            sop_class_uid=command.sop_class_uid,
+            sop_instance_uid=command.sop_instance_uid,
+            transfer_syntax_uid=str(context.transfer_syntax[0]),
+            calling_ae=str(self.assoc.requestor.ae_title).strip(),
+            body=(fragment.data for fragment in body),
+            urgent=command.is_urgent,
         )
+        status = self._store(replace(instance, transfer=self.assoc))
         for _ in body:  # the rest of what was refused half-way still arrives
             pass
         wire = cast(ReadAheadSocket, self.socket)

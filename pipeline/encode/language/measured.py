@@ -11,6 +11,7 @@ from functools import cache
 
 from pipeline.encode.language.languages import Language
 from pipeline.encode.language.translation import _, current_language, in_ascii, with_decimal_mark
+from pipeline.reasons import ClosedBy
 
 SENTENCES = (
     # completeness
@@ -24,6 +25,7 @@ SENTENCES = (
     "{n} left out: another image has the same position.",
     "Read: {chosen}.",
     "{left_out} left out: {parts}.",
+    *(proof.sentence for proof in ClosedBy if proof is not ClosedBy.QUIET),
 )
 """Sentences of a statement, one behind the other."""
 

@@ -21,8 +21,8 @@ from dicom_node.analysis.worker.messages import (
     AnalysisRequest,
     AnalysisResult,
 )
+from dicom_node.closing.series_closer import ClosingPolicy, SeriesCloser, SeriesWatch
 from dicom_node.network.status_codes import SUCCESS
-from dicom_node.reception.series_closing import SeriesWatch, close_quiet_series
 from storage.database.schema import Instance, Series
 from tests.support.dispatcher_samples import RESULT, AnsweringWorkers, dispatcher
 from tests.support.peers.wire_client import (
@@ -134,15 +134,14 @@ def close_quiet(running: Reception) -> None:
     """Declare complete what has been quiet, as if the quiet time had passed."""
     running.index.wait_until_written()
     later = running.resources.clock() + timedelta(seconds=QUIET_SECONDS)
-    watch = SeriesWatch(steady=iter([0.0, QUIET_SECONDS]).__next__)
+    closer = SeriesCloser(
+        replace(running.resources, clock=lambda: later),
+        ClosingPolicy(quiet_seconds=QUIET_SECONDS / 2),
+        wake=lambda: None,
+        watch=SeriesWatch(steady=iter([0.0, QUIET_SECONDS]).__next__),
+    )
     for _ in range(2):
-        close_quiet_series(
-            replace(running.resources, clock=lambda: later),
-            watch,
-            quiet_seconds=QUIET_SECONDS / 2,
-            quiet_seconds_by_ae={},
-            wake=lambda: None,
-        )
+        closer.run_once()
 
 
 def ends(running: Reception, workers: AnsweringWorkers | None = None) -> dict[str, str]:

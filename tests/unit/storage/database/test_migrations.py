@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from storage.database.engine import is_absent, is_migrated, migrate, open_database, reading
+from storage.database.engine import (
+    alembic_config,
+    is_absent,
+    is_migrated,
+    migrate,
+    open_database,
+    reading,
+)
 from storage.database.schema import Base, Instance, Refusal, Result, ResultObject, Series
 from storage.series.quarantine_and_refusals import RefusalKind, record_refusal
 from tests.support.databases import database_url
@@ -98,8 +104,7 @@ def test_what_was_kept_before_a_migration_is_kept(engine: Engine) -> None:
 
 
 def migrate_to(engine: Engine, revision: str, *, back: bool = False) -> None:
-    config = Config()
-    config.set_main_option("script_location", "storage:migrations")
+    config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         (command.downgrade if back else command.upgrade)(config, revision)

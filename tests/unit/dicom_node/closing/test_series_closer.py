@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.reception.series_closing import SeriesWatch, close_quiet_series, is_quiet
+from dicom_node.closing.series_closer import (
+    ClosingPolicy,
+    SeriesCloser,
+    SeriesWatch,
+    quiet_seconds,
+)
 from dicom_node.resources import Resources
 from storage.overview import overview
 from storage.series.instances import InstanceFacts, record_instance
@@ -119,19 +124,18 @@ def test_no_clock_alone_makes_a_series_quiet(by_day: float, watched: float, quie
     )
     now = NOW + timedelta(seconds=by_day)
 
-    if is_quiet(series, now, watched, quiet):
+    if quiet_seconds(series, now, watched) >= quiet:
         assert watched >= quiet
         assert abs((now - NOW).total_seconds()) >= quiet
 
 
 def close(resources: Resources, watch: SeriesWatch, woken: list[bool] | None = None) -> None:
-    close_quiet_series(
+    SeriesCloser(
         resources,
-        watch,
-        quiet_seconds=10,
-        quiet_seconds_by_ae={"ROUTER": 120},
+        ClosingPolicy(quiet_seconds=10, quiet_seconds_by_ae={"ROUTER": 120}),
         wake=lambda: (woken if woken is not None else []).append(True),
-    )
+        watch=watch,
+    ).run_once()
 
 
 def stable(resources: Resources) -> set[str]:

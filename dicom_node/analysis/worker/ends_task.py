@@ -1,0 +1,48 @@
+"""Look at a few slices of a series that is being received: the task that a worker runs for it.
+
+Whoever may send may write anything into pixel data: only a worker, which may die of it, decodes it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom.config import disable_value_validation
+
+from dicom_node.analysis.worker.faults import as_analysis_fault
+from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFile
+from dicom_node.analysis.worker.source_files import parsing, read_instance, require_room
+from pipeline.errors import UnsuitableSeries
+from pipeline.scan_quality.lung_ends import ends_outside_lungs, gas_share
+from pipeline.series.frames import frames_of
+from pipeline.series.hounsfield import to_hounsfield
+from pipeline.series.pixel_data.decode import decode_frame, encoded_frames
+from pipeline.series.pixel_data.layout import PixelLayout
+
+
+@as_analysis_fault
+def look_at_ends(request: EndsRequest) -> EndsSeen:
+    """Tell whether a stack begins and ends outside the lungs; not where it cannot be read.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    """
+    try:
+        require_room(request)
+        with disable_value_validation():
+            shares = [_share(file) for file in request.files]
+    except UnsuitableSeries:
+        return EndsSeen(outside=False)
+    return EndsSeen(outside=ends_outside_lungs(shares))
+
+
+def _share(file: SourceFile) -> float:
+    dataset = read_instance(file.path)
+    with parsing():
+        frame = next(frames_of(dataset))
+        layout = PixelLayout.of(dataset)
+        hu = np.empty((layout.rows, layout.columns), np.int16)
+        decode_frame(encoded_frames(dataset, layout)[0], layout, hu)
+        to_hounsfield(hu, frame.rescale, signed=layout.signed)
+    return gas_share(hu)

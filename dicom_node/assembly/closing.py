@@ -1,0 +1,49 @@
+"""Make what tells when series are complete."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from config.settings import Settings
+from dicom_node.assembly.security import credentials_of
+from dicom_node.closing.archive_counts import ArchiveCounts, count_by_find
+from dicom_node.closing.series_closer import ClosingPolicy
+from dicom_node.network.association import Peer
+from dicom_node.reception.transfers import Transfers
+from dicom_node.resources import Resources
+
+ASK_SECONDS = 10.0  #: longest wait for an archive; a series waits for it no longer than a minute
+
+
+def closing_policy_of(settings: Settings) -> ClosingPolicy:
+    """Say how long series wait."""
+    closing, selection = settings.closing, settings.selection
+    return ClosingPolicy(
+        quiet_seconds=closing.quiet_seconds,
+        quiet_seconds_by_ae=closing.quiet_seconds_by_ae,
+        regular_seconds=closing.quiet_seconds_regular,
+        regular_seconds_by_ae=closing.quiet_seconds_regular_by_ae,
+        min_slices=selection.min_slices,
+        min_coverage_mm=selection.min_coverage_mm,
+    )
+
+
+def archive_counts_of(
+    settings: Settings, resources: Resources, transfers: Transfers
+) -> ArchiveCounts:
+    """Make who asks archives, by TLS if our port speaks TLS; it begins when a series does."""
+    counts = ArchiveCounts(
+        {sender: _peer(entry, settings) for sender, entry in settings.closing.ask.items()},
+        partial(count_by_find, calling_ae=settings.node.ae_title),
+        transfers.received,
+        resources.health,
+    )
+    transfers.when_begun = counts.begin
+    return counts
+
+
+def _peer(entry: str, settings: Settings) -> Peer:
+    ae_title, _, where = entry.rpartition("@")
+    host, _, port = where.rpartition(":")
+    tls = credentials_of(settings.tls) if settings.tls.receive else None
+    return Peer(ae_title=ae_title, host=host, port=int(port), timeout_seconds=ASK_SECONDS, tls=tls)

@@ -1,0 +1,201 @@
+"""Ask archives how many instances a series has: C-FIND, Number of Series Related Instances.
+
+A question is asked on a thread of its own and its answer looked up later, so that nobody waits for
+an archive: neither the receiver, whose first instance of a series sets off the first question, nor
+who closes series.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from dicom_node.closing.decision import Counted
+from dicom_node.health import Health
+from dicom_node.logs import log
+from dicom_node.network.association import Peer
+from dicom_node.network.query_scu import QueryFailed, archive, keys
+from storage.series.instances import InstanceFacts
+
+THREADS = 2  #: questions under way
+EVERY_SECONDS = 2.0  #: between two questions about a series; twice as long after each that failed
+LONGEST_SECONDS = 60.0
+MAXIMUM_QUESTIONS = 40  #: about one series
+MAXIMUM_SERIES = 500  #: that are remembered, and may wait for their answer
+ANY_SENDER = "*"  #: in the settings: of whoever has no archive of its own
+MAXIMUM_COUNT = 10**7  #: instances; a larger number is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What an archive said; how many instances were here when it was asked, and at its answer."""
+
+    held_before: int
+    held_after: int
+    count: int
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Questions about one series, and the answers."""
+
+    answers: list[_Answer] = field(default_factory=list)
+    questions: int = 0
+    is_waiting: bool = False
+    next_at: float = 0.0
+    wait_seconds: float = EVERY_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which series is asked about, and how many of its instances are here."""
+
+    series_instance_uid: str
+    study_instance_uid: str
+    calling_ae: str
+    held: int
+
+
+Count = Callable[[Peer, Question], int | None]
+"""Asks an archive; None if it does not know the series. Raises `QueryFailed`."""
+
+
+class ArchiveCounts:
+    """Remembers what archives said of series that are being received; for any thread.
+
+    Parameters
+    ----------
+    archives
+        Who is asked about the series of a sender, by its AE title or `ANY_SENDER`.
+    count
+        Asks an archive.
+    received
+        Tells how many instances of a series have come.
+    """
+
+    def __init__(
+        self,
+        archives: Mapping[str, Peer],
+        count: Count,
+        received: Callable[[str], int],
+        health: Health,
+        *,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._archives, self._count, self._health = archives, count, health
+        self._received, self._steady = received, steady
+        self._lock = threading.Lock()
+        self._series: OrderedDict[str, _Asked] = OrderedDict()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="archive count")
+
+    def stop(self) -> None:
+        """Ask nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def begin(self, instance: InstanceFacts) -> None:
+        """Ask at the first instance of a series: an archive that has it whole already says so."""
+        self.ask(
+            Question(
+                series_instance_uid=instance.series_instance_uid,
+                study_instance_uid=instance.study_instance_uid,
+                calling_ae=instance.calling_ae,
+                held=1,
+            )
+        )
+
+    def ask(self, question: Question) -> None:
+        """Ask, unless an answer is awaited, or has come a moment ago; return at once."""
+        peer = self._archives.get(question.calling_ae) or self._archives.get(ANY_SENDER)
+        if peer is None:
+            return
+        uid = question.series_instance_uid
+        with self._lock:
+            asked = self._series.setdefault(uid, _Asked())
+            busy = asked.is_waiting or self._steady() < asked.next_at
+            if busy or asked.questions >= MAXIMUM_QUESTIONS:
+                return
+            waiting = sum(other.is_waiting for other in self._series.values())
+            if waiting >= MAXIMUM_SERIES:
+                return
+            asked.is_waiting = True
+            asked.questions += 1
+            while len(self._series) > MAXIMUM_SERIES:
+                self._series.popitem(last=False)
+        try:
+            self._pool.submit(self._ask, peer, question)
+        except RuntimeError:  # it was stopped
+            return
+
+    def counted(self, series_instance_uid: str, held: int) -> Counted | None:
+        """Tell what the archive said last of a series of which so many instances are here now."""
+        with self._lock:
+            asked = self._series.get(series_instance_uid)
+            answers = list(asked.answers) if asked else []
+        if not answers:
+            return None
+        count = answers[-1].count
+        is_here = count == held == answers[-1].held_before
+        told_before = any(early.held_after < early.count == count for early in answers[:-1])
+        return Counted(count=count, is_confirmed=is_here and told_before)
+
+    def forget(self, series_instance_uid: str) -> None:
+        """Forget the answers about a series that is closed: of a later instance all is open."""
+        with self._lock:
+            self._series.pop(series_instance_uid, None)
+
+    def _ask(self, peer: Peer, question: Question) -> None:
+        """Ask, and note the answer (thread border)."""
+        part, uid = f"archive {peer.ae_title}", question.series_instance_uid
+        count, failed = None, True
+        try:
+            count = self._count(peer, question)
+            self._health.well(part)
+            failed = False
+        except QueryFailed as fault:
+            self._health.fault(part, f"it does not say how many instances a series has: {fault}")
+        except Exception:  # noqa: BLE001  # thread border: the series is closed without it
+            log.exception("job_failed", job="archive count", series_uid=uid)
+        with self._lock:
+            asked = self._series.get(uid)
+            if asked is None:
+                return
+            asked.is_waiting = False
+            doubled = min(2 * asked.wait_seconds, LONGEST_SECONDS)
+            asked.wait_seconds = doubled if failed else EVERY_SECONDS
+            asked.next_at = self._steady() + asked.wait_seconds
+            if count is not None:
+                held = max(question.held, self._received(uid))
+                answer = _Answer(held_before=question.held, held_after=held, count=count)
+                asked.answers.append(answer)
+        if not failed:
+            log.debug("archive_counted", series_uid=uid, held=question.held, count=count)
+
+
+def count_by_find(peer: Peer, question: Question, *, calling_ae: str) -> int | None:
+    """Ask an archive by C-FIND; None if it does not know the series, or not how many.
+
+    Raises
+    ------
+    QueryFailed
+        If it cannot be asked.
+    """
+    identifier = keys(
+        "SERIES",
+        StudyInstanceUID=question.study_instance_uid,
+        SeriesInstanceUID=question.series_instance_uid,
+        NumberOfSeriesRelatedInstances="",
+    )
+    with archive(peer, calling_ae=calling_ae) as asked:
+        matches = asked.find(identifier, limit=2)
+    said = [
+        str(match.get("NumberOfSeriesRelatedInstances") or "").strip()
+        for match in matches
+        if str(match.get("SeriesInstanceUID") or "").strip() == question.series_instance_uid
+    ]
+    if len(said) != 1 or not said[0].isdecimal():
+        return None
+    return int(said[0]) if len(said[0]) < 10 and int(said[0]) <= MAXIMUM_COUNT else None
