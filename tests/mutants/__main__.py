@@ -38,12 +38,14 @@ from tests.support.paths import ROOT
 TABLE = Path(__file__).with_name("modules.toml")
 TRIED = ROOT / "build" / "mutants.jsonl"
 COPIED = (
-    *("config", "dicom_node", "pipeline", "storage", "tests", "docs", "deploy"),
+    *("config", "dicom_node", "pipeline", "storage", "tests", "benchmarks", "docs", "deploy"),
     *("README.md", "setup.cfg", "pyproject.toml"),
 )
-LEFT_OUT = "not slow and not real and not acceptance and not viewer"
+LEFT_OUT = "not slow and not real and not acceptance and not viewer and not postgresql"
+NAMING = ("unit", "property", "dicom", "faults")  #: folders of tests that may name a module
+MOST_NAMING = 8  #: files of tests
 LEAST_SECONDS = 60.0  #: patience with the tests of a mutant, or
-PATIENCE = 5.0  #: so many times what they take without a mutant
+PATIENCE = 3.0  #: so many times what they take without a mutant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +55,24 @@ class Group:
     name: str
     modules: tuple[str, ...]
     tests: tuple[str, ...]
-    databases: bool = False  #: run the tests of the database on PostgreSQL, too
 
     def command(self, tests: Iterable[str] = ()) -> str:
         """Run some of the tests, or all, until the first fails."""
-        marks = LEFT_OUT if self.databases else f"{LEFT_OUT} and not postgresql"
-        options = f"-x -q -p no:cacheprovider -m '{marks}'"
+        options = f"-x -q -p no:cacheprovider -m '{LEFT_OUT}'"
         return f"{sys.executable} -m pytest {options} {' '.join(tests or self.tests)}"
 
     def naming(self, module: str) -> list[str]:
-        """Tests of the group that name a module: likely to see a slip in it, and run first."""
+        """Tests that name a module: likely to see a slip in it, and run first.
+
+        Where more do than are quick, those of the group.
+        """
         name = re.compile(rf"\b{re.escape(module.removesuffix('.py').replace('/', '.'))}\b")
-        files = [path for test in self.tests for path in _files(ROOT / test)]
-        return [str(path.relative_to(ROOT)) for path in files if name.search(path.read_text())]
+        files = [path for folder in NAMING for path in (ROOT / "tests" / folder).rglob("test_*.py")]
+        found = [path for path in sorted(files) if name.search(path.read_text())]
+        tests = [str(path.relative_to(ROOT)) for path in found]
+        if len(tests) > MOST_NAMING:
+            tests = [test for test in tests if test.startswith(self.tests)]
+        return tests
 
     def draw(self, each: int, most: int | None, seed: int) -> list[Mutant]:
         """Draw so many mutants of each module, and of these at most so many in all."""
@@ -83,7 +90,6 @@ def read_groups() -> list[Group]:
             name=entry["name"],
             modules=tuple(sorted(set(_matching(entry["modules"])))),
             tests=tuple(entry["tests"]),
-            databases=entry.get("databases", False),
         )
         for entry in tomllib.loads(TABLE.read_text())["group"]
     ]
@@ -94,10 +100,6 @@ def _matching(patterns: Iterable[str]) -> Iterator[str]:
         for path in ROOT.glob(pattern):
             if path.name != "__init__.py":
                 yield path.relative_to(ROOT).as_posix()
-
-
-def _files(tests: Path) -> list[Path]:
-    return sorted(tests.rglob("test_*.py")) if tests.is_dir() else [tests]
 
 
 @contextmanager
