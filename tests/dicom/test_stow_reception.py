@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -21,9 +21,11 @@ from pydicom import DataElement, Dataset, dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 from sqlalchemy import select
 
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.tls import client_context, server_context
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.connections import MAXIMUM_CONNECTIONS
 from dicom_node.reception.stow.server import HEAD_SECONDS, StowReceiver
@@ -48,6 +50,7 @@ LONG = f"POST /studies HTTP/1.1\r\nHost: x\r\nContent-Type: {RELATED}\r\n".encod
 LONG += b"Content-Length: 100000\r\n\r\n"
 KNOWN = "secret"
 LARGEST = 2_000_000  #: bytes, of a request here
+LIMITS = Limits(request_bytes=LARGEST, silent_seconds=5)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,7 @@ def serving(
     index.start()
     receiver = StowReceiver(
         token=token,
-        limits=Limits(request_bytes=LARGEST, silent_seconds=5),
+        limits=LIMITS,
         maximum_requests=requests,
         head_seconds=head_seconds,
         sop_classes=sop_classes,
@@ -374,6 +377,33 @@ def test_who_does_not_know_the_token_is_refused(
 
     assert (answer.status_code, node.kept()) == (status, int(status == 200))
     node.stop()
+
+
+@dataclass
+class Noting:
+    """A sink that notes who was turned away, and keeps nothing."""
+
+    refused: list[Refusal] = field(default_factory=list)
+
+    def keep(self, received: ReceivedInstance) -> int:
+        raise AssertionError(received)
+
+    def record_refusal(self, refusal: Refusal) -> None:
+        self.refused.append(refusal)
+
+
+def test_nobody_takes_the_address_of_another_or_learns_what_the_server_is() -> None:
+    sink = Noting()
+    receiver = StowReceiver(token=KNOWN, limits=LIMITS, maximum_requests=1)
+    host, port = receiver.listen(("127.0.0.1", 0), sink)
+    forged = {"X-Forwarded-For": "192.0.2.7", "Forwarded": "for=192.0.2.7"}
+
+    with httpx.Client(trust_env=False) as client:
+        answer = client.post(f"http://{host}:{port}/studies", headers=forged)
+
+    receiver.drain(deadline=time.monotonic() + 5)
+    assert "server" not in answer.headers
+    assert [refusal.address for refusal in sink.refused] == ["127.0.0.1"]
 
 
 def test_twenty_at_once(running: Running, slices: list[Dataset]) -> None:

@@ -115,9 +115,10 @@ def copied() -> Iterator[Path]:
         yield Path(name)
 
 
-def run(command: str, root: Path, timeout: float) -> TestOutcome:
+def run(command: str, root: Path, timeout: float) -> tuple[TestOutcome, str]:
     """Run tests in a copy of the checkout; those that do not end in time have failed."""
-    return run_tests(f"env --chdir={root} PYTHONPATH={root} {command}", timeout)[0]
+    outcome, output = run_tests(f"env --chdir={root} PYTHONPATH={root} {command}", timeout)
+    return outcome, str(output)
 
 
 def try_mutant(mutant: Mutant, group: Group, root: Path, timeout: float) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def try_mutant(mutant: Mutant, group: Group, root: Path, timeout: float) -> dict
     first = group.naming(mutant.module)
     commands = [*([group.command(first)] if first else []), group.command()]
     try:
-        outcomes = (run(command, root, timeout) for command in commands)
+        outcomes = (run(command, root, timeout)[0] for command in commands)
         outcome = next((o for o in outcomes if o is not TestOutcome.SURVIVED), TestOutcome.SURVIVED)
     finally:
         module.write_text(source)
@@ -183,8 +184,9 @@ def _patience(group: Group, root: Path) -> float:
         If they fail.
     """
     began = monotonic()
-    if run(group.command(), root, 1800) is not TestOutcome.SURVIVED:
-        raise SystemExit(f"the tests of {group.name} fail without a mutant: {group.command()}")
+    outcome, output = run(group.command(), root, 1800)
+    if outcome is not TestOutcome.SURVIVED:
+        raise SystemExit(f"the tests of {group.name} fail without a mutant: {output[-2000:]}")
     return max(LEAST_SECONDS, PATIENCE * (monotonic() - began))
 
 
