@@ -12,10 +12,12 @@ from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.encode.result.identity import stands
 from storage.database.sessions import Sessions
+from storage.errors import StaleState
 from storage.series.lifecycle import ENDED
 from storage.series.rerun import EndedSeries, mark_for_rerun, prospective_ticket, start_reruns
 from storage.states import Rerun
 
+BEGUN = "nothing to do: a new analysis of it has begun just now"
 UNCHANGED = "nothing to do: its results were made with these settings"
 
 
@@ -48,8 +50,11 @@ def request_rerun(
         return RerunOutcome(series_instance_uid=uid, refused=True, text=f"refused: {reason}")
     if not needed:
         return RerunOutcome(series_instance_uid=uid, text=UNCHANGED)
-    with sessions.begin() as session:
-        mark_for_rerun(session, uid, rerun)
+    try:
+        with sessions.begin() as session:
+            mark_for_rerun(session, uid, rerun)
+    except StaleState:  # another command, or an instance, was first
+        return RerunOutcome(series_instance_uid=uid, text=BEGUN)
     again = "issued" if rerun is Rerun.REISSUE else "analysed"
     return RerunOutcome(series_instance_uid=uid, accepted=True, text=f"will be {again} again")
 

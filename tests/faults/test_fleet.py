@@ -39,7 +39,7 @@ QUICK = Pace(first_seconds=0.2, longest_seconds=2)
 ENGINE = """
 [engine]
 task_timeout_seconds = {timeout}
-attempts = 2
+attempts = 3
 retry_first_seconds = 0.5
 """
 
@@ -149,15 +149,16 @@ def test_analyses_go_on_after_the_scheduler_was_absent_and_killed(
 def test_a_wrongly_installed_worker_fails_no_series(
     start: Callable[..., Node], fleet: Fleet, tmp_path: Path, pacs: StandInPacs
 ) -> None:
-    """One without the code, one of another version, one that cannot read the files, one good."""
+    """Without the code, of another version, unable to read the files, short of memory; one good."""
     fleet.start_scheduler()
     fleet.start_worker("empty", PYTHONPATH="")
     fleet.start_worker("old", UNFIT="expected dicom-node 2, it has 1")
     fleet.start_worker("blind", BLIND="yes")
+    fleet.start_worker("small", SMALL="yes")
     fleet.start_worker("good")
     node = start()
     engine = node.processing.engine
-    wait_until(lambda: engine.slots == 2, seconds=120, what="the good and the blind one")
+    wait_until(lambda: engine.slots == 3, seconds=120, what="the good, the blind, the small one")
     unfit = {"worker empty", "worker old"}
     wait_until(lambda: unfit <= faults(node).keys(), seconds=120, what="word of the unfit")
 
@@ -191,9 +192,10 @@ def test_only_the_worker_that_hangs_is_restarted_and_the_series_goes_to_the_othe
     assert lines(node)[0].attempts == 2
 
 
-def test_a_killed_worker_costs_an_attempt_and_the_series_goes_on(
+def test_killed_workers_cost_attempts_and_the_series_goes_on(
     start: Callable[..., Node], fleet: Fleet, tmp_path: Path, pacs: StandInPacs
 ) -> None:
+    """As the system does for memory: twice during the same series, wherever it runs."""
     fleet.start_scheduler()
     fleet.start_worker("one")
     fleet.start_worker("two")
@@ -201,12 +203,15 @@ def test_a_killed_worker_costs_an_attempt_and_the_series_goes_on(
     wait_until(lambda: node.processing.engine.slots == 2, seconds=60, what="two fit workers")
     (tmp_path / "hold").touch()
     send_series(node, tmp_path, 1)
-    wait_until((tmp_path / "begun").exists, seconds=60, what="the analysis")
-    os.kill(int((tmp_path / "begun").read_text().split()[0]), signal.SIGKILL)
+    for kill in range(2):
+        wait_until((tmp_path / "begun").exists, seconds=60, what="the analysis")
+        begun = (tmp_path / "begun").rename(tmp_path / f"begun-{kill}")
+        os.kill(int(begun.read_text().split()[0]), signal.SIGKILL)
+        wait_until(lambda: "died" in lines(node)[0].reason, seconds=60, what="word of the kill")
     (tmp_path / "hold").unlink()
 
     wait_for(node, "delivered", count=1)
-    assert lines(node)[0].attempts == 2
+    assert lines(node)[0].attempts == 3
 
 
 def processes(node: Node) -> set[int]:

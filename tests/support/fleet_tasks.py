@@ -1,14 +1,19 @@
 """Light tasks for the workers of a fleet."""
 
 import os
+import resource
 import threading
 from pathlib import Path
 
+import numpy as np
 from distributed import get_worker
 
+from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, Unchanged
 from dicom_node.errors import AnalysisFault, UnfitWorker
 from tests.support.light_analysis import analysed
+
+ROOM = 1 << 26  #: bytes that a worker may take beside what it has
 
 
 def prove() -> None:
@@ -45,6 +50,18 @@ def fail() -> None:
     raise KeyError("a fault of the task itself")
 
 
+@as_analysis_fault
+def take_memory(_: AnalysisRequest) -> None:
+    """Take more memory than the process may have (RLIMIT_AS)."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ROOM, limits[1]))
+    try:
+        np.ones(2 * ROOM, np.uint8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
 def analyse_where(request: AnalysisRequest) -> Analysed | Unchanged:
     """The light analysis; held back, where a worker is blind without its files, as asked.
 
@@ -58,4 +75,6 @@ def analyse_where(request: AnalysisRequest) -> Analysed | Unchanged:
         pause.wait(0.05)
     if os.environ.get("BLIND"):
         raise AnalysisFault("FileNotFoundError", "", of_the_data=False, of_the_worker=True)
+    if os.environ.get("SMALL"):
+        take_memory(request)
     return analysed(request)

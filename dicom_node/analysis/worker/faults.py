@@ -14,8 +14,8 @@ from dicom_node.errors import AnalysisFault, NodeError
 from dicom_node.log_tracebacks import described
 from pipeline.errors import PipelineError
 
-OF_THE_WORKER = (OSError, ImportError)
-"""Raised where a file cannot be read or a library is missing: elsewhere both may be there."""
+OF_THE_WORKER = (OSError, ImportError, MemoryError)
+"""Raised where a file cannot be read, a library is missing or memory is short: not elsewhere."""
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")

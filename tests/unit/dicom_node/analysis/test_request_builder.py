@@ -11,6 +11,7 @@ from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.not_analysed_notices import Wanted
 from dicom_node.analysis.request_builder import RequestBuilder, kept_analysis
+from dicom_node.analysis.rerun import request_rerun
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.analysis.worker.inputs import inputs_of
 from dicom_node.analysis.worker.messages import Analysed, Unsuitable
@@ -194,6 +195,23 @@ def test_a_wish_that_fails_leaves_the_earlier_result_standing(resources: Resourc
         None,
     )
     assert notices(resources) == []
+
+
+def test_a_series_that_another_command_was_first_to_ask_for_is_no_error(
+    resources: Resources,
+) -> None:
+    """It would end the command, and the series after it would be left out."""
+    receive(resources)
+    asked = dispatcher(resources, Workers(RESULT))
+    asked.dispatch()
+    with resources.sessions() as session:
+        (ended,) = ended_series(session)
+    request(resources, Rerun.REPROCESS)
+
+    outcome = request_rerun(resources.sessions, asked.request_builder, ended, Rerun.REPROCESS)
+
+    assert not outcome.refused
+    assert outcome.text == "nothing to do: a new analysis of it has begun just now"
 
 
 KEPT_ANALYSIS = to_bytes(analysis(), "source")
