@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from dicom_node.analysis.worker.ends_task import look_at_ends
 from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFile
 from dicom_node.analysis.workers import AnalysisTask, Workers
-from dicom_node.errors import EngineAway, NodeError, NoWorker
+from dicom_node.errors import AnalysisFault, EngineAway, NodeError, NoWorker
 from dicom_node.logs import log
 from pipeline.errors import PipelineError
 from storage.files.folder import StorageFolder
@@ -108,7 +108,11 @@ def _result(task: AnalysisTask, series: OpenSeries) -> bool | None:
         seen = task.result()
     except EngineAway:
         return None
-    except (NodeError, PipelineError) as fault:  # the series waits for its quiet time
+    except (
+        AnalysisFault,
+        NodeError,
+        PipelineError,
+    ) as fault:  # the series waits for its quiet time
         log.warning(
             "ends_not_seen", series_uid=series.series_instance_uid, reason=type(fault).__name__
         )

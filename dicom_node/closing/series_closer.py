@@ -172,15 +172,15 @@ class SeriesCloser:
         """Close every series that is complete, and wake whoever analyses them."""
         with self._sessions.reading() as session:  # nobody waits for what is only looked at
             complete = list(self._complete(session))
-        closed = [series for series, quiet, proof in complete if self._close(series, quiet, proof)]
+        closed = [series for series, proof in complete if self._close(series, proof)]
         for series in closed:
             if self._observer is not None:
                 self._observer.closed(series)
         if closed:
             self._wake()
 
-    def _complete(self, session: Session) -> Iterator[tuple[OpenSeries, float, ClosedBy]]:
-        """Yield the series that are complete, with the seconds of quiet, and the proof."""
+    def _complete(self, session: Session) -> Iterator[tuple[OpenSeries, ClosedBy]]:
+        """Yield the series that are complete, with the proof."""
         now = self._clock()
         watched = self._watch.look(receiving(session))
         self._held = {series: held for series, held in self._held.items() if series in watched}
@@ -189,14 +189,15 @@ class SeriesCloser:
             quiet = quiet_seconds(series, now, seconds)
             proof = self._decision(session, series, quiet, distrusted).closed_by
             if proof is not None:
-                yield series, quiet, proof
+                yield series, proof
 
-    def _close(self, series: OpenSeries, quiet: float, proof: ClosedBy) -> bool:
+    def _close(self, series: OpenSeries, proof: ClosedBy) -> bool:
         """Close a series; False if an instance has come meanwhile: it is quiet no more."""
         with suppress(StaleState), self._sessions.begin() as session:
             now = self._clock()
             close(session, series, now)
-            record_closing(session, series, proof, quiet, now)
+            waited = abs((now - series.last_at).total_seconds())
+            record_closing(session, series, proof, waited, now)
             log.info(
                 "series_closed",
                 series_uid=series.series_instance_uid,
@@ -204,7 +205,7 @@ class SeriesCloser:
                 instances=series.instances,
                 calling_ae=series.calling_ae,
                 closed_by=proof,
-                waited_seconds=round(quiet, 1),
+                waited_seconds=round(waited, 1),
             )
             return True
         return False

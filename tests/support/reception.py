@@ -73,6 +73,7 @@ def listening(
     services: Sequence[evt.EventHandlerType] = (),
     limits: AssociationLimits | None = None,
     sop_classes: Sequence[str] = CT_CLASSES,
+    notifications: bool = False,
 ) -> Iterator[tuple[str, int]]:
     """Run a receiver that hands instances to a sink; give its address."""
     receiver = Receiver(
@@ -81,6 +82,7 @@ def listening(
         require_called_ae=require_called_ae,
         limits=limits or AssociationLimits(of_one_address=100, silent_seconds=timeout_seconds),
         sop_classes=sop_classes,
+        notifications=notifications,
     )
     address = receiver.listen(("127.0.0.1", 0), sink, fast=fast, tls=tls, services=services)
     try:

@@ -29,7 +29,8 @@ def look_at_ends(request: EndsRequest) -> EndsSeen:
         If a file cannot be read.
     """
     try:
-        require_room(request)
+        with parsing():
+            require_room(request)
         with disable_value_validation():
             shares = [_share(file) for file in request.files]
     except UnsuitableSeries:

@@ -27,6 +27,9 @@ from pipeline.reasons import UnsuitableReason
 from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES
 from storage.database.engine import migrate, open_database
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
+from storage.series.closings import record_closing
+from storage.series.instances import InstanceFacts, record_instance
+from storage.series.lifecycle import OpenSeries
 
 cli = CliRunner()
 
@@ -109,6 +112,41 @@ def test_status_of_an_empty_node(ini: Path) -> None:
     with only_node(load(ini).storage.folder):
         answer = cli.invoke(app, ["status", "--config", str(ini)])
     assert "not running" not in answer.output
+
+
+def test_status_tells_what_waiting_cost(ini: Path) -> None:
+    resources = open_resources(load(ini))
+    now = datetime.now(UTC)
+    series = OpenSeries(
+        series_instance_uid="9", generation=1, instances=1, calling_ae="CT1", last_at=now
+    )
+    empty = cli.invoke(app, ["status", "--waiting", "--config", str(ini)]).output
+    with resources.sessions.begin() as session:
+        facts = InstanceFacts(
+            sop_instance_uid="1",
+            sop_class_uid="1",
+            series_instance_uid="9",
+            study_instance_uid="8",
+            transfer_syntax_uid="1",
+            modality="CT",
+            calling_ae="CT1",
+            path="1",
+            digest="1",
+            bytes=1,
+        )
+        record_instance(session, facts, now)
+        record_closing(session, series, "regular-stack", 5.25, now)
+    resources.close()
+
+    shown = cli.invoke(app, ["status", "--waiting", "--config", str(ini)]).output
+    told = json.loads(
+        cli.invoke(app, ["status", "--waiting", "--json", "--config", str(ini)]).output
+    )
+
+    assert "no series was closed" in empty
+    assert "1 series, median 5.2, p95 5.2: 1 regular-stack" in shown
+    (line,) = told["senders"]
+    assert (line["calling_ae"], line["closed_by"]) == ("CT1", {"regular-stack": 1})
 
 
 def test_status_says_that_the_disk_is_full(ini: Path) -> None:

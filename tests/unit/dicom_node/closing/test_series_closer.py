@@ -1,6 +1,7 @@
 """Quiet series are closed, each after the quiet time of its sender, and analysis is woken."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicom_node.closing.decision import Counted, Ends
 from dicom_node.closing.series_closer import (
     ClosingPolicy,
     SeriesCloser,
@@ -16,8 +18,24 @@ from dicom_node.closing.series_closer import (
 )
 from dicom_node.resources import Resources
 from storage.overview import overview
+from storage.series.closings import waits
 from storage.series.instances import InstanceFacts, record_instance
-from storage.series.lifecycle import OpenSeries
+from storage.series.lifecycle import (
+    OpenSeries,
+    claim_next,
+    give_back,
+    locked,
+    receiving,
+    ticket_of,
+)
+from storage.series.lifecycle import close as close_series
+from storage.series.notifications import (
+    Notice,
+    NotificationKind,
+    NotificationState,
+    keep_notice,
+)
+from storage.series.slices import SliceFacts
 from tests.support.reception import open_resources
 
 pytestmark = pytest.mark.database
@@ -127,6 +145,144 @@ def test_no_clock_alone_makes_a_series_quiet(by_day: float, watched: float, quie
     if quiet_seconds(series, now, watched) >= quiet:
         assert watched >= quiet
         assert abs((now - NOW).total_seconds()) >= quiet
+
+
+@dataclass
+class Seen:
+    """An observer that says what a test lets it say."""
+
+    sent: bool = False
+    count: Counted | None = None
+    outside: Ends = Ends.OUTSIDE
+    looked_at: list[tuple[str, ...]] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+
+    def is_being_sent(self, series: OpenSeries) -> bool:
+        return self.sent
+
+    def counted(self, series: OpenSeries) -> Counted | None:
+        return self.count
+
+    def ends(self, series: OpenSeries, paths: Sequence[str]) -> Ends:
+        self.looked_at.append(tuple(paths))
+        return self.outside
+
+    def closed(self, series: OpenSeries) -> None:
+        self.done.append(series.series_instance_uid)
+
+
+SLICES = 8
+
+
+def receive_stack(resources: Resources, count: int = SLICES) -> None:
+    with resources.sessions.begin() as session:
+        for number in range(1, count + 1):
+            place = SliceFacts(instance_number=number, plane="p", height_mm=-2.5 * number)
+            record_instance(session, replace(instance(str(number), "9", "CT1"), slice=place), NOW)
+
+
+def closed_after(resources: Resources, seen: Seen, seconds: float) -> str:
+    """Run a closer when a series is first seen, and so many seconds later; say its proof."""
+    clock, steady = [NOW], [0.0]
+    closer = SeriesCloser(
+        replace(resources, clock=lambda: clock[0]),
+        ClosingPolicy(quiet_seconds=60, regular_seconds=5, min_slices=SLICES),
+        seen,
+        wake=lambda: None,
+        watch=SeriesWatch(steady=lambda: steady[0]),
+    )
+    closer.run_once()
+    clock[0], steady[0] = NOW + timedelta(seconds=seconds), seconds
+    closer.run_once()
+    with resources.sessions.begin() as session:
+        ticket = claim_next(session, clock[0])
+    return ticket.closed_by if ticket else ""
+
+
+@pytest.mark.parametrize(
+    ("seen", "seconds", "expected"),
+    [
+        (Seen(), 5, "regular-stack"),
+        (Seen(), 4.9, ""),
+        (Seen(sent=True), 59, ""),
+        (Seen(outside=Ends.INSIDE), 59, ""),
+        (Seen(outside=Ends.INSIDE), 60, "quiet"),
+        (Seen(count=Counted(count=SLICES, is_confirmed=True)), 1, "archive-count"),
+        (Seen(count=Counted(count=SLICES + 1, is_confirmed=False)), 59, ""),
+    ],
+)
+def test_a_series_is_closed_by_what_is_known_of_it(
+    tmp_path: Path, seen: Seen, seconds: float, expected: str
+) -> None:
+    resources = open_resources(tmp_path)
+    receive_stack(resources)
+
+    assert closed_after(resources, seen, seconds) == expected
+
+    assert seen.done == (["9"] if expected else [])
+    with resources.sessions() as session:
+        assert [line.closed_by for line in waits(session, NOW)] == (
+            [{expected: 1}] if expected else []
+        )
+
+
+def test_the_end_slices_are_those_of_the_stack(tmp_path: Path) -> None:
+    resources, seen = open_resources(tmp_path), Seen()
+    receive_stack(resources)
+    closed_after(resources, seen, 2)
+
+    (paths,) = set(seen.looked_at)
+    assert paths[0] == f"incoming/00/{SLICES}.dcm"
+    assert paths[-1] == "incoming/00/1.dcm"
+
+
+@pytest.mark.parametrize(
+    ("state", "named", "expected"),
+    [
+        (NotificationState.COMPLETED, SLICES, "procedure-step"),
+        (NotificationState.COMPLETED, SLICES + 1, ""),
+        (NotificationState.IN_PROGRESS, SLICES, ""),
+        (NotificationState.DISCONTINUED, SLICES, ""),
+    ],
+)
+def test_a_step_that_names_what_is_here_closes_the_series(
+    tmp_path: Path, state: NotificationState, named: int, expected: str
+) -> None:
+    resources = open_resources(tmp_path)
+    receive_stack(resources)
+    notice = Notice(
+        sop_instance_uid="5",
+        kind=NotificationKind.PROCEDURE_STEP,
+        state=state,
+        calling_ae="CT1",
+        series={"9": [str(number) for number in range(1, named + 1)]},
+    )
+    with resources.sessions.begin() as session:
+        keep_notice(session, notice, NOW)
+
+    assert closed_after(resources, Seen(sent=True), 1) == expected
+
+
+def test_a_sender_that_was_closed_too_early_waits_its_whole_time(tmp_path: Path) -> None:
+    resources = open_resources(tmp_path)
+    receive_stack(resources)
+    assert closed_after(resources, Seen(), 5) == "regular-stack"
+    with resources.sessions.begin() as session:
+        give_back(session, ticket_of(session, locked(session, "9")), NOW)
+        late = instance(str(SLICES + 1), "9", "CT1")
+        record_instance(session, late, NOW + timedelta(seconds=30))
+        (before,) = receiving(session)
+        close_series(session, before, NOW)
+    with resources.sessions.begin() as session:
+        for number in range(1, SLICES + 1):
+            place = SliceFacts(instance_number=number, plane="p", height_mm=-2.5 * number)
+            other = replace(instance(f"7.{number}", "7", "CT1"), slice=place)
+            record_instance(session, other, NOW)
+
+    closed_after(resources, Seen(), 59)
+
+    with resources.sessions() as session:
+        assert [series.series_instance_uid for series in receiving(session)] == ["7"]
 
 
 def close(resources: Resources, watch: SeriesWatch, woken: list[bool] | None = None) -> None:

@@ -1,0 +1,98 @@
+"""Workers look at end slices while nobody waits, and what they cannot see proves nothing."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dicom_node.analysis.end_slices import TIMEOUT_SECONDS, EndSlices
+from dicom_node.analysis.worker.ends_task import look_at_ends
+from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFile
+from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, NoWorker
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.files.folder import StorageFolder
+from storage.series.lifecycle import OpenSeries
+from tests.support.dispatcher_samples import Job, Never, Workers
+
+SERIES = OpenSeries(
+    series_instance_uid="9",
+    generation=1,
+    instances=5,
+    calling_ae="CT1",
+    last_at=datetime(2026, 3, 1, tzinfo=UTC),
+)
+PATHS = ("a.dcm", "b.dcm", "c.dcm")
+
+
+class Away(Workers):
+    """No worker is fit, until there is an answer."""
+
+    def submit(self, *arguments: object, **options: object) -> Job:
+        if not self.answers:
+            raise NoWorker("none")
+        return super().submit(*arguments, **options)  # type: ignore[arg-type]  # handed on
+
+
+def looking(tmp_path: Path, workers: Workers) -> EndSlices:
+    return EndSlices(workers, StorageFolder(tmp_path, 0), steady=lambda: TIMEOUT_SECONDS + 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (EndsSeen(outside=True), True),
+        (EndsSeen(outside=False), False),
+        (EngineLost("its worker died"), False),
+        (AnalysisFault("ValueError", "", of_the_data=True), False),
+    ],
+)
+def test_what_was_seen_is_remembered(tmp_path: Path, answer: object, expected: bool) -> None:
+    workers = Workers(answer)
+    ends = looking(tmp_path, workers)
+
+    first, then = ends.look(SERIES, PATHS), ends.look(SERIES, PATHS)
+
+    assert (first, then) == (None, expected)
+    assert ends.look(SERIES, PATHS) is expected
+    assert len(workers.requests) == 1
+
+
+def test_while_the_engine_is_away_nothing_is_known_and_it_is_asked_again(tmp_path: Path) -> None:
+    workers = Away()
+    ends = looking(tmp_path, workers)
+    assert ends.look(SERIES, PATHS) is None
+    workers.answers = [EngineAway("lost"), EndsSeen(outside=True)]
+    assert [ends.look(SERIES, PATHS) for _ in range(3)] == [None, None, True]
+
+
+def test_a_look_that_hangs_is_ended_with_its_worker(tmp_path: Path) -> None:
+    never = Never(None)
+    workers = Workers(never)
+    ends = looking(tmp_path, workers)
+
+    assert [ends.look(SERIES, PATHS) for _ in range(2)] == [None, False]
+    assert workers.ended == [never]
+
+
+def request(folder: Path, names: list[str]) -> EndsRequest:
+    return EndsRequest(
+        files=tuple(
+            SourceFile(path=folder / name, sop_instance_uid="", digest="") for name in names
+        )
+    )
+
+
+def test_a_worker_sees_lung_on_an_end_slice(tmp_path: Path) -> None:
+    phantom = make_phantom(PhantomSpec(slices=24, size=128, spacing_mm=12, lesions=0))
+    write_series(phantom_datasets(phantom, seed=3), tmp_path)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    middle = len(files) // 2
+
+    assert not look_at_ends(request(tmp_path, files[middle - 2 : middle + 3])).outside
+
+
+def test_what_cannot_be_read_is_not_outside(tmp_path: Path) -> None:
+    (tmp_path / "odd").write_bytes(b"no data set" * 100)
+
+    assert not look_at_ends(request(tmp_path, ["odd"] * 3)).outside

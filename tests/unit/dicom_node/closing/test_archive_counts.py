@@ -1,0 +1,164 @@
+"""An archive's number of instances is asked for, never waited for, and believed with care."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from pydicom import Dataset
+
+from dicom_node.closing.archive_counts import (
+    EVERY_SECONDS,
+    MAXIMUM_QUESTIONS,
+    ArchiveCounts,
+    Question,
+    count_by_find,
+)
+from dicom_node.closing.decision import Counted
+from dicom_node.health import Health
+from dicom_node.network.association import Peer
+from dicom_node.network.query_scu import QueryFailed
+from tests.support.node_process import wait_until
+from tests.support.peers.stand_in_archive import StandInArchive
+
+SERIES = Question(series_instance_uid="9", study_instance_uid="8", calling_ae="CT1", held=1)
+PACS = Peer(ae_title="PACS", host="127.0.0.1", port=1)
+
+
+class Asked:
+    """Counts of an archive whose answers a test gives, with a clock that a test sets."""
+
+    def __init__(self, archives: dict[str, Peer] | None = None) -> None:
+        self.answers: list[int | Exception | None] = []
+        self.asked: list[tuple[str, int]] = []
+        self.received, self.now = 0, 0.0
+        self.health = Health()
+        self.counts = ArchiveCounts(
+            {"CT1": PACS} if archives is None else archives,
+            self.count,
+            lambda _: self.received,
+            self.health,
+            steady=lambda: self.now,
+        )
+
+    def count(self, peer: Peer, question: Question) -> int | None:
+        self.asked.append((peer.ae_title, question.held))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def ask(self, held: int, answer: int | Exception | None, *, received: int = 0) -> None:
+        """Ask, and wait until the answer is noted."""
+        self.received = received or held
+        self.answers.append(answer)
+        before = len(self.asked)
+        self.now += 100
+        self.counts.ask(replace(SERIES, held=held))
+        wait_until(
+            lambda: len(self.asked) > before and self.is_idle(), seconds=20, what="the answer"
+        )
+
+    def is_idle(self) -> bool:
+        return not any(asked.is_waiting for asked in self.counts._series.values())
+
+
+@pytest.fixture
+def archive() -> Asked:
+    return Asked()
+
+
+def test_a_count_is_confirmed_if_the_archive_had_it_before_all_were_here(archive: Asked) -> None:
+    archive.ask(1, 3, received=2)
+    assert archive.counts.counted("9", 1) == Counted(count=3, is_confirmed=False)
+    assert archive.counts.counted("9", 3) == Counted(count=3, is_confirmed=False)
+    archive.ask(3, 3)
+    assert archive.counts.counted("9", 3) == Counted(count=3, is_confirmed=True)
+    assert archive.counts.counted("9", 4) == Counted(count=3, is_confirmed=False)
+
+
+def test_an_archive_that_fills_as_we_do_confirms_nothing(archive: Asked) -> None:
+    for held in (1, 2, 3, 3):
+        archive.ask(held, held)
+    assert archive.counts.counted("9", 3) == Counted(count=3, is_confirmed=False)
+
+
+def test_an_archive_whose_answer_comes_when_all_are_here_confirms_nothing(archive: Asked) -> None:
+    archive.ask(1, 3, received=3)
+    archive.ask(3, 3)
+    assert archive.counts.counted("9", 3) == Counted(count=3, is_confirmed=False)
+
+
+def test_an_archive_that_changes_its_mind_is_asked_again(archive: Asked) -> None:
+    archive.ask(1, 3)
+    archive.ask(3, 5)
+    assert archive.counts.counted("9", 3) == Counted(count=5, is_confirmed=False)
+    archive.ask(5, 5)
+    assert archive.counts.counted("9", 5) == Counted(count=5, is_confirmed=True)
+
+
+def test_nobody_is_asked_for_a_sender_without_an_archive() -> None:
+    alone = Asked({"ROUTER": PACS})
+    alone.counts.ask(SERIES)
+    assert alone.counts.counted("9", 1) is None
+    anybody = Asked({"*": PACS, "CT2": replace(PACS, ae_title="OTHER")})
+    anybody.ask(1, 3)
+    assert anybody.asked == [("PACS", 1)]
+
+
+def test_questions_keep_their_distance_and_have_an_end(archive: Asked) -> None:
+    archive.ask(1, 3)
+    archive.counts.ask(SERIES)
+    archive.now += EVERY_SECONDS / 2
+    archive.counts.ask(SERIES)
+    assert len(archive.asked) == 1
+    for _ in range(MAXIMUM_QUESTIONS - 1):
+        archive.ask(1, None)
+    archive.now += 1000
+    archive.counts.ask(SERIES)
+    assert len(archive.asked) == MAXIMUM_QUESTIONS
+
+
+def test_an_archive_that_fails_is_told_and_a_slow_one_holds_up_nobody(archive: Asked) -> None:
+    archive.ask(1, QueryFailed("no answer"))
+    (fault,) = archive.health.snapshot()
+    assert fault.part == "archive PACS"
+    assert archive.counts.counted("9", 1) is None
+    archive.ask(1, 3)
+    assert archive.health.snapshot() == ()
+
+    go = threading.Event()
+    slow: Callable[[Peer, Question], int] = lambda *_: 3 if go.wait(20) else 0  # noqa: E731
+    counts = ArchiveCounts({"*": PACS}, slow, lambda _: 1, Health())
+    for number in range(10):
+        counts.ask(replace(SERIES, series_instance_uid=str(number)))
+    assert counts.counted("0", 1) is None
+    go.set()
+    wait_until(lambda: counts.counted("9", 1) is not None, seconds=20, what="all answers")
+    counts.stop()
+
+
+def test_what_is_forgotten_counts_no_more(archive: Asked) -> None:
+    archive.ask(1, 3)
+    archive.counts.forget("9")
+    archive.ask(3, 3)
+    assert archive.counts.counted("9", 3) == Counted(count=3, is_confirmed=False)
+
+
+def instance(series: str, uid: str) -> Dataset:
+    ds = Dataset()
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = "8", series, uid
+    return ds
+
+
+def test_an_archive_is_asked_by_find() -> None:
+    ask = partial(count_by_find, calling_ae="AINODE")
+    held = [instance("9", "1"), instance("9", "2"), instance("10", "3")]
+    with StandInArchive(held=held) as archive:
+        assert ask(archive.peer, SERIES) == 2
+        assert ask(archive.peer, replace(SERIES, series_instance_uid="11")) is None
+        archive.failing = True
+        with pytest.raises(QueryFailed):
+            ask(archive.peer, SERIES)
+    assert archive.asked == ["SERIES"] * 3
