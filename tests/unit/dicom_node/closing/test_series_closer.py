@@ -1,6 +1,7 @@
 """Quiet series are closed, each after the quiet time of its sender, and analysis is woken."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -214,7 +215,7 @@ def closed_after(resources: Resources, seen: Seen, seconds: float) -> str:
 def test_a_series_is_closed_by_what_is_known_of_it(
     tmp_path: Path, seen: Seen, seconds: float, expected: str
 ) -> None:
-    resources = open_resources(tmp_path)
+    resources, seen = open_resources(tmp_path), deepcopy(seen)
     receive_stack(resources)
 
     assert closed_after(resources, seen, seconds) == expected
