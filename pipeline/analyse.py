@@ -24,7 +24,7 @@ from pipeline.series.common_header import common_doubts
 from pipeline.series.eligibility import plausible
 from pipeline.series.orientation import Orientation, canonical
 from pipeline.series.selection import left_out_doubts
-from pipeline.types import Analysis, CtSeries, LungMask, Provenance
+from pipeline.types import Analysis, CtSeries, LungMask, Planes, Provenance
 
 DISTRIBUTION = "dicom-node"  #: whose version is the software's
 FULL_ACTIVATION = 255  #: stands for an activation of 1
@@ -127,9 +127,10 @@ def provenance(
     )
 
 
-def to_bytes(activation_map: NDArray[np.float32]) -> NDArray[np.uint8]:
+def to_bytes(activation_map: Planes) -> NDArray[np.uint8]:
     """Turn an activation 0..1 into 0..255, rounded."""
-    return np.rint(activation_map * FULL_ACTIVATION).astype(np.uint8)
+    planes = (np.rint(plane * FULL_ACTIVATION).astype(np.uint8) for plane in activation_map)
+    return np.stack(list(planes))
 
 
 def own(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

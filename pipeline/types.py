@@ -8,10 +8,11 @@ the source images: nothing is flipped in the plane (see :mod:`pipeline.series.or
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,19 @@ class Side(StrEnum):
 
     RIGHT = "right"
     LEFT = "left"
+
+
+class Planes(Protocol):
+    """A map on the grid of a volume, by slices: an array, or what makes its planes one by one."""
+
+    def __len__(self) -> int:
+        """Count the slices."""
+
+    def __getitem__(self, index: int, /) -> NDArray[np.float32]:
+        """Give the plane ``(rows, columns)`` of a slice."""
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """Give the planes in turn."""
 
 
 RIGHT_LUNG = 1  #: label in ``LungMask.labels``

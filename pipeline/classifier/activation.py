@@ -7,7 +7,8 @@ the feature map's grid (`pipeline.networks.decovnet.FEATURE_STRIDE`). The scale 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.classifier.activation_methods import ActivationMethod
-from pipeline.classifier.input import NetworkInput
+from pipeline.classifier.input import NetworkInput, SourcePlanes
 from pipeline.classifier.score import Scored
 from pipeline.errors import ModelError
 from pipeline.networks.decovnet import (
@@ -143,13 +144,43 @@ def methods_of(network: Explained) -> tuple[str, ...]:
     return tuple(str(name) for name in METHODS if name not in missing)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Activation:
+    """Activation on the volume's grid, made one slice at a time.
+
+    Attributes
+    ----------
+    planes
+        Not negative, of any scale.
+    lungs
+        ``(slices, rows, columns)``; the activation is 0 outside.
+    low, high
+        Least and largest value within the lungs, which become 0 and 1; all is 0 if they are one.
+    """
+
+    planes: SourcePlanes
+    lungs: NDArray[np.bool_]
+    low: float
+    high: float
+
+    def __len__(self) -> int:
+        return len(self.planes)
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        """Give the plane ``(rows, columns)`` of a slice, 0 to 1."""
+        return _stretched(self.planes[index], self.lungs[index], self.low, self.high)
+
+
 def activation(
     scored: Scored,
     network_input: NetworkInput,
     lungs: NDArray[np.bool_],
     *,
     method: str = DEFAULT_METHOD,
-) -> NDArray[np.float32]:
+) -> Activation:
     """Activation on the volume's grid.
 
     Parameters
@@ -161,23 +192,45 @@ def activation(
 
     Returns
     -------
-    NDArray
-        ``(slices, rows, columns)``, 0 to 1 over the lungs; all 0 if nothing is active.
+    Activation
+        0 to 1 over the lungs; all 0 if nothing is active.
     """
-    return stretch(on_source(scored, network_input, method), lungs)
+    planes = network_input.source_planes(
+        cells_of(scored, method), stride=FEATURE_STRIDE, offset=FEATURE_OFFSET
+    )
+    low, high = np.inf, -np.inf
+    for plane, held in zip(planes, lungs, strict=True):
+        inside = plane[held]
+        if inside.size:
+            low, high = min(low, float(inside.min())), max(high, float(inside.max()))
+    return Activation(planes=planes, lungs=lungs, low=low, high=high)
 
 
 def on_source(scored: Scored, network_input: NetworkInput, method: str) -> NDArray[np.float32]:
     """Activation of the whole box on the volume's grid: not negative, of any scale."""
-    with torch.no_grad():
-        cells = METHODS[method](scored.network, scored.features).float().cpu().numpy()
+    cells = cells_of(scored, method)
     return network_input.to_source(cells, stride=FEATURE_STRIDE, offset=FEATURE_OFFSET)
+
+
+def cells_of(scored: Scored, method: str) -> NDArray[np.float32]:
+    """Activation of the cells of the feature map, ``(planes, rows, columns)``."""
+    with torch.no_grad():
+        cells: NDArray[np.float32] = (
+            METHODS[method](scored.network, scored.features).float().cpu().numpy()
+        )
+    return cells
 
 
 def stretch(values: NDArray[np.float32], lungs: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Bring the values within the lungs to 0..1, and all others to 0."""
     inside = values[lungs]
     low, high = (float(inside.min()), float(inside.max())) if inside.size else (0.0, 0.0)
+    return _stretched(values, lungs, low, high)
+
+
+def _stretched(
+    values: NDArray[np.float32], lungs: NDArray[np.bool_], low: float, high: float
+) -> NDArray[np.float32]:
     if high <= low:
         return np.zeros_like(values)
     stretched: NDArray[np.float32] = np.where(lungs, (values - low) / (high - low), 0)

@@ -7,6 +7,7 @@ with a margin around the box and without its clipping of the lungs' bases and to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,17 +70,62 @@ class NetworkInput:
         NDArray
             ``(slices, rows, columns)`` float32, 0 outside the box.
         """
-        for axis in range(3):
-            at = self._tensor_index(axis)
-            values = sample(values, (at - offset[axis]) / stride[axis], axis=axis)
-        whole = np.zeros(self.source_shape, np.float32)
-        whole[box(self.low, self.high)] = values
-        return whole
+        return np.stack(list(self.source_planes(values, stride=stride, offset=offset)))
+
+    def source_planes(
+        self, values: NDArray[np.float32], *, stride: Index = (1, 1, 1), offset: Offsets = (0, 0, 0)
+    ) -> SourcePlanes:
+        """Interpolate a map of the network plane by plane; parameters as of `to_source`."""
+        places = [(self._tensor_index(axis) - offset[axis]) / stride[axis] for axis in range(3)]
+        for axis in (0, 1):
+            values = sample(values, places[axis], axis=axis)
+        return SourcePlanes(
+            coarse=values, at=places[2], low=self.low, high=self.high, shape=self.source_shape
+        )
 
     def _tensor_index(self, axis: int) -> NDArray[np.float64]:
         """Places of the box's source voxels along one axis of the tensor."""
         count = self.high[axis] - self.low[axis] + 1
         return np.linspace(0, self.grid_shape[axis] - 1, count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourcePlanes:
+    """A map of the network on the grid of a volume, made one slice at a time.
+
+    All of it would be larger than the volume itself.
+
+    Attributes
+    ----------
+    coarse
+        ``(slices, rows, columns)`` float32 of the box: interpolated but for the columns.
+    at
+        Places of the box's source columns among those.
+    low, high
+        First and last source voxel of the box.
+    shape
+        Slices, rows, columns of the volume.
+    """
+
+    coarse: NDArray[np.float32]
+    at: NDArray[np.float64]
+    low: Index
+    high: Index
+    shape: Index
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        """Give the plane ``(rows, columns)`` of a slice, 0 outside the box."""
+        plane = np.zeros(self.shape[1:], np.float32)
+        if self.low[0] <= index <= self.high[0]:
+            inside = sample(self.coarse[index - self.low[0]][None], self.at, axis=2)
+            plane[box(self.low, self.high)[1:]] = inside[0]
+        return plane
 
 
 def network_input(volume: CtVolume, lungs: LungMask, spec: ClassifierInput) -> NetworkInput:

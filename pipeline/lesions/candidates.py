@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.lesions.region import Mask, Region, gaussian, mediastinum, within
-from pipeline.lungs.coarse_grid import distance_mm
+from pipeline.lungs.coarse_grid import distance_mm, near_in_plane
 
 # Attenuation of lesions, HU: our choice.
 LESION_HU = (-700.0, 150.0)  #: ground glass to enhanced consolidation; calcium lies above
@@ -31,6 +31,7 @@ PATCH_SHARE = 0.3  #: down to here a dense voxel belongs to the patch beside it
 SURFACE_MM = (2.5, 4.0)  #: from the surface of the lung, along the body and in the plane
 REACH_MM = 5.0  #: of the middle of a patch: what lies further is a tail
 DEPENDENT_MM = 10.0  #: standard deviation along the height of the body, for its gradient
+RING = ((0, 0), (1, 1), (1, 1))  #: one pixel about each slice
 MAX_DEPENDENT_HU = 40.0  #: more than that is no gradient, but disease
 
 
@@ -77,19 +78,11 @@ def dependent_hu(region: Region, aerated: float) -> NDArray[np.float64]:
 def deep(region: Region) -> Mask:
     """Mark lung away from its surface, which heart, diaphragm and chest wall fill by half."""
     slices = max(1, round(SURFACE_MM[0] / region.spacing_mm[0]))
-    lungs = region.lungs
+    lungs, mm = region.lungs, region.spacing_mm[1:]
     inner = ndimage.minimum_filter(lungs, size=(2 * slices + 1, 1, 1), mode="constant", cval=0)
-    away = np.stack([_away(image, region.spacing_mm[1:]) for image in lungs])
-    beyond: Mask = inner & (away > SURFACE_MM[1])
+    surface = near_in_plane(np.pad(~lungs, RING, constant_values=True), SURFACE_MM[1], mm)
+    beyond: Mask = inner & ~surface[:, 1:-1, 1:-1]
     return beyond
-
-
-def _away(image: Mask, pixel_mm: tuple[float, float]) -> NDArray[np.float64]:
-    """Distance of each lung pixel of a slice to what is no lung, mm."""
-    away: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(image, 1), sampling=pixel_mm)[
-        1:-1, 1:-1
-    ]
-    return away
 
 
 def vessels(smooth: NDArray[np.float32], hilum: Mask, region: Region) -> Mask:

@@ -19,7 +19,7 @@ from pipeline.classifier.input import box, lung_box
 from pipeline.lesions.candidates import patches
 from pipeline.lesions.components3d import components_activation
 from pipeline.lesions.region import Labels, Mask, Region, doubled, half
-from pipeline.types import CtVolume, LungMask
+from pipeline.types import CtVolume, LungMask, Planes
 
 MIN_LESION_MM3 = 500.0  #: 0.5 ml, a ball of 10 mm
 TOP_SHARE = 0.10  #: the top activation: this share of the lungs' voxels, or
@@ -30,7 +30,7 @@ SUPPORT_WITH_3DCC = 0.2  #: share that is enough together with the 3DCC region
 MAX_LESIONS = 250  #: labels are uint8, and a report needs no more
 
 
-def localise(volume: CtVolume, lungs: LungMask, activation: NDArray[np.float32]) -> Labels:
+def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Labels:
     """Find the lesions.
 
     Parameters
@@ -48,9 +48,12 @@ def localise(volume: CtVolume, lungs: LungMask, activation: NDArray[np.float32])
     low, high = lung_box(lungs.labels > 0, volume.spacing_mm, margin_mm=0.0)
     inside = box(low, high)
     sides = lungs.labels[inside]
-    region = half(volume.hu[inside], sides, activation[inside], volume.spacing_mm)
+    slices, rows, columns = inside
+    active = [activation[at][rows, columns][::2, ::2] for at in range(slices.start, slices.stop)]
+    region = half(volume.hu[inside], sides, np.stack(active), volume.spacing_mm)
     found = chosen(patches(region), speckle(region), region)
-    labels[inside] = np.where(sides > 0, doubled(found, sides.shape), 0)
+    for image, held, lesions in zip(labels[inside], sides, found, strict=True):
+        image[:] = np.where(held > 0, doubled(lesions, held.shape), 0)
     return labels
 
 

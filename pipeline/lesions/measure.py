@@ -20,6 +20,7 @@ from pipeline.types import (
     Involvement,
     Lesion,
     LungMask,
+    Planes,
     Side,
 )
 
@@ -43,7 +44,7 @@ def lesions(
     labels: NDArray[np.uint8],
     volume: CtVolume,
     lungs: LungMask,
-    activation: NDArray[np.float32],
+    activation: Planes,
 ) -> tuple[Lesion, ...]:
     """Measure each labelled lesion.
 
@@ -70,7 +71,7 @@ def lesions(
 
     index = np.stack([*(mean(axis) for axis in where), np.ones(len(voxels))])
     centre = (volume.affine @ index)[:3].T
-    hu, active = mean(volume.hu[where]), mean(activation[where])
+    hu, active = mean(volume.hu[where]), mean(_values(activation, where))
     inside = lungs.labels[where]
     right, left, held = (mean(of) for of in (inside == RIGHT_LUNG, inside == LEFT_LUNG, inside > 0))
     solid = mean(volume.hu[where] >= CONSOLIDATION_MIN_HU)
@@ -89,6 +90,16 @@ def lesions(
         )
         for i in range(len(voxels))
     )
+
+
+def _values(planes: Planes, where: tuple[NDArray[np.intp], ...]) -> NDArray[np.float32]:
+    """Values of a map at voxels that are sorted by slice."""
+    slices, rows, columns = where
+    found = np.empty(len(slices), np.float32)
+    for index in np.unique(slices):
+        here = slice(*np.searchsorted(slices, [index, index + 1]))
+        found[here] = planes[int(index)][rows[here], columns[here]]
+    return found
 
 
 def _side(right: float, left: float, held: float) -> Side | None:
@@ -148,9 +159,10 @@ def low_attenuation(
     """
     if any(code in doubts for code in NO_LOW_ATTENUATION):
         return None
-    low = np.bincount(
-        lungs.labels[volume.hu < LOW_ATTENUATION_MAX_HU], minlength=LUNG_OF_OPEN_SIDE + 1
-    ) * (volume.voxel_volume_mm3 * ML_PER_MM3)
+    low = np.zeros(LUNG_OF_OPEN_SIDE + 1)
+    for labels, hu in zip(lungs.labels, volume.hu, strict=True):
+        low += np.bincount(labels[hu < LOW_ATTENUATION_MAX_HU], minlength=len(low))
+    low *= volume.voxel_volume_mm3 * ML_PER_MM3
     return LowAttenuation(
         right_ml=float(low[RIGHT_LUNG]),
         left_ml=float(low[LEFT_LUNG]),
@@ -164,8 +176,11 @@ def involvement(lesion_mask: NDArray[np.bool_], lungs: LungMask, volume: CtVolum
     A lung that was not found has volume 0 and no share.
     """
     sides = (RIGHT_LUNG, LEFT_LUNG, LUNG_OF_OPEN_SIDE)
-    right, left, open_ = (int(np.count_nonzero(lungs.labels == side)) for side in sides)
-    taken = np.bincount(lungs.labels[lesion_mask], minlength=max(sides) + 1)
+    lung, taken = np.zeros(max(sides) + 1, int), np.zeros(max(sides) + 1, int)
+    for labels, lesion in zip(lungs.labels, lesion_mask, strict=True):
+        lung[list(sides)] += [np.count_nonzero(labels == side) for side in sides]
+        taken += np.bincount(labels[lesion], minlength=len(taken))
+    right, left, open_ = (int(lung[side]) for side in sides)
     voxel_ml = volume.voxel_volume_mm3 * ML_PER_MM3
     return Involvement(
         right_ml=right * voxel_ml,

@@ -48,28 +48,41 @@ def half(
 
     A pixel is lung if any of the 2 x 2 that it stands for is; its attenuation is their mean, of
     lung alone where there is lung: chest wall, heart and liver do not shine in.
+
+    Parameters
+    ----------
+    activation
+        Halved already: of the upper left pixel.
     """
-    rows, columns = (n + n % 2 for n in hu.shape[1:])
-    grow = ((0, 0), (0, rows - hu.shape[1]), (0, columns - hu.shape[2]))
-    shape = (len(hu), rows // 2, 2, columns // 2, 2)
-    quads = np.pad(hu, grow, mode="edge").reshape(shape)
-    held = np.pad(sides, grow).reshape(shape)
-    lung = held > 0
-    count = np.count_nonzero(lung, axis=(2, 4))
-    of_lung = np.where(lung, quads, 0).sum(axis=(2, 4), dtype=np.int32) // np.maximum(count, 1)
-    of_all = quads.sum(axis=(2, 4), dtype=np.int32) // 4
+    shape = (len(hu), -(-hu.shape[1] // 2), -(-hu.shape[2] // 2))
+    halved_hu, halved_sides = np.empty(shape, np.int16), np.empty(shape, np.uint8)
+    for at, (image, labels) in enumerate(zip(hu, sides, strict=True)):
+        halved_hu[at], halved_sides[at] = _halved(image, labels)
     return Region(
-        hu=np.where(count, of_lung, of_all).astype(np.int16),
-        sides=held.max(axis=(2, 4)),
-        activation=np.ascontiguousarray(activation[:, ::2, ::2]),
+        hu=halved_hu,
+        sides=halved_sides,
+        activation=np.ascontiguousarray(activation),
         spacing_mm=(spacing_mm[0], spacing_mm[1] * 2, spacing_mm[2] * 2),
     )
 
 
+def _halved(hu: NDArray[np.int16], sides: Labels) -> tuple[NDArray[np.int32], Labels]:
+    """Halve one slice: attenuation and labels."""
+    grow = [(0, n % 2) for n in hu.shape]
+    hu, sides = np.pad(hu, grow, mode="edge"), np.pad(sides, grow)
+    corners = [(slice(y, None, 2), slice(x, None, 2)) for y in (0, 1) for x in (0, 1)]
+    labels = [sides[corner] for corner in corners]
+    values = [hu[corner].astype(np.int32) for corner in corners]
+    lung = [label > 0 for label in labels]
+    count = sum(held.astype(np.int32) for held in lung)
+    of_lung = sum(value * held for value, held in zip(values, lung, strict=True))
+    mean = np.where(count, of_lung // np.maximum(count, 1), sum(values) // 4)
+    return mean, np.maximum.reduce(labels)
+
+
 def doubled(labels: Labels, shape: tuple[int, ...]) -> Labels:
-    """Repeat rows and columns, cut to the full-resolution shape."""
-    full = labels.repeat(2, axis=1).repeat(2, axis=2)
-    return full[:, : shape[1], : shape[2]]
+    """Repeat rows and columns, of one slice or of many, cut to the full-resolution shape."""
+    return labels.repeat(2, axis=-2).repeat(2, axis=-1)[..., : shape[-2], : shape[-1]]
 
 
 def gaussian(

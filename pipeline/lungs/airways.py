@@ -136,4 +136,7 @@ def _grown(hu: NDArray[np.int16], trachea: Mask, spacing_mm: Spacing) -> Mask:
 def _reached(mask: Mask, seed: Mask) -> Mask:
     """Components of a mask that hold a voxel of the seed."""
     labels = array_of(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
-    return np.isin(labels, np.unique(labels[seed]))
+    seeded = np.zeros(int(labels.max()) + 1, bool)
+    seeded[labels[seed]] = True
+    reached: Mask = seeded[labels]
+    return reached

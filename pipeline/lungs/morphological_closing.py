@@ -12,7 +12,14 @@ import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of, image_of
+from pipeline.lungs.coarse_grid import (
+    Mask,
+    Spacing,
+    array_of,
+    box_of,
+    image_of,
+    near_in_plane,
+)
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG
 
 NARROW_MM = 10.0  #: notches of a lung narrower than twice this are filled
@@ -61,18 +68,25 @@ def filled(
 
 
 def _closed(lung: Mask, opacity: Mask, outwards: Image, spacing_mm: Spacing) -> Mask:
-    """Fill notches and holes of one lung."""
-    closed = lung.copy()
-    margin = [int(WIDE_MM / mm) + 2 for mm in spacing_mm[1:]]
-    inner = tuple(slice(n, -n) for n in margin)
-    for at in np.flatnonzero(lung.any(axis=(1, 2))):
+    """Fill notches and holes of one lung, within its box."""
+    pixel_mm = spacing_mm[1:]
+    margin = [int(WIDE_MM / mm) + 2 for mm in pixel_mm]
+    padded = np.pad(lung, [(0, 0), *((n, n) for n in margin)])
+    inner = (slice(None), *(slice(n, -n) for n in margin))
+    narrow, wide = (_closed_with_disc(padded, mm, pixel_mm)[inner] for mm in (NARROW_MM, WIDE_MM))
+    notches = wide & opacity & ~narrow
+    for at in np.flatnonzero(notches.any(axis=(1, 2))):
         _, rows, columns = box_of(lung[at : at + 1], (0, 0, 0))
-        image = np.pad(lung[at, rows, columns], [(n, n) for n in margin])
-        away = _away(image, spacing_mm)
-        narrow, wide = (_shrunk(away, mm, spacing_mm)[inner] for mm in (NARROW_MM, WIDE_MM))
-        notches = wide & opacity[at, rows, columns] & ~narrow
-        closed[at, rows, columns] = narrow | _at_wall(notches, narrow, outwards[rows, columns])
+        inside = (at, rows, columns)
+        notches[inside] = _at_wall(notches[inside], narrow[inside], outwards[rows, columns])
+    closed = narrow | notches
     return array_of(sitk.BinaryFillhole(image_of(closed, spacing_mm))).astype(bool)
+
+
+def _closed_with_disc(padded: Mask, radius_mm: float, pixel_mm: tuple[float, float]) -> Mask:
+    """Dilate each slice with a disc, and take as much away again; the margin is wider than it."""
+    dilated = near_in_plane(padded, radius_mm, pixel_mm)
+    return ~near_in_plane(~dilated, radius_mm, pixel_mm)
 
 
 def _at_wall(notches: Mask, lung: Mask, outwards: Image) -> Mask:
@@ -93,14 +107,3 @@ def _at_wall(notches: Mask, lung: Mask, outwards: Image) -> Mask:
         kept[at + 1] = mouth.any() and reach[mouth].mean() > reach[notch].mean()
     at_wall: Mask = kept[labels]
     return at_wall
-
-
-def _shrunk(away: Image, radius_mm: float, spacing_mm: Spacing) -> Mask:
-    """Second half of a closing with a disc: back from the dilated outline."""
-    return _away(away > radius_mm, spacing_mm) > radius_mm
-
-
-def _away(image: Mask, spacing_mm: Spacing) -> Image:
-    """Distance of each pixel to a mask, in the plane, mm."""
-    away: Image = ndimage.distance_transform_edt(~image, sampling=spacing_mm[1:])
-    return away

@@ -17,6 +17,7 @@ from scipy import ndimage
 from pipeline.errors import UnsuitableSeries
 from pipeline.lungs import gates
 from pipeline.lungs.airways import airways_of
+from pipeline.lungs.area_profile import one_sided_share
 from pipeline.lungs.coarse_grid import (
     Coarse,
     Mask,
@@ -25,20 +26,24 @@ from pipeline.lungs.coarse_grid import (
     coarsen,
     on_coarse,
     refine,
+    refined,
 )
 from pipeline.lungs.facts import facts_of
 from pipeline.lungs.gas_outside_lungs import bowel_gas, stray_gas
 from pipeline.lungs.liao import segment_liao
 from pipeline.lungs.midline import middle_of_body
 from pipeline.lungs.unet import segment_unet
-from pipeline.lungs.unsupervised import segment_unsupervised
+from pipeline.lungs.unsupervised import air_inside, segment_unsupervised
 from pipeline.lungs.whole_lungs import contradicts_orientation, whole_lungs
 from pipeline.model.loading import Models
 from pipeline.reasons import QualityFlag, UnsuitableReason
-from pipeline.types import LUNG_OF_OPEN_SIDE, CtVolume, LungMask
+from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, CtVolume, LungMask
 
 UNET, UNSUPERVISED = "unet", "unsupervised"
 MIN_SHARE = 0.05  #: a component smaller than this share of the largest is no lung
+AIR_DICE = 0.95
+"""Overlap of lungs and air from which the other method is not asked; measured on six series and a
+phantom: 0.96 to 0.97, and 0.94 with a stomach full of gas; the two methods agree there by 0.98."""
 
 
 def segment(
@@ -68,13 +73,42 @@ def segment(
     )
     progress("lungs", 0.4)
     raw = on_coarse(fine, coarse)
-    found = candidates(raw, coarse)
+    labels, method, doubts = _chosen(raw, coarse)
+    doubts = (*doubts, *orientation_doubts(labels, coarse))
+    whole = _outlined(labels, raw, fine, coarse) if method == UNET else refine(labels, coarse)
+    return LungMask(labels=whole, method=method, doubts=doubts)
+
+
+def _chosen(raw: Mask, coarse: Coarse) -> tuple[NDArray[np.uint8], str, tuple[gates.Failed, ...]]:
+    """Labels, their method and what is doubtful: the network's, unless that must be asked.
+
+    The other method takes as long as all of the rest, and its answer changes nothing where the
+    network's lungs are plausible and the air inside the body is where they are.
+    """
+    labels = lungs_of_mask(raw, coarse)
+    facts = facts_of(labels, coarse.hu, coarse.spacing_mm)
+    if not gates.doubts_of(facts) and is_witnessed(labels, coarse):
+        return labels, UNET, ()
+    found = {UNET: labels, UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm)}
     method, doubts = choose_method(found, coarse)
-    doubts = (*doubts, *orientation_doubts(found[method], coarse))
-    labels = refine(found[method], coarse)
-    if method == UNET:
-        labels = _outlined(found[UNET], raw, fine, coarse)
-    return LungMask(labels=labels, method=method, doubts=doubts)
+    return found[method], method, doubts
+
+
+def is_witnessed(labels: NDArray[np.uint8], coarse: Coarse) -> bool:
+    """Say whether the air inside the body confirms both lungs.
+
+    It is what the unsupervised method begins with, before airways and bowel are taken off and
+    opacities put in, here at half the resolution in the plane. Masks that agree with it by the
+    gates for two methods, and by `AIR_DICE`, agree with that method as well.
+    """
+    lungs = labels[:, ::2, ::2]
+    spacing_mm = (coarse.spacing_mm[0], 2 * coarse.spacing_mm[1], 2 * coarse.spacing_mm[2])
+    air = air_inside(np.ascontiguousarray(coarse.hu[:, ::2, ::2]))
+    shares = [
+        one_sided_share(lungs == side, air & (lungs != other), spacing_mm)  # air beside is of both
+        for side, other in ((RIGHT_LUNG, LEFT_LUNG), (LEFT_LUNG, RIGHT_LUNG))
+    ]
+    return gates.dice(lungs > 0, air) >= AIR_DICE and max(shares) <= gates.MAX_ONE_SIDED
 
 
 def candidates(raw: Mask, coarse: Coarse) -> Mapping[str, NDArray[np.uint8]]:
@@ -181,6 +215,10 @@ def _outlined(
     filled; what was taken off the raw mask (airways, small parts) stays off.
     """
     beside = np.where(raw, 0, ndimage.maximum_filter(labels, size=3))
+    sides = np.where(labels > 0, labels, beside).astype(np.uint8)
     inside = ndimage.minimum_filter(labels > 0, size=(1, 3, 3)) | ((labels > 0) & ~raw)
-    sides = refine(np.where(labels > 0, labels, beside).astype(np.uint8), coarse)
-    return np.where(fine | refine(inside, coarse).astype(bool), sides, 0).astype(np.uint8)
+    outlined = np.empty(coarse.shape, np.uint8)
+    for slices, side, inner in zip(coarse.blocks, sides, inside, strict=True):
+        within = fine[slices] | refined(inner, coarse)
+        np.multiply(within, refined(side, coarse), out=outlined[slices])
+    return outlined

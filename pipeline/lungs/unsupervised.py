@@ -35,23 +35,28 @@ def segment_unsupervised(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[
     NDArray[np.uint8]
         Same shape: 0 outside, 1 right, 2 left, 3 of an open side.
     """
-    air = _air_inside(hu, spacing_mm)
+    air = _without_bowel(air_inside(hu), hu, spacing_mm)
     if not air.any():
         return np.zeros(hu.shape, np.uint8)
     return whole_lungs(air, np.zeros(hu.shape, bool), hu, spacing_mm)
 
 
-def _air_inside(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
-    """Large components of air that reach no edge of the image and are not bowel gas."""
-    air = _inner_parts(hu < UNSUPERVISED_AIR_MAX_HU, hu)
+def air_inside(hu: NDArray[np.int16]) -> Mask:
+    """Large components of air that reach no edge of the image and are not mere gas."""
+    return _inner_parts(hu < UNSUPERVISED_AIR_MAX_HU, hu)
+
+
+def _without_bowel(air: Mask, hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
+    """Air without what is bowel gas; what then hangs together no more is looked at anew."""
     if not air.any():
         return air
     box = box_of(air, (0, 4, 4))
     gas = bowel_gas(hu[box], spacing_mm) & air[box]
-    if gas.any():
-        air[box] &= ~gas
-        air = _inner_parts(air, hu)
-    return air
+    if not gas.any():
+        return air
+    left = air.copy()
+    left[box] &= ~gas
+    return _inner_parts(left, hu)
 
 
 def _inner_parts(air: Mask, hu: NDArray[np.int16]) -> Mask:

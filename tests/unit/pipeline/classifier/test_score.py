@@ -15,6 +15,8 @@ from pipeline.classifier.activation import (
     activation,
     gradient,
     methods_of,
+    on_source,
+    stretch,
 )
 from pipeline.classifier.input import NetworkInput
 from pipeline.classifier.score import Scored, calibrated, classify
@@ -183,9 +185,10 @@ def test_activation_fills_0_to_1_within_the_lungs(
     lungs = np.zeros(seen.source_shape, np.bool_)
     lungs[4:16, 8:30, 10:50] = True
 
-    heat = activation(scored, seen, lungs, method=method)
+    heat = np.stack(list(activation(scored, seen, lungs, method=method)))
 
     assert heat.shape == seen.source_shape
     assert not heat[~lungs].any()
     assert 0 <= heat.min() <= heat.max() <= 1
     assert heat.max() == pytest.approx(1) or not heat.any()
+    assert np.array_equal(heat, stretch(on_source(scored, seen, method), lungs))

@@ -141,7 +141,7 @@ def test_half_resolution_has_twice_the_distances_and_the_means_of_four() -> None
     hu = np.arange(2 * 5 * 6).reshape(2, 5, 6).astype(np.int16) * 4
     lungs, heat = hu > 40, hu.astype(np.float32)
 
-    found = half(hu, lungs.astype(np.uint8), heat, (2.0, 0.6, 0.9))
+    found = half(hu, lungs.astype(np.uint8), heat[:, ::2, ::2], (2.0, 0.6, 0.9))
 
     assert found.spacing_mm == (2.0, 1.2, 1.8)
     assert found.hu.shape == found.lungs.shape == found.activation.shape == (2, 3, 3)

@@ -7,16 +7,24 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.errors import ModelError, UnsuitableSeries
 from pipeline.lungs.airways import airways_of
-from pipeline.lungs.coarse_grid import Spacing, coarsen, refine
+from pipeline.lungs.coarse_grid import Spacing, coarsen, near_in_plane, refine
 from pipeline.lungs.facts import facts_of
 from pipeline.lungs.gas_outside_lungs import stray_gas
 from pipeline.lungs.gates import dice
 from pipeline.lungs.liao import segment_liao
 from pipeline.lungs.morphological_closing import filled
-from pipeline.lungs.segment import UNET, UNSUPERVISED, choose_method, lungs_of_mask, segment
+from pipeline.lungs.segment import (
+    UNET,
+    UNSUPERVISED,
+    choose_method,
+    is_witnessed,
+    lungs_of_mask,
+    segment,
+)
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised
 from pipeline.model.loading import Models, load
@@ -363,3 +371,37 @@ def test_real_lungs_are_found_by_both_methods_alike(
     assert lungs.flags == ()
     assert facts.litres == pytest.approx(litres, rel=0.08)
     assert 0.8 < facts.ratio < 1.5
+
+
+# What saves time
+
+
+@pytest.mark.parametrize("pixel_mm", [(1.5, 1.5), (0.7, 1.3)])
+@pytest.mark.parametrize("radius_mm", [0.5, 4.0, 25.0])
+def test_a_disc_reaches_as_far_as_a_distance_transform_says(
+    radius_mm: float, pixel_mm: tuple[float, float]
+) -> None:
+    mask = np.random.default_rng(5).random((9, 33, 20)) < 0.01
+    mask[4] = False
+
+    near = near_in_plane(mask, radius_mm, pixel_mm)
+
+    assert not near[4].any()
+    for image, found in zip(np.delete(mask, 4, 0), np.delete(near, 4, 0), strict=True):
+        away = ndimage.distance_transform_edt(~image, sampling=pixel_mm)
+        assert np.array_equal(found, away <= radius_mm)
+
+
+def test_air_confirms_the_lungs_that_are_there_and_no_others(phantom: Phantom) -> None:
+    lungs, coarse = phantom.lungs.astype(np.uint8), coarsen(phantom.hu, SPACING)
+    top = np.flatnonzero(lungs.any(axis=(1, 2)))[-1]
+    without_apex, one_only, filled_up = lungs.copy(), lungs.copy(), phantom.hu.copy()
+    without_apex[top - 6 :][lungs[top - 6 :] == 1] = 0
+    one_only[lungs == 2] = 0
+    lower = lungs[: top // 2]
+    filled_up[: top // 2][lower == 2] = 30
+
+    assert is_witnessed(lungs, coarse)
+    assert not is_witnessed(without_apex, coarse)
+    assert not is_witnessed(one_only, coarse)
+    assert not is_witnessed(lungs, coarsen(filled_up, SPACING))
