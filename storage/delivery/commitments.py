@@ -24,7 +24,7 @@ from storage.database.schema import (
     Series,
 )
 from storage.delivery.series_completion import conclude
-from storage.series.priority import CLOCK_BACK, FOR_EVER
+from storage.series.priority import CLOCK_BACK
 from storage.states import CommitmentState, DeliveryState, SeriesState
 
 D = DeliveryState
@@ -67,7 +67,7 @@ def accept_unanswered(
     *,
     requests: int,
     means: str,
-    longest_wait: timedelta = FOR_EVER,
+    longest_wait: timedelta,
 ) -> int:
     """Give up on commitment after so many unanswered requests; return the number of deliveries.
 
@@ -90,7 +90,7 @@ def record_request(
     *,
     transaction_uid: str,
     again_at: datetime,
-    longest_wait: timedelta = FOR_EVER,
+    longest_wait: timedelta,
 ) -> list[tuple[str, str]]:
     """Record a request for the deliveries that are due, before it is sent.
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from storage.database.schema import Instance, Result, Search, Series
 from storage.series.lifecycle import ENDED
-from storage.series.priority import CLOCK_BACK, FOR_EVER
+from storage.series.priority import CLOCK_BACK
 from storage.states import SearchState
 
 S = SearchState
@@ -79,9 +79,7 @@ def record_searches(session: Session, now: datetime) -> None:
     session.flush()
 
 
-def due_searches(
-    session: Session, now: datetime, *, longest_wait: timedelta = FOR_EVER
-) -> list[WantedSearch]:
+def due_searches(session: Session, now: datetime, *, longest_wait: timedelta) -> list[WantedSearch]:
     """List the searches that are due, the longest due first.
 
     One that is due later than after any wait is due as well: the clock was put back.

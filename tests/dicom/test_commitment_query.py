@@ -107,3 +107,45 @@ def test_an_archive_that_does_not_answer_queries_holds_nothing_for_ever(
     reason = "PACS accepted 3 objects: no answer to 4 requests for verification by query"
     assert standing(resources) == ("delivered", ["accepted"] * 3, reason)
     assert archive.asked == ["IMAGE"] * 4
+
+
+@pytest.mark.parametrize(
+    ("failing", "asked", "states"),
+    [
+        (("2.25.9.1",), 4, ["uncommitted", "committed", "committed", "committed"]),
+        (
+            ("2.25.9.1", "2.25.9.2", "2.25.9.4"),
+            4,
+            [*["uncommitted"] * 2, "committed", "uncommitted"],
+        ),
+        (("2.25.9.1", "2.25.9.2", "2.25.9.3"), 3, ["uncommitted"] * 4),  # the archive is at fault
+    ],
+)
+def test_a_series_that_cannot_be_queried_holds_up_no_other(
+    tmp_path: Path, clock: Hands, failing: tuple[str, ...], asked: int, states: list[str]
+) -> None:
+    """Unless three in a row cannot."""
+    uids, series = [f"2.25.10{n}" for n in range(4)], [f"2.25.9.{n + 1}" for n in range(4)]
+    resources = store_with_results(tmp_path, clock, uids, series=series)
+    held = [capture(uid, of) for uid, of in zip(uids, series, strict=True)]
+
+    with StandInArchive(held, failing_for=failing) as archive:
+        deliver_and_ask(resources, clock, archive)
+
+    assert standing(resources)[1] == states
+    assert len(archive.asked) == asked
+
+
+def test_a_request_of_a_time_that_a_clock_was_ahead_is_made_again(
+    resources: Resources, clock: Hands
+) -> None:
+    """It would wait until that time comes."""
+    with StandInArchive([capture(uid) for uid in UIDS], failing=True) as archive:
+        deliver_and_ask(resources, clock, archive)
+        clock.now += timedelta(days=30)
+        deliver_and_ask(resources, clock, archive)
+        archive.failing = False
+        clock.now -= timedelta(days=30)
+        deliver_and_ask(resources, clock, archive)
+
+    assert standing(resources)[:2] == ("delivered", ["committed"] * 3)

@@ -54,26 +54,31 @@ class Hands:
         return self.now
 
 
-def capture(uid: str) -> Dataset:
+def capture(uid: str, series: str = SERIES) -> Dataset:
     """One result, as small as can be."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, uid
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = STUDY, SERIES
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = STUDY, series
     return ds
 
 
-def store_with_results(folder: Path, clock: Hands, uids: Sequence[str] = UIDS) -> Resources:
+def store_with_results(
+    folder: Path, clock: Hands, uids: Sequence[str] = UIDS, *, series: Sequence[str] = ()
+) -> Resources:
+    """Make a store whose results are due; all of one series, or each of one that is given."""
+    series = series or [SERIES] * len(uids)
     database = open_database(database_url(folder))
     migrate(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     resources = Resources(sessions=sessions, folder=StorageFolder(folder, 0), clock=clock)
     draw_installation(folder)
-    files = {f"{uid}.dcm": part10(capture(uid)) for uid in uids}
+    results = list(zip(uids, series, strict=True))
+    files = {f"{uid}.dcm": part10(capture(uid, of)) for uid, of in results}
     kept = resources.folder.keep_result("k1", files)
     result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=kept)
-    objects = [_new_object(uid, f"{kept}/{uid}.dcm") for uid in uids]
+    objects = [_new_object(uid, of, f"{kept}/{uid}.dcm") for uid, of in results]
     with resources.sessions.begin() as session:
         record_instance(session, CT, START)
         close(session, receiving(session)[0], START)
@@ -83,12 +88,12 @@ def store_with_results(folder: Path, clock: Hands, uids: Sequence[str] = UIDS) -
     return resources
 
 
-def _new_object(uid: str, path: str) -> NewObject:
+def _new_object(uid: str, series: str, path: str) -> NewObject:
     return NewObject(
         sop_instance_uid=uid,
         kind="heatmap",
         sop_class_uid=SecondaryCaptureImageStorage,
-        series_instance_uid=SERIES,
+        series_instance_uid=series,
         transfer_syntax_uid=str(ExplicitVRLittleEndian),
         path=path,
     )

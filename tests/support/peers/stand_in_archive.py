@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from pydicom import Dataset
@@ -29,6 +29,8 @@ class StandInArchive(DicomServer):
         Instances in the archive.
     mover
         Address that C-MOVE sends to; None if the destination AE is unknown.
+    failing, failing_for
+        Whether no query is answered in order; series, by UID, of which none is.
     asked
         Levels of the queries so far, and MOVE for each C-MOVE.
     """
@@ -38,6 +40,7 @@ class StandInArchive(DicomServer):
     held: list[Dataset]
     mover: tuple[str, int] | None = None
     failing: bool = False
+    failing_for: Collection[str] = ()
     asked: list[str] = field(default_factory=list)
 
     def offer(self, ae: AE) -> list[evt.EventHandlerType]:
@@ -54,7 +57,7 @@ class StandInArchive(DicomServer):
         query = event.identifier
         level = str(query.QueryRetrieveLevel)
         self.asked.append(level)
-        if self.failing:
+        if self.failing or query.get("SeriesInstanceUID") in self.failing_for:
             yield 0xA700, None
             return
         above = list(KEYS.values())[: list(KEYS).index(level)]
