@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from dicom_node.closing.decision import Counted
@@ -75,6 +75,8 @@ class ArchiveCounts:
         Asks an archive.
     received
         Tells how many instances of a series have come.
+    executor
+        Runs the questions; threads of its own by default.
     """
 
     def __init__(
@@ -85,12 +87,13 @@ class ArchiveCounts:
         health: Health,
         *,
         steady: Callable[[], float] = time.monotonic,
+        executor: Executor | None = None,
     ) -> None:
         self._archives, self._count, self._health = archives, count, health
         self._received, self._steady = received, steady
         self._lock = threading.Lock()
         self._series: OrderedDict[str, _Asked] = OrderedDict()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="archive count")
+        self._pool = executor or ThreadPoolExecutor(THREADS, thread_name_prefix="archive count")
 
     def stop(self) -> None:
         """Ask nothing more."""

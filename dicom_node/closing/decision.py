@@ -7,9 +7,11 @@ Not every proof is worth the same, for each can be wrong in its own way:
 * An archive names images as available, or counts as many as are here. It knows what it has, not
   what is still to come; so the slices must also leave the lungs at both ends, and a count must
   have been told when fewer were here: the archive had the whole series before this node had it.
+  While a study may still go on at the scanner that is a weaker proof; a study of an earlier day
+  does not go on.
 * Images in Acquisition, or Number of Frames: it counts an acquisition, and a series may have a
   further one. The slices run evenly, and leave the lungs at both ends: what lies beyond may still
-  come. Both are the weaker ones: nothing must have come for a while, and every association that
+  come. Both are weaker ones: nothing must have come for a while, and every association that
   sent the series must have ended.
 
 Where somebody knows of more images than are here, only the scanner's word or the quiet time closes
@@ -26,6 +28,8 @@ from pipeline.reasons import ClosedBy
 
 SETTLED_SECONDS = 1.0  #: without an instance, before any proof is looked at
 NAMING = frozenset({ClosedBy.PROCEDURE_STEP, ClosedBy.AVAILABILITY})
+BY_ARCHIVE = frozenset({ClosedBy.AVAILABILITY, ClosedBy.ARCHIVE_COUNT})
+"""Proofs that are weaker ones while the study may go on."""
 WEAKER = frozenset({ClosedBy.ANNOUNCED, ClosedBy.REGULAR_STACK})
 """Proofs that know nothing of what may still come."""
 
@@ -83,6 +87,8 @@ class SeriesEvidence:
         Since the latest of them.
     is_being_sent
         An association that has sent one of them is still open.
+    is_of_earlier_day
+        The study was made on an earlier day: nothing more is being made.
     is_whole_chest
         By number and extent it could be analysed.
     is_regular
@@ -98,6 +104,7 @@ class SeriesEvidence:
     instances: frozenset[str]
     quiet_seconds: float
     is_being_sent: bool = False
+    is_of_earlier_day: bool = False
     is_whole_chest: bool = False
     is_regular: bool = False
     announced: int | None = None
@@ -161,12 +168,13 @@ def decide(evidence: SeriesEvidence, rules: ClosingRules) -> Decision:
 
 def _chances(evidence: SeriesEvidence, rules: ClosingRules) -> Iterator[tuple[ClosedBy, float]]:
     """Yield each proof that holds, and the quiet time that it needs; the strongest first."""
+    weaker = WEAKER if evidence.is_of_earlier_day else WEAKER | BY_ARCHIVE
     for proof in _proofs(evidence):
         if proof in rules.distrusted:
             continue
-        if proof not in WEAKER:
+        if proof not in weaker:
             yield proof, min(SETTLED_SECONDS, rules.quiet_seconds)
-        elif rules.regular_seconds:
+        elif rules.regular_seconds and not evidence.is_being_sent:
             yield proof, min(rules.regular_seconds, rules.quiet_seconds)
     yield ClosedBy.QUIET, rules.quiet_seconds
 
@@ -183,7 +191,7 @@ def _proofs(evidence: SeriesEvidence) -> Iterator[ClosedBy]:
     counted = evidence.counted
     if counted is not None and counted.is_confirmed and shown:
         yield ClosedBy.ARCHIVE_COUNT
-    if evidence.is_being_sent or not evidence.is_whole_chest:
+    if not evidence.is_whole_chest:
         return
     if evidence.announced == evidence.images:
         yield ClosedBy.ANNOUNCED

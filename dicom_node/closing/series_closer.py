@@ -23,6 +23,7 @@ from dicom_node.closing.header_stack import HeaderStack, header_stack
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import ClosedBy
+from pipeline.series.attributes import calendar_date
 from storage.database.sessions import Session
 from storage.errors import StaleState
 from storage.series.closings import record_closing, too_early
@@ -31,6 +32,7 @@ from storage.series.notifications import NotificationKind, NotificationState, na
 from storage.series.slices import held_slices
 
 DISTRUST = timedelta(days=30)  #: after a proof closed a series of a sender too early
+EARLIER = timedelta(days=2)  #: since the date of a study that is over, whatever the time zones
 MAXIMUM_STACKS = 200  #: open series whose slices are remembered
 KINDS: Mapping[NotificationKind, ClosedBy] = {
     NotificationKind.PROCEDURE_STEP: ClosedBy.PROCEDURE_STEP,
@@ -113,6 +115,20 @@ def quiet_seconds(series: OpenSeries, now: datetime, watched_seconds: float) -> 
     """
     by_time_of_day = abs((now - series.last_at).total_seconds())
     return min(by_time_of_day, watched_seconds)
+
+
+def is_of_earlier_day(study_date: str, now: datetime) -> bool:
+    """Tell whether a study is of the day before yesterday or earlier; False without a date.
+
+    Parameters
+    ----------
+    study_date
+        DICOM DA.
+    now
+        Of any time zone: no clock of a scanner is a whole day off.
+    """
+    day = calendar_date(study_date)
+    return day is not None and now.date() - day >= EARLIER
 
 
 class SeriesWatch:
@@ -225,6 +241,7 @@ class SeriesCloser:
             instances=held.instances,
             quiet_seconds=quiet,
             is_being_sent=self._observer.is_being_sent(series),
+            is_of_earlier_day=is_of_earlier_day(series.study_date, self._clock()),
             is_whole_chest=held.stack.is_whole_chest,
             is_regular=held.stack.is_regular,
             announced=held.stack.announced,

@@ -35,6 +35,7 @@ class OpenSeries:
     calling_ae: str
     last_at: datetime
     study_instance_uid: str = ""
+    study_date: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +182,7 @@ def receiving(session: Session) -> list[OpenSeries]:
             calling_ae=row.calling_ae,
             last_at=row.last_at,
             study_instance_uid=row.study_instance_uid,
+            study_date=row.study_date,
         )
         for row in rows
     ]

@@ -29,6 +29,7 @@ CHEST = SeriesEvidence(
     ends=Ends.OUTSIDE,
 )
 BARE = SeriesEvidence(instances=HERE, quiet_seconds=SETTLED_SECONDS, images=3)
+OVER = replace(CHEST, is_of_earlier_day=True, quiet_seconds=SETTLED_SECONDS)
 STEP = Named(by=ClosedBy.PROCEDURE_STEP, instances=HERE)
 ARCHIVE = Named(by=ClosedBy.AVAILABILITY, instances=HERE)
 CONFIRMED = Counted(count=3, is_confirmed=True)
@@ -60,11 +61,16 @@ CONFIRMED = Counted(count=3, is_confirmed=True)
         ),
         # an archive knows what it has, not what is still to come
         (replace(BARE, named=(ARCHIVE,)), None),
-        (replace(CHEST, named=(ARCHIVE,), quiet_seconds=1), ClosedBy.AVAILABILITY),
-        (replace(CHEST, counted=CONFIRMED, quiet_seconds=1), ClosedBy.ARCHIVE_COUNT),
-        (replace(CHEST, counted=CONFIRMED, quiet_seconds=1, ends=Ends.INSIDE), None),
-        (replace(CHEST, counted=CONFIRMED, quiet_seconds=1, is_regular=False), None),
-        (replace(CHEST, counted=replace(CONFIRMED, is_confirmed=False), quiet_seconds=1), None),
+        (replace(OVER, named=(ARCHIVE,)), ClosedBy.AVAILABILITY),
+        (replace(OVER, counted=CONFIRMED), ClosedBy.ARCHIVE_COUNT),
+        (replace(OVER, counted=CONFIRMED, is_being_sent=True), ClosedBy.ARCHIVE_COUNT),
+        (replace(OVER, counted=CONFIRMED, ends=Ends.INSIDE), None),
+        (replace(OVER, counted=CONFIRMED, is_regular=False), None),
+        (replace(OVER, counted=replace(CONFIRMED, is_confirmed=False)), None),
+        # while the study may go on
+        (replace(CHEST, counted=CONFIRMED, quiet_seconds=4.9), None),
+        (replace(CHEST, counted=CONFIRMED), ClosedBy.ARCHIVE_COUNT),
+        (replace(CHEST, counted=CONFIRMED, is_being_sent=True), None),
         # the weaker ones
         (CHEST, ClosedBy.REGULAR_STACK),
         (replace(CHEST, quiet_seconds=4.9), None),
@@ -102,7 +108,7 @@ def test_somebody_looks_only_where_it_decides() -> None:
     assert not decide(replace(unseen, is_being_sent=True), RULES).wants_look
     assert not decide(replace(unseen, is_regular=False), RULES).wants_look
     assert not decide(unseen, replace(RULES, regular_seconds=0)).wants_look
-    counted = replace(unseen, counted=CONFIRMED, is_being_sent=True)
+    counted = replace(unseen, counted=CONFIRMED, is_being_sent=True, is_of_earlier_day=True)
     assert decide(counted, replace(RULES, regular_seconds=0)).wants_look
     assert not decide(replace(unseen, ends=Ends.INSIDE), RULES).wants_look
 
@@ -121,6 +127,7 @@ def evidences() -> st.SearchStrategy[SeriesEvidence]:
         instances=sets,
         quiet_seconds=st.floats(0, 100),
         is_being_sent=st.booleans(),
+        is_of_earlier_day=st.booleans(),
         is_whole_chest=st.booleans(),
         is_regular=st.booleans(),
         announced=st.none() | st.integers(1, 6),

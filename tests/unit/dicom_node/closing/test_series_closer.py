@@ -15,6 +15,7 @@ from dicom_node.closing.series_closer import (
     ClosingPolicy,
     SeriesCloser,
     SeriesWatch,
+    is_of_earlier_day,
     quiet_seconds,
 )
 from dicom_node.resources import Resources
@@ -179,7 +180,8 @@ def receive_stack(resources: Resources, count: int = SLICES) -> None:
     with resources.sessions.begin() as session:
         for number in range(1, count + 1):
             place = SliceFacts(instance_number=number, plane="p", height_mm=-2.5 * number)
-            record_instance(session, replace(instance(str(number), "9", "CT1"), slice=place), NOW)
+            facts = replace(instance(str(number), "9", "CT1"), slice=place, study_date="20260226")
+            record_instance(session, facts, NOW)
 
 
 def closed_after(resources: Resources, seen: Seen, seconds: float) -> str:
@@ -235,6 +237,14 @@ def test_the_end_slices_are_those_of_the_stack(tmp_path: Path) -> None:
     (paths,) = set(seen.looked_at)
     assert paths[0] == f"incoming/00/{SLICES}.dcm"
     assert paths[-1] == "incoming/00/1.dcm"
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [("20260227", True), ("20260228", False), ("20260302", False), ("", False), ("x", False)],
+)
+def test_a_study_of_an_earlier_day_does_not_go_on(date: str, expected: bool) -> None:
+    assert is_of_earlier_day(date, NOW) is expected
 
 
 @pytest.mark.parametrize(
