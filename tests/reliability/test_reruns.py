@@ -31,7 +31,7 @@ from tests.support.node_process import INI, NodeProcess, free_port, wait_until
 SERIES = 3
 GROWTH_BYTES = 100 << 20  #: of the node's own process; generous
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
