@@ -1,5 +1,6 @@
 """Log lines: listed events only, and no field of a patient."""
 
+import ast
 import json
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import pytest
 import structlog
 
 from dicom_node import logs
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +38,45 @@ def test_fields_that_speak_of_a_patient_are_refused(field: str) -> None:
     logs.configure(strict=True)
     with pytest.raises(ValueError, match="patient data"):
         structlog.get_logger().info("series_closed", **{field: "x"})
+
+
+SUBJECTS = {  # beginnings of events, and what tells the reader which one it was
+    "analysis_": "series_uid",
+    "delivery_": "destination",
+    "destination_": "destination",
+    "earlier_study_": "series_uid",
+    "feedback_": "series_uid",
+    "instance_": "calling_ae",
+    "instances_indexed": "calling_ae",
+    "job_failed": "job",
+    "notice_": "series_uid",
+    "part_": "part",
+    "series_": "series_uid",
+    "worker_left_out": "worker",
+    "worker_restarted": "worker",
+}
+
+
+def logged() -> Iterator[tuple[str, set[str], str]]:
+    """Every event that the source logs, the names of its fields, and where."""
+    for path in sorted((ROOT / "dicom_node").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="debug" | "info" | "warning" | "error" | "exception"),
+                    args=[ast.Constant(value=str(event)), *_],
+                ):
+                    yield event, {str(one.arg) for one in node.keywords}, f"{path}:{node.lineno}"
+
+
+def test_every_line_names_what_it_is_about() -> None:
+    found = set()
+    for event, fields, where in logged():
+        for beginning, subject in SUBJECTS.items():
+            if event.startswith(beginning):
+                found.add(beginning)
+                assert subject in fields, where
+    assert found == set(SUBJECTS)
 
 
 def test_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
