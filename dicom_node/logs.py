@@ -53,7 +53,6 @@ EVENTS = frozenset(
         "analysis_unchanged",
         "notice_not_made",
         "feedback_received",
-        "feedback_ignored",
         "wish_taken_up",
         "earlier_study_fetched",
         "earlier_study_postponed",

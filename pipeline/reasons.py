@@ -53,6 +53,16 @@ class UnsuitableReason(_Code):
         "The document names no result of this node: nothing to do. What it says is kept, in case"
         " the result turns up.",
     )
+    OTHER_PATIENT_OR_STUDY = (
+        "other-patient-or-study",
+        "The document is of another patient or study than the result that it names: what it says is"
+        " kept and shown, and does not count. See who sent it.",
+    )
+    IMAGES_REJECTED = (
+        "images-rejected",
+        "A rejection note of the PACS names images of the series: nothing to do. After a"
+        " revocation, dicom-node reprocess has it analysed.",
+    )
     NOT_CT = ("not-ct", "The series is not CT: nothing to do.")
     LOCALIZER = ("localizer", "The series is a localizer: nothing to do.")
     NOT_ORIGINAL = (

@@ -48,7 +48,7 @@ class SeriesLine:
     remarks
         Deliveries with a reason, by destination.
     answers
-        Of readers to its results, those that stand.
+        Of readers to its images and results, those that are not superseded.
     """
 
     series_instance_uid: str

@@ -33,15 +33,20 @@ from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, FolderAway,
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
-from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.delivery.notices import Ending
 from storage.errors import DatabaseUnavailable, StaleState, StorageFull, StorageUnwritable
 from storage.files.folder_fault import folder_fault
+from storage.results.answers import are_images_rejected
 from storage.results.priors import is_own, own_instances
-from storage.series.lifecycle import SeriesTicket, claim_next, give_back, without_classes
+from storage.series.lifecycle import SeriesTicket, claim_next, give_back
 from storage.states import SeriesState
 
 OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result of this node.")
+
+IMAGES_REJECTED = Ending(
+    state=SeriesState.UNSUITABLE,
+    reason=f"{UnsuitableReason.IMAGES_REJECTED}: A document rejects the images of the series.",
+)
 
 NOTICE_TRIES = 2  #: a notice whose making kills so many workers is given up
 URGENT, USUAL, RERUN = 1, 0, -1  #: priorities of tasks
@@ -66,20 +71,6 @@ def removed(ticket: SeriesTicket) -> Unsuitable:
 def went_down(ticket: SeriesTicket) -> str:
     """Say that the node itself went down each time that it had a series analysed."""
     return f"{ticket.attempts - 1} attempts, none came to an end; dicom-node reprocess tries again"
-
-
-def is_of_documents(ticket: SeriesTicket) -> bool:
-    """Say whether a series holds nothing but documents: they are read as answers to results."""
-    return bool(ticket.sop_class_uids) and set(ticket.sop_class_uids) <= set(DOCUMENT_CLASSES)
-
-
-def without_documents(ticket: SeriesTicket) -> SeriesTicket:
-    """Leave documents out of a series of images: no answer to a result changes what it is of."""
-    count = sum(uid in DOCUMENT_CLASSES for uid in ticket.sop_class_uids)
-    if not count:
-        return ticket
-    log.warning("feedback_ignored", series_uid=ticket.series_instance_uid, documents=count)
-    return without_classes(ticket, DOCUMENT_CLASSES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +136,17 @@ class AnalysisDispatcher:
     def _begin(self, ticket: SeriesTicket) -> None:
         """Hand a claimed series to the engine, unless it can be seen beforehand how it ends."""
         with self._settling_faults(ticket, again=partial(self._begin, ticket)):
-            if is_of_documents(ticket):
+            if ticket.of_documents:
                 self._begin_reading(ticket)
                 return
-            ticket = without_documents(ticket)
+            uid = ticket.series_instance_uid
             with self.resources.sessions() as session:
-                own = is_own(session, ticket.series_instance_uid, ticket.sop_instance_uids)
+                own = is_own(session, uid, ticket.sop_instance_uids)
+                rejected = are_images_rejected(session, uid)
             if own:
                 self._end_unsuitable(ticket, OWN)
+            elif rejected:
+                self.outcomes.end(ticket, IMAGES_REJECTED)
             elif ticket.purged and not ticket.rerun:
                 self._end_unsuitable(ticket, removed(ticket))
             elif ticket.attempts > self.policy.attempts:  # the node itself went down each time
@@ -343,7 +337,7 @@ class AnalysisDispatcher:
 
     def _end_with_notice(self, ticket: SeriesTicket, ending: Ending, code: str, text: str) -> None:
         """End a series, once a worker has made its notice, if one is wanted: never of documents."""
-        if is_of_documents(ticket):
+        if ticket.of_documents:
             self.outcomes.end(ticket, ending)
             return
         try:

@@ -39,6 +39,9 @@ def _document(document: Assessment, known: Known) -> NewDocument:
         role=document.role,
         said_at=_aware(document.said_at),
         predecessors=document.predecessors,
+        study_instance_uid=document.study_instance_uid,
+        patient_digest=document.patient_digest,
+        birth_digest=document.birth_digest,
     )
 
 

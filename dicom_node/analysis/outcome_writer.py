@@ -13,7 +13,7 @@ from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import keep_results, reuse_result
-from storage.results.answers import names_ours
+from storage.results.answers import answers_in
 from storage.results.feedback import enter_feedback
 from storage.results.kept_results import has_result
 from storage.series.lifecycle import SeriesTicket, leave
@@ -22,6 +22,10 @@ from storage.states import SeriesState
 NOT_OURS = (
     f"{UnsuitableReason.NOT_OUR_RESULT}: The documents name no result of this node; what they"
     " say is kept."
+)
+OF_OTHERS = (
+    f"{UnsuitableReason.OTHER_PATIENT_OR_STUDY}: The documents are of another patient or study than"
+    " what they name; what they say is kept, and does not count."
 )
 
 
@@ -92,19 +96,19 @@ class OutcomeWriter:
         uid, now = ticket.series_instance_uid, self._resources.clock()
         with self._resources.sessions.begin() as session:
             documents = feedback_rows(session, ticket, answered)
-            named = {name for one in documents for said in one.answers for name in said.subjects}
-            is_ours = names_ours(session, named)
-            new, reason = (
-                (SeriesState.FEEDBACK, "") if is_ours else (SeriesState.UNSUITABLE, NOT_OURS)
-            )
-            if leave(session, ticket, now, new=new, reason=reason) is new:
-                enter_feedback(session, ticket, documents, now)
+            enter_feedback(session, ticket, documents, now)
+            lines = answers_in(session, [document.document_uid for document in documents])
+            counts = any(not line.mismatch for line in lines)
+            reason = "" if counts else OF_OTHERS if lines else NOT_OURS
+            new = SeriesState.UNSUITABLE if reason else SeriesState.FEEDBACK
+            leave(session, ticket, now, new=new, reason=reason)
         log.info(
             "feedback_received",
             series_uid=uid,
             calling_ae=ticket.calling_ae,
             documents=len(documents),
-            known=is_ours,
+            known=bool(lines),
+            counts=counts,
         )
 
     def reuse(self, ticket: SeriesTicket, key: str | None) -> None:

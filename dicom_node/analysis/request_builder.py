@@ -30,7 +30,6 @@ from pipeline.encode.result.series_numbers import SeriesOfStudy, numbering
 from pipeline.errors import PipelineError
 from pipeline.reasons import ClosedBy
 from pipeline.series.attributes import calendar_date
-from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.delivery.capabilities import Capability, capabilities
 from storage.delivery.rejections import SentObject, sent_before
 from storage.results.kept_results import KeptReport, documents_of, kept_object_paths
@@ -112,9 +111,7 @@ class RequestBuilder:
             known = [capabilities(session, name) for name in self._destinations]
             study = [
                 SeriesOfStudy(series_instance_uid=uid, number=number)
-                for uid, number in series_numbers(
-                    session, ticket.study_instance_uid, without=DOCUMENT_CLASSES
-                )
+                for uid, number in series_numbers(session, ticket.study_instance_uid)
             ]
         if not all(self._folder.locate(path).is_file() for path in latest):
             earlier = (*earlier[:-1], GONE)

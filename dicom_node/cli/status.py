@@ -51,13 +51,22 @@ def status(
     require_migrated(database)
     with Sessions(database).reading() as session:
         current = overview(session, limit)
-        counts = answer_counts(session, datetime.now(UTC) - timedelta(days=view.FEEDBACK_DAYS))
+        since = datetime.now(UTC) - timedelta(days=view.FEEDBACK_DAYS)
+        answers = answer_counts(session, since)
     free_gb = disk_free(settings.storage.folder) / GIGABYTE
     disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
     if as_json:
-        typer.echo(view.as_json(current, disk, counts, running=running, condition=condition))
+        typer.echo(
+            view.as_json(
+                current,
+                disk,
+                answers,
+                running=running,
+                condition=condition,
+            )
+        )
     else:
-        view.show(current, disk, out, answers=counts)
+        view.show(current, disk, out, answers=answers)
 
 
 def _show_waits(settings: Settings, *, as_json: bool) -> None:

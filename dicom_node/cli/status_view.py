@@ -15,12 +15,12 @@ from rich.markup import escape
 
 from dicom_node.health import Condition
 from storage.overview import Overview, RefusalLine, SeriesLine
-from storage.results.answers import AnswerLine
+from storage.results.answers import AnswerCounts, AnswerLine
 from storage.states import DeliveryState, SeriesState
 
 State = TypeVar("State", SeriesState, DeliveryState)
 
-NO_ANSWERS: Mapping[str, int] = MappingProxyType({})
+NO_ANSWERS = AnswerCounts(standing=MappingProxyType({}), mismatched=0)
 FEEDBACK_DAYS = 30  #: in which answers of readers are counted
 ANSWERS = {
     "accepted": "accepted by a reader",
@@ -51,7 +51,7 @@ class Disk:
 def as_json(
     overview: Overview,
     disk: Disk,
-    answers: Mapping[str, int],
+    answers: AnswerCounts,
     *,
     running: bool,
     condition: Condition | None = None,
@@ -59,7 +59,11 @@ def as_json(
     """Overview as JSON, for machines; the condition only of a node that runs."""
     machine = {
         "disk": asdict(disk),
-        "feedback": {"days": FEEDBACK_DAYS, "answers": dict(answers)},
+        "feedback": {
+            "days": FEEDBACK_DAYS,
+            "answers": dict(answers.standing),
+            "of_another_patient_or_study": answers.mismatched,
+        },
         "running": running,
         "condition": asdict(condition) if running and condition else None,
     }
@@ -96,7 +100,11 @@ def show_condition(condition: Condition | None, console: Console, *, running: bo
 
 
 def show(
-    overview: Overview, disk: Disk, console: Console, *, answers: Mapping[str, int] = NO_ANSWERS
+    overview: Overview,
+    disk: Disk,
+    console: Console,
+    *,
+    answers: AnswerCounts = NO_ANSWERS,
 ) -> None:
     """Print the overview for people, with the number of answers of readers to results."""
     if disk.free_gb < disk.reserve_gb:
@@ -106,8 +114,7 @@ def show(
             highlight=False,
         )
     console.print(_totals("series", overview.states), _totals("deliveries", overview.deliveries))
-    if answers:
-        counts = ", ".join(f"{count} {answer}" for answer, count in answers.items())
+    if counts := _answer_counts(answers):
         console.print(f"answers of readers in {FEEDBACK_DAYS} days: {_plain_text(counts)}.")
     for line in overview.series:
         console.print("\n".join(_series(line)), highlight=False)
@@ -130,6 +137,13 @@ def show(
         )
 
 
+def _answer_counts(answers: AnswerCounts) -> str:
+    words = [f"{count} {answer}" for answer, count in answers.standing.items()]
+    if answers.mismatched:
+        words.append(f"{answers.mismatched} of another patient or study, not counted")
+    return ", ".join(words)
+
+
 def _caller(refusal: RefusalLine) -> str:
     """AE title and address of a caller, as far as they are known."""
     title = refusal.calling_ae or "(no title)"
@@ -148,7 +162,7 @@ def _series(line: SeriesLine) -> Iterator[str]:
         yield f"    {_plain_text(text)}"
     answers = Counter(answer_words(answer, line.revision) for answer in line.answers)
     for words, count in answers.items():
-        yield f"    {_plain_text(words)}{f' ({count} times)' if count > 1 else ''}"
+        yield f"    {_plain_text(words)}{f' ({count} answers)' if count > 1 else ''}"
 
 
 def answer_words(answer: AnswerLine, revision: int | None) -> str:
@@ -159,12 +173,22 @@ def answer_words(answer: AnswerLine, revision: int | None) -> str:
     revision
         Of the latest result; an answer to another one says to which.
     """
-    what = (answer.finding_name or "a finding that is not known") if answer.finding else "result"
-    of = "" if answer.revision == revision else f" of revision {answer.revision}"
-    reason = (
-        f": {answer.reason or answer.reason_code}" if answer.reason or answer.reason_code else ""
-    )
-    return f"{what}{of} {ANSWERS.get(answer.answer, answer.answer)}{reason}"
+    is_latest = answer.is_about_images or answer.revision == revision
+    of = "" if is_latest else f" of revision {answer.revision}"
+    said = answer.reason or answer.reason_code
+    reason = f": {said}" if said else ""
+    others = " and ".join(answer.mismatch)
+    mismatch = f" (not counted: the document is of another {others})" if others else ""
+    return f"{_subject(answer)}{of} {ANSWERS.get(answer.answer, answer.answer)}{reason}{mismatch}"
+
+
+def _subject(answer: AnswerLine) -> str:
+    """Say what an answer is about: a finding, some objects of a result, all of it, or images."""
+    if answer.finding:
+        return answer.finding_name or "a finding that is not known"
+    if answer.is_about_images:
+        return "images"
+    return " and ".join(answer.kinds) or "result"
 
 
 def _state_words(line: SeriesLine) -> list[str]:

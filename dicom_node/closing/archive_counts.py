@@ -19,7 +19,7 @@ from dicom_node.health import Health
 from dicom_node.logs import log
 from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import QueryFailed, archive, keys
-from storage.series.instances import InstanceFacts
+from storage.series.instance_facts import InstanceFacts
 
 THREADS = 2  #: questions under way
 EVERY_SECONDS = 2.0  #: between two questions about a series; twice as long after each that failed

@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import NEEDED, REMARKS
 from storage.results.answers import AnswerLine, AssessedResult
+from storage.results.feedback import REJECTED
 
 COLUMNS = (*NEEDED, "label", *REMARKS)
 SHORT = 12  #: digits of a digest that tells patients, or readers, apart
@@ -31,30 +32,36 @@ def case_rows(
     """Make a row for each result that was answered to, and one for each of its findings.
 
     Of a series, the latest result that was answered to counts. Its label is what the result said,
-    where every reader has accepted it; in all other cases a person has to give it.
+    where every reader has accepted it and no document rejects the images; in all other cases a
+    person has to give it.
 
     Parameters
     ----------
     answers
-        All; those that do not stand are left out.
+        All; those that do not stand, or are of another patient or study, are left out.
     results
         The results answered to, by key.
     folders
         Where the images of a series are, by its UID.
     """
     by_series: dict[str, list[AnswerLine]] = defaultdict(list)
+    images: dict[str, list[AnswerLine]] = defaultdict(list)
     for answer in answers:
-        if not answer.superseded:
-            by_series[answer.series_instance_uid].append(answer)
+        if answer.stands:
+            of_images = answer.is_about_images
+            (images if of_images else by_series)[answer.series_instance_uid].append(answer)
     return [
         row
         for uid in sorted(by_series)
-        for row in _of_series(by_series[uid], results, folders.get(uid))
+        for row in _of_series(by_series[uid], images[uid], results, folders.get(uid))
     ]
 
 
 def _of_series(
-    answers: Sequence[AnswerLine], results: Mapping[str, AssessedResult], folder: Path | None
+    answers: Sequence[AnswerLine],
+    images: Sequence[AnswerLine],
+    results: Mapping[str, AssessedResult],
+    folder: Path | None,
 ) -> Iterator[dict[str, str]]:
     latest = max(answer.revision for answer in answers)
     chosen = [answer for answer in answers if answer.revision == latest]
@@ -69,7 +76,10 @@ def _of_series(
         "positive": "" if result.positive is None else str(int(result.positive)),
     }
     whole = [answer for answer in chosen if not answer.finding]
-    yield common | _said(whole) | {"label": _label(whole, result)}
+    are_rejected = any(answer.answer == REJECTED for answer in images)
+    yield (
+        common | _said([*whole, *images]) | {"label": "" if are_rejected else _label(whole, result)}
+    )
     findings: dict[str, list[AnswerLine]] = defaultdict(list)
     for answer in chosen:
         if answer.finding:
@@ -84,7 +94,7 @@ def _label(whole: Sequence[AnswerLine], result: AssessedResult) -> str:
 
 
 def _said(answers: Sequence[AnswerLine]) -> dict[str, str]:
-    counts = Counter(answer.answer for answer in answers)
+    counts = Counter(map(_words, answers))
     reasons = dict.fromkeys(answer.reason or answer.reason_code for answer in answers)
     readers = dict.fromkeys(_digest(answer.observer) for answer in answers if answer.observer)
     return {
@@ -95,6 +105,14 @@ def _said(answers: Sequence[AnswerLine]) -> dict[str, str]:
         "readers": " ".join(readers),
         "answered_at": max((answer.said_at.isoformat() for answer in answers), default=""),
     }
+
+
+def _words(answer: AnswerLine) -> str:
+    """Say an answer in the fewest words: what it is about, if not the whole or a finding."""
+    if answer.finding:
+        return answer.answer
+    about = ["images"] if answer.is_about_images else answer.kinds
+    return " ".join([" and ".join(about), answer.answer]).strip()
 
 
 def _lesion(name: str, result: AssessedResult) -> dict[str, str]:

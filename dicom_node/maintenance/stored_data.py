@@ -16,8 +16,8 @@ from storage.errors import StorageError
 from storage.files.folder import QUARANTINE
 from storage.maintenance.purge import erase_rows, kept_objects, mark_for_erasure, unfinished_purges
 from storage.results.audit_counts import received_of
-from storage.series.lifecycle import series_uids
 from storage.series.quarantine_and_refusals import forget_quarantine
+from storage.series.study import series_uids
 
 ANY_TIME = timedelta(days=36500)  #: added to now: files are removed whenever they were written
 

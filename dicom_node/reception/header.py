@@ -28,8 +28,9 @@ from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.header_scan import PIXEL_GROUP, scan
 from dicom_node.reception.slice_place import slice_facts
 from pipeline.series.attributes import UNREADABLE, calendar_date
+from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.files.folder import KeptFile
-from storage.series.instances import InstanceFacts
+from storage.series.instance_facts import InstanceFacts
 
 NEEDED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
 NEEDED = (*NEEDED_UIDS, "Modality")
@@ -221,10 +222,12 @@ def facts(
         digest=kept.digest,
         bytes=kept.bytes,
         patient_key=_patient_key(texts),
+        patient_digest=digest(texts.get("PatientID", "")),
         birth_digest=digest(texts.get("PatientBirthDate", "")),
         study_date=studied if calendar_date(studied) else "",
         study_time=time if TIME.fullmatch(time) else "",
         series_number=series_number(texts),
+        is_document=header.sop_class_uid in DOCUMENT_CLASSES,
         patient_id=printable(texts.get("PatientID", "")),
         urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
         slice=slice_facts(texts),
@@ -245,6 +248,11 @@ def printable(text: str) -> str:
 def patient_key(ds: Dataset) -> str:
     """Digest of Patient ID and its issuer; empty without a Patient ID: the patient is unknown."""
     return _patient_key({name: _plain(ds, name) for name in OF_PATIENT[:2]})
+
+
+def attribute_digest(ds: Dataset, keyword: str) -> str:
+    """Digest of an attribute, as that of a received instance is made; empty without a value."""
+    return digest(_plain(ds, keyword))
 
 
 def _patient_key(texts: Mapping[str, str]) -> str:

@@ -16,7 +16,8 @@ from dicom_node.health import Health
 from dicom_node.logs import log
 from storage.database.sessions import Session, Sessions
 from storage.errors import DatabaseRefused, DatabaseUnavailable
-from storage.series.instances import InstanceFacts, record_instances
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instances
 
 BATCH = 500  #: most rows written in one transaction
 GATHER_SECONDS = 0.25  #: a row waits so long for others: a transaction costs more than a row

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from weakref import WeakSet
 
 from dicom_node.network.received_instance import Transfer
-from storage.series.instances import InstanceFacts
+from storage.series.instance_facts import InstanceFacts
 
 MAXIMUM_SERIES = 2_000  #: that are remembered; of older ones nothing is known
 

@@ -63,6 +63,10 @@ class Assessment:
         Content Date and Time; without a zone where the document has none; None if it has no date.
     predecessors
         SOP Instance UIDs of the documents that this one amends.
+    study_instance_uid
+        Of the document.
+    patient_digest, birth_digest
+        Digests of its Patient ID and Birth Date, for whoever tells patients apart by them.
     """
 
     sop_instance_uid: str
@@ -71,3 +75,6 @@ class Assessment:
     role: str = ""
     said_at: datetime | None = None
     predecessors: tuple[str, ...] = ()
+    study_instance_uid: str = ""
+    patient_digest: str = ""
+    birth_digest: str = ""

@@ -54,6 +54,7 @@ def read_assessment(document: Dataset) -> Assessment:
         role=_role(root),
         said_at=said_at(document),
         predecessors=predecessors(document),
+        study_instance_uid=uid(document, "StudyInstanceUID"),
     )
 
 

@@ -106,8 +106,11 @@ class Series(Base):
         The latest result kept, also while a later generation is analysed.
     rerun
         The rerun that an operator has requested; cleared in the transaction that keeps its outcome.
-    patient_key, birth_digest
-        Digests that tell patients apart without naming them; empty if nothing is known.
+    patient_key, patient_digest, birth_digest
+        Digests that tell patients apart without naming them, of Patient ID and its issuer, of
+        Patient ID alone, and of the birth date; empty if nothing is known.
+    of_documents
+        Whether it holds documents, no images: the two never share a row.
     study_date, study_time
         As in the instances (DICOM DA and TM); empty if they have none.
     series_number
@@ -141,7 +144,9 @@ class Series(Base):
     result_key: Mapped[str | None] = mapped_column(String(64), default=None)
     rerun: Mapped[Rerun | None] = mapped_column("wish", default=None)
     patient_key: Mapped[str] = mapped_column(Digest, default="", index=True)
+    patient_digest: Mapped[str] = mapped_column(Digest, default="")
     birth_digest: Mapped[str] = mapped_column(Digest, default="")
+    of_documents: Mapped[bool] = mapped_column(default=False)
     study_date: Mapped[str] = mapped_column(String(8), default="")
     study_time: Mapped[str] = mapped_column(String(16), default="")
     series_number: Mapped[int | None] = mapped_column(BigInteger, default=None)
@@ -389,8 +394,8 @@ class Feedback(Base):
 
     Attributes
     ----------
-    series_instance_uid, study_instance_uid
-        Of the document.
+    series_instance_uid, study_instance_uid, patient_digest, birth_digest
+        Of the document, as in `Series`.
     position
         0-based place of the answer in its document.
     predecessors
@@ -420,6 +425,8 @@ class Feedback(Base):
         ForeignKey("series.series_instance_uid"), index=True
     )
     study_instance_uid: Mapped[str] = mapped_column(Uid, index=True)
+    patient_digest: Mapped[str] = mapped_column(Digest, default="")
+    birth_digest: Mapped[str] = mapped_column(Digest, default="")
     predecessors: Mapped[str] = mapped_column(Words, default="")
     answer: Mapped[str] = mapped_column(String(16))
     finding: Mapped[str] = mapped_column(Uid, default="")

@@ -11,10 +11,11 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from storage.database.batches import batched
 from storage.database.lease import read_lease
 from storage.database.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
 from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, StorageFolder
-from storage.series.instances import batched, known_paths
+from storage.series.instances import known_paths
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 SETTLING = timedelta(minutes=10)  #: age at which every file has its row

@@ -1,37 +1,56 @@
 """Find what readers answer to results.
 
 A document may name objects that are not known here, not yet or not any more: answers are kept
-with the UIDs they name, and matched with results whenever they are read.
+with the UIDs they name, and matched with results and series whenever they are read. One of
+another patient or study than what it names does not count, and says so.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, func, literal, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from storage.database.schema import Feedback, FeedbackSubject, Result, ResultObject, Series
-from storage.series.instances import batched
+from storage.database.batches import batched
+from storage.database.schema import (
+    Feedback,
+    FeedbackSubject,
+    Instance,
+    Result,
+    ResultObject,
+    Series,
+)
+from storage.results.feedback import REJECTED
+
+Row = TypeVar("Row", Series, Result, Feedback)
+Key = TypeVar("Key", str, int)
+
+PATIENT, STUDY = "patient", "study"  #: what a document and a result may not have in common
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerLine:
-    """One answer to one result.
+    """One answer to one result, or to the images of a series.
 
     Attributes
     ----------
+    result_key, revision
+        Of the result answered to; empty and 0 where it is about the images.
     series_instance_uid
         Of the series analysed.
-    revision
-        Of the result answered to.
+    kinds
+        Kinds of the objects that it names; empty for the result as a whole, and for images.
     finding_name
         Empty for the result as a whole.
     superseded
         Another answer has taken its place.
+    mismatch
+        What the document and the series analysed have not in common: patient, study.
     """
 
     document_uid: str
@@ -39,6 +58,7 @@ class AnswerLine:
     result_key: str
     series_instance_uid: str
     revision: int
+    kinds: tuple[str, ...] = ()
     answer: str
     finding: str
     finding_name: str
@@ -52,6 +72,33 @@ class AnswerLine:
     received_at: datetime
     calling_ae: str
     superseded: bool
+    mismatch: tuple[str, ...] = ()
+
+    @property
+    def is_about_images(self) -> bool:
+        """Say whether it is about the images that were analysed, or are to be."""
+        return not self.result_key
+
+    @property
+    def stands(self) -> bool:
+        """Say whether it counts."""
+        return not self.superseded and not self.mismatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerCounts:
+    """Numbers of answers.
+
+    Attributes
+    ----------
+    standing
+        Those that stand, by their words.
+    mismatched
+        Those that name nothing of their own patient and study.
+    """
+
+    standing: Mapping[str, int]
+    mismatched: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +121,6 @@ class AssessedResult:
     summary: str
 
 
-def names_ours(session: Session, uids: Collection[str]) -> bool:
-    """Say whether one of some UIDs is that of an object of ours, or of a series of them."""
-    for batch in batched(sorted(uids)):
-        for column in (ResultObject.series_instance_uid, ResultObject.sop_instance_uid):
-            if session.scalar(select(exists().where(column.in_(batch)))):
-                return True
-    return False
-
-
 def report_series(session: Session, study_instance_uid: str) -> dict[str, str]:
     """Find a series of objects of each result of a study.
 
@@ -101,65 +139,127 @@ def report_series(session: Session, study_instance_uid: str) -> dict[str, str]:
     return dict(rows)
 
 
-def answer_counts(session: Session, since: datetime) -> dict[str, int]:
-    """Count the answers to results of ours that stand, received since a time, by their words."""
-    rows = session.scalars(
-        select(Feedback.answer).where(
-            Feedback.received_at >= since, ~Feedback.superseded, _is_about_ours()
-        )
+def answer_counts(session: Session, since: datetime) -> AnswerCounts:
+    """Count the answers received since a time; one counts once, to however many results it is."""
+    lines = _lines(session, [Feedback.received_at >= since])
+    standing = {(line.document_uid, line.position): line.answer for line in lines if line.stands}
+    own = {(line.document_uid, line.position) for line in lines if not line.mismatch}
+    return AnswerCounts(
+        standing=dict(sorted(Counter(standing.values()).items())),
+        mismatched=len({(line.document_uid, line.position) for line in lines} - own),
     )
-    return dict(sorted(Counter(rows).items()))
 
 
-def _is_about_ours() -> ColumnElement[bool]:
-    uid = FeedbackSubject.uid
-    known = or_(
-        exists().where(ResultObject.series_instance_uid == uid),
-        exists().where(ResultObject.sop_instance_uid == uid),
+def are_images_rejected(session: Session, series_instance_uid: str) -> bool:
+    """Say whether a rejection of images of a series stands."""
+    return any(
+        line.is_about_images and line.stands and line.answer == REJECTED
+        for line in answers_to(session, [series_instance_uid])
     )
-    return exists().where(FeedbackSubject.feedback_id == Feedback.id, known)
+
+
+def answers_in(session: Session, document_uids: Sequence[str]) -> list[AnswerLine]:
+    """List the answers that some documents give to what is known here."""
+    return _lines(session, [Feedback.document_uid.in_(batch) for batch in batched(document_uids)])
 
 
 def answers_to(
     session: Session, series_instance_uids: Sequence[str] | None = None
 ) -> list[AnswerLine]:
-    """List the answers to the results of some analysed series, or of all; the earliest first."""
-    matched: set[tuple[str, int]] = set()
-    for column in (ResultObject.series_instance_uid, ResultObject.sop_instance_uid):
-        pairs = (
-            select(ResultObject.result_key, FeedbackSubject.feedback_id)
-            .join(FeedbackSubject, FeedbackSubject.uid == column)
-            .distinct()
+    """List the answers to some series and their results, or to all; the earliest first."""
+    if series_instance_uids is None:
+        return _lines(session, [true()])
+    return _lines(
+        session, [Series.series_instance_uid.in_(batch) for batch in batched(series_instance_uids)]
+    )
+
+
+def _lines(session: Session, conditions: Iterable[ColumnElement[bool]]) -> list[AnswerLine]:
+    """List the answers that fulfil one of some conditions, the earliest first."""
+    named: dict[tuple[str, str, int], set[str]] = defaultdict(set)
+    for condition in conditions:
+        for statement in _named():
+            for uid, key, number, kind in session.execute(statement.where(condition).distinct()):
+                named[uid, key, number].update({kind} - {""})
+    series = _rows(session, Series, Series.series_instance_uid, {uid for uid, _, _ in named})
+    results = _rows(session, Result, Result.key, {key for _, key, _ in named})
+    answers = _rows(session, Feedback, Feedback.id, {number for _, _, number in named})
+    kinds_of = _kinds_of(session, sorted(results))
+    lines = [
+        _line(
+            series[uid],
+            results.get(key),
+            answers[number],
+            () if kinds >= kinds_of[key] else tuple(sorted(kinds)),
         )
-        if series_instance_uids is None:
-            matched.update((key, number) for key, number in session.execute(pairs))
-            continue
-        for batch in batched(series_instance_uids):
-            of_series = select(Result.key).where(Result.series_instance_uid.in_(batch))
-            rows = session.execute(pairs.where(ResultObject.result_key.in_(of_series)))
-            matched.update((key, number) for key, number in rows)
-    keys, numbers = sorted({key for key, _ in matched}), sorted({number for _, number in matched})
-    results = {
-        row.key: row
-        for batch in batched(keys)
-        for row in session.scalars(select(Result).where(Result.key.in_(batch)))
-    }
-    answers = {
-        row.id: row
-        for batch in batched(numbers)
-        for row in session.scalars(select(Feedback).where(Feedback.id.in_(batch)))
-    }
-    lines = [_line(results[key], answers[number]) for key, number in matched]
+        for (uid, key, number), kinds in named.items()
+    ]
     return sorted(lines, key=lambda line: (line.said_at, line.document_uid, line.position))
 
 
-def _line(result: Result, answer: Feedback) -> AnswerLine:
+def _named() -> Iterator[Select[str, str, int, str]]:
+    """Yield statements for what answers name: objects of results, and images.
+
+    Their columns: Series Instance UID of the series analysed, result key (empty for images), id
+    of the answer, kind of the object.
+    """
+    uid, number = Series.series_instance_uid, Feedback.id
+    objects = (
+        select(uid, ResultObject.result_key, number, ResultObject.kind)
+        .join_from(Series, Result, Result.series_instance_uid == Series.series_instance_uid)
+        .join(ResultObject)
+    )
+    images = select(uid, literal(""), number, literal("")).where(~Series.of_documents)
+    subject = FeedbackSubject.uid
+    yield from (
+        statement.join(FeedbackSubject, subject == column).join(Feedback)
+        for statement, column in (
+            (objects, ResultObject.series_instance_uid),
+            (objects, ResultObject.sop_instance_uid),
+            (images, Series.series_instance_uid),
+            (images.join_from(Series, Instance), Instance.sop_instance_uid),
+        )
+    )
+
+
+def _rows(
+    session: Session,
+    table: type[Row],
+    column: InstrumentedAttribute[Key],
+    values: Collection[Key],
+) -> dict[Key, Row]:
+    """Find rows by the values of a column."""
+    return {
+        getattr(row, column.key): row
+        for batch in batched(sorted(values))
+        for row in session.scalars(select(table).where(column.in_(batch)))
+    }
+
+
+def _kinds_of(session: Session, keys: Sequence[str]) -> Mapping[str, set[str]]:
+    """List the kinds of object of results, without what is for one destination alone."""
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for batch in batched(keys):
+        rows = session.execute(
+            select(ResultObject.result_key, ResultObject.kind)
+            .where(ResultObject.result_key.in_(batch), ResultObject.only_for == "")
+            .distinct()
+        )
+        for key, kind in rows:
+            kinds[key].add(kind)
+    return kinds
+
+
+def _line(
+    series: Series, result: Result | None, answer: Feedback, kinds: tuple[str, ...]
+) -> AnswerLine:
     return AnswerLine(
         document_uid=answer.document_uid,
         position=answer.position,
-        result_key=result.key,
-        series_instance_uid=result.series_instance_uid,
-        revision=result.revision,
+        result_key=result.key if result else "",
+        series_instance_uid=series.series_instance_uid,
+        revision=result.revision if result else 0,
+        kinds=kinds,
         answer=answer.answer,
         finding=answer.finding,
         finding_name=answer.finding_name,
@@ -173,7 +273,20 @@ def _line(result: Result, answer: Feedback) -> AnswerLine:
         received_at=answer.received_at,
         calling_ae=answer.calling_ae,
         superseded=answer.superseded,
+        mismatch=tuple(_mismatch(series, answer)),
     )
+
+
+def _mismatch(series: Series, answer: Feedback) -> Iterator[str]:
+    """Yield what a document and a series have not in common; what is not known does not differ."""
+    digests = (
+        (series.patient_digest, answer.patient_digest),
+        (series.birth_digest, answer.birth_digest),
+    )
+    if any(one and other and one != other for one, other in digests):
+        yield PATIENT
+    if series.study_instance_uid != answer.study_instance_uid:
+        yield STUDY
 
 
 def assessed_results(session: Session, keys: Collection[str]) -> dict[str, AssessedResult]:

@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
+from storage.database.batches import batched
 from storage.database.schema import Feedback, FeedbackSubject, Instance, Result, ResultObject
-from storage.series.instances import batched
 from storage.series.lifecycle import SeriesTicket
 
 REJECTED, REVOKED = "rejected", "revoked"  #: answers, as `pipeline.feedback.answers` has them
@@ -45,6 +45,8 @@ class NewDocument:
     ----------
     said_at
         None if it does not say.
+    study_instance_uid
+        That of its series if empty.
     """
 
     document_uid: str
@@ -53,6 +55,9 @@ class NewDocument:
     role: str = ""
     said_at: datetime | None = None
     predecessors: tuple[str, ...] = ()
+    study_instance_uid: str = ""
+    patient_digest: str = ""
+    birth_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +131,16 @@ def enter_feedback(
     }
     for document in documents:
         instance = received.get(document.document_uid)
+        study = document.study_instance_uid or ticket.study_instance_uid
         received_at = instance.received_at if instance else now
         for position, answer in enumerate(document.answers):
             row = Feedback(
                 document_uid=document.document_uid,
                 position=position,
                 series_instance_uid=ticket.series_instance_uid,
-                study_instance_uid=ticket.study_instance_uid,
+                study_instance_uid=study,
+                patient_digest=document.patient_digest,
+                birth_digest=document.birth_digest,
                 predecessors=" ".join(document.predecessors),
                 answer=answer.answer,
                 finding=answer.finding,
@@ -153,14 +161,23 @@ def enter_feedback(
                 FeedbackSubject(feedback_id=row.id, uid=uid) for uid in set(answer.subjects)
             )
     session.flush()
-    _settle(session, ticket.study_instance_uid)
+    studies = {document.study_instance_uid or ticket.study_instance_uid for document in documents}
+    for study in studies:
+        _settle(session, study)
 
 
 def _settle(session: Session, study_instance_uid: str) -> None:
-    """Mark which answers of a study are superseded."""
-    rows = session.scalars(
+    """Mark which answers of a study are superseded; those of two patients are apart."""
+    by_patient: dict[tuple[str, str], list[Feedback]] = defaultdict(list)
+    for row in session.scalars(
         select(Feedback).where(Feedback.study_instance_uid == study_instance_uid)
-    ).all()
+    ):
+        by_patient[row.patient_digest, row.birth_digest].append(row)
+    for rows in by_patient.values():
+        _settle_alike(session, rows)
+
+
+def _settle_alike(session: Session, rows: Sequence[Feedback]) -> None:
     subjects = _subjects(session, [row.id for row in rows])
     gone = superseded(
         SaidAnswer(
@@ -205,6 +222,11 @@ def erase_feedback(session: Session, series_instance_uid: str) -> None:
         session,
         or_(
             Feedback.series_instance_uid == series_instance_uid,
+            Feedback.id.in_(
+                select(FeedbackSubject.feedback_id).where(
+                    FeedbackSubject.uid == series_instance_uid
+                )
+            ),
             *(Feedback.id.in_(chosen) for chosen in about),
         ),
     )

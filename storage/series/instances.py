@@ -3,65 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from sqlalchemy import Insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from storage.database.batches import batched
 from storage.database.schema import Instance, Result, Series
 from storage.errors import StorageError
+from storage.series.documents import keep_apart
+from storage.series.instance_facts import OF_THE_STUDY, InstanceFacts
 from storage.series.lifecycle import ENDED, locked, reopen
-from storage.series.slices import NOTHING_KNOWN, SliceFacts
 from storage.states import SeriesState
 
 #: Rows by Series and SOP Instance UID: one for each version of the bytes under that UID.
 Versions = dict[tuple[str, str], list[Instance]]
-
-Value = TypeVar("Value", str, int)  #: of a parameter of a statement
-MAXIMUM_PARAMETERS = 500  #: of one statement; databases have a limit
-OF_THE_STUDY = ("patient_key", "birth_digest", "study_date", "study_time")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceFacts:
-    """Attributes of a kept instance.
-
-    Attributes
-    ----------
-    path, digest, bytes
-        As in :class:`storage.files.folder.KeptFile`.
-    patient_key, birth_digest, study_date, study_time, series_number
-        As in :class:`storage.database.schema.Series`.
-    urgent
-        Whether its series is to be analysed before others.
-    slice
-        Where its slice lies.
-    patient_id
-        For the audit trail alone: it is not recorded.
-    """
-
-    sop_instance_uid: str
-    sop_class_uid: str
-    series_instance_uid: str
-    study_instance_uid: str
-    transfer_syntax_uid: str
-    modality: str
-    calling_ae: str
-    path: str
-    digest: str
-    bytes: int
-    patient_key: str = ""
-    birth_digest: str = ""
-    study_date: str = ""
-    study_time: str = ""
-    series_number: int | None = None
-    urgent: bool = False
-    slice: SliceFacts = NOTHING_KNOWN
-    patient_id: str = field(default="", repr=False)
 
 
 def record_instance(session: Session, facts: InstanceFacts, now: datetime) -> bool:
@@ -81,6 +39,7 @@ def record_instances(
     session: Session, arrivals: Sequence[tuple[InstanceFacts, datetime]]
 ) -> list[bool]:
     """Record many instances, in order, each as by :func:`record_instance`, in few statements."""
+    arrivals = keep_apart(session, arrivals)
     first = {facts.series_instance_uid: (facts, now) for facts, now in reversed(arrivals)}
     series = {uid: _series(session, *first[uid]) for uid in sorted(first)}
     versions = _versions(session, {facts.sop_instance_uid for facts, _ in arrivals})
@@ -123,12 +82,6 @@ def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], l
     return paths
 
 
-def batched(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
-    """Divide values into parts that one statement can hold."""
-    for start in range(0, len(values), MAXIMUM_PARAMETERS):
-        yield values[start : start + MAXIMUM_PARAMETERS]
-
-
 def kept_digests(session: Session, after: str, limit: int) -> list[tuple[str, str]]:
     """List paths and digests of kept instances, in order of their paths, those behind `after`."""
     rows = session.execute(
@@ -168,6 +121,7 @@ def _first_row(session: Session, facts: InstanceFacts, now: datetime) -> Insert:
             calling_ae=facts.calling_ae,
             **{name: getattr(facts, name) for name in OF_THE_STUDY},
             series_number=facts.series_number,
+            of_documents=facts.is_document,
             first_at=now,
             last_at=now,
             since=now,

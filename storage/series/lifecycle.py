@@ -6,8 +6,8 @@ it cannot change between the decision and the update.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, true, update
@@ -44,7 +44,7 @@ class SeriesTicket:
 
     Attributes
     ----------
-    sop_instance_uids, sop_class_uids, digests, paths
+    sop_instance_uids, digests, paths
         One entry per instance in use that is kept, in the order of the UIDs.
     calling_ae
         Sender of the latest instance.
@@ -60,6 +60,8 @@ class SeriesTicket:
         An instance was urgent.
     closed_by
         As in :class:`storage.database.schema.Closing`; empty if that is not known.
+    of_documents
+        It holds documents, no images.
     """
 
     series_instance_uid: str
@@ -74,28 +76,8 @@ class SeriesTicket:
     rerun: Rerun | None = None
     purged: int = 0
     urgent: bool = False
-    sop_class_uids: tuple[str, ...] = ()
     closed_by: str = ""
-
-
-def without_classes(ticket: SeriesTicket, sop_classes: Collection[str]) -> SeriesTicket:
-    """Leave the instances of some SOP classes out of a ticket."""
-    rows = zip(
-        ticket.sop_instance_uids,
-        ticket.sop_class_uids,
-        ticket.digests,
-        ticket.paths,
-        strict=True,
-    )
-    kept = [row for row in rows if row[1] not in sop_classes]
-    uids, classes, digests, paths = zip(*kept, strict=True) if kept else ((), (), (), ())
-    return replace(
-        ticket,
-        sop_instance_uids=uids,
-        sop_class_uids=classes,
-        digests=digests,
-        paths=paths,
-    )
+    of_documents: bool = False
 
 
 def advance(
@@ -221,20 +203,6 @@ def claim_next(
     return ticket_of(session, row)
 
 
-def series_uids(
-    session: Session, *, series: str | None = None, study: str | None = None
-) -> list[str]:
-    """List the series that have a Series or a Study Instance UID, in order of reception."""
-    chosen = (
-        Series.study_instance_uid == study
-        if series is None
-        else Series.series_instance_uid == series
-    )
-    return list(
-        session.scalars(select(Series.series_instance_uid).where(chosen).order_by(Series.first_at))
-    )
-
-
 def chosen_series(series: Sequence[str], study: str | None) -> ColumnElement[bool]:
     """Build the condition for some series, else for those of a study, else for all."""
     if series:
@@ -263,8 +231,8 @@ def ticket_of(session: Session, row: Series) -> SeriesTicket:
         rerun=row.rerun,
         purged=len(in_use) - len(kept),
         urgent=row.urgent,
-        sop_class_uids=tuple(instance.sop_class_uid for instance in kept),
         closed_by=_closed_by(session, row),
+        of_documents=row.of_documents,
     )
 
 

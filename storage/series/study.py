@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Series
+from storage.series.documents import documents_beside
 
 
-def series_numbers(
-    session: Session, study_instance_uid: str, *, without: Collection[str] = ()
-) -> list[tuple[str, int | None]]:
-    """List Series Instance UID and Series Number of every known series of a study.
+def series_numbers(session: Session, study_instance_uid: str) -> list[tuple[str, int | None]]:
+    """List Series Instance UID and Series Number of every known series of images of a study.
 
     In the order of their first instances, which later series do not change.
-
-    Parameters
-    ----------
-    without
-        SOP Class UIDs of series that are left out.
     """
     rows = session.execute(
         select(Series.series_instance_uid, Series.series_number)
-        .where(
-            Series.study_instance_uid == study_instance_uid, Series.sop_class_uid.not_in(without)
-        )
+        .where(Series.study_instance_uid == study_instance_uid, ~Series.of_documents)
         .order_by(Series.first_at, Series.series_instance_uid)
     )
     return [(uid, number) for uid, number in rows]
+
+
+def series_uids(
+    session: Session, *, series: str | None = None, study: str | None = None
+) -> list[str]:
+    """List the series that have a Series or a Study Instance UID, in order of reception.
+
+    The documents that came in a series of images go with it.
+    """
+    chosen = (
+        Series.study_instance_uid == study
+        if series is None
+        else Series.series_instance_uid.in_([series, documents_beside(series)])
+    )
+    return list(
+        session.scalars(select(Series.series_instance_uid).where(chosen).order_by(Series.first_at))
+    )

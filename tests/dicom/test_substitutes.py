@@ -36,7 +36,8 @@ from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.overview import overview
 from storage.results.kept_results import NewObject, NewResult
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving, reprocess
 from storage.states import DeliveryState
 from tests.support.databases import database_url

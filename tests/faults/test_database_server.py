@@ -21,7 +21,7 @@ from storage.database.engine import open_database
 from storage.database.schema import Instance
 from storage.database.sessions import Sessions
 from storage.errors import DatabaseUnavailable
-from storage.series.instances import InstanceFacts
+from storage.series.instance_facts import InstanceFacts
 from tests.support.databases import database_url
 from tests.support.node_process import wait_until
 from tests.support.postgresql import Cluster

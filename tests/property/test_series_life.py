@@ -16,7 +16,8 @@ from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.errors import StaleState
 from storage.maintenance.recovery import recover
 from storage.results.kept_results import NewObject, NewResult
-from storage.series.instances import InstanceFacts, record_instance, record_instances
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance, record_instances
 from storage.series.lifecycle import (
     ENDED,
     SeriesTicket,

@@ -38,8 +38,9 @@ from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.maintenance.recovery import recover
-from storage.series.lifecycle import ENDED, close, receiving, series_uids
+from storage.series.lifecycle import ENDED, close, receiving
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
+from storage.series.study import series_uids
 from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, AnsweringWorkers
 from tests.support.samples.received_series import SERIES, receive

@@ -29,7 +29,8 @@ from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.results.kept_results import NewObject, NewResult
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.states import SeriesState
 from tests.reliability.tally import Tally, times

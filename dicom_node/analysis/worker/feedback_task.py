@@ -5,6 +5,7 @@ Whoever may send may write anything into a document: only a worker, which may di
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom import Dataset
@@ -14,6 +15,7 @@ from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import Answered, FeedbackRequest, Unsuitable
 from dicom_node.analysis.worker.source_files import OF_THE_REQUEST, parsing
 from dicom_node.network.bounded_header import HeaderTooLong, read_attributes
+from dicom_node.reception.header import attribute_digest
 from pipeline.errors import UnsuitableSeries
 from pipeline.feedback.answers import Assessment
 from pipeline.feedback.read import read_assessment
@@ -53,7 +55,11 @@ def _read(path: Path, own_uids: frozenset[str]) -> Assessment:
             raise UnsuitableSeries(
                 UnsuitableReason.OWN_RESULT, "The document is a result of this node"
             )
-        return read_assessment(document)
+        return replace(
+            read_assessment(document),
+            patient_digest=attribute_digest(document, "PatientID"),
+            birth_digest=attribute_digest(document, "PatientBirthDate"),
+        )
 
 
 def _document(path: Path) -> Dataset:

@@ -1,7 +1,8 @@
 """Documents of readers over real associations: taken in, read, and shown beside the result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,21 @@ from typer.testing import CliRunner
 from dicom_node.analysis.worker.messages import Unchanged
 from dicom_node.cli.app import app
 from dicom_node.cli.status_view import answer_words
+from dicom_node.maintenance.feedback_cases import case_rows
+from dicom_node.reception.header import digest
 from dicom_node.resources import Resources
 from pipeline.encode.result.identity import derived_uid
 from pipeline.series.sop_classes import CT_CLASSES, DOCUMENT_CLASSES
+from storage.database.schema import ResultObject
 from storage.overview import SeriesLine, overview
-from storage.results.answers import answer_counts
-from storage.series.lifecycle import close, receiving
+from storage.results.answers import answer_counts, answers_to, are_images_rejected
+from storage.series.documents import documents_beside
+from storage.series.instances import record_instance
+from storage.series.lifecycle import close, receiving, reprocess
 from tests.support.databases import database_url
 from tests.support.dispatcher_samples import Workers, dispatcher
 from tests.support.reception import running_receiver
-from tests.support.results_due import SERIES, START, UIDS, Hands, store_with_results
+from tests.support.results_due import CT, SERIES, START, UIDS, Hands, store_with_results
 from tests.support.samples import feedback_documents as documents
 
 pytestmark = pytest.mark.database
@@ -74,9 +80,9 @@ def said(resources: Resources) -> list[str]:
     return [answer_words(answer, 1) for answer in line(resources, "2.25.2").answers]
 
 
-def counts(resources: Resources) -> dict[str, int]:
+def counts(resources: Resources) -> Mapping[str, int]:
     with resources.sessions() as session:
-        return answer_counts(session, START)
+        return answer_counts(session, START).standing
 
 
 def test_a_rejection_note_is_kept_as_an_answer_and_never_taken_for_a_ct(
@@ -217,13 +223,157 @@ def test_answers_are_listed_and_written_as_cases(resources: Resources, tmp_path:
     assert "result rejected by a reader: quality" in shown.output
 
 
-def test_a_document_in_the_series_of_a_ct_changes_nothing_of_its_result(
+def in_the_series_of_the_ct() -> tuple[Dataset, ...]:
+    ours = derived_uid("k1", "tracking", "opacity-2")
+    note = documents.rejection([HEATMAP])
+    report = documents.assessment(
+        [HEATMAP], documents.of_finding(ours, documents.decision("reject")), reader="Zweit^Zoe"
+    )
+    for document in (note, report):
+        document.SeriesInstanceUID = "2.25.2"
+    return note, report
+
+
+def test_documents_in_the_series_of_a_ct_are_read_and_leave_it_as_it_is(
     resources: Resources,
 ) -> None:
-    note = documents.rejection([HEATMAP])
-    note.SeriesInstanceUID = "2.25.2"
-    workers = receive(resources, note, answers=[Unchanged()])
+    before = line(resources, "2.25.2")
+    workers = receive(resources, *in_the_series_of_the_ct())
 
-    ((request,), asked) = workers.requests, workers.feedback_requests
-    assert [file.sop_instance_uid for file in request.files] == ["2.25.1"]
-    assert (asked, line(resources, "2.25.2").revision) == ([], 1)
+    assert sorted(said(resources)) == [
+        "opacity-2 rejected by a reader",
+        "result rejected by a reader: quality",
+    ]
+    assert replace(line(resources, "2.25.2"), answers=()) == before
+    apart = line(resources, documents_beside("2.25.2"))
+    assert (apart.state, apart.instances, apart.calling_ae) == ("feedback", 2, "PACS")
+    assert (workers.requests, workers.notice_requests) == ([], [])
+
+
+def test_documents_that_come_before_the_images_of_their_series_make_room_for_them(
+    resources: Resources,
+) -> None:
+    note, report = in_the_series_of_the_ct()
+    note.SeriesInstanceUID = report.SeriesInstanceUID = "2.25.20"
+    receive(resources, note)
+    image = replace(CT, sop_instance_uid="2.25.21", series_instance_uid="2.25.20", path="x/2.dcm")
+    with resources.sessions.begin() as session:
+        record_instance(session, image, START)
+    receive(resources, note, report, answers=[Unchanged()])
+
+    seen = line(resources, "2.25.20")
+    assert (seen.instances, seen.calling_ae, seen.modality) == (1, "SCANNER", "CT")
+    assert line(resources, documents_beside("2.25.20")).instances == 2
+    assert len(said(resources)) == 2
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "other"),
+    [
+        ("PatientID", "P-2", "patient"),
+        ("PatientBirthDate", "19610101", "patient"),
+        ("StudyInstanceUID", "2.25.33", "study"),
+    ],
+)
+def test_a_document_of_another_patient_or_study_is_shown_and_not_counted(
+    resources: Resources, tmp_path: Path, attribute: str, value: str, other: str
+) -> None:
+    of_the_patient(resources)
+    note = documents.rejection([HEATMAP], title=documents.SAFETY)
+    setattr(note, attribute, value)
+    receive(resources, note)
+
+    reason = line(resources, note.SeriesInstanceUID).reason
+    assert reason.startswith("other-patient-or-study: ")
+    assert said(resources) == [
+        "result rejected by a reader: patient safety"
+        f" (not counted: the document is of another {other})"
+    ]
+    with resources.sessions() as session:
+        counted = answer_counts(session, START)
+        answers = answers_to(session)
+    assert (counted.standing, counted.mismatched) == ({}, 1)
+    assert case_rows(answers, {}, {}) == []
+    receive(resources, documents.rejection([HEATMAP]))
+    assert counts(resources) == {"rejected": 1}
+
+
+def of_the_patient(resources: Resources) -> None:
+    """Receive the CT again as of the patient that documents name."""
+    known = documents.named("1", "1")
+    facts = replace(
+        CT,
+        digest="1" * 64,
+        path="incoming/00/y.dcm",
+        patient_digest=digest(known.PatientID),
+        birth_digest=digest(known.PatientBirthDate),
+    )
+    with resources.sessions.begin() as session:
+        record_instance(session, facts, START)
+        for series in receiving(session):
+            close(session, series, START)
+    dispatcher(resources, Workers(Unchanged())).dispatch()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [(["report"], "report"), (["report", "heatmap"], "heatmap and report"), (None, "result")],
+)
+def test_an_answer_says_to_which_objects_it_is(
+    resources: Resources, kinds: list[str] | None, words: str
+) -> None:
+    with resources.sessions.begin() as session:
+        for number, kind in enumerate(("report", "summary"), start=1):
+            session.add(
+                ResultObject(
+                    sop_instance_uid=f"2.25.20{number}",
+                    result_key="k1",
+                    kind=kind,
+                    sop_class_uid="1.2",
+                    series_instance_uid=f"2.25.30{number}",
+                    transfer_syntax_uid="1.2",
+                    path=kind,
+                    position=9 + number,
+                )
+            )
+    objects = {
+        "heatmap": HEATMAP,
+        "report": documents.named("2.25.201", "2.25.301"),
+        "summary": documents.named("2.25.202", "2.25.302"),
+    }
+    receive(resources, documents.rejection([objects[kind] for kind in kinds or objects]))
+    assert said(resources) == [f"{words} rejected by a reader: quality"]
+
+
+IMAGE = documents.named("2.25.1", "2.25.2", CT.sop_class_uid)
+
+
+def test_images_that_a_note_rejects_are_not_analysed_until_it_is_revoked(
+    resources: Resources,
+) -> None:
+    note = documents.rejection([IMAGE])
+    receive(resources, note)
+    assert line(resources, note.SeriesInstanceUID).state == "feedback"
+    assert said(resources) == ["images rejected by a reader: quality"]
+    assert line(resources, "2.25.2").state == "encoded"
+
+    with resources.sessions.begin() as session:
+        reprocess(session, "2.25.2", START)
+    workers = Workers(Unchanged())
+    dispatcher(resources, workers, wanted="all").dispatch()
+    seen = line(resources, "2.25.2")
+    assert (seen.state, seen.reason.partition(":")[0]) == ("unsuitable", "images-rejected")
+    assert (workers.requests, workers.notice_requests) == ([], [])
+
+    receive(resources, documents.rejection([IMAGE], title=documents.REVOKED))
+    with resources.sessions.begin() as session:
+        reprocess(session, "2.25.2", START)
+    dispatcher(resources, workers).dispatch()
+    assert line(resources, "2.25.2").state == "encoded"
+
+
+def test_images_whose_time_is_over_are_analysed(resources: Resources) -> None:
+    receive(resources, documents.rejection([IMAGE], title=documents.EXPIRED))
+    with resources.sessions() as session:
+        assert not are_images_rejected(session, "2.25.2")
+    assert said(resources) == ["images removed from the archive: retention time over"]

@@ -16,7 +16,8 @@ from storage.database.schema import Base, Refusal
 from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.overview import QuarantineLine, RefusalLine, overview
 from storage.results.kept_results import NewObject, NewResult
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.series.quarantine_and_refusals import (
     MAXIMUM_KINDS,

@@ -22,7 +22,8 @@ from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
 from storage.maintenance.recovery import recover
 from storage.overview import overview
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving, ticket_of
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import Rerun

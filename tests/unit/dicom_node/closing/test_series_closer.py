@@ -21,7 +21,8 @@ from dicom_node.closing.series_closer import (
 from dicom_node.resources import Resources
 from storage.overview import overview
 from storage.series.closings import waits
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import (
     OpenSeries,
     claim_next,

@@ -80,6 +80,21 @@ def test_a_label_is_given_only_where_all_readers_agree_with_the_result(
     assert case_rows(lines, RESULTS, {})[0].get("label", "") == label
 
 
+def test_no_label_is_given_where_the_images_are_rejected() -> None:
+    images = answer("rejected", result_key="", revision=0)
+    assert case_rows([images], RESULTS, {}) == []
+    (row,) = case_rows(
+        [answer("accepted"), answer("rejected", kinds=("report",)), images], RESULTS, {}
+    )
+    assert row["answer"] == "accepted; report rejected; images rejected"
+    (row,) = case_rows([answer("accepted"), images], RESULTS, {})
+    assert (row["label"], row["answer"]) == ("", "accepted; images rejected")
+
+
+def test_what_is_of_another_patient_makes_no_case() -> None:
+    assert case_rows([answer("accepted", mismatch=("patient",))], RESULTS, {}) == []
+
+
 def test_each_finding_has_a_row_with_what_is_known_of_it() -> None:
     lines = [answer("accepted"), answer("rejected", "opacity-2", reason="Hilum")]
     whole, finding = case_rows(lines, RESULTS, {})

@@ -24,7 +24,8 @@ from storage.files.sums import SUMS
 from storage.maintenance.purge import mark_for_purge, series_usages, unfinished_purges
 from storage.maintenance.retention import RetentionRules, choose
 from storage.overview import overview
-from storage.series.instances import InstanceFacts, known_paths, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import known_paths, record_instance
 from storage.series.lifecycle import close, receiving
 from storage.series.quarantine_and_refusals import record_quarantine
 from storage.series.rerun import mark_for_rerun

@@ -23,7 +23,7 @@ from dicom_node.reception.index_writer import PAUSE_SECONDS, IndexWriter, _Waiti
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
 from storage.database.schema import Instance
-from storage.series.instances import InstanceFacts
+from storage.series.instance_facts import InstanceFacts
 from tests.support.node_process import wait_until
 from tests.support.reception import open_resources
 

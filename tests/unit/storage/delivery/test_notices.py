@@ -17,7 +17,8 @@ from storage.maintenance.recovery import recover
 from storage.overview import SeriesLine, overview
 from storage.results.kept_results import NewObject, NewResult, report_of
 from storage.results.priors import inputs_so_far, is_own, priors
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, give_back, receiving
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun, SeriesState

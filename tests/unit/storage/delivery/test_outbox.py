@@ -24,7 +24,8 @@ from storage.results.kept_results import (
     has_result,
     report_of,
 )
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import (
     SeriesTicket,
     claim_next,

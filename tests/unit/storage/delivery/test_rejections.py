@@ -16,7 +16,8 @@ from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.delivery.rejections import NOT_ALL_ARRIVED, sent_before
 from storage.overview import overview
 from storage.results.kept_results import NewObject, NewResult
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.states import DeliveryState
 from tests.support.databases import database_url

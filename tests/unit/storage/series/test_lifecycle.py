@@ -14,7 +14,8 @@ from storage.database.engine import migrate, open_database
 from storage.database.schema import Base, Instance, Series
 from storage.errors import StaleState, StorageError
 from storage.maintenance.recovery import recover
-from storage.series.instances import InstanceFacts, known_paths, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import known_paths, record_instance
 from storage.series.lifecycle import (
     SeriesTicket,
     claim_next,
@@ -23,7 +24,6 @@ from storage.series.lifecycle import (
     leave,
     receiving,
     reprocess,
-    without_classes,
 )
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.series.study import series_numbers
@@ -182,13 +182,10 @@ def test_ticket_says_what_to_analyse(session: Session) -> None:
         attempts=1,
         calling_ae="CT1",
         sop_instance_uids=("1", "2"),
-        sop_class_uids=(CT, CT),
         digests=("a", "a"),
         paths=("incoming/1-a", "incoming/2-a"),
         predecessor_key=None,
     )
-    assert without_classes(ticket, ["1.2"]) == ticket
-    assert without_classes(ticket, [CT]).paths == ()
     assert row(session).state is S.ANALYSING
     assert claim_next(session, NOW) is None
 

@@ -1,0 +1,15 @@
+"""Divide long lists of parameters: databases take only so many in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+Value = TypeVar("Value", str, int)  #: of a parameter of a statement
+MAXIMUM_PARAMETERS = 500  #: of one statement; databases have a limit
+
+
+def batched(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """Divide values into parts that one statement can hold."""
+    for start in range(0, len(values), MAXIMUM_PARAMETERS):
+        yield values[start : start + MAXIMUM_PARAMETERS]

@@ -1,0 +1,52 @@
+"""Attributes of a received instance that are recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from storage.series.slices import NOTHING_KNOWN, SliceFacts
+
+OF_THE_STUDY = ("patient_key", "patient_digest", "birth_digest", "study_date", "study_time")
+"""Of the latest instance of a series."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFacts:
+    """Attributes of a kept instance.
+
+    Attributes
+    ----------
+    path, digest, bytes
+        As in :class:`storage.files.folder.KeptFile`.
+    patient_key, patient_digest, birth_digest, study_date, study_time, series_number
+        As in :class:`storage.database.schema.Series`.
+    urgent
+        Whether its series is to be analysed before others.
+    slice
+        Where its slice lies.
+    is_document
+        Whether it is a document, no image.
+    patient_id
+        For the audit trail alone: it is not recorded.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    calling_ae: str
+    path: str
+    digest: str
+    bytes: int
+    patient_key: str = ""
+    patient_digest: str = ""
+    birth_digest: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    series_number: int | None = None
+    urgent: bool = False
+    slice: SliceFacts = NOTHING_KNOWN
+    is_document: bool = False
+    patient_id: str = field(default="", repr=False)
