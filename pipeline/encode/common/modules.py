@@ -71,10 +71,10 @@ def new_object(
 
 
 def writing_for(source: Dataset, language: Language) -> AbstractContextManager[None]:
-    """Write in a language, in ASCII where the character set of results of this source lacks it."""
+    """Write in a language; letters that the character set of the results lacks, in ASCII."""
     needed = letters(language)
-    lacking = not holds(result_character_set(source, needed), needed)
-    return writing_in(language, in_ascii=lacking)
+    terms = result_character_set(source, needed)
+    return writing_in(language, lacking=(one for one in needed if not holds(terms, one)))
 
 
 def copy_identity(source: Dataset, result: Dataset) -> None:

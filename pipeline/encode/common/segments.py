@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import UID
 
+from pipeline.encode.language.translation import _, ngettext
 from pipeline.encode.result.identity import derived_uid
 from pipeline.errors import PipelineError
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, Analysis, Lesion, Side
@@ -45,10 +46,13 @@ class Segment:
     ----------
     number
         Segment Number, from 1 without holes.
+    label
+        Segment Label, in the language of the context.
     values
         Labels that belong to it: of the lungs for a lung, else of the lesions.
     tracking_id
-        Tracking Identifier of segment and finding: number and side, as viewers list it.
+        Tracking Identifier of segment and finding: number and side, as viewers list it; English in
+        every language, as programs compare it.
     lesions
         The lesions it shows; empty for a lung.
     side
@@ -124,7 +128,7 @@ def _lungs() -> tuple[_Draft, ...]:
     sided = tuple(
         _Draft(
             name=f"lung-{side}",
-            label=f"{side.capitalize()} lung",
+            label=_("Right lung") if side is Side.RIGHT else _("Left lung"),
             tracking=f"{side} lung",
             colour=LUNG_COLOURS[side],
             values=(value,),
@@ -134,7 +138,7 @@ def _lungs() -> tuple[_Draft, ...]:
     )
     open_side = _Draft(
         name="lung-open",
-        label="Lung, side open",
+        label=_("Lung, side open"),
         tracking="lung, side open",
         colour=OPEN_SIDE_COLOUR,
         values=(LUNG_OF_OPEN_SIDE,),
@@ -153,7 +157,7 @@ def _lesions(analysis: Analysis) -> list[_Draft]:
 def _lesion(lesion: Lesion) -> _Draft:
     return _Draft(
         name=f"opacity-{lesion.number}",
-        label=f"Opacity {lesion.number} ({lesion.side or 'side open'})",
+        label=_label(lesion),
         tracking=f"opacity {lesion.number}, {lung_name(lesion.side)}",
         colour=LESION_COLOURS[(lesion.number - 1) % len(LESION_COLOURS)],
         values=(lesion.number,),
@@ -162,12 +166,20 @@ def _lesion(lesion: Lesion) -> _Draft:
     )
 
 
+def _label(lesion: Lesion) -> str:
+    if lesion.side is None:
+        return _("Opacity {n} (side open)", n=lesion.number)
+    if lesion.side is Side.RIGHT:
+        return _("Opacity {n} (right)", n=lesion.number)
+    return _("Opacity {n} (left)", n=lesion.number)
+
+
 def _remaining(lesions: tuple[Lesion, ...]) -> _Draft:
     sides = {lesion.side for lesion in lesions}
     noun = "opacity" if len(lesions) == 1 else "opacities"
     return _Draft(
         name=REMAINING,
-        label=f"{len(lesions)} further {noun}",
+        label=ngettext("{n} further opacity", "{n} further opacities", len(lesions)),
         tracking=f"{len(lesions)} further {noun}",
         colour=REMAINING_COLOUR,
         values=tuple(lesion.number for lesion in lesions),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pipeline.encode.language.measured import measured
 from pipeline.encode.language.translation import (
     _,
+    day,
     in_ascii,
     ngettext,
     number,
@@ -89,7 +90,12 @@ def figures_line(classification: Classification) -> str:
 
 def score_line(classification: Classification) -> str:
     """Score, threshold and decision on one line."""
-    return f"{figures_line(classification)}: {decision(classification)}"
+    return named(figures_line(classification), decision(classification))
+
+
+def named(name: str, words: str) -> str:
+    """Put a name and a colon before words, as the language does."""
+    return _("{name}: {words}", name=name, words=words)
 
 
 def operating_point(classification: Classification) -> str:
@@ -102,7 +108,7 @@ def operating_point(classification: Classification) -> str:
 def certainty(classification: Classification) -> str:
     """Clause to go behind the score: the classes that it leaves open; may be empty."""
     found = classification.prediction_set
-    return "" if found is None else f"; {certainty_words(found)}"
+    return "" if found is None else _("; {words}", words=certainty_words(found))
 
 
 def certainty_words(found: PredictionSet) -> str:
@@ -175,7 +181,7 @@ def changes_sentences(analysis: Analysis) -> tuple[str, ...]:
     """Say that there are changes, and their measures; nothing where there are none to name."""
     if analysis.unreported is None:
         return ()
-    return (f"{changes()}: {changes_figures(analysis)}",)
+    return (named(changes(), changes_figures(analysis)),)
 
 
 def beginning(words: str) -> str:
@@ -355,7 +361,7 @@ def doubt_sentences(analysis: Analysis) -> tuple[str, ...]:
 
 def doubt_sentence(doubt: Doubt) -> str:
     """State a doubt and the figure behind it."""
-    return f"{flag_words(doubt.code)}: {measured(doubt.text)}."
+    return f"{named(flag_words(doubt.code), measured(doubt.text))}."
 
 
 def flag_words(code: str) -> str:
@@ -376,7 +382,7 @@ def _prior_sentence(analysis: Analysis, prior: Prior) -> str:
     model = _("same model") if same else _("another model, {model}", model=ascii_text(prior.model))
     return _(
         "Compared with {date} ({model}): share of both lungs taken {shares}{scores}.",
-        date=prior.study_date.isoformat(),
+        date=day(prior.study_date),
         model=model,
         shares=_shares(prior.total, analysis.involvement.total),
         scores=_scores(analysis, prior, same),

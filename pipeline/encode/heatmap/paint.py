@@ -289,7 +289,7 @@ def _write(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, fon
 
 def _wrapped(text: str, font: Font, width: int) -> list[str]:
     lines: list[str] = []
-    for word in text.split():
+    for word in filter(None, text.split(" ")):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and font.getlength(longer) <= width:
             lines[-1] = longer

@@ -26,6 +26,7 @@ from pipeline.encode.common.multiframe import (
 )
 from pipeline.encode.heatmap import paint
 from pipeline.encode.heatmap.shown_slices import shown_slices
+from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
@@ -77,10 +78,10 @@ def _add_image(result: Dataset, series: CtSeries) -> None:
     result.RecognizableVisualFeatures = "NO"
     add_lossy_history(series, result)
     result.ContentLabel = "ACTIVATION"
-    result.ContentDescription = "Activation of the classifier, relative within the series"
+    result.ContentDescription = _("Activation of the classifier, relative within the series")
     result.ContentCreatorName = None
     result.PresentationLUTShape = "IDENTITY"
-    result.DerivationDescription = "Class activation map, stretched to 0..1 over the lungs"
+    result.DerivationDescription = _("Class activation map, stretched to 0..1 over the lungs")
     result.AcquisitionContextSequence = Sequence()
 
 
@@ -106,7 +107,7 @@ def _mapping() -> RealWorldValueMapping:
     """Meaning of the stored values (PS3.3 C.7.6.16.2.11)."""
     return RealWorldValueMapping(
         lut_label="ACTIVATION",
-        lut_explanation="Activation of the classifier, 0 to 1 within the series",
+        lut_explanation=_("Activation of the classifier, 0 to 1 within the series"),
         unit=codes.NO_UNITS,
         value_range=(0.0, 1.0),
         slope=1.0,

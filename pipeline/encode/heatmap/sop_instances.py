@@ -35,9 +35,6 @@ from pipeline.encode.source.series_name import picture_name
 from pipeline.encode.source.source_slices import SourceSlice, instance_number
 from pipeline.types import Analysis, Classification, CtSeries
 
-DERIVATION = (
-    "Classifier activation, relative within the series, and outlines over the CT, lung window"
-)
 MOST_WHEN_NEGATIVE = 0.5
 """Share of the colour map that a series at the threshold uses if it is called negative: the
 activation is stretched to its maximum in each series, and hot colours would contradict the call."""
@@ -78,12 +75,10 @@ def image_label(item: SourceSlice) -> str:
     """
     number, frame = instance_number(item), item.frame.frame_number
     has_number = number is not None and number >= 0
-    parts = (
-        _("image {n}", n=number) if has_number else "",
-        _("frame {n}", n=frame) if frame else "",
-    )
-    label = ", ".join(filter(None, parts))
-    return f"CT {label}" if label else ""
+    if not has_number:
+        return _("CT frame {n}", n=frame) if frame else ""
+    image = _("CT image {n}", n=number)
+    return _("{image}, frame {frame}", image=image, frame=frame) if frame else image
 
 
 def reduction(series: CtSeries, context: ResultContext) -> int:
@@ -199,7 +194,10 @@ def _capture(
     result = new_object(series.common.header, context, ResultKind.HEATMAP, sop_class_uid, number)
     add_body_part(series, result)
     secondary_capture.add_equipment(result, context)
-    secondary_capture.add_image(result, series, context, flavour="HEATMAP", derivation=DERIVATION)
+    derivation = _(
+        "Classifier activation, relative within the series, and outlines over the CT, lung window"
+    )
+    secondary_capture.add_image(result, series, context, flavour="HEATMAP", derivation=derivation)
     result.ImageComments = _comments(series, analysis)
     add_lossy_history(series, result)
     return result

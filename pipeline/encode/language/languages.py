@@ -25,3 +25,13 @@ DECIMAL_MARKS: Mapping[Language, str] = MappingProxyType(
     }
 )
 """Between the whole and the fraction of a number."""
+
+DATES: Mapping[Language, str] = MappingProxyType(
+    {
+        Language.ENGLISH: "%Y-%m-%d",
+        Language.GERMAN: "%d.%m.%Y",
+        Language.FRENCH: "%d/%m/%Y",
+        Language.SPANISH: "%d/%m/%Y",
+    }
+)
+"""Form of a date, as `strftime` takes it; English is read in both orders, so it has ISO 8601."""

@@ -8,42 +8,44 @@ Outside of it everything is English.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import date
 
 from pipeline.encode.language.catalogue import translations
-from pipeline.encode.language.languages import DECIMAL_MARKS, Language
+from pipeline.encode.language.languages import DATES, DECIMAL_MARKS, Language
 
 UMLAUTS = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "œ": "oe"}
+    | {"«": '"', "»": '"'}
 )
 """Spellings of letters that are not those of their base letter (ICAO Doc 9303, part 3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Writing:
-    """Language, and whether its letters are spelled in ASCII."""
+    """Language, and the letters of it that are spelled in ASCII."""
 
     language: Language
-    in_ascii: bool
+    lacking: frozenset[str] = frozenset()
 
 
-ENGLISH = _Writing(Language.ENGLISH, in_ascii=False)
+ENGLISH = _Writing(Language.ENGLISH)
 _writing: ContextVar[_Writing] = ContextVar("_writing")
 
 
 @contextmanager
-def writing_in(language: Language, *, in_ascii: bool = False) -> Iterator[None]:
+def writing_in(language: Language, *, lacking: Iterable[str] = ()) -> Iterator[None]:
     """Write sentences in a language within the context.
 
     Parameters
     ----------
-    in_ascii
-        Spell letters beyond ASCII in it, for objects whose Specific Character Set lacks them.
+    lacking
+        Letters that the Specific Character Set of the objects lacks: they are spelled in ASCII.
     """
-    token = _writing.set(_Writing(language, in_ascii=in_ascii))
+    token = _writing.set(_Writing(language, frozenset(lacking)))
     try:
         yield
     finally:
@@ -76,6 +78,11 @@ def number(value: float, digits: int) -> str:
     return with_decimal_mark(f"{round(value, digits) + 0.0:.{digits}f}")
 
 
+def day(value: date) -> str:
+    """Write a date in the form of the language."""
+    return value.strftime(DATES[current_language()])
+
+
 def with_decimal_mark(figure: str) -> str:
     """Put the decimal mark of the language into a number as Python writes it."""
     return figure.replace(".", DECIMAL_MARKS[current_language()])
@@ -90,5 +97,5 @@ def in_ascii(text: str) -> str:
 
 
 def _written(text: str, now: _Writing, values: dict[str, object]) -> str:
-    spelled = in_ascii(text) if now.in_ascii else text
+    spelled = "".join(in_ascii(letter) if letter in now.lacking else letter for letter in text)
     return spelled.format(**values) if values else spelled

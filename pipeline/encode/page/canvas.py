@@ -66,7 +66,7 @@ def wrapped(text: str, size: float, width: float, most: int, *, bold: bool = Fal
         Number of lines.
     """
     lines: list[str] = []
-    for word in text.split():
+    for word in filter(None, text.split(" ")):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and (len(lines) == most or text_width(longer, size, bold=bold) <= width):
             lines[-1] = longer

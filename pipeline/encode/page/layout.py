@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.encode.common import sentences
 from pipeline.encode.common.segments import REMAINING_COLOUR, segments
 from pipeline.encode.language.translation import _, current_language, writing_in
+from pipeline.encode.language.translation import day as written_day
 from pipeline.encode.page import blocks, views
 from pipeline.encode.page.blocks import Place, Study
 from pipeline.encode.page.canvas import (
@@ -262,7 +263,7 @@ def _studies(series: CtSeries, analysis: Analysis, context: ResultContext) -> tu
     model = sentences.model_key(analysis.provenance)
     earlier = tuple(
         Study(
-            name=prior.study_date.isoformat(),
+            name=written_day(prior.study_date),
             share=prior.total,
             note=_score(prior.score, prior.threshold) if prior.model == model else _("other model"),
         )
@@ -282,6 +283,6 @@ def _score(score: float, threshold: float) -> str:
 
 
 def _study_date(series: CtSeries) -> str:
-    """Study Date as ``YYYY-MM-DD``; empty where the source has none that can be read."""
+    """Study Date in the form of the language; empty where the source has none that can be read."""
     day = calendar_date(text(series.common.header, "StudyDate"))
-    return day.isoformat() if day else ""
+    return written_day(day) if day else ""

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_dict
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
-from pipeline.encode.common import secondary_capture
+from pipeline.encode.common import secondary_capture, sentences
 from pipeline.encode.common.modules import (
     add_anatomy,
     add_body_part,
@@ -21,6 +21,7 @@ from pipeline.encode.common.modules import (
 from pipeline.encode.common.secondary_capture import Rgb
 from pipeline.encode.common.typeface import draws
 from pipeline.encode.language.translation import _, current_language, writing_in
+from pipeline.encode.language.translation import day as written_day
 from pipeline.encode.page.canvas import SCALE, STRONG, Canvas, fitting_size
 from pipeline.encode.page.layout import EDGE, HEIGHT, WIDTH, draw_page
 from pipeline.encode.page.pdf_canvas import PdfCanvas
@@ -50,7 +51,7 @@ def summary_page(series: CtSeries, context: ResultContext, drawn: Rgb) -> Datase
     add_body_part(series, result)
     secondary_capture.add_equipment(result, context)
     secondary_capture.add_image(
-        result, series, context, flavour="SUMMARY", derivation="Summary page of the AI result"
+        result, series, context, flavour="SUMMARY", derivation=_("Summary page of the AI result")
     )
     result.PatientOrientation = None
     _add_sources(result, series)
@@ -124,7 +125,7 @@ def _identity(canvas: Canvas, header: Dataset) -> None:
         (_("Study"), _date(header, "StudyDate")),
         (_("Accession number"), _drawn(peek_text(header, "AccessionNumber"))),
     )
-    line = "   ".join(f"{title}: {value}" for title, value in fields if value)
+    line = "   ".join(sentences.named(title, value) for title, value in fields if value)
     size = fitting_size(line, 17, WIDTH - 2 * EDGE)
     canvas.text((EDGE, -16), line, size=size, colour=STRONG)
 
@@ -135,4 +136,4 @@ def _drawn(value: str) -> str:
 
 def _date(header: Dataset, keyword: str) -> str:
     day = calendar_date(peek_text(header, keyword))
-    return day.isoformat() if day else ""
+    return written_day(day) if day else ""

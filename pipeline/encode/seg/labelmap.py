@@ -15,6 +15,7 @@ from pydicom.datadict import keyword_dict
 
 from pipeline.encode.common.multiframe import frame_groups
 from pipeline.encode.common.segments import Segment
+from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.types import Analysis
@@ -77,7 +78,7 @@ def _background(segment: Dataset) -> Dataset:
     """Segment of the background, with the algorithm of another segment."""
     item = Dataset()
     item.SegmentNumber = BACKGROUND
-    item.SegmentLabel = "Background"
+    item.SegmentLabel = _("Background")
     item.SegmentAlgorithmType = segment.SegmentAlgorithmType
     item.SegmentAlgorithmName = segment.SegmentAlgorithmName
     item.SegmentedPropertyCategoryCodeSequence = [codes.code_item(codes.BACKGROUND)]

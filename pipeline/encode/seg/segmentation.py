@@ -22,6 +22,7 @@ from pipeline.encode.common.multiframe import (
     shared_groups,
 )
 from pipeline.encode.common.segments import Segment, segments
+from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Equipment
@@ -31,10 +32,6 @@ from pipeline.encode.seg.binary import add_bitplanes
 from pipeline.encode.seg.labelmap import add_labels
 from pipeline.encode.source import source_slices
 from pipeline.types import Analysis, CtSeries
-
-LABELMAP_DESCRIPTION = "Lungs less opacities, and opacities; unverified, research use"
-BINARY_DESCRIPTION = "Lungs and opacities by an algorithm, unverified, research use"
-"""Content Description."""
 
 
 def segmentation(series: CtSeries, analysis: Analysis, context: ResultContext) -> Dataset:
@@ -78,13 +75,17 @@ def _add_image(result: Dataset, series: CtSeries, *, labelmap: bool) -> None:
     result.SamplesPerPixel = 1
     result.PhotometricInterpretation = "MONOCHROME2"
     result.PixelRepresentation = 0
-    _, result.Rows, result.Columns = series.volume.shape
+    result.Rows, result.Columns = series.volume.shape[1:]
     add_lossy_history(series, result)
     result.BurnedInAnnotation = "NO"
     result.SegmentationType = "LABELMAP" if labelmap else "BINARY"
     result.SegmentsOverlap = "NO" if labelmap else "YES"
     result.ContentLabel = "LUNGS_OPACITIES"
-    result.ContentDescription = LABELMAP_DESCRIPTION if labelmap else BINARY_DESCRIPTION
+    result.ContentDescription = (
+        _("Lungs less opacities, and opacities; unverified, research use")
+        if labelmap
+        else _("Lungs and opacities by an algorithm, unverified, research use")
+    )
     result.ContentCreatorName = None
 
 

@@ -24,6 +24,7 @@ from pipeline.encode.sr.document import (
     CONTAINS,
     add_evidence,
     add_requests,
+    content_language,
     observation_context,
     separate,
 )
@@ -103,6 +104,7 @@ def _content(chosen: tuple[SourceSlice, ...], context: ResultContext) -> hd.Cont
     root = hd.ContainerContentItem(codes.KEY_OBJECTS_OF_INTEREST, template_id="2010")
     root.ContentSequence = hd.ContentSequence(
         [
+            *content_language(),
             *observation_context(context.equipment),
             hd.TextContentItem(
                 codes.KEY_OBJECT_DESCRIPTION, _description(chosen, context), CONTAINS

@@ -44,7 +44,7 @@ def lung_findings(
         yield SegmentFinding(
             segment=segment,
             finding=codes.ORGAN,
-            comments=(_(segment.label), share_line(share)),
+            comments=(segment.label, share_line(share)),
             measurements=[
                 *_shares(share, algorithm),
                 *_low(analysis.low_attenuation, segment.side, algorithm),

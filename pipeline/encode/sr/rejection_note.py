@@ -14,10 +14,12 @@ from pydicom.config import disable_value_validation
 from pydicom.sequence import Sequence
 from pydicom.uid import EncapsulatedPDFStorage, KeyObjectSelectionDocumentStorage
 
-from pipeline.encode.common.modules import new_object
+from pipeline.encode.common.code_meanings import translate_meanings
+from pipeline.encode.common.modules import new_object, writing_for
 from pipeline.encode.conformance import iod
 from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
+from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.identity import Rejection, ReportReference
@@ -26,6 +28,7 @@ from pipeline.encode.sr.document import (
     CONTAINS,
     add_requests,
     by_study,
+    content_language,
     observation_context,
     separate,
 )
@@ -53,12 +56,13 @@ def rejection_note(
     if not rejection.objects:
         raise ValueError("a note needs at least one object that it rejects, got none")
     kind = ResultKind.REJECTION_NOTE
-    with disable_value_validation():
+    with disable_value_validation(), writing_for(header, context.products.language):
         result = new_object(header, context, kind, KeyObjectSelectionDocumentStorage, number)
         result.ReferencedPerformedProcedureStepSequence = Sequence()
         add_requests(result, header)
         result.CurrentRequestedProcedureEvidenceSequence = by_study(rejection.objects)
         result.update(_content(rejection, context)[0])
+        translate_meanings(result)
         conform(as_written(result), kind)
     return result
 
@@ -66,10 +70,11 @@ def rejection_note(
 def _content(rejection: Rejection, context: ResultContext) -> hd.ContentSequence:
     """Key Object Selection, TID 2010; its references bear no concept name."""
     references = [_reference(item) for item in rejection.objects]
-    said = f"Superseded by revision {context.generation} of the results of this series."
+    said = _("Superseded by revision {n} of the results of this series.", n=context.generation)
     root = hd.ContainerContentItem(codes.REJECTED_FOR_QUALITY, template_id="2010")
     root.ContentSequence = hd.ContentSequence(
         [
+            *content_language(),
             *observation_context(context.equipment),
             hd.TextContentItem(codes.KEY_OBJECT_DESCRIPTION, said, CONTAINS),
             *references,

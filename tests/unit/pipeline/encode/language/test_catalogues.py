@@ -34,6 +34,7 @@ LIBRARY_MEANINGS = {  # highdicom's own, in every report
     "Device Observer Name",
     "Device Observer Serial Number",
     "Device Observer UID",
+    "Finding",
     "Finding Site",
     "Image Region",
     "Imaging Measurements",
@@ -41,6 +42,8 @@ LIBRARY_MEANINGS = {  # highdicom's own, in every report
     "Laterality",
     "Measurement Group",
     "Observer Type",
+    "Processing Equipment",
+    "Quantity",
     "Referenced Segment",
     "Source Series for Segmentation",
     "Tracking Identifier",
@@ -109,7 +112,7 @@ def test_translations_fill_in_what_the_sentences_do(language: Language) -> None:
         assert len(text.split(MO_SEPARATOR)) == len(forms)
         for form in text.split(MO_SEPARATOR):
             assert placeholders(form) == placeholders(forms[0]), form
-            assert (form[0] in " ,;") == (sentence[0] in " ,;")
+            assert (form.strip("\u00a0")[0] in " ,;") == (sentence[0] in " ,;")
             assert form.endswith(".") == forms[0].endswith("."), form
 
 
@@ -120,8 +123,13 @@ def placeholders(text: str) -> list[str]:
 @pytest.mark.parametrize("language", OTHERS)
 def test_letters_are_in_latin_1_and_in_the_typeface(language: Language) -> None:
     assert letters(language)
-    assert letters(language).encode("latin-1")
+    assert set(letters(language)) - encodable(letters(language)) <= {"œ"}
     assert draws(letters(language))
+
+
+def encodable(text: str) -> set[str]:
+    """Letters of Latin alphabet No. 1."""
+    return set(text.encode("latin-1", "ignore").decode("latin-1"))
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from io import BytesIO
 
@@ -12,12 +13,17 @@ from pydicom import Dataset, dcmread
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.common import sentences
 from pipeline.encode.common.modules import writing_for
+from pipeline.encode.language.catalogue import catalogue, entries
 from pipeline.encode.language.languages import DECIMAL_MARKS, Language
 from pipeline.encode.language.measured import NUMBERS, PLACEHOLDER, SENTENCES, TEMPLATES, measured
 from pipeline.encode.language.translation import _, current_language, ngettext, writing_in
+from pipeline.encode.result import codes
+from pipeline.encode.result.codes import DIRECTION_COSINE
+from pipeline.encode.result.identity import Rejection
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.sr.notice import not_analysed
+from pipeline.encode.sr.rejection_note import rejection_note
 from pipeline.encode.sr.text_report import text_report
 from pipeline.lungs import gates as lung_gates
 from pipeline.scan_quality import gates as scan_gates
@@ -30,7 +36,7 @@ OTHERS = [language for language in Language if language is not Language.ENGLISH]
 def test_the_language_is_that_of_the_context_and_english_outside() -> None:
     with writing_in(Language.GERMAN):
         assert _("score above threshold") == "Score über der Schwelle"
-        with writing_in(Language.FRENCH, in_ascii=True):
+        with writing_in(Language.FRENCH, lacking="é"):
             assert _("score above threshold") == "score superieur au seuil"
         assert current_language() is Language.GERMAN
     assert _("score above threshold") == "score above threshold"
@@ -202,3 +208,76 @@ def test_a_name_in_no_declared_character_set_is_not_given_one() -> None:
     assert "SpecificCharacterSet" not in result
     assert result.get_item("PatientName").value.strip() == "Müller^Jörg".encode("latin-1")
     assert any("Score ueber der Schwelle" in text for text in texts(result))
+
+
+COPIED = ("PatientSpeciesCodeSequence", "RequestAttributesSequence", "ProcedureCodeSequence")
+
+
+@cache
+def all_kinds(language: Language) -> tuple[Dataset, ...]:
+    """Every kind of object, the notes included."""
+    products = Products(
+        language=language,
+        summary_pdf=True,
+        parametric_map=True,
+        key_images=True,
+        heatmap_columns=64,
+    )
+    made = context(products=products, priors=(prior(),), generation=2)
+    bundle = encode(ct_series(), analysis(), made)
+    rejected = Rejection(destination="PACS", objects=(prior().report,))
+    note = rejection_note(ct_series().common.header, rejected, made)
+    return (*(item.dataset for item in bundle.objects), note)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_meaning_and_description_of_every_object_is_in_the_language(
+    language: Language,
+) -> None:
+    known = {text for key, text in entries(catalogue(language)) if key}
+    known |= {DIRECTION_COSINE.meaning, content_language_of(language)}
+    for english, result in zip(all_kinds(Language.ENGLISH), all_kinds(language), strict=True):
+        for keyword in COPIED:
+            result.pop(keyword, None)
+        assert meanings(result) - known == set(), result.Modality
+        for keyword in ("DerivationDescription", "ContentDescription"):
+            assert (keyword in result) == (keyword in english)
+            assert keyword not in result or result[keyword] != english[keyword]
+        labels = [one.SegmentLabel for one in english.get("SegmentSequence", ())]
+        translated = [one.SegmentLabel for one in result.get("SegmentSequence", ())]
+        assert all(map(str.__ne__, labels, translated))
+        assert [one.TrackingID for one in english.get("SegmentSequence", ())] == [
+            one.TrackingID for one in result.get("SegmentSequence", ())
+        ]
+
+
+def content_language_of(language: Language) -> str:
+    return codes.language(language).meaning
+
+
+@pytest.mark.parametrize(
+    ("language", "day"),
+    [
+        (Language.ENGLISH, "2026-03-04"),
+        (Language.GERMAN, "04.03.2026"),
+        (Language.FRENCH, "04/03/2026"),
+        (Language.SPANISH, "04/03/2026"),
+    ],
+)
+def test_dates_have_the_form_of_the_language(language: Language, day: str) -> None:
+    earlier = replace(prior(), study_date=date(2026, 3, 4))
+    with writing_in(language):
+        (said,) = sentences.prior_sentences(analysis(), (earlier,))
+    assert day in said
+
+
+def test_french_colons_stand_apart_and_ligatures_are_spelled_where_they_have_to_be() -> None:
+    latin, utf8 = Dataset(), Dataset()
+    latin.SpecificCharacterSet, utf8.SpecificCharacterSet = "ISO_IR 100", "ISO_IR 192"
+    with writing_for(utf8, Language.FRENCH):
+        assert sentences.named("a", "b") == "a\u00a0: b"
+        assert "cœur" in _(sentences.NOT_ASSESSED)
+    with writing_for(latin, Language.FRENCH):
+        said = _(sentences.NOT_ASSESSED)
+    assert "coeur" in said
+    assert "évalués" in said
