@@ -64,7 +64,10 @@ def _with_changes_named(analysis: Analysis, options: AnalysisOptions) -> Analysi
         share < options.unreported_share and largest_ml < options.unreported_ml
     ):
         return analysis
-    areas = np.count_nonzero(analysis.lesion_labels, axis=(1, 2))
+    slice_, row, column = (
+        int(np.argmax(np.count_nonzero(analysis.lesion_labels, axis=others)))
+        for others in ((1, 2), (0, 2), (0, 1))
+    )
     doubt = Doubt(
         code=QualityFlag.UNREPORTED_CHANGES,
         text=f"{figure(100 * share, 100 * options.unreported_share, digits=1)} % of the lungs,"
@@ -73,9 +76,7 @@ def _with_changes_named(analysis: Analysis, options: AnalysisOptions) -> Analysi
     )
     return replace(
         analysis,
-        unreported=Unreported(
-            share=share, largest_ml=largest_ml, slice_index=int(np.argmax(areas))
-        ),
+        unreported=Unreported(share=share, largest_ml=largest_ml, voxel=(slice_, row, column)),
         doubts=(*analysis.doubts, doubt),
         flags=(*analysis.flags, doubt.code),
     )

@@ -429,13 +429,13 @@ class Unreported:
         Of all lung, 0 to 1.
     largest_ml
         Volume of the largest one, ml.
-    slice_index
-        0-based slice of the volume where their area is largest.
+    voxel
+        0-based slice, row and column of the volume, each the one where their area is largest.
     """
 
     share: float
     largest_ml: float
-    slice_index: int
+    voxel: tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from pipeline.encode.language.translation import (
 )
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.series_name import series_name
+from pipeline.low_attenuation import LOW_ATTENUATION_MAX_HU
 from pipeline.opacity_content import content_of
 from pipeline.reasons import QualityFlag
 from pipeline.types import (
@@ -272,6 +273,18 @@ def content_sentence(analysis: Analysis) -> str:
         "Ground glass {glass} ml, consolidation {solid} ml.",
         glass=number(found.ground_glass_ml, 1),
         solid=number(found.consolidation_ml, 1),
+    )
+
+
+def low_attenuation_sentence(analysis: Analysis) -> str:
+    """State how much of the lungs is of low attenuation; empty if not measured."""
+    low = analysis.low_attenuation
+    if low is None:
+        return ""
+    return _(
+        "Low attenuation (below {limit} HU) {volume} ml.",
+        limit=number(LOW_ATTENUATION_MAX_HU, 0),
+        volume=number(low.total_ml, 0),
     )
 
 

@@ -25,6 +25,11 @@ def font(pixels: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(font_file(bold=bold), pixels, layout_engine=engine)
 
 
+def drawable(text: str) -> str:
+    """Put plain spaces for no-break ones, which the typeface draws three times as wide."""
+    return text.replace("\u00a0", " ")
+
+
 def draws(text: str) -> bool:
     """Tell whether the typeface has every character of a text."""
     return all(ord(character) in _characters() for character in text)

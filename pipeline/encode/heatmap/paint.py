@@ -247,16 +247,16 @@ class Legend:
 def draw_legend(picture: Rgb, label: str, legend: Legend) -> None:
     """Write, in place, along the lower edge: what it is, of which image, and the colours.
 
-    The edge shows the table or the air around the patient. Where there is no room for all of it,
-    the number of the image is left out first, then the colours, then whole lines: no sentence is
-    cut.
+    For the one picture of a series that explains the others. The edge shows the table or the air
+    around the patient. Where there is no room for all of it, the number of the image is left out
+    first, then the colours, then whole lines: no sentence is cut.
     """
     rows, columns = picture.shape[:2]
     image, size = Image.fromarray(picture), _text_size(columns)
     height = size + LEADING
     draw, font = ImageDraw.Draw(image), typeface.font(size)
     notice = _(sentences.RESEARCH_SHORT)
-    named = f"{notice}; {label}" if label else notice
+    named = notice + (_("; {words}", words=label) if label else "")
     room = int(MOST_TEXT * rows) // height
     lines = _lines_that_fit((named, *legend.lines), font, columns, room - 1)
     if len(lines) < len(_lines_that_fit((named, *legend.lines), font, columns, rows)):
@@ -264,12 +264,44 @@ def draw_legend(picture: Rgb, label: str, legend: Legend) -> None:
     if not lines:
         return
     has_bar = len(lines) < room
-    top = rows - height * (len(lines) + has_bar) - 1
+    top = _write_lines(draw, lines, rows - height * (len(lines) + has_bar) - 1, font, height)
+    if has_bar:
+        _draw_bar(image, draw, font, top, legend.strength)
+    picture[:] = np.asarray(image)
+
+
+def draw_caption(picture: Rgb, label: str, caveat: str) -> None:
+    """Write, in place, along the lower edge in one line: what it is, and of which image.
+
+    A picture that is taken out of its series has to say that much. The number of the image is left
+    out where the line has no room for it; where it has none for the rest, that takes more lines.
+
+    Parameters
+    ----------
+    caveat
+        What no picture may be without besides; may be empty.
+    """
+    rows, columns = picture.shape[:2]
+    image, size = Image.fromarray(picture), _text_size(columns)
+    height = size + LEADING
+    draw, font = ImageDraw.Draw(image), typeface.font(size)
+    needed = _(sentences.RESEARCH_SHORT) + (_("; {words}", words=caveat) if caveat else "")
+    longer = needed + (_("; {words}", words=label) if label else "")
+    room = int(MOST_TEXT * rows) // height
+    texts = [typeface.drawable(text) for text in (longer, needed)]
+    fitting = [text for text in texts if font.getlength(text) < columns - MARGIN]
+    lines = fitting[:1] or _lines_that_fit((needed,), font, columns, room)
+    _write_lines(draw, lines, rows - height * len(lines) - 1, font, height)
+    picture[:] = np.asarray(image)
+
+
+def _write_lines(
+    draw: ImageDraw.ImageDraw, lines: list[str], top: float, font: Font, height: int
+) -> int:
+    """Write lines below one another; return the place of the next."""
     for place, line in enumerate(lines):
         _write(draw, (MARGIN, top + place * height), line, font)
-    if has_bar:
-        _draw_bar(image, draw, font, top + len(lines) * height, legend.strength)
-    picture[:] = np.asarray(image)
+    return int(top) + len(lines) * height
 
 
 def _lines_that_fit(texts: tuple[str, ...], font: Font, columns: int, room: int) -> list[str]:
@@ -284,7 +316,9 @@ def _lines_that_fit(texts: tuple[str, ...], font: Font, columns: int, room: int)
 
 
 def _write(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, font: Font) -> None:
-    draw.text(place, text, fill=NUMBER, font=font, stroke_width=1, stroke_fill="black")
+    draw.text(
+        place, typeface.drawable(text), fill=NUMBER, font=font, stroke_width=1, stroke_fill="black"
+    )
 
 
 def _wrapped(text: str, font: Font, width: int) -> list[str]:

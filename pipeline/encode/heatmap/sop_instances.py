@@ -50,13 +50,29 @@ def heatmap(series: CtSeries, analysis: Analysis, context: ResultContext) -> tup
 def _pictures(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[tuple[SourceSlice, Rgb]]:
-    """Paint the slices that are shown, one by one."""
+    """Paint the slices that are shown, one by one; the one that is opened first explains them."""
     factor, muting = reduction(series, context), strength(analysis.classification)
     legend = paint.Legend(lines=tuple(_short_lines(analysis)), strength=muting)
-    for item in _slices(series, analysis, context):
+    caveat = _(sentences.CHANGES_SHORT) if analysis.unreported else ""
+    slices = _slices(series, analysis, context)
+    first = _opened_first(series, slices, context)
+    for item in slices:
         picture = _picture(series, analysis, item.index, factor)
-        paint.draw_legend(picture, image_label(item), legend)
+        if item == first:
+            paint.draw_legend(picture, image_label(item), legend)
+        else:
+            paint.draw_caption(picture, image_label(item), caveat)
         yield item, picture
+
+
+def _opened_first(
+    series: CtSeries, slices: tuple[SourceSlice, ...], context: ResultContext
+) -> SourceSlice:
+    """Find the slice that viewers open first: of lowest Instance Number, or the first frame."""
+    if context.products.heatmap is HeatmapForm.MULTI_FRAME:
+        return slices[0]
+    numbers = _instance_numbers(source_slices.real_slices(series))
+    return min(slices, key=lambda item: numbers[item.index])
 
 
 def _slices(
@@ -100,7 +116,7 @@ def strength(found: Classification) -> float:
 
 
 def _lines(analysis: Analysis) -> Iterator[str]:
-    """Sentences about every picture: whoever sees but one must not take it for a diagnosis."""
+    """Sentences about the pictures, for Image Comments of each."""
     if analysis.unreported:
         yield sentences.changes()
     elif not _reported(analysis):
@@ -110,7 +126,7 @@ def _lines(analysis: Analysis) -> Iterator[str]:
 
 
 def _short_lines(analysis: Analysis) -> Iterator[str]:
-    """Say the same in the few words for which pictures have the room."""
+    """Say the same in the few words for which the picture that explains the others has room."""
     if analysis.unreported:
         yield _(sentences.CHANGES_SHORT)
     elif not _reported(analysis):

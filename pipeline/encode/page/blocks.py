@@ -31,7 +31,7 @@ from pipeline.types import Analysis, Lesion
 
 MOST_ROWS = 8  #: opacities in the table
 SMALL_ML = 1.0
-"""Opacities below this volume, ml, have no row: a table of specks hides what is large."""
+"""Opacities below this volume, ml, as it is shown, have no row: specks hide what is large."""
 MOST_BARS = 5  #: studies in the comparison, this one included
 QUARTERS = (0.25, 0.5, 0.75)
 
@@ -134,8 +134,10 @@ def involvement(canvas: Canvas, place: Place, analysis: Analysis) -> None:
         of = _("of {volume} ml", volume=sentences.number(volume, 0))
         of_size = fitting_size(of, LABEL, 100)
         canvas.text((place.right, top + 17), of, size=of_size, colour=FAINT, anchor="rs")
-    content = fitted(sentences.content_sentence(analysis), LABEL, place.width)
-    canvas.text((place.left, place.top + 126), content, size=LABEL)
+    measured = (sentences.content_sentence(analysis), sentences.low_attenuation_sentence(analysis))
+    content = " ".join(filter(None, measured))
+    size = fitting_size(content, LABEL, place.width)
+    canvas.text((place.left, place.top + 126), fitted(content, size, place.width), size=size)
 
 
 def _share(canvas: Canvas, place: Place, share: float | None, total: bool) -> None:
@@ -180,8 +182,8 @@ def opacities(
     if not lesions:
         _without_opacities(canvas, place, found)
         return
-    large = [lesion for lesion in lesions if lesion.volume_mm3 >= 1000 * SMALL_ML]
-    small = [lesion for lesion in lesions if lesion.volume_mm3 < 1000 * SMALL_ML]
+    small = [lesion for lesion in lesions if _is_small(lesion)]
+    large = [lesion for lesion in lesions if not _is_small(lesion)]
     heads = (_("side"), _("volume"), _("long axis"), _("mean"), _("image"))
     _row(canvas, place, 0, heads, FAINT)
     for number, lesion in enumerate(large[:MOST_ROWS], start=1):
@@ -192,6 +194,11 @@ def opacities(
         y = place.top + 40 + ROW * row
         canvas.text((place.left + 50, y), shown, size=LABEL, colour=FAINT)
         row += 1
+
+
+def _is_small(lesion: Lesion) -> bool:
+    """Say whether a volume as it is shown is below the bound: 0.96 ml is shown as 1.0 ml."""
+    return round(lesion.volume_mm3 / 1000, 1) < SMALL_ML
 
 
 def _without_opacities(canvas: Canvas, place: Place, found: Analysis) -> None:

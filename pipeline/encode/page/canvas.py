@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.encode.common.typeface import font
+from pipeline.encode.common.typeface import drawable, font
 
 Rgb = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -39,7 +39,7 @@ outlines, which stay on paper, where these grow dark."""
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Width of one line, points."""
-    return font(round(SCALE * size), bold=bold).getlength(text) / SCALE
+    return font(round(SCALE * size), bold=bold).getlength(drawable(text)) / SCALE
 
 
 def fitting_size(text: str, size: float, width: float, *, bold: bool = False) -> float:
@@ -154,7 +154,7 @@ class PixelCanvas(Canvas):
     ) -> None:
         """Write one line."""
         face = font(round(SCALE * size), bold=bold)
-        self._draw.text(_scaled(place), text, fill=colour, font=face, anchor=anchor)
+        self._draw.text(_scaled(place), drawable(text), fill=colour, font=face, anchor=anchor)
 
     def box(
         self,

@@ -36,7 +36,7 @@ from pipeline.encode.page.canvas import (
 from pipeline.encode.page.views import View
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source import source_slices
-from pipeline.encode.source.key_slices import key_slice, widest_slice
+from pipeline.encode.source.key_slices import key_slice, middle_slice
 from pipeline.encode.source.series_name import picture_name
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.series.attributes import calendar_date, text
@@ -149,19 +149,20 @@ def key_image(
     """Choose the axial slice, and name it with the reason for the choice.
 
     It is that of the first opacity; else that of most change, where changes are named; else the
-    one with the largest area of lung.
+    one at half the height of the lungs. The one with most lung lies just above the diaphragm, and
+    shows the dome of the liver.
     """
     first = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number)[:1])
     item = key_slice(analysis, first, slices) if first else None
     if item is not None:
         reason = _("opacity {n} at its largest", n=first[0].number)
     elif analysis.unreported is not None:
-        most = analysis.unreported.slice_index
+        most = analysis.unreported.voxel[0]
         item = min(slices, key=lambda other: abs(other.index - most))
         reason = _("slice with most change, not outlined")
     else:
-        item = widest_slice(slices, analysis.lungs.labels > 0)
-        reason = _("slice with the largest area of lung")
+        item = middle_slice(slices, analysis.lungs.labels > 0)
+        reason = _("slice at half the height of the lungs")
     return item, (_("Axial"), _("CT image {n}", n=image_number(item)), reason)
 
 
@@ -176,10 +177,18 @@ def _views(
     shown, caption = key_image(analysis, slices)
     axial = views.axial(series.volume, analysis, shown.index, colours, size)
     coronal = views.coronal(series.volume, analysis, colours, size)
-    plane = _("plane with most opacity") if analysis.lesions else _("middle of the lungs")
+    plane = _coronal_reason(analysis)
     _view(canvas, RIGHT.top, axial, caption, colours)
     caption = (_("Coronal"), _("reformatted"), plane)
     _view(canvas, RIGHT.top + VIEW_HEIGHT + 16, coronal, caption, colours)
+
+
+def _coronal_reason(analysis: Analysis) -> str:
+    if analysis.lesions:
+        return _("plane with most opacity")
+    if analysis.unreported is not None:
+        return _("plane with most change, not outlined")
+    return _("middle of the lungs")
 
 
 def _view(

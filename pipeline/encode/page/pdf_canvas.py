@@ -15,7 +15,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen import canvas as reportlab_canvas
 
-from pipeline.encode.common.typeface import font_file
+from pipeline.encode.common.typeface import drawable, font_file
 from pipeline.encode.page.canvas import (
     AMBER,
     BLUE,
@@ -111,7 +111,7 @@ class PdfCanvas(Canvas):
             "m": self._pdf.drawCentredString,
             "r": self._pdf.drawRightString,
         }
-        draw[anchor[0]](x, y, text)
+        draw[anchor[0]](x, y, drawable(text))
 
     def box(
         self,

@@ -77,12 +77,25 @@ def axial(
 def coronal(
     volume: CtVolume, analysis: Analysis, colours: Mapping[int, Colour], size: tuple[int, int]
 ) -> View:
-    """Draw the coronal plane with most opacity, head up; parameters as those of `axial`."""
+    """Draw the coronal plane with most opacity or change, head up; parameters as of `axial`."""
     scene = _scene(volume, analysis, colours, _extent(analysis.lungs.labels, 0, volume.spacing_mm))
     counts = np.count_nonzero(scene.labels, axis=(0, 2))
-    row = int(np.argmax(counts)) if counts.any() else scene.hu.shape[1] // 2
+    row = int(np.argmax(counts)) if counts.any() else _row_of_change(volume, analysis)
+    row = scene.hu.shape[1] // 2 if row is None else row
     spacing = (scene.spacing_mm[0], scene.spacing_mm[2])
     return _view(scene, scene.hu[::-1, row], scene.labels[::-1, row], spacing, size)
+
+
+def _row_of_change(volume: CtVolume, analysis: Analysis) -> int | None:
+    """Row of the canonical view where most unreported change is; None where there is none."""
+    if analysis.unreported is None:
+        return None
+    lungs = analysis.lungs.labels
+    spot = np.zeros((1, *lungs.shape[1:]), dtype=np.bool_)
+    spot[0, analysis.unreported.voxel[1], analysis.unreported.voxel[2]] = True
+    rows, columns = (_extent(lungs, axis, volume.spacing_mm) for axis in (1, 2))
+    seen = Orientation.of(volume.affine).apply(spot[:, rows, columns]).any(axis=(0, 2))
+    return int(np.argmax(seen)) if seen.any() else None
 
 
 def _scene(

@@ -37,6 +37,15 @@ def widest_slice(slices: tuple[SourceSlice, ...], mask: NDArray[np.bool_]) -> So
     return max(slices, key=lambda item: np.count_nonzero(mask[item.index]))
 
 
+def middle_slice(slices: tuple[SourceSlice, ...], mask: NDArray[np.bool_]) -> SourceSlice:
+    """Source slice nearest to half the height of a mask ``(slices, rows, columns)``."""
+    taken = np.flatnonzero(mask.any(axis=(1, 2)))
+    if not len(taken):
+        return slices[len(slices) // 2]
+    middle = (taken[0] + taken[-1]) / 2
+    return min(slices, key=lambda item: abs(item.index - middle))
+
+
 def image_name(item: SourceSlice) -> str:
     """Name of the slice for people: its Instance Number, or its frame in that instance."""
     number = instance_number(item)

@@ -135,6 +135,8 @@ def _conclusions(analysis: Analysis) -> Iterator[tuple[Code, str]]:
 def _findings(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> Iterator[tuple[Code, str]]:
     """Describe the opacities that have a segment of their own one by one, the others together."""
     yield codes.LUNGS, sentences.lung_volume_sentence(analysis.involvement)
+    if low := sentences.low_attenuation_sentence(analysis):
+        yield codes.LUNGS, low
     ordered = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number))
     for lesion in ordered[:MAX_LESION_SEGMENTS]:
         key = key_slice(analysis, (lesion,), slices)

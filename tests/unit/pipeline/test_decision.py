@@ -60,7 +60,7 @@ def test_it_is_measured_and_told_where_most_of_it_is() -> None:
     assert result.unreported is not None
     assert result.unreported.share == 0.033
     assert result.unreported.largest_ml == pytest.approx(12.3)
-    assert result.unreported.slice_index == 3
+    assert result.unreported.voxel[0] == 3
     (doubt,) = (d for d in result.doubts if d.code == QualityFlag.UNREPORTED_CHANGES)
     assert doubt.text == ("3.3 % of the lungs, the largest 12.3 ml; named from 1 % or 3 ml on")
 

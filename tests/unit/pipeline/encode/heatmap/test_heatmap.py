@@ -196,6 +196,26 @@ def test_the_comments_name_the_source_and_say_that_colours_are_relative() -> Non
     assert "relative within the series" in written(ct_series())[0].DerivationDescription
 
 
+NUMBERED_LOWEST = 0  #: one image has no number, so those of the heatmap count from the feet
+
+
+@pytest.mark.parametrize("numbers_fall", [False, True])
+def test_the_picture_that_is_opened_first_explains_the_others(numbers_fall: bool) -> None:
+    shape = (6, 200, 300)
+    series = ct_series(SeriesSpec(source_reversed=numbers_fall, shape=shape))
+    series = replace(series, volume=replace(series.volume, hu=np.full(shape, -600, np.int16)))
+    found = without_lesions(analysis(shape, lungs=np.ones(shape, np.uint8)))
+    found = replace(found, activation=np.zeros(shape, np.uint8))
+    made = heatmap(series, found, context(products=replace(EVERY_SLICE, heatmap_columns=512)))
+    words = {}
+    for item in made:
+        pixels = read_back(item).pixel_array
+        written_on = np.flatnonzero((pixels == 255).all(axis=-1).any(axis=1))
+        words[int(item.InstanceNumber)] = len(written_on)
+    assert words.pop(1) > 1.5 * max(words.values())
+    assert min(words.values()) > 0
+
+
 def frame_shape(capture: Dataset) -> tuple[int, int, int]:
     return int(capture.Rows), int(capture.Columns), 3
 
@@ -213,9 +233,13 @@ def test_each_frame_names_its_ct_image(form: HeatmapForm) -> None:
     made = heatmap(series, without_lesions(found), context(products=products))
     frames = [f for item in made for f in read_back(item).pixel_array.reshape(-1, *shape[1:], 3)]
     expected = ["CT image 6", "", "CT image 4", "CT image 3", "CT image 2", "CT image 1"]
-    for frame, label in zip(frames, expected, strict=True):
+    first = 0 if form is HeatmapForm.MULTI_FRAME else NUMBERED_LOWEST
+    for number, (frame, label) in enumerate(zip(frames, expected, strict=True)):
         picture = np.full_like(frame, frame[0, 0, 0])
-        paint.draw_legend(picture, label, paint.Legend(lines=(sentences.UNREPORTED,)))
+        if number == first:
+            paint.draw_legend(picture, label, paint.Legend(lines=(sentences.UNREPORTED,)))
+        else:
+            paint.draw_caption(picture, label, "")
         np.testing.assert_array_equal(frame, picture)
     assert len({frame.tobytes() for frame in frames}) == len(frames)
 
@@ -368,12 +392,20 @@ def test_changes_that_are_not_outlined_are_said_on_every_picture(
             paint.draw_legend(picture, "CT image 123", paint.Legend(lines=(_(line),)))
         drawn.append(picture)
     assert (drawn[0] != drawn[1]).any()
+    for caveat in (_(sentences.CHANGES_SHORT), ""):
+        picture = np.full((columns, columns, 3), 90, np.uint8)
+        with writing_in(language):
+            paint.draw_caption(picture, "CT image 123", caveat and _(sentences.CHANGES_SHORT))
+        drawn.append(picture)
+    heights = [np.flatnonzero((picture != 90).any(axis=(1, 2))) for picture in drawn[2:]]
+    assert (drawn[2] != drawn[3]).any()
+    assert len(heights[1]) <= max(paint.TEXT_SIZES.values()) + 2 * paint.LEADING
 
 
 def test_a_heatmap_says_of_withheld_changes_that_they_are_present() -> None:
     shape = (3, 200, 300)
     found = without_lesions(analysis(shape, score=0.1))
-    withheld = replace(found, unreported=Unreported(share=0.02, largest_ml=9.0, slice_index=1))
+    withheld = replace(found, unreported=Unreported(share=0.02, largest_ml=9.0, voxel=(1, 0, 0)))
     series = ct_series(SeriesSpec(shape=shape))
     comments, frames = [], []
     for one in (found, withheld):

@@ -25,6 +25,7 @@ from pipeline.encode.result.identity import Prior, ReportReference
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.source import source_slices
+from pipeline.low_attenuation import LowAttenuation
 from pipeline.types import (
     Analysis,
     Completeness,
@@ -133,18 +134,19 @@ def test_the_axial_view_is_that_of_the_first_opacity_and_says_so() -> None:
     assert key_image(found, reverse)[1][1] == "CT image 5"
 
 
-def test_without_opacities_the_axial_view_is_that_of_most_lung() -> None:
+def test_without_opacities_the_axial_view_is_at_half_the_height_of_the_lungs() -> None:
+    """Most lung is above the diaphragm, where the dome of the liver is."""
     lungs = np.zeros((6, 16, 24), np.uint8)
-    lungs[:, 5, 5], lungs[3, 2:9, 2:9] = 1, 1
+    lungs[1:, 5, 5], lungs[1, 2:9, 2:9] = 1, 1
     found = without_lesions(analysis(lungs=lungs))
     shown, caption = key_image(found, source_slices.real_slices(ct_series()))
-    reason = "slice with the largest area of lung"
+    reason = "slice at half the height of the lungs"
     assert (shown.index, caption) == (3, ("Axial", "CT image 4", reason))
 
 
-def unreported(slice_index: int = 1) -> Analysis:
+def unreported(voxel: tuple[int, int, int] = (1, 5, 5)) -> Analysis:
     found = without_lesions(analysis(score=0.1))
-    named = Unreported(share=0.033, largest_ml=12.3, slice_index=slice_index)
+    named = Unreported(share=0.033, largest_ml=12.3, voxel=voxel)
     return replace(found, unreported=named)
 
 
@@ -185,11 +187,35 @@ def test_long_axis_and_content_are_shown_where_they_were_measured() -> None:
     assert "Ground glass" not in said_on(analysis())
 
 
+def test_low_attenuation_is_told_where_it_was_measured() -> None:
+    found = replace(analysis(), low_attenuation=LowAttenuation(right_ml=101.2, left_ml=40.0))
+    assert "Low attenuation (below -950 HU) 141 ml." in said_on(found)
+    assert "Low attenuation" not in said_on(analysis())
+
+
+@pytest.mark.parametrize(
+    ("position", "axis"), [("HFS", 1), ("HFP", 1), ("FFS", 1), ("decubitus", 2)]
+)
+@pytest.mark.parametrize("place", [2, 13])
+def test_the_coronal_view_shows_the_plane_of_most_change(
+    position: str, axis: int, place: int
+) -> None:
+    series = ct_series(SeriesSpec(position=position))
+    bright = np.arange(series.volume.shape[axis]) == place
+    shape = [len(bright) if other == axis else 1 for other in range(3)]
+    hu = np.where(bright.reshape(shape), 0, -800) + np.zeros(series.volume.shape)
+    voxel = (1, place, 5) if axis == 1 else (1, 5, place)
+    lungs = analysis(lungs=np.ones(hu.shape, np.uint8)).lungs
+    found = replace(unreported(voxel), lungs=lungs)
+    volume = replace(series.volume, hu=hu.astype(np.int16))
+    assert coronal(volume, found, {}, (300, 300)).picture.mean() > 150
+
+
 def test_small_opacities_are_counted_apart_by_a_volume_that_is_named() -> None:
-    volumes = {1: 5000.0, 2: 1000.0, 3: 999.0, 4: 300.0}
+    volumes = {1: 5000.0, 2: 951.0, 3: 949.0, 4: 300.0}
     lesions = tuple(lesion(n, volume_mm3=volume) for n, volume in volumes.items())
     said = said_on(replace(analysis(), lesions=lesions))
-    assert "2 smaller than 1 ml, 1.3 ml together" in said
+    assert "2 smaller than 1 ml, 1.2 ml together" in said
     assert "1.0 ml - -350 HU" in said
     assert "0.3 ml" not in said
 
