@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Result, ResultObject, Series
+from storage.results.answers import are_images_rejected
 from storage.results.kept_results import KeptReport, report_of
 
 
@@ -60,7 +61,8 @@ def priors(
     A study is earlier by Study Date, on the same day by Study Time. Of a study with several
     series, the one with the most instances counts; of equals, the one with the latest result.
     Without patient or date there is nothing to compare; patients whose birth dates are known
-    and differ are two, whatever their ID.
+    and differ are two, whatever their ID. Images that a document rejects may be of another patient:
+    their results are left out.
 
     Parameters
     ----------
@@ -87,7 +89,11 @@ def priors(
     )
     found: dict[str, KeptPrior] = {}
     for series, result in rows:
-        if len(found) < limit and series.study_instance_uid not in found:
+        if len(found) == limit:
+            break
+        if series.study_instance_uid in found:
+            continue
+        if not are_images_rejected(session, series.series_instance_uid):
             found |= _prior(session, series, result, report_kinds)
     return list(found.values())
 

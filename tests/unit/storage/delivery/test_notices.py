@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from storage.database.engine import open_database
-from storage.database.schema import Base
+from storage.database.schema import Base, Feedback, FeedbackSubject
 from storage.delivery.notices import Ending, NewNotice, end_series
 from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.errors import StaleState, StorageError
@@ -300,6 +300,27 @@ def test_the_series_with_the_most_instances_speaks_for_its_study(session: Sessio
     analysed(session, Study())
 
     assert [prior.summary for prior in priors(session, "9", 5, REPORTS)] == ["k1.1"]
+
+
+def test_images_that_a_document_rejects_are_no_prior(session: Session) -> None:
+    """They may be of another patient: an incorrect worklist entry."""
+    analysed(session, Study(uid="1", date="20230101"))
+    analysed(session, Study())
+    answer = Feedback(
+        document_uid="note",
+        position=0,
+        series_instance_uid="1",
+        study_instance_uid="1",
+        answer="rejected",
+        said_at=NOW,
+        received_at=NOW,
+        calling_ae="PACS",
+    )
+    session.add(answer)
+    session.flush()
+    session.add(FeedbackSubject(feedback_id=answer.id, uid="1"))
+    session.flush()
+    assert uids(session) == []
 
 
 def test_a_notice_is_no_prior(session: Session) -> None:

@@ -140,6 +140,15 @@ def test_an_answer_that_came_before_its_result_is_matched_later(session: Session
     assert answer_counts(session, NOW).standing == {"rejected": 1}
 
 
+def test_an_answer_that_names_two_results_is_to_both_and_counts_once(session: Session) -> None:
+    keep_result(session)
+    keep_result(session, "k2", "2.25.4")
+    receive(session, document("d1", subjects=["sr of k1", "sr of k2"]))
+    lines = answers_to(session)
+    assert [(line.result_key, line.kinds) for line in lines] == [("k1", ("sr",)), ("k2", ("sr",))]
+    assert answer_counts(session, NOW).standing == {"rejected": 1}
+
+
 def test_the_same_document_twice_counts_once(session: Session) -> None:
     keep_result(session)
     receive(session, document("d1"))
