@@ -192,7 +192,7 @@ def _lines(session: Session, conditions: Iterable[ColumnElement[bool]]) -> list[
             answers[number],
             () if kinds >= kinds_of[key] else tuple(sorted(kinds)),
         )
-        for (uid, key, number), kinds in named.items()
+        for (uid, key, number), kinds in sorted(named.items())
     ]
     return sorted(lines, key=lambda line: (line.said_at, line.document_uid, line.position))
 

@@ -23,6 +23,8 @@ MO_HEADER_BYTES = 28
 MO_SEPARATOR = "\0"  #: between singular and plural, and between the plural forms
 LINE = re.compile(r'(?:(msgid_plural|msgid|msgstr)(?:\[\d+\])? )?(".*")')
 
+FRENCH = r'"Language: fr\n"'  #: line of the header of a catalogue
+
 Entry = tuple[str, str]
 """Sentence and translation; plural forms separated as in MO files."""
 
@@ -51,7 +53,13 @@ def letters(language: Language) -> str:
 
 def entries(po: str) -> list[Entry]:
     """Entries of a PO file, the header (of the empty key) included; those without text left out."""
-    return [entry for block in re.split(r"\n\s*\n", po) for entry in _entry(block)]
+    found = [entry for block in re.split(r"\n\s*\n", po) for entry in _entry(block)]
+    return [(key, _set_apart(text)) for key, text in found] if FRENCH in po else found
+
+
+def _set_apart(text: str) -> str:
+    """Let no line break before a mark that French sets apart by a space, nor behind a quote."""
+    return re.sub(r" (?=[:;!?%»](?:\W|$))|(?<=«) ", "\u00a0", text)
 
 
 def _entry(block: str) -> Iterator[Entry]:
