@@ -28,7 +28,8 @@ from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES
 from storage.database.engine import migrate, open_database
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
 from storage.series.closings import record_closing
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import OpenSeries
 
 cli = CliRunner()

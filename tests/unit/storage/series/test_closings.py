@@ -13,7 +13,8 @@ from storage.database.engine import migrate, open_database
 from storage.database.schema import Notification, NotifiedSeries
 from storage.series import notifications
 from storage.series.closings import SOON, record_closing, too_early, waits
-from storage.series.instances import InstanceFacts, record_instance
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
 from storage.series.lifecycle import close, receiving
 from storage.series.notifications import (
     KEEP,
