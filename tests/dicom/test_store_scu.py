@@ -56,6 +56,26 @@ def test_files_arrive_as_they_are(tmp_path: Path, fast: bool) -> None:
     }
 
 
+def data_set(path: Path) -> bytes:
+    """Encoded data set of a file, behind its File Meta Information."""
+    return path.read_bytes()[split_dataset(path)[1] :]
+
+
+@BOTH
+def test_bytes_are_sent_from_the_file_and_not_encoded_anew(tmp_path: Path, fast: bool) -> None:
+    """A group length (retired) would be left out of what is decoded and encoded."""
+    file = make_file(tmp_path, 1)
+    start = split_dataset(file)[1]
+    length = b"\x08\0\0\0UL\x04\0" + (100).to_bytes(4, "little")
+    file.write_bytes(file.read_bytes()[:start] + length + data_set(file))
+
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        ((_, outcome),) = send([OutgoingFile.of(file)], peer_of(pacs), calling_ae="NODE", fast=fast)
+
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert [data_set(path) for path in pacs.files] == [data_set(file)]
+
+
 @BOTH
 def test_each_object_has_its_own_outcome(tmp_path: Path, fast: bool) -> None:
     files = [make_file(tmp_path, n) for n in range(4)]
@@ -99,10 +119,6 @@ def test_storescp_keeps_what_the_files_hold(tmp_path: Path, fast: bool) -> None:
     assert outcomes == [Verdict.ACCEPTED] * 3
     kept = (tmp_path / "kept").iterdir()
     assert sorted(map(data_set, kept)) == sorted(map(data_set, files))
-
-
-def data_set(path: Path) -> bytes:
-    return path.read_bytes()[split_dataset(path)[1] :]
 
 
 def test_an_unreachable_peer_postpones_everything(tmp_path: Path) -> None:
