@@ -36,6 +36,8 @@ class EndSlices:
 
     Parameters
     ----------
+    wake
+        Called when a worker has looked.
     steady
         Monotonic clock, seconds; that of the workers' start times.
     """
@@ -44,10 +46,12 @@ class EndSlices:
         self,
         workers: Workers,
         folder: StorageFolder,
+        wake: Callable[[], object] = bool,
         *,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workers, self._folder, self._steady = workers, folder, steady
+        self._wake = wake
         self._running: dict[Slices, _Look] = {}
         self._known: OrderedDict[Slices, bool] = OrderedDict()
 
@@ -80,7 +84,12 @@ class EndSlices:
             return
         look = _Look(task)
         self._running[slices] = look
-        task.when_done(lambda _: look.ended.set())
+
+        def ended(_: AnalysisTask) -> None:
+            look.ended.set()
+            self._wake()
+
+        task.when_done(ended)
 
     def _settle(self, series: OpenSeries) -> None:
         """Enter the looks that have ended; end those that hang."""

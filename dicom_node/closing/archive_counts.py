@@ -67,6 +67,11 @@ Count = Callable[[Peer, Question], int | None]
 class ArchiveCounts:
     """Remembers what archives said of series that are being received; for any thread.
 
+    Attributes
+    ----------
+    when_answered
+        Called when an archive has said something.
+
     Parameters
     ----------
     archives
@@ -93,6 +98,7 @@ class ArchiveCounts:
         self._received, self._steady = received, steady
         self._lock = threading.Lock()
         self._series: OrderedDict[str, _Asked] = OrderedDict()
+        self.when_answered: Callable[[], object] = bool
         self._pool = executor or ThreadPoolExecutor(THREADS, thread_name_prefix="archive count")
 
     def stop(self) -> None:
@@ -175,6 +181,7 @@ class ArchiveCounts:
                 answer = _Answer(held_before=question.held, held_after=held, count=count)
                 asked.answers.append(answer)
         if not failed:
+            self.when_answered()
             log.debug("archive_counted", series_uid=uid, held=question.held, count=count)
 
 

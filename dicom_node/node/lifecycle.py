@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from config.settings import Settings
 from dicom_node.analysis.end_slices import EndSlices
@@ -127,7 +128,8 @@ def start_node(
         undo.callback(lambda: reception.stop(time.monotonic() + WORK_SECONDS))
         engine = make_engine(settings, resources.health)
         undo.callback(engine.close)
-        look = EndSlices(engine, resources.folder).look
+        counts.when_answered = partial(scheduler.wake, "close")
+        look = EndSlices(engine, resources.folder, partial(scheduler.wake, "close")).look
         observer = NodeObserver(transfers=transfers, counts=counts, look=look)
         processing = start_processing(settings, resources, scheduler, supervisor, engine, observer)
         supervisor.start()

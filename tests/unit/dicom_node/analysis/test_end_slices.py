@@ -22,6 +22,7 @@ SERIES = OpenSeries(
     calling_ae="CT1",
     last_at=datetime(2026, 3, 1, tzinfo=UTC),
 )
+WOKEN: list[bool] = [True]  #: emptied when somebody is woken
 PATHS = ("a.dcm", "b.dcm", "c.dcm")
 
 
@@ -35,7 +36,8 @@ class Away(Workers):
 
 
 def looking(tmp_path: Path, workers: Workers) -> EndSlices:
-    return EndSlices(workers, StorageFolder(tmp_path, 0), steady=lambda: TIMEOUT_SECONDS + 1)
+    folder = StorageFolder(tmp_path, 0)
+    return EndSlices(workers, folder, WOKEN.clear, steady=lambda: TIMEOUT_SECONDS + 1)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_what_was_seen_is_remembered(tmp_path: Path, answer: object, expected: b
 
     first, then = ends.look(SERIES, PATHS), ends.look(SERIES, PATHS)
 
-    assert (first, then) == (None, expected)
+    assert (first, then, WOKEN) == (None, expected, [])
     assert ends.look(SERIES, PATHS) is expected
     assert len(workers.requests) == 1
 

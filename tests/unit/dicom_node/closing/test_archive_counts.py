@@ -70,7 +70,10 @@ def archive() -> Asked:
 
 
 def test_a_count_is_confirmed_if_the_archive_had_it_before_all_were_here(archive: Asked) -> None:
+    woken: list[bool] = []
+    archive.counts.when_answered = lambda: woken.append(True)
     archive.ask(1, 3, received=2)
+    assert woken == [True]
     assert archive.counts.counted("9", 1) == Counted(count=3, is_confirmed=False)
     assert archive.counts.counted("9", 3) == Counted(count=3, is_confirmed=False)
     archive.ask(3, 3)
