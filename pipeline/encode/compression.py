@@ -13,6 +13,8 @@ from pydicom.datadict import keyword_dict
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless, RLELossless
 
+from pipeline.encode.common.as_written import shallow_copy
+
 Frame = NDArray[np.uint8]
 
 RLE_HEADER_BYTES = 64  #: PS3.5 G.5: number of segments and their offsets
@@ -28,7 +30,7 @@ def compressed(dataset: Dataset, transfer_syntax: UID) -> Dataset:
         If this node does not write that transfer syntax.
     """
     encode = _ENCODERS[transfer_syntax]
-    copy = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys()})  # noqa: SIM118  # pydicom's
+    copy = shallow_copy(dataset)
     data = encapsulate([encode(frame) for frame in _frames(dataset)])
     copy.add_new(keyword_dict["PixelData"], "OB", data)
     copy["PixelData"].is_undefined_length = True

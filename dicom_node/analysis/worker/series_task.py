@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -44,6 +45,8 @@ if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.types import Analysis, CtSeries
 
 Progress = Callable[[str, float], None]
+
+PACKING = 2  #: objects that are packed at a time: compressing leaves the interpreter free
 
 
 @as_analysis_fault
@@ -181,8 +184,10 @@ def encode_decided(
     ]
     watch.lap("encode")
     watch.progress("pack", 0.9)
+    with ThreadPoolExecutor(PACKING, thread_name_prefix="pack") as pool:
+        packed = tuple(pool.map(pack, bundle.objects))
     objects = (
-        *map(pack, bundle.objects),
+        *packed,
         *(
             pack(ResultObject(kind=ResultKind.REJECTION_NOTE, dataset=note), destination)
             for note, destination in notes

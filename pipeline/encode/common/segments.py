@@ -120,7 +120,14 @@ def finding_names(key: str) -> dict[str, str]:
 def _labels_present(labels: NDArray[np.uint8], planes: tuple[int, ...]) -> NDArray[np.bool_]:
     present = np.zeros(256, dtype=np.bool_)
     for plane in planes:
-        present |= np.bincount(labels[plane].ravel(), minlength=256) > 0
+        present |= labels_of(labels[plane])
+    return present
+
+
+def labels_of(plane: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Say of each label above 0 whether a plane has it, ``(256,)``."""
+    present = np.zeros(256, dtype=np.bool_)
+    present[plane[plane > 0]] = True
     return present
 
 

@@ -40,8 +40,13 @@ JUDGED = STR_VR - {"UI"}
 """Value representations with a form to check; not UI: the source may have odd ones."""
 
 
-def conform(result: Dataset, kind: ResultKind) -> None:
+def conform(result: Dataset, kind: ResultKind, judged: Dataset | None = None) -> None:
     """Refuse an object that lacks a required attribute, or holds an illegal value.
+
+    Parameters
+    ----------
+    judged
+        Elements that are not the same in an object of that kind that conforms; without it, all.
 
     Raises
     ------
@@ -53,7 +58,12 @@ def conform(result: Dataset, kind: ResultKind) -> None:
         asked = iod.requirements(sop_class)
     except ValueError as fault:
         raise ConformanceError(f"the {kind} does not conform: {fault}") from fault
-    found = [*_absent(result, asked), *_absent_groups(result), *_illegal(result)]
+    if judged is not None and judged is not result:
+        present = {int(tag) for tag in judged.keys()}  # noqa: SIM118  iterating gives elements
+        asked = {tag: requirement for tag, requirement in asked.items() if tag in present}
+    else:
+        judged = result
+    found = [*_absent(judged, asked), *_absent_groups(result), *_illegal(result, judged)]
     if iod.has_content_tree(sop_class):
         found += [f"no {fault} ({iod.CONTENT})" for fault in content_tree.missing(result)]
     if found:
@@ -85,12 +95,12 @@ def _absent_groups(dataset: Dataset) -> Iterator[str]:
             yield f"no {group} for every frame (multi-frame-functional-groups)"
 
 
-def _illegal(dataset: Dataset) -> Iterator[str]:
+def _illegal(dataset: Dataset, judged: Dataset) -> Iterator[str]:
     """Faults: attributes whose value has the wrong form, length or multiplicity."""
     for keyword in OWN_UIDS:
         if not UID(dataset.get(keyword) or "").is_valid:
             yield f"{keyword} is no UID"
-    yield from _illegal_values(dataset)
+    yield from _illegal_values(judged)
 
 
 def _illegal_values(dataset: Dataset) -> Iterator[str]:

@@ -9,8 +9,8 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
+from pipeline.encode.common.as_written import as_written, news
 from pipeline.encode.common.modules import zone_of
-from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultBundle
@@ -49,11 +49,14 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
         if "FrameOfReferenceUID" in item.dataset
     }
     _check_frame_of_reference(references, series)
+    checked: dict[ResultKind, Dataset] = {}  # what is the same in many objects is judged once
     for item in bundle.objects:
         written = as_written(item.dataset)
+        judged = news(written, checked[item.kind]) if item.kind in checked else written
+        checked.setdefault(item.kind, written)
         _check_identity(written, series.common.header, item.kind)
-        _check_references(written, known, item.kind)
-        conform(written, item.kind)
+        _check_references(judged, known, item.kind)
+        conform(written, item.kind, judged)
         if item.kind is ResultKind.SEGMENTATION:
             _check_frames(written, series)
 

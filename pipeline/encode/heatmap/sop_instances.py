@@ -20,6 +20,7 @@ from pydicom.uid import (
 )
 
 from pipeline.encode.common import multiframe, secondary_capture, sentences
+from pipeline.encode.common.as_written import frozen, shallow_copy
 from pipeline.encode.common.modules import add_body_part, add_lossy_history, new_object
 from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.heatmap import paint
@@ -27,7 +28,7 @@ from pipeline.encode.heatmap.paint import Rgb
 from pipeline.encode.heatmap.shown_slices import shown_slices
 from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
-from pipeline.encode.result.context import ResultContext
+from pipeline.encode.result.context import ResultContext, instance_uid
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm
 from pipeline.encode.source import source_slices
@@ -182,9 +183,12 @@ def _single_frames(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[Dataset]:
     numbers = _instance_numbers(source_slices.real_slices(series))
+    kind, sop_class = ResultKind.HEATMAP, SecondaryCaptureImageStorage
+    common = frozen(_capture(series, analysis, context, sop_class, 1))
     for item, picture in _pictures(series, analysis, context):
-        number = numbers[item.index]
-        result = _capture(series, analysis, context, SecondaryCaptureImageStorage, number)
+        result = shallow_copy(common)
+        result.SOPInstanceUID = instance_uid(context, kind, numbers[item.index])
+        result.InstanceNumber = numbers[item.index]
         _add_plane(result, series, context, item)
         _add_source(result, item)
         secondary_capture.add_pixels(result, picture.shape, picture.tobytes())

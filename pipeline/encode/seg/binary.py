@@ -14,7 +14,7 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_dict
 
 from pipeline.encode.common.multiframe import frame_groups
-from pipeline.encode.common.segments import Segment
+from pipeline.encode.common.segments import Segment, labels_of
 from pipeline.encode.result import codes
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.types import Analysis
@@ -74,7 +74,7 @@ def _frames(
 def _frames_of_plane(
     labels: NDArray[np.uint8], segments: tuple[Segment, ...], place: int, empty_frames: bool
 ) -> list[_Frame]:
-    present = np.bincount(labels.ravel(), minlength=256) > 0
+    present = labels_of(labels)
     frames = []
     for segment in segments:
         values = [value for value in segment.values if present[value]]

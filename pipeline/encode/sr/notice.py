@@ -13,9 +13,9 @@ from pydicom.sr.coding import Code
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode.common import sentences
+from pipeline.encode.common.as_written import as_written
 from pipeline.encode.common.code_meanings import translate_meanings
 from pipeline.encode.common.modules import writing_for
-from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.language.languages import Language
 from pipeline.encode.language.translation import _, current_language

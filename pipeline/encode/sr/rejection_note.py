@@ -14,10 +14,10 @@ from pydicom.config import disable_value_validation
 from pydicom.sequence import Sequence
 from pydicom.uid import EncapsulatedPDFStorage, KeyObjectSelectionDocumentStorage
 
+from pipeline.encode.common.as_written import as_written
 from pipeline.encode.common.code_meanings import translate_meanings
 from pipeline.encode.common.modules import new_object, writing_for
 from pipeline.encode.conformance import iod
-from pipeline.encode.conformance.as_written import as_written
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes

@@ -133,6 +133,24 @@ def _refer_elsewhere(bundle: ResultBundle) -> None:
     capture.SourceImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.404"
 
 
+def _last_refers_elsewhere(bundle: ResultBundle) -> None:
+    """An instance that is otherwise like those that were judged before."""
+    capture = of_kind(bundle, ResultKind.HEATMAP)[-1]
+    capture.SourceImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.404"
+
+
+def _last_of_another_patient(bundle: ResultBundle) -> None:
+    of_kind(bundle, ResultKind.HEATMAP)[-1].PatientID = "P-2"
+
+
+def _last_lacks_rows(bundle: ResultBundle) -> None:
+    del of_kind(bundle, ResultKind.HEATMAP)[-1].Rows
+
+
+def _last_has_two_values(bundle: ResultBundle) -> None:
+    of_kind(bundle, ResultKind.HEATMAP)[-1].Modality = ["OT", "SC"]
+
+
 def _move_frame(bundle: ResultBundle) -> None:
     frame = of_kind(bundle, ResultKind.SEGMENTATION)[0].PerFrameFunctionalGroupsSequence[0]
     frame.PlanePositionSequence[0].ImagePositionPatient = ["-12.5", "7.25", "-308.9"]
@@ -147,6 +165,10 @@ def _other_frame_of_reference(bundle: ResultBundle) -> None:
     [
         (_rename, "PatientID of the report differs"),
         (_refer_elsewhere, "the heatmap refers to 1 instances outside"),
+        (_last_refers_elsewhere, "the heatmap refers to 1 instances outside"),
+        (_last_of_another_patient, "PatientID of the heatmap differs"),
+        (_last_lacks_rows, "no Rows"),
+        (_last_has_two_values, "Modality has 2 values"),
         (_move_frame, "mm from the nearest source slice"),
         (_other_frame_of_reference, "expected one frame of reference"),
     ],

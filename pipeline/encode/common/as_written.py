@@ -1,0 +1,97 @@
+"""Read back what a result will be once it is written, and share what many results have alike."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from pydicom import DataElement, Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+from pydicom.tag import BaseTag, Tag
+
+from pipeline.errors import ConformanceError
+from pipeline.series.attributes import UNREADABLE
+
+Element = RawDataElement | DataElement
+
+BULK = ("PixelData", "FloatPixelData", "EncapsulatedDocument")
+"""Elements that are not written for the check: they are long, and hold no values."""
+
+
+def as_written(result: Dataset) -> Dataset:
+    """Return a result as others will read it: written and read back, but for its pixels.
+
+    So the check sees the bytes that leave, and decodes nothing in the result itself.
+
+    Raises
+    ------
+    ConformanceError
+        If it cannot be written.
+    """
+    bulk = [Tag(keyword) for keyword in BULK if keyword in result]
+    light = shallow_copy(result)
+    for tag in bulk:
+        del light[tag]
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = False, True
+    try:
+        write_dataset(buffer, light)
+    except UNREADABLE as fault:
+        raise ConformanceError(f"it cannot be written ({type(fault).__name__})") from None
+    written = read_dataset(BytesIO(buffer.getvalue()), False, True)
+    for tag in bulk:
+        written[tag] = result.get_item(tag)
+    return written
+
+
+def shallow_copy(result: Dataset) -> Dataset:
+    """Copy a result, but not its elements, which stay as they are: read bytes or values."""
+    copy = Dataset({tag: result.get_item(tag) for tag in result.keys()})  # noqa: SIM118
+    copy.set_original_encoding(
+        is_implicit_vr=False,
+        is_little_endian=True,
+        character_encoding=result.original_character_set,
+    )
+    return copy
+
+
+def frozen(result: Dataset) -> Dataset:
+    """Return a result whose elements are the bytes that will be written.
+
+    Copies of it (`shallow_copy`) are written, and read back, without being encoded once more.
+    """
+    written = as_written(result)
+    written.set_original_encoding(
+        is_implicit_vr=False,
+        is_little_endian=True,
+        character_encoding=result.original_character_set,
+    )
+    return written
+
+
+def news(written: Dataset, like: Dataset) -> Dataset:
+    """Elements of a result that are not in another, byte by byte; all if one has not all of them.
+
+    Parameters
+    ----------
+    written, like
+        Both from `as_written`.
+    """
+    if written.keys() != like.keys():
+        return written
+    differing: dict[BaseTag, Element] = {
+        tag: element
+        for tag, element in ((tag, written.get_item(tag)) for tag in written.keys())  # noqa: SIM118
+        if not _same(element, like.get_item(tag))
+    }
+    return Dataset(differing)
+
+
+def _same(element: Element, other: Element) -> bool:
+    return (
+        isinstance(element, RawDataElement)
+        and isinstance(other, RawDataElement)
+        and (element.VR, element.value) == (other.VR, other.value)
+    )
