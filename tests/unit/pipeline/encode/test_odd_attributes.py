@@ -11,6 +11,7 @@ from pydicom.datadict import keyword_dict
 from pydicom.tag import Tag
 
 from pipeline.encode.bundle import encode
+from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.series.attributes import (
     LARGEST_IS,
@@ -51,7 +52,8 @@ def test_a_senseless_value_ends_no_encoding(keyword: str, value: bytes) -> None:
         bundle = encode(series, analysis(), context())
         not_analysed(series.headers, "gap", "a slice is missing", context())
 
-    (segmentation, *_) = (item.dataset for item in bundle.objects)
+    by_kind = {item.kind: item.dataset for item in bundle.objects}
+    segmentation = by_kind[ResultKind.SEGMENTATION]
     (measures,) = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
     assert 0 < measures.SliceThickness <= SPACING_MM
 
