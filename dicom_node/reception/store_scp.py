@@ -47,7 +47,7 @@ from dicom_node.reception.store_handler import InstanceSink, store_and_answer
 from pipeline.reasons import RefusedReason
 from pipeline.series.sop_classes import CT_CLASSES
 
-OUR_SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT, *NOTIFICATION_CLASSES})
+OUR_SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT})
 TOO_MANY = (2, 3, 2)  #: transient, by the presentation layer, local limit exceeded (PS3.8 9.3.4)
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the service user, calling AE title not recognised
 CALLED_UNKNOWN = (1, 1, 7)  #: permanent, by the service user, called AE title not recognised
@@ -260,7 +260,8 @@ class Receiver:
         sop_classes: Sequence[str] = CT_CLASSES,
         notifications: bool = False,
     ) -> None:
-        self._taken = frozenset(sop_classes)
+        of_notifications = NOTIFICATION_CLASSES if notifications else ()
+        self._taken = frozenset((*sop_classes, *of_notifications))
         self._ae = ae = Acceptor(ae_title)
         self._callers, self._limits = callers, limits
         ae.require_called_aet = require_called_ae
@@ -272,7 +273,7 @@ class Receiver:
         ae.add_supported_context(
             STORAGE_COMMITMENT, scu_role=True, scp_role=True
         )  # asked, and answered
-        for sop_class in NOTIFICATION_CLASSES if notifications else ():
+        for sop_class in of_notifications:
             ae.add_supported_context(sop_class)
         for sop_class in sop_classes:
             ae.add_supported_context(sop_class, list(transfer_syntaxes_of(sop_class)))

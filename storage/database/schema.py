@@ -218,7 +218,7 @@ class Closing(Base):
     instances: Mapped[int]
     waited_seconds: Mapped[float]
     closed_at: Mapped[datetime] = mapped_column(index=True)
-    late_at: Mapped[datetime | None] = mapped_column(default=None)
+    late_at: Mapped[datetime | None] = mapped_column(default=None, index=True)
 
 
 class Notification(Base):

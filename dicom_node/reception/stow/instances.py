@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import chain
 
@@ -86,11 +86,30 @@ def store(
     AssociationBroken
         If the message ends before its end; instances that were complete are kept.
     """
-    return [_keep(part, sink, study_uid, address, taken) for part in parts]
+    transfer = StoreRequest()
+    try:
+        return [_keep(part, sink, study_uid, address, taken, transfer) for part in parts]
+    finally:
+        transfer.is_established = False
+
+
+class StoreRequest:
+    """A request that is being read, as the node sees an association of a sender."""
+
+    is_established = True
+
+    def is_alive(self) -> bool:
+        """Tell whether anybody still serves it."""
+        return self.is_established
 
 
 def _keep(
-    part: Part, sink: InstanceSink, study_uid: str, address: str, taken: Collection[str]
+    part: Part,
+    sink: InstanceSink,
+    study_uid: str,
+    address: str,
+    taken: Collection[str],
+    transfer: StoreRequest,
 ) -> StoreOutcome:
     head = _head(part.body)
     try:
@@ -108,16 +127,14 @@ def _keep(
             reason=RefusedReason.NOT_OF_THE_STUDY_ADDRESSED.value,
         )
     if status == SUCCESS:
-        status = store_and_answer(
-            sink,
-            received_instance(
-                sop_class_uid=identity.sop_class_uid,
-                sop_instance_uid=identity.sop_instance_uid,
-                transfer_syntax_uid=identity.transfer_syntax_uid,
-                calling_ae=CALLING_AE,
-                body=chain([memoryview(head)[start:]], part.body),
-            ),
+        instance = received_instance(
+            sop_class_uid=identity.sop_class_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+            transfer_syntax_uid=identity.transfer_syntax_uid,
+            calling_ae=CALLING_AE,
+            body=chain([memoryview(head)[start:]], part.body),
         )
+        status = store_and_answer(sink, replace(instance, transfer=transfer))
     return StoreOutcome(status=status, identity=identity)
 
 

@@ -8,8 +8,14 @@ from pydicom import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.refusals import Refusal
+from dicom_node.reception.store_handler import InstanceSink
+from dicom_node.reception.stow.instances import store
+from dicom_node.reception.stow.multipart import Part
 from dicom_node.reception.transfers import MAXIMUM_SERIES, Transfers
+from pipeline.encode.bundle import part10
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.series.instances import InstanceFacts
@@ -108,3 +114,23 @@ def test_only_so_many_series_are_remembered() -> None:
     assert transfers.received("0") == 0
     assert transfers.received(str(MAXIMUM_SERIES)) == 1
     assert not transfers.is_open("0")
+
+
+def test_a_store_request_is_a_transfer_while_it_is_read(slices: list[Dataset]) -> None:
+    kept: list[ReceivedInstance] = []
+
+    class Sink(InstanceSink):
+        def keep(self, received: ReceivedInstance) -> int:
+            assert received.transfer is not None
+            assert received.transfer.is_established
+            kept.append(received)
+            return 0
+
+        def record_refusal(self, refusal: Refusal) -> None:
+            raise AssertionError(refusal)
+
+    part = Part(fields={}, body=iter([part10(slices[0])]))
+    assert [one.status for one in store([part], Sink(), "")] == [0]
+    (instance,) = kept
+    assert instance.transfer is not None
+    assert not instance.transfer.is_alive()

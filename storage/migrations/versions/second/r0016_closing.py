@@ -63,7 +63,8 @@ def upgrade() -> None:
             name="fk_closing_series_instance_uid",
         ),
     )
-    op.create_index("ix_closing_closed_at", "closing", ["closed_at"])
+    for column in ("closed_at", "late_at"):
+        op.create_index(f"ix_closing_{column}", "closing", [column])
 
 
 def downgrade() -> None:
