@@ -5,10 +5,10 @@ Not every proof is worth the same, for each can be wrong in its own way:
 * The scanner ends its procedure step and names the images (MPPS). It alone knows what is still to
   come; what it names and what is here must be the same.
 * An archive names images as available, or counts as many as are here. It knows what it has, not
-  what is still to come; so the slices must also leave the lungs at both ends, and a count must
-  have been told when fewer were here: the archive had the whole series before this node had it.
-  While a study may still go on at the scanner that is a weaker proof; a study of an earlier day
-  does not go on.
+  what is still to come; so the slices must also leave the lungs at both ends, and it must have
+  said so when fewer were here: the archive had the whole series before this node had it. While
+  a study may still go on at the scanner that is a weaker proof; a study of an earlier day does not
+  go on.
 * Images in Acquisition, or Number of Frames: it counts an acquisition, and a series may have a
   further one. The slices run evenly, and leave the lungs at both ends: what lies beyond may still
   come. Both are weaker ones: nothing must have come for a while, and every association that
@@ -52,11 +52,14 @@ class Named:
         `ClosedBy.PROCEDURE_STEP` or `ClosedBy.AVAILABILITY`.
     final
         The step is completed, or the instances are available: what is named is all of it.
+    was_told_before
+        It was said before the latest instance came.
     """
 
     by: ClosedBy
     instances: frozenset[str]
     final: bool = True
+    was_told_before: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,15 +171,23 @@ def decide(evidence: SeriesEvidence, rules: ClosingRules) -> Decision:
 
 def _chances(evidence: SeriesEvidence, rules: ClosingRules) -> Iterator[tuple[ClosedBy, float]]:
     """Yield each proof that holds, and the quiet time that it needs; the strongest first."""
-    weaker = WEAKER if evidence.is_of_earlier_day else WEAKER | BY_ARCHIVE
     for proof in _proofs(evidence):
         if proof in rules.distrusted:
             continue
-        if proof not in weaker:
+        if not is_weaker(proof, evidence):
             yield proof, min(SETTLED_SECONDS, rules.quiet_seconds)
         elif rules.regular_seconds and not evidence.is_being_sent:
             yield proof, min(rules.regular_seconds, rules.quiet_seconds)
     yield ClosedBy.QUIET, rules.quiet_seconds
+
+
+def is_weaker(proof: ClosedBy, evidence: SeriesEvidence) -> bool:
+    """Tell whether a proof says nothing of what may still come."""
+    if proof is ClosedBy.AVAILABILITY and not all(
+        one.was_told_before for one in evidence.named if one.by is proof
+    ):
+        return True
+    return proof in WEAKER or (proof in BY_ARCHIVE and not evidence.is_of_earlier_day)
 
 
 def _proofs(evidence: SeriesEvidence) -> Iterator[ClosedBy]:

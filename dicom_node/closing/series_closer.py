@@ -246,7 +246,7 @@ class SeriesCloser:
             is_regular=held.stack.is_regular,
             announced=held.stack.announced,
             images=held.stack.images,
-            named=_named(session, series.series_instance_uid),
+            named=_named(session, series),
             counted=self._observer.counted(series),
         )
         decision = decide(evidence, rules)
@@ -274,10 +274,15 @@ class SeriesCloser:
         return known
 
 
-def _named(session: Session, series_instance_uid: str) -> tuple[Named, ...]:
+def _named(session: Session, series: OpenSeries) -> tuple[Named, ...]:
     """List what others name of a series; a step that was discontinued proves nothing."""
     return tuple(
-        Named(by=KINDS[one.kind], instances=one.instances, final=one.state in FINAL)
-        for one in named_instances(session, series_instance_uid)
+        Named(
+            by=KINDS[one.kind],
+            instances=one.instances,
+            final=one.state in FINAL,
+            was_told_before=one.changed_at < series.last_at,
+        )
+        for one in named_instances(session, series.series_instance_uid)
         if one.state is not NotificationState.DISCONTINUED
     )

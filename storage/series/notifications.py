@@ -44,11 +44,18 @@ FINAL = frozenset(NotificationState) - {NotificationState.IN_PROGRESS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedInstances:
-    """Instances of one series that a notification names."""
+    """Instances of one series that a notification names.
+
+    Attributes
+    ----------
+    changed_at
+        When the notification came, or changed last.
+    """
 
     kind: NotificationKind
     state: NotificationState
     instances: frozenset[str]
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +142,12 @@ def keep_notice(session: Session, notice: Notice, now: datetime) -> None:
 def named_instances(session: Session, series_instance_uid: str) -> tuple[NamedInstances, ...]:
     """List what notifications say of a series."""
     rows = session.execute(
-        select(Notification.kind, Notification.status, NotifiedSeries.instances)
+        select(
+            Notification.kind,
+            Notification.status,
+            NotifiedSeries.instances,
+            Notification.changed_at,
+        )
         .join(Notification, Notification.sop_instance_uid == NotifiedSeries.notification_uid)
         .where(NotifiedSeries.series_instance_uid == series_instance_uid)
         .order_by(Notification.received_at, Notification.sop_instance_uid)
@@ -145,8 +157,9 @@ def named_instances(session: Session, series_instance_uid: str) -> tuple[NamedIn
             kind=NotificationKind(kind),
             state=NotificationState(state),
             instances=frozenset(json.loads(instances)),
+            changed_at=changed_at,
         )
-        for kind, state, instances in rows
+        for kind, state, instances, changed_at in rows
     )
 
 

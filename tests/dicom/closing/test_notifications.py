@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ pytestmark = pytest.mark.database
 
 STEP, NOTE, SERIES, OTHER = "2.25.1", "2.25.2", "2.25.9", "2.25.10"
 S = NotificationState
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -121,12 +124,15 @@ def change(assoc: Association, ds: Dataset, uid: str = STEP) -> Dataset:
 
 def named(resources: Resources, series: str = SERIES) -> tuple[NamedInstances, ...]:
     with resources.sessions() as session:
-        return named_instances(session, series)
+        return tuple(replace(one, changed_at=NOW) for one in named_instances(session, series))
 
 
 def of_step(state: NotificationState, *instances: str) -> NamedInstances:
     return NamedInstances(
-        kind=NotificationKind.PROCEDURE_STEP, state=state, instances=frozenset(instances)
+        kind=NotificationKind.PROCEDURE_STEP,
+        state=state,
+        instances=frozenset(instances),
+        changed_at=NOW,
     )
 
 

@@ -15,6 +15,7 @@ from dicom_node.closing.decision import (
     Ends,
     SeriesEvidence,
     decide,
+    is_weaker,
 )
 from dicom_node.closing.header_stack import header_stack
 from dicom_node.health import Health
@@ -48,6 +49,8 @@ class Closing:
 
     Attributes
     ----------
+    is_weaker
+        By a proof that says nothing of what may still come.
     waited
         Since the latest image, s.
     missing
@@ -55,6 +58,7 @@ class Closing:
     """
 
     by: ClosedBy
+    is_weaker: bool
     waited: float
     missing: int
 
@@ -88,10 +92,12 @@ class SimulatedNode:
         while True:
             self._received = bisect_right(self._times, self.now)
             latest = arrivals[self._received - 1].at
-            decision = decide(self._evidence(self.now - latest), RULES)
+            evidence = self._evidence(self.now - latest)
+            decision = decide(evidence, RULES)
             if decision.closed_by is not None:
                 return Closing(
                     by=decision.closed_by,
+                    is_weaker=is_weaker(decision.closed_by, evidence),
                     waited=self.now - latest,
                     missing=len(arrivals) - self._received,
                 )
@@ -109,7 +115,7 @@ class SimulatedNode:
             self._here(),
             quiet_seconds=quiet,
             is_being_sent=any(at > self.now for at in closed),
-            named=self._others.named(self.now),
+            named=self._others.named(self.now, self.now - quiet),
             counted=counted,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dicom_node.closing.decision import Named
 from pipeline.reasons import ClosedBy
@@ -36,21 +36,29 @@ class Others:
     count: Callable[[float], int | None] = lambda _: None
     traits: set[str] = field(default_factory=set)
 
-    def named(self, now: float) -> tuple[Named, ...]:
+    def named(self, now: float, latest_image: float) -> tuple[Named, ...]:
         """List what is known of notifications at a time."""
-        latest = {key: said.named for key, said in self.said if said.at <= now}
-        return tuple(latest.values())
+        known = {key: said for key, said in self.said if said.at <= now}
+        return tuple(
+            replace(said.named, was_told_before=said.at < latest_image) for said in known.values()
+        )
 
 
-def others(draw: random.Random, transfer: Transfer) -> Others:
-    """Draw who speaks of a series."""
+def others(draw: random.Random, transfer: Transfer, *, is_old: bool) -> Others:
+    """Draw who speaks of a series.
+
+    Parameters
+    ----------
+    is_old
+        Of an earlier day: its archive does not get it acquisition by acquisition any more.
+    """
     found = Others()
     if draw.random() < 0.4:
         _scanner(draw, transfer, found)
     if draw.random() < 0.3:
         _availability(draw, transfer, found)
     if draw.random() < 0.6:
-        _archive(draw, transfer, found)
+        _archive(draw, transfer, found, is_old=is_old)
     return found
 
 
@@ -93,7 +101,7 @@ def _availability(draw: random.Random, transfer: Transfer, found: Others) -> Non
         named = Named(by=ClosedBy.AVAILABILITY, instances=frozenset(instances))
         found.said.append((key, Said(at=at, named=named)))
 
-    end = transfer.end + draw.uniform(-5, 20)
+    end = transfer.end + draw.uniform(-15, 10)
     if kind == "as they come":
         earlier: list[str] = []
         for number, arrival in enumerate(transfer.arrivals):
@@ -107,13 +115,14 @@ def _availability(draw: random.Random, transfer: Transfer, found: Others) -> Non
         say("note", end, [*every, "1.99999"] if kind == "of more" else every)
 
 
-def _archive(draw: random.Random, transfer: Transfer, found: Others) -> None:
+def _archive(draw: random.Random, transfer: Transfer, found: Others, *, is_old: bool) -> None:
     """An archive that counts instances of the series."""
     total = len(transfer.images)
     times = [arrival.at for arrival in transfer.arrivals]
     kind = draw.choice(
         ["has all"] * 4
-        + ["fills as we do", "lags", "lags in steps", "has each acquisition first"]
+        + ["fills as we do", "lags", "lags in steps"]
+        + ["has all" if is_old else "has each acquisition first"]
         + ["tells too few", "tells too many", "fails"]
     )
     found.traits.add(f"an archive that {kind}")

@@ -54,11 +54,11 @@ def ended(number: int) -> Ended:
     draw = random.Random(number)
     is_old = draw.random() < OLD
     sender = transfer(draw)
-    said = others(draw, sender)
+    said = others(draw, sender, is_old=is_old)
     closing = SimulatedNode(sender, said, is_old=is_old).closing(draw)
     proof = str(closing.by)
-    if closing.by in BY_ARCHIVE and not is_old:
-        proof += " of a study of these days"
+    if closing.is_weaker and closing.by in BY_ARCHIVE:
+        proof += " as a weaker proof"
     traits = frozenset(sender.traits | said.traits)
     return Ended(number=number, proof=proof, traits=traits, missing=closing.missing)
 

@@ -62,6 +62,15 @@ CONFIRMED = Counted(count=3, is_confirmed=True)
         # an archive knows what it has, not what is still to come
         (replace(BARE, named=(ARCHIVE,)), None),
         (replace(OVER, named=(ARCHIVE,)), ClosedBy.AVAILABILITY),
+        (replace(OVER, named=(replace(ARCHIVE, was_told_before=False),)), None),
+        (
+            replace(OVER, named=(replace(ARCHIVE, was_told_before=False),), quiet_seconds=5),
+            ClosedBy.AVAILABILITY,
+        ),
+        (
+            replace(OVER, named=(replace(STEP, was_told_before=False),)),
+            ClosedBy.PROCEDURE_STEP,
+        ),
         (replace(OVER, counted=CONFIRMED), ClosedBy.ARCHIVE_COUNT),
         (replace(OVER, counted=CONFIRMED, is_being_sent=True), ClosedBy.ARCHIVE_COUNT),
         (replace(OVER, counted=CONFIRMED, ends=Ends.INSIDE), None),
@@ -120,6 +129,7 @@ def evidences() -> st.SearchStrategy[SeriesEvidence]:
         by=st.sampled_from([ClosedBy.PROCEDURE_STEP, ClosedBy.AVAILABILITY]),
         instances=sets,
         final=st.booleans(),
+        was_told_before=st.booleans(),
     )
     counts = st.builds(Counted, count=st.integers(0, 6), is_confirmed=st.booleans())
     return st.builds(
