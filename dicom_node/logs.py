@@ -42,6 +42,7 @@ EVENTS = frozenset(
         "series_closed",
         "archive_counted",
         "notification_kept",
+        "waiting_summed_up",
         "ends_not_seen",
         "analysis_started",
         "analysis_finished",

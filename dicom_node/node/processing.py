@@ -16,6 +16,7 @@ from dicom_node.assembly.delivery import delivery_workers_of
 from dicom_node.assembly.maintenance import retention_of
 from dicom_node.clock_watch import ClockWatch
 from dicom_node.closing.series_closer import Observer, SeriesCloser
+from dicom_node.closing.waits_log import log_waits
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_away
 from dicom_node.node.deadlines import ENGINE_SECONDS, time_left, wait_within
@@ -25,6 +26,7 @@ from dicom_node.supervision.supervisor import Supervisor
 
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
+WAITS_SECONDS = 4 * 3600.0  #: between two lines of the log about what waiting costs
 FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 
@@ -124,6 +126,7 @@ def _schedule(
     every(FOLDER_SECONDS, "folder", partial(folder_is_away, resources))
     every(TEND_SECONDS, "engine", processing.engine.tend)
     every(MAINTENANCE_SECONDS, "house", maintain)
+    every(WAITS_SECONDS, "waits", partial(log_waits, resources))
     for worker in processing.delivery_workers:
         every(delivery.check_every_seconds, _job(worker), worker.run_once)
         processing.scheduler.once(f"probe:{worker.name}", worker.probe, lane=_job(worker))
