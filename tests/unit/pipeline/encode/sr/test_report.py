@@ -541,6 +541,15 @@ def test_observer_and_algorithm_are_the_contributing_equipment() -> None:
     assert observer.UID == equipment.DeviceUID == EQUIPMENT.device_uid
 
 
+def test_of_its_observer_the_text_report_says_no_more_than_the_name() -> None:
+    """Manufacturer (121014), model (121015) and serial number (121016) would come before it."""
+    text = text_report(ct_series(), analysis(), context())
+    said = {str(item.ConceptNameCodeSequence[0].CodeValue) for item in items(text)}
+
+    assert {"121012", "121013"} <= said
+    assert said.isdisjoint({"121014", "121015", "121016"})
+
+
 def test_parameters_of_the_algorithm_are_stated() -> None:
     _, sr = written(ct_series(), analysis())
     stated = {item.TextValue for item in items(sr) if item.ValueType == "TEXT"}
