@@ -46,6 +46,8 @@ EVENTS = frozenset(
         "ends_not_seen",
         "analysis_started",
         "analysis_finished",
+        "results_begun",
+        "results_not_begun",
         "analysis_unsuitable",
         "analysis_failed",
         "analysis_lost",

@@ -7,7 +7,8 @@ number of its format. What is read equals what was written, to the last bit.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -126,14 +127,17 @@ def read(file: Path | BinaryIO) -> tuple[Analysis, str]:
     return _analysis(values, arrays), values.source
 
 
-def _opened(file: Path | BinaryIO) -> NpzFile:
-    try:
-        archive = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, BadZipFile) as fault:
-        raise PipelineError("expected a kept analysis (a NumPy archive), got none") from fault
-    if not isinstance(archive, NpzFile):
-        raise PipelineError("expected a kept analysis (a NumPy archive), got one array")
-    return archive
+@contextmanager
+def _opened(file: Path | BinaryIO) -> Iterator[NpzFile]:
+    with ExitStack() as closing:  # NumPy leaves open what turns out to be no archive
+        stream = closing.enter_context(file.open("rb")) if isinstance(file, Path) else file
+        try:
+            archive = np.load(stream, allow_pickle=False)
+        except (ValueError, EOFError, BadZipFile) as fault:
+            raise PipelineError("expected a kept analysis (a NumPy archive), got none") from fault
+        if not isinstance(archive, NpzFile):
+            raise PipelineError("expected a kept analysis (a NumPy archive), got one array")
+        yield closing.enter_context(archive)
 
 
 def _values(archive: NpzFile) -> Values:

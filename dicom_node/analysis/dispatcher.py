@@ -182,14 +182,32 @@ class AnalysisDispatcher:
             priors=len(request.priors),
             wish=ticket.rerun,
         )
-        self._run(ticket, series_task.run, request, self._enter)
+
+        def early(fetch: Callable[[], TaskResult]) -> None:
+            self.executor(partial(self._begin_results, ticket, fetch))
+
+        self._run(ticket, series_task.run, request, self._enter, early)
+
+    def _begin_results(self, ticket: SeriesTicket, fetch: Callable[[], TaskResult]) -> None:
+        """Keep the objects that come first; where that fails, they come again with the others."""
+        uid = ticket.series_instance_uid
+        try:
+            match fetch():
+                case Analysed() as analysed if self.outcomes.begin(ticket, analysed):
+                    log.info("results_begun", series_uid=uid, objects=len(analysed.objects))
+                    self.wake()
+        except (EngineAway, *CANNOT_WRITE) as fault:
+            log.info("results_not_begun", series_uid=uid, reason=type(fault).__name__)
+        except Exception:  # noqa: BLE001  # thread border: the whole result is still to come
+            log.exception("job_failed", job="analysis", series_uid=uid)
 
     def _run(
         self,
         ticket: SeriesTicket,
-        function: Callable[[R], TaskResult],
+        function: Callable[..., TaskResult],
         request: R,
         enter: Callable[[SeriesTicket, AnalysisTask], None],
+        early: Callable[[Callable[[], TaskResult]], None] | None = None,
     ) -> None:
         """Have a worker run a task; enter what it came to, on a thread that may wait."""
         task = self.workers.submit(
@@ -197,6 +215,7 @@ class AnalysisDispatcher:
             request,
             priority=self._priority(ticket),
             avoid=self._failed_at.get(ticket.series_instance_uid, frozenset()),
+            early=early,
         )
         self._in_hand.add(ticket.series_instance_uid, task)
         task.when_done(lambda done: self.executor(partial(self._settle, ticket, done, enter)))

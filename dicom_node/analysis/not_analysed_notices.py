@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.result_rows import file_name, new_object
+from dicom_node.analysis.result_rows import file_name, new_objects
 from dicom_node.analysis.worker.messages import AnalysisRequest, EncodedObject, NoticeRequest
 from pipeline.encode.result.identity import inputs_digest, result_key, stands
 from pipeline.reasons import UnsuitableReason
@@ -54,7 +54,7 @@ class Notices:
         """Keep the file of a notice that was made."""
         name = file_name(0, encoded)
         folder = self._folder.keep_result(request.key, with_sums({name: encoded.part10}))
-        objects = [new_object(encoded, f"{folder}/{name}")]
+        objects = new_objects([encoded], folder)
         return _new_notice(request.key, request.inputs, objects, folder)
 
 

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dicom_node.analysis.feedback_rows import feedback_rows
-from dicom_node.analysis.result_rows import files_of, new_object, new_result, objects_by_name
+from dicom_node.analysis.result_rows import first_files, later_files, new_objects, new_result
 from dicom_node.analysis.worker.messages import Analysed, Answered
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
 from storage.delivery.notices import Ending, end_series
-from storage.delivery.outbox import keep_results, reuse_result
+from storage.delivery.outbox import begin_results, keep_results, reuse_result
+from storage.files.folder import LATER
 from storage.results.answers import answers_in
 from storage.results.feedback import enter_feedback
-from storage.results.kept_results import has_result
+from storage.results.kept_results import is_whole
 from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
 
@@ -55,20 +56,39 @@ class OutcomeWriter:
         else:
             log.info("analysis_unsuitable", series_uid=uid, reason=reason)
 
+    def begin(self, ticket: SeriesTicket, analysed: Analysed) -> bool:
+        """Keep the objects that come first, to be sent while the others are still encoded.
+
+        Returns
+        -------
+        bool
+            Whether they are kept; if not, they come again with the others.
+        """
+        folder = self._resources.folder.keep_result(analysed.key, first_files(analysed))
+        with self._resources.sessions.begin() as session:
+            return begin_results(
+                session,
+                ticket,
+                new_result(analysed, folder, begun_on=analysed.occasion),
+                new_objects(analysed.objects, folder),
+                destinations=self._destinations,
+                now=self._resources.clock(),
+            )
+
     def keep(self, ticket: SeriesTicket, analysed: Analysed) -> None:
         """Keep results: files first, then everything else in one transaction.
 
         A result that is kept already stands, files and all: it may have been sent.
         """
         with self._resources.sessions() as session:
-            known = has_result(session, analysed.key)
+            known = is_whole(session, analysed.key)
         if known:
             self.reuse(ticket, analysed.key)
             return
-        folder = self._resources.folder.keep_result(analysed.key, files_of(analysed))
-        objects = [
-            new_object(encoded, f"{folder}/{name}") for name, encoded in objects_by_name(analysed)
-        ]
+        folder = self._resources.folder.keep_result(analysed.key, first_files(analysed))
+        if files := later_files(analysed):
+            self._resources.folder.keep_result(analysed.key, files, part=LATER)
+        objects = new_objects(analysed.objects, folder)
         with self._resources.sessions.begin() as session:
             state = keep_results(
                 session,

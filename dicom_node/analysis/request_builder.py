@@ -15,8 +15,10 @@ from dicom_node.analysis.result_rows import KEPT
 from dicom_node.analysis.worker.messages import (
     AnalysisConfig,
     AnalysisRequest,
+    Begun,
     FeedbackRequest,
     SourceFile,
+    read_occasion,
 )
 from dicom_node.delivery.fallback_forms import supported_forms
 from dicom_node.errors import CannotRepeat
@@ -32,7 +34,12 @@ from pipeline.reasons import ClosedBy
 from pipeline.series.attributes import calendar_date
 from storage.delivery.capabilities import Capability, capabilities
 from storage.delivery.rejections import SentObject, sent_before
-from storage.results.kept_results import KeptReport, documents_of, kept_object_paths
+from storage.results.kept_results import (
+    KeptReport,
+    begun_result,
+    documents_of,
+    kept_object_paths,
+)
 from storage.results.priors import KeptPrior, inputs_so_far, priors
 from storage.series.lifecycle import SeriesTicket
 from storage.series.rerun import EndedSeries, ended_series
@@ -93,6 +100,7 @@ class RequestBuilder:
             priors=self._priors(ticket) if self._compare else (),
             kept=self._kept(ticket) if ticket.rerun is Rerun.REISSUE else None,
             rejections=tuple(self._rejections(ticket)),
+            begun=self._begun(ticket),
         )
 
     def build_for_feedback(self, ticket: SeriesTicket, own: Set[str]) -> FeedbackRequest:
@@ -116,7 +124,7 @@ class RequestBuilder:
         if not all(self._folder.locate(path).is_file() for path in latest):
             earlier = (*earlier[:-1], GONE)
         documents = self._documents(ticket)
-        main = next((documents.pop(kind) for kind in MAIN_DOCUMENTS if kind in documents), None)
+        main = _main(documents)
         return AnalysisRequest(
             series_instance_uid=ticket.series_instance_uid,
             files=self._files(ticket),
@@ -166,12 +174,33 @@ class RequestBuilder:
             found = priors(session, ticket.series_instance_uid, MAX_PRIORS, MAIN_DOCUMENTS)
         return tuple(_prior(kept, day) for kept in found if (day := calendar_date(kept.study_date)))
 
-    def _rejections(self, ticket: SeriesTicket) -> Iterator[Rejection]:
+    def _begun(self, ticket: SeriesTicket) -> Begun | None:
+        """Find a result that an earlier attempt has begun."""
+        with self._sessions() as session:
+            row = begun_result(session, ticket)
+        if row is None:
+            return None
+        created, draw = read_occasion(row.begun_on)
+        before = replace(ticket, predecessor_key=row.predecessor_key)
+        documents = self._documents(before)
+        return Begun(
+            key=row.key,
+            created=created,
+            draw=draw,
+            revision=row.revision,
+            predecessor=_main(documents),
+            superseded=documents,
+            rejections=tuple(self._rejections(before, begun=row.key)),
+            kept=self._folder.locate(row.folder) / KEPT,
+        )
+
+    def _rejections(self, ticket: SeriesTicket, begun: str = "") -> Iterator[Rejection]:
         """Find what destinations that want to be told have of earlier results."""
         for destination in self._rejecting if ticket.predecessor_key else ():
             with self._sessions() as session:
                 known = capabilities(session, destination)
-                sent = sent_before(session, ticket.series_instance_uid, destination)
+                uid = ticket.series_instance_uid
+                sent = sent_before(session, uid, destination, begun=begun)
             taken = {capability.sop_class_uid for capability in known if capability.is_accepted}
             if sent and (not known or KeyObjectSelectionDocumentStorage in taken):
                 objects = tuple(_reference(item, ticket.study_instance_uid) for item in sent)
@@ -216,6 +245,11 @@ def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:
             " which is not the one set now: use reprocess"
         )
     return path
+
+
+def _main(documents: dict[str, ReportReference]) -> ReportReference | None:
+    """Take the main document out of those of a result."""
+    return next((documents.pop(kind) for kind in MAIN_DOCUMENTS if kind in documents), None)
 
 
 def _prior(kept: KeptPrior, study_date: date) -> Prior:

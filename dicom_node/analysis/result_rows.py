@@ -3,17 +3,50 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from dicom_node.analysis.worker.messages import Analysed, EncodedObject
+from pipeline.encode.result.kinds import comes_first
+from storage.files.folder import LATER
 from storage.files.sums import with_sums
 from storage.results.kept_results import NewObject, NewResult
 
 KEPT = "analysis.npz"  #: file of the undecided analysis (`pipeline.analysis_file`)
 
 
-def objects_by_name(analysed: Analysed) -> list[tuple[str, EncodedObject]]:
-    """Give each object a file name, in the order of sending."""
-    return [(file_name(n, encoded), encoded) for n, encoded in enumerate(analysed.objects)]
+def new_objects(encoded: Sequence[EncodedObject], folder: str) -> list[NewObject]:
+    """Make the rows of the objects of a result, in the order of sending.
+
+    Parameters
+    ----------
+    folder
+        Of the result: what does not come first is in a folder within.
+    """
+    return [_new_object(one, f"{folder}/{_path(n, one)}") for n, one in enumerate(encoded)]
+
+
+def first_files(analysed: Analysed) -> dict[str, bytes]:
+    """Name the files that come first: the analysis, and what a reader wants at once."""
+    return with_sums({KEPT: analysed.kept, **_files(analysed, first=True)})
+
+
+def later_files(analysed: Analysed) -> dict[str, bytes]:
+    """Name the files of the other objects; empty if there is none."""
+    files = _files(analysed, first=False)
+    return with_sums(files) if files else {}
+
+
+def _files(analysed: Analysed, *, first: bool) -> dict[str, bytes]:
+    return {
+        file_name(n, one): one.part10
+        for n, one in enumerate(analysed.objects)
+        if comes_first(one.kind) is first
+    }
+
+
+def _path(position: int, encoded: EncodedObject) -> str:
+    name = file_name(position, encoded)
+    return name if comes_first(encoded.kind) else f"{LATER}/{name}"
 
 
 def file_name(position: int, encoded: EncodedObject) -> str:
@@ -21,13 +54,7 @@ def file_name(position: int, encoded: EncodedObject) -> str:
     return f"{position:04d}-{encoded.kind}.dcm"
 
 
-def files_of(analysed: Analysed) -> dict[str, bytes]:
-    """Name the files of a result; one lists the digests of the others."""
-    objects = {name: encoded.part10 for name, encoded in objects_by_name(analysed)}
-    return with_sums({KEPT: analysed.kept, **objects})
-
-
-def new_result(analysed: Analysed, folder: str) -> NewResult:
+def new_result(analysed: Analysed, folder: str, *, begun_on: str = "") -> NewResult:
     """Make the row of a result."""
     return NewResult(
         key=analysed.key,
@@ -38,10 +65,11 @@ def new_result(analysed: Analysed, folder: str) -> NewResult:
         priors=analysed.priors,
         summary=json.dumps(analysed.summary),
         folder=folder,
+        begun_on=begun_on,
     )
 
 
-def new_object(encoded: EncodedObject, path: str) -> NewObject:
+def _new_object(encoded: EncodedObject, path: str) -> NewObject:
     """Make the row of an encoded object."""
     return NewObject(
         sop_instance_uid=encoded.sop_instance_uid,

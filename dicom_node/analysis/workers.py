@@ -47,14 +47,21 @@ class Workers(Protocol):
 
     def submit(
         self,
-        function: Callable[[R], TaskResult],
+        function: Callable[..., TaskResult],
         request: R,
         /,
         *,
         priority: int,
         avoid: frozenset[str],
+        early: Callable[[Callable[[], TaskResult]], None] | None = None,
     ) -> AnalysisTask:
-        """Hand a task to a worker, to one to avoid only if there is no other."""
+        """Hand a task to a worker, to one to avoid only if there is no other.
+
+        Parameters
+        ----------
+        early
+            Gets a function that fetches what the task hands over before its end; it must not wait.
+        """
         ...
 
     def end(self, task: Any, /) -> None:  # noqa: ANN401  # a task of this engine

@@ -15,6 +15,7 @@ from pydicom.errors import InvalidDicomError
 
 from dicom_node.network.file_meta import read_meta
 from dicom_node.resources import Resources
+from storage.files.folder import LATER
 from storage.files.sums import read_sums
 from storage.maintenance.consistency import Finding, Kind
 from storage.results.kept_results import kept_folders
@@ -57,6 +58,8 @@ def compare_contents(
         step()
     for folder in _folders(resources):
         yield from _compare_result(resources, folder, compared)
+        if resources.folder.locate(f"{folder}/{LATER}").is_dir():
+            yield from _compare_result(resources, f"{folder}/{LATER}", compared)
         step()
 
 

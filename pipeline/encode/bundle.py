@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 
 from pydicom import Dataset, dcmwrite
@@ -53,24 +54,44 @@ def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> Resu
     Values of the source are taken as they are, also where they break a rule of the standard
     (UIDs with letters); pydicom's complaints about them are switched off meanwhile.
     """
+    first = encode_first(series, analysis, context)
+    others = encode_others(series, analysis, context, first)
+    return replace(first, objects=(*first.objects, *others.objects))
+
+
+def encode_first(series: CtSeries, analysis: Analysis, context: ResultContext) -> ResultBundle:
+    """Encode what comes first (`ResultKindRow.comes_first`); raises as `encode`."""
     expected, got = series.volume.shape, analysis.lungs.labels.shape
     if got != expected:
         raise ValueError(f"expected an analysis of shape {expected}, got {got}")
-    common = series.common.header
-    with disable_value_validation(), writing_for(common, context.products.language):
-        made = [
-            ResultObject(kind=kind, dataset=dataset)
-            for kind, dataset in _datasets(series, analysis, context)
-        ]
-        objects = tuple(sorted(made, key=lambda item: ORDER.index(item.kind)))
+    return _bundle(_first(series, analysis, context), series, context)
+
+
+def encode_others(
+    series: CtSeries, analysis: Analysis, context: ResultContext, first: ResultBundle
+) -> ResultBundle:
+    """Encode the other products, which may refer to those that came first; raises as `encode`."""
+    return _bundle(_others(series, analysis, context), series, context, first)
+
+
+def _bundle(
+    made: Iterator[tuple[ResultKind, Dataset]],
+    series: CtSeries,
+    context: ResultContext,
+    before: ResultBundle | None = None,
+) -> ResultBundle:
+    """Encode objects, put them in the order of sending, and check them."""
+    with disable_value_validation(), writing_for(series.common.header, context.products.language):
+        objects = [ResultObject(kind=kind, dataset=dataset) for kind, dataset in made]
         for item in objects:
             translate_meanings(item.dataset)
-        bundle = ResultBundle(key=context.key, objects=objects)
-        check(bundle, series)
+        objects.sort(key=lambda item: ORDER.index(item.kind))
+        bundle = ResultBundle(key=context.key, objects=tuple(objects))
+        check(bundle, series, before)
     return bundle
 
 
-def _datasets(
+def _first(
     series: CtSeries, analysis: Analysis, context: ResultContext
 ) -> Iterator[tuple[ResultKind, Dataset]]:
     products = context.products
@@ -83,6 +104,12 @@ def _datasets(
     if products.text_report:
         yield ResultKind.TEXT_REPORT, text_report(series, analysis, context)
     yield from _pages(series, analysis, context)
+
+
+def _others(
+    series: CtSeries, analysis: Analysis, context: ResultContext
+) -> Iterator[tuple[ResultKind, Dataset]]:
+    products = context.products
     if products.heatmap is not HeatmapForm.NONE:
         for capture in heatmap(series, analysis, context):
             yield ResultKind.HEATMAP, capture

@@ -277,6 +277,8 @@ class Result(Base):
         Number of earlier studies of the patient that it was compared with.
     summary
         JSON text for the status; not interpreted by storage.
+    begun_on
+        Occasion of its making while only the objects that come first are kept; empty once all are.
     purged_at
         When its files were marked for removal; None while they are kept.
     """
@@ -297,6 +299,7 @@ class Result(Base):
     priors: Mapped[int] = mapped_column(default=0)
     summary: Mapped[str] = mapped_column(Words)
     folder: Mapped[str] = mapped_column(RelativePath)
+    begun_on: Mapped[str] = mapped_column(String(100), default="")
     purged_at: Mapped[datetime | None] = mapped_column(default=None)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from storage.delivery.outbox import send_again
 from storage.delivery.series_completion import record_deliveries
-from storage.results.kept_results import NewObject, NewResult, add_result, has_result
+from storage.results.kept_results import NewObject, NewResult, add_result, is_whole
 from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
 
@@ -66,7 +66,7 @@ def end_series(
     notice = ending.notice
     if notice is None or state is not ending.state:
         return state
-    if has_result(session, notice.result.key):
+    if is_whole(session, notice.result.key):
         send_again(session, notice.result.key, now)
     else:
         add_result(session, ticket, notice.result, notice.objects, now)

@@ -18,8 +18,14 @@ from storage.database.sessions import holder_of
 from storage.delivery.rejections import notes_to_hold_off
 from storage.delivery.series_completion import conclude, record_deliveries
 from storage.errors import StaleState, StorageError
-from storage.results.kept_results import NewObject, NewResult, add_result
-from storage.series.lifecycle import SeriesTicket, leave
+from storage.results.kept_results import (
+    NewObject,
+    NewResult,
+    add_result,
+    complete_result,
+    is_whole,
+)
+from storage.series.lifecycle import SeriesTicket, holds, leave
 from storage.series.priority import CLOCK_BACK, FOR_EVER
 from storage.states import DELIVERY_STEPS, DeliveryState, SeriesState
 
@@ -89,7 +95,8 @@ def keep_results(
 ) -> SeriesState:
     """Keep a result with its objects and their deliveries: ANALYSING to ENCODED.
 
-    A result of that key that is kept already is reused: see :func:`reuse_result`.
+    A result of that key that is kept already is reused: see :func:`reuse_result`. One that was
+    begun gets the objects that it lacks.
 
     Parameters
     ----------
@@ -108,13 +115,46 @@ def keep_results(
     StaleState
         If the claim no longer holds; nothing is kept.
     """
-    if session.get(Result, result.key) is not None:
+    if is_whole(session, result.key):
         return reuse_result(session, ticket, result.key, destinations, now)
     state = leave(session, ticket, now, new=SeriesState.ENCODED)
     if state is not SeriesState.ENCODED:
         return state
-    add_result(session, ticket, result, objects, now)
+    begun = session.get(Result, result.key, populate_existing=True)
+    if begun is None:
+        add_result(session, ticket, result, objects, now)
+    else:
+        complete_result(session, begun, objects)
     return record_deliveries(session, result.key, destinations, now)
+
+
+def begin_results(
+    session: Session,
+    ticket: SeriesTicket,
+    result: NewResult,
+    objects: Sequence[NewObject],
+    *,
+    destinations: Iterable[str],
+    now: datetime,
+) -> bool:
+    """Keep the objects of a result that come first, with their deliveries; the claim goes on.
+
+    Parameters
+    ----------
+    result
+        Its `begun_on` is set; :func:`keep_results` completes it.
+
+    Returns
+    -------
+    bool
+        False if nothing is kept: an instance has arrived meanwhile, or the claim no longer holds,
+        or the result is kept already.
+    """
+    if not holds(session, ticket) or session.get(Result, result.key) is not None:
+        return False
+    add_result(session, ticket, result, objects, now)
+    record_deliveries(session, result.key, destinations, now)
+    return True
 
 
 def reuse_result(

@@ -29,13 +29,17 @@ class SentObject:
     series_instance_uid: str
 
 
-def sent_before(session: Session, series_instance_uid: str, destination: str) -> list[SentObject]:
+def sent_before(
+    session: Session, series_instance_uid: str, destination: str, *, begun: str = ""
+) -> list[SentObject]:
     """List the objects of the results of a series that a destination has, notes left out.
 
-    Those that a note which has arrived there named before are left out as well.
+    Those that a note which has arrived there named before are left out as well, and those of the
+    result that was begun, by its key: it is the new one.
     """
     there = (
         Result.series_instance_uid == series_instance_uid,
+        Result.key != begun,
         Delivery.destination == destination,
     )
     noted = session.scalar(

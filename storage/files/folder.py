@@ -26,6 +26,7 @@ INCOMING = "incoming"
 QUARANTINE = "quarantine"
 RESULTS = "results"
 TEMPORARY = "tmp"
+LATER = "later"  #: within the folder of a result: what is encoded after the rest was kept
 
 RESULTS_STOP = 1 / 4  #: share of the reserve that results leave to the database
 CHECK_BYTES = 1 << 20  #: written between two checks of the free space
@@ -123,11 +124,16 @@ class StorageFolder:
             self._put_in_place(temporary, self.root / kept.path)
         return kept
 
-    def keep_result(self, name: str, files: Mapping[str, bytes]) -> str:
+    def keep_result(self, name: str, files: Mapping[str, bytes], *, part: str = "") -> str:
         """Keep the files of one result as a folder, all or none; return its relative path.
 
         A folder of that name that exists stays as it is: a name is of one making of a result, so
         that its files are these, and a PACS may have them already.
+
+        Parameters
+        ----------
+        part
+            Folder within that of the result, which is kept already, for files that come later.
 
         Raises
         ------
@@ -138,16 +144,17 @@ class StorageFolder:
         ValueError
             If a name could lead out of the folder.
         """
-        for file_name in (name, *files):
+        for file_name in (name, *((part,) if part else ()), *files):
             if not PLAIN.fullmatch(file_name):
                 raise ValueError(f"expected letters, digits, '.', '_' and '-', got {file_name!r}")
-        target = self.root / RESULTS / name
+        path = f"{RESULTS}/{name}/{part}".rstrip("/")
+        target = self.root / path
         try:
             self._keep_files(target, files)
         except OSError as fault:
             why = fault.strerror or type(fault).__name__
             raise StorageUnwritable(f"{target.parent} cannot be written: {why}") from fault
-        return f"{RESULTS}/{name}"
+        return path
 
     def _keep_files(self, target: Path, files: Mapping[str, bytes]) -> None:
         reserve = int(self.reserve_bytes * RESULTS_STOP)
@@ -161,10 +168,7 @@ class StorageFolder:
                     os.fsync(file.fileno())
             sync_directory(temporary)
             self._step("synced")
-            if target.exists():  # its maker may have been killed before the name was on the disk
-                sync_directory(target.parent)
-            else:
-                self._put_in_place(temporary, target)
+            self._put_in_place(temporary, target, once=True)
 
     def quarantine(self, path: str) -> str:
         """Move a kept file that is no readable instance to quarantine; return its new path."""
@@ -275,10 +279,15 @@ class StorageFolder:
             raise StorageFull(f"expected {size} bytes free above the reserve, got {free}")
         return free
 
-    def _put_in_place(self, temporary: Path, target: Path) -> None:
-        """Give a synchronised file its final name, and flush the name to the disk."""
+    def _put_in_place(self, temporary: Path, target: Path, *, once: bool = False) -> None:
+        """Give a synchronised file its final name, and flush the name to the disk.
+
+        What is there already stays if it is to be put there once; whoever put it there may have
+        been killed before its name was on the disk.
+        """
         with self._naming:
-            temporary.rename(target)
+            if not (once and target.exists()):
+                temporary.rename(target)
         self._step("renamed")
         sync_directory(target.parent)
         self._step("directory-synced")

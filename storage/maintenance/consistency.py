@@ -14,7 +14,14 @@ from sqlalchemy.orm import Session
 from storage.database.batches import batched
 from storage.database.lease import read_lease
 from storage.database.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
-from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, StorageFolder
+from storage.files.folder import (
+    INCOMING,
+    LATER,
+    QUARANTINE,
+    RESULTS,
+    TEMPORARY,
+    StorageFolder,
+)
 from storage.series.instances import known_paths
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
@@ -155,7 +162,7 @@ def _missing_instances(session: Session, folder: StorageFolder) -> Iterator[Find
 
 def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Finding]:
     """List the results that lack objects, each once."""
-    present = folder.paths(f"{RESULTS}/*/*")
+    present = folder.paths(f"{RESULTS}/*/*") | folder.paths(f"{RESULTS}/*/{LATER}/*")
     rows = session.execute(
         select(Result.series_instance_uid, Result.folder, ResultObject.path)
         .join(ResultObject, ResultObject.result_key == Result.key)

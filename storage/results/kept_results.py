@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -25,6 +25,7 @@ class NewResult:
     folder: str
     inputs: str = ""
     priors: int = 0
+    begun_on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +70,73 @@ def add_result(
         )
     )
     session.flush()
+    _add_objects(session, result.key, objects)
+
+
+def complete_result(session: Session, row: Result, objects: Sequence[NewObject]) -> None:
+    """Enter the objects that a result which was begun lacks; it is whole then."""
+    of_result = ResultObject.result_key == row.key
+    begun = set(session.scalars(select(ResultObject.sop_instance_uid).where(of_result)))
+    _add_objects(session, row.key, objects, without=begun)
+    row.begun_on = ""
+    session.flush()
+
+
+def _add_objects(
+    session: Session, key: str, objects: Sequence[NewObject], without: Set[str] = frozenset()
+) -> None:
     session.add_all(
-        ResultObject(**asdict(item), result_key=result.key, position=position)
+        ResultObject(**asdict(item), result_key=key, position=position)
         for position, item in enumerate(objects)
+        if item.sop_instance_uid not in without
     )
     session.flush()
 
 
-def has_result(session: Session, key: str) -> bool:
-    """Tell whether a result of that key is kept: then none is made a second time."""
-    return session.get(Result, key) is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunResult:
+    """A result of which only the objects that come first are kept; some may have been sent.
+
+    Attributes
+    ----------
+    begun_on
+        Occasion of its making.
+    predecessor_key
+        The latest result before it, if any.
+    """
+
+    key: str
+    begun_on: str
+    revision: int
+    folder: str
+    predecessor_key: str | None
+
+
+def begun_result(session: Session, ticket: SeriesTicket) -> BegunResult | None:
+    """Find the result that an earlier attempt at the same generation has begun."""
+    row = session.get(Result, ticket.predecessor_key) if ticket.predecessor_key else None
+    if row is None or not row.begun_on or row.generation != ticket.generation or row.purged_at:
+        return None
+    before = (
+        select(Result.key)
+        .where(Result.series_instance_uid == row.series_instance_uid)
+        .where(Result.revision < row.revision)
+        .order_by(Result.revision.desc())
+        .limit(1)
+    )
+    return BegunResult(
+        key=row.key,
+        begun_on=row.begun_on,
+        revision=row.revision,
+        folder=row.folder,
+        predecessor_key=session.scalar(before),
+    )
+
+
+def is_whole(session: Session, key: str) -> bool:
+    """Tell whether a result of that key is kept, and whole: then none is made a second time."""
+    row = session.get(Result, key)
+    return row is not None and not row.begun_on
 
 
 def kept_folders(session: Session, after: str, limit: int) -> list[str]:

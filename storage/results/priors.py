@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, case, or_, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Result, ResultObject, Series
@@ -33,9 +33,10 @@ class KeptPrior:
 
 
 def inputs_so_far(session: Session, series_instance_uid: str) -> tuple[str, ...]:
-    """List the inputs of all results of a series, the latest last."""
+    """List the inputs of all results of a series, the latest last; empty of one not yet whole."""
     of_series = Result.series_instance_uid == series_instance_uid
-    return tuple(session.scalars(select(Result.inputs).where(of_series).order_by(Result.revision)))
+    inputs = case((Result.begun_on == "", Result.inputs), else_="")
+    return tuple(session.scalars(select(inputs).where(of_series).order_by(Result.revision)))
 
 
 def own_instances(session: Session, sop_instance_uids: Sequence[str]) -> set[str]:

@@ -290,8 +290,7 @@ def leave(
         If the claim no longer holds (the series was recovered, and perhaps claimed anew).
     """
     row = locked(session, ticket.series_instance_uid)
-    current = (row.state, row.generation, row.attempts)
-    claimed = (S.ANALYSING, ticket.generation, ticket.attempts)
+    current, claimed = _claim(row), (S.ANALYSING, ticket.generation, ticket.attempts)
     if current != claimed:
         raise StaleState(f"series {ticket.series_instance_uid}: expected {claimed}, got {current}")
     if row.reopened:
@@ -303,6 +302,20 @@ def leave(
         row.rerun = None
     session.flush()
     return new
+
+
+def holds(session: Session, ticket: SeriesTicket) -> bool:
+    """Say whether a claim still holds, and nothing has arrived since; lock the series."""
+    row = locked(session, ticket.series_instance_uid)
+    return not row.reopened and _claim(row) == (
+        S.ANALYSING,
+        ticket.generation,
+        ticket.attempts,
+    )
+
+
+def _claim(row: Series) -> tuple[SeriesState, int, int]:
+    return row.state, row.generation, row.attempts
 
 
 def reprocess(session: Session, series_instance_uid: str, now: datetime) -> None:

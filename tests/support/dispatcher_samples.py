@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from storage.files.folder import StorageFolder, no_step
 from storage.files.installation import draw_installation
 from storage.overview import SeriesLine, overview
 from tests.support.databases import database_url
+
+Early = Callable[[Callable[[], Any]], None]
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -93,6 +96,8 @@ class Workers:
     ----------
     notices
         What the making of notices comes to, one after the other, before they are made as they are.
+    parts
+        What every analysis hands over before its end; an exception is raised instead.
     """
 
     slots = 1
@@ -101,6 +106,7 @@ class Workers:
         self.answers = list(answers)
         self.fit_workers = fit
         self.notices: list[Any] = []
+        self.parts: list[Any] = []
         self.requests: list[AnalysisRequest] = []
         self.notice_requests: list[NoticeRequest] = []
         self.feedback_requests: list[FeedbackRequest] = []
@@ -117,6 +123,7 @@ class Workers:
         *,
         priority: int,
         avoid: frozenset[str],
+        early: Early | None = None,
     ) -> Job:
         if isinstance(request, FeedbackRequest):
             self.feedback_requests.append(request)
@@ -128,6 +135,9 @@ class Workers:
             made = self.notices.pop(0) if self.notices else _made(function, request)
             return made if isinstance(made, Job) else Job(made)
         self.requests.append(request)
+        if early is not None:
+            for part in self.parts:
+                early(partial(_part, part))
         self.priorities.append(priority)
         self.avoided.append(avoid)
         answer = self.answers.pop(0)
@@ -157,10 +167,17 @@ class AnsweringWorkers(Workers):
         *,
         priority: int,
         avoid: frozenset[str],
+        early: Early | None = None,
     ) -> Job:
         if not isinstance(request, NoticeRequest | FeedbackRequest):
             self.answers.append(self._answer(request))
-        return super().submit(function, request, priority=priority, avoid=avoid)
+        return super().submit(function, request, priority=priority, avoid=avoid, early=early)
+
+
+def _part(part: object) -> object:
+    if isinstance(part, Exception):
+        raise part
+    return part
 
 
 def _made(function: Callable[[Any], Any], request: object) -> object:

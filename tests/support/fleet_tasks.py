@@ -3,13 +3,16 @@
 import os
 import resource
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from distributed import get_worker
 
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, Unchanged
+from dicom_node.analysis.worker.series_task import HandOver, keep_back
 from dicom_node.errors import AnalysisFault, UnfitWorker
 from tests.support.light_analysis import analysed
 
@@ -62,7 +65,9 @@ def take_memory(_: AnalysisRequest) -> None:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-def analyse_where(request: AnalysisRequest) -> Analysed | Unchanged:
+def analyse_where(
+    request: AnalysisRequest, hand_over: HandOver = keep_back
+) -> Analysed | Unchanged:
     """The light analysis; held back, where a worker is blind without its files, as asked.
 
     Files beside the storage folder say so: ``hold`` holds it back, ``begun`` names the processes.
@@ -77,4 +82,18 @@ def analyse_where(request: AnalysisRequest) -> Analysed | Unchanged:
         raise AnalysisFault("FileNotFoundError", "", of_the_data=False, of_the_worker=True)
     if os.environ.get("SMALL"):
         take_memory(request)
-    return analysed(request)
+    return analysed(request, hand_over)
+
+
+def hand_over_and_wait(go: Path, hand_over: Callable[[object], None]) -> str:
+    """Hand over a part, and come to an end once somebody allows it."""
+    hand_over("a part")
+    pause = threading.Event()
+    while not go.exists():
+        pause.wait(0.02)
+    return "the whole"
+
+
+def names_of_queues(dask_scheduler: Any) -> list[str]:  # noqa: ANN401  # Dask hands its scheduler in
+    """Names of the queues that the scheduler has."""
+    return sorted(dask_scheduler.extensions["queues"].queues)

@@ -88,10 +88,16 @@ class LightEngine:
     def tend(self) -> None:
         pass
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, **_: object) -> LightTask:  # noqa: ANN401  # any task
-        if function in AS_THEY_ARE:
+    def submit(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,  # noqa: ANN401  # any task
+        early: Callable[[Callable[[], Any]], None] | None = None,
+        **_: object,
+    ) -> LightTask:
+        if function in AS_THEY_ARE or early is None:
             return LightTask(self._pool.submit(function, *arguments))
-        return LightTask(self._pool.submit(analysed, *arguments))
+        return LightTask(self._pool.submit(analysed, *arguments, lambda one: early(lambda: one)))
 
     def record_success(self, worker: str) -> None:
         pass

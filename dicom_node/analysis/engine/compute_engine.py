@@ -12,13 +12,15 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from distributed import Future
 
 from dicom_node.analysis.engine.connection import Connection, SeenWorker
+from dicom_node.analysis.engine.hand_over import announced, handing_over, take_over
 from dicom_node.analysis.engine.packed_call import packed_call, unpack_and_call
-from dicom_node.analysis.engine.task import Cut, Task, announced
+from dicom_node.analysis.engine.task import Cut, Early, Task
 from dicom_node.analysis.engine.worker_condition import SILENT_SECONDS
 from dicom_node.analysis.engine.worker_pool import WorkerPool
 from dicom_node.analysis.engine.worker_records import REST, Pace
@@ -123,6 +125,7 @@ class ComputeEngine:
         *arguments: Any,  # noqa: ANN401  # any picklable value
         priority: int = 0,
         avoid: frozenset[str] = frozenset(),
+        early: Early | None = None,
     ) -> Task[T]:
         """Hand a task to a fit worker.
 
@@ -132,6 +135,9 @@ class ComputeEngine:
             Higher ones first, also before the tasks of other nodes.
         avoid
             Workers that get it only if there is no other.
+        early
+            Gets what the task hands over before its end: the function is called with one argument
+            more, which takes that. See :attr:`Task.early`.
 
         Raises
         ------
@@ -144,11 +150,17 @@ class ComputeEngine:
             if self._connection is None or not chosen:
                 raise NoWorker("the engine has no worker that may take a task")
             addresses = frozenset(worker.address for worker in chosen)
-            token, task = uuid.uuid4().hex, Task[T](addresses)
+            token, task = uuid.uuid4().hex, Task[T](addresses, early)
             self._tasks[token] = task
             future = self._connection.client.submit(
                 unpack_and_call,
-                packed_call(announced, self._topic, token, function, *arguments),
+                packed_call(
+                    handing_over if early else announced,
+                    self._topic,
+                    token,
+                    function,
+                    *arguments,
+                ),
                 pure=False,
                 retries=0,
                 priority=priority,
@@ -211,7 +223,7 @@ class ComputeEngine:
         if time.monotonic() < self._next_try:
             return None
         connection = self._connect()
-        connection.client.subscribe_topic(self._topic, self._begun)
+        connection.client.subscribe_topic(self._topic, self._told)
         with self._lock:
             self._connection = connection
         self._failures, self._occupied_at = 0, time.monotonic()
@@ -228,14 +240,25 @@ class ComputeEngine:
         self._say_away(reason)
         self._close(connection)
 
-    def _begun(self, event: tuple[float, dict[str, str]]) -> None:
-        """Enter that a worker has begun a task; on the client's own thread."""
+    def _told(self, event: tuple[float, dict[str, str]]) -> None:
+        """Enter that a task was begun, or handed a part over; on the client's own thread."""
         _, told = event
+        token = told["token"]
         with self._lock:
-            task = self._tasks.get(told["token"])
-        if task is not None:
+            task = self._tasks.get(token)
+        if task is None:
+            return
+        if "part" not in told:
             address = told["worker"]
             task.begin(self._pool.identity_at(address), address, time.monotonic())
+        elif task.early is not None:
+            task.early(partial(self._take_over, token))
+
+    def _take_over(self, token: str) -> Any:  # noqa: ANN401  # what the task handed over
+        connection = self._connection
+        if connection is None:
+            raise EngineAway("the connection was closed")
+        return take_over(connection.client, token)
 
     def _forget(self, token: str) -> None:
         with self._lock:

@@ -8,13 +8,17 @@ from concurrent.futures import CancelledError
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar
 
-from distributed import Future, get_worker
+from distributed import Future
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from dicom_node.errors import EngineAway, EngineLost
 
 T = TypeVar("T")
+
+
+Early = Callable[[Callable[[], Any]], None]
+"""Gets a function that fetches what a task has handed over; called on the engine's own thread."""
 
 
 class Cut(Enum):
@@ -39,6 +43,8 @@ class Task(Generic[T]):
     ----------
     addresses
         Workers that may run it.
+    early
+        Told when it has handed over a part of what it comes to; None if it does not.
     worker, address
         The worker that has begun it, and the address of its process; empty before.
     started_at
@@ -47,8 +53,9 @@ class Task(Generic[T]):
         Whether the scheduler had it begun a second time.
     """
 
-    def __init__(self, addresses: frozenset[str]) -> None:
+    def __init__(self, addresses: frozenset[str], early: Early | None = None) -> None:
         self.addresses = addresses
+        self.early = early
         self.worker = ""
         self.address = ""
         self.started_at: float | None = None
@@ -137,10 +144,3 @@ class Task(Generic[T]):
         if self._future is None:
             raise RuntimeError("expected a task that was handed to the engine")
         return self._future
-
-
-def announced(topic: str, token: str, function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  # any picklable value
-    """Run a function, in a worker, after telling those who listen that it begins."""
-    worker = get_worker()
-    worker.log_event(topic, {"token": token, "worker": worker.address})
-    return function(*arguments)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from dicom_node.errors import AnalysisFault, NodeError
 from dicom_node.log_tracebacks import described
@@ -17,7 +17,7 @@ from pipeline.errors import PipelineError
 OF_THE_WORKER = (OSError, ImportError, MemoryError)
 """Raised where a file cannot be read, a library is missing or memory is short: not elsewhere."""
 
-Request = TypeVar("Request")
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 OF_THE_DATA = (
@@ -32,13 +32,13 @@ OF_THE_DATA = (
 """Raised by the same bytes each time, on every worker that is installed as it should be."""
 
 
-def as_analysis_fault(function: Callable[[Request], Result]) -> Callable[[Request], Result]:
+def as_analysis_fault(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Let a task raise `AnalysisFault` for everything but the errors of our own."""
 
     @wraps(function)
-    def task(request: Request) -> Result:
+    def task(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         try:
-            return function(request)
+            return function(*args, **kwargs)
         except (PipelineError, NodeError):
             raise
         except Exception as fault:  # noqa: BLE001  # process border: its words must not leave

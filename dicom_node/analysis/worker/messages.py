@@ -17,6 +17,17 @@ from pipeline.reasons import ClosedBy
 from pipeline.series.image_rules import SelectionRules
 
 
+def occasion(created: datetime, draw: str) -> str:
+    """Tell the making of one result from that of any other, in one line."""
+    return f"{created.isoformat()} {draw}"
+
+
+def read_occasion(line: str) -> tuple[datetime, str]:
+    """Read the time and the draw of the making of a result."""
+    created, _, draw = line.partition(" ")
+    return datetime.fromisoformat(created), draw
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
     """One kept instance.
@@ -71,6 +82,30 @@ class AnalysisConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A result that an earlier attempt has begun: its first objects are kept, and may be sent.
+
+    Attributes
+    ----------
+    key
+        Of the result.
+    created, draw, revision, predecessor, superseded, rejections
+        As they were in the request of that attempt.
+    kept
+        File of its analysis.
+    """
+
+    key: str
+    created: datetime
+    draw: str
+    revision: int
+    predecessor: ReportReference | None
+    superseded: Mapping[str, ReportReference]
+    rejections: tuple[Rejection, ...]
+    kept: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisRequest:
     """One series to analyse.
 
@@ -100,6 +135,8 @@ class AnalysisRequest:
         What destinations that want to be told have of earlier results of the series.
     closed_by
         The proof by which the series was taken for complete; None if none is known.
+    begun
+        A result to be completed, if its inputs are still those of this request.
     """
 
     series_instance_uid: str
@@ -117,11 +154,12 @@ class AnalysisRequest:
     numbering: ResultNumbering | None = None
     rejections: tuple[Rejection, ...] = ()
     closed_by: ClosedBy | None = None
+    begun: Begun | None = None
 
     @property
     def occasion(self) -> str:
         """Tells the result of this request from any other of the same inputs."""
-        return f"{self.created.isoformat()} {self.draw}"
+        return occasion(self.created, self.draw)
 
     @property
     def instances(self) -> list[tuple[str, str]]:
@@ -185,6 +223,8 @@ class Analysed:
         The undecided analysis (`pipeline.analysis_file`), to issue results from again.
     priors
         How many earlier studies it was compared with.
+    occasion
+        Of its making.
     """
 
     key: str
@@ -197,6 +237,7 @@ class Analysed:
     seconds: dict[str, float]
     kept: bytes = b""
     priors: int = 0
+    occasion: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,10 @@ from dicom_node.analysis.worker.messages import (
     AnalysisConfig,
     AnalysisRequest,
     AnalysisResult,
+    EncodedObject,
     Unchanged,
     Unsuitable,
+    occasion,
 )
 from dicom_node.analysis.worker.models import Device, folder_of, load_models
 from dicom_node.analysis.worker.source_files import read_instance, require_room
@@ -36,8 +38,8 @@ from dicom_node.clock_watch import utc_now
 from dicom_node.errors import CannotRepeat
 from pipeline.encode.result.identity import result_key, stands
 from pipeline.encode.result.kinds import ResultKind
-from pipeline.encode.result.result_objects import ResultObject
-from pipeline.errors import UnsuitableSeries
+from pipeline.encode.result.result_objects import ResultBundle, ResultObject
+from pipeline.errors import PipelineError, UnsuitableSeries
 from pipeline.model.manifest import read_manifest
 from pipeline.series.eligibility import why_not
 
@@ -45,20 +47,62 @@ if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.types import Analysis, CtSeries
 
 Progress = Callable[[str, float], None]
+HandOver = Callable[[Analysed], None]
 
 PACKING = 2  #: objects that are packed at a time: compressing leaves the interpreter free
 
 
+def keep_back(_: Analysed) -> None:
+    """Hand over nothing before the end."""
+
+
 @as_analysis_fault
-def run(request: AnalysisRequest) -> AnalysisResult:
+def run(request: AnalysisRequest, hand_over: HandOver = keep_back) -> AnalysisResult:
     """Make the results of one series, unless nothing has changed since the latest.
 
     They name the software that made them, which is the worker's. Raises as `results_of`; what
     nobody foresaw as `dicom_node.errors.AnalysisFault`.
+
+    Parameters
+    ----------
+    hand_over
+        Takes the objects that come first, while the others are encoded; the result has them again.
     """
     request = replace(request, config=with_own_software(request.config))
-    unchanged = stands(inputs_of(request), request.earlier)
-    return Unchanged() if unchanged else results_of(request)
+    inputs = inputs_of(request)
+    if stands(inputs, request.earlier):
+        return Unchanged()
+    if request.begun is not None and not is_readable(request.begun.kept):
+        request = replace(request, begun=None)
+    return results_of(as_begun(request, inputs), hand_over=hand_over)
+
+
+def as_begun(request: AnalysisRequest, inputs: str) -> AnalysisRequest:
+    """Ask for the result that was begun, if it is of these inputs; else for a new one."""
+    begun = request.begun
+    if begun is None or result_key(inputs, occasion(begun.created, begun.draw)) != begun.key:
+        return request
+    return replace(
+        request,
+        created=begun.created,
+        draw=begun.draw,
+        revision=begun.revision,
+        predecessor=begun.predecessor,
+        superseded=begun.superseded,
+        rejections=begun.rejections,
+        kept=begun.kept,
+    )
+
+
+def is_readable(kept: Path) -> bool:
+    """Say whether a kept analysis can be read."""
+    from pipeline.analysis_file import read_values
+
+    try:
+        read_values(kept)
+    except (OSError, PipelineError):
+        return False
+    return True
 
 
 def with_own_software(config: AnalysisConfig) -> AnalysisConfig:
@@ -68,7 +112,9 @@ def with_own_software(config: AnalysisConfig) -> AnalysisConfig:
 
 
 def results_of(
-    request: AnalysisRequest, progress: Progress = lambda stage, share: None
+    request: AnalysisRequest,
+    progress: Progress = lambda stage, share: None,
+    hand_over: HandOver = keep_back,
 ) -> Analysed | Unsuitable:
     """Read, select, analyse and encode one series; or encode the kept analysis once more.
 
@@ -85,12 +131,12 @@ def results_of(
     """
     try:
         with disable_value_validation():  # sources are taken as they are; complaints quote them
-            return _analysed(request, progress)
+            return _analysed(request, progress, hand_over)
     except UnsuitableSeries as reason:
         return Unsuitable(code=reason.code, text=reason.text)
 
 
-def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
+def _analysed(request: AnalysisRequest, progress: Progress, hand_over: HandOver) -> Analysed:
     from pipeline.completeness import with_proof
     from pipeline.decision import decide
     from pipeline.series.volume import assemble
@@ -116,7 +162,7 @@ def _analysed(request: AnalysisRequest, progress: Progress) -> Analysed:
     watch.lap("analyse")
     progress("encode", 0.0)
     analysis = decide(undecided, config.options, manifest)
-    return encode_decided(request, inputs_of(request), series, analysis, kept, watch)
+    return encode_decided(request, series, analysis, kept, watch, hand_over)
 
 
 def _analyse(
@@ -165,47 +211,61 @@ def _read_kept(request: AnalysisRequest, path: Path) -> tuple[Analysis, bytes]:
 
 def encode_decided(
     request: AnalysisRequest,
-    inputs: str,
     series: CtSeries,
     analysis: Analysis,
     kept: bytes,
     watch: Stopwatch,
+    hand_over: HandOver = keep_back,
 ) -> Analysed:
-    """Encode a decided analysis, and pack it into files."""
-    from pipeline.encode.bundle import encode, summary
+    """Encode a decided analysis, and pack it into files; hand over what comes first at once."""
+    from pipeline.encode.bundle import encode_first, encode_others, summary
     from pipeline.encode.sr.rejection_note import rejection_note
 
+    inputs = inputs_of(request)
     key = result_key(inputs, request.occasion)
     context = context_of(request, key)
-    bundle = encode(series, analysis, context)
-    notes = [
-        (rejection_note(series.common.header, rejection, context, number), rejection.destination)
-        for number, rejection in enumerate(request.rejections, start=1)
-    ]
+    first = encode_first(series, analysis, context)
     watch.lap("encode")
     watch.progress("pack", 0.9)
-    with ThreadPoolExecutor(PACKING, thread_name_prefix="pack") as pool:
-        packed = tuple(pool.map(pack, bundle.objects))
-    objects = (
-        *packed,
-        *(
-            pack(ResultObject(kind=ResultKind.REJECTION_NOTE, dataset=note), destination)
-            for note, destination in notes
-        ),
-    )
-    watch.lap("pack")
-    return Analysed(
+    analysed = Analysed(
         key=key,
         inputs=inputs,
         score=analysis.classification.score,
         positive=analysis.classification.positive,
         model=f"{analysis.provenance.model_name} {analysis.provenance.model_version}",
         summary=json.loads(json.dumps(summary(series, analysis, request.priors))),
-        objects=objects,
+        objects=packed(first),
         seconds=watch.laps,
         kept=kept,
         priors=len(request.priors),
+        occasion=request.occasion,
     )
+    watch.lap("pack")
+    hand_over(analysed)
+    watch.progress("encode", 0.9)
+    others = encode_others(series, analysis, context, first)
+    notes = [
+        (rejection_note(series.common.header, rejection, context, number), rejection.destination)
+        for number, rejection in enumerate(request.rejections, start=1)
+    ]
+    watch.lap("encode")
+    watch.progress("pack", 0.9)
+    objects = (
+        *analysed.objects,
+        *packed(others),
+        *(
+            pack(ResultObject(kind=ResultKind.REJECTION_NOTE, dataset=note), destination)
+            for note, destination in notes
+        ),
+    )
+    watch.lap("pack")
+    return replace(analysed, objects=objects)
+
+
+def packed(bundle: ResultBundle) -> tuple[EncodedObject, ...]:
+    """Make Part 10 files of a bundle, several at a time."""
+    with ThreadPoolExecutor(PACKING, thread_name_prefix="pack") as pool:
+        return tuple(pool.map(pack, bundle.objects))
 
 
 class Stopwatch:
@@ -217,7 +277,7 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Note the time since the last lap under a name."""
+        """Add the time since the last lap to that of a name."""
         now = time.perf_counter()
-        self.laps[name] = round(now - self._last, 3)
+        self.laps[name] = round(self.laps.get(name, 0.0) + now - self._last, 3)
         self._last = now

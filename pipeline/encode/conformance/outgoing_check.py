@@ -29,8 +29,13 @@ MAX_OFFSET_MM = 0.1
 """Distance of a frame from its source slice at most; far less than any slice distance."""
 
 
-def check(bundle: ResultBundle, series: CtSeries) -> None:
+def check(bundle: ResultBundle, series: CtSeries, before: ResultBundle | None = None) -> None:
     """Refuse a bundle that does not fit its source or the standard.
+
+    Parameters
+    ----------
+    before
+        Objects of the same result that were checked before, and may be referred to.
 
     Raises
     ------
@@ -42,10 +47,11 @@ def check(bundle: ResultBundle, series: CtSeries) -> None:
     """
     _check_one_patient(series)
     known = {text(header, "SOPInstanceUID") for header in series.headers}
-    known |= {str(item.dataset.SOPInstanceUID) for item in bundle.objects}
+    result = (*bundle.objects, *(before.objects if before else ()))
+    known |= {str(item.dataset.SOPInstanceUID) for item in result}
     references = {
         str(item.dataset.FrameOfReferenceUID)
-        for item in bundle.objects
+        for item in result
         if "FrameOfReferenceUID" in item.dataset
     }
     _check_frame_of_reference(references, series)

@@ -96,6 +96,9 @@ class ResultKindRow:
     supersedes
         Whether the object supersedes the one of its kind in the earlier result; that one is
         named as a predecessor by its successor or by the main document.
+    comes_first
+        Whether it is kept and sent while the others are still encoded: what a reader wants at
+        once, and what that refers to.
     stands_for_result
         Whether it is the main document of a result: the one that later results and reports of
         other studies refer to.
@@ -108,6 +111,7 @@ class ResultKindRow:
     code: Code
     substitutes: tuple[ResultKind, ...] = ()
     supersedes: bool = False
+    comes_first: bool = False
     stands_for_result: bool = False
 
 
@@ -128,6 +132,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             description="summary",
             code=codes.SUMMARY_SERIES,
             substitutes=(ResultKind.TEXT_REPORT, ResultKind.REPORT),
+            comes_first=True,
         ),
         ResultKind.REPORT: ResultKindRow(
             forms=(ResultForm(sop_class=Comprehensive3DSRStorage),),
@@ -138,6 +143,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             substitutes=(ResultKind.TEXT_REPORT, ResultKind.SUMMARY),
             supersedes=True,
             stands_for_result=True,
+            comes_first=True,
         ),
         ResultKind.TEXT_REPORT: ResultKindRow(
             forms=(ResultForm(sop_class=EnhancedSRStorage, setting="text_report = yes"),),
@@ -147,6 +153,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             code=codes.PRELIMINARY_TEXT,
             substitutes=(ResultKind.REPORT, ResultKind.SUMMARY),
             supersedes=True,
+            comes_first=True,
         ),
         ResultKind.DOCUMENT: ResultKindRow(
             forms=(ResultForm(sop_class=EncapsulatedPDFStorage, setting="summary_pdf = yes"),),
@@ -155,6 +162,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             description="summary (PDF)",
             code=codes.SUMMARY_SERIES,
             substitutes=_SENTENCES,
+            comes_first=True,
         ),
         ResultKind.SEGMENTATION: ResultKindRow(
             forms=(
@@ -177,6 +185,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             description="segmentation",
             code=codes.SEGMENTATION,
             substitutes=(ResultKind.HEATMAP, ResultKind.SUMMARY),
+            comes_first=True,
         ),
         ResultKind.KEY_IMAGES: ResultKindRow(
             forms=(
@@ -235,6 +244,7 @@ RESULT_KINDS: Mapping[ResultKind, ResultKindRow] = MappingProxyType(
             code=codes.NOTICE_SERIES,
             supersedes=True,
             stands_for_result=True,
+            comes_first=True,
         ),
         ResultKind.REJECTION_NOTE: ResultKindRow(
             forms=(
@@ -265,6 +275,14 @@ SUBSTITUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Kinds that have substitutes, as strings: storage knows no kinds."""
+
+FIRST = frozenset(str(kind) for kind, row in RESULT_KINDS.items() if row.comes_first)
+
+
+def comes_first(kind: str) -> bool:
+    """Say whether objects of a kind are kept and sent while the others are still encoded."""
+    return kind in FIRST
+
 
 MAIN_DOCUMENTS = tuple(kind for kind, row in RESULT_KINDS.items() if row.stands_for_result)
 """A result has one of them."""

@@ -19,6 +19,7 @@ from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
 from storage.database.schema import Series
 from storage.database.sessions import Sessions
+from storage.errors import StorageFull
 from storage.files.folder import StorageFolder
 from storage.maintenance.recovery import recover
 from storage.overview import overview
@@ -109,6 +110,57 @@ def test_results_are_kept_with_their_deliveries(resources: Resources) -> None:
     seen = line(resources)
     assert (seen.state, seen.score, seen.deliveries) == ("encoded", 0.7, {"pending": 2})
     assert resources.folder.locate("results/k1/0000-segmentation.dcm").read_bytes() == b"x"
+
+
+HEATMAP = replace(RESULT.objects[0], kind="heatmap", sop_instance_uid="2.25.200")
+WHOLE = replace(RESULT, objects=(*RESULT.objects, HEATMAP), occasion="2026-03-01T00:00:00+00:00 x")
+FIRST = replace(WHOLE, objects=RESULT.objects)
+
+
+def test_what_comes_first_is_kept_once_and_completed(resources: Resources) -> None:
+    workers = Workers(WHOLE)
+    workers.parts = [FIRST]
+    woken: list[str] = []
+    running = dispatcher(resources, workers)
+    running.wake = lambda: woken.append(line(resources).state)
+
+    running.dispatch()
+
+    assert woken == ["analysing", "encoded"]
+    assert line(resources).deliveries == {"pending": 3}
+    kept = resources.folder.paths("results/k1/*.dcm") | resources.folder.paths("results/k1/*/*.dcm")
+    assert kept == {
+        "results/k1/0000-segmentation.dcm",
+        "results/k1/0001-report.dcm",
+        "results/k1/later/0002-heatmap.dcm",
+    }
+
+
+@pytest.mark.parametrize("lost", [EngineAway("gone"), StorageFull("full"), KeyError("odd")])
+def test_what_comes_first_comes_with_the_rest_where_it_could_not_be_kept(
+    resources: Resources, lost: Exception
+) -> None:
+    workers = Workers(WHOLE)
+    workers.parts = [lost]
+    dispatcher(resources, workers).dispatch()
+    assert (line(resources).state, line(resources).deliveries) == ("encoded", {"pending": 3})
+
+
+def test_an_attempt_that_broke_off_is_completed_by_the_next(resources: Resources) -> None:
+    workers = Workers(EngineLost("the worker died"), WHOLE)
+    workers.parts = [FIRST]
+    running = dispatcher(resources, workers)
+    running.dispatch()
+    workers.parts = []
+    running.dispatch()
+
+    begun = workers.requests[1].begun
+    assert begun is not None
+    assert (begun.key, begun.draw, begun.revision) == ("k1", "x", 1)
+    assert begun.kept == resources.folder.locate("results/k1/analysis.npz")
+    assert workers.requests[1].earlier == ("",)
+    assert (line(resources).state, line(resources).revision) == ("encoded", 1)
+    assert line(resources).deliveries == {"pending": 3}
 
 
 def test_an_unsuitable_series_says_why(resources: Resources) -> None:

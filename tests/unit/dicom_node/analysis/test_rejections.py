@@ -10,7 +10,7 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage, SecondaryCaptureImage
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.request_builder import RequestBuilder
-from dicom_node.analysis.result_rows import new_object
+from dicom_node.analysis.result_rows import new_objects
 from dicom_node.analysis.worker.messages import AnalysisRequest
 from dicom_node.analysis.worker.series_task import Stopwatch, encode_decided
 from dicom_node.delivery.capabilities import instead
@@ -69,7 +69,7 @@ def test_notes_are_packed_behind_the_results_each_for_its_destination() -> None:
         created=CREATED,
         rejections=tuple(Rejection(destination=name, objects=(old,)) for name in ("A", "B")),
     )
-    analysed = encode_decided(request, "i", ct_series(), analysis(), b"", Stopwatch())
+    analysed = encode_decided(request, ct_series(), analysis(), b"", Stopwatch())
 
     *results, first, second = analysed.objects
     assert {encoded.only_for for encoded in results} == {""}
@@ -77,7 +77,7 @@ def test_notes_are_packed_behind_the_results_each_for_its_destination() -> None:
         ("rejection-note", "A"),
         ("rejection-note", "B"),
     ]
-    assert new_object(second, "x").only_for == "B"
+    assert new_objects(analysed.objects, "x")[-1].only_for == "B"
     notes = [dcmread(BytesIO(one.part10)) for one in (first, second)]
     assert {note.SOPClassUID for note in notes} == {KeyObjectSelectionDocumentStorage}
     assert notes[0].SOPInstanceUID != notes[1].SOPInstanceUID

@@ -13,23 +13,34 @@ from sqlalchemy.orm import Session
 
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Base, Delivery, Result, ResultObject, Series
-from storage.delivery.outbox import Settlement, claim, due, keep_results, reuse_result, settle
+from storage.delivery.outbox import (
+    Settlement,
+    begin_results,
+    claim,
+    due,
+    keep_results,
+    reuse_result,
+    settle,
+)
 from storage.errors import StaleState, StorageError
 from storage.maintenance.recovery import recover
 from storage.results.kept_results import (
     KeptReport,
     NewObject,
     NewResult,
+    begun_result,
     documents_of,
-    has_result,
+    is_whole,
     report_of,
 )
+from storage.results.priors import inputs_so_far
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import (
     SeriesTicket,
     claim_next,
     close,
+    give_back,
     leave,
     receiving,
     reprocess,
@@ -141,13 +152,76 @@ def test_result_is_kept_with_a_delivery_of_each_object_to_each_destination(
 ) -> None:
     assert keep(session, claimed(session), "PACS", "VNA") is S.ENCODED
 
-    assert (state_of(session), has_result(session, "k1")) == (S.ENCODED, True)
+    assert (state_of(session), is_whole(session, "k1")) == (S.ENCODED, True)
     pairs = session.execute(select(Delivery.destination, Delivery.sop_instance_uid)).all()
     assert sorted(pairs) == [
         (destination, uid) for destination in ("PACS", "VNA") for uid in ("2.25.1", "2.25.2")
     ]
     result = session.get_one(Result, "k1")
     assert (result.generation, result.created_at, result.score) == (1, NOW, 0.75)
+
+
+def begin(session: Session, ticket: SeriesTicket, *destinations: str) -> bool:
+    begun = replace(RESULT, begun_on="today x")
+    return begin_results(session, ticket, begun, OBJECTS[:1], destinations=destinations, now=NOW)
+
+
+def test_what_comes_first_is_sent_while_the_series_is_still_analysed(session: Session) -> None:
+    ticket = claimed(session)
+    assert begin(session, ticket, "PACS")
+
+    assert [one.sop_instance_uid for one in due(session, "PACS", NOW, 99)] == ["2.25.2"]
+    assert send(session, "PACS", D.ACCEPTED) == {"9": S.ANALYSING}
+    assert not is_whole(session, "k1")
+
+    assert keep(session, ticket, "PACS") is S.ENCODED
+    assert is_whole(session, "k1")
+    assert [one.sop_instance_uid for one in due(session, "PACS", NOW, 99)] == ["2.25.1"]
+    assert send(session, "PACS", D.ACCEPTED) == {"9": S.DELIVERED}
+    assert count(session, ResultObject) == 2
+
+
+def test_a_result_that_was_begun_is_found_by_the_next_attempt(session: Session) -> None:
+    keep(session, claimed(session))
+    reprocess(session, "9", NOW)
+    ticket = claim_next(session, NOW)
+    assert ticket is not None
+    second = replace(RESULT, key="k2", folder="results/k2", begun_on="today x")
+    objects = [replace(new_object("2.25.7"), path="results/k2/7")]
+    assert begin_results(session, ticket, second, objects, destinations=(), now=NOW)
+    give_back(session, ticket, NOW)
+
+    again = claim_next(session, NOW)
+
+    assert again is not None
+    assert inputs_so_far(session, "9")[-1] == ""
+    found = begun_result(session, again)
+    assert found is not None
+    assert (found.key, found.begun_on, found.revision) == ("k2", "today x", 2)
+    assert (found.predecessor_key, found.folder) == ("k1", "results/k2")
+
+
+def test_nothing_is_begun_of_a_series_that_changed_or_was_claimed_anew(session: Session) -> None:
+    ticket = claimed(session)
+    note(session, "2")
+    assert not begin(session, ticket, "PACS")
+    assert keep(session, ticket, "PACS") is S.RECEIVING
+    assert not begin(session, ticket, "PACS")
+    assert count(session, Delivery) == 0
+
+
+def test_the_next_generation_does_not_complete_what_was_begun(session: Session) -> None:
+    ticket = claimed(session)
+    assert begin(session, ticket, "PACS")
+    note(session, "2")
+    assert keep(session, ticket, "PACS") is S.RECEIVING
+    close(session, receiving(session)[0], NOW)
+
+    new = claim_next(session, NOW)
+
+    assert new is not None
+    assert new.predecessor_key == "k1"
+    assert begun_result(session, new) is None
 
 
 def test_nothing_is_kept_if_the_transaction_fails(engine: Engine) -> None:

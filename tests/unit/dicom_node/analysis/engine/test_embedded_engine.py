@@ -1,9 +1,10 @@
 """The embedded engine: one worker process of the node's own, replaced when it is lost."""
 
 import os
+import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
@@ -18,7 +19,7 @@ from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.errors import EngineLost
 from dicom_node.health import Health
 from tests.support.fleet import tend_until
-from tests.support.fleet_tasks import fail, hang, prove
+from tests.support.fleet_tasks import fail, hand_over_and_wait, hang, names_of_queues, prove
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +72,22 @@ def test_a_fault_of_the_task_comes_back_as_it_is(embedded: ComputeEngine) -> Non
     tend_until(embedded, lambda: embedded.slots == 1)
     with pytest.raises(KeyError, match="fault of the task"):
         embedded.submit(fail).result(60)
+
+
+def test_a_part_is_handed_over_before_the_end_and_nothing_stays(
+    embedded: ComputeEngine, tmp_path: Path
+) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    parts: queue.Queue[Callable[[], object]] = queue.Queue()
+    task: Task[str] = embedded.submit(hand_over_and_wait, tmp_path / "go", early=parts.put)
+
+    assert parts.get(timeout=60)() == "a part"
+    (tmp_path / "go").touch()
+
+    assert task.result(60) == "the whole"
+    assert embedded._connection is not None
+    left = embedded._connection.client.run_on_scheduler(names_of_queues)
+    assert left == []
 
 
 def test_a_killed_worker_loses_its_task_and_is_replaced(

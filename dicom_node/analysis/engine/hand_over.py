@@ -1,0 +1,65 @@
+"""Hand over a part of what a task comes to before its end, from a worker to the node.
+
+The worker puts it into a queue of the scheduler that the token of the task names, and announces it;
+the node takes it out. Both release the queue, so that nothing stays in the scheduler. Where any of
+that fails, the part comes with the rest at the end of the task.
+"""
+
+from __future__ import annotations
+
+import pickle  # between node and worker, under TLS: see SECURITY.md
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from distributed import Client, Queue, get_worker
+
+from dicom_node.errors import EngineAway
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 10  #: with the scheduler, for a part of a few megabytes
+
+
+def announced(topic: str, token: str, function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  # any picklable value
+    """Run a function, in a worker, after telling those who listen that it begins."""
+    worker = get_worker()
+    worker.log_event(topic, {"token": token, "worker": worker.address})
+    return function(*arguments)
+
+
+def handing_over(topic: str, token: str, function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  # any picklable value
+    """Run a function as `announced`, which may call its last argument with a part of its result."""
+    queues: list[Queue] = []
+
+    def hand_over(part: object) -> None:
+        try:
+            queue: Queue = Queue(token)
+            queues.append(queue)
+            queue.put(pickle.dumps(part), timeout=PATIENCE_SECONDS)
+            get_worker().log_event(topic, {"token": token, "part": True})
+        except Exception:  # noqa: BLE001, S110  # library border: the part comes with the rest
+            pass
+
+    try:
+        return announced(topic, token, function, *arguments, hand_over)
+    finally:
+        for queue in queues:
+            queue.close()
+
+
+def take_over(client: Client, token: str) -> Any:  # noqa: ANN401  # what the task handed over
+    """Take what a task has handed over out of its queue.
+
+    Raises
+    ------
+    EngineAway
+        If it cannot be had: it comes with the rest.
+    """
+    try:
+        queue: Queue = Queue(token, client=client)
+        try:
+            return pickle.loads(queue.get(timeout=PATIENCE_SECONDS))  # noqa: S301  # from our worker
+        finally:
+            queue.close()
+    except Exception as fault:  # library border: whatever a lost connection raises
+        raise EngineAway(f"what was handed over is lost ({type(fault).__name__})") from fault
