@@ -176,7 +176,7 @@ def test_only_the_worker_that_hangs_is_restarted_and_the_series_goes_to_the_othe
     fleet.start_scheduler()
     fleet.start_worker("one")
     fleet.start_worker("two")
-    node = start(timeout=2)
+    node = start(timeout=5)
     wait_until(lambda: node.processing.engine.slots == 2, seconds=60, what="two fit workers")
     before = processes(node)
     (tmp_path / "hold").touch()

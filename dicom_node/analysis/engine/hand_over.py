@@ -1,13 +1,15 @@
 """Hand over a part of what a task comes to before its end, from a worker to the node.
 
 The worker puts it into a queue of the scheduler that the token of the task names, and announces it;
-the node takes it out. Both release the queue, so that nothing stays in the scheduler. Where any of
-that fails, the part comes with the rest at the end of the task.
+the node takes it out and releases the queue. A queue that no node has released, because it is gone,
+is released when the worker hands over the next part. Where any of that fails, the part comes with
+the rest at the end of the task.
 """
 
 from __future__ import annotations
 
 import pickle  # between node and worker, under TLS: see SECURITY.md
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,7 +19,23 @@ from dicom_node.errors import EngineAway
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 10  #: with the scheduler, for a part of a few megabytes
+PUT_SECONDS = 10  #: patience of a worker with the scheduler
+GET_SECONDS = 1  #: patience of the node with a part that was announced: it is there, or lost
+
+
+class _Left(threading.local):
+    """Queue of the last part that this thread of a worker has handed over."""
+
+    queue: Queue | None = None
+
+    def release(self) -> None:
+        """Release it; a node has done so before, as a rule."""
+        queue, self.queue = self.queue, None
+        if queue is not None:
+            queue.close()
+
+
+_left = _Left()
 
 
 def announced(topic: str, token: str, function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  # any picklable value
@@ -29,22 +47,17 @@ def announced(topic: str, token: str, function: Callable[..., T], *arguments: An
 
 def handing_over(topic: str, token: str, function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  # any picklable value
     """Run a function as `announced`, which may call its last argument with a part of its result."""
-    queues: list[Queue] = []
 
     def hand_over(part: object) -> None:
         try:
-            queue: Queue = Queue(token)
-            queues.append(queue)
-            queue.put(pickle.dumps(part), timeout=PATIENCE_SECONDS)
+            _left.release()
+            _left.queue = queue = Queue(token)
+            queue.put(pickle.dumps(part), timeout=PUT_SECONDS)
             get_worker().log_event(topic, {"token": token, "part": True})
         except Exception:  # noqa: BLE001, S110  # library border: the part comes with the rest
             pass
 
-    try:
-        return announced(topic, token, function, *arguments, hand_over)
-    finally:
-        for queue in queues:
-            queue.close()
+    return announced(topic, token, function, *arguments, hand_over)
 
 
 def take_over(client: Client, token: str) -> Any:  # noqa: ANN401  # what the task handed over
@@ -58,7 +71,7 @@ def take_over(client: Client, token: str) -> Any:  # noqa: ANN401  # what the ta
     try:
         queue: Queue = Queue(token, client=client)
         try:
-            return pickle.loads(queue.get(timeout=PATIENCE_SECONDS))  # noqa: S301  # from our worker
+            return pickle.loads(queue.get(timeout=GET_SECONDS))  # noqa: S301  # from our worker
         finally:
             queue.close()
     except Exception as fault:  # library border: whatever a lost connection raises
