@@ -32,7 +32,7 @@ each way once in each, the order turned round each time. A ratio is taken within
 are given, and the least and the most behind them. DCMTK and Orthanc run with `TCP_NODELAY=1`,
 storescp with `-pdu 131072`, unless it says *as shipped*.
 
-Machine: {_machine()}.
+Machine: {machine()}.
 Versions: {_versions()}.
 """
     return "\n".join([head, *map(_chapter, chapters)])
@@ -64,7 +64,8 @@ def _table(table: Table) -> str:
     return "\n".join([*rows, ""])
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Describe the machine, and how busy it was."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     name = cpu[1] if cpu else platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE

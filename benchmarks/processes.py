@@ -108,7 +108,7 @@ def _listening(
         command, stdout=quiet, stderr=quiet, text=True, env=_environment(at_once=at_once)
     ) as process:
         try:
-            _wait_for(port)
+            wait_for_port(port)
             yield Receiving(port=port, process=process, folder=folder)
         finally:
             process.terminate()
@@ -120,7 +120,8 @@ def _environment(*, at_once: bool) -> dict[str, str]:
     return inherited | (AT_ONCE if at_once else {})
 
 
-def _wait_for(port: int) -> None:
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens on a port of loopback."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with socket.socket() as probe:

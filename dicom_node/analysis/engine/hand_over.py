@@ -73,6 +73,7 @@ def take_over(client: Client, token: str) -> Any:  # noqa: ANN401  # what the ta
         try:
             return pickle.loads(queue.get(timeout=GET_SECONDS))  # noqa: S301  # from our worker
         finally:
-            queue.close()
+            for _ in ("the node", "the worker"):  # the scheduler counts who holds a queue
+                queue.close()
     except Exception as fault:  # library border: whatever a lost connection raises
         raise EngineAway(f"what was handed over is lost ({type(fault).__name__})") from fault

@@ -1,0 +1,234 @@
+"""``python -m benchmarks.throughput``: series from several senders, until their results are back.
+
+A node as it comes gets series over several associations at once, and returns their results to a
+stand-in PACS. Measured is the time from the last instance of a series, answered, to the first and
+to the last of its results; and how many series an hour come through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import dcmread
+
+from benchmarks.document import machine
+from benchmarks.processes import END_SECONDS, free_port, send_with, wait_for_port
+from benchmarks.rounds import scratch
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from pipeline.synthetic.phantom.dicom import SeriesOptions, phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+
+INI = """\
+[node]
+ae_title = AINODE
+port = {port}
+[storage]
+folder = {folder}
+[closing]
+{closing}
+[destination PACS]
+ae_title = PACS
+host = 127.0.0.1
+port = {pacs}
+"""
+
+WAYS = {
+    "closed on proof, as it comes": "",
+    "closed after a minute": "quiet_seconds_regular = 0\nnotifications = no",
+    "closed after a second": "quiet_seconds = 1\nquiet_seconds_regular = 0",
+}
+"""Name of a way to the settings of its section ``[closing]``."""
+
+IDLE_SECONDS = 20.0  #: without a result, after all series have some: there are no more
+LONGEST_SECONDS = 3600.0  #: for one way
+PERCENTILE = 95
+
+
+class TimedPacs(StandInPacs):
+    """Notes when which study got results."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.arrivals: dict[str, list[float]] = {}
+
+    def look(self) -> None:
+        """Enter what has come since the last look, by the times of the files."""
+        for path in self.folder.glob("*.dcm"):
+            dataset = dcmread(path, force=True, specific_tags=["StudyInstanceUID"])
+            self.arrivals.setdefault(dataset.StudyInstanceUID, []).append(path.stat().st_mtime)
+            path.unlink()
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Seconds from the last instance of each series to its first and its last result."""
+
+    first: list[float] = field(default_factory=list)
+    last: list[float] = field(default_factory=list)
+    hours: float = 0.0
+
+    def row(self, name: str) -> str:
+        """Line of the table."""
+        rate = len(self.last) / self.hours
+        spread = percentile(self.last) / statistics.median(self.last)
+        cells = (
+            f"{statistics.median(self.first):.1f} ({percentile(self.first):.1f})",
+            f"{statistics.median(self.last):.1f} ({percentile(self.last):.1f})",
+            f"{spread:.2f}",
+            f"{rate:.0f}",
+        )
+        return f"| {name} | {' | '.join(cells)} |"
+
+
+def percentile(values: Sequence[float]) -> float:
+    """Give the smallest value that `PERCENTILE` of a hundred values do not exceed."""
+    return sorted(values)[-(-PERCENTILE * len(values) // 100) - 1]
+
+
+def series_of(folder: Path, *, count: int, slices: int) -> dict[str, Path]:
+    """Write phantoms, each a study of its own; Study Instance UID to folder."""
+    made = {}
+    for number in range(count):
+        phantom = make_phantom(PhantomSpec(slices=slices, size=512, seed=number))
+        options = SeriesOptions(announce=False)
+        datasets = phantom_datasets(phantom, seed=1000 + number, options=options)
+        write_series(datasets, folder / str(number))
+        made[str(datasets[0].StudyInstanceUID)] = folder / str(number)
+    return made
+
+
+@contextmanager
+def running_node(folder: Path, *, closing: str, pacs: int) -> Iterator[int]:
+    """Run a node with default settings but for these; its port."""
+    port = free_port()
+    ini = folder / "node.ini"
+    ini.write_text(INI.format(port=port, folder=folder / "data", closing=closing, pacs=pacs))
+    command = [sys.executable, "-m", "dicom_node", "run", "--config", str(ini)]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ) as process,
+    ):
+        try:
+            wait_for_port(port)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(END_SECONDS)
+
+
+def measure(series: dict[str, Path], closing: str, senders: int, *, one_by_one: bool) -> Waiting:
+    """Send all series, and wait until each has all of its results.
+
+    Parameters
+    ----------
+    one_by_one
+        Whether a sender begins with a series when the results of its last one are back: the
+        machine is idle then, but for one series of each sender.
+    """
+    sent: dict[str, float] = {}
+    queue = list(series.items())
+    lock = threading.Lock()
+    with (
+        scratch() as folder,
+        TimedPacs(folder / "pacs") as pacs,
+        running_node(folder, closing=closing, pacs=pacs.port) as port,
+    ):
+        begin = time.time()
+
+        def send() -> None:
+            while True:
+                with lock:
+                    if not queue:
+                        return
+                    uid, path = queue.pop(0)
+                send_with("storescu", [path], port)
+                with lock:
+                    sent[uid] = time.time()
+                while one_by_one and not _is_back(pacs, uid, lock):
+                    time.sleep(0.5)
+
+        threads = [threading.Thread(target=send) for _ in range(senders)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        _wait_for_all(pacs, series, lock)
+    waiting = Waiting()
+    for uid, at in sent.items():
+        waiting.first.append(min(pacs.arrivals[uid]) - at)
+        waiting.last.append(max(pacs.arrivals[uid]) - at)
+    end = max(max(times) for times in pacs.arrivals.values())
+    waiting.hours = (end - begin) / 3600
+    return waiting
+
+
+def _is_back(pacs: TimedPacs, uid: str, lock: threading.Lock) -> bool:
+    """Say whether a series has results, and none has come for two seconds."""
+    with lock:
+        pacs.look()
+        times = pacs.arrivals.get(uid, [])
+    return bool(times) and time.time() - max(times) > 2
+
+
+def _wait_for_all(pacs: TimedPacs, series: dict[str, Path], lock: threading.Lock) -> None:
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while time.monotonic() < deadline:
+        with lock:
+            pacs.look()
+        newest = max((max(times) for times in pacs.arrivals.values()), default=time.time())
+        if set(series) <= set(pacs.arrivals) and time.time() - newest > IDLE_SECONDS:
+            return
+        time.sleep(1)
+    raise TimeoutError(f"{len(pacs.arrivals)} of {len(series)} series have results")
+
+
+def main() -> None:
+    """Measure each way, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__)
+    parser.add_argument("--series", type=int, default=20)
+    parser.add_argument("--slices", type=int, default=150)
+    parser.add_argument("--senders", type=int, default=4)
+    parser.add_argument("--at-once", action="store_true", help="send all without waiting")
+    parser.add_argument("--out", type=Path, help="the document (Markdown); else it is printed")
+    options = parser.parse_args()
+    rows = []
+    with scratch() as folder:
+        series = series_of(folder, count=options.series, slices=options.slices)
+        for name, closing in WAYS.items():
+            waiting = measure(series, closing, options.senders, one_by_one=not options.at_once)
+            rows.append(waiting.row(name))
+            print(rows[-1], flush=True)
+    how = "all at once" if options.at_once else "each when the results of its last one are back"
+    text = (
+        f"""# From the last instance to the results
+
+Made by `python -m benchmarks.throughput` ({options.series} series of {options.slices} slices of
+512 x 512 from {options.senders} senders, {how}). Not edited by hand. Seconds from the answer to the
+last instance of a series: median, and the {PERCENTILE}th percentile behind it.
+
+Machine: {machine()}.
+
+| way | first result | last result | last: p95 / p50 | series an hour |
+|---|---|---|---|---|
+"""
+        + "\n".join(rows)
+        + "\n"
+    )
+    if options.out:
+        options.out.write_text(text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
