@@ -52,6 +52,8 @@ def test_values_have_their_types(ini: Path) -> None:
         ini,
         "[node]\nCALLING_AES = CT1, CT 2,\n  ROUTER\nrequire_called_ae = no\n"
         "[closing]\nquiet_seconds_by_ae = CT1:120, A:B:0.5\n"
+        "quiet_seconds_regular = 0\nquiet_seconds_regular_by_ae = CT1:2, ROUTER:0\n"
+        "ask = CT 1=PACS@[::1]:104, *=OTHER@pacs.example.org:11112\n"
         "[storage]\nfolder = /data\ndatabase_url = postgresql+psycopg://node@db/node\n"
         "[analysis]\nmodel = models/new\nthreshold = 0.25\n"
         "[selection]\nexclude_description = (?i)lung|100%\n" + PACS,
@@ -59,6 +61,12 @@ def test_values_have_their_types(ini: Path) -> None:
     assert settings.node.calling_aes == ("CT1", "CT 2", "ROUTER")
     assert settings.node.require_called_ae is False
     assert settings.closing.quiet_seconds_by_ae == {"CT1": 120.0, "A:B": 0.5}
+    assert settings.closing.quiet_seconds_regular == 0
+    assert settings.closing.quiet_seconds_regular_by_ae == {"CT1": 2.0, "ROUTER": 0.0}
+    assert settings.closing.ask == {
+        "CT 1": "PACS@[::1]:104",
+        "*": "OTHER@pacs.example.org:11112",
+    }
     assert settings.storage.folder == Path("/data")
     assert settings.database_url == "postgresql+psycopg://node@db/node"
     assert settings.analysis.model == ini.parent / "models/new"
@@ -132,6 +140,13 @@ def test_error_lists_every_fault_on_a_line(ini: Path) -> None:
         ("closing", "quiet_seconds_by_ae = CT1:-5"),
         ("closing", "quiet_seconds_by_ae = CT1:5, CT1:6"),
         ("closing", "quiet_seconds_by_ae = :5"),
+        ("closing", "quiet_seconds_regular = -1"),
+        ("closing", "quiet_seconds_regular_by_ae = CT1:-1"),
+        ("closing", "ask = PACS@pacs:104"),
+        ("closing", "ask = CT1=PACS"),
+        ("closing", "ask = CT1=PACS@pacs:0"),
+        ("closing", "ask = CT1=A@pacs:1, CT1=B@pacs:1"),
+        ("closing", "ask = =A@pacs:1"),
         ("selection", "exclude_description = (lung"),
         ("selection", "min_slices = 1.5"),
         ("analysis", "device = gpu"),
