@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -183,9 +184,17 @@ class SeriesCloser:
         self._policy, self._observer, self._wake = policy, observer, wake
         self._watch = watch or SeriesWatch()
         self._held: dict[OpenSeries, _Held] = {}
+        self._next_seconds = math.inf
 
-    def run_once(self) -> None:
-        """Close every series that is complete, and wake whoever analyses them."""
+    def run_once(self) -> float:
+        """Close every series that is complete, and wake whoever analyses them.
+
+        Returns
+        -------
+        float
+            Seconds until another look is of use, as far as is known; infinite if nothing is open.
+        """
+        self._next_seconds = math.inf
         with self._sessions.reading() as session:  # nobody waits for what is only looked at
             complete = list(self._complete(session))
         closed = [series for series, proof in complete if self._close(series, proof)]
@@ -194,6 +203,7 @@ class SeriesCloser:
                 self._observer.closed(series)
         if closed:
             self._wake()
+        return self._next_seconds
 
     def _complete(self, session: Session) -> Iterator[tuple[OpenSeries, ClosedBy]]:
         """Yield the series that are complete, with the proof."""
@@ -203,9 +213,13 @@ class SeriesCloser:
         distrusted = too_early(session, now - DISTRUST) if watched else frozenset()
         for series, seconds in watched.items():
             quiet = quiet_seconds(series, now, seconds)
-            proof = self._decision(session, series, quiet, distrusted).closed_by
-            if proof is not None:
-                yield series, proof
+            decision = self._decision(session, series, quiet, distrusted)
+            if decision.closed_by is not None:
+                yield series, decision.closed_by
+            else:
+                unsettled = SETTLED_SECONDS - quiet
+                wait = unsettled if unsettled > 0 else decision.wait_seconds
+                self._next_seconds = min(self._next_seconds, wait)
 
     def _close(self, series: OpenSeries, proof: ClosedBy) -> bool:
         """Close a series; False if an instance has come meanwhile: it is quiet no more."""

@@ -27,6 +27,7 @@ from dicom_node.supervision.supervisor import Supervisor
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
 WAITS_SECONDS = 4 * 3600.0  #: between two lines of the log about what waiting costs
+GRACE_SECONDS = 0.05  #: beyond the time at which a series is to be closed
 FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 
@@ -110,6 +111,13 @@ def _schedule(
     every, closing, delivery = processing.scheduler.every, settings.closing, settings.delivery
     wake = partial(processing.scheduler.wake, "analyse")
     closer = SeriesCloser(resources, closing_policy_of(settings), observer, wake=wake)
+
+    def close() -> None:
+        """Close what is complete; look again as soon as that can be of use."""
+        wait = closer.run_once()
+        if wait < closing.check_every_seconds:
+            processing.scheduler.wake_in(wait + GRACE_SECONDS, "close")
+
     retention, consistency = retention_of(settings, resources), ConsistencyMonitor(resources)
 
     def maintain() -> None:
@@ -119,7 +127,7 @@ def _schedule(
         retention.run_once()
         consistency.run_once()
 
-    every(closing.check_every_seconds, "close", closer.run_once)
+    every(closing.check_every_seconds, "close", close)
     wishes = partial(start_requested_reruns, resources, wake)
     every(closing.check_every_seconds, "wishes", wishes, lane="close")
     every(closing.check_every_seconds, "analyse", processing.dispatcher.dispatch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -100,22 +100,22 @@ def start_reception(
     NodeError
         If an address cannot be listened on, or files of TLS are missing.
     """
+    wake = partial(scheduler.wake, "close")
     with ExitStack() as undo:
         index = index_writer_of(settings, resources)
+        index.when_written = wake
         index.start()
         undo.callback(index.stop)
         ingest = InstanceIngest(resources, index, transfers)
         ingest.scan()
         commitment_scp = commitment_scp_of(settings, index, resources, ingest.record_refusal)
         undo.callback(commitment_scp.stop)
-        notifications = NotificationScp(
-            resources, ingest.record_refusal, partial(scheduler.wake, "close")
-        )
         scheduler.every(COMMITMENT_SECONDS, "commitment reports", commitment_scp.report_due)
         tls = server_tls_of(settings)
         if tls is not None:
-            renewal = certificate_renewal_of(settings, tls)
-            scheduler.every(RENEWAL_SECONDS, "certificates", renewal.poll)
+            scheduler.every(
+                RENEWAL_SECONDS, "certificates", certificate_renewal_of(settings, tls).poll
+            )
         watch = CertificateWatch(settings=settings, resources=resources)
         scheduler.every(RENEWAL_SECONDS, "certificate dates", watch.look, lane="certificates")
         receiver, node = receiver_of(settings), settings.node
@@ -124,10 +124,7 @@ def start_reception(
                 (node.bind, node.port),
                 ingest,
                 tls=tls,
-                services=[
-                    *_services(commitment_scp, resources),
-                    *notifications.handlers,
-                ],
+                services=_services(commitment_scp, resources, ingest, wake),
             )
         undo.callback(receiver.drain, seconds=0.0)
         stow_receivers, web = stow_receivers_of(settings), settings.dicomweb
@@ -151,11 +148,18 @@ def start_reception(
     )
 
 
-def _services(commitment_scp: CommitmentScp, resources: Resources) -> list[evt.EventHandlerType]:
+def _services(
+    commitment_scp: CommitmentScp,
+    resources: Resources,
+    ingest: InstanceIngest,
+    wake: Callable[[], None],
+) -> list[evt.EventHandlerType]:
     """Handlers of what peers ask of our port beside storage."""
+    notifications = NotificationScp(resources, ingest.record_refusal, wake)
     return [
         (evt.EVT_N_EVENT_REPORT, handle_report, [partial(record_report, resources=resources)]),
         (evt.EVT_N_ACTION, commitment_scp.handle),
+        *notifications.handlers,
     ]
 
 

@@ -54,6 +54,11 @@ class IndexWriter:
         With a row that has waited longer, instances are refused: see :meth:`refusal`.
     steady
         Monotonic clock, seconds.
+
+    Attributes
+    ----------
+    when_written
+        Called after rows of instances were written.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class IndexWriter:
         self._transferring: dict[tuple[str, str], float] = {}  #: when a study last came from whom
         self._last = False  #: whether the end was taken from the queue
         self._fault = ""  #: why the batch could not be written the last time
+        self.when_written: Callable[[], object] = bool
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -228,6 +234,15 @@ class IndexWriter:
         instances = [instance for instance, _ in arrivals]
         for event in [*self._beginnings(instances), *_transfers(instances, entered)]:
             self._audit.record(event)
+        if instances:
+            self._tell_written()
+
+    def _tell_written(self) -> None:
+        """Tell that rows were written (thread border: what comes of that does not undo it)."""
+        try:
+            self.when_written()
+        except Exception:  # noqa: BLE001  # thread border: the rows are there
+            log.exception("job_failed", job="index")
 
     def _beginnings(self, instances: list[InstanceFacts]) -> list[AuditEvent]:
         """Make an audit event for each sender that begins with a study, or goes on after a pause.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -75,6 +75,14 @@ class Scheduler:
         for name in names:
             with suppress(JobLookupError):  # it was removed when the node began to stop
                 self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+
+    def wake_in(self, seconds: float, name: str) -> None:
+        """Run a job after a while, if its next tick does not come before."""
+        job = self._scheduler.get_job(name)
+        at = datetime.now(UTC) + timedelta(seconds=seconds)
+        if job is not None and (job.next_run_time is None or at < job.next_run_time):
+            with suppress(JobLookupError):
+                self._scheduler.modify_job(name, next_run_time=at)
 
     def start(self) -> None:
         """Start to run jobs."""

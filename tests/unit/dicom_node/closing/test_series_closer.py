@@ -1,5 +1,6 @@
 """Quiet series are closed, each after the quiet time of its sender, and analysis is woken."""
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.closing.decision import Counted, Ends
+from dicom_node.closing.decision import SETTLED_SECONDS, Counted, Ends
 from dicom_node.closing.series_closer import (
     ClosingPolicy,
     SeriesCloser,
@@ -228,6 +229,31 @@ def test_a_series_is_closed_by_what_is_known_of_it(
         assert [line.closed_by for line in waits(session, NOW)] == (
             [{expected: 1}] if expected else []
         )
+
+
+def test_it_says_when_another_look_is_of_use(tmp_path: Path) -> None:
+    resources = replace(open_resources(tmp_path), clock=lambda: NOW)
+    steady = [0.0]
+    closer = SeriesCloser(
+        resources,
+        ClosingPolicy(quiet_seconds=60),
+        Seen(),
+        wake=lambda: None,
+        watch=SeriesWatch(steady=lambda: steady[0]),
+    )
+    assert closer.run_once() == math.inf
+    receive_stack(resources)
+    assert closer.run_once() == SETTLED_SECONDS
+    later = SeriesCloser(
+        replace(resources, clock=lambda: NOW + timedelta(seconds=4)),
+        ClosingPolicy(quiet_seconds=60, regular_seconds=5, min_slices=SLICES),
+        Seen(),
+        wake=lambda: None,
+        watch=SeriesWatch(steady=lambda: steady[0]),
+    )
+    later.run_once()
+    steady[0] = 4
+    assert later.run_once() == 1.0
 
 
 def test_the_end_slices_are_those_of_the_stack(tmp_path: Path) -> None:

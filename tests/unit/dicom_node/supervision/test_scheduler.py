@@ -71,6 +71,21 @@ def test_what_would_wait_for_another_clock_runs_when_all_are_woken() -> None:
     assert schedule.stop(seconds=10)
 
 
+def test_a_job_is_run_after_a_while_but_never_later_than_its_tick() -> None:
+    scheduler, ran = Scheduler(Health()), threading.Semaphore(0)
+    scheduler.every(1000, "close", ran.release)
+    scheduler.start()
+    assert ran.acquire(timeout=20)
+
+    scheduler.wake_in(0.01, "close")
+    assert ran.acquire(timeout=20)
+    scheduler.wake("close")
+    scheduler.wake_in(1000, "close")
+    assert ran.acquire(timeout=20)
+    scheduler.wake_in(0.01, "gone")
+    assert scheduler.stop(seconds=20)
+
+
 def test_the_end_waits_for_a_job_that_wakes_others() -> None:
     runs, pause, ended = threading.Event(), threading.Event(), []
     schedule = Scheduler(Health())
