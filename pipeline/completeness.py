@@ -19,6 +19,8 @@ def with_proof(series: CtSeries, closed_by: ClosedBy | None) -> CtSeries:
     if closed_by is not ClosedBy.QUIET:
         statement = f"{geometry.statement} {closed_by.sentence}".strip()
         geometry = replace(geometry, statement=statement)
+    if closed_by is ClosedBy.LACKING:
+        geometry = replace(geometry, completeness=Completeness.INCOMPLETE)
     if closed_by in PROVING and geometry.completeness is Completeness.QUIET:
         geometry = replace(geometry, completeness=Completeness.PROVED)
     return replace(series, geometry=geometry)

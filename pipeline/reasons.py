@@ -358,3 +358,7 @@ class ClosedBy(_Code):
         "Read when every transfer had ended and both end slices lay outside the lungs.",
     )
     QUIET = ("quiet", "Read when no image had come for a while.")
+    LACKING = (
+        "lacking",
+        "Incomplete: the scanner or an archive told of images that have not come.",
+    )

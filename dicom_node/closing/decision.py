@@ -15,7 +15,7 @@ Not every proof is worth the same, for each can be wrong in its own way:
   sent the series must have ended.
 
 Where somebody knows of more images than are here, only the scanner's word or the quiet time closes
-the series.
+the series; where scanner or archive told of them, it is then said to lack some.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ SETTLED_SECONDS = 1.0  #: without an instance, before any proof is looked at
 NAMING = frozenset({ClosedBy.PROCEDURE_STEP, ClosedBy.AVAILABILITY})
 BY_ARCHIVE = frozenset({ClosedBy.AVAILABILITY, ClosedBy.ARCHIVE_COUNT})
 """Proofs that are weaker ones while the study may go on."""
+PATIENCE = frozenset({ClosedBy.QUIET, ClosedBy.LACKING})
+"""Closed without a proof, by the quiet time."""
 WEAKER = frozenset({ClosedBy.ANNOUNCED, ClosedBy.REGULAR_STACK})
 """Proofs that know nothing of what may still come."""
 
@@ -178,7 +180,7 @@ def _chances(evidence: SeriesEvidence, rules: ClosingRules) -> Iterator[tuple[Cl
             yield proof, min(SETTLED_SECONDS, rules.quiet_seconds)
         elif rules.regular_seconds and not evidence.is_being_sent:
             yield proof, min(rules.regular_seconds, rules.quiet_seconds)
-    yield ClosedBy.QUIET, rules.quiet_seconds
+    yield ClosedBy.LACKING if _is_lacking(evidence) else ClosedBy.QUIET, rules.quiet_seconds
 
 
 def is_weaker(proof: ClosedBy, evidence: SeriesEvidence) -> bool:
@@ -224,10 +226,17 @@ def _naming(evidence: SeriesEvidence, instances: frozenset[str]) -> set[ClosedBy
 def _more_is_known(evidence: SeriesEvidence) -> bool:
     """Tell whether somebody knows of images that are not here."""
     return (
-        any(not one.instances <= evidence.instances for one in evidence.named)
+        _is_lacking(evidence)
         or any(not one.final for one in evidence.named)
-        or (evidence.counted is not None and evidence.counted.count > len(evidence.instances))
         or (evidence.announced is not None and evidence.announced > evidence.images)
+    )
+
+
+def _is_lacking(evidence: SeriesEvidence) -> bool:
+    """Tell whether scanner or archive have named or counted images that are not here."""
+    counted = evidence.counted
+    return any(not one.instances <= evidence.instances for one in evidence.named) or (
+        counted is not None and counted.count > len(evidence.instances)
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from dicom_node.closing.decision import (
+    PATIENCE,
     SETTLED_SECONDS,
     ClosingRules,
     Counted,
@@ -95,7 +96,7 @@ class ClosingPolicy:
             distrusted=frozenset(
                 proof for proof in ClosedBy if (calling_ae, str(proof)) in distrusted
             )
-            - {ClosedBy.QUIET},
+            - PATIENCE,
         )
 
 

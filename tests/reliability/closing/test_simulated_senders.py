@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dicom_node.closing.decision import BY_ARCHIVE, WEAKER
+from dicom_node.closing.decision import BY_ARCHIVE, PATIENCE, WEAKER
 from pipeline.reasons import ClosedBy
 from tests.reliability.closing.node import SimulatedNode
 from tests.reliability.closing.others import others
@@ -45,7 +45,7 @@ class Ended:
 
     @property
     def outcome(self) -> str:
-        when = "late" if self.proof == ClosedBy.QUIET else "early"
+        when = "late" if self.proof in PATIENCE else "early"
         return f"{when}-{'wrong' if self.missing else 'right'}"
 
 
@@ -64,7 +64,7 @@ def ended(number: int) -> Ended:
 
 
 def is_strong(proof: str) -> bool:
-    return proof in set(ClosedBy) - WEAKER - {ClosedBy.QUIET}
+    return proof in set(ClosedBy) - WEAKER - PATIENCE
 
 
 @pytest.mark.timeout(3600)
@@ -85,13 +85,13 @@ def test_simulated_senders(tally: Tally) -> None:
 
 def told(counts: Counter[tuple[str, str]]) -> str:
     """Write the counts as a sentence."""
-    proofs = sorted({proof for proof, _ in counts} - {str(ClosedBy.QUIET)})
+    proofs = sorted({proof for proof, _ in counts} - PATIENCE)
     parts = [
         f"{proof} {counts[proof, 'early-right']:,} right, {counts[proof, 'early-wrong']:,} wrong"
         for proof in proofs
     ]
-    quiet = str(ClosedBy.QUIET)
-    return (
-        f"closed by {'; '.join(parts)}; by the quiet time {counts[quiet, 'late-right']:,} right,"
-        f" {counts[quiet, 'late-wrong']:,} wrong"
+    right, wrong = (
+        sum(counts[str(proof), outcome] for proof in PATIENCE)
+        for outcome in ("late-right", "late-wrong")
     )
+    return f"closed by {'; '.join(parts)}; by the quiet time {right:,} right, {wrong:,} wrong"

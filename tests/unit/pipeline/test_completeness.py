@@ -31,6 +31,7 @@ def received(completeness: Completeness = Completeness.QUIET) -> CtSeries:
         (ClosedBy.REGULAR_STACK, Completeness.QUIET, Completeness.QUIET),
         (ClosedBy.ANNOUNCED, Completeness.PROVED, Completeness.PROVED),
         (ClosedBy.QUIET, Completeness.QUIET, Completeness.QUIET),
+        (ClosedBy.LACKING, Completeness.QUIET, Completeness.INCOMPLETE),
     ],
 )
 def test_proofs_of_others_prove_and_every_early_one_is_named(

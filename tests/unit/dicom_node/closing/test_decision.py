@@ -97,6 +97,14 @@ CONFIRMED = Counted(count=3, is_confirmed=True)
         (replace(CHEST, named=(replace(STEP, instances=HERE | {"4"}),)), None),
         (replace(CHEST, named=(replace(STEP, final=False),)), None),
         (replace(CHEST, announced=4, quiet_seconds=60), ClosedBy.QUIET),
+        (
+            replace(CHEST, counted=Counted(count=4, is_confirmed=False), quiet_seconds=60),
+            ClosedBy.LACKING,
+        ),
+        (
+            replace(BARE, named=(replace(STEP, instances=HERE | {"4"}),), quiet_seconds=60),
+            ClosedBy.LACKING,
+        ),
     ],
 )
 def test_proofs(evidence: SeriesEvidence, expected: ClosedBy | None) -> None:
