@@ -69,7 +69,12 @@ def segment(
     coarse = coarsen(volume.hu, volume.spacing_mm)
     seen = models.manifest.networks.lungs.input
     fine = segment_unet(
-        volume.hu, models.lungs, seen, models.slices_at_once, pixel_mm=volume.spacing_mm[1:]
+        volume.hu,
+        models.lungs,
+        seen,
+        models.slices_at_once,
+        pixel_mm=volume.spacing_mm[1:],
+        step=coarse.factors[0],
     )
     progress("lungs", 0.4)
     raw = on_coarse(fine, coarse)

@@ -1,4 +1,4 @@
-"""Segment the lungs by the 2D UNet: every axial slice on its own, in batches."""
+"""Segment the lungs by the 2D UNet: axial slices on their own, in batches."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def segment_unet(
     at_once: int = 0,
     *,
     pixel_mm: tuple[float, float] = (1.0, 1.0),
+    step: int = 1,
 ) -> Mask:
     """Segment the lungs of every slice.
 
@@ -38,6 +39,9 @@ def segment_unet(
         A `UNet` on the device to compute on.
     seen
         Size and window that the network was trained with.
+    step
+        The network sees so many-th slices, those in the middle of their block; between them its
+        answer is interpolated.
     at_once
         Slices at a time; 0 for what suits the device. Where memory runs out they become fewer.
 
@@ -52,15 +56,23 @@ def segment_unet(
     device = next(network.parameters()).device
     kind = _kind(device)
     ready = folded(network).to(dtype=kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    found = np.zeros(hu.shape, bool)
     held = _size_held(hu.shape[1:], pixel_mm, seen.size)
+    places = np.arange(min(step // 2, len(hu) - 1), len(hu), step)
+    leads = torch.empty((len(places), *held), device=device)
+    found = np.zeros(hu.shape, bool)
 
-    def segment(batch: slice) -> None:
-        images = torch.from_numpy(hu[batch].astype(np.float32)).to(device)
+    def see(batch: slice) -> None:
+        images = torch.from_numpy(hu[places[batch]].astype(np.float32)).to(device)
         logits = ready(_as_seen(images, seen, held).to(kind, memory_format=torch.channels_last))
-        found[batch] = _at_size(logits.float(), held, hu.shape[1:]).cpu().numpy()
+        leads[batch] = _lead(logits.float(), held)
 
-    in_batches(len(hu), at_once or BATCH[device.type], segment)
+    def cut(batch: slice) -> None:
+        lead = _between(leads, (np.arange(len(hu))[batch] - places[0]) / step)
+        found[batch] = _at_size(lead, hu.shape[1:]).cpu().numpy()
+
+    count = at_once or BATCH[device.type]
+    in_batches(len(places), count, see)
+    in_batches(len(hu), count, cut)
     return found
 
 
@@ -86,8 +98,22 @@ def _as_seen(images: Tensor, seen: LungsInput, held: tuple[int, int]) -> Tensor:
     return functional.pad(images, [0, seen.size - held[1], 0, seen.size - held[0]])
 
 
-def _at_size(logits: Tensor, held: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
-    """Lung or not, ``(B, rows, columns)`` bool, without the padding."""
-    lead = (logits[:, 1:] - logits[:, :1])[..., : held[0], : held[1]]
-    lead = functional.interpolate(lead, tuple(shape), mode="bilinear", align_corners=False)
+def _lead(logits: Tensor, held: tuple[int, int]) -> Tensor:
+    """Lead of lung over the rest, ``(B, rows, columns)``, without the padding."""
+    return (logits[:, 1] - logits[:, 0])[..., : held[0], : held[1]]
+
+
+def _between(leads: Tensor, at: NDArray[np.float64]) -> Tensor:
+    """Interpolate linearly between slices; beyond the outermost their values go on."""
+    at = np.clip(at, 0, len(leads) - 1)
+    below = np.floor(at).astype(np.intp)
+    share = torch.from_numpy(at - below).to(leads)[:, None, None]
+    if not share.any():
+        return leads[below]
+    return torch.lerp(leads[below], leads[np.minimum(below + 1, len(leads) - 1)], share)
+
+
+def _at_size(lead: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Lung or not, ``(B, rows, columns)`` bool."""
+    lead = functional.interpolate(lead[:, None], tuple(shape), mode="bilinear", align_corners=False)
     return lead[:, 0] > 0

@@ -376,6 +376,35 @@ def test_real_lungs_are_found_by_both_methods_alike(
 # What saves time
 
 
+class MeanLead(UNet):
+    """Says lung, by as much as a slice's mean lies above the middle of the window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slices = 0
+
+    def forward(self, slices: torch.Tensor) -> torch.Tensor:
+        self.slices += len(slices)
+        lead = slices.mean(dim=(1, 2, 3), keepdim=True) - 0.5
+        return torch.cat([torch.zeros_like(slices), lead.expand_as(slices)], dim=1)
+
+
+def test_thin_slices_between_those_that_the_network_sees_are_interpolated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = MeanLead().eval()
+    monkeypatch.setattr("pipeline.lungs.unet.folded", lambda given: given)
+    hu = np.full((9, 64, 64), -1200, np.int16)  # seen are slices 1, 4 and 7
+    hu[4] = 600
+    hu[7:] = -600
+
+    found = segment_unet(hu, network, SEEN, step=3)
+
+    assert network.slices == 3
+    assert found.any(axis=(1, 2)).tolist() == [False] * 3 + [True] * 4 + [False] * 2
+    assert np.array_equal(segment_unet(hu, network, SEEN), segment_unet(hu, network, SEEN, step=1))
+
+
 @pytest.mark.parametrize("pixel_mm", [(1.5, 1.5), (0.7, 1.3)])
 @pytest.mark.parametrize("radius_mm", [0.5, 4.0, 25.0])
 def test_a_disc_reaches_as_far_as_a_distance_transform_says(
