@@ -87,7 +87,7 @@ def find(
         *doubts_of(volume, lung_mask, crop, scored, models),
     )
     progress("activation", 0.75)
-    heat = activation(scored, crop, lung_mask.labels > 0, method=options.activation)
+    heat = activation(scored, crop, lung_mask.labels, method=options.activation)
     progress("localise", 0.8)
     labels = localise(volume, lung_mask, heat)
     progress("measure", 0.95)
@@ -101,7 +101,7 @@ def find(
         activation=own(back(to_bytes(heat))),
         lesion_labels=own(back(labels)),
         lesions=measure.lesions(labels, volume, lung_mask, heat),
-        involvement=measure.involvement(labels > 0, lung_mask, volume),
+        involvement=measure.involvement(labels, lung_mask, volume),
         provenance=provenance(models, options, started, now()),
         flags=codes,
         doubts=doubts,
@@ -134,5 +134,5 @@ def to_bytes(activation_map: Planes) -> NDArray[np.uint8]:
 
 
 def own(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Copy an array into its own memory, to be made read-only."""
-    return np.array(array, order="C")
+    """Lay an array out slice by slice, to be made read-only; a copy only where it is a view."""
+    return np.ascontiguousarray(array)

@@ -153,13 +153,13 @@ class Activation:
     planes
         Not negative, of any scale.
     lungs
-        ``(slices, rows, columns)``; the activation is 0 outside.
+        ``(slices, rows, columns)``, above 0 within lungs; the activation is 0 outside.
     low, high
         Least and largest value within the lungs, which become 0 and 1; all is 0 if they are one.
     """
 
     planes: SourcePlanes
-    lungs: NDArray[np.bool_]
+    lungs: NDArray[np.uint8] | NDArray[np.bool_]
     low: float
     high: float
 
@@ -171,13 +171,13 @@ class Activation:
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         """Give the plane ``(rows, columns)`` of a slice, 0 to 1."""
-        return _stretched(self.planes[index], self.lungs[index], self.low, self.high)
+        return _stretched(self.planes[index], self.lungs[index] > 0, self.low, self.high)
 
 
 def activation(
     scored: Scored,
     network_input: NetworkInput,
-    lungs: NDArray[np.bool_],
+    lungs: NDArray[np.uint8] | NDArray[np.bool_],
     *,
     method: str = DEFAULT_METHOD,
 ) -> Activation:
@@ -186,7 +186,7 @@ def activation(
     Parameters
     ----------
     lungs
-        ``(slices, rows, columns)``; the activation is 0 outside.
+        ``(slices, rows, columns)``, above 0 within lungs; the activation is 0 outside.
     method
         A key of `METHODS`; one of `methods_of` the network, or `DEFAULT_METHOD`.
 
@@ -200,7 +200,7 @@ def activation(
     )
     low, high = np.inf, -np.inf
     for plane, held in zip(planes, lungs, strict=True):
-        inside = plane[held]
+        inside = plane[held > 0]
         if inside.size:
             low, high = min(low, float(inside.min())), max(high, float(inside.max()))
     return Activation(planes=planes, lungs=lungs, low=low, high=high)

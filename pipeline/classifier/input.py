@@ -189,11 +189,12 @@ def window(hu: NDArray[np.float32], window_hu: tuple[float, float]) -> NDArray[n
 
 def resize(values: NDArray[np.generic], shape: Index) -> NDArray[np.float32]:
     """Linear resampling with the outermost voxel centres kept in place."""
-    resized = values.astype(np.float32)
-    for axis in (1, 2, 0):  # the plane shrinks, the slices mostly multiply: cheapest in this order
-        at = np.linspace(0, values.shape[axis] - 1, shape[axis])
-        resized = sample(resized, at, axis=axis)
-    return resized
+    rows, columns, planes = (np.linspace(0, values.shape[a] - 1, shape[a]) for a in (1, 2, 0))
+    resized = np.empty((len(values), *shape[1:]), np.float32)
+    for plane, out in zip(values, resized, strict=True):  # all at once would need much memory
+        narrow = sample(plane.astype(np.float32)[None], rows, axis=1)
+        out[:] = sample(narrow, columns, axis=2)[0]
+    return sample(resized, planes, axis=0)
 
 
 def sample(

@@ -81,10 +81,15 @@ def speckle(region: Region) -> Mask:
 def supported(candidates: Mask, speckled: Mask, region: Region) -> NDArray[np.intp]:
     """Label the candidates (26-connected) that are large enough and that a vote is for."""
     labels, count = ndimage.label(candidates, structure=np.ones((3, 3, 3), np.bool_))
-    flat = labels.ravel()
-    sizes = np.maximum(np.bincount(flat, minlength=count + 1), 1)
-    active = np.bincount(flat, weights=top(region, candidates).ravel(), minlength=count + 1) / sizes
-    seconded = np.bincount(flat, weights=speckled.ravel(), minlength=count + 1) > 0
+    held = labels > 0
+    number = labels[held]
+
+    def voxels(marked: Mask) -> NDArray[np.intp]:
+        return np.bincount(number[marked[held]], minlength=count + 1)
+
+    sizes = np.maximum(np.bincount(number, minlength=count + 1), 1)
+    active = voxels(top(region, candidates)) / sizes
+    seconded = voxels(speckled) > 0
     keep = (active >= SUPPORT) | ((active >= SUPPORT_WITH_3DCC) & seconded)
     keep &= sizes * np.prod(region.spacing_mm) >= MIN_LESION_MM3
     keep[0] = False
@@ -105,8 +110,7 @@ def top(region: Region, candidates: Mask) -> Mask:
 
 def number(labels: NDArray[np.intp], region: Region) -> Labels:
     """Renumber 1, 2, ... by size, largest first, and leave out those beyond `MAX_LESIONS`."""
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
+    sizes = np.bincount(labels[labels > 0], minlength=1)
     order = np.argsort(-sizes, kind="stable")[: min(MAX_LESIONS, np.count_nonzero(sizes))]
     numbers = np.zeros(len(sizes), np.uint8)
     numbers[order] = np.arange(1, len(order) + 1)

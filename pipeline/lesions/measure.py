@@ -170,16 +170,18 @@ def low_attenuation(
     )
 
 
-def involvement(lesion_mask: NDArray[np.bool_], lungs: LungMask, volume: CtVolume) -> Involvement:
+def involvement(
+    lesion_labels: NDArray[np.uint8] | NDArray[np.bool_], lungs: LungMask, volume: CtVolume
+) -> Involvement:
     """Lung volumes and the share of each taken by lesions; lesions outside do not count.
 
     A lung that was not found has volume 0 and no share.
     """
     sides = (RIGHT_LUNG, LEFT_LUNG, LUNG_OF_OPEN_SIDE)
     lung, taken = np.zeros(max(sides) + 1, int), np.zeros(max(sides) + 1, int)
-    for labels, lesion in zip(lungs.labels, lesion_mask, strict=True):
+    for labels, lesion in zip(lungs.labels, lesion_labels, strict=True):
         lung[list(sides)] += [np.count_nonzero(labels == side) for side in sides]
-        taken += np.bincount(labels[lesion], minlength=len(taken))
+        taken += np.bincount(labels[lesion > 0], minlength=len(taken))
     right, left, open_ = (int(lung[side]) for side in sides)
     voxel_ml = volume.voxel_volume_mm3 * ML_PER_MM3
     return Involvement(
