@@ -9,12 +9,14 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from pipeline.errors import ConformanceError
 from pipeline.series.attributes import UNREADABLE
 
 Element = RawDataElement | DataElement
+FRAMES = Tag("PerFrameFunctionalGroupsSequence")
 
 BULK = ("PixelData", "FloatPixelData", "EncapsulatedDocument")
 """Elements that are not written for the check: they are long, and hold no values."""
@@ -87,6 +89,36 @@ def news(written: Dataset, like: Dataset) -> Dataset:
         if not _same(element, like.get_item(tag))
     }
     return Dataset(differing)
+
+
+def distinct(written: Dataset) -> Dataset:
+    """Leave out what the functional groups of a frame have like those of an earlier frame.
+
+    What is judged element by element need not be judged for each frame again.
+
+    Parameters
+    ----------
+    written
+        From `as_written`.
+    """
+    if FRAMES not in written:
+        return written
+    seen: set[tuple[int, str | None, bytes]] = set()
+    items = []
+    for item in written[FRAMES].value:
+        fresh = Dataset()
+        for tag in item.keys():  # noqa: SIM118  # iterating the data set itself decodes it
+            element = item.get_item(tag)
+            if isinstance(element, RawDataElement):
+                key = (int(tag), element.VR, element.value or b"")
+                if key in seen:
+                    continue
+                seen.add(key)
+            fresh[tag] = element
+        items.append(fresh)
+    copy = Dataset({tag: written.get_item(tag) for tag in written.keys()})  # noqa: SIM118
+    copy[FRAMES] = DataElement(FRAMES, "SQ", Sequence(items))
+    return copy
 
 
 def _same(element: Element, other: Element) -> bool:

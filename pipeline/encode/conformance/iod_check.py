@@ -13,6 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 from pydicom.valuerep import STR_VR
 
+from pipeline.encode.common.as_written import distinct
 from pipeline.encode.conformance import content_tree, iod
 from pipeline.encode.conformance.content_tree import has_value
 from pipeline.encode.conformance.iod import Requirement
@@ -100,7 +101,7 @@ def _illegal(dataset: Dataset, judged: Dataset) -> Iterator[str]:
     for keyword in OWN_UIDS:
         if not UID(dataset.get(keyword) or "").is_valid:
             yield f"{keyword} is no UID"
-    yield from _illegal_values(judged)
+    yield from _illegal_values(distinct(judged))
 
 
 def _illegal_values(dataset: Dataset) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
-from pipeline.encode.common.as_written import as_written, news
+from pipeline.encode.common.as_written import as_written, distinct, news
 from pipeline.encode.common.modules import zone_of
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.result.kinds import ResultKind
@@ -61,7 +61,7 @@ def check(bundle: ResultBundle, series: CtSeries, before: ResultBundle | None = 
         judged = news(written, checked[item.kind]) if item.kind in checked else written
         checked.setdefault(item.kind, written)
         _check_identity(written, series.common.header, item.kind)
-        _check_references(judged, known, item.kind)
+        _check_references(distinct(judged), known, item.kind)
         conform(written, item.kind, judged)
         if item.kind is ResultKind.SEGMENTATION:
             _check_frames(written, series)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
+from pipeline.encode.common.segments import MAX_LESION_SEGMENTS, labels_of
 from pipeline.encode.source.source_slices import SourceSlice, real_slices
 from pipeline.types import Analysis, CtSeries
 
@@ -42,7 +42,8 @@ def _with_missed(
     slices: tuple[SourceSlice, ...], analysis: Analysis, chosen: set[int]
 ) -> dict[int, SourceSlice]:
     """Key slices of the numbered opacities that lie on no chosen slice."""
-    seen = {int(number) for index in chosen for number in np.unique(analysis.lesion_labels[index])}
+    planes = (analysis.lesion_labels[index] for index in chosen)
+    seen = {int(number) for plane in planes for number in np.flatnonzero(labels_of(plane))}
     by_index = {item.index: item for item in slices}
     missed = (lesion for lesion in analysis.lesions if lesion.number <= MAX_LESION_SEGMENTS)
     return {

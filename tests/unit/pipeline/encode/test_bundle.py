@@ -156,6 +156,17 @@ def _move_frame(bundle: ResultBundle) -> None:
     frame.PlanePositionSequence[0].ImagePositionPatient = ["-12.5", "7.25", "-308.9"]
 
 
+def _last_frame_refers_elsewhere(bundle: ResultBundle) -> None:
+    frame = of_kind(bundle, ResultKind.SEGMENTATION)[0].PerFrameFunctionalGroupsSequence[-1]
+    image = frame.DerivationImageSequence[0].SourceImageSequence[0]
+    image.ReferencedSOPInstanceUID = "1.2.3.404"
+
+
+def _last_frame_is_in_two_stacks(bundle: ResultBundle) -> None:
+    frame = of_kind(bundle, ResultKind.SEGMENTATION)[0].PerFrameFunctionalGroupsSequence[-1]
+    frame.FrameContentSequence[0].StackID = ["1", "2"]
+
+
 def _other_frame_of_reference(bundle: ResultBundle) -> None:
     of_kind(bundle, ResultKind.SEGMENTATION)[0].FrameOfReferenceUID = "1.2.3.405"
 
@@ -169,6 +180,8 @@ def _other_frame_of_reference(bundle: ResultBundle) -> None:
         (_last_of_another_patient, "PatientID of the heatmap differs"),
         (_last_lacks_rows, "no Rows"),
         (_last_has_two_values, "Modality has 2 values"),
+        (_last_frame_refers_elsewhere, "the segmentation refers to 1 instances outside"),
+        (_last_frame_is_in_two_stacks, "StackID has 2 values"),
         (_move_frame, "mm from the nearest source slice"),
         (_other_frame_of_reference, "expected one frame of reference"),
     ],
