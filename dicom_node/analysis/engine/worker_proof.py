@@ -15,6 +15,7 @@ from dicom_node.analysis.configuration import software_version
 from dicom_node.analysis.worker.messages import AnalysisConfig
 from dicom_node.analysis.worker.models import load_models
 from dicom_node.errors import UnfitWorker
+from pipeline.encode.result.kinds import TRANSFER_SYNTAXES
 from storage.files.installation import installation_of
 
 
@@ -63,6 +64,10 @@ def _compute(config: AnalysisConfig) -> None:
     """Load all that a first task would have to wait for, and try it."""
     from pipeline.analyse import analyse  # noqa: F401  # what a first task would wait for
     from pipeline.encode.bundle import encode  # noqa: F401  # what a first task would wait for
+    from pipeline.encode.conformance.iod import requirements
     from pipeline.model.self_test import self_test
+
+    for sop_class in TRANSFER_SYNTAXES:
+        requirements(sop_class)  # kept; the tables of the standard are read for the first
 
     self_test(load_models(config))

@@ -13,6 +13,8 @@ from dicom_node.analysis.worker.models import MODELS, folder_of
 from dicom_node.analysis.worker.series_task import with_own_software
 from dicom_node.assembly.engine import requirements_of
 from dicom_node.errors import UnfitWorker
+from pipeline.encode.conformance import iod
+from pipeline.encode.result.kinds import TRANSFER_SYNTAXES
 from pipeline.errors import ModelError
 from pipeline.model.manifest import BUNDLED
 from storage.files.folder import StorageFolder
@@ -33,6 +35,17 @@ def required(tmp_path: Path) -> Requirements:
 
 def test_a_worker_of_this_installation_is_fit(required: Requirements) -> None:
     prove(required)
+
+
+def test_a_fit_worker_has_read_what_its_first_series_needs(required: Requirements) -> None:
+    iod.requirements.cache_clear()
+
+    prove(required)
+
+    before = iod.requirements.cache_info().misses
+    for sop_class in TRANSFER_SYNTAXES:
+        iod.requirements(sop_class)
+    assert iod.requirements.cache_info().misses == before
 
 
 def test_another_version_is_unfit(required: Requirements) -> None:
