@@ -103,7 +103,7 @@ def process(
     objects name the time at which they were made: so all UIDs hang on that time as well.
     """
     with disable_value_validation():
-        files = tuple(_source_files(series.paths))
+        files = tuple(source_files(series.paths))
     request = AnalysisRequest(
         series_instance_uid=series.series_instance_uid,
         files=files,
@@ -138,7 +138,8 @@ def _notice_files(asked: NoticeRequest, wanted: Wanted) -> dict[str, bytes]:
     return {"notice.dcm": made.part10}
 
 
-def _source_files(paths: Iterable[Path]) -> Iterator[SourceFile]:
+def source_files(paths: Iterable[Path]) -> Iterator[SourceFile]:
+    """Describe files of a series for a request."""
     for path in paths:
         yield SourceFile(
             path=path,
