@@ -29,7 +29,8 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 
 TITLE = "## Analysing"  #: what follows it in the document is this module's
-LENGTH_MM = 300.0  #: of the phantoms, whatever the number of their slices
+LENGTH_MM = 300.0  #: of the phantoms, whatever the number of their slices, but for
+MAX_SPACING_MM = 5.0  #: of slices: others are refused
 OLD, NEW = "before", "now"
 WARM = 2  #: further series in a warm process
 MEGABYTE = 1024.0  #: of ru_maxrss, which is in kB
@@ -95,7 +96,7 @@ def _head(options: argparse.Namespace) -> list[str]:
 
 def phantom(folder: Path, slices: int) -> Path:
     """Write a phantom of so many slices."""
-    spec = PhantomSpec(slices=slices, spacing_mm=LENGTH_MM / slices)
+    spec = PhantomSpec(slices=slices, spacing_mm=min(MAX_SPACING_MM, LENGTH_MM / slices))
     write_series(phantom_datasets(make_phantom(spec), seed=1), folder)
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dicom_node.analysis.worker.messages import AnalysisRequest
 from pipeline.encode.result.identity import inputs_digest
+from pipeline.options import METHOD
 
 
 def inputs_of(request: AnalysisRequest) -> str:
@@ -16,6 +17,7 @@ def inputs_of(request: AnalysisRequest) -> str:
         **config.products.as_parameters(),
         **config.equipment.as_parameters(),
         "series number base": str(config.series_number_base),
+        "method": str(METHOD),
         "priors": " ".join(prior.report.sop_instance_uid for prior in request.priors),
     }
     return inputs_digest(
