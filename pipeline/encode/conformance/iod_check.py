@@ -64,7 +64,8 @@ def conform(result: Dataset, kind: ResultKind, judged: Dataset | None = None) ->
         asked = {tag: requirement for tag, requirement in asked.items() if tag in present}
     else:
         judged = result
-    found = [*_absent(judged, asked), *_absent_groups(result), *_illegal(result, judged)]
+    fresh = distinct(judged)  # before anything is decoded
+    found = [*_absent(judged, asked), *_absent_groups(result), *_illegal(result, fresh)]
     if iod.has_content_tree(sop_class):
         found += [f"no {fault} ({iod.CONTENT})" for fault in content_tree.missing(result)]
     if found:
@@ -101,7 +102,7 @@ def _illegal(dataset: Dataset, judged: Dataset) -> Iterator[str]:
     for keyword in OWN_UIDS:
         if not UID(dataset.get(keyword) or "").is_valid:
             yield f"{keyword} is no UID"
-    yield from _illegal_values(distinct(judged))
+    yield from _illegal_values(judged)
 
 
 def _illegal_values(dataset: Dataset) -> Iterator[str]:
