@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -33,7 +34,7 @@ LENGTH_MM = 300.0  #: of the phantoms, whatever the number of their slices, but 
 MAX_SPACING_MM = 5.0  #: of slices: others are refused
 OLD, NEW = "before", "now"
 WARM = 2  #: further series in a warm process
-MEGABYTE = 1024.0  #: of ru_maxrss, which is in kB
+PEAK = re.compile(r"\u2502 all .*\u2502 +(\d+) \u2502")  #: in the table of the stages, MB
 ALLOCATOR = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
@@ -49,7 +50,6 @@ class Cost:
 
     seconds: float
     cpu_seconds: float
-    peak_mb: float = 0.0
 
     def each(self, other: Cost, count: int) -> Cost:
         """Cost of each of so many further series."""
@@ -135,7 +135,6 @@ def cost_of(command: Sequence[str], environment: dict[str, str]) -> tuple[Cost, 
         Cost(
             seconds=time.perf_counter() - began,
             cpu_seconds=used.ru_utime + used.ru_stime,
-            peak_mb=used.ru_maxrss / MEGABYTE,
         ),
         said,
     )
@@ -147,7 +146,7 @@ def processed(
     """Cost of `dicom-node process`, of another version if its tree is given."""
     shutil.rmtree(out, ignore_errors=True)
     ini = out.with_suffix(".ini")
-    ini.write_text(f"[analysis]\nthreads = {threads}\n")
+    ini.write_text(f"[analysis]\nthreads = {threads}\n[selection]\nmin_coverage_mm = 100\n")
     command = [sys.executable, "-m", "dicom_node", "process", str(folder), "--out", str(out)]
     place = {} if tree is None else {"PYTHONPATH": str(tree)}
     return cost_of([*command, "--config", str(ini), *options], place)
@@ -160,8 +159,10 @@ def _sizes(folder: Path, counts: Sequence[int], threads: int) -> list[str]:
     for slices in counts:
         source = phantom(folder / f"phantom-{slices}", slices)
         cost, stages = processed(source, folder / "out", threads, None, "--profile")
+        peak_mb = PEAK.search(stages)  # not ru_maxrss: it begins with that of this process
         rows.append(
-            f"| {slices} | {cost.seconds:.1f} | {cost.cpu_seconds:.1f} | {cost.peak_mb:.0f} |"
+            f"| {slices} | {cost.seconds:.1f} | {cost.cpu_seconds:.1f} |"
+            f" {peak_mb[1] if peak_mb else 'unknown'} |"
         )
         shutil.rmtree(source)
         print(rows[-1], stages[-2500:], file=sys.stderr, sep="\n")
