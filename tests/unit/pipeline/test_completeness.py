@@ -49,7 +49,7 @@ def test_without_a_proof_nothing_changes() -> None:
     assert with_proof(series, None) is series
 
 
-@pytest.mark.parametrize("proof", set(ClosedBy) - {ClosedBy.QUIET})
+@pytest.mark.parametrize("proof", sorted(set(ClosedBy) - {ClosedBy.QUIET}))
 def test_the_report_names_it_in_its_language(proof: ClosedBy) -> None:
     series = with_proof(received(), proof)
 
