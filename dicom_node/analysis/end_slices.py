@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from dicom_node.analysis.worker.ends_task import look_at_ends
 from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFile
 from dicom_node.analysis.workers import AnalysisTask, Workers
-from dicom_node.errors import AnalysisFault, EngineAway, NodeError, NoWorker
+from dicom_node.errors import EngineAway, NoWorker
 from dicom_node.logs import log
-from pipeline.errors import PipelineError
 from storage.files.folder import StorageFolder
 from storage.series.lifecycle import OpenSeries
 
 PRIORITY = 2  #: above every analysis: it takes a moment, and somebody waits
-TIMEOUT_SECONDS = 60.0  #: for a few slices; a worker that takes longer hangs
+TIMEOUT_SECONDS = 20.0  #: for a few slices; a worker that takes longer hangs
 MAXIMUM_RUNNING = 4  #: looks at a time
 MAXIMUM_KNOWN = 500  #: looks that are remembered
 
@@ -28,6 +27,7 @@ Slices = tuple[str, ...]  #: paths of the slices looked at, relative to the stor
 @dataclass(slots=True)
 class _Look:
     task: AnalysisTask
+    series_instance_uid: str
     ended: threading.Event = field(default_factory=threading.Event)
 
 
@@ -64,12 +64,29 @@ class EndSlices:
             Its first slice, some in between, its last.
         """
         slices = tuple(paths)
-        self._settle(series)
         if slices not in self._known and slices not in self._running:
-            self._begin(slices)
+            self._begin(slices, series.series_instance_uid)
         return self._known.get(slices)
 
-    def _begin(self, slices: Slices) -> None:
+    def tend(self) -> None:
+        """Enter the looks that have ended; end those that hang, whatever has become of the series.
+
+        The worker of one that hangs is restarted, and analyses beside it are begun anew.
+        """
+        for slices, look in list(self._running.items()):
+            if look.ended.is_set():
+                del self._running[slices]
+                seen = _result(look)
+                if seen is not None:
+                    self._known[slices] = seen
+            elif _is_overdue(look.task, self._steady()):
+                del self._running[slices]
+                self._known[slices] = False
+                self._workers.end(look.task)
+        while len(self._known) > MAXIMUM_KNOWN:
+            self._known.popitem(last=False)
+
+    def _begin(self, slices: Slices, series_instance_uid: str) -> None:
         if len(self._running) >= MAXIMUM_RUNNING:
             return
         request = EndsRequest(
@@ -82,7 +99,7 @@ class EndSlices:
             task = self._workers.submit(look_at_ends, request, priority=PRIORITY, avoid=frozenset())
         except NoWorker:  # another time
             return
-        look = _Look(task)
+        look = _Look(task, series_instance_uid)
         self._running[slices] = look
 
         def ended(_: AnalysisTask) -> None:
@@ -91,39 +108,20 @@ class EndSlices:
 
         task.when_done(ended)
 
-    def _settle(self, series: OpenSeries) -> None:
-        """Enter the looks that have ended; end those that hang."""
-        for slices, look in list(self._running.items()):
-            if look.ended.is_set():
-                del self._running[slices]
-                seen = _result(look.task, series)
-                if seen is not None:
-                    self._known[slices] = seen
-            elif _is_overdue(look.task, self._steady()):
-                del self._running[slices]
-                self._known[slices] = False
-                self._workers.end(look.task)
-        while len(self._known) > MAXIMUM_KNOWN:
-            self._known.popitem(last=False)
-
 
 def _is_overdue(task: AnalysisTask, now: float) -> bool:
     return task.started_at is not None and now - task.started_at > TIMEOUT_SECONDS
 
 
-def _result(task: AnalysisTask, series: OpenSeries) -> bool | None:
+def _result(look: _Look) -> bool | None:
     """Tell what a worker saw; None if it is to be asked again, False if it could not tell."""
     try:
-        seen = task.result()
+        seen = look.task.result()
     except EngineAway:
         return None
-    except (
-        AnalysisFault,
-        NodeError,
-        PipelineError,
-    ) as fault:  # the series waits for its quiet time
+    except Exception as fault:  # noqa: BLE001  # border: the series waits for its quiet time
         log.warning(
-            "ends_not_seen", series_uid=series.series_instance_uid, reason=type(fault).__name__
+            "ends_not_seen", series_uid=look.series_instance_uid, reason=type(fault).__name__
         )
         return False
     return isinstance(seen, EndsSeen) and seen.outside

@@ -16,11 +16,22 @@ Look = Callable[[OpenSeries, Sequence[str]], bool | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeObserver:
-    """Brings together who knows of associations, of archives, and of what slices show."""
+    """Brings together who knows of associations, of archives, and of what slices show.
+
+    Attributes
+    ----------
+    tend_looks
+        Ends the looks at slices that hang.
+    """
 
     transfers: Transfers
     counts: ArchiveCounts
     look: Look
+    tend_looks: Callable[[], object] = bool
+
+    def tend(self) -> None:
+        """End what hangs, whether or not a series still waits for it."""
+        self.tend_looks()
 
     def is_being_sent(self, series: OpenSeries) -> bool:
         """Tell whether an association that has sent some of it is still open."""

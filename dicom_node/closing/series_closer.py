@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -27,7 +26,7 @@ from dicom_node.resources import Resources
 from pipeline.reasons import ClosedBy
 from pipeline.series.attributes import calendar_date
 from storage.database.sessions import Session
-from storage.errors import StaleState
+from storage.errors import DatabaseRefused, StaleState
 from storage.series.closings import record_closing, too_early
 from storage.series.lifecycle import OpenSeries, close, receiving
 from storage.series.notifications import NotificationKind, NotificationState, named_instances
@@ -45,6 +44,10 @@ FINAL = frozenset({NotificationState.COMPLETED, NotificationState.AVAILABLE})
 
 class Observer(Protocol):
     """Everything about an open series that is not in the database."""
+
+    def tend(self) -> None:
+        """End what hangs, and enter what has come; called at each look, also if none is open."""
+        ...
 
     def is_being_sent(self, series: OpenSeries) -> bool:
         """Tell whether an association that has sent some of it is still open."""
@@ -196,15 +199,22 @@ class SeriesCloser:
             Seconds until another look is of use, as far as is known; infinite if nothing is open.
         """
         self._next_seconds = math.inf
+        if self._observer is not None:
+            self._tend(self._observer)
         with self._sessions.reading() as session:  # nobody waits for what is only looked at
             complete = list(self._complete(session))
-        closed = [series for series, proof in complete if self._close(series, proof)]
-        for series in closed:
-            if self._observer is not None:
-                self._observer.closed(series)
-        if closed:
-            self._wake()
+        for series, proof in complete:
+            if self._close(series, proof):
+                if self._observer is not None:
+                    self._observer.closed(series)
+                self._wake()
         return self._next_seconds
+
+    def _tend(self, observer: Observer) -> None:
+        try:
+            observer.tend()
+        except Exception:  # noqa: BLE001  # border: series are closed without it
+            log.exception("job_failed", job="tend looks")
 
     def _complete(self, session: Session) -> Iterator[tuple[OpenSeries, ClosedBy]]:
         """Yield the series that are complete, with the proof."""
@@ -214,7 +224,7 @@ class SeriesCloser:
         distrusted = too_early(session, now - DISTRUST) if watched else frozenset()
         for series, seconds in watched.items():
             quiet = quiet_seconds(series, now, seconds)
-            decision = self._decision(session, series, quiet, distrusted)
+            decision = self._judged(session, series, quiet, distrusted)
             if decision.closed_by is not None:
                 yield series, decision.closed_by
             else:
@@ -224,22 +234,46 @@ class SeriesCloser:
 
     def _close(self, series: OpenSeries, proof: ClosedBy) -> bool:
         """Close a series; False if an instance has come meanwhile: it is quiet no more."""
-        with suppress(StaleState), self._sessions.begin() as session:
-            now = self._clock()
-            close(session, series, now)
-            waited = abs((now - series.last_at).total_seconds())
-            record_closing(session, series, proof, waited, now)
-            log.info(
-                "series_closed",
-                series_uid=series.series_instance_uid,
-                generation=series.generation,
-                instances=series.instances,
-                calling_ae=series.calling_ae,
-                closed_by=proof,
-                waited_seconds=round(waited, 1),
+        now = self._clock()
+        waited = abs((now - series.last_at).total_seconds())
+        try:
+            with self._sessions.begin() as session:
+                close(session, series, now)
+                record_closing(session, series, proof, waited, now)
+        except StaleState:
+            return False
+        except DatabaseRefused as fault:  # no series holds up the others
+            log.error(
+                "job_failed", job="close", series_uid=series.series_instance_uid, reason=str(fault)
             )
-            return True
-        return False
+            return False
+        log.info(
+            "series_closed",
+            series_uid=series.series_instance_uid,
+            generation=series.generation,
+            instances=series.instances,
+            calling_ae=series.calling_ae,
+            closed_by=proof,
+            waited_seconds=round(waited, 1),
+        )
+        return True
+
+    def _judged(
+        self,
+        session: Session,
+        series: OpenSeries,
+        quiet: float,
+        distrusted: frozenset[tuple[str, str]],
+    ) -> Decision:
+        """Decide, by the quiet time alone where a series cannot be judged (border)."""
+        try:
+            return self._decision(session, series, quiet, distrusted)
+        except Exception:  # noqa: BLE001  # border: no series holds up the others
+            log.exception("job_failed", job="close", series_uid=series.series_instance_uid)
+            return decide(
+                SeriesEvidence(instances=frozenset(), quiet_seconds=quiet),
+                self._policy.rules(series.calling_ae, distrusted),
+            )
 
     def _decision(
         self,

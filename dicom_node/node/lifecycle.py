@@ -129,8 +129,10 @@ def start_node(
         engine = make_engine(settings, resources.health)
         undo.callback(engine.close)
         counts.when_answered = partial(scheduler.wake, "close")
-        look = EndSlices(engine, resources.folder, partial(scheduler.wake, "close")).look
-        observer = NodeObserver(transfers=transfers, counts=counts, look=look)
+        ends = EndSlices(engine, resources.folder, partial(scheduler.wake, "close"))
+        observer = NodeObserver(
+            transfers=transfers, counts=counts, look=ends.look, tend_looks=ends.tend
+        )
         processing = start_processing(settings, resources, scheduler, supervisor, engine, observer)
         supervisor.start()
         undo.pop_all()

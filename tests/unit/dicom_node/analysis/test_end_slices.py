@@ -1,9 +1,11 @@
 """Workers look at end slices while nobody waits, and what they cannot see proves nothing."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from dicom_node.analysis.end_slices import TIMEOUT_SECONDS, EndSlices
 from dicom_node.analysis.worker.ends_task import look_at_ends
@@ -35,6 +37,12 @@ class Away(Workers):
         return super().submit(*arguments, **options)  # type: ignore[arg-type]  # handed on
 
 
+def look(ends: EndSlices) -> bool | None:
+    """Look as a closer does, who tends before."""
+    ends.tend()
+    return ends.look(SERIES, PATHS)
+
+
 def looking(tmp_path: Path, workers: Workers) -> EndSlices:
     folder = StorageFolder(tmp_path, 0)
     return EndSlices(workers, folder, WOKEN.clear, steady=lambda: TIMEOUT_SECONDS + 1)
@@ -47,25 +55,26 @@ def looking(tmp_path: Path, workers: Workers) -> EndSlices:
         (EndsSeen(outside=False), False),
         (EngineLost("its worker died"), False),
         (AnalysisFault("ValueError", "", of_the_data=True), False),
+        (ImportError("the answer cannot be unpickled here"), False),
     ],
 )
 def test_what_was_seen_is_remembered(tmp_path: Path, answer: object, expected: bool) -> None:
     workers = Workers(answer)
     ends = looking(tmp_path, workers)
 
-    first, then = ends.look(SERIES, PATHS), ends.look(SERIES, PATHS)
+    first, then = look(ends), look(ends)
 
     assert (first, then, WOKEN) == (None, expected, [])
-    assert ends.look(SERIES, PATHS) is expected
+    assert look(ends) is expected
     assert len(workers.requests) == 1
 
 
 def test_while_the_engine_is_away_nothing_is_known_and_it_is_asked_again(tmp_path: Path) -> None:
     workers = Away()
     ends = looking(tmp_path, workers)
-    assert ends.look(SERIES, PATHS) is None
+    assert look(ends) is None
     workers.answers = [EngineAway("lost"), EndsSeen(outside=True)]
-    assert [ends.look(SERIES, PATHS) for _ in range(3)] == [None, None, True]
+    assert [look(ends) for _ in range(3)] == [None, None, True]
 
 
 def test_a_look_that_hangs_is_ended_with_its_worker(tmp_path: Path) -> None:
@@ -73,8 +82,18 @@ def test_a_look_that_hangs_is_ended_with_its_worker(tmp_path: Path) -> None:
     workers = Workers(never)
     ends = looking(tmp_path, workers)
 
-    assert [ends.look(SERIES, PATHS) for _ in range(2)] == [None, False]
+    assert look(ends) is None
+    ends.tend()  # its series is closed by now: nobody looks again
     assert workers.ended == [never]
+    assert ends.look(SERIES, PATHS) is False
+
+
+def test_a_fault_names_the_series_that_was_looked_at(tmp_path: Path) -> None:
+    ends = looking(tmp_path, Workers(EngineLost("its worker died")))
+    ends.look(replace(SERIES, series_instance_uid="11"), PATHS)
+    with capture_logs() as lines:
+        look(ends)
+    assert [(line["event"], line["series_uid"]) for line in lines] == [("ends_not_seen", "11")]
 
 
 def request(folder: Path, names: list[str]) -> EndsRequest:

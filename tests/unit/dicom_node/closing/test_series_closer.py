@@ -160,11 +160,20 @@ class Seen:
     outside: Ends = Ends.OUTSIDE
     looked_at: list[tuple[str, ...]] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
+    tended: int = 0
+    odd: str = ""  #: the series that cannot be judged
+
+    def tend(self) -> None:
+        self.tended += 1
+        if self.odd:
+            raise RuntimeError("cannot be tended")
 
     def is_being_sent(self, series: OpenSeries) -> bool:
         return self.sent
 
     def counted(self, series: OpenSeries) -> Counted | None:
+        if series.series_instance_uid == self.odd:
+            raise RuntimeError("cannot be judged")
         return self.count
 
     def ends(self, series: OpenSeries, paths: Sequence[str]) -> Ends:
@@ -178,11 +187,12 @@ class Seen:
 SLICES = 8
 
 
-def receive_stack(resources: Resources, count: int = SLICES) -> None:
+def receive_stack(resources: Resources, count: int = SLICES, *, series: str = "9") -> None:
     with resources.sessions.begin() as session:
         for number in range(1, count + 1):
             place = SliceFacts(instance_number=number, plane="p", height_mm=-2.5 * number)
-            facts = replace(instance(str(number), "9", "CT1"), slice=place, study_date="20260226")
+            uid = str(number) if series == "9" else f"{series}.{number}"
+            facts = replace(instance(uid, series, "CT1"), slice=place, study_date="20260226")
             record_instance(session, facts, NOW)
 
 
@@ -229,6 +239,25 @@ def test_a_series_is_closed_by_what_is_known_of_it(
         assert [line.closed_by for line in waits(session, NOW)] == (
             [{expected: 1}] if expected else []
         )
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(5, {"7"}), (60, {"7", "9"})])
+def test_a_series_that_cannot_be_judged_waits_its_quiet_time_and_holds_up_no_other(
+    tmp_path: Path, seconds: float, expected: set[str]
+) -> None:
+    resources = open_resources(tmp_path)
+    receive_stack(resources)
+    receive_stack(resources, series="7")
+    closed_after(resources, Seen(odd="9"), seconds)
+    with resources.sessions() as session:
+        closed = {series for series in ("7", "9") if locked(session, series).state != "receiving"}
+    assert closed == expected
+
+
+def test_hanging_looks_are_ended_though_no_series_is_open(tmp_path: Path) -> None:
+    resources, seen = open_resources(tmp_path), Seen()
+    closed_after(resources, seen, 5)
+    assert seen.tended == 2
 
 
 def test_it_says_when_another_look_is_of_use(tmp_path: Path) -> None:
