@@ -23,6 +23,7 @@ from dicom_node.node.deadlines import ENGINE_SECONDS, time_left, wait_within
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
+from storage.series.notifications import forget_old
 
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
@@ -122,6 +123,8 @@ def _schedule(
 
     def maintain() -> None:
         """Remove what may go, then compare: what is half removed is not found missing."""
+        with resources.sessions.begin() as session:
+            forget_old(session, resources.clock())
         if folder_is_away(resources):
             return
         retention.run_once()

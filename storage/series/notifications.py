@@ -1,6 +1,7 @@
 """Keep what other systems say of the instances of series: performed steps, and availability.
 
-A row is kept for a week after its latest change, and fewer of them where too many come.
+A row is kept for a week after its latest change, and fewer of them where too many come: the
+closing of a series needs them for minutes.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, bindparam, case, delete, func, select
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Notification, NotifiedSeries
+from storage.database.schema import Notification, NotifiedSeries, Series
+from storage.states import SeriesState
 
 KEEP = timedelta(days=7)  #: after the latest change; a series is complete long before
 MAXIMUM_NOTIFICATIONS = 10_000  #: of all senders together; the oldest make room
 MAXIMUM_OF_SENDER = 2_000  #: of one AE title; with more, its own oldest make room
-MAXIMUM_NAMED = 1_000_000  #: instances that all of them name; more are refused
+MAXIMUM_NAMED = 200_000
+"""Instances that all of them name: a busy day's. Closed series make room, then the oldest."""
 
 
 class NotificationKind(StrEnum):
@@ -85,7 +88,7 @@ class KnownNotification:
 
 
 class TooManyNamed(Exception):
-    """All notifications together name too many instances."""
+    """One notification names more instances than all may."""
 
 
 def notification(session: Session, sop_instance_uid: str) -> KnownNotification | None:
@@ -106,11 +109,15 @@ def keep_notice(session: Session, notice: Notice, now: datetime) -> None:
     Raises
     ------
     TooManyNamed
-        If it names more instances than there is room for; the caller's transaction must not stand.
+        If it names more instances than there is room for.
     """
-    _make_room(session, notice.calling_ae, now)
+    named = {uid: sorted(set(instances)) for uid, instances in (notice.series or {}).items()}
+    size = sum(map(len, named.values()))
+    if size > MAXIMUM_NAMED:
+        raise TooManyNamed(f"it names more than {MAXIMUM_NAMED} instances")
     row = session.get(Notification, notice.sop_instance_uid)
     if row is None:
+        _make_room(session, notice.calling_ae, now)
         row = Notification(
             sop_instance_uid=notice.sop_instance_uid,
             kind=notice.kind,
@@ -123,19 +130,16 @@ def keep_notice(session: Session, notice: Notice, now: datetime) -> None:
     if notice.series is None:
         return
     _forget_named(session, [notice.sop_instance_uid])
-    named = session.scalar(select(func.coalesce(func.sum(NotifiedSeries.count), 0))) or 0
-    if named + sum(map(len, notice.series.values())) > MAXIMUM_NAMED:
-        raise TooManyNamed(f"notifications name more than {MAXIMUM_NAMED} instances")
-    for uid, instances in notice.series.items():
-        distinct = sorted(set(instances))
-        session.add(
-            NotifiedSeries(
-                notification_uid=notice.sop_instance_uid,
-                series_instance_uid=uid,
-                instances=json.dumps(distinct),
-                count=len(distinct),
-            )
+    _make_room_for_named(session, size)
+    session.add_all(
+        NotifiedSeries(
+            notification_uid=notice.sop_instance_uid,
+            series_instance_uid=uid,
+            instances=json.dumps(instances),
+            count=len(instances),
         )
+        for uid, instances in named.items()
+    )
     session.flush()
 
 
@@ -163,10 +167,16 @@ def named_instances(session: Session, series_instance_uid: str) -> tuple[NamedIn
     )
 
 
-def _make_room(session: Session, calling_ae: str, now: datetime) -> None:
-    """Remove what is old, and what is too much: of the sender, then of all."""
+def forget_old(session: Session, now: datetime) -> None:
+    """Remove the notifications that have not changed for a week."""
     row = Notification
     _forget(session, select(row.sop_instance_uid).where(row.changed_at < now - KEEP))
+
+
+def _make_room(session: Session, calling_ae: str, now: datetime) -> None:
+    """Make room for one more: remove what is old, and too much: of the sender, then of all."""
+    row = Notification
+    forget_old(session, now)
     for most, chosen in (
         (MAXIMUM_OF_SENDER, select(row.sop_instance_uid).where(row.calling_ae == calling_ae)),
         (MAXIMUM_NOTIFICATIONS, select(row.sop_instance_uid)),
@@ -174,6 +184,34 @@ def _make_room(session: Session, calling_ae: str, now: datetime) -> None:
         count = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
         if count >= most:
             _forget(session, chosen.order_by(row.changed_at).limit(count - most + 1))
+
+
+def _make_room_for_named(session: Session, size: int) -> None:
+    """Forget what was named of closed series, then what was named first, until there is room."""
+    row = NotifiedSeries
+    excess = size - MAXIMUM_NAMED + (session.scalar(select(func.sum(row.count))) or 0)
+    if excess <= 0:
+        return
+    is_closed = Series.state != SeriesState.RECEIVING
+    chosen = session.execute(
+        select(row.notification_uid, row.series_instance_uid, row.count)
+        .join(Notification, Notification.sop_instance_uid == row.notification_uid)
+        .outerjoin(Series, Series.series_instance_uid == row.series_instance_uid)
+        .order_by(case((is_closed, 0), else_=1), Notification.changed_at, row.notification_uid)
+    )
+    forgotten = []
+    for notification_uid, series_instance_uid, count in chosen:
+        if excess <= 0:
+            break
+        excess -= count
+        forgotten.append({"notification": notification_uid, "series": series_instance_uid})
+    session.connection().execute(
+        delete(row).where(
+            row.notification_uid == bindparam("notification"),
+            row.series_instance_uid == bindparam("series"),
+        ),
+        forgotten,
+    )
 
 
 def _forget(session: Session, chosen: Select[str]) -> None:

@@ -22,6 +22,7 @@ from storage.series.notifications import (
     NotificationKind,
     NotificationState,
     TooManyNamed,
+    forget_old,
     keep_notice,
     named_instances,
     notification,
@@ -121,17 +122,52 @@ def test_notifications_are_kept_for_a_week(session: Session) -> None:
     assert count(session, NotifiedSeries) == 0
 
 
-def test_a_sender_makes_room_for_itself_and_names_no_more_than_there_is_room_for(
+def test_a_week_ends_without_a_further_notification(session: Session) -> None:
+    keep_notice(session, NOTICE, NOW)
+    forget_old(session, NOW + KEEP)
+    assert named_instances(session, "9") != ()
+    forget_old(session, NOW + KEEP * 1.1)
+    assert (count(session, Notification), count(session, NotifiedSeries)) == (0, 0)
+
+
+def test_a_sender_makes_room_for_itself_and_not_by_a_change(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifications, "MAXIMUM_OF_SENDER", 3)
-    monkeypatch.setattr(notifications, "MAXIMUM_NAMED", 9)
     keep_notice(session, replace(NOTICE, calling_ae="CT2", sop_instance_uid="4"), NOW)
     for number in range(10, 15):
         at = NOW + timedelta(seconds=number)
         keep_notice(session, replace(NOTICE, sop_instance_uid=str(number)), at)
-    assert count(session, Notification) == 4
-    assert notification(session, "4") is not None
-    assert notification(session, "11") is None
+    keep_notice(session, replace(NOTICE, sop_instance_uid="12"), NOW + timedelta(seconds=20))
+    kept = ("4", "12", "13", "14")
+    assert count(session, Notification) == len(kept)
+    assert all(notification(session, uid) for uid in kept)
+
+
+def naming(uid: str, series: str, number: int) -> Notice:
+    return replace(NOTICE, sop_instance_uid=uid, series={series: [f"1.{n}" for n in range(number)]})
+
+
+def test_named_instances_make_room_those_of_closed_series_first(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "MAXIMUM_NAMED", 10)
+    for series in ("21", "23"):
+        receive(session, series, f"{series}.1", NOW)
+    closed = next(one for one in receiving(session) if one.series_instance_uid == "23")
+    close(session, closed, NOW)
+    for number, series in enumerate(("21", "22", "23")):  # open, not come yet, closed
+        at = NOW + timedelta(seconds=number)
+        keep_notice(session, naming(f"5.{series}", series, 3), at)
+
+    def known() -> list[str]:
+        return [uid for uid in ("21", "22", "23", "24") if named_instances(session, uid)]
+
+    keep_notice(session, naming("6", "24", 3), NOW + timedelta(minutes=1))
+    assert known() == ["21", "22", "24"]
+    keep_notice(session, naming("6", "24", 5), NOW + timedelta(minutes=2))  # itself makes room
+    assert known() == ["22", "24"]
+    keep_notice(session, naming("6", "24", 10), NOW + timedelta(minutes=3))
+    assert known() == ["24"]
     with pytest.raises(TooManyNamed):
-        keep_notice(session, replace(NOTICE, calling_ae="CT3", sop_instance_uid="5"), NOW)
+        keep_notice(session, naming("7", "24", 11), NOW)
