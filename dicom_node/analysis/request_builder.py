@@ -39,6 +39,7 @@ from storage.results.kept_results import (
     begun_result,
     documents_of,
     kept_object_paths,
+    latest_result,
 )
 from storage.results.priors import KeptPrior, inputs_so_far, priors
 from storage.series.lifecycle import SeriesTicket
@@ -112,7 +113,13 @@ class RequestBuilder:
         )
 
     def build_for_notice(self, ticket: SeriesTicket) -> AnalysisRequest:
-        """Build a request with the files and what they supersede: all that a notice needs."""
+        """Build a request with the files and what they supersede: all that a notice needs.
+
+        That is the latest result there is now: this very attempt may have begun one.
+        """
+        with self._sessions() as session:
+            latest_key = latest_result(session, ticket.series_instance_uid)
+        ticket = replace(ticket, predecessor_key=latest_key)
         with self._sessions() as session:
             earlier = inputs_so_far(session, ticket.series_instance_uid)
             latest = kept_object_paths(session, ticket.predecessor_key or "")

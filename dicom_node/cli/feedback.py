@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,17 +53,17 @@ def feedback(
         if images:
             from dataclasses import replace
 
-            folders = _copy(replace(resources, audit=audit_of(settings)), answers, images)
+            exported = sorted({row["series"] for row in case_rows(answers, results, {})})
+            folders = _copy(replace(resources, audit=audit_of(settings)), exported, images)
         rows = case_rows(answers, results, folders)
         write_rows(csv, rows)
     typer.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}")
 
 
-def _copy(resources: Resources, answers: list[AnswerLine], folder: Path) -> dict[str, Path]:
-    """Copy instances and results of the series answered to; return where their images are."""
+def _copy(resources: Resources, uids: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Copy instances and results of series; return where their images are."""
     from dicom_node.maintenance.stored_data import export
 
-    uids = sorted({answer.series_instance_uid for answer in answers})
     export(resources, uids, folder)
     places = {
         uid: folder / f"{number:04d}" / "received" for number, uid in enumerate(uids, start=1)

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from storage.delivery.outbox import send_again
-from storage.delivery.series_completion import record_deliveries
+from storage.delivery.series_completion import conclude_begun, record_deliveries
 from storage.results.kept_results import NewObject, NewResult, add_result, is_whole
 from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
@@ -64,11 +64,15 @@ def end_series(
     """
     state = leave(session, ticket, now, new=ending.state, reason=ending.reason)
     notice = ending.notice
-    if notice is None or state is not ending.state:
+    if state is not ending.state:
+        return state
+    if notice is None:
+        conclude_begun(session, ticket.series_instance_uid, now)
         return state
     if is_whole(session, notice.result.key):
         send_again(session, notice.result.key, now)
     else:
         add_result(session, ticket, notice.result, notice.objects, now)
     record_deliveries(session, notice.result.key, destinations, now)
+    conclude_begun(session, ticket.series_instance_uid, now)
     return state

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.database.sessions import holder_of
 from storage.delivery.rejections import notes_to_hold_off
-from storage.delivery.series_completion import conclude, record_deliveries
+from storage.delivery.series_completion import conclude, conclude_begun, record_deliveries
 from storage.errors import StaleState, StorageError
 from storage.results.kept_results import (
     NewObject,
@@ -125,7 +125,9 @@ def keep_results(
         add_result(session, ticket, result, objects, now)
     else:
         complete_result(session, begun, objects)
-    return record_deliveries(session, result.key, destinations, now)
+    state = record_deliveries(session, result.key, destinations, now)
+    conclude_begun(session, ticket.series_instance_uid, now)
+    return state
 
 
 def begin_results(

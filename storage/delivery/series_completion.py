@@ -14,6 +14,9 @@ from storage.delivery.substitutes import replace_declined
 from storage.series.lifecycle import advance, locked
 from storage.states import ARRIVED, UNDER_WAY, DeliveryState, SeriesState
 
+UNDECIDED = frozenset({SeriesState.STABLE, SeriesState.ANALYSING})
+"""States of a series of which a result that was begun may be completed."""
+
 
 def record_deliveries(
     session: Session, key: str, destinations: Iterable[str], now: datetime
@@ -35,10 +38,13 @@ def record_deliveries(
 
 def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesState]:
     """End the series of a result if none of its deliveries is under way; return UID and state."""
+    result = session.get_one(Result, key)
+    series = locked(session, result.series_instance_uid)
+    uid = series.series_instance_uid
+    if result.begun_on and series.result_key == key and series.state in UNDECIDED:
+        return uid, series.state  # what is to come may stand for what was declined
     replace_declined(session, key)
     withhold_notes(session, key)
-    series = locked(session, session.get_one(Result, key).series_instance_uid)
-    uid = series.series_instance_uid
     if series.state is not SeriesState.ENCODED or series.result_key != key:
         return uid, series.state
     of_result = select(Delivery.id).join(ResultObject).where(ResultObject.result_key == key)
@@ -49,6 +55,15 @@ def conclude(session: Session, key: str, now: datetime) -> tuple[str, SeriesStat
     reason = reason or remarks(session, key, DeliveryState.ACCEPTED)
     advance(session, uid, old=SeriesState.ENCODED, new=new, now=now, reason=reason)
     return uid, new
+
+
+def conclude_begun(session: Session, series_instance_uid: str, now: datetime) -> None:
+    """Settle what was declined of results that were begun, and are not to be completed."""
+    begun = select(Result.key).where(
+        Result.series_instance_uid == series_instance_uid, Result.begun_on != ""
+    )
+    for key in session.scalars(begun).all():
+        conclude(session, key, now)
 
 
 def has_arrived(session: Session, destination: str, keys: Iterable[str]) -> bool:

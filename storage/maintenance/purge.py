@@ -11,17 +11,18 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, true, update
+from sqlalchemy import Column, ColumnElement, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import (
     Base,
     Delivery,
     Instance,
+    NotifiedSeries,
     Result,
     ResultObject,
-    Search,
     Series,
 )
 from storage.errors import StaleState
@@ -176,19 +177,29 @@ def erase_rows(session: Session, series_instance_uid: str) -> None:
     of_series = select(Result.key).where(Result.series_instance_uid == series_instance_uid)
     objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key.in_(of_series))
     deliveries = select(Delivery.id).where(Delivery.sop_instance_uid.in_(objects))
-    for table in Base.metadata.sorted_tables:  # rows that refer to a delivery go with it
-        for key in table.foreign_keys:
-            if key.column.table is Delivery.__table__:
-                session.execute(delete(table).where(key.parent.in_(deliveries)))
+    for parent in referring_to(Delivery):
+        session.execute(delete(parent.table).where(parent.in_(deliveries)))
     for statement in (
         delete(Delivery).where(Delivery.sop_instance_uid.in_(objects)),
         delete(ResultObject).where(ResultObject.result_key.in_(of_series)),
-        delete(Result).where(Result.series_instance_uid == series_instance_uid),
-        delete(Instance).where(Instance.series_instance_uid == series_instance_uid),
-        delete(Search).where(Search.series_instance_uid == series_instance_uid),
+        delete(NotifiedSeries).where(NotifiedSeries.series_instance_uid == series_instance_uid),
+        *(
+            delete(parent.table).where(parent == series_instance_uid)
+            for parent in referring_to(Series)
+        ),
         delete(Series).where(Series.series_instance_uid == series_instance_uid),
     ):
         session.execute(statement)
+
+
+def referring_to(row: type[Base]) -> list[Column[Any]]:
+    """List the columns of all tables by which their rows refer to rows of one: they go with it."""
+    return [
+        key.parent
+        for table in reversed(Base.metadata.sorted_tables)
+        for key in table.foreign_keys
+        if key.column.table is row.__table__
+    ]
 
 
 def _sizes(session: Session, chosen: ColumnElement[bool]) -> dict[str, int]:

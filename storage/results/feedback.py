@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,6 +68,8 @@ class SaidAnswer:
     ----------
     about
         The finding, and what it is found in.
+    patient
+        Digests of the Patient ID and the birth date; empty where they are not known.
     """
 
     id: int
@@ -77,6 +79,7 @@ class SaidAnswer:
     about: tuple[str, frozenset[str]]
     said_at: datetime
     answer: str = ""
+    patient: tuple[str, str] = ("", "")
 
 
 def superseded(answers: Iterable[SaidAnswer]) -> set[int]:
@@ -85,22 +88,39 @@ def superseded(answers: Iterable[SaidAnswer]) -> set[int]:
     An answer is superseded by a document that names its own as a predecessor, and by a later
     answer of the same person about the same; by the higher document UID at the same time. A
     rejection is superseded by a later revocation of it, whoever says so: archives revoke under a
-    name of their own.
+    name of their own. Answers about two patients leave one another alone.
     """
     known = list(answers)
-    amended = {uid for answer in known for uid in answer.predecessors - {answer.document_uid}}
-    latest: dict[object, tuple[datetime, str]] = {}
+    amending: dict[str, list[SaidAnswer]] = defaultdict(list)
+    alike: dict[object, list[SaidAnswer]] = defaultdict(list)
     for answer in known:
-        subject = answer.observer, answer.about
-        at = answer.said_at, answer.document_uid
-        latest[subject] = max(at, latest.get(subject, at))
+        for uid in answer.predecessors - {answer.document_uid}:
+            amending[uid].append(answer)
+        alike[answer.observer, answer.about].append(answer)
+    revoking = [answer for answer in known if answer.answer == REVOKED]
+
+    def against(answer: SaidAnswer) -> Iterator[SaidAnswer]:
+        yield from amending[answer.document_uid]
+        same = alike[answer.observer, answer.about]
+        yield from (other for other in same if _at(other) > _at(answer))
+        if answer.answer == REJECTED:
+            yield from (other for other in revoking if _revokes(other, answer))
+
     return {
         answer.id
         for answer in known
-        if answer.document_uid in amended
-        or (answer.said_at, answer.document_uid) != latest[answer.observer, answer.about]
-        or (answer.answer == REJECTED and any(_revokes(other, answer) for other in known))
+        if any(_of_one_patient(other, answer) for other in against(answer))
     }
+
+
+def _at(answer: SaidAnswer) -> tuple[datetime, str]:
+    return answer.said_at, answer.document_uid
+
+
+def _of_one_patient(answer: SaidAnswer, other: SaidAnswer) -> bool:
+    """Say whether two answers may be about one patient; what is not known does not differ."""
+    pairs = zip(answer.patient, other.patient, strict=True)
+    return not any(one and another and one != another for one, another in pairs)
 
 
 def _revokes(other: SaidAnswer, rejection: SaidAnswer) -> bool:
@@ -167,17 +187,9 @@ def enter_feedback(
 
 
 def _settle(session: Session, study_instance_uid: str) -> None:
-    """Mark which answers of a study are superseded; those of two patients are apart."""
-    by_patient: dict[tuple[str, str], list[Feedback]] = defaultdict(list)
-    for row in session.scalars(
-        select(Feedback).where(Feedback.study_instance_uid == study_instance_uid)
-    ):
-        by_patient[row.patient_digest, row.birth_digest].append(row)
-    for rows in by_patient.values():
-        _settle_alike(session, rows)
-
-
-def _settle_alike(session: Session, rows: Sequence[Feedback]) -> None:
+    """Mark which answers of a study are superseded."""
+    of_study = Feedback.study_instance_uid == study_instance_uid
+    rows = session.scalars(select(Feedback).where(of_study)).all()
     subjects = _subjects(session, [row.id for row in rows])
     gone = superseded(
         SaidAnswer(
@@ -188,6 +200,7 @@ def _settle_alike(session: Session, rows: Sequence[Feedback]) -> None:
             about=(row.finding, frozenset(subjects[row.id])),
             said_at=row.said_at,
             answer=row.answer,
+            patient=(row.patient_digest, row.birth_digest),
         )
         for row in rows
     )
@@ -213,10 +226,15 @@ def erase_feedback(session: Session, series_instance_uid: str) -> None:
     """Delete what the documents of a series say, and what is said about the results of it."""
     of_series = select(Result.key).where(Result.series_instance_uid == series_instance_uid)
     about = [
+        *(
+            select(FeedbackSubject.feedback_id)
+            .join(ResultObject, column == FeedbackSubject.uid)
+            .where(ResultObject.result_key.in_(of_series))
+            for column in (ResultObject.series_instance_uid, ResultObject.sop_instance_uid)
+        ),
         select(FeedbackSubject.feedback_id)
-        .join(ResultObject, column == FeedbackSubject.uid)
-        .where(ResultObject.result_key.in_(of_series))
-        for column in (ResultObject.series_instance_uid, ResultObject.sop_instance_uid)
+        .join(Instance, Instance.sop_instance_uid == FeedbackSubject.uid)
+        .where(Instance.series_instance_uid == series_instance_uid),
     ]
     _delete(
         session,

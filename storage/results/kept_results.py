@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Result, ResultObject
+from storage.database.schema import Result, ResultObject, Series
 from storage.series.lifecycle import SeriesTicket
 
 
@@ -91,6 +91,12 @@ def _add_objects(
         if item.sop_instance_uid not in without
     )
     session.flush()
+
+
+def latest_result(session: Session, series_instance_uid: str) -> str | None:
+    """Give the key of the latest result of a series; None if there is none."""
+    row = session.get(Series, series_instance_uid)
+    return row.result_key if row else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

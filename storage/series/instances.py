@@ -194,7 +194,8 @@ def _is_found_again(session: Session, series: Series, row: Instance, now: dateti
     if row.superseded and row.received_at < now:  # other bytes are in use: these replace them
         return False
     result = session.get(Result, series.result_key) if series.result_key else None
-    if result is not None and result.generation == series.generation:
+    is_outcome = result is not None and not result.begun_on
+    if result is not None and is_outcome and result.generation == series.generation:
         return result.created_at <= gone_at
     if now < gone_at:
         return series.since <= gone_at

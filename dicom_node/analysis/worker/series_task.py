@@ -95,11 +95,11 @@ def as_begun(request: AnalysisRequest, inputs: str) -> AnalysisRequest:
 
 
 def is_readable(kept: Path) -> bool:
-    """Say whether a kept analysis can be read."""
-    from pipeline.analysis_file import read_values
+    """Say whether a kept analysis can be read, arrays and all."""
+    from pipeline.analysis_file import read
 
     try:
-        read_values(kept)
+        read(kept)
     except (OSError, PipelineError):
         return False
     return True

@@ -31,9 +31,18 @@ def upgrade() -> None:
         "series",
         sa.Column("of_documents", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
-    series = sa.table("series", sa.column("sop_class_uid"), sa.column("of_documents"))
+    series, instance = (
+        sa.table(name, *map(sa.column, ("series_instance_uid", "sop_class_uid", "of_documents")))
+        for name in ("series", "instance")
+    )
+    images = sa.exists().where(
+        instance.c.series_instance_uid == series.c.series_instance_uid,
+        instance.c.sop_class_uid.not_in(DOCUMENTS),
+    )
     op.execute(
-        series.update().where(series.c.sop_class_uid.in_(DOCUMENTS)).values(of_documents=sa.true())
+        series.update()
+        .where(series.c.sop_class_uid.in_(DOCUMENTS), ~images)
+        .values(of_documents=sa.true())
     )
 
 

@@ -163,6 +163,17 @@ def test_an_attempt_that_broke_off_is_completed_by_the_next(resources: Resources
     assert line(resources).deliveries == {"pending": 3}
 
 
+def test_a_notice_supersedes_what_the_same_attempt_has_begun(resources: Resources) -> None:
+    workers = Workers(ConformanceError("the heatmap is wrong"))
+    workers.parts = [FIRST]
+    dispatcher(resources, workers).dispatch()
+
+    (asked,) = workers.notice_requests
+    assert line(resources).state == "failed"
+    assert asked.series.predecessor is not None
+    assert asked.series.predecessor.sop_instance_uid == FIRST.objects[1].sop_instance_uid
+
+
 def test_an_unsuitable_series_says_why(resources: Resources) -> None:
     dispatcher(resources, Workers(Unsuitable(code="gap", text="3 slices missing"))).dispatch()
 

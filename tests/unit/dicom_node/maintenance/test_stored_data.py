@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from typer.testing import CliRunner
 
 from dicom_node.cli.app import app
@@ -19,10 +19,12 @@ from dicom_node.maintenance.stored_data import chosen, erase, export, reinject
 from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from storage.database.schema import Base
+from storage.database.schema import Base, Notification, NotifiedSeries
 from storage.files.folder import StorageFolder
 from storage.maintenance.retention import RetentionRules
 from storage.overview import overview
+from storage.series.closings import record_closing
+from storage.series.lifecycle import OpenSeries
 from storage.series.quarantine_and_refusals import record_quarantine
 from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
@@ -58,7 +60,9 @@ def resources(tmp_path: Path) -> Resources:
 
 def rows(resources: Resources) -> int:
     tables = [
-        table for name, table in Base.metadata.tables.items() if name not in ("capability", "lease")
+        table
+        for name, table in Base.metadata.tables.items()
+        if name not in ("capability", "lease", "notification")
     ]
     with resources.sessions() as session:
         return sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in tables)
@@ -102,11 +106,37 @@ def test_what_is_lost_is_told_and_the_rest_copied(resources: Resources, tmp_path
 
 def test_nothing_is_left_of_what_is_erased(resources: Resources) -> None:
     deliver(resources)
+    refer_to_it(resources)
 
     erase(resources, [SERIES])
 
     assert files(resources) == []
     assert rows(resources) == 0
+
+
+def refer_to_it(resources: Resources) -> None:
+    """Enter rows about the series in the tables that no other fixture fills."""
+    now = resources.clock()
+    with resources.sessions.begin() as session:
+        series = OpenSeries(
+            series_instance_uid=SERIES, generation=1, instances=2, calling_ae="CT1", last_at=now
+        )
+        record_closing(session, series, "quiet-time", 60.0, now)
+        session.execute(
+            insert(Notification).values(
+                sop_instance_uid="2.25.70",
+                kind="mpps",
+                status="completed",
+                calling_ae="CT1",
+                received_at=now,
+                changed_at=now,
+            )
+        )
+        session.execute(
+            insert(NotifiedSeries).values(
+                notification_uid="2.25.70", series_instance_uid=SERIES, instances="[]", count=0
+            )
+        )
 
 
 def test_nothing_is_erased_while_something_is_under_way(resources: Resources) -> None:

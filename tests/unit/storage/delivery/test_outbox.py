@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Base, Delivery, Result, ResultObject, Series
+from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import (
     Settlement,
     begin_results,
@@ -179,6 +180,42 @@ def test_what_comes_first_is_sent_while_the_series_is_still_analysed(session: Se
     assert [one.sop_instance_uid for one in due(session, "PACS", NOW, 99)] == ["2.25.1"]
     assert send(session, "PACS", D.ACCEPTED) == {"9": S.DELIVERED}
     assert count(session, ResultObject) == 2
+
+
+def without_summary(session: Session) -> SeriesTicket:
+    """A result is begun of which a destination declines the segmentation."""
+    session.info["substitutes"] = {"segmentation": ("heatmap",)}
+    ticket = claimed(session)
+    begun = replace(RESULT, begun_on="today x")
+    first = [replace(new_object("2.25.1"), kind="segmentation")]
+    begin_results(session, ticket, begun, first, destinations=["PACS"], now=NOW)
+    assert send(session, "PACS", D.DECLINED, "no") == {"9": S.ANALYSING}
+    return ticket
+
+
+def test_what_is_still_to_come_stands_for_what_was_declined(session: Session) -> None:
+    ticket = without_summary(session)
+    objects = [
+        replace(new_object(uid), kind=kind)
+        for uid, kind in (("2.25.1", "segmentation"), ("2.25.2", "heatmap"))
+    ]
+    keep_results(session, ticket, RESULT, objects, destinations=["PACS"], now=NOW)
+    assert send(session, "PACS", D.ACCEPTED) == {"9": S.DELIVERED}
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_was_declined_is_settled_when_nothing_more_comes(session: Session, ends: bool) -> None:
+    ticket = without_summary(session)
+    if ends:
+        ending = Ending(state=S.FAILED, reason="broken")
+        end_series(session, ticket, ending, ["PACS"], NOW)
+    else:
+        other = replace(RESULT, key="k2", folder="results/k2")
+        objects = [replace(new_object("2.25.7"), path="results/k2/7")]
+        keep_results(session, ticket, other, objects, destinations=["PACS"], now=NOW)
+    first = session.scalars(select(Delivery).where(Delivery.sop_instance_uid == "2.25.1")).one()
+    session.refresh(first)
+    assert first.state is D.REFUSED
 
 
 def test_a_result_that_was_begun_is_found_by_the_next_attempt(session: Session) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.database.engine import migrate, open_database
+from storage.database.schema import Feedback
 from storage.delivery.outbox import keep_results
 from storage.maintenance.purge import erase_rows
 from storage.results.answers import answer_counts, answers_in, answers_to
@@ -202,6 +204,20 @@ def test_a_date_in_the_future_outlasts_no_later_answer(session: Session) -> None
     receive(session, document("d1", "rejected", hours=9999), document("d2", "accepted"))
     assert answer_counts(session, NOW).standing == {"accepted": 1}
     assert [line.said_at for line in answers_to(session)] == [NOW, NOW]
+
+
+def test_a_revocation_is_of_a_rejection_whose_patient_is_not_known(session: Session) -> None:
+    keep_result(session)
+    revoked = document("d2", "revoked", reader="archive")
+    receive(session, document("d1", hours=-2), replace(revoked, patient_digest="p"))
+    assert answer_counts(session, NOW).standing == {"revoked": 1}
+
+
+def test_erasing_images_erases_what_was_said_about_one_of_them(session: Session) -> None:
+    keep_result(session)
+    receive(session, document("d1", subjects=["instance of 2.25.2"]))
+    erase_rows(session, "2.25.2")
+    assert session.scalar(select(func.count()).select_from(Feedback)) == 0
 
 
 def test_erasing_a_result_erases_what_was_said_about_it(session: Session) -> None:
