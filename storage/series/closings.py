@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Closing
@@ -58,6 +58,19 @@ def record_closing(
         )
     )
     session.flush()
+
+
+def note_late(session: Session, series_instance_uid: str, generation: int, now: datetime) -> None:
+    """Note of the closing of a generation that an instance came after it, if none has before."""
+    session.execute(
+        update(Closing)
+        .where(
+            Closing.series_instance_uid == series_instance_uid,
+            Closing.generation == generation,
+            Closing.late_at.is_(None),
+        )
+        .values(late_at=now)
+    )
 
 
 def waits(session: Session, since: datetime) -> list[WaitLine]:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from storage.database.batches import batched
 from storage.database.schema import Instance, Result, Series
 from storage.errors import StorageError
+from storage.series.closings import note_late
 from storage.series.documents import keep_apart
 from storage.series.instance_facts import OF_THE_STUDY, InstanceFacts
 from storage.series.lifecycle import ENDED, locked, reopen
@@ -142,8 +143,11 @@ def _versions(session: Session, sop_instance_uids: Iterable[str]) -> Versions:
 def _record(
     session: Session, series: Series, versions: Versions, facts: InstanceFacts, now: datetime
 ) -> bool:
+    is_known = bool(versions[facts.series_instance_uid, facts.sop_instance_uid])
     changed = _record_version(session, series, versions, facts, now)
     if changed:
+        if not is_known and series.state is not SeriesState.RECEIVING:
+            note_late(session, series.series_instance_uid, series.generation, now)
         _reopen_closed(session, series, now)
     if changed or series.state is SeriesState.RECEIVING:
         _update_series(series, facts, now)

@@ -130,25 +130,11 @@ def reopen(session: Session, row: Series, now: datetime) -> None:
     This fulfils a requested rerun: the whole series is analysed, with the present settings.
     """
     advance(session, row.series_instance_uid, old=row.state, new=S.RECEIVING, now=now)
-    _note_late(session, row, now)
     row.generation += 1
     row.attempts = 0
     row.reopened = False
     row.rerun = None
     session.flush()
-
-
-def _note_late(session: Session, row: Series, now: datetime) -> None:
-    """Note of the closing of this generation that an instance came after it."""
-    session.execute(
-        update(Closing)
-        .where(
-            Closing.series_instance_uid == row.series_instance_uid,
-            Closing.generation == row.generation,
-            Closing.late_at.is_(None),
-        )
-        .values(late_at=now)
-    )
 
 
 def receiving(session: Session) -> list[OpenSeries]:

@@ -15,7 +15,7 @@ from storage.series import notifications
 from storage.series.closings import SOON, record_closing, too_early, waits
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
-from storage.series.lifecycle import close, receiving
+from storage.series.lifecycle import claim_next, close, leave, receiving
 from storage.series.notifications import (
     KEEP,
     Notice,
@@ -27,6 +27,7 @@ from storage.series.notifications import (
     named_instances,
     notification,
 )
+from storage.states import SeriesState
 from tests.support.databases import database_url
 
 pytestmark = pytest.mark.database
@@ -42,7 +43,9 @@ def session(tmp_path: Path) -> Iterator[Session]:
     engine.dispose()
 
 
-def receive(session: Session, series: str, uid: str, at: datetime, ae: str = "CT1") -> None:
+def receive(
+    session: Session, series: str, uid: str, at: datetime, ae: str = "CT1", *, digest: str = ""
+) -> None:
     facts = InstanceFacts(
         sop_instance_uid=uid,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -51,8 +54,8 @@ def receive(session: Session, series: str, uid: str, at: datetime, ae: str = "CT
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         modality="CT",
         calling_ae=ae,
-        path=f"incoming/{uid}",
-        digest=uid,
+        path=f"incoming/{digest or uid}",
+        digest=digest or uid,
         bytes=1,
     )
     record_instance(session, facts, at)
@@ -97,6 +100,27 @@ def test_an_instance_soon_after_a_closing_says_that_it_was_too_early(
     assert too_early(session, NOW) == wrong
     (line,) = waits(session, NOW)
     assert line.too_early == ({"regular-stack": 1} if expected else {})
+
+
+def test_late_is_when_the_instance_came_and_not_when_the_analysis_ended(session: Session) -> None:
+    receive(session, "9", "9.1", NOW)
+    end(session, "regular-stack", 5)
+    ticket = claim_next(session, NOW)
+    assert ticket is not None
+    receive(session, "9", "9.2", NOW + timedelta(seconds=2))
+    receive(session, "9", "9.3", NOW + SOON * 2)
+    leave(session, ticket, NOW + SOON * 3, new=SeriesState.ENCODED)
+    assert too_early(session, NOW) == {("CT1", "regular-stack")}
+
+
+def test_an_instance_sent_anew_with_other_bytes_says_nothing_of_the_closing(
+    session: Session,
+) -> None:
+    receive(session, "9", "9.1", NOW)
+    end(session, "regular-stack", 5)
+    receive(session, "9", "9.1", NOW + timedelta(seconds=2), digest="corrected")
+    assert [series.generation for series in receiving(session)] == [2]
+    assert too_early(session, NOW) == frozenset()
 
 
 NOTICE = Notice(
