@@ -2,7 +2,7 @@
 
 A question is asked on a thread of its own and its answer looked up later, so that nobody waits for
 an archive: neither the receiver, whose first instance of a series sets off the first question, nor
-who closes series.
+who closes series. Each archive has threads of its own: one that hangs holds up no other.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from dicom_node.network.association import Peer
 from dicom_node.network.query_scu import QueryFailed, archive, keys
 from storage.series.instance_facts import InstanceFacts
 
-THREADS = 2  #: questions under way
+THREADS = 2  #: questions to one archive under way
 EVERY_SECONDS = 2.0  #: between two questions about a series; twice as long after each that failed
 LONGEST_SECONDS = 60.0
 MAXIMUM_QUESTIONS = 40  #: about one series
-MAXIMUM_SERIES = 500  #: that are remembered, and may wait for their answer
+MAXIMUM_WAITING = 500  #: questions to one archive; further ones are not asked
+MAXIMUM_SERIES = 5_000  #: that are remembered; about further ones nobody is asked
+UNUSED_SECONDS = 600.0  #: after so long without use, a series makes room for another
+FAULT_SECONDS = 3600.0  #: for which an archive that failed stays out of order if not asked again
 ANY_SENDER = "*"  #: in the settings: of whoever has no archive of its own
 MAXIMUM_COUNT = 10**7  #: instances; a larger number is none
 
@@ -48,6 +51,22 @@ class _Asked:
     is_waiting: bool = False
     next_at: float = 0.0
     wait_seconds: float = EVERY_SECONDS
+    used_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Archive:
+    """An archive, the threads that ask it, and how many questions wait for them."""
+
+    peer: Peer
+    pool: Executor
+    waiting: int = 0
+    failed_at: float | None = None
+
+    @property
+    def part(self) -> str:
+        """Its name in the condition of the node; several may have the same AE title."""
+        return f"archive {self.peer.ae_title}@{self.peer.host}:{self.peer.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +100,7 @@ class ArchiveCounts:
     received
         Tells how many instances of a series have come.
     executor
-        Runs the questions; threads of its own by default.
+        Runs the questions; threads of each archive's own by default.
     """
 
     def __init__(
@@ -94,16 +113,29 @@ class ArchiveCounts:
         steady: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
     ) -> None:
-        self._archives, self._count, self._health = archives, count, health
+        self._count, self._health = count, health
         self._received, self._steady = received, steady
         self._lock = threading.Lock()
         self._series: OrderedDict[str, _Asked] = OrderedDict()
         self.when_answered: Callable[[], object] = bool
-        self._pool = executor or ThreadPoolExecutor(THREADS, thread_name_prefix="archive count")
+        known: dict[str, _Archive] = {}  # of one address, whoever's series it is asked about
+        self._archives: dict[str, _Archive] = {}
+        for sender, peer in archives.items():
+            one = _Archive(peer, executor or _threads())
+            self._archives[sender] = known.setdefault(one.part, one)
 
     def stop(self) -> None:
         """Ask nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for one in self._archives.values():
+            one.pool.shutdown(wait=False, cancel_futures=True)
+
+    def tend(self) -> None:
+        """Let a fault go that is old: the archive was not asked again, so nothing is known."""
+        now = self._steady()
+        for one in self._archives.values():
+            if one.failed_at is not None and now - one.failed_at > FAULT_SECONDS:
+                one.failed_at = None
+                self._health.well(one.part)
 
     def begin(self, instance: InstanceFacts) -> None:
         """Ask at the first instance of a series: an archive that has it whole already says so."""
@@ -118,31 +150,43 @@ class ArchiveCounts:
 
     def ask(self, question: Question) -> None:
         """Ask, unless an answer is awaited, or has come a moment ago; return at once."""
-        peer = self._archives.get(question.calling_ae) or self._archives.get(ANY_SENDER)
-        if peer is None:
+        one = self._archives.get(question.calling_ae) or self._archives.get(ANY_SENDER)
+        if one is None:
             return
-        uid = question.series_instance_uid
         with self._lock:
-            asked = self._series.setdefault(uid, _Asked())
-            busy = asked.is_waiting or self._steady() < asked.next_at
-            if busy or asked.questions >= MAXIMUM_QUESTIONS:
+            asked, now = self._used(question.series_instance_uid), self._steady()
+            if asked is None or asked.is_waiting or now < asked.next_at:
                 return
-            waiting = sum(other.is_waiting for other in self._series.values())
-            if waiting >= MAXIMUM_SERIES:
+            if asked.questions >= MAXIMUM_QUESTIONS or one.waiting >= MAXIMUM_WAITING:
                 return
             asked.is_waiting = True
             asked.questions += 1
-            while len(self._series) > MAXIMUM_SERIES:
-                self._series.popitem(last=False)
+            one.waiting += 1
         try:
-            self._pool.submit(self._ask, peer, question)
+            one.pool.submit(self._answer, one, question, asked)
         except RuntimeError:  # it was stopped
             return
+
+    def _used(self, series_instance_uid: str) -> _Asked | None:
+        """Find what is known of a series, or begin it; None if too many are in use."""
+        now = self._steady()
+        asked = self._series.get(series_instance_uid)
+        if asked is None:
+            if len(self._series) >= MAXIMUM_SERIES:
+                oldest, least = next(iter(self._series.items()))
+                if least.is_waiting or now - least.used_at < UNUSED_SECONDS:
+                    return None
+                del self._series[oldest]
+            asked = self._series[series_instance_uid] = _Asked()
+        asked.used_at = now
+        self._series.move_to_end(series_instance_uid)
+        return asked
 
     def counted(self, series_instance_uid: str, held: int) -> Counted | None:
         """Tell what the archive said last of a series of which so many instances are here now."""
         with self._lock:
-            asked = self._series.get(series_instance_uid)
+            is_known = series_instance_uid in self._series
+            asked = self._used(series_instance_uid) if is_known else None
             answers = list(asked.answers) if asked else []
         if not answers:
             return None
@@ -156,22 +200,14 @@ class ArchiveCounts:
         with self._lock:
             self._series.pop(series_instance_uid, None)
 
-    def _ask(self, peer: Peer, question: Question) -> None:
-        """Ask, and note the answer (thread border)."""
-        part, uid = f"archive {peer.ae_title}", question.series_instance_uid
-        count, failed = None, True
-        try:
-            count = self._count(peer, question)
-            self._health.well(part)
-            failed = False
-        except QueryFailed as fault:
-            self._health.fault(part, f"it does not say how many instances a series has: {fault}")
-        except Exception:  # noqa: BLE001  # thread border: the series is closed without it
-            log.exception("job_failed", job="archive count", series_uid=uid)
+    def _answer(self, one: _Archive, question: Question, asked: _Asked) -> None:
+        """Ask, unless the series was closed meanwhile, and note the answer (thread border)."""
+        uid = question.series_instance_uid
         with self._lock:
-            asked = self._series.get(uid)
-            if asked is None:
-                return
+            is_open = self._series.get(uid) is asked
+        count, failed = self._ask(one, question) if is_open else (None, False)
+        with self._lock:
+            one.waiting -= 1
             asked.is_waiting = False
             doubled = min(2 * asked.wait_seconds, LONGEST_SECONDS)
             asked.wait_seconds = doubled if failed else EVERY_SECONDS
@@ -180,9 +216,31 @@ class ArchiveCounts:
                 held = max(question.held, self._received(uid))
                 answer = _Answer(held_before=question.held, held_after=held, count=count)
                 asked.answers.append(answer)
-        if not failed:
+        if is_open and not failed:
             self.when_answered()
             log.debug("archive_counted", series_uid=uid, held=question.held, count=count)
+
+    def _ask(self, one: _Archive, question: Question) -> tuple[int | None, bool]:
+        """Give the answer of an archive, and whether it failed to give one."""
+        try:
+            count = self._count(one.peer, question)
+        except QueryFailed as fault:
+            one.failed_at = self._steady()
+            reason = f"it does not say how many instances a series has: {fault}"
+            self._health.fault(one.part, reason)
+            return None, True
+        except Exception:  # noqa: BLE001  # border: the series is closed without it
+            log.exception(
+                "job_failed", job="archive count", series_uid=question.series_instance_uid
+            )
+            return None, True
+        one.failed_at = None
+        self._health.well(one.part)
+        return count, False
+
+
+def _threads() -> Executor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="archive count")
 
 
 def count_by_find(peer: Peer, question: Question, *, calling_ae: str) -> int | None:

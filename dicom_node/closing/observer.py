@@ -32,6 +32,7 @@ class NodeObserver:
     def tend(self) -> None:
         """End what hangs, whether or not a series still waits for it."""
         self.tend_looks()
+        self.counts.tend()
 
     def is_being_sent(self, series: OpenSeries) -> bool:
         """Tell whether an association that has sent some of it is still open."""

@@ -11,7 +11,7 @@ from weakref import WeakSet
 from dicom_node.network.received_instance import Transfer
 from storage.series.instance_facts import InstanceFacts
 
-MAXIMUM_SERIES = 2_000  #: that are remembered; of older ones nothing is known
+MAXIMUM_SERIES = 2_000  #: that are remembered, those with the latest instances
 
 
 @dataclass(slots=True)
@@ -40,6 +40,7 @@ class Transfers:
         with self._lock:
             is_first = uid not in self._series
             received = self._series.setdefault(uid, _Received())
+            self._series.move_to_end(uid)
             received.count += 1
             if association is not None:
                 received.associations.add(association)

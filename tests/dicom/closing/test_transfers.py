@@ -1,6 +1,7 @@
 """Associations that send a series are known for as long as they are open, however they end."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,24 +96,28 @@ def test_places_of_received_slices_are_recorded(tmp_path: Path, slices: list[Dat
     assert len({part.facts.plane for part in held}) == 1
 
 
-def test_only_so_many_series_are_remembered() -> None:
+def test_so_many_series_are_remembered_those_that_are_being_sent() -> None:
     transfers = Transfers()
+    facts = InstanceFacts(
+        sop_instance_uid="1",
+        sop_class_uid="1",
+        series_instance_uid="long",
+        study_instance_uid="8",
+        transfer_syntax_uid="1",
+        modality="CT",
+        calling_ae="CT1",
+        path="1",
+        digest="1",
+        bytes=1,
+    )
+    transfers.note(facts, None)
     for number in range(MAXIMUM_SERIES + 10):
-        facts = InstanceFacts(
-            sop_instance_uid="1",
-            sop_class_uid="1",
-            series_instance_uid=str(number),
-            study_instance_uid="8",
-            transfer_syntax_uid="1",
-            modality="CT",
-            calling_ae="CT1",
-            path="1",
-            digest="1",
-            bytes=1,
-        )
-        transfers.note(facts, None)
+        transfers.note(replace(facts, series_instance_uid=str(number)), None)
+        if number == MAXIMUM_SERIES // 2:
+            transfers.note(facts, None)
     assert transfers.received("0") == 0
     assert transfers.received(str(MAXIMUM_SERIES)) == 1
+    assert transfers.received("long") == 2
     assert not transfers.is_open("0")
 
 

@@ -2,15 +2,20 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 
 import pytest
 from pydicom import Dataset
 
+from dicom_node.closing import archive_counts
 from dicom_node.closing.archive_counts import (
     EVERY_SECONDS,
+    FAULT_SECONDS,
     MAXIMUM_QUESTIONS,
+    MAXIMUM_WAITING,
+    UNUSED_SECONDS,
     ArchiveCounts,
     Question,
     count_by_find,
@@ -126,7 +131,7 @@ def test_questions_keep_their_distance_and_have_an_end(archive: Asked) -> None:
 def test_an_archive_that_fails_is_told_and_a_slow_one_holds_up_nobody(archive: Asked) -> None:
     archive.ask(1, QueryFailed("no answer"))
     (fault,) = archive.health.snapshot()
-    assert fault.part == "archive PACS"
+    assert fault.part == "archive PACS@127.0.0.1:1"
     assert archive.counts.counted("9", 1) is None
     archive.ask(1, 3)
     assert archive.health.snapshot() == ()
@@ -140,6 +145,108 @@ def test_an_archive_that_fails_is_told_and_a_slow_one_holds_up_nobody(archive: A
     go.set()
     wait_until(lambda: counts.counted("9", 1) is not None, seconds=20, what="all answers")
     counts.stop()
+
+
+class Later(Executor):
+    """Keeps what it is to run until a test runs it."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Callable[[], object]] = []
+
+    def submit(  # type: ignore[override]  # its results are not asked for
+        self, function: Callable[..., object], /, *arguments: object, **_: object
+    ) -> None:
+        self.tasks.append(partial(function, *arguments))
+
+
+def numbered(number: int) -> Question:
+    return replace(SERIES, series_instance_uid=str(number))
+
+
+def test_what_waits_is_never_dropped_and_more_is_not_asked() -> None:
+    later, now = Later(), [0.0]
+    counts = ArchiveCounts(
+        {"*": PACS}, lambda *_: 3, lambda _: 1, Health(), steady=lambda: now[0], executor=later
+    )
+    for _ in range(2):
+        for number in range(MAXIMUM_WAITING + 5):
+            counts.ask(numbered(number))
+    assert len(later.tasks) == MAXIMUM_WAITING
+    later.tasks.pop(100)()
+    counts.ask(numbered(999))
+    for task in later.tasks:
+        task()
+    later.tasks.clear()
+    assert all(counts.counted(str(number), 1) for number in range(MAXIMUM_WAITING))
+    for number in range(MAXIMUM_WAITING + 5):
+        counts.ask(numbered(number))
+    assert len(later.tasks) == 5  # the others were asked a moment ago
+
+
+def test_series_in_use_are_remembered_and_unused_ones_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(archive_counts, "MAXIMUM_SERIES", 2)
+    later, now = Later(), [0.0]
+    counts = ArchiveCounts(
+        {"*": PACS}, lambda *_: 3, lambda _: 1, Health(), steady=lambda: now[0], executor=later
+    )
+    for number in (1, 2, 3):
+        counts.ask(numbered(number))
+    for task in later.tasks:
+        task()
+    assert [bool(counts.counted(str(number), 1)) for number in (1, 2, 3)] == [True, True, False]
+    now[0] += UNUSED_SECONDS
+    counts.counted("1", 1)
+    counts.ask(numbered(3))
+    later.tasks[-1]()
+    assert [bool(counts.counted(str(number), 1)) for number in (1, 2, 3)] == [True, False, True]
+
+
+def test_a_series_that_was_closed_meanwhile_is_not_asked_about() -> None:
+    later, asked = Later(), list[str]()
+
+    def count(_: Peer, question: Question) -> int:
+        asked.append(question.series_instance_uid)
+        return 3
+
+    counts = ArchiveCounts({"*": PACS}, count, lambda _: 1, Health(), executor=later)
+    for number in (1, 2):
+        counts.ask(numbered(number))
+    counts.forget("1")
+    for task in later.tasks:
+        task()
+    assert asked == ["2"]
+
+
+def test_an_archive_that_hangs_holds_up_no_other() -> None:
+    go = threading.Event()
+    other = replace(PACS, port=2)  # of the same AE title
+
+    def count(peer: Peer, _: Question) -> int:
+        return 3 if peer is other else int(go.wait(20))
+
+    counts = ArchiveCounts({"CT1": PACS, "CT2": other}, count, lambda _: 1, Health())
+    for number in range(5):
+        counts.ask(numbered(number))
+    counts.ask(replace(numbered(9), calling_ae="CT2"))
+    wait_until(lambda: counts.counted("9", 1) is not None, seconds=10, what="the other's answer")
+    assert counts.counted("0", 1) is None
+    go.set()
+    counts.stop()
+
+
+def test_each_archive_has_a_fault_of_its_own_which_does_not_stay_for_ever() -> None:
+    asked = Asked({"CT1": PACS, "CT2": replace(PACS, port=2)})
+    asked.ask(1, QueryFailed("no answer"))
+    asked.answers.append(3)
+    asked.counts.ask(replace(numbered(10), calling_ae="CT2"))
+    wait_until(lambda: asked.counts.counted("10", 1), seconds=20, what="the other's answer")
+    asked.counts.tend()
+    assert [fault.part for fault in asked.health.snapshot()] == ["archive PACS@127.0.0.1:1"]
+    asked.now += FAULT_SECONDS + 1
+    asked.counts.tend()
+    assert asked.health.snapshot() == ()
 
 
 def test_what_is_forgotten_counts_no_more(archive: Asked) -> None:
