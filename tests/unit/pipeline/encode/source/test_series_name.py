@@ -135,7 +135,7 @@ def test_descriptions_fit_their_attribute() -> None:
 
 def test_a_number_that_is_none_is_not_shown() -> None:
     assert number(header(SeriesNumber=None)) == ""
-    named = "AI on series UID ...1.2.3.2: segmentation (research use)"
+    named = "AI on series UID ...1.2.3.2: summary (research use)"
     assert descriptions(SeriesNumber=None)[0] == named
 
 
