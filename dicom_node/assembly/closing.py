@@ -7,7 +7,7 @@ from functools import partial
 from config.settings import Settings
 from dicom_node.assembly.security import credentials_of
 from dicom_node.closing.archive_counts import ArchiveCounts, count_by_find
-from dicom_node.closing.series_closer import ClosingPolicy
+from dicom_node.closing.policy import ClosingPolicy
 from dicom_node.network.association import Peer
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from dicom_node.closing.decision import (
-    PATIENCE,
     SETTLED_SECONDS,
     ClosingRules,
     Counted,
@@ -21,6 +19,9 @@ from dicom_node.closing.decision import (
     decide,
 )
 from dicom_node.closing.header_stack import HeaderStack, header_stack
+from dicom_node.closing.policy import ClosingPolicy
+from dicom_node.closing.remembered import Remembered
+from dicom_node.closing.series_watch import SeriesWatch, quiet_seconds
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import ClosedBy
@@ -29,12 +30,20 @@ from storage.database.sessions import Session
 from storage.errors import DatabaseRefused, StaleState
 from storage.series.closings import record_closing, too_early
 from storage.series.lifecycle import OpenSeries, close, receiving
-from storage.series.notifications import NotificationKind, NotificationState, named_instances
+from storage.series.notifications import (
+    NamedInstances,
+    NamedVersion,
+    NotificationKind,
+    NotificationState,
+    named_instances,
+    named_lately,
+)
 from storage.series.slices import held_slices
 
 DISTRUST = timedelta(days=30)  #: after a proof closed a series of a sender too early
 EARLIER = timedelta(days=2)  #: since the date of a study that is over, whatever the time zones
-MAXIMUM_STACKS = 200  #: open series whose slices are remembered
+MAXIMUM_HELD = 200_000  #: instances of open series that are remembered: of five hundred series
+MAXIMUM_NAMED = 200_000  #: instances as they are named that are remembered
 KINDS: Mapping[NotificationKind, ClosedBy] = {
     NotificationKind.PROCEDURE_STEP: ClosedBy.PROCEDURE_STEP,
     NotificationKind.AVAILABILITY: ClosedBy.AVAILABILITY,
@@ -66,62 +75,6 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosingPolicy:
-    """What the settings say.
-
-    Attributes
-    ----------
-    quiet_seconds, regular_seconds
-        As in `ClosingRules`: of any sender, and of single ones by their AE title.
-    min_slices, min_coverage_mm
-        Of a series that is analysed.
-    """
-
-    quiet_seconds: float
-    quiet_seconds_by_ae: Mapping[str, float] = field(default_factory=dict)
-    regular_seconds: float = 0.0
-    regular_seconds_by_ae: Mapping[str, float] = field(default_factory=dict)
-    min_slices: int = 1
-    min_coverage_mm: float = 0.0
-
-    def rules(self, calling_ae: str, distrusted: frozenset[tuple[str, str]]) -> ClosingRules:
-        """Give the rules for a sender.
-
-        Parameters
-        ----------
-        distrusted
-            Senders and proofs that were wrong a short while ago.
-        """
-        return ClosingRules(
-            quiet_seconds=self.quiet_seconds_by_ae.get(calling_ae, self.quiet_seconds),
-            regular_seconds=self.regular_seconds_by_ae.get(calling_ae, self.regular_seconds),
-            distrusted=frozenset(
-                proof for proof in ClosedBy if (calling_ae, str(proof)) in distrusted
-            )
-            - PATIENCE,
-        )
-
-
-def quiet_seconds(series: OpenSeries, now: datetime, watched_seconds: float) -> float:
-    """Tell for how long no instance of a series has come, by both clocks.
-
-    Parameters
-    ----------
-    now
-        Time of day: it may be set, and then says nothing of the time that has passed.
-    watched_seconds
-        Time for which this process has seen the series as it is, by the monotonic clock.
-
-    Notes
-    -----
-    A last instance that lies in the future counts as well: the clock was put back, and the series
-    must not wait for it to catch up.
-    """
-    by_time_of_day = abs((now - series.last_at).total_seconds())
-    return min(by_time_of_day, watched_seconds)
-
-
 def is_of_earlier_day(study_date: str, now: datetime) -> bool:
     """Tell whether a study is of the day before yesterday or earlier; False without a date.
 
@@ -136,24 +89,22 @@ def is_of_earlier_day(study_date: str, now: datetime) -> bool:
     return day is not None and now.date() - day >= EARLIER
 
 
-class SeriesWatch:
-    """Measures how long each open series has been as it is, since the node runs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """One look at all open series.
 
-    Parameters
+    Attributes
     ----------
-    steady
-        The monotonic clock, seconds.
+    distrusted
+        Senders and proofs that were wrong a short while ago.
+    named
+        Series of which notifications name instances, with the version of those.
     """
 
-    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
-        self._steady = steady
-        self._since: dict[OpenSeries, float] = {}
-
-    def look(self, current: Sequence[OpenSeries]) -> dict[OpenSeries, float]:
-        """Give the seconds for which each open series has not changed; new ones begin now."""
-        now = self._steady()
-        self._since = {series: self._since.get(series, now) for series in current}
-        return {series: now - since for series, since in self._since.items()}
+    session: Session
+    now: datetime
+    distrusted: frozenset[tuple[str, str]]
+    named: Mapping[str, NamedVersion]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +138,10 @@ class SeriesCloser:
         self._sessions, self._clock = resources.sessions, resources.clock
         self._policy, self._observer, self._wake = policy, observer, wake
         self._watch = watch or SeriesWatch()
-        self._held: dict[OpenSeries, _Held] = {}
+        self._held = Remembered[OpenSeries, _Held](MAXIMUM_HELD, lambda held: len(held.instances))
+        self._named = Remembered[tuple[str, NamedVersion], tuple[NamedInstances, ...]](
+            MAXIMUM_NAMED, lambda named: sum(len(one.instances) for one in named)
+        )
         self._next_seconds = math.inf
 
     def run_once(self) -> float:
@@ -220,11 +174,17 @@ class SeriesCloser:
         """Yield the series that are complete, with the proof."""
         now = self._clock()
         watched = self._watch.look(receiving(session))
-        self._held = {series: held for series, held in self._held.items() if series in watched}
-        distrusted = too_early(session, now - DISTRUST) if watched else frozenset()
+        look = _Look(
+            session=session,
+            now=now,
+            distrusted=too_early(session, now - DISTRUST) if watched else frozenset(),
+            named=named_lately(session) if watched else {},
+        )
+        self._held.forget_others(watched)
+        self._named.forget_others(look.named.items())
         for series, seconds in watched.items():
             quiet = quiet_seconds(series, now, seconds)
-            decision = self._judged(session, series, quiet, distrusted)
+            decision = self._judged(look, series, quiet)
             if decision.closed_by is not None:
                 yield series, decision.closed_by
             else:
@@ -258,44 +218,31 @@ class SeriesCloser:
         )
         return True
 
-    def _judged(
-        self,
-        session: Session,
-        series: OpenSeries,
-        quiet: float,
-        distrusted: frozenset[tuple[str, str]],
-    ) -> Decision:
+    def _judged(self, look: _Look, series: OpenSeries, quiet: float) -> Decision:
         """Decide, by the quiet time alone where a series cannot be judged (border)."""
+        rules = self._policy.rules(series.calling_ae, look.distrusted)
         try:
-            return self._decision(session, series, quiet, distrusted)
+            return self._decision(look, series, quiet, rules)
         except Exception:  # noqa: BLE001  # border: no series holds up the others
             log.exception("job_failed", job="close", series_uid=series.series_instance_uid)
-            return decide(
-                SeriesEvidence(instances=frozenset(), quiet_seconds=quiet),
-                self._policy.rules(series.calling_ae, distrusted),
-            )
+            return decide(SeriesEvidence(instances=frozenset(), quiet_seconds=quiet), rules)
 
     def _decision(
-        self,
-        session: Session,
-        series: OpenSeries,
-        quiet: float,
-        distrusted: frozenset[tuple[str, str]],
+        self, look: _Look, series: OpenSeries, quiet: float, rules: ClosingRules
     ) -> Decision:
-        rules = self._policy.rules(series.calling_ae, distrusted)
         if self._observer is None or quiet < SETTLED_SECONDS:
             return decide(SeriesEvidence(instances=frozenset(), quiet_seconds=quiet), rules)
-        held = self._slices(session, series)
+        held = self._held.value(series, lambda: self._read(look.session, series))
         evidence = SeriesEvidence(
             instances=held.instances,
             quiet_seconds=quiet,
             is_being_sent=self._observer.is_being_sent(series),
-            is_of_earlier_day=is_of_earlier_day(series.study_date, self._clock()),
+            is_of_earlier_day=is_of_earlier_day(series.study_date, look.now),
             is_whole_chest=held.stack.is_whole_chest,
             is_regular=held.stack.is_regular,
             announced=held.stack.announced,
             images=held.stack.images,
-            named=_named(session, series),
+            named=self._named_of(look, series),
             counted=self._observer.counted(series),
         )
         decision = decide(evidence, rules)
@@ -304,13 +251,9 @@ class SeriesCloser:
         ends = self._observer.ends(series, held.stack.looked_at)
         return decide(replace(evidence, ends=ends), rules)
 
-    def _slices(self, session: Session, series: OpenSeries) -> _Held:
-        """Read the instances of a series, once for as long as it stays as it is."""
-        known = self._held.get(series)
-        if known is not None:
-            return known
+    def _read(self, session: Session, series: OpenSeries) -> _Held:
         slices = held_slices(session, series.series_instance_uid)
-        known = _Held(
+        return _Held(
             instances=frozenset(part.sop_instance_uid for part in slices),
             stack=header_stack(
                 slices,
@@ -318,20 +261,21 @@ class SeriesCloser:
                 min_coverage_mm=self._policy.min_coverage_mm,
             ),
         )
-        if len(self._held) < MAXIMUM_STACKS:
-            self._held[series] = known
-        return known
 
-
-def _named(session: Session, series: OpenSeries) -> tuple[Named, ...]:
-    """List what others name of a series; a step that was discontinued proves nothing."""
-    return tuple(
-        Named(
-            by=KINDS[one.kind],
-            instances=one.instances,
-            final=one.state in FINAL,
-            was_told_before=one.changed_at < series.last_at,
+    def _named_of(self, look: _Look, series: OpenSeries) -> tuple[Named, ...]:
+        """List what others name of a series; a step that was discontinued proves nothing."""
+        uid = series.series_instance_uid
+        version = look.named.get(uid)
+        if version is None:
+            return ()
+        named = self._named.value((uid, version), lambda: named_instances(look.session, uid))
+        return tuple(
+            Named(
+                by=KINDS[one.kind],
+                instances=one.instances,
+                final=one.state in FINAL,
+                was_told_before=one.changed_at < series.last_at,
+            )
+            for one in named
+            if one.state is not NotificationState.DISCONTINUED
         )
-        for one in named_instances(session, series.series_instance_uid)
-        if one.state is not NotificationState.DISCONTINUED
-    )

@@ -7,6 +7,7 @@ closing of a series needs them for minutes.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,10 @@ MAXIMUM_NOTIFICATIONS = 10_000  #: of all senders together; the oldest make room
 MAXIMUM_OF_SENDER = 2_000  #: of one AE title; with more, its own oldest make room
 MAXIMUM_NAMED = 200_000
 """Instances that all of them name: a busy day's. Closed series make room, then the oldest."""
+
+
+NamedVersion = frozenset[tuple[str, datetime]]
+"""Of what is named of a series: the notifications, and when each changed last."""
 
 
 class NotificationKind(StrEnum):
@@ -171,6 +176,21 @@ def forget_old(session: Session, now: datetime) -> None:
     """Remove the notifications that have not changed for a week."""
     row = Notification
     _forget(session, select(row.sop_instance_uid).where(row.changed_at < now - KEEP))
+
+
+def named_lately(session: Session) -> dict[str, NamedVersion]:
+    """Tell of which open series notifications name instances, and of what version that is."""
+    row = NotifiedSeries
+    rows = session.execute(
+        select(row.series_instance_uid, row.notification_uid, Notification.changed_at)
+        .join(Notification, Notification.sop_instance_uid == row.notification_uid)
+        .join(Series, Series.series_instance_uid == row.series_instance_uid)
+        .where(Series.state == SeriesState.RECEIVING)
+    )
+    versions: dict[str, set[tuple[str, datetime]]] = defaultdict(set)
+    for series, notification_uid, changed_at in rows:
+        versions[series].add((notification_uid, changed_at))
+    return {series: frozenset(version) for series, version in versions.items()}
 
 
 def _make_room(session: Session, calling_ae: str, now: datetime) -> None:

@@ -14,7 +14,9 @@ from pynetdicom.association import Association
 
 from dicom_node.closing.archive_counts import ArchiveCounts
 from dicom_node.closing.observer import NodeObserver
-from dicom_node.closing.series_closer import ClosingPolicy, SeriesCloser, SeriesWatch
+from dicom_node.closing.policy import ClosingPolicy
+from dicom_node.closing.series_closer import SeriesCloser
+from dicom_node.closing.series_watch import SeriesWatch
 from dicom_node.health import Health
 from dicom_node.network.sop_classes import PERFORMED_STEP
 from dicom_node.reception.index_writer import IndexWriter

@@ -21,7 +21,9 @@ from dicom_node.analysis.worker.messages import (
     AnalysisRequest,
     AnalysisResult,
 )
-from dicom_node.closing.series_closer import ClosingPolicy, SeriesCloser, SeriesWatch
+from dicom_node.closing.policy import ClosingPolicy
+from dicom_node.closing.series_closer import SeriesCloser
+from dicom_node.closing.series_watch import SeriesWatch
 from dicom_node.network.status_codes import SUCCESS
 from storage.database.schema import Instance, Series
 from tests.support.dispatcher_samples import RESULT, AnsweringWorkers, dispatcher

@@ -1,7 +1,8 @@
 """Quiet series are closed, each after the quiet time of its sender, and analysis is woken."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -10,15 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from dicom_node.closing.decision import SETTLED_SECONDS, Counted, Ends
-from dicom_node.closing.series_closer import (
-    ClosingPolicy,
-    SeriesCloser,
-    SeriesWatch,
-    is_of_earlier_day,
-    quiet_seconds,
-)
+from dicom_node.closing.policy import ClosingPolicy
+from dicom_node.closing.series_closer import SeriesCloser, is_of_earlier_day
+from dicom_node.closing.series_watch import SeriesWatch, quiet_seconds
 from dicom_node.resources import Resources
 from storage.overview import overview
 from storage.series.closings import waits
@@ -317,17 +315,62 @@ def test_a_step_that_names_what_is_here_closes_the_series(
 ) -> None:
     resources = open_resources(tmp_path)
     receive_stack(resources)
-    notice = Notice(
-        sop_instance_uid="5",
+    with resources.sessions.begin() as session:
+        keep_notice(session, step(state, "9", named), NOW)
+
+    assert closed_after(resources, Seen(sent=True), 1) == expected
+
+
+def step(state: NotificationState, series: str, numbers: int = SLICES) -> Notice:
+    uids = [str(n) if series == "9" else f"{series}.{n}" for n in range(1, numbers + 1)]
+    return Notice(
+        sop_instance_uid=f"5.{series}",
         kind=NotificationKind.PROCEDURE_STEP,
         state=state,
         calling_ae="CT1",
-        series={"9": [str(number) for number in range(1, named + 1)]},
+        series={series: uids},
     )
-    with resources.sessions.begin() as session:
-        keep_notice(session, notice, NOW)
 
-    assert closed_after(resources, Seen(sent=True), 1) == expected
+
+@contextmanager
+def statements(resources: Resources) -> Iterator[list[str]]:
+    """Statements that the database gets meanwhile."""
+    heard: list[str] = []
+    with resources.sessions() as session:
+        engine = session.get_bind()
+
+    def hear(_: object, __: object, statement: str, *___: object) -> None:
+        heard.append(statement)
+
+    event.listen(engine, "before_cursor_execute", hear)
+    yield heard
+    event.remove(engine, "before_cursor_execute", hear)
+
+
+def test_series_that_stay_as_they_are_are_not_read_again(tmp_path: Path) -> None:
+    resources, clock, steady = open_resources(tmp_path), [NOW], [0.0]
+    for series in ("9", "7", "6"):
+        receive_stack(resources, series=series)
+        with resources.sessions.begin() as session:
+            keep_notice(session, step(NotificationState.IN_PROGRESS, series), NOW)
+    closer = SeriesCloser(
+        replace(resources, clock=lambda: clock[0]),
+        ClosingPolicy(quiet_seconds=60, min_slices=SLICES),
+        Seen(),
+        wake=lambda: None,
+        watch=SeriesWatch(steady=lambda: steady[0]),
+    )
+    for seconds in (0, 2):
+        clock[0], steady[0] = NOW + timedelta(seconds=seconds), seconds
+        closer.run_once()
+    with statements(resources) as heard:
+        closer.run_once()
+    assert len([text for text in heard if text.startswith("SELECT")]) == 3
+    with resources.sessions.begin() as session:  # what is said anew is read anew
+        keep_notice(session, step(NotificationState.COMPLETED, "7"), clock[0])
+    closer.run_once()
+    with resources.sessions() as session:
+        assert {one.series_instance_uid for one in receiving(session)} == {"9", "6"}
 
 
 def test_a_sender_that_was_closed_too_early_waits_its_whole_time(tmp_path: Path) -> None:
