@@ -76,6 +76,8 @@ def frozen(result: Dataset) -> Dataset:
 def news(written: Dataset, like: Dataset) -> Dataset:
     """Elements of a result that are not in another, byte by byte; all if one has not all of them.
 
+    They stay in the character set of the result, also where that is the same in both.
+
     Parameters
     ----------
     written, like
@@ -88,7 +90,7 @@ def news(written: Dataset, like: Dataset) -> Dataset:
         for tag, element in ((tag, written.get_item(tag)) for tag in written.keys())  # noqa: SIM118
         if not _same(element, like.get_item(tag))
     }
-    return Dataset(differing)
+    return Dataset(differing, parent_encoding=written.original_character_set)
 
 
 def distinct(written: Dataset) -> Dataset:
@@ -106,7 +108,7 @@ def distinct(written: Dataset) -> Dataset:
     seen: set[tuple[int, str | None, bytes]] = set()
     items = []
     for item in written[FRAMES].value:
-        fresh = Dataset()
+        fresh = Dataset(parent_encoding=written.original_character_set)
         for tag in item.keys():  # noqa: SIM118  # iterating the data set itself decodes it
             element = item.get_item(tag)
             if isinstance(element, RawDataElement):
@@ -116,7 +118,11 @@ def distinct(written: Dataset) -> Dataset:
                 seen.add(key)
             fresh[tag] = element
         items.append(fresh)
-    copy = Dataset({tag: written.get_item(tag) for tag in written.keys()})  # noqa: SIM118
+    elements: dict[BaseTag, Element] = {
+        tag: written.get_item(tag)
+        for tag in written.keys()  # noqa: SIM118
+    }
+    copy = Dataset(elements, parent_encoding=written.original_character_set)
     copy[FRAMES] = DataElement(FRAMES, "SQ", Sequence(items))
     return copy
 
