@@ -10,6 +10,7 @@ from dicom_node.network.pynetdicom_internals.pdu import COMMAND, LAST, headers
 
 C_STORE_RQ = 0x0001
 C_ECHO_RQ = 0x0030
+N_SET_RQ, N_CREATE_RQ = 0x0120, 0x0140
 RESPONSE = 0x8000  #: set in the Command Field of a response, PS3.7 E.1
 C_STORE_RSP = 0x8001
 NO_DATA_SET = 0x0101

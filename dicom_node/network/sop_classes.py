@@ -41,6 +41,9 @@ STORAGE_COMMITMENT = StorageCommitmentPushModel
 PERFORMED_STEP = ModalityPerformedProcedureStep
 INSTANCE_AVAILABILITY = InstanceAvailabilityNotification
 NOTIFICATION_CLASSES = (PERFORMED_STEP, INSTANCE_AVAILABILITY)
+PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+"""For services whose data sets are read here: a deflated one could inflate without end."""
+
 STUDY_ROOT_FIND = StudyRootQueryRetrieveInformationModelFind
 STUDY_ROOT_MOVE = StudyRootQueryRetrieveInformationModelMove
 

@@ -9,9 +9,11 @@ What they say decides only when a series is taken for complete; nothing of a pat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from typing import cast
 
 from pydicom import Dataset
+from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_CREATE, N_SET
 from pynetdicom.events import Event
@@ -30,8 +32,15 @@ from dicom_node.network.status_codes import (
     SOP_CLASS_NOT_SUPPORTED,
     SUCCESS,
 )
-from dicom_node.network.storage_commitment import readable
-from dicom_node.reception.header import PARSE_ERRORS, PLAIN_UID
+from dicom_node.reception.header import PLAIN_UID
+from dicom_node.reception.notification_reader import (
+    OF_AVAILABILITY,
+    OF_STEP,
+    NotificationContent,
+    ReferencedSeries,
+    TooManyItems,
+    read_notification,
+)
 from dicom_node.reception.refusals import Refusal
 from dicom_node.resources import Resources
 from storage.errors import StorageError
@@ -137,8 +146,7 @@ class NotificationScp:
 
     def _create(self, event: Event, uid: str) -> Notice:
         sop_class = str(event.request.AffectedSOPClassUID or "")
-        _check_uid(uid)
-        notice = _parsed(event, lambda: _new_notice(sop_class, uid, event.attribute_list, event))
+        notice = _new_notice(sop_class, _checked(uid), event)
         with self._sessions.begin() as session:
             if notification(session, uid) is not None:
                 raise Refused(DUPLICATE_SOP_INSTANCE, "it has come before")
@@ -146,7 +154,7 @@ class NotificationScp:
         return notice
 
     def _change(self, event: Event, uid: str) -> Notice:
-        notice = _parsed(event, lambda: _changed_notice(uid, event.modification_list, event))
+        notice = _changed_notice(uid, event)
         with self._sessions.begin() as session:
             known = notification(session, uid)
             if known is None or known.kind is not NotificationKind.PROCEDURE_STEP:
@@ -180,91 +188,87 @@ def _failure(refused: Refused) -> Dataset:
     return ds
 
 
-def _parsed(event: Event, read: Callable[[], Notice]) -> Notice:
+def _content(event: Event, sequences: tuple[int, int]) -> NotificationContent:
     """Read a request within bounds.
 
     Raises
     ------
     Refused
-        If it is no data set, too large, or says something else than it may.
+        If it is no data set, or too large.
     """
+    encoded: BytesIO | None = getattr(
+        event.request,
+        "AttributeList" if isinstance(event.request, N_CREATE) else "ModificationList",
+    )
+    data = encoded.getvalue() if encoded is not None else b""
+    syntax = UID(event.context.transfer_syntax)
     try:
-        with readable(event):
-            return read()
-    except PARSE_ERRORS as fault:
-        reason = f"its data set cannot be read ({type(fault).__name__})"
-        raise Refused(INVALID_ATTRIBUTE_VALUE, reason) from fault
+        return read_notification(data, sequences, is_implicit=syntax.is_implicit_VR)
+    except TooManyItems as fault:
+        raise Refused(RESOURCE_LIMITATION, str(fault)) from fault
+    except ValueError as fault:
+        raise Refused(INVALID_ATTRIBUTE_VALUE, f"no data set: {fault}") from fault
 
 
-def _new_notice(sop_class: str, uid: str, ds: Dataset, event: Event) -> Notice:
+def _new_notice(sop_class: str, uid: str, event: Event) -> Notice:
     if sop_class == INSTANCE_AVAILABILITY:
         return Notice(
             sop_instance_uid=uid,
             kind=NotificationKind.AVAILABILITY,
             state=NotificationState.AVAILABLE,
             calling_ae=requestor(event),
-            series=_named(ds, "ReferencedSeriesSequence", "ReferencedSOPSequence"),
+            series=_named(_content(event, OF_AVAILABILITY).series or []),
         )
     if sop_class != PERFORMED_STEP:
         raise Refused(SOP_CLASS_NOT_SUPPORTED, "neither a performed step nor an availability")
-    state = _state(ds)
+    content = _content(event, OF_STEP)
+    state = _state(content)
     if state is None:
         raise Refused(MISSING_ATTRIBUTE, "it has no Performed Procedure Step Status")
     if state is not NotificationState.IN_PROGRESS:
         raise Refused(INVALID_ATTRIBUTE_VALUE, "a step begins IN PROGRESS")
-    return _step(uid, ds, state, event)
+    return _step(uid, content, state, event)
 
 
-def _changed_notice(uid: str, ds: Dataset, event: Event) -> Notice:
-    return _step(uid, ds, _state(ds) or NotificationState.IN_PROGRESS, event)
+def _changed_notice(uid: str, event: Event) -> Notice:
+    content = _content(event, OF_STEP)
+    return _step(uid, content, _state(content) or NotificationState.IN_PROGRESS, event)
 
 
-def _step(uid: str, ds: Dataset, state: NotificationState, event: Event) -> Notice:
-    named = None
-    if "PerformedSeriesSequence" in ds:
-        named = _named(ds, "PerformedSeriesSequence", "ReferencedImageSequence")
+def _step(uid: str, content: NotificationContent, state: NotificationState, event: Event) -> Notice:
     return Notice(
         sop_instance_uid=uid,
         kind=NotificationKind.PROCEDURE_STEP,
         state=state,
         calling_ae=requestor(event),
-        series=named,
+        series=None if content.series is None else _named(content.series),
     )
 
 
-def _state(ds: Dataset) -> NotificationState | None:
-    text = str(ds.get("PerformedProcedureStepStatus") or "").strip().upper()
+def _state(content: NotificationContent) -> NotificationState | None:
+    text = content.status.upper()
     if text and text not in STATES:
         raise Refused(INVALID_ATTRIBUTE_VALUE, "no known Performed Procedure Step Status")
     return STATES.get(text)
 
 
-def _named(ds: Dataset, of_series: str, of_instances: str) -> dict[str, list[str]]:
-    """Read the instances that are named, by series; series without any are left out."""
+def _named(listed: Iterable[ReferencedSeries]) -> dict[str, list[str]]:
+    """Give the instances that are named, by series; series without any are left out."""
     named: dict[str, list[str]] = {}
-    for item in _items(ds, of_series):
+    for series in listed:
         instances = [
-            _uid(reference.get("ReferencedSOPInstanceUID"))
-            for reference in _items(item, of_instances)
-            if str(reference.get("InstanceAvailability") or "").strip() != UNAVAILABLE
+            _checked(one.sop_instance_uid)
+            for one in series.references
+            if one.availability != UNAVAILABLE
         ]
         if instances:
-            named.setdefault(_uid(item.get("SeriesInstanceUID")), []).extend(instances)
+            named.setdefault(_checked(series.series_instance_uid), []).extend(instances)
     if len(named) > MAXIMUM_SERIES:
         raise Refused(RESOURCE_LIMITATION, f"it names more than {MAXIMUM_SERIES} series")
     return named
 
 
-def _items(ds: Dataset, keyword: str) -> Iterable[Dataset]:
-    return ds[keyword].value or () if keyword in ds else ()
-
-
-def _uid(value: object) -> str:
-    uid = str(value or "").strip(" \0")
-    _check_uid(uid)
-    return uid
-
-
-def _check_uid(uid: str) -> None:
+def _checked(uid: str) -> str:
     if not PLAIN_UID.fullmatch(uid):
         raise Refused(INVALID_ATTRIBUTE_VALUE, "it names no UID where one is needed")
+    return uid

@@ -36,6 +36,7 @@ from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import received_instance
 from dicom_node.network.sop_classes import (
     NOTIFICATION_CLASSES,
+    PLAIN_SYNTAXES,
     STORAGE_COMMITMENT,
     VERIFICATION,
     transfer_syntaxes_of,
@@ -271,10 +272,10 @@ class Receiver:
         ae.acse_timeout = min(limits.silent_seconds, limits.request_seconds)
         ae.add_supported_context(VERIFICATION)
         ae.add_supported_context(
-            STORAGE_COMMITMENT, scu_role=True, scp_role=True
+            STORAGE_COMMITMENT, list(PLAIN_SYNTAXES), scu_role=True, scp_role=True
         )  # asked, and answered
         for sop_class in of_notifications:
-            ae.add_supported_context(sop_class)
+            ae.add_supported_context(sop_class, list(PLAIN_SYNTAXES))
         for sop_class in sop_classes:
             ae.add_supported_context(sop_class, list(transfer_syntaxes_of(sop_class)))
         self._server: ThreadedAssociationServer | None = None

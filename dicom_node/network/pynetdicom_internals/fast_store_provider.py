@@ -29,6 +29,8 @@ from dicom_node.logs import log
 from dicom_node.network.command_set import (
     C_ECHO_RQ,
     C_STORE_RQ,
+    N_CREATE_RQ,
+    N_SET_RQ,
     RESPONSE,
     Command,
     MalformedCommand,
@@ -43,6 +45,7 @@ from dicom_node.network.pynetdicom_internals.association_request import (
 from dicom_node.network.pynetdicom_internals.message_bounds import (
     MAXIMUM_DATA_SET,
     MAXIMUM_NEGOTIATION,
+    MAXIMUM_NOTIFICATION,
     MAXIMUM_UNANSWERED,
     Pace,
     check_negotiation,
@@ -65,6 +68,7 @@ from dicom_node.network.received_instance import received_instance
 if TYPE_CHECKING:  # it makes us
     from dicom_node.network.pynetdicom_internals.fast_store_scp import FastAssociation, FastServer
 
+NAMING = {N_CREATE_RQ, N_SET_RQ}  #: requests that may name all instances of a study
 LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; some senders do
 DATA_TRANSFER, CLOSING = "Sta6", "Sta13"  #: PS3.8 9.2.1: established; waiting for the end
 BEFORE_REQUEST = {"Sta1", "Sta2"}  #: PS3.8 9.2.1: idle; awaiting an A-ASSOCIATE-RQ
@@ -88,6 +92,7 @@ class FastProvider(DULServiceProvider):
         self._store, self._limits, self._allowance = server.store, server.limits, server.allowance
         self._server = server
         self._unanswered = 0  #: requests that were handed to pynetdicom
+        self._has_large = False  #: the latest of them is longer than most may be
         self._reactor_wakeup = assoc.reactor_wakeup
         self._wakeup: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wakeup_lock = threading.Lock()
@@ -173,7 +178,8 @@ class FastProvider(DULServiceProvider):
         """Read message after message until there is something else to do; say whether any came."""
         has_read = False
         while not self._kill_thread:
-            if max(self._unanswered, self.assoc.dimse.msg_queue.qsize()) >= MAXIMUM_UNANSWERED:
+            unanswered = max(self._unanswered, self.assoc.dimse.msg_queue.qsize())
+            if unanswered >= (1 if self._has_large else MAXIMUM_UNANSWERED):
                 self._reactor_wakeup.set()
                 break
             if not self._rest and not wire.wait(cast(int, self._wakeup)):
@@ -355,13 +361,16 @@ class FastProvider(DULServiceProvider):
             self._unanswered += 1
         for fragment in fragments:
             self._hand_over_fragment(fragment)
+        self._has_large = False
         if command.has_data_set:
+            limit = MAXIMUM_NOTIFICATION if command.field in NAMING else MAXIMUM_DATA_SET
             with self._allowance.share() as share:
                 for fragment in self._fragments(
-                    DATA_SET, context_id=fragments[0].context_id, limit=MAXIMUM_DATA_SET
+                    DATA_SET, context_id=fragments[0].context_id, limit=limit
                 ):
                     share.take(len(fragment.data))
                     self._hand_over_fragment(fragment)
+                self._has_large = share.size > MAXIMUM_DATA_SET
         self._reactor_wakeup.set()
 
     def _hand_over_fragment(self, fragment: Fragment) -> None:

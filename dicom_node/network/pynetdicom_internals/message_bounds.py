@@ -22,6 +22,9 @@ from dicom_node.network.pynetdicom_internals.pdu import Invalid
 MAXIMUM_DATA_SET = 1 << 20
 """Bytes of a data set of any message but C-STORE: references to eight thousand instances."""
 
+MAXIMUM_NOTIFICATION = 4 << 20
+"""Bytes of a data set that names what was made (N-CREATE, N-SET): about 30,000 instances."""
+
 MAXIMUM_DATA_SETS = 16 << 20  #: bytes of such data sets that arrive at a time, from all peers
 MAXIMUM_ANSWER = 4 << 20  #: bytes of one message of a peer that we called: a match, a report
 MAXIMUM_UNANSWERED = 16  #: requests of an association; further ones stay in the socket

@@ -10,11 +10,17 @@ import pytest
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.sequence import Sequence
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from dicom_node.network.sop_classes import INSTANCE_AVAILABILITY, PERFORMED_STEP
+from dicom_node.network.sop_classes import (
+    INSTANCE_AVAILABILITY,
+    PERFORMED_STEP,
+    STORAGE_COMMITMENT,
+)
 from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.reception.notification_reader import MAXIMUM_ITEMS
 from dicom_node.reception.notification_scp import NO_LONGER, NotificationScp
 from dicom_node.resources import Resources
 from storage.overview import overview
@@ -185,7 +191,7 @@ NO_STEPS = [
     (step("IN PROGRESS", ("not a UID", ["1.1"])), 0x0106),
     (step("IN PROGRESS", (SERIES, [""])), 0x0106),
     (step("IN PROGRESS", *((f"2.25.{n}", ["1"]) for n in range(1, 1002))), 0x0213),
-    (step("IN PROGRESS", (SERIES, ["1"] * 10_000)), 0x0106),
+    (step("IN PROGRESS", (SERIES, ["1"] * MAXIMUM_ITEMS)), 0x0213),
 ]
 
 
@@ -196,6 +202,16 @@ def test_what_is_no_step_is_refused(address: tuple[str, int], resources: Resourc
     assert named(resources) == ()
 
 
+def test_a_step_of_very_many_images_is_kept(address: tuple[str, int], resources: Resources) -> None:
+    root = "1.2.840.113619.2.55.3.604688119.971.1234567890.123456789"
+    images = [f"{root}.{number}" for number in range(16_000)]  # 1.2 MiB
+    with calling(address) as assoc:
+        assert create(assoc, step("IN PROGRESS"), STEP).Status == 0x0000
+        assert change(assoc, step("COMPLETED", (SERIES, images))).Status == 0x0000
+        assert change(assoc, step("COMPLETED")).Status == 0x0110
+    assert named(resources) == (of_step(S.COMPLETED, *images),)
+
+
 def test_a_step_belongs_to_who_began_it(address: tuple[str, int], resources: Resources) -> None:
     with calling(address) as assoc:
         assert change(assoc, step("COMPLETED")).Status == 0x0112
@@ -203,6 +219,17 @@ def test_a_step_belongs_to_who_began_it(address: tuple[str, int], resources: Res
     with calling(address, "OTHER") as assoc:
         assert change(assoc, step("COMPLETED")).Status == 0x0124
     assert named(resources) == (of_step(S.IN_PROGRESS, "1.1"),)
+
+
+def test_no_deflated_data_set_is_taken_it_could_inflate_without_end(
+    address: tuple[str, int],
+) -> None:
+    ae = AE("CT1")
+    for sop_class in (PERFORMED_STEP, INSTANCE_AVAILABILITY, STORAGE_COMMITMENT):
+        ae.add_requested_context(sop_class, DeflatedExplicitVRLittleEndian)
+    assoc = ae.associate(*address, ae_title="AINODE")
+    assert assoc.accepted_contexts == []
+    assoc.abort()
 
 
 def test_refusals_name_no_patient_and_the_stock_path_answers_the_same(
