@@ -27,7 +27,7 @@ def readable(event: Event) -> Iterator[None]:
     ValueError
         If it has very many items.
     """
-    names = ("ActionInformation", "EventInformation", "AttributeList", "ModificationList")
+    names = ("ActionInformation", "EventInformation")
     encoded: list[BytesIO | None] = [getattr(event.request, name, None) for name in names]
     data = b"".join(one.getvalue() for one in encoded if one is not None)
     items = max(data.count(tag) for tag in ITEM_TAGS)
