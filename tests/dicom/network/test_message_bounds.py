@@ -30,9 +30,10 @@ from dicom_node.network.pynetdicom_internals.message_bounds import (
 )
 from dicom_node.network.pynetdicom_internals.pdu import COMMAND, DATA_SET, Invalid
 from dicom_node.network.query_scu import MAXIMUM_ANSWERS, QueryFailed, archive, keys
-from dicom_node.network.sop_classes import STUDY_ROOT_FIND
+from dicom_node.network.sop_classes import PERFORMED_STEP, STUDY_ROOT_FIND
 from dicom_node.network.status_codes import SUCCESS
 from dicom_node.network.storage_commitment import readable
+from dicom_node.reception.ingest import InstanceIngest
 from tests.support.peers.wire_client import (
     ECHO_CONTEXT,
     STORE_CONTEXT,
@@ -40,12 +41,19 @@ from tests.support.peers.wire_client import (
     association_request,
     command,
     echo_request,
+    even,
     packed,
     pdu,
     store_request,
     values,
 )
-from tests.support.reception import Reception, open_resources, running_receiver
+from tests.support.reception import (
+    Reception,
+    indexing,
+    listening,
+    open_resources,
+    running_receiver,
+)
 
 FRAGMENT = bytes(16_000)
 ENDLESS = 4 * MAXIMUM_DATA_SET  #: bytes after which a sender without end gives up here
@@ -174,6 +182,46 @@ def test_requests_whose_answers_nobody_waits_for_stay_in_the_socket(tmp_path: Pa
                 assert client.answer().status == SUCCESS
         assert len(waiting) == 2000
         assert max(waiting) < 40
+
+
+def test_while_a_large_request_is_unanswered_nothing_further_is_read(tmp_path: Path) -> None:
+    waiting, go_on, count = [], threading.Event(), 3
+
+    def slow(event: Event) -> tuple[int, None]:
+        go_on.wait(20)
+        waiting.append(event.assoc.dimse.msg_queue.qsize())
+        return SUCCESS, None
+
+    resources = open_resources(tmp_path)
+    with indexing(resources) as index:
+        sink = InstanceIngest(resources, index)
+        services = [(evt.EVT_N_CREATE, slow)]
+        with (
+            listening(sink, services=services, notifications=True) as address,
+            WireClient(address) as client,
+        ):
+            client.send(association_request(sop_class=PERFORMED_STEP))
+            assert client.read_pdu()[0] == 2
+            one = packed(values(STORE_CONTEXT, 1, create_request(), [90]), [1])
+            data = bytes(MAXIMUM_DATA_SET + 1000)
+            large = packed(values(STORE_CONTEXT, DATA_SET, data, [16_000]), [1])
+            sender = threading.Thread(target=client.send, args=((one + large) * count,))
+            sender.start()
+            sender.join(1)  # it cannot end while it is not read
+            go_on.set()
+            assert [client.answer().status for _ in range(count)] == [SUCCESS] * count
+            sender.join()
+    assert waiting == [0] * count
+
+
+def create_request() -> bytes:
+    return command(
+        (cs.AFFECTED_SOP_CLASS, even(PERFORMED_STEP)),
+        (cs.COMMAND_FIELD, struct.pack("<H", cs.N_CREATE_RQ)),
+        (cs.MESSAGE_ID, struct.pack("<H", 1)),
+        (cs.DATA_SET_TYPE, struct.pack("<H", 1)),
+        (cs.AFFECTED_SOP_INSTANCE, even("2.25.1")),
+    )
 
 
 def items(kind: int, count: int, inner: bytes = b"") -> bytes:

@@ -30,12 +30,16 @@ Value = tuple[int, int, bytes]  #: context, control, data: one presentation data
 
 
 def association_request(
-    called: str = "AINODE", calling: str = "SCANNER", syntax: str = EXPLICIT
+    called: str = "AINODE",
+    calling: str = "SCANNER",
+    syntax: str = EXPLICIT,
+    *,
+    sop_class: str = CT,
 ) -> bytes:
     primitive = A_ASSOCIATE()
     primitive.application_context_name = "1.2.840.10008.3.1.1.1"
     primitive.calling_ae_title, primitive.called_ae_title = calling, called
-    contexts = [build_context(CT, syntax), build_context(VERIFICATION)]
+    contexts = [build_context(sop_class, syntax), build_context(VERIFICATION)]
     contexts[0].context_id, contexts[1].context_id = STORE_CONTEXT, ECHO_CONTEXT
     primitive.presentation_context_definition_list = contexts
     length = MaximumLengthNotification()
