@@ -1,4 +1,4 @@
-"""What was read is remembered up to a size, and forgotten when it is not needed any more."""
+"""Things that were read are remembered up to a size, and forgotten when they are not needed any more."""
 
 from dicom_node.closing.remembered import Remembered
 

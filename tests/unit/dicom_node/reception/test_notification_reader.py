@@ -1,4 +1,4 @@
-"""What a notification names is read as pydicom would, in bounded memory, whatever its form."""
+"""The names in a notification are read as pydicom would, in bounded memory, whatever their form."""
 
 from contextlib import suppress
 
