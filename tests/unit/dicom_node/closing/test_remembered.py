@@ -1,4 +1,4 @@
-"""Things that were read are remembered up to a size, and forgotten when they are not needed any more."""
+"""Things that were read are remembered up to a size, and forgotten when no longer needed."""
 
 from dicom_node.closing.remembered import Remembered
 
