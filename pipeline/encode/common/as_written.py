@@ -50,7 +50,7 @@ def as_written(result: Dataset) -> Dataset:
 
 def shallow_copy(result: Dataset) -> Dataset:
     """Copy a result, but not its elements, which stay as they are: read bytes or values."""
-    copy = Dataset({tag: result.get_item(tag) for tag in result.keys()})  # noqa: SIM118
+    copy = Dataset(_elements(result))
     copy.set_original_encoding(
         is_implicit_vr=False,
         is_little_endian=True,
@@ -87,7 +87,7 @@ def news(written: Dataset, like: Dataset) -> Dataset:
         return written
     differing: dict[BaseTag, Element] = {
         tag: element
-        for tag, element in ((tag, written.get_item(tag)) for tag in written.keys())  # noqa: SIM118
+        for tag, element in _elements(written).items()
         if not _same(element, like.get_item(tag))
     }
     return Dataset(differing, parent_encoding=written.original_character_set)
@@ -118,13 +118,14 @@ def distinct(written: Dataset) -> Dataset:
                 seen.add(key)
             fresh[tag] = element
         items.append(fresh)
-    elements: dict[BaseTag, Element] = {
-        tag: written.get_item(tag)
-        for tag in written.keys()  # noqa: SIM118
-    }
-    copy = Dataset(elements, parent_encoding=written.original_character_set)
+    copy = Dataset(_elements(written), parent_encoding=written.original_character_set)
     copy[FRAMES] = DataElement(FRAMES, "SQ", Sequence(items))
     return copy
+
+
+def _elements(dataset: Dataset) -> dict[BaseTag, Element]:
+    """Elements as they are, read bytes or values: iterating the data set itself decodes them."""
+    return {tag: dataset.get_item(tag) for tag in dataset.keys()}  # noqa: SIM118  # see above
 
 
 def _same(element: Element, other: Element) -> bool:

@@ -137,7 +137,10 @@ def test_an_archive_that_fails_is_told_and_a_slow_one_holds_up_nobody(archive: A
     assert archive.health.snapshot() == ()
 
     go = threading.Event()
-    slow: Callable[[Peer, Question], int] = lambda *_: 3 if go.wait(20) else 0  # noqa: E731
+
+    def slow(_: Peer, __: Question) -> int:
+        return 3 if go.wait(20) else 0
+
     counts = ArchiveCounts({"*": PACS}, slow, lambda _: 1, Health())
     for number in range(10):
         counts.ask(replace(SERIES, series_instance_uid=str(number)))
