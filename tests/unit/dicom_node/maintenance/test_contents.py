@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,21 @@ def test_one_bit_of_a_result_is_found(resources: Resources, name: str) -> None:
     (finding,), _ = changed(resources)
 
     assert finding.kind is Kind.RESULT_CHANGED
+
+
+def test_one_bit_of_what_was_encoded_later_is_found(tmp_path: Path) -> None:
+    resources = open_resources(tmp_path)
+    receive(resources)
+    heatmap = replace(RESULT.objects[0], kind="heatmap", sop_instance_uid="2.25.200")
+    whole = replace(RESULT, objects=(*RESULT.objects, heatmap))
+    dispatcher(resources, Workers(whole)).dispatch()
+    assert changed(resources) == ([], Compared(files=7))
+    path = "results/k1/later/0002-heatmap.dcm"
+    flip(resources.folder.locate(path), 0)
+
+    (finding,), _ = changed(resources)
+
+    assert (finding.kind, finding.what) == (Kind.RESULT_CHANGED, path)
 
 
 def test_what_is_missing_is_told_by_the_other_comparison(resources: Resources) -> None:
