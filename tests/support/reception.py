@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pynetdicom import evt
 from sqlalchemy import select
@@ -33,20 +34,26 @@ from tests.support.databases import database_url
 class Reception:
     """A running receiver: the address it listens on, and the rows of what it has received."""
 
+    receiver: Receiver
     address: tuple[str, int]
     resources: Resources
     index: IndexWriter
     ingest: InstanceIngest
 
     def overview(self) -> Overview:
-        """Summarise the database once everything received is recorded; the index stops."""
+        """Summarise the database once everything received is recorded; the receiver stops.
+
+        A peer has our answer before the thread of its association records a refusal.
+        """
+        self.receiver.drain(seconds=5)
         self.ingest.refusals.flush()
         self.index.stop()
         with self.resources.sessions() as session:
             return overview(session)
 
     def instances(self) -> list[Instance]:
-        """List the rows of instances once everything received is recorded; the index stops."""
+        """List the rows of instances once everything received is recorded; the receiver stops."""
+        self.receiver.drain(seconds=5)
         self.index.stop()
         with self.resources.sessions() as session:
             return list(session.scalars(select(Instance)))
@@ -62,7 +69,7 @@ def open_resources(folder: Path, *, storage: StorageFolder | None = None) -> Res
 
 
 @contextmanager
-def listening(
+def receiving(
     sink: InstanceSink,
     *,
     callers: Sequence[str] = (),
@@ -74,8 +81,8 @@ def listening(
     limits: AssociationLimits | None = None,
     sop_classes: Sequence[str] = CT_CLASSES,
     notifications: bool = False,
-) -> Iterator[tuple[str, int]]:
-    """Run a receiver that hands instances to a sink; give its address."""
+) -> Iterator[tuple[Receiver, tuple[str, int]]]:
+    """Run a receiver that hands instances to a sink; give it and its address."""
     receiver = Receiver(
         ae_title="AINODE",
         callers=AllowedCallers.of(callers),
@@ -86,9 +93,16 @@ def listening(
     )
     address = receiver.listen(("127.0.0.1", 0), sink, fast=fast, tls=tls, services=services)
     try:
-        yield address
+        yield receiver, address
     finally:
         receiver.drain(seconds=5)
+
+
+@contextmanager
+def listening(*args: Any, **kwargs: Any) -> Iterator[tuple[str, int]]:
+    """Run a receiver as :func:`receiving` does; give its address alone."""
+    with receiving(*args, **kwargs) as (_, address):
+        yield address
 
 
 @contextmanager
@@ -116,7 +130,7 @@ def running_receiver(
     """Run a receiver that keeps and records what it receives."""
     with indexing(resources) as index:
         ingest = InstanceIngest(resources, index)
-        with listening(
+        with receiving(
             ingest,
             callers=callers,
             require_called_ae=require_called_ae,
@@ -124,5 +138,5 @@ def running_receiver(
             services=services,
             limits=limits,
             sop_classes=sop_classes,
-        ) as address:
-            yield Reception(address, resources, index, ingest)
+        ) as (receiver, address):
+            yield Reception(receiver, address, resources, index, ingest)
