@@ -242,6 +242,8 @@ def series_number(texts: Mapping[str, str]) -> int | None:
 
 def printable(text: str) -> str:
     """Replace what cannot be printed: peers choose the text, and not every database takes it."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -256,7 +258,7 @@ def attribute_digest(ds: Dataset, keyword: str) -> str:
 
 
 def _patient_key(texts: Mapping[str, str]) -> str:
-    patient, issuer = (texts.get(name, "") for name in OF_PATIENT[:2])
+    patient, issuer = texts.get("PatientID", ""), texts.get("IssuerOfPatientID", "")
     return digest(json.dumps([patient, issuer])) if patient else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from storage.series.slices import SliceFacts
 
@@ -12,6 +13,7 @@ DECIMAL = re.compile(r"[+-]?(\d{1,16}\.?\d{0,16}|\.\d{1,16})([eE][+-]?\d{1,2})?"
 """Value representation DS (PS3.5 6.2), of at most 16 characters; some write more digits."""
 INTEGER = re.compile(r"[+-]?[0-9]{1,10}")  #: value representation IS (PS3.5 6.2)
 MAXIMUM_MM = 1e4  #: of a position: it lies in or near the patient
+SERIES_AT_ONCE = 64  #: whose planes are remembered: senders repeat them with every slice
 PLANE_DIGITS = 3  #: of direction cosines and pixel spacing that tell planes apart
 
 
@@ -38,11 +40,20 @@ def slice_facts(texts: Mapping[str, str]) -> SliceFacts:
 
 def _place(texts: Mapping[str, str]) -> tuple[str, float | None]:
     """Read the plane, and the position along its normal towards the head, mm."""
-    position = _decimals(texts, "ImagePositionPatient", 3)
-    turn = _decimals(texts, "ImageOrientationPatient", 6)
-    spacing = _decimals(texts, "PixelSpacing", 2)
-    if not (position and turn and spacing) or max(map(abs, position)) > MAXIMUM_MM:
+    position = _decimals(texts.get("ImagePositionPatient", ""), 3)
+    plane = _plane(texts.get("ImageOrientationPatient", ""), texts.get("PixelSpacing", ""))
+    if plane is None or not position or max(map(abs, position)) > MAXIMUM_MM:
         return "", None
+    name, (x, y, z) = plane
+    return name, position[0] * x + position[1] * y + position[2] * z
+
+
+@lru_cache(maxsize=SERIES_AT_ONCE)
+def _plane(orientation: str, spacing: str) -> tuple[str, tuple[float, float, float]] | None:
+    """Name the plane of a slice, and give its normal towards the head: one for a whole series."""
+    turn, pixels = _decimals(orientation, 6), _decimals(spacing, 2)
+    if not (turn and pixels):
+        return None
     normal = (
         turn[1] * turn[5] - turn[2] * turn[4],
         turn[2] * turn[3] - turn[0] * turn[5],
@@ -50,15 +61,14 @@ def _place(texts: Mapping[str, str]) -> tuple[str, float | None]:
     )
     length = math.hypot(*normal)
     if not 0.9 < length < 1.1:
-        return "", None
-    towards_head = math.copysign(1.0, normal[2])
-    along = sum(place * part for place, part in zip(position, normal, strict=True))
-    plane = " ".join(f"{round(value, PLANE_DIGITS) + 0.0:g}" for value in (*turn, *spacing))
-    return plane[:64], towards_head * along / length
+        return None
+    scale = math.copysign(1.0, normal[2]) / length
+    name = " ".join(f"{round(value, PLANE_DIGITS) + 0.0:g}" for value in (*turn, *pixels))
+    return name[:64], (normal[0] * scale, normal[1] * scale, normal[2] * scale)
 
 
-def _decimals(texts: Mapping[str, str], keyword: str, count: int) -> tuple[float, ...]:
-    parts = [part.strip() for part in texts.get(keyword, "").split("\\")]
+def _decimals(text: str, count: int) -> tuple[float, ...]:
+    parts = [part.strip() for part in text.split("\\")]
     if len(parts) != count or not all(map(DECIMAL.fullmatch, parts)):
         return ()
     return tuple(map(float, parts))

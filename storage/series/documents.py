@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from storage.database.batches import batched
 from storage.database.schema import Feedback, Instance, Series
 from storage.series.instance_facts import OF_THE_STUDY, InstanceFacts
-from storage.series.lifecycle import ENDED, locked, reopen
+from storage.series.lifecycle import ENDED, reopen
 from storage.states import SeriesState
 
 NAMESPACE = uuid.UUID("0d1f8b0a-6a7b-4f5e-9a53-2f3f0b1b6a57")
@@ -34,19 +34,12 @@ def documents_beside(series_instance_uid: str) -> str:
 
 
 def keep_apart(session: Session, arrivals: Arrivals) -> Arrivals:
-    """Give documents that came in a series of images the series beside it.
-
-    Where a series was one of documents until its first image came, they leave it.
-    """
-    known = _known(session, {facts.series_instance_uid for facts, _ in arrivals})
-    of_images = {uid for uid, of_documents in known.items() if not of_documents}
-    for facts, now in arrivals:
-        uid = facts.series_instance_uid
-        if facts.is_document or uid in of_images:
-            continue
-        of_images.add(uid)
-        if uid in known:
-            _leave_to_images(session, facts, now)
+    """Give documents that came in a series of images the series beside it."""
+    documents = {facts.series_instance_uid for facts, _ in arrivals if facts.is_document}
+    if not documents:
+        return arrivals
+    of_images = {facts.series_instance_uid for facts, _ in arrivals if not facts.is_document}
+    of_images |= _of_images(session, documents)
     return [(_apart(facts, of_images), now) for facts, now in arrivals]
 
 
@@ -57,22 +50,22 @@ def _apart(facts: InstanceFacts, of_images: set[str]) -> InstanceFacts:
     return replace(facts, series_instance_uid=documents_beside(uid))
 
 
-def _known(session: Session, uids: set[str]) -> dict[str, bool]:
-    """Find the series that are known, and whether they are of documents."""
-    found: dict[str, bool] = {}
+def _of_images(session: Session, uids: set[str]) -> set[str]:
+    """Find those of some series that are known, and of images."""
+    found: set[str] = set()
     for batch in batched(sorted(uids)):
-        rows = session.execute(
-            select(Series.series_instance_uid, Series.of_documents).where(
-                Series.series_instance_uid.in_(batch)
+        found.update(
+            session.scalars(
+                select(Series.series_instance_uid).where(
+                    Series.series_instance_uid.in_(batch), ~Series.of_documents
+                )
             )
         )
-        found.update((uid, of_documents) for uid, of_documents in rows)
     return found
 
 
-def _leave_to_images(session: Session, image: InstanceFacts, now: datetime) -> None:
+def leave_to_images(session: Session, row: Series, image: InstanceFacts, now: datetime) -> None:
     """Move the documents of a series to the one beside it, and begin it anew as one of images."""
-    row = locked(session, image.series_instance_uid)
     beside = documents_beside(image.series_instance_uid)
     if session.get(Series, beside) is None:
         session.add(_copy(row, beside))

@@ -14,7 +14,7 @@ from storage.database.batches import batched
 from storage.database.schema import Instance, Result, Series
 from storage.errors import StorageError
 from storage.series.closings import note_late
-from storage.series.documents import keep_apart
+from storage.series.documents import keep_apart, leave_to_images
 from storage.series.instance_facts import OF_THE_STUDY, InstanceFacts
 from storage.series.lifecycle import ENDED, locked, reopen
 from storage.states import SeriesState
@@ -42,7 +42,9 @@ def record_instances(
     """Record many instances, in order, each as by :func:`record_instance`, in few statements."""
     arrivals = keep_apart(session, arrivals)
     first = {facts.series_instance_uid: (facts, now) for facts, now in reversed(arrivals)}
-    series = {uid: _series(session, *first[uid]) for uid in sorted(first)}
+    # images first: documents that came before them leave their series
+    order = sorted(first, key=lambda uid: (first[uid][0].is_document, uid))
+    series = {uid: _series(session, *first[uid]) for uid in order}
     versions = _versions(session, {facts.sop_instance_uid for facts, _ in arrivals})
     with session.no_autoflush:  # new rows are in `versions`; one flush writes them all
         changes = [
@@ -101,12 +103,18 @@ def has_kept_instances(session: Session) -> bool:
 
 
 def _series(session: Session, facts: InstanceFacts, now: datetime) -> Series:
-    """Fetch the row of the series, locked; make it if there is none, in competition with others."""
+    """Fetch the row of the series, locked; make it if there is none, in competition with others.
+
+    Documents leave a series to its first image.
+    """
     try:
-        return locked(session, facts.series_instance_uid)
+        row = locked(session, facts.series_instance_uid)
     except StorageError:
         session.execute(_first_row(session, facts, now))
-        return locked(session, facts.series_instance_uid)
+        row = locked(session, facts.series_instance_uid)
+    if row.of_documents and not facts.is_document:
+        leave_to_images(session, row, facts, now)
+    return row
 
 
 def _first_row(session: Session, facts: InstanceFacts, now: datetime) -> Insert:
