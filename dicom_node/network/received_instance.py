@@ -18,8 +18,6 @@ class ReceivedInstance:
 
     Attributes
     ----------
-    header
-        Preamble, prefix and File Meta Information (PS3.10 7.1), made by `received_instance`.
     body
         The data set, as sent, to be iterated over once: it may still be on its way.
     urgent
@@ -28,7 +26,6 @@ class ReceivedInstance:
         The association that it comes by; None for another way.
     """
 
-    header: bytes
     body: Iterable[bytes | memoryview]
     sop_class_uid: str
     sop_instance_uid: str
@@ -36,6 +33,16 @@ class ReceivedInstance:
     calling_ae: str
     urgent: bool = False
     transfer: Transfer | None = None
+
+    @property
+    def header(self) -> bytes:
+        """Preamble, prefix and File Meta Information (PS3.10 7.1) of its file."""
+        return part10_header(
+            self.sop_class_uid,
+            self.sop_instance_uid,
+            self.transfer_syntax_uid,
+            self.calling_ae,
+        )
 
 
 class Transfer(Protocol):
@@ -49,27 +56,6 @@ class Transfer(Protocol):
     def is_alive(self) -> bool:
         """Tell whether anybody still serves it."""
         ...
-
-
-def received_instance(
-    *,
-    sop_class_uid: str,
-    sop_instance_uid: str,
-    transfer_syntax_uid: str,
-    calling_ae: str,
-    body: Iterable[bytes | memoryview],
-    urgent: bool = False,
-) -> ReceivedInstance:
-    """Put a data set and the identifiers of its C-STORE request together."""
-    return ReceivedInstance(
-        header=part10_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_ae),
-        body=body,
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=sop_instance_uid,
-        transfer_syntax_uid=transfer_syntax_uid,
-        calling_ae=calling_ae,
-        urgent=urgent,
-    )
 
 
 def part10_header(

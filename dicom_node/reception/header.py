@@ -106,7 +106,7 @@ def skim_header(start: bytes, received: ReceivedInstance) -> Header | None:
     values = scan(start, received.transfer_syntax_uid, TAGS)
     if values is None:
         return None
-    texts = {TAGS[tag]: value.decode("latin-1").rstrip(" \0") for tag, value in values.items()}
+    texts = _texts(values)
     own = (received.sop_class_uid, received.sop_instance_uid)
     uids = (*own, *(texts.get(name, "") for name in NEEDED_UIDS))
     if not all(map(PLAIN_UID.fullmatch, uids)):
@@ -117,7 +117,7 @@ def skim_header(start: bytes, received: ReceivedInstance) -> Header | None:
         sop_class_uid=own[0],
         sop_instance_uid=own[1],
         transfer_syntax_uid=received.transfer_syntax_uid,
-        texts={name: text.strip(" \0") for name, text in texts.items()},
+        texts=texts,
     )
 
 

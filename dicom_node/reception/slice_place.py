@@ -23,7 +23,7 @@ def slice_facts(texts: Mapping[str, str]) -> SliceFacts:
     Parameters
     ----------
     texts
-        Values by keyword, several separated by backslashes.
+        Values by keyword, without padding, several separated by backslashes.
     """
     frames = _integer(texts, "NumberOfFrames")
     plane, height = _place(texts)
@@ -75,7 +75,7 @@ def _decimals(text: str, count: int) -> tuple[float, ...]:
 
 
 def _integer(texts: Mapping[str, str], keyword: str) -> int | None:
-    number = texts.get(keyword, "").strip()
+    number = texts.get(keyword, "")
     return int(number) if INTEGER.fullmatch(number) else None
 
 

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -33,7 +32,7 @@ from dicom_node.network.command_set import HIGH
 from dicom_node.network.pynetdicom_internals import fast_store_scp
 from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.network.pynetdicom_internals.version import TESTED
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.sop_classes import (
     NOTIFICATION_CLASSES,
     PLAIN_SYNTAXES,
@@ -71,15 +70,16 @@ def handle_store(event: Event, sink: InstanceSink) -> int:
     Only of use where the fast path is not (see the module's docstring).
     """
     request = cast(C_STORE, event.request)
-    instance = received_instance(
+    instance = ReceivedInstance(
         sop_class_uid=str(request.AffectedSOPClassUID or ""),
         sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
         transfer_syntax_uid=str(event.context.transfer_syntax),
         calling_ae=requestor(event),
         body=[event.encoded_dataset(include_meta=False)],
         urgent=request.Priority == HIGH,
+        transfer=event.assoc,
     )
-    return store_and_answer(sink, replace(instance, transfer=event.assoc))
+    return store_and_answer(sink, instance)
 
 
 def handle_requested(event: Event, callers: AllowedCallers, most: int) -> None:

@@ -99,9 +99,9 @@ def receiving(
 
 
 @contextmanager
-def listening(*args: Any, **kwargs: Any) -> Iterator[tuple[str, int]]:
+def listening(*args: Any, **options: Any) -> Iterator[tuple[str, int]]:  # noqa: ANN401  # as receiving
     """Run a receiver as :func:`receiving` does; give its address alone."""
-    with receiving(*args, **kwargs) as (_, address):
+    with receiving(*args, **options) as (_, address):
         yield address
 
 

@@ -16,7 +16,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pynetdicom.dul import DULServiceProvider
@@ -63,7 +62,7 @@ from dicom_node.network.pynetdicom_internals.pdu import (
     first_fragment,
 )
 from dicom_node.network.pynetdicom_internals.read_ahead import ReadAheadSocket
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 
 if TYPE_CHECKING:  # it makes us
     from dicom_node.network.pynetdicom_internals.fast_store_scp import FastAssociation, FastServer
@@ -280,8 +279,12 @@ class FastProvider(DULServiceProvider):
             If the message does not come to its end, or is none.
         """
         fragments = [
-            replace(fragment, data=memoryview(bytes(fragment.data)))  # the next takes its place
-            for fragment in self._fragments(COMMAND, limit=MAXIMUM_COMMAND)
+            Fragment(
+                context_id=part.context_id,
+                control=part.control,
+                data=memoryview(bytes(part.data)),
+            )
+            for part in self._fragments(COMMAND, limit=MAXIMUM_COMMAND)  # its bytes are overwritten
         ]
         command = parse(b"".join(fragment.data for fragment in fragments))
         accepted = {context.context_id: context for context in self.assoc.accepted_contexts}
@@ -332,15 +335,16 @@ class FastProvider(DULServiceProvider):
         """Have the instance of a C-STORE request kept while it arrives; answer."""
         limit = self._limits.object_bytes
         body = self._fragments(DATA_SET, context_id=context.context_id, limit=limit)
-        instance = received_instance(
+        instance = ReceivedInstance(
             sop_class_uid=command.sop_class_uid,
             sop_instance_uid=command.sop_instance_uid,
             transfer_syntax_uid=str(context.transfer_syntax[0]),
             calling_ae=str(self.assoc.requestor.ae_title).strip(),
             body=(fragment.data for fragment in body),
             urgent=command.is_urgent,
+            transfer=self.assoc,
         )
-        status = self._store(replace(instance, transfer=self.assoc))
+        status = self._store(instance)
         for _ in body:  # the rest of what was refused half-way still arrives
             pass
         wire = cast(ReadAheadSocket, self.socket)

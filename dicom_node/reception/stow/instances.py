@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
 
@@ -18,7 +18,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from dicom_node.logs import log
 from dicom_node.network.file_meta import read_with_pydicom
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.sop_classes import transfer_syntaxes_of
 from dicom_node.network.status_codes import (
     CANNOT_UNDERSTAND,
@@ -127,14 +127,15 @@ def _keep(
             reason=RefusedReason.NOT_OF_THE_STUDY_ADDRESSED.value,
         )
     if status == SUCCESS:
-        instance = received_instance(
+        instance = ReceivedInstance(
             sop_class_uid=identity.sop_class_uid,
             sop_instance_uid=identity.sop_instance_uid,
             transfer_syntax_uid=identity.transfer_syntax_uid,
             calling_ae=CALLING_AE,
             body=chain([memoryview(head)[start:]], part.body),
+            transfer=transfer,
         )
-        status = store_and_answer(sink, replace(instance, transfer=transfer))
+        status = store_and_answer(sink, instance)
     return StoreOutcome(status=status, identity=identity)
 
 

@@ -19,7 +19,7 @@ from dicom_node.database_lease import (
 )
 from dicom_node.errors import NodeError
 from dicom_node.maintenance.consistency import find, repair
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import OUT_OF_RESOURCES
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
@@ -163,7 +163,7 @@ def test_one_who_was_replaced_says_so_and_takes_nothing_more(host: Host) -> None
     assert told.is_set()
     (fault,) = resources.health.snapshot()
     assert (fault.part, fault.receiving) == ("lease", False)
-    instance = received_instance(
+    instance = ReceivedInstance(
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
         sop_instance_uid="2.25.1",
         transfer_syntax_uid="1.2.840.10008.1.2.1",

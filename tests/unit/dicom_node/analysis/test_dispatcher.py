@@ -13,7 +13,7 @@ from sqlalchemy import select
 from dicom_node.analysis.dispatcher import NOTICE_TRIES
 from dicom_node.analysis.worker.messages import Unchanged, Unsuitable
 from dicom_node.errors import AnalysisFault, EngineAway, EngineLost
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
@@ -74,7 +74,7 @@ def instance_bytes(uid: str, series: str, *, patient: str = "P") -> bytes:
     ds.PatientID, ds.SeriesNumber = patient, 4
     file = BytesIO()
     dcmwrite(file, ds, implicit_vr=False, little_endian=True)
-    received = received_instance(
+    received = ReceivedInstance(
         sop_class_uid=CTImageStorage,
         sop_instance_uid=uid,
         transfer_syntax_uid=ExplicitVRLittleEndian,

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dicom_node.cli.app import app
 from dicom_node.maintenance.consistency import REMEDIES
 from dicom_node.maintenance.contents import Compared, compare_contents
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.resources import Resources
 from storage.files.sums import SUMS
 from storage.maintenance.consistency import Finding, Kind
@@ -89,7 +89,7 @@ def test_what_is_missing_is_told_by_the_other_comparison(resources: Resources) -
 
 
 def test_the_header_of_the_latest_sender_does_not_count(resources: Resources) -> None:
-    received = received_instance(
+    received = ReceivedInstance(
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
         sop_instance_uid="1.2.3",
         transfer_syntax_uid="1.2.840.10008.1.2.1",

@@ -20,7 +20,7 @@ from dicom_node.analysis.worker.notice_task import notice
 from dicom_node.analysis.worker.source_files import require_room
 from dicom_node.errors import NoNotice
 from dicom_node.network.bounded_header import data_set_bytes
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.header import Unreadable, read_header
 from pipeline.errors import UnsuitableSeries
 
@@ -54,7 +54,7 @@ def deflated(body: bytes) -> bytes:
 
 
 def written(folder: Path, body: bytes, syntax: str) -> Path:
-    instance = received_instance(
+    instance = ReceivedInstance(
         sop_class_uid=CTImageStorage,
         sop_instance_uid="1.2.3",
         transfer_syntax_uid=syntax,

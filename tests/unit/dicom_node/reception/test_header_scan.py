@@ -20,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_node.network.received_instance import ReceivedInstance, received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.header import TAGS, Header, Unreadable, read_header, skim_header
 from dicom_node.reception.header_scan import END_OF_ITEM, END_OF_SEQUENCE, ENDS, ITEM, UNDEFINED
 
@@ -61,7 +61,7 @@ def encoded(ds: Dataset, syntax: str) -> bytes:
 
 
 def sent(body: bytes, syntax: str = ExplicitVRLittleEndian) -> ReceivedInstance:
-    return received_instance(
+    return ReceivedInstance(
         sop_class_uid=CTImageStorage,
         sop_instance_uid="1.2.3",
         transfer_syntax_uid=syntax,

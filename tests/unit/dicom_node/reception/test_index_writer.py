@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from dicom_node.audit.messages import AuditEvent, Term
 from dicom_node.audit.syslog import NullAudit
 from dicom_node.health import Health
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import OUT_OF_RESOURCES
 from dicom_node.reception.index_writer import PAUSE_SECONDS, IndexWriter, _Waiting
 from dicom_node.reception.ingest import InstanceIngest
@@ -156,7 +156,7 @@ def test_instances_are_refused_while_rows_do_not_follow(resources: Resources) ->
 
     def keep(number: int) -> int:
         return ingest.keep(
-            received_instance(
+            ReceivedInstance(
                 sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
                 sop_instance_uid=f"1.2.{number}",
                 transfer_syntax_uid="1.2.840.10008.1.2.1",

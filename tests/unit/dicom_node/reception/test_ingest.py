@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 from sqlalchemy import select
 
-from dicom_node.network.received_instance import received_instance
+from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import CANNOT_UNDERSTAND, DATA_SET_DOES_NOT_MATCH, SUCCESS
 from dicom_node.reception import ingest
 from dicom_node.reception.index_writer import IndexWriter
@@ -36,7 +36,7 @@ def test_a_full_quarantine_takes_no_more_and_says_so(tmp_path: Path) -> None:
 
     def rubbish(number: int) -> int:
         return sink.keep(
-            received_instance(
+            ReceivedInstance(
                 sop_class_uid=CTImageStorage,
                 sop_instance_uid=f"1.2.{number}",
                 transfer_syntax_uid=ExplicitVRLittleEndian,
@@ -80,7 +80,7 @@ def test_an_instance_that_is_another_than_its_request_says_is_not_filed_under_th
     body = DicomBytesIO()
     body.is_little_endian, body.is_implicit_VR = syntax == ExplicitVRLittleEndian, False
     write_dataset(body, ds)
-    instance = received_instance(
+    instance = ReceivedInstance(
         sop_class_uid=CTImageStorage,
         sop_instance_uid="1.2.3",
         transfer_syntax_uid=syntax,
