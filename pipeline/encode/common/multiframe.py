@@ -111,13 +111,25 @@ def frame_groups(
     position
         Image Position (Patient) of a frame that is not the source's plane as it is.
     """
-    content, place, groups = Dataset(), Dataset(), Dataset()
-    content.DimensionIndexValues = index
+    groups = plane_groups(item, derivation, position)
+    add_frame_content(groups, index)
+    return groups
+
+
+def plane_groups(item: SourceSlice, derivation: Code, position: list[str] | None = None) -> Dataset:
+    """Functional groups that all frames of a plane have alike; arguments as of `frame_groups`."""
+    place, groups = Dataset(), Dataset()
     place.ImagePositionPatient = position or plane.position(item)
     groups.DerivationImageSequence = [_derivation(item, derivation, whole=position is None)]
-    groups.FrameContentSequence = [content]
     groups.PlanePositionSequence = [place]
     return groups
+
+
+def add_frame_content(groups: Dataset, index: list[int]) -> None:
+    """Frame Content (PS3.3 C.7.6.16.2.2) with Dimension Index Values, one for a dimension."""
+    content = Dataset()
+    content.DimensionIndexValues = index
+    groups.FrameContentSequence = [content]
 
 
 def _derivation(item: SourceSlice, code: Code, *, whole: bool) -> Dataset:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import keyword_dict
 
-from pipeline.encode.common.multiframe import frame_groups
+from pipeline.encode.common.as_written import shallow_copy
+from pipeline.encode.common.multiframe import add_frame_content, plane_groups
 from pipeline.encode.common.segments import Segment, labels_of
 from pipeline.encode.result import codes
 from pipeline.encode.source.source_slices import SourceSlice
@@ -45,8 +46,9 @@ def add_bitplanes(
     frames = _frames(analysis, slices, chosen, empty_frames=empty_frames)
     result.BitsAllocated, result.BitsStored, result.HighBit = 1, 1, 0
     result.NumberOfFrames = len(frames)
+    planes = [plane_groups(item, codes.SEGMENTATION) for item in slices]
     result.PerFrameFunctionalGroupsSequence = [
-        _functional_groups(frame, slices[frame.place - 1]) for frame in frames
+        _functional_groups(frame, planes[frame.place - 1]) for frame in frames
     ]
     result.add_new(
         keyword_dict["PixelData"], "OB", _pixel_data(frames, result.Rows * result.Columns)
@@ -100,9 +102,10 @@ def _pixel_data(frames: list[_Frame], pixels: int) -> bytes:
     return packed.tobytes() + b"\x00" * (packed.size % 2)
 
 
-def _functional_groups(frame: _Frame, item: SourceSlice) -> Dataset:
-    groups = frame_groups(item, codes.SEGMENTATION, [frame.segment, frame.place])
-    segment = Dataset()
+def _functional_groups(frame: _Frame, plane: Dataset) -> Dataset:
+    """Functional groups of a frame; those of its plane are shared with its other segments."""
+    groups, segment = shallow_copy(plane), Dataset()
+    add_frame_content(groups, [frame.segment, frame.place])
     segment.ReferencedSegmentNumber = frame.segment
     groups.SegmentIdentificationSequence = [segment]
     return groups
