@@ -86,9 +86,7 @@ def _bundle(
         for item in objects:
             translate_meanings(item.dataset)
         objects.sort(key=lambda item: ORDER.index(item.kind))
-        bundle = ResultBundle(key=context.key, objects=tuple(objects))
-        check(bundle, series, before)
-    return bundle
+        return check(ResultBundle(key=context.key, objects=tuple(objects)), series, before)
 
 
 def _first(

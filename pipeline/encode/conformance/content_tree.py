@@ -6,7 +6,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import RawDataElement
+from pydicom.valuerep import STR_VR
 
+PADDING = b" \0"  #: of text, PS3.5 6.2
 _REFERENCE = ("ReferencedSOPSequence",)
 VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -62,6 +66,12 @@ def _absent(item: Dataset, keywords: list[str] | tuple[str, ...], place: str) ->
 
 
 def has_value(dataset: Dataset, keyword: str) -> bool:
-    """Tell whether an attribute is present and not empty; 0 is a value."""
-    value = dataset.get(keyword)
+    """Tell whether an attribute is present and not empty; 0 is a value.
+
+    What was read is judged by its bytes, since decoding all of a report takes a while.
+    """
+    element = dataset.get_item(keyword_dict[keyword])
+    value = None if element is None else element.value
+    if isinstance(element, RawDataElement) and isinstance(value, bytes):
+        return bool(value.strip(PADDING) if element.VR in STR_VR else value)
     return value is not None and value != "" and (not hasattr(value, "__len__") or len(value) > 0)

@@ -47,7 +47,8 @@ def conform(result: Dataset, kind: ResultKind, judged: Dataset | None = None) ->
     Parameters
     ----------
     judged
-        Elements that are not the same in an object of that kind that conforms; without it, all.
+        From `distinct`: of all elements, or of those that are not the same in an object of that
+        kind that conforms; without it, of all.
 
     Raises
     ------
@@ -59,13 +60,12 @@ def conform(result: Dataset, kind: ResultKind, judged: Dataset | None = None) ->
         asked = iod.requirements(sop_class)
     except ValueError as fault:
         raise ConformanceError(f"the {kind} does not conform: {fault}") from fault
-    if judged is not None and judged is not result:
+    if judged is None:
+        judged = distinct(result)
+    if judged.keys() != result.keys():
         present = {int(tag) for tag in judged.keys()}  # noqa: SIM118  iterating gives elements
         asked = {tag: requirement for tag, requirement in asked.items() if tag in present}
-    else:
-        judged = result
-    fresh = distinct(judged)  # before anything is decoded
-    found = [*_absent(judged, asked), *_absent_groups(result), *_illegal(result, fresh)]
+    found = [*_absent(judged, asked), *_absent_groups(result), *_illegal(result, judged)]
     if iod.has_content_tree(sop_class):
         found += [f"no {fault} ({iod.CONTENT})" for fault in content_tree.missing(result)]
     if found:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
-from pipeline.encode.common.as_written import as_written, distinct, news
+from pipeline.encode.common.as_written import distinct, frozen, news, shallow_copy
 from pipeline.encode.common.modules import zone_of
 from pipeline.encode.conformance.iod_check import conform
 from pipeline.encode.result.kinds import ResultKind
@@ -29,13 +30,20 @@ MAX_OFFSET_MM = 0.1
 """Distance of a frame from its source slice at most; far less than any slice distance."""
 
 
-def check(bundle: ResultBundle, series: CtSeries, before: ResultBundle | None = None) -> None:
+def check(
+    bundle: ResultBundle, series: CtSeries, before: ResultBundle | None = None
+) -> ResultBundle:
     """Refuse a bundle that does not fit its source or the standard.
 
     Parameters
     ----------
     before
         Objects of the same result that were checked before, and may be referred to.
+
+    Returns
+    -------
+    ResultBundle
+        The same objects as the bytes that were judged, which need not be encoded again.
 
     Raises
     ------
@@ -55,16 +63,18 @@ def check(bundle: ResultBundle, series: CtSeries, before: ResultBundle | None = 
         if "FrameOfReferenceUID" in item.dataset
     }
     _check_frame_of_reference(references, series)
+    objects = tuple(replace(item, dataset=frozen(item.dataset)) for item in bundle.objects)
     checked: dict[ResultKind, Dataset] = {}  # what is the same in many objects is judged once
-    for item in bundle.objects:
-        written = as_written(item.dataset)
-        judged = news(written, checked[item.kind]) if item.kind in checked else written
-        checked.setdefault(item.kind, written)
+    for item in objects:
+        written = shallow_copy(item.dataset)  # judging decodes
+        judged = distinct(news(written, checked[item.kind]) if item.kind in checked else written)
+        checked.setdefault(item.kind, shallow_copy(item.dataset))
         _check_identity(written, series.common.header, item.kind)
-        _check_references(distinct(judged), known, item.kind)
+        _check_references(judged, known, item.kind)
         conform(written, item.kind, judged)
         if item.kind is ResultKind.SEGMENTATION:
             _check_frames(written, series)
+    return replace(bundle, objects=objects)
 
 
 def _check_one_patient(series: CtSeries) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.decision import without_lesions
@@ -100,6 +101,15 @@ def test_files_are_part_10_and_explicit_little_endian() -> None:
         assert meta.TransferSyntaxUID == ExplicitVRLittleEndian
         assert meta.MediaStorageSOPInstanceUID == item.dataset.SOPInstanceUID
         assert UID(meta.ImplementationClassUID).is_valid
+
+
+def test_what_was_judged_leaves_as_the_same_bytes() -> None:
+    for item in encode(ct_series(), analysis(), context()).objects:
+        elements = [item.dataset.get_item(tag) for tag in item.dataset.keys()]  # noqa: SIM118
+        sequences = [element for element in elements if element.VR == "SQ"]
+
+        assert sequences
+        assert all(isinstance(element, RawDataElement) for element in sequences)
 
 
 def test_odd_identifiers_of_the_source_are_kept() -> None:
