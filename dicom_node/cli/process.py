@@ -16,6 +16,7 @@ from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.offline import FoundSeries, find_series, must_be_empty, process
 from dicom_node.analysis.worker.faults import as_analysis_fault
+from dicom_node.analysis.worker.garbage import collect_seldom
 from dicom_node.analysis.worker.messages import Analysed, Unsuitable
 from dicom_node.analysis.worker.series_task import Progress
 from dicom_node.cli.options import stage_bar
@@ -48,6 +49,7 @@ def process_folder(
     """
     must_be_empty(out)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, below
+    collect_seldom()
     series, others = find_series(folder, settings.results.series_number_base)
     for path, reason in others:
         console.print(f"left out: {escape(str(path))}: {escape(reason)}")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pydicom.config
 
 from dicom_node.analysis.configuration import software_version
+from dicom_node.analysis.worker.garbage import collect_seldom
 from dicom_node.analysis.worker.messages import AnalysisConfig
 from dicom_node.analysis.worker.models import load_models
 from dicom_node.errors import UnfitWorker
@@ -57,6 +58,7 @@ def prove(required: Requirements) -> None:
     # Several tasks may run in threads of one worker: none may put back what another still needs.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
+    collect_seldom()
     _compute(required.config)
 
 

@@ -1,5 +1,6 @@
 """A worker shows that it can do the work of this node, or says why not."""
 
+import gc
 import shutil
 from dataclasses import replace
 from hashlib import sha256
@@ -46,6 +47,16 @@ def test_a_fit_worker_has_read_what_its_first_series_needs(required: Requirement
     for sop_class in TRANSFER_SYNTAXES:
         iod.requirements(sop_class)
     assert iod.requirements.cache_info().misses == before
+
+
+def test_a_fit_worker_collects_garbage_seldom(required: Requirements) -> None:
+    usual = gc.get_threshold()
+    try:
+        prove(required)
+
+        assert gc.get_threshold()[0] > 100 * 700
+    finally:
+        gc.set_threshold(*usual)
 
 
 def test_another_version_is_unfit(required: Requirements) -> None:
