@@ -10,7 +10,7 @@ from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.hounsfield import HIGHEST_HU, LOWEST_HU
 from pipeline.series.image_rules import Reason, SelectionRules, too_short
-from pipeline.series.selection import select
+from pipeline.series.selection import Selection, select
 from pipeline.types import CtVolume
 from pipeline.wording import figure
 
@@ -37,24 +37,26 @@ MIN_SOFT_SHARE = 0.03
 SAMPLED_STEP = 4  #: every 4th row and column is looked at
 
 
-def why_not(headers: Sequence[Dataset], rules: SelectionRules) -> Reason | None:
-    """Judge a series by its headers alone.
+def eligible(headers: Sequence[Dataset], rules: SelectionRules) -> Selection:
+    """Choose the images of a series that is ours, by its headers alone.
 
     Parameters
     ----------
     headers
         One dataset per instance, with or without Pixel Data, in any order.
 
-    Returns
-    -------
-    Reason or None
-        The first rule that is broken, the most telling first; None if the series is ours.
+    Raises
+    ------
+    UnsuitableSeries
+        The first rule that is broken, the most telling first.
     """
     try:
         selected = select(headers, rules)
     except UnsuitableSeries as error:
-        return Reason(code=error.code, text=f"{error.text}.")
-    return too_short(selected.stack, rules)
+        raise UnsuitableSeries(error.code, f"{error.text}.") from error
+    if reason := too_short(selected.stack, rules):
+        raise UnsuitableSeries(reason.code, reason.text)
+    return selected
 
 
 def implausible(volume: CtVolume) -> Reason | None:

@@ -36,7 +36,28 @@ MAX_VOXELS = 2**30  #: 2 GiB of int16: over a thousand slices of 1024 x 1024
 def assemble(
     datasets: Sequence[Dataset], rules: SelectionRules = ANY_SLICES, *, threads: int = 2
 ) -> CtSeries:
-    """Make one volume of the instances of a series.
+    """Choose the images of a series, and make one volume of them.
+
+    Parameters
+    ----------
+    rules
+        By which images are chosen (:func:`pipeline.series.selection.select`); the lengths among
+        them decide only between several volumes.
+    datasets, threads
+        As of `assemble_selected`, which raises the same.
+
+    Raises
+    ------
+    UnsuitableSeries
+        As of `select`.
+    """
+    return assemble_selected(datasets, select(datasets, rules), threads=threads)
+
+
+def assemble_selected(
+    datasets: Sequence[Dataset], selected: Selection, *, threads: int = 2
+) -> CtSeries:
+    """Make one volume of the images that were chosen of a series.
 
     Parameters
     ----------
@@ -45,22 +66,19 @@ def assemble(
         Enhanced or Legacy Converted Enhanced CT. **Pixel Data is taken out of each as soon as
         it is decoded**, so that compressed and decoded series are never held together; the
         datasets become ``headers`` of the result.
-    rules
-        By which images are chosen (:func:`pipeline.series.selection.select`); the lengths among
-        them decide only between several volumes.
+    selected
+        The choice among them.
     threads
         How many decode at a time.
 
     Raises
     ------
     UnsuitableSeries
-        ``no-instances``, ``missing-attribute``, ``not-axial``, ``too-few-slices``,
-        ``duplicate-uid``, ``too-large``, ``pixel-data``, and those of `select`.
+        ``missing-attribute``, ``duplicate-uid``, ``too-large``, ``pixel-data``.
     InvalidGeometry
         If the slices do not form one regular volume; see :func:`pipeline.series.positions.stack`.
         Raised before any pixel is touched.
     """
-    selected = select(datasets, rules)
     order = selected.stack
     kept = [frame for frame in order.frames if frame is not None]
     _check_uids(kept)

@@ -18,12 +18,12 @@ from pydicom import Dataset, dcmread, dcmwrite
 
 from dicom_node.network.status_codes import SUCCESS
 from pipeline.errors import PipelineError
-from pipeline.series.eligibility import why_not
 from pipeline.series.image_rules import SelectionRules
 from pipeline.series.volume import assemble
 from tests.reliability.mutations import mutated
 from tests.reliability.receiving import phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
+from tests.support.eligibility import why_not
 from tests.support.peers.wire_client import (
     RELEASE,
     WireClient,

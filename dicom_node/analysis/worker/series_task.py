@@ -41,7 +41,8 @@ from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultBundle, ResultObject
 from pipeline.errors import PipelineError, UnsuitableSeries
 from pipeline.model.manifest import read_manifest
-from pipeline.series.eligibility import why_not
+from pipeline.series.eligibility import eligible
+from pipeline.series.selection import select
 
 if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.types import Analysis, CtSeries
@@ -139,19 +140,19 @@ def results_of(
 def _analysed(request: AnalysisRequest, progress: Progress, hand_over: HandOver) -> Analysed:
     from pipeline.completeness import with_proof
     from pipeline.decision import decide
-    from pipeline.series.volume import assemble
+    from pipeline.series.volume import assemble_selected
 
     config, watch = request.config, Stopwatch(progress)
     progress("read", 0.0)
     require_room(request)
     datasets = [read_instance(file.path) for file in request.files]
     progress("select", 0.0)
-    if request.kept is None and (reason := why_not(datasets, config.rules)):
-        raise UnsuitableSeries(reason.code, reason.text)
+    choose = eligible if request.kept is None else select
+    selected = choose(datasets, config.rules)
     watch.lap("read")
     progress("assemble", 0.0)
-    series = with_proof(assemble(datasets, config.rules), request.closed_by)
-    del datasets
+    series = with_proof(assemble_selected(datasets, selected), request.closed_by)
+    del datasets, selected
     watch.lap("assemble")
     manifest, _ = read_manifest(folder_of(config.model))
     undecided, kept = (

@@ -9,8 +9,8 @@ from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import Products
 from pipeline.encode.sr.notice import not_analysed
 from pipeline.encode.sr.rejection_note import rejection_note
-from pipeline.series.eligibility import why_not
 from pipeline.series.image_rules import SelectionRules
+from tests.support.eligibility import why_not
 from tests.support.samples.encode_samples import EQUIPMENT, analysis, context, ct_series
 
 RULES = SelectionRules(own_uids=frozenset({EQUIPMENT.device_uid}))

@@ -14,10 +14,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
 from pipeline.encode.bundle import encode
 from pipeline.reasons import QualityFlag
 from pipeline.series.common_header import common_doubts, common_header
-from pipeline.series.eligibility import why_not
 from pipeline.series.image_rules import SelectionRules
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from tests.support.eligibility import why_not
 from tests.support.samples.encode_samples import (
     SeriesSpec,
     analysis,

@@ -11,12 +11,13 @@ from pydicom.datadict import keyword_dict
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from pipeline.errors import UnsuitableSeries
-from pipeline.series.eligibility import implausible, why_not
+from pipeline.series.eligibility import implausible
 from pipeline.series.image_rules import SelectionRules
 from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import CtVolume, SourceFrame
+from tests.support.eligibility import why_not
 from tests.support.samples.phantom_enhanced import enhanced_dataset
 from tests.support.samples.phantom_odd import oblique, tilted, with_values, without
 from tests.support.samples.raw_elements import as_read

@@ -11,12 +11,13 @@ from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from pipeline.errors import UnsuitableSeries
-from pipeline.series.eligibility import NOT_MEANT, why_not
+from pipeline.series.eligibility import NOT_MEANT
 from pipeline.series.image_rules import SelectionRules
 from pipeline.series.selection import left_out_doubts
 from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import decimals, phantom_datasets, set_pixels
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from tests.support.eligibility import why_not
 from tests.support.samples.phantom_enhanced import enhanced_dataset
 from tests.support.samples.phantom_odd import stored_pixels, with_values
 

@@ -12,12 +12,13 @@ from pydicom.uid import generate_uid
 
 from pipeline.errors import InvalidGeometry, UnsuitableSeries
 from pipeline.series import volume as volume_module
-from pipeline.series.eligibility import implausible, why_not
+from pipeline.series.eligibility import implausible
 from pipeline.series.image_rules import SelectionRules
 from pipeline.series.volume import assemble
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.types import Completeness, Gap
+from tests.support.eligibility import why_not
 from tests.support.paths import DATA
 from tests.support.samples.phantom_enhanced import enhanced_dataset
 from tests.support.samples.phantom_odd import (
