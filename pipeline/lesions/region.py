@@ -101,7 +101,7 @@ def within(
 ) -> NDArray[np.float32]:
     """Smooth among the voxels of the lungs alone, so that the pleura is no edge; 0 outside."""
     weight = gaussian(lungs, sigma_mm, spacing_mm)
-    summed = gaussian(np.where(lungs, values, 0), sigma_mm, spacing_mm)
+    summed = gaussian(values * lungs, sigma_mm, spacing_mm)
     return np.where(lungs, summed / np.maximum(weight, np.finfo(np.float32).tiny), 0)
 
 

@@ -13,7 +13,14 @@ import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of, image_of
+from pipeline.lungs.coarse_grid import (
+    Mask,
+    Spacing,
+    array_of,
+    box_of,
+    image_of,
+    largest_nearby,
+)
 
 TRACHEA_MAX_HU = -850  #: HU; air of the trachea, partial volume at its wall included (our choice)
 POCKET_MM2 = (50.0, 800.0)  #: area of the lumen in one slice (normal tracheas: 150 to 450)
@@ -53,8 +60,8 @@ def airways_of(
     trachea = _trachea(hu[part], middle - part[2].start, spacing_mm)
     if trachea.any():
         lumen = _grown(hu[part], trachea, spacing_mm)
-        size = [1, *(2 * max(1, round(WALL_MM / mm)) + 1 for mm in spacing_mm[1:])]
-        airways[part] = ndimage.maximum_filter(lumen.view(np.uint8), size=size)
+        wall = [0, *(max(1, round(WALL_MM / mm)) for mm in spacing_mm[1:])]
+        airways[part] = largest_nearby(lumen, wall)
     return airways
 
 

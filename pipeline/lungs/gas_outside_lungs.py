@@ -13,7 +13,7 @@ import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of
+from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, box_of, largest_nearby
 
 # Attenuation of gas and of its wall, HU: our choice.
 POCKET_AIR_MAX_HU = -400  #: darker is air of the lungs or of a pocket, partial volume included
@@ -80,7 +80,7 @@ def stray_gas(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> Mask:
     for label in np.flatnonzero(few & touched & large):
         around = _widened(places[label - 1], reach)
         pocket = labels[around] == label
-        wide = _dilated(pocket, reach)
+        wide = largest_nearby(pocket, reach)
         free = np.percentile(inside[around][pocket], DARKEST_PERCENT) < FREE_GAS_MAX_HU
         if free and np.mean(held[around][wide & ~pocket]) < BESIDE_SHARE:
             out[around] |= wide
@@ -106,14 +106,7 @@ def _widened(place: tuple[slice, ...], margin: Sequence[int]) -> tuple[slice, ..
 
 def _walled(pocket: Mask, hu: NDArray[np.int16], reach: Sequence[int]) -> Mask:
     """Return a pocket of gas with its surroundings if these are a wall, else nothing."""
-    wide = _dilated(pocket, reach)
-    wall = wide & ~_dilated(pocket, [n // 2 for n in reach])
+    wide = largest_nearby(pocket, reach)
+    wall = wide & ~largest_nearby(pocket, [n // 2 for n in reach])
     walled = np.mean(hu[wall] > POCKET_WALL_MIN_HU) >= WALL_SHARE
     return wide if walled and np.mean(hu[pocket]) <= POCKET_MEAN_MAX_HU else np.zeros_like(wide)
-
-
-def _dilated(mask: Mask, reach: Sequence[int]) -> Mask:
-    """Dilate with a box that reaches so many voxels to each side."""
-    size = [2 * n + 1 for n in reach]
-    grown: NDArray[np.uint8] = ndimage.maximum_filter(mask.view(np.uint8), size=size)
-    return grown.astype(bool)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.lungs import gates
@@ -24,6 +23,7 @@ from pipeline.lungs.coarse_grid import (
     array_of,
     box_of,
     coarsen,
+    largest_nearby,
     on_coarse,
     refine,
     refined,
@@ -219,9 +219,9 @@ def _outlined(
     At the outline a block is lung in part: it takes the label beside it. What was filled stays
     filled; what was taken off the raw mask (airways, small parts) stays off.
     """
-    beside = np.where(raw, 0, ndimage.maximum_filter(labels, size=3))
+    beside = np.where(raw, 0, largest_nearby(labels, (1, 1, 1)))
     sides = np.where(labels > 0, labels, beside).astype(np.uint8)
-    inside = ndimage.minimum_filter(labels > 0, size=(1, 3, 3)) | ((labels > 0) & ~raw)
+    inside = ~largest_nearby(labels == 0, (0, 1, 1)) | ((labels > 0) & ~raw)
     outlined = np.empty(coarse.shape, np.uint8)
     for slices, side, inner in zip(coarse.blocks, sides, inside, strict=True):
         within = fine[slices] | refined(inner, coarse)
