@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.lesions.region import Mask, Region, gaussian, mediastinum, within
-from pipeline.lungs.coarse_grid import distance_mm, near_in_plane
+from pipeline.lungs.coarse_grid import near_in_plane, nearer_than
 
 # Attenuation of lesions, HU: our choice.
 LESION_HU = (-700.0, 150.0)  #: ground glass to enhanced consolidation; calcium lies above
@@ -47,7 +47,7 @@ def patches(region: Region) -> Mask:
     cores &= ~hilum | (gaussian(loose, HILUM_PATCH_MM, mm) > CORE_SHARE)
     if not cores.any():
         return cores
-    body = loose & (share > PATCH_SHARE) & (distance_mm(cores, mm) < REACH_MM)
+    body = loose & (share > PATCH_SHARE) & nearer_than(REACH_MM, cores, mm)
     return body | (dense & (within(body, lungs, FILL_MM, mm) > FILL_SHARE))
 
 
@@ -66,9 +66,10 @@ def dependent_hu(region: Region, aerated: float) -> NDArray[np.float64]:
     """Give how much denser the aerated lung of each row is than all, HU; ``(1, rows, 1)``."""
     rows = region.hu.shape[1]
     excess = np.zeros(rows)
-    held = np.flatnonzero(region.lungs.any(axis=(0, 2)))
+    lungs = region.lungs
+    held = np.flatnonzero(lungs.any(axis=(0, 2)))
     if held.size:
-        rows_hu = (region.hu[:, row][region.lungs[:, row]] for row in held)
+        rows_hu = (region.hu[:, row][lungs[:, row]] for row in held)
         quartiles = [np.percentile(hu, AERATED_PERCENT) for hu in rows_hu]
         smooth = ndimage.gaussian_filter1d(quartiles, DEPENDENT_MM / region.spacing_mm[1])
         excess[held] = np.clip(smooth - aerated, 0, MAX_DEPENDENT_HU)
@@ -106,5 +107,5 @@ def near_mediastinum(region: Region) -> Mask:
     between = mediastinum(region.sides)
     if not between.any():
         return between
-    near: Mask = region.lungs & (distance_mm(between, region.spacing_mm) < HILUM_MM)
+    near: Mask = region.lungs & nearer_than(HILUM_MM, between, region.spacing_mm)
     return near
