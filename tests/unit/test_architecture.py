@@ -207,3 +207,15 @@ def test_loop_variables_name_the_thing(package: str) -> None:
         if isinstance(node, ast.Name) and node.id == "each"
     }
     assert loops == set()
+
+
+THREAD = re.compile(r"threading\.(Thread|Timer)\(")
+DAEMON = re.compile(r"daemon\s*=\s*True\b")
+
+
+def test_no_thread_of_ours_keeps_a_process_from_ending() -> None:
+    """Those of a pool may: whoever makes one ends it."""
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text() for path in modules("dicom_node")}
+    made = {name: len(THREAD.findall(text)) for name, text in texts.items() if THREAD.search(text)}
+    assert made
+    assert made == {name: len(DAEMON.findall(texts[name])) for name in made}
