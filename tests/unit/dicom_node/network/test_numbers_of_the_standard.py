@@ -91,7 +91,7 @@ def test_warnings_of_c_store(code: int, words: str) -> None:
 def test_codes_that_pynetdicom_has_under_no_name_of_their_own() -> None:
     """PS3.7 C.1 and C.4 (Success, Bxxx), PS3.18 Table I.2-2 (the transfer syntax)."""
     assert status_codes.SUCCESS == 0x0000
-    assert status_codes.WARNING_RANGE == range(0xB000, 0xC000)
+    assert range(0xB000, 0xC000) == status_codes.WARNING_RANGE
     assert status_codes.TRANSFER_SYNTAX_NOT_SUPPORTED == 0xC122
 
 
