@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pipeline.classifier.activation_methods import ActivationMethod
 from pipeline.model.manifest import DEFAULT_POINT
 
-METHOD = 2
+METHOD = 3
 """Number of the way from images to findings: one more whenever the same images come to other
-findings with the same model. 2: the lungs' network sees thin slices 2.5 mm apart."""
+findings with the same model. 2: the lungs' network sees thin slices 2.5 mm apart. 3: round ground
+glass is an opacity wherever the activation lies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

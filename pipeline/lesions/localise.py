@@ -2,7 +2,8 @@
 
 Where the density goes is exact to the voxel but knows no disease; the activation knows the
 disease but only to a centimetre. So candidates come from density (which also measures them), and
-the activation chooses among them, with the 3-D connected components method as a second vote.
+the activation chooses among them, with the 3-D connected components method as a second vote. Only
+round ground glass needs neither: beside large opacities small ones have little activation.
 Wang et al. 2020 do it the other way round and return patches of activation.
 
 Work is done at half resolution in the plane, within the box of the lungs: candidates are
@@ -19,6 +20,7 @@ from pipeline.classifier.input import box, lung_box
 from pipeline.lesions.candidates import patches
 from pipeline.lesions.components3d import components_activation
 from pipeline.lesions.region import Labels, Mask, Region, doubled, half
+from pipeline.lesions.roundness import round_ground_glass
 from pipeline.types import CtVolume, LungMask, Planes
 
 MIN_LESION_MM3 = 500.0  #: 0.5 ml, a ball of 10 mm
@@ -58,7 +60,7 @@ def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Labels:
 
 
 def chosen(candidates: Mask, speckled: Mask, region: Region) -> Labels:
-    """Lesions among the candidates, by the votes of activation and 3DCC.
+    """Lesions among the candidates, by the votes of activation and 3DCC or by their shape.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def speckle(region: Region) -> Mask:
 
 
 def supported(candidates: Mask, speckled: Mask, region: Region) -> NDArray[np.intp]:
-    """Label the candidates (26-connected) that are large enough and that a vote is for."""
+    """Label the candidates (26-connected) that are large enough, with a vote for them or round."""
     labels, count = ndimage.label(candidates, structure=np.ones((3, 3, 3), np.bool_))
     held = labels > 0
     number = labels[held]
@@ -91,8 +93,10 @@ def supported(candidates: Mask, speckled: Mask, region: Region) -> NDArray[np.in
     active = voxels(top(region, candidates)) / sizes
     seconded = voxels(speckled) > 0
     keep = (active >= SUPPORT) | ((active >= SUPPORT_WITH_3DCC) & seconded)
-    keep &= sizes * np.prod(region.spacing_mm) >= MIN_LESION_MM3
-    keep[0] = False
+    large = sizes * np.prod(region.spacing_mm) >= MIN_LESION_MM3
+    large[0] = False
+    keep &= large
+    keep[list(round_ground_glass(labels, np.flatnonzero(large & ~keep), region))] = True
     voted: NDArray[np.intp] = np.where(keep[labels], labels, 0)
     return voted
 

@@ -49,6 +49,7 @@ def heat_at(*where: np.ndarray) -> np.ndarray:
 
 
 LARGE, SMALL = ball((12, 60, 35), 11), ball((28, 40, 95), 8)
+LONG = ball((12, 45, 35), 9) | ball((12, 60, 35), 9) | ball((12, 75, 35), 9)  # not round
 
 
 def test_supported_opacities_are_found_largest_first() -> None:
@@ -66,12 +67,24 @@ def test_supported_opacities_are_found_largest_first() -> None:
 
 def test_opacity_without_activation_is_left_out() -> None:
     hu, lungs = chest()
-    hu[LARGE], hu[SMALL] = -500, -450
+    hu[LONG], hu[SMALL] = -500, -450
 
     labels = find(hu, lungs, heat_at(SMALL))
 
     assert labels.max() == 1
-    assert not (labels > 0)[LARGE].any()
+    assert not (labels > 0)[LONG].any()
+
+
+def test_round_ground_glass_within_the_lung_is_found_without_activation() -> None:
+    hu, lungs = chest()
+    hu[LARGE], hu[SMALL] = -500, 0  # the other is solid, as vessels are
+    at_edge = ball((28, 18, 35), 9)  # its rim is filled by half by the wall
+    hu[at_edge & (lungs > 0)] = -500
+
+    labels = find(hu, lungs, np.zeros(SHAPE, np.float32))
+
+    assert labels.max() == 1
+    assert (labels > 0)[LARGE].mean() > 0.8
 
 
 def test_extensive_disease_is_found_whole() -> None:
@@ -87,7 +100,7 @@ def test_extensive_disease_is_found_whole() -> None:
 
 def test_no_activation_no_lesion() -> None:
     hu, lungs = chest()
-    hu[LARGE] = -500
+    hu[LONG] = -500
 
     assert not find(hu, lungs, np.zeros(SHAPE, np.float32)).any()
 
