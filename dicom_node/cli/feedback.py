@@ -73,7 +73,7 @@ def _copy(resources: Resources, uids: Sequence[str], folder: Path) -> dict[str, 
 
 def _line(answer: AnswerLine) -> str:
     """Say an answer in a line; what does not stand any more is marked."""
-    from dicom_node.cli.status_view import answer_words
+    from dicom_node.cli.views.status import answer_words
 
     who = " ".join(filter(None, (answer.observer, f"({answer.role})" if answer.role else "")))
     words = (

@@ -30,7 +30,7 @@ def status(
 ) -> None:
     """Show every series and where it stands, deliveries, answers, refusals and the quarantine."""
     from dicom_node.assembly.resources import GIGABYTE
-    from dicom_node.cli import status_view as view
+    from dicom_node.cli.views import status as view
     from dicom_node.folder_lock import is_running
     from dicom_node.health import read_condition
     from storage.database.engine import open_database, require_migrated
@@ -71,7 +71,7 @@ def status(
 
 def _show_waits(settings: Settings, *, as_json: bool) -> None:
     """Show what waiting for the end of series has cost."""
-    from dicom_node.cli import waiting_view as view
+    from dicom_node.cli.views import waiting as view
     from storage.database.engine import open_database, require_migrated
     from storage.database.sessions import Sessions
     from storage.series.closings import waits

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dicom_node.analysis.worker.messages import Unchanged
 from dicom_node.cli.app import app
-from dicom_node.cli.status_view import answer_words
+from dicom_node.cli.views.status import answer_words
 from dicom_node.maintenance.feedback_cases import case_rows
 from dicom_node.reception.header import digest
 from dicom_node.resources import Resources
