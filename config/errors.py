@@ -20,9 +20,14 @@ class Fault:
     expected: str
     got: str
 
-    def __str__(self) -> str:
+    @property
+    def without_value(self) -> str:
+        """Place, and what was expected there; nothing of what the file holds."""
         where = f"[{self.section}] {self.key}".rstrip() if self.section else "file"
-        return f"{where}: expected {self.expected}, got {self.got}"
+        return f"{where}: expected {self.expected}"
+
+    def __str__(self) -> str:
+        return f"{self.without_value}, got {self.got}"
 
 
 class SettingsError(Exception):
@@ -35,3 +40,7 @@ class SettingsError(Exception):
     def __str__(self) -> str:
         count = f"{len(self.faults)} fault{'' if len(self.faults) == 1 else 's'}"
         return "\n".join([f"{count} in the settings", *(f"  {fault}" for fault in self.faults)])
+
+
+class SettingsChanged(SettingsError):
+    """Somebody has changed the file since it was read: nothing was written."""

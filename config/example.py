@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pydantic.fields import FieldInfo
 
 from config.destinations import DicomDestination, WebDestination
+from config.hot import is_hot
 from config.reader import SECTIONS
 from config.value_types import Section
 
 HEAD = """\
 # Settings of the dicom-node. Every key below shows its default:
 # take the '#' before a key away to change it. No other keys are known.
+# A running node takes changes up by itself; those marked (restart) count from its next start.
 """
 EXAMPLE_DESTINATION = {
     "ae_title": "PACS",
@@ -41,7 +43,8 @@ def settings_table() -> str:
 
 
 def _section(title: str, model: type[Section]) -> str:
-    keys = (_commented(key, field) for key, field in _keys(model).items())
+    name = title.strip("#[]")
+    keys = (_commented(name, key, field) for key, field in _keys(model).items())
     return f"# {model.__doc__}\n{title}\n{''.join(keys)}"
 
 
@@ -51,15 +54,20 @@ def _keys(model: type[Section]) -> dict[str, FieldInfo]:
     return {key: field for key, field in fields if key != "name"}
 
 
-def _commented(key: str, field: FieldInfo) -> str:
+def _commented(title: str, key: str, field: FieldInfo) -> str:
     value = EXAMPLE_DESTINATION[key] if field.is_required() else _ini(_default(field))
-    return f"# {field.description}\n#{key} = {value}".rstrip() + "\n"
+    return f"# {_meaning(title, key, field)}\n#{key} = {value}".rstrip() + "\n"
 
 
 def _row(title: str, key: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else _ini(_default(field))
     shown = f"`{default}`" if default else "(empty)"
-    return f"| `[{title}]` | `{key}` | {shown} | {field.description} |"
+    return f"| `[{title}]` | `{key}` | {shown} | {_meaning(title, key, field)} |"
+
+
+def _meaning(title: str, key: str, field: FieldInfo) -> str:
+    """Say what a setting means, and whether it counts from the next start only."""
+    return f"{field.description}{'' if is_hot(title, key) else ' (restart)'}"
 
 
 def _default(field: FieldInfo) -> object:

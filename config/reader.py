@@ -24,6 +24,10 @@ SECTIONS: dict[str, type[Section]] = {
 }
 DESTINATIONS: dict[str, type[Destination]] = {"dicom": DicomDestination, "web": WebDestination}
 DESTINATION = "destination "  #: start of the title of a destination's section
+Place = tuple[str, str]
+"""Section and key; an empty key is the whole section."""
+
+BYTE_ORDER_MARK = "\ufeff"  #: some editors begin a file with it
 
 
 def load(path: Path) -> Settings:
@@ -36,11 +40,27 @@ def load(path: Path) -> Settings:
     SettingsError
         With every fault: unknown sections and keys, invalid values, a file that cannot be read.
     """
-    parser = _parse(path)
+    return settings_in(read_text(path), path)
+
+
+def settings_in(text: str, path: Path) -> Settings:
+    """Read and check the text of an INI file.
+
+    Parameters
+    ----------
+    path
+        Of the file that it is, or is to become.
+
+    Raises
+    ------
+    SettingsError
+        As `load`.
+    """
+    parser = parsed(text, path.name)
     receivers = [title for title in parser.sections() if title.startswith(DESTINATION)]
     values: dict[str, object] = {name: _items(parser, name) for name in SECTIONS}
     values["destinations"] = [
-        _items(parser, title) | {"name": _receiver(title)} for title in receivers
+        _items(parser, title) | {"name": receiver_in(title)} for title in receivers
     ]
     faults = [*_unknown_sections(parser), *_repeated(receivers)]
     try:
@@ -53,19 +73,53 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def _parse(path: Path) -> ConfigParser:
-    """Parse sections and keys as text; a file that is no INI file is one fault."""
-    # No title can hold a line end: [DEFAULT] is an unknown section like any other.
-    parser = ConfigParser(interpolation=None, default_section="\n", empty_lines_in_values=False)
+def read_text(path: Path) -> str:
+    """Read the text of an INI file as it is, line ends included.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read, or is not UTF-8.
+    """
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"), source=path.name)
+        return path.read_bytes().decode("utf-8")
     except OSError as error:
         raise _unusable("a readable file", f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _unusable("UTF-8 text", f"{path}: {error.reason} at byte {error.start}") from error
+
+
+def parsed(text: str, name: str) -> ConfigParser:
+    """Parse sections and keys as text; a file that is no INI file is one fault.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    # No title can hold a line end: [DEFAULT] is an unknown section like any other.
+    parser = ConfigParser(interpolation=None, default_section="\n", empty_lines_in_values=False)
+    lines = text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        parser.read_string(lines, source=name)
     except IniError as error:
         raise _unusable("an INI file", " ".join(str(error).split())) from error
     return parser
+
+
+def values_in(parser: ConfigParser) -> dict[Place, str]:
+    """List all values by place; sections are listed as well, with an empty key."""
+    values: dict[Place, str] = {}
+    for title in parser.sections():
+        name = name_of(title)
+        values[name, ""] = ""
+        values |= {(name, key): value for key, value in parser.items(title)}
+    return values
+
+
+def name_of(title: str) -> str:
+    """Name a section; titles of destinations may have blanks that mean nothing."""
+    return f"{DESTINATION}{receiver_in(title)}" if title.startswith(DESTINATION) else title
 
 
 def _unusable(expected: str, got: str) -> SettingsError:
@@ -76,7 +130,7 @@ def _items(parser: ConfigParser, title: str) -> dict[str, str]:
     return dict(parser.items(title)) if parser.has_section(title) else {}
 
 
-def _receiver(title: str) -> str:
+def receiver_in(title: str) -> str:
     """Extract the NAME of ``[destination NAME]``."""
     return title.removeprefix(DESTINATION).strip()
 
@@ -92,7 +146,7 @@ def _unknown_sections(parser: ConfigParser) -> list[Fault]:
 
 def _repeated(receivers: Iterable[str]) -> list[Fault]:
     """List destinations named twice: titles that differ only in blanks name the same one."""
-    names = [_receiver(title) for title in receivers]
+    names = [receiver_in(title) for title in receivers]
     return [
         Fault(section=f"{DESTINATION}{name}", key="", expected="one such section", got="several")
         for name in sorted(set(names))

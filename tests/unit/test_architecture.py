@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 OURS = {"dicom_node", "pipeline", "storage", "config"}
 
 MAY_IMPORT = {
-    "config": {"pydantic", "pydantic_core"},
+    "config": {"configupdater", "pydantic", "pydantic_core"},
     "storage": {"sqlalchemy", "alembic"},
     "pipeline": {
         "PIL",

@@ -49,7 +49,7 @@ def test_every_key_is_in_the_example_and_in_the_table() -> None:
 def test_table_shows_defaults_as_they_are_written() -> None:
     rows = settings_table().splitlines()
     assert rows[0] == "| section | key | default | meaning |"
-    assert "| `[node]` | `ae_title` | `AINODE` | Our AE title. |" in rows
+    assert "| `[node]` | `ae_title` | `AINODE` | Our AE title. (restart) |" in rows
     assert any(row.startswith("| `[node]` | `calling_aes` | (empty) |") for row in rows)
     assert any(row.startswith("| `[results]` | `text_report` | `yes` |") for row in rows)
     assert all(row.count("|") == 5 for row in rows)

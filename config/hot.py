@@ -1,0 +1,142 @@
+"""Tell which settings a running node takes up as soon as the INI file has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from config.settings import Settings
+
+HOT: Mapping[str, frozenset[str]] = {
+    "node": frozenset({"calling_aes", "commitment_peers", "require_called_ae"}),
+    "retention": frozenset({"keep_days", "disk_pressure_gb", "quarantine_days"}),
+    "closing": frozenset(
+        {
+            "quiet_seconds",
+            "quiet_seconds_by_ae",
+            "quiet_seconds_regular",
+            "quiet_seconds_regular_by_ae",
+            "ask",
+        }
+    ),
+    "selection": frozenset(
+        {
+            "min_slices",
+            "max_spacing_mm",
+            "min_coverage_mm",
+            "require_original",
+            "exclude_description",
+        }
+    ),
+    "analysis": frozenset(
+        {
+            "threshold",
+            "urgent_aes",
+            "lesions_when_negative",
+            "unreported_changes_percent",
+            "unreported_changes_ml",
+        }
+    ),
+    "results": frozenset(
+        {
+            "language",
+            "series_number_base",
+            "manufacturer",
+            "device_serial",
+            "device_uid",
+            "segmentation",
+            "empty_frames",
+            "heatmap",
+            "heatmap_columns",
+            "heatmap_step_mm",
+            "summary",
+            "summary_pdf",
+            "text_report",
+            "parametric_map",
+            "parametric_map_columns",
+            "coarse_if_uncompressed",
+            "key_images",
+            "not_analysed",
+            "priors",
+        }
+    ),
+    "engine": frozenset({"task_timeout_seconds", "attempts", "retry_first_seconds"}),
+    "delivery": frozenset(
+        {
+            "retry_first_seconds",
+            "retry_factor",
+            "retry_max_seconds",
+            "give_up_after_hours",
+            "verify_again_hours",
+        }
+    ),
+}
+"""Keys that are taken up at once, by section; so are all destinations."""
+
+AT_START: Mapping[str, frozenset[str]] = {
+    "node": frozenset(
+        {
+            "ae_title",
+            "port",
+            "bind",
+            "feedback",
+            "maximum_associations",
+            "maximum_associations_per_address",
+            "maximum_object_mb",
+            "maximum_pdu_size",
+            "network_timeout_seconds",
+        }
+    ),
+    "tls": frozenset({"receive", "certificate", "key", "authorities", "verify_peers"}),
+    "dicomweb": frozenset({"port", "bind", "token_file", "maximum_requests", "maximum_request_mb"}),
+    "storage": frozenset(
+        {"folder", "database_url", "database_url_file", "reserve_gb", "row_delay_seconds"}
+    ),
+    "closing": frozenset({"notifications", "check_every_seconds"}),
+    "analysis": frozenset({"model", "device", "threads"}),
+    "engine": frozenset({"scheduler", "certificate", "key", "authorities", "memory_limit_gb"}),
+    "delivery": frozenset({"check_every_seconds"}),
+    "log": frozenset({"level", "format"}),
+    "audit": frozenset({"syslog", "protocol"}),
+}
+"""Keys that a node reads when it starts, by section."""
+
+
+def is_hot(section: str, key: str) -> bool:
+    """Say whether a running node takes up a change of a setting."""
+    return section not in Settings.model_fields or key in HOT.get(section, frozenset())
+
+
+def with_hot(running: Settings, new: Settings) -> Settings:
+    """Take the hot settings of the new ones, and the others as they were at the start."""
+    sections: dict[str, Any] = {"destinations": new.destinations}
+    for name, keys in HOT.items():
+        values = {key: getattr(getattr(new, name), key) for key in keys}
+        sections[name] = getattr(running, name).model_copy(update=values)
+    return running.model_copy(update=sections)
+
+
+def needing_restart(running: Settings, new: Settings) -> tuple[str, ...]:
+    """List the settings that differ and count from the next start on, as ``[section] key``."""
+    return tuple(
+        f"[{name}] {key}"
+        for name, keys in AT_START.items()
+        for key in type(getattr(new, name)).model_fields
+        if key in keys and getattr(getattr(running, name), key) != getattr(getattr(new, name), key)
+    )
+
+
+def hot_changes(running: Settings, new: Settings) -> tuple[str, ...]:
+    """List the settings that differ and can be taken up at once, as ``[section] key``."""
+    keys = tuple(
+        f"[{name}] {key}"
+        for name, keys in HOT.items()
+        for key in type(getattr(new, name)).model_fields
+        if key in keys and getattr(getattr(running, name), key) != getattr(getattr(new, name), key)
+    )
+    before = {destination.name: destination for destination in running.destinations}
+    after = {destination.name: destination for destination in new.destinations}
+    changed = sorted(
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    )
+    return (*keys, *(f"[destination {name}]" for name in changed))

@@ -1,0 +1,308 @@
+"""Write the INI file whole or not at all, and keep what it was before, with who, when and what.
+
+Copies are in a folder beside the file: NNNNNN-TIME.ini, the text as it was, and NNNNNN-TIME.json,
+what was made of it. A copy may hold a secret, so it is for its owner alone; a record holds none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.destinations import DicomDestination, WebDestination
+from config.errors import Fault, SettingsChanged, SettingsError
+from config.reader import (
+    DESTINATION,
+    SECTIONS,
+    Place,
+    parsed,
+    read_text,
+    settings_in,
+    values_in,
+)
+
+FOLDER_ENDING = ".versions"
+LOCK = ".lock"
+BY_HAND = "an editor"  #: who changed the file, where it is not known
+VERSION_NAME = re.compile(r"(?P<number>\d{6})-(?P<time>\d{8}T\d{6}Z)\.ini")
+
+Step = Callable[[str], None]
+"""Is told of each step towards the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One key that was changed; of a secret the name alone.
+
+    Attributes
+    ----------
+    old, new
+        The text of the value; None where there was, or is, none.
+    """
+
+    section: str
+    key: str
+    old: str | None
+    new: str | None
+    secret: bool = False
+
+    def __str__(self) -> str:
+        what = f"[{self.section}] {self.key}"
+        if self.secret:
+            return f"{what} (not shown)"
+        old, new = ("(default)" if text is None else text for text in (self.old, self.new))
+        return f"{what}: {old} -> {new}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A kept copy of the INI file, and the change that ended it.
+
+    A record is written before its change: after a crash it may tell of one that did not come about.
+
+    Attributes
+    ----------
+    path
+        Of the copy.
+    by
+        Who made the change; `BY_HAND` where that is not known.
+    after
+        Digest of the text that followed.
+    """
+
+    number: int
+    path: Path
+    by: str
+    at: datetime
+    after: str
+    changes: tuple[Change, ...]
+
+
+def digest(text: str) -> str:
+    """Digest of a text, by which it is known again."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_settings(
+    path: Path,
+    text: str,
+    *,
+    expected_digest: str,
+    by: str,
+    at: datetime,
+    step: Step = lambda name: None,
+) -> Version | None:
+    """Check a text, keep a copy of what the INI file holds now, and put the text in its place.
+
+    Mode and owner of the file stay. A crash leaves the old file or the new one.
+
+    Parameters
+    ----------
+    expected_digest
+        Of the text that the change began with.
+    by, at
+        Who changes it, and when (timezone-aware).
+
+    Returns
+    -------
+    Version
+        The copy; None if the file holds this text already.
+
+    Raises
+    ------
+    SettingsChanged
+        If the file does not hold what the change began with any more.
+    SettingsError
+        If the new text is faulty, or the file cannot be read.
+    OSError
+        If it cannot be written.
+    """
+    path = path.resolve()
+    settings_in(text, path)
+    with _alone(path):
+        current = read_text(path)
+        if digest(current) != expected_digest:
+            raise _changed(path)
+        if current == text:
+            return None
+        beside = path.with_name(f".{path.name}.new")
+        _write(beside, text.encode(), like=path.stat())
+        step("written")
+        version = _keep(path, current, text, by=by, at=at)
+        step("kept")
+        try:
+            if digest(read_text(path)) != expected_digest:
+                raise _changed(path)
+            beside.replace(path)
+        except (OSError, SettingsError):
+            _forget(version)
+            raise
+        step("replaced")
+        _sync_folder(path.parent)
+    return version
+
+
+def versions(path: Path) -> tuple[Version, ...]:
+    """List the copies of an INI file that are kept, the oldest first."""
+    folder = folder_of(path)
+    found = sorted(folder.glob("*.ini")) if folder.is_dir() else []
+    return tuple(version for file in found if (version := _read_version(file)) is not None)
+
+
+def restore(path: Path, version: Version, *, by: str, at: datetime) -> Version | None:
+    """Put a copy in the place of the INI file, which is kept in turn.
+
+    Returns and raises as `write_settings`.
+    """
+    current = digest(read_text(path))
+    return write_settings(path, read_text(version.path), expected_digest=current, by=by, at=at)
+
+
+def keep_edited(path: Path, before: str, after: str, *, at: datetime) -> Version | None:
+    """Keep what an INI file was before it was changed by hand; None if that is kept already.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    path = path.resolve()
+    with _alone(path):
+        known = {version.after for version in versions(path)}
+        return None if digest(after) in known else _keep(path, before, after, by=BY_HAND, at=at)
+
+
+def folder_of(path: Path) -> Path:
+    """Folder of the copies of an INI file."""
+    real = path.resolve()
+    return real.with_name(f"{real.name}{FOLDER_ENDING}")
+
+
+def changes_between(old: str, new: str) -> tuple[Change, ...]:
+    """List the keys whose values differ between two texts; an unreadable one has none."""
+    before, after = _values(old), _values(new)
+    return tuple(
+        _change(place, before.get(place), after.get(place))
+        for place in sorted(before.keys() | after.keys())
+        if before.get(place) != after.get(place) and place[1]
+    )
+
+
+def _values(text: str) -> Mapping[Place, str]:
+    with suppress(SettingsError):
+        return values_in(parsed(text, "settings"))
+    return {}
+
+
+def _change(place: Place, old: str | None, new: str | None) -> Change:
+    section, key = place
+    if not _may_be_shown(section, key):
+        return Change(section=section, key=key, old=None, new=None, secret=True)
+    return Change(section=section, key=key, old=old, new=new)
+
+
+def _may_be_shown(section: str, key: str) -> bool:
+    """Say whether a value may be shown: of a key that is known, and marked as no secret."""
+    if section.startswith(DESTINATION):
+        return key in DicomDestination.model_fields.keys() | WebDestination.model_fields.keys()
+    field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
+    return field is not None and field.repr
+
+
+def _changed(path: Path) -> SettingsChanged:
+    expected = "the text that the change began with"
+    got = f"another one: somebody has changed {path.name} meanwhile; nothing was written"
+    return SettingsChanged((Fault(section="", key="", expected=expected, got=got),))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the folder of copies, so that nobody else writes."""
+    folder = folder_of(path)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _keep(path: Path, text: str, new: str, *, by: str, at: datetime) -> Version:
+    """Keep a copy, and the record of what is made of it."""
+    folder = folder_of(path)
+    number = max((version.number for version in versions(path)), default=0) + 1
+    copy = folder / f"{number:06d}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}.ini"
+    version = Version(
+        number=number,
+        path=copy,
+        by=by,
+        at=at,
+        after=digest(new),
+        changes=changes_between(text, new),
+    )
+    record = {name: value for name, value in asdict(version).items() if name != "path"}
+    encoded = json.dumps(record | {"at": at.isoformat()}, ensure_ascii=False, indent=1)
+    _write(copy.with_suffix(".json"), encoded.encode())
+    _write(copy, text.encode())
+    _sync_folder(folder)
+    return version
+
+
+def _read_version(copy: Path) -> Version | None:
+    """Read what is known of a copy; None of a file that is none."""
+    named = VERSION_NAME.fullmatch(copy.name)
+    if named is None:
+        return None
+    number = int(named["number"])
+    try:
+        record = json.loads(copy.with_suffix(".json").read_bytes())
+        return Version(
+            number=number,
+            path=copy,
+            by=record["by"],
+            at=datetime.fromisoformat(record["at"]),
+            after=record["after"],
+            changes=tuple(Change(**change) for change in record["changes"]),
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        at = datetime.strptime(named["time"], "%Y%m%dT%H%M%S%z")
+        return Version(number=number, path=copy, by=BY_HAND, at=at, after="", changes=())
+
+
+def _forget(version: Version) -> None:
+    """Remove a copy whose change did not come about."""
+    for file in (version.path, version.path.with_suffix(".json")):
+        file.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes, like: os.stat_result | None = None) -> None:
+    """Write a file for its owner alone, or with mode and owner of another; sync it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        if like is not None:
+            own = os.fstat(file.fileno())
+            if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
+                os.fchown(file.fileno(), like.st_uid, like.st_gid)
+            os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""Commands that change the INI file: `settings set`, `settings history`, `settings restore`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from config.hot import is_hot
+from config.reader import Place, read_text
+from config.versions import Version, digest, restore, versions, write_settings
+from dicom_node.cli.options import INI, Ini, out
+from dicom_node.errors import NodeError
+
+app = typer.Typer(
+    name="settings",
+    no_args_is_help=True,
+    help="Change the settings, see who changed them, put earlier ones back.",
+)
+
+
+@app.command("set")
+def set_values(
+    pairs: Annotated[
+        list[str],
+        typer.Argument(metavar="SECTION.KEY VALUE ...", help="Such as analysis.threshold 0.3"),
+    ],
+    config: Ini = INI,
+) -> None:
+    """Change settings in the INI file; comments and everything else stay as they are."""
+    from config.editing import changed_text
+
+    if len(pairs) % 2:
+        raise NodeError("expected a value for each SECTION.KEY, got none for the last")
+    changes = dict(zip(map(place_of, pairs[::2]), pairs[1::2], strict=True))
+    text = read_text(config)
+    new = changed_text(text, changes)
+    now = datetime.now(UTC)
+    _show(write_settings(config, new, expected_digest=digest(text), by=os_user(), at=now))
+
+
+@app.command()
+def history(config: Ini = INI) -> None:
+    """Show who changed which settings, and when; secrets are named only."""
+    for version in versions(config):
+        when = f"{version.at.astimezone():%Y-%m-%d %H:%M:%S}"
+        out.print(f"{version.number}  {when}  {escape(version.by)}")
+        for change in version.changes:
+            out.print(f"   {escape(str(change))}")
+
+
+@app.command("restore")
+def restore_version(
+    number: Annotated[int, typer.Argument(help="Of a change that history shows.")],
+    config: Ini = INI,
+) -> None:
+    """Put the settings back as they were before a change; that is a change itself."""
+    found = [version for version in versions(config) if version.number == number]
+    if not found:
+        raise NodeError(f"expected a change that `settings history` shows, got {number}")
+    _show(restore(config, found[0], by=os_user(), at=datetime.now(UTC)))
+
+
+def place_of(text: str) -> Place:
+    """Read ``SECTION.KEY``.
+
+    Raises
+    ------
+    NodeError
+        If it has no such form.
+    """
+    section, _, key = text.rpartition(".")
+    if not (section and key):
+        raise NodeError(f"expected SECTION.KEY, such as analysis.threshold, got {text!r}")
+    return section, key
+
+
+def os_user() -> str:
+    """Name of the user who runs this command, by the system."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under a number without a name
+        return str(os.getuid())
+
+
+def _show(version: Version | None) -> None:
+    """Say what was changed, and when it counts."""
+    if version is None:
+        out.print("nothing to do: these are the settings.")
+        return
+    for change in version.changes:
+        out.print(escape(str(change)))
+    restart = _needing_restart(version)
+    out.print(
+        f"needs a restart: {escape(', '.join(restart))}"
+        if restart
+        else "a node that runs takes this up within seconds."
+    )
+
+
+def _needing_restart(version: Version) -> Sequence[str]:
+    return [
+        f"[{change.section}] {change.key}"
+        for change in version.changes
+        if not is_hot(change.section, change.key)
+    ]
