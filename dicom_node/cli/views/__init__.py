@@ -1,1 +1,1 @@
-"""What commands show: the state of the node, and what waiting has cost."""
+"""Views: the state of the node, and the cost of waiting, as commands show them."""
