@@ -1,13 +1,15 @@
 """Gates let lungs pass, and choose between two masks."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from pipeline.lungs import gates
+from pipeline.lungs.area_profile import AreaProfile
 from pipeline.lungs.coarse_grid import coarsen
-from pipeline.lungs.facts import LungFacts, facts_of
+from pipeline.lungs.facts import LungFacts, LungFigures, facts_of
 from pipeline.lungs.gates import choose, doubts_of
 from pipeline.lungs.segment import UNET, UNSUPERVISED
 from pipeline.reasons import QualityFlag
@@ -66,6 +68,61 @@ def test_each_gate_doubts_or_refuses(change: dict[str, float], code: str, refuse
 )
 def test_a_wide_bound_itself_is_not_refused(change: dict[str, float]) -> None:
     assert not any(doubt.refuses for doubt in doubts_of(dataclasses.replace(PLAUSIBLE, **change)))
+
+
+SOUND = LungFigures(
+    profile=AreaProfile(dip=0.1, bottom_mm=10, top_mm=250, bottom_mm2=0, top_mm2=0),
+    behind=0.0,
+    gas_ml=0.0,
+)
+BOUNDS: list[tuple[Callable[[float], LungFacts], float, float]] = [
+    (lambda litres: facts(right_ml=600 * litres, left_ml=400 * litres), 1.5, 8.5),
+    (lambda ratio: facts(right_ml=1500 * ratio, left_ml=1500), 0.3, 3.3),
+    (lambda mm: facts(height_mm=mm), 150, 400),
+    (lambda hu: facts(mean_hu=hu), -950, -400),
+    (lambda share: facts(at_edge=share), 0, 0.01),
+    (lambda share: facts(dip=share), 0, 0.2),
+    (lambda share: facts(outside=share), 0, 0.01),
+    (lambda mm: facts(by_side=apart(top_mm=mm)), 0, 40),
+    (lambda mm: facts(by_side=apart(bottom_mm=mm)), 0, 60),
+    (lambda share: facts(by_side=of_profile(dip=share)), 0, 0.4),
+    (lambda mm2: facts(by_side=of_profile(top_mm2=mm2)), 0, 1500),
+    (lambda mm2: facts(by_side=of_profile(bottom_mm2=mm2)), 0, 4000),
+    (lambda share: facts(by_side={"left": dataclasses.replace(SOUND, behind=share)}), 0, 0.12),
+    (lambda ml: facts(by_side={"left": dataclasses.replace(SOUND, gas_ml=ml)}), 0, 50),
+]
+
+
+def facts(**changes: object) -> LungFacts:
+    return dataclasses.replace(PLAUSIBLE, **changes)  # type: ignore[arg-type]  # checked at run time
+
+
+def of_profile(**changes: float) -> dict[str, LungFigures]:
+    profile = dataclasses.replace(SOUND.profile, **changes)
+    return {"right": dataclasses.replace(SOUND, profile=profile)}
+
+
+def apart(**mm: float) -> dict[str, LungFigures]:
+    """Lungs of which the left one ends higher than the right one, by so many mm."""
+    first = dataclasses.replace(SOUND.profile, **dict.fromkeys(mm, 0.0))
+    second = dataclasses.replace(SOUND.profile, **mm)
+    return {
+        "right": dataclasses.replace(SOUND, profile=first),
+        "left": dataclasses.replace(SOUND, profile=second),
+    }
+
+
+@pytest.mark.parametrize(("made", "low", "high"), BOUNDS)
+def test_a_bound_itself_is_plausible_and_what_lies_beyond_is_not(
+    made: Callable[[float], LungFacts], low: float, high: float
+) -> None:
+    assert doubts_of(made(high - abs(1e-9 * high))) == ()
+    assert len(doubts_of(made(high * (1.001 if high > 0 else 0.999)))) == 1
+    if low:
+        assert doubts_of(made(low + abs(1e-9 * low))) == ()
+        assert len(doubts_of(made(low - abs(0.001 * low)))) == 1
+    else:
+        assert doubts_of(made(0.0)) == ()
 
 
 def test_a_doubt_says_what_came_and_what_was_expected() -> None:

@@ -1,5 +1,6 @@
 """Acquisition properties are measured on pixels, and unusual ones are flagged with a figure."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,39 @@ def test_the_bounds_of_a_model_stand_in_for_the_usual_ones() -> None:
 def test_what_is_out_of_all_reason_is_refused(figure: str, value: float) -> None:
     with pytest.raises(UnsuitableSeries, match=f"{value:g}"):
         acquisition_doubts(replace(USUAL, **{figure: value}), {})
+
+
+@pytest.mark.parametrize(
+    ("figure", "low", "high"),
+    [
+        ("slice_mm", 0.4, 5.0),
+        ("pixel_mm", 0.4, 1.0),
+        ("noise_hu", 2.0, 50.0),
+        ("noise_frequency", 0.12, 0.46),
+        ("soft_tissue_hu", 10.0, 120.0),
+        ("mediastinum_hu", -math.inf, 90.0),
+        ("cut", -math.inf, 0.1),
+    ],
+)
+def test_a_bound_itself_is_expected_and_what_lies_beyond_is_not(
+    figure: str, low: float, high: float
+) -> None:
+    for bound, beyond in ((low, math.nextafter(low, -1e9)), (high, math.nextafter(high, 1e9))):
+        if math.isfinite(bound):
+            assert codes(replace(USUAL, **{figure: bound})) == []
+            assert len(codes(replace(USUAL, **{figure: beyond}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("figure", "low", "high"), [("slice_mm", 0.1, 10.0), ("noise_hu", 0.0, 300.0)]
+)
+def test_a_bound_itself_is_possible_and_what_lies_beyond_is_not(
+    figure: str, low: float, high: float
+) -> None:
+    for bound, beyond in ((low, math.nextafter(low, -1e9)), (high, math.nextafter(high, 1e9))):
+        assert len(codes(replace(USUAL, **{figure: bound}))) == 1
+        with pytest.raises(UnsuitableSeries):
+            codes(replace(USUAL, **{figure: beyond}))
 
 
 def test_what_cannot_be_measured_is_said() -> None:
