@@ -75,6 +75,23 @@ def test_pixels_hold_the_number_alone() -> None:
     assert picture_name(of_the_patient) == "series without a number"
 
 
+@pytest.mark.parametrize(
+    ("uid", "end"),
+    [("1.2.840.10008.12345678", "2345678"), ("1.2.840.1.345678", "345678"), ("1.2.3", "1.2.3")],
+)
+def test_the_last_seven_characters_of_a_uid_name_a_series(uid: str, end: str) -> None:
+    assert picture_name(header(SeriesNumber=None, SeriesInstanceUID=uid)) == f"series UID ...{end}"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("0", "series 0"), ("999999999999", "series 999999999999"), ("-1", None)],
+)
+def test_numbers_from_zero_to_twelve_digits_name_a_series(given: str, name: str | None) -> None:
+    with disable_value_validation():
+        assert picture_name(header(SeriesNumber=given)) == (name or "series UID ...1.2.3.2")
+
+
 def test_no_description_changes_a_pixel() -> None:
     one, other = (
         encode(ct_series(SeriesNumber=4, SeriesDescription=words), analysis(), context())
