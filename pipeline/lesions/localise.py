@@ -46,14 +46,17 @@ def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Labels:
         ``(slices, rows, columns)`` uint8: 0 none, else 1 for the largest lesion and so on;
         at most `MAX_LESIONS`.
     """
-    labels = np.zeros(volume.shape, np.uint8)
     low, high = lung_box(lungs.labels > 0, volume.spacing_mm, margin_mm=0.0)
     inside = box(low, high)
     sides = lungs.labels[inside]
     slices, rows, columns = inside
-    active = [activation[at][rows, columns][::2, ::2] for at in range(slices.start, slices.stop)]
+    active = [
+        activation[at][rows, columns][::2, ::2].copy()  # or each whole plane would be held
+        for at in range(slices.start, slices.stop)
+    ]
     region = half(volume.hu[inside], sides, np.stack(active), volume.spacing_mm)
     found = chosen(patches(region), speckle(region), region)
+    labels = np.zeros(volume.shape, np.uint8)
     for image, held, lesions in zip(labels[inside], sides, found, strict=True):
         image[:] = np.where(held > 0, doubled(lesions, held.shape), 0)
     return labels

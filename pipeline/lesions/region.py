@@ -91,7 +91,7 @@ def gaussian(
     """Smooth by a Gaussian of so many mm."""
     sigma = [sigma_mm / mm for mm in spacing_mm]
     smoothed: NDArray[np.float32] = ndimage.gaussian_filter(
-        values.astype(np.float32), sigma, truncate=2.0
+        values.astype(np.float32, copy=False), sigma, truncate=2.0
     )
     return smoothed
 
@@ -102,7 +102,9 @@ def within(
     """Smooth among the voxels of the lungs alone, so that the pleura is no edge; 0 outside."""
     weight = gaussian(lungs, sigma_mm, spacing_mm)
     summed = gaussian(values * lungs, sigma_mm, spacing_mm)
-    return np.where(lungs, summed / np.maximum(weight, np.finfo(np.float32).tiny), 0)
+    np.divide(summed, np.maximum(weight, np.finfo(np.float32).tiny, out=weight), out=summed)
+    summed[~lungs] = 0
+    return summed
 
 
 def mediastinum(sides: Labels) -> Mask:
