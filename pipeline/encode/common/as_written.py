@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 
 from pydicom import DataElement, Dataset
+from pydicom.charset import default_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
@@ -68,7 +69,7 @@ def frozen(result: Dataset) -> Dataset:
     written.set_original_encoding(
         is_implicit_vr=False,
         is_little_endian=True,
-        character_encoding=result.original_character_set,
+        character_encoding=result.original_character_set or default_encoding,
     )
     return written
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import keyword_dict
 
-from pipeline.encode.common.as_written import shallow_copy
+from pipeline.encode.common.as_written import frozen, shallow_copy
 from pipeline.encode.common.multiframe import add_frame_content, plane_groups
 from pipeline.encode.common.segments import Segment, labels_of
 from pipeline.encode.result import codes
@@ -46,7 +46,7 @@ def add_bitplanes(
     frames = _frames(analysis, slices, chosen, empty_frames=empty_frames)
     result.BitsAllocated, result.BitsStored, result.HighBit = 1, 1, 0
     result.NumberOfFrames = len(frames)
-    planes = [plane_groups(item, codes.SEGMENTATION) for item in slices]
+    planes = [frozen(plane_groups(item, codes.SEGMENTATION)) for item in slices]
     result.PerFrameFunctionalGroupsSequence = [
         _functional_groups(frame, planes[frame.place - 1]) for frame in frames
     ]

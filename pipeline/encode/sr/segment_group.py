@@ -68,11 +68,11 @@ def segment_group(
         The SEG that has the segment; None if the outlines stand for its voxels.
     """
     segment = found.segment
-    regions = [image_region(outlined) for outlined in found.outlines]
+    regions = None if segmentation else [image_region(outlined) for outlined in found.outlines]
     group = SegmentGroup(
         tracking_identifier=hd.TrackingIdentifier(segment.tracking_uid, segment.tracking_id),
         referenced_segment=_referenced(series, segmentation, segment),
-        referenced_regions=None if segmentation else regions,
+        referenced_regions=regions,
         finding_type=found.finding,
         finding_sites=[lung_site(segment.side)],
         measurements=found.measurements,
