@@ -33,6 +33,7 @@ TITLE = "## Analysing"  #: what follows it in the document is this module's
 LENGTH_MM = 300.0  #: of the phantoms, whatever the number of their slices, but for
 MAX_SPACING_MM = 5.0  #: of slices: others are refused
 OLD, NEW = "before", "now"
+HERE = Path(__file__).parents[1]  #: the tree that is measured
 WARM = 2  #: further series in a warm process
 PEAK = re.compile(r"\u2502 all .*\u2502 +(\d+) \u2502")  #: in the table of the stages, MB
 ALLOCATOR = {
@@ -147,9 +148,9 @@ def processed(
     shutil.rmtree(out, ignore_errors=True)
     ini = out.with_suffix(".ini")
     ini.write_text(f"[analysis]\nthreads = {threads}\n[selection]\nmin_coverage_mm = 100\n")
-    command = [sys.executable, "-m", "dicom_node", "process", str(folder), "--out", str(out)]
-    place = {} if tree is None else {"PYTHONPATH": str(tree)}
-    return cost_of([*command, "--config", str(ini), *options], place)
+    process = ["-m", "dicom_node", "process", str(folder), "--out", str(out), "--config", str(ini)]
+    command = [sys.executable, "-P", *process, *options]  # -P: not of the folder this runs in
+    return cost_of(command, {"PYTHONPATH": str(tree or HERE)})
 
 
 def _sizes(folder: Path, counts: Sequence[int], threads: int) -> list[str]:
