@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the viewer tests need beside deploy/install-acceptance.sh, on Debian: a browser
 # (Chromium, 440 MB), the web viewer OHIF as its makers built it (npm, 204 MB, into .viewer/),
-# Playwright for Python, which drives the browser, and other readers of results (PyPI, into
-# .viewer/readers). Idempotent; needs root for Debian's packages.
+# Playwright for Python, which drives the browser, and other readers of results (PyPI and npm, into
+# .viewer/readers and .viewer/npm). Idempotent; needs root for Debian's packages.
 #   deploy/install-viewer.sh [PYTHON]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,6 +31,12 @@ if [ ! -f "$folder/dist/index.html" ]; then
   rm -f ".viewer/$package"
 fi
 ln -sfn "ohif-$ohif/dist" .viewer/ohif
+
+# libraries with which viewers in browsers read
+if [ ! -d .viewer/npm/node_modules/dwv ]; then
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix .viewer/npm \
+    dcmjs@0.52.2 dwv@0.36.4
+fi
 
 # readers of others, in an environment of their own: pydicom-seg wants a pydicom before 3
 if [ ! -x .viewer/readers/bin/dcm2niix ]; then

@@ -3,7 +3,8 @@
     python -m tests.acceptance.support.readers docs/viewers.md
 
 Programs are looked for on the path, and in the folder that DICOM_NODE_READERS names: a virtual
-environment's, with dcmqi, dcm2niix, pydicom-seg and a pydicom before 3.
+environment's, with dcmqi, dcm2niix, pydicom-seg and a pydicom before 3. Libraries for JavaScript
+are looked for where deploy/install-viewer.sh puts them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.acceptance.support.orthanc import running_orthanc
 from tests.acceptance.support.samples import EVERYTHING
 from tests.acceptance.support.viewed import true_analysis
+from tests.support.paths import ROOT
 from tests.support.samples import encode_samples
 
 SPEC = PhantomSpec(seed=11, slices=32, size=128, spacing_mm=6.0, lesions=3)
@@ -47,6 +49,7 @@ YES, NO = "yes", "no"
 EQUAL = "yes, pixels equal"
 SECONDS = 120
 GDCM_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancGdcm.so")  #: decodes JPEG 2000
+MODULES = ROOT / ".viewer" / "npm" / "node_modules"  #: of JavaScript
 PIXELS = {"PixelData", "FloatPixelData"}
 PYDICOM_SEG = (
     "import sys, pydicom, pydicom_seg;"
@@ -186,6 +189,34 @@ def by_pydicom_seg(sample: Sample) -> Answer:
     return _ran("python", "-c", PYDICOM_SEG, sample.path)
 
 
+def by_javascript(library: str) -> Read:
+    """Reader by a library that browsers use; it parses and, without a browser, draws nothing."""
+
+    def read(sample: Sample) -> Answer:
+        done = subprocess.run(
+            ["node", Path(__file__).with_name("parse.cjs"), library, sample.path],
+            env={**os.environ, "NODE_PATH": str(MODULES)},
+            capture_output=True,
+            check=False,
+            timeout=SECONDS,
+        )
+        if done.returncode:
+            return NO
+        told = json.loads(done.stdout.splitlines()[-1])
+        whole = told["sopClass"] == sample.dataset.SOPClassUID
+        return "parsed" if whole and bool(told["size"]) == sample.has_pixels else NO
+
+    return read
+
+
+def _javascript(library: str) -> tuple[str, Read | None]:
+    """Name, with the version, and reader of a library; None where it is not installed."""
+    package = MODULES / library / "package.json"
+    if not package.exists() or program("node") is None:
+        return library, None
+    return f"{library} {json.loads(package.read_text())['version']}", by_javascript(library)
+
+
 def _compared(array: NDArray[np.generic], sample: Sample) -> Answer:
     expected = np.squeeze(sample.pixels)
     found = np.squeeze(array)
@@ -248,6 +279,7 @@ def readers(stack: ExitStack) -> dict[str, Read | None]:
         "dcmqi": by_dcmqi if program("segimage2itkimage") else None,
         "dcm2niix": by_dcm2niix if program("dcm2niix") else None,
         "pydicom-seg": by_pydicom_seg if seg else None,
+        **dict(_javascript(library) for library in ("dcmjs", "dwv")),
         "Orthanc": None,
     }
     if program("Orthanc"):
