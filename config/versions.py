@@ -177,8 +177,8 @@ def keep_edited(path: Path, before: str, after: str, *, at: datetime) -> Version
     """
     path = path.resolve()
     with _alone(path):
-        known = {version.after for version in versions(path)}
-        return None if digest(after) in known else _keep(path, before, after, by=BY_HAND, at=at)
+        latest = [version.after for version in versions(path)[-1:]]
+        return None if digest(after) in latest else _keep(path, before, after, by=BY_HAND, at=at)
 
 
 def folder_of(path: Path) -> Path:

@@ -47,14 +47,19 @@ def model_of(settings: Settings) -> ModelReference:
     )
 
 
-def equipment_of(settings: Settings) -> Equipment:
+def equipment_of(settings: Settings, model: ModelReference | None = None) -> Equipment:
     """Make the equipment that the results name.
 
     The Device UID is that of this installation, AE title and model (IHE AIR 6.5.3.1: another model
     is another device), unless the site has given its own. That of the station stays the same.
     Where no node has run yet, as with ``dicom-node process``, there is no installation to name.
+
+    Parameters
+    ----------
+    model
+        None reads which one the settings choose.
     """
-    model = model_of(settings)
+    model = model or model_of(settings)
     station = installation_of(settings.storage.folder)
     derived = derived_uid("device", station, settings.node.ae_title, model.sha256)
     return Equipment(
@@ -67,10 +72,17 @@ def equipment_of(settings: Settings) -> Equipment:
     )
 
 
-def analysis_config_of(settings: Settings) -> AnalysisConfig:
-    """Make the configuration that every task gets."""
+def analysis_config_of(settings: Settings, model: ModelReference | None = None) -> AnalysisConfig:
+    """Make the configuration that every task gets.
+
+    Parameters
+    ----------
+    model
+        None reads which one the settings choose.
+    """
+    model = model or model_of(settings)
     selection, analysis, results = settings.selection, settings.analysis, settings.results
-    equipment = equipment_of(settings)
+    equipment = equipment_of(settings, model)
     return AnalysisConfig(
         rules=SelectionRules(
             min_slices=selection.min_slices,
@@ -81,7 +93,7 @@ def analysis_config_of(settings: Settings) -> AnalysisConfig:
             own_uids=frozenset({equipment.device_uid, equipment.station_uid}),
         ),
         equipment=equipment,
-        model=model_of(settings),
+        model=model,
         device=analysis.device,
         threads=analysis.threads,
         options=AnalysisOptions(

@@ -89,6 +89,22 @@ class PendingNotice:
     tries: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchRules:
+    """What the settings say of analyses.
+
+    Attributes
+    ----------
+    outcomes
+        Writes down how analyses end.
+    """
+
+    request_builder: RequestBuilder
+    notices: Notices
+    policy: AttemptPolicy
+    outcomes: OutcomeWriter
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class AnalysisDispatcher:
     """Keep the engine busy with closed series, and keep what comes back.
@@ -115,6 +131,11 @@ class AnalysisDispatcher:
     wake: Callable[[], None]
     _failed_at: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
     _in_hand: TasksInHand = field(default_factory=TasksInHand, init=False)
+
+    def take(self, rules: DispatchRules) -> None:
+        """Begin further analyses by other rules; those that run keep what they began with."""
+        self.request_builder, self.notices = rules.request_builder, rules.notices
+        self.policy, self.outcomes = rules.policy, rules.outcomes
 
     def dispatch(self) -> None:
         """Hand closed series to the engine while it has a free worker.

@@ -9,11 +9,12 @@ from config.destinations import DicomDestination
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.consequences import AttemptPolicy
-from dicom_node.analysis.dispatcher import AnalysisDispatcher
+from dicom_node.analysis.dispatcher import AnalysisDispatcher, DispatchRules
 from dicom_node.analysis.not_analysed_notices import Notices
 from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.analysis.worker.messages import ModelReference
 from dicom_node.analysis.workers import Executor, Workers
 from dicom_node.assembly.delivery import peer_of
 from dicom_node.resources import Resources
@@ -43,9 +44,8 @@ def prior_fetchers_of(
 
 
 def dispatcher_of(
-    settings: Settings,
+    rules: DispatchRules,
     resources: Resources,
-    request_builder: RequestBuilder,
     workers: Workers,
     *,
     executor: Executor,
@@ -61,6 +61,20 @@ def dispatcher_of(
     return AnalysisDispatcher(
         resources=resources,
         workers=workers,
+        request_builder=rules.request_builder,
+        notices=rules.notices,
+        policy=rules.policy,
+        outcomes=rules.outcomes,
+        executor=executor,
+        wake=wake,
+    )
+
+
+def dispatch_rules_of(
+    settings: Settings, resources: Resources, request_builder: RequestBuilder
+) -> DispatchRules:
+    """Say by which rules series are analysed."""
+    return DispatchRules(
         request_builder=request_builder,
         notices=Notices(resources.folder, request_builder, settings.results.not_analysed),
         policy=AttemptPolicy(
@@ -70,18 +84,26 @@ def dispatcher_of(
             urgent_aes=frozenset(settings.analysis.urgent_aes),
         ),
         outcomes=OutcomeWriter(resources, _enabled(settings)),
-        executor=executor,
-        wake=wake,
     )
 
 
 def request_builder_of(
-    settings: Settings, resources: Resources, *, quiet: bool = False
+    settings: Settings,
+    resources: Resources,
+    *,
+    model: ModelReference | None = None,
+    quiet: bool = False,
 ) -> RequestBuilder:
-    """Make the builder of requests for workers; a quiet one logs nothing."""
+    """Make the builder of requests for workers; a quiet one logs nothing.
+
+    Parameters
+    ----------
+    model
+        The one that a running node has; None reads which one the settings choose.
+    """
     return RequestBuilder(
         resources,
-        analysis_config_of(settings),
+        analysis_config_of(settings, model),
         compare=settings.results.priors,
         destinations=_enabled(settings),
         rejecting=[

@@ -33,13 +33,24 @@ def archive_counts_of(
 ) -> ArchiveCounts:
     """Make who asks archives, by TLS if our port speaks TLS; it begins when a series does."""
     counts = ArchiveCounts(
-        {sender: _peer(entry, settings) for sender, entry in settings.closing.ask.items()},
+        archives_of(settings),
         partial(count_by_find, calling_ae=settings.node.ae_title),
         transfers.received,
         resources.health,
     )
     transfers.when_begun = counts.begin
     return counts
+
+
+def archives_of(settings: Settings) -> dict[str, Peer]:
+    """Say which archives are asked, by the sender of a series.
+
+    Raises
+    ------
+    NodeError
+        If our port speaks TLS, and there are no files for that.
+    """
+    return {sender: _peer(entry, settings) for sender, entry in settings.closing.ask.items()}
 
 
 def _peer(entry: str, settings: Settings) -> Peer:

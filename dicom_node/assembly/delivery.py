@@ -14,7 +14,7 @@ from dicom_node.delivery.commitment.scu import CommitmentScu
 from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.sender import Sender
 from dicom_node.delivery.stow_sender import StowSender
-from dicom_node.delivery.worker import DeliveryWorker
+from dicom_node.delivery.worker import DeliveryWorker, Route
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
@@ -66,30 +66,34 @@ def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSende
     )
 
 
-def delivery_workers_of(settings: Settings, resources: Resources) -> tuple[DeliveryWorker, ...]:
-    """Make a delivery worker for every destination that is enabled."""
-    return tuple(
-        delivery_worker_of(settings, destination, resources)
-        for destination in settings.destinations
-        if destination.enabled
+def delivery_worker_of(name: str, route: Route, resources: Resources) -> DeliveryWorker:
+    """Make the delivery worker of one destination."""
+    return DeliveryWorker(
+        name,
+        route.sender,
+        backoff=route.backoff,
+        resources=resources,
+        requester=route.requester,
     )
 
 
-def delivery_worker_of(
-    settings: Settings, destination: Destination, resources: Resources
-) -> DeliveryWorker:
-    """Make the delivery worker of one destination."""
+def route_of(settings: Settings, destination: Destination, resources: Resources) -> Route:
+    """Say how results get to one destination.
+
+    Raises
+    ------
+    NodeError
+        If it is called by TLS, and there are no files for that.
+    """
     delivery = settings.delivery
-    return DeliveryWorker(
-        destination.name,
-        sender_of(settings, destination),
+    return Route(
+        sender=sender_of(settings, destination),
         backoff=Backoff(
             first_seconds=delivery.retry_first_seconds,
             factor=delivery.retry_factor,
             max_seconds=delivery.retry_max_seconds,
             give_up_after=timedelta(hours=delivery.give_up_after_hours),
         ),
-        resources=resources,
         requester=commitment_requester_of(settings, destination, resources),
     )
 

@@ -13,12 +13,18 @@ from dicom_node.resources import Resources
 from storage.maintenance.retention import RetentionRules
 
 
-def retention_of(settings: Settings, resources: Resources) -> RetentionJob:
-    """Make the job of retention."""
+def retention_of(settings: Settings, resources: Resources, clock: ConfirmedClock) -> RetentionJob:
+    """Make the job of retention.
+
+    Parameters
+    ----------
+    clock
+        Remembers what it has confirmed, whatever the settings become.
+    """
     retention = settings.retention
     return RetentionJob(
         resources=resources,
-        clock=ConfirmedClock(resources.clock),
+        clock=clock,
         rules=RetentionRules(
             keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
             committing=frozenset(

@@ -86,10 +86,27 @@ def commitment_scp_of(
     refuse: Callable[[Refusal], None],
 ) -> CommitmentScp:
     """Make the Storage Commitment SCP; it reports by TLS if our port speaks TLS."""
+    return CommitmentScp(
+        index,
+        resources,
+        refuse,
+        ae_title=settings.node.ae_title,
+        peers=commitment_peers_of(settings),
+    )
+
+
+def commitment_peers_of(settings: Settings) -> dict[str, Peer]:
+    """Say who may ask for storage commitment, and where they hear our reports.
+
+    Raises
+    ------
+    NodeError
+        If our port speaks TLS, and there are no files for that.
+    """
     tls = credentials_of(settings.tls) if settings.tls.receive else None
     peers = {}
     for entry in settings.node.commitment_peers:
         ae_title, _, where = entry.rpartition("@")
         host, _, port = where.rpartition(":")
         peers[ae_title] = Peer(ae_title=ae_title, host=host, port=int(port), tls=tls)
-    return CommitmentScp(index, resources, refuse, ae_title=settings.node.ae_title, peers=peers)
+    return peers

@@ -77,9 +77,15 @@ def _certificates_in_use(settings: Settings) -> dict[str, Path]:
     return {setting: file for setting, file in files.items() if file is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CertificateWatch:
-    """Tells the condition of the node which certificates have expired, or will soon."""
+    """Tells the condition of the node which certificates have expired, or will soon.
+
+    Attributes
+    ----------
+    settings
+        As they are now: destinations come and go while the node runs.
+    """
 
     settings: Settings
     resources: Resources

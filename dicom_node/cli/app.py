@@ -89,7 +89,7 @@ def run(
     logs.take_standard_error(writer)
     for doubt in doubts(settings):
         logs.log.warning("setting_doubtful", what=doubt)
-    serve(settings, writer, new_folder=new_folder)
+    serve(settings, writer, ini=config, new_folder=new_folder)
 
 
 @app.command()

@@ -65,8 +65,13 @@ class _Archive:
 
     @property
     def part(self) -> str:
-        """Its name in the condition of the node; several may have the same AE title."""
-        return f"archive {self.peer.ae_title}@{self.peer.host}:{self.peer.port}"
+        """Its name in the condition of the node."""
+        return part_of(self.peer)
+
+
+def part_of(peer: Peer) -> str:
+    """Name an archive in the condition of the node; several may have the same AE title."""
+    return f"archive {peer.ae_title}@{peer.host}:{peer.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +123,28 @@ class ArchiveCounts:
         self._lock = threading.Lock()
         self._series: OrderedDict[str, _Asked] = OrderedDict()
         self.when_answered: Callable[[], object] = bool
-        known: dict[str, _Archive] = {}  # of one address, whoever's series it is asked about
+        self._executor = executor
         self._archives: dict[str, _Archive] = {}
+        self.take(archives)
+
+    def take(self, archives: Mapping[str, Peer]) -> None:
+        """Ask other archives from now on; of one that is asked no more nothing is said."""
+        known = {one.part: one for one in self._archives.values()}  # whoever's series it is about
+        wanted: dict[str, _Archive] = {}
         for sender, peer in archives.items():
-            one = _Archive(peer, executor or _threads())
-            self._archives[sender] = known.setdefault(one.part, one)
+            part = part_of(peer)
+            if part not in known:
+                known[part] = _Archive(peer, self._executor or _threads())
+            wanted[sender] = known[part]
+        self._archives = wanted
+        gone = known.keys() - {one.part for one in wanted.values()}
+        for part in gone:
+            known[part].pool.shutdown(wait=False, cancel_futures=True)
+            self._health.well(part)
+        if gone:  # what was to be asked there may be asked elsewhere
+            with self._lock:
+                for asked in self._series.values():
+                    asked.is_waiting = False
 
     def stop(self) -> None:
         """Ask nothing more."""

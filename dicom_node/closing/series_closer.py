@@ -138,11 +138,18 @@ class SeriesCloser:
         self._sessions, self._clock = resources.sessions, resources.clock
         self._policy, self._observer, self._wake = policy, observer, wake
         self._watch = watch or SeriesWatch()
-        self._held = Remembered[OpenSeries, _Held](MAXIMUM_HELD, lambda held: len(held.instances))
+        self._held = self._none_held()
         self._named = Remembered[tuple[str, NamedVersion], tuple[NamedInstances, ...]](
             MAXIMUM_NAMED, lambda named: sum(len(one.instances) for one in named)
         )
         self._next_seconds = math.inf
+
+    def take(self, policy: ClosingPolicy) -> None:
+        """Close series by another policy from the next look on."""
+        self._policy, self._held = policy, self._none_held()
+
+    def _none_held(self) -> Remembered[OpenSeries, _Held]:
+        return Remembered[OpenSeries, _Held](MAXIMUM_HELD, lambda held: len(held.instances))
 
     def run_once(self) -> float:
         """Close every series that is complete, and wake whoever analyses them.

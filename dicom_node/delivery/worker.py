@@ -75,6 +75,23 @@ class _Batch:
     takes_others: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """How objects get to a destination.
+
+    Attributes
+    ----------
+    sender
+        Sends objects to it.
+    requester
+        Requests its commitment to the objects it accepted; None if acceptance is enough.
+    """
+
+    sender: Sender
+    backoff: Backoff
+    requester: CommitmentRequester | None = None
+
+
 class DeliveryWorker:
     """Delivers to one destination.
 
@@ -82,10 +99,8 @@ class DeliveryWorker:
     ----------
     name
         Name of the destination in the settings and in the outbox.
-    sender
-        Sends objects to it.
-    requester
-        Requests its commitment to the objects it accepted; None if acceptance is enough.
+    sender, backoff, requester
+        As in `Route`.
     """
 
     def __init__(
@@ -98,9 +113,8 @@ class DeliveryWorker:
         requester: CommitmentRequester | None = None,
     ) -> None:
         self.name = name
-        self._requester = requester
-        self._sender = sender
-        self._backoff = backoff
+        self._route = Route(sender=sender, backoff=backoff, requester=requester)
+        self._follow_route()
         self._resources = resources
         self._sessions, self._clock = resources.sessions, resources.clock
         self._folder = resources.folder
@@ -112,8 +126,17 @@ class DeliveryWorker:
         """Send nothing more; deliveries that were claimed are put back."""
         self._stopping = True
 
+    def take(self, route: Route) -> None:
+        """Take another route from the next claim on; a worker that was stopped goes on."""
+        self._route, self._stopping = route, False
+
+    def _follow_route(self) -> None:
+        route = self._route
+        self._sender, self._backoff, self._requester = route.sender, route.backoff, route.requester
+
     def probe(self) -> None:
         """Ask the destination which SOP classes it accepts, and record its answer, if any."""
+        self._follow_route()
         try:
             answers = self._sender.probe()
         except NodeError as fault:
@@ -134,6 +157,9 @@ class DeliveryWorker:
         if folder_fault(self._folder.root):  # every file would count as missing
             return
         self._put_back()
+        if self._stopping:
+            return
+        self._follow_route()
         while not self._stopping and (deliveries := self._claim()):
             if not self._deliver(deliveries):
                 break
@@ -150,6 +176,7 @@ class DeliveryWorker:
             self._claimed = frozenset()
 
     def _claim(self) -> list[DueDelivery]:
+        self._follow_route()
         with self._sessions.begin() as session:
             claimed = claim(
                 session,
@@ -198,7 +225,7 @@ class DeliveryWorker:
         except Exception as fault:  # noqa: BLE001  # library border: what waits must be settled
             log.exception("job_failed", job=f"deliver:{self.name}")
             return f"sending broke off ({type(fault).__name__}), see the log"
-        return "the node stopped"
+        return "sending was stopped"
 
     def _enter(self, delivery: DueDelivery, outcome: Outcome, sent_now: _Batch) -> None:
         settlement = self._settle(delivery, outcome)

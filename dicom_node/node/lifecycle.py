@@ -15,11 +15,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from config.settings import Settings
 from dicom_node.analysis.end_slices import EndSlices
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
-from dicom_node.assembly.closing import archive_counts_of
+from dicom_node.assembly.closing import archive_counts_of, archives_of
 from dicom_node.assembly.engine import engine_of
 from dicom_node.assembly.resources import condition_file_of, open_resources
 from dicom_node.audit.messages import application
@@ -34,6 +35,7 @@ from dicom_node.logs import log
 from dicom_node.node.deadlines import ENGINE_SECONDS, RELEASE_SECONDS, WORK_SECONDS, wait_within
 from dicom_node.node.processing import Processing, start_processing
 from dicom_node.node.reception import Reception, start_reception
+from dicom_node.node.settings_follower import SETTINGS_SECONDS, SettingsFollower
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
@@ -58,6 +60,26 @@ class Node:
     def address(self) -> tuple[str, int]:
         """Host and port that the DICOM receiver is bound to."""
         return self.reception.address
+
+    def follow(self, ini: Path, settings: Settings) -> None:
+        """Take up what changes in the file of the settings, as far as that can be done."""
+        follower = SettingsFollower(ini, settings, self.resources, self._take_up)
+        self.processing.scheduler.every(SETTINGS_SECONDS, "settings", follower.look)
+
+    def _take_up(self, settings: Settings) -> None:
+        """Have all parts take settings up, or none.
+
+        Raises
+        ------
+        NodeError
+            If a part cannot work with them.
+        """
+        archives = archives_of(settings)
+        take_up_reception = self.reception.prepared(settings)
+        take_up_processing = self.processing.prepared(settings)
+        take_up_reception()
+        take_up_processing()
+        self.counts.take(archives)
 
     def stop(self) -> None:
         """Stop everything, in order; nothing that was accepted is lost."""
@@ -149,11 +171,15 @@ def start_node(
     )
 
 
-def serve(settings: Settings, log_writer: LogWriter, *, new_folder: bool = False) -> None:
+def serve(
+    settings: Settings, log_writer: LogWriter, *, ini: Path, new_folder: bool = False
+) -> None:
     """Run a node until SIGTERM or SIGINT.
 
     Parameters
     ----------
+    ini
+        The file of the settings, whose changes are taken up.
     log_writer
         Its condition is watched like that of every other part.
     new_folder
@@ -172,6 +198,7 @@ def serve(settings: Settings, log_writer: LogWriter, *, new_folder: bool = False
     with only_node(settings.storage.folder):
         resources = open_resources(settings, any_folder=new_folder)
         node = start_node(settings, resources, adopt=new_folder, ending=asked)
+        node.follow(ini, settings)
         observe_log(node, log_writer)
         node.lease.when_lost(asked.set)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,19 +11,27 @@ from dicom_node.analysis.dispatcher import AnalysisDispatcher
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.rerun import start_requested_reruns
-from dicom_node.assembly.analysis import dispatcher_of, prior_fetchers_of, request_builder_of
+from dicom_node.assembly.analysis import (
+    dispatch_rules_of,
+    dispatcher_of,
+    prior_fetchers_of,
+    request_builder_of,
+)
 from dicom_node.assembly.closing import closing_policy_of
-from dicom_node.assembly.delivery import delivery_workers_of
 from dicom_node.assembly.maintenance import retention_of
 from dicom_node.clock_watch import ClockWatch
 from dicom_node.closing.series_closer import Observer, SeriesCloser
 from dicom_node.closing.waits_log import log_waits
-from dicom_node.delivery.worker import DeliveryWorker
+from dicom_node.errors import NodeError
+from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_away
+from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.node.deadlines import ENGINE_SECONDS, time_left, wait_within
+from dicom_node.node.delivery_lanes import DeliveryLanes
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
+from storage.files.folder_fault import folder_fault
 from storage.series.notifications import forget_old
 
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
@@ -33,7 +42,7 @@ FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be 
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Processing:
     """The side of a running node that analyses series and delivers results.
 
@@ -43,17 +52,56 @@ class Processing:
         One if an archive is to be asked for prior studies, else none.
     """
 
+    resources: Resources
     scheduler: Scheduler
     engine: ComputeEngine
     dispatcher: AnalysisDispatcher
-    delivery_workers: tuple[DeliveryWorker, ...]
+    lanes: DeliveryLanes
+    closer: SeriesCloser
+    retention: RetentionJob
     prior_fetchers: tuple[PriorFetcher, ...]
 
+    def prepared(self, settings: Settings) -> Callable[[], None]:
+        """Make what follows from settings; return what takes it up, and cannot fail.
+
+        The model stays the one that the node has.
+
+        Raises
+        ------
+        NodeError
+            If files of TLS are missing, or the storage folder is away.
+        """
+        if away := folder_fault(self.resources.folder.root):
+            raise NodeError(away)
+        model = self.dispatcher.request_builder.config.model
+        requests = request_builder_of(settings, self.resources, model=model)
+        rules = dispatch_rules_of(settings, self.resources, requests)
+        fetchers = prior_fetchers_of(settings, self.resources, requests)
+        retention = retention_of(settings, self.resources, self.retention.clock)
+        policy = closing_policy_of(settings)
+        take_up_lanes = self.lanes.prepared(settings)
+
+        def take_up() -> None:
+            self.dispatcher.take(rules)
+            before, self.prior_fetchers = self.prior_fetchers, fetchers
+            for fetcher in before:
+                fetcher.stop()
+            self.retention = retention
+            self.closer.take(policy)
+            take_up_lanes()
+
+        return take_up
+
+    def fetch_priors(self) -> None:
+        """Look at what is to be searched for in archives."""
+        for fetcher in self.prior_fetchers:
+            fetcher.run_once()
+
     def retire(self) -> None:
-        """Begin no analysis, and nothing further to any destination."""
+        """Begin no analysis, and nothing further to any destination, whatever the settings say."""
+        self.scheduler.remove("settings")
         self.scheduler.remove("analyse")
-        for worker in self.delivery_workers:
-            worker.stop()
+        self.lanes.stop()
         for fetcher in self.prior_fetchers:
             fetcher.stop()
 
@@ -80,24 +128,36 @@ def start_processing(
     observer
         Knows of series that are being received what is not in the database.
     """
-    workers = delivery_workers_of(settings, resources)
-    jobs = ("analyse", *map(_job, workers))
+    lanes = DeliveryLanes(settings, resources, scheduler)
+
+    def wake() -> None:
+        scheduler.wake("analyse")
+        lanes.wake()
+
     requests = request_builder_of(settings, resources)
     processing = Processing(
+        resources=resources,
         scheduler=scheduler,
         engine=engine,
         dispatcher=dispatcher_of(
-            settings,
+            dispatch_rules_of(settings, resources, requests),
             resources,
-            requests,
             engine,
             executor=partial(scheduler.once, "settle"),
-            wake=partial(scheduler.wake, *jobs),
+            wake=wake,
         ),
-        delivery_workers=workers,
+        lanes=lanes,
+        closer=SeriesCloser(
+            resources,
+            closing_policy_of(settings),
+            observer,
+            wake=partial(scheduler.wake, "analyse"),
+        ),
+        retention=retention_of(settings, resources, ConfirmedClock(resources.clock)),
         prior_fetchers=prior_fetchers_of(settings, resources, requests),
     )
-    _schedule(processing, settings, resources, observer)
+    _schedule(processing, settings)
+    lanes.prepared(settings)()
     scheduler.start()
     supervisor.watch("scheduler", scheduler)
     supervisor.observe("jobs", scheduler.look)
@@ -105,21 +165,18 @@ def start_processing(
     return processing
 
 
-def _schedule(
-    processing: Processing, settings: Settings, resources: Resources, observer: Observer
-) -> None:
+def _schedule(processing: Processing, settings: Settings) -> None:
     """Enter every job, with the time between two of its runs."""
-    every, closing, delivery = processing.scheduler.every, settings.closing, settings.delivery
-    wake = partial(processing.scheduler.wake, "analyse")
-    closer = SeriesCloser(resources, closing_policy_of(settings), observer, wake=wake)
+    every, resources = processing.scheduler.every, processing.resources
+    check_seconds = settings.closing.check_every_seconds
 
     def close() -> None:
         """Close what is complete; look again as soon as that can be of use."""
-        wait = closer.run_once()
-        if wait < closing.check_every_seconds:
+        wait = processing.closer.run_once()
+        if wait < check_seconds:
             processing.scheduler.wake_in(wait + GRACE_SECONDS, "close")
 
-    retention, consistency = retention_of(settings, resources), ConsistencyMonitor(resources)
+    consistency = ConsistencyMonitor(resources)
 
     def maintain() -> None:
         """Remove what may go, then compare: what is half removed is not found missing."""
@@ -127,23 +184,17 @@ def _schedule(
             forget_old(session, resources.clock())
         if folder_is_away(resources):
             return
-        retention.run_once()
+        processing.retention.run_once()
         consistency.run_once()
 
-    every(closing.check_every_seconds, "close", close)
-    wishes = partial(start_requested_reruns, resources, wake)
-    every(closing.check_every_seconds, "wishes", wishes, lane="close")
-    every(closing.check_every_seconds, "analyse", processing.dispatcher.dispatch)
+    every(check_seconds, "close", close)
+    wishes = partial(
+        start_requested_reruns, resources, partial(processing.scheduler.wake, "analyse")
+    )
+    every(check_seconds, "wishes", wishes, lane="close")
+    every(check_seconds, "analyse", processing.dispatcher.dispatch)
     every(FOLDER_SECONDS, "folder", partial(folder_is_away, resources))
     every(TEND_SECONDS, "engine", processing.engine.tend)
     every(MAINTENANCE_SECONDS, "house", maintain)
     every(WAITS_SECONDS, "waits", partial(log_waits, resources))
-    for worker in processing.delivery_workers:
-        every(delivery.check_every_seconds, _job(worker), worker.run_once)
-        processing.scheduler.once(f"probe:{worker.name}", worker.probe, lane=_job(worker))
-    for fetcher in processing.prior_fetchers:
-        every(PRIOR_FETCH_SECONDS, "history", fetcher.run_once)
-
-
-def _job(worker: DeliveryWorker) -> str:
-    return f"deliver:{worker.name}"
+    every(PRIOR_FETCH_SECONDS, "history", processing.fetch_priors)

@@ -12,6 +12,7 @@ from pynetdicom import evt
 
 from config.settings import Settings
 from dicom_node.assembly.reception import (
+    commitment_peers_of,
     commitment_scp_of,
     index_writer_of,
     receiver_of,
@@ -26,6 +27,7 @@ from dicom_node.delivery.commitment.request import record_report
 from dicom_node.delivery.commitment.scu import handle_report
 from dicom_node.errors import NodeError
 from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
+from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
@@ -60,6 +62,25 @@ class Reception:
     commitment_scp: CommitmentScp
     receiver: Receiver
     stow_receivers: tuple[StowReceiver, ...]
+    certificates: CertificateWatch
+
+    def prepared(self, settings: Settings) -> Callable[[], None]:
+        """Make what follows from settings; return what takes it up, and cannot fail.
+
+        Raises
+        ------
+        NodeError
+            If files of TLS are missing.
+        """
+        node = settings.node
+        callers, peers = AllowedCallers.of(node.calling_aes), commitment_peers_of(settings)
+
+        def take_up() -> None:
+            self.receiver.take(callers, require_called_ae=node.require_called_ae)
+            self.commitment_scp.take(peers)
+            self.certificates.settings = settings
+
+        return take_up
 
     def stop(self, deadline: float) -> None:
         """Take nothing new; let what is on its way come in; write its rows.
@@ -145,6 +166,7 @@ def start_reception(
         commitment_scp=commitment_scp,
         receiver=receiver,
         stow_receivers=stow_receivers,
+        certificates=watch,
     )
 
 

@@ -89,6 +89,10 @@ class CommitmentScp:
         self._peers = peers
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="commitment")
 
+    def take(self, peers: Mapping[str, Peer]) -> None:
+        """Answer other peers from now on; reports that wait go where they listen now."""
+        self._peers = peers
+
     def stop(self) -> None:
         """Drop the reports that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -82,12 +82,19 @@ def handle_store(event: Event, sink: InstanceSink) -> int:
     return store_and_answer(sink, instance)
 
 
-def handle_requested(event: Event, callers: AllowedCallers, most: int) -> None:
+def handle_requested(event: Event, current: Callable[[], AllowedCallers], most: int) -> None:
     """Reject callers that are not allowed, and more than `most` associations of one address.
 
+    Parameters
+    ----------
+    current
+        Gives those who may call now.
+
+    Notes
+    -----
     Reasons are those of PS3.8 Table 9-21.
     """
-    assoc = event.assoc
+    assoc, callers = event.assoc, current()
     request = cast(A_ASSOCIATE, assoc.requestor.primitive)
     # pynetdicom would set it a moment later
     assoc.requestor.ae_title = str(request.calling_ae_title).strip()
@@ -149,7 +156,9 @@ def handle_accepted(event: Event, sink: InstanceSink, taken: Set[str]) -> None:
         )
 
 
-def handle_rejected(event: Event, sink: InstanceSink, callers: AllowedCallers) -> None:
+def handle_rejected(
+    event: Event, sink: InstanceSink, current: Callable[[], AllowedCallers]
+) -> None:
     """Record a rejected association: wrong AE title, unknown caller, or too many associations."""
     sink.record_refusal(
         Refusal(
@@ -157,7 +166,7 @@ def handle_rejected(event: Event, sink: InstanceSink, callers: AllowedCallers) -
             calling_ae=requestor(event),
             address=str(event.assoc.requestor.address),
             what="association",
-            reason=_why_rejected(event.assoc, callers),
+            reason=_why_rejected(event.assoc, current()),
         )
     )
 
@@ -281,6 +290,14 @@ class Receiver:
         self._server: ThreadedAssociationServer | None = None
         self._thread: threading.Thread | None = None
 
+    def take(self, callers: AllowedCallers, *, require_called_ae: bool) -> None:
+        """Admit other callers from now on; open associations stay."""
+        self._callers = callers
+        self._ae.require_called_aet = require_called_ae
+
+    def _current_callers(self) -> AllowedCallers:
+        return self._callers
+
     def listen(
         self,
         address: tuple[str, int],
@@ -302,10 +319,14 @@ class Receiver:
             Handlers of services beside storage.
         """
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_REQUESTED, handle_requested, [self._callers, self._limits.of_one_address]),
+            (
+                evt.EVT_REQUESTED,
+                handle_requested,
+                [self._current_callers, self._limits.of_one_address],
+            ),
             (evt.EVT_C_STORE, handle_store, [sink]),
             (evt.EVT_ACCEPTED, handle_accepted, [sink, self._taken]),
-            (evt.EVT_REJECTED, handle_rejected, [sink, self._callers]),
+            (evt.EVT_REJECTED, handle_rejected, [sink, self._current_callers]),
             (evt.EVT_FSM_TRANSITION, handle_transition, [sink]),
             (evt.EVT_ABORTED, handle_aborted),
             *services,

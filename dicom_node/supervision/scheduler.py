@@ -94,8 +94,9 @@ class Scheduler:
             self.wake(job.id)
 
     def remove(self, name: str) -> None:
-        """Remove a job: it runs no more."""
-        self._scheduler.remove_job(name)
+        """Remove a job, if there is one: it runs no more."""
+        with suppress(JobLookupError):
+            self._scheduler.remove_job(name)
 
     def is_alive(self) -> bool:
         """Say whether the thread that looks for due jobs runs."""

@@ -1,0 +1,118 @@
+"""Follow the INI file while the node runs: take up what can be, keep the last good otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from config.errors import SettingsError
+from config.hot import hot_changes, needing_restart, with_hot
+from config.reader import read_text, settings_in
+from config.settings import Settings
+from config.versions import keep_edited
+from dicom_node.errors import NodeError
+from dicom_node.logs import log
+from dicom_node.resources import Resources
+from storage.errors import StorageError
+
+SETTINGS_SECONDS = 2.0  #: between two looks at the file
+PART = "settings"  #: in the condition of the node
+EMPTY = "file: expected settings; that there are none counts from the next start only"
+
+
+class SettingsFollower:
+    """Takes up changes of the INI file.
+
+    A text counts once two looks in a row have seen it: an editor may be half-way.
+
+    Parameters
+    ----------
+    started_with
+        Settings of this process; those that need a restart stay as they are here.
+    take_up
+        Has all parts follow settings, or none; raises `NodeError` if one cannot.
+    """
+
+    def __init__(
+        self,
+        ini: Path,
+        started_with: Settings,
+        resources: Resources,
+        take_up: Callable[[Settings], None],
+    ) -> None:
+        self._ini = ini.absolute()
+        self._started_with = self._current = started_with
+        self._health, self._clock = resources.health, resources.clock
+        self._take_up = take_up
+        self._seen: str | None = None  #: text, or why there is none, at the latest look
+        self._judged: str | None = None  #: text that need not be looked at again
+        self._good = ""  #: the latest text that was taken up
+        self._told = ""
+
+    def look(self) -> None:
+        """Look at the file once."""
+        text, fault = "", ""
+        try:
+            text = read_text(self._ini)
+        except SettingsError as unreadable:
+            fault = _without_values(unreadable)
+        seen = fault or text
+        is_settled, self._seen = seen == self._seen, seen
+        if not is_settled or seen == self._judged:
+            return
+        if fault or not text.strip():
+            self._refuse(fault or EMPTY)
+        else:
+            self._follow(text)
+
+    def _follow(self, text: str) -> None:
+        """Take a text up if it is in order and every part can work with it."""
+        try:
+            new = settings_in(text, self._ini)
+            changes = hot_changes(self._current, new)
+            current = with_hot(self._started_with, new)
+            if changes:
+                self._take_up(current)
+        except SettingsError as faulty:
+            self._refuse(_without_values(faulty), text)
+        except (
+            NodeError,
+            StorageError,
+            OSError,
+        ) as fault:  # it may pass: the next look tries again
+            self._refuse(str(fault))
+        else:
+            self._current, self._judged, self._told = current, text, ""
+            if changes:
+                log.info("settings_taken_up", settings=changes)
+            self._keep(text)
+            self._tell_restart(needing_restart(self._started_with, new))
+
+    def _refuse(self, reason: str, text: str | None = None) -> None:
+        """Keep the last good settings, and tell why; without a text, the next look tries again."""
+        self._judged = text
+        self._health.fault(PART, f"the last good ones are kept: {reason}")
+        if reason != self._told:
+            self._told = reason
+            log.error("settings_refused", reason=reason)
+
+    def _tell_restart(self, settings: tuple[str, ...]) -> None:
+        if not settings:
+            self._health.well(PART)
+            return
+        self._health.fault(PART, f"needs a restart: {', '.join(settings)}")
+        log.warning("settings_need_restart", settings=settings)
+
+    def _keep(self, text: str) -> None:
+        """Keep what the file was before an edit by hand, where the node may write."""
+        before, self._good = self._good, text
+        if before:
+            try:
+                keep_edited(self._ini, before, text, at=self._clock())
+            except OSError as fault:
+                log.info("settings_not_kept", reason=str(fault.strerror))
+
+
+def _without_values(fault: SettingsError) -> str:
+    """Say section, key and what was expected; a value may be a secret."""
+    return "; ".join(one.without_value for one in fault.faults)
