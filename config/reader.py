@@ -73,6 +73,18 @@ def settings_in(text: str, path: Path) -> Settings:
     return settings
 
 
+def load_storage(path: Path) -> Settings:
+    """Read the section [storage] alone, where others are faulty; they have their defaults.
+
+    Raises
+    ------
+    SettingsError
+        If that section is faulty as well.
+    """
+    found = re.search(r"(?ms)^\[storage\].*?(?=^\[|\Z)", read_text(path))
+    return settings_in(found.group() if found else "", path)
+
+
 def read_text(path: Path) -> str:
     """Read the text of an INI file as it is, line ends included.
 

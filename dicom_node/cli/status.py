@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from config.reader import load
+from config.errors import SettingsError
+from config.reader import load, load_storage
 from config.settings import Settings
-from dicom_node.cli.options import INI, Ini, out
+from dicom_node.cli.options import INI, Ini, err, out
 
 app = typer.Typer()
 
@@ -39,7 +42,7 @@ def status(
     from storage.overview import overview
     from storage.results.answers import answer_counts
 
-    settings = load(config)
+    settings = _settings_of(config)
     if waiting:
         _show_waits(settings, as_json=as_json)
         return
@@ -86,13 +89,31 @@ def _show_waits(settings: Settings, *, as_json: bool) -> None:
         view.show(lines, out)
 
 
+def _settings_of(config: Path) -> Settings:
+    """Read the settings; of a faulty file what says where the node keeps its data.
+
+    A node that runs goes on with the last good settings, so that it can still be looked at.
+
+    Raises
+    ------
+    SettingsError
+        If that is faulty as well.
+    """
+    try:
+        return load(config)
+    except SettingsError as fault:
+        settings = load_storage(config)
+        err.print(f"[bold yellow]doubt:[/] {escape(str(fault))}")
+        return settings
+
+
 @app.command()
 def ready(config: Ini = INI) -> None:
     """Say whether the node runs and takes instances: exit status 0, else 1 and the reason."""
     from dicom_node.folder_lock import is_running
     from dicom_node.health import read_condition, why_not_ready
 
-    folder = load(config).storage.folder
+    folder = _settings_of(config).storage.folder
     reason = why_not_ready(read_condition(folder), datetime.now(UTC), running=is_running(folder))
     typer.echo(reason or "ready")
     raise typer.Exit(1 if reason else 0)

@@ -63,7 +63,13 @@ class Node:
 
     def follow(self, ini: Path, settings: Settings) -> None:
         """Take up what changes in the file of the settings, as far as that can be done."""
-        follower = SettingsFollower(ini, settings, self.resources, self._take_up)
+        follower = SettingsFollower(
+            ini,
+            settings,
+            self._take_up,
+            health=self.resources.health,
+            clock=self.resources.clock,
+        )
         self.processing.scheduler.every(SETTINGS_SECONDS, "settings", follower.look)
 
     def _take_up(self, settings: Settings) -> None:

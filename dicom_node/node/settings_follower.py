@@ -10,9 +10,11 @@ from config.hot import hot_changes, needing_restart, with_hot
 from config.reader import read_text, settings_in
 from config.settings import Settings
 from config.versions import keep_edited
+from dicom_node.clock_watch import utc_now
 from dicom_node.errors import NodeError
+from dicom_node.health import Health
 from dicom_node.logs import log
-from dicom_node.resources import Resources
+from dicom_node.resources import Clock
 from storage.errors import StorageError
 
 SETTINGS_SECONDS = 2.0  #: between two looks at the file
@@ -37,12 +39,14 @@ class SettingsFollower:
         self,
         ini: Path,
         started_with: Settings,
-        resources: Resources,
         take_up: Callable[[Settings], None],
+        *,
+        health: Health,
+        clock: Clock = utc_now,
     ) -> None:
         self._ini = ini.absolute()
         self._started_with = self._current = started_with
-        self._health, self._clock = resources.health, resources.clock
+        self._health, self._clock = health, clock
         self._take_up = take_up
         self._seen: str | None = None  #: text, or why there is none, at the latest look
         self._judged: str | None = None  #: text that need not be looked at again

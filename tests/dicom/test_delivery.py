@@ -14,7 +14,7 @@ from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.dicom_sender import DicomSender
 from dicom_node.delivery.outcome import Outcome
 from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.worker import DeliveryWorker
+from dicom_node.delivery.worker import DeliveryWorker, Route
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
@@ -120,11 +120,13 @@ def new_object(uid: str, path: str) -> NewObject:
     )
 
 
-def worker(resources: Resources, port: int) -> DeliveryWorker:
+def sender(port: int) -> DicomSender:
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, timeout_seconds=5)
-    return DeliveryWorker(
-        "PACS", DicomSender(peer=peer, calling_ae="AINODE"), backoff=BACKOFF, resources=resources
-    )
+    return DicomSender(peer=peer, calling_ae="AINODE")
+
+
+def worker(resources: Resources, port: int) -> DeliveryWorker:
+    return DeliveryWorker("PACS", sender(port), backoff=BACKOFF, resources=resources)
 
 
 def standing(resources: Resources) -> tuple[str, list[str]]:
@@ -139,6 +141,28 @@ def test_everything_arrives_in_order(resources: Resources, tmp_path: Path) -> No
         worker(resources, pacs.port).run_once()
 
         assert [uid for uid, _ in pacs.received] == UIDS
+    assert standing(resources) == ("delivered", ["accepted"] * 3)
+
+
+def test_a_destination_that_moves_gets_the_rest_at_its_new_place(
+    resources: Resources, tmp_path: Path, clock: Hands
+) -> None:
+    def stop_at_once(number: int) -> int:
+        running.stop()
+        return 0x0000
+
+    with (
+        StandInPacs(tmp_path / "old", answer=stop_at_once) as old,
+        StandInPacs(tmp_path / "new") as new,
+    ):
+        running = worker(resources, old.port)
+        running.run_once()
+        clock.now += timedelta(minutes=1)
+        running.run_once()
+        assert [uid for uid, _ in old.received] == UIDS[:1]  # stopped: nothing further
+        running.take(Route(sender=sender(new.port), backoff=BACKOFF))
+        running.run_once()
+        assert [uid for uid, _ in new.received] == UIDS[1:]
     assert standing(resources) == ("delivered", ["accepted"] * 3)
 
 

@@ -102,6 +102,18 @@ def test_status_before_the_first_start_says_so(ini: Path) -> None:
     assert "not been started" in str(answer.exception)
 
 
+def test_the_state_of_a_node_is_shown_though_its_file_has_become_faulty(ini: Path) -> None:
+    load(ini).storage.folder.mkdir()
+    migrate(open_database(load(ini).database_url))
+    ini.write_text(ini.read_text() + "\n[analysis]\nthreshold = 7\n")
+
+    answer = cli.invoke(app, ["status", "--config", str(ini)])
+    assert answer.exit_code == 0, answer.output
+    assert "[analysis] threshold: expected" in answer.output
+    assert "series: none" in answer.output
+    assert "not running" in cli.invoke(app, ["ready", "--config", str(ini)]).output
+
+
 def test_status_of_an_empty_node(ini: Path) -> None:
     load(ini).storage.folder.mkdir()
     migrate(open_database(load(ini).database_url))

@@ -252,6 +252,16 @@ def test_each_archive_has_a_fault_of_its_own_which_does_not_stay_for_ever() -> N
     assert asked.health.snapshot() == ()
 
 
+def test_another_archive_is_asked_from_now_on_and_of_the_old_one_nothing_is_said() -> None:
+    asked = Asked()
+    asked.ask(1, QueryFailed("no answer"))
+    assert asked.health.snapshot() != ()
+    asked.counts.take({"CT1": replace(PACS, ae_title="OTHER")})
+    assert asked.health.snapshot() == ()
+    asked.ask(1, 3)
+    assert [ae_title for ae_title, _ in asked.asked] == ["PACS", "OTHER"]
+
+
 def test_what_is_forgotten_counts_no_more(archive: Asked) -> None:
     archive.ask(1, 3)
     archive.counts.forget("9")

@@ -1,0 +1,141 @@
+"""The file of the settings is followed; what is faulty, or half written, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from config.reader import load, read_text
+from config.settings import Settings
+from config.versions import BY_HAND, digest, folder_of, versions, write_settings
+from dicom_node.clock_watch import utc_now
+from dicom_node.errors import NodeError
+from dicom_node.health import Health
+from dicom_node.node.settings_follower import SettingsFollower
+
+FIRST = "[node]\nport = 104\n[analysis]\nthreshold = 0.5\n"
+
+
+class Followed:
+    """A file, who follows it, and what was taken up."""
+
+    def __init__(self, ini: Path) -> None:
+        self.ini, self.health = ini, Health()
+        self.taken: list[Settings] = []
+        self.fault: Callable[[], None] = bool
+        ini.write_text(FIRST)
+        self.follower = SettingsFollower(ini, load(ini), self._take_up, health=self.health)
+        self.look()
+
+    def _take_up(self, settings: Settings) -> None:
+        self.fault()
+        self.taken.append(settings)
+
+    def look(self, text: str | None = None) -> None:
+        """Write a text, and look until it counts."""
+        if text is not None:
+            self.ini.write_text(text)
+        self.follower.look()
+        self.follower.look()
+
+    def ailing(self) -> list[str]:
+        return [fault.reason for fault in self.health.snapshot()]
+
+
+@pytest.fixture
+def followed(tmp_path: Path) -> Followed:
+    return Followed(tmp_path / "node.ini")
+
+
+def test_nothing_is_taken_up_of_what_is_known(followed: Followed) -> None:
+    followed.look()
+    followed.look("# a comment\n" + FIRST)
+    assert followed.taken == []
+    assert followed.ailing() == []
+
+
+def test_a_text_counts_when_two_looks_have_seen_it(followed: Followed) -> None:
+    followed.ini.write_text("[node]\nport = 104\n")
+    followed.follower.look()
+    followed.ini.write_text(FIRST.replace("0.5", "0.4"))
+    followed.follower.look()
+    assert followed.taken == []
+    followed.follower.look()
+    assert [settings.analysis.threshold for settings in followed.taken] == [0.4]
+
+
+def test_what_needs_a_restart_stays_and_is_named(followed: Followed) -> None:
+    followed.look("[node]\nport = 105\n[analysis]\nthreshold = 0.4\n[log]\nlevel = DEBUG\n")
+    (settings,) = followed.taken
+    assert (settings.node.port, settings.analysis.threshold, settings.log.level) == (
+        104,
+        0.4,
+        "INFO",
+    )
+    assert followed.ailing() == ["needs a restart: [node] port, [log] level"]
+    followed.look(FIRST)
+    assert followed.ailing() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[node]\nport = many\n", "[node] port: expected a valid integer"),
+        ("[storage]\ndatabase_url = x://node:sesame@db\n", "[storage] database_url: expected"),
+        ("password = sesame\n", "file: expected an INI file"),
+        ("  \n", "file: expected settings"),
+    ],
+)
+def test_a_faulty_text_keeps_the_last_good_and_shows_no_value(
+    followed: Followed, text: str, told: str
+) -> None:
+    followed.look(text)
+    (reason,) = followed.ailing()
+    assert reason.startswith(f"the last good ones are kept: {told}")
+    assert "sesame" not in reason
+    assert followed.taken == []
+    followed.look(FIRST)
+    assert followed.ailing() == []
+
+
+def test_a_file_that_is_gone_for_a_while_changes_nothing(followed: Followed) -> None:
+    followed.ini.unlink()
+    followed.look()
+    assert "a readable file" in followed.ailing()[0]
+    followed.look(FIRST)
+    assert followed.ailing() == []
+    assert followed.taken == []
+
+
+def test_what_a_part_cannot_work_with_is_tried_again(followed: Followed) -> None:
+    def away() -> None:
+        raise NodeError("the files of TLS are missing")
+
+    followed.fault = away
+    followed.look(FIRST.replace("0.5", "0.4"))
+    assert "the files of TLS are missing" in followed.ailing()[0]
+    followed.fault = bool
+    followed.follower.look()
+    assert [settings.analysis.threshold for settings in followed.taken] == [0.4]
+    assert followed.ailing() == []
+
+
+def test_an_edit_by_hand_is_kept_and_one_by_the_command_not_twice(followed: Followed) -> None:
+    second, third = FIRST.replace("0.5", "0.4"), FIRST.replace("0.5", "0.3")
+    followed.look(second)
+    assert [(one.by, read_text(one.path)) for one in versions(followed.ini)] == [(BY_HAND, FIRST)]
+    write_settings(followed.ini, third, expected_digest=digest(second), by="mary", at=utc_now())
+    followed.look()
+    assert [one.by for one in versions(followed.ini)] == [BY_HAND, "mary"]
+    assert [settings.analysis.threshold for settings in followed.taken] == [0.4, 0.3]
+
+
+def test_where_the_node_may_not_write_settings_are_taken_up_all_the_same(
+    followed: Followed,
+) -> None:
+    folder_of(followed.ini).write_text("in the way")
+    followed.look(FIRST.replace("0.5", "0.4"))
+    assert len(followed.taken) == 1
+    assert followed.ailing() == []
