@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from config.value_types import (
     AeTitle,
     Callers,
+    HostNames,
     Listeners,
     NotEmpty,
     OptionalPath,
@@ -113,4 +114,43 @@ class DicomWebSettings(Section):
     def _needed(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         if not file and info.data.get("port") and not is_loopback(info.data.get("bind", "")):
             raise ValueError("a file with a token, or a bind address that is loopback")
+        return file
+
+
+class ConsoleSettings(Section):
+    """The web console, in a process of its own (dicom-node console); users: dicom-node user."""
+
+    port: int = Field(
+        default=0, ge=0, le=65535, description="TCP port of the console (http or https); 0 is off."
+    )
+    bind: NotEmpty = Field(default="127.0.0.1", description="Address it is on.")
+    hosts: HostNames = Field(
+        default=(),
+        description="Names by which browsers may call it besides bind and localhost, separated by"
+        " commas; requests by another name are refused.",
+    )
+    certificate: OptionalPath = Field(
+        default=None,
+        description="Certificate and chain (PEM) for https; needed unless bind is a loopback"
+        " address.",
+    )
+    key: OptionalPath = Field(default=None, description="Its key, readable by us alone.")
+    show_patients: bool = Field(
+        default=True,
+        description="Whether readers and administrators see names and IDs of patients; they are"
+        " read from the images when a page is opened. Viewers never do.",
+    )
+
+    @field_validator("certificate")
+    @classmethod
+    def _needed(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if not file and info.data.get("port") and not is_loopback(info.data.get("bind", "")):
+            raise ValueError("a file with a certificate, or a bind address that is loopback")
+        return file
+
+    @field_validator("key")
+    @classmethod
+    def _with_certificate(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if "certificate" in info.data and bool(file) != bool(info.data["certificate"]):
+            raise ValueError("a file where there is a certificate, and only there")
         return file

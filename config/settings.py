@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from config.destinations import AnyDestination, WebDestination
-from config.network import DicomWebSettings, NodeSettings, TlsSettings
+from config.network import ConsoleSettings, DicomWebSettings, NodeSettings, TlsSettings
 from config.secret import database_url_in
 from config.value_types import (
     AeTitles,
@@ -359,6 +359,7 @@ class Settings(Section):
     node: NodeSettings = NodeSettings()
     tls: TlsSettings = TlsSettings()
     dicomweb: DicomWebSettings = DicomWebSettings()
+    console: ConsoleSettings = ConsoleSettings()
     storage: StorageSettings = StorageSettings()
     retention: RetentionSettings = RetentionSettings()
     closing: ClosingSettings = ClosingSettings()
@@ -378,6 +379,7 @@ class Settings(Section):
             "[tls] key": self.tls.key,
             "[engine] key": self.engine.key,
             "[dicomweb] token_file": self.dicomweb.token_file,
+            "[console] key": self.console.key,
             "[storage] database_url_file": self.storage.database_url_file,
         }
         for destination in self.destinations:

@@ -200,6 +200,14 @@ def _folder(value: Literal["bundled"] | Path, info: ValidationInfo) -> Literal["
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 AeTitles = Annotated[tuple[AeTitle, ...], BeforeValidator(_parts)]
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(HOST, text):
+        raise ValueError("a host name or an address")
+    return text.strip("[]").lower()
+
+
 Callers = Annotated[tuple[Annotated[str, AfterValidator(_caller)], ...], BeforeValidator(_parts)]
 Listeners = Annotated[
     tuple[Annotated[str, AfterValidator(_listener)], ...], BeforeValidator(_parts)
@@ -214,6 +222,7 @@ ArchivesByAe = Annotated[
 ]
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 FilePath = Annotated[Path, AfterValidator(_absolute)]
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_parts)]
 OptionalPath = Annotated[
     Path | None, BeforeValidator(lambda text: text or None), AfterValidator(_absolute_if_any)
 ]

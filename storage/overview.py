@@ -124,8 +124,8 @@ def overview(session: Session, limit: int = 50) -> Overview:
         states=dict(session.execute(series).all()),
         deliveries=dict(session.execute(deliveries).all()),
         series=_series(session, limit),
-        quarantine=_quarantine(session, limit),
-        refusals=_refusals(session, limit),
+        quarantine=quarantine_lines(session, limit),
+        refusals=refusal_lines(session, limit),
     )
 
 
@@ -213,7 +213,8 @@ def _remarks(session: Session, keys: Sequence[str]) -> dict[str, list[Remark]]:
     return remarks
 
 
-def _quarantine(session: Session, limit: int) -> tuple[QuarantineLine, ...]:
+def quarantine_lines(session: Session, limit: int) -> tuple[QuarantineLine, ...]:
+    """List the files in quarantine, the latest first."""
     rows = session.scalars(select(Quarantine).order_by(Quarantine.at.desc()).limit(limit))
     return tuple(
         QuarantineLine(path=row.path, reason=row.reason, calling_ae=row.calling_ae, at=row.at)
@@ -221,7 +222,8 @@ def _quarantine(session: Session, limit: int) -> tuple[QuarantineLine, ...]:
     )
 
 
-def _refusals(session: Session, limit: int) -> tuple[RefusalLine, ...]:
+def refusal_lines(session: Session, limit: int) -> tuple[RefusalLine, ...]:
+    """List what was refused, the latest first."""
     rows = session.scalars(select(Refusal).order_by(Refusal.last_at.desc()).limit(limit))
     return tuple(
         RefusalLine(

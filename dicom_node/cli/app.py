@@ -16,7 +16,7 @@ from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
 from config.value_types import MAX_AE_TITLE
-from dicom_node.cli import doctor, feedback, probe, rerun, settings, status, stored_data
+from dicom_node.cli import console, doctor, feedback, probe, rerun, settings, status, stored_data
 from dicom_node.cli.options import INI, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.errors import NodeError
@@ -40,7 +40,11 @@ app.add_typer(rerun.app)
 app.add_typer(probe.app)
 app.add_typer(doctor.app)
 app.add_typer(status.app)
+<<<<<<< HEAD
 app.add_typer(settings.app)
+=======
+app.add_typer(console.app)
+>>>>>>> b23f9a9 (Begin the console: pages for the worklist, series, destinations, senders, users)
 app.add_typer(feedback.app)
 app.add_typer(stored_data.app)
 

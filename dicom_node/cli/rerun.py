@@ -36,7 +36,7 @@ def reissue(
 
     They supersede the earlier ones, whose report theirs names as its predecessor.
     """
-    from dicom_node.cli.rerun_requests import request_reruns
+    from dicom_node.assembly.rerun_requests import request_reruns
     from storage.states import Rerun
 
     _require_choice(series, study, everything=everything)
@@ -49,7 +49,7 @@ def reissue(
 @app.command()
 def reprocess(series: Uids = None, config: Ini = INI) -> None:
     """Analyse series again that have come to an end."""
-    from dicom_node.cli.rerun_requests import request_reruns
+    from dicom_node.assembly.rerun_requests import request_reruns
     from storage.states import Rerun
 
     if not series:
@@ -70,7 +70,7 @@ def redeliver(
     Nothing is made anew, and nothing that has arrived is sent twice. What has no file any more
     is named, with exit status 1.
     """
-    from dicom_node.cli.rerun_requests import request_redelivery
+    from dicom_node.assembly.rerun_requests import request_redelivery
 
     _require_choice(series, study, everything=everything)
     redelivery = request_redelivery(

@@ -126,6 +126,11 @@ class Series(Base):
     """
 
     __tablename__ = "series"
+    __table_args__ = (  # the worklist of the console, by each of its filters
+        Index(None, "last_at", "series_instance_uid"),
+        Index(None, "state", "last_at", "series_instance_uid"),
+        Index(None, "calling_ae", "last_at", "series_instance_uid"),
+    )
 
     series_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(Uid)
@@ -133,9 +138,9 @@ class Series(Base):
     sop_class_uid: Mapped[str] = mapped_column(Uid)
     calling_ae: Mapped[str] = mapped_column(Title)
     first_at: Mapped[datetime]
-    last_at: Mapped[datetime] = mapped_column(index=True)
+    last_at: Mapped[datetime]
     instances: Mapped[int] = mapped_column(default=0)
-    state: Mapped[SeriesState] = mapped_column(default=SeriesState.RECEIVING, index=True)
+    state: Mapped[SeriesState] = mapped_column(default=SeriesState.RECEIVING)
     since: Mapped[datetime]
     reason: Mapped[str] = mapped_column(Words, default="")
     generation: Mapped[int] = mapped_column(default=1)

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from storage.database import console_tables  # noqa: F401  # its tables are part of the metadata
 from storage.database.schema import Base
 
 context.configure(

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from config.settings import Settings, StorageSettings
 from dicom_node.analysis.worker.messages import Unchanged
-from dicom_node.cli.rerun_requests import request_reruns
+from dicom_node.assembly.rerun_requests import request_reruns
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import PART, RetentionJob
 from dicom_node.resources import Resources

@@ -1,0 +1,1 @@
+"""The console: pages for administrators and readers, in a process of its own."""

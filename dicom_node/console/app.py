@@ -1,0 +1,124 @@
+"""The application: all pages, their errors, the events that tell pages to look again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from http import HTTPStatus
+from pathlib import Path
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from dicom_node.console import login, node_pages, series, worklist
+from dicom_node.console.context import Console, console_of, for_role
+from dicom_node.console.guard import Guard
+from dicom_node.console.people import Role
+from dicom_node.logs import log
+from storage.console.worklist import Filter, tiles
+from storage.console.worklist import worklist as lines
+from storage.errors import StorageError
+
+STATIC = Path(__file__).parent / "static"
+LOOK_SECONDS = 2.0  #: between two looks whether anything has changed
+MOST_LISTENERS = 50  #: pages that are told of changes; further ones ask by themselves
+KEEP_ALIVE_LOOKS = 10  #: looks after which a page hears something though nothing has changed
+
+
+def make_app(console: Console, *, hosts: Collection[str]) -> ASGIApp:
+    """Make the application.
+
+    Parameters
+    ----------
+    hosts
+        Names and addresses by which browsers may call it.
+    """
+    app = Starlette(
+        routes=[
+            *worklist.ROUTES,
+            *series.ROUTES,
+            *node_pages.ROUTES,
+            *login.ROUTES,
+            Route("/events", events),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        exception_handlers={
+            HTTPException: _refused,
+            StorageError: _storage_fault,
+            Exception: _failed,
+        },
+    )
+    app.state.console = console
+    app.state.listeners = 0
+    return Guard(app=app, hosts=frozenset(hosts), is_secure=console.is_secure)
+
+
+async def events(request: Request) -> Response:
+    """Tell a page whenever anything has changed, by server-sent events."""
+    check = for_role(Role.VIEWER)(lambda _: Response())
+    refusal = await run_in_threadpool(check, request)
+    if refusal.status_code != HTTPStatus.OK:
+        return refusal
+    if request.app.state.listeners >= MOST_LISTENERS:
+        return PlainTextResponse("too many pages listen: this one asks by itself", 503)
+    return StreamingResponse(_changes(request), media_type="text/event-stream")
+
+
+async def _changes(request: Request) -> AsyncIterator[str]:
+    console = console_of(request)
+    request.app.state.listeners += 1
+    try:
+        before, looks = await run_in_threadpool(_fingerprint, console), 0
+        yield "retry: 5000\n\n"
+        while not await request.is_disconnected():
+            await asyncio.sleep(LOOK_SECONDS)
+            if await run_in_threadpool(console.who, request) is None:
+                return
+            now, looks = await run_in_threadpool(_fingerprint, console), looks + 1
+            if now != before:
+                before = now
+                yield "event: changed\ndata: now\n\n"
+            elif looks % KEEP_ALIVE_LOOKS == 0:
+                yield ": still here\n\n"
+    finally:
+        request.app.state.listeners -= 1
+
+
+def _fingerprint(console: Console) -> object:
+    """Give something that differs when the worklist does; None while the database is away."""
+    try:
+        with console.sessions.reading() as session:
+            return tiles(session, console.clock().replace(hour=0, minute=0, second=0)), [
+                (line.series_instance_uid, line.state, line.instances, line.destinations)
+                for line in lines(session, Filter(), worklist.LINES)
+            ]
+    except StorageError:
+        return None
+
+
+async def _refused(request: Request, fault: Exception) -> Response:
+    refused = cast(HTTPException, fault)
+    return _error_page(request, refused.status_code, str(refused.detail))
+
+
+async def _storage_fault(request: Request, fault: Exception) -> Response:
+    return _error_page(request, HTTPStatus.SERVICE_UNAVAILABLE, str(fault))
+
+
+async def _failed(request: Request, fault: Exception) -> Response:
+    log.error("console_page_failed", path=request.scope.get("route_path", ""), exc_info=fault)
+    text = "This page could not be made; the log says why."
+    return _error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR, text)
+
+
+def _error_page(request: Request, status: int, text: str) -> Response:
+    if not hasattr(request.state, "who"):
+        request.state.who = None
+    return console_of(request).page(request, "error.html", status, text=text, status=status)

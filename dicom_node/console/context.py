@@ -1,0 +1,212 @@
+"""Context of the console's pages: database, folder, settings, templates; who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from config.settings import Settings
+from dicom_node.clock_watch import utc_now
+from dicom_node.console.guard import COOKIE, PLAIN_COOKIE, SAFE, same, token_digest
+from dicom_node.console.login_limit import LoginLimit
+from dicom_node.console.people import Role
+from dicom_node.console.pictures import Pictures
+from storage.console.changes import Change, record_change
+from storage.console.users import SEEN_EVERY, OpenSession, find_session, note_request
+from storage.database.sessions import Sessions
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_FIELDS = 50  #: of a form
+Page = Callable[[Request], Response]
+
+
+def environment() -> Environment:
+    """Make the environment of the templates: everything is escaped, nothing may be missing."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["at"] = _at
+    made.filters["day"] = _day
+    made.filters["duration"] = duration
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Console:
+    """Everything that pages need.
+
+    Attributes
+    ----------
+    settings
+        Gives the settings as they are now.
+    is_secure
+        Whether browsers reach it by TLS.
+    """
+
+    sessions: Sessions
+    settings: Callable[[], Settings]
+    is_secure: bool
+    clock: Callable[[], datetime] = utc_now
+    limit: LoginLimit = field(default_factory=LoginLimit)
+    pictures: Pictures = field(default_factory=Pictures)
+    templates: Environment = field(default_factory=environment)
+
+    @property
+    def folder(self) -> Path:
+        """The storage folder."""
+        return self.settings().storage.folder
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie that holds the token of a session."""
+        return COOKIE if self.is_secure else PLAIN_COOKIE
+
+    def who(self, request: Request) -> OpenSession | None:
+        """Find the session of a request; None if it has none that is open."""
+        token = request.cookies.get(self.cookie, "")
+        if not token:
+            return None
+        now = self.clock()
+        with self.sessions.reading() as session:
+            found = find_session(session, token_digest(token), now)
+        if found is not None and now - found.seen_at > SEEN_EVERY:
+            with self.sessions.begin() as session:
+                note_request(session, found.digest, now)
+        return found
+
+    def page(
+        self,
+        request: Request,
+        template: str,
+        code: int = 200,
+        /,
+        **values: Any,  # noqa: ANN401  # whatever its template shows
+    ) -> Response:
+        """Render a page."""
+        who = cast("OpenSession | None", getattr(request.state, "who", None))
+        text = self.templates.get_template(template).render(
+            who=who,
+            is_reader=who is not None and Role(who.role).includes(Role.READER),
+            is_admin=who is not None and Role(who.role).includes(Role.ADMIN),
+            form_token=who.form_token if who else "",
+            path=request.url.path,
+            now=self.clock(),
+            **values,
+        )
+        return HTMLResponse(text, code)
+
+    def record(self, request: Request, action: str, subject: str, **values: str) -> None:
+        """Record a change that the user of a request has made."""
+        change = Change(
+            at=self.clock(), user=user_of(request).user, action=action, subject=subject, **values
+        )
+        with self.sessions.begin() as session:
+            record_change(session, change)
+
+
+def console_of(request: Request) -> Console:
+    """Give the console that a request is for."""
+    return cast(Console, request.app.state.console)
+
+
+def user_of(request: Request) -> OpenSession:
+    """Give the session of a request to a page for users."""
+    return cast(OpenSession, request.state.who)
+
+
+def for_role(role: Role) -> Callable[[Page], Page]:
+    """Let only users of a role, or of one that includes it, see a page."""
+
+    def guarded(page: Page) -> Page:
+        @wraps(page)
+        def checked(request: Request) -> Response:
+            console = console_of(request)
+            who = console.who(request)
+            if who is None:
+                return _to_login(request)
+            request.state.who = who
+            if not Role(who.role).includes(role):
+                raise HTTPException(403, f"this needs the role {role}")
+            if request.method not in SAFE:
+                _check_form_token(request)
+            return page(request)
+
+        return checked
+
+    return guarded
+
+
+def form_of(request: Request) -> dict[str, str]:
+    """Give the fields of the form of a request that was made by :func:`post`."""
+    return cast("dict[str, str]", request.state.form)
+
+
+def post(path: str, page: Page) -> Route:
+    """Make the route of a page that takes a form."""
+
+    async def endpoint(request: Request) -> Response:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
+            request.state.form = {name: str(value) for name, value in form.items()}
+        return await run_in_threadpool(page, request)
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+def _check_form_token(request: Request) -> None:
+    """Check the token of a form, or of the header that htmx sends.
+
+    Raises
+    ------
+    HTTPException
+        If it is not that of the session.
+    """
+    token = request.headers.get("x-form-token") or form_of(request).get("form_token", "")
+    if not same(token, user_of(request).form_token):
+        raise HTTPException(403, "this form is of another session: open the page again")
+
+
+def _to_login(request: Request) -> Response:
+    if request.headers.get("hx-request"):
+        return Response(status_code=401, headers={"HX-Redirect": "/login"})
+    if request.method != "GET":
+        raise HTTPException(401, "log in first")
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    suffix = "" if target == "/" else f"?next={quote(target, safe='')}"
+    return RedirectResponse(f"/login{suffix}", 303)
+
+
+def _at(moment: datetime | None) -> str:
+    """Write a time of day, with its date unless it is of today; local time."""
+    if moment is None:
+        return ""
+    local = moment.astimezone()
+    today = datetime.now(UTC).astimezone().date()
+    return local.strftime("%H:%M:%S" if local.date() == today else "%Y-%m-%d %H:%M")
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    """Write a duration: seconds below two minutes, then minutes, hours, days."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

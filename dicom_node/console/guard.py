@@ -1,0 +1,125 @@
+"""Guard every request: its host, its origin, its session, its form token, its size.
+
+A browser sends our cookie with whatever page makes it ask us. So a request that changes something
+must come from our own pages (Sec-Fetch-Site, else Origin, compared with the hosts of the
+settings, never with the Host header alone), and must bring the token of its session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAXIMUM_FORM = 1 << 16  #: bytes of the body of a request
+COOKIE = "__Host-session"  #: RFC 6265bis 4.1.3.2: only over TLS, for this host alone
+PLAIN_COOKIE = "session"  #: on loopback without TLS
+SAFE = {"GET", "HEAD", "OPTIONS"}
+OUR_PAGES = {"same-origin", "none"}  #: Sec-Fetch-Site: our pages; an address typed, a bookmark
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none';"
+    " base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # without any, a form comes with the origin "null"
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+NOT_KEPT = "no-store"  #: pages may show patients: no cache keeps them
+STRICT_TRANSPORT = "max-age=31536000"  #: a year, RFC 6797
+
+
+def new_token() -> str:
+    """Draw the token of a session, or of its forms: 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def token_digest(token: str) -> str:
+    """Digest of a token, as the database keeps it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two tokens are equal; it takes as long wherever they differ."""
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def host_name(value: str) -> str:
+    """Name of the host in a Host header or an origin, without its port, in lower case."""
+    return (urlsplit(f"//{value}").hostname or "").lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """Middleware: turns away what no browser with our pages sends; sets security headers.
+
+    Attributes
+    ----------
+    hosts
+        Names and addresses by which the console may be called.
+    is_secure
+        Whether it is reached by TLS.
+    """
+
+    app: ASGIApp
+    hosts: Collection[str]
+    is_secure: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check one request, and pass it on or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if "Cache-Control" not in headers:
+                    headers["Cache-Control"] = NOT_KEPT
+                if self.is_secure:
+                    headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+            await send(message)
+
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        await (refusal or self.app)(scope, receive, send_with_headers)
+
+    def _refusal(self, method: str, headers: Headers) -> Response | None:
+        """Answer to a request that is turned away; None if it is not."""
+        if len(headers.getlist("host")) != 1 or host_name(headers["host"]) not in self.hosts:
+            return PlainTextResponse("this host name is not one of the console's", 421)
+        if method in SAFE:
+            return None
+        if not self._is_ours(headers):
+            return PlainTextResponse("changes are taken from the console's own pages only", 403)
+        length = headers.get("content-length", "")
+        if not length.isdigit():
+            return PlainTextResponse("expected a Content-Length", 411)
+        if int(length) > MAXIMUM_FORM:
+            return PlainTextResponse(f"at most {MAXIMUM_FORM} bytes expected", 413)
+        return None
+
+    def _is_ours(self, headers: Headers) -> bool:
+        """Whether a request that changes something comes from one of our own pages."""
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site is not None and site not in OUR_PAGES:
+            return False
+        if origin is None:
+            return site is not None
+        parts = urlsplit(origin)
+        scheme = "https" if self.is_secure else "http"
+        return (
+            parts.scheme == scheme
+            and host_name(parts.netloc) in self.hosts
+            and parts.netloc.lower() == headers["host"].lower()
+        )

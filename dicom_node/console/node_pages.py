@@ -1,0 +1,128 @@
+"""Pages of the node: destinations, senders, queue, system, model."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from config.destinations import Destination
+from dicom_node.analysis.configuration import model_folder
+from dicom_node.assembly.delivery import sender_of
+from dicom_node.console.context import Console, console_of, for_role, post
+from dicom_node.console.people import Role
+from dicom_node.console.worklist import node_fault
+from dicom_node.delivery.outcome import Verdict
+from dicom_node.folder_lock import is_running
+from dicom_node.health import read_condition
+from storage.console.node_pages import backlog, queue, sender_lines
+from storage.files.disk import disk_free
+from storage.overview import quarantine_lines, refusal_lines
+from storage.series.closings import waits
+
+DAYS = 30  #: that the pages of senders look back
+SHOWN = 200  #: lines of a list
+GIGABYTE = 10**9  #: bytes
+
+
+@for_role(Role.VIEWER)
+def destinations(request: Request) -> Response:
+    """Show the destinations, and what waits for them."""
+    return _destinations(request)
+
+
+@for_role(Role.ADMIN)
+def echo(request: Request) -> Response:
+    """Verify a destination."""
+    console = console_of(request)
+    destination = _named(console, request.path_params["name"])
+    outcome = sender_of(console.settings(), destination).echo()
+    is_well = outcome.verdict is Verdict.ACCEPTED
+    console.record(request, "echo", destination.name, after="answers" if is_well else "no answer")
+    told = f"{destination.name} answers." if is_well else f"{destination.name}: {outcome.detail}"
+    return _destinations(request, told=told)
+
+
+@for_role(Role.VIEWER)
+def senders(request: Request) -> Response:
+    """Show who sent, how long closing waited, who was turned away, and the quarantine."""
+    console = console_of(request)
+    since = console.clock() - timedelta(days=DAYS)
+    with console.sessions.reading() as session:
+        values = {
+            "lines": sender_lines(session, since),
+            "waits": {line.calling_ae: line for line in waits(session, since)},
+            "refusals": refusal_lines(session, SHOWN),
+            "quarantine": quarantine_lines(session, SHOWN),
+        }
+    return console.page(request, "senders.html", days=DAYS, **values)
+
+
+@for_role(Role.VIEWER)
+def queue_page(request: Request) -> Response:
+    """Show what waits and what is worked on."""
+    console = console_of(request)
+    with console.sessions.reading() as session:
+        waiting = queue(session, SHOWN)
+    return console.page(request, "queue.html", waiting=waiting)
+
+
+@for_role(Role.VIEWER)
+def system(request: Request) -> Response:
+    """Show the condition of the node, its disk and its model."""
+    console = console_of(request)
+    settings = console.settings()
+    condition = read_condition(console.folder)
+    return console.page(
+        request,
+        "system.html",
+        node=node_fault(console),
+        running=is_running(console.folder),
+        faults=condition.faults if condition else (),
+        free_gb=disk_free(console.folder) / GIGABYTE,
+        storage=settings.storage,
+        retention=settings.retention,
+        engine=settings.engine,
+        ae_title=settings.node.ae_title,
+    )
+
+
+@for_role(Role.VIEWER)
+def model(request: Request) -> Response:
+    """Show the model: its card, and the threshold in use."""
+    console = console_of(request)
+    settings = console.settings()
+    folder = model_folder(settings)
+    card = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return console.page(request, "model.html", card=card, analysis=settings.analysis)
+
+
+def _destinations(request: Request, *, told: str = "") -> Response:
+    console = console_of(request)
+    known = console.settings().destinations
+    with console.sessions.reading() as session:
+        backlogs = {one.name: backlog(session, one.name) for one in known}
+    return console.page(
+        request, "destinations.html", destinations=known, backlogs=backlogs, told=told
+    )
+
+
+def _named(console: Console, name: str) -> Destination:
+    for destination in console.settings().destinations:
+        if destination.name == name:
+            return destination
+    raise HTTPException(404, "there is no such destination")
+
+
+ROUTES = [
+    Route("/destinations", destinations),
+    post("/destinations/{name}/echo", echo),
+    Route("/senders", senders),
+    Route("/queue", queue_page),
+    Route("/system", system),
+    Route("/model", model),
+]

@@ -1,0 +1,188 @@
+"""The page of a series: its way, its pictures, its figures; what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dicom_node.analysis.result_rows import KEPT
+from dicom_node.assembly.rerun_requests import request_redelivery, request_reruns
+from dicom_node.console.context import Console, console_of, for_role, form_of, post
+from dicom_node.console.identity import NOTHING
+from dicom_node.console.people import Role
+from dicom_node.console.pictures import WINDOWS, Drawable
+from dicom_node.console.words import decimals, decision_words, reason_sentence, standing, steps
+from dicom_node.console.worklist import MAX_UID, identities
+from dicom_node.errors import NodeError
+from pipeline.errors import PipelineError
+from storage.console.changes import latest_changes
+from storage.console.series_page import SeriesPage, kept_images, series_page
+from storage.errors import StorageError
+from storage.states import Rerun
+
+CHANGES_SHOWN = 20
+NOT_DRAWN = "No pictures: the images are not kept any more, or cannot be read."
+
+
+@for_role(Role.VIEWER)
+def page(request: Request) -> Response:
+    """Show a series."""
+    return _page(request)
+
+
+@for_role(Role.VIEWER)
+def slice_png(request: Request) -> Response:
+    """Draw a slice."""
+    window = request.query_params.get("window", "lung")
+    return _png(request, lambda drawable, index: drawable.slice_png(index, window))
+
+
+@for_role(Role.VIEWER)
+def overlay_png(request: Request) -> Response:
+    """Draw the outlines on a slice."""
+    return _png(request, lambda drawable, index: drawable.overlay_png(index))
+
+
+@for_role(Role.ADMIN)
+def reissue(request: Request) -> Response:
+    """Have the results made again with the settings of now."""
+    return _rerun(request, Rerun.REISSUE)
+
+
+@for_role(Role.ADMIN)
+def reprocess(request: Request) -> Response:
+    """Have the series analysed again."""
+    return _rerun(request, Rerun.REPROCESS)
+
+
+@for_role(Role.ADMIN)
+def redeliver(request: Request) -> Response:
+    """Have what was refused, or waits, sent again."""
+    console, uid = console_of(request), _known(request).line.series_instance_uid
+    destination = form_of(request).get("destination") or None
+    try:
+        outcome = request_redelivery(console.settings(), series=[uid], destination=destination)
+    except (NodeError, StorageError) as fault:
+        return _page(request, told=str(fault), status=409)
+    objects = sum(outcome.due.values())
+    console.record(request, "send again", uid, after=f"{objects} objects")
+    missing = sum(outcome.missing.values())
+    told = f"{objects} objects will be sent." if objects else "Nothing is refused, or waits."
+    if missing:
+        told += f" {missing} cannot be sent: their files are not kept. Analyse the series again."
+    return _page(request, told=told)
+
+
+def _rerun(request: Request, rerun: Rerun) -> Response:
+    console, uid = console_of(request), _known(request).line.series_instance_uid
+    try:
+        (outcome,) = request_reruns(console.settings(), rerun, series=[uid])
+    except (NodeError, StorageError, PipelineError) as fault:
+        return _page(request, told=str(fault), status=409)
+    if outcome.accepted:
+        console.record(request, str(rerun), uid)
+    text = outcome.text[:1].upper() + outcome.text[1:]
+    return _page(request, told=f"{text}.", status=409 if outcome.refused else 200)
+
+
+def _page(request: Request, *, told: str = "", status: int = 200) -> Response:
+    console, found = console_of(request), _known(request)
+    line = found.line
+    with console.sessions.reading() as session:
+        changes = latest_changes(session, CHANGES_SHOWN, subject=line.series_instance_uid)
+    summary = line.summary
+    threshold = summary.get("threshold")
+    lesions = summary.get("lesions") or []
+    return console.page(
+        request,
+        "series.html",
+        status,
+        found=found,
+        line=line,
+        standing=standing(line),
+        reason=reason_sentence(line.reason) if line.reason else "",
+        steps=list(steps(found)),
+        identity=identities(console, request, [line]).get(line.series_instance_uid, NOTHING),
+        score=None if line.score is None else decimals(line.score, threshold),
+        decision=decision_words(line),
+        summary=summary,
+        lesions=lesions,
+        slices=_slices(found),
+        first_slice=_first_slice(lesions, found),
+        changes=changes,
+        told=told,
+    )
+
+
+def _first_slice(lesions: list[dict[str, object]], found: SeriesPage) -> int:
+    """Choose the slice that opens first, from 1: of the largest opacity, else the middle."""
+    if lesions:
+        return int(str(lesions[0]["key_slice_from_below"]))
+    return max(1, _slices(found) // 2)
+
+
+def _slices(found: SeriesPage) -> int:
+    geometry = found.line.summary.get("geometry") or {}
+    return int(geometry.get("slices") or found.line.instances)
+
+
+def _known(request: Request) -> SeriesPage:
+    """Find the series of a request.
+
+    Raises
+    ------
+    HTTPException
+        If there is none.
+    """
+    uid = request.path_params["uid"]
+    console = console_of(request)
+    with console.sessions.reading() as session:
+        found = series_page(session, uid) if len(uid) <= MAX_UID else None
+    if found is None:
+        raise HTTPException(404, "there is no such series")
+    return found
+
+
+def _png(request: Request, draw: Callable[[Drawable, int], bytes]) -> Response:
+    console, found = console_of(request), _known(request)
+    number = int(request.path_params["number"])
+    if request.query_params.get("window", "lung") not in WINDOWS:
+        raise HTTPException(404, "there is no such window")
+    if not 1 <= number <= _slices(found):
+        raise HTTPException(404, "there is no such slice")
+    try:
+        return Response(draw(_drawable(console, found), number - 1), media_type="image/png")
+    except IndexError as fault:
+        raise HTTPException(404, "there is no such slice") from fault
+    except (OSError, PipelineError) as fault:
+        raise HTTPException(404, NOT_DRAWN) from fault
+
+
+def _drawable(console: Console, found: SeriesPage) -> Drawable:
+    """Read the series of a page; only one that was analysed, so that its files are proved."""
+    uid, result = found.line.series_instance_uid, next(iter(found.results), None)
+    if result is None or result.score is None:
+        raise HTTPException(404, "there are pictures of series with a result only")
+    root = console.folder
+
+    def files() -> list[Path]:
+        with console.sessions.reading() as session:
+            return [root / path for path in kept_images(session, uid)]
+
+    named = [int(one["number"]) for one in result.summary.get("lesions") or []]
+    return console.pictures.drawable((uid, result.key), files, root / result.folder / KEPT, named)
+
+
+ROUTES = [
+    Route("/series/{uid}", page),
+    Route("/series/{uid}/slice/{number:int}.png", slice_png),
+    Route("/series/{uid}/overlay/{number:int}.png", overlay_png),
+    post("/series/{uid}/reissue", reissue),
+    post("/series/{uid}/reprocess", reprocess),
+    post("/series/{uid}/redeliver", redeliver),
+]

@@ -1,0 +1,73 @@
+"""Serve the console until a signal."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import uvicorn
+
+from config.reader import load
+from config.settings import Settings
+from dicom_node.assembly.resources import existing_resources
+from dicom_node.console.app import make_app
+from dicom_node.console.context import Console
+from dicom_node.errors import NodeError
+from dicom_node.logs import log
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+MAXIMUM_CONNECTIONS = 200
+STOP_SECONDS = 5
+
+
+def serve(config: Path) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises
+    ------
+    NodeError
+        If the settings have no console.
+    """
+    settings = load(config)
+    if not settings.console.port:
+        raise NodeError("[console] port: expected a port, got 0: the console is off")
+    resources = existing_resources(settings)
+    is_secure = settings.console.certificate is not None
+    console = Console(sessions=resources.sessions, settings=lambda: settings, is_secure=is_secure)
+    app = make_app(console, hosts=hosts_of(settings))
+    options = uvicorn.Config(
+        app,
+        host=settings.console.bind,
+        port=settings.console.port,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        log_config=None,
+        limit_concurrency=MAXIMUM_CONNECTIONS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        ssl_certfile=settings.console.certificate,
+        ssl_keyfile=settings.console.key,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER,
+    )
+    log.info("console_ready", url=address_of(settings))
+    try:
+        uvicorn.Server(options).run()
+    finally:
+        resources.close()
+
+
+def hosts_of(settings: Settings) -> frozenset[str]:
+    """Names by which browsers may call the console."""
+    bind = settings.console.bind
+    return frozenset({*LOOPBACK, bind.lower(), *(name.lower() for name in settings.console.hosts)})
+
+
+def address_of(settings: Settings) -> str:
+    """Address that people open."""
+    scheme = "https" if settings.console.certificate else "http"
+    host = next(iter(settings.console.hosts), settings.console.bind)
+    return f"{scheme}://{host}:{settings.console.port}/"

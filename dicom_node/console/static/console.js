@@ -1,0 +1,113 @@
+// Keys, the slice viewer, and form tokens. No dependency; nothing leaves this host.
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const isTyping = (target) => target.closest("input:not([type=range]), select, textarea") !== null;
+
+// Rows: j and k choose, Enter opens; the choice survives the rows being replaced.
+let chosen = "";
+
+function rows() {
+  return [...document.querySelectorAll("#rows tr[id]")];
+}
+
+function choose(step) {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.findIndex((row) => row.id === chosen);
+  const row = all[Math.min(Math.max(at + step, 0), all.length - 1)];
+  chosen = row.id;
+  mark();
+  row.querySelector("a").focus();
+  row.scrollIntoView({ block: "nearest" });
+}
+
+function mark() {
+  for (const row of rows()) row.classList.toggle("chosen", row.id === chosen);
+}
+
+// The slice viewer.
+const viewer = byId("viewer");
+const state = { window: "lung" };
+
+function show(number) {
+  const last = Number(viewer.dataset.slices);
+  const slice = Math.min(Math.max(number, 1), last);
+  viewer.dataset.slice = slice;
+  const base = `/series/${viewer.dataset.series}`;
+  byId("slice-image").src = `${base}/slice/${slice}.png?window=${state.window}`;
+  byId("slice-image").alt = `CT slice ${slice}, ${state.window === "lung" ? "lung" : "soft tissue"} window`;
+  byId("slice-overlay").src = `${base}/overlay/${slice}.png`;
+  byId("slice").value = slice;
+  byId("slice-number").textContent = slice;
+}
+
+function toggleOutlines() {
+  const isOff = byId("slice-overlay").classList.toggle("off");
+  byId("outlines").setAttribute("aria-pressed", String(!isOff));
+}
+
+function toggleWindow() {
+  state.window = state.window === "lung" ? "soft" : "lung";
+  byId("window").firstChild.textContent = state.window === "lung" ? "Soft tissue window " : "Lung window ";
+  show(Number(viewer.dataset.slice));
+}
+
+if (viewer) {
+  byId("slice").addEventListener("input", (event) => show(Number(event.target.value)));
+  byId("outlines").addEventListener("click", toggleOutlines);
+  byId("window").addEventListener("click", toggleWindow);
+  byId("strength").addEventListener("input", (event) => {
+    byId("slice-overlay").style.opacity = String(event.target.value / 100);
+  });
+  viewer.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    show(Number(viewer.dataset.slice) - Math.sign(event.deltaY));
+  }, { passive: false });
+  for (const button of document.querySelectorAll("[data-to-slice]")) {
+    button.addEventListener("click", () => show(Number(button.dataset.toSlice)));
+  }
+}
+
+for (const button of document.querySelectorAll("[data-opens]")) {
+  button.addEventListener("click", () => byId(button.dataset.opens).showModal());
+}
+
+// Keys.
+let goes = false;
+
+const keys = {
+  "/": () => document.querySelector("input[type=search]")?.focus(),
+  "?": () => byId("keys")?.showModal(),
+  j: () => choose(1),
+  k: () => choose(-1),
+  o: () => viewer && toggleOutlines(),
+  b: () => viewer && toggleWindow(),
+  ArrowRight: () => viewer && show(Number(viewer.dataset.slice) + 1),
+  ArrowLeft: () => viewer && show(Number(viewer.dataset.slice) - 1),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (goes) {
+    goes = false;
+    document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`)?.click();
+    return;
+  }
+  if (event.key === "g") {
+    goes = true;
+    return;
+  }
+  if (viewer && /^[1-9]$/.test(event.key)) {
+    document.querySelectorAll("[data-to-slice]")[Number(event.key) - 1]?.click();
+    return;
+  }
+  if (event.target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
+  const act = keys[event.key];
+  if (act) {
+    event.preventDefault();
+    act();
+  }
+});
+
+document.addEventListener("htmx:afterSwap", mark);

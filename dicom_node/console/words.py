@@ -1,0 +1,190 @@
+"""Say in words what became of a series, for readers and administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pipeline.reasons import ClosedBy, FailedReason, UnsuitableReason
+from storage.console.series_page import SeriesPage
+from storage.console.worklist import Line
+from storage.states import DeliveryState, SeriesState
+
+D, S = DeliveryState, SeriesState
+SENTENCES = {
+    str(code): code.sentence
+    for codes in (UnsuitableReason, FailedReason, ClosedBy)
+    for code in codes
+}
+
+
+class Mark(StrEnum):
+    """Shape of the mark before a state; each has its word beside it."""
+
+    DONE = "ok"
+    RUNS = "run"
+    NOT = "no"
+    FAULT = "bad"
+    EYES = "eye"
+
+
+STANDINGS = {
+    S.RECEIVING: (Mark.RUNS, "Receiving"),
+    S.STABLE: (Mark.RUNS, "Waiting"),
+    S.ANALYSING: (Mark.RUNS, "Analysing"),
+    S.ENCODED: (Mark.RUNS, "Sending"),
+    S.DELIVERED: (Mark.DONE, "Delivered"),
+    S.UNSUITABLE: (Mark.NOT, "Not analysed"),
+    S.FAILED: (Mark.FAULT, "Failed"),
+    S.FEEDBACK: (Mark.DONE, "Reader's answer"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a series stands: a mark, a word, and a sentence."""
+
+    mark: Mark
+    word: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step on the way of a series.
+
+    Attributes
+    ----------
+    at
+        When it was done; None if it is not, or nobody noted it.
+    details
+        Further sentences.
+    """
+
+    mark: Mark
+    text: str
+    at: datetime | None = None
+    details: tuple[str, ...] = ()
+
+
+def standing(line: Line) -> Standing:
+    """Say where a series stands."""
+    mark, word = STANDINGS[line.state]
+    match line.state:
+        case S.RECEIVING:
+            return Standing(mark, word, f"{line.instances} images so far")
+        case S.STABLE:
+            return Standing(mark, word, "complete, waits for its turn")
+        case S.FEEDBACK:
+            return Standing(mark, word, "kept; it changes no report")
+        case S.UNSUITABLE | S.FAILED:
+            return Standing(mark, word, reason_sentence(line.reason))
+        case S.ENCODED | S.DELIVERED:
+            return _sent(line)
+    return Standing(mark, word)
+
+
+def _sent(line: Line) -> Standing:
+    mark, word = STANDINGS[line.state]
+    refused = [name for name in line.destinations if D.REFUSED in line.destinations[name]]
+    if refused:
+        return Standing(Mark.FAULT, "Not delivered", f"refused by {', '.join(sorted(refused))}")
+    arrived = sum(line.arrived(name) for name in line.destinations)
+    text = f"{arrived} of {len(line.destinations)} destinations" if line.destinations else ""
+    is_noted = line.state is S.DELIVERED and line.positive
+    return Standing(Mark.EYES if is_noted else mark, word, text)
+
+
+def reason_sentence(reason: str) -> str:
+    """Give the sentence of a reason's code, or the reason itself."""
+    code = reason.partition(":")[0].partition(";")[0].strip()
+    return SENTENCES.get(code, reason)
+
+
+def decision_words(line: Line) -> str:
+    """Say on which side of the threshold the score lies."""
+    threshold = line.summary.get("threshold")
+    if line.score is None or threshold is None:
+        return ""
+    return f"{'above' if line.positive else 'below'} {decimals(float(threshold), line.score)}"
+
+
+def decimals(value: float, other: float | None = None) -> str:
+    """Write a score with two decimals, three where two would not tell it from another."""
+    if other is not None and value != other and f"{value:.2f}" == f"{other:.2f}":
+        return f"{value:.3f}"
+    return f"{value:.2f}"
+
+
+def steps(page: SeriesPage) -> Iterator[Step]:
+    """List the steps of a series, from its first image to its destinations."""
+    line = page.line
+    yield Step(
+        Mark.DONE if line.state is not S.RECEIVING else Mark.RUNS,
+        f"{line.instances} image{'' if line.instances == 1 else 's'} received",
+        line.last_at,
+        (f"from {line.calling_ae or 'a sender without a title'}",),
+    )
+    if line.state is S.RECEIVING:
+        yield Step(Mark.NOT, "Not closed yet: it is still being received")
+        return
+    for closing in page.closings[:1]:
+        late = ("another image came after that",) if closing.late_at else ()
+        waited = f"after {closing.waited_seconds:.0f} s of waiting"
+        yield Step(Mark.DONE, _closed(closing.closed_by), closing.closed_at, (waited, *late))
+    yield from _analysis(page)
+    yield from _deliveries(page)
+
+
+def _closed(closed_by: str) -> str:
+    return SENTENCES.get(closed_by, f"Closed: {closed_by}")  # another version knew others
+
+
+def _analysis(page: SeriesPage) -> Iterator[Step]:
+    line = page.line
+    if line.state is S.STABLE:
+        yield Step(Mark.RUNS, "Waits for its analysis", line.since)
+    elif line.state is S.ANALYSING:
+        yield Step(Mark.RUNS, "Is being analysed", line.since)
+    elif line.state is S.UNSUITABLE:
+        yield Step(
+            Mark.NOT, f"Not analysed: {reason_sentence(line.reason)}", line.since, (line.reason,)
+        )
+    elif line.state is S.FAILED:
+        yield Step(Mark.FAULT, f"Failed: {reason_sentence(line.reason)}", line.since)
+    for result in page.results[:1]:
+        what = "Analysed" if result.score is not None else "A notice was made: it says why not"
+        details: tuple[str, ...] = (f"result {result.revision} of {len(page.results)}",)
+        if result.purged_at is not None:
+            details += ("its files were removed by retention",)
+        yield Step(Mark.DONE, what, result.created_at, details)
+
+
+def _deliveries(page: SeriesPage) -> Iterator[Step]:
+    for name, states in sorted(page.line.destinations.items()):
+        total = sum(states.values())
+        arrived = sum(states.get(state, 0) for state in (D.ACCEPTED, D.COMMITTED, D.REPLACED))
+        waiting = sum(states.get(state, 0) for state in (D.PENDING, D.SENDING))
+        refused = sum(states.get(state, 0) for state in (D.REFUSED, D.DECLINED))
+        reasons = tuple(
+            dict.fromkeys(
+                f"{line.kind}: {line.reason}"
+                for line in page.deliveries
+                if line.destination == name and line.reason
+            )
+        )
+        committed = " and committed" if states.get(D.COMMITTED) else ""
+        if refused:
+            yield Step(Mark.FAULT, f"{name}: {refused} of {total} objects refused", None, reasons)
+        elif waiting:
+            text = f"{name}: {arrived} of {total} objects are there, {waiting} wait"
+            yield Step(Mark.RUNS, text, None, reasons)
+        else:
+            yield Step(
+                Mark.DONE,
+                f"{name}: {arrived} of {total} objects accepted{committed}",
+                None,
+                reasons,
+            )

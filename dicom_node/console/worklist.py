@@ -1,0 +1,264 @@
+"""The worklist: series with where they stand, filtered, live, as a page or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from dicom_node.console.context import Console, console_of, for_role, user_of
+from dicom_node.console.identity import NOTHING, Identity, read_identity
+from dicom_node.console.people import Role
+from dicom_node.console.why import answer
+from dicom_node.console.words import decimals, decision_words, standing
+from dicom_node.folder_lock import is_running
+from dicom_node.health import read_condition, why_not_ready
+from pipeline.reasons import QualityFlag
+from storage.console.series_page import one_image_each
+from storage.console.worklist import Filter, Line, senders, tiles, worklist
+from storage.database.columns import MAX_TITLE
+from storage.files.disk import disk_free
+from storage.states import SeriesState
+
+LINES = 50  #: of a page
+MOST_CSV = 100_000  #: lines of a CSV file
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  #: a spreadsheet would take the text for a formula
+MAX_UID = 64  #: characters, PS3.5 9.1
+COLUMNS = (
+    "last_image",
+    "sender",
+    "study_instance_uid",
+    "series_instance_uid",
+    "images",
+    "state",
+    "why",
+    "score",
+    "threshold",
+    "decision",
+)
+
+
+@for_role(Role.VIEWER)
+def page(request: Request) -> Response:
+    """Show the worklist."""
+    console = console_of(request)
+    wanted = filter_of(request)
+    with console.sessions.reading() as session:
+        known = senders(session)
+    return console.page(
+        request,
+        "worklist.html",
+        states=list(SeriesState),
+        senders=known,
+        destinations=[one.name for one in console.settings().destinations],
+        flags=sorted(QualityFlag),
+        query=request.query_params,
+        **_rows(console, request, wanted),
+        **_tiles(console),
+    )
+
+
+@for_role(Role.VIEWER)
+def rows(request: Request) -> Response:
+    """Show the rows alone, as they are now."""
+    console = console_of(request)
+    return console.page(request, "rows.html", **_rows(console, request, filter_of(request)))
+
+
+@for_role(Role.VIEWER)
+def tiles_now(request: Request) -> Response:
+    """Show the tiles alone, as they are now."""
+    console = console_of(request)
+    return console.page(request, "tiles.html", **_tiles(console))
+
+
+@for_role(Role.VIEWER)
+def as_csv(request: Request) -> Response:
+    """Write the worklist as CSV; it names no patient."""
+    console, wanted = console_of(request), filter_of(request)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    with console.sessions.reading() as session:
+        for line in worklist(session, replace(wanted, before=None), MOST_CSV):
+            told = standing(line)
+            values = (
+                line.last_at.isoformat(),
+                line.calling_ae,
+                line.study_instance_uid,
+                line.series_instance_uid,
+                line.instances,
+                told.word,
+                told.text,
+                "" if line.score is None else f"{line.score:.4f}",
+                line.summary.get("threshold", ""),
+                "" if line.score is None else "above" if line.positive else "below",
+            )
+            writer.writerow([_plain(value) for value in values])
+    return PlainTextResponse(
+        text.getvalue(),
+        media_type="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="worklist.csv"'},
+    )
+
+
+@for_role(Role.VIEWER)
+def search(request: Request) -> Response:
+    """Go to the one series that is looked for, or show the worklist of all that fit."""
+    text = request.query_params.get("q", "").strip()[:MAX_UID]
+    if not text:
+        return RedirectResponse("/", 303)
+    console = console_of(request)
+    with console.sessions.reading() as session:
+        found = worklist(session, Filter(series=(text,)), 1)
+        found = found or worklist(session, Filter(study=text), 2)
+    if len(found) == 1:
+        return RedirectResponse(f"/series/{found[0].series_instance_uid}", 303)
+    return RedirectResponse(f"/?{urlencode({'study' if found else 'q': text})}", 303)
+
+
+@for_role(Role.VIEWER)
+def why_page(request: Request) -> Response:
+    """Answer why there is no result of a study."""
+    console = console_of(request)
+    study = request.query_params.get("study", "").strip()[:MAX_UID]
+    with console.sessions.reading() as session:
+        lines = worklist(session, Filter(study=study), LINES) if study else []
+    return console.page(
+        request,
+        "why.html",
+        answer=answer(lines),
+        lines=_shown(console, request, lines),
+        study=study,
+    )
+
+
+def filter_of(request: Request) -> Filter:
+    """Read the filter from the query of a request.
+
+    Raises
+    ------
+    HTTPException
+        If a value is none.
+    """
+    query = request.query_params
+    try:
+        state = SeriesState(query["state"]) if query.get("state") else None
+        day = datetime.fromisoformat(query["day"]).astimezone() if query.get("day") else None
+        moment, _, uid = query.get("before", "").partition(" ")
+        before = (datetime.fromisoformat(moment).astimezone(), uid[:MAX_UID]) if moment else None
+    except ValueError as fault:
+        raise HTTPException(400, "the address of this page has a value that is none") from fault
+    return Filter(
+        state=state,
+        sender=query.get("sender", "")[:MAX_TITLE],
+        destination=query.get("destination", "")[:MAX_UID],
+        flag=query.get("flag", "")[:MAX_UID],
+        study=query.get("study", "")[:MAX_UID],
+        series=(query["q"][:MAX_UID],) if query.get("q") else None,
+        since=day,
+        until=day + timedelta(days=1) if day else None,
+        before=before,
+    )
+
+
+def identities(console: Console, request: Request, lines: list[Line]) -> dict[str, Identity]:
+    """Read what a page shows of the patients of some series, by Series Instance UID."""
+    with_patient = Role(user_of(request).role).includes(Role.READER)
+    with_patient = with_patient and console.settings().console.show_patients
+    with console.sessions.reading() as session:
+        paths = one_image_each(session, [line.series_instance_uid for line in lines])
+    root = console.folder
+    return {
+        uid: read_identity(root / path, with_patient=with_patient) for uid, path in paths.items()
+    }
+
+
+def _rows(console: Console, request: Request, wanted: Filter) -> dict[str, Any]:
+    with console.sessions.reading() as session:
+        lines = worklist(session, wanted, LINES + 1)
+    older = ""
+    if len(lines) > LINES:
+        lines = lines[:LINES]
+        last = lines[-1]
+        query = dict(request.query_params)
+        query["before"] = f"{last.last_at.isoformat()} {last.series_instance_uid}"
+        older = urlencode(query)
+    return {
+        "lines": _shown(console, request, lines),
+        "older": older,
+        "rows_query": urlencode(dict(request.query_params)),
+        "is_filtered": bool(request.query_params),
+    }
+
+
+def _shown(console: Console, request: Request, lines: list[Line]) -> list[dict[str, object]]:
+    """Give each line with its words and identity."""
+    known = identities(console, request, lines)
+    return [
+        {
+            "line": line,
+            "standing": standing(line),
+            "decision": decision_words(line),
+            "score": _score(line),
+            "identity": known.get(line.series_instance_uid, NOTHING),
+            "seconds": (line.result_at - line.last_at).total_seconds() if line.result_at else None,
+        }
+        for line in lines
+    ]
+
+
+def _score(line: Line) -> str:
+    if line.score is None:
+        return ""
+    threshold = line.summary.get("threshold")
+    return decimals(line.score, None if threshold is None else float(threshold))
+
+
+def _tiles(console: Console) -> dict[str, Any]:
+    now = console.clock().astimezone()
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+    with console.sessions.reading() as session:
+        counted = tiles(session, today)
+    try:
+        free = disk_free(console.folder)
+    except OSError:
+        free = None
+    oldest = counted.oldest_waiting
+    return {
+        "tiles": counted,
+        "waits_seconds": (now - oldest).total_seconds() if oldest else None,
+        "free_gb": None if free is None else free / 10**9,
+        "node": node_fault(console),
+    }
+
+
+def node_fault(console: Console) -> str:
+    """Say why the node takes no instances; empty if it does."""
+    return why_not_ready(
+        read_condition(console.folder), console.clock(), running=is_running(console.folder)
+    )
+
+
+def _plain(value: object) -> str:
+    """Write a value so that no spreadsheet takes it for a formula."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+ROUTES = [
+    Route("/", page),
+    Route("/rows", rows),
+    Route("/tiles", tiles_now),
+    Route("/worklist.csv", as_csv),
+    Route("/search", search),
+    Route("/why", why_page),
+]

@@ -1,0 +1,150 @@
+"""Destinations, senders, queue and scores, for the pages of the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.database.schema import Delivery, Result, Series
+from storage.states import UNDER_WAY, DeliveryState, SeriesState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Deliveries to one destination that have not ended, or ended badly.
+
+    Attributes
+    ----------
+    states
+        Number in each state that is under way, declined or refused.
+    oldest
+        When the first of those under way was recorded.
+    fault, fault_at
+        Reason of the latest that has one, and when it is tried next.
+    """
+
+    states: Mapping[DeliveryState, int]
+    oldest: datetime | None = None
+    fault: str = ""
+    fault_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderLine:
+    """What one sender has sent since a time."""
+
+    calling_ae: str
+    series: int
+    states: Mapping[SeriesState, int]
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A series that waits, or is worked on."""
+
+    series_instance_uid: str
+    calling_ae: str
+    state: SeriesState
+    instances: int
+    attempts: int
+    urgent: bool
+    since: datetime
+    last_at: datetime
+    not_before: datetime | None
+
+
+def backlog(session: Session, destination: str) -> Backlog:
+    """Find what a destination has still to get."""
+    wanted = (*UNDER_WAY, DeliveryState.DECLINED, DeliveryState.REFUSED)
+    states: dict[DeliveryState, int] = {}
+    oldest: datetime | None = None
+    for state in sorted(wanted):
+        count, first = session.execute(
+            select(func.count(), func.min(Delivery.first_at)).where(
+                Delivery.destination == destination, Delivery.state == state
+            )
+        ).one()
+        if count:
+            states[state] = count
+        if first is not None and state in UNDER_WAY:
+            oldest = first if oldest is None else min(oldest, first)
+    faulty = session.execute(
+        select(Delivery.reason, Delivery.next_at)
+        .where(
+            Delivery.destination == destination,
+            Delivery.state.in_((DeliveryState.PENDING, DeliveryState.REFUSED)),
+            Delivery.reason != "",
+        )
+        .order_by(Delivery.next_at.desc())
+        .limit(1)
+    ).one_or_none()
+    return Backlog(
+        states=states,
+        oldest=oldest,
+        fault=faulty[0] if faulty else "",
+        fault_at=faulty[1] if faulty else None,
+    )
+
+
+def sender_lines(session: Session, since: datetime) -> list[SenderLine]:
+    """Count the series of every sender since a time, the busiest first."""
+    rows = session.execute(
+        select(Series.calling_ae, Series.state, func.count(), func.max(Series.last_at))
+        .where(Series.last_at >= since)
+        .group_by(Series.calling_ae, Series.state)
+    )
+    found: dict[str, dict[SeriesState, int]] = {}
+    last: dict[str, datetime] = {}
+    for title, state, count, at in rows:
+        found.setdefault(title, {})[state] = count
+        last[title] = max(at, last.get(title, at))
+    lines = [
+        SenderLine(
+            calling_ae=title, series=sum(states.values()), states=states, last_at=last[title]
+        )
+        for title, states in found.items()
+    ]
+    return sorted(lines, key=lambda line: (-line.series, line.calling_ae))
+
+
+def queue(session: Session, limit: int) -> list[Waiting]:
+    """List the series that wait or are worked on, in the order of their turn as far as known."""
+    states = (SeriesState.ANALYSING, SeriesState.STABLE, SeriesState.RECEIVING)
+    rows = session.scalars(
+        select(Series)
+        .where(Series.state.in_(states))
+        .order_by(Series.state, Series.urgent.desc(), Series.last_at)
+        .limit(limit)
+    )
+    return [
+        Waiting(
+            series_instance_uid=row.series_instance_uid,
+            calling_ae=row.calling_ae,
+            state=row.state,
+            instances=row.instances,
+            attempts=row.attempts,
+            urgent=row.urgent,
+            since=row.since,
+            last_at=row.last_at,
+            not_before=row.not_before,
+        )
+        for row in rows
+    ]
+
+
+def scores(session: Session, since: datetime, *, sender: str = "") -> list[tuple[float, bool]]:
+    """List the scores of the latest results of series since a time, and whether over threshold."""
+    query = (
+        select(Result.score, Result.positive)
+        .join(Series, Series.result_key == Result.key)
+        .where(Series.last_at >= since, Result.score.is_not(None))
+    )
+    if sender:
+        query = query.where(Series.calling_ae == sender)
+    rows = session.execute(query)
+    return [(score, bool(positive)) for score, positive in rows if score is not None]

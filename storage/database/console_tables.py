@@ -1,0 +1,87 @@
+"""Tables of the console: its users, their sessions, and what they changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.database.columns import Digest, Words
+from storage.database.schema import Base
+
+MAX_NAME = 64  #: characters of the name of a user
+
+
+class ConsoleUser(Base):
+    """Somebody who may log in at the console.
+
+    Attributes
+    ----------
+    role
+        A word; not interpreted by storage.
+    password
+        Its hash, in the form of its algorithm.
+    disabled
+        Whether the user may not log in any more; what they did keeps their name.
+    """
+
+    __tablename__ = "console_user"
+
+    name: Mapped[str] = mapped_column(String(MAX_NAME), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+    disabled: Mapped[bool] = mapped_column(default=False)
+
+
+class ConsoleSession(Base):
+    """A session of a user in one browser.
+
+    Attributes
+    ----------
+    digest
+        SHA-256 of the token that the browser holds, which is not kept.
+    form_token
+        To be sent back with every change.
+    seen_at
+        Time of its last request, to within a minute.
+    address, browser
+        Where it was opened.
+    """
+
+    __tablename__ = "console_session"
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    user: Mapped[str] = mapped_column(ForeignKey("console_user.name"), index=True)
+    form_token: Mapped[str] = mapped_column(String(64))
+    opened_at: Mapped[datetime]
+    seen_at: Mapped[datetime] = mapped_column(index=True)
+    address: Mapped[str] = mapped_column(String(64))
+    browser: Mapped[str] = mapped_column(Words)
+
+
+class ConsoleChange(Base):
+    """A change that was made at the console, or by a command about its users.
+
+    Attributes
+    ----------
+    user
+        Name of who made it.
+    action
+        A word; not interpreted by storage.
+    subject
+        What was changed: a series, a destination, a setting, a user.
+    before, after
+        Its values; empty where there is none.
+    """
+
+    __tablename__ = "console_change"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    user: Mapped[str] = mapped_column(String(MAX_NAME))
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(Words)
+    before: Mapped[str] = mapped_column(Words, default="")
+    after: Mapped[str] = mapped_column(Words, default="")
