@@ -1,0 +1,204 @@
+"""Log in and out of the console; sessions; who may do what."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from dicom_node.console.guard import COOKIE
+from dicom_node.console.people import Role
+from storage.console.users import change_user
+from tests.support.console import HOST, PASSWORD, ConsoleUnderTest, form_token
+
+PAGES = ("/", "/rows", "/tiles", "/worklist.csv", "/search?q=1", "/why", "/series/1.2.3")
+PAGES += ("/destinations", "/senders", "/queue", "/system", "/model", "/account", "/people")
+PAGES += ("/series/1.2.3/slice/1.png", "/series/1.2.3/overlay/1.png", "/events")
+ACTS = ("/series/1.2.3/reissue", "/series/1.2.3/reprocess", "/series/1.2.3/redeliver")
+ACTS += ("/destinations/PACS/echo", "/people/add", "/people/change")
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[ConsoleUnderTest]:
+    made = ConsoleUnderTest(tmp_path)
+    yield made
+    made.resources.close()
+
+
+def login(browser: TestClient, name: str, password: str, **more: str) -> int:
+    return browser.post("/login", data={"name": name, "password": password, **more}).status_code
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nobody_sees_a_page_without_a_session(console: ConsoleUnderTest, page: str) -> None:
+    answer = console.browser().get(page)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/login")
+
+
+@pytest.mark.parametrize("act", [*ACTS, "/logout", "/account/password", "/account/end-session"])
+def test_nobody_acts_without_a_session(console: ConsoleUnderTest, act: str) -> None:
+    assert console.browser().post(act, data={"a": "b"}).status_code == 401
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.READER])
+def test_only_administrators_act(console: ConsoleUnderTest, role: Role, act: str) -> None:
+    browser = console.logged_in(role)
+    answer = browser.post(act, data={"form_token": form_token(browser)})
+    assert answer.status_code == 403
+    assert "needs the role admin" in answer.text
+
+
+def test_the_cookie_is_for_this_host_over_tls_and_not_for_scripts(
+    console: ConsoleUnderTest,
+) -> None:
+    fields = {"name": "a-viewer", "password": PASSWORD}
+    cookie = console.browser().post("/login", data=fields).headers["set-cookie"]
+    assert cookie.startswith(f"{COOKIE}=")
+    for part in ("HttpOnly", "Secure", "SameSite=strict", "Path=/"):
+        assert part.lower() in cookie.lower()
+    assert "domain" not in cookie.lower()
+
+
+def test_a_wrong_password_and_an_unknown_name_are_answered_alike(
+    console: ConsoleUnderTest,
+) -> None:
+    browser = console.browser()
+    wrong = browser.post("/login", data={"name": "a-admin", "password": "x" * 12})
+    unknown = browser.post("/login", data={"name": "a-nobody", "password": "x" * 12})
+    assert (wrong.status_code, unknown.status_code) == (401, 401)
+    assert wrong.text.replace("a-admin", "") == unknown.text.replace("a-nobody", "")
+
+
+def test_guessing_is_slowed_down_by_name_and_by_address(console: ConsoleUnderTest) -> None:
+    browser = console.browser()
+    answers = [login(browser, "a-admin", f"wrong number {n}") for n in range(7)]
+    assert answers == [401] * 5 + [429] * 2
+    assert login(browser, "a-admin", PASSWORD) == 429
+    assert login(browser, "a-viewer", PASSWORD) == 429  # from the same address
+    console.steady += 6
+    assert login(browser, "a-admin", PASSWORD) == 303
+
+
+def test_a_session_ends_idle_and_after_a_working_day(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.VIEWER)
+    for _ in range(24):  # a request every 29 minutes keeps it
+        console.clock.pass_by(minutes=29)
+        assert browser.get("/queue").status_code == 200
+    console.clock.pass_by(minutes=29)
+    assert browser.get("/queue").status_code == 303
+
+    browser = console.logged_in(Role.VIEWER)
+    console.clock.pass_by(minutes=31)
+    assert browser.get("/queue").status_code == 303
+
+
+def test_logging_out_makes_the_token_worthless(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.VIEWER)
+    stolen = browser.cookies[COOKIE]
+    assert browser.post("/logout", data={"form_token": form_token(browser)}).status_code == 303
+    thief = console.browser()
+    thief.cookies.set(COOKIE, stolen, domain=HOST)
+    assert thief.get("/queue").status_code == 303
+
+
+def test_a_session_cannot_be_fixed_before_the_login(console: ConsoleUnderTest) -> None:
+    browser = console.browser()
+    browser.cookies.set(COOKIE, "chosen-by-somebody-else", domain=HOST)
+    answer = browser.post("/login", data={"name": "a-admin", "password": PASSWORD})
+    assert "chosen-by-somebody-else" not in answer.headers["set-cookie"]
+    other = console.browser()
+    other.cookies.set(COOKIE, "chosen-by-somebody-else", domain=HOST)
+    assert other.get("/queue").status_code == 303
+
+
+def test_a_changed_password_ends_all_sessions(console: ConsoleUnderTest) -> None:
+    one, other = console.logged_in(Role.READER), console.logged_in(Role.READER)
+    fields = {
+        "form_token": form_token(one),
+        "old": PASSWORD,
+        "new": "a new and longer one",
+        "again": "a new and longer one",
+    }
+    assert one.post("/account/password", data=fields).status_code == 303
+    assert one.get("/queue").status_code == 303
+    assert other.get("/queue").status_code == 303
+    assert login(console.browser(), "a-reader", "a new and longer one") == 303
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "again"),
+    [
+        ("wrong", "a new and longer one", "a new and longer one"),
+        (PASSWORD, "a new and longer one", "another long one"),
+        (PASSWORD, "short", "short"),
+        (PASSWORD, "x" * 300, "x" * 300),
+    ],
+)
+def test_a_password_that_cannot_be_is_refused(
+    console: ConsoleUnderTest, old: str, new: str, again: str
+) -> None:
+    browser = console.logged_in(Role.READER)
+    fields = {"form_token": form_token(browser), "old": old, "new": new, "again": again}
+    assert browser.post("/account/password", data=fields).status_code in {400, 403}
+    assert login(console.browser(), "a-reader", PASSWORD) == 303
+
+
+def test_a_disabled_user_is_out_at_once(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.READER)
+    with console.resources.sessions.begin() as session:
+        change_user(session, "a-reader", disabled=True)
+    assert browser.get("/queue").status_code == 303
+    assert login(console.browser(), "a-reader", PASSWORD) == 401
+
+
+def test_nobody_ends_the_session_of_another_but_an_administrator(
+    console: ConsoleUnderTest,
+) -> None:
+    victim, thief = console.logged_in(Role.ADMIN), console.logged_in(Role.VIEWER)
+    digest = victim.get("/account").text.partition('name="session" value="')[2].partition('"')[0]
+    fields = {"form_token": form_token(thief), "session": digest}
+    assert thief.post("/account/end-session", data=fields).status_code == 404
+    assert victim.get("/queue").status_code == 200
+
+    digest = thief.get("/account").text.partition('name="session" value="')[2].partition('"')[0]
+    fields = {"form_token": form_token(victim), "session": digest}
+    assert victim.post("/account/end-session", data=fields).status_code == 303
+    assert thief.get("/queue").status_code == 303
+
+
+def test_the_last_administrator_stays(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.ADMIN)
+    token = form_token(browser)
+    for fields in ({"role": "viewer"}, {"role": "admin", "disabled": "yes"}):
+        answer = browser.post(
+            "/people/change", data={"form_token": token, "name": "a-admin", **fields}
+        )
+        assert answer.status_code == 409
+    assert browser.get("/people").status_code == 200
+
+
+def test_users_are_added_and_what_was_done_is_shown(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.ADMIN)
+    new = {"name": "New.One", "role": "reader", "password": "long enough for this"}
+    fields = {"form_token": form_token(browser), **new}
+    assert browser.post("/people/add", data=fields).status_code == 303
+    assert browser.post("/people/add", data=fields).status_code == 400  # there is one
+    assert login(console.browser(), "new.one", "long enough for this") == 303
+    shown = browser.get("/people").text
+    assert "add user" in shown
+    assert "new.one" in shown
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil.example"])
+def test_the_login_leads_to_no_other_host(console: ConsoleUnderTest, target: str) -> None:
+    fields = {"name": "a-viewer", "password": PASSWORD, "next": target}
+    assert console.browser().post("/login", data=fields).headers["location"] == "/"
+
+
+def test_the_login_leads_to_where_one_was_going(console: ConsoleUnderTest) -> None:
+    browser = console.browser()
+    assert browser.get("/why?study=1.2").headers["location"] == "/login?next=%2Fwhy%3Fstudy%3D1.2"
+    fields = {"name": "a-viewer", "password": PASSWORD, "next": "/why?study=1.2"}
+    assert browser.post("/login", data=fields).headers["location"] == "/why?study=1.2"

@@ -1,0 +1,238 @@
+"""Pages of the console: worklist, series, why, destinations, senders."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from dicom_node.console.people import Role
+from pipeline.reasons import UnsuitableReason
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.series.quarantine_and_refusals import RefusalKind, record_quarantine, record_refusal
+from storage.states import SeriesState
+from tests.support.console import NOW, ConsoleUnderTest, form_token
+
+pytestmark = pytest.mark.database
+
+HOSTILE = '<script>alert("1")</script>'
+ESCAPES = "\x1b[31mred"
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[ConsoleUnderTest]:
+    made = ConsoleUnderTest(tmp_path)
+    yield made
+    made.resources.close()
+
+
+def with_patient(console: ConsoleUnderTest, folder: Path, name: str) -> None:
+    """Enter a series whose file is there, with a patient of a name."""
+    made = make_phantom(PhantomSpec(slices=1, size=32, lesions=0))
+    (path,) = write_series(phantom_datasets(made, seed=1), folder / "made")
+    ds = dcmread(path)
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.PatientName = name
+    ds.AccessionNumber = "A-17"
+    ds.SeriesDescription = HOSTILE
+    ds.save_as(folder / "kept.dcm")
+    console.receive("1.2.3", path="kept.dcm")
+
+
+def test_an_empty_worklist_says_what_to_do(console: ConsoleUnderTest) -> None:
+    assert "Send a chest CT to this node" in console.logged_in(Role.VIEWER).get("/").text
+
+
+def test_the_worklist_shows_score_threshold_and_state(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3")
+    text = console.logged_in(Role.VIEWER).get("/").text
+    for expected in ("0.75", "above 0.44", "Sending", "5.0 %", "CT1", "/series/1.2.3"):
+        assert expected in text
+
+
+def test_a_score_near_the_threshold_is_told_from_it(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3", score=0.443, threshold=0.439)
+    text = console.logged_in(Role.VIEWER).get("/").text
+    assert "0.443" in text
+    assert "above 0.439" in text
+
+
+def test_the_worklist_is_filtered_by_each_of_its_fields(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.1", NOW)
+    console.receive("1.2.2", NOW - timedelta(days=3), sender="CT2")
+    console.end("1.2.4", SeriesState.UNSUITABLE, "not-axial", NOW - timedelta(days=6))
+    browser = console.logged_in(Role.VIEWER)
+
+    def shown(query: str) -> set[str]:
+        text = browser.get(f"/rows?{query}").text
+        return {uid for uid in ("1.2.1", "1.2.2", "1.2.4") if f"/series/{uid}" in text}
+
+    assert shown("") == {"1.2.1", "1.2.2", "1.2.4"}
+    assert shown("state=receiving") == {"1.2.2"}
+    assert shown("sender=CT2") == {"1.2.2"}
+    assert shown("destination=PACS") == {"1.2.1"}
+    assert shown("flag=gaps-filled") == {"1.2.1"}
+    assert shown(f"day={(NOW - timedelta(days=6)).astimezone().date()}") == {"1.2.4"}
+    assert shown("state=failed") == set()
+
+
+@pytest.mark.parametrize("query", ["state=x", "day=yesterday", "before=x", "day=2026-02-30"])
+def test_a_filter_that_is_none_is_told(console: ConsoleUnderTest, query: str) -> None:
+    assert console.logged_in(Role.VIEWER).get(f"/?{query}").status_code == 400
+
+
+def test_older_series_are_on_the_next_page_and_none_is_left_out(
+    console: ConsoleUnderTest,
+) -> None:
+    for number in range(120):  # two of them at each time: the order must still be whole
+        console.receive(f"1.2.3.{number}", NOW - timedelta(seconds=number // 2))
+    browser, found, address = console.logged_in(Role.VIEWER), list[str](), "/"
+    while address:
+        text = browser.get(address).text
+        found += [part.partition('"')[0] for part in text.split('href="/series/')[1:]]
+        rest = text.partition('href="/?before=')[2].partition('"')[0]
+        address = f"/?before={rest}" if rest else ""
+    assert len(found) == len(set(found)) == 120
+
+
+def test_search_goes_to_the_one_series(console: ConsoleUnderTest) -> None:
+    console.receive("1.2.3")
+    browser = console.logged_in(Role.VIEWER)
+    assert browser.get("/search?q=1.2.3").headers["location"] == "/series/1.2.3"
+    assert browser.get("/search?q=1.2.8").headers["location"] == "/series/1.2.3"  # its study
+    console.receive("1.2.4")
+    assert browser.get("/search?q=1.2.8").headers["location"] == "/?study=1.2.8"
+    assert browser.get("/search?q=9").headers["location"] == "/?q=9"
+
+
+def test_csv_names_no_patient_and_no_formula(console: ConsoleUnderTest, tmp_path: Path) -> None:
+    with_patient(console, tmp_path, "Doe^Jane")
+    console.receive("1.2.4", sender="=CMD()")
+    answer = console.logged_in(Role.ADMIN).get("/worklist.csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert "Doe" not in answer.text
+    assert "'=CMD()" in answer.text
+    assert len(answer.text.splitlines()) == 3
+
+
+def test_patients_are_shown_by_role_and_by_setting(
+    console: ConsoleUnderTest, tmp_path: Path
+) -> None:
+    with_patient(console, tmp_path, "Dōe^Jane")
+    for page in ("/", "/series/1.2.3"):
+        assert "Dōe Jane" in console.logged_in(Role.READER).get(page).text
+        seen = console.logged_in(Role.VIEWER).get(page).text
+        assert "Dōe" not in seen
+        assert "A-17" in seen
+    hiding = console.settings.console.model_copy(update={"show_patients": False})
+    console.settings = console.settings.model_copy(update={"console": hiding})
+    assert "Dōe" not in console.logged_in(Role.ADMIN).get("/").text
+
+
+def test_texts_of_others_are_shown_as_text(console: ConsoleUnderTest, tmp_path: Path) -> None:
+    with_patient(console, tmp_path, f"{HOSTILE}{ESCAPES}")
+    console.end("1.2.4", SeriesState.FAILED, f"{HOSTILE} {ESCAPES}")
+    with console.resources.sessions.begin() as session:
+        kind = RefusalKind(calling_ae=HOSTILE[:16], what=HOSTILE, reason=HOSTILE)
+        record_refusal(session, NOW, kind)
+        record_quarantine(session, "quarantine/x", NOW, reason=HOSTILE, calling_ae="<b>CT</b>")
+    browser = console.logged_in(Role.ADMIN)
+    for page in ("/", "/rows", "/series/1.2.3", "/series/1.2.4", "/senders", "/why?study=1.2.8"):
+        text = browser.get(page).text
+        assert "<script>alert" not in text
+        assert "<b>CT" not in text
+        assert "&lt;script&gt;" in text
+    assert "\x1b" not in browser.get("/series/1.2.3").text
+
+
+def test_the_way_of_a_series_is_told_step_by_step(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3")
+    text = console.logged_in(Role.VIEWER).get("/series/1.2.3").text
+    steps = ("1 image received", "Analysed", "PACS: 0 of 1 objects are there, 1 wait")
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+
+
+def test_a_viewer_is_offered_nothing_to_do(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3")
+    assert "Analyse again" not in console.logged_in(Role.READER).get("/series/1.2.3").text
+    assert "Analyse again" in console.logged_in(Role.ADMIN).get("/series/1.2.3").text
+
+
+def test_what_cannot_be_done_says_why(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3")  # its files are not there
+    browser = console.logged_in(Role.ADMIN)
+    fields = {"form_token": form_token(browser)}
+    answer = browser.post("/series/1.2.3/reissue", data=fields)
+    assert "Refused: its instances are not kept any more." in answer.text
+    answer = browser.post("/series/1.2.3/redeliver", data=fields)
+    assert "their files are not kept" in answer.text
+
+
+def test_there_is_no_such_series(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.ADMIN)
+    fields = {"form_token": form_token(browser)}
+    for uid in ("9.9", "x" * 500, "..%2f..%2fetc", "%00"):
+        assert browser.get(f"/series/{uid}").status_code == 404
+        assert browser.post(f"/series/{uid}/reprocess", data=fields).status_code == 404
+        assert browser.get(f"/series/{uid}/slice/1.png").status_code == 404
+
+
+def test_pictures_of_what_is_not_there_are_not_found(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3")
+    browser = console.logged_in(Role.VIEWER)
+    for path in (
+        "slice/0.png",
+        "slice/41.png",
+        "slice/1.png?window=x",
+        "slice/1.png",
+        "slice/-1.png",
+    ):
+        assert browser.get(f"/series/1.2.3/slice/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("code", [UnsuitableReason.NOT_AXIAL, UnsuitableReason.NOT_CT])
+def test_why_there_is_no_result_is_a_sentence(
+    console: ConsoleUnderTest, code: UnsuitableReason
+) -> None:
+    console.end("1.2.3", SeriesState.UNSUITABLE, str(code))
+    text = console.logged_in(Role.VIEWER).get("/why?study=1.2.8").text
+    assert "There is no result" in text
+    assert code.sentence in text
+
+
+def test_the_series_nearest_to_a_result_answers(console: ConsoleUnderTest) -> None:
+    console.end("1.2.3", SeriesState.UNSUITABLE, "localizer")
+    console.analyse("1.2.4")
+    text = console.logged_in(Role.VIEWER).get("/why?study=1.2.8").text
+    assert "There is a result: it is on its way." in text
+    assert "All series of the study" in text
+
+
+def test_a_study_that_never_came_is_said_so(console: ConsoleUnderTest) -> None:
+    text = console.logged_in(Role.VIEWER).get("/why?study=9.9").text
+    assert "No series of this study has come here." in text
+
+
+def test_the_node_that_does_not_run_is_told(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.VIEWER)
+    assert "the node is not running" in browser.get("/").text
+    assert "the node is not running" in browser.get("/system").text
+
+
+def test_a_database_that_is_away_gives_a_page(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.VIEWER)
+    (console.settings.storage.folder / "unused").mkdir()
+    console.resources.close()
+    assert browser.get("/").status_code in {200, 503}
+
+
+def test_the_condition_queue_and_model_are_shown(console: ConsoleUnderTest) -> None:
+    console.receive("1.2.3")
+    browser = console.logged_in(Role.VIEWER)
+    assert "1.2.3" in browser.get("/queue").text
+    model = browser.get("/model").text
+    assert "opacities-1" in model
+    assert "not" in model
