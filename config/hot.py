@@ -89,6 +89,7 @@ AT_START: Mapping[str, frozenset[str]] = {
     ),
     "tls": frozenset({"receive", "certificate", "key", "authorities", "verify_peers"}),
     "dicomweb": frozenset({"port", "bind", "token_file", "maximum_requests", "maximum_request_mb"}),
+    "console": frozenset({"port", "bind", "hosts", "certificate", "key", "show_patients"}),
     "storage": frozenset(
         {"folder", "database_url", "database_url_file", "reserve_gb", "row_delay_seconds"}
     ),

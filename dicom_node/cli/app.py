@@ -40,11 +40,8 @@ app.add_typer(rerun.app)
 app.add_typer(probe.app)
 app.add_typer(doctor.app)
 app.add_typer(status.app)
-<<<<<<< HEAD
 app.add_typer(settings.app)
-=======
 app.add_typer(console.app)
->>>>>>> b23f9a9 (Begin the console: pages for the worklist, series, destinations, senders, users)
 app.add_typer(feedback.app)
 app.add_typer(stored_data.app)
 

@@ -25,7 +25,7 @@ from pipeline.model.manifest import BUNDLED
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
-LIBRARIES = ("jinja2", "matplotlib", "sklearn")  #: the extra `training`; a node needs none of them
+LIBRARIES = ("matplotlib", "sklearn")  #: the extra `training`; a node needs none of them
 BUNDLED_NAME = "bundled"  #: names the model that the package brings along
 
 Ini = Annotated[

@@ -17,7 +17,7 @@ from dicom_node.console.identity import NOTHING
 from dicom_node.console.people import Role
 from dicom_node.console.pictures import WINDOWS, Drawable
 from dicom_node.console.words import decimals, decision_words, reason_sentence, standing, steps
-from dicom_node.console.worklist import MAX_UID, identities
+from dicom_node.console.worklist import UID, identities
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
 from storage.console.changes import latest_changes
@@ -142,7 +142,7 @@ def _known(request: Request) -> SeriesPage:
     uid = request.path_params["uid"]
     console = console_of(request)
     with console.sessions.reading() as session:
-        found = series_page(session, uid) if len(uid) <= MAX_UID else None
+        found = series_page(session, uid) if UID.fullmatch(uid) else None
     if found is None:
         raise HTTPException(404, "there is no such series")
     return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -32,6 +34,7 @@ LINES = 50  #: of a page
 MOST_CSV = 100_000  #: lines of a CSV file
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  #: a spreadsheet would take the text for a formula
 MAX_UID = 64  #: characters, PS3.5 9.1
+UID = re.compile(rf"[0-9A-Za-z.-]{{1,{MAX_UID}}}")  #: some archives give UUIDs for UIDs
 COLUMNS = (
     "last_image",
     "sender",
@@ -113,9 +116,9 @@ def as_csv(request: Request) -> Response:
 @for_role(Role.VIEWER)
 def search(request: Request) -> Response:
     """Go to the one series that is looked for, or show the worklist of all that fit."""
-    text = request.query_params.get("q", "").strip()[:MAX_UID]
-    if not text:
-        return RedirectResponse("/", 303)
+    text = request.query_params.get("q", "").strip()
+    if not UID.fullmatch(text):
+        return RedirectResponse(f"/?{urlencode({'q': text[:MAX_UID]})}" if text else "/", 303)
     console = console_of(request)
     with console.sessions.reading() as session:
         found = worklist(session, Filter(series=(text,)), 1)
@@ -131,7 +134,7 @@ def why_page(request: Request) -> Response:
     console = console_of(request)
     study = request.query_params.get("study", "").strip()[:MAX_UID]
     with console.sessions.reading() as session:
-        lines = worklist(session, Filter(study=study), LINES) if study else []
+        lines = worklist(session, Filter(study=study), LINES) if UID.fullmatch(study) else []
     return console.page(
         request,
         "why.html",
@@ -159,15 +162,20 @@ def filter_of(request: Request) -> Filter:
         raise HTTPException(400, "the address of this page has a value that is none") from fault
     return Filter(
         state=state,
-        sender=query.get("sender", "")[:MAX_TITLE],
-        destination=query.get("destination", "")[:MAX_UID],
-        flag=query.get("flag", "")[:MAX_UID],
-        study=query.get("study", "")[:MAX_UID],
-        series=(query["q"][:MAX_UID],) if query.get("q") else None,
+        sender=_asked(query, "sender", MAX_TITLE),
+        destination=_asked(query, "destination"),
+        flag=_asked(query, "flag"),
+        study=_asked(query, "study"),
+        series=(_asked(query, "q"),) if query.get("q") else None,
         since=day,
         until=day + timedelta(days=1) if day else None,
         before=before,
     )
+
+
+def _asked(query: QueryParams, name: str, most: int = MAX_UID) -> str:
+    """Read a text of a query; what no database holds is replaced, so that nothing fits."""
+    return query.get(name, "")[:most].replace("\0", "?")
 
 
 def identities(console: Console, request: Request, lines: list[Line]) -> dict[str, Identity]:

@@ -7,7 +7,7 @@ import pytest
 
 from dicom_node.console.guard import MAXIMUM_FORM
 from dicom_node.console.people import Role
-from tests.support.console import HOST, PASSWORD, ConsoleUnderTest, form_token
+from tests.support.console.console_under_test import HOST, PASSWORD, ConsoleUnderTest, form_token
 
 FIELDS = {"name": "a-admin", "password": PASSWORD}
 

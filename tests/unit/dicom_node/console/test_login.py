@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from dicom_node.console.guard import COOKIE
 from dicom_node.console.people import Role
 from storage.console.users import change_user
-from tests.support.console import HOST, PASSWORD, ConsoleUnderTest, form_token
+from tests.support.console.console_under_test import HOST, PASSWORD, ConsoleUnderTest, form_token
 
 PAGES = ("/", "/rows", "/tiles", "/worklist.csv", "/search?q=1", "/why", "/series/1.2.3")
 PAGES += ("/destinations", "/senders", "/queue", "/system", "/model", "/account", "/people")

@@ -13,7 +13,7 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.series.quarantine_and_refusals import RefusalKind, record_quarantine, record_refusal
 from storage.states import SeriesState
-from tests.support.console import NOW, ConsoleUnderTest, form_token
+from tests.support.console.console_under_test import NOW, ConsoleUnderTest, form_token
 
 pytestmark = pytest.mark.database
 
@@ -168,7 +168,7 @@ def test_what_cannot_be_done_says_why(console: ConsoleUnderTest) -> None:
     answer = browser.post("/series/1.2.3/reissue", data=fields)
     assert "Refused: its instances are not kept any more." in answer.text
     answer = browser.post("/series/1.2.3/redeliver", data=fields)
-    assert "their files are not kept" in answer.text
+    assert "Nothing is refused, or waits." in answer.text  # no destination is set
 
 
 def test_there_is_no_such_series(console: ConsoleUnderTest) -> None:
