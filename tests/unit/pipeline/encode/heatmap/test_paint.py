@@ -23,7 +23,7 @@ def test_the_colour_map_is_inferno() -> None:
     """At every ninth of it, as matplotlib has it (van der Walt and Smith 2015)."""
     colormaps = pytest.importorskip("matplotlib").colormaps
     expected = np.array([colormaps["inferno"](n / 9)[:3] for n in range(10)]) * 255
-    np.testing.assert_allclose(np.array(paint.INFERNO), expected, atol=3)
+    np.testing.assert_allclose(np.array(paint.INFERNO), expected, atol=0.5)
     assert paint.colour_map().shape == (256, 3)
     at_stops = paint.colour_map()[np.rint(np.linspace(0, 255, 10)).astype(int)]
     np.testing.assert_allclose(at_stops, paint.INFERNO, atol=2)
@@ -93,3 +93,20 @@ def test_the_bar_of_the_legend_runs_from_nothing_to_the_strength(strength: float
     rows = np.flatnonzero((picture != 90).any(axis=(1, 2)))
     assert rows.min() >= 0.7 * 300
     assert rows.max() < 299
+
+
+def lines_of(label: str, caveat: str = "", size: int = 300) -> tuple[bytes, int]:
+    """A caption, and the rows from the first that it touches to the lower edge."""
+    picture = np.full((size, size, 3), 90, np.uint8)
+    paint.draw_caption(picture, label, caveat)
+    return picture.tobytes(), size - int((picture != 90).any(axis=(1, 2)).argmax())
+
+
+def test_a_caption_names_the_image_and_the_caveat_where_there_is_room() -> None:
+    bare, low = lines_of("")
+    assert low <= 2 * (9 + 3)
+    assert len({bare, lines_of("CT image 7")[0], lines_of("", "caveat")[0]}) == 3
+    assert lines_of("x" * 300)[0] == bare  # a name that has no room is left out
+    wrapped, high = lines_of("", "a caveat of so many words that they need two lines")
+    assert wrapped != bare
+    assert low + 9 < high < 0.3 * 300
