@@ -1,6 +1,7 @@
 """Audit messages as XML of the Audit Trail Message Format Profile (PS3.15 A.5).
 
-Start and stop, instances received and results sent, exports, deletions, callers turned away.
+Start and stop, instances received and results sent, exports, deletions, callers turned away,
+settings changed while the node runs.
 Studies are named by their UID; where instances are received, their patient by the Patient ID. A
 message has no other data of a patient.
 """
@@ -8,7 +9,7 @@ message has no other data of a patient.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -30,6 +31,7 @@ class Term(Enum):
     APPLICATION_START = "110120", "Application Start"
     APPLICATION_STOP = "110121", "Application Stop"
     NODE_AUTHENTICATION = "110126", "Node Authentication"
+    SOFTWARE_CONFIGURATION = "110131", "Software Configuration"
     APPLICATION = "110150", "Application"
     DESTINATION = "110152", "Destination Role ID"
     SOURCE = "110153", "Source Role ID"
@@ -173,6 +175,25 @@ def turned_away(caller: str, address: str, *, reason: str, times: int = 1) -> Au
             subject=address or caller,
             description=reason if times == 1 else f"{reason} ({times} times)",
         ),
+    )
+
+
+def settings_changed(settings: Sequence[str], *, by: str) -> AuditEvent:
+    """Make the event of settings that count from now on (Security Alert, PS3.15 A.5.3.11).
+
+    Parameters
+    ----------
+    settings
+        Their names; a value may be a secret.
+    by
+        Who changed them.
+    """
+    return AuditEvent(
+        what=Term.SECURITY_ALERT,
+        kind=Term.SOFTWARE_CONFIGURATION,
+        action="E",
+        participants=(Participant(), Participant(user=by, is_requestor=True)),
+        alert=Alert(subject="settings", description=", ".join(settings)),
     )
 
 

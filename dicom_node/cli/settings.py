@@ -96,11 +96,10 @@ def _show(version: Version | None) -> None:
     for change in version.changes:
         out.print(escape(str(change)))
     restart = _needing_restart(version)
-    out.print(
-        f"needs a restart: {escape(', '.join(restart))}"
-        if restart
-        else "a node that runs takes this up within seconds."
-    )
+    if restart:
+        out.print(f"needs a restart: {escape(', '.join(restart))}")
+    if len(restart) < len(version.changes):
+        out.print("a node that runs takes up what needs no restart within seconds.")
 
 
 def _needing_restart(version: Version) -> Sequence[str]:

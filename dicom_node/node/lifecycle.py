@@ -68,6 +68,7 @@ class Node:
             settings,
             self._take_up,
             health=self.resources.health,
+            audit=self.resources.audit,
             clock=self.resources.clock,
         )
         self.processing.scheduler.every(SETTINGS_SECONDS, "settings", follower.look)

@@ -9,7 +9,9 @@ from config.errors import SettingsError
 from config.hot import hot_changes, needing_restart, with_hot
 from config.reader import read_text, settings_in
 from config.settings import Settings
-from config.versions import keep_edited
+from config.versions import BY_HAND, digest, keep_edited, versions
+from dicom_node.audit.messages import settings_changed
+from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
 from dicom_node.errors import NodeError
 from dicom_node.health import Health
@@ -42,11 +44,12 @@ class SettingsFollower:
         take_up: Callable[[Settings], None],
         *,
         health: Health,
+        audit: AuditSink = NO_AUDIT,
         clock: Clock = utc_now,
     ) -> None:
         self._ini = ini.absolute()
         self._started_with = self._current = started_with
-        self._health, self._clock = health, clock
+        self._health, self._audit, self._clock = health, audit, clock
         self._take_up = take_up
         self._seen: str | None = None  #: text, or why there is none, at the latest look
         self._judged: str | None = None  #: text that need not be looked at again
@@ -86,10 +89,12 @@ class SettingsFollower:
         ) as fault:  # it may pass: the next look tries again
             self._refuse(str(fault))
         else:
-            self._current, self._judged, self._told = current, text, ""
-            if changes:
-                log.info("settings_taken_up", settings=changes)
             self._keep(text)
+            if changes or self._told:
+                log.info("settings_taken_up", settings=changes)
+            if changes:
+                self._audit.record(settings_changed(changes, by=self._who(text)))
+            self._current, self._judged, self._told = current, text, ""
             self._tell_restart(needing_restart(self._started_with, new))
 
     def _refuse(self, reason: str, text: str | None = None) -> None:
@@ -115,6 +120,14 @@ class SettingsFollower:
                 keep_edited(self._ini, before, text, at=self._clock())
             except OSError as fault:
                 log.info("settings_not_kept", reason=str(fault.strerror))
+
+    def _who(self, text: str) -> str:
+        """Name who made the file what it is, as far as that is recorded and may be read."""
+        try:
+            latest = versions(self._ini)[-1:]
+        except OSError:
+            return BY_HAND
+        return next((one.by for one in latest if one.after == digest(text)), BY_HAND)
 
 
 def _without_values(fault: SettingsError) -> str:

@@ -46,7 +46,9 @@ def write(ini: Path, text: str, *, began_with: str | None = None) -> Version | N
 
 def test_the_text_is_written_and_what_was_before_is_kept(ini: Path) -> None:
     ini.chmod(0o640)
-    version = write(ini, SECOND)
+    with ini.open() as reading:
+        version = write(ini, SECOND)
+        assert reading.read() == FIRST  # whoever reads it sees one or the other, never a part
     assert version is not None
     assert read_text(ini) == SECOND
     assert stat.S_IMODE(ini.stat().st_mode) == 0o640

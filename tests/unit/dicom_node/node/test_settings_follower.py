@@ -10,12 +10,24 @@ import pytest
 from config.reader import load, read_text
 from config.settings import Settings
 from config.versions import BY_HAND, digest, folder_of, versions, write_settings
+from dicom_node.audit.messages import AuditEvent
+from dicom_node.audit.syslog import NullAudit
 from dicom_node.clock_watch import utc_now
 from dicom_node.errors import NodeError
 from dicom_node.health import Health
 from dicom_node.node.settings_follower import SettingsFollower
 
 FIRST = "[node]\nport = 104\n[analysis]\nthreshold = 0.5\n"
+
+
+class Recorder(NullAudit):
+    """Remembers audit events."""
+
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+
+    def record(self, event: AuditEvent) -> None:
+        self.events.append(event)
 
 
 class Followed:
@@ -25,8 +37,11 @@ class Followed:
         self.ini, self.health = ini, Health()
         self.taken: list[Settings] = []
         self.fault: Callable[[], None] = bool
+        self.audit = Recorder()
         ini.write_text(FIRST)
-        self.follower = SettingsFollower(ini, load(ini), self._take_up, health=self.health)
+        self.follower = SettingsFollower(
+            ini, load(ini), self._take_up, health=self.health, audit=self.audit
+        )
         self.look()
 
     def _take_up(self, settings: Settings) -> None:
@@ -130,6 +145,12 @@ def test_an_edit_by_hand_is_kept_and_one_by_the_command_not_twice(followed: Foll
     followed.look()
     assert [one.by for one in versions(followed.ini)] == [BY_HAND, "mary"]
     assert [settings.analysis.threshold for settings in followed.taken] == [0.4, 0.3]
+    told = [
+        (event.alert.description, event.participants[1].user)
+        for event in followed.audit.events
+        if event.alert
+    ]
+    assert told == [("[analysis] threshold", BY_HAND), ("[analysis] threshold", "mary")]
 
 
 def test_where_the_node_may_not_write_settings_are_taken_up_all_the_same(
