@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,17 @@ from tests.support.light_node import LightEngine, LightTask
 from tests.support.node_process import INI, wait_until
 
 SECOND = "[destination SECOND]\nae_title = SECOND\nhost = 127.0.0.1\nport = {port}\n"
+HOT = """\
+[analysis]
+threshold = 0.125
+urgent_aes = CT2
+[selection]
+min_slices = 2
+[retention]
+keep_days = 3
+[results]
+text_report = no
+"""
 
 
 class Engine(LightEngine):
@@ -104,7 +116,7 @@ def test_the_next_series_has_the_new_threshold_and_goes_to_the_new_destination(
     running.send()
     running.wait(lambda: len(pacs.received) == 2, "the first results")
     with StandInPacs(tmp_path / "second", ae_title="SECOND") as second:
-        more = "[analysis]\nthreshold = 0.125\n" + SECOND.format(port=second.port)
+        more = HOT + SECOND.format(port=second.port)
         running.edit("[log]", f"{more}[log]")
         builder = running.node.processing.dispatcher.request_builder
         running.wait(
@@ -117,6 +129,15 @@ def test_the_next_series_has_the_new_threshold_and_goes_to_the_new_destination(
         first, last = running.engine.requests
         assert (first.config.options.threshold, last.config.options.threshold) == (None, 0.125)
         assert first.config.model == last.config.model
+        assert (first.config.products.text_report, last.config.products.text_report) == (
+            True,
+            False,
+        )
+        assert last.config.rules.min_slices == 2
+        processing = running.node.processing
+        assert processing.closer._policy.min_slices == 2
+        assert processing.retention.rules.keep == timedelta(days=3)
+        assert processing.dispatcher.policy.urgent_aes == {"CT2"}
 
         running.edit(SECOND.format(port=second.port), "")
         builder = running.node.processing.dispatcher.request_builder
