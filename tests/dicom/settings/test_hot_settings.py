@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydicom import dcmread
 
 from config.reader import load
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.worker import series_task
 from dicom_node.analysis.worker.messages import AnalysisRequest
+from dicom_node.analysis.worker.series_task import Stopwatch, encode_decided
 from dicom_node.assembly.resources import open_resources
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
@@ -21,12 +24,16 @@ from dicom_node.delivery.store_scu import echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from dicom_node.node.lifecycle import Node, start_node
+from pipeline.decision import decide
+from pipeline.model.manifest import read_manifest
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.support.light_node import LightEngine, LightTask
 from tests.support.node_process import INI, wait_until
+from tests.support.samples.encode_samples import analysis, ct_series
 
 SECOND = "[destination SECOND]\nae_title = SECOND\nhost = 127.0.0.1\nport = {port}\n"
+VALUE = "NumericValue"
 HOT = """\
 [analysis]
 threshold = 0.125
@@ -92,6 +99,15 @@ class Running:
         return "".join(fault.reason for fault in faults if fault.part == "settings")
 
 
+def reported(request: AnalysisRequest) -> set[float]:
+    """Numbers of the measurement report that a worker makes of a request."""
+    manifest, _ = read_manifest(request.config.model.folder)
+    decided = decide(analysis(), request.config.options, manifest)
+    made = encode_decided(request, ct_series(), decided, b"", Stopwatch())
+    reports = [dcmread(BytesIO(one.part10)) for one in made.objects if one.kind == "report"]
+    return {float(item.value) for ds in reports for item in ds.iterall() if item.keyword == VALUE}
+
+
 @pytest.fixture
 def running(tmp_path: Path, pacs: StandInPacs) -> Iterator[Running]:
     ini = tmp_path / "node.ini"
@@ -133,6 +149,8 @@ def test_the_next_series_has_the_new_threshold_and_goes_to_the_new_destination(
             True,
             False,
         )
+        assert 0.125 in reported(last)
+        assert 0.125 not in reported(first)
         assert last.config.rules.min_slices == 2
         processing = running.node.processing
         assert processing.closer._policy.min_slices == 2
