@@ -14,7 +14,7 @@ import typer
 
 from config.reader import load
 from dicom_node.cli.options import INI, Ini
-from dicom_node.console.people import Role
+from dicom_node.console.access.people import Role
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def add(
     config: Ini = INI,
 ) -> None:
     """Add a user; the password is asked for."""
-    from dicom_node.console.passwords import hashed
-    from dicom_node.console.people import user_name
+    from dicom_node.console.access.passwords import hashed
+    from dicom_node.console.access.people import user_name
     from storage.console.users import User, add_user
 
     name = user_name(name)
@@ -79,7 +79,7 @@ def list_all(config: Ini = INI) -> None:
 @users.command()
 def password(name: Name, password_stdin: FromInput = False, config: Ini = INI) -> None:
     """Set the password of a user anew; all sessions of the user end."""
-    from dicom_node.console.passwords import hashed
+    from dicom_node.console.access.passwords import hashed
     from storage.console.users import change_user
 
     new = hashed(_password(from_input=password_stdin))

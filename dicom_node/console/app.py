@@ -17,10 +17,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from dicom_node.console import login, node_pages, series, worklist
+from dicom_node.console.access.guard import Guard
+from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role
-from dicom_node.console.guard import Guard
-from dicom_node.console.people import Role
+from dicom_node.console.pages import answers, login, node, series, thresholds, worklist
 from dicom_node.logs import log
 from storage.console.worklist import Filter, tiles
 from storage.console.worklist import worklist as lines
@@ -44,7 +44,9 @@ def make_app(console: Console, *, hosts: Collection[str]) -> ASGIApp:
         routes=[
             *worklist.ROUTES,
             *series.ROUTES,
-            *node_pages.ROUTES,
+            *answers.ROUTES,
+            *thresholds.ROUTES,
+            *node.ROUTES,
             *login.ROUTES,
             Route("/events", events),
             Mount("/static", StaticFiles(directory=STATIC)),

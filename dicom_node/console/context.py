@@ -19,9 +19,9 @@ from starlette.routing import Route
 
 from config.settings import Settings
 from dicom_node.clock_watch import utc_now
-from dicom_node.console.guard import COOKIE, PLAIN_COOKIE, SAFE, same, token_digest
-from dicom_node.console.login_limit import LoginLimit
-from dicom_node.console.people import Role
+from dicom_node.console.access.guard import COOKIE, PLAIN_COOKIE, SAFE, same, token_digest
+from dicom_node.console.access.login_limit import LoginLimit
+from dicom_node.console.access.people import Role
 from dicom_node.console.pictures import Pictures
 from storage.console.changes import Change, record_change
 from storage.console.users import SEEN_EVERY, OpenSession, find_session, note_request
@@ -55,6 +55,8 @@ class Console:
     ----------
     settings
         Gives the settings as they are now.
+    ini
+        The file that they are in; None if they cannot be changed here.
     is_secure
         Whether browsers reach it by TLS.
     """
@@ -62,6 +64,7 @@ class Console:
     sessions: Sessions
     settings: Callable[[], Settings]
     is_secure: bool
+    ini: Path | None = None
     clock: Callable[[], datetime] = utc_now
     limit: LoginLimit = field(default_factory=LoginLimit)
     pictures: Pictures = field(default_factory=Pictures)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import uvicorn
 
-from config.reader import load
 from config.settings import Settings
 from dicom_node.assembly.resources import existing_resources
 from dicom_node.console.app import make_app
 from dicom_node.console.context import Console
+from dicom_node.console.current_settings import CurrentSettings
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 
@@ -28,12 +28,15 @@ def serve(config: Path) -> None:
     NodeError
         If the settings have no console.
     """
-    settings = load(config)
+    current = CurrentSettings(config)
+    settings = current()
     if not settings.console.port:
         raise NodeError("[console] port: expected a port, got 0: the console is off")
     resources = existing_resources(settings)
     is_secure = settings.console.certificate is not None
-    console = Console(sessions=resources.sessions, settings=lambda: settings, is_secure=is_secure)
+    console = Console(
+        sessions=resources.sessions, settings=current, is_secure=is_secure, ini=config
+    )
     app = make_app(console, hosts=hosts_of(settings))
     options = uvicorn.Config(
         app,

@@ -1,4 +1,4 @@
-"""Destinations, senders, queue and scores, for the pages of the console."""
+"""Destinations, senders and queue, for the pages of the console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Delivery, Result, Series
+from storage.database.schema import Delivery, Series
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 
@@ -135,16 +135,3 @@ def queue(session: Session, limit: int) -> list[Waiting]:
         )
         for row in rows
     ]
-
-
-def scores(session: Session, since: datetime, *, sender: str = "") -> list[tuple[float, bool]]:
-    """List the scores of the latest results of series since a time, and whether over threshold."""
-    query = (
-        select(Result.score, Result.positive)
-        .join(Series, Series.result_key == Result.key)
-        .where(Series.last_at >= since, Result.score.is_not(None))
-    )
-    if sender:
-        query = query.where(Series.calling_ae == sender)
-    rows = session.execute(query)
-    return [(score, bool(positive)) for score, positive in rows if score is not None]

@@ -147,6 +147,17 @@ def one_image_each(session: Session, series: Sequence[str]) -> dict[str, str]:
     return {uid: found for uid, found in rows if found is not None}
 
 
+def result_series(session: Session, result_key: str) -> list[str]:
+    """List the Series Instance UIDs of the objects of a result that every destination gets."""
+    rows = session.scalars(
+        select(ResultObject.series_instance_uid)
+        .where(ResultObject.result_key == result_key, ResultObject.only_for == "")
+        .distinct()
+        .order_by(ResultObject.series_instance_uid)
+    )
+    return list(rows)
+
+
 def _closings(session: Session, series_instance_uid: str) -> tuple[ClosingLine, ...]:
     rows = session.scalars(
         select(Closing)

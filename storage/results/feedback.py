@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from storage.database.batches import batched
 from storage.database.schema import Feedback, FeedbackSubject, Instance, Result, ResultObject
-from storage.series.lifecycle import SeriesTicket
 
 REJECTED, REVOKED = "rejected", "revoked"  #: answers, as `pipeline.feedback.answers` has them
 
@@ -134,8 +134,24 @@ def _revokes(other: SaidAnswer, rejection: SaidAnswer) -> bool:
     )
 
 
+class Source(Protocol):
+    """A series that documents are in, or the one that an answer without a document is about."""
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Its UID."""
+
+    @property
+    def study_instance_uid(self) -> str:
+        """UID of its study."""
+
+    @property
+    def calling_ae(self) -> str:
+        """AE title of its sender."""
+
+
 def enter_feedback(
-    session: Session, ticket: SeriesTicket, documents: Sequence[NewDocument], now: datetime
+    session: Session, ticket: Source, documents: Sequence[NewDocument], now: datetime
 ) -> None:
     """Enter the answers of documents, in place of what those documents said before.
 

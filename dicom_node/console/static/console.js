@@ -103,6 +103,11 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
+  const button = document.querySelector(`form button[data-key="${CSS.escape(event.key)}"]`);
+  if (button) {
+    button.click();
+    return;
+  }
   const act = keys[event.key];
   if (act) {
     event.preventDefault();

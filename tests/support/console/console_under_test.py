@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -13,11 +13,12 @@ from typing import Any
 from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
+from config.reader import load
 from config.settings import Settings
+from dicom_node.console.access.login_limit import LoginLimit
+from dicom_node.console.access.people import Role
 from dicom_node.console.app import make_app
 from dicom_node.console.context import Console
-from dicom_node.console.login_limit import LoginLimit
-from dicom_node.console.people import Role
 from dicom_node.resources import Resources
 from storage.console.users import User, add_user
 from storage.delivery.outbox import keep_results
@@ -97,6 +98,12 @@ class ConsoleUnderTest:
                 user = User(name=f"a-{role}", role=role, password=HASHED, created_at=NOW)
                 add_user(session, user)
 
+    def use(self, ini: Path) -> None:
+        """Take the settings from a file, and let them be changed in it."""
+        self.settings = load(ini)
+        self.console = replace(self.console, ini=ini)
+        self.app = make_app(self.console, hosts={HOST})
+
     def browser(self) -> TestClient:
         """Open a browser that has not logged in."""
         headers = {"Origin": f"https://{HOST}", "Sec-Fetch-Site": "same-origin"}
@@ -130,9 +137,16 @@ class ConsoleUnderTest:
         with self.resources.sessions.begin() as session:
             record_instance(session, facts, at)
 
-    def analyse(self, series: str, at: datetime = NOW, **changed: Any) -> None:  # noqa: ANN401  # of the summary
+    def analyse(
+        self,
+        series: str,
+        at: datetime = NOW,
+        *,
+        path: str = "",
+        **changed: Any,  # noqa: ANN401  # of the summary
+    ) -> None:
         """Enter a series with a result for one destination."""
-        self.receive(series, at)
+        self.receive(series, at, path=path)
         summary = {**SUMMARY, **changed}
         report = NewObject(
             sop_instance_uid=f"{series}.9",

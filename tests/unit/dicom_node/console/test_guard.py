@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.console.guard import MAXIMUM_FORM
-from dicom_node.console.people import Role
+from dicom_node.console.access.guard import MAXIMUM_FORM
+from dicom_node.console.access.people import Role
 from tests.support.console.console_under_test import HOST, PASSWORD, ConsoleUnderTest, form_token
 
 FIELDS = {"name": "a-admin", "password": PASSWORD}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from dicom_node.console.guard import COOKIE
-from dicom_node.console.people import Role
+from dicom_node.console.access.guard import COOKIE
+from dicom_node.console.access.people import Role
 from storage.console.users import change_user
 from tests.support.console.console_under_test import HOST, PASSWORD, ConsoleUnderTest, form_token
 

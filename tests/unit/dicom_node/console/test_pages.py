@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicom_node.console.people import Role
+from dicom_node.console.access.people import Role
 from pipeline.reasons import UnsuitableReason
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, user_of
 from dicom_node.console.identity import NOTHING, Identity, read_identity
-from dicom_node.console.people import Role
 from dicom_node.console.why import answer
 from dicom_node.console.words import decimals, decision_words, standing
 from dicom_node.folder_lock import is_running

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 
 from starlette.exceptions import HTTPException
@@ -11,11 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from config.destinations import Destination
-from dicom_node.analysis.configuration import model_folder
 from dicom_node.assembly.delivery import sender_of
+from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, post
-from dicom_node.console.people import Role
-from dicom_node.console.worklist import node_fault
+from dicom_node.console.pages.thresholds import card_of
+from dicom_node.console.pages.worklist import node_fault
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.folder_lock import is_running
 from dicom_node.health import read_condition
@@ -96,9 +95,7 @@ def model(request: Request) -> Response:
     """Show the model: its card, and the threshold in use."""
     console = console_of(request)
     settings = console.settings()
-    folder = model_folder(settings)
-    card = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return console.page(request, "model.html", card=card, analysis=settings.analysis)
+    return console.page(request, "model.html", card=card_of(console), analysis=settings.analysis)
 
 
 def _destinations(request: Request, *, told: str = "") -> Response:

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from dicom_node.console.access.guard import new_token, token_digest
+from dicom_node.console.access.passwords import hashed, is_password
+from dicom_node.console.access.people import Role, user_name
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
-from dicom_node.console.guard import new_token, token_digest
-from dicom_node.console.passwords import hashed, is_password
-from dicom_node.console.people import Role, user_name
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from storage.console.changes import Change, latest_changes, record_change

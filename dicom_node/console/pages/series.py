@@ -12,12 +12,12 @@ from starlette.routing import Route
 
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.assembly.rerun_requests import request_redelivery, request_reruns
+from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post
 from dicom_node.console.identity import NOTHING
-from dicom_node.console.people import Role
+from dicom_node.console.pages.worklist import UID, identities
 from dicom_node.console.pictures import WINDOWS, Drawable
 from dicom_node.console.words import decimals, decision_words, reason_sentence, standing, steps
-from dicom_node.console.worklist import UID, identities
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
 from storage.console.changes import latest_changes
@@ -32,7 +32,7 @@ NOT_DRAWN = "No pictures: the images are not kept any more, or cannot be read."
 @for_role(Role.VIEWER)
 def page(request: Request) -> Response:
     """Show a series."""
-    return _page(request)
+    return show_series(request)
 
 
 @for_role(Role.VIEWER)
@@ -63,35 +63,36 @@ def reprocess(request: Request) -> Response:
 @for_role(Role.ADMIN)
 def redeliver(request: Request) -> Response:
     """Have what was refused, or waits, sent again."""
-    console, uid = console_of(request), _known(request).line.series_instance_uid
+    console, uid = console_of(request), known_series(request).line.series_instance_uid
     destination = form_of(request).get("destination") or None
     try:
         outcome = request_redelivery(console.settings(), series=[uid], destination=destination)
     except (NodeError, StorageError) as fault:
-        return _page(request, told=str(fault), status=409)
+        return show_series(request, told=str(fault), status=409)
     objects = sum(outcome.due.values())
     console.record(request, "send again", uid, after=f"{objects} objects")
     missing = sum(outcome.missing.values())
     told = f"{objects} objects will be sent." if objects else "Nothing is refused, or waits."
     if missing:
         told += f" {missing} cannot be sent: their files are not kept. Analyse the series again."
-    return _page(request, told=told)
+    return show_series(request, told=told)
 
 
 def _rerun(request: Request, rerun: Rerun) -> Response:
-    console, uid = console_of(request), _known(request).line.series_instance_uid
+    console, uid = console_of(request), known_series(request).line.series_instance_uid
     try:
         (outcome,) = request_reruns(console.settings(), rerun, series=[uid])
     except (NodeError, StorageError, PipelineError) as fault:
-        return _page(request, told=str(fault), status=409)
+        return show_series(request, told=str(fault), status=409)
     if outcome.accepted:
         console.record(request, str(rerun), uid)
     text = outcome.text[:1].upper() + outcome.text[1:]
-    return _page(request, told=f"{text}.", status=409 if outcome.refused else 200)
+    return show_series(request, told=f"{text}.", status=409 if outcome.refused else 200)
 
 
-def _page(request: Request, *, told: str = "", status: int = 200) -> Response:
-    console, found = console_of(request), _known(request)
+def show_series(request: Request, *, told: str = "", status: int = 200) -> Response:
+    """Show a series, with what was just done about it."""
+    console, found = console_of(request), known_series(request)
     line = found.line
     with console.sessions.reading() as session:
         changes = latest_changes(session, CHANGES_SHOWN, subject=line.series_instance_uid)
@@ -131,7 +132,7 @@ def _slices(found: SeriesPage) -> int:
     return int(geometry.get("slices") or found.line.instances)
 
 
-def _known(request: Request) -> SeriesPage:
+def known_series(request: Request) -> SeriesPage:
     """Find the series of a request.
 
     Raises
@@ -149,7 +150,7 @@ def _known(request: Request) -> SeriesPage:
 
 
 def _png(request: Request, draw: Callable[[Drawable, int], bytes]) -> Response:
-    console, found = console_of(request), _known(request)
+    console, found = console_of(request), known_series(request)
     number = int(request.path_params["number"])
     if request.query_params.get("window", "lung") not in WINDOWS:
         raise HTTPException(404, "there is no such window")

@@ -1,0 +1,53 @@
+"""Settings of the INI file as it is now; of the last that were in order while it is not."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from config.errors import SettingsError
+from config.reader import load
+from config.settings import Settings
+
+
+class CurrentSettings:
+    """Reads the INI file again when it has changed; for any thread.
+
+    Attributes
+    ----------
+    path
+        The INI file.
+    fault
+        What is wrong with the file as it is; empty if nothing is.
+
+    Raises
+    ------
+    SettingsError
+        If the file is faulty at the start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.fault = path, ""
+        self._lock = threading.Lock()
+        self._read_at = self._stamp()
+        self._settings = load(path)
+
+    def __call__(self) -> Settings:
+        """Give the settings."""
+        with self._lock:
+            stamp = self._stamp()
+            if stamp != self._read_at:
+                self._read_at = stamp
+                try:
+                    self._settings, self.fault = load(self.path), ""
+                except SettingsError as fault:
+                    self.fault = str(fault)
+            return self._settings
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        """Tell one writing of the file from another; None while it is away."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns

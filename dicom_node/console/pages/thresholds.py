@@ -1,0 +1,175 @@
+"""The page of thresholds: try another on stored scores, then write it into the INI file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from config.editing import changed_text
+from config.errors import SettingsError
+from config.reader import read_text
+from config.versions import digest, versions, write_settings
+from dicom_node.analysis.configuration import model_folder
+from dicom_node.console.access.people import Role
+from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
+from dicom_node.console.pages.answers import labelled
+from dicom_node.console.trial import BINS, tried
+from storage.console.scores import cases_between, scores
+from storage.console.worklist import senders
+from storage.database.columns import MAX_TITLE
+from storage.results.answers import answers_to, assessed_results
+
+PERIODS = (7, 30, 90, 365)  #: days
+CASES_SHOWN = 50
+DEFAULT_PERCENT = 5.0  #: of patients with the disease, until somebody says otherwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is tried.
+
+    Attributes
+    ----------
+    prevalence
+        Percent.
+    """
+
+    threshold: float
+    days: int
+    sender: str
+    prevalence: float
+
+
+@for_role(Role.VIEWER)
+def page(request: Request) -> Response:
+    """Show the trial of a threshold."""
+    return _page(request)
+
+
+@for_role(Role.VIEWER)
+def outcome(request: Request) -> Response:
+    """Show its outcome alone."""
+    console = console_of(request)
+    return console.page(request, "trial.html", **_trial(console, request.query_params))
+
+
+@for_role(Role.ADMIN)
+def apply(request: Request) -> Response:
+    """Write a threshold into the INI file; it counts from the next series on."""
+    console, form = console_of(request), form_of(request)
+    text = form.get("threshold", "")
+    if console.ini is None:
+        raise HTTPException(409, "this console has no INI file to write to")
+    try:
+        old = read_text(console.ini)
+        new = changed_text(old, {("analysis", "threshold"): text})
+        written = write_settings(
+            console.ini,
+            new,
+            expected_digest=form.get("seen", ""),
+            by=user_of(request).user,
+            at=console.clock(),
+        )
+    except (SettingsError, OSError) as fault:
+        return _page(request, told=str(fault), code=409)
+    if written is not None:
+        for change in written.changes:
+            console.record(
+                request,
+                "setting",
+                f"[{change.section}] {change.key}",
+                before=change.old or "",
+                after=change.new or "",
+            )
+    return RedirectResponse("/thresholds", 303)
+
+
+def threshold_of(console: Console) -> float:
+    """Give the threshold in use: the one that is set, or the model's."""
+    chosen = console.settings().analysis.threshold
+    if chosen == "model":
+        return float(card_of(console)["operating_points"]["default"]["threshold"])
+    return float(chosen)
+
+
+def card_of(console: Console) -> Mapping[str, Any]:
+    """Read the model's card."""
+    folder = model_folder(console.settings())
+    card: Mapping[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return card
+
+
+def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
+    console = console_of(request)
+    with console.sessions.reading() as session:
+        known = senders(session)
+    return console.page(
+        request,
+        "thresholds.html",
+        code,
+        senders=known,
+        periods=PERIODS,
+        told=told,
+        seen=digest(read_text(console.ini)) if console.ini else "",
+        history=versions(console.ini)[:10] if console.ini else (),
+        points=card_of(console)["operating_points"],
+        **_trial(console, request.query_params),
+    )
+
+
+def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
+    now, asked = threshold_of(console), _asked(query, threshold_of(console))
+    since = console.clock() - timedelta(days=asked.days)
+    low, high = sorted((now, asked.threshold))
+    with console.sessions.reading() as session:
+        stored = scores(session, since, sender=asked.sender)
+        cases = cases_between(session, since, low, high, CASES_SHOWN, sender=asked.sender)
+        answers = answers_to(session)
+        results = assessed_results(session, {one.result_key for one in answers} - {""})
+    trial = tried(
+        stored,
+        labelled(answers, results),
+        now=now,
+        then=asked.threshold,
+        days=asked.days,
+        prevalence=asked.prevalence / 100,
+    )
+    return {"trial": trial, "asked": asked, "cases": cases, "bins": BINS}
+
+
+def _asked(query: QueryParams, now: float) -> Asked:
+    """Read what is tried.
+
+    Raises
+    ------
+    HTTPException
+        If a value is none.
+    """
+    try:
+        asked = Asked(
+            threshold=float(query.get("threshold", now)),
+            days=int(query.get("days", 90)),
+            sender=query.get("sender", "")[:MAX_TITLE].replace("\0", "?"),
+            prevalence=float(query.get("prevalence", DEFAULT_PERCENT)),
+        )
+    except ValueError as fault:
+        raise HTTPException(400, "expected numbers") from fault
+    if not (0 <= asked.threshold <= 1 and asked.days in PERIODS and 0 < asked.prevalence < 100):
+        raise HTTPException(400, "expected a threshold of 0 to 1, a period, a prevalence")
+    return asked
+
+
+ROUTES = [
+    Route("/thresholds", page),
+    Route("/thresholds/outcome", outcome),
+    post("/thresholds/apply", apply),
+]
