@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from dicom_node import logs
+from dicom_node.identity_key import keyed
 from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
@@ -30,9 +31,8 @@ def main() -> None:
     folder, fast = Path(sys.argv[1]), sys.argv[2] == "fast"
     database = open_database(f"sqlite:///{folder / 'node.sqlite'}")
     migrate(database)
-    resources = Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES), folder=StorageFolder(folder, 0)
-    )
+    sessions = Sessions(database, substitutes=SUBSTITUTES)
+    resources = keyed(Resources(sessions=sessions, folder=StorageFolder(folder, 0)))
     index = IndexWriter(resources.sessions)
     index.start()
     receiver = Receiver(

@@ -96,6 +96,8 @@ EVENTS = frozenset(
         "worker_restarted",
         "clock_jumped",
         "copy_restored",
+        "identity_keyed",
+        "identity_forgotten",
         "lease_awaited",
         "lease_lost",
         "lease_not_noted",

@@ -164,9 +164,10 @@ def _folder(settings: Settings) -> Iterator[str]:
 def _database(settings: Settings) -> Iterator[str]:
     """Open the database, if it is not one that the first start makes in the storage folder.
 
-    If it knows files, the storage folder must be the one that holds them.
+    If it knows files, the storage folder must be the one that holds them, and the identity key.
     """
     from dicom_node.assembly.resources import check_installation
+    from dicom_node.identity_key import identity_key_fault
 
     configured = settings.storage.database_url or settings.storage.database_url_file
     try:
@@ -176,6 +177,8 @@ def _database(settings: Settings) -> Iterator[str]:
             if is_migrated(database):
                 sessions = Sessions(database)
                 check_installation(settings.storage.folder, sessions, "dicom-node run --new-folder")
+                if fault := identity_key_fault(sessions, settings.storage.folder):
+                    yield f"[storage] folder: {fault}"
     except StorageError as fault:
         yield f"[storage] database_url: {fault}"
     except NodeError as fault:

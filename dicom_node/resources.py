@@ -11,6 +11,7 @@ from dicom_node.clock_watch import utc_now
 from dicom_node.health import Health
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
+from storage.files.identity_key import NO_KEY, IdentityKey
 
 Clock = Callable[[], datetime]
 
@@ -29,6 +30,9 @@ class Resources:
         Gives the time of day, timezone-aware.
     audit
         Where audit events go.
+    identity_key
+        Of the digests of who a patient is; there is none before `dicom_node.identity_key.keyed`,
+        which what only reads needs not.
     health
         Where parts report that they are out of order, or in order again.
     """
@@ -37,6 +41,7 @@ class Resources:
     folder: StorageFolder
     clock: Clock = utc_now
     audit: AuditSink = NO_AUDIT
+    identity_key: IdentityKey = NO_KEY
     health: Health = field(default_factory=Health)
 
     def close(self) -> None:

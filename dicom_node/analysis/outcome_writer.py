@@ -115,7 +115,7 @@ class OutcomeWriter:
         """
         uid, now = ticket.series_instance_uid, self._resources.clock()
         with self._resources.sessions.begin() as session:
-            documents = feedback_rows(session, ticket, answered)
+            documents = feedback_rows(session, ticket, answered, self._resources.identity_key)
             enter_feedback(session, ticket, documents, now)
             lines = answers_in(session, [document.document_uid for document in documents])
             counts = any(not line.mismatch for line in lines)

@@ -34,6 +34,7 @@ def feedback(
     """Show what readers answered to results, or write it as a case list for `train`."""
     from dicom_node import logs
     from dicom_node.assembly.resources import audit_of, existing_resources
+    from dicom_node.identity_key import existing_key
     from dicom_node.maintenance.feedback_cases import case_rows, write_rows
     from storage.results.answers import answers_to, assessed_results
 
@@ -49,13 +50,13 @@ def feedback(
             for answer in answers:
                 typer.echo(_line(answer))
             return
-        folders: dict[str, Path] = {}
+        key, folders = existing_key(settings.storage.folder), dict[str, Path]()
         if images:
             from dataclasses import replace
 
-            exported = sorted({row["series"] for row in case_rows(answers, results, {})})
+            exported = sorted({row["series"] for row in case_rows(answers, results, {}, key)})
             folders = _copy(replace(resources, audit=audit_of(settings)), exported, images)
-        rows = case_rows(answers, results, folders)
+        rows = case_rows(answers, results, folders, key)
         write_rows(csv, rows)
     typer.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
 
 from dicom_node.database_lease import read_age, which_is_older
 from dicom_node.errors import NodeError
+from dicom_node.identity_key import identity_key_fault, keyed
 from dicom_node.logs import log
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
@@ -32,11 +33,14 @@ from storage.series.quarantine_and_refusals import forget_quarantine, record_qua
 
 FOLDER = "storage folder"  #: part of the node that is out of order where much disagrees
 AWAY = "storage"  #: likewise, where the folder cannot be worked with
+KEY = "identity key"  #: likewise, where its file is lost: the node has it in memory until it ends
 MOST_LOGGED = 20  #: disagreements of one kind that are logged one by one
 
 REMEDIES: Mapping[Kind, str] = MappingProxyType(
     {
         Kind.COPY_RESTORED: "--mend ends this note",
+        Kind.KEY_LOST: "restore the file from a backup of the storage folder: without it no start;"
+        " --mend --force draws another, and forgets who the patients so far were",
         Kind.INSTANCES_MISSING: "--mend notes that they are gone; have the series sent again",
         Kind.RESULT_MISSING: "restore the files, or have them made anew by dicom-node reprocess",
         Kind.NOT_INDEXED: "--mend, or a start of the node, takes it up",
@@ -61,7 +65,9 @@ def find(resources: Resources) -> list[Finding]:
         lease = read_lease(session)
         found = which_is_older(lease, age) or (lease.found if lease else "")
         restored = [Finding(kind=Kind.COPY_RESTORED, what=found)] if found else []
-        return restored + disagreements(session, resources.folder, resources.clock())
+        restored += disagreements(session, resources.folder, resources.clock())
+    lost = identity_key_fault(resources.sessions, resources.folder.root)
+    return restored + ([Finding(kind=Kind.KEY_LOST, what=lost)] if lost else [])
 
 
 def check_repair(resources: Resources, findings: Sequence[Finding]) -> None:
@@ -97,9 +103,10 @@ def repair(resources: Resources, *, force: bool = False) -> None:
     Raises
     ------
     NodeError
-        As `check_repair`; then nothing is changed.
+        As `check_repair`, or if the identity key is lost; then nothing is changed.
     """
     now = resources.clock()
+    resources = keyed(resources, forget=force)
     if not force:
         check_repair(resources, find(resources))
     with resources.sessions.reading() as session:
@@ -162,10 +169,18 @@ class ConsistencyMonitor:
             self._resources.health.well(FOLDER)
         except NodeError as fault:
             self._resources.health.fault(FOLDER, str(fault))
+        self._tell_key(findings)
         new = sorted(findings - self._logged, key=lambda finding: (finding.kind, finding.what))
         for kind, group in groupby(new, key=lambda finding: finding.kind):
             _log(kind, list(group))
         self._logged = findings
+
+    def _tell_key(self, findings: Collection[Finding]) -> None:
+        lost = [finding.what for finding in findings if finding.kind is Kind.KEY_LOST]
+        if lost:
+            self._resources.health.fault(KEY, f"{lost[0]}: {REMEDIES[Kind.KEY_LOST]}")
+        else:
+            self._resources.health.well(KEY)
 
 
 def _log(kind: Kind, findings: Sequence[Finding]) -> None:

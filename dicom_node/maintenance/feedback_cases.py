@@ -1,12 +1,11 @@
 """Make a case list (`pipeline.cases.case_list`) of the results that readers have answered to.
 
-It names no patient and no reader: both are told apart by digests.
+It names no patient and no reader: both are told apart by keyed digests.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections import Counter, defaultdict
@@ -16,6 +15,7 @@ from typing import Any
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import NEEDED, REMARKS
+from storage.files.identity_key import IdentityKey
 from storage.results.answers import AnswerLine, AssessedResult
 from storage.results.feedback import REJECTED
 
@@ -28,6 +28,7 @@ def case_rows(
     answers: Iterable[AnswerLine],
     results: Mapping[str, AssessedResult],
     folders: Mapping[str, Path],
+    key: IdentityKey,
 ) -> list[dict[str, str]]:
     """Make a row for each result that was answered to, and one for each of its findings.
 
@@ -43,6 +44,8 @@ def case_rows(
         The results answered to, by key.
     folders
         Where the images of a series are, by its UID.
+    key
+        Of the digests.
     """
     by_series: dict[str, list[AnswerLine]] = defaultdict(list)
     images: dict[str, list[AnswerLine]] = defaultdict(list)
@@ -53,7 +56,7 @@ def case_rows(
     return [
         row
         for uid in sorted(by_series)
-        for row in _of_series(by_series[uid], images[uid], results, folders.get(uid))
+        for row in _of_series(by_series[uid], images[uid], results, folders.get(uid), key)
     ]
 
 
@@ -62,13 +65,14 @@ def _of_series(
     images: Sequence[AnswerLine],
     results: Mapping[str, AssessedResult],
     folder: Path | None,
+    key: IdentityKey,
 ) -> Iterator[dict[str, str]]:
     latest = max(answer.revision for answer in answers)
     chosen = [answer for answer in answers if answer.revision == latest]
     result = results[chosen[0].result_key]
     common = {
         "path": str(folder or ""),
-        "patient": _digest(result.patient_key or result.series_instance_uid),
+        "patient": _short(key, result.patient_key or result.series_instance_uid),
         "series": result.series_instance_uid,
         "revision": str(result.revision),
         "model": result.model,
@@ -77,15 +81,14 @@ def _of_series(
     }
     whole = [answer for answer in chosen if not answer.finding]
     are_rejected = any(answer.answer == REJECTED for answer in images)
-    yield (
-        common | _said([*whole, *images]) | {"label": "" if are_rejected else _label(whole, result)}
-    )
+    label = "" if are_rejected else _label(whole, result)
+    yield common | _said([*whole, *images], key) | {"label": label}
     findings: dict[str, list[AnswerLine]] = defaultdict(list)
     for answer in chosen:
         if answer.finding:
             findings[answer.finding_name or answer.finding].append(answer)
     for name in sorted(findings):
-        yield common | _said(findings[name]) | {"finding": name} | _lesion(name, result)
+        yield common | _said(findings[name], key) | {"finding": name} | _lesion(name, result)
 
 
 def _label(whole: Sequence[AnswerLine], result: AssessedResult) -> str:
@@ -93,10 +96,10 @@ def _label(whole: Sequence[AnswerLine], result: AssessedResult) -> str:
     return str(int(result.positive)) if is_accepted and result.positive is not None else ""
 
 
-def _said(answers: Sequence[AnswerLine]) -> dict[str, str]:
+def _said(answers: Sequence[AnswerLine], key: IdentityKey) -> dict[str, str]:
     counts = Counter(map(_words, answers))
     reasons = dict.fromkeys(answer.reason or answer.reason_code for answer in answers)
-    readers = dict.fromkeys(_digest(answer.observer) for answer in answers if answer.observer)
+    readers = dict.fromkeys(_short(key, answer.observer) for answer in answers if answer.observer)
     return {
         "answer": "; ".join(
             f"{count} {answer}" if count > 1 else answer for answer, count in counts.items()
@@ -128,8 +131,8 @@ def _lesion(name: str, result: AssessedResult) -> dict[str, str]:
     return {}
 
 
-def _digest(words: str) -> str:
-    return hashlib.sha256(words.encode()).hexdigest()[:SHORT]
+def _short(key: IdentityKey, words: str) -> str:
+    return key.digest(words)[:SHORT]
 
 
 def write_rows(file: Path, rows: Iterable[Mapping[str, str]]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dicom_node.audit.messages import deleted, exported
 from dicom_node.errors import NodeError
+from dicom_node.identity_key import keyed
 from dicom_node.logs import log
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
@@ -129,8 +130,9 @@ def reinject(resources: Resources, names: Sequence[str] | None) -> int:
     Raises
     ------
     NodeError
-        If one of the files is not in quarantine.
+        If one of the files is not in quarantine, or the identity key is lost.
     """
+    resources = keyed(resources)
     quarantined = resources.folder.paths(f"{QUARANTINE}/*")
     paths = sorted(
         quarantined if names is None else {f"{QUARANTINE}/{Path(name).name}" for name in names}

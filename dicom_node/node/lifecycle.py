@@ -30,6 +30,7 @@ from dicom_node.database_lease import DatabaseLease, acquire
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
 from dicom_node.health import Health
+from dicom_node.identity_key import keyed
 from dicom_node.log_writer import LogWriter
 from dicom_node.logs import log
 from dicom_node.node.deadlines import ENGINE_SECONDS, RELEASE_SECONDS, WORK_SECONDS, wait_within
@@ -137,13 +138,15 @@ def start_node(
     Raises
     ------
     NodeError
-        If an address cannot be listened on, or the database is another node's.
+        If an address cannot be listened on, the database is another node's, or the identity key is
+        lost.
     """
     with ExitStack() as undo:
         undo.callback(resources.close)
         lease = acquire(resources, adopt=adopt, ending=ending)
         undo.callback(lease.stop)
         lease.start()
+        resources = keyed(resources, forget=adopt)
         with resources.sessions.begin() as session:
             recover(session, resources.clock())
         scheduler = Scheduler(resources.health)

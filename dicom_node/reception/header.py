@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydicom import Dataset
@@ -30,12 +30,14 @@ from dicom_node.reception.slice_place import slice_facts
 from pipeline.series.attributes import UNREADABLE, calendar_date
 from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.files.folder import KeptFile
+from storage.files.identity_key import REMEMBERED, IdentityKey, plain_digest
 from storage.series.instance_facts import InstanceFacts
 
 NEEDED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
 NEEDED = (*NEEDED_UIDS, "Modality")
 OF_INSTANCE = ("SOPClassUID", "SOPInstanceUID")
-OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyDate", "StudyTime")
+OF_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
+OF_STUDY = ("StudyDate", "StudyTime", "AccessionNumber")
 PRIORITY = "RequestedProcedurePriority"  #: (0040,1003), PS3.3 C.4.11
 URGENT = {"STAT", "HIGH"}  #: Defined Terms of the priority that go before others
 NUMBER = "SeriesNumber"
@@ -49,7 +51,7 @@ OF_SLICE = (
     "NumberOfFrames",
     "PixelSpacing",
 )
-OTHERS = (*OF_INSTANCE, *OF_PATIENT, PRIORITY, NUMBER, *OF_SLICE)
+OTHERS = (*OF_INSTANCE, *OF_PATIENT, *OF_STUDY, PRIORITY, NUMBER, *OF_SLICE)
 TAGS = {keyword_dict[name]: name for name in (*OTHERS, *NEEDED)}
 LAST = max(TAGS)
 MAX_UID = 64  #: characters, PS3.5 9.1
@@ -205,9 +207,15 @@ def _check_uid(name: str, value: str) -> None:
 
 
 def facts(
-    header: Header, kept: KeptFile, *, calling_ae: str, urgent: bool = False
+    header: Header, kept: KeptFile, key: IdentityKey, *, calling_ae: str, urgent: bool = False
 ) -> InstanceFacts:
-    """Make the facts for the index; urgent by the C-STORE priority or by its own attribute."""
+    """Make the facts for the index; urgent by the C-STORE priority or by its own attribute.
+
+    Parameters
+    ----------
+    key
+        Of the digests of who the patient is.
+    """
     texts = header.texts
     studied, time = texts.get("StudyDate", ""), texts.get("StudyTime", "")
     return InstanceFacts(
@@ -221,9 +229,10 @@ def facts(
         path=kept.path,
         digest=kept.digest,
         bytes=kept.bytes,
-        patient_key=_patient_key(texts),
-        patient_digest=digest(texts.get("PatientID", "")),
-        birth_digest=digest(texts.get("PatientBirthDate", "")),
+        patient_key=key.digest(_patient(texts)),
+        patient_digest=key.digest(texts.get("PatientID", "")),
+        birth_digest=key.digest(texts.get("PatientBirthDate", "")),
+        accession_key=key.digest(texts.get("AccessionNumber", "")),
         study_date=studied if calendar_date(studied) else "",
         study_time=time if TIME.fullmatch(time) else "",
         series_number=series_number(texts),
@@ -247,24 +256,20 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def patient_key(ds: Dataset) -> str:
-    """Digest of Patient ID and its issuer; empty without a Patient ID: the patient is unknown."""
-    return _patient_key({name: _plain(ds, name) for name in OF_PATIENT[:2]})
-
-
 def attribute_digest(ds: Dataset, keyword: str) -> str:
-    """Digest of an attribute, as that of a received instance is made; empty without a value."""
-    return digest(_plain(ds, keyword))
+    """Plain digest of an attribute; keyed, it is that of a received instance. Empty without one."""
+    return plain_digest(_plain(ds, keyword))
 
 
-def _patient_key(texts: Mapping[str, str]) -> str:
-    patient, issuer = texts.get("PatientID", ""), texts.get("IssuerOfPatientID", "")
-    return digest(json.dumps([patient, issuer])) if patient else ""
+def _patient(texts: Mapping[str, str]) -> str:
+    """Name the patient by Patient ID and its issuer; empty without a Patient ID: unknown."""
+    patient = texts.get("PatientID", "")
+    return _issued(patient, texts.get("IssuerOfPatientID", "")) if patient else ""
 
 
-def digest(value: str) -> str:
-    """Compute the SHA-256, hexadecimal; empty for an empty value."""
-    return hashlib.sha256(value.encode()).hexdigest() if value else ""
+@lru_cache(maxsize=REMEMBERED)
+def _issued(patient: str, issuer: str) -> str:
+    return json.dumps([patient, issuer])
 
 
 def _plain(ds: Dataset, keyword: str) -> str:

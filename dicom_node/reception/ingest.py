@@ -48,6 +48,7 @@ class InstanceIngest:
         self, resources: Resources, index: IndexWriter, transfers: Transfers | None = None
     ) -> None:
         self._folder, self._clock = resources.folder, resources.clock
+        self._key = resources.identity_key
         self._index, self._transfers = index, transfers or Transfers()
         self.refusals = RefusalRecorder(index, resources.clock, resources.audit)
 
@@ -91,7 +92,7 @@ class InstanceIngest:
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae=printable(calling_ae))
             return CANNOT_UNDERSTAND
-        instance = facts(header, kept, calling_ae=calling_ae, urgent=received.urgent)
+        instance = facts(header, kept, self._key, calling_ae=calling_ae, urgent=received.urgent)
         self._index.record_instance(instance, self._clock())
         self._transfers.note(instance, received.transfer)
         return SUCCESS
@@ -144,7 +145,7 @@ class InstanceIngest:
         except Unreadable as fault:
             self._quarantine(kept.path, reason=str(fault), calling_ae="")
             return
-        instance = facts(header, kept, calling_ae=header.calling_ae)
+        instance = facts(header, kept, self._key, calling_ae=header.calling_ae)
         received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         self._index.record_instance(instance, received_at)
 

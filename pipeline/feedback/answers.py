@@ -65,8 +65,9 @@ class Assessment:
         SOP Instance UIDs of the documents that this one amends.
     study_instance_uid
         Of the document.
-    patient_digest, birth_digest
-        Digests of its Patient ID and Birth Date, for whoever tells patients apart by them.
+    patient_sha256, birth_sha256
+        Plain digests of its Patient ID and Birth Date, for whoever tells patients apart by them:
+        not to be kept as they are.
     """
 
     sop_instance_uid: str
@@ -76,5 +77,5 @@ class Assessment:
     said_at: datetime | None = None
     predecessors: tuple[str, ...] = ()
     study_instance_uid: str = ""
-    patient_digest: str = ""
-    birth_digest: str = ""
+    patient_sha256: str = ""
+    birth_sha256: str = ""

@@ -74,5 +74,5 @@ def word(states: type[StrEnum]) -> Enum:
 Uid = String(64)  # DICOM PS3.5 9.1
 Title = TitleWords(MAX_TITLE)
 KeyWords = Words(300)  #: three of them fit into a key of PostgreSQL (2,704 bytes)
-Digest = String(64)  # SHA-256, hexadecimal
+Digest = String(64)  # SHA-256, or HMAC-SHA-256, hexadecimal
 RelativePath = String(255)

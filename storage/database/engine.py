@@ -256,6 +256,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
         "synchronous = FULL",
         "foreign_keys = ON",
         f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "secure_delete = ON",  # what is erased, or keyed, is nowhere in the file any more
     ):
         connection.execute(f"PRAGMA {pragma}")
 

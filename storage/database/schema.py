@@ -83,6 +83,23 @@ class Lease(Base):
     found: Mapped[str] = mapped_column(Words, default="")
 
 
+class DigestKey(Base):
+    """The one row that says under which key the digests of identity are made.
+
+    There is none as long as they are plain, as versions before 0019 made them, or there are none.
+
+    Attributes
+    ----------
+    fingerprint
+        As in `storage.files.identity_key.IdentityKey`.
+    """
+
+    __tablename__ = "digest_key"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(Digest)
+
+
 class Series(Base):
     """One received series.
 
@@ -106,9 +123,10 @@ class Series(Base):
         The latest result kept, also while a later generation is analysed.
     rerun
         The rerun that an operator has requested; cleared in the transaction that keeps its outcome.
-    patient_key, patient_digest, birth_digest
-        Digests that tell patients apart without naming them, of Patient ID and its issuer, of
-        Patient ID alone, and of the birth date; empty if nothing is known.
+    patient_key, patient_digest, birth_digest, accession_key
+        Digests that tell patients and studies apart without naming them, of Patient ID and its
+        issuer, of Patient ID alone, of the birth date and of the Accession Number; empty if nothing
+        is known. They are keyed: see `DigestKey`.
     of_documents
         Whether it holds documents, no images: the two never share a row.
     study_date, study_time
@@ -133,7 +151,7 @@ class Series(Base):
     )
 
     series_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
-    study_instance_uid: Mapped[str] = mapped_column(Uid)
+    study_instance_uid: Mapped[str] = mapped_column(Uid, index=True)
     modality: Mapped[str] = mapped_column(Words)
     sop_class_uid: Mapped[str] = mapped_column(Uid)
     calling_ae: Mapped[str] = mapped_column(Title)
@@ -149,8 +167,9 @@ class Series(Base):
     result_key: Mapped[str | None] = mapped_column(String(64), default=None)
     rerun: Mapped[Rerun | None] = mapped_column("wish", default=None)
     patient_key: Mapped[str] = mapped_column(Digest, default="", index=True)
-    patient_digest: Mapped[str] = mapped_column(Digest, default="")
+    patient_digest: Mapped[str] = mapped_column(Digest, default="", index=True)
     birth_digest: Mapped[str] = mapped_column(Digest, default="")
+    accession_key: Mapped[str] = mapped_column(Digest, default="", index=True)
     of_documents: Mapped[bool] = mapped_column(default=False)
     study_date: Mapped[str] = mapped_column(String(8), default="")
     study_time: Mapped[str] = mapped_column(String(16), default="")

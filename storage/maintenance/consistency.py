@@ -33,6 +33,7 @@ class Kind(StrEnum):
     """Kind of disagreement."""
 
     COPY_RESTORED = "restored copy"
+    KEY_LOST = "identity key lost"
     INSTANCES_MISSING = "instances without files"
     RESULT_MISSING = "result without its files"
     NOT_INDEXED = "file without a row"

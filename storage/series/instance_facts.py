@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from storage.series.slices import NOTHING_KNOWN, SliceFacts
 
-OF_THE_STUDY = ("patient_key", "patient_digest", "birth_digest", "study_date", "study_time")
+OF_THE_STUDY = (
+    "patient_key",
+    "patient_digest",
+    "birth_digest",
+    "accession_key",
+    "study_date",
+    "study_time",
+)
 """Of the latest instance of a series."""
 
 
@@ -18,7 +25,9 @@ class InstanceFacts:
     ----------
     path, digest, bytes
         As in :class:`storage.files.folder.KeptFile`.
-    patient_key, patient_digest, birth_digest, study_date, study_time, series_number
+    patient_key, patient_digest, birth_digest, accession_key
+        Digests, as in :class:`storage.database.schema.Series`.
+    study_date, study_time, series_number
         As in :class:`storage.database.schema.Series`.
     urgent
         Whether its series is to be analysed before others.
@@ -43,6 +52,7 @@ class InstanceFacts:
     patient_key: str = ""
     patient_digest: str = ""
     birth_digest: str = ""
+    accession_key: str = ""
     study_date: str = ""
     study_time: str = ""
     series_number: int | None = None

@@ -28,6 +28,7 @@ from dicom_node.analysis.worker.messages import (
     Unchanged,
     Unsuitable,
 )
+from dicom_node.identity_key import keyed
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from pipeline.encode.result.identity import derived_uid, result_key, stands
@@ -114,6 +115,7 @@ class Installation(RuleBasedStateMachine):
         self.resources = Resources(sessions=sessions, folder=folder, clock=self.clock)
         with sessions.begin() as session:
             recover(session, self.now)
+        self.resources = keyed(self.resources)
         rescan(self.resources)
         self.close()
 

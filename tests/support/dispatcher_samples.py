@@ -22,6 +22,7 @@ from dicom_node.analysis.worker.messages import (
 )
 from dicom_node.analysis.workers import AnalysisTask
 from dicom_node.errors import NoWorker
+from dicom_node.identity_key import keyed
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
@@ -193,10 +194,12 @@ def open_resources(folder: Path, *, step: Callable[[str], None] = no_step) -> Re
     migrate(database)
     storage = StorageFolder(folder, 0, step=step)
     draw_installation(folder)
-    return Resources(
-        sessions=Sessions(database, substitutes=SUBSTITUTES),
-        folder=storage,
-        clock=lambda: NOW,
+    return keyed(
+        Resources(
+            sessions=Sessions(database, substitutes=SUBSTITUTES),
+            folder=storage,
+            clock=lambda: NOW,
+        )
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pynetdicom import evt
 from sqlalchemy import select
 
+from dicom_node.identity_key import keyed
 from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
@@ -65,7 +66,7 @@ def open_resources(folder: Path, *, storage: StorageFolder | None = None) -> Res
     migrate(database)
     storage = storage or StorageFolder(folder, 0)
     draw_installation(storage.root)
-    return Resources(sessions=Sessions(database, substitutes=SUBSTITUTES), folder=storage)
+    return keyed(Resources(sessions=Sessions(database, substitutes=SUBSTITUTES), folder=storage))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from sqlalchemy import select
 
+from dicom_node.identity_key import keyed
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.kinds import SUBSTITUTES
@@ -73,8 +74,9 @@ def store_with_results(
     database = open_database(database_url(folder))
     migrate(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
-    resources = Resources(sessions=sessions, folder=StorageFolder(folder, 0), clock=clock)
+    storage = StorageFolder(folder, 0)
     draw_installation(folder)
+    resources = keyed(Resources(sessions=sessions, folder=storage, clock=clock))
     results = list(zip(uids, series, strict=True))
     files = {f"{uid}.dcm": part10(capture(uid, of)) for uid, of in results}
     kept = resources.folder.keep_result("k1", files)

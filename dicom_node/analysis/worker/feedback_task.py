@@ -1,6 +1,8 @@
 """Read documents as answers to results: the task that a worker runs for a series of them.
 
 Whoever may send may write anything into a document: only a worker, which may die of it, parses it.
+A worker is not given the key of the installation, which would tell it of every patient: of this one
+it has the images. Its answer has plain digests, which the node keys before it writes them down.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ def _read(path: Path, own_uids: frozenset[str]) -> Assessment:
             )
         return replace(
             read_assessment(document),
-            patient_digest=attribute_digest(document, "PatientID"),
-            birth_digest=attribute_digest(document, "PatientBirthDate"),
+            patient_sha256=attribute_digest(document, "PatientID"),
+            birth_sha256=attribute_digest(document, "PatientBirthDate"),
         )
 
 

@@ -14,7 +14,6 @@ from dicom_node.analysis.worker.messages import Unchanged
 from dicom_node.cli.app import app
 from dicom_node.cli.views.status import answer_words
 from dicom_node.maintenance.feedback_cases import case_rows
-from dicom_node.reception.header import digest
 from dicom_node.resources import Resources
 from pipeline.encode.result.identity import derived_uid
 from pipeline.series.sop_classes import CT_CLASSES, DOCUMENT_CLASSES
@@ -293,20 +292,20 @@ def test_a_document_of_another_patient_or_study_is_shown_and_not_counted(
         counted = answer_counts(session, START)
         answers = answers_to(session)
     assert (counted.standing, counted.mismatched) == ({}, 1)
-    assert case_rows(answers, {}, {}) == []
+    assert case_rows(answers, {}, {}, resources.identity_key) == []
     receive(resources, documents.rejection([HEATMAP]))
     assert counts(resources) == {"rejected": 1}
 
 
 def of_the_patient(resources: Resources) -> None:
     """Receive the CT again as of the patient that documents name."""
-    known = documents.named("1", "1")
+    known, key = documents.named("1", "1"), resources.identity_key
     facts = replace(
         CT,
         digest="1" * 64,
         path="incoming/00/y.dcm",
-        patient_digest=digest(known.PatientID),
-        birth_digest=digest(known.PatientBirthDate),
+        patient_digest=key.digest(known.PatientID),
+        birth_digest=key.digest(known.PatientBirthDate),
     )
     with resources.sessions.begin() as session:
         record_instance(session, facts, START)

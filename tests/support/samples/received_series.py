@@ -34,7 +34,8 @@ def receive(
         kept = resources.folder.keep(
             [part10(header)], name_from=f"{header.SeriesInstanceUID} {number}"
         )
-        found = facts(read_header(resources.folder.locate(kept.path)), kept, calling_ae="SCANNER")
+        written = read_header(resources.folder.locate(kept.path))
+        found = facts(written, kept, resources.identity_key, calling_ae="SCANNER")
         with resources.sessions.begin() as session:
             record_instance(session, found, NOW)
     with resources.sessions.begin() as session:

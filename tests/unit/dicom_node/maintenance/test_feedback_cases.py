@@ -9,6 +9,7 @@ import pytest
 from dicom_node.maintenance.feedback_cases import case_rows, write_rows
 from pipeline.cases.case_list import read_cases
 from pipeline.errors import PipelineError
+from storage.files.identity_key import IdentityKey
 from storage.results.answers import AnswerLine, AssessedResult
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -34,6 +35,7 @@ EARLIER = AssessedResult(
     summary="{}",
 )
 RESULTS = {"k0": EARLIER, "k1": RESULT}
+KEY = IdentityKey(b"k" * 32)
 
 
 def answer(said: str, finding: str = "", *, revision: int = 2, **others: object) -> AnswerLine:
@@ -77,27 +79,27 @@ def test_a_label_is_given_only_where_all_readers_agree_with_the_result(
     answers: list[str], label: str
 ) -> None:
     lines = [answer(said) for said in answers] or [answer("accepted", "opacity-2")]
-    assert case_rows(lines, RESULTS, {})[0].get("label", "") == label
+    assert case_rows(lines, RESULTS, {}, KEY)[0].get("label", "") == label
 
 
 def test_no_label_is_given_where_the_images_are_rejected() -> None:
     images = answer("rejected", result_key="", revision=0)
-    assert case_rows([images], RESULTS, {}) == []
+    assert case_rows([images], RESULTS, {}, KEY) == []
     (row,) = case_rows(
-        [answer("accepted"), answer("rejected", kinds=("report",)), images], RESULTS, {}
+        [answer("accepted"), answer("rejected", kinds=("report",)), images], RESULTS, {}, KEY
     )
     assert row["answer"] == "accepted; report rejected; images rejected"
-    (row,) = case_rows([answer("accepted"), images], RESULTS, {})
+    (row,) = case_rows([answer("accepted"), images], RESULTS, {}, KEY)
     assert (row["label"], row["answer"]) == ("", "accepted; images rejected")
 
 
 def test_what_is_of_another_patient_makes_no_case() -> None:
-    assert case_rows([answer("accepted", mismatch=("patient",))], RESULTS, {}) == []
+    assert case_rows([answer("accepted", mismatch=("patient",))], RESULTS, {}, KEY) == []
 
 
 def test_each_finding_has_a_row_with_what_is_known_of_it() -> None:
     lines = [answer("accepted"), answer("rejected", "opacity-2", reason="Hilum")]
-    whole, finding = case_rows(lines, RESULTS, {})
+    whole, finding = case_rows(lines, RESULTS, {}, KEY)
     assert (whole["score"], whole["revision"], whole["answer"]) == ("0.7124", "2", "accepted")
     assert (finding["finding"], finding["side"], finding["volume_ml"], finding["reason"]) == (
         "opacity-2",
@@ -113,14 +115,16 @@ def test_what_does_not_stand_and_what_is_about_an_earlier_result_is_left_out() -
         answer("accepted", revision=1),
         answer("modified"),
     ]
-    (row,) = case_rows(lines, RESULTS, {})
+    (row,) = case_rows(lines, RESULTS, {}, KEY)
     assert (row["answer"], row["revision"]) == ("modified", "2")
 
 
 def test_training_reads_the_cases_and_passes_over_the_findings(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     lines = [answer("accepted"), answer("rejected", "opacity-2", reason="=1+1\nx")]
-    write_rows(tmp_path / "cases.csv", case_rows(lines, RESULTS, {"2.25.2": tmp_path / "images"}))
+    write_rows(
+        tmp_path / "cases.csv", case_rows(lines, RESULTS, {"2.25.2": tmp_path / "images"}, KEY)
+    )
 
     text = (tmp_path / "cases.csv").read_text()
     (case,) = read_cases(tmp_path / "cases.csv")
@@ -130,6 +134,15 @@ def test_training_reads_the_cases_and_passes_over_the_findings(tmp_path: Path) -
 
 
 def test_cases_without_images_are_no_cases_yet(tmp_path: Path) -> None:
-    write_rows(tmp_path / "cases.csv", case_rows([answer("accepted")], RESULTS, {}))
+    write_rows(tmp_path / "cases.csv", case_rows([answer("accepted")], RESULTS, {}, KEY))
     with pytest.raises(PipelineError, match="an existing file or folder expected"):
         read_cases(tmp_path / "cases.csv")
+
+
+def test_readers_and_patients_are_told_apart_by_the_key_of_the_installation() -> None:
+    """A plain digest of a name is found by trying names."""
+    other = IdentityKey(b"o" * 32)
+    (here,) = case_rows([answer("accepted")], RESULTS, {}, KEY)
+    (there,) = case_rows([answer("accepted")], RESULTS, {}, other)
+    assert here["readers"] == KEY.digest("Leser^Lea")[:12]
+    assert {here["readers"], here["patient"]}.isdisjoint({there["readers"], there["patient"]})

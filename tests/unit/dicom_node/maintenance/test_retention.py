@@ -19,6 +19,7 @@ from storage.database.schema import Delivery, Instance, Result
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.errors import StaleState
 from storage.files.folder import StorageFolder
+from storage.files.identity_key import IDENTITY_KEY
 from storage.files.installation import STATION
 from storage.files.sums import SUMS
 from storage.maintenance.purge import mark_for_purge, series_usages, unfinished_purges
@@ -110,7 +111,10 @@ def after(
 
 def files(resources: Resources) -> list[str]:
     found = (path for path in resources.folder.root.rglob("*") if path.is_file())
-    return sorted(path.name for path in found if path.name != STATION and "sqlite" not in path.name)
+    others = {STATION, IDENTITY_KEY}
+    return sorted(
+        path.name for path in found if path.name not in others and "sqlite" not in path.name
+    )
 
 
 KEPT = sorted(

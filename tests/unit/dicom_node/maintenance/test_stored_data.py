@@ -62,7 +62,7 @@ def rows(resources: Resources) -> int:
     tables = [
         table
         for name, table in Base.metadata.tables.items()
-        if name not in ("capability", "lease", "notification")
+        if name not in ("capability", "digest_key", "lease", "notification")
     ]
     with resources.sessions() as session:
         return sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in tables)

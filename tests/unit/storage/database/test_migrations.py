@@ -103,6 +103,46 @@ def test_what_was_kept_before_a_migration_is_kept(engine: Engine) -> None:
         assert connection.execute(text("SELECT what, count FROM refusal")).one() == ("x", 2)
 
 
+def test_digests_of_before_stay_plain_for_the_start_that_has_the_key(engine: Engine) -> None:
+    """Backwards they are emptied: an older program would compare keyed ones with plain ones."""
+    migrate_to(engine, "0018")
+    row = {"u": "9", "p": "p" * 64, "b": "b" * 64, "at": "2024-05-01 00:00:00"}
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO series (series_instance_uid, study_instance_uid, modality,"
+                " sop_class_uid, calling_ae, first_at, last_at, instances, state, since, reason,"
+                " generation, attempts, reopened, patient_key, patient_digest, birth_digest,"
+                " study_date, study_time, purging, urgent, of_documents) VALUES (:u, '8', 'CT',"
+                " '1', 'CT1', :at, :at, 1, 'failed', :at, '', 1, 1, false, :p, :p, :b, '', '',"
+                " false, false, false)"
+            ),
+            row,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO feedback (id, document_uid, position, series_instance_uid,"
+                " study_instance_uid, patient_digest, birth_digest, predecessors, answer, finding,"
+                " finding_name, reason_code, reason_scheme, reason, comment, observer, role,"
+                " said_at, received_at, calling_ae, superseded) VALUES (1, '7', 0, :u, '8', :p,"
+                " :b, '', 'rejected', '', '', '', '', '', '', '', '', :at, :at, 'PACS', false)"
+            ),
+            row,
+        )
+    migrate(engine)
+    series = text("SELECT patient_key, patient_digest, birth_digest FROM series")
+    feedback = text("SELECT patient_digest, birth_digest FROM feedback")
+    with engine.connect() as connection:
+        assert connection.execute(series).one() == ("p" * 64, "p" * 64, "b" * 64)
+        assert connection.execute(feedback).one() == ("p" * 64, "b" * 64)
+        assert connection.execute(text("SELECT accession_key FROM series")).one() == ("",)
+        assert connection.execute(text("SELECT * FROM digest_key")).all() == []
+    migrate_to(engine, "0018", back=True)
+    with engine.connect() as connection:
+        assert connection.execute(series).one() == ("", "", "")
+        assert connection.execute(feedback).one() == ("", "")
+
+
 def migrate_to(engine: Engine, revision: str, *, back: bool = False) -> None:
     config = alembic_config()
     with engine.begin() as connection:
