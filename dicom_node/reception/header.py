@@ -54,6 +54,7 @@ OF_SLICE = (
 OTHERS = (*OF_INSTANCE, *OF_PATIENT, *OF_STUDY, PRIORITY, NUMBER, *OF_SLICE)
 TAGS = {keyword_dict[name]: name for name in (*OTHERS, *NEEDED)}
 LAST = max(TAGS)
+BLANKS = " \0\t\n\v\f\r"  #: no part of a value; NUL pads UIDs (PS3.5 6.2)
 MAX_UID = 64  #: characters, PS3.5 9.1
 PLAIN_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 """Components of digits, PS3.5 9.1; leading zeros, which it forbids, are common and do no harm."""
@@ -176,7 +177,7 @@ def _read(path: Path) -> tuple[FileMeta, dict[str, str]]:
         meta, ds = read_attributes(path, TAGS, until=PIXEL_GROUP << 16, maximum_bytes=PARSED_BYTES)
     except HeaderTooLong:
         return _scanned(path)
-    texts = {name: str(ds.get(name) or "").strip() for name in NEEDED}
+    texts = {name: str(ds.get(name) or "").strip(BLANKS) for name in NEEDED}
     return meta, texts | {name: _plain(ds, name) for name in OTHERS}
 
 

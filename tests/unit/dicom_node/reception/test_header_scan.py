@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmwrite
 from pydicom.config import disable_value_validation
@@ -186,6 +186,7 @@ def test_it_says_what_pydicom_says_or_nothing(
     syntax=st.sampled_from(PLAIN),
     places=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=4),
 )
+@example(syntax=ExplicitVRLittleEndian, places=[(82, 0)])  # NUL before the modality
 def test_damaged_headers_too(
     tmp_path_factory: pytest.TempPathFactory, syntax: str, places: list[tuple[int, int]]
 ) -> None:
