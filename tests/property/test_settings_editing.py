@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from config.reader import name_of, parsed, values_in
-
-pytest.importorskip("configupdater")
 from config.editing import changed_text
+from config.reader import name_of, parsed, values_in
 
 KEYS = ("port", "Bind", "ae_title", "calling_aes", "level")
 TITLES = ("node", "log", "tls", "destination PACS", "destination  WEB ")

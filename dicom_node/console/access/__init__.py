@@ -1,1 +1,1 @@
-"""Who may use the console: users, passwords, and what no browser of theirs would send."""
+"""Access to the console: users, passwords, and what no browser of theirs would send."""

@@ -20,7 +20,6 @@ TEXT = "# of the site\n[node]\nport = 104  \n"
 
 @pytest.fixture
 def ini(tmp_path: Path) -> Path:
-    pytest.importorskip("configupdater")
     file = tmp_path / "node.ini"
     file.write_text(TEXT)
     return file
