@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.atomic_write import write_whole
 from storage.files.folder import StorageFolder
+from storage.files.identity_key import IDENTITY_KEY, draw_identity_key
 from storage.files.installation import draw_installation, installation_of
 from tests.support.power_cut import PowerCut
 
@@ -109,6 +110,14 @@ def test_the_identity_of_the_installation_survives(folder: StorageFolder, cut: P
     draw_installation(folder.root)  # a second start
     assert uuid.UUID(drawn).version == 4
     assert cut.left()["station"].decode().strip() == installation_of(folder.root) == drawn
+    assert (cut.left(), cut.early) == (cut.now(), [])
+
+
+def test_the_identity_key_survives_before_anything_is_keyed_with_it(
+    folder: StorageFolder, cut: PowerCut
+) -> None:
+    drawn = draw_identity_key(folder.root)
+    assert cut.left()[IDENTITY_KEY].decode() == f"{drawn.secret.hex()}\n"
     assert (cut.left(), cut.early) == (cut.now(), [])
 
 
