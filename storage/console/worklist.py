@@ -11,13 +11,19 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Select, func, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.states import ARRIVED, DeliveryState, SeriesState
 
 D, S = DeliveryState, SeriesState
 WAITING = (S.RECEIVING, S.STABLE)
+ALIKE = {
+    "study_of": Series.study_instance_uid,
+    "accession_of": Series.accession_key,
+    "patient_of": Series.patient_digest,
+}
+"""Columns in which series may be alike."""
 MOST_COUNTED = 10_000  #: series of a state; more are "more than"
 
 
@@ -29,6 +35,8 @@ class Filter:
     ----------
     series
         Series Instance UIDs; None for every one.
+    alike
+        What series have in common with another (a key of `ALIKE`), and its UID.
     study
         Study Instance UID.
     since, until
@@ -41,6 +49,7 @@ class Filter:
     sender: str = ""
     destination: str = ""
     flag: str = ""
+    alike: tuple[str, str] | None = None
     study: str = ""
     series: tuple[str, ...] | None = None
     since: datetime | None = None
@@ -178,6 +187,11 @@ def _filtered(wanted: Filter) -> Select[Series, Result | None]:
         (Series.study_instance_uid, wanted.study),
     )
     query = query.where(*(column == value for column, value in equal if value))
+    if wanted.alike is not None:
+        name, uid = wanted.alike
+        column, other = ALIKE[name], aliased(Series)
+        same = select(getattr(other, column.key)).where(other.series_instance_uid == uid)
+        query = query.where(column == same.scalar_subquery(), column != "")
     if wanted.series is not None:
         query = query.where(Series.series_instance_uid.in_(wanted.series))
     if wanted.since is not None:

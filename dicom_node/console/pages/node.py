@@ -23,7 +23,7 @@ from storage.files.disk import disk_free
 from storage.overview import quarantine_lines, refusal_lines
 from storage.series.closings import waits
 
-DAYS = 30  #: that the pages of senders look back
+DAYS = 7  #: that the pages of senders look back
 SHOWN = 200  #: lines of a list
 GIGABYTE = 10**9  #: bytes
 

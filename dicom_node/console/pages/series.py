@@ -15,8 +15,9 @@ from dicom_node.assembly.rerun_requests import request_redelivery, request_rerun
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post
 from dicom_node.console.identity import NOTHING
-from dicom_node.console.pages.worklist import UID, identities
+from dicom_node.console.pages.worklist import identities
 from dicom_node.console.pictures import WINDOWS, Drawable
+from dicom_node.console.search import UID
 from dicom_node.console.words import decimals, decision_words, reason_sentence, standing, steps
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError

@@ -157,7 +157,7 @@ def _asked(query: QueryParams, now: float) -> Asked:
     try:
         asked = Asked(
             threshold=float(query.get("threshold", now)),
-            days=int(query.get("days", 90)),
+            days=int(query.get("days", 30)),
             sender=query.get("sender", "")[:MAX_TITLE].replace("\0", "?"),
             prevalence=float(query.get("prevalence", DEFAULT_PERCENT)),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,24 +16,24 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dicom_node.console.access.people import Role
-from dicom_node.console.context import Console, console_of, for_role, user_of
+from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.identity import NOTHING, Identity, read_identity
+from dicom_node.console.search import MAX_UID, MOST_TYPED, find
 from dicom_node.console.why import answer
 from dicom_node.console.words import decimals, decision_words, standing
 from dicom_node.folder_lock import is_running
 from dicom_node.health import read_condition, why_not_ready
 from pipeline.reasons import QualityFlag
 from storage.console.series_page import one_image_each
-from storage.console.worklist import Filter, Line, senders, tiles, worklist
+from storage.console.worklist import ALIKE, Filter, Line, senders, tiles, worklist
 from storage.database.columns import MAX_TITLE
 from storage.files.disk import disk_free
 from storage.states import SeriesState
 
 LINES = 50  #: of a page
+RARE_DAYS = 30  #: that are looked through by flag or destination, unless a day is named
 MOST_CSV = 100_000  #: lines of a CSV file
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  #: a spreadsheet would take the text for a formula
-MAX_UID = 64  #: characters, PS3.5 9.1
-UID = re.compile(rf"[0-9A-Za-z.-]{{1,{MAX_UID}}}")  #: some archives give UUIDs for UIDs
 COLUMNS = (
     "last_image",
     "sender",
@@ -53,7 +52,7 @@ COLUMNS = (
 def page(request: Request) -> Response:
     """Show the worklist."""
     console = console_of(request)
-    wanted = filter_of(request)
+    wanted = filter_of(request, console.clock())
     with console.sessions.reading() as session:
         known = senders(session)
     return console.page(
@@ -73,7 +72,9 @@ def page(request: Request) -> Response:
 def rows(request: Request) -> Response:
     """Show the rows alone, as they are now."""
     console = console_of(request)
-    return console.page(request, "rows.html", **_rows(console, request, filter_of(request)))
+    return console.page(
+        request, "rows.html", **_rows(console, request, filter_of(request, console.clock()))
+    )
 
 
 @for_role(Role.VIEWER)
@@ -86,7 +87,8 @@ def tiles_now(request: Request) -> Response:
 @for_role(Role.VIEWER)
 def as_csv(request: Request) -> Response:
     """Write the worklist as CSV; it names no patient."""
-    console, wanted = console_of(request), filter_of(request)
+    console = console_of(request)
+    wanted = filter_of(request, console.clock())
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -115,36 +117,49 @@ def as_csv(request: Request) -> Response:
 
 @for_role(Role.VIEWER)
 def search(request: Request) -> Response:
-    """Go to the one series that is looked for, or show the worklist of all that fit."""
-    text = request.query_params.get("q", "").strip()
-    if not UID.fullmatch(text):
-        return RedirectResponse(f"/?{urlencode({'q': text[:MAX_UID]})}" if text else "/", 303)
-    console = console_of(request)
-    with console.sessions.reading() as session:
-        found = worklist(session, Filter(series=(text,)), 1)
-        found = found or worklist(session, Filter(study=text), 2)
-    if len(found) == 1:
-        return RedirectResponse(f"/series/{found[0].series_instance_uid}", 303)
-    return RedirectResponse(f"/?{urlencode({'study' if found else 'q': text})}", 303)
+    """Go to the one series that is looked for, or to the worklist of all that fit.
+
+    It is asked for by POST, so that no Patient ID stands in an address.
+    """
+    text = form_of(request).get("q", "").strip()
+    if not text:
+        return RedirectResponse("/", 303)
+    found = find(console_of(request), text, Role(user_of(request).role))
+    if found is None:
+        return RedirectResponse("/?found=no", 303)
+    if len(found.series) == 1:
+        return RedirectResponse(f"/series/{found.series[0]}", 303)
+    return RedirectResponse(f"/?{urlencode({found.alike_in: found.series[0]})}", 303)
 
 
 @for_role(Role.VIEWER)
 def why_page(request: Request) -> Response:
-    """Answer why there is no result of a study."""
-    console = console_of(request)
-    study = request.query_params.get("study", "").strip()[:MAX_UID]
+    """Answer why there is no result of a study, by its UID or its accession number."""
+    query = request.query_params
+    return _why(request, query.get("accession", "") or query.get("study", ""))
+
+
+@for_role(Role.VIEWER)
+def of_accession(request: Request) -> Response:
+    """Go to the one series of an accession number; otherwise answer for all of them."""
+    text = request.path_params["accession"]
+    found = find(console_of(request), text, Role.VIEWER)
+    if found is not None and len(found.series) == 1:
+        return RedirectResponse(f"/series/{found.series[0]}", 303)
+    return _why(request, text)
+
+
+def _why(request: Request, text: str) -> Response:
+    console, text = console_of(request), text.strip()[:MOST_TYPED]
+    found = find(console, text, Role.VIEWER) if text else None
     with console.sessions.reading() as session:
-        lines = worklist(session, Filter(study=study), LINES) if UID.fullmatch(study) else []
-    return console.page(
-        request,
-        "why.html",
-        answer=answer(lines),
-        lines=_shown(console, request, lines),
-        study=study,
-    )
+        wanted = Filter(series=tuple(found.series[:LINES])) if found else None
+        lines = worklist(session, wanted, LINES) if wanted else []
+    shown = _shown(console, request, lines)
+    return console.page(request, "why.html", answer=answer(lines), lines=shown, text=text)
 
 
-def filter_of(request: Request) -> Filter:
+def filter_of(request: Request, now: datetime) -> Filter:
     """Read the filter from the query of a request.
 
     Raises
@@ -166,11 +181,18 @@ def filter_of(request: Request) -> Filter:
         destination=_asked(query, "destination"),
         flag=_asked(query, "flag"),
         study=_asked(query, "study"),
-        series=(_asked(query, "q"),) if query.get("q") else None,
-        since=day,
+        series=() if query.get("found") else None,
+        alike=next(((name, _asked(query, name)) for name in ALIKE if query.get(name)), None),
+        since=day or _since(query, now),
         until=day + timedelta(days=1) if day else None,
         before=before,
     )
+
+
+def _since(query: QueryParams, now: datetime) -> datetime | None:
+    """Bound what is looked through for something that may be rare."""
+    is_rare = query.get("flag") or query.get("destination")
+    return now - timedelta(days=RARE_DAYS) if is_rare else None
 
 
 def _asked(query: QueryParams, name: str, most: int = MAX_UID) -> str:
@@ -267,6 +289,7 @@ ROUTES = [
     Route("/rows", rows),
     Route("/tiles", tiles_now),
     Route("/worklist.csv", as_csv),
-    Route("/search", search),
+    post("/search", search),
     Route("/why", why_page),
+    Route("/s/{accession}", of_accession),
 ]

@@ -119,7 +119,13 @@ class ConsoleUnderTest:
         return browser
 
     def receive(
-        self, series: str, at: datetime = NOW, *, sender: str = "CT1", path: str = ""
+        self,
+        series: str,
+        at: datetime = NOW,
+        *,
+        sender: str = "CT1",
+        path: str = "",
+        **digests: str,
     ) -> None:
         """Enter a series of one instance."""
         facts = InstanceFacts(
@@ -133,6 +139,7 @@ class ConsoleUnderTest:
             path=path or f"incoming/{series}",
             digest="a",
             bytes=3,
+            **digests,  # type: ignore[arg-type]  # of the patient and the accession number
         )
         with self.resources.sessions.begin() as session:
             record_instance(session, facts, at)

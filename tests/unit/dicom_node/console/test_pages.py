@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from starlette.testclient import TestClient
 
 from dicom_node.console.access.people import Role
 from pipeline.reasons import UnsuitableReason
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.files.identity_key import draw_identity_key
 from storage.series.quarantine_and_refusals import RefusalKind, record_quarantine, record_refusal
 from storage.states import SeriesState
 from tests.support.console.console_under_test import NOW, ConsoleUnderTest, form_token
@@ -97,14 +99,44 @@ def test_older_series_are_on_the_next_page_and_none_is_left_out(
     assert len(found) == len(set(found)) == 120
 
 
+def looked_for(browser: TestClient, text: str) -> str:
+    """Search, and tell where that leads."""
+    fields = {"form_token": form_token(browser), "q": text}
+    return browser.post("/search", data=fields).headers["location"]
+
+
 def test_search_goes_to_the_one_series(console: ConsoleUnderTest) -> None:
     console.receive("1.2.3")
     browser = console.logged_in(Role.VIEWER)
-    assert browser.get("/search?q=1.2.3").headers["location"] == "/series/1.2.3"
-    assert browser.get("/search?q=1.2.8").headers["location"] == "/series/1.2.3"  # its study
+    assert looked_for(browser, "1.2.3") == "/series/1.2.3"
+    assert looked_for(browser, "1.2.8") == "/series/1.2.3"  # its study
+    assert looked_for(browser, "1.2.3.1") == "/series/1.2.3"  # its image
+    assert looked_for(browser, "9") == "/?found=no"
+    assert "Nothing here has exactly this number." in browser.get("/?found=no").text
     console.receive("1.2.4")
-    assert browser.get("/search?q=1.2.8").headers["location"] == "/?study=1.2.8"
-    assert browser.get("/search?q=9").headers["location"] == "/?q=9"
+    assert looked_for(browser, "1.2.8") == "/?study_of=1.2.4"
+    text = browser.get("/rows?study_of=1.2.4").text
+    assert "/series/1.2.3" in text
+    assert "/series/1.2.4" in text
+
+
+def test_an_accession_number_is_found_by_everybody_and_a_patient_by_readers(
+    console: ConsoleUnderTest,
+) -> None:
+    key = draw_identity_key(console.settings.storage.folder)
+    names = {"accession_key": key.digest("A-17"), "patient_digest": key.digest("P 1")}
+    console.receive("1.2.3", **names)
+    console.receive("1.2.4", **names | {"accession_key": key.digest("A-18")})
+    viewer, reader = console.logged_in(Role.VIEWER), console.logged_in(Role.READER)
+    assert looked_for(viewer, " A-17 ") == "/series/1.2.3"
+    assert looked_for(viewer, "A-1") == "/?found=no"
+    assert looked_for(viewer, "P 1") == "/?found=no"
+    assert looked_for(reader, "P 1") == "/?patient_of=1.2.3"
+    rows = reader.get("/rows?patient_of=1.2.3").text
+    assert "/series/1.2.4" in rows
+    assert viewer.get("/s/A-17").headers["location"] == "/series/1.2.3"
+    assert "Its images are still coming." in viewer.get("/why?accession=A-17").text
+    assert "No series of this study has come here." in viewer.get("/s/P%201").text
 
 
 def test_csv_names_no_patient_and_no_formula(console: ConsoleUnderTest, tmp_path: Path) -> None:
