@@ -34,6 +34,7 @@ from pipeline.types import (
 
 FASTEST = 1  #: level of deflate: half the time of the usual 6, and 1 MB more a series
 FORMAT = 1  #: one more whenever an older reader would misread it
+METHOD_BEFORE = 2  #: `pipeline.options.METHOD` of files that do not name theirs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +45,13 @@ class Values:
     ----------
     source
         Digest of the instances that it is the analysis of.
+    method
+        Number of the way from images to findings by which it was made.
     """
 
     format: int = FORMAT
     source: str
+    method: int = METHOD_BEFORE
     lung_method: str
     lung_doubts: tuple[Doubt, ...]
     classification: Classification
@@ -62,7 +66,7 @@ class Values:
 VALUES: TypeAdapter[Values] = TypeAdapter(Values)
 
 
-def to_bytes(found: Analysis, source: str) -> bytes:
+def to_bytes(found: Analysis, source: str, method: int) -> bytes:
     """Pack an analysis.
 
     Parameters
@@ -71,9 +75,12 @@ def to_bytes(found: Analysis, source: str) -> bytes:
         Undecided, as `pipeline.analyse.find` gives it.
     source
         Digest of the instances.
+    method
+        Number of the way from images to findings, `pipeline.options.METHOD`.
     """
     values = Values(
         source=source,
+        method=method,
         lung_method=found.lungs.method,
         lung_doubts=found.lungs.doubts,
         classification=found.classification,

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from dicom_node.analysis.result_rows import KEPT
+from dicom_node.analysis.worker.inputs import OTHER_METHOD
 from dicom_node.analysis.worker.messages import (
     AnalysisConfig,
     AnalysisRequest,
@@ -30,6 +31,7 @@ from pipeline.encode.result.kinds import MAIN_DOCUMENTS, SUPERSEDING
 from pipeline.encode.result.products import Products
 from pipeline.encode.result.series_numbers import SeriesOfStudy, numbering
 from pipeline.errors import PipelineError
+from pipeline.options import METHOD
 from pipeline.reasons import ClosedBy
 from pipeline.series.attributes import calendar_date
 from storage.delivery.capabilities import Capability, capabilities
@@ -237,20 +239,23 @@ def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:
     Raises
     ------
     CannotRepeat
-        If there is no analysis, none that is kept, or one of another model.
+        If there is no analysis, none that is kept, or one of another model or method.
     """
     if not ended.analysed or ended.folder is None:
         raise CannotRepeat("its instances have not been analysed: use reprocess")
     path = folder / ended.folder / KEPT
     try:
-        made_by = read_values(path).provenance
+        kept = read_values(path)
     except (OSError, PipelineError) as fault:
         raise CannotRepeat("no readable analysis of it is kept: use reprocess") from fault
+    made_by = kept.provenance
     if made_by.weights_sha256 != model_sha256:
         raise CannotRepeat(
             f"what is kept is of the model {made_by.model_name} {made_by.model_version},"
             " which is not the one set now: use reprocess"
         )
+    if kept.method != METHOD:
+        raise CannotRepeat(OTHER_METHOD)
     return path
 
 

@@ -14,6 +14,7 @@ from dicom_node.analysis.worker.messages import Analysed, AnalysisResult, Unsuit
 from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
 from pipeline.model.manifest import BUNDLED, read_manifest
+from pipeline.options import METHOD
 from storage.database.schema import Delivery
 from storage.maintenance.recovery import recover
 from storage.results.priors import inputs_so_far
@@ -54,7 +55,7 @@ def kept() -> bytes:
     """An analysis of the model that is set now."""
     found = analysis()
     made_by = replace(found.provenance, weights_sha256=read_manifest(BUNDLED)[1])
-    return to_bytes(replace(found, provenance=made_by), "source")
+    return to_bytes(replace(found, provenance=made_by), "source", METHOD)
 
 
 def die(resources: Resources, answer: AnalysisResult, step: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.analysis_file import read, read_values, to_bytes
+from pipeline.analysis_file import METHOD_BEFORE, read, read_values, to_bytes
 from pipeline.errors import PipelineError
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.opacity_content import content_of
@@ -93,10 +93,12 @@ analyses = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(found=analyses, source=words)
 def test_what_is_read_is_what_was_written(found: Analysis, source: str) -> None:
-    raw = to_bytes(found, source)
+    raw = to_bytes(found, source, 7)
     back, source_back = read(BytesIO(raw))
 
-    assert source_back == source == read_values(BytesIO(raw)).source
+    values = read_values(BytesIO(raw))
+    assert source_back == source == values.source
+    assert values.method == 7
     assert back.lungs.labels.tobytes() == found.lungs.labels.tobytes()
     assert back.lungs.labels.shape == found.lungs.labels.shape
     assert (back.lungs.method, back.lungs.doubts) == (found.lungs.method, found.lungs.doubts)
@@ -108,12 +110,12 @@ def test_what_is_read_is_what_was_written(found: Analysis, source: str) -> None:
 
 
 def test_the_same_analysis_gives_the_same_bytes() -> None:
-    assert to_bytes(analysis(), "s") == to_bytes(analysis(), "s")
+    assert to_bytes(analysis(), "s", 7) == to_bytes(analysis(), "s", 7)
 
 
 def test_an_analysis_of_before_these_measurements_is_read_without_them() -> None:
-    plain = json.loads(read_archive(to_bytes(analysis(), "s"))["values"].tobytes())
-    del plain["low_attenuation"]
+    plain = json.loads(read_archive(to_bytes(analysis(), "s", 7))["values"].tobytes())
+    del plain["low_attenuation"], plain["method"]
     for lesion in plain["lesions"]:
         del lesion["long_axis_mm"], lesion["consolidation_mm3"]
     older = changed(values=np.frombuffer(json.dumps(plain).encode(), np.uint8))
@@ -121,6 +123,7 @@ def test_an_analysis_of_before_these_measurements_is_read_without_them() -> None
     back, _ = read(BytesIO(older))
 
     assert back.low_attenuation is None
+    assert read_values(BytesIO(older)).method == METHOD_BEFORE
     assert {(found.long_axis_mm, found.ground_glass_mm3) for found in back.lesions} == {
         (None, None)
     }
@@ -130,11 +133,11 @@ def test_an_analysis_of_before_these_measurements_is_read_without_them() -> None
 def test_values_that_json_does_not_know_are_refused() -> None:
     lesions = (replace(analysis().lesions[0], mean_hu=float("nan")),)
     with pytest.raises(ValueError, match="JSON"):
-        to_bytes(analysis(lesions=lesions), "s")
+        to_bytes(analysis(lesions=lesions), "s", 7)
 
 
 def test_times_come_back_with_their_zone() -> None:
-    back, _ = read(BytesIO(to_bytes(analysis(), "s")))
+    back, _ = read(BytesIO(to_bytes(analysis(), "s", 7)))
     assert back.provenance.started == datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
 
 
@@ -144,7 +147,7 @@ def read_archive(raw: bytes) -> dict[str, np.ndarray]:
 
 
 def changed(**values: np.ndarray) -> bytes:
-    entries = read_archive(to_bytes(analysis(), "s"))
+    entries = read_archive(to_bytes(analysis(), "s", 7))
     buffer = BytesIO()
     np.savez_compressed(buffer, **{**entries, **values})
     return buffer.getvalue()
@@ -159,7 +162,7 @@ def changed(**values: np.ndarray) -> bytes:
         (changed(values=np.frombuffer(b'{"format": 1}', np.uint8)), "a value is wrong"),
         (changed(values=np.frombuffer(b"{", np.uint8)), "its values cannot be read"),
         (changed(activation=np.zeros((1, 1, 1), np.uint8)), "activation must be"),
-        (to_bytes(analysis(), "s")[:-200], "got none"),
+        (to_bytes(analysis(), "s", 7)[:-200], "got none"),
     ],
 )
 def test_what_is_damaged_or_of_another_format_is_refused(raw: bytes, message: str) -> None:

@@ -6,6 +6,8 @@ from dicom_node.analysis.worker.messages import AnalysisRequest
 from pipeline.encode.result.identity import inputs_digest
 from pipeline.options import METHOD
 
+OTHER_METHOD = "the kept analysis is of an earlier method: reprocess it"  #: reason of a refusal
+
 
 def inputs_of(request: AnalysisRequest) -> str:
     """Digest everything that decides what the result of a request says."""

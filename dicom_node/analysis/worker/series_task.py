@@ -21,7 +21,7 @@ from pydicom.config import disable_value_validation
 from dicom_node.analysis.configuration import software_versions
 from dicom_node.analysis.worker.encoding import context_of, pack
 from dicom_node.analysis.worker.faults import as_analysis_fault
-from dicom_node.analysis.worker.inputs import inputs_of, source_digest
+from dicom_node.analysis.worker.inputs import OTHER_METHOD, inputs_of, source_digest
 from dicom_node.analysis.worker.messages import (
     Analysed,
     AnalysisConfig,
@@ -41,6 +41,7 @@ from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultBundle, ResultObject
 from pipeline.errors import PipelineError, UnsuitableSeries
 from pipeline.model.manifest import read_manifest
+from pipeline.options import METHOD
 from pipeline.series.eligibility import eligible
 from pipeline.series.selection import select
 
@@ -126,7 +127,7 @@ def results_of(
     OutOfMemory
         If memory does not suffice, even for one slice at a time on the CPU.
     CannotRepeat
-        If the kept analysis is of another model, or of other instances.
+        If the kept analysis is of another model or method, or of other instances.
     OSError
         If a source file cannot be read.
     """
@@ -184,7 +185,7 @@ def _analyse(
         partial(analyse_on, device, slices_at_once) for device, slices_at_once in attempts
     )
     progress("keep", 1.0)
-    return undecided, to_bytes(undecided, source_digest(request))
+    return undecided, to_bytes(undecided, source_digest(request), METHOD)
 
 
 def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
@@ -198,13 +199,15 @@ def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
 
 
 def _read_kept(request: AnalysisRequest, path: Path) -> tuple[Analysis, bytes]:
-    """Read the kept analysis, if it is of this model and of these instances."""
-    from pipeline.analysis_file import read
+    """Read the kept analysis, if it is of this model and method, and of these instances."""
+    from pipeline.analysis_file import read, read_values
 
     kept = path.read_bytes()
     undecided, source = read(BytesIO(kept))
     if undecided.provenance.weights_sha256 != request.config.model.sha256:
         raise CannotRepeat("the kept analysis is of another model: reprocess it")
+    if read_values(BytesIO(kept)).method != METHOD:
+        raise CannotRepeat(OTHER_METHOD)
     if source != source_digest(request):
         raise CannotRepeat("the kept analysis is of other instances: reprocess it")
     return undecided, kept

@@ -1,4 +1,4 @@
-"""A kept analysis is issued again for its own instances and its own model only."""
+"""A kept analysis is issued again for its own instances, its own model and its method only."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,7 +12,8 @@ from dicom_node.analysis.worker.inputs import source_digest
 from dicom_node.analysis.worker.messages import AnalysisRequest, SourceFile
 from dicom_node.analysis.worker.series_task import _read_kept
 from dicom_node.errors import CannotRepeat
-from pipeline.analysis_file import to_bytes
+from pipeline.analysis_file import read, to_bytes
+from pipeline.options import METHOD
 from tests.support.samples.encode_samples import analysis
 
 
@@ -31,7 +32,7 @@ def wanted(tmp_path: Path) -> AnalysisRequest:
     )
     found = analysis()
     made_by = replace(found.provenance, weights_sha256=made.config.model.sha256)
-    kept = to_bytes(replace(found, provenance=made_by), source_digest(made))
+    kept = to_bytes(replace(found, provenance=made_by), source_digest(made), METHOD)
     (tmp_path / "analysis.npz").write_bytes(kept)
     return made
 
@@ -60,3 +61,11 @@ def test_it_is_not_issued_for_another_model(wanted: AnalysisRequest) -> None:
     other = replace(wanted, config=replace(wanted.config, model=model))
     with pytest.raises(CannotRepeat, match="of another model"):
         _read_kept(other, wanted.kept or Path())
+
+
+def test_it_is_not_issued_by_another_method(wanted: AnalysisRequest) -> None:
+    assert wanted.kept is not None
+    found, source = read(wanted.kept)
+    wanted.kept.write_bytes(to_bytes(found, source, METHOD - 1))
+    with pytest.raises(CannotRepeat, match="of an earlier method: reprocess it"):
+        _read_kept(wanted, wanted.kept)

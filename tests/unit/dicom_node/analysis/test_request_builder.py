@@ -20,6 +20,7 @@ from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
 from pipeline.encode.result.identity import Prior, stands
 from pipeline.errors import ModelError
+from pipeline.options import METHOD
 from storage.database.schema import Series
 from storage.series.lifecycle import claim_next
 from storage.series.rerun import (
@@ -214,7 +215,7 @@ def test_a_series_that_another_command_was_first_to_ask_for_is_no_error(
     assert outcome.text == "nothing to do: a new analysis of it has begun just now"
 
 
-KEPT_ANALYSIS = to_bytes(analysis(), "source")
+KEPT_ANALYSIS = to_bytes(analysis(), "source", METHOD)
 
 
 def test_without_a_fitting_analysis_nothing_is_issued_again(resources: Resources) -> None:

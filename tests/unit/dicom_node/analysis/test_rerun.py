@@ -16,6 +16,7 @@ from dicom_node.analysis.worker.inputs import inputs_of
 from dicom_node.analysis.worker.messages import Unsuitable
 from dicom_node.resources import Resources
 from pipeline.analysis_file import to_bytes
+from pipeline.options import METHOD
 from storage.series.rerun import ended_series
 from storage.states import Rerun
 from tests.support.dispatcher_samples import (
@@ -38,12 +39,12 @@ def resources(tmp_path: Path) -> Resources:
     return open_resources(tmp_path)
 
 
-def analyse(resources: Resources) -> None:
+def analyse(resources: Resources, method: int = METHOD) -> None:
     """Receive a series, and keep an analysis of it by the model that is set."""
     receive(resources)
     found = analysis()
     made_by = replace(found.provenance, weights_sha256=CONFIG.model.sha256)
-    kept = to_bytes(replace(found, provenance=made_by), "source")
+    kept = to_bytes(replace(found, provenance=made_by), "source", method)
     workers = AnsweringWorkers(
         lambda request: replace(RESULT, kept=kept, inputs=inputs_of(request))
     )
@@ -89,6 +90,23 @@ def test_what_cannot_be_issued_again_is_refused_with_the_reason(resources: Resou
     assert (outcome.text, outcome.accepted, outcome.refused) == (reason, False, True)
     assert line(resources).wish is None
     assert ask(resources, Rerun.REPROCESS).accepted
+
+
+def test_what_an_earlier_method_found_is_not_issued_again_but_analysed_anew(
+    resources: Resources,
+) -> None:
+    """It would stand for what today's method finds, and keep it from being looked for."""
+    analyse(resources, METHOD - 1)
+
+    outcome = ask(resources, Rerun.REISSUE, threshold=0.999)
+
+    reason = "refused: the kept analysis is of an earlier method: reprocess it"
+    assert (outcome.text, outcome.refused, line(resources).wish) == (reason, True, None)
+    assert ask(resources, Rerun.REPROCESS).accepted
+    start_requested_reruns(resources, lambda: None)
+    workers = Workers(FEW)
+    dispatcher(resources, workers).dispatch()
+    assert [request.kept for request in workers.requests] == [None]
 
 
 def test_a_series_that_has_not_ended_needs_no_rerun(resources: Resources) -> None:
