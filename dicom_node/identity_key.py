@@ -5,7 +5,6 @@ The lease of the database must be held where anything is changed: one process at
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +12,17 @@ from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from storage.database.sessions import Sessions
-from storage.errors import StorageError
+from storage.errors import DamagedIdentityKey, StorageError
 from storage.files.identity_key import (
     IDENTITY_KEY,
     IdentityKey,
     draw_identity_key,
     read_identity_key,
+    set_identity_key_aside,
 )
+from storage.files.installation import STATION, installation_of
 from storage.maintenance.identity_digests import (
+    count_identity_digests,
     forget_identity_digests,
     has_identity_digests,
     key_fingerprint,
@@ -32,22 +34,46 @@ LOST = (
     " matched with what was received so far. `dicom-node doctor --mend --force` draws another key,"
     " and forgets who the patients so far were"
 )
+NOT_MOUNTED = (
+    f"and no file `{STATION}` either: is the storage folder mounted? `dicom-node run --new-folder`"
+    " makes the database that of this folder, and forgets who the patients so far were"
+)
 
 
 def identity_key_fault(sessions: Sessions, root: Path) -> str:
     """Say why the digests in the database are of no use; empty if they are, or there are none."""
-    with sessions.reading() as session:
-        known = key_fingerprint(session)
-        if not known or not has_identity_digests(session):
-            return ""
+    known = _needed(sessions)
     try:
-        key = read_identity_key(root)
+        return _read(root, known)[1] if known else ""
     except StorageError as fault:
         return str(fault)
-    if key is not None and key.fingerprint == known:
-        return ""
+
+
+def _needed(sessions: Sessions) -> str:
+    """Read the fingerprint of the key of the digests in the database; empty if there are none."""
+    with sessions.reading() as session:
+        known = key_fingerprint(session)
+        return known if known and has_identity_digests(session) else ""
+
+
+def _read(root: Path, known: str) -> tuple[IdentityKey | None, str]:
+    """Read the key, if there is one, and say why it is not that of a fingerprint, if it must be.
+
+    Raises
+    ------
+    StorageError
+        If its file cannot be read; or holds something else, and no digests need it.
+    """
+    try:
+        key = read_identity_key(root)
+    except DamagedIdentityKey as fault:
+        if not known:
+            raise
+        return None, str(fault)
+    if not known or (key is not None and key.fingerprint == known):
+        return key, ""
     got = "no such file" if key is None else "another key"
-    return (
+    return key, (
         f"{root / IDENTITY_KEY}: expected the key of the digests of identity in the database, got"
         f" {got}"
     )
@@ -59,24 +85,29 @@ def keyed(resources: Resources, *, forget: bool = False) -> Resources:
     Parameters
     ----------
     forget
-        Whether digests whose key is lost are emptied, and another is drawn if there is none.
+        Whether digests whose key is lost are emptied, and another is drawn if there is none; a
+        file that holds something else is set aside.
 
     Raises
     ------
     NodeError
-        If the key is lost, and `forget` is False.
+        If the key is lost, and `forget` is False or the folder is that of no installation.
     StorageError
-        If its file cannot be read.
+        If its file cannot be read, which may pass: no key is drawn in its place.
     """
     root = resources.folder.root
-    lost = identity_key_fault(resources.sessions, root)
-    if lost and not forget:
-        raise NodeError(f"{lost}: {LOST}")
+    key, lost = _read(root, _needed(resources.sessions))
+    if lost:
+        _check_forgetting(root, lost, forget=forget)
+        with resources.sessions.reading() as session:
+            rows = count_identity_digests(session)
+        log.warning("identity_forgotten", reason=lost, rows=rows)
     with resources.sessions.begin() as session:
         if lost:
             forget_identity_digests(session)
-            log.warning("identity_forgotten", reason=lost)
-        key = _key(root, lost)
+        if key is None:
+            set_identity_key_aside(root, resources.clock())
+            key = draw_identity_key(root)
         is_used = key_fingerprint(session) == key.fingerprint
         rows = 0 if is_used else key_identity_digests(session, key)
     if rows:
@@ -84,15 +115,18 @@ def keyed(resources: Resources, *, forget: bool = False) -> Resources:
     return replace(resources, identity_key=key)
 
 
-def _key(root: Path, lost: str) -> IdentityKey:
-    """Read the key, or draw one where there is none; one that cannot be read counts as none."""
-    key = None
-    if lost:
-        with suppress(StorageError):
-            key = read_identity_key(root)
-    else:
-        key = read_identity_key(root)
-    return key or draw_identity_key(root)
+def _check_forgetting(root: Path, lost: str, *, forget: bool) -> None:
+    """Check that digests may be emptied, which cannot be taken back.
+
+    Raises
+    ------
+    NodeError
+        If nobody asks for it, or the folder is that of no installation.
+    """
+    if not forget:
+        raise NodeError(f"{lost}: {LOST}")
+    if not installation_of(root):
+        raise NodeError(f"{lost}, {NOT_MOUNTED}")
 
 
 def existing_key(root: Path) -> IdentityKey:

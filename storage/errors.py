@@ -4,6 +4,7 @@ StorageError
 ├── StaleState            another process moved the row first: drop the intended change
 ├── StorageFull           not enough free space to keep the file safely
 ├── StorageUnwritable     the storage folder is away, or read only: the same may succeed later
+├── DamagedIdentityKey    its file can be read, and holds something else
 ├── DatabaseUnavailable   the database is locked, full, damaged or away: the same may succeed later
 │   └── LeaseLost         for good: another node has taken the database over
 ├── DatabaseRefused       the database rejects what is to be written: the same fails again
@@ -25,6 +26,10 @@ class StorageFull(StorageError):
 
 class StorageUnwritable(StorageError):
     """The storage folder cannot be written: the same may succeed later."""
+
+
+class DamagedIdentityKey(StorageError):
+    """The file of the identity key can be read, and holds something else."""
 
 
 class DatabaseUnavailable(StorageError):

@@ -40,7 +40,8 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
     {
         Kind.COPY_RESTORED: "--mend ends this note",
         Kind.KEY_LOST: "restore the file from a backup of the storage folder: without it no start;"
-        " --mend --force draws another, and forgets who the patients so far were",
+        " --mend --force draws another, unless it only cannot be read, and forgets who the patients"
+        " so far were",
         Kind.INSTANCES_MISSING: "--mend notes that they are gone; have the series sent again",
         Kind.RESULT_MISSING: "restore the files, or have them made anew by dicom-node reprocess",
         Kind.NOT_INDEXED: "--mend, or a start of the node, takes it up",

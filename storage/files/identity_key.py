@@ -12,11 +12,13 @@ import os
 import re
 import secrets
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from storage.errors import StorageError
+from storage.errors import DamagedIdentityKey, StorageError
 from storage.files.disk import sync_directory
 from storage.files.folder import TEMPORARY
 
@@ -84,7 +86,9 @@ def read_identity_key(folder: Path) -> IdentityKey | None:
     Raises
     ------
     StorageError
-        If the file cannot be read, or holds something else.
+        If the file cannot be read.
+    DamagedIdentityKey
+        If it holds something else.
     """
     path = folder / IDENTITY_KEY
     try:
@@ -94,7 +98,7 @@ def read_identity_key(folder: Path) -> IdentityKey | None:
     except OSError as fault:
         raise StorageError(f"{path}: cannot be read: {fault.strerror}") from fault
     if not KEY_LINE.fullmatch(content):
-        raise StorageError(
+        raise DamagedIdentityKey(
             f"{path}: expected the identity key, {2 * KEY_BYTES} hexadecimal digits, got something"
             " else"
         )
@@ -113,3 +117,11 @@ def draw_identity_key(folder: Path) -> IdentityKey:
     temporary.rename(folder / IDENTITY_KEY)
     sync_directory(folder)
     return IdentityKey(secret)
+
+
+def set_identity_key_aside(folder: Path, at: datetime) -> None:
+    """Rename the file of the key, if there is one, so that another may be drawn."""
+    aside = f"{IDENTITY_KEY}.before-{at:%Y%m%dT%H%M%S.%f}"
+    with suppress(FileNotFoundError):
+        (folder / IDENTITY_KEY).rename(folder / aside)
+        sync_directory(folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, or_, select, update
+from sqlalchemy import Row, Select, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.database.schema import DigestKey, Feedback, Series
@@ -43,6 +43,19 @@ def has_identity_digests(session: Session) -> bool:
     """Tell whether there is any digest that the loss of the key would make useless."""
     found = (exists().where(column != "") for columns in DIGESTS.values() for column in columns)
     return bool(session.scalar(select(or_(*found))))
+
+
+def count_identity_digests(session: Session) -> int:
+    """Count the rows that have a digest."""
+    return sum(
+        session.scalar(
+            select(func.count())
+            .select_from(table)
+            .where(or_(*(column != "" for column in columns)))
+        )
+        or 0
+        for table, columns in DIGESTS.items()
+    )
 
 
 def key_identity_digests(session: Session, key: IdentityKey) -> int:

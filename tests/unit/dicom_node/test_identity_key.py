@@ -26,6 +26,7 @@ from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
 from storage.database.schema import DigestKey, Feedback, Series
 from storage.database.sessions import Sessions
+from storage.errors import StorageError
 from storage.files.folder import StorageFolder
 from storage.files.identity_key import (
     IDENTITY_KEY,
@@ -33,7 +34,7 @@ from storage.files.identity_key import (
     plain_digest,
     read_identity_key,
 )
-from storage.files.installation import draw_installation
+from storage.files.installation import STATION, draw_installation
 from storage.maintenance import identity_digests
 from storage.maintenance.consistency import Kind
 from storage.overview import overview
@@ -243,11 +244,51 @@ def test_who_goes_on_without_the_key_forgets_the_patients_so_far(
 
     assert [line["event"] for line in logged] == ["identity_forgotten"]
     assert words in logged[0]["reason"]
+    assert logged[0]["rows"] == 5
     assert resources.identity_key != old
     assert read_identity_key(resources.folder.root) == resources.identity_key
     assert digests(resources) == set()
     assert of_whom(resources) == [("P-1", ()), ("P-2", ())]
     assert keyed(before).identity_key == resources.identity_key
+
+
+def test_what_lies_in_place_of_the_key_is_set_aside(before: Resources) -> None:
+    keyed(before)
+    path = before.folder.root / IDENTITY_KEY
+    damage(path)
+    keyed(before, forget=True)
+    (aside,) = path.parent.glob(f"{IDENTITY_KEY}.before-*")
+    assert aside.read_text() == "something else\n"
+
+
+def make_unreadable(path: Path) -> None:
+    """A directory is what also root cannot read as a file."""
+    path.rename(path.with_name("there"))
+    path.mkdir()
+
+
+def take_folder_away(path: Path) -> None:
+    for name in (IDENTITY_KEY, STATION):
+        path.with_name(name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("lose", "words"),
+    [(make_unreadable, "identity-key: cannot be read"), (take_folder_away, "mounted")],
+)
+def test_a_key_that_may_come_back_is_not_replaced_even_by_force(
+    before: Resources, lose: Callable[[Path], None], words: str
+) -> None:
+    resources = keyed(before)
+    rows, path = digests(resources), resources.folder.root / IDENTITY_KEY
+    lose(path)
+    there = sorted(path.parent.iterdir())
+
+    with pytest.raises((NodeError, StorageError), match=words):
+        keyed(before, forget=True)
+
+    assert sorted(path.parent.iterdir()) == there
+    assert digests(resources) == rows
 
 
 def test_a_key_that_no_row_needs_may_be_drawn_again(tmp_path: Path) -> None:

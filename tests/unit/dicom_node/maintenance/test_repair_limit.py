@@ -232,6 +232,11 @@ def test_doctor_says_that_the_folder_is_not_the_one(elsewhere: Path, resources: 
     assert isinstance(answer.exception, NodeError)
     assert kept(resources) == 3
 
-    CliRunner().invoke(app, ["doctor", "--mend", "--force", "--config", str(elsewhere)])
+    forced = ["doctor", "--mend", "--force", "--config", str(elsewhere)]
+    answer = CliRunner().invoke(app, forced)
+    assert "is the storage folder mounted?" in str(answer.exception)
+    assert kept(resources) == 3
 
+    open_resources(load(elsewhere), any_folder=True).close()
+    CliRunner().invoke(app, forced)
     assert kept(resources) == 0
