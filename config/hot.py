@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
 from config.settings import Settings
+from config.value_types import Section
 
 HOT: Mapping[str, frozenset[str]] = {
     "node": frozenset({"calling_aes", "commitment_peers", "require_called_ae"}),
@@ -141,3 +142,33 @@ def hot_changes(running: Settings, new: Settings) -> tuple[str, ...]:
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
     )
     return (*keys, *(f"[destination {name}]" for name in changed))
+
+
+def withdrawn(running: Settings, new: Settings) -> tuple[str, ...]:
+    """List what had a value and has none any more, of what is taken up at once.
+
+    A file of which a part is missing looks so: destinations are gone, and lists are empty.
+    """
+    keys = tuple(
+        f"[{name}] {key}"
+        for name, hot in HOT.items()
+        for key in _emptied(getattr(running, name), getattr(new, name))
+        if key in hot
+    )
+    after = {destination.name: destination for destination in new.destinations}
+    lacking = tuple(
+        f"[destination {one.name}]"
+        for one in running.destinations
+        if one.name not in after or any(_emptied(one, after[one.name]))
+    )
+    return (*keys, *lacking)
+
+
+def _emptied(before: Section, after: Section) -> Iterator[str]:
+    """List the keys of a section whose value has changed to none, or to the default unasked."""
+    for key in type(before).model_fields:
+        value = getattr(after, key, None)
+        if value != getattr(before, key) and (
+            key not in after.model_fields_set or (isinstance(value, Sized) and not value)
+        ):
+            yield key

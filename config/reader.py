@@ -129,6 +129,17 @@ def values_in(parser: ConfigParser) -> dict[Place, str]:
     return values
 
 
+def holds_values(text: str) -> bool:
+    """Say whether a text has any key; one of comments only has none.
+
+    Raises
+    ------
+    SettingsError
+        If it is no INI file.
+    """
+    return any(key for _, key in values_in(parsed(text, "settings")))
+
+
 def name_of(title: str) -> str:
     """Name a section; titles of destinations may have blanks that mean nothing."""
     return f"{DESTINATION}{receiver_in(title)}" if title.startswith(DESTINATION) else title

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.errors import SettingsError
-from config.hot import hot_changes, needing_restart, with_hot
-from config.reader import read_text, settings_in
+from config.hot import hot_changes, needing_restart, with_hot, withdrawn
+from config.reader import holds_values, read_text, settings_in
 from config.settings import Settings
 from config.versions import BY_HAND, digest, keep_edited, versions
 from dicom_node.audit.messages import settings_changed
@@ -21,13 +21,16 @@ from storage.errors import StorageError
 
 SETTINGS_SECONDS = 2.0  #: between two looks at the file
 PART = "settings"  #: in the condition of the node
+CALM_SECONDS = 30.0  #: for which a file stays as it is before it takes something away
 EMPTY = "file: expected settings; that there are none counts from the next start only"
 
 
 class SettingsFollower:
     """Takes up changes of the INI file.
 
-    A text counts once two looks in a row have seen it: an editor may be half-way.
+    A text counts once two looks in a row have seen it: an editor may be half-way. One that takes
+    something away counts after `CALM_SECONDS` of looks, unless our commands wrote it: a part of a
+    file that is being copied is often in order, but lacks destinations, and may let anybody send.
 
     Parameters
     ----------
@@ -52,6 +55,7 @@ class SettingsFollower:
         self._health, self._audit, self._clock = health, audit, clock
         self._take_up = take_up
         self._seen: str | None = None  #: text, or why there is none, at the latest look
+        self._looks = 0  #: in a row that have seen it
         self._judged: str | None = None  #: text that need not be looked at again
         self._good = ""  #: the latest text that was taken up
         self._told = ""
@@ -64,11 +68,12 @@ class SettingsFollower:
         except SettingsError as unreadable:
             fault = _without_values(unreadable)
         seen = fault or text
-        is_settled, self._seen = seen == self._seen, seen
-        if not is_settled or seen == self._judged:
+        self._looks = self._looks + 1 if seen == self._seen else 1
+        self._seen = seen
+        if self._looks < 2 or seen == self._judged:
             return
-        if fault or not text.strip():
-            self._refuse(fault or EMPTY)
+        if fault:
+            self._refuse(fault)
         else:
             self._follow(text)
 
@@ -76,6 +81,9 @@ class SettingsFollower:
         """Take a text up if it is in order and every part can work with it."""
         try:
             new = settings_in(text, self._ini)
+            if doubt := self._doubt(text, new):
+                self._refuse(doubt)
+                return
             changes = hot_changes(self._current, new)
             current = with_hot(self._started_with, new)
             if changes:
@@ -93,9 +101,21 @@ class SettingsFollower:
             if changes or self._told:
                 log.info("settings_taken_up", settings=changes)
             if changes:
-                self._audit.record(settings_changed(changes, by=self._who(text)))
+                self._audit.record(settings_changed(changes, by=self._writer(text) or BY_HAND))
             self._current, self._judged, self._told = current, text, ""
             self._tell_restart(needing_restart(self._started_with, new))
+
+    def _doubt(self, text: str, new: Settings) -> str:
+        """Say why a text in order may be a part of one; empty if it need not be doubted."""
+        if not holds_values(text):
+            return EMPTY
+        lacking = withdrawn(self._current, new)
+        is_part = bool(lacking) or (text != self._good and self._good.startswith(text))
+        is_calm = self._looks >= CALM_SECONDS / SETTINGS_SECONDS
+        if is_calm or not is_part or self._writer(text) not in {None, BY_HAND}:
+            return ""
+        what = ", ".join(lacking) or "its end"
+        return f"file: expected {what} as before; without, it counts after {CALM_SECONDS:.0f} s"
 
     def _refuse(self, reason: str, text: str | None = None) -> None:
         """Keep the last good settings, and tell why; without a text, the next look tries again."""
@@ -121,13 +141,13 @@ class SettingsFollower:
             except OSError as fault:
                 log.info("settings_not_kept", reason=str(fault.strerror))
 
-    def _who(self, text: str) -> str:
-        """Name who made the file what it is, as far as that is recorded and may be read."""
+    def _writer(self, text: str) -> str | None:
+        """Name who made the file what it is; None if that is not recorded, or may not be read."""
         try:
             latest = versions(self._ini)[-1:]
         except OSError:
-            return BY_HAND
-        return next((one.by for one in latest if one.after == digest(text)), BY_HAND)
+            return None
+        return next((one.by for one in latest if one.after == digest(text)), None)
 
 
 def _without_values(fault: SettingsError) -> str:

@@ -15,7 +15,11 @@ from dicom_node.audit.syslog import NullAudit
 from dicom_node.clock_watch import utc_now
 from dicom_node.errors import NodeError
 from dicom_node.health import Health
-from dicom_node.node.settings_follower import SettingsFollower
+from dicom_node.node.settings_follower import (
+    CALM_SECONDS,
+    SETTINGS_SECONDS,
+    SettingsFollower,
+)
 
 FIRST = "[node]\nport = 104\n[analysis]\nthreshold = 0.5\n"
 
@@ -101,6 +105,8 @@ def test_what_needs_a_restart_stays_and_is_named(followed: Followed) -> None:
         ("[storage]\ndatabase_url = x://node:sesame@db\n", "[storage] database_url: expected"),
         ("password = sesame\n", "file: expected an INI file"),
         ("  \n", "file: expected settings"),
+        ("# [node]\n# port = 104\n", "file: expected settings"),
+        ("[node]\n[analysis]\n", "file: expected settings"),
     ],
 )
 def test_a_faulty_text_keeps_the_last_good_and_shows_no_value(
@@ -160,3 +166,59 @@ def test_where_the_node_may_not_write_settings_are_taken_up_all_the_same(
     followed.look(FIRST.replace("0.5", "0.4"))
     assert len(followed.taken) == 1
     assert followed.ailing() == []
+
+
+WHOLE = (
+    FIRST
+    + """\
+[destination PACS]
+ae_title = PACS
+host = pacs
+port = 104
+tls = no
+timeout_seconds = 45
+[retention]
+keep_days = 3650
+"""
+).replace("[node]\n", "[node]\ncalling_aes = CT1\n")
+CALM_LOOKS = int(CALM_SECONDS / SETTINGS_SECONDS)
+
+
+def test_a_part_of_the_file_is_not_taken_up_at_once(followed: Followed) -> None:
+    followed.look(WHOLE)
+    (whole,) = followed.taken
+    for length in range(len(WHOLE)):
+        followed.look(WHOLE[:length])
+    assert followed.taken == [whole]
+    assert "the last good ones are kept" in followed.ailing()[0]
+    followed.look(WHOLE)
+    assert followed.ailing() == []
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        (WHOLE.replace("calling_aes = CT1", "calling_aes ="), "[node] calling_aes"),
+        (WHOLE.replace("timeout_seconds = 45\n", ""), "[destination PACS]"),
+        ("# new\n" + WHOLE[: WHOLE.index("[dest")], "[retention] keep_days, [destination PACS]"),
+    ],
+)
+def test_what_takes_something_away_counts_after_a_calm(
+    followed: Followed, lacking: str, told: str
+) -> None:
+    followed.look(WHOLE)
+    followed.look(lacking)
+    for _ in range(CALM_LOOKS - 3):
+        followed.follower.look()
+    assert len(followed.taken) == 1
+    assert f"expected {told} as before" in followed.ailing()[0]
+    followed.follower.look()
+    assert len(followed.taken) == 2
+    assert followed.ailing() == []
+
+
+def test_what_a_command_takes_away_counts_at_once(followed: Followed) -> None:
+    followed.look(WHOLE)
+    write_settings(followed.ini, FIRST, expected_digest=digest(WHOLE), by="mary", at=utc_now())
+    followed.look()
+    assert len(followed.taken) == 2
