@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -24,14 +23,17 @@ from config.reader import (
     DESTINATION,
     SECTIONS,
     Place,
+    holds_values,
     parsed,
     read_text,
     settings_in,
     values_in,
 )
+from config.whole_file import sync_folder, write_file
 
 FOLDER_ENDING = ".versions"
 LOCK = ".lock"
+UNDER_WAY = ".new"  #: name of a copy until it is whole
 BY_HAND = "an editor"  #: who changed the file, where it is not known
 VERSION_NAME = re.compile(r"(?P<number>\d{6})-(?P<time>\d{8}T\d{6}Z)\.ini")
 
@@ -77,6 +79,8 @@ class Version:
         Who made the change; `BY_HAND` where that is not known.
     after
         Digest of the text that followed.
+    before
+        Digest of the copy; empty where that is not known.
     """
 
     number: int
@@ -85,6 +89,7 @@ class Version:
     at: datetime
     after: str
     changes: tuple[Change, ...]
+    before: str = ""
 
 
 def digest(text: str) -> str:
@@ -135,20 +140,21 @@ def write_settings(
         if current == text:
             return None
         beside = path.with_name(f".{path.name}.new")
-        _write(beside, text.encode(), like=path.stat())
-        step("written")
-        version = _keep(path, current, text, by=by, at=at)
-        step("kept")
+        kept: list[Version] = []
         try:
+            write_file(beside, text.encode(), like=path.stat())
+            step("written")
+            kept.append(_keep(path, current, text, by=by, at=at))
+            step("kept")
             if digest(read_text(path)) != expected_digest:
                 raise _changed(path)
             beside.replace(path)
         except (OSError, SettingsError):
-            _forget(version)
+            _remove(beside, *(file for version in kept for file in _files(version.path)))
             raise
         step("replaced")
-        _sync_folder(path.parent)
-    return version
+        sync_folder(path.parent)
+    return kept[0]
 
 
 def versions(path: Path) -> tuple[Version, ...]:
@@ -161,10 +167,13 @@ def versions(path: Path) -> tuple[Version, ...]:
 def restore(path: Path, version: Version, *, by: str, at: datetime) -> Version | None:
     """Put a copy in the place of the INI file, which is kept in turn.
 
-    Returns and raises as `write_settings`.
+    Returns and raises as `write_settings`; a copy that is not what was kept is a `SettingsError`.
     """
-    current = digest(read_text(path))
-    return write_settings(path, read_text(version.path), expected_digest=current, by=by, at=at)
+    current, text = digest(read_text(path)), read_text(version.path)
+    if not holds_values(text) or version.before not in {"", digest(text)}:
+        expected, got = "the settings that were kept", f"{version.path.name}, which is damaged"
+        raise SettingsError((Fault(section="", key="", expected=expected, got=got),))
+    return write_settings(path, text, expected_digest=current, by=by, at=at)
 
 
 def keep_edited(path: Path, before: str, after: str, *, at: datetime) -> Version | None:
@@ -249,12 +258,19 @@ def _keep(path: Path, text: str, new: str, *, by: str, at: datetime) -> Version:
         at=at,
         after=digest(new),
         changes=changes_between(text, new),
+        before=digest(text),
     )
     record = {name: value for name, value in asdict(version).items() if name != "path"}
     encoded = json.dumps(record | {"at": at.isoformat()}, ensure_ascii=False, indent=1)
-    _write(copy.with_suffix(".json"), encoded.encode())
-    _write(copy, text.encode())
-    _sync_folder(folder)
+    beside = folder / UNDER_WAY
+    try:
+        write_file(copy.with_suffix(".json"), encoded.encode())
+        write_file(beside, text.encode())
+        beside.replace(copy)
+        sync_folder(folder)
+    except OSError:
+        _remove(beside, *_files(copy))
+        raise
     return version
 
 
@@ -273,36 +289,20 @@ def _read_version(copy: Path) -> Version | None:
             at=datetime.fromisoformat(record["at"]),
             after=record["after"],
             changes=tuple(Change(**change) for change in record["changes"]),
+            before=record.get("before", ""),
         )
     except (OSError, ValueError, TypeError, KeyError):
         at = datetime.strptime(named["time"], "%Y%m%dT%H%M%S%z")
         return Version(number=number, path=copy, by=BY_HAND, at=at, after="", changes=())
 
 
-def _forget(version: Version) -> None:
-    """Remove a copy whose change did not come about."""
-    for file in (version.path, version.path.with_suffix(".json")):
-        file.unlink(missing_ok=True)
+def _files(copy: Path) -> tuple[Path, Path]:
+    """Name the copy and its record."""
+    return copy, copy.with_suffix(".json")
 
 
-def _write(path: Path, data: bytes, like: os.stat_result | None = None) -> None:
-    """Write a file for its owner alone, or with mode and owner of another; sync it."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        if like is not None:
-            own = os.fstat(file.fileno())
-            if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
-                os.fchown(file.fileno(), like.st_uid, like.st_gid)
-            os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _remove(*files: Path) -> None:
+    """Remove what a change leaves that did not come about, as far as that can be done."""
+    for file in files:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)

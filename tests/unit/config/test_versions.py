@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,3 +166,31 @@ def test_a_copy_without_its_record_can_be_put_back(ini: Path) -> None:
     assert (bare.number, bare.by, bare.at) == (1, BY_HAND, AT)
     restore(ini, bare, by="john", at=AT)
     assert read_text(ini) == FIRST
+
+
+def test_a_full_disk_leaves_no_copy_and_nothing_beside(ini: Path) -> None:
+    write(ini, SECOND)
+    before = sorted(ini.parent.rglob("*"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = FIRST.encode() + b"# " + b"x" * 10_000
+    ini.write_bytes(full)  # the next text fits, the copy of this one does not
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write(ini, FIRST)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert sorted(ini.parent.rglob("*")) == before
+    assert ini.read_bytes() == full
+
+
+@pytest.mark.parametrize("damage", ["", "# ours\n", "# ours\n[node]\n", "[node]\nport = 999\n"])
+def test_a_damaged_copy_is_not_put_back(ini: Path, damage: str) -> None:
+    version = write(ini, SECOND)
+    assert version is not None
+    version.path.write_text(damage)
+    with pytest.raises(SettingsError, match="expected the settings that were kept"):
+        restore(ini, versions(ini)[0], by="john", at=AT)
+    assert read_text(ini) == SECOND
