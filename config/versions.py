@@ -1,18 +1,17 @@
 """Write the INI file whole or not at all, and keep what it was before, with who, when and what.
 
 Copies are in a folder beside the file: NNNNNN-TIME.ini, the text as it was, and NNNNNN-TIME.json,
-what was made of it. A copy may hold a secret, so it is for its owner alone; a record holds none.
+what was made of it. A copy may hold a secret, so it is for its owner alone, who is the INI file's,
+whoever runs the command; a record holds none.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +28,9 @@ from config.reader import (
     settings_in,
     values_in,
 )
-from config.whole_file import sync_folder, write_file
+from config.whole_file import alone_in, sync_folder, write_file
 
 FOLDER_ENDING = ".versions"
-LOCK = ".lock"
 UNDER_WAY = ".new"  #: name of a copy until it is whole
 BY_HAND = "an editor"  #: who changed the file, where it is not known
 VERSION_NAME = re.compile(r"(?P<number>\d{6})-(?P<time>\d{8}T\d{6}Z)\.ini")
@@ -133,7 +131,7 @@ def write_settings(
     """
     path = path.resolve()
     settings_in(text, path)
-    with _alone(path):
+    with alone_in(folder_of(path), path.stat()):
         current = read_text(path)
         if digest(current) != expected_digest:
             raise _changed(path)
@@ -185,7 +183,7 @@ def keep_edited(path: Path, before: str, after: str, *, at: datetime) -> Version
         If it cannot be written.
     """
     path = path.resolve()
-    with _alone(path):
+    with alone_in(folder_of(path), path.stat()):
         latest = [version.after for version in versions(path)[-1:]]
         return None if digest(after) in latest else _keep(path, before, after, by=BY_HAND, at=at)
 
@@ -233,19 +231,6 @@ def _changed(path: Path) -> SettingsChanged:
     return SettingsChanged((Fault(section="", key="", expected=expected, got=got),))
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the folder of copies, so that nobody else writes."""
-    folder = folder_of(path)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _keep(path: Path, text: str, new: str, *, by: str, at: datetime) -> Version:
     """Keep a copy, and the record of what is made of it."""
     folder = folder_of(path)
@@ -262,10 +247,10 @@ def _keep(path: Path, text: str, new: str, *, by: str, at: datetime) -> Version:
     )
     record = {name: value for name, value in asdict(version).items() if name != "path"}
     encoded = json.dumps(record | {"at": at.isoformat()}, ensure_ascii=False, indent=1)
-    beside = folder / UNDER_WAY
+    beside, owner = folder / UNDER_WAY, path.stat()
     try:
-        write_file(copy.with_suffix(".json"), encoded.encode())
-        write_file(beside, text.encode())
+        write_file(copy.with_suffix(".json"), encoded.encode(), owner=owner)
+        write_file(beside, text.encode(), owner=owner)
         beside.replace(copy)
         sync_folder(folder)
     except OSError:

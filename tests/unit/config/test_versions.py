@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import stat
@@ -194,3 +195,39 @@ def test_a_damaged_copy_is_not_put_back(ini: Path, damage: str) -> None:
     with pytest.raises(SettingsError, match="expected the settings that were kept"):
         restore(ini, versions(ini)[0], by="john", at=AT)
     assert read_text(ini) == SECOND
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_copies_are_the_owner_s_of_the_file_whoever_changes_it(
+    ini: Path, monkeypatch: pytest.MonkeyPatch, is_allowed: bool
+) -> None:
+    node = os.geteuid() + 1  #: user of the node; the command is run by us
+    given: dict[str, tuple[int, int]] = {}
+    stat_of = Path.stat
+
+    def fchown(descriptor: int, user: int, group: int) -> None:
+        if not is_allowed:
+            raise PermissionError
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        given[name] = (user, group)
+
+    def owned(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = stat_of(path, follow_symlinks=follow_symlinks)
+        return os.stat_result((*found[:4], node, node, *found[6:])) if path == ini else found
+
+    monkeypatch.setattr(Path, "stat", owned)
+    monkeypatch.setattr(os, "fchown", fchown)
+    kept = keep_edited(ini, FIRST, SECOND, at=AT)
+    assert kept is not None
+    assert read_text(kept.path) == FIRST
+    of_copies = {folder_of(ini).name, ".lock", ".new", kept.path.with_suffix(".json").name}
+    assert given == (dict.fromkeys(of_copies, (node, node)) if is_allowed else {})
+
+
+def test_a_link_in_place_of_the_lock_is_not_given_away(ini: Path, tmp_path: Path) -> None:
+    write(ini, SECOND)
+    (folder_of(ini) / ".lock").unlink()
+    (folder_of(ini) / ".lock").symlink_to(tmp_path / "another")
+    with pytest.raises(OSError, match="symbolic links"):
+        write(ini, FIRST)
+    assert not (tmp_path / "another").exists()
