@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
+from config.destinations import Destination, DicomDestination, WebDestination
 from config.settings import Settings
 from config.value_types import Section
 
@@ -110,8 +111,17 @@ def is_hot(section: str, key: str) -> bool:
 
 
 def with_hot(running: Settings, new: Settings) -> Settings:
-    """Take the hot settings of the new ones, and the others as they were at the start."""
-    sections: dict[str, Any] = {"destinations": new.destinations}
+    """Take the hot settings of the new ones, and the others as they are.
+
+    So is a destination that needs files which count from the next start on.
+    """
+    before = {destination.name: destination for destination in running.destinations}
+    destinations = tuple(
+        before[one.name] if _waits(running, new, one) else one
+        for one in new.destinations
+        if one.name in before or not _waits(running, new, one)
+    )
+    sections: dict[str, Any] = {"destinations": destinations}
     for name, keys in HOT.items():
         values = {key: getattr(getattr(new, name), key) for key in keys}
         sections[name] = getattr(running, name).model_copy(update=values)
@@ -120,11 +130,25 @@ def with_hot(running: Settings, new: Settings) -> Settings:
 
 def needing_restart(running: Settings, new: Settings) -> tuple[str, ...]:
     """List the settings that differ and count from the next start on, as ``[section] key``."""
-    return tuple(
+    keys = tuple(
         f"[{name}] {key}"
         for name, keys in AT_START.items()
         for key in type(getattr(new, name)).model_fields
         if key in keys and getattr(getattr(running, name), key) != getattr(getattr(new, name), key)
+    )
+    waiting = (one.name for one in new.destinations if _waits(running, new, one))
+    return (*keys, *(f"[destination {name}]" for name in waiting))
+
+
+def _waits(running: Settings, new: Settings, destination: Destination) -> bool:
+    """Say whether a destination needs files for TLS which only the next start brings."""
+    needed: tuple[str, ...] = ()
+    if isinstance(destination, DicomDestination) and destination.tls:
+        needed = ("certificate", "key", "authorities")
+    elif isinstance(destination, WebDestination) and str(destination.url).startswith("https:"):
+        needed = ("authorities",)
+    return any(
+        getattr(running.tls, file) is None and getattr(new.tls, file) is not None for file in needed
     )
 
 

@@ -84,8 +84,8 @@ class SettingsFollower:
             if doubt := self._doubt(text, new):
                 self._refuse(doubt)
                 return
-            changes = hot_changes(self._current, new)
-            current = with_hot(self._started_with, new)
+            current = with_hot(self._current, new)
+            changes = hot_changes(self._current, current)
             if changes:
                 self._take_up(current)
         except SettingsError as faulty:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.destinations import DicomDestination
+from config.destinations import DicomDestination, WebDestination
 from config.hot import AT_START, HOT, hot_changes, is_hot, needing_restart, with_hot
 from config.reader import SECTIONS
 from config.settings import Settings
@@ -48,3 +48,27 @@ def test_destinations_are_hot() -> None:
     assert is_hot("destination PACS", "port")
     assert is_hot("analysis", "threshold")
     assert not is_hot("node", "port")
+
+
+TLS = DicomDestination(name="TLS", ae_title="TLS", host="tls", port=2762, tls=True)
+WEB = WebDestination(name="WEB", url="https://web/dicom")
+FILES = {"certificate": "/ours.pem", "key": "/ours.key", "authorities": "/theirs.pem"}
+
+
+def test_a_destination_that_needs_files_of_the_next_start_waits_for_it() -> None:
+    running = settings(node={"calling_aes": "CT1"}).model_copy(update={"destinations": (PACS,)})
+    by_tls = PACS.model_copy(update={"tls": True})
+    new = settings(tls=FILES, node={"calling_aes": "CT2"}).model_copy(
+        update={"destinations": (by_tls, TLS, WEB)}
+    )
+    applied = with_hot(running, new)
+    assert (applied.node.calling_aes, applied.destinations) == (("CT2",), (PACS,))
+    assert needing_restart(running, new)[3:] == (
+        "[destination PACS]",
+        "[destination TLS]",
+        "[destination WEB]",
+    )
+    started = with_hot(new, new)
+    assert (started.destinations, needing_restart(new, new)) == (new.destinations, ())
+    lacking = settings().model_copy(update={"destinations": (TLS, WEB)})
+    assert with_hot(running, lacking).destinations == (TLS, WEB)  # no start brings the files
