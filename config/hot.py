@@ -102,7 +102,9 @@ AT_START: Mapping[str, frozenset[str]] = {
     "log": frozenset({"level", "format"}),
     "audit": frozenset({"syslog", "protocol"}),
 }
-"""Keys that a node reads when it starts, by section."""
+"""Keys that count from the next start on, by section: of the node, or of the console."""
+
+CONSOLE = "console"  #: section of which a node reads nothing
 
 
 def is_hot(section: str, key: str) -> bool:
@@ -129,10 +131,11 @@ def with_hot(running: Settings, new: Settings) -> Settings:
 
 
 def needing_restart(running: Settings, new: Settings) -> tuple[str, ...]:
-    """List the settings that differ and count from the next start on, as ``[section] key``."""
+    """List what differs and counts from the node's next start on, as ``[section] key``."""
     keys = tuple(
         f"[{name}] {key}"
         for name, keys in AT_START.items()
+        if name != CONSOLE
         for key in type(getattr(new, name)).model_fields
         if key in keys and getattr(getattr(running, name), key) != getattr(getattr(new, name), key)
     )

@@ -72,3 +72,7 @@ def test_a_destination_that_needs_files_of_the_next_start_waits_for_it() -> None
     assert (started.destinations, needing_restart(new, new)) == (new.destinations, ())
     lacking = settings().model_copy(update={"destinations": (TLS, WEB)})
     assert with_hot(running, lacking).destinations == (TLS, WEB)  # no start brings the files
+
+
+def test_of_the_console_which_is_another_process_a_node_needs_nothing() -> None:
+    assert needing_restart(settings(), settings(console={"port": "8080"})) == ()
