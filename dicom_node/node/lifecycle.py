@@ -37,6 +37,7 @@ from dicom_node.node.deadlines import ENGINE_SECONDS, RELEASE_SECONDS, WORK_SECO
 from dicom_node.node.processing import Processing, start_processing
 from dicom_node.node.reception import Reception, start_reception
 from dicom_node.node.settings_follower import SETTINGS_SECONDS, SettingsFollower
+from dicom_node.node.taking_up import TakingUp
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
@@ -56,6 +57,7 @@ class Node:
     reception: Reception
     processing: Processing
     counts: ArchiveCounts
+    taking_up: TakingUp
 
     @property
     def address(self) -> tuple[str, int]:
@@ -67,31 +69,17 @@ class Node:
         follower = SettingsFollower(
             ini,
             settings,
-            self._take_up,
+            self.taking_up.take_up,
             health=self.resources.health,
             audit=self.resources.audit,
             clock=self.resources.clock,
         )
         self.processing.scheduler.every(SETTINGS_SECONDS, "settings", follower.look)
 
-    def _take_up(self, settings: Settings) -> None:
-        """Have all parts take settings up, or none.
-
-        Raises
-        ------
-        NodeError
-            If a part cannot work with them.
-        """
-        archives = archives_of(settings)
-        take_up_reception = self.reception.prepared(settings)
-        take_up_processing = self.processing.prepared(settings)
-        take_up_reception()
-        take_up_processing()
-        self.counts.take(archives)
-
     def stop(self) -> None:
         """Stop everything, in order; nothing that was accepted is lost."""
         log.info("node_draining")
+        self.taking_up.end()
         deadline = time.monotonic() + WORK_SECONDS
         self.supervisor.stop()
         self.counts.stop()
@@ -178,7 +166,13 @@ def start_node(
         reception=reception,
         processing=processing,
         counts=counts,
+        taking_up=TakingUp(reception.prepared, processing.prepared, partial(_prepared, counts)),
     )
+
+
+def _prepared(counts: ArchiveCounts, settings: Settings) -> Callable[[], None]:
+    """Make the archives that settings describe; return what has them asked from now on."""
+    return partial(counts.take, archives_of(settings))
 
 
 def serve(
