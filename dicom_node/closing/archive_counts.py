@@ -129,20 +129,20 @@ class ArchiveCounts:
 
     def take(self, archives: Mapping[str, Peer]) -> None:
         """Ask other archives from now on; of one that is asked no more nothing is said."""
-        known = {one.part: one for one in self._archives.values()}  # whoever's series it is about
-        wanted: dict[str, _Archive] = {}
-        for sender, peer in archives.items():
-            part = part_of(peer)
-            if part not in known:
-                known[part] = _Archive(peer, self._executor or _threads())
-            wanted[sender] = known[part]
-        self._archives = wanted
-        gone = known.keys() - {one.part for one in wanted.values()}
-        for part in gone:
-            known[part].pool.shutdown(wait=False, cancel_futures=True)
-            self._health.well(part)
-        if gone:  # what was to be asked there may be asked elsewhere
-            with self._lock:
+        with self._lock:
+            known = {one.part: one for one in self._archives.values()}  # whoever's series it is
+            wanted: dict[str, _Archive] = {}
+            for sender, peer in archives.items():
+                part = part_of(peer)
+                if part not in known:
+                    known[part] = _Archive(peer, self._executor or _threads())
+                wanted[sender] = known[part]
+            self._archives = wanted
+            gone = known.keys() - {one.part for one in wanted.values()}
+            for part in gone:
+                known[part].pool.shutdown(wait=False, cancel_futures=True)
+                self._health.well(part)
+            if gone:  # what was to be asked there may be asked elsewhere
                 for asked in self._series.values():
                     asked.is_waiting = False
 
@@ -154,10 +154,11 @@ class ArchiveCounts:
     def tend(self) -> None:
         """Let a fault go that is old: the archive was not asked again, so nothing is known."""
         now = self._steady()
-        for one in self._archives.values():
-            if one.failed_at is not None and now - one.failed_at > FAULT_SECONDS:
-                one.failed_at = None
-                self._health.well(one.part)
+        with self._lock:
+            for one in self._archives.values():
+                if one.failed_at is not None and now - one.failed_at > FAULT_SECONDS:
+                    one.failed_at = None
+                    self._health.well(one.part)
 
     def begin(self, instance: InstanceFacts) -> None:
         """Ask at the first instance of a series: an archive that has it whole already says so."""
@@ -172,10 +173,10 @@ class ArchiveCounts:
 
     def ask(self, question: Question) -> None:
         """Ask, unless an answer is awaited, or has come a moment ago; return at once."""
-        one = self._archives.get(question.calling_ae) or self._archives.get(ANY_SENDER)
-        if one is None:
-            return
         with self._lock:
+            one = self._archives.get(question.calling_ae) or self._archives.get(ANY_SENDER)
+            if one is None:
+                return
             asked, now = self._used(question.series_instance_uid), self._steady()
             if asked is None or asked.is_waiting or now < asked.next_at:
                 return
@@ -186,8 +187,11 @@ class ArchiveCounts:
             one.waiting += 1
         try:
             one.pool.submit(self._answer, one, question, asked)
-        except RuntimeError:  # it was stopped
-            return
+        except RuntimeError:  # it was stopped, or taken away a moment ago: another may be asked
+            with self._lock:
+                asked.is_waiting = False
+                asked.questions -= 1
+                one.waiting -= 1
 
     def _used(self, series_instance_uid: str) -> _Asked | None:
         """Find what is known of a series, or begin it; None if too many are in use."""
@@ -247,18 +251,26 @@ class ArchiveCounts:
         try:
             count = self._count(one.peer, question)
         except QueryFailed as fault:
-            one.failed_at = self._steady()
-            reason = f"it does not say how many instances a series has: {fault}"
-            self._health.fault(one.part, reason)
+            self._tell(one, f"it does not say how many instances a series has: {fault}")
             return None, True
         except Exception:  # noqa: BLE001  # border: the series is closed without it
             log.exception(
                 "job_failed", job="archive count", series_uid=question.series_instance_uid
             )
             return None, True
-        one.failed_at = None
-        self._health.well(one.part)
+        self._tell(one)
         return count, False
+
+    def _tell(self, one: _Archive, fault: str = "") -> None:
+        """Tell the condition of an archive, unless it is asked no more."""
+        with self._lock:
+            if all(other is not one for other in self._archives.values()):
+                return
+            one.failed_at = self._steady() if fault else None
+            if fault:
+                self._health.fault(one.part, fault)
+            else:
+                self._health.well(one.part)
 
 
 def _threads() -> Executor:

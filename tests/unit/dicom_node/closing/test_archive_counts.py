@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
+from typing import NoReturn
 
 import pytest
 from pydicom import Dataset
@@ -260,6 +261,44 @@ def test_another_archive_is_asked_from_now_on_and_of_the_old_one_nothing_is_said
     assert asked.health.snapshot() == ()
     asked.ask(1, 3)
     assert [ae_title for ae_title, _ in asked.asked] == ["PACS", "OTHER"]
+
+
+@pytest.mark.parametrize("answer", [QueryFailed("it hangs"), 3])
+def test_of_an_archive_that_is_removed_while_it_hangs_nothing_is_told(
+    answer: int | Exception,
+) -> None:
+    asked = Asked()
+    later = Later()
+    asked.counts = ArchiveCounts(
+        {"CT1": PACS}, asked.count, lambda _: 1, asked.health, executor=later
+    )
+    asked.answers.append(answer)
+    asked.counts.ask(SERIES)
+    asked.counts.take({})
+    asked.health.fault("archive PACS@127.0.0.1:1", "somebody else's")
+    later.tasks.pop()()
+    assert [fault.reason for fault in asked.health.snapshot()] == ["somebody else's"]
+
+
+def test_a_series_whose_archive_was_removed_a_moment_ago_is_asked_about_again() -> None:
+    asked = Asked()
+
+    class Stopped(Executor):
+        """Is shut down when the archive is taken away, a moment before it gets a question."""
+
+        def submit(self, *_: object, **__: object) -> NoReturn:  # type: ignore[override]
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    counts = ArchiveCounts(
+        {"CT1": PACS}, asked.count, lambda _: 1, asked.health, executor=Stopped()
+    )
+    for _ in range(2 * MAXIMUM_WAITING):
+        counts.ask(SERIES)
+    assert not any(one.is_waiting or one.questions for one in counts._series.values())
+    counts._executor = later = Later()
+    counts.take({"CT1": replace(PACS, port=2)})
+    counts.ask(SERIES)
+    assert len(later.tasks) == 1
 
 
 def test_what_is_forgotten_counts_no_more(archive: Asked) -> None:
