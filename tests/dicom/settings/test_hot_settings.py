@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ import pytest
 from pydicom import dcmread
 
 from config.reader import load
+from config.versions import digest, write_settings
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.worker import series_task
 from dicom_node.analysis.worker.messages import AnalysisRequest
@@ -74,6 +75,15 @@ class Running:
         text = self.ini.read_text()
         assert old in text
         self.ini.write_text(text.replace(old, new))
+
+    def command(self, old: str, new: str) -> None:
+        """Edit as a command does, so that what is taken away counts at once."""
+        text = self.ini.read_text()
+        assert old in text
+        changed = text.replace(old, new)
+        write_settings(
+            self.ini, changed, expected_digest=digest(text), by="mary", at=datetime.now(UTC)
+        )
 
     def wait(self, done: Callable[[], bool], what: str) -> None:
         def looked() -> bool:
@@ -157,7 +167,7 @@ def test_the_next_series_has_the_new_threshold_and_goes_to_the_new_destination(
         assert processing.retention.rules.keep == timedelta(days=3)
         assert processing.dispatcher.policy.urgent_aes == {"CT2"}
 
-        running.edit(SECOND.format(port=second.port), "")
+        running.command(SECOND.format(port=second.port), "")
         builder = running.node.processing.dispatcher.request_builder
         running.wait(
             lambda: running.node.processing.dispatcher.request_builder is not builder,
