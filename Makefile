@@ -18,9 +18,9 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,training]'
 	@touch $(READY)
 
-## demo        node + stand-in PACS on loopback: send a chest CT, wait, show the results (CT=folder, OUT=folder)
+## demo        node + stand-in PACS on loopback: send a chest CT, wait, show the results (CT=folder, OUT=folder, KEEP=1)
 demo: $(READY)
-	$(BIN)/dicom-node demo $(if $(CT),--ct $(CT)) --out $(or $(OUT),demo)
+	$(BIN)/dicom-node demo $(if $(CT),--ct $(CT)) --out $(or $(OUT),demo) $(if $(KEEP),--keep)
 
 ## test        every test that this machine can run
 test: $(READY)

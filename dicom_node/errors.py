@@ -1,6 +1,7 @@
 """Errors that the node raises on purpose.
 
 NodeError            a person can do something about it: the command line prints the message
+├── Busy             too many ask for the same at a time: try again
 ├── AlreadyRunning   another node uses the same storage folder
 ├── CannotRepeat     a rerun is not possible: too little is still stored
 ├── NoNotice         it cannot be said in a notice why a series was not analysed
@@ -18,6 +19,10 @@ A module that raises a narrower kind of one of them defines it itself.
 
 class NodeError(Exception):
     """Base of the errors whose message a person needs."""
+
+
+class Busy(NodeError):
+    """Too many people ask for the same at the same time; another try will do."""
 
 
 class AlreadyRunning(NodeError):

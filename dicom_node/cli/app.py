@@ -254,8 +254,11 @@ def demo(
     out_folder: Annotated[Path, typer.Option("--out", help="Where everything goes.")] = Path(
         "demo"
     ),
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave node and console up until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Show the whole way on this machine: node, stand-in PACS, a chest CT, results, pictures."""
     from dicom_node.cli.demo import show
 
-    show(ct, out_folder, out)
+    show(ct, out_folder, out, keep=keep)

@@ -1,11 +1,13 @@
 """Run the demo: a node, a stand-in PACS, a chest CT, its results and pictures on one machine.
 
-Everything stays on loopback, and nothing is left running.
+Everything stays on loopback, and nothing is left running; if asked for, node and console stay until
+Ctrl-C, so that one can look around.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -58,11 +61,15 @@ check_every_seconds = 0.5
 [delivery]
 check_every_seconds = 0.5
 
+[console]
+port = {console_port}
+
 [destination PACS]
 ae_title = PACS
 host = 127.0.0.1
 port = {pacs_port}
 """
+CONSOLE_USER = "demo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +89,11 @@ class Place:
         return self.root / "node.log"
 
     @property
+    def console_log(self) -> Path:
+        """Log of the console."""
+        return self.root / "console.log"
+
+    @property
     def phantom(self) -> Path:
         """Folder of the synthetic CT."""
         return self.root / "ct"
@@ -97,8 +109,13 @@ class Place:
         return self.root / "previews"
 
 
-def show(ct: Path | None, root: Path, console: Console) -> None:
+def show(ct: Path | None, root: Path, console: Console, *, keep: bool = False) -> None:
     """Run the demo.
+
+    Parameters
+    ----------
+    keep
+        Whether node and console stay until Ctrl-C.
 
     Raises
     ------
@@ -111,9 +128,14 @@ def show(ct: Path | None, root: Path, console: Console) -> None:
     place = Place(root=root)
     ct = ct or _phantom(place, console)
     with StandInPacs(place.pacs) as pacs:
-        port = _free_port()
+        port, console_port = _free_port(), _free_port()
         place.ini.write_text(
-            INI_TEMPLATE.format(node_port=port, pacs_port=pacs.port, quiet=QUIET_SECONDS)
+            INI_TEMPLATE.format(
+                node_port=port,
+                console_port=console_port,
+                pacs_port=pacs.port,
+                quiet=QUIET_SECONDS,
+            )
         )
         with _node(place, port, console):
             send_folder(
@@ -123,7 +145,57 @@ def show(ct: Path | None, root: Path, console: Console) -> None:
                 console=console,
             )
             _wait_for_results(place, console)
-    _print_results(place, ct, console)
+            _print_results(place, ct, console)
+            password = _add_user(place)
+            if keep:
+                _keep(place, password, console)
+    if not keep:
+        console.print(
+            f"the console: {COMMAND} console --config {os.path.relpath(place.ini)}, then"
+            f" {_address(place)} ({CONSOLE_USER}, {password}); make demo KEEP=1 opens it at once"
+        )
+
+
+def _address(place: Place) -> str:
+    from dicom_node.console.server import address_of
+
+    return address_of(load(place.ini))
+
+
+def _add_user(place: Place) -> str:
+    """Add an administrator of the console; return the password, which is drawn."""
+    from dicom_node.console.access.passwords import hashed
+    from dicom_node.console.access.people import Role
+    from storage.console.users import User, add_user
+
+    password = secrets.token_urlsafe(12)
+    user = User(
+        name=CONSOLE_USER,
+        role=Role.ADMIN,
+        password=hashed(password),
+        created_at=datetime.now(UTC),
+    )
+    database = open_database(load(place.ini).database_url)
+    with Sessions(database).begin() as session:
+        add_user(session, user)
+    database.dispose()
+    return password
+
+
+def _keep(place: Place, password: str, console: Console) -> None:
+    """Serve the console until Ctrl-C."""
+    command = [sys.executable, "-P", "-m", "dicom_node", "console", "--config", str(place.ini)]
+    with place.console_log.open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603  # our own command
+    console.print(f"the console: {_address(place)} ({CONSOLE_USER}, {password}), until Ctrl-C")
+    try:
+        status = process.wait()
+        raise NodeError(f"the console ended with status {status}; see {place.console_log}")
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _phantom(place: Place, console: Console) -> Path:

@@ -21,6 +21,7 @@ from dicom_node.console.access.guard import Guard
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role
 from dicom_node.console.pages import answers, login, node, series, thresholds, worklist
+from dicom_node.errors import Busy
 from dicom_node.logs import log
 from storage.console.worklist import Filter, tiles
 from storage.console.worklist import worklist as lines
@@ -53,7 +54,8 @@ def make_app(console: Console, *, hosts: Collection[str]) -> ASGIApp:
         ],
         exception_handlers={
             HTTPException: _refused,
-            StorageError: _storage_fault,
+            StorageError: _not_now,
+            Busy: _not_now,
             Exception: _failed,
         },
     )
@@ -110,7 +112,7 @@ async def _refused(request: Request, fault: Exception) -> Response:
     return _error_page(request, refused.status_code, str(refused.detail))
 
 
-async def _storage_fault(request: Request, fault: Exception) -> Response:
+async def _not_now(request: Request, fault: Exception) -> Response:
     return _error_page(request, HTTPStatus.SERVICE_UNAVAILABLE, str(fault))
 
 

@@ -19,12 +19,14 @@ from PIL import Image
 from pydicom import dcmread
 from scipy import ndimage
 
+from dicom_node.errors import Busy
 from pipeline import analysis_file
 from pipeline.errors import PipelineError
 from pipeline.series.orientation import canonical
 from pipeline.series.volume import assemble
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG, CtVolume
 
+WAIT_SECONDS = 20.0  #: longest wait for one's turn: a series takes some seconds
 MOST_SERIES = 2  #: that are held in memory, some 80 MB each
 WINDOWS = {"lung": (-1400.0, 200.0), "soft": (-160.0, 240.0)}  #: HU, lowest and highest
 RIGHT, LEFT = (80, 160, 255), (80, 220, 120)  #: outlines of the lungs
@@ -124,15 +126,21 @@ class Pictures:
         ------
         OSError, PipelineError
             If its files cannot be read.
+        Busy
+            If others are being read.
         """
-        with self._lock:
+        if not self._lock.acquire(timeout=WAIT_SECONDS):
+            raise Busy("other series are being read: open it again in a moment")
+        try:
             known = self._held.get(key)
             if known is None:
+                while len(self._held) >= MOST_SERIES:
+                    self._held.popitem(last=False)
                 known = self._held[key] = _read(files(), kept, named)
             self._held.move_to_end(key)
-            while len(self._held) > MOST_SERIES:
-                self._held.popitem(last=False)
             return known
+        finally:
+            self._lock.release()
 
 
 def _read(files: Sequence[Path], kept: Path, named: Collection[int]) -> Drawable:
