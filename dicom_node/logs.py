@@ -75,6 +75,7 @@ EVENTS = frozenset(
         "destination_probed",
         "forms_chosen",
         "destination_not_probed",
+        "console_connection_ended",
         "console_login_failed",
         "console_page_failed",
         "console_ready",

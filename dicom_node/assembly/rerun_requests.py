@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from config.settings import Settings
 from dicom_node.analysis.rerun import RerunOutcome, request_rerun
@@ -24,12 +25,15 @@ def request_reruns(
     NodeError
         If there is no database.
     """
-    resources = existing_resources(settings)
-    request_builder = request_builder_of(settings, resources, quiet=True)
-    with resources.sessions() as session:
-        known = ended_series(session, series=series, study=study)
+    with closing(existing_resources(settings)) as resources:
+        request_builder = request_builder_of(settings, resources, quiet=True)
+        with resources.sessions() as session:
+            known = ended_series(session, series=series, study=study)
+        outcomes = [
+            request_rerun(resources.sessions, request_builder, ended, rerun) for ended in known
+        ]
     missing = sorted(set(series) - {ended.series_instance_uid for ended in known})
-    return [request_rerun(resources.sessions, request_builder, ended, rerun) for ended in known] + [
+    return outcomes + [
         RerunOutcome(series_instance_uid=uid, refused=True, text="refused: there is no such series")
         for uid in missing
     ]
@@ -55,8 +59,10 @@ def request_redelivery(
         raise NodeError(
             f"expected a destination that is set and enabled ({known}), got {destination}"
         )
-    resources = existing_resources(settings)
-    with resources.sessions.begin() as session:
+    with (
+        closing(existing_resources(settings)) as resources,
+        resources.sessions.begin() as session,
+    ):
         known_series = {
             ended.series_instance_uid for ended in ended_series(session, series=series, study=study)
         }

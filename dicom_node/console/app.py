@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from http import HTTPStatus
 from pathlib import Path
@@ -19,7 +22,7 @@ from starlette.types import ASGIApp
 
 from dicom_node.console.access.guard import Guard
 from dicom_node.console.access.people import Role
-from dicom_node.console.context import Console, console_of, for_role
+from dicom_node.console.context import Console, console_of, for_role, user_of
 from dicom_node.console.pages import answers, login, node, series, thresholds, worklist
 from dicom_node.errors import Busy
 from dicom_node.logs import log
@@ -29,6 +32,7 @@ from storage.errors import StorageError
 
 STATIC = Path(__file__).parent / "static"
 LOOK_SECONDS = 2.0  #: between two looks whether anything has changed
+MOST_OF_ONE = 10  #: pages of one user that are told of changes
 MOST_LISTENERS = 50  #: pages that are told of changes; further ones ask by themselves
 KEEP_ALIVE_LOOKS = 10  #: looks after which a page hears something though nothing has changed
 
@@ -60,7 +64,8 @@ def make_app(console: Console, *, hosts: Collection[str]) -> ASGIApp:
         },
     )
     app.state.console = console
-    app.state.listeners = 0
+    app.state.listeners = Counter()
+    app.state.look = Look(console)
     return Guard(app=app, hosts=frozenset(hosts), is_secure=console.is_secure)
 
 
@@ -70,41 +75,60 @@ async def events(request: Request) -> Response:
     refusal = await run_in_threadpool(check, request)
     if refusal.status_code != HTTPStatus.OK:
         return refusal
-    if request.app.state.listeners >= MOST_LISTENERS:
+    listeners, user = request.app.state.listeners, user_of(request).user
+    if listeners.total() >= MOST_LISTENERS or listeners[user] >= MOST_OF_ONE:
         return PlainTextResponse("too many pages listen: this one asks by itself", 503)
     return StreamingResponse(_changes(request), media_type="text/event-stream")
 
 
 async def _changes(request: Request) -> AsyncIterator[str]:
     console = console_of(request)
-    request.app.state.listeners += 1
+    listeners, user = request.app.state.listeners, user_of(request).user
+    listeners[user] += 1
     try:
-        before, looks = await run_in_threadpool(_fingerprint, console), 0
+        look = request.app.state.look
+        before, looks = await run_in_threadpool(look), 0
         yield "retry: 5000\n\n"
         while not await request.is_disconnected():
             await asyncio.sleep(LOOK_SECONDS)
             if await run_in_threadpool(console.who, request) is None:
                 return
-            now, looks = await run_in_threadpool(_fingerprint, console), looks + 1
+            now, looks = await run_in_threadpool(look), looks + 1
             if now != before:
                 before = now
                 yield "event: changed\ndata: now\n\n"
             elif looks % KEEP_ALIVE_LOOKS == 0:
                 yield ": still here\n\n"
     finally:
-        request.app.state.listeners -= 1
+        listeners[user] -= 1
 
 
-def _fingerprint(console: Console) -> object:
-    """Give something that differs when the worklist does; None while the database is away."""
-    try:
-        with console.sessions.reading() as session:
-            return tiles(session, console.clock().replace(hour=0, minute=0, second=0)), [
-                (line.series_instance_uid, line.state, line.instances, line.destinations)
-                for line in lines(session, Filter(), worklist.LINES)
-            ]
-    except StorageError:
-        return None
+class Look:
+    """Looks whether anything has changed, for all pages that listen: at most once a while."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._lock = console, threading.Lock()
+        self._found: object = None
+        self._due_at = 0.0
+
+    def __call__(self) -> object:
+        """Give something that differs when the worklist does; None while the database is away."""
+        with self._lock:
+            if time.monotonic() >= self._due_at:
+                self._found = self._fingerprint()
+                self._due_at = time.monotonic() + LOOK_SECONDS / 2
+            return self._found
+
+    def _fingerprint(self) -> object:
+        console = self._console
+        try:
+            with console.sessions.reading() as session:
+                return tiles(session, console.clock().replace(hour=0, minute=0, second=0)), [
+                    (line.series_instance_uid, line.state, line.instances, line.destinations)
+                    for line in lines(session, Filter(), worklist.LINES)
+                ]
+        except StorageError:
+            return None
 
 
 async def _refused(request: Request, fault: Exception) -> Response:

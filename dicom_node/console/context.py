@@ -28,6 +28,7 @@ from storage.console.users import SEEN_EVERY, OpenSession, find_session, note_re
 from storage.database.sessions import Sessions
 
 TEMPLATES = Path(__file__).parent / "templates"
+ASKED_BY_PAGES = {"/events", "/rows", "/tiles"}  #: by pages, whether anybody is there or not
 MOST_FIELDS = 50  #: of a form
 Page = Callable[[Request], Response]
 
@@ -88,7 +89,8 @@ class Console:
         now = self.clock()
         with self.sessions.reading() as session:
             found = find_session(session, token_digest(token), now)
-        if found is not None and now - found.seen_at > SEEN_EVERY:
+        asks_by_itself = request.url.path in ASKED_BY_PAGES
+        if found is not None and now - found.seen_at > SEEN_EVERY and not asks_by_itself:
             with self.sessions.begin() as session:
                 note_request(session, found.digest, now)
         return found
@@ -114,13 +116,16 @@ class Console:
         )
         return HTMLResponse(text, code)
 
-    def record(self, request: Request, action: str, subject: str, **values: str) -> None:
-        """Record a change that the user of a request has made."""
-        change = Change(
+    def change(self, request: Request, action: str, subject: str, **values: str) -> Change:
+        """Say what the user of a request has changed."""
+        return Change(
             at=self.clock(), user=user_of(request).user, action=action, subject=subject, **values
         )
+
+    def record(self, request: Request, action: str, subject: str, **values: str) -> None:
+        """Record a change that the user of a request has made, in a transaction of its own."""
         with self.sessions.begin() as session:
-            record_change(session, change)
+            record_change(session, self.change(request, action, subject, **values))
 
 
 def console_of(request: Request) -> Console:

@@ -16,18 +16,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import dcmread
 from scipy import ndimage
 
+from dicom_node.analysis.worker.source_files import read_instance
 from dicom_node.errors import Busy
 from pipeline import analysis_file
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UnsuitableSeries
+from pipeline.series.image_rules import SelectionRules
 from pipeline.series.orientation import canonical
-from pipeline.series.volume import assemble
+from pipeline.series.selection import select
+from pipeline.series.volume import assemble_selected
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG, CtVolume
 
 WAIT_SECONDS = 20.0  #: longest wait for one's turn: a series takes some seconds
-MOST_SERIES = 2  #: that are held in memory, some 80 MB each
+MOST_SERIES = 2  #: that are held in memory, two bytes a voxel, and two masks
 WINDOWS = {"lung": (-1400.0, 200.0), "soft": (-160.0, 240.0)}  #: HU, lowest and highest
 RIGHT, LEFT = (80, 160, 255), (80, 220, 120)  #: outlines of the lungs
 OPACITY = (229, 162, 27)  #: outlines of opacities
@@ -43,24 +45,12 @@ class Drawable:
     volume
         In canonical view (`pipeline.series.orientation`).
     lungs, opacities
-        Labels on its grid, the latter of what the report names; None if no analysis is kept.
+        Labels on its grid, the latter of what the report names.
     """
 
     volume: CtVolume
-    lungs: NDArray[np.integer] | None = None
-    opacities: NDArray[np.integer] | None = None
-
-    @property
-    def slices(self) -> int:
-        """Number of slices, feet to head."""
-        return len(self.volume.hu)
-
-    def key_slice(self) -> int:
-        """Index of the slice that shows most: of opacities, else of lungs, else the middle."""
-        for labels in (self.opacities, self.lungs):
-            if labels is not None and labels.any():
-                return int(np.count_nonzero(labels, axis=(1, 2)).argmax())
-        return self.slices // 2
+    lungs: NDArray[np.integer]
+    opacities: NDArray[np.integer]
 
     def slice_png(self, index: int, window: str) -> bytes:
         """Draw a slice.
@@ -84,74 +74,94 @@ class Drawable:
         """
         rows, columns = self.volume.hu[index].shape
         rgba = np.zeros((rows, columns, 4), np.uint8)
-        if self.lungs is not None:
-            labels = self.lungs[index]
-            for label, colour in ((RIGHT_LUNG, RIGHT), (LEFT_LUNG, LEFT)):
-                rgba[_edge(labels == label)] = (*colour, SOLID)
-        if self.opacities is not None:
-            labels = self.opacities[index]
-            for label in np.unique(labels[labels > 0]):
-                rgba[_edge(labels == label)] = (*OPACITY, SOLID)
+        lungs, opacities = self.lungs[index], self.opacities[index]
+        for label, colour in ((RIGHT_LUNG, RIGHT), (LEFT_LUNG, LEFT)):
+            rgba[_edge(lungs == label)] = (*colour, SOLID)
+        for label in np.unique(opacities[opacities > 0]):
+            rgba[_edge(opacities == label)] = (*OPACITY, SOLID)
         return _png(Image.fromarray(rgba))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """What is to be drawn.
+
+    Attributes
+    ----------
+    files
+        Of the instances that are kept, in use and in any order.
+    source
+        Digest of those instances, as `pipeline.analysis_file` has it.
+    kept
+        The kept analysis.
+    named
+        Numbers of the opacities that the report names: others are not drawn.
+    rules
+        By which images are chosen.
+    """
+
+    files: Sequence[Path]
+    source: str
+    kept: Path
+    named: Collection[int]
+    rules: SelectionRules
 
 
 class Pictures:
     """Holds the series that were drawn last; for any thread, one series being read at a time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._held: OrderedDict[tuple[str, str], Drawable] = OrderedDict()
 
-    def drawable(
-        self,
-        key: tuple[str, str],
-        files: Callable[[], Sequence[Path]],
-        kept: Path,
-        named: Collection[int],
-    ) -> Drawable:
+    def drawable(self, key: tuple[str, str], drawing: Callable[[], Drawing]) -> Drawable:
         """Read a series, or give it as it was read before.
 
         Parameters
         ----------
         key
             Series Instance UID, and key of the result.
-        files
-            Lists the files of its instances.
-        kept
-            Its kept analysis, which need not be there.
-        named
-            Numbers of the opacities that the report names: others are not drawn.
 
         Raises
         ------
         OSError, PipelineError
-            If its files cannot be read.
+            If its files cannot be read, or are not those that were analysed.
         Busy
             If others are being read.
         """
-        if not self._lock.acquire(timeout=WAIT_SECONDS):
+        if (known := self._held.get(key)) is not None:
+            return known
+        if not self._reading.acquire(timeout=WAIT_SECONDS):
             raise Busy("other series are being read: open it again in a moment")
         try:
-            known = self._held.get(key)
-            if known is None:
-                while len(self._held) >= MOST_SERIES:
-                    self._held.popitem(last=False)
-                known = self._held[key] = _read(files(), kept, named)
-            self._held.move_to_end(key)
-            return known
+            if (known := self._held.get(key)) is not None:
+                return known
+            while len(self._held) >= MOST_SERIES:
+                self._held.popitem(last=False)
+            self._held[key] = found = _read(drawing())
+            return found
         finally:
-            self._lock.release()
+            self._reading.release()
 
 
-def _read(files: Sequence[Path], kept: Path, named: Collection[int]) -> Drawable:
-    volume = canonical(assemble([dcmread(path) for path in files]).volume)
+def _read(drawing: Drawing) -> Drawable:
+    """Read the instances that were analysed, as the analysis did, and what it found.
+
+    Nothing is decoded before the analysis is known to be of exactly these bytes: a worker has read
+    them before, and masks and slices share one grid.
+    """
+    analysis, source = analysis_file.read(drawing.kept)
+    if source != drawing.source:
+        raise PipelineError("images have come or gone since the analysis")
+    datasets = [read_instance(path) for path in drawing.files]
     try:
-        analysis, _ = analysis_file.read(kept)
-    except (OSError, PipelineError):
-        return Drawable(volume=volume)
-    if analysis.lungs.labels.shape != volume.hu.shape:  # images came or went since
-        return Drawable(volume=volume)
-    opacities = analysis.lesion_labels * np.isin(analysis.lesion_labels, list(named))
+        series = assemble_selected(datasets, select(datasets, drawing.rules))
+    except UnsuitableSeries as reason:  # rules have changed since
+        raise PipelineError(f"its images are chosen by other rules now: {reason.code}") from reason
+    volume = canonical(series.volume)
+    if analysis.lungs.labels.shape != volume.hu.shape:
+        raise PipelineError("its images are chosen by other rules now")
+    opacities = analysis.lesion_labels * np.isin(analysis.lesion_labels, list(drawing.named))
     return Drawable(volume=volume, lungs=analysis.lungs.labels, opacities=opacities)
 
 

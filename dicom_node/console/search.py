@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console
 from dicom_node.errors import NodeError
 from dicom_node.identity_key import existing_key
+from storage.database.sessions import Session
 from storage.series.search import series_of_accession, series_of_patient, series_of_uid
 
 MAX_UID = 64  #: characters, PS3.5 9.1
@@ -27,10 +28,13 @@ class Found:
         Series Instance UIDs, the latest first.
     alike_in
         Name of the parameter of the worklist that shows them all, by one of them.
+    patient
+        A series of the patient whose Patient ID the same text is; empty if it is none.
     """
 
     series: Sequence[str]
     alike_in: str
+    patient: str = ""
 
 
 def find(console: Console, text: str, role: Role) -> Found | None:
@@ -43,10 +47,20 @@ def find(console: Console, text: str, role: Role) -> Found | None:
             key = existing_key(console.folder)
         except NodeError:  # nothing was ever received: there is nothing to be found
             return None
-        digest = key.digest(text)
-        if known := series_of_accession(session, digest):
-            return Found(series=known, alike_in="accession_of")
+        # what is received is digested byte by byte (`dicom_node.reception.header`)
+        digests = {key.digest(text), key.digest(text.encode().decode("latin-1"))}
         may_know = role.includes(Role.READER) and console.settings().console.show_patients
-        if may_know and (known := series_of_patient(session, digest)):
-            return Found(series=known, alike_in="patient_of")
+        of_patient = _any(series_of_patient, session, digests) if may_know else []
+        if known := _any(series_of_accession, session, digests):
+            patient = of_patient[0] if of_patient else ""
+            return Found(series=known, alike_in="accession_of", patient=patient)
+        if of_patient:
+            return Found(series=of_patient, alike_in="patient_of")
     return None
+
+
+def _any(
+    search: Callable[[Session, str], list[str]], session: Session, digests: Collection[str]
+) -> list[str]:
+    """Search for each digest."""
+    return [uid for digest in sorted(digests) for uid in search(session, digest)]

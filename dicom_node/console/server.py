@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
+import socket
 from pathlib import Path
 
 import uvicorn
@@ -14,9 +14,10 @@ from dicom_node.console.context import Console
 from dicom_node.console.current_settings import CurrentSettings
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
+from dicom_node.reception.stow.connections import BoundedListener
+from dicom_node.reception.stow.server import HEAD_SECONDS, BoundedProtocol
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-MAXIMUM_CONNECTIONS = 200
 STOP_SECONDS = 5
 
 
@@ -38,11 +39,14 @@ def serve(config: Path) -> None:
         sessions=resources.sessions, settings=current, is_secure=is_secure, ini=config
     )
     app = make_app(console, hosts=hosts_of(settings))
+    family = socket.AF_INET6 if ":" in settings.console.bind else socket.AF_INET
+    address = (settings.console.bind, settings.console.port)
+    listener = BoundedListener.of(socket.create_server(address, family=family), _turned_away)
+    bounds = {"open_connections": listener.connections, "head_seconds": HEAD_SECONDS}
     options = uvicorn.Config(
         app,
-        host=settings.console.bind,
-        port=settings.console.port,
-        http="h11",
+        loop="asyncio",
+        http=type("Protocol", (BoundedProtocol,), bounds),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -50,17 +54,19 @@ def serve(config: Path) -> None:
         date_header=False,
         proxy_headers=False,
         log_config=None,
-        limit_concurrency=MAXIMUM_CONNECTIONS,
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=settings.console.certificate,
         ssl_keyfile=settings.console.key,
-        ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
     log.info("console_ready", url=address_of(settings))
     try:
-        uvicorn.Server(options).run()
+        uvicorn.Server(options).run([listener])
     finally:
         resources.close()
+
+
+def _turned_away(address: str, reason: str) -> None:
+    log.debug("console_connection_ended", host=address, reason=reason)
 
 
 def hosts_of(settings: Settings) -> frozenset[str]:

@@ -28,7 +28,7 @@ class Side:
     Attributes
     ----------
     positives
-        Series at or above it.
+        Series above it, as `pipeline.types.Classification.positive` has it.
     sensitivity, specificity
         Of labelled cases; None without any.
     ppv, npv
@@ -92,7 +92,7 @@ def tried(
         now=_side(array, labelled, now, days, prevalence),
         then=_side(array, labelled, then, days, prevalence),
         series=len(array),
-        changes=int(((array >= low) & (array < high)).sum()),
+        changes=int(((array > low) & (array <= high)).sum()),
         labelled=len(labelled),
         bars=tuple(int(count) for count in bars),
     )
@@ -105,9 +105,9 @@ def _side(
     days: float,
     prevalence: float,
 ) -> Side:
-    positives = int((scores >= threshold).sum())
-    ill = [case.score >= threshold for case in labelled if case.is_positive]
-    well = [case.score < threshold for case in labelled if not case.is_positive]
+    positives = int((scores > threshold).sum())
+    ill = [case.score > threshold for case in labelled if case.is_positive]
+    well = [case.score <= threshold for case in labelled if not case.is_positive]
     sensitivity = proportion(sum(ill), len(ill)) if ill else None
     specificity = proportion(sum(well), len(well)) if well else None
     ppv = npv = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dicom_node.console.words import Mark, Standing, standing
+from dicom_node.console.words import Mark, Standing, is_analysed, standing
 from storage.console.worklist import Line
 from storage.states import SeriesState
 
@@ -32,8 +32,9 @@ class Answer:
 
 NOTHING_CAME = Answer(
     headline="No series of this study has come here.",
-    text="Its images were not sent to this node, or under another number. Ask who routes images:"
-    " the senders page shows who was turned away, and why.",
+    text="Its images were not sent to this node, or under another number, or before the node kept"
+    " accession numbers: then the study's UID finds them. Ask who routes images: the page of"
+    " senders shows who was turned away, and why.",
     standing=Standing(Mark.NOT, "Not here"),
 )
 
@@ -45,7 +46,15 @@ def answer(lines: Sequence[Line]) -> Answer:
         return NOTHING_CAME
     line = min(known, key=lambda one: (ORDER.index(one.state), -one.instances))
     told = standing(line)
-    return Answer(headline=HEADLINES[line.state], text=_text(line, told), standing=told, line=line)
+    headline = UNDELIVERED if _is_undelivered(line) else HEADLINES[line.state]
+    return Answer(headline=headline, text=_text(line, told), standing=told, line=line)
+
+
+UNDELIVERED = "There is a result: it did not arrive everywhere."
+
+
+def _is_undelivered(line: Line) -> bool:
+    return line.state is S.FAILED and is_analysed(line)
 
 
 HEADLINES = {
@@ -60,17 +69,25 @@ HEADLINES = {
 
 
 def _text(line: Line, told: Standing) -> str:
+    if is_analysed(line):
+        return _where(line, told)
     match line.state:
         case S.DELIVERED | S.ENCODED:
-            missing = [name for name in line.destinations if not line.arrived(name)]
-            if not missing:
-                return f"All of it is at {', '.join(sorted(line.destinations))}."
-            return f"Not all of it is at {', '.join(sorted(missing))} yet. {told.text}".strip()
+            return told.text
         case S.RECEIVING:
             return f"{line.instances} images are here. Analysis begins when the series is complete."
         case S.STABLE | S.ANALYSING:
-            return "The result follows by itself; usually within a minute or two."
+            return "The result follows by itself."
         case S.FAILED:
             return f"{told.text} An administrator can have it analysed again."
         case _:
             return told.text
+
+
+def _where(line: Line, told: Standing) -> str:
+    if not line.destinations:
+        return "No destination is set: it is kept here."
+    missing = [name for name in line.destinations if not line.arrived(name)]
+    if not missing:
+        return f"All of it is at {', '.join(sorted(line.destinations))}."
+    return f"Not all of it is at {', '.join(sorted(missing))} yet: {told.text}."

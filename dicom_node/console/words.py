@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -30,6 +30,7 @@ class Mark(StrEnum):
     EYES = "eye"
 
 
+THERE = (D.ACCEPTED, D.UNCOMMITTED, D.COMMITTED, D.REPLACED)  #: at the destination
 STANDINGS = {
     S.RECEIVING: (Mark.RUNS, "Receiving"),
     S.STABLE: (Mark.RUNS, "Waiting"),
@@ -72,18 +73,22 @@ class Step:
 def standing(line: Line) -> Standing:
     """Say where a series stands."""
     mark, word = STANDINGS[line.state]
-    match line.state:
-        case S.RECEIVING:
-            return Standing(mark, word, f"{line.instances} images so far")
-        case S.STABLE:
-            return Standing(mark, word, "complete, waits for its turn")
-        case S.FEEDBACK:
-            return Standing(mark, word, "kept; it changes no report")
-        case S.UNSUITABLE | S.FAILED:
-            return Standing(mark, word, reason_sentence(line.reason))
-        case S.ENCODED | S.DELIVERED:
-            return _sent(line)
-    return Standing(mark, word)
+    if is_analysed(line):
+        return _sent(line)
+    texts = {
+        S.RECEIVING: f"{line.instances} images so far",
+        S.STABLE: "complete, waits for its turn",
+        S.ANALYSING: "",
+        S.FEEDBACK: "kept; it changes no report",
+    }
+    return Standing(mark, word, texts.get(line.state, reason_sentence(line.reason)))
+
+
+def is_analysed(line: Line) -> bool:
+    """Whether a series has a result of its own, wherever that has arrived."""
+    if line.state is S.FAILED:  # so ends a series of which a destination refused a result, too
+        return any(D.REFUSED in states for states in line.destinations.values())
+    return line.state in {S.ENCODED, S.DELIVERED}
 
 
 def _sent(line: Line) -> Standing:
@@ -91,8 +96,10 @@ def _sent(line: Line) -> Standing:
     refused = [name for name in line.destinations if D.REFUSED in line.destinations[name]]
     if refused:
         return Standing(Mark.FAULT, "Not delivered", f"refused by {', '.join(sorted(refused))}")
+    if not line.destinations:
+        return Standing(mark, "Analysed", "no destination is set: it is kept here")
     arrived = sum(line.arrived(name) for name in line.destinations)
-    text = f"{arrived} of {len(line.destinations)} destinations" if line.destinations else ""
+    text = f"{arrived} of {len(line.destinations)} destinations"
     is_noted = line.state is S.DELIVERED and line.positive
     return Standing(Mark.EYES if is_noted else mark, word, text)
 
@@ -152,7 +159,7 @@ def _analysis(page: SeriesPage) -> Iterator[Step]:
         yield Step(
             Mark.NOT, f"Not analysed: {reason_sentence(line.reason)}", line.since, (line.reason,)
         )
-    elif line.state is S.FAILED:
+    elif line.state is S.FAILED and not is_analysed(line):
         yield Step(Mark.FAULT, f"Failed: {reason_sentence(line.reason)}", line.since)
     for result in page.results[:1]:
         what = "Analysed" if result.score is not None else "A notice was made: it says why not"
@@ -164,10 +171,6 @@ def _analysis(page: SeriesPage) -> Iterator[Step]:
 
 def _deliveries(page: SeriesPage) -> Iterator[Step]:
     for name, states in sorted(page.line.destinations.items()):
-        total = sum(states.values())
-        arrived = sum(states.get(state, 0) for state in (D.ACCEPTED, D.COMMITTED, D.REPLACED))
-        waiting = sum(states.get(state, 0) for state in (D.PENDING, D.SENDING))
-        refused = sum(states.get(state, 0) for state in (D.REFUSED, D.DECLINED))
         reasons = tuple(
             dict.fromkeys(
                 f"{line.kind}: {line.reason}"
@@ -175,16 +178,22 @@ def _deliveries(page: SeriesPage) -> Iterator[Step]:
                 if line.destination == name and line.reason
             )
         )
-        committed = " and committed" if states.get(D.COMMITTED) else ""
-        if refused:
-            yield Step(Mark.FAULT, f"{name}: {refused} of {total} objects refused", None, reasons)
-        elif waiting:
-            text = f"{name}: {arrived} of {total} objects are there, {waiting} wait"
-            yield Step(Mark.RUNS, text, None, reasons)
-        else:
-            yield Step(
-                Mark.DONE,
-                f"{name}: {arrived} of {total} objects accepted{committed}",
-                None,
-                reasons,
-            )
+        mark, text = _delivery(states)
+        yield Step(mark, f"{name}: {text}", None, reasons)
+
+
+def _delivery(states: Mapping[DeliveryState, int]) -> tuple[Mark, str]:
+    """Say what a destination has of the objects of a result."""
+
+    def count(*wanted: DeliveryState) -> int:
+        return sum(states.get(state, 0) for state in wanted)
+
+    total, waiting = sum(states.values()), count(D.PENDING, D.SENDING)
+    if refused := count(D.REFUSED, D.DECLINED):
+        return Mark.FAULT, f"{refused} of {total} objects refused"
+    if waiting:
+        return Mark.RUNS, f"{count(*THERE)} of {total} objects are there, {waiting} wait"
+    if unconfirmed := count(D.UNCOMMITTED):
+        return Mark.RUNS, f"all {total} objects accepted, {unconfirmed} not confirmed yet"
+    committed = " and committed" if count(D.COMMITTED) == total else ""
+    return Mark.DONE, f"{total} of {total} objects accepted{committed}"

@@ -32,7 +32,7 @@ def scores(session: Session, since: datetime, *, sender: str = "") -> list[float
 def cases_between(
     session: Session, since: datetime, low: float, high: float, limit: int, *, sender: str = ""
 ) -> list[ScoredCase]:
-    """List the series since a time whose score is at least `low` and below `high`.
+    """List the series since a time whose score is above `low`, and `high` at most.
 
     The latest first.
     """
@@ -40,7 +40,7 @@ def cases_between(
     query = select(*columns, Series.last_at, Result.score).join(
         Result, Series.result_key == Result.key
     )
-    query = query.where(_condition(since, sender), Result.score >= low, Result.score < high)
+    query = query.where(_condition(since, sender), Result.score > low, Result.score <= high)
     rows = session.execute(query.order_by(Series.last_at.desc()).limit(limit))
     return [
         ScoredCase(

@@ -114,19 +114,20 @@ def series_page(session: Session, series_instance_uid: str) -> SeriesPage | None
     )
 
 
-def kept_images(session: Session, series_instance_uid: str) -> list[str]:
-    """List the paths of the instances in use of a series that are kept."""
-    return list(
-        session.scalars(
-            select(Instance.path)
+def kept_images(session: Session, series_instance_uid: str) -> list[tuple[str, str, str]]:
+    """List SOP Instance UID, digest and path of the instances in use of a series that are kept."""
+    return [
+        (uid, digest, path)
+        for uid, digest, path in session.execute(
+            select(Instance.sop_instance_uid, Instance.digest, Instance.path)
             .where(
                 Instance.series_instance_uid == series_instance_uid,
                 ~Instance.superseded,
                 Instance.purged_at.is_(None),
             )
-            .order_by(Instance.height_mm, Instance.instance_number, Instance.sop_instance_uid)
+            .order_by(Instance.sop_instance_uid)
         )
-    )
+    ]
 
 
 def one_image_each(session: Session, series: Sequence[str]) -> dict[str, str]:

@@ -88,9 +88,10 @@ class Line:
     )
 
     def arrived(self, destination: str) -> bool:
-        """Whether a destination has everything that it is to get."""
+        """Whether a destination has accepted everything that it is to get."""
         states = self.destinations.get(destination, {})
-        return bool(states) and all(state in {*ARRIVED, D.REPLACED} for state in states)
+        there = {*ARRIVED, D.UNCOMMITTED, D.REPLACED}
+        return bool(states) and all(state in there for state in states)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

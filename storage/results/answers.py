@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, literal, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.database.batches import batched
@@ -172,6 +172,12 @@ def answers_to(
     return _lines(
         session, [Series.series_instance_uid.in_(batch) for batch in batched(series_instance_uids)]
     )
+
+
+def answers_since(session: Session, since: datetime, *, sender: str = "") -> list[AnswerLine]:
+    """List the answers since a time, to series of one sender if it is named; earliest first."""
+    of_sender = Series.calling_ae == sender if sender else true()
+    return _lines(session, [and_(Feedback.said_at >= since, of_sender)])
 
 
 def _lines(session: Session, conditions: Iterable[ColumnElement[bool]]) -> list[AnswerLine]:

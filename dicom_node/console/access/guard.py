@@ -7,6 +7,7 @@ settings, never with the Host header alone), and must bring the token of its ses
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -18,6 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+BODY_SECONDS = 20.0  #: longest wait for the next part of a form
 MAXIMUM_FORM = 1 << 16  #: bytes of the body of a request
 COOKIE = "__Host-session"  #: RFC 6265bis 4.1.3.2: only over TLS, for this host alone
 PLAIN_COOKIE = "session"  #: on loopback without TLS
@@ -55,7 +57,10 @@ def same(one: str, other: str) -> bool:
 
 def host_name(value: str) -> str:
     """Name of the host in a Host header or an origin, without its port, in lower case."""
-    return (urlsplit(f"//{value}").hostname or "").lower()
+    try:
+        return (urlsplit(f"//{value}").hostname or "").lower()
+    except ValueError:  # half an address of IPv6
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +97,12 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope["method"], Headers(scope=scope))
-        await (refusal or self.app)(scope, receive, send_with_headers)
+
+        async def receive_in_time() -> Message:
+            return await asyncio.wait_for(receive(), BODY_SECONDS)
+
+        waits = receive_in_time if scope["method"] not in SAFE else receive
+        await (refusal or self.app)(scope, waits, send_with_headers)
 
     def _refusal(self, method: str, headers: Headers) -> Response | None:
         """Answer to a request that is turned away; None if it is not."""
@@ -103,7 +113,8 @@ class Guard:
         if not self._is_ours(headers):
             return PlainTextResponse("changes are taken from the console's own pages only", 403)
         length = headers.get("content-length", "")
-        if not length.isdigit():
+        # a Transfer-Encoding would win over the length
+        if "transfer-encoding" in headers or not length.isdigit():
             return PlainTextResponse("expected a Content-Length", 411)
         if int(length) > MAXIMUM_FORM:
             return PlainTextResponse(f"at most {MAXIMUM_FORM} bytes expected", 413)
@@ -116,10 +127,9 @@ class Guard:
             return False
         if origin is None:
             return site is not None
-        parts = urlsplit(origin)
-        scheme = "https" if self.is_secure else "http"
+        scheme, _, place = origin.partition("://")
         return (
-            parts.scheme == scheme
-            and host_name(parts.netloc) in self.hosts
-            and parts.netloc.lower() == headers["host"].lower()
+            scheme == ("https" if self.is_secure else "http")
+            and host_name(place) in self.hosts
+            and place.lower() == headers["host"].lower()
         )

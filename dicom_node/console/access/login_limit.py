@@ -48,8 +48,12 @@ class LoginLimit:
             known = [self._failures[key] for key in keys if key in self._failures]
             return max((one.waits_until() - now for one in known), default=0.0) if known else 0.0
 
-    def failed(self, *keys: str) -> None:
-        """Count a failure for each of these."""
+    def begin(self, *keys: str) -> None:
+        """Count a try for each of these as failed, until it has succeeded.
+
+        It is counted before it is looked at, so that many at the same time are no more than one
+        after the other.
+        """
         now = self._steady()
         with self._lock:
             for key in keys:

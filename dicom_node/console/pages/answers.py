@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import fields
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from dicom_node.console.access.people import Role
-from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
-from dicom_node.console.identity import OF_PATIENT, Identity, read_identity
+from dicom_node.console.context import Console, console_of, for_role, form_of, post
+from dicom_node.console.identity import NOTHING, OF_PATIENT, Identity, read_identity
 from dicom_node.console.pages.series import known_series, show_series
 from dicom_node.console.trial import Labelled
+from storage.console.changes import Change, record_change
 from storage.console.series_page import SeriesPage, result_series
 from storage.results.answers import AnswerLine, AssessedResult
 from storage.results.feedback import NewAnswer, NewDocument, enter_feedback
@@ -29,6 +32,7 @@ REASONS = {
 }
 MAXIMUM_COMMENT = 500  #: characters
 LONG_NUMBER = re.compile(r"\d{6,}")  #: a birth date, an ID
+SEPARATORS = re.compile(r"(?<=\d)[\s./-](?=\d)")  #: within a date or a number
 SHORTEST = 3  #: characters of a part of a name that is looked for
 ROOT = "2.25"  #: of UIDs that are made of UUIDs, PS3.5 B.2
 
@@ -40,63 +44,94 @@ def answer(request: Request) -> Response:
     said, comment = form.get("answer", ""), form.get("comment", "").strip()
     if said not in WORDS or not found.results or found.results[0].score is None:
         return show_series(request, told="There is no result to answer to.", status=409)
+    if form.get("result") != found.results[0].key:
+        text = "There is a newer result than the one that was shown: look at it, then answer."
+        return show_series(request, told=text, status=409)
     if len(comment) > MAXIMUM_COMMENT:
         text = f"At most {MAXIMUM_COMMENT} characters, please."
         return show_series(request, told=text, status=400)
     if _names_patient(console, found, comment):
-        text = "The comment seems to name the patient: leave names and numbers out."
+        text = "The comment may name the patient: leave names and numbers out."
         return show_series(request, told=text, status=400)
-    _enter(console, found, said, comment, user_of(request).user)
-    console.record(request, "answer", found.line.series_instance_uid, after=said)
-    return show_series(request, told="Kept. It changes no report.")
+    new = NewAnswer(
+        answer=WORDS[said],
+        subjects=(),
+        reason_code=said,
+        reason_scheme=SCHEME,
+        reason=REASONS[said],
+        comment=comment,
+    )
+    change = console.change(request, "answer", found.line.series_instance_uid, after=said)
+    _enter(console, found, new, change)
+    return RedirectResponse(f"/series/{found.line.series_instance_uid}?told=answered", 303)
 
 
-def labelled(answers: list[AnswerLine], results: dict[str, AssessedResult]) -> list[Labelled]:
-    """Give the truth that readers at the console have told: of each series, the latest answer."""
-    told: dict[str, Labelled] = {}
-    for one in answers:  # the earliest first
+def labelled(
+    answers: Sequence[AnswerLine], results: Mapping[str, AssessedResult], *, model: str
+) -> list[Labelled]:
+    """Give the truth that readers at the console have told of series that a model has scored.
+
+    Of each series the majority of the readers counts; where they are divided, nothing does.
+    """
+    votes: dict[str, Counter[bool]] = defaultdict(Counter)
+    for one in answers:
         result = results.get(one.result_key)
-        if not one.stands or one.reason_scheme != SCHEME or result is None:
+        if not is_of_console(one) or not one.stands or result is None or result.positive is None:
             continue
-        if result.score is None or result.positive is None or one.reason_code == UNSURE:
-            told.pop(one.series_instance_uid, None)
-            continue
-        is_positive = result.positive if one.reason_code == AGREE else not result.positive
-        told[one.series_instance_uid] = Labelled(score=result.score, is_positive=is_positive)
-    return list(told.values())
+        if result.model == model and one.reason_code != UNSURE:
+            votes[result.key][result.positive is (one.reason_code == AGREE)] += 1
+    found: list[Labelled] = []
+    for key, said in votes.items():
+        score = results[key].score
+        if score is not None and said[True] != said[False]:
+            found.append(Labelled(score=score, is_positive=said[True] > said[False]))
+    return found
 
 
-def _enter(console: Console, found: SeriesPage, said: str, comment: str, user: str) -> None:
-    line, now = found.line, console.clock()
+def is_of_console(answer: AnswerLine) -> bool:
+    """Whether an answer was given here: what comes by DICOM has a sender."""
+    return answer.reason_scheme == SCHEME and not answer.calling_ae
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """The series that is answered to, and no sender."""
+
+    series_instance_uid: str
+    study_instance_uid: str
+    calling_ae: str = ""
+
+
+def _enter(console: Console, found: SeriesPage, said: NewAnswer, change: Change) -> None:
+    line = found.line
+    source = _Source(
+        series_instance_uid=line.series_instance_uid, study_instance_uid=line.study_instance_uid
+    )
     with console.sessions.begin() as session:
+        subjects = tuple(result_series(session, found.results[0].key))
         document = NewDocument(
             document_uid=f"{ROOT}.{uuid.uuid4().int}",
-            answers=(
-                NewAnswer(
-                    answer=WORDS[said],
-                    subjects=tuple(result_series(session, found.results[0].key)),
-                    reason_code=said,
-                    reason_scheme=SCHEME,
-                    reason=REASONS[said],
-                    comment=comment,
-                ),
-            ),
-            observer=user,
+            answers=(replace(said, subjects=subjects),),
+            observer=change.user,
             role="console",
-            said_at=now,
+            said_at=change.at,
         )
-        enter_feedback(session, line, [document], now)
+        enter_feedback(session, source, [document], change.at)
+        record_change(session, change)
 
 
 def _names_patient(console: Console, found: SeriesPage, comment: str) -> bool:
-    """Say whether a comment holds a long number, or a part of the patient's name or ID."""
-    if LONG_NUMBER.search(comment):
-        return True
-    if not comment or found.image is None:
+    """Say whether a comment holds a long number, or a part of the patient's name or ID.
+
+    So it may where the name is not known any more.
+    """
+    if not comment:
         return False
+    if LONG_NUMBER.search(SEPARATORS.sub("", comment)) or found.image is None:
+        return True
     known = read_identity(console.folder / found.image, with_patient=True)
     words = {word.casefold() for word in re.findall(r"\w+", comment)}
-    return bool(words & set(_parts(known)))
+    return known == NOTHING or bool(words & set(_parts(known)))
 
 
 def _parts(known: Identity) -> list[str]:

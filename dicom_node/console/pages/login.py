@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import cast
 
 from starlette.exceptions import HTTPException
@@ -30,6 +31,7 @@ from storage.console.users import (
     list_users,
     open_session,
 )
+from storage.database.sessions import Session
 from storage.errors import StorageError
 
 WRONG = "Name or password are wrong."
@@ -49,20 +51,22 @@ def login(request: Request) -> Response:
     """Check name and password, and open a session with a new token."""
     console, form = console_of(request), form_of(request)
     name, address = form.get("name", "").strip().lower()[:64], _address(request)
-    keys = (f"user {name}", f"address {address}")
+    keys = (f"user {name}", f"address {_network(address)}")
     wait = console.limit.wait_seconds(*keys)
     if wait > 0:
         text = f"Too many tries: wait {wait:.0f} seconds."
         return _form(request, name=name, fault=text, next_page=form.get("next", ""), status=429)
+    console.limit.begin(*keys)
     with console.sessions.reading() as session:
         user = find_user(session, name)
     usable = user is not None and not user.disabled
     if not is_password(form.get("password", ""), user.password if user and usable else None):
-        console.limit.failed(*keys)
         log.warning("console_login_failed", host=address)
         return _form(request, name=name, fault=WRONG, next_page=form.get("next", ""), status=401)
-    console.limit.succeeded(keys[0])
+    console.limit.succeeded(*keys)
     token = _open(console, cast(User, user), request)
+    if token is None:
+        return _form(request, name=name, fault=WRONG, next_page=form.get("next", ""), status=401)
     response = RedirectResponse(_target(form.get("next", "")), 303)
     response.set_cookie(
         console.cookie,
@@ -71,13 +75,16 @@ def login(request: Request) -> Response:
         path="/",
         secure=console.is_secure,
         httponly=True,
-        samesite="strict",
+        samesite="lax",  # a link of a PACS leads to a page; changes need a token besides
     )
     return response
 
 
-def _open(console: Console, user: User, request: Request) -> str:
-    """Open a session; what the browser had before is worth nothing (no fixation)."""
+def _open(console: Console, user: User, request: Request) -> str | None:
+    """Open a session; what the browser had before is worth nothing (no fixation).
+
+    None if the user has another password by now, or was disabled.
+    """
     token, now = new_token(), console.clock()
     opened = OpenSession(
         digest=token_digest(token),
@@ -91,6 +98,9 @@ def _open(console: Console, user: User, request: Request) -> str:
     )
     old = request.cookies.get(console.cookie, "")
     with console.sessions.begin() as session:
+        current = find_user(session, user.name)
+        if current is None or current.disabled or current.password != user.password:
+            return None
         forget_ended(session, now)
         if old:
             close_session(session, token_digest(old))
@@ -123,10 +133,15 @@ def account(request: Request) -> Response:
 def change_password(request: Request) -> Response:
     """Set one's own password; all one's sessions end."""
     console, form, name = console_of(request), form_of(request), user_of(request).user
+    key = f"password {name}"
+    if console.limit.wait_seconds(key) > 0:
+        return _account(request, fault="Too many tries: wait a while.", status=429)
+    console.limit.begin(key)
     with console.sessions.reading() as session:
         user = find_user(session, name)
     if not is_password(form.get("old", ""), user.password if user else None):
         return _account(request, fault="The present password is wrong.", status=403)
+    console.limit.succeeded(key)
     if form.get("new") != form.get("again"):
         return _account(request, fault="The two new passwords differ.", status=400)
     try:
@@ -135,7 +150,7 @@ def change_password(request: Request) -> Response:
         return _account(request, fault=str(fault), status=400)
     with console.sessions.begin() as session:
         change_user(session, name, password=password)
-    console.record(request, "password", name)
+        record_change(session, console.change(request, "password", name))
     return RedirectResponse("/login", 303)
 
 
@@ -174,9 +189,9 @@ def add_person(request: Request) -> Response:
         )
         with console.sessions.begin() as session:
             add_user(session, user)
+            record_change(session, console.change(request, "add user", user.name, after=user.role))
     except (NodeError, StorageError, ValueError) as fault:
         return _people(request, fault=str(fault), status=400)
-    console.record(request, "add user", user.name, after=user.role)
     return RedirectResponse("/people", 303)
 
 
@@ -184,30 +199,41 @@ def add_person(request: Request) -> Response:
 def change_person(request: Request) -> Response:
     """Change the role of a user, or disable or enable one; the last administrator stays."""
     console, form = console_of(request), form_of(request)
-    name = form.get("name", "")
-    with console.sessions.reading() as session:
-        user = find_user(session, name)
-        administrators = count_enabled(session, Role.ADMIN)
-    if user is None:
-        raise HTTPException(404, "there is no such user")
+    name, disabled = form.get("name", ""), form.get("disabled", "no") == "yes"
     try:
-        role = Role(form.get("role", user.role))
+        role = Role(form.get("role", ""))
     except ValueError:
         return _people(request, fault="There is no such role.", status=400)
-    disabled = form.get("disabled", "no") == "yes"
-    loses = user.role == Role.ADMIN and not user.disabled and (disabled or role is not Role.ADMIN)
-    if loses and administrators == 1:
-        return _people(request, fault="The last administrator stays.", status=409)
-    with console.sessions.begin() as session:
-        change_user(session, name, role=role, disabled=disabled)
-    console.record(
-        request,
-        "change user",
-        name,
-        before=_described(user.role, disabled=user.disabled),
-        after=_described(role, disabled=disabled),
-    )
+    before = form.get("before", "")
+    after = _described(role, disabled=disabled)
+    change = console.change(request, "change user", name, before=before, after=after)
+    try:
+        with console.sessions.begin() as session:
+            _change(session, role, change, disabled=disabled)
+    except _Refused as refusal:
+        return _people(request, fault=str(refusal), status=409)
     return RedirectResponse("/people", 303)
+
+
+def _change(session: Session, role: Role, change: Change, *, disabled: bool) -> None:
+    """Change a user as a form says that was made of what the user was before.
+
+    Raises
+    ------
+    _Refused
+        If somebody else was quicker, or no administrator would be left.
+    """
+    user = find_user(session, change.subject)
+    if user is None or _described(user.role, disabled=user.disabled) != change.before:
+        raise _Refused("Somebody else has changed this user.")
+    change_user(session, user.name, role=role, disabled=disabled)
+    if not count_enabled(session, Role.ADMIN):
+        raise _Refused("The last administrator stays.")
+    record_change(session, change)
+
+
+class _Refused(Exception):
+    """A change is not made; the message says why."""
 
 
 def _described(role: str, *, disabled: bool) -> str:
@@ -245,6 +271,15 @@ def _target(text: str) -> str:
     """Where to go after the login: a path of ours, never another host."""
     is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_ours else "/"
+
+
+def _network(address: str) -> str:
+    """Give the network that one caller has: the address, or the first half of one of IPv6."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((known, 64), strict=False)) if known.version == 6 else address
 
 
 def _address(request: Request) -> str:

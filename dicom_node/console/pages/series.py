@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.assembly.rerun_requests import request_redelivery, request_reruns
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post
 from dicom_node.console.identity import NOTHING
-from dicom_node.console.pages.worklist import identities
-from dicom_node.console.pictures import WINDOWS, Drawable
+from dicom_node.console.pages.worklist import identities, shows_patients
+from dicom_node.console.pictures import WINDOWS, Drawable, Drawing
 from dicom_node.console.search import UID
 from dicom_node.console.words import decimals, decision_words, reason_sentence, standing, steps
 from dicom_node.errors import NodeError
+from pipeline.encode.result.identity import inputs_digest
 from pipeline.errors import PipelineError
 from storage.console.changes import latest_changes
 from storage.console.series_page import SeriesPage, kept_images, series_page
@@ -27,7 +28,8 @@ from storage.errors import StorageError
 from storage.states import Rerun
 
 CHANGES_SHOWN = 20
-NOT_DRAWN = "No pictures: the images are not kept any more, or cannot be read."
+TOLD = {"answered": "Kept. It changes no report."}
+NOT_DRAWN = "no pictures: the images are not kept any more, or not those that were analysed"
 
 
 @for_role(Role.VIEWER)
@@ -117,7 +119,8 @@ def show_series(request: Request, *, told: str = "", status: int = 200) -> Respo
         slices=_slices(found),
         first_slice=_first_slice(lesions, found),
         changes=changes,
-        told=told,
+        told=told or TOLD.get(request.query_params.get("told", ""), ""),
+        shows_patients=shows_patients(console, request),
     )
 
 
@@ -161,23 +164,29 @@ def _png(request: Request, draw: Callable[[Drawable, int], bytes]) -> Response:
         return Response(draw(_drawable(console, found), number - 1), media_type="image/png")
     except IndexError as fault:
         raise HTTPException(404, "there is no such slice") from fault
-    except (OSError, PipelineError) as fault:
+    except (OSError, PipelineError, NodeError) as fault:
         raise HTTPException(404, NOT_DRAWN) from fault
 
 
 def _drawable(console: Console, found: SeriesPage) -> Drawable:
-    """Read the series of a page; only one that was analysed, so that its files are proved."""
+    """Read the series of a page."""
     uid, result = found.line.series_instance_uid, next(iter(found.results), None)
     if result is None or result.score is None:
         raise HTTPException(404, "there are pictures of series with a result only")
-    root = console.folder
 
-    def files() -> list[Path]:
+    def drawing() -> Drawing:
         with console.sessions.reading() as session:
-            return [root / path for path in kept_images(session, uid)]
+            images = kept_images(session, uid)
+        known = [(image, digest) for image, digest, _ in images]
+        return Drawing(
+            files=[console.folder / path for _, _, path in images],
+            source=inputs_digest(uid, known, "", {}),
+            kept=console.folder / result.folder / KEPT,
+            named=[int(one["number"]) for one in result.summary.get("lesions") or []],
+            rules=analysis_config_of(console.settings()).rules,
+        )
 
-    named = [int(one["number"]) for one in result.summary.get("lesions") or []]
-    return console.pictures.drawable((uid, result.key), files, root / result.folder / KEPT, named)
+    return console.pictures.drawable((uid, result.key), drawing)
 
 
 ROUTES = [

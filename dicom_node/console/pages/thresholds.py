@@ -11,7 +11,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from config.editing import changed_text
@@ -26,7 +26,7 @@ from dicom_node.console.trial import BINS, tried
 from storage.console.scores import cases_between, scores
 from storage.console.worklist import senders
 from storage.database.columns import MAX_TITLE
-from storage.results.answers import answers_to, assessed_results
+from storage.results.answers import answers_since, assessed_results
 
 PERIODS = (7, 30, 90, 365)  #: days
 CASES_SHOWN = 50
@@ -90,7 +90,8 @@ def apply(request: Request) -> Response:
                 before=change.old or "",
                 after=change.new or "",
             )
-    return RedirectResponse("/thresholds", 303)
+    told = "; ".join(map(str, written.changes)) if written else "nothing has changed"
+    return _page(request, told=f"Written: {told}. It counts from the next series on.")
 
 
 def threshold_of(console: Console) -> float:
@@ -108,6 +109,12 @@ def card_of(console: Console) -> Mapping[str, Any]:
     return card
 
 
+def model_name(console: Console) -> str:
+    """Name the model as results do."""
+    card = card_of(console)
+    return f"{card['name']} {card['version']}"
+
+
 def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
     console = console_of(request)
     with console.sessions.reading() as session:
@@ -119,8 +126,8 @@ def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
         senders=known,
         periods=PERIODS,
         told=told,
-        seen=digest(read_text(console.ini)) if console.ini else "",
         history=versions(console.ini)[:10] if console.ini else (),
+        chosen=console.settings().analysis.threshold,
         points=card_of(console)["operating_points"],
         **_trial(console, request.query_params),
     )
@@ -133,17 +140,18 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
     with console.sessions.reading() as session:
         stored = scores(session, since, sender=asked.sender)
         cases = cases_between(session, since, low, high, CASES_SHOWN, sender=asked.sender)
-        answers = answers_to(session)
-        results = assessed_results(session, {one.result_key for one in answers} - {""})
+        stated = answers_since(session, since, sender=asked.sender)
+        results = assessed_results(session, {one.result_key for one in stated} - {""})
     trial = tried(
         stored,
-        labelled(answers, results),
+        labelled(stated, results, model=model_name(console)),
         now=now,
         then=asked.threshold,
         days=asked.days,
         prevalence=asked.prevalence / 100,
     )
-    return {"trial": trial, "asked": asked, "cases": cases, "bins": BINS}
+    seen = digest(read_text(console.ini)) if console.ini else ""
+    return {"trial": trial, "asked": asked, "cases": cases, "bins": BINS, "seen": seen}
 
 
 def _asked(query: QueryParams, now: float) -> Asked:

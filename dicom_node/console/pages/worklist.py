@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dicom_node.console.access.people import Role
@@ -33,6 +34,7 @@ from storage.states import SeriesState
 LINES = 50  #: of a page
 RARE_DAYS = 30  #: that are looked through by flag or destination, unless a day is named
 MOST_CSV = 100_000  #: lines of a CSV file
+CSV_LINES = 500  #: that are read at a time
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  #: a spreadsheet would take the text for a formula
 COLUMNS = (
     "last_image",
@@ -89,11 +91,20 @@ def as_csv(request: Request) -> Response:
     """Write the worklist as CSV; it names no patient."""
     console = console_of(request)
     wanted = filter_of(request, console.clock())
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    with console.sessions.reading() as session:
-        for line in worklist(session, replace(wanted, before=None), MOST_CSV):
+    return StreamingResponse(
+        _csv(console, replace(wanted, before=None)),
+        media_type="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="worklist.csv"'},
+    )
+
+
+def _csv(console: Console, wanted: Filter) -> Iterator[str]:
+    """Write the lines, some at a time."""
+    yield _row(COLUMNS)
+    for _ in range(MOST_CSV // CSV_LINES):
+        with console.sessions.reading() as session:
+            lines = worklist(session, wanted, CSV_LINES)
+        for line in lines:
             told = standing(line)
             values = (
                 line.last_at.isoformat(),
@@ -107,12 +118,16 @@ def as_csv(request: Request) -> Response:
                 line.summary.get("threshold", ""),
                 "" if line.score is None else "above" if line.positive else "below",
             )
-            writer.writerow([_plain(value) for value in values])
-    return PlainTextResponse(
-        text.getvalue(),
-        media_type="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="worklist.csv"'},
-    )
+            yield _row([_plain(value) for value in values])
+        if len(lines) < CSV_LINES:
+            return
+        wanted = replace(wanted, before=(lines[-1].last_at, lines[-1].series_instance_uid))
+
+
+def _row(values: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(values)
+    return text.getvalue()
 
 
 @for_role(Role.VIEWER)
@@ -127,9 +142,12 @@ def search(request: Request) -> Response:
     found = find(console_of(request), text, Role(user_of(request).role))
     if found is None:
         return RedirectResponse("/?found=no", 303)
-    if len(found.series) == 1:
+    if len(found.series) == 1 and not found.patient:
         return RedirectResponse(f"/series/{found.series[0]}", 303)
-    return RedirectResponse(f"/?{urlencode({found.alike_in: found.series[0]})}", 303)
+    alike = {found.alike_in: found.series[0]}
+    if found.patient:  # the number means two things: a person says which is meant
+        alike["also_patient_of"] = found.patient
+    return RedirectResponse(f"/?{urlencode(alike)}", 303)
 
 
 @for_role(Role.VIEWER)
@@ -156,7 +174,14 @@ def _why(request: Request, text: str) -> Response:
         wanted = Filter(series=tuple(found.series[:LINES])) if found else None
         lines = worklist(session, wanted, LINES) if wanted else []
     shown = _shown(console, request, lines)
-    return console.page(request, "why.html", answer=answer(lines), lines=shown, text=text)
+    return console.page(
+        request,
+        "why.html",
+        answer=answer(lines),
+        lines=shown,
+        text=text,
+        node=node_fault(console),
+    )
 
 
 def filter_of(request: Request, now: datetime) -> Filter:
@@ -168,6 +193,8 @@ def filter_of(request: Request, now: datetime) -> Filter:
         If a value is none.
     """
     query = request.query_params
+    if query.get("patient_of") and not shows_patients(console_of(request), request):
+        raise HTTPException(403, "the studies of a patient are shown to readers")
     try:
         state = SeriesState(query["state"]) if query.get("state") else None
         day = datetime.fromisoformat(query["day"]).astimezone() if query.get("day") else None
@@ -200,10 +227,15 @@ def _asked(query: QueryParams, name: str, most: int = MAX_UID) -> str:
     return query.get(name, "")[:most].replace("\0", "?")
 
 
+def shows_patients(console: Console, request: Request) -> bool:
+    """Whether the user of a request may see who patients are."""
+    is_reader = Role(user_of(request).role).includes(Role.READER)
+    return is_reader and console.settings().console.show_patients
+
+
 def identities(console: Console, request: Request, lines: list[Line]) -> dict[str, Identity]:
     """Read what a page shows of the patients of some series, by Series Instance UID."""
-    with_patient = Role(user_of(request).role).includes(Role.READER)
-    with_patient = with_patient and console.settings().console.show_patients
+    with_patient = shows_patients(console, request)
     with console.sessions.reading() as session:
         paths = one_image_each(session, [line.series_instance_uid for line in lines])
     root = console.folder
@@ -291,5 +323,5 @@ ROUTES = [
     Route("/worklist.csv", as_csv),
     post("/search", search),
     Route("/why", why_page),
-    Route("/s/{accession}", of_accession),
+    Route("/s/{accession:path}", of_accession),
 ]

@@ -30,16 +30,23 @@ function mark() {
 const viewer = byId("viewer");
 const state = { window: "lung" };
 
+let drawing = 0;
+
 function show(number) {
   const last = Number(viewer.dataset.slices);
   const slice = Math.min(Math.max(number, 1), last);
   viewer.dataset.slice = slice;
+  byId("slice").value = slice;
+  byId("slice-number").textContent = slice;
+  clearTimeout(drawing);
+  drawing = setTimeout(draw, 60, slice); // while one slides, only the last is asked for
+}
+
+function draw(slice) {
   const base = `/series/${viewer.dataset.series}`;
   byId("slice-image").src = `${base}/slice/${slice}.png?window=${state.window}`;
   byId("slice-image").alt = `CT slice ${slice}, ${state.window === "lung" ? "lung" : "soft tissue"} window`;
   byId("slice-overlay").src = `${base}/overlay/${slice}.png`;
-  byId("slice").value = slice;
-  byId("slice-number").textContent = slice;
 }
 
 function toggleOutlines() {

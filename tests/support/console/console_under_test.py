@@ -21,12 +21,12 @@ from dicom_node.console.app import make_app
 from dicom_node.console.context import Console
 from dicom_node.resources import Resources
 from storage.console.users import User, add_user
-from storage.delivery.outbox import keep_results
+from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, leave, receiving
-from storage.states import SeriesState
+from storage.states import DeliveryState, SeriesState
 from tests.support.databases import database_url
 from tests.support.reception import open_resources
 
@@ -176,6 +176,13 @@ class ConsoleUnderTest:
             ticket = claim_next(session, at)
             assert ticket is not None
             keep_results(session, ticket, result, [report], destinations=["PACS"], now=at)
+
+    def refuse(self, series: str) -> None:
+        """Enter that the destination has refused the result of a series."""
+        with self.resources.sessions.begin() as session:
+            (sent,) = claim(session, due(session, "PACS", NOW, 9))
+            refused = Settlement(id=sent.id, state=DeliveryState.REFUSED, reason="A700")
+            settle(session, [refused], NOW)
 
     def end(self, series: str, state: SeriesState, reason: str, at: datetime = NOW) -> None:
         """Enter a series that ends without a result."""

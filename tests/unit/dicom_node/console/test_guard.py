@@ -26,6 +26,18 @@ def test_another_host_name_is_refused(console: ConsoleUnderTest, host: str) -> N
     assert console.browser().get("/login", headers={"Host": host}).status_code == 421
 
 
+@pytest.mark.parametrize("host", ["[::1", "[", "a b"])
+def test_half_an_address_is_no_host_and_no_origin(console: ConsoleUnderTest, host: str) -> None:
+    assert console.browser().get("/login", headers={"Host": host}).status_code == 421
+    headers = {"Origin": f"https://{host}"}
+    assert console.browser().post("/login", data=FIELDS, headers=headers).status_code == 403
+
+
+def test_a_length_beside_a_transfer_encoding_does_not_count(console: ConsoleUnderTest) -> None:
+    headers = {"Transfer-Encoding": "chunked", "Content-Length": "10"}
+    assert console.browser().post("/login", data=FIELDS, headers=headers).status_code == 411
+
+
 def test_a_port_behind_the_host_name_is_fine(console: ConsoleUnderTest) -> None:
     assert console.browser().get("/login", headers={"Host": f"{HOST}:8443"}).status_code == 200
 

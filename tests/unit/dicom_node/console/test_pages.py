@@ -1,7 +1,7 @@
 """Pages of the console: worklist, series, why, destinations, senders."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,11 @@ from pydicom import dcmread
 from starlette.testclient import TestClient
 
 from dicom_node.console.access.people import Role
+from dicom_node.console.pages.worklist import CSV_LINES
 from pipeline.reasons import UnsuitableReason
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.schema import Series
 from storage.files.identity_key import draw_identity_key
 from storage.series.quarantine_and_refusals import RefusalKind, record_quarantine, record_refusal
 from storage.states import SeriesState
@@ -99,6 +101,22 @@ def test_older_series_are_on_the_next_page_and_none_is_left_out(
     assert len(found) == len(set(found)) == 120
 
 
+def series_row(uid: str, at: datetime) -> Series:
+    """Make the row of a series."""
+    return Series(
+        series_instance_uid=uid,
+        study_instance_uid="1.2.8",
+        modality="CT",
+        sop_class_uid="1",
+        calling_ae="CT1",
+        first_at=at,
+        last_at=at,
+        since=at,
+        instances=1,
+        state=SeriesState.RECEIVING,
+    )
+
+
 def looked_for(browser: TestClient, text: str) -> str:
     """Search, and tell where that leads."""
     fields = {"form_token": form_token(browser), "q": text}
@@ -161,6 +179,46 @@ def test_patients_are_shown_by_role_and_by_setting(
     hiding = console.settings.console.model_copy(update={"show_patients": False})
     console.settings = console.settings.model_copy(update={"console": hiding})
     assert "Dōe" not in console.logged_in(Role.ADMIN).get("/").text
+
+
+def test_who_else_a_patient_has_been_is_shown_to_readers_alone(console: ConsoleUnderTest) -> None:
+    console.receive("1.2.3", patient_digest="d")
+    for page in ("/", "/rows", "/worklist.csv"):
+        query = f"{page}?patient_of=1.2.3"
+        assert console.logged_in(Role.VIEWER).get(query).status_code == 403
+        assert console.logged_in(Role.READER).get(query).status_code == 200
+
+
+def test_a_number_that_means_two_things_leads_to_no_patient(console: ConsoleUnderTest) -> None:
+    key = draw_identity_key(console.settings.storage.folder)
+    console.receive("1.2.3", accession_key=key.digest("17"))
+    console.receive("1.2.4", patient_digest=key.digest("17"))
+    browser = console.logged_in(Role.READER)
+    target = looked_for(browser, "17")
+    assert target == "/?accession_of=1.2.3&also_patient_of=1.2.4"
+    text = browser.get(target).text
+    assert "/series/1.2.3" in text
+    assert 'href="/?patient_of=1.2.4"' in text
+    assert looked_for(console.logged_in(Role.VIEWER), "17") == "/series/1.2.3"
+
+
+def test_csv_is_whole_beyond_what_is_read_at_a_time(console: ConsoleUnderTest) -> None:
+    with console.resources.sessions.begin() as session:
+        for number in range(CSV_LINES + 3):
+            session.add(series_row(f"1.2.{number}", NOW - timedelta(seconds=number // 3)))
+    lines = console.logged_in(Role.VIEWER).get("/worklist.csv").text.splitlines()
+    assert len(lines) == len(set(lines)) == CSV_LINES + 4
+
+
+def test_a_refused_delivery_is_no_failed_analysis(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3")
+    console.refuse("1.2.3")
+    browser = console.logged_in(Role.VIEWER)
+    told = browser.get("/why?study=1.2.8").text
+    assert "There is a result: it did not arrive everywhere." in told
+    assert "refused by PACS" in told
+    assert "the analysis failed" not in told
+    assert "Not delivered" in browser.get("/").text
 
 
 def test_texts_of_others_are_shown_as_text(console: ConsoleUnderTest, tmp_path: Path) -> None:
