@@ -17,7 +17,7 @@ from PIL import Image
 from tests.acceptance.support.viewer import CHROMIUM, CHROMIUM_OPTIONS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 WRITTEN = """() => {
     const pane = document.querySelector('[data-cy="viewport-pane"]').getBoundingClientRect();
@@ -137,8 +137,8 @@ def colourful(image: Pixels) -> NDArray[np.bool_]:
 
 
 @contextmanager
-def study_open(address: str, study_uid: str, *, size: int, shots: Path) -> Iterator[Screen]:
-    """Open a study in a browser without a window."""
+def chromium() -> Iterator[Browser]:
+    """Run a browser without a window."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  # needs installing
 
     with sync_playwright() as playwright:
@@ -146,12 +146,19 @@ def study_open(address: str, study_uid: str, *, size: int, shots: Path) -> Itera
             executable_path=CHROMIUM, args=list(CHROMIUM_OPTIONS), timeout=MILLISECONDS
         )
         try:
-            page = browser.new_page(viewport={"width": 1400, "height": 900})
-            page.set_default_timeout(MILLISECONDS)
-            page.add_init_script(SEEN_THE_TOUR)
-            page.goto(f"{address}/viewer?StudyInstanceUIDs={study_uid}")
-            screen = Screen(page=page, size=size, shots=shots)
-            screen.wait(lambda: screen.position() > 0, "the first image")
-            yield screen
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def study_open(address: str, study_uid: str, *, size: int, shots: Path) -> Iterator[Screen]:
+    """Open a study in a browser without a window."""
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(MILLISECONDS)
+        page.add_init_script(SEEN_THE_TOUR)
+        page.goto(f"{address}/viewer?StudyInstanceUIDs={study_uid}")
+        screen = Screen(page=page, size=size, shots=shots)
+        screen.wait(lambda: screen.position() > 0, "the first image")
+        yield screen

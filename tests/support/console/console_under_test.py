@@ -80,7 +80,7 @@ class ConsoleUnderTest:
         Of the database and the storage folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_secure: bool = True) -> None:
         self.resources: Resources = open_resources(folder)
         self.clock, self.steady = Clock(), 0.0
         storage = {"folder": folder, "database_url": database_url(folder)}
@@ -88,7 +88,7 @@ class ConsoleUnderTest:
         self.console = Console(
             sessions=self.resources.sessions,
             settings=lambda: self.settings,
-            is_secure=True,
+            is_secure=is_secure,
             clock=self.clock,
             limit=LoginLimit(lambda: self.steady),
         )

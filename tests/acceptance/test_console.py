@@ -1,0 +1,114 @@
+"""The console in Chromium, by keyboard alone: nothing of it is refused by its own policy."""
+
+import importlib.util
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import uvicorn
+
+from dicom_node.console.access.people import Role
+from dicom_node.console.app import make_app
+from storage.results.answers import answers_to
+from storage.states import SeriesState
+from tests.acceptance.support.screen import chromium
+from tests.support.console.console_under_test import PASSWORD, ConsoleUnderTest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [
+    pytest.mark.viewer,
+    pytest.mark.skipif(
+        shutil.which("chromium") is None or importlib.util.find_spec("playwright") is None,
+        reason="needs Chromium and Playwright: deploy/install-viewer.sh",
+    ),
+]
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[ConsoleUnderTest]:
+    made = ConsoleUnderTest(tmp_path, is_secure=False)
+    yield made
+    made.resources.close()
+
+
+@pytest.fixture
+def address(console: ConsoleUnderTest) -> Iterator[str]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    app = make_app(console.console, hosts={"127.0.0.1"})
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listening.close()
+
+
+@pytest.fixture
+def page(address: str) -> Iterator["Page"]:
+    with chromium() as browser:
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda fault: complaints.append(str(fault)))
+        page.goto(f"{address}/login")
+        yield page
+        assert [text for text in complaints if "Content Security" in text or "Error" in text] == []
+
+
+def log_in(page: "Page", role: Role) -> None:
+    page.wait_for_selector("input[name=name]:focus")
+    page.keyboard.type(f"a-{role}")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows tr")
+
+
+def test_a_series_is_found_read_and_answered_by_keyboard(
+    console: ConsoleUnderTest, page: "Page"
+) -> None:
+    console.analyse("1.2.3")
+    console.end("1.2.4", SeriesState.FAILED, "3 attempts: out of memory")
+    log_in(page, Role.READER)
+    page.keyboard.press("/")
+    page.keyboard.type("1.2.4")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/series/1.2.4")
+    assert "out of memory" in page.inner_text("main")
+    page.keyboard.press("g")
+    page.keyboard.press("w")
+    page.wait_for_selector("#rows tr")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/series/1.2.3")
+    page.keyboard.press("y")
+    page.wait_for_url("**told=answered")
+    with console.resources.sessions.reading() as session:
+        assert [one.answer for one in answers_to(session, ["1.2.3"])] == ["accepted"]
+
+
+def test_a_new_series_appears_by_itself(console: ConsoleUnderTest, page: "Page") -> None:
+    log_in(page, Role.VIEWER)
+    assert "No series yet" in page.inner_text("#rows")
+    console.receive("1.2.3")
+    page.wait_for_selector("#rows a[href='/series/1.2.3']")
+
+
+def test_a_threshold_is_tried_while_one_slides(console: ConsoleUnderTest, page: "Page") -> None:
+    console.analyse("1.2.3", console.clock(), score=0.5)
+    log_in(page, Role.VIEWER)
+    page.keyboard.press("g")
+    page.keyboard.press("t")
+    page.wait_for_selector("input[type=range][name=threshold]")
+    page.focus("input[type=range][name=threshold]")
+    page.keyboard.press("End")
+    page.wait_for_selector("text=1.000 instead of")
+    assert "/series/1.2.3" in page.inner_html("#outcome")
