@@ -139,6 +139,7 @@ def group_by_series(session: Session, uids: Collection[str]) -> dict[tuple[str, 
         .join(Result, Result.series_instance_uid == Series.series_instance_uid)
         .join(ResultObject, ResultObject.result_key == Result.key)
         .where(ResultObject.sop_instance_uid.in_(uids))
+        .order_by(ResultObject.series_instance_uid, ResultObject.position)
     )
     for study, series, uid in rows:
         groups.setdefault((study, series), set()).add(uid)
