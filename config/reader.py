@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import stat
 from collections.abc import Iterable
 from configparser import ConfigParser
 from configparser import Error as IniError
@@ -27,6 +29,7 @@ DESTINATION = "destination "  #: start of the title of a destination's section
 Place = tuple[str, str]
 """Section and key; an empty key is the whole section."""
 
+MAXIMUM_BYTES = 1 << 20  #: of an INI file; all settings with their comments are 30,000
 BYTE_ORDER_MARK = "\ufeff"  #: some editors begin a file with it
 
 
@@ -94,11 +97,30 @@ def read_text(path: Path) -> str:
         If it cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        return _read(path).decode("utf-8")
     except OSError as error:
         raise _unusable("a readable file", f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _unusable("UTF-8 text", f"{path}: {error.reason} at byte {error.start}") from error
+
+
+def _read(path: Path) -> bytes:
+    """Read a file that is one, and no longer than settings are; it never waits for a writer.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    SettingsError
+        If it is something else, or longer.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _unusable("a file", f"{path}: something else")
+        content = file.read(MAXIMUM_BYTES + 1)
+    if len(content) > MAXIMUM_BYTES:
+        raise _unusable(f"a file of at most {MAXIMUM_BYTES} bytes", f"{path}: a longer one")
+    return content
 
 
 def parsed(text: str, name: str) -> ConfigParser:

@@ -141,7 +141,7 @@ async def _not_now(request: Request, fault: Exception) -> Response:
 
 
 async def _failed(request: Request, fault: Exception) -> Response:
-    log.error("console_page_failed", path=request.scope.get("route_path", ""), exc_info=fault)
+    log.error("console_page_failed", path=request.url.path.partition("/s/")[0], exc_info=fault)
     text = "This page could not be made; the log says why."
     return _error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR, text)
 

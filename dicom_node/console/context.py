@@ -13,7 +13,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -169,8 +169,11 @@ def post(path: str, page: Page) -> Route:
     """Make the route of a page that takes a form."""
 
     async def endpoint(request: Request) -> Response:
-        async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-            request.state.form = {name: str(value) for name, value in form.items()}
+        try:
+            async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
+                request.state.form = {name: str(value) for name, value in form.items()}
+        except (ClientDisconnect, TimeoutError) as gone:
+            raise HTTPException(400, "the form did not come to its end") from gone
         return await run_in_threadpool(page, request)
 
     return Route(path, endpoint, methods=["POST"])

@@ -41,7 +41,12 @@ def serve(config: Path) -> None:
     app = make_app(console, hosts=hosts_of(settings))
     family = socket.AF_INET6 if ":" in settings.console.bind else socket.AF_INET
     address = (settings.console.bind, settings.console.port)
-    listener = BoundedListener.of(socket.create_server(address, family=family), _turned_away)
+    try:
+        listening = socket.create_server(address, family=family)
+    except OSError as fault:
+        place = f"{settings.console.bind}:{settings.console.port}"
+        raise NodeError(f"[console]: cannot listen on {place}: {fault.strerror}") from fault
+    listener = BoundedListener.of(listening, _turned_away)
     bounds = {"open_connections": listener.connections, "head_seconds": HEAD_SECONDS}
     options = uvicorn.Config(
         app,

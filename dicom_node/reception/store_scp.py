@@ -30,7 +30,7 @@ from dicom_node.logs import log
 from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
 from dicom_node.network.pynetdicom_internals import fast_store_scp
-from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
+from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits, hang_up
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.sop_classes import (
@@ -61,6 +61,7 @@ ENDINGS = {
     "Evt19": "its association request cannot be read",
 }
 """Events that end a connection before there is an association, PS3.8 Table 9-10, 9.2.2."""
+ABORT_SECONDS = 1.0  #: longest wait for peers to hear that their associations are aborted
 FEW_CLASSES = 8  #: a sender that proposes more proposes all it knows, whatever it has to send
 
 
@@ -401,7 +402,10 @@ class Receiver:
         return usable
 
     def drain(self, *, seconds: float, wait: Callable[[float], None] = time.sleep) -> None:
-        """Accept no more associations; wait for the open ones, at most so long, then abort them."""
+        """Accept no more associations; wait for the open ones, at most so long, then abort them.
+
+        All are aborted at the same time: each waits until its peer has heard of it.
+        """
         if self._server is None:
             return
         with suppress(ValueError):  # pynetdicom's: only `AE.start_server` lets the AE know of it
@@ -410,4 +414,9 @@ class Receiver:
         while self._ae.active_associations and time.monotonic() < deadline:
             wait(0.05)
         for association in self._ae.active_associations:
-            association.abort()
+            threading.Thread(target=association.abort, name="abort", daemon=True).start()
+        deadline = time.monotonic() + ABORT_SECONDS
+        while self._ae.active_associations and time.monotonic() < deadline:
+            wait(0.05)
+        for association in self._ae.active_associations:
+            hang_up(association)

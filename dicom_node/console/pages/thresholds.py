@@ -150,7 +150,10 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
         days=asked.days,
         prevalence=asked.prevalence / 100,
     )
-    seen = digest(read_text(console.ini)) if console.ini else ""
+    try:
+        seen = digest(read_text(console.ini)) if console.ini else ""
+    except SettingsError:  # the file is away or damaged: nothing can be written to it
+        seen = ""
     return {"trial": trial, "asked": asked, "cases": cases, "bins": BINS, "seen": seen}
 
 

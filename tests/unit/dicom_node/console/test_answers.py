@@ -243,6 +243,19 @@ def test_a_threshold_is_written_into_the_file_by_name(
     assert load(ini).analysis.threshold == 0.6
 
 
+def test_a_file_that_is_away_is_no_fault_of_the_page(
+    console: ConsoleUnderTest, tmp_path: Path
+) -> None:
+    ini = tmp_path / "node.ini"
+    ini.write_text(f"[storage]\nfolder = {tmp_path}\n")
+    console.use(ini)
+    browser = console.logged_in(Role.ADMIN)
+    ini.unlink()
+    assert browser.get("/thresholds").status_code == 200
+    fields = {"form_token": form_token(browser), "threshold": "0.6", "seen": ""}
+    assert browser.post("/thresholds/apply", data=fields).status_code == 409
+
+
 def test_only_administrators_apply(console: ConsoleUnderTest) -> None:
     browser = console.logged_in(Role.READER)
     fields = {"form_token": form_token(browser), "threshold": "0.1", "seen": ""}

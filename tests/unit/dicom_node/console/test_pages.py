@@ -14,7 +14,7 @@ from pipeline.reasons import UnsuitableReason
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Series
-from storage.files.identity_key import draw_identity_key
+from storage.files.identity_key import IDENTITY_KEY, draw_identity_key
 from storage.series.quarantine_and_refusals import RefusalKind, record_quarantine, record_refusal
 from storage.states import SeriesState
 from tests.support.console.console_under_test import NOW, ConsoleUnderTest, form_token
@@ -187,6 +187,19 @@ def test_who_else_a_patient_has_been_is_shown_to_readers_alone(console: ConsoleU
         query = f"{page}?patient_of=1.2.3"
         assert console.logged_in(Role.VIEWER).get(query).status_code == 403
         assert console.logged_in(Role.READER).get(query).status_code == 200
+
+
+def test_without_the_identity_key_nobody_is_told_that_nothing_came(
+    console: ConsoleUnderTest,
+) -> None:
+    console.receive("1.2.3")
+    (console.settings.storage.folder / IDENTITY_KEY).unlink()
+    browser = console.logged_in(Role.VIEWER)
+    for page in ("/s/A-17", "/why?accession=A-17"):
+        answer = browser.get(page)
+        assert answer.status_code == 503
+        assert "cannot be looked for now" in answer.text
+    assert "Its images are still coming." in browser.get("/why?study=1.2.8").text
 
 
 def test_a_number_that_means_two_things_leads_to_no_patient(console: ConsoleUnderTest) -> None:
