@@ -286,7 +286,7 @@ def test_a_series_whose_archive_was_removed_a_moment_ago_is_asked_about_again() 
     class Stopped(Executor):
         """Is shut down when the archive is taken away, a moment before it gets a question."""
 
-        def submit(self, *_: object, **__: object) -> NoReturn:  # type: ignore[override]
+        def submit(self, *_: object, **__: object) -> NoReturn:  # type: ignore[override]  # raises
             raise RuntimeError("cannot schedule new futures after shutdown")
 
     counts = ArchiveCounts(

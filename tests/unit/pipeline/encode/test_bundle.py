@@ -105,7 +105,7 @@ def test_files_are_part_10_and_explicit_little_endian() -> None:
 
 def test_what_was_judged_leaves_as_the_same_bytes() -> None:
     for item in encode(ct_series(), analysis(), context()).objects:
-        elements = [item.dataset.get_item(tag) for tag in item.dataset.keys()]  # noqa: SIM118
+        elements = [item.dataset.get_item(tag) for tag in item.dataset.keys()]  # noqa: SIM118  # else values
         sequences = [element for element in elements if element.VR == "SQ"]
 
         assert sequences

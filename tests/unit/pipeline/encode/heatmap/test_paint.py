@@ -21,7 +21,7 @@ def test_the_lung_window_is_1500_hu_wide_at_a_level_of_minus_600() -> None:
 
 def test_the_colour_map_is_inferno() -> None:
     """At every ninth of it, as matplotlib has it (van der Walt and Smith 2015)."""
-    colormaps = pytest.importorskip("matplotlib").colormaps
+    colormaps = pytest.importorskip("matplotlib", reason="needs the extra training").colormaps
     expected = np.array([colormaps["inferno"](n / 9)[:3] for n in range(10)]) * 255
     np.testing.assert_allclose(np.array(paint.INFERNO), expected, atol=0.5)
     assert paint.colour_map().shape == (256, 3)
