@@ -14,6 +14,7 @@ from pynetdicom.events import Event
 
 from dicom_node.delivery.commitment.scu import action_information, read_report
 from dicom_node.network.association import Peer
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import STORAGE_COMMITMENT
 from dicom_node.network.storage_commitment import WELL_KNOWN_INSTANCE
 from dicom_node.reception.commitment_scp import CommitmentScp
@@ -120,8 +121,9 @@ def ask(
         (evt.EVT_PDU_SENT, lambda _: answered.set() if sender.reported.is_set() else None),
     ]
     assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers if stay else [])
-    assert assoc.send_c_store(ct).Status == 0x0000
-    status, _ = assoc.send_n_action(request, action, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+    with reactor_paused(assoc):
+        assert assoc.send_c_store(ct).Status == 0x0000
+        status, _ = assoc.send_n_action(request, action, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     if stay:
         answered.wait(SECONDS)
     assoc.release()
@@ -179,7 +181,8 @@ def test_a_row_whose_file_is_gone_is_not_kept(
     ae.add_requested_context(STORAGE_COMMITMENT)
     handlers = [(evt.EVT_N_EVENT_REPORT, again.record)]
     assoc = ae.associate(*address, ae_title="AINODE", evt_handlers=handlers)
-    assoc.send_n_action(request, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+    with reactor_paused(assoc):
+        assoc.send_n_action(request, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
 
     assert again.report()[1].failed == {ct.SOPInstanceUID: 0x0112}
     assoc.release()
@@ -204,7 +207,8 @@ def test_a_sender_that_cannot_be_reached_is_refused_and_shown(
     ae.add_requested_context(STORAGE_COMMITMENT)
     assoc = ae.associate(*address, ae_title="AINODE")
     request = action_information(TRANSACTION, [(ct.SOPClassUID, ct.SOPInstanceUID)])
-    status, _ = assoc.send_n_action(request, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+    with reactor_paused(assoc):
+        status, _ = assoc.send_n_action(request, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     assoc.release()
 
     assert status.Status == 0x0124

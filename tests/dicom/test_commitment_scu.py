@@ -147,7 +147,8 @@ def send_report(address: tuple[str, int], kind: int, report: Dataset, *, role: b
     roles = [build_role(STORAGE_COMMITMENT, scp_role=True)] if role else []
     assoc = ae.associate(*address, ae_title="AINODE", ext_neg=roles)
     assert assoc.is_established
-    status, _ = assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
+    with reactor_paused(assoc):
+        status, _ = assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE)
     assoc.release()
     return int(status.Status)
 

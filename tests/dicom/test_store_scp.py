@@ -25,6 +25,7 @@ from pydicom.uid import (
 from pynetdicom import AE
 from sqlalchemy import select
 
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
@@ -79,9 +80,10 @@ def send(
     assoc = ae.associate(*address, ae_title="AINODE")
     if not assoc.is_established:
         return []
-    statuses = [cast(int, assoc.send_c_store(ds, priority=priority).Status) for ds in datasets]
+    with reactor_paused(assoc):  # its own thread would swallow an answer now and then
+        answers = [assoc.send_c_store(ds, priority=priority) for ds in datasets]
     assoc.release()
-    return statuses
+    return [cast(int, answer.Status) for answer in answers]
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

@@ -14,6 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import (
     INSTANCE_AVAILABILITY,
     PERFORMED_STEP,
@@ -119,13 +120,13 @@ def availability(uid: str, instances: dict[str, str]) -> Dataset:
 
 
 def create(assoc: Association, ds: Dataset, uid: str, sop_class: str = PERFORMED_STEP) -> Dataset:
-    status, _ = assoc.send_n_create(ds, sop_class, uid)
-    return status
+    with reactor_paused(assoc):
+        return assoc.send_n_create(ds, sop_class, uid)[0]
 
 
 def change(assoc: Association, ds: Dataset, uid: str = STEP) -> Dataset:
-    status, _ = assoc.send_n_set(ds, PERFORMED_STEP, uid)
-    return status
+    with reactor_paused(assoc):
+        return assoc.send_n_set(ds, PERFORMED_STEP, uid)[0]
 
 
 def named(resources: Resources, series: str = SERIES) -> tuple[NamedInstances, ...]:

@@ -18,6 +18,7 @@ from dicom_node.closing.policy import ClosingPolicy
 from dicom_node.closing.series_closer import SeriesCloser
 from dicom_node.closing.series_watch import SeriesWatch
 from dicom_node.health import Health
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import PERFORMED_STEP
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
@@ -98,8 +99,8 @@ def opened(node: Node) -> Association:
 
 def send(node: Node, images: list[Dataset], *, stay: bool = False) -> Association:
     assoc = opened(node)
-    for ds in images:
-        assert assoc.send_c_store(ds).Status == 0x0000
+    with reactor_paused(assoc):
+        assert {assoc.send_c_store(ds).Status for ds in images} == {0x0000}
     if not stay:
         assoc.release()
         uid = images[0].SeriesInstanceUID
@@ -151,7 +152,8 @@ def test_the_end_of_the_step_closes_while_the_association_is_open(
     step = Dataset()
     step.PerformedProcedureStepStatus = "IN PROGRESS"
     assoc = send(node, slices[:-1], stay=True)
-    assert assoc.send_n_create(step, PERFORMED_STEP, "2.25.1")[0].Status == 0x0000
+    with reactor_paused(assoc):
+        assert assoc.send_n_create(step, PERFORMED_STEP, "2.25.1")[0].Status == 0x0000
     series = Dataset()
     series.SeriesInstanceUID = slices[0].SeriesInstanceUID
     series.ReferencedImageSequence = Sequence()
@@ -161,9 +163,11 @@ def test_the_end_of_the_step_closes_while_the_association_is_open(
         series.ReferencedImageSequence.append(item)
     step.PerformedProcedureStepStatus = "COMPLETED"
     step.PerformedSeriesSequence = Sequence([series])
-    assert assoc.send_n_set(step, PERFORMED_STEP, "2.25.1")[0].Status == 0x0000
+    with reactor_paused(assoc):
+        assert assoc.send_n_set(step, PERFORMED_STEP, "2.25.1")[0].Status == 0x0000
     assert node.after(30) == []  # one that is named has not come
 
-    assert assoc.send_c_store(slices[-1]).Status == 0x0000
+    with reactor_paused(assoc):
+        assert assoc.send_c_store(slices[-1]).Status == 0x0000
     assert node.after(1) == ["procedure-step"]
     assoc.release()

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.refusals import Refusal
@@ -60,8 +61,9 @@ def test_a_series_is_being_sent_until_its_last_association_ends(
     first, second = opened(address, slices[0]), opened(address, slices[0])
     assert not transfers.is_open(uid)
 
-    assert first.send_c_store(slices[0]).Status == 0x0000
-    assert second.send_c_store(slices[1]).Status == 0x0000
+    with reactor_paused(first), reactor_paused(second):
+        assert first.send_c_store(slices[0]).Status == 0x0000
+        assert second.send_c_store(slices[1]).Status == 0x0000
     assert transfers.is_open(uid)
     first.release()
     assert transfers.is_open(uid)
@@ -70,7 +72,8 @@ def test_a_series_is_being_sent_until_its_last_association_ends(
 
     third = opened(address, slices[0])
     assert not transfers.is_open(uid)
-    third.send_c_store(slices[2])
+    with reactor_paused(third):
+        third.send_c_store(slices[2])
     assert transfers.is_open(uid)
     third.release()
     assert transfers.received(uid) == 3
@@ -82,8 +85,9 @@ def test_places_of_received_slices_are_recorded(tmp_path: Path, slices: list[Dat
     with indexing(resources) as index:
         with listening(InstanceIngest(resources, index)) as address:
             assoc = opened(address, slices[0])
-            for ds in slices:
-                assoc.send_c_store(ds)
+            with reactor_paused(assoc):
+                for ds in slices:
+                    assoc.send_c_store(ds)
             assoc.release()
         index.wait_until_written()
     with resources.sessions() as session:

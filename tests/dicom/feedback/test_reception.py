@@ -14,6 +14,7 @@ from dicom_node.analysis.worker.messages import Unchanged
 from dicom_node.cli.app import app
 from dicom_node.cli.views.status import answer_words
 from dicom_node.maintenance.feedback_cases import case_rows
+from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.resources import Resources
 from pipeline.encode.result.identity import derived_uid
 from pipeline.series.sop_classes import CT_CLASSES, DOCUMENT_CLASSES
@@ -48,7 +49,8 @@ def send(address: tuple[str, int], instances: Sequence[Dataset]) -> list[int]:
     assoc = ae.associate(*address, ae_title="AINODE")
     if not assoc.is_established:
         return []
-    statuses = [int(assoc.send_c_store(ds).Status) for ds in instances]
+    with reactor_paused(assoc):
+        statuses = [int(assoc.send_c_store(ds).Status) for ds in instances]
     assoc.release()
     return statuses
 
