@@ -16,7 +16,17 @@ from config.example import example_ini
 from config.reader import load
 from config.settings import Settings
 from config.value_types import MAX_AE_TITLE
-from dicom_node.cli import console, doctor, feedback, probe, rerun, settings, status, stored_data
+from dicom_node.cli import (
+    console,
+    destinations,
+    doctor,
+    feedback,
+    probe,
+    rerun,
+    settings,
+    status,
+    stored_data,
+)
 from dicom_node.cli.options import INI, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.errors import NodeError
@@ -38,6 +48,7 @@ app.add_typer(evaluate.app)
 app.add_typer(localise.app)
 app.add_typer(rerun.app)
 app.add_typer(probe.app)
+app.add_typer(destinations.app, name="destinations")
 app.add_typer(doctor.app)
 app.add_typer(status.app)
 app.add_typer(settings.app)

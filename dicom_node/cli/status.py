@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,6 +14,11 @@ from config.errors import SettingsError
 from config.reader import load, load_storage
 from config.settings import Settings
 from dicom_node.cli.options import INI, Ini, err, out
+
+if TYPE_CHECKING:
+    from storage.delivery.pauses import Pause
+    from storage.overview import Overview
+    from storage.results.answers import AnswerCounts
 
 app = typer.Typer()
 
@@ -36,11 +42,7 @@ def status(
     from dicom_node.cli.views import status as view
     from dicom_node.folder_lock import is_running
     from dicom_node.health import read_condition
-    from storage.database.engine import open_database, require_migrated
-    from storage.database.sessions import Sessions
     from storage.files.disk import disk_free
-    from storage.overview import overview
-    from storage.results.answers import answer_counts
 
     settings = _settings_of(config)
     if waiting:
@@ -50,12 +52,7 @@ def status(
     condition = read_condition(settings.storage.folder)
     if not as_json:
         view.show_condition(condition, out, running=running)
-    database = open_database(settings.database_url)
-    require_migrated(database)
-    with Sessions(database).reading() as session:
-        current = overview(session, limit)
-        since = datetime.now(UTC) - timedelta(days=view.FEEDBACK_DAYS)
-        answers = answer_counts(session, since)
+    current, answers, paused = _look(settings, limit)
     free_gb = disk_free(settings.storage.folder) / GIGABYTE
     disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
     if as_json:
@@ -66,10 +63,27 @@ def status(
                 answers,
                 running=running,
                 condition=condition,
+                paused=paused,
             )
         )
     else:
-        view.show(current, disk, out, answers=answers)
+        view.show(current, disk, out, answers=answers, paused=paused)
+
+
+def _look(settings: Settings, limit: int) -> tuple[Overview, AnswerCounts, Mapping[str, Pause]]:
+    """Read what the database knows."""
+    from dicom_node.cli.views.status import FEEDBACK_DAYS
+    from storage.database.engine import open_database, require_migrated
+    from storage.database.sessions import Sessions
+    from storage.delivery.pauses import pauses
+    from storage.overview import overview
+    from storage.results.answers import answer_counts
+
+    database = open_database(settings.database_url)
+    require_migrated(database)
+    since = datetime.now(UTC) - timedelta(days=FEEDBACK_DAYS)
+    with Sessions(database).reading() as session:
+        return overview(session, limit), answer_counts(session, since), pauses(session)
 
 
 def _show_waits(settings: Settings, *, as_json: bool) -> None:

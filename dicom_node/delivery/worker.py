@@ -30,6 +30,7 @@ from storage.delivery.outbox import (
     put_back,
     settle,
 )
+from storage.delivery.pauses import is_paused
 from storage.delivery.series_completion import has_arrived
 from storage.errors import StorageError
 from storage.files.folder_fault import folder_fault
@@ -119,6 +120,7 @@ class DeliveryWorker:
         self._sessions, self._clock = resources.sessions, resources.clock
         self._folder = resources.folder
         self._stopping = False
+        self._was_paused = False
         self._logged_declined: set[str] = set()
         self._claimed: frozenset[int] = frozenset()  #: by the latest claim
 
@@ -135,7 +137,12 @@ class DeliveryWorker:
         self._sender, self._backoff, self._requester = route.sender, route.backoff, route.requester
 
     def probe(self) -> None:
-        """Ask the destination which SOP classes it accepts, and record its answer, if any."""
+        """Ask the destination which SOP classes it accepts, and record its answer, if any.
+
+        One that is paused is asked when it is resumed.
+        """
+        if self._is_paused():
+            return
         self._follow_route()
         try:
             answers = self._sender.probe()
@@ -151,13 +158,15 @@ class DeliveryWorker:
     def run_once(self) -> None:
         """Deliver all objects that are due, and request commitment to those accepted.
 
+        A destination that is paused gets neither.
+
         If the database could not be written half-way, the next run goes on where this one ended;
         objects sent meanwhile are sent again, which destinations must accept.
         """
         if folder_fault(self._folder.root):  # every file would count as missing
             return
         self._put_back()
-        if self._stopping:
+        if self._stopping or self._stays_paused():
             return
         self._follow_route()
         while not self._stopping and (deliveries := self._claim()):
@@ -166,8 +175,24 @@ class DeliveryWorker:
         if self._requester is None:
             with self._sessions.begin() as session:
                 accept_uncommitted(session, self.name, "", self._clock())
-        elif not self._stopping:
+        elif not self._stopping and not self._is_paused():
             self._requester.run_once()
+
+    def _is_paused(self) -> bool:
+        with self._sessions.reading() as session:
+            return is_paused(session, self.name)
+
+    def _stays_paused(self) -> bool:
+        """Say whether the destination is paused; log it once, and ask one that was resumed."""
+        paused = self._is_paused()
+        if paused is not self._was_paused:
+            self._was_paused = paused
+            log.info(
+                "destination_paused" if paused else "destination_resumed", destination=self.name
+            )
+            if not paused:
+                self.probe()
+        return paused
 
     def _put_back(self) -> None:
         if self._claimed:
@@ -178,6 +203,8 @@ class DeliveryWorker:
     def _claim(self) -> list[DueDelivery]:
         self._follow_route()
         with self._sessions.begin() as session:
+            if is_paused(session, self.name):
+                return []
             claimed = claim(
                 session,
                 due(
@@ -192,10 +219,15 @@ class DeliveryWorker:
         return claimed
 
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
-        """Send what was claimed; False if some of it is postponed."""
+        """Send what was claimed; False if some of it is postponed, or put back for a pause."""
         waiting = {self._folder.locate(delivery.path): delivery for delivery in deliveries}
         sent_now = _Batch()
         why = self._send(waiting, sent_now)
+        is_put_back = bool(waiting) and self._is_paused()
+        if is_put_back:
+            self._put_back()
+            waiting.clear()
+            sent_now.general.clear()
         for delivery in waiting.values():
             self._enter(delivery, Outcome(verdict=Verdict.POSTPONED, detail=why), sent_now)
         if sent_now.general and not sent_now.takes_others:
@@ -205,7 +237,8 @@ class DeliveryWorker:
             self._enter(delivery, outcome if sent_now.takes_others else postponed, sent_now)
         self._log(sent_now.settled)
         self._audit(sent_now.accepted)
-        return not any(state is DeliveryState.PENDING for state, _ in sent_now.settled)
+        is_postponed = any(state is DeliveryState.PENDING for state, _ in sent_now.settled)
+        return not is_postponed and not is_put_back
 
     def _send(self, waiting: dict[Path, DueDelivery], sent_now: _Batch) -> str:
         """Send, and settle what is answered; return why the rest waits."""
@@ -218,7 +251,7 @@ class DeliveryWorker:
                         self._enter(delivery, outcome, sent_now)
                     else:
                         sent_now.general.append((delivery, outcome))
-                    if self._stopping:
+                    if self._stopping or self._is_paused():
                         break
         except StorageError:
             raise

@@ -559,6 +559,22 @@ class CommitmentRequestRow(Base):
     attempts: Mapped[int] = mapped_column(default=0)
 
 
+class PausedDestination(Base):
+    """A destination that gets nothing until somebody resumes it.
+
+    Attributes
+    ----------
+    by
+        Who has paused it.
+    """
+
+    __tablename__ = "paused_destination"
+
+    destination: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime]
+    by: Mapped[str] = mapped_column(Words)
+
+
 class Capability(Base):
     """The acceptance of a SOP class by a destination, as last negotiated.
 

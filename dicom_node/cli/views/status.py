@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dicom_node.health import Condition
+from storage.delivery.pauses import Pause
 from storage.overview import Overview, RefusalLine, SeriesLine
 from storage.results.answers import AnswerCounts, AnswerLine
 from storage.states import DeliveryState, SeriesState
@@ -21,6 +22,7 @@ from storage.states import DeliveryState, SeriesState
 State = TypeVar("State", SeriesState, DeliveryState)
 
 NO_ANSWERS = AnswerCounts(standing=MappingProxyType({}), mismatched=0)
+NOTHING_PAUSED: Mapping[str, Pause] = MappingProxyType({})
 FEEDBACK_DAYS = 30  #: in which answers of readers are counted
 ANSWERS = {
     "accepted": "accepted by a reader",
@@ -55,6 +57,7 @@ def as_json(
     *,
     running: bool,
     condition: Condition | None = None,
+    paused: Mapping[str, Pause] = NOTHING_PAUSED,
 ) -> str:
     """Overview as JSON, for machines; the condition only of a node that runs."""
     machine = {
@@ -66,6 +69,7 @@ def as_json(
         },
         "running": running,
         "condition": asdict(condition) if running and condition else None,
+        "paused": {name: {"at": one.at, "by": one.by} for name, one in paused.items()},
     }
     return json.dumps(asdict(overview) | machine, default=_plain, indent=2)
 
@@ -105,6 +109,7 @@ def show(
     console: Console,
     *,
     answers: AnswerCounts = NO_ANSWERS,
+    paused: Mapping[str, Pause] = NOTHING_PAUSED,
 ) -> None:
     """Print the overview for people, with the number of answers of readers to results."""
     if disk.free_gb < disk.reserve_gb:
@@ -116,6 +121,7 @@ def show(
     console.print(_totals("series", overview.states), _totals("deliveries", overview.deliveries))
     if counts := _answer_counts(answers):
         console.print(f"answers of readers in {FEEDBACK_DAYS} days: {_plain_text(counts)}.")
+    _show_pauses(paused, console)
     for line in overview.series:
         console.print("\n".join(_series(line)), highlight=False)
     if overview.refusals:
@@ -134,6 +140,16 @@ def show(
             f"{_at(file.at)}  from {file.calling_ae}: {file.reason}\n    {file.path}",
             highlight=False,
             markup=False,
+        )
+
+
+def _show_pauses(paused: Mapping[str, Pause], console: Console) -> None:
+    """Print which destinations get nothing."""
+    for name, one in paused.items():
+        console.print(
+            f"[yellow]{_plain_text(name)} is paused[/] since {_at(one.at)} by"
+            f" {_plain_text(one.by)}: what waits for it stays",
+            highlight=False,
         )
 
 

@@ -6,19 +6,24 @@ from datetime import timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from config.destinations import Destination
 from dicom_node.assembly.delivery import sender_of
 from dicom_node.console.access.people import Role
-from dicom_node.console.context import Console, console_of, for_role, post
+from dicom_node.console.context import Console, console_of, for_role, post, user_of
 from dicom_node.console.pages.thresholds import card_of
 from dicom_node.console.pages.worklist import node_fault
 from dicom_node.delivery.outcome import Verdict
+from dicom_node.delivery.result_classes import class_name
+from dicom_node.errors import NodeError
 from dicom_node.folder_lock import is_running
 from dicom_node.health import read_condition
+from storage.console.changes import record_change
 from storage.console.node_pages import backlog, queue, sender_lines
+from storage.delivery.capabilities import record_capabilities
+from storage.delivery.pauses import pause, pauses, resume
 from storage.files.disk import disk_free
 from storage.overview import quarantine_lines, refusal_lines
 from storage.series.closings import waits
@@ -44,6 +49,47 @@ def echo(request: Request) -> Response:
     console.record(request, "echo", destination.name, after="answers" if is_well else "no answer")
     told = f"{destination.name} answers." if is_well else f"{destination.name}: {outcome.detail}"
     return _destinations(request, told=told)
+
+
+@for_role(Role.ADMIN)
+def probe(request: Request) -> Response:
+    """Ask a destination which kinds of result it takes; nothing is sent."""
+    console = console_of(request)
+    destination = _named(console, request.path_params["name"])
+    try:
+        answers = sender_of(console.settings(), destination).probe()
+    except NodeError as fault:
+        return _destinations(request, told=f"{destination.name}: {fault}")
+    if answers is None:
+        return _destinations(request, told=f"{destination.name}: DICOMweb cannot be asked.")
+    with console.sessions.begin() as session:
+        record_capabilities(session, destination.name, answers, console.clock())
+    refused = [class_name(one.sop_class_uid) for one in answers if not one.is_accepted]
+    console.record(request, "probe", destination.name, after=f"{len(refused)} kinds not taken")
+    told = f"does not take {', '.join(refused)}." if refused else "takes every kind of result."
+    return _destinations(request, told=f"{destination.name} {told}")
+
+
+@for_role(Role.ADMIN)
+def pause_destination(request: Request) -> Response:
+    """Let a destination get nothing until it is resumed; what waits for it stays."""
+    console = console_of(request)
+    name = _named(console, request.path_params["name"]).name
+    with console.sessions.begin() as session:
+        if pause(session, name, by=user_of(request).user, now=console.clock()):
+            record_change(session, console.change(request, "pause", name, after="paused"))
+    return RedirectResponse("/destinations", 303)
+
+
+@for_role(Role.ADMIN)
+def resume_destination(request: Request) -> Response:
+    """Send what waits for a destination that was paused."""
+    console, name = console_of(request), request.path_params["name"]
+    with console.sessions.begin() as session:
+        if resume(session, name, console.clock()):
+            change = console.change(request, "resume", name, before="paused")
+            record_change(session, change)
+    return RedirectResponse("/destinations", 303)
 
 
 @for_role(Role.VIEWER)
@@ -103,8 +149,14 @@ def _destinations(request: Request, *, told: str = "") -> Response:
     known = console.settings().destinations
     with console.sessions.reading() as session:
         backlogs = {one.name: backlog(session, one.name) for one in known}
+        paused = pauses(session)
     return console.page(
-        request, "destinations.html", destinations=known, backlogs=backlogs, told=told
+        request,
+        "destinations.html",
+        destinations=known,
+        backlogs=backlogs,
+        paused=paused,
+        told=told,
     )
 
 
@@ -118,6 +170,9 @@ def _named(console: Console, name: str) -> Destination:
 ROUTES = [
     Route("/destinations", destinations),
     post("/destinations/{name}/echo", echo),
+    post("/destinations/{name}/probe", probe),
+    post("/destinations/{name}/pause", pause_destination),
+    post("/destinations/{name}/resume", resume_destination),
     Route("/senders", senders),
     Route("/queue", queue_page),
     Route("/system", system),

@@ -15,7 +15,8 @@ PAGES = ("/", "/rows", "/tiles", "/worklist.csv", "/why", "/series/1.2.3")
 PAGES += ("/destinations", "/senders", "/queue", "/system", "/model", "/account", "/people")
 PAGES += ("/series/1.2.3/slice/1.png", "/series/1.2.3/overlay/1.png", "/events")
 ACTS = ("/series/1.2.3/reissue", "/series/1.2.3/reprocess", "/series/1.2.3/redeliver")
-ACTS += ("/destinations/PACS/echo", "/people/add", "/people/change")
+ACTS += ("/destinations/PACS/echo", "/destinations/PACS/probe", "/destinations/PACS/pause")
+ACTS += ("/destinations/PACS/resume", "/people/add", "/people/change")
 
 
 @pytest.fixture
