@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
+Tried = TypeVar("Tried")
 LONG = os.environ.get("RELIABILITY") == "long"  #: `make reliability`; else the quick form
 PAGE = """\
 # What was tried to break it
@@ -22,8 +24,8 @@ run last, and at which commit.
 HEAD = ("promise", "tried", "came of it", "when")
 
 
-def times(quick: int, long: int) -> int:
-    """How often something is tried."""
+def times(quick: Tried, long: Tried) -> Tried:
+    """How often something is tried, or on what."""
     return long if LONG else quick
 
 

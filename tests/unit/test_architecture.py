@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from configparser import ConfigParser
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -54,7 +55,8 @@ MOST_MODULES = 15  #: in a folder: a newcomer has only the list
 PART_OF = {"pydantic_core": "pydantic", "dask": "distributed"}  # pinned to each other
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Top-level names imported anywhere in a file, the standard library left out."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -63,7 +65,7 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"relative import in {path}"
             names.add(str(node.module).split(".")[0])
-    return names - sys.stdlib_module_names
+    return frozenset(names - sys.stdlib_module_names)
 
 
 def modules(package: str) -> list[Path]:
@@ -74,18 +76,19 @@ def canonical(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def declared() -> set[str]:
+@cache
+def declared() -> frozenset[str]:
     """Names that the distributions of setup.cfg let us import."""
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     lines = setup["options"]["install_requires"].split("\n")
     lines += setup["options.extras_require"]["training"].split("\n")
     required = {canonical(line.split()[0]) for line in lines if line.strip()}
-    return {
+    return frozenset(
         name
         for name, distributions in packages_distributions().items()
         if required & {canonical(distribution) for distribution in distributions}
-    }
+    )
 
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
