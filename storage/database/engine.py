@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -122,10 +123,31 @@ def is_absent(engine: Engine) -> bool:
 
 def file_identity(engine: Engine) -> tuple[int, int] | None:
     """Tell which file the database is, by device and inode; None for a server, or a lost file."""
-    if engine.dialect.name != "sqlite" or not engine.url.database or is_absent(engine):
-        return None
-    entry = Path(engine.url.database).stat()
-    return entry.st_dev, entry.st_ino
+    return _identity(engine, lambda file: file)
+
+
+def folder_identity(engine: Engine) -> tuple[int, int] | None:
+    """Tell which folder that file is to lie in, likewise; None where the folder is away."""
+    return _identity(engine, lambda file: file.parent)
+
+
+def _identity(engine: Engine, of: Callable[[Path], Path]) -> tuple[int, int] | None:
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        with suppress(OSError):
+            entry = of(Path(engine.url.database)).stat()
+            return entry.st_dev, entry.st_ino
+    return None
+
+
+def never_make(engine: Engine) -> None:
+    """Refuse connections to a file of SQLite that is not there: SQLite would make an empty one."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "do_connect", _refuse_absent)
+
+
+def _refuse_absent(_dialect: object, _record: object, where: list[str], _how: object) -> None:
+    if not Path(where[0]).exists():
+        raise sqlite3.OperationalError("unable to open database file")
 
 
 def removed_files(engine: Engine) -> frozenset[str]:

@@ -9,11 +9,17 @@ from typing import NoReturn
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage.database.engine import READING, file_identity, removed_files
+from storage.database.engine import (
+    READING,
+    file_identity,
+    folder_identity,
+    never_make,
+    removed_files,
+)
 from storage.database.faults import own_errors
 from storage.database.lease import ONLY, lost
 from storage.database.schema import Lease
-from storage.errors import LeaseLost
+from storage.errors import DatabaseUnavailable, LeaseLost
 
 __all__ = ["Session", "Sessions", "Substitutes", "holder_of", "substitutes_of"]
 
@@ -24,6 +30,7 @@ ANOTHER_FILE = (
     "a file of the database was removed or replaced while the node ran: what it writes would be"
     " lost; files of instances are kept, and the next start takes them up again"
 )
+FOLDER_AWAY = "the folder of the database is away: it may be moved, or not mounted"
 _SUBSTITUTES = "substitutes"
 _HELD = "held"
 
@@ -51,6 +58,7 @@ class Sessions:
         self._make = sessionmaker(database, class_=Session, info=self._info)
         self._when_lost: Callable[[str], object] = str
         self._file: tuple[int, int] | None = None  #: of SQLite, when the lease was taken
+        self._folder: tuple[int, int] | None = None  #: of that file
         self._removed: frozenset[str] = frozenset()  #: files beside it, at the last look
         self.lost = ""  #: who has taken the lease that was held; empty while nobody has
 
@@ -67,6 +75,8 @@ class Sessions:
         self._when_lost = when_lost
         self._info[_HELD] = number, holder
         self._file = file_identity(self._database)
+        self._folder = folder_identity(self._database)
+        never_make(self._database)
 
     def check_file(self) -> None:
         """Check that the database is still the file that it was when the lease was taken.
@@ -76,11 +86,16 @@ class Sessions:
 
         Raises
         ------
+        DatabaseUnavailable
+            If its folder is away, and it with the folder: both may come back.
         LeaseLost
             If it was removed, or another is in its place: SQLite would go on writing to it.
         """
         before, self._removed = self._removed, removed_files(self._database)
-        if file_identity(self._database) != self._file or before & self._removed:
+        file = file_identity(self._database)
+        if file is None and folder_identity(self._database) != self._folder:
+            raise DatabaseUnavailable(FOLDER_AWAY)
+        if file != self._file or before & self._removed:
             self._lose(ANOTHER_FILE)
 
     def _lose(self, reason: str) -> NoReturn:

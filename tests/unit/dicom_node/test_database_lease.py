@@ -28,7 +28,7 @@ from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import migrate, open_database
 from storage.database.lease import Holder, Lease, read_lease
 from storage.database.sessions import Sessions
-from storage.errors import LeaseLost
+from storage.errors import DatabaseUnavailable, LeaseLost
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.maintenance.consistency import Kind
@@ -248,6 +248,37 @@ def test_a_database_that_lost_a_file_beside_it_is_not_written_to(
     lease.renew()  # SQLite itself might be removing it
     with pytest.raises(LeaseLost, match="was removed or replaced"):
         lease.renew()
+
+
+@pytest.mark.parametrize("mounted_over", [False, True])
+def test_a_database_whose_folder_is_away_for_a_while_is_waited_for(
+    tmp_path: Path, host: Host, *, mounted_over: bool
+) -> None:
+    """Nothing is written beside it meanwhile, and no empty database made where it was."""
+    resources = host.resources()
+    if not (tmp_path / "node.sqlite").exists():
+        pytest.skip("a server has no folder that could be moved")
+    lease = acquire(resources)
+    lease.renew()
+    away = tmp_path.with_name("away")
+    tmp_path.rename(away)
+    if mounted_over:
+        tmp_path.mkdir()
+
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable, match="is away"):
+            lease.renew()
+    resources.sessions.close()  # so that the next ones must connect anew
+    with pytest.raises(DatabaseUnavailable), resources.sessions.begin():
+        pass
+    assert not lease.lost
+    assert not list(tmp_path.glob("*"))
+
+    if mounted_over:
+        tmp_path.rmdir()
+    away.rename(tmp_path)
+    lease.renew()
+    assert not lease.lost
 
 
 @pytest.mark.parametrize("replaced", [False, True])
