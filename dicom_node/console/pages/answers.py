@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from dicom_node.console.access.people import Role
-from dicom_node.console.context import Console, console_of, for_role, form_of, post
+from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
+from dicom_node.console.feedback.opacities import (
+    SCHEME,
+    marked,
+    numbered,
+    opacity_answers,
+    read_marks,
+)
 from dicom_node.console.identity import NOTHING, OF_PATIENT, Identity, read_identity
-from dicom_node.console.pages.series import known_series, show_series
+from dicom_node.console.pages.series import is_scored, known_series, show_series, slices_of
 from dicom_node.console.trial import Labelled
 from storage.console.changes import Change, record_change
 from storage.console.series_page import SeriesPage, result_series
@@ -24,7 +31,7 @@ from storage.results.feedback import NewAnswer, NewDocument, enter_feedback
 AGREE, DISAGREE, UNSURE = "agree", "disagree", "unsure"
 WORDS = {AGREE: "accepted", DISAGREE: "rejected", UNSURE: "unclear"}
 """Answers, as `pipeline.feedback.answers` has them."""
-SCHEME = "99CONSOLE"  #: of the reasons that are ours
+OPACITIES = "opacities"  #: nothing is said of the result as a whole
 REASONS = {
     AGREE: "Agrees with the side of the threshold",
     DISAGREE: "The side of the threshold is wrong",
@@ -42,28 +49,67 @@ def answer(request: Request) -> Response:
     """Keep the answer of a reader to the latest result of a series; it changes no report."""
     console, form, found = console_of(request), form_of(request), known_series(request)
     said, comment = form.get("answer", ""), form.get("comment", "").strip()
-    if said not in WORDS or not found.results or found.results[0].score is None:
-        return show_series(request, told="There is no result to answer to.", status=409)
+    text, status = _refusal(console, found, form)
+    if text:
+        return show_series(request, told=text, status=status)
+    try:
+        new = [*_of_whole(said, comment), *_of_opacities(request, found, comment)]
+    except ValueError as fault:
+        return show_series(request, told=str(fault), status=400)
+    if not new:
+        return show_series(request, told="Nothing was changed.")
+    after = ", ".join(" ".join((one.finding_name, one.reason_code)).strip() for one in new)
+    _enter(
+        console,
+        found,
+        new,
+        console.change(request, "answer", found.line.series_instance_uid, after=after),
+    )
+    return RedirectResponse(f"/series/{found.line.series_instance_uid}?told=answered", 303)
+
+
+def _refusal(console: Console, found: SeriesPage, form: Mapping[str, str]) -> tuple[str, int]:
+    """Say why an answer is not kept, and the status of that; empty and 0 if it may be."""
+    if form.get("answer") not in (*WORDS, OPACITIES) or not is_scored(found):
+        return "There is no result to answer to.", 409
     if form.get("result") != found.results[0].key:
         text = "There is a newer result than the one that was shown: look at it, then answer."
-        return show_series(request, told=text, status=409)
+        return text, 409
+    comment = form.get("comment", "").strip()
     if len(comment) > MAXIMUM_COMMENT:
-        text = f"At most {MAXIMUM_COMMENT} characters, please."
-        return show_series(request, told=text, status=400)
+        return f"At most {MAXIMUM_COMMENT} characters, please.", 400
     if _names_patient(console, found, comment):
-        text = "The comment may name the patient: leave names and numbers out."
-        return show_series(request, told=text, status=400)
-    new = NewAnswer(
-        answer=WORDS[said],
-        subjects=(),
-        reason_code=said,
-        reason_scheme=SCHEME,
-        reason=REASONS[said],
-        comment=comment,
-    )
-    change = console.change(request, "answer", found.line.series_instance_uid, after=said)
-    _enter(console, found, new, change)
-    return RedirectResponse(f"/series/{found.line.series_instance_uid}?told=answered", 303)
+        return "The comment may name the patient: leave names and numbers out.", 400
+    return "", 0
+
+
+def _of_whole(said: str, comment: str) -> Iterator[NewAnswer]:
+    """Yield the answer to the result as a whole, if there is one."""
+    if said in WORDS:
+        yield NewAnswer(
+            answer=WORDS[said],
+            subjects=(),
+            reason_code=said,
+            reason_scheme=SCHEME,
+            reason=REASONS[said],
+            comment=comment,
+        )
+
+
+def _of_opacities(request: Request, found: SeriesPage, comment: str) -> Iterator[NewAnswer]:
+    """Yield the answers to opacities, where the form has asked for them.
+
+    Raises
+    ------
+    ValueError
+        If a slice is none of the series.
+    """
+    form, key = form_of(request), found.results[0].key
+    if "missed" in form:
+        numbers = numbered(found.line.summary.get("lesions") or [])
+        before = marked(found.answers, by=user_of(request).user, result_key=key)
+        now = read_marks(form, numbers, slices_of(found))
+        yield from opacity_answers(key, before, now, comment)
 
 
 def labelled(
@@ -78,7 +124,7 @@ def labelled(
         result = results.get(one.result_key)
         if not is_of_console(one) or not one.stands or result is None or result.positive is None:
             continue
-        if result.model == model and one.reason_code != UNSURE:
+        if result.model == model and one.reason_code in {AGREE, DISAGREE}:
             votes[result.key][result.positive is (one.reason_code == AGREE)] += 1
     found: list[Labelled] = []
     for key, said in votes.items():
@@ -102,7 +148,7 @@ class _Source:
     calling_ae: str = ""
 
 
-def _enter(console: Console, found: SeriesPage, said: NewAnswer, change: Change) -> None:
+def _enter(console: Console, found: SeriesPage, said: Sequence[NewAnswer], change: Change) -> None:
     line = found.line
     source = _Source(
         series_instance_uid=line.series_instance_uid, study_instance_uid=line.study_instance_uid
@@ -111,7 +157,7 @@ def _enter(console: Console, found: SeriesPage, said: NewAnswer, change: Change)
         subjects = tuple(result_series(session, found.results[0].key))
         document = NewDocument(
             document_uid=f"{ROOT}.{uuid.uuid4().int}",
-            answers=(replace(said, subjects=subjects),),
+            answers=tuple(replace(one, subjects=subjects) for one in said),
             observer=change.user,
             role="console",
             said_at=change.at,

@@ -13,7 +13,8 @@ from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.assembly.rerun_requests import request_redelivery, request_reruns
 from dicom_node.console.access.people import Role
-from dicom_node.console.context import Console, console_of, for_role, form_of, post
+from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
+from dicom_node.console.feedback.opacities import marked, numbered
 from dicom_node.console.identity import NOTHING
 from dicom_node.console.pages.worklist import identities, shows_patients
 from dicom_node.console.pictures import WINDOWS, Drawable, Drawing
@@ -99,7 +100,7 @@ def show_series(request: Request, *, told: str = "", status: int = 200) -> Respo
     line = found.line
     with console.sessions.reading() as session:
         changes = latest_changes(session, CHANGES_SHOWN, subject=line.series_instance_uid)
-    summary = line.summary
+    summary, key = line.summary, found.results[0].key if found.results else ""
     threshold = summary.get("threshold")
     lesions = summary.get("lesions") or []
     return console.page(
@@ -116,7 +117,9 @@ def show_series(request: Request, *, told: str = "", status: int = 200) -> Respo
         decision=decision_words(line),
         summary=summary,
         lesions=lesions,
-        slices=_slices(found),
+        slices=slices_of(found),
+        numbered=numbered(lesions),
+        marked=marked(found.answers, by=user_of(request).user, result_key=key),
         first_slice=_first_slice(lesions, found),
         changes=changes,
         told=told or TOLD.get(request.query_params.get("told", ""), ""),
@@ -128,10 +131,16 @@ def _first_slice(lesions: list[dict[str, object]], found: SeriesPage) -> int:
     """Choose the slice that opens first, from 1: of the largest opacity, else the middle."""
     if lesions:
         return int(str(lesions[0]["key_slice_from_below"]))
-    return max(1, _slices(found) // 2)
+    return max(1, slices_of(found) // 2)
 
 
-def _slices(found: SeriesPage) -> int:
+def is_scored(found: SeriesPage) -> bool:
+    """Whether the latest result of a series has a score, so that one can agree with it."""
+    return bool(found.results) and found.results[0].score is not None
+
+
+def slices_of(found: SeriesPage) -> int:
+    """Count the slices by which pictures and opacities of a series are numbered."""
     geometry = found.line.summary.get("geometry") or {}
     return int(geometry.get("slices") or found.line.instances)
 
@@ -158,7 +167,7 @@ def _png(request: Request, draw: Callable[[Drawable, int], bytes]) -> Response:
     number = int(request.path_params["number"])
     if request.query_params.get("window", "lung") not in WINDOWS:
         raise HTTPException(404, "there is no such window")
-    if not 1 <= number <= _slices(found):
+    if not 1 <= number <= slices_of(found):
         raise HTTPException(404, "there is no such slice")
     try:
         return Response(draw(_drawable(console, found), number - 1), media_type="image/png")

@@ -60,7 +60,16 @@ function toggleWindow() {
   show(Number(viewer.dataset.slice));
 }
 
+function markMissed() {
+  const field = byId("missed");
+  const slices = new Set(field.value.split(/[\s,;]+/).filter(Boolean));
+  const slice = viewer.dataset.slice;
+  if (!slices.delete(slice)) slices.add(slice);
+  field.value = [...slices].join(", ");
+}
+
 if (viewer) {
+  byId("mark-missed")?.addEventListener("click", markMissed);
   byId("slice").addEventListener("input", (event) => show(Number(event.target.value)));
   byId("outlines").addEventListener("click", toggleOutlines);
   byId("window").addEventListener("click", toggleWindow);
@@ -90,6 +99,7 @@ const keys = {
   k: () => choose(-1),
   o: () => viewer && toggleOutlines(),
   b: () => viewer && toggleWindow(),
+  x: () => byId("mark-missed")?.click(),
   ArrowRight: () => viewer && show(Number(viewer.dataset.slice) + 1),
   ArrowLeft: () => viewer && show(Number(viewer.dataset.slice) - 1),
 };

@@ -13,12 +13,16 @@ from config.reader import load
 from dicom_node.console.access.people import Role
 from dicom_node.console.pages.answers import labelled
 from dicom_node.console.trial import Labelled, predictive_values, tried
+from dicom_node.identity_key import existing_key
+from dicom_node.maintenance.feedback_cases import case_rows
+from pipeline.encode.common.segments import finding_names
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from storage.results.answers import AnswerLine, AssessedResult, answers_to
-from tests.support.console.console_under_test import NOW, ConsoleUnderTest, form_token
+from storage.results.answers import AnswerLine, AssessedResult, answers_to, assessed_results
+from tests.support.console.console_under_test import NOW, SUMMARY, ConsoleUnderTest, form_token
 
 pytestmark = pytest.mark.database
+LESION = SUMMARY["lesions"][0]
 
 
 @pytest.fixture
@@ -104,6 +108,78 @@ def test_an_answer_is_to_the_result_that_was_shown(console: ConsoleUnderTest) ->
     console.analyse("1.2.3")
     text = answer(console.logged_in(Role.READER), "agree", result="key-of-before")
     assert "There is a newer result" in text
+
+
+def mark(browser: TestClient, *real: int, missed: str = "", said: str = "opacities") -> str:
+    """Send the form of a series with these opacities ticked."""
+    fields = {"form_token": form_token(browser), "answer": said, "missed": missed}
+    fields |= {f"opacity-{number}": "yes" for number in real} | {"result": "key-1.2.3"}
+    answered = browser.post("/series/1.2.3/answer", data=fields)
+    target = answered.headers.get("location")
+    return browser.get(target).text if target else answered.text
+
+
+def findings(console: ConsoleUnderTest) -> list[tuple[str, str, str]]:
+    with console.resources.sessions.reading() as session:
+        said = [one for one in answers_to(session, ["1.2.3"]) if one.stands]
+    return sorted((one.finding_name, one.answer, one.reason_code) for one in said)
+
+
+def test_opacities_are_ticked_away_and_missed_ones_marked(
+    console: ConsoleUnderTest, tmp_path: Path
+) -> None:
+    console.analyse("1.2.3", lesions=[{**LESION, "number": number} for number in (1, 2)])
+    browser = console.logged_in(Role.READER)
+    assert "Nothing was changed" in mark(browser, 1, 2)
+    assert findings(console) == []
+    shown = mark(browser, 1, missed="7, 30", said="disagree")
+    assert 'name="opacity-2" value="yes">' in shown  # not ticked any more
+    assert 'value="7, 30"' in shown
+    false, missed = ("opacity-2", "rejected", "false-opacity"), ("modified", "missed-opacity")
+    whole = ("", "rejected", "disagree")
+    assert findings(console) == [
+        whole,
+        ("missed-slice-30", *missed),
+        ("missed-slice-7", *missed),
+        false,
+    ]
+    with console.resources.sessions.reading() as session:
+        by_name = {one.finding_name: one.finding for one in answers_to(session, ["1.2.3"])}
+        answers = answers_to(session)
+        results = assessed_results(session, {"key-1.2.3"})
+    assert finding_names("key-1.2.3")[by_name["opacity-2"]] == "opacity-2"  # as DICOM names it
+    rows = case_rows(answers, results, {}, existing_key(tmp_path))
+    exported = {row.get("finding", ""): row["answer"] for row in rows}
+    assert exported == {
+        "": "rejected",
+        "opacity-2": "rejected",
+        "missed-slice-7": "modified",
+        "missed-slice-30": "modified",
+    }
+
+    console.clock.pass_by(minutes=1)  # second thoughts
+    mark(browser, 1, 2, missed="7")
+    assert findings(console) == [
+        whole,
+        ("missed-slice-30", "accepted", "no-missed-opacity"),
+        ("missed-slice-7", *missed),
+        ("opacity-2", "accepted", "opacity"),
+    ]
+
+
+@pytest.mark.parametrize("missed", ["0", "41", "one", "-3", " ".join(map(str, range(1, 23)))])
+def test_a_missed_slice_is_one_of_the_series(console: ConsoleUnderTest, missed: str) -> None:
+    console.analyse("1.2.3")
+    assert "issed slices" in mark(console.logged_in(Role.READER), 1, missed=missed)
+    assert findings(console) == []
+
+
+def test_what_one_reader_ticks_is_not_ticked_for_another(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3")
+    mark(console.logged_in(Role.READER))
+    text = console.logged_in(Role.ADMIN).get("/series/1.2.3").text
+    assert 'name="opacity-1" value="yes" checked' in text
+    assert "No opacity: opacity-1" in text
 
 
 def said(answer: str, result: str, *, by: str = "a", sender: str = "") -> AnswerLine:

@@ -1,0 +1,1 @@
+"""What readers say of results, and what follows from it for this site."""
