@@ -1,1 +1,1 @@
-"""What readers say of results, and what follows from it for this site."""
+"""Feedback at the console: what readers answer, and the figures of a site that follow."""
