@@ -61,6 +61,7 @@ EVENTS = frozenset(
         "earlier_study_postponed",
         "earlier_study_not_found",
         "series_purged",
+        "retention_waits_for_backup",
         "quarantine_purged",
         "disagreement_found",
         "series_exported",

@@ -17,6 +17,7 @@ from config.reader import load
 from config.settings import Settings
 from config.value_types import MAX_AE_TITLE
 from dicom_node.cli import (
+    backup,
     console,
     destinations,
     doctor,
@@ -55,6 +56,7 @@ app.add_typer(settings.app)
 app.add_typer(console.app)
 app.add_typer(feedback.app)
 app.add_typer(stored_data.app)
+app.add_typer(backup.app)
 
 
 def main() -> None:

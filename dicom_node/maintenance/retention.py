@@ -15,6 +15,7 @@ from dicom_node.logs import log
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.resources import Resources
 from storage.errors import StaleState
+from storage.files.removal_lock import may_remove
 from storage.maintenance.purge import (
     Purge,
     finish_purge,
@@ -51,7 +52,17 @@ class RetentionJob:
     keep_quarantine: timedelta | None = None
 
     def run_once(self) -> None:
-        """Remove what the rules allow, and what an earlier run marked but did not remove."""
+        """Remove what the rules allow, and what an earlier run marked but did not remove.
+
+        While a backup is made, nothing is removed.
+        """
+        with may_remove(self.resources.folder.root) as may:
+            if may:
+                self._remove_what_is_old()
+            else:
+                log.info("retention_waits_for_backup")
+
+    def _remove_what_is_old(self) -> None:
         self._remove_marked()
         shortage = self.free_bytes - self.resources.folder.free_bytes() if self.free_bytes else 0
         with self.resources.sessions() as session:

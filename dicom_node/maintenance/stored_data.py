@@ -15,6 +15,7 @@ from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.errors import StorageError
 from storage.files.folder import QUARANTINE
+from storage.files.removal_lock import may_remove
 from storage.maintenance.purge import erase_rows, kept_objects, mark_for_erasure, unfinished_purges
 from storage.results.audit_counts import received_of
 from storage.series.quarantine_and_refusals import forget_quarantine
@@ -94,8 +95,16 @@ def erase(resources: Resources, uids: Sequence[str]) -> None:
     Raises
     ------
     NodeError
-        If an analysis, a rerun or a delivery of one is under way; then nothing is removed.
+        If an analysis, a rerun or a delivery of one is under way, or a backup is being made; then
+        nothing is removed.
     """
+    with may_remove(resources.folder.root) as may:
+        if not may:
+            raise NodeError("a backup is being made: erase when it has ended")
+        _erase(resources, uids)
+
+
+def _erase(resources: Resources, uids: Sequence[str]) -> None:
     now = resources.clock()
     with resources.sessions() as session:
         studies = received_of(session, uids)

@@ -110,7 +110,7 @@ def migrate(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
             connection.execute(text("SET LOCAL lock_timeout = 0"))  # a migration may take long
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        _refuse_newer(_revision(connection))
+        refuse_newer(_revision(connection))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -187,12 +187,12 @@ def require_migrated(engine: Engine) -> None:
     DatabaseUnusable
         If there are no tables, or those of an older or newer version.
     """
-    revision = None if is_absent(engine) else _current_revision(engine)
+    revision = revision_of(engine)
     if revision is None:
         raise DatabaseUnusable(
             "there is no database yet: the node has not been started, or its folder is not mounted"
         )
-    _refuse_newer(revision)
+    refuse_newer(revision)
     if revision != (head := _scripts().get_current_head()):
         raise DatabaseUnusable(
             f"the database is of an older version ({revision}, this program's is {head}):"
@@ -215,7 +215,35 @@ def examine(engine: Engine) -> None:
             finding = str(connection.execute(text("PRAGMA quick_check(1)")).scalar())
             if finding != "ok":
                 raise DatabaseUnavailable(f"{DAMAGED.what}: {DAMAGED.remedy}")
-        _refuse_newer(_revision(connection))
+        refuse_newer(_revision(connection))
+
+
+def revision_of(engine: Engine) -> str | None:
+    """Read the revision of the tables; None if there are none, and no file is made.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If the database cannot be read.
+    """
+    return None if is_absent(engine) else _current_revision(engine)
+
+
+def refuse_newer(revision: str | None) -> None:
+    """Refuse tables that were changed by a version which this program does not know.
+
+    Raises
+    ------
+    DatabaseUnusable
+        If they were.
+    """
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        raise DatabaseUnusable(
+            f"the database is of a newer version ({revision}, this program's is"
+            f" {_scripts().get_current_head()}): install the newer program, or restore the copy"
+            " of the database from before"
+        )
 
 
 def _current_revision(engine: Engine) -> str | None:
@@ -225,17 +253,6 @@ def _current_revision(engine: Engine) -> str | None:
 
 def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
-
-
-def _refuse_newer(revision: str | None) -> None:
-    """Refuse tables that were changed by a version which this program does not know."""
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision is not None and revision not in known:
-        raise DatabaseUnusable(
-            f"the database is of a newer version ({revision}, this program's is"
-            f" {_scripts().get_current_head()}): install the newer program, or restore the copy"
-            " of the database from before"
-        )
 
 
 def _scripts() -> ScriptDirectory:

@@ -1,0 +1,71 @@
+"""The commands `backup` and `restore`: copy an installation while it runs, check and restore it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.reader import load
+from dicom_node.cli.options import INI, Ini, bar, err
+from dicom_node.errors import NodeError
+
+app = typer.Typer()
+backups = typer.Typer(no_args_is_help=True, help="Backups of the installation: make, verify.")
+app.add_typer(backups, name="backup")
+
+Backup = Annotated[Path, typer.Argument(help="Folder of one backup.")]
+
+
+@backups.command()
+def make(
+    to: Annotated[Path, typer.Argument(help="Folder of backups, outside the storage folder.")],
+    config: Ini = INI,
+) -> None:
+    """Copy database, storage folder and INI file into a new folder; the node may run."""
+    from dicom_node.maintenance.backup import make_backup
+
+    settings = load(config)
+    with bar(err) as progress:
+        task = progress.add_task("Copying", total=None)
+        backup = make_backup(
+            settings, config, to, datetime.now(UTC), step=lambda: progress.advance(task)
+        )
+    typer.echo(backup)
+
+
+@backups.command()
+def verify(backup: Backup) -> None:
+    """Read a whole backup and compare it with its digests; exit status 1 if it is not whole."""
+    from dicom_node.maintenance.backup import verify_backup
+
+    with bar(err) as progress:
+        task = progress.add_task("Comparing", total=None)
+        checked = verify_backup(backup, step=lambda: progress.advance(task))
+    for fault in checked.faults:
+        typer.echo(fault)
+    if checked.faults:
+        raise NodeError(
+            f"{len(checked.faults)} faults in {checked.files} files: not to be relied on"
+        )
+    made = checked.manifest
+    typer.echo(f"whole: {checked.files} files, {made.bytes:,} bytes, made at {made.made_at}")
+
+
+@app.command()
+def restore(backup: Backup, config: Ini = INI) -> None:
+    """Restore a backup into the empty storage folder and the empty database of the INI file."""
+    from dicom_node.maintenance.restore import restore_backup
+
+    if not config.exists():
+        raise NodeError(f"{config}: expected the INI file; the backup's is in {backup}/settings")
+    settings = load(config)
+    with bar(err) as progress:
+        task = progress.add_task("Restoring", total=None)
+        made = restore_backup(backup, settings, step=lambda: progress.advance(task))
+    typer.echo(
+        f"restored as of {made.made_at}; start the node, and end its note of that with"
+        " dicom-node doctor --mend while it is stopped"
+    )

@@ -1,0 +1,181 @@
+"""Make a backup of an installation while it runs, and check one.
+
+The database is copied first: what it knows is in the folder by then, because files are kept before
+their rows are written, and nothing is removed from the folder meanwhile. What comes later is in
+the folder alone, and is taken up by the first start after a restore.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from config.settings import Settings
+from dicom_node.database_lease import AGE
+from dicom_node.errors import NodeError
+from dicom_node.folder_lock import LOCK, RUNNING
+from dicom_node.health import FILE as CONDITION
+from storage.backup.database_copy import check_copy, copy_database
+from storage.backup.manifest import (
+    FOLDER,
+    FORMAT,
+    SETTINGS,
+    Manifest,
+    copy_file,
+    digest_of,
+    own_folder,
+    read_manifest,
+    write_manifest,
+    write_sums,
+)
+from storage.errors import StorageError
+from storage.files.disk import disk_free, sync_directory
+from storage.files.folder import TEMPORARY
+from storage.files.installation import installation_of
+from storage.files.removal_lock import REMOVAL_LOCK, nothing_removed
+from storage.files.sums import SUMS
+
+#: Of a running process, or known to the database: not part of a backup.
+LEFT_OUT = frozenset({TEMPORARY, LOCK, RUNNING, REMOVAL_LOCK, CONDITION, AGE, f".{AGE}"})
+UNFINISHED = ".unfinished"  #: ending of a backup's name until it is whole
+
+Step = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Checked:
+    """Outcome of the check of a backup.
+
+    Attributes
+    ----------
+    faults
+        A sentence each; none if the backup is whole.
+    """
+
+    manifest: Manifest
+    files: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def make_backup(
+    settings: Settings, ini: Path, to: Path, now: datetime, *, step: Step = lambda: None
+) -> Path:
+    """Copy database, storage folder and INI file into a new folder; a node may run meanwhile.
+
+    Parameters
+    ----------
+    to
+        Folder of backups, made if need be; the new one gets a name from the time.
+    step
+        Called after each file.
+
+    Raises
+    ------
+    NodeError
+        If `to` cannot be used, or has no room.
+    DatabaseUnavailable, DatabaseUnusable
+        If the database cannot be copied.
+    """
+    folder = settings.storage.folder
+    if to.resolve().is_relative_to(folder.resolve()):
+        raise NodeError(f"expected a place outside the storage folder, got {to}")
+    backup = to / f"dicom-node-{now:%Y%m%dT%H%M%SZ}"
+    unfinished = to / f"{backup.name}{UNFINISHED}"
+    if backup.exists():
+        raise NodeError(f"{backup}: is there already")
+    try:
+        own_folder(to)
+        unfinished.mkdir(mode=0o700)
+    except OSError as fault:
+        raise NodeError(f"{unfinished}: expected a new folder, got {fault.strerror}") from None
+    try:
+        _fill(unfinished, settings, ini, now, step)
+        unfinished.rename(backup)
+        sync_directory(to)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return backup
+
+
+def verify_backup(backup: Path, *, step: Step = lambda: None) -> Checked:
+    """Read a whole backup and compare it with its digests.
+
+    Raises
+    ------
+    StorageError
+        If the folder is no backup that this program knows.
+    """
+    manifest, digests = read_manifest(backup)
+    checked = Checked(manifest)
+    for path, digest in digests.items():
+        try:
+            if digest_of(backup / path) != digest:
+                checked.faults.append(f"{path}: its bytes were changed")
+        except FileNotFoundError:
+            checked.faults.append(f"{path}: is gone")
+        except OSError as fault:
+            checked.faults.append(f"{path}: cannot be read ({fault.strerror})")
+        checked.files += 1
+        step()
+    if not checked.faults:
+        try:
+            check_copy(backup / manifest.database)
+        except StorageError as fault:
+            checked.faults.append(f"{manifest.database}: {fault}")
+    return checked
+
+
+def _fill(backup: Path, settings: Settings, ini: Path, now: datetime, step: Step) -> None:
+    folder = settings.storage.folder
+    digests: dict[str, str] = {}
+    with nothing_removed(folder):
+        database, revision = copy_database(settings.database_url, backup)
+        digests[database] = digest_of(backup / database)
+        sources = list(files_of(folder, settings.database_url))
+        size = sum(source.stat().st_size for source in sources)
+        if size > (free := disk_free(backup)):
+            raise NodeError(f"{backup.parent}: expected room for {size:,} bytes, got {free:,}")
+        for source in sources:
+            path = f"{FOLDER}/{source.relative_to(folder).as_posix()}"
+            digests[path] = copy_file(source, backup / path)
+            step()
+    path = f"{SETTINGS}/{ini.name}"
+    digests[path] = copy_file(ini, backup / path)
+    write_sums(backup, digests)
+    manifest = Manifest(
+        format=FORMAT,
+        made_at=now.isoformat(timespec="seconds"),
+        program=version("dicom-node"),
+        installation=installation_of(folder),
+        database=database,
+        revision=revision,
+        files=len(digests),
+        bytes=sum((backup / name).stat().st_size for name in digests),
+        sums_sha256=digest_of(backup / SUMS),
+    )
+    for place in (backup, *(entry for entry in backup.rglob("*") if entry.is_dir())):
+        sync_directory(place)
+    write_manifest(backup, manifest)
+    sync_directory(backup)
+
+
+def files_of(folder: Path, database_url: str) -> Iterator[Path]:
+    """List the files of a storage folder that belong into a backup; links are not followed."""
+    file = database_url.removeprefix("sqlite:///")
+    own = {Path(f"{file}{end}").absolute() for end in ("", "-wal", "-shm", "-journal")}
+    for place, folders, names in os.walk(folder):
+        if Path(place) == folder:
+            folders[:] = set(folders) - LEFT_OUT
+            names[:] = set(names) - LEFT_OUT
+        paths = (Path(place) / name for name in sorted(names))
+        yield from (
+            path
+            for path in paths
+            if path.is_file() and not path.is_symlink() and path.absolute() not in own
+        )

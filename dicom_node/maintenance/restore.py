@@ -1,0 +1,81 @@
+"""Restore a backup into an empty storage folder and an empty database."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from config.settings import Settings
+from dicom_node.errors import NodeError
+from storage.backup.database_copy import check_copy, load_database, require_empty
+from storage.backup.manifest import FOLDER, Manifest, copy_file, digest_of, read_manifest
+from storage.database.engine import refuse_newer
+from storage.errors import StorageError
+from storage.files.disk import disk_free, sync_directory
+
+WORK = ".restoring"  #: folder within the storage folder until everything is there
+
+RESTORED = (
+    "restored from the backup of {made_at}: what the folder has and the database does not know is"
+    " taken up again; results made since then are not known any more and stay in the PACS beside"
+    " the new ones, which have UIDs of their own"
+)
+
+
+def restore_backup(
+    backup: Path, settings: Settings, *, step: Callable[[], None] = lambda: None
+) -> Manifest:
+    """Restore a backup; nothing of it is there until all of it was copied and compared.
+
+    Raises
+    ------
+    NodeError
+        If the storage folder holds something, or has no room.
+    StorageError
+        If the backup is not whole, is of a newer version, or the database is not empty.
+    """
+    manifest, digests = read_manifest(backup)
+    refuse_newer(manifest.revision)
+    folder = settings.storage.folder
+    _require_room(folder, manifest)
+    require_empty(settings.database_url)
+    copy = backup / manifest.database
+    if not copy.is_file() or digest_of(copy) != digests.get(manifest.database):
+        raise StorageError(f"{copy}: its bytes are not those of its digest")
+    check_copy(copy)
+    work = folder / WORK
+    try:
+        for path, digest in digests.items():
+            if path.startswith(f"{FOLDER}/"):
+                copy_file(backup / path, work / path.removeprefix(f"{FOLDER}/"), digest)
+                step()
+        for place in (work, *(entry for entry in work.rglob("*") if entry.is_dir())):
+            sync_directory(place)
+        load_database(copy, settings.database_url, RESTORED.format(made_at=manifest.made_at))
+    except OSError as fault:
+        shutil.rmtree(work, ignore_errors=True)
+        raise NodeError(f"{backup}: cannot be restored: {fault.strerror}") from None
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    for entry in sorted(work.iterdir()):
+        entry.rename(folder / entry.name)
+    shutil.rmtree(work)
+    sync_directory(folder)
+    return manifest
+
+
+def _require_room(folder: Path, manifest: Manifest) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = sorted(entry.name for entry in folder.iterdir() if entry.name != "lost+found")
+    except OSError as fault:
+        raise NodeError(f"{folder}: expected a folder to restore to: {fault.strerror}") from None
+    if found:
+        raise NodeError(
+            f"{folder}: expected an empty folder, found {', '.join(found[:3])}: a restore never"
+            " writes over anything; move it away first"
+        )
+    if manifest.bytes > (free := disk_free(folder)):
+        raise NodeError(f"{folder}: expected room for {manifest.bytes:,} bytes, got {free:,}")

@@ -1,0 +1,1 @@
+"""Backups of an installation: copies of its database, files and settings, with digests."""

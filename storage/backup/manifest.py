@@ -1,0 +1,177 @@
+"""Manifest of a backup: a list of digests that ``sha256sum -c`` checks, and what it is a copy of.
+
+A backup is a folder of its own::
+
+    backup.json         what, when, by which program, and the digest of the list
+    SHA256SUMS          digest and path of every other file
+    database.sqlite     or database.pgdump
+    folder/...          the storage folder without its database
+    settings/...        the INI file
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from storage.errors import StorageError
+from storage.files.sums import SUMS
+
+DESCRIPTION = "backup.json"  #: name of the file; written last, so a folder without it is none
+FOLDER = "folder"  #: in a backup, the storage folder
+SETTINGS = "settings"  #: in a backup, the INI file
+FORMAT = 1  #: of the folder of a backup
+BLOCK_BYTES = 1 << 20  #: read at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Description of a backup.
+
+    Attributes
+    ----------
+    made_at
+        When the database was copied, ISO 8601 with a zone.
+    program
+        Version of the program that made it.
+    installation
+        Identity of the installation.
+    database
+        Name of the file with the copy of the database.
+    revision
+        Of the tables in it.
+    files, bytes
+        Number and size of all files in the list.
+    sums_sha256
+        SHA-256 of the list itself.
+    """
+
+    format: int
+    made_at: str
+    program: str
+    installation: str
+    database: str
+    revision: str
+    files: int
+    bytes: int
+    sums_sha256: str
+
+
+def digest_of(path: Path) -> str:
+    """Read a file and give its SHA-256, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def own_folder(folder: Path) -> None:
+    """Make a folder, and those above it, for this user alone; leave one that is there as it is."""
+    if not folder.exists():
+        own_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def for_us(path: str, flags: int) -> int:
+    """Open a file that nobody but this user may read; an opener of :func:`open`."""
+    return os.open(path, flags, 0o600)
+
+
+def copy_file(source: Path, to: Path, digest: str = "") -> str:
+    """Copy a file; on return it is on the disk, its name not yet. Return its SHA-256.
+
+    Parameters
+    ----------
+    digest
+        The SHA-256 that it must have, if it is known.
+
+    Raises
+    ------
+    StorageError
+        If it has another; the copy is left where it is.
+    """
+    own_folder(to.parent)
+    summed = hashlib.sha256()
+    with source.open("rb") as here, open(to, "xb", opener=for_us) as there:
+        while block := here.read(BLOCK_BYTES):
+            summed.update(block)
+            there.write(block)
+        there.flush()
+        os.fsync(there.fileno())
+    if digest and summed.hexdigest() != digest:
+        raise StorageError(f"{source}: its bytes are not those of its digest")
+    return summed.hexdigest()
+
+
+def write_sums(backup: Path, digests: Mapping[str, str]) -> None:
+    """Write the list of digests; on return it is on the disk."""
+    with open(backup / SUMS, "x", encoding="utf-8", opener=for_us) as file:
+        file.write(sums_text(digests))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sums_text(digests: Mapping[str, str]) -> str:
+    """Write digests by relative path as ``sha256sum`` does."""
+    return "".join(f"{digests[path]}  {path}\n" for path in sorted(digests))
+
+
+def read_sums_text(text: str) -> dict[str, str]:
+    """Read digests by relative path.
+
+    Raises
+    ------
+    StorageError
+        If a path leads out of the backup.
+    """
+    pairs = (line.partition("  ") for line in text.splitlines())
+    digests = {path: digest for digest, _, path in pairs if path}
+    for path in digests:
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise StorageError(f"expected paths within the backup in {SUMS}, got another")
+    return digests
+
+
+def write_manifest(backup: Path, manifest: Manifest) -> None:
+    """Write the description; on return it is on the disk."""
+    with open(backup / DESCRIPTION, "x", encoding="utf-8", opener=for_us) as file:
+        json.dump(asdict(manifest), file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_manifest(backup: Path) -> tuple[Manifest, dict[str, str]]:
+    """Read the description of a backup and its list, and check one by the other.
+
+    Returns
+    -------
+    manifest, digests
+        Digests by relative path.
+
+    Raises
+    ------
+    StorageError
+        If the folder is no whole backup, or one of a format that this program does not know.
+    """
+    try:
+        values = json.loads((backup / DESCRIPTION).read_text(encoding="utf-8"))
+        text = (backup / SUMS).read_text(encoding="utf-8")
+    except FileNotFoundError as fault:
+        name = Path(str(fault.filename)).name
+        raise StorageError(f"{backup}: expected a backup, a folder with {name}") from None
+    except (OSError, ValueError) as fault:
+        raise StorageError(f"{backup}: cannot be read: {type(fault).__name__}") from None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise StorageError(
+            f"{backup}: expected a backup of format {FORMAT}: one of another version of the program"
+            " is checked and restored by that version"
+        )
+    if set(values) != {field.name for field in fields(Manifest)}:
+        raise StorageError(f"{backup / DESCRIPTION}: expected the keys of a backup, got others")
+    manifest = Manifest(**values)
+    if hashlib.sha256(text.encode()).hexdigest() != manifest.sums_sha256:
+        raise StorageError(f"{backup / SUMS}: was changed since the backup was made")
+    return manifest, read_sums_text(text)

@@ -1,0 +1,246 @@
+"""A backup is made while the node works, is checked, and restores the installation elsewhere."""
+
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+
+from config.reader import load
+from config.settings import Settings
+from dicom_node.assembly.resources import existing_resources
+from dicom_node.database_lease import acquire
+from dicom_node.errors import NodeError
+from dicom_node.maintenance.backup import make_backup, verify_backup
+from dicom_node.maintenance.confirmed_clock import ConfirmedClock
+from dicom_node.maintenance.consistency import find
+from dicom_node.maintenance.restore import restore_backup
+from dicom_node.maintenance.retention import RetentionJob
+from dicom_node.maintenance.stored_data import erase
+from dicom_node.resources import Resources
+from storage.backup.manifest import DESCRIPTION
+from storage.database.engine import open_database
+from storage.database.schema import Base
+from storage.errors import DatabaseUnusable, StorageError
+from storage.files.installation import draw_installation, installation_of
+from storage.files.removal_lock import nothing_removed
+from storage.files.sums import SUMS
+from storage.maintenance.consistency import Kind
+from storage.maintenance.retention import RetentionRules
+from tests.support.databases import database_url
+from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, open_resources
+from tests.support.node_process import INI, in_database
+from tests.unit.dicom_node.maintenance.test_retention import arrive, deliver
+
+pytestmark = pytest.mark.database
+
+SERIES = "2.25.2"
+
+
+@pytest.fixture
+def resources(tmp_path: Path) -> Resources:
+    """A series of two instances, encoded and delivered; a node holds the lease."""
+    (tmp_path / "data").mkdir()
+    resources = open_resources(tmp_path / "data")
+    draw_installation(resources.folder.root)
+    arrive(resources, "2.25.11", "2.25.12")
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    deliver(resources)
+    acquire(resources)
+    return resources
+
+
+@pytest.fixture
+def ini(tmp_path: Path, resources: Resources) -> Path:
+    return settings_file(tmp_path, database_url(resources.folder.root))
+
+
+@pytest.fixture
+def backup(ini: Path, tmp_path: Path) -> Path:
+    return make_backup(load(ini), ini, tmp_path / "backups", NOW)
+
+
+def settings_file(folder: Path, url: str) -> Path:
+    file = folder / "dicom-node.ini"
+    text = INI.format(port=11112, pacs_port=104, quiet=1, more="")
+    file.write_text(in_database(text, url))
+    return file
+
+
+def elsewhere(tmp_path: Path) -> Settings:
+    """Settings of an empty place."""
+    place = tmp_path / "elsewhere"
+    (place / "data").mkdir(parents=True, exist_ok=True)
+    return load(settings_file(place, database_url(place / "data", empty=True)))
+
+
+def counts(url: str) -> dict[str, int]:
+    database = open_database(url)
+    with database.connect() as connection:
+        found = {
+            name: connection.scalar(select(func.count()).select_from(table)) or 0
+            for name, table in Base.metadata.tables.items()
+        }
+    database.dispose()
+    return found
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for name in ("incoming", "quarantine", "results", "station", "identity-key")
+        for path in (folder / name, *(folder / name).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_everything_is_there_again_elsewhere(
+    resources: Resources, backup: Path, tmp_path: Path
+) -> None:
+    settings = elsewhere(tmp_path)
+
+    restore_backup(backup, settings)
+
+    assert content(settings.storage.folder) == content(resources.folder.root)
+    assert counts(settings.database_url) == counts(database_url(resources.folder.root))
+    restored = existing_resources(settings)
+    assert installation_of(restored.folder.root) == installation_of(resources.folder.root)
+    lease = acquire(restored, silent_seconds=0)  # nobody is waited for
+    assert [finding.kind for finding in find(restored)] == [Kind.COPY_RESTORED]
+    lease.stop()
+    restored.close()
+
+
+def test_a_whole_backup_is_found_whole_and_sha256sum_would_agree(
+    backup: Path, resources: Resources
+) -> None:
+    checked = verify_backup(backup)
+
+    assert checked.faults == []
+    assert checked.manifest.installation == installation_of(resources.folder.root)
+    files = [path for path in backup.rglob("*") if path.is_file()]
+    assert checked.files == checked.manifest.files == len(files) - len((SUMS, DESCRIPTION))
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+
+
+def change(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [change, Path.unlink])
+@pytest.mark.parametrize("pattern", ["database.*", "folder/incoming/*/*", "folder/station"])
+def test_a_harmed_backup_is_told_of_and_not_restored(
+    backup: Path, tmp_path: Path, pattern: str, harm: Callable[[Path], None]
+) -> None:
+    harmed = next(iter(sorted(backup.glob(pattern))))
+    harm(harmed)
+    settings = elsewhere(tmp_path)
+
+    (fault,) = verify_backup(backup).faults
+    assert harmed.relative_to(backup).as_posix() in fault
+    with pytest.raises((StorageError, NodeError)):
+        restore_backup(backup, settings)
+    assert list(settings.storage.folder.iterdir()) == []
+    harmed.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", [SUMS, DESCRIPTION])
+def test_a_backup_that_is_not_whole_is_none(backup: Path, name: str) -> None:
+    (backup / name).unlink()
+
+    with pytest.raises(StorageError, match=name):
+        verify_backup(backup)
+
+
+def test_a_list_that_was_changed_is_not_believed(backup: Path) -> None:
+    sums = backup / SUMS
+    sums.write_text(sums.read_text().replace("folder/station", "../../station"))
+
+    with pytest.raises(StorageError, match="was changed"):
+        verify_backup(backup)
+
+
+def test_nothing_is_written_over(backup: Path, tmp_path: Path) -> None:
+    settings = elsewhere(tmp_path)
+    (settings.storage.folder / "station").write_text("mine")
+
+    with pytest.raises(NodeError, match=r"expected an empty folder, found station"):
+        restore_backup(backup, settings)
+
+    (settings.storage.folder / "station").unlink()
+    database = open_database(settings.database_url)
+    with database.begin() as connection:
+        connection.execute(text("CREATE TABLE theirs (id INTEGER)"))
+    database.dispose()
+    with pytest.raises((DatabaseUnusable, NodeError), match=r"expected an? (empty|no)"):
+        restore_backup(backup, settings)
+
+
+def test_a_backup_of_a_newer_version_is_refused(backup: Path, tmp_path: Path) -> None:
+    description = backup / DESCRIPTION
+    revision = verify_backup(backup).manifest.revision
+    description.write_text(description.read_text().replace(f'"{revision}"', '"9999"'))
+
+    with pytest.raises(DatabaseUnusable, match="newer version"):
+        restore_backup(backup, elsewhere(tmp_path))
+
+
+@pytest.mark.parametrize("inside", [".", "backups", "incoming/backups"])
+def test_a_backup_is_never_within_what_it_is_made_of(
+    ini: Path, resources: Resources, inside: str
+) -> None:
+    with pytest.raises(NodeError, match="outside the storage folder"):
+        make_backup(load(ini), ini, resources.folder.root / inside, NOW)
+
+
+def test_a_backup_that_fails_leaves_nothing(
+    ini: Path, resources: Resources, tmp_path: Path
+) -> None:
+    to = tmp_path / "backups"
+    copied: list[None] = []
+
+    def fail() -> None:
+        copied.append(None)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        make_backup(load(ini), ini, to, NOW, step=fail)
+
+    assert copied
+    assert list(to.iterdir()) == []
+    make_backup(load(ini), ini, to, NOW)
+    with pytest.raises(NodeError, match="is there already"):
+        make_backup(load(ini), ini, to, NOW)
+
+
+def test_nothing_is_removed_while_a_backup_is_made(resources: Resources) -> None:
+    now = NOW + timedelta(days=400)
+    clock = ConfirmedClock(lambda: now)
+    rules = RetentionRules(keep=timedelta(days=1))
+    job = RetentionJob(resources=resources, rules=rules, clock=clock)
+    before = content(resources.folder.root)
+
+    with nothing_removed(resources.folder.root):
+        job.run_once()
+        with pytest.raises(NodeError, match="a backup is being made"):
+            erase(resources, [SERIES])
+        assert content(resources.folder.root) == before
+
+    erase(resources, [SERIES])
+    assert content(resources.folder.root) != before
+
+
+def test_a_link_in_the_storage_folder_is_not_followed(
+    ini: Path, resources: Resources, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("other people's")
+    (resources.folder.root / "incoming" / "link").symlink_to(tmp_path / "secret")
+
+    backup = make_backup(load(ini), ini, tmp_path / "backups", NOW)
+
+    assert not list(backup.rglob("link"))
+    shutil.rmtree(backup)
