@@ -82,6 +82,7 @@ EVENTS = frozenset(
         "console_login_failed",
         "console_page_failed",
         "console_ready",
+        "console_token_refused",
         "commitment_requested",
         "commitment_not_requested",
         "commitment_answered",

@@ -222,6 +222,30 @@ def quarantine_lines(session: Session, limit: int) -> tuple[QuarantineLine, ...]
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineCount:
+    """Files in quarantine of one sender, for one reason."""
+
+    calling_ae: str
+    reason: str
+    files: int
+    last_at: datetime
+
+
+def quarantine_counts(session: Session, limit: int) -> tuple[int, tuple[QuarantineCount, ...]]:
+    """Count the files in quarantine: all of them, and by sender and reason, the most first."""
+    rows = session.execute(
+        select(Quarantine.calling_ae, Quarantine.reason, func.count(), func.max(Quarantine.at))
+        .group_by(Quarantine.calling_ae, Quarantine.reason)
+        .order_by(func.count().desc(), Quarantine.calling_ae, Quarantine.reason)
+        .limit(limit)
+    )
+    return session.scalar(select(func.count()).select_from(Quarantine)) or 0, tuple(
+        QuarantineCount(calling_ae=title, reason=reason, files=count, last_at=at)
+        for title, reason, count, at in rows
+    )
+
+
 def refusal_lines(session: Session, limit: int) -> tuple[RefusalLine, ...]:
     """List what was refused, the latest first."""
     rows = session.scalars(select(Refusal).order_by(Refusal.last_at.desc()).limit(limit))

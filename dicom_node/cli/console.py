@@ -1,4 +1,4 @@
-"""The commands `console` and `user`: serve the console, and say who may log in."""
+"""The commands `console`, `user` and `token`: serve the console, say who may log in, or ask."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, Ini, err
 from dicom_node.console.access.people import Role
+from dicom_node.console.access.tokens import DEFAULT_DAYS, LONGEST_DAYS
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -25,8 +27,13 @@ Record = Callable[[str, str, str, str], None]
 app = typer.Typer()
 users = typer.Typer(no_args_is_help=True, help="Users of the console.")
 app.add_typer(users, name="user")
+tokens = typer.Typer(
+    no_args_is_help=True, help="Tokens of programs that ask the JSON API of the console."
+)
+app.add_typer(tokens, name="token")
 
 Name = Annotated[str, typer.Argument(help="Name of the user.")]
+Program = Annotated[str, typer.Argument(help="Name of the program, or of its machine.")]
 FromInput = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
@@ -100,6 +107,74 @@ def disable(name: Name, config: Ini = INI) -> None:
             raise NodeError("expected another administrator to be left, there is none")
         record("change user", name, "", "disabled")
     typer.echo(f"{name} may not log in any more.")
+
+
+@tokens.command(name="add")
+def add_token(
+    name: Program,
+    role: Annotated[Role, typer.Option(help="What it may ask for.")] = Role.VIEWER,
+    days: Annotated[
+        int, typer.Option(min=1, max=LONGEST_DAYS, help="How long it is worth something.")
+    ] = DEFAULT_DAYS,
+    config: Ini = INI,
+) -> None:
+    """Make a token and print it, this once: only its digest is kept."""
+    from dicom_node.console.access.people import user_name
+    from dicom_node.console.access.tokens import new_program_token
+    from dicom_node.identity_key import existing_key
+    from storage.console import tokens as rows
+
+    name, now, text = user_name(name), datetime.now(UTC), new_program_token()
+    digest = existing_key(load(config).storage.folder).digest_of_token(text)
+    token = rows.Token(
+        name=name,
+        role=role,
+        digest=digest,
+        created_at=now,
+        expires_at=now + timedelta(days=days),
+        created_by=getpass.getuser()[:64],
+    )
+    with _changing(config) as (session, record):
+        rows.add_token(session, token)
+        record("add token", name, "", f"{role}, until {token.expires_at:%Y-%m-%d}")
+    err.print(
+        f"{name} may ask as {role} until {token.expires_at:%Y-%m-%d}."
+        " The token is shown this once:",
+        highlight=False,
+    )
+    typer.echo(text)
+
+
+@tokens.command(name="list")
+def list_tokens(config: Ini = INI) -> None:
+    """List the tokens: names, roles, when they expire and were used; never themselves."""
+    from dicom_node.assembly.resources import existing_resources
+    from storage.console import tokens as rows
+
+    resources, now = existing_resources(load(config)), datetime.now(UTC)
+    with resources.sessions.reading() as session:
+        for token in rows.list_tokens(session):
+            ends = "expired" if token.expires_at <= now else "expires"
+            used = f"used {_at(token.used_at)}" if token.used_at else "never used"
+            typer.echo(
+                f"{token.name}: {token.role}, {ends} {_at(token.expires_at)}, {used}, made"
+                f" {_at(token.created_at)} by {token.created_by}"
+            )
+
+
+@tokens.command()
+def revoke(name: Program, config: Ini = INI) -> None:
+    """Revoke a token: it is worth nothing from now on."""
+    from storage.console.tokens import revoke_token
+
+    with _changing(config) as (session, record):
+        token = revoke_token(session, name.strip().lower())
+        record("revoke token", token.name, token.role, "")
+    err.print(f"{escape(token.name)} may not ask any more.", highlight=False)
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _password(*, from_input: bool) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -14,11 +13,7 @@ from config.errors import SettingsError
 from config.reader import load, load_storage
 from config.settings import Settings
 from dicom_node.cli.options import INI, Ini, err, out
-
-if TYPE_CHECKING:
-    from storage.delivery.pauses import Pause
-    from storage.overview import Overview
-    from storage.results.answers import AnswerCounts
+from dicom_node.errors import NodeError
 
 app = typer.Typer()
 
@@ -36,54 +31,83 @@ def status(
             " which proof.",
         ),
     ] = False,
+    console: Annotated[
+        str,
+        typer.Option(
+            help="Ask the console at this address instead; the INI file and the storage folder are"
+            " not needed."
+        ),
+    ] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with a token for the console (dicom-node token).")
+    ] = None,
+    authorities: Annotated[
+        Path | None,
+        typer.Option(help="Certificates (PEM) of who signs the console's; else the machine's."),
+    ] = None,
 ) -> None:
     """Show every series and where it stands, deliveries, answers, refusals and the quarantine."""
-    from dicom_node.assembly.resources import GIGABYTE
+    if bool(console) != bool(token_file) or (authorities and not console):
+        raise NodeError("expected --console and --token-file together")
+    if console and token_file:
+        _show_of_console(
+            console, token_file, authorities, limit=limit, as_json=as_json, waiting=waiting
+        )
+    elif waiting:
+        _show_waits(_settings_of(config), as_json=as_json)
+    else:
+        _show_status(_settings_of(config), limit=limit, as_json=as_json)
+
+
+def _show_status(settings: Settings, *, limit: int, as_json: bool) -> None:
+    """Show the status of the node that has these settings."""
     from dicom_node.cli.views import status as view
     from dicom_node.folder_lock import is_running
     from dicom_node.health import read_condition
-    from storage.files.disk import disk_free
-
-    settings = _settings_of(config)
-    if waiting:
-        _show_waits(settings, as_json=as_json)
-        return
-    running = is_running(settings.storage.folder)
-    condition = read_condition(settings.storage.folder)
-    if not as_json:
-        view.show_condition(condition, out, running=running)
-    current, answers, paused = _look(settings, limit)
-    free_gb = disk_free(settings.storage.folder) / GIGABYTE
-    disk = view.Disk(free_gb=free_gb, reserve_gb=settings.storage.reserve_gb)
-    if as_json:
-        typer.echo(
-            view.as_json(
-                current,
-                disk,
-                answers,
-                running=running,
-                condition=condition,
-                paused=paused,
-            )
-        )
-    else:
-        view.show(current, disk, out, answers=answers, paused=paused)
-
-
-def _look(settings: Settings, limit: int) -> tuple[Overview, AnswerCounts, Mapping[str, Pause]]:
-    """Read what the database knows."""
-    from dicom_node.cli.views.status import FEEDBACK_DAYS
+    from dicom_node.node_status import read_status
     from storage.database.engine import open_database, require_migrated
     from storage.database.sessions import Sessions
-    from storage.delivery.pauses import pauses
-    from storage.overview import overview
-    from storage.results.answers import answer_counts
 
+    folder, now = settings.storage.folder, datetime.now(UTC)
+    if not as_json:  # before the database, which may be away
+        view.show_condition(read_condition(folder), out, now, running=is_running(folder))
     database = open_database(settings.database_url)
     require_migrated(database)
-    since = datetime.now(UTC) - timedelta(days=FEEDBACK_DAYS)
-    with Sessions(database).reading() as session:
-        return overview(session, limit), answer_counts(session, since), pauses(session)
+    found = read_status(settings, Sessions(database), limit, now)
+    if as_json:
+        typer.echo(view.as_json(found))
+    else:
+        view.show(found.overview, found.disk, out, answers=found.answers, paused=found.paused)
+
+
+def _show_of_console(
+    url: str,
+    token_file: Path,
+    authorities: Path | None,
+    *,
+    limit: int,
+    as_json: bool,
+    waiting: bool,
+) -> None:
+    """Show the same, as a console elsewhere tells it."""
+    from dicom_node.cli.views import status as view
+    from dicom_node.cli.views import waiting as waiting_view
+    from dicom_node.console.api.client import ConsoleClient
+
+    client = ConsoleClient(url, token_file, authorities)
+    if waiting:
+        lines = client.waits().senders
+        if as_json:
+            typer.echo(waiting_view.as_json(lines))
+        else:
+            waiting_view.show(lines, out)
+        return
+    found = client.status(limit)
+    if as_json:
+        typer.echo(view.as_json(found))
+    else:
+        view.show_condition(found.condition, out, found.at, running=found.running)
+        view.show(found.overview, found.disk, out, answers=found.answers, paused=found.paused)
 
 
 def _show_waits(settings: Settings, *, as_json: bool) -> None:

@@ -22,6 +22,8 @@ from starlette.types import ASGIApp
 
 from dicom_node.console.access.guard import Guard
 from dicom_node.console.access.people import Role
+from dicom_node.console.api.app import make_api
+from dicom_node.console.api.openapi import BASE
 from dicom_node.console.context import Console, console_of, for_role, user_of
 from dicom_node.console.pages import answers, login, node, series, thresholds, worklist
 from dicom_node.errors import Busy
@@ -54,6 +56,7 @@ def make_app(console: Console, *, hosts: Collection[str]) -> ASGIApp:
             *node.ROUTES,
             *login.ROUTES,
             Route("/events", events),
+            Mount(BASE, app=make_api(console)),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers={

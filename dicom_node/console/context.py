@@ -22,6 +22,7 @@ from dicom_node.clock_watch import utc_now
 from dicom_node.console.access.guard import COOKIE, PLAIN_COOKIE, SAFE, same, token_digest
 from dicom_node.console.access.login_limit import LoginLimit
 from dicom_node.console.access.people import Role
+from dicom_node.console.access.tokens import ApiLimits
 from dicom_node.console.pictures import Pictures
 from storage.console.changes import Change, record_change
 from storage.console.users import SEEN_EVERY, OpenSession, find_session, note_request
@@ -68,6 +69,7 @@ class Console:
     ini: Path | None = None
     clock: Callable[[], datetime] = utc_now
     limit: LoginLimit = field(default_factory=LoginLimit)
+    api_limits: ApiLimits = field(default_factory=ApiLimits)
     pictures: Pictures = field(default_factory=Pictures)
     templates: Environment = field(default_factory=environment)
 

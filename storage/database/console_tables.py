@@ -1,4 +1,4 @@
-"""Tables of the console: its users, their sessions, and what they changed."""
+"""Tables of the console: users, sessions, tokens of programs, and what was changed."""
 
 from __future__ import annotations
 
@@ -85,3 +85,33 @@ class ConsoleChange(Base):
     subject: Mapped[str] = mapped_column(Words)
     before: Mapped[str] = mapped_column(Words, default="")
     after: Mapped[str] = mapped_column(Words, default="")
+
+
+class ConsoleToken(Base):
+    """The token of a program that asks the API of the console.
+
+    Attributes
+    ----------
+    name
+        Of the client.
+    role
+        A word; not interpreted by storage.
+    digest
+        Of the token, under the key of the installation; the token is not kept.
+    expires_at
+        From when on it is worth nothing.
+    created_by
+        Who made it.
+    used_at
+        Time of its last request, to within a minute; None before the first.
+    """
+
+    __tablename__ = "console_token"
+
+    name: Mapped[str] = mapped_column(String(MAX_NAME), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(Digest, unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(MAX_NAME))
+    used_at: Mapped[datetime | None]

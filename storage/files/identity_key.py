@@ -27,6 +27,7 @@ KEY_BYTES = 32  #: of the secret, as long as what SHA-256 gives (RFC 2104 3)
 KEY_LINE = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}\n?")
 REMEMBERED = 1_024  #: texts; every instance of a series has the same four
 FINGERPRINT_OF = b"fingerprint"  #: is no digest, so that no text of a patient has it for its own
+TOKEN_OF = b"token "  #: likewise, before the digest of a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,16 @@ class IdentityKey:
             If there is no secret.
         """
         return _keyed(self.secret, plain.encode()) if plain else ""
+
+    def digest_of_token(self, token: str) -> str:
+        """Compute the digest of the token of a program, which no text of a patient has.
+
+        Raises
+        ------
+        StorageError
+            If there is no secret.
+        """
+        return _keyed(self.secret, TOKEN_OF + plain_digest(token).encode())
 
     @property
     def fingerprint(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dicom_node.health import Condition
-from storage.delivery.pauses import Pause
+from dicom_node.node_status import FEEDBACK_DAYS, Disk, NodeStatus, Paused
 from storage.overview import Overview, RefusalLine, SeriesLine
 from storage.results.answers import AnswerCounts, AnswerLine
 from storage.states import DeliveryState, SeriesState
@@ -22,8 +22,7 @@ from storage.states import DeliveryState, SeriesState
 State = TypeVar("State", SeriesState, DeliveryState)
 
 NO_ANSWERS = AnswerCounts(standing=MappingProxyType({}), mismatched=0)
-NOTHING_PAUSED: Mapping[str, Pause] = MappingProxyType({})
-FEEDBACK_DAYS = 30  #: in which answers of readers are counted
+NOTHING_PAUSED: Mapping[str, Paused] = MappingProxyType({})
 ANSWERS = {
     "accepted": "accepted by a reader",
     "rejected": "rejected by a reader",
@@ -42,36 +41,9 @@ COLOURS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
-    """Free space on the disk of the storage folder, and the reserve kept free of instances, GB."""
-
-    free_gb: float
-    reserve_gb: float
-
-
-def as_json(
-    overview: Overview,
-    disk: Disk,
-    answers: AnswerCounts,
-    *,
-    running: bool,
-    condition: Condition | None = None,
-    paused: Mapping[str, Pause] = NOTHING_PAUSED,
-) -> str:
-    """Overview as JSON, for machines; the condition only of a node that runs."""
-    machine = {
-        "disk": asdict(disk),
-        "feedback": {
-            "days": FEEDBACK_DAYS,
-            "answers": dict(answers.standing),
-            "of_another_patient_or_study": answers.mismatched,
-        },
-        "running": running,
-        "condition": asdict(condition) if running and condition else None,
-        "paused": {name: {"at": one.at, "by": one.by} for name, one in paused.items()},
-    }
-    return json.dumps(asdict(overview) | machine, default=_plain, indent=2)
+def as_json(status: NodeStatus) -> str:
+    """Status as JSON, for machines."""
+    return json.dumps(asdict(status), default=_plain, indent=2)
 
 
 def _plain(value: object) -> str | dict[str, object]:
@@ -82,14 +54,16 @@ def _plain(value: object) -> str | dict[str, object]:
     return str(value)
 
 
-def show_condition(condition: Condition | None, console: Console, *, running: bool) -> None:
+def show_condition(
+    condition: Condition | None, console: Console, now: datetime, *, running: bool
+) -> None:
     """Print what is out of order in the node, since when and why."""
     if not running:
         console.print("[bold red]the node is not running[/]: nothing is received, analysed or sent")
         return
     if condition is None:
         return
-    if condition.is_stale(datetime.now(UTC)):
+    if condition.is_stale(now):
         console.print(
             f"[bold red]the node has not told its condition since {_at(condition.written_at)}[/]",
             highlight=False,
@@ -109,7 +83,7 @@ def show(
     console: Console,
     *,
     answers: AnswerCounts = NO_ANSWERS,
-    paused: Mapping[str, Pause] = NOTHING_PAUSED,
+    paused: Mapping[str, Paused] = NOTHING_PAUSED,
 ) -> None:
     """Print the overview for people, with the number of answers of readers to results."""
     if disk.free_gb < disk.reserve_gb:
@@ -143,7 +117,7 @@ def show(
         )
 
 
-def _show_pauses(paused: Mapping[str, Pause], console: Console) -> None:
+def _show_pauses(paused: Mapping[str, Paused], console: Console) -> None:
     """Print which destinations get nothing."""
     for name, one in paused.items():
         console.print(

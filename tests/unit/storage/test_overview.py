@@ -10,7 +10,8 @@ from rich.console import Console
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_node.cli.views.status import Disk, show
+from dicom_node.cli.views.status import show
+from dicom_node.node_status import Disk
 from storage.database.engine import open_database
 from storage.database.schema import Base, Refusal
 from storage.delivery.outbox import Settlement, claim, due, keep_results, settle

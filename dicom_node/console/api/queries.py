@@ -1,0 +1,81 @@
+"""Parameters of the API in the query of an address; each refuses what it does not know."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dicom_node.console.pages.worklist import RARE_DAYS
+from dicom_node.console.search import MAX_UID, UID
+from storage.console.worklist import Filter
+from storage.database.columns import MAX_TITLE
+from storage.states import SeriesState
+
+MAX_CURSOR = 100  #: characters of a time and a UID
+Text = Annotated[str, Field(max_length=MAX_UID, pattern=r"^[^\x00-\x1f]*$")]
+
+
+class Query(BaseModel):
+    """No parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class LimitQuery(Query):
+    """How many lines of each list."""
+
+    limit: int = Field(50, ge=1, le=500, description="Most lines of each list.")
+
+
+class SeriesQuery(LimitQuery):
+    """Which series are asked for; all of it must fit."""
+
+    state: SeriesState | None = Field(None, description="State of the series.")
+    sender: Annotated[Text, Field(max_length=MAX_TITLE)] = Field(
+        "", description="AE title that sent it."
+    )
+    destination: Text = Field("", description="Name of a destination that gets its results.")
+    flag: Text = Field("", description="Code of what makes its analysis doubtful.")
+    study: Text = Field("", description="Study Instance UID.")
+    day: date | None = Field(None, description="Day of its latest image, local time of the node.")
+    before: Annotated[str, Field(max_length=MAX_CURSOR)] = Field(
+        "", description="`older` of the page before."
+    )
+
+    def as_filter(self, now: datetime) -> Filter:
+        """Give the filter of the worklist.
+
+        Raises
+        ------
+        ValueError, OverflowError
+            If `before` is none, or no time has so early or late a day.
+        """
+        day = (
+            datetime(self.day.year, self.day.month, self.day.day).astimezone() if self.day else None
+        )
+        is_rare = self.flag or self.destination
+        return Filter(
+            state=self.state,
+            sender=self.sender,
+            destination=self.destination,
+            flag=self.flag,
+            study=self.study,
+            since=day or (now - timedelta(days=RARE_DAYS) if is_rare else None),
+            until=day + timedelta(days=1) if day else None,
+            before=_place(self.before) if self.before else None,
+        )
+
+
+def cursor(moment: datetime, uid: str) -> str:
+    """Name a place in the worklist, so that an address may hold it as it is."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}_{uid}"
+
+
+def _place(text: str) -> tuple[datetime, str]:
+    moment, _, uid = text.partition("_")
+    at = datetime.fromisoformat(moment)
+    if at.tzinfo is None or not UID.fullmatch(uid):
+        raise ValueError("expected a time with its zone and a UID")
+    return at, uid
