@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dicom_node.analysis.worker.messages import Analysed, EncodedObject
 from pipeline.encode.result.kinds import comes_first
+from storage.database.schema import MAX_DEVICE
 from storage.files.folder import LATER
 from storage.files.sums import with_sums
 from storage.results.kept_results import NewObject, NewResult
@@ -66,7 +67,15 @@ def new_result(analysed: Analysed, folder: str, *, begun_on: str = "") -> NewRes
         summary=json.dumps(analysed.summary),
         folder=folder,
         begun_on=begun_on,
+        scanner=_device(analysed, "scanner"),
+        kernel=_device(analysed, "kernel"),
     )
+
+
+def _device(analysed: Analysed, name: str) -> str:
+    """Give the name of the scanner, or the kernel, that a summary has; printable, and cut."""
+    words = str(analysed.summary.get("acquisition", {}).get(name, ""))
+    return "".join(char if char.isprintable() else " " for char in words)[:MAX_DEVICE].strip()
 
 
 def _new_object(encoded: EncodedObject, path: str) -> NewObject:

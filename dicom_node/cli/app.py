@@ -54,7 +54,7 @@ app.add_typer(doctor.app)
 app.add_typer(status.app)
 app.add_typer(settings.app)
 app.add_typer(console.app)
-app.add_typer(feedback.app)
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(stored_data.app)
 app.add_typer(backup.app)
 

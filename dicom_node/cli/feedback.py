@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from dicom_node.resources import Resources
     from storage.results.answers import AnswerLine
 
-app = typer.Typer()
+app = typer.Typer(invoke_without_command=True)
 
 
-@app.command()
+@app.callback()
 def feedback(
+    context: typer.Context,
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write a case list, a row for each result.")
     ] = None,
@@ -38,6 +39,8 @@ def feedback(
     from dicom_node.maintenance.feedback_cases import case_rows, write_rows
     from storage.results.answers import answers_to, assessed_results
 
+    if context.invoked_subcommand is not None:
+        return
     if images and not csv:
         raise NodeError("expected --csv FILE with --images FOLDER")
     settings = load(config)
@@ -59,6 +62,31 @@ def feedback(
         rows = case_rows(answers, results, folders, key)
         write_rows(csv, rows)
     typer.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}")
+
+
+@app.command(name="import")
+def import_file(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV in UTF-8.")],
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Pass over lines about nothing that is here.")
+    ] = False,
+    config: Ini = INI,
+) -> None:
+    """Import final diagnoses (accession or UID, diagnosis, date) from CSV: all or nothing."""
+    from datetime import UTC, datetime
+
+    from dicom_node.assembly.resources import existing_resources
+    from dicom_node.identity_key import existing_key
+    from dicom_node.maintenance.diagnoses import import_diagnoses
+    from pipeline.feedback.diagnosis import MAXIMUM_BYTES
+
+    settings = load(config)
+    with file.open("rb") as stream:
+        content = stream.read(MAXIMUM_BYTES + 1)
+    key, now = existing_key(settings.storage.folder), datetime.now(UTC)
+    with closing(existing_resources(settings)) as resources, resources.sessions.begin() as session:
+        outcome = import_diagnoses(session, key, content, now, skip_unknown=skip_unknown)
+    typer.echo(str(outcome))
 
 
 def _copy(resources: Resources, uids: Sequence[str], folder: Path) -> dict[str, Path]:

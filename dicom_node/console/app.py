@@ -25,7 +25,7 @@ from dicom_node.console.access.people import Role
 from dicom_node.console.api.app import make_api
 from dicom_node.console.api.openapi import BASE
 from dicom_node.console.context import Console, console_of, for_role, user_of
-from dicom_node.console.pages import answers, login, node, series, thresholds, worklist
+from dicom_node.console.pages import answers, login, node, performance, series, thresholds, worklist
 from dicom_node.errors import Busy
 from dicom_node.logs import log
 from storage.console.worklist import Filter, tiles
@@ -53,6 +53,7 @@ def make_app(console: Console, *, hosts: Collection[str]) -> ASGIApp:
             *series.ROUTES,
             *answers.ROUTES,
             *thresholds.ROUTES,
+            *performance.ROUTES,
             *node.ROUTES,
             *login.ROUTES,
             Route("/events", events),

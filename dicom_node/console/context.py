@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -167,13 +168,29 @@ def form_of(request: Request) -> dict[str, str]:
     return cast("dict[str, str]", request.state.form)
 
 
-def post(path: str, page: Page) -> Route:
-    """Make the route of a page that takes a form."""
+def upload_of(request: Request) -> bytes:
+    """Give the file of a request that was made by :func:`post`; empty without one."""
+    return cast("bytes", request.state.upload)
+
+
+def post(path: str, page: Page, *, upload: str = "") -> Route:
+    """Make the route of a page that takes a form.
+
+    Parameters
+    ----------
+    upload
+        Name of the field that is a file; empty if none is taken.
+    """
 
     async def endpoint(request: Request) -> Response:
         try:
-            async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-                request.state.form = {name: str(value) for name, value in form.items()}
+            files = 1 if upload else 0
+            async with request.form(max_files=files, max_fields=MOST_FIELDS) as form:
+                file = form.get(upload)
+                request.state.upload = await file.read() if isinstance(file, UploadFile) else b""
+                request.state.form = {
+                    name: value for name, value in form.items() if isinstance(value, str)
+                }
         except (ClientDisconnect, TimeoutError) as gone:
             raise HTTPException(400, "the form did not come to its end") from gone
         return await run_in_threadpool(page, request)

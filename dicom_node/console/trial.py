@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from dicom_node.console.feedback.performance import FEW
+from dicom_node.console.feedback.truth import Labelled
 from pipeline.metrics.statistics import Estimate, proportion
+from pipeline.metrics.thresholds import right_calls
 
 BINS = 50  #: of the histogram
-FEW = 30  #: labelled cases below which local figures are no more than a hint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labelled:
-    """A series that a reader has said to be positive or negative."""
-
-    score: float
-    is_positive: bool
+COUNTED = re.compile(
+    r"sensitivity [0-9.]+ \(([0-9]+)/([0-9]+)\) and specificity [0-9.]+ \(([0-9]+)/([0-9]+)\)"
+)
+"""Words in which `pipeline.metrics.operating_points` says how a threshold was chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,20 @@ class Side:
     per_day: float
     sensitivity: Estimate | None
     specificity: Estimate | None
-    ppv: float | None
-    npv: float | None
+    ppv: Estimate | None
+    npv: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardPoint:
+    """A threshold of the model's card with its figures, and predictive values at a prevalence."""
+
+    name: str
+    threshold: float
+    sensitivity: Estimate
+    specificity: Estimate
+    ppv: Estimate | None
+    npv: Estimate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +124,8 @@ def _side(
     specificity = proportion(sum(well), len(well)) if well else None
     ppv = npv = None
     if sensitivity is not None and specificity is not None:
-        ppv, npv = predictive_values(sensitivity.value, specificity.value, prevalence)
+        ppv = right_calls(sensitivity, specificity, prevalence)
+        npv = right_calls(specificity, sensitivity, 1 - prevalence)
     return Side(
         threshold=threshold,
         positives=positives,
@@ -124,17 +137,29 @@ def _side(
     )
 
 
-def predictive_values(
-    sensitivity: float, specificity: float, prevalence: float
-) -> tuple[float | None, float | None]:
-    """Compute the positive and the negative predictive value by Bayes' theorem."""
-    true_positive, false_positive = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
-    true_negative, false_negative = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
-    return (
-        _share(true_positive, true_positive + false_positive),
-        _share(true_negative, true_negative + false_negative),
-    )
+def card_points(points: Mapping[str, Mapping[str, Any]], prevalence: float) -> list[CardPoint]:
+    """List the thresholds of a card that say how many cases they are of, the lowest first.
 
-
-def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+    A threshold under two names is listed once.
+    """
+    found: dict[float, CardPoint] = {}
+    for name, point in points.items():
+        threshold, counted = float(point["threshold"]), COUNTED.search(str(point.get("from", "")))
+        if counted is None:
+            continue
+        of_ill, ill, of_well, well = map(int, counted.groups())
+        if not (of_ill <= ill and of_well <= well and ill and well):
+            continue
+        sensitivity, specificity = proportion(of_ill, ill), proportion(of_well, well)
+        found.setdefault(
+            threshold,
+            CardPoint(
+                name=name,
+                threshold=threshold,
+                sensitivity=sensitivity,
+                specificity=specificity,
+                ppv=right_calls(sensitivity, specificity, prevalence),
+                npv=right_calls(specificity, sensitivity, 1 - prevalence),
+            ),
+        )
+    return [found[threshold] for threshold in sorted(found)]

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import NEEDED, REMARKS
+from pipeline.feedback.diagnosis import SCHEME, Diagnosis
 from storage.files.identity_key import IdentityKey
 from storage.results.answers import AnswerLine, AssessedResult
 from storage.results.feedback import REJECTED
@@ -22,6 +23,7 @@ from storage.results.feedback import REJECTED
 COLUMNS = (*NEEDED, "label", *REMARKS)
 SHORT = 12  #: digits of a digest that tells patients, or readers, apart
 ACCEPTED = "accepted"
+LABELS = {str(Diagnosis.POSITIVE): "1", str(Diagnosis.NEGATIVE): "0"}
 
 
 def case_rows(
@@ -32,9 +34,9 @@ def case_rows(
 ) -> list[dict[str, str]]:
     """Make a row for each result that was answered to, and one for each of its findings.
 
-    Of a series, the latest result that was answered to counts. Its label is what the result said,
-    where every reader has accepted it and no document rejects the images; in all other cases a
-    person has to give it.
+    Of a series, the latest result that was answered to counts. Its label is the final
+    diagnosis, if one was imported, else what the result said, where every reader has accepted it;
+    in all other cases, and where a document rejects the images, a person has to give it.
 
     Parameters
     ----------
@@ -92,8 +94,16 @@ def _of_series(
 
 
 def _label(whole: Sequence[AnswerLine], result: AssessedResult) -> str:
+    diagnoses = {one.reason_code for one in whole if is_diagnosis(one)} & set(LABELS)
+    if diagnoses:
+        return LABELS[diagnoses.pop()] if len(diagnoses) == 1 else ""
     is_accepted = bool(whole) and all(answer.answer == ACCEPTED for answer in whole)
     return str(int(result.positive)) if is_accepted and result.positive is not None else ""
+
+
+def is_diagnosis(answer: AnswerLine) -> bool:
+    """Say whether an answer is a final diagnosis that was imported: what comes has a sender."""
+    return answer.reason_scheme == SCHEME and not answer.calling_ae
 
 
 def _said(answers: Sequence[AnswerLine], key: IdentityKey) -> dict[str, str]:

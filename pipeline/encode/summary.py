@@ -10,6 +10,7 @@ from pipeline.encode.source.key_slices import image_name, key_slice
 from pipeline.encode.source.source_slices import SourceSlice, real_slices
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.opacity_content import content_of
+from pipeline.series.attributes import text
 from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
 
 
@@ -37,6 +38,7 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "lung_method": analysis.lungs.method,
         "lesions": _lesions(series, analysis),
         "priors": _priors(analysis, priors),
+        "acquisition": _acquisition(series),
         "geometry": _geometry(series),
         "flags": list(dict.fromkeys((*analysis.flags, *analysis.lungs.flags))),
         "doubts": [{"code": doubt.code, "text": doubt.text} for doubt in analysis.doubts],
@@ -119,6 +121,12 @@ def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any
         }
         for prior, sentence in zip(priors, sentences.prior_sentences(analysis, priors), strict=True)
     ]
+
+
+def _acquisition(series: CtSeries) -> dict[str, str]:
+    header = series.common.header
+    maker, model = text(header, "Manufacturer"), text(header, "ManufacturerModelName")
+    return {"scanner": f"{maker} {model}".strip(), "kernel": text(header, "ConvolutionKernel")}
 
 
 def _geometry(series: CtSeries) -> dict[str, Any]:

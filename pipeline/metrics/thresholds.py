@@ -116,13 +116,16 @@ def predictive_values(row: ThresholdRow, prevalence: float) -> PredictiveValues:
         name=row.name,
         threshold=row.threshold,
         prevalence=prevalence,
-        ppv=_right_calls(sensitivity, specificity, prevalence),
-        npv=_right_calls(specificity, sensitivity, 1 - prevalence),
+        ppv=right_calls(sensitivity, specificity, prevalence),
+        npv=right_calls(specificity, sensitivity, 1 - prevalence),
     )
 
 
-def _right_calls(of_class: Estimate, of_other: Estimate, share: float) -> Estimate | None:
-    """Share of the calls of a class that are right, where `share` of the cases are of it."""
+def right_calls(of_class: Estimate, of_other: Estimate, share: float) -> Estimate | None:
+    """Share of the calls of a class that are right, where `share` of the cases are of it.
+
+    None where no case is called so.
+    """
 
     def right(found: float, other_found: float) -> float:
         hits, false = found * share, (1 - other_found) * (1 - share)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, select, true
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
+from storage.console.worklist import distinct_values
 from storage.database.schema import Result, Series
 
 
@@ -22,25 +23,37 @@ class ScoredCase:
     score: float
 
 
-def scores(session: Session, since: datetime, *, sender: str = "") -> list[float]:
-    """List the latest scores of the series since a time, of one sender if it is named."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Of which series scores are asked for; empty leaves every one.
+
+    Attributes
+    ----------
+    since
+        Of the latest instance.
+    """
+
+    since: datetime
+    sender: str = ""
+    scanner: str = ""
+    kernel: str = ""
+
+
+def scores(session: Session, choice: Choice) -> list[float]:
+    """List the latest scores of series."""
     query = select(Result.score).join(Series, Series.result_key == Result.key)
-    rows = session.scalars(query.where(_condition(since, sender)))
-    return [score for score in rows if score is not None]
+    return [score for score in session.scalars(query.where(_of(choice))) if score is not None]
 
 
 def cases_between(
-    session: Session, since: datetime, low: float, high: float, limit: int, *, sender: str = ""
+    session: Session, choice: Choice, low: float, high: float, limit: int
 ) -> list[ScoredCase]:
-    """List the series since a time whose score is above `low`, and `high` at most.
-
-    The latest first.
-    """
+    """List the series whose score is above `low`, and `high` at most; the latest first."""
     columns = (Series.series_instance_uid, Series.study_instance_uid, Series.calling_ae)
     query = select(*columns, Series.last_at, Result.score).join(
         Result, Series.result_key == Result.key
     )
-    query = query.where(_condition(since, sender), Result.score > low, Result.score <= high)
+    query = query.where(_of(choice), Result.score > low, Result.score <= high)
     rows = session.execute(query.order_by(Series.last_at.desc()).limit(limit))
     return [
         ScoredCase(
@@ -55,6 +68,24 @@ def cases_between(
     ]
 
 
-def _condition(since: datetime, sender: str) -> ColumnElement[bool]:
-    of_sender = Series.calling_ae == sender if sender else true()
-    return and_(Series.last_at >= since, of_sender, Result.score.is_not(None))
+def scanners(session: Session) -> list[str]:
+    """List the scanners of which results are."""
+    return distinct_values(session, Result.scanner)
+
+
+def kernels(session: Session) -> list[str]:
+    """List the kernels of which results are."""
+    return distinct_values(session, Result.kernel)
+
+
+def _of(choice: Choice) -> ColumnElement[bool]:
+    equal = (
+        (Series.calling_ae, choice.sender),
+        (Result.scanner, choice.scanner),
+        (Result.kernel, choice.kernel),
+    )
+    return and_(
+        Series.last_at >= choice.since,
+        Result.score.is_not(None),
+        *(column == value for column, value in equal if value),
+    )

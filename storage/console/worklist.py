@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Select, func, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.states import ARRIVED, DeliveryState, SeriesState
@@ -24,6 +24,7 @@ ALIKE = {
     "patient_of": Series.patient_digest,
 }
 """Columns in which series may be alike."""
+MOST_LISTED = 200  #: values: as many as a list on a page holds
 MOST_COUNTED = 10_000  #: series of a state; more are "more than"
 
 
@@ -126,16 +127,21 @@ def worklist(session: Session, wanted: Filter, limit: int) -> list[Line]:
 
 
 def senders(session: Session) -> list[str]:
-    """List the AE titles that series came from, by jumping from one to the next."""
+    """List the AE titles that series came from."""
+    return distinct_values(session, Series.calling_ae)
+
+
+def distinct_values(session: Session, column: InstrumentedAttribute[str]) -> list[str]:
+    """List the values of an indexed column, by jumping from one to the next."""
     found: list[str] = []
-    while len(found) < 200:  # as many as a list on a page holds
-        query = select(func.min(Series.calling_ae))
+    while len(found) < MOST_LISTED:
+        query = select(func.min(column))
         if found:
-            query = query.where(Series.calling_ae > found[-1])
-        title = session.scalar(query)
-        if title is None:
+            query = query.where(column > found[-1])
+        value = session.scalar(query)
+        if value is None:
             break
-        found.append(title)
+        found.append(value)
     return found
 
 

@@ -27,6 +27,8 @@ from storage.database.columns import (
 )
 from storage.states import CommitmentState, DeliveryState, Rerun, SearchState, SeriesState
 
+MAX_DEVICE = 64  #: characters of the name of a scanner, or of a kernel
+
 
 class Base(DeclarativeBase):
     """Metadata of the node's database."""
@@ -301,6 +303,8 @@ class Result(Base):
         Number of earlier studies of the patient that it was compared with.
     summary
         JSON text for the status; not interpreted by storage.
+    scanner, kernel
+        Of the images analysed; empty in a notice, and where they do not say.
     begun_on
         Occasion of its making while only the objects that come first are kept; empty once all are.
     purged_at
@@ -325,6 +329,8 @@ class Result(Base):
     folder: Mapped[str] = mapped_column(RelativePath)
     begun_on: Mapped[str] = mapped_column(String(100), default="")
     purged_at: Mapped[datetime | None] = mapped_column(default=None)
+    scanner: Mapped[str] = mapped_column(String(MAX_DEVICE), default="", index=True)
+    kernel: Mapped[str] = mapped_column(String(MAX_DEVICE), default="", index=True)
 
 
 class ResultObject(Base):

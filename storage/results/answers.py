@@ -119,6 +119,7 @@ class AssessedResult:
     score: float | None
     positive: bool | None
     summary: str
+    scanner: str = ""
 
 
 def report_series(session: Session, study_instance_uid: str) -> dict[str, str]:
@@ -314,5 +315,6 @@ def assessed_results(session: Session, keys: Collection[str]) -> dict[str, Asses
                 score=row.score,
                 positive=row.positive,
                 summary=row.summary,
+                scanner=row.scanner,
             )
     return found

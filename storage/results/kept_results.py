@@ -26,6 +26,8 @@ class NewResult:
     inputs: str = ""
     priors: int = 0
     begun_on: str = ""
+    scanner: str = ""
+    kernel: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_SECONDS = 20.0  #: longest wait for the next part of a form
 MAXIMUM_FORM = 1 << 16  #: bytes of the body of a request
+MAXIMUM_UPLOAD = (1 << 20) + MAXIMUM_FORM  #: bytes of one that brings a file
+UPLOADS = frozenset({"/performance/import"})  #: paths that take one
 COOKIE = "__Host-session"  #: RFC 6265bis 4.1.3.2: only over TLS, for this host alone
 PLAIN_COOKIE = "session"  #: on loopback without TLS
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -96,7 +98,7 @@ class Guard:
                     headers["Strict-Transport-Security"] = STRICT_TRANSPORT
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
 
         async def receive_in_time() -> Message:
             return await asyncio.wait_for(receive(), BODY_SECONDS)
@@ -104,7 +106,7 @@ class Guard:
         waits = receive_in_time if scope["method"] not in SAFE else receive
         await (refusal or self.app)(scope, waits, send_with_headers)
 
-    def _refusal(self, method: str, headers: Headers) -> Response | None:
+    def _refusal(self, method: str, path: str, headers: Headers) -> Response | None:
         """Answer to a request that is turned away; None if it is not."""
         if len(headers.getlist("host")) != 1 or host_name(headers["host"]) not in self.hosts:
             return PlainTextResponse("this host name is not one of the console's", 421)
@@ -116,8 +118,9 @@ class Guard:
         # a Transfer-Encoding would win over the length
         if "transfer-encoding" in headers or not length.isdigit():
             return PlainTextResponse("expected a Content-Length", 411)
-        if int(length) > MAXIMUM_FORM:
-            return PlainTextResponse(f"at most {MAXIMUM_FORM} bytes expected", 413)
+        most = MAXIMUM_UPLOAD if path in UPLOADS else MAXIMUM_FORM
+        if int(length) > most:
+            return PlainTextResponse(f"at most {most} bytes expected", 413)
         return None
 
     def _is_ours(self, headers: Headers) -> bool:

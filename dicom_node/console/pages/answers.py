@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -20,15 +19,13 @@ from dicom_node.console.feedback.opacities import (
     opacity_answers,
     read_marks,
 )
+from dicom_node.console.feedback.truth import AGREE, DISAGREE, UNSURE
 from dicom_node.console.identity import NOTHING, OF_PATIENT, Identity, read_identity
 from dicom_node.console.pages.series import is_scored, known_series, show_series, slices_of
-from dicom_node.console.trial import Labelled
 from storage.console.changes import Change, record_change
 from storage.console.series_page import SeriesPage, result_series
-from storage.results.answers import AnswerLine, AssessedResult
 from storage.results.feedback import NewAnswer, NewDocument, enter_feedback
 
-AGREE, DISAGREE, UNSURE = "agree", "disagree", "unsure"
 WORDS = {AGREE: "accepted", DISAGREE: "rejected", UNSURE: "unclear"}
 """Answers, as `pipeline.feedback.answers` has them."""
 OPACITIES = "opacities"  #: nothing is said of the result as a whole
@@ -110,33 +107,6 @@ def _of_opacities(request: Request, found: SeriesPage, comment: str) -> Iterator
         before = marked(found.answers, by=user_of(request).user, result_key=key)
         now = read_marks(form, numbers, slices_of(found))
         yield from opacity_answers(key, before, now, comment)
-
-
-def labelled(
-    answers: Sequence[AnswerLine], results: Mapping[str, AssessedResult], *, model: str
-) -> list[Labelled]:
-    """Give the truth that readers at the console have told of series that a model has scored.
-
-    Of each series the majority of the readers counts; where they are divided, nothing does.
-    """
-    votes: dict[str, Counter[bool]] = defaultdict(Counter)
-    for one in answers:
-        result = results.get(one.result_key)
-        if not is_of_console(one) or not one.stands or result is None or result.positive is None:
-            continue
-        if result.model == model and one.reason_code in {AGREE, DISAGREE}:
-            votes[result.key][result.positive is (one.reason_code == AGREE)] += 1
-    found: list[Labelled] = []
-    for key, said in votes.items():
-        score = results[key].score
-        if score is not None and said[True] != said[False]:
-            found.append(Labelled(score=score, is_positive=said[True] > said[False]))
-    return found
-
-
-def is_of_console(answer: AnswerLine) -> bool:
-    """Whether an answer was given here: what comes by DICOM has a sender."""
-    return answer.reason_scheme == SCHEME and not answer.calling_ae
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

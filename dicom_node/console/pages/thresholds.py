@@ -21,11 +21,12 @@ from config.versions import digest, versions, write_settings
 from dicom_node.analysis.configuration import model_folder
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
-from dicom_node.console.pages.answers import labelled
-from dicom_node.console.trial import BINS, tried
-from storage.console.scores import cases_between, scores
+from dicom_node.console.feedback.truth import labelled
+from dicom_node.console.trial import BINS, card_points, tried
+from storage.console.scores import Choice, cases_between, kernels, scanners, scores
 from storage.console.worklist import senders
 from storage.database.columns import MAX_TITLE
+from storage.database.schema import MAX_DEVICE
 from storage.results.answers import answers_since, assessed_results
 
 PERIODS = (7, 30, 90, 365)  #: days
@@ -46,6 +47,8 @@ class Asked:
     threshold: float
     days: int
     sender: str
+    scanner: str
+    kernel: str
     prevalence: float
 
 
@@ -118,12 +121,16 @@ def model_name(console: Console) -> str:
 def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
     console = console_of(request)
     with console.sessions.reading() as session:
-        known = senders(session)
+        known = {
+            "senders": senders(session),
+            "scanners": [name for name in scanners(session) if name],
+            "kernels": [name for name in kernels(session) if name],
+        }
     return console.page(
         request,
         "thresholds.html",
         code,
-        senders=known,
+        **known,
         periods=PERIODS,
         told=told,
         history=versions(console.ini)[:10] if console.ini else (),
@@ -136,15 +143,17 @@ def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
 def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
     now, asked = threshold_of(console), _asked(query, threshold_of(console))
     since = console.clock() - timedelta(days=asked.days)
+    choice = Choice(since=since, sender=asked.sender, scanner=asked.scanner, kernel=asked.kernel)
     low, high = sorted((now, asked.threshold))
     with console.sessions.reading() as session:
-        stored = scores(session, since, sender=asked.sender)
-        cases = cases_between(session, since, low, high, CASES_SHOWN, sender=asked.sender)
+        stored = scores(session, choice)
+        cases = cases_between(session, choice, low, high, CASES_SHOWN)
         stated = answers_since(session, since, sender=asked.sender)
         results = assessed_results(session, {one.result_key for one in stated} - {""})
+    known = labelled(stated, results, model=model_name(console))
     trial = tried(
         stored,
-        labelled(stated, results, model=model_name(console)),
+        [one for one in known if asked.scanner in ("", one.scanner)],
         now=now,
         then=asked.threshold,
         days=asked.days,
@@ -154,7 +163,14 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
         seen = digest(read_text(console.ini)) if console.ini else ""
     except SettingsError:  # the file is away or damaged: nothing can be written to it
         seen = ""
-    return {"trial": trial, "asked": asked, "cases": cases, "bins": BINS, "seen": seen}
+    return {
+        "trial": trial,
+        "asked": asked,
+        "cases": cases,
+        "bins": BINS,
+        "seen": seen,
+        "card": card_points(card_of(console)["operating_points"], asked.prevalence / 100),
+    }
 
 
 def _asked(query: QueryParams, now: float) -> Asked:
@@ -170,13 +186,32 @@ def _asked(query: QueryParams, now: float) -> Asked:
             threshold=float(query.get("threshold", now)),
             days=int(query.get("days", 30)),
             sender=query.get("sender", "")[:MAX_TITLE].replace("\0", "?"),
-            prevalence=float(query.get("prevalence", DEFAULT_PERCENT)),
+            scanner=query.get("scanner", "")[:MAX_DEVICE].replace("\0", "?"),
+            kernel=query.get("kernel", "")[:MAX_DEVICE].replace("\0", "?"),
+            prevalence=read_percent(query.get("prevalence", DEFAULT_PERCENT)),
         )
     except ValueError as fault:
         raise HTTPException(400, "expected numbers") from fault
-    if not (0 <= asked.threshold <= 1 and asked.days in PERIODS and 0 < asked.prevalence < 100):
-        raise HTTPException(400, "expected a threshold of 0 to 1, a period, a prevalence")
+    if not (0 <= asked.threshold <= 1 and asked.days in PERIODS):
+        raise HTTPException(400, "expected a threshold of 0 to 1, and a period")
     return asked
+
+
+def read_percent(text: str | float) -> float:
+    """Read a prevalence, percent.
+
+    Raises
+    ------
+    HTTPException
+        If it is none.
+    """
+    try:
+        percent = float(text)
+    except ValueError as fault:
+        raise HTTPException(400, "expected numbers") from fault
+    if not 0 < percent < 100:
+        raise HTTPException(400, "expected a prevalence above 0 and below 100 %")
+    return percent
 
 
 ROUTES = [

@@ -150,10 +150,14 @@ class ConsoleUnderTest:
         at: datetime = NOW,
         *,
         path: str = "",
+        model: str = "m 1",
+        scanner: str = "",
+        kernel: str = "",
+        digests: Mapping[str, str] = MappingProxyType({}),
         **changed: Any,  # noqa: ANN401  # of the summary
     ) -> None:
         """Enter a series with a result for one destination."""
-        self.receive(series, at, path=path)
+        self.receive(series, at, path=path, **digests)
         summary = {**SUMMARY, **changed}
         report = NewObject(
             sop_instance_uid=f"{series}.9",
@@ -165,7 +169,9 @@ class ConsoleUnderTest:
         )
         result = NewResult(
             key=f"key-{series}",
-            model="m 1",
+            model=model,
+            scanner=scanner,
+            kernel=kernel,
             score=summary["score"],
             positive=summary["score"] >= summary["threshold"],
             summary=json.dumps(summary),

@@ -1,5 +1,6 @@
 """Answers of readers at the console, and the trial of another threshold."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,14 +12,15 @@ from starlette.testclient import TestClient
 
 from config.reader import load
 from dicom_node.console.access.people import Role
-from dicom_node.console.pages.answers import labelled
-from dicom_node.console.trial import Labelled, predictive_values, tried
+from dicom_node.console.feedback.truth import Labelled
+from dicom_node.console.trial import card_points, tried
 from dicom_node.identity_key import existing_key
 from dicom_node.maintenance.feedback_cases import case_rows
 from pipeline.encode.common.segments import finding_names
+from pipeline.model.manifest import BUNDLED
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from storage.results.answers import AnswerLine, AssessedResult, answers_to, assessed_results
+from storage.results.answers import answers_to, assessed_results
 from tests.support.console.console_under_test import NOW, SUMMARY, ConsoleUnderTest, form_token
 
 pytestmark = pytest.mark.database
@@ -182,64 +184,6 @@ def test_what_one_reader_ticks_is_not_ticked_for_another(console: ConsoleUnderTe
     assert "No opacity: opacity-1" in text
 
 
-def said(answer: str, result: str, *, by: str = "a", sender: str = "") -> AnswerLine:
-    """Make an answer of the console; with a sender, one that only looks like it."""
-    return AnswerLine(
-        document_uid=f"{by}{result}",
-        position=0,
-        result_key=result,
-        series_instance_uid=result,
-        revision=1,
-        answer="",
-        finding="",
-        finding_name="",
-        reason_code=answer,
-        reason_scheme="99CONSOLE",
-        reason="",
-        comment="",
-        observer=by,
-        role="console",
-        said_at=NOW,
-        received_at=NOW,
-        calling_ae=sender,
-        superseded=False,
-    )
-
-
-def result(key: str, *, positive: bool, model: str = "m 1") -> AssessedResult:
-    return AssessedResult(
-        key=key,
-        series_instance_uid=key,
-        patient_key="",
-        revision=1,
-        model=model,
-        score=0.7,
-        positive=positive,
-        summary="{}",
-    )
-
-
-def test_labels_are_what_most_readers_said_of_results_of_the_model() -> None:
-    results = {
-        "a": result("a", positive=True),
-        "b": result("b", positive=True),
-        "c": result("c", positive=False),
-        "d": result("d", positive=True, model="m 2"),
-    }
-    answers = [
-        said("agree", "a"),
-        said("unsure", "a", by="b"),
-        said("agree", "b"),
-        said("disagree", "b", by="b"),  # divided
-        said("disagree", "c"),
-        said("agree", "d"),  # of another model
-        said("disagree", "a", by="c", sender="PACS"),  # by DICOM: anybody may write so
-        said("disagree", "a", by="d", sender="PACS"),
-    ]
-    found = labelled(answers, results, model="m 1")
-    assert found == [Labelled(score=0.7, is_positive=True), Labelled(score=0.7, is_positive=True)]
-
-
 def test_there_is_nothing_to_answer_without_a_result(console: ConsoleUnderTest) -> None:
     console.receive("1.2.3")
     browser = console.logged_in(Role.READER)
@@ -263,16 +207,33 @@ def test_a_trial_counts_what_changes_sides() -> None:
     assert trial.then.specificity is not None
     assert (trial.now.sensitivity.value, trial.then.sensitivity.value) == (1.0, 0.5)
     assert trial.then.specificity.value == 1.0
-    assert (trial.then.ppv, trial.then.npv) == (1.0, pytest.approx(2 / 3))
+    assert trial.then.ppv is not None
+    assert trial.then.npv is not None
+    assert (trial.then.ppv.value, trial.then.npv.value) == (1.0, pytest.approx(2 / 3))
     assert trial.is_few
 
 
-def test_predictive_values_are_those_of_a_textbook() -> None:
-    # Altman and Bland, BMJ 1994;309:102: sensitivity 0.90, specificity 0.63, prevalence 0.75
-    ppv, npv = predictive_values(231 / 258, 54 / 86, 258 / 344)
-    assert ppv == pytest.approx(231 / 263)
-    assert npv == pytest.approx(54 / 81)
-    assert predictive_values(0.0, 1.0, 0.1)[0] is None  # nothing is called positive
+def test_the_card_gives_the_figures_of_its_thresholds() -> None:
+    # Altman and Bland, BMJ 1994;309:102: 231 of 258 and 54 of 86, prevalence 0.75
+    words = "reached sensitivity 0.895 (231/258) and specificity 0.628 (54/86) on the cases"
+    points = {
+        "youden": {"threshold": 0.5, "from": words},
+        "default": {"threshold": 0.5, "from": words},
+        "by-hand": {"threshold": 0.7, "from": "chosen by a person"},
+        "odd": {"threshold": 0.1, "from": words.replace("231", "999")},
+    }
+    (point,) = card_points(points, 258 / 344)
+    assert point.ppv is not None
+    assert point.npv is not None
+    assert point.ppv.value == pytest.approx(231 / 263)
+    assert point.npv.value == pytest.approx(54 / 81)
+    assert point.ppv.low < point.ppv.value < point.ppv.high
+    ours = json.loads((BUNDLED / "manifest.json").read_text())["operating_points"]
+    assert [one.name for one in card_points(ours, 0.1)] == [
+        "sensitivity-95",
+        "default",
+        "specificity-95",
+    ]
 
 
 def test_the_page_tries_a_threshold_and_names_the_cases(console: ConsoleUnderTest) -> None:
@@ -287,6 +248,18 @@ def test_the_page_tries_a_threshold_and_names_the_cases(console: ConsoleUnderTes
     assert "2 → 1" in text
     assert "/series/1.2.4" in browser.get("/thresholds/outcome?threshold=0.6&days=90").text
     assert "Nothing changes until you apply it" in browser.get("/thresholds").text
+
+
+def test_a_trial_is_of_one_scanner_and_kernel(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.1", score=0.5, scanner="Ours One", kernel="B70f")
+    console.analyse("1.2.2", score=0.5, scanner="Ours Two", kernel="B30f")
+    browser = console.logged_in(Role.VIEWER)
+    page = browser.get("/thresholds").text
+    assert all(name in page for name in ("Ours One", "Ours Two", "B70f", "B30f"))
+    for query in ("scanner=Ours+One", "kernel=B70f"):
+        text = browser.get(f"/thresholds/outcome?threshold=0.6&{query}").text
+        assert "/series/1.2.1" in text
+        assert "/series/1.2.2" not in text
 
 
 @pytest.mark.parametrize("query", ["threshold=x", "threshold=2", "threshold=nan", "days=1000000"])

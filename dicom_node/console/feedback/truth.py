@@ -1,0 +1,85 @@
+"""Truth about scored series: final diagnoses, and else what most readers at the console say."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dicom_node.console.feedback.opacities import SCHEME
+from dicom_node.maintenance.feedback_cases import is_diagnosis
+from pipeline.feedback.diagnosis import Diagnosis
+from storage.results.answers import AnswerLine, AssessedResult
+
+AGREE, DISAGREE, UNSURE = "agree", "disagree", "unsure"  #: reasons of answers to a whole result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """A scored series of which it is known whether it is positive.
+
+    Attributes
+    ----------
+    called_positive
+        What its result says.
+    patient
+        Digest, or the series where the patient is not known.
+    by_diagnosis
+        Whether a final diagnosis says so.
+    """
+
+    score: float
+    is_positive: bool
+    called_positive: bool = False
+    patient: str = ""
+    scanner: str = ""
+    by_diagnosis: bool = False
+
+
+def labelled(
+    answers: Sequence[AnswerLine], results: Mapping[str, AssessedResult], *, model: str
+) -> list[Labelled]:
+    """Give the truth of the series that a model has scored, each once.
+
+    A final diagnosis outweighs all readers. Where readers are divided, nothing is known; of
+    several results of a series the latest that is known counts.
+    """
+    votes: dict[str, Counter[bool]] = defaultdict(Counter)
+    diagnosed: dict[str, bool] = {}
+    for one in answers:
+        result = results.get(one.result_key)
+        if not one.stands or result is None or result.positive is None or result.model != model:
+            continue
+        if is_diagnosis(one) and one.reason_code != Diagnosis.UNCLEAR:
+            diagnosed[result.key] = one.reason_code == Diagnosis.POSITIVE
+        elif is_of_console(one) and one.reason_code in {AGREE, DISAGREE}:
+            votes[result.key][result.positive is (one.reason_code == AGREE)] += 1
+    decided = {
+        key: said[True] > said[False] for key, said in votes.items() if said[True] != said[False]
+    } | diagnosed
+    latest: dict[str, tuple[int, Labelled]] = {}
+    for key, is_positive in decided.items():
+        result = results[key]
+        case = _labelled(result, is_positive=is_positive, by_diagnosis=key in diagnosed)
+        before = latest.get(result.series_instance_uid)
+        if case is not None and (before is None or before[0] < result.revision):
+            latest[result.series_instance_uid] = (result.revision, case)
+    return [case for _, case in latest.values()]
+
+
+def _labelled(result: AssessedResult, *, is_positive: bool, by_diagnosis: bool) -> Labelled | None:
+    if result.score is None:
+        return None
+    return Labelled(
+        score=result.score,
+        is_positive=is_positive,
+        called_positive=bool(result.positive),
+        patient=result.patient_key or result.series_instance_uid,
+        scanner=result.scanner,
+        by_diagnosis=by_diagnosis,
+    )
+
+
+def is_of_console(answer: AnswerLine) -> bool:
+    """Whether an answer was given here: what comes by DICOM has a sender."""
+    return answer.reason_scheme == SCHEME and not answer.calling_ae
