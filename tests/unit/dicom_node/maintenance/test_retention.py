@@ -21,6 +21,7 @@ from storage.errors import StaleState
 from storage.files.folder import StorageFolder
 from storage.files.identity_key import IDENTITY_KEY
 from storage.files.installation import STATION
+from storage.files.removal_lock import REMOVAL_LOCK
 from storage.files.sums import SUMS
 from storage.maintenance.purge import mark_for_purge, series_usages, unfinished_purges
 from storage.maintenance.retention import RetentionRules, choose
@@ -111,7 +112,7 @@ def after(
 
 def files(resources: Resources) -> list[str]:
     found = (path for path in resources.folder.root.rglob("*") if path.is_file())
-    others = {STATION, IDENTITY_KEY}
+    others = {STATION, IDENTITY_KEY, REMOVAL_LOCK}
     return sorted(
         path.name for path in found if path.name not in others and "sqlite" not in path.name
     )
