@@ -20,7 +20,7 @@ from dicom_node.analysis.worker.garbage import collect_seldom
 from dicom_node.analysis.worker.messages import Analysed, Unsuitable
 from dicom_node.analysis.worker.series_task import Progress
 from dicom_node.cli.options import stage_bar
-from dicom_node.cli.stage_profile import StageProfile
+from dicom_node.cli.views.stage_profile import StageProfile
 from dicom_node.errors import AnalysisFault, NodeError
 from pipeline.encode.common.sentences import NOT_REPORTED
 from pipeline.errors import ConformanceError, OutOfMemory

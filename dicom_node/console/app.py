@@ -25,6 +25,7 @@ from dicom_node.console.access.people import Role
 from dicom_node.console.api.app import make_api
 from dicom_node.console.api.openapi import BASE
 from dicom_node.console.context import Console, console_of, for_role, user_of
+from dicom_node.console.language.translation import _
 from dicom_node.console.pages import answers, login, node, performance, series, thresholds, worklist
 from dicom_node.errors import Busy
 from dicom_node.logs import log
@@ -137,7 +138,7 @@ class Look:
 
 async def _refused(request: Request, fault: Exception) -> Response:
     refused = cast(HTTPException, fault)
-    return _error_page(request, refused.status_code, str(refused.detail))
+    return _error_page(request, refused.status_code, _(str(refused.detail)))
 
 
 async def _not_now(request: Request, fault: Exception) -> Response:
@@ -146,7 +147,7 @@ async def _not_now(request: Request, fault: Exception) -> Response:
 
 async def _failed(request: Request, fault: Exception) -> Response:
     log.error("console_page_failed", path=request.url.path.partition("/s/")[0], exc_info=fault)
-    text = "This page could not be made; the log says why."
+    text = _("This page could not be made; the log says why.")
     return _error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR, text)
 
 

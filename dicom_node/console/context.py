@@ -24,7 +24,9 @@ from dicom_node.console.access.guard import COOKIE, PLAIN_COOKIE, SAFE, same, to
 from dicom_node.console.access.login_limit import LoginLimit
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import ApiLimits
+from dicom_node.console.language.translation import _, ngettext
 from dicom_node.console.pictures import Pictures
+from pipeline.encode.language.translation import current_language
 from storage.console.changes import Change, record_change
 from storage.console.users import SEEN_EVERY, OpenSession, find_session, note_request
 from storage.database.sessions import Sessions
@@ -44,6 +46,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals.update({"_": _, "ngettext": ngettext})
     made.filters["at"] = _at
     made.filters["day"] = _day
     made.filters["duration"] = duration
@@ -114,6 +117,7 @@ class Console:
             is_admin=who is not None and Role(who.role).includes(Role.ADMIN),
             form_token=who.form_token if who else "",
             path=request.url.path,
+            language=current_language(),
             now=self.clock(),
             **values,
         )
@@ -153,7 +157,7 @@ def for_role(role: Role) -> Callable[[Page], Page]:
                 return _to_login(request)
             request.state.who = who
             if not Role(who.role).includes(role):
-                raise HTTPException(403, f"this needs the role {role}")
+                raise HTTPException(403, _("this needs the role {role}", role=_(role)))
             if request.method not in SAFE:
                 _check_form_token(request)
             return page(request)

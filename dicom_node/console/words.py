@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from dicom_node.console.language.translation import _, mark, ngettext
 from pipeline.reasons import ClosedBy, FailedReason, UnsuitableReason
 from storage.console.series_page import SeriesPage
 from storage.console.worklist import Line
@@ -32,14 +33,14 @@ class Mark(StrEnum):
 
 THERE = (D.ACCEPTED, D.UNCOMMITTED, D.COMMITTED, D.REPLACED)  #: at the destination
 STANDINGS = {
-    S.RECEIVING: (Mark.RUNS, "Receiving"),
-    S.STABLE: (Mark.RUNS, "Waiting"),
-    S.ANALYSING: (Mark.RUNS, "Analysing"),
-    S.ENCODED: (Mark.RUNS, "Sending"),
-    S.DELIVERED: (Mark.DONE, "Delivered"),
-    S.UNSUITABLE: (Mark.NOT, "Not analysed"),
-    S.FAILED: (Mark.FAULT, "Failed"),
-    S.FEEDBACK: (Mark.DONE, "Reader's answer"),
+    S.RECEIVING: (Mark.RUNS, mark("Receiving")),
+    S.STABLE: (Mark.RUNS, mark("Waiting")),
+    S.ANALYSING: (Mark.RUNS, mark("Analysing")),
+    S.ENCODED: (Mark.RUNS, mark("Sending")),
+    S.DELIVERED: (Mark.DONE, mark("Delivered")),
+    S.UNSUITABLE: (Mark.NOT, mark("Not analysed")),
+    S.FAILED: (Mark.FAULT, mark("Failed")),
+    S.FEEDBACK: (Mark.DONE, mark("Reader's answer")),
 }
 
 
@@ -72,16 +73,16 @@ class Step:
 
 def standing(line: Line) -> Standing:
     """Say where a series stands."""
-    mark, word = STANDINGS[line.state]
+    shape, word = STANDINGS[line.state]
     if is_analysed(line):
         return _sent(line)
     texts = {
-        S.RECEIVING: f"{line.instances} images so far",
-        S.STABLE: "complete, waits for its turn",
+        S.RECEIVING: ngettext("{n} image so far", "{n} images so far", line.instances),
+        S.STABLE: _("complete, waits for its turn"),
         S.ANALYSING: "",
-        S.FEEDBACK: "kept; it changes no report",
+        S.FEEDBACK: _("kept; it changes no report"),
     }
-    return Standing(mark, word, texts.get(line.state, reason_sentence(line.reason)))
+    return Standing(shape, _(word), texts.get(line.state, reason_sentence(line.reason)))
 
 
 def is_analysed(line: Line) -> bool:
@@ -92,22 +93,23 @@ def is_analysed(line: Line) -> bool:
 
 
 def _sent(line: Line) -> Standing:
-    mark, word = STANDINGS[line.state]
+    shape, word = STANDINGS[line.state]
     refused = [name for name in line.destinations if D.REFUSED in line.destinations[name]]
     if refused:
-        return Standing(Mark.FAULT, "Not delivered", f"refused by {', '.join(sorted(refused))}")
+        names = ", ".join(sorted(refused))
+        return Standing(Mark.FAULT, _("Not delivered"), _("refused by {names}", names=names))
     if not line.destinations:
-        return Standing(mark, "Analysed", "no destination is set: it is kept here")
+        return Standing(shape, _("Analysed"), _("no destination is set: it is kept here"))
     arrived = sum(line.arrived(name) for name in line.destinations)
-    text = f"{arrived} of {len(line.destinations)} destinations"
+    text = _("{n} of {total} destinations", n=arrived, total=len(line.destinations))
     is_noted = line.state is S.DELIVERED and line.positive
-    return Standing(Mark.EYES if is_noted else mark, word, text)
+    return Standing(Mark.EYES if is_noted else shape, _(word), text)
 
 
 def reason_sentence(reason: str) -> str:
     """Give the sentence of a reason's code, or the reason itself."""
     code = reason.partition(":")[0].partition(";")[0].strip()
-    return SENTENCES.get(code, reason)
+    return _(SENTENCES[code]) if code in SENTENCES else reason
 
 
 def decision_words(line: Line) -> str:
@@ -115,7 +117,8 @@ def decision_words(line: Line) -> str:
     threshold = line.summary.get("threshold")
     if line.score is None or threshold is None:
         return ""
-    return f"{'above' if line.positive else 'below'} {decimals(float(threshold), line.score)}"
+    value = decimals(float(threshold), line.score)
+    return _("above {value}", value=value) if line.positive else _("below {value}", value=value)
 
 
 def decimals(value: float, other: float | None = None) -> str:
@@ -130,42 +133,53 @@ def steps(page: SeriesPage) -> Iterator[Step]:
     line = page.line
     yield Step(
         Mark.DONE if line.state is not S.RECEIVING else Mark.RUNS,
-        f"{line.instances} image{'' if line.instances == 1 else 's'} received",
+        ngettext("{n} image received", "{n} images received", line.instances),
         line.last_at,
-        (f"from {line.calling_ae or 'a sender without a title'}",),
+        (_("from {name}", name=line.calling_ae or _("a sender without a title")),),
     )
     if line.state is S.RECEIVING:
-        yield Step(Mark.NOT, "Not closed yet: it is still being received")
+        yield Step(Mark.NOT, _("Not closed yet: it is still being received"))
         return
     for closing in page.closings[:1]:
-        late = ("another image came after that",) if closing.late_at else ()
-        waited = f"after {closing.waited_seconds:.0f} s of waiting"
+        late = (_("another image came after that"),) if closing.late_at else ()
+        waited = _("after {n} s of waiting", n=f"{closing.waited_seconds:.0f}")
         yield Step(Mark.DONE, _closed(closing.closed_by), closing.closed_at, (waited, *late))
     yield from _analysis(page)
     yield from _deliveries(page)
 
 
 def _closed(closed_by: str) -> str:
-    return SENTENCES.get(closed_by, f"Closed: {closed_by}")  # another version knew others
+    if closed_by in SENTENCES:
+        return _(SENTENCES[closed_by])
+    return _("Closed: {reason}", reason=closed_by)  # another version knew others
 
 
 def _analysis(page: SeriesPage) -> Iterator[Step]:
     line = page.line
     if line.state is S.STABLE:
-        yield Step(Mark.RUNS, "Waits for its analysis", line.since)
+        yield Step(Mark.RUNS, _("Waits for its analysis"), line.since)
     elif line.state is S.ANALYSING:
-        yield Step(Mark.RUNS, "Is being analysed", line.since)
+        yield Step(Mark.RUNS, _("Is being analysed"), line.since)
     elif line.state is S.UNSUITABLE:
         yield Step(
-            Mark.NOT, f"Not analysed: {reason_sentence(line.reason)}", line.since, (line.reason,)
+            Mark.NOT,
+            _("Not analysed: {reason}", reason=reason_sentence(line.reason)),
+            line.since,
+            (line.reason,),
         )
     elif line.state is S.FAILED and not is_analysed(line):
-        yield Step(Mark.FAULT, f"Failed: {reason_sentence(line.reason)}", line.since)
+        yield Step(
+            Mark.FAULT, _("Failed: {reason}", reason=reason_sentence(line.reason)), line.since
+        )
     for result in page.results[:1]:
-        what = "Analysed" if result.score is not None else "A notice was made: it says why not"
-        details: tuple[str, ...] = (f"result {result.revision} of {len(page.results)}",)
+        what = (
+            _("Analysed") if result.score is not None else _("A notice was made: it says why not")
+        )
+        details: tuple[str, ...] = (
+            _("result {n} of {total}", n=result.revision, total=len(page.results)),
+        )
         if result.purged_at is not None:
-            details += ("its files were removed by retention",)
+            details += (_("its files were removed by retention"),)
         yield Step(Mark.DONE, what, result.created_at, details)
 
 
@@ -178,8 +192,8 @@ def _deliveries(page: SeriesPage) -> Iterator[Step]:
                 if line.destination == name and line.reason
             )
         )
-        mark, text = _delivery(states)
-        yield Step(mark, f"{name}: {text}", None, reasons)
+        shape, text = _delivery(states)
+        yield Step(shape, f"{name}: {text}", None, reasons)
 
 
 def _delivery(states: Mapping[DeliveryState, int]) -> tuple[Mark, str]:
@@ -190,10 +204,19 @@ def _delivery(states: Mapping[DeliveryState, int]) -> tuple[Mark, str]:
 
     total, waiting = sum(states.values()), count(D.PENDING, D.SENDING)
     if refused := count(D.REFUSED, D.DECLINED):
-        return Mark.FAULT, f"{refused} of {total} objects refused"
+        return Mark.FAULT, _("{n} of {total} objects refused", n=refused, total=total)
     if waiting:
-        return Mark.RUNS, f"{count(*THERE)} of {total} objects are there, {waiting} wait"
+        there = count(*THERE)
+        text = _(
+            "{n} of {total} objects are there, {waiting} wait",
+            n=there,
+            total=total,
+            waiting=waiting,
+        )
+        return Mark.RUNS, text
     if unconfirmed := count(D.UNCOMMITTED):
-        return Mark.RUNS, f"all {total} objects accepted, {unconfirmed} not confirmed yet"
-    committed = " and committed" if count(D.COMMITTED) == total else ""
-    return Mark.DONE, f"{total} of {total} objects accepted{committed}"
+        text = _("all {total} objects accepted, {n} not confirmed yet", total=total, n=unconfirmed)
+        return Mark.RUNS, text
+    if count(D.COMMITTED) == total:
+        return Mark.DONE, _("{total} of {total} objects accepted and committed", total=total)
+    return Mark.DONE, _("{total} of {total} objects accepted", total=total)

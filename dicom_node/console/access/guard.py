@@ -16,13 +16,19 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dicom_node.console.language.translation import language_of
+from pipeline.encode.language.languages import Language
+from pipeline.encode.language.translation import writing_in
 
 BODY_SECONDS = 20.0  #: longest wait for the next part of a form
 MAXIMUM_FORM = 1 << 16  #: bytes of the body of a request
 MAXIMUM_UPLOAD = (1 << 20) + MAXIMUM_FORM  #: bytes of one that brings a file
 UPLOADS = frozenset({"/performance/import"})  #: paths that take one
+FOR_PROGRAMS = ("/api/", "/worklist.csv")  #: paths whose answers are in English for everybody
 COOKIE = "__Host-session"  #: RFC 6265bis 4.1.3.2: only over TLS, for this host alone
 PLAIN_COOKIE = "session"  #: on loopback without TLS
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -104,7 +110,10 @@ class Guard:
             return await asyncio.wait_for(receive(), BODY_SECONDS)
 
         waits = receive_in_time if scope["method"] not in SAFE else receive
-        await (refusal or self.app)(scope, waits, send_with_headers)
+        is_for_programs = scope["path"].startswith(FOR_PROGRAMS)
+        language = Language.ENGLISH if is_for_programs else language_of(HTTPConnection(scope))
+        with writing_in(language):
+            await (refusal or self.app)(scope, waits, send_with_headers)
 
     def _refusal(self, method: str, path: str, headers: Headers) -> Response | None:
         """Answer to a request that is turned away; None if it is not."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dicom_node.console.language.translation import _, mark
 from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.result.identity import derived_uid
 from storage.results.answers import AnswerLine
@@ -16,10 +17,10 @@ SCHEME = "99CONSOLE"  #: of the reasons that are ours
 FALSE, REAL = "false-opacity", "opacity"
 MISSED, NOT_MISSED = "missed-opacity", "no-missed-opacity"
 REASONS = {
-    FALSE: ("rejected", "No opacity"),
-    REAL: ("accepted", "An opacity after all"),
-    MISSED: ("modified", "An opacity was missed"),
-    NOT_MISSED: ("accepted", "Nothing was missed after all"),
+    FALSE: ("rejected", mark("No opacity")),
+    REAL: ("accepted", mark("An opacity after all")),
+    MISSED: ("modified", mark("An opacity was missed")),
+    NOT_MISSED: ("accepted", mark("Nothing was missed after all")),
 }
 """Answer, as `pipeline.feedback.answers` has it, and meaning of each reason."""
 MOST_MISSED = 20  #: slices that one reader may mark
@@ -71,14 +72,14 @@ def read_marks(form: Mapping[str, str], numbers: Sequence[int], slices: int) -> 
     words = re.split(r"[\s,;]+", form.get("missed", "").strip())
     missed = {_slice(word, slices) for word in words if word}
     if len(missed) > MOST_MISSED:
-        raise ValueError(f"At most {MOST_MISSED} missed slices, please.")
+        raise ValueError(_("At most {n} missed slices, please.", n=MOST_MISSED))
     false = {number for number in numbers if f"opacity-{number}" not in form}
     return Marked(false=frozenset(false), missed=frozenset(missed))
 
 
 def _slice(word: str, slices: int) -> int:
     if not re.fullmatch(r"[0-9]{1,6}", word) or not 1 <= int(word) <= slices:
-        raise ValueError(f"Missed slices are numbers from 1 to {slices}.")
+        raise ValueError(_("Missed slices are numbers from 1 to {n}.", n=slices))
     return int(word)
 
 

@@ -25,7 +25,6 @@ from pipeline.metrics.thresholds import threshold_row as row_at
 FEW = 30  #: cases below which figures are no more than a hint
 LEAST = 2  #: cases of each class without which there is no area under the curve
 RESAMPLES = 400  #: of patients; the page waits for them
-NO_SCANNER = "not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +131,7 @@ def _agreements(labelled: Sequence[Labelled]) -> list[Agreement]:
     """List the scanners, those with the most cases first."""
     agrees: dict[str, list[bool]] = defaultdict(list)
     for case in labelled:
-        agrees[case.scanner or NO_SCANNER].append(case.is_positive is case.called_positive)
+        agrees[case.scanner].append(case.is_positive is case.called_positive)
     found = [
         Agreement(scanner=scanner, share=proportion(sum(said), len(said)))
         for scanner, said in agrees.items()

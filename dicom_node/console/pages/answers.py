@@ -21,6 +21,7 @@ from dicom_node.console.feedback.opacities import (
 )
 from dicom_node.console.feedback.truth import AGREE, DISAGREE, UNSURE
 from dicom_node.console.identity import NOTHING, OF_PATIENT, Identity, read_identity
+from dicom_node.console.language.translation import _, mark
 from dicom_node.console.pages.series import is_scored, known_series, show_series, slices_of
 from storage.console.changes import Change, record_change
 from storage.console.series_page import SeriesPage, result_series
@@ -30,9 +31,9 @@ WORDS = {AGREE: "accepted", DISAGREE: "rejected", UNSURE: "unclear"}
 """Answers, as `pipeline.feedback.answers` has them."""
 OPACITIES = "opacities"  #: nothing is said of the result as a whole
 REASONS = {
-    AGREE: "Agrees with the side of the threshold",
-    DISAGREE: "The side of the threshold is wrong",
-    UNSURE: "Cannot tell",
+    AGREE: mark("Agrees with the side of the threshold"),
+    DISAGREE: mark("The side of the threshold is wrong"),
+    UNSURE: mark("Cannot tell"),
 }
 MAXIMUM_COMMENT = 500  #: characters
 LONG_NUMBER = re.compile(r"\d{6,}")  #: a birth date, an ID
@@ -54,7 +55,7 @@ def answer(request: Request) -> Response:
     except ValueError as fault:
         return show_series(request, told=str(fault), status=400)
     if not new:
-        return show_series(request, told="Nothing was changed.")
+        return show_series(request, told=_("Nothing was changed."))
     after = ", ".join(" ".join((one.finding_name, one.reason_code)).strip() for one in new)
     _enter(
         console,
@@ -68,15 +69,15 @@ def answer(request: Request) -> Response:
 def _refusal(console: Console, found: SeriesPage, form: Mapping[str, str]) -> tuple[str, int]:
     """Say why an answer is not kept, and the status of that; empty and 0 if it may be."""
     if form.get("answer") not in (*WORDS, OPACITIES) or not is_scored(found):
-        return "There is no result to answer to.", 409
+        return _("There is no result to answer to."), 409
     if form.get("result") != found.results[0].key:
-        text = "There is a newer result than the one that was shown: look at it, then answer."
+        text = _("There is a newer result than the one that was shown: look at it, then answer.")
         return text, 409
     comment = form.get("comment", "").strip()
     if len(comment) > MAXIMUM_COMMENT:
-        return f"At most {MAXIMUM_COMMENT} characters, please.", 400
+        return _("At most {n} characters, please.", n=MAXIMUM_COMMENT), 400
     if _names_patient(console, found, comment):
-        return "The comment may name the patient: leave names and numbers out.", 400
+        return _("The comment may name the patient: leave names and numbers out."), 400
     return "", 0
 
 

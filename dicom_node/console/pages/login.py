@@ -14,6 +14,7 @@ from dicom_node.console.access.guard import new_token, token_digest
 from dicom_node.console.access.passwords import hashed, is_password
 from dicom_node.console.access.people import Role, user_name
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
+from dicom_node.console.language.translation import COOKIE, NAMES, _, mark
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from storage.console.changes import Change, latest_changes, record_change
@@ -34,9 +35,10 @@ from storage.console.users import (
 from storage.database.sessions import Session
 from storage.errors import StorageError
 
-WRONG = "Name or password are wrong."
+WRONG = mark("Name or password are wrong.")
 MAXIMUM_BROWSER = 200  #: characters of the name of a browser that are kept
 CHANGES_SHOWN = 200
+LANGUAGE_SECONDS = 365 * 86_400  #: that a choice of a language is kept
 
 
 def login_page(request: Request) -> Response:
@@ -54,7 +56,7 @@ def login(request: Request) -> Response:
     keys = (f"user {name}", f"address {_network(address)}")
     wait = console.limit.wait_seconds(*keys)
     if wait > 0:
-        text = f"Too many tries: wait {wait:.0f} seconds."
+        text = _("Too many tries: wait {n} seconds.", n=f"{wait:.0f}")
         return _form(request, name=name, fault=text, next_page=form.get("next", ""), status=429)
     console.limit.begin(*keys)
     with console.sessions.reading() as session:
@@ -62,11 +64,11 @@ def login(request: Request) -> Response:
     usable = user is not None and not user.disabled
     if not is_password(form.get("password", ""), user.password if user and usable else None):
         log.warning("console_login_failed", host=address)
-        return _form(request, name=name, fault=WRONG, next_page=form.get("next", ""), status=401)
+        return _form(request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401)
     console.limit.succeeded(*keys)
     token = _open(console, cast(User, user), request)
     if token is None:
-        return _form(request, name=name, fault=WRONG, next_page=form.get("next", ""), status=401)
+        return _form(request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401)
     response = RedirectResponse(_target(form.get("next", "")), 303)
     response.set_cookie(
         console.cookie,
@@ -135,15 +137,15 @@ def change_password(request: Request) -> Response:
     console, form, name = console_of(request), form_of(request), user_of(request).user
     key = f"password {name}"
     if console.limit.wait_seconds(key) > 0:
-        return _account(request, fault="Too many tries: wait a while.", status=429)
+        return _account(request, fault=_("Too many tries: wait a while."), status=429)
     console.limit.begin(key)
     with console.sessions.reading() as session:
         user = find_user(session, name)
     if not is_password(form.get("old", ""), user.password if user else None):
-        return _account(request, fault="The present password is wrong.", status=403)
+        return _account(request, fault=_("The present password is wrong."), status=403)
     console.limit.succeeded(key)
     if form.get("new") != form.get("again"):
-        return _account(request, fault="The two new passwords differ.", status=400)
+        return _account(request, fault=_("The two new passwords differ."), status=400)
     try:
         password = hashed(form.get("new", ""))
     except NodeError as fault:
@@ -152,6 +154,25 @@ def change_password(request: Request) -> Response:
         change_user(session, name, password=password)
         record_change(session, console.change(request, "password", name))
     return RedirectResponse("/login", 303)
+
+
+@for_role(Role.VIEWER)
+def choose_language(request: Request) -> Response:
+    """Keep the language that the user of a browser chooses; none lets the browser ask."""
+    console, chosen = console_of(request), form_of(request).get("language", "")
+    response = RedirectResponse("/account", 303)
+    if chosen in NAMES:
+        response.set_cookie(
+            COOKIE,
+            chosen,
+            max_age=LANGUAGE_SECONDS,
+            secure=console.is_secure,
+            httponly=True,
+            samesite="lax",
+        )
+    else:
+        response.delete_cookie(COOKIE, secure=console.is_secure, httponly=True)
+    return response
 
 
 @for_role(Role.VIEWER)
@@ -203,7 +224,7 @@ def change_person(request: Request) -> Response:
     try:
         role = Role(form.get("role", ""))
     except ValueError:
-        return _people(request, fault="There is no such role.", status=400)
+        return _people(request, fault=_("There is no such role."), status=400)
     before = form.get("before", "")
     after = _described(role, disabled=disabled)
     change = console.change(request, "change user", name, before=before, after=after)
@@ -225,10 +246,10 @@ def _change(session: Session, role: Role, change: Change, *, disabled: bool) -> 
     """
     user = find_user(session, change.subject)
     if user is None or _described(user.role, disabled=user.disabled) != change.before:
-        raise _Refused("Somebody else has changed this user.")
+        raise _Refused(_("Somebody else has changed this user."))
     change_user(session, user.name, role=role, disabled=disabled)
     if not count_enabled(session, Role.ADMIN):
-        raise _Refused("The last administrator stays.")
+        raise _Refused(_("The last administrator stays."))
     record_change(session, change)
 
 
@@ -253,7 +274,15 @@ def _account(request: Request, *, fault: str = "", status: int = 200) -> Respons
     with console.sessions.reading() as session:
         opened = list_sessions(session, console.clock())
     mine = [one for one in opened if one.user == who.user]
-    return console.page(request, "account.html", status, mine=mine, fault=fault)
+    return console.page(
+        request,
+        "account.html",
+        status,
+        mine=mine,
+        fault=fault,
+        languages={"": "", **NAMES},
+        chosen_language=request.cookies.get(COOKIE, ""),
+    )
 
 
 def _people(request: Request, *, fault: str = "", status: int = 200) -> Response:
@@ -293,6 +322,7 @@ ROUTES = [
     Route("/account", account),
     post("/account/password", change_password),
     post("/account/end-session", end_session),
+    post("/account/language", choose_language),
     Route("/people", people),
     post("/people/add", add_person),
     post("/people/change", change_person),

@@ -13,6 +13,7 @@ from config.destinations import Destination
 from dicom_node.assembly.delivery import sender_of
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, post, user_of
+from dicom_node.console.language.translation import _
 from dicom_node.console.pages.thresholds import card_of
 from dicom_node.console.pages.worklist import node_fault
 from dicom_node.delivery.outcome import Verdict
@@ -47,7 +48,11 @@ def echo(request: Request) -> Response:
     outcome = sender_of(console.settings(), destination).echo()
     is_well = outcome.verdict is Verdict.ACCEPTED
     console.record(request, "echo", destination.name, after="answers" if is_well else "no answer")
-    told = f"{destination.name} answers." if is_well else f"{destination.name}: {outcome.detail}"
+    told = (
+        _("{name} answers.", name=destination.name)
+        if is_well
+        else f"{destination.name}: {outcome.detail}"
+    )
     return _destinations(request, told=told)
 
 
@@ -61,13 +66,18 @@ def probe(request: Request) -> Response:
     except NodeError as fault:
         return _destinations(request, told=f"{destination.name}: {fault}")
     if answers is None:
-        return _destinations(request, told=f"{destination.name}: DICOMweb cannot be asked.")
+        return _destinations(
+            request, told=_("{name}: DICOMweb cannot be asked.", name=destination.name)
+        )
     with console.sessions.begin() as session:
         record_capabilities(session, destination.name, answers, console.clock())
     refused = [class_name(one.sop_class_uid) for one in answers if not one.is_accepted]
     console.record(request, "probe", destination.name, after=f"{len(refused)} kinds not taken")
-    told = f"does not take {', '.join(refused)}." if refused else "takes every kind of result."
-    return _destinations(request, told=f"{destination.name} {told}")
+    told = _("{name} takes every kind of result.", name=destination.name)
+    if refused:
+        kinds = ", ".join(refused)
+        told = _("{name} does not take: {kinds}.", name=destination.name, kinds=kinds)
+    return _destinations(request, told=told)
 
 
 @for_role(Role.ADMIN)

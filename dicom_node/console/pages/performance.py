@@ -13,6 +13,7 @@ from dicom_node.console.access.people import Role
 from dicom_node.console.context import console_of, for_role, form_of, post, upload_of
 from dicom_node.console.feedback.performance import FEW, performance
 from dicom_node.console.feedback.truth import labelled
+from dicom_node.console.language.translation import _
 from dicom_node.console.pages.thresholds import (
     DEFAULT_PERCENT,
     model_name,
@@ -41,7 +42,7 @@ def import_file(request: Request) -> Response:
     """Import final diagnoses from a CSV file: all of it, or nothing."""
     console, content = console_of(request), upload_of(request)
     if not content:
-        return _page(request, faults=("Choose a file first.",), status=400)
+        return _page(request, faults=(_("Choose a file first."),), status=400)
     now, skip = console.clock(), form_of(request).get("skip_unknown") == "yes"
     try:
         key = existing_key(console.folder)
@@ -53,7 +54,11 @@ def import_file(request: Request) -> Response:
         return _page(request, faults=fault.faults, status=400)
     except NodeError as fault:
         return _page(request, faults=(str(fault),), status=409)
-    return _page(request, told=str(outcome))
+    told = _("Diagnoses of {n} series are kept.", n=outcome.series)
+    if outcome.skipped:
+        passed = _("Lines about nothing that is here: {n}.", n=outcome.skipped)
+        told = f"{told} {passed}"
+    return _page(request, told=told)
 
 
 def _page(

@@ -16,6 +16,7 @@ from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.feedback.opacities import marked, numbered
 from dicom_node.console.identity import NOTHING
+from dicom_node.console.language.translation import _, mark, ngettext
 from dicom_node.console.pages.worklist import identities, shows_patients
 from dicom_node.console.pictures import WINDOWS, Drawable, Drawing
 from dicom_node.console.search import UID
@@ -29,8 +30,8 @@ from storage.errors import StorageError
 from storage.states import Rerun
 
 CHANGES_SHOWN = 20
-TOLD = {"answered": "Kept. It changes no report."}
-NOT_DRAWN = "no pictures: the images are not kept any more, or not those that were analysed"
+TOLD = {"answered": mark("Kept. It changes no report.")}
+NOT_DRAWN = mark("no pictures: the images are not kept any more, or not those that were analysed")
 
 
 @for_role(Role.VIEWER)
@@ -76,9 +77,14 @@ def redeliver(request: Request) -> Response:
     objects = sum(outcome.due.values())
     console.record(request, "send again", uid, after=f"{objects} objects")
     missing = sum(outcome.missing.values())
-    told = f"{objects} objects will be sent." if objects else "Nothing is refused, or waits."
+    told = ngettext("{n} object will be sent.", "{n} objects will be sent.", objects)
+    if not objects:
+        told = _("Nothing is refused, or waits.")
     if missing:
-        told += f" {missing} cannot be sent: their files are not kept. Analyse the series again."
+        text = _(
+            "{n} cannot be sent: their files are not kept. Analyse the series again.", n=missing
+        )
+        told = f"{told} {text}"
     return show_series(request, told=told)
 
 
@@ -122,7 +128,7 @@ def show_series(request: Request, *, told: str = "", status: int = 200) -> Respo
         marked=marked(found.answers, by=user_of(request).user, result_key=key),
         first_slice=_first_slice(lesions, found),
         changes=changes,
-        told=told or TOLD.get(request.query_params.get("told", ""), ""),
+        told=told or _(TOLD.get(request.query_params.get("told", ""), "")),
         shows_patients=shows_patients(console, request),
     )
 

@@ -22,6 +22,7 @@ from dicom_node.analysis.configuration import model_folder
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.feedback.truth import labelled
+from dicom_node.console.language.translation import _
 from dicom_node.console.trial import BINS, card_points, tried
 from storage.console.scores import Choice, cases_between, kernels, scanners, scores
 from storage.console.worklist import senders
@@ -93,8 +94,10 @@ def apply(request: Request) -> Response:
                 before=change.old or "",
                 after=change.new or "",
             )
-    told = "; ".join(map(str, written.changes)) if written else "nothing has changed"
-    return _page(request, told=f"Written: {told}. It counts from the next series on.")
+    told = "; ".join(map(str, written.changes)) if written else _("nothing has changed")
+    return _page(
+        request, told=_("Written: {changes}. It counts from the next series on.", changes=told)
+    )
 
 
 def threshold_of(console: Console) -> float:

@@ -45,7 +45,7 @@ function show(number) {
 function draw(slice) {
   const base = `/series/${viewer.dataset.series}`;
   byId("slice-image").src = `${base}/slice/${slice}.png?window=${state.window}`;
-  byId("slice-image").alt = `CT slice ${slice}, ${state.window === "lung" ? "lung" : "soft tissue"} window`;
+  byId("slice-image").alt = `${byId("slice-image").dataset.alt} ${slice}`;
   byId("slice-overlay").src = `${base}/overlay/${slice}.png`;
 }
 
@@ -56,7 +56,8 @@ function toggleOutlines() {
 
 function toggleWindow() {
   state.window = state.window === "lung" ? "soft" : "lung";
-  byId("window").firstChild.textContent = state.window === "lung" ? "Soft tissue window " : "Lung window ";
+  const words = byId("window").dataset;
+  byId("window").firstChild.textContent = `${state.window === "lung" ? words.soft : words.lung} `;
   show(Number(viewer.dataset.slice));
 }
 

@@ -58,7 +58,7 @@ def test_diagnoses_are_imported_by_keyed_accession_and_again_in_their_place(
     browser = console.logged_in(Role.READER)
     text = load_up(browser, "\ufeff" + CSV)
     assert "Diagnoses of 2 series are kept." in text
-    assert "2 by final diagnosis" in text
+    assert "by final diagnosis: 2; by readers: 0" in text
     assert "Fewer than 30 cases" in text
     assert "Ours One" in text
     load_up(browser, CSV.replace("positive", "negative").replace(";", ","))
@@ -95,7 +95,7 @@ def test_all_faults_are_listed_and_nothing_is_imported(
 def test_what_is_not_here_may_be_passed_over(console: ConsoleUnderTest, tmp_path: Path) -> None:
     with_scores(console, tmp_path)
     text = load_up(console.logged_in(Role.READER), CSV + "B;1;2026-04-01\n", skip_unknown="yes")
-    assert "Diagnoses of 2 series are kept; 1 lines are about nothing" in text
+    assert "Lines about nothing that is here: 1." in text
 
 
 def test_a_file_is_bounded_and_for_readers(console: ConsoleUnderTest) -> None:

@@ -1,0 +1,1 @@
+"""Languages of the console: the browser asks for one, or its user chooses."""
