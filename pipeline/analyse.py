@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -89,10 +90,12 @@ def find(
     progress("activation", 0.75)
     heat = activation(scored, crop, lung_mask.labels, method=options.activation)
     progress("localise", 0.8)
-    labels = localise(volume, lung_mask, heat)
+    localised = localise(volume, lung_mask, heat)
+    labels = localised.labels
     progress("measure", 0.95)
     codes = tuple(dict.fromkeys(doubt.code for doubt in doubts))
-    back = Orientation.of(series.volume.affine).undo
+    turn = Orientation.of(series.volume.affine)
+    back = turn.undo
     analysis = Analysis(
         lungs=LungMask(
             labels=own(back(lung_mask.labels)), method=lung_mask.method, doubts=lung_mask.doubts
@@ -105,6 +108,10 @@ def find(
         provenance=provenance(models, options, started, now()),
         flags=codes,
         doubts=doubts,
+        changes=tuple(
+            replace(change, voxel=turn.undo_voxel(change.voxel, volume.shape))
+            for change in localised.changes
+        ),
         low_attenuation=measure.low_attenuation(volume, lung_mask, codes),
     )
     progress("done", 1.0)

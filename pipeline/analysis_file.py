@@ -24,6 +24,7 @@ from pipeline.errors import PipelineError
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.types import (
     Analysis,
+    Change,
     Classification,
     Doubt,
     Involvement,
@@ -61,6 +62,7 @@ class Values:
     flags: tuple[str, ...]
     doubts: tuple[Doubt, ...]
     low_attenuation: LowAttenuation | None = None
+    changes: tuple[Change, ...] = ()
 
 
 VALUES: TypeAdapter[Values] = TypeAdapter(Values)
@@ -90,6 +92,7 @@ def to_bytes(found: Analysis, source: str, method: int) -> bytes:
         flags=found.flags,
         doubts=found.doubts,
         low_attenuation=found.low_attenuation,
+        changes=found.changes,
     )
     text = json.dumps(VALUES.dump_python(values, mode="json"), allow_nan=False)
     arrays = {
@@ -176,6 +179,7 @@ def _analysis(values: Values, arrays: Mapping[str, np.ndarray]) -> Analysis:
             flags=values.flags,
             doubts=values.doubts,
             low_attenuation=values.low_attenuation,
+            changes=values.changes,
         )
     except ValueError as fault:
         raise PipelineError(f"the kept analysis is damaged: {fault}") from fault

@@ -6,7 +6,7 @@ threshold from what is kept of its analysis.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,15 @@ import numpy as np
 from pipeline.model.manifest import DEFAULT_POINT, Manifest
 from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
-from pipeline.types import Analysis, Classification, Doubt, Unreported
+from pipeline.types import (
+    Analysis,
+    Change,
+    Classification,
+    Doubt,
+    Lesion,
+    Side,
+    Unreported,
+)
 from pipeline.wording import figure
 
 OF_THE_SCORE = (QualityFlag.SCORE_UNCERTAIN, QualityFlag.THRESHOLD_AGAINST_SET)
@@ -52,34 +60,84 @@ def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) ->
         provenance=replace(undecided.provenance, parameters=options.as_parameters()),
     )
     if called.positive or options.lesions_when_negative:
-        return reported
-    return without_lesions(_with_changes_named(reported, options))
+        return _with_changes_named(reported, (), options)
+    return without_lesions(_with_changes_named(reported, reported.lesions, options))
 
 
-def _with_changes_named(analysis: Analysis, options: AnalysisOptions) -> Analysis:
-    """Say that there are changes, where a negative score would make a series look calm."""
-    share = analysis.involvement.total or 0.0
-    largest_ml = max((lesion.volume_mm3 for lesion in analysis.lesions), default=0.0) / 1000
-    if not analysis.lesions or (
-        share < options.unreported_share and largest_ml < options.unreported_ml
+def _with_changes_named(
+    analysis: Analysis, withheld: tuple[Lesion, ...], options: AnalysisOptions
+) -> Analysis:
+    """Say that there are changes which are not outlined, where the series would look calm.
+
+    Parameters
+    ----------
+    withheld
+        Lesions that are not reported; none, or all of the analysis.
+    """
+    found = _unreported(analysis, withheld, options.unreported_ml)
+    if found is None or (
+        found.share < options.unreported_share and found.largest_ml < options.unreported_ml
     ):
         return analysis
-    slice_, row, column = (
-        int(np.argmax(np.count_nonzero(analysis.lesion_labels, axis=others)))
-        for others in ((1, 2), (0, 2), (0, 1))
-    )
+    share = figure(100 * found.share, 100 * options.unreported_share, digits=1)
     doubt = Doubt(
         code=QualityFlag.UNREPORTED_CHANGES,
-        text=f"{figure(100 * share, 100 * options.unreported_share, digits=1)} % of the lungs,"
-        f" the largest {figure(largest_ml, options.unreported_ml, digits=1)} ml;"
+        text=f"{share} % of the lungs,"
+        f" the largest {figure(found.largest_ml, options.unreported_ml, digits=1)} ml;"
         f" named from {100 * options.unreported_share:g} % or {options.unreported_ml:g} ml on",
     )
     return replace(
         analysis,
-        unreported=Unreported(share=share, largest_ml=largest_ml, voxel=(slice_, row, column)),
+        unreported=found,
         doubts=(*analysis.doubts, doubt),
         flags=(*analysis.flags, doubt.code),
     )
+
+
+def _unreported(
+    analysis: Analysis, withheld: tuple[Lesion, ...], solid_from_ml: float
+) -> Unreported | None:
+    """Measure lesions that are withheld, and changes that are none, together.
+
+    Parameters
+    ----------
+    solid_from_ml
+        A solid one of this volume goes before larger ones, for the place where to look.
+    """
+    found: tuple[Lesion | Change, ...] = (*withheld, *analysis.changes)
+    if not found:
+        return None
+    first = max(
+        found, key=lambda one: (one.solid and one.volume_ml >= solid_from_ml, one.volume_ml)
+    )
+    lungs = analysis.involvement
+
+    def share(of_lesions: float | None, changes: Iterable[Change], lung_ml: float) -> float | None:
+        if not lung_ml:
+            return None
+        changed = sum(change.volume_ml for change in changes) / lung_ml
+        return min(1.0, changed + ((of_lesions or 0.0) if withheld else 0.0))
+
+    def on(side: Side) -> Iterator[Change]:
+        return (change for change in analysis.changes if change.side is side)
+
+    return Unreported(
+        share=share(lungs.total, analysis.changes, lungs.total_ml) or 0.0,
+        right=share(lungs.right, on(Side.RIGHT), lungs.right_ml),
+        left=share(lungs.left, on(Side.LEFT), lungs.left_ml),
+        largest_ml=max(one.volume_ml for one in found),
+        solid_ml=max((one.volume_ml for one in found if one.solid), default=0.0),
+        voxel=first.voxel if isinstance(first, Change) else _middle(analysis, first),
+    )
+
+
+def _middle(analysis: Analysis, lesion: Lesion) -> tuple[int, int, int]:
+    """Slice, row and column where the area of a lesion is largest."""
+    marked = analysis.lesion_labels == lesion.number
+    slice_, row, column = (
+        int(np.argmax(np.count_nonzero(marked, axis=others))) for others in ((1, 2), (0, 2), (0, 1))
+    )
+    return slice_, row, column
 
 
 def score_doubts(classification: Classification) -> Iterator[Doubt]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pipeline.classifier.activation_methods import ActivationMethod
 from pipeline.model.manifest import DEFAULT_POINT
 
-METHOD = 3
+METHOD = 4
 """Number of the way from images to findings: one more whenever the same images come to other
 findings with the same model. 2: the lungs' network sees thin slices 2.5 mm apart. 3: round ground
-glass is an opacity wherever the activation lies. A kept analysis of another number is not issued
-again: it would hide what this one finds."""
+glass is an opacity wherever the activation lies. 4: what is dense and no lesion is measured. A kept
+analysis of another number is not issued again: it would hide what this one finds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -384,6 +384,16 @@ class Lesion:
     consolidation_mm3: float | None = None
 
     @property
+    def volume_ml(self) -> float:
+        """Volume, ml."""
+        return self.volume_mm3 / 1000
+
+    @property
+    def solid(self) -> bool:
+        """Whether consolidation makes up half of the volume or more; not if it was not measured."""
+        return self.consolidation_mm3 is not None and 2 * self.consolidation_mm3 >= self.volume_mm3
+
+    @property
     def ground_glass_mm3(self) -> float | None:
         """Part of the volume that is no consolidation, mm³; None if that was not measured."""
         if self.consolidation_mm3 is None:
@@ -420,22 +430,52 @@ class Involvement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Dense patch, or solid body, within the lungs that is no lesion (`pipeline.lesions.changes`).
+
+    Attributes
+    ----------
+    side
+        None if it lies in both lungs, or in one whose side is open.
+    voxel
+        0-based slice, row and column of the volume, each the one where its area is largest.
+    solid
+        Whether it is a body as dense as tissue, such as a mass.
+    """
+
+    volume_ml: float
+    side: Side | None
+    voxel: tuple[int, int, int]
+    solid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unreported:
-    """Opacities that were found and are not reported, because the score is negative.
+    """Changes that were found and are neither outlined nor listed.
+
+    Opacities, where the score is negative; and whatever else is dense without being a lesion.
 
     Attributes
     ----------
     share
         Of all lung, 0 to 1.
+    right, left
+        Of each lung; None of one that was not found.
     largest_ml
         Volume of the largest one, ml.
+    solid_ml
+        Volume of the largest solid one, ml; 0 where none is solid.
     voxel
-        0-based slice, row and column of the volume, each the one where their area is largest.
+        0-based slice, row and column of the volume, each the one where the area is largest of
+        the largest solid one if that is to be named, else of the largest.
     """
 
     share: float
     largest_ml: float
     voxel: tuple[int, int, int]
+    right: float | None = None
+    left: float | None = None
+    solid_ml: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -474,8 +514,11 @@ class Analysis:
         Reason codes: quality of the input or of a step that a reader should know of.
     doubts
         Those of the flags that a figure stands behind, with it.
+    changes
+        What is dense and no lesion, the largest first; none in an analysis that was kept before
+        it was looked for.
     unreported
-        Opacities that are not reported, where they are so many that a reader must know; else None.
+        What is neither outlined nor listed, where it is so much that a reader must know; else None.
     low_attenuation
         None where the scan does not allow to measure it, and in an analysis that was kept before
         it was measured.
@@ -490,6 +533,7 @@ class Analysis:
     provenance: Provenance
     flags: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    changes: tuple[Change, ...] = ()
     unreported: Unreported | None = None
     low_attenuation: LowAttenuation | None = None
 

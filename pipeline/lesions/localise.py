@@ -12,16 +12,19 @@ centimetres across, and the voxels are taken at full resolution in the end.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.classifier.input import box, lung_box
 from pipeline.lesions.candidates import patches
+from pipeline.lesions.changes import changes
 from pipeline.lesions.components3d import components_activation
 from pipeline.lesions.region import Labels, Mask, Region, doubled, half
 from pipeline.lesions.roundness import round_ground_glass
-from pipeline.types import CtVolume, LungMask, Planes
+from pipeline.types import Change, CtVolume, LungMask, Planes
 
 MIN_LESION_MM3 = 500.0  #: 0.5 ml, a ball of 10 mm
 TOP_SHARE = 0.10  #: the top activation: this share of the lungs' voxels, or
@@ -32,19 +35,30 @@ SUPPORT_WITH_3DCC = 0.2  #: share that is enough together with the 3DCC region
 MAX_LESIONS = 250  #: labels are uint8, and a report needs no more
 
 
-def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Labels:
-    """Find the lesions.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Localised:
+    """Lesions, and what is dense besides.
+
+    Attributes
+    ----------
+    labels
+        ``(slices, rows, columns)`` uint8: 0 none, else 1 for the largest lesion and so on;
+        at most `MAX_LESIONS`.
+    changes
+        Dense patches and solid bodies that are no lesions, on the same grid.
+    """
+
+    labels: Labels
+    changes: tuple[Change, ...]
+
+
+def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Localised:
+    """Find the lesions, and the changes that are none.
 
     Parameters
     ----------
     volume, lungs, activation
         Canonical, on one grid; activation 0..1 as of `pipeline.classifier.activation.activation`.
-
-    Returns
-    -------
-    NDArray
-        ``(slices, rows, columns)`` uint8: 0 none, else 1 for the largest lesion and so on;
-        at most `MAX_LESIONS`.
     """
     low, high = lung_box(lungs.labels > 0, volume.spacing_mm, margin_mm=0.0)
     inside = box(low, high)
@@ -55,11 +69,20 @@ def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Labels:
         for at in range(slices.start, slices.stop)
     ]
     region = half(volume.hu[inside], sides, np.stack(active), volume.spacing_mm)
-    found = chosen(patches(region), speckle(region), region)
+    candidates = patches(region)
+    found = chosen(candidates, speckle(region), region)
     labels = np.zeros(volume.shape, np.uint8)
     for image, held, lesions in zip(labels[inside], sides, found, strict=True):
         image[:] = np.where(held > 0, doubled(lesions, held.shape), 0)
-    return labels
+    rest = changes(candidates, found, region, MIN_LESION_MM3)
+    first = (slices.start, rows.start, columns.start)
+    return Localised(labels=labels, changes=tuple(_in_volume(change, first) for change in rest))
+
+
+def _in_volume(change: Change, first: tuple[int, int, int]) -> Change:
+    """Give the place of a change in the volume, of which the region is the part from `first` on."""
+    slice_, row, column = change.voxel
+    return replace(change, voxel=(first[0] + slice_, first[1] + 2 * row, first[2] + 2 * column))
 
 
 def chosen(candidates: Mask, speckled: Mask, region: Region) -> Labels:

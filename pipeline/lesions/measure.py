@@ -79,7 +79,7 @@ def lesions(
     return tuple(
         Lesion(
             number=i + 1,
-            side=_side(right[i], left[i], held[i]),
+            side=one_side(right[i], left[i], held[i]),
             volume_mm3=float(voxels[i] * volume.voxel_volume_mm3),
             centroid_mm=(float(centre[i, 0]), float(centre[i, 1]), float(centre[i, 2])),
             mean_hu=float(hu[i]),
@@ -102,7 +102,7 @@ def _values(planes: Planes, where: tuple[NDArray[np.intp], ...]) -> NDArray[np.f
     return found
 
 
-def _side(right: float, left: float, held: float) -> Side | None:
+def one_side(right: float, left: float, held: float) -> Side | None:
     """Side of a lesion by its shares in right, left and any lung; None if that is not clear."""
     if max(right, left) < max(ON_ONE_SIDE * held, np.finfo(float).tiny):
         return None

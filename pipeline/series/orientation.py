@@ -71,6 +71,15 @@ class Orientation:
         array = self._reverse(array)
         return np.swapaxes(array, ROW, COLUMN) if self.transpose else array
 
+    def undo_voxel(
+        self, voxel: tuple[int, int, int], shape: tuple[int, int, int]
+    ) -> tuple[int, int, int]:
+        """Place in the source of a voxel of the canonical array, given the shape of that."""
+        slice_, row, column = voxel
+        row = shape[ROW] - 1 - row if self.reverse_rows else row
+        column = shape[COLUMN] - 1 - column if self.reverse_columns else column
+        return (slice_, column, row) if self.transpose else (slice_, row, column)
+
     def _reverse(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
         rows = slice(None, None, -1 if self.reverse_rows else 1)
         columns = slice(None, None, -1 if self.reverse_columns else 1)

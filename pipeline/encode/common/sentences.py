@@ -32,6 +32,7 @@ from pipeline.types import (
     Provenance,
     ScoreClass,
     Side,
+    Unreported,
 )
 
 __all__ = ["number"]
@@ -54,7 +55,9 @@ DERIVED_FRAME_OF_REFERENCE = (
 )
 NOT_REPORTED = "Opacities are not reported: the score is not above the threshold."
 UNREPORTED = "opacities: not reported"
+NONE_MARKED = "opacities: none localised"
 CHANGES_SHORT = "changes present, not outlined"
+NONE_LOCALISED = "none localised"
 RELATIVE = "activation: relative within this series"
 HEATMAP_MEANING = (
     "The colours of the heatmap are relative within this series: 1 is its highest activation, "
@@ -148,9 +151,14 @@ def telling_digits(score: float, threshold: float) -> int:
 
 
 def percent(share: float | None) -> str:
-    """Share as percentage with one decimal; never 0.0 % where there is something."""
+    """Share as percentage with one decimal; words where nothing was localised or is reported.
+
+    Never 0.0 %: to have found none is not to have measured that there is none.
+    """
     if share is None:
         return _("not reported")
+    if share == 0:
+        return _(NONE_LOCALISED)
     if 0 < share < LEAST_SHARE:
         return f"<{number(0.1, 1)} %"
     return f"{number(100 * share, 1)} %"
@@ -166,16 +174,39 @@ def changes() -> str:
     return _("Changes present that the classifier does not call COVID-19-like")
 
 
+def changes_alert() -> str:
+    """Say the same in few words."""
+    return beginning(_(CHANGES_SHORT))
+
+
 def changes_figures(analysis: Analysis) -> str:
     """State the measures of opacities that are not reported."""
     found = analysis.unreported
     if found is None:
         return ""
     return _(
-        "{share} of the lungs, the largest {volume}; not outlined, not listed. Read the images.",
+        "{share} of the lungs, the largest {volume}{solid}; not outlined, not listed."
+        " Read the images.",
         share=percent(found.share),
         volume=millilitres(1000 * found.largest_ml),
+        solid=_solid(found),
     )
+
+
+def _solid(found: Unreported) -> str:
+    """Name the largest solid change, which may be a mass, where there is one."""
+    if not found.solid_ml:
+        return ""
+    if found.solid_ml == found.largest_ml:
+        return _(" (solid)")
+    return _(", the largest solid one {volume}", volume=millilitres(1000 * found.solid_ml))
+
+
+def changes_line(share: float | None) -> str:
+    """State the share of changes that are not outlined, briefly: beside an outline of a viewer."""
+    if not share:
+        return changes_alert()
+    return _("Changes {share}, not outlined", share=percent(share))
 
 
 def changes_sentences(analysis: Analysis) -> tuple[str, ...]:
@@ -394,7 +425,7 @@ def _prior_sentence(analysis: Analysis, prior: Prior) -> str:
     same = prior.model == model_key(analysis.provenance)
     model = _("same model") if same else _("another model, {model}", model=ascii_text(prior.model))
     return _(
-        "Compared with {date} ({model}): share of both lungs taken {shares}{scores}.",
+        "Compared with {date} ({model}): share of both lungs taken: {shares}{scores}.",
         date=day(prior.study_date),
         model=model,
         shares=_shares(prior.total, analysis.involvement.total),

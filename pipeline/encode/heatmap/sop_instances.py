@@ -122,6 +122,8 @@ def _lines(analysis: Analysis) -> Iterator[str]:
         yield sentences.changes()
     elif not _reported(analysis):
         yield _(sentences.UNREPORTED)
+    elif not analysis.lesions:
+        yield _(sentences.NONE_MARKED)
     if not analysis.classification.positive:
         yield _("{decision}: colours muted", decision=sentences.decision(analysis.classification))
 
@@ -132,6 +134,8 @@ def _short_lines(analysis: Analysis) -> Iterator[str]:
         yield _(sentences.CHANGES_SHORT)
     elif not _reported(analysis):
         yield _(sentences.UNREPORTED)
+    elif not analysis.lesions:
+        yield _(sentences.NONE_MARKED)
     if not analysis.classification.positive:
         yield sentences.decision(analysis.classification)
 

@@ -36,6 +36,7 @@ MOST_BARS = 5  #: studies in the comparison, this one included
 QUARTERS = (0.25, 0.5, 0.75)
 
 LABEL, BODY, SMALL = 14.0, 15.5, 12.5  #: text sizes, points
+ALERT = 15.5  #: text size beside the decision, points
 NAMES = 136.0  #: width of the names of the lungs, points
 ROW = 24.5  #: height of a row of the table, points
 FIGURE = 72.0  #: text size of the score, points
@@ -67,7 +68,7 @@ def label(canvas: Canvas, place: Place, text: str) -> None:
 def score(canvas: Canvas, place: Place, found: Analysis) -> None:
     """Draw the score, the decision, and its place on the scale from 0 to 1."""
     called = found.classification
-    colour = AMBER if called.positive or found.unreported else BLUE
+    colour = AMBER if called.positive else BLUE
     digits = sentences.telling_digits(called.score, called.threshold)
     figure = sentences.number(called.score, digits)
     size = fitting_size(figure, FIGURE, WIDEST_FIGURE, bold=True)
@@ -76,13 +77,20 @@ def score(canvas: Canvas, place: Place, found: Analysis) -> None:
     left = place.left + text_width(figure, size, bold=True) + 22
     words = sentences.beginning(sentences.decision(called))
     lines = wrapped(words, 19, place.right - left, 3, bold=True)
-    top = place.top + 76 - 12.5 * (len(lines) - 1)
-    canvas.lines((left, top), lines, size=19, colour=colour, bold=True)
+    alert = [] if found.unreported is None else _alert(place.right - left)
+    top = place.top + 76 - 12.5 * (len(lines) - 1) - 10 * len(alert)
+    top = canvas.lines((left, top), lines, size=19, colour=colour, bold=True)
+    canvas.lines((left, top), alert, size=ALERT, colour=AMBER, bold=True)
     if called.prediction_set is not None:
         certainty = sentences.beginning(sentences.certainty_words(called.prediction_set))
         shown = fitted(certainty, LABEL, place.width)
         canvas.text((place.left, place.top + 116), shown, size=LABEL)
     _scale(canvas, Place(left=place.left, top=place.top + 130, width=place.width), found, colour)
+
+
+def _alert(width: float) -> list[str]:
+    """Say beside the decision that there are changes: a negative one is not calm, nor positive."""
+    return wrapped(sentences.changes_alert(), ALERT, width, 2, bold=True)
 
 
 def _scale(canvas: Canvas, place: Place, found: Analysis, colour: Colour) -> None:
@@ -143,7 +151,7 @@ def involvement(canvas: Canvas, place: Place, analysis: Analysis) -> None:
 def _share(canvas: Canvas, place: Place, share: float | None, total: bool) -> None:
     """Draw bar and figure; only words where there is no figure: an empty bar would read as none."""
     shown, y = sentences.percent(share), place.top + 17
-    if share is None:
+    if not share:
         canvas.text((place.left, y), shown, size=BODY, colour=FAINT)
         return
     _bar(canvas, Place(left=place.left, top=place.top, width=place.width - 74), share)

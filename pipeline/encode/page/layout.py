@@ -148,9 +148,9 @@ def key_image(
 ) -> tuple[SourceSlice, tuple[str, ...]]:
     """Choose the axial slice, and name it with the reason for the choice.
 
-    It is that of the first opacity; else that of most change, where changes are named; else the
-    one at half the height of the lungs. The one with most lung lies just above the diaphragm, and
-    shows the dome of the liver.
+    It is that of the first opacity; else of the weightiest change, where changes are named; else
+    the one at half the height of the lungs. The one with most lung lies just above the diaphragm,
+    and shows the dome of the liver.
     """
     first = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number)[:1])
     item = key_slice(analysis, first, slices) if first else None
@@ -159,7 +159,7 @@ def key_image(
     elif analysis.unreported is not None:
         most = analysis.unreported.voxel[0]
         item = min(slices, key=lambda other: abs(other.index - most))
-        reason = _("slice with most change, not outlined")
+        reason = _("change at its largest, not outlined")
     else:
         item = middle_slice(slices, analysis.lungs.labels > 0)
         reason = _("slice at half the height of the lungs")
@@ -187,7 +187,7 @@ def _coronal_reason(analysis: Analysis) -> str:
     if analysis.lesions:
         return _("plane with most opacity")
     if analysis.unreported is not None:
-        return _("plane with most change, not outlined")
+        return _("plane through the change, not outlined")
     return _("middle of the lungs")
 
 
@@ -260,6 +260,9 @@ def _foot(canvas: Canvas, series: CtSeries, analysis: Analysis, context: ResultC
 def _notes(series: CtSeries, analysis: Analysis) -> Iterator[tuple[str, Colour]]:
     whole = series.geometry.completeness is not Completeness.INCOMPLETE
     yield sentences.completeness_sentence(series), PLAIN if whole else AMBER
+    if analysis.lesions:  # else it stands where the opacities would
+        for changes in sentences.changes_sentences(analysis):
+            yield changes, AMBER
     doubts = sentences.doubt_sentences(analysis)
     for doubt in doubts:
         yield doubt, AMBER

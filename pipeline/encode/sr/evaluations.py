@@ -33,6 +33,8 @@ def _codes(analysis: Analysis) -> Iterator[hd.CodeContentItem]:
     found = analysis.classification
     decision = codes.ABOVE if found.positive else codes.NOT_ABOVE
     yield hd.CodeContentItem(codes.DECISION, decision, CONTAINS)
+    if analysis.unreported is not None:
+        yield hd.CodeContentItem(codes.CHANGES, codes.CHANGES_PRESENT, CONTAINS)
     if found.prediction_set is not None:
         left_open = codes.PREDICTION_SETS[frozenset(found.prediction_set.classes)]
         yield hd.CodeContentItem(codes.PREDICTION_SET, left_open, CONTAINS)

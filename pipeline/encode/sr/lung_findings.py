@@ -44,7 +44,7 @@ def lung_findings(
         yield SegmentFinding(
             segment=segment,
             finding=codes.ORGAN,
-            comments=(segment.label, share_line(share)),
+            comments=(segment.label, *_lines(analysis, segment.side, share)),
             measurements=[
                 *_shares(share, algorithm),
                 *_low(analysis.low_attenuation, segment.side, algorithm),
@@ -60,7 +60,19 @@ def share_line(share: float | None) -> str:
     """Share of a lung that opacities take, in words."""
     if share is None:
         return _("Opacities not reported")
+    if share == 0:
+        return _("No opacity localised")
     return _("Opacities {share}", share=sentences.percent(share))
+
+
+def _lines(analysis: Analysis, side: Side | None, share: float | None) -> Iterator[str]:
+    """Say what takes a lung: opacities that are reported, changes that are not outlined."""
+    found = analysis.unreported
+    changed = found and {Side.RIGHT: found.right, Side.LEFT: found.left, None: found.share}[side]
+    if share is not None or not changed:
+        yield share_line(share)
+    if changed:
+        yield sentences.changes_line(changed)
 
 
 def _numbers(involved: Involvement, side: Side | None) -> tuple[float, float | None]:
@@ -73,7 +85,7 @@ def _numbers(involved: Involvement, side: Side | None) -> tuple[float, float | N
 
 
 def _shares(share: float | None, algorithm: hd.AlgorithmIdentification) -> list[hd.Measurement]:
-    if share is None:
+    if not share:
         return []
     return [
         hd.Measurement(codes.SHARE, round(100 * share, 2), codes.PERCENT, algorithm_id=algorithm)

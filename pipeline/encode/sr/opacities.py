@@ -170,6 +170,5 @@ def _evaluations(total: Lesion) -> tuple[hd.QualitativeEvaluation, ...]:
     """Tell what makes up most of the volume, by attenuation, if it was measured."""
     if total.consolidation_mm3 is None:
         return ()
-    solid = 2 * total.consolidation_mm3 >= total.volume_mm3
-    kind = codes.CONSOLIDATION if solid else codes.GROUND_GLASS
+    kind = codes.CONSOLIDATION if total.solid else codes.GROUND_GLASS
     return (hd.QualitativeEvaluation(codes.OPACITY_KIND, kind),)

@@ -39,6 +39,7 @@ from pipeline.types import (
     Classification,
     Involvement,
     Side,
+    Unreported,
 )
 
 LABELS = (RIGHT_LUNG, LEFT_LUNG, LUNG_OF_OPEN_SIDE)
@@ -103,7 +104,12 @@ def _comments(analysis: Analysis) -> Iterator[str]:
     digits = sentences.telling_digits(found.score, found.threshold)
     yield _("Score {score}", score=sentences.number(found.score, digits))
     yield _("Threshold {threshold}", threshold=sentences.number(found.threshold, digits))
-    yield share_line(analysis.involvement.total)
+    if analysis.involvement.total is not None:
+        yield share_line(analysis.involvement.total)
+    elif analysis.unreported is None:
+        yield share_line(None)
+    if analysis.unreported is not None:
+        yield sentences.changes_line(analysis.unreported.share)
     yield _("Research use only")
 
 
@@ -118,9 +124,11 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
     """Numbers of the group, the weightiest first."""
     yield from _classifier_rows(analysis.classification)
     total = analysis.involvement.total
-    if total is not None:
+    if total:
         yield _Row(name=codes.SHARE, value=round(100 * total, 2), unit=codes.PERCENT)
+    if total is not None:
         yield _Row(name=codes.LESION_COUNT, value=len(analysis.lesions), unit=codes.NO_UNITS)
+    yield from _unreported_rows(analysis.unreported)
     yield from _coverage_rows(analysis.classification)
     yield from _change_rows(analysis, priors)
 
@@ -128,6 +136,17 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
 def _classifier_rows(classification: Classification) -> Iterator[_Row]:
     yield _Row(name=codes.SCORE, value=round(classification.score, 6), unit=codes.NO_UNITS)
     yield _Row(name=codes.THRESHOLD, value=round(classification.threshold, 6), unit=codes.NO_UNITS)
+
+
+def _unreported_rows(found: Unreported | None) -> Iterator[_Row]:
+    """Measure what is not outlined, where it is so much that a reader must know."""
+    if found is None:
+        return
+    share, largest, solid = round(100 * found.share, 2), found.largest_ml, found.solid_ml
+    yield _Row(name=codes.CHANGES_SHARE, value=share, unit=codes.PERCENT)
+    yield _Row(name=codes.CHANGES_LARGEST, value=round(largest, 1), unit=codes.MILLILITRE)
+    if solid:
+        yield _Row(name=codes.CHANGES_SOLID, value=round(solid, 1), unit=codes.MILLILITRE)
 
 
 def _coverage_rows(classification: Classification) -> Iterator[_Row]:

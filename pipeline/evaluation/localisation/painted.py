@@ -211,7 +211,7 @@ def found_in(volume: CtVolume, lungs: LungMask, models: Models) -> Mask:
     """Mark lesions as the pipeline does, whatever the score."""
     crop = network_input(volume, lungs, models.manifest.networks.classifier.input)
     heat = activation(classify(crop, models), crop, lungs.labels > 0)
-    return localise(volume, lungs, heat) > 0
+    return localise(volume, lungs, heat).labels > 0
 
 
 def score_case(

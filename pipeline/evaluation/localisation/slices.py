@@ -129,7 +129,7 @@ def score_series(folder: Path, labels: SliceLabels, models: Models) -> Iterator[
     scored = classify(box, models)
     for method in methods_of(scored.network):
         heat = stretch(on_source(scored, box, method), mask.labels > 0)
-        found = localise(volume, mask, heat) > 0
+        found = localise(volume, mask, heat).labels > 0
         marked = np.stack(
             [np.count_nonzero(found & (mask.labels == side), axis=(1, 2))[at] for side in (1, 2)]
         )

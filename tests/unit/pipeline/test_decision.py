@@ -11,7 +11,7 @@ from pipeline.decision import decide
 from pipeline.model.manifest import BUNDLED, read_manifest
 from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
-from pipeline.types import Analysis
+from pipeline.types import Analysis, Change, Side
 from tests.support.samples.encode_samples import analysis, lesion
 
 MANIFEST, _ = read_manifest(BUNDLED)
@@ -72,6 +72,43 @@ def test_nothing_is_unreported_where_opacities_are_reported_or_there_are_none() 
     assert decided(positive).unreported is None
     assert decided(much, lesions_when_negative=True).unreported is None
     assert decided(replace(much, lesions=())).unreported is None
+
+
+def change(volume_ml: float, *, solid: bool = False, side: Side = Side.RIGHT) -> Change:
+    return Change(volume_ml=volume_ml, side=side, voxel=(5, 1, 2), solid=solid)
+
+
+@pytest.mark.parametrize("score", [0.1, 0.9])
+def test_a_mass_that_is_no_lesion_is_named_whatever_the_score(score: float) -> None:
+    """A radiologist found one of 22 mm in no number and no warning."""
+    alone = replace(
+        analysis(score=score, lesions=(), lesion_labels=np.zeros((6, 16, 24), np.uint8)),
+        changes=(change(5.2, solid=True),),
+    )
+
+    named = decided(alone).unreported
+
+    assert named is not None
+    assert (named.largest_ml, named.solid_ml, named.voxel) == (5.2, 5.2, (5, 1, 2))
+    lungs = alone.involvement
+    assert named.share == pytest.approx(5.2 / lungs.total_ml)
+    assert (named.right, named.left) == (pytest.approx(5.2 / lungs.right_ml), 0)
+    assert decided(replace(alone, changes=(change(2.9),))).unreported is None
+
+
+def test_lesions_that_are_withheld_and_other_changes_are_measured_together() -> None:
+    much = replace(found(share=0.02, largest_ml=12.3), changes=(change(5.2, solid=True),))
+
+    named = decided(much).unreported
+
+    assert named is not None
+    assert named.share == pytest.approx(0.02 + 5.2 / much.involvement.total_ml)
+    assert (named.largest_ml, named.solid_ml) == (pytest.approx(12.3), 5.2)
+    assert named.voxel == (5, 1, 2), "a mass goes before what is larger and paler"
+    positive = replace(much, classification=replace(much.classification, score=0.9))
+    besides = decided(positive).unreported
+    assert besides is not None
+    assert besides.largest_ml == 5.2, "reported lesions are no unreported change"
 
 
 def test_a_site_chooses_from_which_measure_on() -> None:

@@ -40,7 +40,7 @@ def find(hu: np.ndarray, lungs: np.ndarray, heat: np.ndarray) -> np.ndarray:
         frame_of_reference_uid="",
         source=(None,) * SHAPE[0],
     )
-    return localise(volume, LungMask(labels=lungs, method="unsupervised"), heat)
+    return localise(volume, LungMask(labels=lungs, method="unsupervised"), heat).labels
 
 
 def heat_at(*where: np.ndarray) -> np.ndarray:

@@ -90,3 +90,17 @@ def test_canonical_volume_is_returned_as_it_is() -> None:
     volume = volume_in("HFS")
 
     assert canonical(volume) is volume
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("reverse_rows", [False, True])
+@pytest.mark.parametrize("reverse_columns", [False, True])
+def test_a_voxel_goes_back_where_the_array_does(
+    transpose: bool, reverse_rows: bool, reverse_columns: bool
+) -> None:
+    turn = Orientation(
+        transpose=transpose, reverse_rows=reverse_rows, reverse_columns=reverse_columns
+    )
+    seen = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    source = turn.undo(seen)
+    assert source[turn.undo_voxel((1, 2, 1), (2, 3, 4))] == seen[1, 2, 1]

@@ -12,7 +12,7 @@ from tests.support.samples.encode_samples import analysis, context, ct_series, p
 from tests.unit.pipeline.encode.sr.test_report import groups, items, numbers, written
 
 LATEST = (
-    "Compared with 2026-10-01 (same model): share of both lungs taken 3.1 % -> 6.1 % "
+    "Compared with 2026-10-01 (same model): share of both lungs taken: 3.1 % -> 6.1 % "
     "(+3.0 percentage points), score 0.41 -> 0.87."
 )
 

@@ -153,13 +153,13 @@ def unreported(voxel: tuple[int, int, int] = (1, 5, 5)) -> Analysis:
 def test_changes_that_are_not_reported_choose_the_slice_and_are_named_in_amber() -> None:
     slices = source_slices.real_slices(ct_series(SeriesSpec(missing=(1,))))
     shown, caption = key_image(unreported(), slices)
-    assert (shown.index, caption[2]) == (0, "slice with most change, not outlined")
+    assert (shown.index, caption[2]) == (0, "change at its largest, not outlined")
     calm = page(ct_series(), without_lesions(analysis(score=0.1)), context())
     drawn = page(ct_series(), unreported(), context())
     column = np.s_[SCALE * 90 : SCALE * 740, : SCALE * 560]
     assert not np.all(calm[column] == canvas.AMBER, axis=-1).any()
     assert np.all(drawn[column] == canvas.AMBER, axis=-1).sum() > 1000
-    assert not np.all(drawn == canvas.BLUE, axis=-1).any()
+    assert np.all(drawn == canvas.BLUE, axis=-1).any(), "the score is negative all the same"
 
 
 def said_on(found: Analysis) -> str:
@@ -346,10 +346,13 @@ PLACE = blocks.Place(left=0, top=0, width=520)
 
 def test_a_share_that_is_not_reported_has_no_bar() -> None:
     found = without_lesions(analysis())
+    some = replace(found.involvement, right=0.0001, left=0.0001, total=0.0001)
     none = replace(found.involvement, right=0.0, left=0.0, total=0.0)
-    told, untold = PixelCanvas(560, 200), PixelCanvas(560, 200)
-    blocks.involvement(told, PLACE, replace(found, involvement=none))
+    told, untold, nothing = (PixelCanvas(560, 200) for _ in range(3))
+    blocks.involvement(told, PLACE, replace(found, involvement=some))
     blocks.involvement(untold, PLACE, found)
+    blocks.involvement(nothing, PLACE, replace(found, involvement=none))
+    assert drawn_in(canvas.RULE, nothing) == drawn_in(canvas.RULE, untold)
     assert drawn_in(canvas.RULE, told)
     assert not drawn_in(canvas.RULE, untold)
 

@@ -170,7 +170,7 @@ def test_results_of_series_that_share_their_number_are_told_apart_by_name() -> N
 @pytest.mark.parametrize(
     ("share", "shown"),
     [
-        (0.0, "0.0 %"),
+        (0.0, "none localised"),
         (0.0001, "<0.1 %"),
         (0.0005, "0.1 %"),
         (0.5, "50.0 %"),

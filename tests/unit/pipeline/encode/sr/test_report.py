@@ -175,7 +175,7 @@ def test_comments_say_what_a_viewer_writes_beside_an_outline() -> None:
         ["Opacity 1, right", "1.5 ml, 23 mm", "-350 HU"],
         ["Opacity 2, left", "0.8 ml", "-350 HU"],
         ["Right lung", "Opacities 8.0 %"],
-        ["Left lung", "Opacities 0.0 %"],
+        ["Left lung", "No opacity localised"],
     ]
     assert max(len(line) for lines in said for line in lines) < 20  # the pane ends beyond
 
