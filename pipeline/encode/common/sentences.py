@@ -57,6 +57,7 @@ NOT_REPORTED = "Opacities are not reported: the score is not above the threshold
 UNREPORTED = "opacities: not reported"
 NONE_MARKED = "opacities: none localised"
 CHANGES_SHORT = "changes present, not outlined"
+NOT_OUTLINED = "not outlined"
 NONE_LOCALISED = "none localised"
 RELATIVE = "activation: relative within this series"
 HEATMAP_MEANING = (
@@ -202,11 +203,9 @@ def _solid(found: Unreported) -> str:
     return _(", the largest solid one {volume}", volume=millilitres(1000 * found.solid_ml))
 
 
-def changes_line(share: float | None) -> str:
-    """State the share of changes that are not outlined, briefly: beside an outline of a viewer."""
-    if not share:
-        return changes_alert()
-    return _("Changes {share}, not outlined", share=percent(share))
+def changes_line(share: float) -> str:
+    """State the share of changes, briefly enough for the text that viewers write at an outline."""
+    return _("Changes {share}", share=percent(share))
 
 
 def changes_sentences(analysis: Analysis) -> tuple[str, ...]:

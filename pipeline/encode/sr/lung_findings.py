@@ -61,7 +61,7 @@ def share_line(share: float | None) -> str:
     if share is None:
         return _("Opacities not reported")
     if share == 0:
-        return _("No opacity localised")
+        return _("No opacity found")
     return _("Opacities {share}", share=sentences.percent(share))
 
 
@@ -73,6 +73,7 @@ def _lines(analysis: Analysis, side: Side | None, share: float | None) -> Iterat
         yield share_line(share)
     if changed:
         yield sentences.changes_line(changed)
+        yield _(sentences.NOT_OUTLINED)
 
 
 def _numbers(involved: Involvement, side: Side | None) -> tuple[float, float | None]:

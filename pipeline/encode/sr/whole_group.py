@@ -110,6 +110,8 @@ def _comments(analysis: Analysis) -> Iterator[str]:
         yield share_line(None)
     if analysis.unreported is not None:
         yield sentences.changes_line(analysis.unreported.share)
+        if analysis.involvement.total is None:  # else that would be a line too many
+            yield _(sentences.NOT_OUTLINED)
     yield _("Research use only")
 
 

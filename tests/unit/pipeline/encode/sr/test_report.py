@@ -15,13 +15,16 @@ from pydicom import Dataset, dcmread
 from pipeline.decision import without_lesions
 from pipeline.encode.bundle import part10
 from pipeline.encode.common.sentences import NOT_REPORTED
+from pipeline.encode.heatmap.sop_instances import heatmap
+from pipeline.encode.page.sop_instances import pdf
 from pipeline.encode.result import codes
 from pipeline.encode.result.identity import ReportReference
 from pipeline.encode.seg.segmentation import segmentation
 from pipeline.encode.sr.report import report
 from pipeline.encode.sr.text_report import text_report
 from pipeline.low_attenuation import LowAttenuation
-from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass, Side
+from pipeline.types import Analysis, CtSeries, PredictionSet, ScoreClass, Side, Unreported
+from tests.support.pdf_text import text_of
 from tests.support.samples.encode_samples import (
     EQUIPMENT,
     SeriesSpec,
@@ -110,6 +113,58 @@ def test_the_decision_is_about_the_threshold(score: float, code: str) -> None:
     assert "threshold" in decisions[0].CodeMeaning
 
 
+def test_withheld_changes_stand_in_the_visible_lines_in_numbers_and_as_a_code() -> None:
+    """Lines beside the outlines are all that some viewers show, codes all that programs read."""
+    withheld = replace(
+        without_lesions(analysis(score=0.1)),
+        unreported=Unreported(
+            share=0.033, right=0.05, left=0.0, largest_ml=12.3, solid_ml=5.2, voxel=(1, 0, 0)
+        ),
+    )
+    _, sr = written(ct_series(), withheld)
+
+    whole, right, left = (comments(group) for group in groups(sr))
+
+    assert whole == [
+        "Score 0.10",
+        "Threshold 0.50",
+        "Changes 3.3 %",
+        "not outlined",
+        "Research use only",
+    ]
+    assert right == ["Right lung", "Changes 5.0 %", "not outlined"]
+    assert left == ["Left lung", "Opacities not reported"]
+    assert [code.CodeValue for code in coded(sr, "CHANGES")] == ["CHANGES-PRESENT"]
+    values = numbers(groups(sr)[0])
+    assert values["CHANGES-SHARE"] == (3.3, "%")
+    assert values["CHANGES-LARGEST"] == (12.3, "mL")
+    assert values["CHANGES-SOLID"] == (5.2, "mL")
+    _, calm = written(ct_series(), without_lesions(analysis(score=0.1)))
+    assert coded(calm, "CHANGES") == []
+
+
+def test_where_nothing_is_localised_no_result_says_0_percent() -> None:
+    plain = analysis(lesions=(), lesion_labels=np.zeros(SeriesSpec().shape, np.uint8))
+    lungs = replace(plain.involvement, right=0.0, left=0.0, total=0.0)
+    nothing, series = replace(plain, involvement=lungs), ct_series()
+
+    _, sr = written(series, nothing)
+    text = text_report(series, nothing, context())
+    (first, *_others) = heatmap(series, nothing, context())
+    page = text_of(pdf(series, nothing, context()))
+
+    words = [
+        " ".join(item.TextValue for item in items(tree) if item.ValueType == "TEXT")
+        for tree in (sr, text)
+    ]
+    for said in (*words, str(first.ImageComments), page):
+        assert "0.0 %" not in said
+        assert "localised" in said
+    assert "SHARE" not in numbers(groups(sr)[0])
+    assert numbers(groups(sr)[0])["COUNT"] == (0.0, "1")
+    assert [comments(group)[-1] for group in groups(sr)[1:]] == ["No opacity found"] * 2
+
+
 def test_no_finding_is_the_disease() -> None:
     """COVID-19 (840539006 SCT) must not appear as a code: the score is not a diagnosis."""
     _, sr = written(ct_series(), analysis())
@@ -175,7 +230,7 @@ def test_comments_say_what_a_viewer_writes_beside_an_outline() -> None:
         ["Opacity 1, right", "1.5 ml, 23 mm", "-350 HU"],
         ["Opacity 2, left", "0.8 ml", "-350 HU"],
         ["Right lung", "Opacities 8.0 %"],
-        ["Left lung", "No opacity localised"],
+        ["Left lung", "No opacity found"],
     ]
     assert max(len(line) for lines in said for line in lines) < 20  # the pane ends beyond
 
@@ -679,7 +734,7 @@ def test_what_is_not_reported_is_not_called_absent() -> None:
     negative = without_lesions(analysis(score=0.1))
     _, sr = written(ct_series(), negative)
     assert NOT_REPORTED in texts(sr)["SENTENCE"]
-    assert "No opacity localised" not in texts(sr)["SENTENCE"]
+    assert "No opacity found" not in texts(sr)["SENTENCE"]
     assert not {"COUNT", "SHARE"} & set(numbers(sr))
     assert [comments(group)[-1] for group in groups(sr)[1:]] == ["Opacities not reported"] * 2
 
