@@ -174,8 +174,9 @@ class AnalysisSettings(Section):
     unreported_changes_percent: float = Field(
         default=1.0,
         ge=0,
-        description="Where the score is below the threshold and lesions are not localised for it,"
-        " results say that changes are present once opacities take this share of the lungs, %...",
+        description="Results say that changes are present once what is not outlined takes this"
+        " share of the lungs, %: lesions of a series below the threshold, and what is dense and"
+        " no lesion in any...",
     )
     unreported_changes_ml: float = Field(
         default=3.0,

@@ -369,7 +369,7 @@ class Lesion:
         Longest diameter in the plane of its largest connected area on the key slice, mm.
     consolidation_mm3
         Part of the volume that is consolidation by its attenuation
-        (`pipeline.lesions.measure.CONSOLIDATION_MIN_HU`), mm³. This and the long axis are None in
+        (`pipeline.opacity_content.CONSOLIDATION_MIN_HU`), mm³. This and the long axis are None in
         an analysis that was kept before they were measured.
     """
 

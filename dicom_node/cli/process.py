@@ -22,7 +22,7 @@ from dicom_node.analysis.worker.series_task import Progress
 from dicom_node.cli.options import stage_bar
 from dicom_node.cli.views.stage_profile import StageProfile
 from dicom_node.errors import AnalysisFault, NodeError
-from pipeline.encode.common.sentences import NOT_REPORTED
+from pipeline.encode.common.sentences import NONE_MARKED, NOT_REPORTED, percent
 from pipeline.errors import ConformanceError, OutOfMemory
 
 
@@ -123,9 +123,11 @@ def findings(summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"lungs {lungs['total']:.0f} ml ({volumes}), by {summary['lung_method']}"
     if share["total"] is None:
         yield NOT_REPORTED
+    elif not summary["lesions"]:
+        yield NONE_MARKED
     else:
-        shares = ", ".join(f"{side} {share[side]:.1%}" for side in found if side in share)
-        yield f"involvement {share['total']:.1%}" + (f" ({shares})" if shares else "")
+        shares = ", ".join(f"{side} {percent(share[side])}" for side in found if side in share)
+        yield f"involvement {percent(share['total'])}" + (f" ({shares})" if shares else "")
         yield f"{len(summary['lesions'])} localised opacities"
     for lesion in summary["lesions"][:5]:
         key_image = lesion["key_image"] or "interpolated slices only"

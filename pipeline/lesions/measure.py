@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
 from pipeline.low_attenuation import LOW_ATTENUATION_MAX_HU, LowAttenuation
+from pipeline.opacity_content import CONSOLIDATION_MIN_HU
 from pipeline.reasons import QualityFlag
 from pipeline.types import (
     LEFT_LUNG,
@@ -26,10 +27,6 @@ from pipeline.types import (
 
 ML_PER_MM3 = 1e-3
 ON_ONE_SIDE = 2 / 3  #: of a lesion's voxels within lungs: with so many in one it is that lung's
-CONSOLIDATION_MIN_HU = -300
-"""HU; from here a voxel of an opacity is consolidation, below it ground glass. Of eight thresholds
-the one that told patients best (10.1186/s12879-021-06556-z). Vessels within ground glass lie above
-it, too."""
 NO_LOW_ATTENUATION = (
     QualityFlag.UNUSUAL_KERNEL,
     QualityFlag.UNUSUAL_NOISE,

@@ -30,12 +30,14 @@ LESION_COLOURS = (
     (240, 228, 66),
     (0, 114, 178),
     (120, 94, 240),
+    (170, 255, 136),
+    (221, 0, 68),
 )
 REMAINING_COLOUR = (221, 221, 221)
-"""RGB, told apart with every colour vision: Okabe and Ito (2008); the last, and the grey,
+"""RGB, told apart with every colour vision: Okabe and Ito (2008); the sixth, and the grey,
 are of IBM's palette for colour blindness and of Tol's "light" (SRON/EPS/TN/09-002, 2021), as is
-that of a lung whose side is open. More
-would be told apart less well than the closest of the first."""
+that of a lung whose side is open. The last two are those that lie furthest from all the others,
+so that each row of the page's table has a colour of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,11 +168,22 @@ def _lesion(lesion: Lesion) -> _Draft:
         name=f"opacity-{lesion.number}",
         label=_label(lesion),
         tracking=f"opacity {lesion.number}, {lung_name(lesion.side)}",
-        colour=LESION_COLOURS[(lesion.number - 1) % len(LESION_COLOURS)],
+        colour=lesion_colour(lesion.number),
         values=(lesion.number,),
         side=lesion.side,
         lesions=(lesion,),
     )
+
+
+def lesion_colour(number: int) -> tuple[int, int, int]:
+    """RGB of a numbered opacity: no two have the same; later rounds are lighter, then darker."""
+    turn, place = divmod(number - 1, len(LESION_COLOURS))
+    red, green, blue = LESION_COLOURS[place]
+    if turn == 0:
+        return red, green, blue
+    towards = 255 if turn == 1 else 0
+    red, green, blue = ((2 * part + towards) // 3 for part in (red, green, blue))
+    return red, green, blue
 
 
 def _label(lesion: Lesion) -> str:

@@ -19,7 +19,7 @@ from pipeline.encode.language.translation import (
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.series_name import series_name
 from pipeline.low_attenuation import LOW_ATTENUATION_MAX_HU
-from pipeline.opacity_content import content_of
+from pipeline.opacity_content import CONSOLIDATION_MIN_HU, content_of
 from pipeline.reasons import QualityFlag
 from pipeline.types import (
     Analysis,
@@ -66,6 +66,16 @@ HEATMAP_MEANING = (
     "they are muted."
 )
 
+NO_PROMISE = (
+    "For this series that does not hold: its doubts set it apart from the cases of the calibration."
+)
+NO_DOUBTS_OF_LIKENESS = (
+    QualityFlag.SCORE_UNCERTAIN,
+    QualityFlag.THRESHOLD_AGAINST_SET,
+    QualityFlag.UNREPORTED_CHANGES,
+)
+"""Doubts about what the score means; all others are about the series or the steps before it."""
+
 LEAST_SHARE = 0.0005  #: smaller ones would be rounded to 0.0 %
 
 
@@ -110,14 +120,28 @@ def operating_point(classification: Classification) -> str:
     return known.get(named) or ascii_text(named)
 
 
-def certainty(classification: Classification) -> str:
+def certainty(analysis: Analysis) -> str:
     """Clause to go behind the score: the classes that it leaves open; may be empty."""
-    found = classification.prediction_set
-    return "" if found is None else _("; {words}", words=certainty_words(found))
+    words = certainty_words(analysis)
+    return _("; {words}", words=words) if words else ""
 
 
-def certainty_words(found: PredictionSet) -> str:
-    """Say which classes a prediction set leaves open."""
+def certainty_words(analysis: Analysis) -> str:
+    """Say which classes the score leaves open, and if that cannot be trusted; may be empty."""
+    found = analysis.classification.prediction_set
+    if found is None:
+        return ""
+    words = _classes_words(found)
+    return words if coverage_holds(analysis) else _("{words}: not valid here", words=words)
+
+
+def coverage_holds(analysis: Analysis) -> bool:
+    """Tell whether the promised coverage holds: for series like those of the calibration alone."""
+    doubts = {*analysis.flags, *analysis.lungs.flags}
+    return not doubts - set(NO_DOUBTS_OF_LIKENESS)
+
+
+def _classes_words(found: PredictionSet) -> str:
     coverage = with_decimal_mark(f"{100 * found.coverage:g}")
     if not found.classes:
         return _("not certain: neither fits ({coverage} % coverage)", coverage=coverage)
@@ -128,19 +152,19 @@ def certainty_words(found: PredictionSet) -> str:
     return _("supports only 'negative' ({coverage} % coverage)", coverage=coverage)
 
 
-def promise_sentences(classification: Classification) -> tuple[str, ...]:
-    """State the promise of the prediction set; empty if there is none."""
-    found = classification.prediction_set
+def promise_sentences(analysis: Analysis) -> tuple[str, ...]:
+    """State the promise of the prediction set, and if it does not hold; empty if there is none."""
+    found = analysis.classification.prediction_set
     if found is None:
         return ()
     promise = _(
         "The score: {words}. For at least {coverage} % of the cases of each class, their own class"
         " is among those that the score leaves possible, if they are like the cases that the model"
         " was calibrated on.",
-        words=certainty_words(found),
+        words=_classes_words(found),
         coverage=with_decimal_mark(f"{100 * found.coverage:g}"),
     )
-    return (promise,)
+    return (promise,) if coverage_holds(analysis) else (promise, _(NO_PROMISE))
 
 
 def telling_digits(score: float, threshold: float) -> int:
@@ -300,7 +324,8 @@ def content_sentence(analysis: Analysis) -> str:
     if found is None or not analysis.lesions:
         return ""
     return _(
-        "Ground glass {glass} ml, consolidation {solid} ml.",
+        "Ground glass {glass} ml, consolidation (from {least} HU, vessels included) {solid} ml.",
+        least=number(CONSOLIDATION_MIN_HU, 0),
         glass=number(found.ground_glass_ml, 1),
         solid=number(found.consolidation_ml, 1),
     )
@@ -469,7 +494,7 @@ def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ..
         "AI ({model}) on {series}: COVID-19 classifier {score}.",
         model=model_line(analysis.provenance),
         series=series_name(series.common.header),
-        score=f"{score_line(found)}{certainty(found)}",
+        score=f"{score_line(found)}{certainty(analysis)}",
     )
     sentences = (
         read,

@@ -248,8 +248,8 @@ def draw_legend(picture: Rgb, label: str, legend: Legend) -> None:
     """Write, in place, along the lower edge: what it is, of which image, and the colours.
 
     For the one picture of a series that explains the others. The edge shows the table or the air
-    around the patient. Where there is no room for all of it, the number of the image is left out
-    first, then the colours, then whole lines: no sentence is cut.
+    around the patient. Where there is no room for all of it, the colours are left out first, then
+    the number of the image, then whole lines: no sentence is cut.
     """
     rows, columns = picture.shape[:2]
     image, size = Image.fromarray(picture), _text_size(columns)
@@ -258,8 +258,10 @@ def draw_legend(picture: Rgb, label: str, legend: Legend) -> None:
     notice = _(sentences.RESEARCH_SHORT)
     named = notice + (_("; {words}", words=label) if label else "")
     room = int(MOST_TEXT * rows) // height
-    lines = _lines_that_fit((named, *legend.lines), font, columns, room - 1)
-    if len(lines) < len(_lines_that_fit((named, *legend.lines), font, columns, rows)):
+    texts = (named, *legend.lines)
+    every = _lines_that_fit(texts, font, columns, rows)
+    lines = _lines_that_fit(texts, font, columns, room)
+    if len(lines) < len(every) or not _lines_that_fit((named,), font, columns, room):
         lines = _lines_that_fit((notice, *legend.lines), font, columns, room)
     if not lines:
         return
@@ -273,8 +275,8 @@ def draw_legend(picture: Rgb, label: str, legend: Legend) -> None:
 def draw_caption(picture: Rgb, label: str, caveat: str) -> None:
     """Write, in place, along the lower edge in one line: what it is, and of which image.
 
-    A picture that is taken out of its series has to say that much. The number of the image is left
-    out where the line has no room for it; where it has none for the rest, that takes more lines.
+    A picture that is taken out of its series has to say that much. What one line has no room for
+    takes more; only where these would cover too much, the number of the image is left out.
 
     Parameters
     ----------
@@ -286,11 +288,11 @@ def draw_caption(picture: Rgb, label: str, caveat: str) -> None:
     height = size + LEADING
     draw, font = ImageDraw.Draw(image), typeface.font(size)
     needed = _(sentences.RESEARCH_SHORT) + (_("; {words}", words=caveat) if caveat else "")
-    longer = needed + (_("; {words}", words=label) if label else "")
+    whole = needed + (_("; {words}", words=label) if label else "")
     room = int(MOST_TEXT * rows) // height
-    texts = [typeface.drawable(text) for text in (longer, needed)]
-    fitting = [text for text in texts if font.getlength(text) < columns - MARGIN]
-    lines = fitting[:1] or _lines_that_fit((needed,), font, columns, room)
+    lines = _lines_that_fit((whole,), font, columns, room) or _lines_that_fit(
+        (needed,), font, columns, room
+    )
     _write_lines(draw, lines, rows - height * len(lines) - 1, font, height)
     picture[:] = np.asarray(image)
 

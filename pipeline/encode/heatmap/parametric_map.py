@@ -25,7 +25,7 @@ from pipeline.encode.common.multiframe import (
     shared_groups,
 )
 from pipeline.encode.heatmap import paint
-from pipeline.encode.heatmap.shown_slices import shown_slices
+from pipeline.encode.heatmap.shown_slices import spaced_slices
 from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
@@ -46,7 +46,7 @@ def parametric_map(series: CtSeries, analysis: Analysis, context: ResultContext)
     slices = (
         source_slices.real_slices(series)
         if factor == 1
-        else shown_slices(series, analysis, context.products.heatmap_step_mm)
+        else spaced_slices(series, analysis, context.products.heatmap_step_mm)
     )
     kind = ResultKind.PARAMETRIC_MAP
     result = new_object(series.common.header, context, kind, ParametricMapStorage)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from pipeline.encode.common.segments import MAX_LESION_SEGMENTS, labels_of
+from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
+from pipeline.encode.source.key_slices import key_slice, nearest_slice
 from pipeline.encode.source.source_slices import SourceSlice, real_slices
 from pipeline.types import Analysis, CtSeries
 
@@ -12,42 +11,48 @@ SLACK = 0.1  #: of the distance of slices: rounded positions make no slice too n
 
 
 def shown_slices(series: CtSeries, analysis: Analysis, step_mm: float) -> tuple[SourceSlice, ...]:
-    """Choose source slices with lung, a step apart, so that every numbered opacity is on one.
+    """Choose source slices with lung, a step apart, and those that the other results name.
 
     Parameters
     ----------
     step_mm
-        Least distance of neighbours, mm; smaller where an opacity would be missed. 0 takes all.
+        Least distance of neighbours, mm; smaller beside a slice that page or report name: of an
+        opacity, or of a change. 0 takes all.
 
     Returns
     -------
     tuple
-        Feet to head; all source slices if there is no lung on any.
+        Feet to head; of all source slices if there is no lung on any.
     """
+    return spaced_slices(series, analysis, step_mm, _named(real_slices(series), analysis))
+
+
+def spaced_slices(
+    series: CtSeries, analysis: Analysis, step_mm: float, named: frozenset[int] = frozenset()
+) -> tuple[SourceSlice, ...]:
+    """Choose source slices with lung, a step apart, and those with the indices that are named."""
     slices = real_slices(series)
-    with_lung = [item for item in slices if analysis.lungs.labels[item.index].any()]
+    with_lung = {item.index for item in slices if analysis.lungs.labels[item.index].any()}
+    eligible = with_lung or {item.index for item in slices}
     distance_mm = series.volume.spacing_mm[0]
-    chosen: dict[int, SourceSlice] = {}
+    chosen: list[SourceSlice] = []
     next_mm = float("-inf")
-    for item in with_lung or slices:
+    for item in slices:
         place_mm = item.index * distance_mm
-        if place_mm > next_mm - SLACK * distance_mm:
-            chosen[item.index] = item
+        due = place_mm > next_mm - SLACK * distance_mm
+        if item.index in named or (due and item.index in eligible):
+            chosen.append(item)
             next_mm = place_mm + step_mm
-    chosen |= _with_missed(slices, analysis, set(chosen))
-    return tuple(chosen[index] for index in sorted(chosen))
+    return tuple(chosen)
 
 
-def _with_missed(
-    slices: tuple[SourceSlice, ...], analysis: Analysis, chosen: set[int]
-) -> dict[int, SourceSlice]:
-    """Key slices of the numbered opacities that lie on no chosen slice."""
-    planes = (analysis.lesion_labels[index] for index in chosen)
-    seen = {int(number) for plane in planes for number in np.flatnonzero(labels_of(plane))}
-    by_index = {item.index: item for item in slices}
-    missed = (lesion for lesion in analysis.lesions if lesion.number <= MAX_LESION_SEGMENTS)
-    return {
-        lesion.key_slice: by_index[lesion.key_slice]
-        for lesion in missed
-        if lesion.number not in seen and lesion.key_slice in by_index
-    }
+def _named(slices: tuple[SourceSlice, ...], analysis: Analysis) -> frozenset[int]:
+    """Slices that page and report name: of each opacity with a number, of the rest, of a change."""
+    ordered = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number))
+    alone, rest = ordered[:MAX_LESION_SEGMENTS], ordered[MAX_LESION_SEGMENTS:]
+    groups = [*((lesion,) for lesion in alone), *([rest] if rest else [])]
+    keys = (key_slice(analysis, lesions, slices) for lesions in groups)
+    named = {item.index for item in keys if item is not None}
+    if analysis.unreported is not None and slices:
+        named.add(nearest_slice(slices, analysis.unreported.voxel[0]).index)
+    return frozenset(named)

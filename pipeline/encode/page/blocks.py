@@ -22,14 +22,15 @@ from pipeline.encode.page.canvas import (
     STRONG,
     Canvas,
     Colour,
-    fitted,
     fitting_size,
+    shrunk,
     text_width,
     wrapped,
 )
 from pipeline.types import Analysis, Lesion
 
 MOST_ROWS = 8  #: opacities in the table
+MOST_ROWS_WHEN_NEGATIVE = 4  #: fewer, for what was not assessed stands below them
 SMALL_ML = 1.0
 """Opacities below this volume, ml, as it is shown, have no row: specks hide what is large."""
 MOST_BARS = 5  #: studies in the comparison, this one included
@@ -39,6 +40,7 @@ LABEL, BODY, SMALL = 14.0, 15.5, 12.5  #: text sizes, points
 ALERT = 15.5  #: text size beside the decision, points
 NAMES = 136.0  #: width of the names of the lungs, points
 ROW = 24.5  #: height of a row of the table, points
+SIDES, CELL = 66.0, 98.0  #: widths of the sides, and of each number, in a row, points
 FIGURE = 72.0  #: text size of the score, points
 WIDEST_FIGURE = 300.0  #: of the score, points; it is smaller where it has many decimals
 
@@ -59,9 +61,9 @@ class Place:
 
 def label(canvas: Canvas, place: Place, text: str) -> None:
     """Draw the heading of a block; a thin rule runs on to its right edge."""
-    shown = fitted(text.upper(), SMALL, place.width, bold=True)
-    canvas.text((place.left, place.top + SMALL), shown, size=SMALL, colour=FAINT, bold=True)
-    start = place.left + text_width(shown, SMALL, bold=True) + 12
+    shown, size = shrunk(text.upper(), SMALL, place.width, bold=True)
+    canvas.text((place.left, place.top + SMALL), shown, size=size, colour=FAINT, bold=True)
+    start = place.left + text_width(shown, size, bold=True) + 12
     canvas.line((start, place.top + SMALL / 2 + 2), (place.right, place.top + SMALL / 2 + 2))
 
 
@@ -81,10 +83,9 @@ def score(canvas: Canvas, place: Place, found: Analysis) -> None:
     top = place.top + 76 - 12.5 * (len(lines) - 1) - 10 * len(alert)
     top = canvas.lines((left, top), lines, size=19, colour=colour, bold=True)
     canvas.lines((left, top), alert, size=ALERT, colour=AMBER, bold=True)
-    if called.prediction_set is not None:
-        certainty = sentences.beginning(sentences.certainty_words(called.prediction_set))
-        shown = fitted(certainty, LABEL, place.width)
-        canvas.text((place.left, place.top + 116), shown, size=LABEL)
+    if certainty := sentences.beginning(sentences.certainty_words(found)):
+        shown, size = shrunk(certainty, LABEL, place.width)
+        canvas.text((place.left, place.top + 116), shown, size=size)
     _scale(canvas, Place(left=place.left, top=place.top + 130, width=place.width), found, colour)
 
 
@@ -109,10 +110,10 @@ def _scale(canvas: Canvas, place: Place, found: Analysis, colour: Colour) -> Non
         threshold=sentences.number(called.threshold, digits),
         point=sentences.operating_point(called),
     )
-    text = fitted(text, LABEL, place.width - 60)
-    half = text_width(text, LABEL) / 2
+    text, size = shrunk(text, LABEL, place.width - 60)
+    half = text_width(text, size) / 2
     middle = min(max(threshold, place.left + 24 + half), place.right - 24 - half)
-    canvas.text((middle, bottom + 24), text, size=LABEL, colour=PLAIN, anchor="ms")
+    canvas.text((middle, bottom + 24), text, size=size, colour=PLAIN, anchor="ms")
     canvas.text((place.left, bottom + 24), "0", size=LABEL, colour=FAINT)
     canvas.text((place.right, bottom + 24), "1", size=LABEL, colour=FAINT, anchor="rs")
 
@@ -143,9 +144,9 @@ def involvement(canvas: Canvas, place: Place, analysis: Analysis) -> None:
         of_size = fitting_size(of, LABEL, 100)
         canvas.text((place.right, top + 17), of, size=of_size, colour=FAINT, anchor="rs")
     measured = (sentences.content_sentence(analysis), sentences.low_attenuation_sentence(analysis))
-    content = " ".join(filter(None, measured))
-    size = fitting_size(content, LABEL, place.width)
-    canvas.text((place.left, place.top + 126), fitted(content, size, place.width), size=size)
+    lines = [shrunk(line, SMALL, place.width) for line in filter(None, measured)]
+    for number, (shown, size) in enumerate(lines):
+        canvas.text((place.left, place.top + 123 + 15 * number), shown, size=size)
 
 
 def _share(canvas: Canvas, place: Place, share: float | None, total: bool) -> None:
@@ -194,14 +195,24 @@ def opacities(
     large = [lesion for lesion in lesions if not _is_small(lesion)]
     heads = (_("side"), _("volume"), _("long axis"), _("mean"), _("image"))
     _row(canvas, place, 0, heads, FAINT)
-    for number, lesion in enumerate(large[:MOST_ROWS], start=1):
+    most = MOST_ROWS if found.classification.positive else MOST_ROWS_WHEN_NEGATIVE
+    for number, lesion in enumerate(large[:most], start=1):
         _lesion(canvas, place, number, lesion, colours[lesion.number], images[lesion.number])
-    row = min(len(large), MOST_ROWS) + 1
-    for text in filter(None, (_more(large[MOST_ROWS:]), _small(small))):
-        shown = fitted(text, LABEL, place.width - 50)
+    row = min(len(large), most) + 1
+    for text in filter(None, (_more(large[most:]), _small(small))):
+        shown, size = shrunk(text, LABEL, place.width - 50)
         y = place.top + 40 + ROW * row
-        canvas.text((place.left + 50, y), shown, size=LABEL, colour=FAINT)
+        canvas.text((place.left + 50, y), shown, size=size, colour=FAINT)
         row += 1
+    if not found.classification.positive:
+        below = Place(left=place.left, top=place.top + 40 + ROW * row, width=place.width)
+        _not_assessed(canvas, below)
+
+
+def _not_assessed(canvas: Canvas, place: Place) -> None:
+    """Say prominently what was not assessed: where the score is negative, that is most of all."""
+    lines = wrapped(_(sentences.NOT_ASSESSED), BODY, place.width, 5)
+    canvas.lines((place.left, place.top), lines, size=BODY, colour=STRONG)
 
 
 def _is_small(lesion: Lesion) -> bool:
@@ -216,9 +227,7 @@ def _without_opacities(canvas: Canvas, place: Place, found: Analysis) -> None:
         y = _changes(canvas, Place(left=place.left, top=place.top + 28, width=place.width), found)
     lines = wrapped(sentences.involvement_sentence(found), BODY, place.width, 3)
     y = canvas.lines((place.left, y), lines, size=BODY)
-    y += 12
-    lines = wrapped(_(sentences.NOT_ASSESSED), BODY, place.width, 5)
-    canvas.lines((place.left, y), lines, size=BODY, colour=STRONG)
+    _not_assessed(canvas, Place(left=place.left, top=y + 12, width=place.width))
 
 
 def _changes(canvas: Canvas, place: Place, found: Analysis) -> float:
@@ -259,10 +268,12 @@ def _row(canvas: Canvas, place: Place, row: int, values: Sequence[str], colour: 
     """Write the side at the left, the numbers flush right in columns of their own."""
     y = place.top + 40 + ROW * row
     side, *numbers = values
-    canvas.text((place.left + 50, y), side, size=LABEL, colour=colour)
+    shown, size = shrunk(side, LABEL, SIDES)
+    canvas.text((place.left + 50, y), shown, size=size, colour=colour)
     for share, value in zip((0.42, 0.62, 0.82, 1.0), numbers, strict=True):
         x = place.left + share * place.width
-        canvas.text((x, y), fitted(value, LABEL, 100), size=LABEL, colour=colour, anchor="rs")
+        shown, size = shrunk(value, LABEL, CELL)
+        canvas.text((x, y), shown, size=size, colour=colour, anchor="rs")
 
 
 def _more(rest: Sequence[Lesion]) -> str:
@@ -311,7 +322,7 @@ def comparison(canvas: Canvas, place: Place, studies: Sequence[Study]) -> None:
     """Draw bars of the share of the lungs, study by study; the last one is this study.
 
     The scale ends at the highest bar: it shows the course, and the figures stand above the bars.
-    A share that is not reported has no bar.
+    A share that is not reported has no bar, nor has none.
     """
     label(canvas, place, _("Course: share of both lungs"))
     shown = studies[-MOST_BARS:]
@@ -320,21 +331,30 @@ def comparison(canvas: Canvas, place: Place, studies: Sequence[Study]) -> None:
     for number, study in enumerate(shown):
         middle = place.left + step * (number + 0.5)
         this = number == len(shown) - 1
-        _study(canvas, (middle, floor), study, height / highest, this=this)
+        _study(canvas, (middle, floor), study, height / highest, step - 8, this=this)
 
 
 def _study(
-    canvas: Canvas, foot: tuple[float, float], study: Study, scale: float, *, this: bool
+    canvas: Canvas,
+    foot: tuple[float, float],
+    study: Study,
+    scale: float,
+    width: float,
+    *,
+    this: bool,
 ) -> None:
     middle, floor = foot
     top, colour = floor, STRONG if this else PLAIN
-    if study.share is not None:
+    if study.share:
         top -= max(2.0, scale * study.share)
         canvas.box((middle - 16, top), (middle + 16, floor), fill=AMBER if this else FAINT)
-    figure = sentences.percent(study.share)
-    canvas.text((middle, top - 5), figure, size=SMALL, colour=colour, anchor="ms", bold=this)
-    canvas.text((middle, floor + 15), study.name, size=12, colour=colour, anchor="ms")
-    canvas.text((middle, floor + 30), study.note, size=12, colour=FAINT, anchor="ms")
+    for y, words, size, shade, bold in (
+        (top - 5, sentences.percent(study.share), SMALL, colour, this),
+        (floor + 15, study.name, 12, colour, False),
+        (floor + 30, study.note, 12, FAINT, False),
+    ):
+        shown, fitting = shrunk(words, size, width, bold=bold)
+        canvas.text((middle, y), shown, size=fitting, colour=shade, anchor="ms", bold=bold)
 
 
 def notes(

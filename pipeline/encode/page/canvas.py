@@ -6,6 +6,7 @@ here, as a PDF in `pipeline.encode.page.pdf_canvas`.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -24,6 +25,10 @@ SCALE = 2
 can be reduced smoothly for a screen."""
 LEADING = 1.32  #: distance between lines of text, in text sizes
 CUT = "..."  #: stands for text that was left out
+STEP = 1 / SCALE  #: points; between the sizes of a typeface that is drawn as pixels
+LEAST_SIZE = 9.0  #: points; smaller text is hard to read on a screen
+FIGURE = re.compile(r"\S*\d\S*(?:\s(?:%|ml|mm|HU|UH)(?!\w)\S*)?")
+"""A number, whatever is written to it without a space, and its unit."""
 
 GROUND: Colour = (13, 17, 23)
 PANEL: Colour = (22, 27, 34)
@@ -44,17 +49,35 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 
 def fitting_size(text: str, size: float, width: float, *, bold: bool = False) -> float:
     """Size of text, at most the one given, at which it is no wider than `width` points."""
-    return min(size, size * width / max(text_width(text, size, bold=bold), 1.0))
+    size = min(size, size * width / max(text_width(text, size, bold=bold), 1.0))
+    while size > STEP and text_width(text, size, bold=bold) > width:  # sizes are whole pixels
+        size -= STEP
+    return size
 
 
 def fitted(text: str, size: float, width: float, *, bold: bool = False) -> str:
-    """Text cut where it would grow wider than `width` points."""
+    """Text cut where it would grow wider than `width` points; never within a number.
+
+    A number goes with its unit: half of one would read as another number.
+    """
     if text_width(text, size, bold=bold) <= width:
         return text
-    start = text
-    while start and text_width(start + CUT, size, bold=bold) > width:
-        start = start[:-1]
-    return start.rstrip() + CUT
+    end = len(text)
+    while end and text_width(text[:end] + CUT, size, bold=bold) > width:
+        end -= 1
+    for figure in FIGURE.finditer(text):
+        if figure.start() < end < figure.end():
+            end = figure.start()
+    return text[:end].rstrip() + CUT
+
+
+def shrunk(text: str, size: float, width: float, *, bold: bool = False) -> tuple[str, float]:
+    """Text and a size at which it is no wider than `width` points.
+
+    It is cut only where it would be smaller than `LEAST_SIZE`.
+    """
+    fitting = max(fitting_size(text, size, width, bold=bold), min(LEAST_SIZE, size))
+    return fitted(text, fitting, width, bold=bold), fitting
 
 
 def wrapped(text: str, size: float, width: float, most: int, *, bold: bool = False) -> list[str]:

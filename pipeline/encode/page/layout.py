@@ -6,13 +6,14 @@ earlier results, doubts, and the limits of use; nothing of the patient's identit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.encode.common import sentences
-from pipeline.encode.common.segments import REMAINING_COLOUR, segments
+from pipeline.encode.common.segments import MAX_LESION_SEGMENTS, REMAINING_COLOUR, segments
 from pipeline.encode.language.translation import _, current_language, writing_in
 from pipeline.encode.language.translation import day as written_day
 from pipeline.encode.page import blocks, views
@@ -28,15 +29,15 @@ from pipeline.encode.page.canvas import (
     Canvas,
     Colour,
     PixelCanvas,
-    fitted,
     fitting_size,
+    shrunk,
     text_width,
     wrapped,
 )
 from pipeline.encode.page.views import View
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source import source_slices
-from pipeline.encode.source.key_slices import key_slice, middle_slice
+from pipeline.encode.source.key_slices import key_slice, middle_slice, nearest_slice
 from pipeline.encode.source.series_name import picture_name
 from pipeline.encode.source.source_slices import SourceSlice
 from pipeline.series.attributes import calendar_date, text
@@ -51,6 +52,7 @@ RIGHT = Place(left=600, top=96, width=640)
 VIEW_HEIGHT = 310.0
 BLACK, WHITE, GREY = (0, 0, 0), (254, 254, 254), (160, 168, 176)
 """On a view: the same on the screen and on paper, where the page is white."""
+NUMBER_STEPS = 12  #: of 6 points, to each side, in which a free place of a number is looked for
 CAPTION_WIDTH = 150.0  #: beside a view, points
 TITLE = "AI summary of a chest CT"
 LIMITS = (
@@ -109,7 +111,8 @@ def _head(canvas: Canvas, series: CtSeries, context: ResultContext) -> None:
         date=_study_date(series) or _("unknown date"),
         series=picture_name(series.common.header),
     )
-    canvas.text((EDGE, 61), fitted(read, 15, left - 20 - EDGE), size=15)
+    shown, size = shrunk(read, 15, left - 20 - EDGE)
+    canvas.text((EDGE, 61), shown, size=size)
     canvas.box((left, 14), (right, 62), outline=AMBER, radius=6)
     middle = (left + right) / 2
     for y, words, largest, bold in (
@@ -158,7 +161,7 @@ def key_image(
         reason = _("opacity {n} at its largest", n=first[0].number)
     elif analysis.unreported is not None:
         most = analysis.unreported.voxel[0]
-        item = min(slices, key=lambda other: abs(other.index - most))
+        item = nearest_slice(slices, most)
         reason = _("change at its largest, not outlined")
     else:
         item = middle_slice(slices, analysis.lungs.labels > 0)
@@ -219,17 +222,26 @@ def _view(
 def _numbers(
     canvas: Canvas, view: View, corner: tuple[float, float], colours: Mapping[int, Colour]
 ) -> None:
-    """Write the numbers of the opacities in the table beside them, unless one stands there."""
+    """Write the number of every opacity beside it, in the nearest place where none stands."""
     taken: list[tuple[float, float]] = []
     for number, (column, row) in view.places:
-        x, y = corner[0] + column / SCALE + 9, corner[1] + row / SCALE - 3
-        free = all(abs(x - other[0]) > 22 or abs(y - other[1]) > 20 for other in taken)
-        if number > blocks.MOST_ROWS or not free:
+        if number > MAX_LESION_SEGMENTS:
             continue
+        x, y = _free((corner[0] + column / SCALE + 9, corner[1] + row / SCALE - 3), taken)
         taken.append((x, y))
         half = text_width(str(number), 13, bold=True) / 2 + 4
         canvas.box((x - half, y - 10), (x + half, y + 10), fill=BLACK, radius=3)
         canvas.text((x, y), str(number), size=13, colour=colours[number], anchor="mm", bold=True)
+
+
+def _free(place: tuple[float, float], taken: list[tuple[float, float]]) -> tuple[float, float]:
+    """Place nearest to the given one that is a number's width and height from those taken."""
+    steps = range(-NUMBER_STEPS, NUMBER_STEPS + 1)
+    places = ((place[0] + 6 * across, place[1] + 6 * down) for across in steps for down in steps)
+    free = (
+        one for one in places if all(abs(one[0] - x) > 22 or abs(one[1] - y) > 20 for x, y in taken)
+    )
+    return min(free, key=lambda one: math.dist(one, place), default=place)
 
 
 def _foot(canvas: Canvas, series: CtSeries, analysis: Analysis, context: ResultContext) -> None:
@@ -245,7 +257,7 @@ def _foot(canvas: Canvas, series: CtSeries, analysis: Analysis, context: ResultC
     canvas.line((EDGE, HEIGHT - 92), (WIDTH - EDGE, HEIGHT - 92), colour=RULE)
     limits = wrapped(f"{_(sentences.RESEARCH_NOTICE)} {_(LIMITS)}", 12.5, WIDTH - 2 * EDGE, 2)
     y = HEIGHT - 74.0
-    if analysis.lesions:  # else it stands where the opacities would
+    if analysis.lesions and analysis.classification.positive:  # else it stands large above
         missed = wrapped(_(sentences.NOT_ASSESSED), 12.5, WIDTH - 2 * EDGE, 2)
         y = canvas.lines((EDGE, y), missed, size=12.5, colour=STRONG)
     y = canvas.lines((EDGE, y), limits, size=12.5, colour=FAINT)
@@ -254,7 +266,8 @@ def _foot(canvas: Canvas, series: CtSeries, analysis: Analysis, context: ResultC
         model=sentences.model_line(analysis.provenance),
         version=sentences.ascii_text(analysis.provenance.software_version),
     )
-    canvas.text((EDGE, y), fitted(made, 12.5, WIDTH - 2 * EDGE), size=12.5, colour=FAINT)
+    shown, size = shrunk(made, 12.5, WIDTH - 2 * EDGE)
+    canvas.text((EDGE, y), shown, size=size, colour=FAINT)
 
 
 def _notes(series: CtSeries, analysis: Analysis) -> Iterator[tuple[str, Colour]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from types import MappingProxyType
@@ -52,6 +53,17 @@ ON_PAPER: Mapping[Colour, Colour] = MappingProxyType(
 """Colours of the screen as they are printed; others stay."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Properties of a PDF; the language by its tag (RFC 5646)."""
+
+    title: str
+    author: str
+    subject: str
+    language: str
+    created: datetime
+
+
 class PdfCanvas(Canvas):
     """A page of a PDF; points are scaled so that it fills the paper within its margin.
 
@@ -61,8 +73,8 @@ class PdfCanvas(Canvas):
         Of the page, points.
     above
         Height of a strip above the page, points, which is drawn on at negative places.
-    title, language, created
-        Of the document; the language by its tag (RFC 5646).
+    about
+        Properties of the document.
     """
 
     def __init__(
@@ -71,20 +83,20 @@ class PdfCanvas(Canvas):
         height: float,
         *,
         above: float,
-        title: str,
-        language: str,
-        created: datetime,
+        about: About,
     ) -> None:
         self._height = height
         self._buffer = BytesIO()
         for bold, name in ((False, "Vera"), (True, "VeraBd")):
             pdfmetrics.registerFont(TTFont(name, str(font_file(bold=bold))))
         self._pdf = reportlab_canvas.Canvas(
-            self._buffer, pagesize=(PAPER_WIDTH, PAPER_HEIGHT), invariant=1, lang=language
+            self._buffer, pagesize=(PAPER_WIDTH, PAPER_HEIGHT), invariant=1, lang=about.language
         )
-        moment = created.astimezone(UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
+        moment = about.created.astimezone(UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
         self._pdf.setDateFormatter(lambda *_parts: moment)
-        self._pdf.setTitle(title)
+        self._pdf.setTitle(about.title)
+        self._pdf.setAuthor(about.author)
+        self._pdf.setSubject(about.subject)
         whole = height + above
         scale = min((PAPER_WIDTH - 2 * MARGIN) / width, (PAPER_HEIGHT - 2 * MARGIN) / whole)
         self._pdf.translate((PAPER_WIDTH - scale * width) / 2, (PAPER_HEIGHT - scale * whole) / 2)

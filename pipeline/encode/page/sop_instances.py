@@ -24,7 +24,7 @@ from pipeline.encode.language.translation import _, current_language, writing_in
 from pipeline.encode.language.translation import day as written_day
 from pipeline.encode.page.canvas import SCALE, STRONG, Canvas, fitting_size
 from pipeline.encode.page.layout import EDGE, HEIGHT, WIDTH, draw_page
-from pipeline.encode.page.pdf_canvas import PdfCanvas
+from pipeline.encode.page.pdf_canvas import About, PdfCanvas
 from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.result.kinds import ResultKind
@@ -102,9 +102,13 @@ def pdf(series: CtSeries, analysis: Analysis, context: ResultContext) -> bytes:
             WIDTH,
             HEIGHT,
             above=STRIP,
-            title=_(TITLE),
-            language=str(current_language()),
-            created=local_time(series.common.header, context),
+            about=About(
+                title=_(TITLE),
+                author=context.equipment.model_name,
+                subject=_(sentences.RESEARCH_NOTICE),
+                language=str(current_language()),
+                created=local_time(series.common.header, context),
+            ),
         )
         _identity(canvas, series.common.header)
         draw_page(canvas, series, analysis, context)

@@ -37,6 +37,11 @@ def widest_slice(slices: tuple[SourceSlice, ...], mask: NDArray[np.bool_]) -> So
     return max(slices, key=lambda item: np.count_nonzero(mask[item.index]))
 
 
+def nearest_slice(slices: tuple[SourceSlice, ...], index: int) -> SourceSlice:
+    """Source slice nearest to a slice of the volume, which may be interpolated."""
+    return min(slices, key=lambda item: abs(item.index - index))
+
+
 def middle_slice(slices: tuple[SourceSlice, ...], mask: NDArray[np.bool_]) -> SourceSlice:
     """Source slice nearest to half the height of a mask ``(slices, rows, columns)``."""
     taken = np.flatnonzero(mask.any(axis=(1, 2)))

@@ -49,7 +49,7 @@ def _texts(
         (codes.SENTENCE, sentences.ready_sentence(series, analysis, priors)),
         (codes.SCORE_MEANING, _(sentences.SCORE_MEANING)),
         (codes.OPERATING_POINT, sentences.operating_point(classification)),
-        *((codes.PROMISE, text) for text in sentences.promise_sentences(classification)),
+        *((codes.PROMISE, text) for text in sentences.promise_sentences(analysis)),
         (codes.COMPLETENESS, sentences.completeness_sentence(series)),
         (codes.LUNG_METHOD, sentences.ascii_text(analysis.lungs.method)),
         *((codes.QUALITY, text) for text in sentences.quality_sentences(series, analysis)),

@@ -108,7 +108,7 @@ def _comments(total: Lesion) -> Iterator[str]:
         yield volume
     else:
         yield f"{volume}, {sentences.number(total.long_axis_mm, 0)} mm"
-    yield f"{sentences.number(total.mean_hu, 0)} HU"
+    yield _("{value} HU", value=sentences.number(total.mean_hu, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,7 @@ def _conclusions(analysis: Analysis) -> Iterator[tuple[Code, str]]:
         codes.SCORE,
         _(
             "COVID-19 classifier (model output, not a diagnosis): {score}.",
-            score=f"{sentences.score_line(found)}{sentences.certainty(found)}",
+            score=f"{sentences.score_line(found)}{sentences.certainty(analysis)}",
         ),
     )
     yield codes.OPACITIES, sentences.involvement_sentence(analysis)
@@ -157,7 +157,7 @@ def _procedure(
     for text in sentences.quality_sentences(series, analysis):
         yield codes.QUALITY, text
     yield codes.SCORE_MEANING, _(sentences.SCORE_MEANING)
-    for text in sentences.promise_sentences(analysis.classification):
+    for text in sentences.promise_sentences(analysis):
         yield codes.PROMISE, text
     if context.products.heatmap is not HeatmapForm.NONE:
         yield codes.HEATMAP_READING, _(sentences.HEATMAP_MEANING)

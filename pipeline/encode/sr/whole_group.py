@@ -131,7 +131,8 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
     if total is not None:
         yield _Row(name=codes.LESION_COUNT, value=len(analysis.lesions), unit=codes.NO_UNITS)
     yield from _unreported_rows(analysis.unreported)
-    yield from _coverage_rows(analysis.classification)
+    if sentences.coverage_holds(analysis):
+        yield from _coverage_rows(analysis.classification)
     yield from _change_rows(analysis, priors)
 
 

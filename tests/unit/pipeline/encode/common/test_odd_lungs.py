@@ -45,7 +45,7 @@ def test_nothing_is_said_of_a_lung_that_was_not_found() -> None:
     assert volume_sentence(ONE) == "Lung volume 2100 ml (right 2100 ml, no left lung found)."
     console = list(findings(summary(ct_series(), found)))
     assert "lungs 2100 ml (right 2100), by unet" in console
-    assert "involvement 8.0% (right 8.0%)" in console
+    assert "involvement 8.0 % (right 8.0 %)" in console
     assert page(ct_series(), found, context()).any()
 
 

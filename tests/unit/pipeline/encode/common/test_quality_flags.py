@@ -13,9 +13,10 @@ from pipeline.encode.page import blocks
 from pipeline.encode.page.canvas import fitted
 from pipeline.encode.sr.text_report import text_report
 from pipeline.encode.summary import summary
+from pipeline.reasons import QualityFlag
 from pipeline.types import Analysis, Doubt, PredictionSet, ScoreClass
 from tests.support.samples.encode_samples import SeriesSpec, analysis, context, ct_series
-from tests.unit.pipeline.encode.sr.test_report import items, written
+from tests.unit.pipeline.encode.sr.test_report import groups, items, numbers, written
 
 DOUBT = Doubt(code="contrast-medium", text="mediastinum 142 HU, 90 or less expected")
 BOTH = PredictionSet(coverage=0.9, classes=tuple(ScoreClass))
@@ -43,7 +44,19 @@ def test_a_prediction_set_has_words(classes: tuple[ScoreClass, ...], words: str)
     found = PredictionSet(coverage=0.9, classes=classes)
 
     assert found.words == words
-    assert f"score above threshold; {words}. " in ready_sentence(ct_series(), doubted(found))
+    certain = replace(doubted(found), flags=(), doubts=())
+    assert f"score above threshold; {words}. " in ready_sentence(ct_series(), certain)
+    assert f"; {words}: not valid here. " in ready_sentence(ct_series(), doubted(found))
+
+
+def test_no_coverage_is_promised_for_a_series_unlike_those_of_the_calibration() -> None:
+    """The promise is for series like them: a doubt of technique takes it away, one of score not."""
+    uncertain = replace(doubted(), flags=(QualityFlag.SCORE_UNCERTAIN,), doubts=())
+    for found, holds in ((doubted(), False), (uncertain, True)):
+        _, report = written(ct_series(), found)
+        said = " ".join(item.TextValue for item in items(report) if item.ValueType == "TEXT")
+        assert ("For this series that does not hold" in said) != holds
+        assert ("COVERAGE" in numbers(groups(report)[0])) == holds
 
 
 def test_what_the_score_supports_is_never_cut_on_the_page() -> None:
@@ -79,7 +92,7 @@ def test_both_reports_hold_the_figure() -> None:
     for report in (measurements, text):
         said = " ".join(item.TextValue for item in items(report) if item.ValueType == "TEXT")
         assert said.count("Contrast medium: mediastinum 142 HU, 90 or less expected.") == 1
-        assert "score above threshold; not certain: both possible (90 % coverage)." in said
+        assert "both possible (90 % coverage): not valid here." in said
 
 
 def test_the_summary_and_its_lines_hold_them() -> None:

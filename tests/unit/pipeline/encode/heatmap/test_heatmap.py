@@ -281,16 +281,33 @@ def test_slices_with_lung_are_shown_a_step_apart() -> None:
     """The lungs begin at slice 1; the opacities lie on slices 1 to 3."""
     assert chosen(0) == list(range(1, 12))
     assert chosen(2) == list(range(1, 12))
-    assert chosen(4) == [1, 3, 5, 7, 9, 11]
-    assert chosen(5) == [1, 2, 4, 7, 10]  # the second opacity begins at 2
-    assert chosen(4, lungs=np.zeros((12, 16, 24), np.uint8))[:2] == [0, 2]
+    assert chosen(4, lesions=()) == [1, 3, 5, 7, 9, 11]
+    assert chosen(5, lesions=()) == [1, 4, 7, 10]
+    assert chosen(4, lesions=(), lungs=np.zeros((12, 16, 24), np.uint8))[:2] == [0, 2]
 
 
-def test_no_numbered_opacity_is_missed() -> None:
+def test_slices_that_page_and_report_name_are_shown() -> None:
     labels = np.zeros((12, 16, 24), np.uint8)
     labels[4, 5:9, 5:9], labels[7:10, 5:9, 5:9] = 1, 2
     lesions = (lesion(1, key_slice=4), lesion(2, key_slice=8))
-    assert chosen(8, lesion_labels=labels, lesions=lesions) == [1, 4, 5, 9]
+    assert chosen(8, lesion_labels=labels, lesions=lesions) == [1, 4, 8]
+    series = ct_series(SeriesSpec(shape=(12, 16, 24), spacing_mm=(2.0, 0.7, 0.9)))
+    changed = replace(
+        without_lesions(analysis(series.volume.shape)),
+        unreported=Unreported(share=0.1, largest_ml=5.0, voxel=(7, 5, 5)),
+    )
+    assert 7 in [item.index for item in shown_slices(series, changed, 100)]
+
+
+def test_a_picture_with_a_caveat_keeps_the_number_of_its_image() -> None:
+    """Taken out of its series, it would be of no image."""
+    drawn = []
+    for label in ("CT image 123", ""):
+        picture = np.full((384, 384, 3), 90, np.uint8)
+        with writing_in(Language.GERMAN):
+            paint.draw_caption(picture, label, 2 * _(sentences.CHANGES_SHORT))
+        drawn.append(picture)
+    assert (drawn[0] != drawn[1]).any()
 
 
 def test_attributes_say_what_it_is() -> None:
@@ -399,7 +416,7 @@ def test_changes_that_are_not_outlined_are_said_on_every_picture(
         drawn.append(picture)
     heights = [np.flatnonzero((picture != 90).any(axis=(1, 2))) for picture in drawn[2:]]
     assert (drawn[2] != drawn[3]).any()
-    assert len(heights[1]) <= max(paint.TEXT_SIZES.values()) + 2 * paint.LEADING
+    assert len(heights[1]) <= 2 * (max(paint.TEXT_SIZES.values()) + paint.LEADING)
 
 
 def test_a_heatmap_says_of_withheld_changes_that_they_are_present() -> None:

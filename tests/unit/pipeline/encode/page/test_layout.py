@@ -16,9 +16,11 @@ from pipeline.decision import without_lesions
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.common import sentences
 from pipeline.encode.common.segments import LESION_COLOURS
+from pipeline.encode.language.languages import Language
+from pipeline.encode.language.translation import writing_in
 from pipeline.encode.page import blocks, canvas
 from pipeline.encode.page.canvas import SCALE, PixelCanvas, text_width
-from pipeline.encode.page.layout import HEIGHT, WIDTH, image_number, key_image, page
+from pipeline.encode.page.layout import HEIGHT, WIDTH, draw_page, image_number, key_image, page
 from pipeline.encode.page.sop_instances import pdf
 from pipeline.encode.page.views import axial, coronal
 from pipeline.encode.result.identity import Prior, ReportReference
@@ -31,11 +33,13 @@ from pipeline.types import (
     Completeness,
     CtSeries,
     Doubt,
+    Involvement,
     PredictionSet,
     ScoreClass,
     Unreported,
 )
 from tests.support.pdf_text import page_operators, text_of
+from tests.support.recorded_page import RecordingCanvas
 from tests.support.samples.encode_samples import (
     POSITIONS,
     SeriesSpec,
@@ -166,7 +170,10 @@ def said_on(found: Analysis) -> str:
     return " ".join(text_of(pdf(ct_series(), found, context())).split())
 
 
-@pytest.mark.parametrize("found", [analysis(), without_lesions(analysis(score=0.1)), unreported()])
+@pytest.mark.parametrize(
+    "found",
+    [analysis(), analysis(score=0.1), without_lesions(analysis(score=0.1)), unreported()],
+)
 def test_every_page_says_once_what_was_not_assessed(found: Analysis) -> None:
     assert said_on(found).count(sentences.NOT_ASSESSED) == 1
 
@@ -183,7 +190,7 @@ def test_long_axis_and_content_are_shown_where_they_were_measured() -> None:
     labels = (analysis().lesion_labels == 1).astype(np.uint8)
     said = said_on(replace(analysis(), lesions=lesions, lesion_labels=labels))
     assert "5.0 ml 36 mm -350 HU" in said
-    assert "Ground glass 3.8 ml, consolidation 1.2 ml." in said
+    assert "Ground glass 3.8 ml, consolidation (from -300 HU, vessels included) 1.2 ml." in said
     assert "Ground glass" not in said_on(analysis())
 
 
@@ -358,12 +365,13 @@ def test_a_share_that_is_not_reported_has_no_bar() -> None:
 
 
 def test_a_study_that_reports_no_share_has_no_bar_in_the_course() -> None:
-    told, untold = PixelCanvas(560, 200), PixelCanvas(560, 200)
-    for drawn, share in ((told, 0.0), (untold, None)):
+    told, untold, nothing = (PixelCanvas(560, 200) for _ in range(3))
+    for drawn, share in ((told, 0.01), (untold, None), (nothing, 0.0)):
         study = blocks.Study(name="2026-01-01", share=share, note="")
         blocks.comparison(drawn, PLACE, (study,))
     assert drawn_in(blocks.AMBER, told)
     assert not drawn_in(blocks.AMBER, untold)
+    assert not drawn_in(blocks.AMBER, nothing), "none localised is no measure"
 
 
 @pytest.mark.parametrize("score", [0.1, 0.5, 0.5000001])
@@ -453,3 +461,56 @@ def test_pages_are_drawn_of_every_position(position: str) -> None:
     with_some, without = analysis(), without_lesions(analysis())
     rows, _ = changed(page(series, with_some, context()), page(series, without, context()))
     assert rows.start > 90
+
+
+@pytest.mark.parametrize("language", Language)
+def test_long_figures_are_whole_on_every_page(language: Language) -> None:
+    """A row of a page ended in the first digits of a volume."""
+    first = lesion(
+        1,
+        volume_mm3=4_567_890.0,
+        consolidation_mm3=1_234_500.0,
+        mean_hu=-123.0,
+        long_axis_mm=345.0,
+    )
+    labels = np.minimum(analysis().lesion_labels, 1)
+    found = replace(
+        analysis(lesions=(first,), lesion_labels=labels),
+        low_attenuation=LowAttenuation(right_ml=8765.0, left_ml=7654.0),
+        unreported=Unreported(share=0.123, largest_ml=4321.9, solid_ml=3210.8, voxel=(1, 5, 5)),
+        involvement=Involvement(
+            right_ml=12_345, left_ml=23_456, right=0.987, left=0.876, total=0.912
+        ),
+    )
+    priors = tuple(replace(prior(2026 - n), total=1 - n / 9) for n in range(4))
+    recording = RecordingCanvas()
+    with writing_in(language):
+        draw_page(recording, ct_series(), found, context(priors=priors))
+        figures = [sentences.number(value, 1) for value in (4567.9, 3333.4, 1234.5, 98.7, 91.2)]
+        figures += [sentences.number(value, 1) for value in (12.3, 4321.9, 3210.8, 100.0)]
+        figures += ["16419", "12345", "23456", "35801", "-123", "345", "-950"]
+
+    texts = " ".join(line.partition(": ")[2] for line in recording.drawn if line[:4] == "text")
+
+    assert [figure for figure in figures if figure not in texts] == []
+
+
+def test_every_outline_that_has_a_number_shows_it() -> None:
+    """Colours alone are told apart by few: also where outlines touch, and beyond the table."""
+    labels = np.zeros(SeriesSpec().shape, np.uint8)
+    for number in range(1, 15):
+        labels[2, 4 + 2 * (number % 5), 3 + number // 5] = number
+    found = analysis(
+        lesion_labels=labels, lesions=tuple(lesion(n, key_slice=2) for n in range(1, 15))
+    )
+    recording = RecordingCanvas()
+    draw_page(recording, ct_series(), found, context())
+    numbers = [re.fullmatch(r"text \S+ mm 13.0 bold \S+ (\d+)", line) for line in recording.drawn]
+    assert {int(match[1]) for match in numbers if match} == set(range(1, 15))
+
+
+def test_a_negative_page_with_opacities_says_large_what_was_not_assessed() -> None:
+    recording = RecordingCanvas()
+    draw_page(recording, ct_series(), analysis(score=0.1), context())
+    (line,) = [line for line in recording.drawn if "Not assessed" in line]
+    assert f" {blocks.BODY} STRONG: " in line

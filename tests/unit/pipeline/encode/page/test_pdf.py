@@ -124,3 +124,10 @@ def test_the_views_are_pictures_in_it() -> None:
 
 def test_outlines_and_their_numbers_keep_their_colours_on_paper() -> None:
     assert not set(ON_PAPER) & {*LESION_COLOURS, REMAINING_COLOUR}
+
+
+def test_it_names_its_author_and_its_subject() -> None:
+    """A system that files documents shows both; ReportLab's own say anonymous."""
+    written = pdf(ct_series(), analysis(), context())
+    assert b"/Author (Chest CT node)" in written
+    assert b"/Subject (Research use only. Not for primary diagnosis.)" in written

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from pipeline.encode.common.segments import (
     LESION_COLOURS,
     LUNG_COLOURS,
+    MAX_LESION_SEGMENTS,
     REMAINING_COLOUR,
     segments,
 )
+from pipeline.encode.page.blocks import MOST_ROWS
 from tests.support.samples.encode_samples import KEY, analysis, lesion
 
 SEEN = {
@@ -75,5 +77,6 @@ def test_neighbours_in_the_table_have_colours_of_their_own() -> None:
     lesions = tuple(lesion(number) for number in range(1, 24))
     found = segments(analysis(lesion_labels=labels, lesions=lesions), tuple(range(6)), KEY)
     *alone, rest = (segment.colour for segment in found if segment.lesions)
-    assert all(len(set(alone[start : start + 6])) == 6 for start in range(15))
+    assert len(set(alone)) == MAX_LESION_SEGMENTS
+    assert len(LESION_COLOURS) >= MOST_ROWS, "a row of the page's table is known by its colour"
     assert rest not in alone
