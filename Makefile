@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test quick check audit format acceptance viewer reliability mutants clean
+.PHONY: help setup demo test quick check audit format acceptance viewer console-picture reliability mutants clean
 
 ## help        this list
 help:
@@ -56,6 +56,11 @@ viewer: $(READY)
 	deploy/install-viewer.sh $(BIN)/python
 	$(BIN)/python -m pytest -m viewer
 	DICOM_NODE_READERS=.viewer/readers/bin $(BIN)/python -m tests.acceptance.support.readers docs/viewers.md
+
+## console-picture draw docs/images/console.png anew: the demo's synthetic chest in the console, in Chromium
+console-picture: $(READY)
+	deploy/install-viewer.sh $(BIN)/python
+	$(BIN)/python -m tests.acceptance.console_picture docs/images/console.png
 
 ## reliability the long form of the tests that break things (hours); writes docs/reliability.md
 reliability: $(READY)

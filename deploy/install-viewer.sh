@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the viewer tests need beside deploy/install-acceptance.sh, on Debian: a browser
 # (Chromium, 440 MB), the web viewer OHIF as its makers built it (npm, 204 MB, into .viewer/),
-# Playwright for Python, which drives the browser, and other readers of results (PyPI and npm, into
+# Playwright for Python, which drives the browser, axe, which looks for barriers, and other readers of results (PyPI and npm, into
 # .viewer/readers and .viewer/npm). Idempotent; needs root for Debian's packages.
 #   deploy/install-viewer.sh [PYTHON]
 set -euo pipefail
@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 python=${1:-.venv/bin/python}
 ohif=3.13.2
 playwright=1.65.2
+axe=0.1.8
 
 missing=""
 command -v chromium >/dev/null || missing="chromium fonts-dejavu-core"
@@ -21,7 +22,7 @@ fi
 
 # the wheel brings no browser: Debian's is used
 "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-  "playwright==$playwright"
+  "playwright==$playwright" "axe-playwright-python==$axe"
 
 folder=.viewer/ohif-$ohif
 if [ ! -f "$folder/dist/index.html" ]; then

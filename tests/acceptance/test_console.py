@@ -21,6 +21,9 @@ from tests.support.console.console_under_test import PASSWORD, ConsoleUnderTest
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+AXE = importlib.util.find_spec("axe_playwright_python")
+SERIOUS = {"serious", "critical"}  #: impacts, of axe's four
+
 pytestmark = [
     pytest.mark.viewer,
     pytest.mark.skipif(
@@ -112,3 +115,38 @@ def test_a_threshold_is_tried_while_one_slides(console: ConsoleUnderTest, page: 
     page.keyboard.press("End")
     page.wait_for_selector("text=1.000 instead of")
     assert "/series/1.2.3" in page.inner_html("#outcome")
+
+
+@pytest.mark.skipif(AXE is None, reason="needs axe: deploy/install-viewer.sh")
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_axe_finds_nothing_serious_on_any_page(
+    console: ConsoleUnderTest, page: "Page", scheme: str
+) -> None:
+    assert AXE is not None
+    assert AXE.origin is not None
+    axe = Path(AXE.origin).with_name("axe.min.js").read_text()
+    found: list[tuple[str, str, str]] = []
+
+    def look() -> None:
+        page.evaluate(axe)
+        results = page.evaluate("axe.run({resultTypes: ['violations']})")
+        found.extend(
+            (page.url, one["id"], one["nodes"][0]["html"])
+            for one in results["violations"]
+            if one["impact"] in SERIOUS
+        )
+
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    console.analyse("1.2.3", console.clock())
+    console.end("1.2.4", SeriesState.FAILED, "3 attempts: out of memory")
+    look()
+    log_in(page, Role.ADMIN)
+    root = page.url.rstrip("/")
+    paths = ("/", "/series/1.2.3", "/series/1.2.4", "/destinations", "/senders", "/queue")
+    paths += ("/thresholds?threshold=0.6", "/performance", "/model", "/system", "/people")
+    for path in (*paths, "/account", "/why", "/why?study=1.2.8", "/nothing"):
+        page.goto(f"{root}{path}")
+        look()
+    page.keyboard.press("?")
+    look()
+    assert found == []
