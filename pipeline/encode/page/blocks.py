@@ -79,19 +79,17 @@ def score(canvas: Canvas, place: Place, found: Analysis) -> None:
     left = place.left + text_width(figure, size, bold=True) + 22
     words = sentences.beginning(sentences.decision(called))
     lines = wrapped(words, 19, place.right - left, 3, bold=True)
-    alert = [] if found.unreported is None else _alert(place.right - left)
-    top = place.top + 76 - 12.5 * (len(lines) - 1) - 10 * len(alert)
-    top = canvas.lines((left, top), lines, size=19, colour=colour, bold=True)
-    canvas.lines((left, top), alert, size=ALERT, colour=AMBER, bold=True)
+    top = place.top + 76 - 12.5 * (len(lines) - 1)
+    if found.unreported is not None:
+        alert, fitting = shrunk(sentences.changes_alert(), ALERT, place.right - left, bold=True)
+        last = place.top + 95  # above the line on the certainty
+        canvas.text((left, last), alert, size=fitting, colour=AMBER, bold=True)
+        top = min(top, last - 20 - 25 * (len(lines) - 1))
+    canvas.lines((left, top), lines, size=19, colour=colour, bold=True)
     if certainty := sentences.beginning(sentences.certainty_words(found)):
         shown, size = shrunk(certainty, LABEL, place.width)
         canvas.text((place.left, place.top + 116), shown, size=size)
     _scale(canvas, Place(left=place.left, top=place.top + 130, width=place.width), found, colour)
-
-
-def _alert(width: float) -> list[str]:
-    """Say beside the decision that there are changes: a negative one is not calm, nor positive."""
-    return wrapped(sentences.changes_alert(), ALERT, width, 2, bold=True)
 
 
 def _scale(canvas: Canvas, place: Place, found: Analysis, colour: Colour) -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import date
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -514,3 +515,16 @@ def test_a_negative_page_with_opacities_says_large_what_was_not_assessed() -> No
     draw_page(recording, ct_series(), analysis(score=0.1), context())
     (line,) = [line for line in recording.drawn if "Not assessed" in line]
     assert f" {blocks.BODY} STRONG: " in line
+
+
+@pytest.mark.parametrize("language", Language)
+def test_lines_beside_the_score_lie_below_one_another(language: Language) -> None:
+    certain = PredictionSet(coverage=0.9, classes=(ScoreClass.NEGATIVE,))
+    found = unreported()
+    found = replace(found, classification=replace(found.classification, prediction_set=certain))
+    recording = RecordingCanvas()
+    with writing_in(language):
+        blocks.score(recording, PLACE, found)
+    heading, _score, *others = [line for line in recording.drawn if line.startswith("text")]
+    heights = sorted(int(line.split(",")[1].split()[0]) for line in (heading, *others))
+    assert all(below - above >= 15 for above, below in pairwise(heights[:-3]))
