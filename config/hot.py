@@ -91,7 +91,20 @@ AT_START: Mapping[str, frozenset[str]] = {
     ),
     "tls": frozenset({"receive", "certificate", "key", "authorities", "verify_peers"}),
     "dicomweb": frozenset({"port", "bind", "token_file", "maximum_requests", "maximum_request_mb"}),
-    "console": frozenset({"port", "bind", "hosts", "certificate", "key", "show_patients"}),
+    "console": frozenset(
+        {
+            "port",
+            "bind",
+            "hosts",
+            "certificate",
+            "key",
+            "show_patients",
+            "trusted_proxies",
+            "proxy_user_header",
+            "proxy_groups_header",
+            "group_roles",
+        }
+    ),
     "storage": frozenset(
         {"folder", "database_url", "database_url_file", "reserve_gb", "row_delay_seconds"}
     ),

@@ -9,8 +9,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from config.value_types import (
     AeTitle,
     Callers,
+    GroupRoles,
+    HeaderName,
     HostNames,
     Listeners,
+    Networks,
     NotEmpty,
     OptionalPath,
     Seconds,
@@ -140,6 +143,40 @@ class ConsoleSettings(Section):
         description="Whether readers and administrators see names and IDs of patients; they are"
         " read from the images when a page is opened. Viewers never do.",
     )
+
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Addresses or networks of reverse proxies, separated by commas, through which"
+        " browsers reach it by https; what they say of users counts. Nobody else may be able to"
+        " connect from there: see SECURITY.md.",
+    )
+    proxy_user_header: HeaderName = Field(
+        default="",
+        description="Header in which a trusted proxy names the user whom it has logged in; it must"
+        " replace what the browser sends. Empty lets users log in here.",
+    )
+    proxy_groups_header: HeaderName = Field(
+        default="", description="Header in which it names the user's groups, separated by commas."
+    )
+    group_roles: GroupRoles = Field(
+        default={},
+        description="Roles of groups (radiology=reader, pacs=admin, *=viewer), of which a user has"
+        " the highest; users are entered as they come. Empty lets in those of dicom-node user.",
+    )
+
+    @field_validator("proxy_user_header")
+    @classmethod
+    def _of_proxies(cls, header: str, info: ValidationInfo) -> str:
+        if header and not info.data.get("trusted_proxies"):
+            raise ValueError("nothing, or trusted_proxies besides: anybody could send the header")
+        return header
+
+    @field_validator("proxy_groups_header")
+    @classmethod
+    def _beside_user(cls, header: str, info: ValidationInfo) -> str:
+        if header and not info.data.get("proxy_user_header"):
+            raise ValueError("nothing, or proxy_user_header besides")
+        return header
 
     @field_validator("certificate")
     @classmethod

@@ -46,6 +46,41 @@ def _caller(text: str) -> str:
     return f"{_ae_title(title.strip())}@{network.strip()}"
 
 
+def _network(text: str) -> str:
+    """Check an address, or a network."""
+    expected = "IP addresses or networks, such as 10.1.0.7, 10.2.0.0/16, and never all addresses"
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(expected) from error
+    if not network.prefixlen:
+        raise ValueError(expected)
+    return text
+
+
+def _header_name(text: str) -> str:
+    """Check the name of a header (RFC 9110 5.6.2), or nothing."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^`|~-]*", text):
+        raise ValueError("nothing, or the name of a header, such as X-Remote-User")
+    return text.lower()
+
+
+def _group_roles(text: object) -> object:
+    """Split ``radiology=reader, *=viewer`` into group and role."""
+    if not isinstance(text, str):
+        return text
+    pairs: dict[str, str] = {}
+    for part in filter(None, map(str.strip, re.split(r"[,\n]", text))):
+        group, equals, role = (piece.strip() for piece in part.rpartition("="))
+        if not equals or not group or group in pairs:
+            raise ValueError(
+                "GROUP=ROLE pairs such as 'radiology=reader, pacs=admin', each group once, '*' for"
+                " everybody"
+            )
+        pairs[group] = role
+    return pairs
+
+
 def _listener(text: str) -> str:
     """Check ``TITLE@host:port``."""
     title, _, where = text.rpartition("@")
@@ -223,6 +258,11 @@ ArchivesByAe = Annotated[
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 FilePath = Annotated[Path, AfterValidator(_absolute)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_parts)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_parts)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+GroupRoles = Annotated[
+    Mapping[str, Literal["viewer", "reader", "admin"]], BeforeValidator(_group_roles)
+]
 OptionalPath = Annotated[
     Path | None, BeforeValidator(lambda text: text or None), AfterValidator(_absolute_if_any)
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
@@ -31,14 +30,6 @@ def without_words(
     if isinstance(fault, BaseException):
         event["exception"] = described(fault)
     return event
-
-
-class LibraryFormatter(logging.Formatter):
-    """Formats records of libraries, their exceptions without words as well."""
-
-    def formatException(self, ei: ExcInfo) -> str:  # noqa: N802  # overrides the library's name
-        """Describe the exception of a record."""
-        return described(ei[1]) if ei[1] is not None else ""
 
 
 def described(fault: BaseException) -> str:

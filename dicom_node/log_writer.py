@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import io
-import logging
 import os
 import queue
 import threading
@@ -109,21 +108,6 @@ def _writer_to(stream: TextIO | None) -> Callable[[str], object]:
 
 def _closed(text: str) -> None:
     raise ValueError("standard error is closed")
-
-
-class WriterHandler(logging.Handler):
-    """Hands the log records of libraries to a writer."""
-
-    def __init__(self, writer: LogWriter) -> None:
-        super().__init__()
-        self._writer = writer
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """As in logging; a record that cannot be formatted is counted."""
-        try:
-            self._writer.put(self.format(record))
-        except Exception as fault:  # noqa: BLE001  # an observer must not stop the work
-            self._writer.lose(f"a line cannot be made ({type(fault).__name__})")
 
 
 class WriterStream(io.TextIOBase):

@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ import structlog
 from structlog.typing import Processor
 
 from dicom_node import log_tracebacks
-from dicom_node.log_writer import LogWriter, WriterHandler, WriterStream
+from dicom_node.library_log import LibraryHandler, log_warning
+from dicom_node.log_writer import LogWriter, WriterStream
 
 EVENTS = frozenset(
     {
@@ -104,6 +106,7 @@ EVENTS = frozenset(
         "identity_keyed",
         "identity_forgotten",
         "lease_awaited",
+        "library_complained",
         "lease_lost",
         "lease_not_noted",
         "lease_not_released",
@@ -242,20 +245,19 @@ def configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=lambda *_: _WriterLogger(writer),
     )
-    handler = WriterHandler(writer)
-    handler.setFormatter(log_tracebacks.LibraryFormatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[LibraryHandler()])
     # pynetdicom logs data sets and AE titles of peers: the events above say what matters
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     return writer
 
 
 def take_standard_error(writer: LogWriter) -> None:
-    """Have what libraries print to standard error, and exceptions of threads, go to the log.
+    """Have what libraries print or warn of, and exceptions of threads, go to the log.
 
     Printing to a pipe whose reader is gone raises, in the midst of whatever the library did.
     """
     sys.stderr = WriterStream(writer)
+    warnings.showwarning = log_warning
 
     def log_exception(thrown: threading.ExceptHookArgs) -> None:
         name = thrown.thread.name if thrown.thread else ""

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from config.reader import load
 from dicom_node.cli.options import INI, Ini, err
+from dicom_node.cli.settings import os_user
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import DEFAULT_DAYS, LONGEST_DAYS
 from dicom_node.errors import NodeError
@@ -46,7 +47,8 @@ def console(config: Ini = INI) -> None:
     from dicom_node.console.server import serve
 
     settings = load(config)
-    logs.configure(level=settings.log.level, style=settings.log.format)
+    writer = logs.configure(level=settings.log.level, style=settings.log.format)
+    logs.take_standard_error(writer)
     serve(config)
 
 
@@ -132,7 +134,7 @@ def add_token(
         digest=digest,
         created_at=now,
         expires_at=now + timedelta(days=days),
-        created_by=getpass.getuser()[:64],
+        created_by=os_user()[:64],
     )
     with _changing(config) as (session, record):
         rows.add_token(session, token)
@@ -201,7 +203,7 @@ def _changing(config: Path) -> Iterator[tuple[Session, Record]]:
         def record(action: str, subject: str, before: str, after: str) -> None:
             change = Change(
                 at=datetime.now(UTC),
-                user=f"{getpass.getuser()} (command line)",
+                user=f"{os_user()} (command line)",
                 action=action,
                 subject=subject,
                 before=before,

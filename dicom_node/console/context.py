@@ -22,10 +22,12 @@ from config.settings import Settings
 from dicom_node.clock_watch import utc_now
 from dicom_node.console.access.guard import COOKIE, PLAIN_COOKIE, SAFE, same, token_digest
 from dicom_node.console.access.login_limit import LoginLimit
+from dicom_node.console.access.outside import OutsideUser, proxied_user
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import ApiLimits
 from dicom_node.console.language.translation import _, ngettext
 from dicom_node.console.pictures import Pictures
+from dicom_node.errors import NodeError
 from pipeline.encode.language.translation import current_language
 from storage.console.changes import Change, record_change
 from storage.console.users import SEEN_EVERY, OpenSession, find_session, note_request
@@ -87,14 +89,33 @@ class Console:
         """Name of the cookie that holds the token of a session."""
         return COOKIE if self.is_secure else PLAIN_COOKIE
 
+    def outside_user(self, request: Request) -> OutsideUser | None:
+        """Read whom a trusted proxy has logged in; None if it says nothing.
+
+        Raises
+        ------
+        NodeError
+            As `proxied_user`.
+        """
+        return proxied_user(self.settings().console, address_of(request), request.headers)
+
     def who(self, request: Request) -> OpenSession | None:
-        """Find the session of a request; None if it has none that is open."""
+        """Find the session of a request; None if it has none that is open, or of another user.
+
+        Another is whom a trusted proxy has logged in meanwhile.
+        """
         token = request.cookies.get(self.cookie, "")
         if not token:
+            return None
+        try:
+            outside = self.outside_user(request)
+        except NodeError:
             return None
         now = self.clock()
         with self.sessions.reading() as session:
             found = find_session(session, token_digest(token), now)
+        if found is not None and outside is not None and outside.name != found.user:
+            return None
         asks_by_itself = request.url.path in ASKED_BY_PAGES
         if found is not None and now - found.seen_at > SEEN_EVERY and not asks_by_itself:
             with self.sessions.begin() as session:
@@ -133,6 +154,11 @@ class Console:
         """Record a change that the user of a request has made, in a transaction of its own."""
         with self.sessions.begin() as session:
             record_change(session, self.change(request, action, subject, **values))
+
+
+def address_of(request: Request) -> str:
+    """Give the address that a request comes from; empty if it is not known."""
+    return request.client.host if request.client else ""
 
 
 def console_of(request: Request) -> Console:

@@ -34,7 +34,9 @@ def serve(config: Path) -> None:
     if not settings.console.port:
         raise NodeError("[console] port: expected a port, got 0: the console is off")
     resources = existing_resources(settings)
-    is_secure = settings.console.certificate is not None
+    resources.sessions.follow()
+    # through a proxy browsers come by https, wherever that ends
+    is_secure = settings.console.certificate is not None or bool(settings.console.trusted_proxies)
     console = Console(
         sessions=resources.sessions, settings=current, is_secure=is_secure, ini=config
     )

@@ -15,6 +15,7 @@ from storage.database.engine import (
     folder_identity,
     never_make,
     removed_files,
+    require_migrated,
 )
 from storage.database.faults import own_errors
 from storage.database.lease import ONLY, lost
@@ -60,6 +61,7 @@ class Sessions:
         self._file: tuple[int, int] | None = None  #: of SQLite, when the lease was taken
         self._folder: tuple[int, int] | None = None  #: of that file
         self._removed: frozenset[str] = frozenset()  #: files beside it, at the last look
+        self._follows = False
         self.lost = ""  #: who has taken the lease that was held; empty while nobody has
 
     def hold(self, number: int, holder: str, when_lost: Callable[[str], object]) -> None:
@@ -77,6 +79,30 @@ class Sessions:
         self._file = file_identity(self._database)
         self._folder = folder_identity(self._database)
         never_make(self._database)
+
+    def follow(self) -> None:
+        """Work with whatever file has the name of the database, also after it was replaced.
+
+        For a process that stays and holds no lease: SQLite would go on with a removed file.
+        """
+        self._follows = True
+        self._file = file_identity(self._database)
+        never_make(self._database)
+
+    def _take_up_file(self) -> None:
+        """Let go of the file that the database was, if it is another by now, or away.
+
+        Raises
+        ------
+        DatabaseUnusable
+            If the other one is of another version.
+        """
+        file = file_identity(self._database) if self._follows else self._file
+        if file != self._file:
+            self._database.dispose()
+            if file is not None:
+                require_migrated(self._database)
+            self._file = file
 
     def check_file(self) -> None:
         """Check that the database is still the file that it was when the lease was taken.
@@ -106,12 +132,14 @@ class Sessions:
     @contextmanager
     def __call__(self) -> Iterator[Session]:
         """Open a session that keeps nothing of what it writes unless it is told to commit."""
+        self._take_up_file()
         with own_errors(), self._make() as session:
             yield session
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """Open a session that commits at the end of the block."""
+        self._take_up_file()
         with own_errors(), self._make.begin() as session:
             self._fence(session)
             yield session
@@ -119,6 +147,7 @@ class Sessions:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Open a session that only reads, and so waits for nobody who writes."""
+        self._take_up_file()
         with own_errors(), self._make() as session:
             session.connection(execution_options={READING: True})
             yield session

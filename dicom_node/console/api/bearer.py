@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import TOKEN
-from dicom_node.console.context import Console, console_of
+from dicom_node.console.context import Console, address_of, console_of
 from dicom_node.errors import Busy, NodeError
 from dicom_node.identity_key import existing_key
 from dicom_node.logs import log
@@ -73,7 +73,7 @@ def _known(console: Console, text: str) -> Token | None:
 def _refusal(request: Request) -> HTTPException:
     if not has_token(request):
         return HTTPException(HTTPStatus.UNAUTHORIZED, "expected a bearer token", CHALLENGE)
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     if wait := console_of(request).api_limits.refused.wait_seconds(address):
         return _too_often(wait)
     log.warning("console_token_refused", host=address)

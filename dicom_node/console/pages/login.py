@@ -11,9 +11,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dicom_node.console.access.guard import new_token, token_digest
+from dicom_node.console.access.outside import NO_PASSWORD, OutsideUser, enter
 from dicom_node.console.access.passwords import hashed, is_password
 from dicom_node.console.access.people import Role, user_name
-from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
+from dicom_node.console.context import (
+    Console,
+    address_of,
+    console_of,
+    for_role,
+    form_of,
+    post,
+    user_of,
+)
 from dicom_node.console.language.translation import COOKIE, NAMES, _, mark
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
@@ -42,17 +51,39 @@ LANGUAGE_SECONDS = 365 * 86_400  #: that a choice of a language is kept
 
 
 def login_page(request: Request) -> Response:
-    """Show the form; somebody who has logged in goes on."""
-    console = console_of(request)
+    """Show the form; somebody who has logged in, here or at a trusted proxy, goes on."""
+    console, target = console_of(request), request.query_params.get("next", "")
     if console.who(request) is not None:
-        return RedirectResponse(_target(request.query_params.get("next", "")), 303)
-    return _form(request, next_page=request.query_params.get("next", ""))
+        return RedirectResponse(_target(target), 303)
+    try:
+        outside = console.outside_user(request)
+        return _enter(request, outside, target) if outside else _form(request, next_page=target)
+    except NodeError as refusal:
+        log.warning("console_login_failed", host=address_of(request))
+        raise HTTPException(403, str(refusal)) from refusal
+
+
+def _enter(request: Request, who: OutsideUser, target: str) -> Response:
+    """Open a session for a user whom somebody else has logged in.
+
+    Raises
+    ------
+    NodeError
+        If the user may not come in.
+    """
+    console = console_of(request)
+    with console.sessions.begin() as session:
+        user = enter(session, who, console.settings().console.group_roles, console.clock())
+    token = _open(console, user, request)
+    if token is None:
+        raise NodeError(f"{who.name} was disabled at this moment")
+    return _with_session(console, token, target)
 
 
 def login(request: Request) -> Response:
     """Check name and password, and open a session with a new token."""
     console, form = console_of(request), form_of(request)
-    name, address = form.get("name", "").strip().lower()[:64], _address(request)
+    name, address = form.get("name", "").strip().lower()[:64], address_of(request)
     keys = (f"user {name}", f"address {_network(address)}")
     wait = console.limit.wait_seconds(*keys)
     if wait > 0:
@@ -61,7 +92,7 @@ def login(request: Request) -> Response:
     console.limit.begin(*keys)
     with console.sessions.reading() as session:
         user = find_user(session, name)
-    usable = user is not None and not user.disabled
+    usable = user is not None and not user.disabled and user.password != NO_PASSWORD
     if not is_password(form.get("password", ""), user.password if user and usable else None):
         log.warning("console_login_failed", host=address)
         return _form(request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401)
@@ -69,7 +100,12 @@ def login(request: Request) -> Response:
     token = _open(console, cast(User, user), request)
     if token is None:
         return _form(request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401)
-    response = RedirectResponse(_target(form.get("next", "")), 303)
+    return _with_session(console, token, form.get("next", ""))
+
+
+def _with_session(console: Console, token: str, target: str) -> Response:
+    """Go on to a page, with the cookie of a session."""
+    response = RedirectResponse(_target(target), 303)
     response.set_cookie(
         console.cookie,
         token,
@@ -95,7 +131,7 @@ def _open(console: Console, user: User, request: Request) -> str | None:
         form_token=new_token(),
         opened_at=now,
         seen_at=now,
-        address=_address(request),
+        address=address_of(request),
         browser=request.headers.get("user-agent", "")[:MAXIMUM_BROWSER],
     )
     old = request.cookies.get(console.cookie, "")
@@ -309,10 +345,6 @@ def _network(address: str) -> str:
     except ValueError:
         return address
     return str(ip_network((known, 64), strict=False)) if known.version == 6 else address
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 ROUTES = [

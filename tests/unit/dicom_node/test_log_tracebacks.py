@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +11,7 @@ import structlog
 
 from dicom_node import logs
 from dicom_node.health import Health
-from dicom_node.log_tracebacks import MOST_CAUSES, LibraryFormatter, described, named
+from dicom_node.log_tracebacks import MOST_CAUSES, described, named
 from dicom_node.supervision.scheduler import GuardedJob
 from storage.errors import DatabaseUnavailable
 
@@ -78,18 +76,3 @@ def test_a_long_chain_is_cut() -> None:
         fault, cause = TypeError(CANARY), fault
         fault.__cause__ = cause
     assert described(fault).count("TypeError") == MOST_CAUSES
-
-
-def test_exceptions_that_libraries_log_lose_their_words_as_well() -> None:
-    formatter = LibraryFormatter("%(levelname)s %(name)s: %(message)s")
-    try:
-        read_thickness()
-    except ValueError:
-        record = logging.getLogger("uvicorn").makeRecord(
-            "uvicorn", logging.ERROR, __file__, 1, "Exception in ASGI", (), sys.exc_info()
-        )
-
-    written = formatter.format(record)
-
-    assert written.startswith("ERROR uvicorn: Exception in ASGI\nValueError\n")
-    assert CANARY not in written
