@@ -34,6 +34,11 @@ LOST = (
     " matched with what was received so far. `dicom-node doctor --mend --force` draws another key,"
     " and forgets who the patients so far were"
 )
+PART = "identity key"  #: in the condition of the node
+GONE = (
+    "restore this file from a backup of the storage folder before the next start, which fails"
+    " without it; until then nothing can be searched for at the console, and tokens are refused"
+)
 NOT_MOUNTED = (
     f"and no file `{STATION}` either: is the storage folder mounted? `dicom-node run --new-folder`"
     " makes the database that of this folder, and forgets who the patients so far were"
@@ -127,6 +132,21 @@ def _check_forgetting(root: Path, lost: str, *, forget: bool) -> None:
         raise NodeError(f"{lost}: {LOST}")
     if not installation_of(root):
         raise NodeError(f"{lost}, {NOT_MOUNTED}")
+
+
+def watch_identity_key(resources: Resources) -> None:
+    """Report whether the file of the key that a running node works with is as it was."""
+    root, known = resources.folder.root, resources.identity_key
+    try:
+        found = read_identity_key(root)
+        got = "" if found == known else "no such file" if found is None else "another key"
+        fault = f"{root / IDENTITY_KEY}: expected the key of this node, got {got}" if got else ""
+    except StorageError as unreadable:
+        fault = str(unreadable)
+    if fault:
+        resources.health.fault(PART, f"{fault}: {GONE}")
+    else:
+        resources.health.well(PART)
 
 
 def existing_key(root: Path) -> IdentityKey:

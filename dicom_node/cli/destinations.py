@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from config.reader import load
 from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.settings import os_user
 from dicom_node.errors import NodeError
 
 app = typer.Typer(no_args_is_help=True, help="Destinations of results: list, pause, resume.")
@@ -63,7 +63,7 @@ def _change(config: Path, name: str, *, to_paused: bool) -> None:
     from storage.delivery import pauses
 
     settings = load(config)
-    who, now = f"{getpass.getuser()} (command line)", datetime.now(UTC)
+    who, now = f"{os_user()} (command line)", datetime.now(UTC)
     with closing(existing_resources(settings)) as resources, resources.sessions.begin() as session:
         if name not in pauses.pauses(session):
             named(settings, name)

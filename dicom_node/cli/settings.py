@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from config.hot import is_hot
 from config.reader import Place, read_text
-from config.versions import Version, digest, restore, versions, write_settings
+from config.versions import Version, digest, folder_of, restore, versions, write_settings
 from dicom_node.cli.options import INI, Ini, out
 from dicom_node.errors import NodeError
 
@@ -47,7 +47,16 @@ def set_values(
 @app.command()
 def history(config: Ini = INI) -> None:
     """Show who changed which settings, and when; secrets are named only."""
-    for version in versions(config):
+    found = versions(config)
+    if not found:
+        out.print(
+            f"no change is kept: nothing was changed yet, or {escape(str(folder_of(config)))} was"
+            " removed",
+            highlight=False,
+        )
+    elif found[0].number > 1:
+        out.print(f"changes before {found[0].number} are not kept any more", highlight=False)
+    for version in found:
         when = f"{version.at.astimezone():%Y-%m-%d %H:%M:%S}"
         out.print(f"{version.number}  {when}  {escape(version.by)}")
         for change in version.changes:

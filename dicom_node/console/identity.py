@@ -30,6 +30,7 @@ SHOWN = {
     "series_description": keyword_dict["SeriesDescription"],
 }
 OF_PATIENT = ("patient_name", "patient_id", "birth_date", "sex")
+FREE_TEXT = ("study_description", "series_description")  #: somebody may have typed a name
 UNREADABLE = (OSError, InvalidDicomError, AttributeError, zlib.error, ValueError)
 
 
@@ -56,7 +57,7 @@ def read_identity(path: Path, *, with_patient: bool) -> Identity:
     Parameters
     ----------
     with_patient
-        Whether name, ID, birth date and sex may be shown.
+        Whether name, ID, birth date and sex may be shown, and what may hold them.
     """
     try:
         meta, start = read_start(path, HEADER_BYTES)
@@ -70,7 +71,8 @@ def read_identity(path: Path, *, with_patient: bool) -> Identity:
     wanted = {
         field.name: values[SHOWN[field.name]]
         for field in fields(Identity)
-        if SHOWN[field.name] in values and (with_patient or field.name not in OF_PATIENT)
+        if SHOWN[field.name] in values
+        and (with_patient or field.name not in (*OF_PATIENT, *FREE_TEXT))
     }
     return Identity(**{name: _text(value, encodings) for name, value in wanted.items()})
 

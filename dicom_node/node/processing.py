@@ -23,6 +23,7 @@ from dicom_node.clock_watch import ClockWatch
 from dicom_node.closing.series_closer import Observer, SeriesCloser
 from dicom_node.closing.waits_log import log_waits
 from dicom_node.errors import NodeError
+from dicom_node.identity_key import watch_identity_key
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_away
 from dicom_node.maintenance.retention import RetentionJob
@@ -187,13 +188,17 @@ def _schedule(processing: Processing, settings: Settings) -> None:
         processing.retention.run_once()
         consistency.run_once()
 
+    def look_at_folder() -> None:
+        if not folder_is_away(resources):
+            watch_identity_key(resources)
+
     every(check_seconds, "close", close)
     wishes = partial(
         start_requested_reruns, resources, partial(processing.scheduler.wake, "analyse")
     )
     every(check_seconds, "wishes", wishes, lane="close")
     every(check_seconds, "analyse", processing.dispatcher.dispatch)
-    every(FOLDER_SECONDS, "folder", partial(folder_is_away, resources))
+    every(FOLDER_SECONDS, "folder", look_at_folder)
     every(TEND_SECONDS, "engine", processing.engine.tend)
     every(MAINTENANCE_SECONDS, "house", maintain)
     every(WAITS_SECONDS, "waits", partial(log_waits, resources))

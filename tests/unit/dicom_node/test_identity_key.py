@@ -17,7 +17,7 @@ from dicom_node.assembly.resources import existing_resources
 from dicom_node.cli.app import app
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
-from dicom_node.identity_key import keyed
+from dicom_node.identity_key import PART, keyed, watch_identity_key
 from dicom_node.maintenance.consistency import ConsistencyMonitor, find
 from dicom_node.node.lifecycle import start_node
 from dicom_node.preflight import faults
@@ -342,3 +342,22 @@ def test_who_only_reads_needs_no_key_and_doctor_says_that_it_is_lost(
     assert isinstance(mended.exception, NodeError)
     CliRunner().invoke(app, ["doctor", "--mend", "--force", *arguments])
     assert (tmp_path / IDENTITY_KEY).exists()
+
+
+def test_a_key_that_goes_away_while_the_node_runs_is_told(tmp_path: Path) -> None:
+    resources = keyed(without_key(tmp_path))
+
+    def told() -> str:
+        watch_identity_key(resources)
+        return "".join(fault.reason for fault in resources.health.snapshot() if fault.part == PART)
+
+    key = (tmp_path / IDENTITY_KEY).read_bytes()
+    assert told() == ""
+    (tmp_path / IDENTITY_KEY).unlink()
+    assert "no such file" in told()
+    draw_identity_key(tmp_path)
+    assert "another key" in told()
+    (tmp_path / IDENTITY_KEY).write_text("something else")
+    assert "hexadecimal digits" in told()
+    (tmp_path / IDENTITY_KEY).write_bytes(key)
+    assert told() == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from config.errors import SettingsError
 from config.reader import load
 from config.settings import Settings
+from config.versions import folder_of
 from dicom_node.cli.app import app
 from dicom_node.cli.settings import os_user
 from dicom_node.errors import NodeError
@@ -27,6 +29,19 @@ def ini(tmp_path: Path) -> Path:
 
 def settings(ini: Path, *words: str) -> Result:
     return CliRunner().invoke(app, ["settings", *words, "--config", str(ini)])
+
+
+def test_history_says_when_it_has_nothing_to_show(ini: Path) -> None:
+    assert "no change is kept" in settings(ini, "history").stdout
+    for port in ("105", "106"):
+        settings(ini, "set", "node.port", port)
+    folder = folder_of(ini)
+    for file in folder.glob("000001-*"):
+        file.unlink()
+    assert "changes before 2 are not kept any more" in settings(ini, "history").stdout
+    shutil.rmtree(folder)
+    shown = settings(ini, "history").stdout
+    assert f"{folder} was removed" in shown
 
 
 def test_values_are_set_shown_and_put_back(ini: Path) -> None:

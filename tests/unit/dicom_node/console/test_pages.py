@@ -172,9 +172,12 @@ def test_patients_are_shown_by_role_and_by_setting(
 ) -> None:
     with_patient(console, tmp_path, "Dōe^Jane")
     for page in ("/", "/series/1.2.3"):
-        assert "Dōe Jane" in console.logged_in(Role.READER).get(page).text
+        seen = console.logged_in(Role.READER).get(page).text
+        assert "Dōe Jane" in seen
+        assert "alert(" in seen  # the description of the series: somebody typed it
         seen = console.logged_in(Role.VIEWER).get(page).text
         assert "Dōe" not in seen
+        assert "alert(" not in seen
         assert "A-17" in seen
     hiding = console.settings.console.model_copy(update={"show_patients": False})
     console.settings = console.settings.model_copy(update={"console": hiding})
