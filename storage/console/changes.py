@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session
 
 from storage.database.console_tables import ConsoleChange
 
+LOGIN = "login"  #: action of a user who has logged in; the subject is the address
+MOST_PLACES = 200  #: latest logins of a user that are looked at
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -54,3 +57,14 @@ def latest_changes(session: Session, limit: int, *, subject: str | None = None) 
         )
         for row in session.scalars(query.limit(limit))
     ]
+
+
+def login_places(session: Session, user: str, since: datetime) -> list[str]:
+    """List the addresses from which a user has logged in since a time, the latest first."""
+    query = (
+        select(ConsoleChange.subject)
+        .where(ConsoleChange.user == user, ConsoleChange.action == LOGIN, ConsoleChange.at >= since)
+        .order_by(ConsoleChange.at.desc())
+        .limit(MOST_PLACES)
+    )
+    return list(dict.fromkeys(session.scalars(query)))

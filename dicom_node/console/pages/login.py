@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import cast
 
@@ -11,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dicom_node.console.access.guard import new_token, token_digest
+from dicom_node.console.access.login_limit import Try, try_of
 from dicom_node.console.access.outside import NO_PASSWORD, OutsideUser, enter
 from dicom_node.console.access.passwords import hashed, is_password
 from dicom_node.console.access.people import Role, user_name
@@ -26,7 +28,7 @@ from dicom_node.console.context import (
 from dicom_node.console.language.translation import COOKIE, NAMES, _, mark
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
-from storage.console.changes import Change, latest_changes, record_change
+from storage.console.changes import LOGIN, Change, latest_changes, login_places, record_change
 from storage.console.users import (
     LONGEST,
     OpenSession,
@@ -48,6 +50,7 @@ WRONG = mark("Name or password are wrong.")
 MAXIMUM_BROWSER = 200  #: characters of the name of a browser that are kept
 CHANGES_SHOWN = 200
 LANGUAGE_SECONDS = 365 * 86_400  #: that a choice of a language is kept
+REMEMBERED = timedelta(days=90)  #: in which a user has logged in from an address
 
 
 def login_page(request: Request) -> Response:
@@ -84,19 +87,21 @@ def login(request: Request) -> Response:
     """Check name and password, and open a session with a new token."""
     console, form = console_of(request), form_of(request)
     name, address = form.get("name", "").strip().lower()[:64], address_of(request)
-    keys = (f"user {name}", f"address {_network(address)}")
-    wait = console.limit.wait_seconds(*keys)
+    with console.sessions.reading() as session:
+        user = find_user(session, name)
+        places = login_places(session, name, console.clock() - REMEMBERED)
+    place = _network(address)
+    one_try = try_of(name, place, is_known_there=place in set(map(_network, places)))
+    wait = console.limit.wait_seconds(one_try)
     if wait > 0:
         text = _("Too many tries: wait {n} seconds.", n=f"{wait:.0f}")
         return _form(request, name=name, fault=text, next_page=form.get("next", ""), status=429)
-    console.limit.begin(*keys)
-    with console.sessions.reading() as session:
-        user = find_user(session, name)
+    console.limit.begin(one_try)
     usable = user is not None and not user.disabled and user.password != NO_PASSWORD
     if not is_password(form.get("password", ""), user.password if user and usable else None):
         log.warning("console_login_failed", host=address)
         return _form(request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401)
-    console.limit.succeeded(*keys)
+    console.limit.succeeded(one_try)
     token = _open(console, cast(User, user), request)
     if token is None:
         return _form(request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401)
@@ -143,9 +148,7 @@ def _open(console: Console, user: User, request: Request) -> str | None:
         if old:
             close_session(session, token_digest(old))
         open_session(session, opened)
-        record_change(
-            session, Change(at=now, user=user.name, action="login", subject=opened.address)
-        )
+        record_change(session, Change(at=now, user=user.name, action=LOGIN, subject=opened.address))
     return token
 
 
@@ -171,15 +174,15 @@ def account(request: Request) -> Response:
 def change_password(request: Request) -> Response:
     """Set one's own password; all one's sessions end."""
     console, form, name = console_of(request), form_of(request), user_of(request).user
-    key = f"password {name}"
-    if console.limit.wait_seconds(key) > 0:
+    one_try = Try(keys=(f"password {name}",))
+    if console.limit.wait_seconds(one_try) > 0:
         return _account(request, fault=_("Too many tries: wait a while."), status=429)
-    console.limit.begin(key)
+    console.limit.begin(one_try)
     with console.sessions.reading() as session:
         user = find_user(session, name)
     if not is_password(form.get("old", ""), user.password if user else None):
         return _account(request, fault=_("The present password is wrong."), status=403)
-    console.limit.succeeded(key)
+    console.limit.succeeded(one_try)
     if form.get("new") != form.get("again"):
         return _account(request, fault=_("The two new passwords differ."), status=400)
     try:

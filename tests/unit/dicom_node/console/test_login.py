@@ -82,6 +82,48 @@ def test_guessing_is_slowed_down_by_name_and_by_address(console: ConsoleUnderTes
     assert login(browser, "a-admin", PASSWORD) == 303
 
 
+def from_address(console: ConsoleUnderTest, address: str) -> TestClient:
+    headers = {"Origin": f"https://{HOST}", "Sec-Fetch-Site": "same-origin"}
+    return TestClient(
+        console.app,
+        base_url=f"https://{HOST}",
+        headers=headers,
+        follow_redirects=False,
+        client=(address, 50000),
+    )
+
+
+def test_a_stranger_keeps_nobody_out_where_he_has_logged_in_before(
+    console: ConsoleUnderTest,
+) -> None:
+    usual, new = "10.0.0.7", "10.0.0.8"
+    assert login(from_address(console, usual), "a-admin", PASSWORD) == 303
+    for number in range(40):  # from ever new addresses, as fast as they are looked at
+        login(from_address(console, f"10.1.0.{number}"), "a-admin", f"wrong number {number}")
+        console.steady += 1
+    assert login(from_address(console, usual), "a-admin", PASSWORD) == 303
+    assert login(from_address(console, new), "a-admin", PASSWORD) == 429
+    assert login(from_address(console, new), "a-reader", PASSWORD) == 303
+
+    console.clock.pass_by(days=91)  # what was so long ago does not count
+    assert login(from_address(console, usual), "a-admin", PASSWORD) == 429
+
+
+def test_guessing_is_slowed_down_where_the_user_has_logged_in_before_as_well(
+    console: ConsoleUnderTest,
+) -> None:
+    usual = from_address(console, "2001:db8::1")
+    neighbour = from_address(console, "2001:db8::2")  # the same user, says the first half
+    assert login(usual, "a-admin", PASSWORD) == 303
+    tried = 0
+    for number in range(600):  # one try a second
+        tried += login(neighbour, "a-admin", f"wrong number {number}") == 401
+        console.steady += 1
+    assert 20 <= tried <= 30
+    console.steady += 31  # the longest wait of its user
+    assert login(usual, "a-admin", PASSWORD) == 303
+
+
 def test_a_session_ends_idle_and_after_a_working_day(console: ConsoleUnderTest) -> None:
     browser = console.logged_in(Role.VIEWER)
     for _ in range(24):  # a request every 29 minutes keeps it
