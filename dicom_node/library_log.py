@@ -1,4 +1,4 @@
-"""Make what libraries log, or warn of, events of our log: where it came from, and never its values.
+"""Make events of our log of what libraries log, or warn of: with the place, never with values.
 
 A library may quote what it was given, so that of a message only its template counts, and of those
 that handle data sets and pixels nothing but the place.

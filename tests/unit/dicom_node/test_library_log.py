@@ -1,4 +1,4 @@
-"""What libraries log or warn of is in the form of our log, and quotes nothing."""
+"""Lines that libraries log, or warn by, are in the form of our log, and quote nothing."""
 
 import json
 import logging
