@@ -44,10 +44,16 @@ def only_node(folder: Path) -> Iterator[None]:
 
 
 def is_running(folder: Path) -> bool:
-    """Say whether a process holds the storage folder; asking never keeps a node from starting."""
+    """Say whether a process holds the storage folder; asking never keeps a node from starting.
+
+    Raises
+    ------
+    NodeError
+        If the folder cannot be read.
+    """
     if not (folder / RUNNING).exists():
         return False
-    with _opened(folder / RUNNING) as running:
+    with _opened(folder / RUNNING, os.O_RDONLY) as running:  # it may be mounted for reading only
         try:
             fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -56,8 +62,14 @@ def is_running(folder: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _opened(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as fault:
+        raise NodeError(
+            f"[storage] folder: expected one that can be written, got {path.parent}"
+            f" ({fault.strerror})"
+        ) from fault
     try:
         yield descriptor
     finally:

@@ -27,6 +27,7 @@ EVENTS = frozenset(
         "node_started",
         "node_draining",
         "node_stopped",
+        "stop_given_up",
         "association_accepted",
         "association_rejected",
         "association_broken",

@@ -22,7 +22,8 @@ from pipeline.errors import ModelError
 from pipeline.model.manifest import read_manifest
 from storage.database.engine import examine, is_absent, is_migrated, open_database
 from storage.database.sessions import Sessions
-from storage.errors import StorageError
+from storage.errors import StorageError, StorageUnwritable
+from storage.files.folder import TEMPORARY, StorageFolder
 
 WEB = "DICOMweb"  #: in place of the AE title of a destination that has none
 
@@ -159,6 +160,12 @@ def _folder(settings: Settings) -> Iterator[str]:
         yield (
             f"[storage] folder: expected a folder we may write to, got {folder} ({fault.strerror})"
         )
+        return
+    if (folder / TEMPORARY).is_dir():  # a node has run
+        try:
+            StorageFolder(folder, 0).require_one_file_system()
+        except StorageUnwritable as unwritable:
+            yield f"[storage] folder: {unwritable}"
 
 
 def _database(settings: Settings) -> Iterator[str]:

@@ -47,6 +47,7 @@ def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources
     if not any_folder:
         _check_folder(settings.storage.folder, sessions, "dicom-node run --new-folder")
     folder = StorageFolder(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
+    folder.require_one_file_system()
     draw_installation(folder.root)
     return Resources(
         sessions=sessions,

@@ -180,7 +180,7 @@ class SeriesCloser:
     def _complete(self, session: Session) -> Iterator[tuple[OpenSeries, ClosedBy]]:
         """Yield the series that are complete, with the proof."""
         now = self._clock()
-        watched = self._watch.look(receiving(session))
+        watched = self._watch.look(receiving(session), now)
         look = _Look(
             session=session,
             now=now,
@@ -202,7 +202,7 @@ class SeriesCloser:
     def _close(self, series: OpenSeries, proof: ClosedBy) -> bool:
         """Close a series; False if an instance has come meanwhile: it is quiet no more."""
         now = self._clock()
-        waited = abs((now - series.last_at).total_seconds())
+        waited = self._watch.waited_seconds(series)
         try:
             with self._sessions.begin() as session:
                 close(session, series, now)

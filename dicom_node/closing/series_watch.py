@@ -40,9 +40,25 @@ class SeriesWatch:
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self._steady = steady
         self._since: dict[OpenSeries, float] = {}
+        self._before: dict[OpenSeries, float] = {}
 
-    def look(self, current: Sequence[OpenSeries]) -> dict[OpenSeries, float]:
+    def look(self, current: Sequence[OpenSeries], time_of_day: datetime) -> dict[OpenSeries, float]:
         """Give the seconds for which each open series has not changed; new ones begin now."""
         now = self._steady()
         self._since = {series: self._since.get(series, now) for series in current}
+        self._before = {
+            series: self._before.get(series, _age(series, time_of_day)) for series in current
+        }
         return {series: now - since for series, since in self._since.items()}
+
+    def waited_seconds(self, series: OpenSeries) -> float:
+        """Give the time since the last instance of an open series that was looked at.
+
+        By the time of day as far as it was quiet before the first look, as when the node was away;
+        by the monotonic clock since then, for the time of day may be set.
+        """
+        return self._before[series] + self._steady() - self._since[series]
+
+
+def _age(series: OpenSeries, time_of_day: datetime) -> float:
+    return max(0.0, (time_of_day - series.last_at).total_seconds())

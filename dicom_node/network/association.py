@@ -20,6 +20,7 @@ from dicom_node.network.pynetdicom_internals.message_bounds import (
     MessageBound,
     hang_up,
 )
+from dicom_node.network.pynetdicom_internals.pdu import SHORTEST
 from dicom_node.network.tls import Credentials, client_context
 
 AGAIN_SECONDS = 1.0  #: longest wait for a connection that is tried to learn why it failed
@@ -106,10 +107,19 @@ def associate(
     finally:
         watch.cancel()
     if assoc.is_established:
-        return assoc, ""
+        return assoc, _too_short(assoc, peer)
     if refusals:  # a refusal of our certificate comes behind the handshake of TLS 1.3
         return assoc, f"{_place(peer)} cannot be reached by TLS: {refusals[0]}"
     return assoc, _failure(assoc, peer, reached=reached.is_set())
+
+
+def _too_short(assoc: Association, peer: Peer) -> str:
+    """Abort where the peer takes no PDU that has room for a message; say so, else nothing."""
+    limit = int(assoc.acceptor.maximum_length or SHORTEST)  # 0: no limit, PS3.8 D.1
+    if limit >= SHORTEST:
+        return ""
+    assoc.abort()
+    return f"{_place(peer)} takes PDUs of {limit} bytes at most: {SHORTEST} expected"
 
 
 def _place(peer: Peer) -> str:

@@ -33,14 +33,20 @@ from dicom_node.health import Health
 from dicom_node.identity_key import keyed
 from dicom_node.log_writer import LogWriter
 from dicom_node.logs import log
-from dicom_node.node.deadlines import ENGINE_SECONDS, RELEASE_SECONDS, WORK_SECONDS, wait_within
+from dicom_node.node.deadlines import (
+    ENGINE_SECONDS,
+    RELEASE_SECONDS,
+    STOP_SECONDS,
+    WORK_SECONDS,
+    wait_within,
+)
 from dicom_node.node.processing import Processing, start_processing
 from dicom_node.node.reception import Reception, start_reception
 from dicom_node.node.settings_follower import SETTINGS_SECONDS, SettingsFollower
 from dicom_node.node.taking_up import TakingUp
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
-from dicom_node.supervision.process_end import end_process
+from dicom_node.supervision.process_end import end_process, ended_within
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import LogLoss, Supervisor
 from storage.errors import StorageError
@@ -208,7 +214,8 @@ def serve(
         try:
             asked.wait()
         finally:
-            node.stop()
+            with ended_within(STOP_SECONDS, log_writer, lambda: int(bool(node.lease.lost))):
+                node.stop()
     end_process(log_writer, status=1 if node.lease.lost else 0)
     if node.lease.lost:
         raise NodeError(node.lease.lost)

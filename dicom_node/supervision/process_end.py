@@ -6,11 +6,40 @@ import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dicom_node.log_writer import LogWriter
 from dicom_node.logs import log
 
+Status = Callable[[], int]
 LEAVE_SECONDS = 0.5  #: how long threads and processes of libraries may take to end
+
+
+@contextmanager
+def ended_within(seconds: float, log_writer: LogWriter, status: Status) -> Iterator[None]:
+    """End the process if a stop has not come to its end in time; nothing that was kept is lost.
+
+    Parameters
+    ----------
+    status
+        Gives the status with which it ends.
+    """
+
+    def give_up() -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+        log.error("stop_given_up", seconds=seconds)
+        log_writer.flush()
+        os._exit(status())
+
+    watch = threading.Timer(seconds, give_up)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def end_process(log_writer: LogWriter, *, status: int = 0) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from dicom_node.errors import NodeError
 from dicom_node.health import Health
@@ -56,9 +57,8 @@ class Scheduler:
         """
         self._scheduler.add_job(
             GuardedJob(name, job, self._health),
-            "interval",
+            _Every(timedelta(seconds=seconds)),
             executor=self._lane(lane or name),
-            seconds=seconds,
             id=name,
             next_run_time=datetime.now(UTC),
         )
@@ -136,6 +136,23 @@ class Scheduler:
             lane = self._lanes[name] = Lane(name)
             self._scheduler.add_executor(lane, name)
         return name
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """An interval that is counted anew from a tick that is overdue.
+
+    APScheduler's own lists every tick that was missed, while it holds a lock that a stop needs:
+    hundreds of millions where the clock was set forward by decades, as on a host whose clock has
+    lost its battery.
+    """
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """Give the time of the next tick, which is never in the past."""
+        due = now if previous is None else previous + self._interval
+        return due if due > now or previous is None else now + self._interval
 
 
 class _Ticker(BackgroundScheduler):  # type: ignore[misc]  # APScheduler has no types

@@ -87,10 +87,35 @@ class StorageFolder:
         self._free, self._step = free, step
         self._naming = threading.Lock()  # a file found old must not be replaced before its removal
         new = [folder for folder in (root, *root.parents) if not folder.exists()]
-        for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
-            (root / name).mkdir(parents=True, exist_ok=True)
-        for folder in (root / INCOMING, root, *(folder.parent for folder in new)):
-            sync_directory(folder)
+        try:
+            for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            for folder in (root / INCOMING, root, *(folder.parent for folder in new)):
+                sync_directory(folder)
+        except OSError as fault:
+            raise StorageUnwritable(_cannot_be_made(root, fault)) from fault
+
+    def require_one_file_system(self) -> None:
+        """Check that a file gets its final path by a rename: what else would not be whole or not.
+
+        Raises
+        ------
+        StorageUnwritable
+            If a folder within the storage folder is a mount, or a link to another file system.
+        """
+        for name in (QUARANTINE, RESULTS, INCOMING):
+            with self._temporary() as temporary:
+                temporary.touch(mode=0o600)
+                target = self.root / name / f".{temporary.name}"
+                try:
+                    temporary.rename(target)
+                    target.unlink()
+                except OSError as fault:
+                    raise StorageUnwritable(
+                        f"{self.root / name} cannot take files of {self._temporary_folder}"
+                        f" ({fault.strerror}): expected both on one file system, none of them a"
+                        " mount or a link; mount, or link, the storage folder as a whole"
+                    ) from fault
 
     def keep(
         self, chunks: Iterable[bytes | memoryview], *, name_from: str, header: bytes = b""
@@ -291,6 +316,14 @@ class StorageFolder:
         self._step("renamed")
         sync_directory(target.parent)
         self._step("directory-synced")
+
+
+def _cannot_be_made(root: Path, fault: OSError) -> str:
+    """Say why the folders within the storage folder cannot be made."""
+    place = Path(str(fault.filename)) if fault.filename else root
+    if place.is_symlink() and not place.exists():
+        return f"{place} is a link to something that is away: is it mounted?"
+    return f"{place} cannot be made, or is no folder: {fault.strerror}"
 
 
 def _spread() -> Iterator[str]:

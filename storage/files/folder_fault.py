@@ -8,6 +8,8 @@ from pathlib import Path
 from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY
 from storage.files.installation import installation_of
 
+FOLDERS = (INCOMING, RESULTS, QUARANTINE, TEMPORARY)  #: between which files are renamed
+
 
 def folder_fault(root: Path) -> str:
     """Say what ails the storage folder of a running node; empty if nothing does.
@@ -21,10 +23,19 @@ def folder_fault(root: Path) -> str:
         return f"{root} cannot be read: {fault.strerror}"
     if not known:
         return f"{root} is not the one this node began with: is it mounted?"
-    for folder in (root / name for name in (INCOMING, RESULTS, QUARANTINE, TEMPORARY)):
+    for folder in (root / name for name in FOLDERS):
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             return (
                 f"{folder} cannot be written: see that it is there and belongs to the node's user,"
                 " and that its disk is not mounted for reading only"
             )
+    try:
+        devices = {(root / name).stat().st_dev for name in FOLDERS}
+    except OSError as fault:  # it went a moment ago
+        return f"{root} cannot be read: {fault.strerror}"
+    if len(devices) > 1:
+        return (
+            f"{', '.join(FOLDERS)} in {root} are not on one file system: mount, or link, the"
+            " storage folder as a whole"
+        )
     return ""

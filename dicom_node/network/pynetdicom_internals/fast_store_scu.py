@@ -35,6 +35,7 @@ from dicom_node.network.pynetdicom_internals.pdu import (
     P_DATA_TF,
     PDU_HEADER,
     PDV_HEADER,
+    SHORTEST,
     Closed,
     Invalid,
     first_fragment,
@@ -43,7 +44,6 @@ from dicom_node.network.pynetdicom_internals.pdu import (
 )
 
 BUFFER = 1 << 18  #: bytes written at once; no PDU is longer, even if the peer knows no limit
-SHORTEST = PDV_HEADER.size + 2  #: PDU that has room for data; a value is even, PS3.8 E.1
 MESSAGE_ID = 1  #: one message at a time, so all have the same
 ABORT_PDU = bytes.fromhex("07000000000400000000")  #: by the service user, PS3.8 9.3.8
 ABORT_TYPE = 7

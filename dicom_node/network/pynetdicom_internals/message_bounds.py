@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import threading
@@ -143,7 +144,26 @@ class MessageBound:
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
         """To be bound to an association, or to a server."""
-        return [(evt.EVT_DATA_RECV, self._count), (evt.EVT_DIMSE_RECV, self._forget)]
+        return [
+            (evt.EVT_CONN_OPEN, self._bound_pdus),
+            (evt.EVT_DATA_RECV, self._count),
+            (evt.EVT_DIMSE_RECV, self._forget),
+        ]
+
+    def _bound_pdus(self, event: Event) -> None:
+        """Have no PDU read that claims to be longer: it would be in memory before it is counted."""
+        assoc, wire = event.assoc, event.assoc.dul.socket
+        if wire is None:
+            return
+        read = wire.recv
+
+        def read_bounded(nr_bytes: int) -> bytearray:
+            if nr_bytes > self._most:
+                hang_up(assoc)
+                raise OSError(errno.EMSGSIZE, "a PDU longer than any answer")
+            return read(nr_bytes)
+
+        wire.recv = read_bounded  # type: ignore[method-assign]  # of this connection alone
 
     def _count(self, event: Event) -> None:
         size = self._sizes.get(event.assoc, 0) + len(event.data)

@@ -15,6 +15,7 @@ P_DATA_TF = 4  #: PDU type
 DATA_SET, COMMAND, LAST = 0, 1, 2  #: bits of the message control header, PS3.8 E.2
 PDU_HEADER = struct.Struct(">BxL")
 PDV_HEADER = struct.Struct(">LBB")
+SHORTEST = PDV_HEADER.size + 2  #: bytes of a PDU that has room for data; a value is even, PS3.8 E.1
 HEADERS = struct.Struct(">BxLLBB")  #: of a PDU and of its only presentation data value
 MAXIMUM_COMMAND = 1 << 16  #: bytes of a command set; real ones have 150
 

@@ -117,6 +117,25 @@ def test_a_clock_that_is_set_closes_nothing(tmp_path: Path, jump: timedelta) -> 
     assert stable(resources) == {"9"}
 
 
+@pytest.mark.parametrize("jump", [timedelta(days=3), timedelta(days=-3)])
+def test_what_waiting_cost_is_not_spoilt_by_a_clock_that_is_set(
+    tmp_path: Path, jump: timedelta
+) -> None:
+    clock, steady = [NOW + timedelta(seconds=2)], [0.0]
+    resources = replace(open_resources(tmp_path), clock=lambda: clock[0])
+    watch = SeriesWatch(steady=lambda: steady[0])
+    with resources.sessions.begin() as session:
+        record_instance(session, instance("1", "9", "CT1"), NOW)
+    close(resources, watch)
+
+    clock[0], steady[0] = clock[0] + jump, 10.0
+    close(resources, watch)
+
+    with resources.sessions.reading() as session:
+        (line,) = waits(session, clock[0] - timedelta(days=1))
+    assert line.median_seconds == pytest.approx(12.0)
+
+
 def test_a_series_half_received_when_the_node_ended_is_given_its_quiet_time(
     tmp_path: Path,
 ) -> None:

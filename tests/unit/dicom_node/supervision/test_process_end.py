@@ -36,3 +36,29 @@ def test_a_process_that_was_stopped_is_killed_and_keeps_nobody(tmp_path: Path) -
     child = int(ended.stdout.splitlines()[0])
     status = Path(f"/proc/{child}/status")
     assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+HANGING = """
+import threading
+from dicom_node import logs
+from dicom_node.supervision.process_end import ended_within
+
+writer = logs.configure(level="INFO", style="json")
+with ended_within(0.2, writer, lambda: 5):
+    threading.Event().wait()
+"""
+
+
+def test_a_stop_that_hangs_is_given_up_and_said_so(tmp_path: Path) -> None:
+    (tmp_path / "node.py").write_text(HANGING)
+
+    ended = subprocess.run(
+        [sys.executable, str(tmp_path / "node.py")],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=100,
+        check=False,
+    )
+
+    assert ended.returncode == 5
+    assert b"stop_given_up" in ended.stdout + ended.stderr

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -68,6 +69,22 @@ def test_what_would_wait_for_another_clock_runs_when_all_are_woken() -> None:
     schedule.wake_all()
 
     assert ran.acquire(timeout=10)
+    assert schedule.stop(seconds=10)
+
+
+@pytest.mark.timeout(60)
+def test_a_clock_set_forward_by_decades_costs_one_tick() -> None:
+    """Hundreds of millions of ticks were missed: to list them would take the memory of the node."""
+    ran = threading.Semaphore(0)
+    schedule = Scheduler(Health())
+    schedule.every(0.2, "often", ran.release)
+    schedule.start()
+    assert ran.acquire(timeout=10)
+
+    long_ago = datetime.now(UTC) - timedelta(days=365 * 40)
+    schedule._scheduler.modify_job("often", next_run_time=long_ago)  # as a clock does
+    for _ in range(2):
+        assert ran.acquire(timeout=10)
     assert schedule.stop(seconds=10)
 
 

@@ -5,11 +5,14 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from storage.errors import StorageFull
+from storage.errors import StorageFull, StorageUnwritable
 from storage.files.folder import KeptFile, StorageFolder
+from storage.files.folder_fault import folder_fault
+from storage.files.installation import draw_installation
 
 STEPS = ["written", "synced", "renamed", "directory-synced"]
 
@@ -263,8 +266,37 @@ def test_names_that_lead_out_of_a_result_folder_are_refused(
 
 def test_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(OSError, match="data"):
+    with pytest.raises(StorageUnwritable, match="data"):
         StorageFolder(tmp_path / "data", 0)
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "incoming").symlink_to(tmp_path / "unmounted")
+
+    with pytest.raises(StorageUnwritable, match=r"incoming is a link to something that is away"):
+        StorageFolder(tmp_path, 0)
+
+
+@pytest.mark.parametrize("name", ["incoming", "results", "quarantine"])
+def test_a_part_on_another_file_system_is_told_of(tmp_path: Path, name: str) -> None:
+    """A file could not be renamed into its place: each instance would be refused, for ever."""
+    here = tmp_path.stat().st_dev
+    others = (Path(place) for place in ("/dev/shm", "/tmp", "/var/tmp"))  # noqa: S108  # any other
+    other = next((place for place in others if place.stat().st_dev != here), None)
+    if other is None:
+        pytest.skip("needs a second file system")
+    folder = StorageFolder(tmp_path, 0)
+    folder.require_one_file_system()
+    draw_installation(tmp_path)
+    assert folder_fault(tmp_path) == ""
+    with TemporaryDirectory(dir=other) as elsewhere:
+        shutil.move(tmp_path / name, elsewhere)
+        (tmp_path / name).symlink_to(Path(elsewhere) / name)
+
+        assert "not on one file system" in folder_fault(tmp_path)
+        with pytest.raises(StorageUnwritable, match=rf"{name} cannot take files"):
+            StorageFolder(tmp_path, 0).require_one_file_system()
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def test_descriptors_are_given_back(folder: StorageFolder) -> None:
