@@ -17,17 +17,15 @@ from config.reader import load
 from config.settings import Settings
 from config.value_types import MAX_AE_TITLE
 from dicom_node.cli import (
-    backup,
     console,
     destinations,
-    doctor,
     feedback,
     probe,
     rerun,
     settings,
     status,
-    stored_data,
 )
+from dicom_node.cli.maintenance import backup, doctor, stored_data
 from dicom_node.cli.options import INI, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.errors import NodeError

@@ -66,7 +66,7 @@ def test_a_node_whose_disk_is_lost_goes_on_from_its_backup(
     start(node)
     store(node, first)
     node.wait_for_state("delivered")
-    backup = command("backup", "make", tmp_path / "backups", "--config", node.ini)
+    backup = command("backup", "create", tmp_path / "backups", "--config", node.ini)
     assert command("backup", "verify", backup).startswith("whole: ")
     store(node, second)  # after the backup: known to nobody afterwards
     node.wait_for_state("delivered")

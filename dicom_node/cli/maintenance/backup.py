@@ -13,14 +13,14 @@ from dicom_node.cli.options import INI, Ini, bar, err
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
-backups = typer.Typer(no_args_is_help=True, help="Backups of the installation: make, verify.")
+backups = typer.Typer(no_args_is_help=True, help="Backups of the installation: create, verify.")
 app.add_typer(backups, name="backup")
 
 Backup = Annotated[Path, typer.Argument(help="Folder of one backup.")]
 
 
 @backups.command()
-def make(
+def create(
     to: Annotated[Path, typer.Argument(help="Folder of backups, outside the storage folder.")],
     config: Ini = INI,
 ) -> None:

@@ -1,0 +1,1 @@
+"""Commands that copy, check, mend and remove what a node has stored."""
