@@ -27,6 +27,7 @@ EVENTS = frozenset(
         "node_started",
         "node_draining",
         "node_stopped",
+        "node_starting",
         "stop_given_up",
         "association_accepted",
         "association_rejected",

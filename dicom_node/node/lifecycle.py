@@ -206,6 +206,7 @@ def serve(
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: asked.set())
     with only_node(settings.storage.folder):
+        log.info("node_starting")  # what follows may have to wait for the database
         resources = open_resources(settings, any_folder=new_folder)
         node = start_node(settings, resources, adopt=new_folder, ending=asked)
         node.follow(ini, settings)

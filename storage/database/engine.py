@@ -34,6 +34,7 @@ WATCHED_CONNECTION = {
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",  # ms
 }
+READER_LOCK_MS = 5000  #: longest wait of a reader for a lock, on PostgreSQL
 READING = "reading"  #: execution option of connections that only read
 OPEN_FILES = Path("/proc/self/fd")  #: of this process, on Linux; see proc(5)
 MIGRATION_LOCK = 0x_D1C0_4C7  #: any number that is the node's own: one migration at a time
@@ -316,6 +317,10 @@ def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    """Let one who only reads take any time over what it has read: nobody waits for it."""
+    """Let one who only reads take any time over what it has read: nobody waits for it.
+
+    A lock that keeps a reader out is no writer's, but somebody's who changes the table: soon told.
+    """
     if connection.get_execution_options().get(READING, False):
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {READER_LOCK_MS}")

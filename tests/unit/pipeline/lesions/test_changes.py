@@ -1,4 +1,4 @@
-"""What is dense in the lungs and no lesion: a mass beside the heart, patches without a vote."""
+"""Dense changes of the lungs that are no lesion: a mass by the heart, patches without a vote."""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+"""The lock of the storage folder: to ask whether a node runs needs no right to write."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicom_node.errors import NodeError
+from dicom_node.folder_lock import is_running, only_node
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)):
+        pytest.skip("a disk cannot be mounted here: that takes root and its capabilities")
+    yield folder
+    run("umount", "--lazy", str(folder))
+
+
+def run(*command: str) -> int:
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def test_a_node_on_a_disk_that_became_read_only_is_seen_to_run(disk: Path) -> None:
+    with only_node(disk):
+        assert not run("mount", "--bind", str(disk), str(disk))
+        try:
+            assert not run("mount", "-o", "remount,ro,bind", str(disk))
+            assert is_running(disk)
+            with pytest.raises(NodeError, match=r"can be written.*Read-only"), only_node(disk):
+                pass
+        finally:
+            run("umount", "--lazy", str(disk))
+    assert not is_running(disk)
