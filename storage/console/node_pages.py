@@ -93,10 +93,11 @@ def backlog(session: Session, destination: str) -> Backlog:
 
 def sender_lines(session: Session, since: datetime) -> list[SenderLine]:
     """Count the series of every sender since a time, the busiest first."""
+    sender = func.coalesce(Series.calling_ae, "")  # by its index all series would be looked at
     rows = session.execute(
-        select(Series.calling_ae, Series.state, func.count(), func.max(Series.last_at))
+        select(sender, Series.state, func.count(), func.max(Series.last_at))
         .where(Series.last_at >= since)
-        .group_by(Series.calling_ae, Series.state)
+        .group_by(sender, Series.state)
     )
     found: dict[str, dict[SeriesState, int]] = {}
     last: dict[str, datetime] = {}

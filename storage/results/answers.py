@@ -142,7 +142,7 @@ def report_series(session: Session, study_instance_uid: str) -> dict[str, str]:
 
 def answer_counts(session: Session, since: datetime) -> AnswerCounts:
     """Count the answers received since a time; one counts once, to however many results it is."""
-    lines = _lines(session, [Feedback.received_at >= since])
+    lines = _lines(session, _received_since(session, since))
     standing = {(line.document_uid, line.position): line.answer for line in lines if line.stands}
     own = {(line.document_uid, line.position) for line in lines if not line.mismatch}
     return AnswerCounts(
@@ -176,9 +176,18 @@ def answers_to(
 
 
 def answers_since(session: Session, since: datetime, *, sender: str = "") -> list[AnswerLine]:
-    """List the answers since a time, to series of one sender if it is named; earliest first."""
+    """List the answers received since a time, to series of one sender if it is named."""
     of_sender = Series.calling_ae == sender if sender else true()
-    return _lines(session, [and_(Feedback.said_at >= since, of_sender)])
+    return _lines(session, [and_(one, of_sender) for one in _received_since(session, since)])
+
+
+def _received_since(session: Session, since: datetime) -> list[ColumnElement[bool]]:
+    """List conditions of the answers received since a time: by their ids.
+
+    By the time itself a database may begin with the objects of all results, which are many more.
+    """
+    ids = session.scalars(select(Feedback.id).where(Feedback.received_at >= since)).all()
+    return [Feedback.id.in_(batch) for batch in batched(ids)]
 
 
 def _lines(session: Session, conditions: Iterable[ColumnElement[bool]]) -> list[AnswerLine]:
