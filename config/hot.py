@@ -103,6 +103,12 @@ AT_START: Mapping[str, frozenset[str]] = {
             "proxy_user_header",
             "proxy_groups_header",
             "group_roles",
+            "oidc_issuer",
+            "oidc_client_id",
+            "oidc_password_file",
+            "oidc_authorities",
+            "oidc_name_claim",
+            "oidc_groups_claim",
         }
     ),
     "storage": frozenset(

@@ -12,6 +12,7 @@ from config.value_types import (
     GroupRoles,
     HeaderName,
     HostNames,
+    IssuerUrl,
     Listeners,
     Networks,
     NotEmpty,
@@ -163,6 +164,35 @@ class ConsoleSettings(Section):
         description="Roles of groups (radiology=reader, pacs=admin, *=viewer), of which a user has"
         " the highest; users are entered as they come. Empty lets in those of dicom-node user.",
     )
+
+    oidc_issuer: IssuerUrl = Field(
+        default="",
+        description="Address of an OpenID provider that may log users in besides"
+        " (pip install 'dicom-node[oidc]'); its redirect URI is"
+        " https://NAME:PORT/login/openid/callback.",
+    )
+    oidc_client_id: str = Field(default="", description="By what the provider knows the console.")
+    oidc_password_file: OptionalPath = Field(
+        default=None,
+        description="File with the client secret, readable by us alone; a public client has none.",
+    )
+    oidc_authorities: OptionalPath = Field(
+        default=None, description="Certificates of who signs the provider's; else the machine's."
+    )
+    oidc_name_claim: NotEmpty = Field(
+        default="preferred_username",
+        description="Claim that names the user; the provider must let nobody choose it.",
+    )
+    oidc_groups_claim: NotEmpty = Field(
+        default="groups", description="Claim that lists the user's groups, for group_roles."
+    )
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _of_provider(cls, client_id: str, info: ValidationInfo) -> str:
+        if bool(client_id) != bool(info.data.get("oidc_issuer")):
+            raise ValueError("a name where there is an oidc_issuer, and only there")
+        return client_id
 
     @field_validator("proxy_user_header")
     @classmethod

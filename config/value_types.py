@@ -189,6 +189,14 @@ def _web_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _issuer(text: str) -> str:
+    """Check the address of an OpenID provider, or nothing: https, or on this machine."""
+    found = re.fullmatch(rf"(https?)://(?P<host>{HOST})(:\d{{1,5}})?(/[^\s@?#]*)?", text)
+    if text and (found is None or (found[1] == "http" and not is_loopback(found["host"]))):
+        raise ValueError("nothing, or https://host/path, without user or query")
+    return text
+
+
 def _user(text: str) -> str:
     """Check a user name for a web service, or nothing (RFC 7617, section 2: no colon)."""
     if not all(" " <= character <= "~" and character != ":" for character in text):
@@ -272,6 +280,7 @@ Threshold = Annotated[Literal["model"] | float, BeforeValidator(_threshold)]
 Scheduler = Annotated[str, AfterValidator(_scheduler)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 OptionalUser = Annotated[str, AfterValidator(_user)]
+IssuerUrl = Annotated[str, AfterValidator(_issuer)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 OptionalUid = Annotated[str, AfterValidator(_uid)]
 NotEmpty = Annotated[str, Field(min_length=1, max_length=64)]

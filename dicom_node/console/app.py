@@ -26,7 +26,17 @@ from dicom_node.console.api.app import make_api
 from dicom_node.console.api.openapi import BASE
 from dicom_node.console.context import Console, console_of, for_role, user_of
 from dicom_node.console.language.translation import _
-from dicom_node.console.pages import answers, login, node, performance, series, thresholds, worklist
+from dicom_node.console.pages import (
+    answers,
+    login,
+    node,
+    openid,
+    people,
+    performance,
+    series,
+    thresholds,
+    worklist,
+)
 from dicom_node.errors import Busy
 from dicom_node.logs import log
 from storage.console.worklist import Filter, tiles
@@ -57,6 +67,8 @@ def make_app(console: Console, *, hosts: Collection[str]) -> ASGIApp:
             *performance.ROUTES,
             *node.ROUTES,
             *login.ROUTES,
+            *openid.ROUTES,
+            *people.ROUTES,
             Route("/events", events),
             Mount(BASE, app=make_api(console)),
             Mount("/static", StaticFiles(directory=STATIC)),

@@ -9,6 +9,7 @@ import uvicorn
 
 from config.settings import Settings
 from dicom_node.assembly.resources import existing_resources
+from dicom_node.console.access.openid import check_libraries
 from dicom_node.console.app import make_app
 from dicom_node.console.context import Console
 from dicom_node.console.current_settings import CurrentSettings
@@ -33,6 +34,8 @@ def serve(config: Path) -> None:
     settings = current()
     if not settings.console.port:
         raise NodeError("[console] port: expected a port, got 0: the console is off")
+    if settings.console.oidc_issuer:
+        check_libraries()
     resources = existing_resources(settings)
     resources.sessions.follow()
     # through a proxy browsers come by https, wherever that ends

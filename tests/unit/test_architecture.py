@@ -46,6 +46,7 @@ TORCH = re.compile(
 )
 RICH = re.compile(r"pipeline/training/.*|dicom_node/cli/.*")
 # The optional extra `training`: the node runs without it.
+OPENID = re.compile(r"dicom_node/console/access/openid\.py")
 EXTRA = re.compile(r"pipeline/(training|evaluation|metrics)/.*")
 PAGES = re.compile(r"pipeline/evaluation/.*|dicom_node/console/.*")
 SQLALCHEMY = re.compile(r"storage/.*")
@@ -82,9 +83,11 @@ def declared() -> frozenset[str]:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     lines = setup["options"]["install_requires"].split("\n")
-    lines += setup["options.extras_require"]["training"].split("\n")
-    required = {canonical(line.split()[0]) for line in lines if line.strip()}
-    return frozenset(
+    for extra in ("training", "oidc"):
+        lines += setup["options.extras_require"][extra].split("\n")
+    lines = [line for line in lines if line.strip() and not line.startswith("#")]
+    required = {canonical(line.split()[0]) for line in lines}
+    return frozenset(required) | frozenset(  # an extra may not be installed here
         name
         for name, distributions in packages_distributions().items()
         if required & {canonical(distribution) for distribution in distributions}
@@ -112,7 +115,8 @@ def test_floors_import_nothing_that_setup_cfg_does_not_ask_for() -> None:
     ("name", "places"),
     [("torch", TORCH), ("rich", RICH), ("sqlalchemy", SQLALCHEMY), ("pynetdicom", PYNETDICOM)]
     + [("jinja2", PAGES)]
-    + [(name, EXTRA) for name in ("matplotlib", "sklearn")],
+    + [(name, EXTRA) for name in ("matplotlib", "sklearn")]
+    + [(name, OPENID) for name in ("authlib", "joserfc", "httpx2")],
 )
 def test_heavy_or_shown_things_are_imported_only_in_their_places(
     name: str, places: re.Pattern[str]

@@ -75,7 +75,10 @@ class ApiLimits:
         By token.
     refused
         With a token that is none, by address; one that is known is never kept out by it.
+    outside
+        Logins that make us ask an OpenID provider, by address.
     """
 
     requests: RateLimit = field(default_factory=lambda: RateLimit(120, 2.0))
     refused: RateLimit = field(default_factory=lambda: RateLimit(10, 0.1))
+    outside: RateLimit = field(default_factory=lambda: RateLimit(20, 0.2))

@@ -1,4 +1,4 @@
-"""Log in and out; see and end sessions; users."""
+"""Log in and out; see and end sessions; change the password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dicom_node.console.access.guard import new_token, token_digest
 from dicom_node.console.access.login_limit import Try, try_of
 from dicom_node.console.access.outside import NO_PASSWORD, OutsideUser, enter
 from dicom_node.console.access.passwords import hashed, is_password
-from dicom_node.console.access.people import Role, user_name
+from dicom_node.console.access.people import Role
 from dicom_node.console.context import (
     Console,
     address_of,
@@ -28,23 +28,18 @@ from dicom_node.console.context import (
 from dicom_node.console.language.translation import COOKIE, NAMES, _, mark
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
-from storage.console.changes import LOGIN, Change, latest_changes, login_places, record_change
+from storage.console.changes import LOGIN, Change, login_places, record_change
 from storage.console.users import (
     LONGEST,
     OpenSession,
     User,
-    add_user,
     change_user,
     close_session,
-    count_enabled,
     find_user,
     forget_ended,
     list_sessions,
-    list_users,
     open_session,
 )
-from storage.database.sessions import Session
-from storage.errors import StorageError
 
 WRONG = mark("Name or password are wrong.")
 MAXIMUM_BROWSER = 200  #: characters of the name of a browser that are kept
@@ -60,13 +55,17 @@ def login_page(request: Request) -> Response:
         return RedirectResponse(_target(target), 303)
     try:
         outside = console.outside_user(request)
-        return _enter(request, outside, target) if outside else _form(request, next_page=target)
+        return (
+            enter_from_outside(request, outside, target)
+            if outside
+            else login_form(request, next_page=target)
+        )
     except NodeError as refusal:
         log.warning("console_login_failed", host=address_of(request))
         raise HTTPException(403, str(refusal)) from refusal
 
 
-def _enter(request: Request, who: OutsideUser, target: str) -> Response:
+def enter_from_outside(request: Request, who: OutsideUser, target: str) -> Response:
     """Open a session for a user whom somebody else has logged in.
 
     Raises
@@ -95,16 +94,22 @@ def login(request: Request) -> Response:
     wait = console.limit.wait_seconds(one_try)
     if wait > 0:
         text = _("Too many tries: wait {n} seconds.", n=f"{wait:.0f}")
-        return _form(request, name=name, fault=text, next_page=form.get("next", ""), status=429)
+        return login_form(
+            request, name=name, fault=text, next_page=form.get("next", ""), status=429
+        )
     console.limit.begin(one_try)
     usable = user is not None and not user.disabled and user.password != NO_PASSWORD
     if not is_password(form.get("password", ""), user.password if user and usable else None):
         log.warning("console_login_failed", host=address)
-        return _form(request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401)
+        return login_form(
+            request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401
+        )
     console.limit.succeeded(one_try)
     token = _open(console, cast(User, user), request)
     if token is None:
-        return _form(request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401)
+        return login_form(
+            request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401
+        )
     return _with_session(console, token, form.get("next", ""))
 
 
@@ -230,81 +235,13 @@ def end_session(request: Request) -> Response:
     return RedirectResponse("/people" if found.user != who.user else "/account", 303)
 
 
-@for_role(Role.ADMIN)
-def people(request: Request) -> Response:
-    """Show users, their sessions, and what was changed."""
-    return _people(request)
-
-
-@for_role(Role.ADMIN)
-def add_person(request: Request) -> Response:
-    """Add a user."""
-    console, form = console_of(request), form_of(request)
-    try:
-        user = User(
-            name=user_name(form.get("name", "")),
-            role=Role(form.get("role", "")),
-            password=hashed(form.get("password", "")),
-            created_at=console.clock(),
-        )
-        with console.sessions.begin() as session:
-            add_user(session, user)
-            record_change(session, console.change(request, "add user", user.name, after=user.role))
-    except (NodeError, StorageError, ValueError) as fault:
-        return _people(request, fault=str(fault), status=400)
-    return RedirectResponse("/people", 303)
-
-
-@for_role(Role.ADMIN)
-def change_person(request: Request) -> Response:
-    """Change the role of a user, or disable or enable one; the last administrator stays."""
-    console, form = console_of(request), form_of(request)
-    name, disabled = form.get("name", ""), form.get("disabled", "no") == "yes"
-    try:
-        role = Role(form.get("role", ""))
-    except ValueError:
-        return _people(request, fault=_("There is no such role."), status=400)
-    before = form.get("before", "")
-    after = _described(role, disabled=disabled)
-    change = console.change(request, "change user", name, before=before, after=after)
-    try:
-        with console.sessions.begin() as session:
-            _change(session, role, change, disabled=disabled)
-    except _Refused as refusal:
-        return _people(request, fault=str(refusal), status=409)
-    return RedirectResponse("/people", 303)
-
-
-def _change(session: Session, role: Role, change: Change, *, disabled: bool) -> None:
-    """Change a user as a form says that was made of what the user was before.
-
-    Raises
-    ------
-    _Refused
-        If somebody else was quicker, or no administrator would be left.
-    """
-    user = find_user(session, change.subject)
-    if user is None or _described(user.role, disabled=user.disabled) != change.before:
-        raise _Refused(_("Somebody else has changed this user."))
-    change_user(session, user.name, role=role, disabled=disabled)
-    if not count_enabled(session, Role.ADMIN):
-        raise _Refused(_("The last administrator stays."))
-    record_change(session, change)
-
-
-class _Refused(Exception):
-    """A change is not made; the message says why."""
-
-
-def _described(role: str, *, disabled: bool) -> str:
-    return f"{role}, disabled" if disabled else role
-
-
-def _form(
+def login_form(
     request: Request, *, name: str = "", fault: str = "", next_page: str = "", status: int = 200
 ) -> Response:
+    """Show the form of the login, with what went wrong."""
     request.state.who = None
-    values = {"name": name, "fault": fault, "next_page": next_page}
+    has_provider = bool(console_of(request).settings().console.oidc_issuer)
+    values = {"name": name, "fault": fault, "next_page": next_page, "has_provider": has_provider}
     return console_of(request).page(request, "login.html", status, **values)
 
 
@@ -322,17 +259,6 @@ def _account(request: Request, *, fault: str = "", status: int = 200) -> Respons
         languages={"": "", **NAMES},
         chosen_language=request.cookies.get(COOKIE, ""),
     )
-
-
-def _people(request: Request, *, fault: str = "", status: int = 200) -> Response:
-    console = console_of(request)
-    with console.sessions.reading() as session:
-        values = {
-            "users": list_users(session),
-            "opened": list_sessions(session, console.clock()),
-            "changes": latest_changes(session, CHANGES_SHOWN),
-        }
-    return console.page(request, "people.html", status, fault=fault, roles=list(Role), **values)
 
 
 def _target(text: str) -> str:
@@ -358,7 +284,4 @@ ROUTES = [
     post("/account/password", change_password),
     post("/account/end-session", end_session),
     post("/account/language", choose_language),
-    Route("/people", people),
-    post("/people/add", add_person),
-    post("/people/change", change_person),
 ]
