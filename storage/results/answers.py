@@ -120,6 +120,7 @@ class AssessedResult:
     positive: bool | None
     summary: str
     scanner: str = ""
+    kernel: str = ""
 
 
 def report_series(session: Session, study_instance_uid: str) -> dict[str, str]:
@@ -325,5 +326,6 @@ def assessed_results(session: Session, keys: Collection[str]) -> dict[str, Asses
                 positive=row.positive,
                 summary=row.summary,
                 scanner=row.scanner,
+                kernel=row.kernel,
             )
     return found

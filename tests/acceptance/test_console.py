@@ -98,6 +98,22 @@ def test_a_series_is_found_read_and_answered_by_keyboard(
         assert [one.answer for one in answers_to(session, ["1.2.3"])] == ["accepted"]
 
 
+def test_opacities_are_answered_to_beside_the_picture(
+    console: ConsoleUnderTest, page: "Page"
+) -> None:
+    console.analyse("1.2.3")
+    log_in(page, Role.READER)
+    page.goto(page.url + "series/1.2.3")
+    page.uncheck("input[name=opacity-1]")
+    page.fill("#missed", "7")
+    page.click("button[value=opacities]")
+    page.wait_for_url("**told=answered")
+    assert not page.is_checked("input[name=opacity-1]")
+    with console.resources.sessions.reading() as session:
+        said = {one.finding_name: one.answer for one in answers_to(session, ["1.2.3"])}
+    assert said == {"opacity-1": "rejected", "missed-slice-7": "modified"}
+
+
 def test_a_new_series_appears_by_itself(console: ConsoleUnderTest, page: "Page") -> None:
     log_in(page, Role.VIEWER)
     assert "No series yet" in page.inner_text("#rows")

@@ -33,6 +33,7 @@ class Labelled:
     called_positive: bool = False
     patient: str = ""
     scanner: str = ""
+    kernel: str = ""
     by_diagnosis: bool = False
 
 
@@ -76,6 +77,7 @@ def _labelled(result: AssessedResult, *, is_positive: bool, by_diagnosis: bool) 
         called_positive=bool(result.positive),
         patient=result.patient_key or result.series_instance_uid,
         scanner=result.scanner,
+        kernel=result.kernel,
         by_diagnosis=by_diagnosis,
     )
 

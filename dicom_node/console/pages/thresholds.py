@@ -156,7 +156,11 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
     known = labelled(stated, results, model=model_name(console))
     trial = tried(
         stored,
-        [one for one in known if asked.scanner in ("", one.scanner)],
+        [
+            one
+            for one in known
+            if asked.scanner in ("", one.scanner) and asked.kernel in ("", one.kernel)
+        ],
         now=now,
         then=asked.threshold,
         days=asked.days,
