@@ -11,8 +11,9 @@ from pipeline.model.manifest import DEFAULT_POINT
 METHOD = 4
 """Number of the way from images to findings: one more whenever the same images come to other
 findings with the same model. 2: the lungs' network sees thin slices 2.5 mm apart. 3: round ground
-glass is an opacity wherever the activation lies. 4: what is dense and no lesion is measured. A kept
-analysis of another number is not issued again: it would hide what this one finds."""
+glass is an opacity wherever the activation lies. 4: what is dense and no lesion is measured, and
+lesions grow back into what vessels took. A kept analysis of another number is not issued again: it
+would hide what this one finds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from pipeline.classifier.input import box, lung_box
 from pipeline.lesions.candidates import patches
 from pipeline.lesions.changes import changes
 from pipeline.lesions.components3d import components_activation
+from pipeline.lesions.growth import grown
 from pipeline.lesions.region import Labels, Mask, Region, doubled, half
 from pipeline.lesions.roundness import round_ground_glass
 from pipeline.types import Change, CtVolume, LungMask, Planes
@@ -70,7 +71,7 @@ def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Localised
     ]
     region = half(volume.hu[inside], sides, np.stack(active), volume.spacing_mm)
     candidates = patches(region)
-    found = chosen(candidates, speckle(region), region)
+    found = grown(chosen(candidates, speckle(region), region), region)
     labels = np.zeros(volume.shape, np.uint8)
     for image, held, lesions in zip(labels[inside], sides, found, strict=True):
         image[:] = np.where(held > 0, doubled(lesions, held.shape), 0)

@@ -18,6 +18,7 @@ from pipeline.evaluation.localisation.cases_with_lesions import Map, Scene
 from pipeline.lesions import localise, wang2020
 from pipeline.lesions.candidates import patches
 from pipeline.lesions.components3d import VARIANTS, components_activation
+from pipeline.lesions.growth import grown
 from pipeline.lesions.region import Mask, Region
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG
 
@@ -74,7 +75,8 @@ def answers(scene: Scene) -> Iterator[tuple[str, Found]]:
         one = wang2020.chosen(paper, speckled)
         yield f"3DCC + {TITLES[method]}", _found(scene, one.astype(np.intp), whole)
         within = stretch(activation, scene.lungs)
-        ours = localise.chosen(dense, speckled, replace(region, activation=within))
+        judged = replace(region, activation=within)
+        ours = grown(localise.chosen(dense, speckled, judged), judged)
         yield f"ours, {TITLES[method]}", _found(scene, ours.astype(np.intp), within)
 
 
