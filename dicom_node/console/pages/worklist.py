@@ -198,9 +198,10 @@ def filter_of(request: Request, now: datetime) -> Filter:
     try:
         state = SeriesState(query["state"]) if query.get("state") else None
         day = datetime.fromisoformat(query["day"]).astimezone() if query.get("day") else None
+        until = day + timedelta(days=1) if day else None
         moment, _, uid = query.get("before", "").partition(" ")
         before = (datetime.fromisoformat(moment).astimezone(), uid[:MAX_UID]) if moment else None
-    except ValueError as fault:
+    except (ValueError, OverflowError) as fault:  # the last day of all has none after it
         raise HTTPException(400, "the address of this page has a value that is none") from fault
     return Filter(
         state=state,
@@ -211,7 +212,7 @@ def filter_of(request: Request, now: datetime) -> Filter:
         series=() if query.get("found") else None,
         alike=next(((name, _asked(query, name)) for name in ALIKE if query.get(name)), None),
         since=day or _since(query, now),
-        until=day + timedelta(days=1) if day else None,
+        until=until,
         before=before,
     )
 
