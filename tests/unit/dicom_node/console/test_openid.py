@@ -173,8 +173,9 @@ def test_an_answer_to_no_login_of_this_browser_lets_nobody_in(
     assert other.get(back).status_code == 403  # no login was begun there
     sent(other)
     assert other.get(back).status_code == 403  # another one was
-    for change in ("&state=x", "&iss=http://127.0.0.1:1"):
-        assert browser.get(back + change).status_code == 403
+    for change in ("&state=x", "&iss=http://127.0.0.1:1"):  # of a code that is good
+        browser = console.browser()
+        assert browser.get(returned(sent(browser)) + change).status_code == 403
     browser = console.browser()
     answer = browser.get(returned(sent(browser)))
     assert answer.status_code == 303
