@@ -11,7 +11,7 @@ from pipeline.encode.source.source_slices import SourceSlice, real_slices
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.opacity_content import content_of
 from pipeline.series.attributes import text
-from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance
+from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance, Unreported
 
 
 def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "involvement": _involvement(analysis),
         "lungs_ml": _lungs(analysis),
         "opacities_ml": _opacities(analysis),
+        "unreported": _unreported(analysis.unreported),
         "low_attenuation_ml": _low_attenuation(analysis.low_attenuation),
         "lung_method": analysis.lungs.method,
         "lesions": _lesions(series, analysis),
@@ -69,6 +70,20 @@ def _opacities(analysis: Analysis) -> dict[str, float | None]:
     if content is None:
         return {"ground_glass": None, "consolidation": None}
     return {"ground_glass": content.ground_glass_ml, "consolidation": content.consolidation_ml}
+
+
+def _unreported(found: Unreported | None) -> dict[str, float | None] | None:
+    """Measures of changes that are not outlined; None where there are none to name."""
+    if found is None:
+        return None
+    return {
+        "share": found.share,
+        "right": found.right,
+        "left": found.left,
+        "largest_ml": found.largest_ml,
+        "solid_ml": found.solid_ml,
+        "slice_from_below": found.voxel[0] + 1,
+    }
 
 
 def _low_attenuation(low: LowAttenuation | None) -> dict[str, float] | None:

@@ -24,7 +24,7 @@ from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.errors import PipelineError
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.series.common_header import common_header
-from pipeline.types import Completeness, CtSeries, Gap, Side
+from pipeline.types import Completeness, CtSeries, Gap, Side, Unreported
 from tests.support.samples.encode_samples import (
     SeriesSpec,
     analysis,
@@ -293,6 +293,10 @@ def test_the_summary_tells_ground_glass_consolidation_and_low_attenuation() -> N
     assert values["low_attenuation_ml"] == {"right": 30.0, "left": 12.0, "total": 42.0}
     assert [item["long_axis_mm"] for item in values["lesions"]] == [21.5, 9.0]
     assert [item["consolidation_ml"] for item in values["lesions"]] == [0.5, 0.0]
+    assert values["unreported"] is None
+    named = Unreported(share=0.02, right=0.03, largest_ml=9.0, solid_ml=5.2, voxel=(1, 5, 5))
+    changed = summary(ct_series(), replace(found, unreported=named))["unreported"]
+    assert (changed["largest_ml"], changed["solid_ml"], changed["slice_from_below"]) == (9, 5.2, 2)
     assert summary(ct_series(), without_lesions(found))["opacities_ml"] == {
         "ground_glass": None,
         "consolidation": None,
