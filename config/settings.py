@@ -381,6 +381,7 @@ class Settings(Section):
             "[engine] key": self.engine.key,
             "[dicomweb] token_file": self.dicomweb.token_file,
             "[console] key": self.console.key,
+            "[console] oidc_password_file": self.console.oidc_password_file,
             "[storage] database_url_file": self.storage.database_url_file,
         }
         for destination in self.destinations:

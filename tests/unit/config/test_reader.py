@@ -334,3 +334,11 @@ def test_dicomweb_beyond_this_machine_needs_a_token(ini: Path) -> None:
 
     (fault,) = faults(ini, text.format("192.0.2.1")).values()
     assert (fault.section, fault.key) == ("dicomweb", "token_file")
+
+
+def test_the_secret_of_the_console_at_its_provider_is_one_of_those_that_are_checked(
+    ini: Path,
+) -> None:
+    provider = "oidc_issuer = https://login.example.org\noidc_client_id = c\n"
+    settings = read(ini, f"[console]\n{provider}oidc_password_file = p\n")
+    assert settings.secrets["[console] oidc_password_file"] == ini.with_name("p")
