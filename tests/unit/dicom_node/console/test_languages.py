@@ -33,7 +33,7 @@ UNTRANSLATED = {"chest", "node", "Chest", "CT", "CSV", "ROC", "AUC", "GB", "ml",
 def of_python() -> Iterator[str]:
     """Yield the sentences that code marks, and those of the refusals that an error page shows."""
     for path in CONSOLE.rglob("*.py"):
-        if "api" in path.parts:  # programs are answered in English
+        if "api" in path.relative_to(CONSOLE).parts:  # programs are answered in English
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
