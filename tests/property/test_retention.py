@@ -41,7 +41,7 @@ def test_nothing_is_chosen_that_must_stay(
     by_uid = {series.series_instance_uid: series for series in all_}
     assert len(set(chosen)) == len(chosen)
     for series in map(by_uid.__getitem__, chosen):
-        assert series.state in {S.DELIVERED, S.UNSUITABLE, S.FAILED}
+        assert series.state in {S.DELIVERED, S.UNSUITABLE, S.FAILED, S.FEEDBACK}
         assert not series.rerun_requested
         assert {state for _, state in series.deliveries} <= DONE
         assert not {(name, D.ACCEPTED) for name in rules.committing} & series.deliveries
