@@ -110,7 +110,7 @@ def worker(
     name: Annotated[str | None, typer.Option(help="What the node calls this worker.")] = None,
     tasks: Annotated[int, typer.Option(min=1, help="How many series at the same time.")] = 1,
 ) -> None:
-    """Analyse for a node elsewhere: join the scheduler of [engine] until SIGTERM or Ctrl-C."""
+    """Analyse for a node elsewhere: join its scheduler until SIGTERM or Ctrl-C."""
     from dicom_node import logs
     from dicom_node.analysis.configuration import model_folder
     from dicom_node.analysis.engine.connection import EMBEDDED

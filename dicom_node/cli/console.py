@@ -42,7 +42,7 @@ FromInput = Annotated[
 
 @app.command()
 def console(config: Ini = INI) -> None:
-    """Serve the web console of [console] until SIGTERM or Ctrl-C."""
+    """Serve the web console until SIGTERM or Ctrl-C."""
     from dicom_node import logs
     from dicom_node.console.server import serve
 

@@ -22,7 +22,7 @@ from config.settings import Settings
 from dicom_node.clock_watch import utc_now
 from dicom_node.console.access.guard import COOKIE, PLAIN_COOKIE, SAFE, same, token_digest
 from dicom_node.console.access.login_limit import LoginLimit
-from dicom_node.console.access.outside import OutsideUser, proxied_user
+from dicom_node.console.access.outside import OutsideUser, proxied_user, role_of
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import ApiLimits
 from dicom_node.console.language.translation import _, ngettext
@@ -102,7 +102,8 @@ class Console:
     def who(self, request: Request) -> OpenSession | None:
         """Find the session of a request; None if it has none that is open, or of another user.
 
-        Another is whom a trusted proxy has logged in meanwhile.
+        Another is whom a trusted proxy has logged in meanwhile, or one whose groups have another
+        role by now: he comes in anew.
         """
         token = request.cookies.get(self.cookie, "")
         if not token:
@@ -114,13 +115,19 @@ class Console:
         now = self.clock()
         with self.sessions.reading() as session:
             found = find_session(session, token_digest(token), now)
-        if found is not None and outside is not None and outside.name != found.user:
+        if found is not None and outside is not None and not self._is_still(found, outside):
             return None
         asks_by_itself = request.url.path in ASKED_BY_PAGES
         if found is not None and now - found.seen_at > SEEN_EVERY and not asks_by_itself:
             with self.sessions.begin() as session:
                 note_request(session, found.digest, now)
         return found
+
+    def _is_still(self, found: OpenSession, outside: OutsideUser) -> bool:
+        """Say whether a session is of whom a proxy names, and in the role of his groups."""
+        group_roles = self.settings().console.group_roles
+        role = role_of(outside.groups, group_roles) if group_roles else Role(found.role)
+        return outside.name == found.user and role == found.role
 
     def page(
         self,

@@ -12,6 +12,7 @@ from pydicom import Dataset
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.feedback.answers import Concept
+from pipeline.feedback.naming import names_person
 from pipeline.reasons import UnsuitableReason
 from pipeline.series.attributes import items, text
 
@@ -23,7 +24,8 @@ MAX_CODE = 64  #: characters of a code value, a scheme or a meaning
 MAX_COMMENT = 1_000  #: characters
 FIRST_YEAR = 1990  #: of a document; the standard has had them since 1999
 OBSERVER = "HAS OBS CONTEXT"  #: relationship of what tells about the observer
-MIN_NAME = 3  #: characters of a word that may name the patient
+NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName")  #: attributes that name somebody
+NUMBERS = ("PatientID", "PatientBirthDate", "AccessionNumber")  #: and those that point to him
 UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")  #: PS3.5 9.1
 EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
 
@@ -192,9 +194,6 @@ def comment(content: Iterable[ContentItem], document: Dataset) -> str:
 
 
 def names_patient(words: str, document: Dataset) -> bool:
-    """Say whether text has a word of the name, or the ID, of the patient of its document."""
-    name, number = (text(document, key).casefold() for key in ("PatientName", "PatientID"))
-    parts = {part for part in re.split(r"\W+", name) if len(part) >= MIN_NAME}
-    held = words.casefold()
-    has_number = len(number) >= MIN_NAME and number in held
-    return has_number or not parts.isdisjoint(re.split(r"\W+", held))
+    """Say whether text names the patient of its document."""
+    names, numbers = ([text(document, key) for key in keys] for keys in (NAMES, NUMBERS))
+    return names_person(words, names, numbers)

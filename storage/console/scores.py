@@ -45,6 +45,12 @@ def scores(session: Session, choice: Choice) -> list[float]:
     return [score for score in session.scalars(query.where(_of(choice))) if score is not None]
 
 
+def first_score(session: Session) -> datetime | None:
+    """Tell when the first series came that has a score now; None if none has."""
+    query = select(Series.last_at).join(Result, Series.result_key == Result.key)
+    return session.scalar(query.where(Result.score.is_not(None)).order_by(Series.last_at).limit(1))
+
+
 def cases_between(
     session: Session, choice: Choice, low: float, high: float, limit: int
 ) -> list[ScoredCase]:

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from config.network import ConsoleSettings
@@ -205,7 +205,7 @@ class OpenIdProvider:
             nonce={"essential": True, "value": nonce},
         )
         try:
-            known = KeySet.import_key_set(dict(keys))
+            known = KeySet.import_key_set(cast("Any", dict(keys)))
             claims: dict[str, Any] = jwt.decode(
                 str(token["id_token"]), known, algorithms=ALGORITHMS
             ).claims

@@ -60,6 +60,8 @@ def proxied_user(settings: ConsoleSettings, address: str, headers: Headers) -> O
         raise NodeError("the proxy names two users: it must replace the header, not add to it")
     header = settings.proxy_groups_header
     values = headers.getlist(header) if header else []
+    if len(values) > 1:
+        raise NodeError("the proxy names groups twice: it must replace the header, not add to it")
     groups = [group.strip() for value in values for group in value.split(",")][:MOST_GROUPS]
     return OutsideUser(name=user_name(names[0]), groups=tuple(filter(None, groups)))
 

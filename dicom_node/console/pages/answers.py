@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -20,9 +20,10 @@ from dicom_node.console.feedback.opacities import (
     read_marks,
 )
 from dicom_node.console.feedback.truth import AGREE, DISAGREE, UNSURE
-from dicom_node.console.identity import NOTHING, OF_PATIENT, Identity, read_identity
+from dicom_node.console.identity import NOTHING, read_identity
 from dicom_node.console.language.translation import _, mark
 from dicom_node.console.pages.series import is_scored, known_series, show_series, slices_of
+from pipeline.feedback.naming import names_person
 from storage.console.changes import Change, record_change
 from storage.console.series_page import SeriesPage, result_series
 from storage.results.feedback import NewAnswer, NewDocument, enter_feedback
@@ -38,7 +39,7 @@ REASONS = {
 MAXIMUM_COMMENT = 500  #: characters
 LONG_NUMBER = re.compile(r"\d{6,}")  #: a birth date, an ID
 SEPARATORS = re.compile(r"(?<=\d)[\s./-](?=\d)")  #: within a date or a number
-SHORTEST = 3  #: characters of a part of a name that is looked for
+NAMED = mark("The comment may name the patient: leave names and numbers out.")
 ROOT = "2.25"  #: of UIDs that are made of UUIDs, PS3.5 B.2
 
 
@@ -49,11 +50,11 @@ def answer(request: Request) -> Response:
     said, comment = form.get("answer", ""), form.get("comment", "").strip()
     text, status = _refusal(console, found, form)
     if text:
-        return show_series(request, told=text, status=status)
+        return show_series(request, told=text, status=status, entered=form)
     try:
         new = [*_of_whole(said, comment), *_of_opacities(request, found, comment)]
     except ValueError as fault:
-        return show_series(request, told=str(fault), status=400)
+        return show_series(request, told=str(fault), status=400, entered=form)
     if not new:
         return show_series(request, told=_("Nothing was changed."))
     after = ", ".join(" ".join((one.finding_name, one.reason_code)).strip() for one in new)
@@ -76,9 +77,8 @@ def _refusal(console: Console, found: SeriesPage, form: Mapping[str, str]) -> tu
     comment = form.get("comment", "").strip()
     if len(comment) > MAXIMUM_COMMENT:
         return _("At most {n} characters, please.", n=MAXIMUM_COMMENT), 400
-    if _names_patient(console, found, comment):
-        return _("The comment may name the patient: leave names and numbers out."), 400
-    return "", 0
+    fault = _fault_of_comment(console, found, comment)
+    return (fault, 400) if fault else ("", 0)
 
 
 def _of_whole(said: str, comment: str) -> Iterator[NewAnswer]:
@@ -137,30 +137,22 @@ def _enter(console: Console, found: SeriesPage, said: Sequence[NewAnswer], chang
         record_change(session, change)
 
 
-def _names_patient(console: Console, found: SeriesPage, comment: str) -> bool:
-    """Say whether a comment holds a long number, or a part of the patient's name or ID.
-
-    So it may where the name is not known any more.
-    """
+def _fault_of_comment(console: Console, found: SeriesPage, comment: str) -> str:
+    """Say why a comment is not kept: it may name the patient, or nobody can tell."""
     if not comment:
-        return False
-    if LONG_NUMBER.search(SEPARATORS.sub("", comment)) or found.image is None:
-        return True
-    known = read_identity(console.folder / found.image, with_patient=True)
-    words = {word.casefold() for word in re.findall(r"\w+", comment)}
-    return known == NOTHING or bool(words & set(_parts(known)))
-
-
-def _parts(known: Identity) -> list[str]:
-    """List the words of a patient's name and numbers."""
-    texts = [getattr(known, field.name) for field in fields(known) if field.name in OF_PATIENT]
-    texts.append(known.accession)
-    return [
-        word.casefold()
-        for text in texts
-        for word in re.findall(r"\w+", text)
-        if len(word) >= SHORTEST
-    ]
+        return ""
+    if LONG_NUMBER.search(SEPARATORS.sub("", comment)):
+        return _(NAMED)
+    known = NOTHING
+    if found.image is not None:
+        known = read_identity(console.folder / found.image, with_patient=True)
+    if known == NOTHING:
+        return _(
+            "The images are not here any more, so nobody can tell whether the comment names the"
+            " patient: answer without one."
+        )
+    numbers = (known.patient_id, known.birth_date, known.accession)
+    return _(NAMED) if names_person(comment, (known.patient_name,), numbers) else ""
 
 
 ROUTES = [post("/series/{uid}/answer", answer)]

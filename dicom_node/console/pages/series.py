@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -31,6 +31,8 @@ from storage.states import Rerun
 
 CHANGES_SHOWN = 20
 TOLD = {"answered": mark("Kept. It changes no report.")}
+#: Parts of a summary that one of another version may lack.
+UNKNOWN = {"notice": "", "involvement": {}, "lungs_ml": {}, "opacities_ml": {}, "doubts": ()}
 NOT_DRAWN = mark("no pictures: the images are not kept any more, or not those that were analysed")
 
 
@@ -100,8 +102,20 @@ def _rerun(request: Request, rerun: Rerun) -> Response:
     return show_series(request, told=f"{text}.", status=409 if outcome.refused else 200)
 
 
-def show_series(request: Request, *, told: str = "", status: int = 200) -> Response:
-    """Show a series, with what was just done about it."""
+def show_series(
+    request: Request,
+    *,
+    told: str = "",
+    status: int = 200,
+    entered: Mapping[str, str] | None = None,
+) -> Response:
+    """Show a series, with what was just done about it.
+
+    Parameters
+    ----------
+    entered
+        What was entered into the form of answers, where it was not kept: it is there again.
+    """
     console, found = console_of(request), known_series(request)
     line = found.line
     with console.sessions.reading() as session:
@@ -121,11 +135,12 @@ def show_series(request: Request, *, told: str = "", status: int = 200) -> Respo
         identity=identities(console, request, [line]).get(line.series_instance_uid, NOTHING),
         score=None if line.score is None else decimals(line.score, threshold),
         decision=decision_words(line),
-        summary=summary,
+        summary={**UNKNOWN, **summary},
         lesions=lesions,
         slices=slices_of(found),
         numbered=numbered(lesions),
         marked=marked(found.answers, by=user_of(request).user, result_key=key),
+        entered=entered,
         first_slice=_first_slice(lesions, found),
         changes=changes,
         told=told or _(TOLD.get(request.query_params.get("told", ""), "")),

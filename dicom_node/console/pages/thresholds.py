@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -24,13 +24,21 @@ from dicom_node.console.context import Console, console_of, for_role, form_of, p
 from dicom_node.console.feedback.truth import labelled
 from dicom_node.console.language.translation import _
 from dicom_node.console.trial import BINS, card_points, tried
-from storage.console.scores import Choice, cases_between, kernels, scanners, scores
+from storage.console.scores import (
+    Choice,
+    cases_between,
+    first_score,
+    kernels,
+    scanners,
+    scores,
+)
 from storage.console.worklist import senders
 from storage.database.columns import MAX_TITLE
 from storage.database.schema import MAX_DEVICE
 from storage.results.answers import answers_since, assessed_results
 
 PERIODS = (7, 30, 90, 365)  #: days
+DAY = timedelta(days=1)
 CASES_SHOWN = 50
 DEFAULT_PERCENT = 5.0  #: of patients with the disease, until somebody says otherwise
 
@@ -150,6 +158,7 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
     low, high = sorted((now, asked.threshold))
     with console.sessions.reading() as session:
         stored = scores(session, choice)
+        first = first_score(session)
         cases = cases_between(session, choice, low, high, CASES_SHOWN)
         stated = answers_since(session, since, sender=asked.sender)
         results = assessed_results(session, {one.result_key for one in stated} - {""})
@@ -163,7 +172,7 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
         ],
         now=now,
         then=asked.threshold,
-        days=asked.days,
+        days=_days(asked.days, first, console.clock()),
         prevalence=asked.prevalence / 100,
     )
     try:
@@ -178,6 +187,11 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
         "seen": seen,
         "card": card_points(card_of(console)["operating_points"], asked.prevalence / 100),
     }
+
+
+def _days(asked: int, first: datetime | None, now: datetime) -> float:
+    """Give the days of which there can be scores: no more than since the first one."""
+    return min(float(asked), max(1.0, (now - first) / DAY)) if first else float(asked)
 
 
 def _asked(query: QueryParams, now: float) -> Asked:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from config.reader import load
@@ -20,6 +21,7 @@ from pipeline.encode.common.segments import finding_names
 from pipeline.model.manifest import BUNDLED
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.schema import Result
 from storage.results.answers import answers_to, assessed_results
 from tests.support.console.console_under_test import NOW, SUMMARY, ConsoleUnderTest, form_token
 
@@ -103,7 +105,46 @@ def test_a_comment_that_names_the_patient_is_not_kept(
 
 def test_a_comment_that_cannot_be_checked_is_not_kept(console: ConsoleUnderTest) -> None:
     console.analyse("1.2.3")  # its images are away
-    assert "may name the patient" in answer(console.logged_in(Role.READER), "agree", "basal")
+    text = answer(console.logged_in(Role.READER), "agree", "basal")
+    assert "nobody can tell whether the comment names the patient" in text
+
+
+def test_what_was_entered_is_there_again_when_it_was_not_kept(
+    console: ConsoleUnderTest, tmp_path: Path
+) -> None:
+    with_patient(console, tmp_path)
+    reader = console.logged_in(Role.READER)
+    fields = {"form_token": form_token(reader), "answer": "disagree", "result": "key-1.2.3"}
+    fields |= {"missed": "7", "comment": "PID-1234567"}  # and opacity 1 is unticked
+
+    refused = reader.post("/series/1.2.3/answer", data=fields)
+
+    assert refused.status_code == 400
+    assert 'value="7"' in refused.text
+    assert 'value="PID-1234567"' in refused.text
+    (box,) = re.findall(r'<input type="checkbox" name="opacity-1"[^>]*>', refused.text)
+    assert "checked" not in box
+
+
+def test_a_summary_of_another_version_does_not_take_the_page_away(
+    console: ConsoleUnderTest,
+) -> None:
+    console.analyse("1.2.3")
+    with console.resources.sessions.begin() as session:
+        session.execute(update(Result).values(summary=json.dumps({"score": 0.9, "instances": 3})))
+    page = console.logged_in(Role.ADMIN).get("/series/1.2.3")
+    assert page.status_code == 200
+    assert "Send again" in page.text
+
+
+def test_enter_in_a_field_answers_nothing(console: ConsoleUnderTest) -> None:
+    """The first button of a form is what Enter presses: here it is one that sends nothing."""
+    console.analyse("1.2.3")
+    page = console.logged_in(Role.READER).get("/series/1.2.3").text
+    (form,) = re.findall(
+        r'<form method="post" action="/series/1.2.3/answer">.*?</form>', page, re.DOTALL
+    )
+    assert re.findall(r"<button[^>]*>", form)[0] == "<button disabled hidden>"
 
 
 def test_an_answer_is_to_the_result_that_was_shown(console: ConsoleUnderTest) -> None:

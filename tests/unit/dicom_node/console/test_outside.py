@@ -93,6 +93,19 @@ def test_groups_give_the_role_and_its_change_is_recorded(console: ConsoleUnderTe
     assert ("change user", "reader", "admin") in changes
 
 
+@pytest.mark.parametrize("groups", ["radiology", "other", ""])
+def test_a_role_ends_with_the_group_that_gave_it(console: ConsoleUnderTest, groups: str) -> None:
+    use(console, **GROUPS)
+    admin = browser(console, "new.one", "pacs")
+    assert admin.get("/login").status_code == 303
+    assert admin.get("/people").status_code == 200
+
+    later = browser(console, "new.one", groups)
+    later.cookies = admin.cookies
+
+    assert later.get("/people").headers["location"].startswith("/login")
+
+
 @pytest.mark.parametrize("address", [OTHER, "127.0.0.1", "testclient", ""])
 def test_the_header_of_others_is_ignored(console: ConsoleUnderTest, address: str) -> None:
     stranger = browser(console, "a-admin", address=address)
@@ -123,7 +136,9 @@ def test_what_the_proxy_says_twice_or_is_no_name_counts_for_nothing(
 ) -> None:
     client = browser(console)
     twice = [("X-Remote-User", "a-admin"), ("X-Remote-User", "a-viewer"), ("Host", HOST)]
-    for headers in (twice, [("X-Remote-User", "a b"), ("Host", HOST)]):
+    groups = [("X-Remote-User", "a-admin"), ("X-Remote-Groups", "a"), ("X-Remote-Groups", "pacs")]
+    nobody = [("X-Remote-User", "a b"), ("Host", HOST)]
+    for headers in (twice, nobody, [*groups, ("Host", HOST)]):
         answer = client.get("/login", headers=headers)  # type: ignore[arg-type]  # a list of pairs
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
 

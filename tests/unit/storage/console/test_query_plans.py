@@ -13,7 +13,7 @@ from sqlalchemy import Connection, event, select
 
 from storage.console.changes import latest_changes
 from storage.console.node_pages import backlog, queue, sender_lines
-from storage.console.scores import Choice, cases_between, kernels, scanners, scores
+from storage.console.scores import Choice, cases_between, first_score, kernels, scanners, scores
 from storage.console.series_page import kept_images, one_image_each, series_page
 from storage.console.users import find_session, list_sessions
 from storage.console.worklist import Filter, senders, tiles, worklist
@@ -59,6 +59,7 @@ QUERIES: dict[str, Query] = {
     "senders of a week": lambda s: sender_lines(s, SINCE),
     "queue": lambda s: queue(s, 200),
     "scores": lambda s: scores(s, Choice(since=SINCE)),
+    "first score": first_score,
     "scores of a scanner": lambda s: scores(s, Choice(since=SINCE, scanner="A", kernel="B")),
     "cases between": lambda s: cases_between(s, Choice(since=SINCE), 0.1, 0.9, 50),
     "scanners": lambda s: (scanners(s), kernels(s)),
