@@ -72,6 +72,7 @@ def log_in(page: "Page", role: Role) -> None:
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_selector("#rows tr")
+    page.wait_for_load_state()  # keys are heard from then on
 
 
 def test_a_series_is_found_read_and_answered_by_keyboard(
@@ -166,3 +167,21 @@ def test_axe_finds_nothing_serious_on_any_page(
     page.keyboard.press("?")
     look()
     assert found == []
+
+
+def test_enter_answers_nothing_and_images_that_are_gone_are_told_of(
+    console: ConsoleUnderTest, address: str, page: "Page"
+) -> None:
+    console.analyse("1.2.3", path="gone.dcm")
+    log_in(page, Role.READER)
+    page.goto(f"{address}/series/1.2.3")
+
+    page.wait_for_selector("#viewer.gone .empty:visible")
+    page.locator("#missed").fill("5")
+    page.locator("#missed").press("Enter")
+    page.locator("input[name=comment]").press("Enter")
+    page.wait_for_timeout(300)
+
+    assert page.locator("#missed").input_value() == "5"
+    with console.resources.sessions.reading() as session:
+        assert answers_to(session, ["1.2.3"]) == []

@@ -49,6 +49,13 @@ function draw(slice) {
   byId("slice-overlay").src = `${base}/overlay/${slice}.png`;
 }
 
+function tellWhetherThereArePictures() {
+  const image = byId("slice-image");
+  const tell = () => viewer.classList.toggle("gone", image.complete && image.naturalWidth === 0);
+  for (const what of ["load", "error"]) image.addEventListener(what, tell);
+  tell(); // it may have come, or failed, before this script
+}
+
 function toggleOutlines() {
   const isOff = byId("slice-overlay").classList.toggle("off");
   byId("outlines").setAttribute("aria-pressed", String(!isOff));
@@ -70,6 +77,7 @@ function markMissed() {
 }
 
 if (viewer) {
+  tellWhetherThereArePictures();
   byId("mark-missed")?.addEventListener("click", markMissed);
   byId("slice").addEventListener("input", (event) => show(Number(event.target.value)));
   byId("outlines").addEventListener("click", toggleOutlines);
