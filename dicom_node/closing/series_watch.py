@@ -41,10 +41,11 @@ class SeriesWatch:
         self._steady = steady
         self._since: dict[OpenSeries, float] = {}
         self._before: dict[OpenSeries, float] = {}
+        self._looked_at = 0.0
 
     def look(self, current: Sequence[OpenSeries], time_of_day: datetime) -> dict[OpenSeries, float]:
         """Give the seconds for which each open series has not changed; new ones begin now."""
-        now = self._steady()
+        now = self._looked_at = self._steady()
         self._since = {series: self._since.get(series, now) for series in current}
         self._before = {
             series: self._before.get(series, _age(series, time_of_day)) for series in current
@@ -52,12 +53,12 @@ class SeriesWatch:
         return {series: now - since for series, since in self._since.items()}
 
     def waited_seconds(self, series: OpenSeries) -> float:
-        """Give the time since the last instance of an open series that was looked at.
+        """Give the time from the last instance of an open series to the latest look.
 
         By the time of day as far as it was quiet before the first look, as when the node was away;
         by the monotonic clock since then, for the time of day may be set.
         """
-        return self._before[series] + self._steady() - self._since[series]
+        return self._before[series] + self._looked_at - self._since[series]
 
 
 def _age(series: OpenSeries, time_of_day: datetime) -> float:
