@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test quick check audit format acceptance viewer console-picture reliability mutants clean
+.PHONY: help setup demo test long quick check audit format acceptance viewer console-picture reliability mutants clean
 
 ## help        this list
 help:
@@ -22,13 +22,17 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/dicom-node demo $(if $(CT),--ct $(CT)) --out $(or $(OUT),demo) $(if $(KEEP),--keep)
 
-## test        every test that this machine can run
+## test        every test that this machine can run, without the long ones
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=30
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --durations=30
+
+## long        the long tests, which are not in `make test`
+long: $(READY)
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
 ## quick       the tests without the slow, the acceptance and the real-data ones
 quick: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not acceptance and not real"
+	$(BIN)/python -m pytest -m "not slow and not long and not acceptance and not real"
 
 ## check       format, lint, types, import floors (what CI runs first; as a commit hook: .pre-commit-config.yaml)
 check: $(READY)

@@ -32,7 +32,7 @@ def postgresql() -> Iterator[Cluster]:
     folder = programs()
     if folder is None:
         pytest.skip("no PostgreSQL server (deploy/install-postgresql.sh)")
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, is_durable=False)  # hundreds of databases are made
     cluster.start()
     make_template(cluster.address("postgres"))
     yield cluster

@@ -73,7 +73,9 @@ def validate(folder: Path, datasets: list[Dataset]) -> list[str]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("case", ["covid-01", "normal-01"])  # all: test_real_results.py
+@pytest.mark.parametrize(  # all: test_real_results.py
+    "case", ["covid-01", pytest.param("normal-01", marks=pytest.mark.long)]
+)
 def test_a_real_chest_ct_comes_back_with_results(
     orthanc: Orthanc, node: NodeProcess, real_ct: Path, tmp_path: Path, case: str
 ) -> None:

@@ -78,7 +78,9 @@ def test_a_killed_worker_is_replaced_and_the_series_analysed(
     assert_delivered_once(node, pacs, acknowledged)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))]
+)
 def test_a_node_killed_at_any_moment_loses_nothing(
     make_node: MakeNode, pacs: StandInPacs, chest: Path, seed: int
 ) -> None:

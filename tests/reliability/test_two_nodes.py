@@ -112,6 +112,7 @@ def test_the_second_node_on_a_database_is_refused_and_the_first_goes_on(
     )
 
 
+@pytest.mark.long
 def test_a_node_that_was_replaced_while_it_stood_still_stops_and_says_so(
     make_node: MakeNode, pacs: StandInPacs, chest: Path, tally: Tally
 ) -> None:

@@ -17,7 +17,7 @@ from tests.support.node_process import free_port, wait_until
 DEBIAN = Path("/usr/lib/postgresql")  #: has a folder for each version
 USER = "node"
 PASSWORD = "of the tests"  # noqa: S105  # of a cluster that lives as long as its tests
-SETTINGS = ("fsync=on", "max_connections=100", "shared_buffers=32MB", "lc_messages=C")
+SETTINGS = ("max_connections=100", "shared_buffers=32MB", "lc_messages=C")
 
 
 def programs() -> Path | None:
@@ -35,10 +35,16 @@ class Cluster:
 
     It listens on a socket in its folder, where nobody needs a password, and on loopback, where
     everybody does.
+
+    Parameters
+    ----------
+    is_durable
+        Whether it waits for the disk: what it has committed outlives its processes anyhow.
     """
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, *, is_durable: bool = True) -> None:
         self._programs = programs
+        self._settings = (*SETTINGS, f"fsync={'on' if is_durable else 'off'}")
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path is short
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +71,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server; wait until it answers."""
-        options = [part for setting in SETTINGS for part in ("-c", setting)]
+        options = [part for setting in self._settings for part in ("-c", setting)]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [

@@ -354,10 +354,10 @@ def real(name: str) -> CtVolume:
     [
         ("covid-01", 6.2),
         ("cap-01", 6.0),
-        ("normal-01", 3.5),
-        ("tumour-01", 4.6),
         ("mass-01", 3.8),
-        ("tumour-02", 5.6),
+        pytest.param("normal-01", 3.5, marks=pytest.mark.long),
+        pytest.param("tumour-01", 4.6, marks=pytest.mark.long),
+        pytest.param("tumour-02", 5.6, marks=pytest.mark.long),
     ],
 )
 def test_real_lungs_are_found_by_both_methods_alike(
