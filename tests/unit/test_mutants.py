@@ -78,7 +78,7 @@ def test_tests_that_name_a_module_run_first() -> None:
     first = group.naming("storage/files/installation.py")
 
     assert "tests/unit/storage/files/test_installation.py" in first
-    assert "tests/unit/storage/files/test_folder.py" not in first
+    assert "tests/unit/storage/files/test_identity_key.py" not in first
     assert group.command(first).endswith(" ".join(first))
 
 
