@@ -69,7 +69,7 @@ def test_a_node_whose_disk_is_lost_goes_on_from_its_backup(
     backup = command("backup", "create", tmp_path / "backups", "--config", node.ini)
     assert command("backup", "verify", backup).startswith("whole: ")
     store(node, second)  # after the backup: known to nobody afterwards
-    node.wait_for_state("delivered")
+    wait_until(lambda: node.states() == ["delivered"] * 2, seconds=120, what="both series")
     before = {uid for uid, _ in pacs.received}
     node.kill()
     lose_database(node.folder / "data")
@@ -81,7 +81,7 @@ def test_a_node_whose_disk_is_lost_goes_on_from_its_backup(
     assert node.states() == ["delivered"]
     store(node, first)  # repeated: nothing new comes of it
     store(node, second)
-    wait_until(lambda: node.states() == ["delivered"] * 2, seconds=120, what="the second series")
+    wait_until(lambda: node.states() == ["delivered"] * 2, seconds=120, what="both series")
     after = [uid for uid, _ in pacs.received]
     assert len(after) == len(set(after)), "a UID went out twice"
     assert len(set(after) - before) == len(before) // 2
