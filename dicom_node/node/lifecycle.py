@@ -8,7 +8,6 @@ or give it back, let delivery workers finish the object they are sending: in `ST
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -48,6 +47,7 @@ from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process, ended_within
 from dicom_node.supervision.scheduler import Scheduler
+from dicom_node.supervision.stop_request import stop_request
 from dicom_node.supervision.supervisor import LogLoss, Supervisor
 from storage.errors import StorageError
 from storage.maintenance.recovery import recover
@@ -202,9 +202,7 @@ def serve(
     NodeError
         If the database is another node's, from the start or by now.
     """
-    asked = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: asked.set())
+    asked = stop_request()
     with only_node(settings.storage.folder):
         log.info("node_starting")  # what follows may have to wait for the database
         resources = open_resources(settings, any_folder=new_folder)

@@ -35,6 +35,7 @@ from dicom_node.health import Health
 from dicom_node.node.lifecycle import observe_log, start_node
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
+from dicom_node.supervision.stop_request import stop_request
 from tests.support import fleet_tasks
 from tests.support.light_analysis import analysed
 
@@ -145,8 +146,7 @@ def main() -> None:
     settings = load(ini)
     log_writer = logs.configure(level="INFO", style="json")
     logs.take_standard_error(log_writer)
-    asked = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    asked = stop_request()
 
     def engine(_: Settings, health: Health) -> ComputeEngine:
         if scheduler:
