@@ -169,7 +169,7 @@ class OpenIdProvider:
             trust_env=False,
         )
 
-    def _metadata(self, client: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    def _metadata(self, client: Any) -> Mapping[str, Any]:  # noqa: ANN401  # likewise
         """Ask the provider how it is asked.
 
         Raises
@@ -244,7 +244,7 @@ def is_safe(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
-def _json(client: Any, url: str) -> Mapping[str, Any]:  # noqa: ANN401
+def _json(client: Any, url: str) -> Mapping[str, Any]:  # noqa: ANN401  # likewise
     """Ask for an object of JSON.
 
     Raises

@@ -20,7 +20,7 @@ from storage.console.changes import Change, record_change
 from storage.console.users import User, add_user, change_user, find_user
 from storage.database.sessions import Session
 
-NO_PASSWORD = "outside"  #: where others have a hash; no password fits  # noqa: S105
+NO_PASSWORD = "outside"  # noqa: S105  # where others have a hash; no password fits
 ANY_GROUP = "*"  #: of the mapping: everybody
 MOST_GROUPS = 500  #: of a user
 

@@ -57,7 +57,7 @@ def console(tmp_path: Path, openid: "Provider") -> Iterator[ConsoleUnderTest]:
     made.resources.close()
 
 
-def use(console: ConsoleUnderTest, issuer: str, secret: Path, **more: Any) -> None:  # noqa: ANN401
+def use(console: ConsoleUnderTest, issuer: str, secret: Path, **more: Any) -> None:  # noqa: ANN401  # of a setting
     values = {
         "oidc_issuer": issuer,
         "oidc_client_id": CLIENT,

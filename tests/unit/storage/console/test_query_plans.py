@@ -97,7 +97,7 @@ def plans(session: Session, query: Query) -> list[tuple[str, str]]:
     connection = session.connection()
     seen: list[tuple[str, Any]] = []
 
-    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:  # noqa: ANN401
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:  # noqa: ANN401  # of any driver
         seen.append((statement, parameters))
 
     event.listen(connection, "before_cursor_execute", note)
@@ -114,7 +114,7 @@ def is_scan(statement: str, plan: str, forbidden: re.Pattern[str]) -> bool:
     )
 
 
-def explained(connection: Connection, statement: str, parameters: Any) -> str:  # noqa: ANN401
+def explained(connection: Connection, statement: str, parameters: Any) -> str:  # noqa: ANN401  # of any driver
     is_sqlite = connection.dialect.name == "sqlite"
     word = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
     rows = connection.exec_driver_sql(f"{word} {statement}", parameters).all()

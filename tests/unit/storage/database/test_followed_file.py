@@ -21,7 +21,7 @@ def made(folder: Path, *names: str) -> Path:
     with Sessions(engine).begin() as session:
         for name in names:
             now = datetime(2026, 5, 1, tzinfo=UTC)
-            add_user(session, User(name=name, role="viewer", password="x", created_at=now))  # noqa: S106
+            add_user(session, User(name=name, role="viewer", password="x", created_at=now))  # noqa: S106  # none
     engine.dispose()
     return folder / "node.db"
 
