@@ -35,7 +35,6 @@ from dicom_node.network.pynetdicom_internals.pdu import (
     P_DATA_TF,
     PDU_HEADER,
     PDV_HEADER,
-    SHORTEST,
     Closed,
     Invalid,
     first_fragment,
@@ -91,8 +90,6 @@ class FastSender:
             context_id = self._contexts.get((meta.sop_class_uid, meta.transfer_syntax_uid))
             if context_id is None:
                 raise ValueError("expected a file of a presentation context that was accepted")
-            if self._piece < SHORTEST - PDV_HEADER.size:
-                raise ValueError(f"expected a peer that takes PDUs of {SHORTEST} bytes, got less")
             request = c_store_request(
                 sop_class_uid=meta.sop_class_uid,
                 sop_instance_uid=meta.sop_instance_uid,

@@ -291,6 +291,14 @@ def test_the_page_tries_a_threshold_and_names_the_cases(console: ConsoleUnderTes
     assert "Nothing changes until you apply it" in browser.get("/thresholds").text
 
 
+def test_positives_a_day_are_counted_since_the_first_score(console: ConsoleUnderTest) -> None:
+    for number, days in enumerate((0, 1, 2, 4)):
+        console.analyse(f"1.2.{number}", NOW - timedelta(days=days), score=0.9)
+    browser = console.logged_in(Role.VIEWER)
+    text = browser.get("/thresholds/outcome?threshold=0.6&days=30").text
+    assert re.search(r"Positives a day</dt><dd>1\.0 ", text)
+
+
 def test_a_trial_is_of_one_scanner_and_kernel(console: ConsoleUnderTest) -> None:
     console.analyse("1.2.1", score=0.5, scanner="Ours One", kernel="B70f")
     console.analyse("1.2.2", score=0.5, scanner="Ours Two", kernel="B30f")

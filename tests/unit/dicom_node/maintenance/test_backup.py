@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,23 @@ from dicom_node.assembly.resources import existing_resources
 from dicom_node.database_lease import acquire
 from dicom_node.errors import NodeError
 from dicom_node.maintenance.backup import make_backup, verify_backup
-from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.consistency import find
 from dicom_node.maintenance.restore import restore_backup
-from dicom_node.maintenance.retention import RetentionJob
 from dicom_node.maintenance.stored_data import erase
 from dicom_node.resources import Resources
 from storage.backup.manifest import DESCRIPTION
 from storage.database.engine import open_database
+from storage.database.lease import read_lease
 from storage.database.schema import Base
 from storage.errors import DatabaseUnusable, StorageError
 from storage.files.installation import draw_installation, installation_of
 from storage.files.removal_lock import nothing_removed
 from storage.files.sums import SUMS
 from storage.maintenance.consistency import Kind
-from storage.maintenance.retention import RetentionRules
 from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, open_resources
 from tests.support.node_process import INI, in_database
-from tests.unit.dicom_node.maintenance.test_retention import arrive, deliver
+from tests.unit.dicom_node.maintenance.test_retention import after, arrive, deliver
 
 pytestmark = pytest.mark.database
 
@@ -106,6 +103,10 @@ def test_everything_is_there_again_elsewhere(
     assert content(settings.storage.folder) == content(resources.folder.root)
     assert counts(settings.database_url) == counts(database_url(resources.folder.root))
     restored = existing_resources(settings)
+    with restored.sessions.reading() as session:
+        lease_read = read_lease(session)
+    assert lease_read is not None
+    assert not lease_read.is_held  # whoever held it when it was copied is not here
     assert installation_of(restored.folder.root) == installation_of(resources.folder.root)
     lease = acquire(restored, silent_seconds=0)  # nobody is waited for
     assert [finding.kind for finding in find(restored)] == [Kind.COPY_RESTORED]
@@ -218,10 +219,7 @@ def test_a_backup_that_fails_leaves_nothing(
 
 
 def test_nothing_is_removed_while_a_backup_is_made(resources: Resources) -> None:
-    now = NOW + timedelta(days=400)
-    clock = ConfirmedClock(lambda: now)
-    rules = RetentionRules(keep=timedelta(days=1))
-    job = RetentionJob(resources=resources, rules=rules, clock=clock)
+    job = after(resources, 400)
     before = content(resources.folder.root)
 
     with nothing_removed(resources.folder.root):
@@ -230,7 +228,7 @@ def test_nothing_is_removed_while_a_backup_is_made(resources: Resources) -> None
             erase(resources, [SERIES])
         assert content(resources.folder.root) == before
 
-    erase(resources, [SERIES])
+    job.run_once()
     assert content(resources.folder.root) != before
 
 
