@@ -112,7 +112,14 @@ AT_START: Mapping[str, frozenset[str]] = {
         }
     ),
     "storage": frozenset(
-        {"folder", "database_url", "database_url_file", "reserve_gb", "row_delay_seconds"}
+        {
+            "folder",
+            "database_url",
+            "database_url_file",
+            "migrate_at_start",
+            "reserve_gb",
+            "row_delay_seconds",
+        }
     ),
     "closing": frozenset({"notifications", "check_every_seconds"}),
     "analysis": frozenset({"model", "device", "threads"}),

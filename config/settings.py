@@ -51,6 +51,11 @@ class StorageSettings(Section):
         default=None,
         description="File with that URL instead, readable by us alone: passwords belong there.",
     )
+    migrate_at_start: bool = Field(
+        default=True,
+        description="Whether a start brings the tables of the database to this program's version;"
+        " 'no' leaves it to `dicom-node upgrade`, which asks for a backup.",
+    )
     reserve_gb: float = Field(
         default=2.0,
         ge=0,

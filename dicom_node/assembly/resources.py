@@ -13,7 +13,7 @@ from dicom_node.health import ConditionFile
 from dicom_node.network.tls import client_context
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database, require_migrated
+from storage.database.engine import migrate, open_database, require_migrated, revision_of
 from storage.database.lease import read_lease
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder
@@ -26,7 +26,8 @@ GIGABYTE = 10**9  #: bytes
 def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources:
     """Open the storage folder and the database, and bring its tables up to date.
 
-    The first time, the identity of the installation is drawn.
+    Tables that are there are left to `dicom-node upgrade` where the settings say so. The first
+    time, the identity of the installation is drawn.
 
     Parameters
     ----------
@@ -36,13 +37,17 @@ def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources
     Raises
     ------
     DatabaseUnavailable, DatabaseUnusable
-        If the database cannot be opened, or is of a newer version.
+        If the database cannot be opened, is of a newer version, or of an older one that is not to
+        be changed.
     NodeError
         If it knows files and the folder is a new one.
     """
     settings.storage.folder.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.database_url)
-    migrate(database)
+    if settings.storage.migrate_at_start or revision_of(database) is None:
+        migrate(database)
+    else:
+        require_migrated(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     if not any_folder:
         _check_folder(settings.storage.folder, sessions, "dicom-node run --new-folder")

@@ -25,7 +25,7 @@ from dicom_node.cli import (
     settings,
     status,
 )
-from dicom_node.cli.maintenance import backup, doctor, stored_data
+from dicom_node.cli.maintenance import backup, doctor, stored_data, upgrade
 from dicom_node.cli.options import INI, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.errors import NodeError
@@ -55,6 +55,7 @@ app.add_typer(console.app)
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(stored_data.app)
 app.add_typer(backup.app)
+app.add_typer(upgrade.app)
 
 
 def main() -> None:

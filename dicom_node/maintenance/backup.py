@@ -18,7 +18,7 @@ from pathlib import Path
 from config.settings import Settings
 from dicom_node.database_lease import AGE
 from dicom_node.errors import NodeError
-from dicom_node.folder_lock import LOCK, RUNNING
+from dicom_node.folder_lock import LOCK, RUNNING, is_running
 from dicom_node.health import FILE as CONDITION
 from storage.backup.database_copy import check_copy, copy_database
 from storage.backup.manifest import (
@@ -33,6 +33,8 @@ from storage.backup.manifest import (
     write_manifest,
     write_sums,
 )
+from storage.database.engine import opened
+from storage.database.lease import lease_mark
 from storage.errors import StorageError
 from storage.files.disk import disk_free, sync_directory
 from storage.files.folder import TEMPORARY
@@ -134,6 +136,7 @@ def verify_backup(backup: Path, *, step: Step = lambda: None) -> Checked:
 def _fill(backup: Path, settings: Settings, ini: Path, now: datetime, step: Step) -> None:
     folder = settings.storage.folder
     digests: dict[str, str] = {}
+    mark = _mark_at_rest(settings)
     with nothing_removed(folder):
         database, revision = copy_database(settings.database_url, backup)
         digests[database] = digest_of(backup / database)
@@ -158,11 +161,20 @@ def _fill(backup: Path, settings: Settings, ini: Path, now: datetime, step: Step
         files=len(digests),
         bytes=sum((backup / name).stat().st_size for name in digests),
         sums_sha256=digest_of(backup / SUMS),
+        lease=mark if mark == _mark_at_rest(settings) else "",
     )
     for place in (backup, *(entry for entry in backup.rglob("*") if entry.is_dir())):
         sync_directory(place)
     write_manifest(backup, manifest)
     sync_directory(backup)
+
+
+def _mark_at_rest(settings: Settings) -> str:
+    """Tell how far the lease has come; empty while a node works."""
+    if is_running(settings.storage.folder):
+        return ""
+    with opened(settings.database_url) as database:
+        return lease_mark(database)
 
 
 def files_of(folder: Path, database_url: str) -> Iterator[Path]:

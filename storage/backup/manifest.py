@@ -24,7 +24,8 @@ from storage.files.sums import SUMS
 DESCRIPTION = "backup.json"  #: name of the file; written last, so a folder without it is none
 FOLDER = "folder"  #: in a backup, the storage folder
 SETTINGS = "settings"  #: in a backup, the INI file
-FORMAT = 1  #: of the folder of a backup
+FORMAT = 2  #: of the folder of a backup
+WITHOUT_LEASE = 1  #: the format before: it did not say how far the lease had come
 BLOCK_BYTES = 1 << 20  #: read at once
 
 
@@ -48,6 +49,9 @@ class Manifest:
         Number and size of all files in the list.
     sums_sha256
         SHA-256 of the list itself.
+    lease
+        How far the lease of the database had come (`storage.database.lease.lease_mark`); empty if
+        a node worked while the backup was made.
     """
 
     format: int
@@ -59,6 +63,7 @@ class Manifest:
     files: int
     bytes: int
     sums_sha256: str
+    lease: str = ""
 
 
 def digest_of(path: Path) -> str:
@@ -164,12 +169,13 @@ def read_manifest(backup: Path) -> tuple[Manifest, dict[str, str]]:
         raise StorageError(f"{backup}: expected a backup, a folder with {name}") from None
     except (OSError, ValueError) as fault:
         raise StorageError(f"{backup}: cannot be read: {type(fault).__name__}") from None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+    if not isinstance(values, dict) or values.get("format") not in (FORMAT, WITHOUT_LEASE):
         raise StorageError(
-            f"{backup}: expected a backup of format {FORMAT}: one of another version of the program"
-            " is checked and restored by that version"
+            f"{backup}: expected a backup of format {WITHOUT_LEASE} or {FORMAT}: one of another"
+            " version of the program is checked and restored by that version"
         )
-    if set(values) != {field.name for field in fields(Manifest)}:
+    expected = {field.name for field in fields(Manifest)}
+    if set(values) != (expected if values["format"] == FORMAT else expected - {"lease"}):
         raise StorageError(f"{backup / DESCRIPTION}: expected the keys of a backup, got others")
     manifest = Manifest(**values)
     if hashlib.sha256(text.encode()).hexdigest() != manifest.sums_sha256:

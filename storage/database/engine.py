@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alembic import command
@@ -79,6 +79,16 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """Open a database for a while; raises as :func:`open_database`."""
+    engine = open_database(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def _with_driver(url: URL) -> URL:
     """Name the driver of PostgreSQL that we are tested with, and have its connections watched."""
     if url.get_backend_name() != "postgresql":
@@ -106,6 +116,19 @@ def migrate(engine: Engine) -> None:
     DatabaseUnusable
         If a newer version of the program has changed its tables.
     """
+    with changing_tables(engine) as config:
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def changing_tables(engine: Engine) -> Iterator[Config]:
+    """Change the tables in one transaction, alone; the configuration of Alembic is for that.
+
+    Raises
+    ------
+    DatabaseUnavailable, DatabaseUnusable
+        As :func:`migrate`.
+    """
     config = alembic_config()
     with own_errors(), engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
@@ -113,7 +136,7 @@ def migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         refuse_newer(_revision(connection))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        yield config
 
 
 def is_absent(engine: Engine) -> bool:
@@ -197,7 +220,7 @@ def require_migrated(engine: Engine) -> None:
     if revision != (head := _scripts().get_current_head()):
         raise DatabaseUnusable(
             f"the database is of an older version ({revision}, this program's is {head}):"
-            " start the node, which brings it up to date"
+            " dicom-node upgrade brings it up to date, or the start of the node"
         )
 
 

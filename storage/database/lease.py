@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import Engine, inspect, select, sql, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from storage.database.engine import reading
+from storage.database.faults import own_errors
 from storage.database.schema import Lease as Row
 from storage.errors import LeaseLost, StaleState
 
@@ -52,6 +54,23 @@ def read_lease(session: Session) -> Lease | None:
     """Read the lease; None if nobody has ever held it."""
     row = session.get(Row, ONLY, populate_existing=True)
     return None if row is None else _lease(row)
+
+
+def lease_mark(engine: Engine) -> str:
+    """Tell how far the lease has come; every run of a node leaves another mark.
+
+    Tables of any revision will do; those from before the lease give the mark of none.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If the database cannot be read.
+    """
+    table = sql.table("lease", sql.column("number"), sql.column("beats"))
+    with own_errors(), reading(engine).connect() as connection:
+        known = inspect(connection).has_table(table.name)
+        row = connection.execute(select(table)).one_or_none() if known else None
+    return f"{row.number}.{row.beats}" if row else "0.0"
 
 
 def take_lease(

@@ -7,6 +7,10 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+LOST = (
+    "requested reruns, digests of patients, study dates, and how many earlier studies a "
+    "result was compared with; notices become results with score 0"
+)  #: by going back
 
 ADDED = (
     ("patient_key", sa.String(64)),

@@ -7,6 +7,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+LOST = "requests for storage commitment; what waits for one counts as accepted"  #: by going back
 
 
 def upgrade() -> None:

@@ -7,6 +7,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+LOST = "which files were removed for their age: they count as kept"  #: by going back
 
 
 def upgrade() -> None:

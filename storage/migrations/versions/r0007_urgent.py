@@ -7,6 +7,7 @@ revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
+LOST = "which series are urgent"  #: by going back
 
 
 def upgrade() -> None:

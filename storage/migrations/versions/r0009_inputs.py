@@ -7,6 +7,7 @@ revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
+LOST = "inputs of results: a series that comes again is analysed again"  #: by going back
 
 
 def upgrade() -> None:

@@ -7,6 +7,7 @@ revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
+LOST = "requests of senders for commitment that wait for a report: they ask again"  #: by going back
 
 
 def upgrade() -> None:

@@ -7,6 +7,7 @@ revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
+LOST = "answers of readers; which rejection notes are for one destination alone"  #: by going back
 
 BY_SERIES = "ix_result_object_series_instance_uid"
 

@@ -7,6 +7,9 @@ revision = "0016"
 down_revision = "0015"
 branch_labels = None
 depends_on = None
+LOST = (
+    "places of slices, what other systems notified of, and how series were closed"  #: by going back
+)
 
 OF_INSTANCES = ("acquisition_number", "images_in_acquisition", "instance_number", "frames")
 

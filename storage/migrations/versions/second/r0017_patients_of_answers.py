@@ -7,6 +7,7 @@ revision = "0017"
 down_revision = "0016"
 branch_labels = None
 depends_on = None
+LOST = "of which patient an answer is, and which series are of documents"  #: by going back
 
 DOCUMENTS = (
     "1.2.840.10008.5.1.4.1.1.88.11",

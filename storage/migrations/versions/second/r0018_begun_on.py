@@ -7,6 +7,7 @@ revision = "0018"
 down_revision = "0017"
 branch_labels = None
 depends_on = None
+LOST = "which results are only begun: they count as whole"  #: by going back
 
 
 def upgrade() -> None:

@@ -11,6 +11,10 @@ revision = "0019"
 down_revision = "0018"
 branch_labels = None
 depends_on = None
+LOST = (
+    "accession numbers, and all digests of patients: no earlier study is found among what "
+    "was received so far"
+)  #: by going back
 
 FOUND_BY = ("accession_key", "patient_digest", "study_instance_uid")
 DIGESTS = {

@@ -7,6 +7,7 @@ revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None
+LOST = "users of the console, their sessions, and what was changed by whom"  #: by going back
 
 
 def upgrade() -> None:

@@ -7,6 +7,7 @@ revision = "0021"
 down_revision = "0020"
 branch_labels = None
 depends_on = None
+LOST = "which destinations are paused: they get what waits for them"  #: by going back
 
 
 def upgrade() -> None:

@@ -15,6 +15,7 @@ from config.reader import load
 from dicom_node.cli.app import main
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Quarantine
+from tests.support.databases import database_url
 from tests.support.node_process import free_port
 from tests.support.postgresql import PASSWORD, USER, Cluster
 
@@ -145,11 +146,12 @@ def test_a_database_that_does_not_exist_yet(ini: Path, call: Callable[..., Ended
 
 
 @pytest.fixture
-def revise(ini: Path) -> Callable[[str], None]:
-    """Make the node's database, and give it another revision."""
+def revise(ini: Path, tmp_path: Path) -> Callable[[str], None]:
+    """Make the node's database, of the kind of the test, and give it another revision."""
 
     def write(revision: str) -> None:
         load(ini).storage.folder.mkdir()
+        use(ini, database_url(tmp_path / "data", empty=True))
         engine = open_database(load(ini).database_url)
         migrate(engine)
         with engine.begin() as connection:
@@ -161,16 +163,18 @@ def revise(ini: Path) -> Callable[[str], None]:
     return write
 
 
+@pytest.mark.database
 def test_a_database_of_a_newer_program(
     ini: Path, call: Callable[..., Ended], revise: Callable[[str], None]
 ) -> None:
     revise("0099")
 
-    for command in ("check", "status", "doctor"):
-        assert_said(call(command), "the database is of a newer version (0099, this program's is 0")
+    for words in (["check"], ["status"], ["doctor"], ["upgrade"], ["downgrade", "0001"]):
+        assert_said(call(*words), "the database is of a newer version (0099, this program's is 0")
     assert_said(start_of_the_node(ini), "install the newer program, or restore")
 
 
+@pytest.mark.database
 def test_a_database_of_an_older_program(
     call: Callable[..., Ended], revise: Callable[[str], None]
 ) -> None:
