@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from config.settings import Settings
 from dicom_node.clock_watch import utc_now
+from dicom_node.console.access.failed_logins import Failure, note_failure
 from dicom_node.console.access.guard import COOKIE, PLAIN_COOKIE, SAFE, same, token_digest
 from dicom_node.console.access.login_limit import LoginLimit
 from dicom_node.console.access.outside import OutsideUser, proxied_user, role_of
@@ -74,10 +75,14 @@ class Console:
     is_secure: bool
     ini: Path | None = None
     clock: Callable[[], datetime] = utc_now
-    limit: LoginLimit = field(default_factory=LoginLimit)
     api_limits: ApiLimits = field(default_factory=ApiLimits)
     pictures: Pictures = field(default_factory=Pictures)
     templates: Environment = field(default_factory=environment)
+
+    @property
+    def limit(self) -> LoginLimit:
+        """The bound of failed logins."""
+        return LoginLimit(self.sessions, self.clock)
 
     @property
     def folder(self) -> Path:
@@ -156,6 +161,11 @@ class Console:
         return Change(
             at=self.clock(), user=user_of(request).user, action=action, subject=subject, **values
         )
+
+    def note_failure(self, request: Request, failure: Failure, user: str = "") -> None:
+        """Record that a login has failed, of a user if the name is one's."""
+        address = address_of(request)
+        note_failure(self.sessions, failure, self.clock(), address=address, user=user)
 
     def record(self, request: Request, action: str, subject: str, **values: str) -> None:
         """Record a change that the user of a request has made, in a transaction of its own."""

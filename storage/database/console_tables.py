@@ -1,4 +1,4 @@
-"""Tables of the console: users, sessions, tokens of programs, and what was changed."""
+"""Tables of the console: users, sessions, tokens of programs, tries to log in, changes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from storage.database.columns import Digest, Words
 from storage.database.schema import Base
 
 MAX_NAME = 64  #: characters of the name of a user
+MAX_ADDRESS = 64  #: characters of a network address
 
 
 class ConsoleUser(Base):
@@ -57,7 +58,7 @@ class ConsoleSession(Base):
     form_token: Mapped[str] = mapped_column(String(64))
     opened_at: Mapped[datetime]
     seen_at: Mapped[datetime] = mapped_column(index=True)
-    address: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(MAX_ADDRESS))
     browser: Mapped[str] = mapped_column(Words)
 
 
@@ -115,3 +116,41 @@ class ConsoleToken(Base):
     expires_at: Mapped[datetime]
     created_by: Mapped[str] = mapped_column(String(MAX_NAME))
     used_at: Mapped[datetime | None]
+
+
+class ConsoleTries(Base):
+    """Tries to log in by one key, since the latest that succeeded.
+
+    Attributes
+    ----------
+    key
+        SHA-256 of what they are counted by.
+    """
+
+    __tablename__ = "console_tries"
+
+    key: Mapped[str] = mapped_column(Digest, primary_key=True)
+    count: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class ConsoleFailedLogin(Base):
+    """Logins that failed, of one user from one address for one reason, within an hour.
+
+    Attributes
+    ----------
+    user
+        Name of a user; empty for a name that nobody has: it may be a password.
+    reason
+        A word; not interpreted by storage.
+    """
+
+    __tablename__ = "console_failed_login"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user: Mapped[str] = mapped_column(Words(MAX_NAME))
+    address: Mapped[str] = mapped_column(Words(MAX_ADDRESS))
+    reason: Mapped[str] = mapped_column(String(32))
+    count: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)

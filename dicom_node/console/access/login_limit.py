@@ -6,30 +6,17 @@ and the wait is short; so a stranger who tries a name keeps its owner out nowher
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from storage.console.login_tries import Tries, forget_tries, record_tries, tries_by
+from storage.database.sessions import Sessions
 
 FREE = 5  #: failures that cost nothing
 FIRST_SECONDS, LONGEST_SECONDS = 5.0, 900.0  #: wait after the next, doubled up to the longest
 SHORT_SECONDS = 30.0  #: longest wait where the user has logged in before: 2,880 tries a day
-FORGOTTEN_SECONDS = 3600.0  #: after the last failure
-MOST = 10_000  #: names and addresses that are remembered
-
-
-@dataclass(slots=True)
-class _Failures:
-    count: int = 0
-    last: float = 0.0
-
-    def waits_until(self, longest: float) -> float:
-        """Time before which no further try is looked at."""
-        if self.count < FREE:
-            return 0.0
-        wait: float = FIRST_SECONDS * 2 ** min(self.count - FREE, 16)
-        return self.last + min(wait, longest)
+FORGOTTEN = timedelta(hours=1)  #: after the last failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,46 +43,47 @@ def try_of(name: str, place: str, *, is_known_there: bool) -> Try:
     return Try(keys=(together, f"user {name}", f"address {place}"))
 
 
+def wait_seconds(tries: Tries, longest: float, now: datetime) -> float:
+    """Decide how long the next try by a key has still to wait; 0 if it may be made.
+
+    A clock that was set back makes it no longer than the wait itself.
+    """
+    if tries.count < FREE:
+        return 0.0
+    wait = min(FIRST_SECONDS * 2.0 ** min(tries.count - FREE, 16), longest)
+    return min(max(0.0, wait - (now - tries.last_at).total_seconds()), wait)
+
+
 class LoginLimit:
-    """Counts failed logins; for any thread.
+    """Counts failed logins in the database: a restart, or another console, forgets none.
 
     Parameters
     ----------
-    steady
-        Monotonic clock, seconds.
+    clock
+        Gives the time.
     """
 
-    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
-        self._steady = steady
-        self._lock = threading.Lock()
-        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+    def __init__(self, sessions: Sessions, clock: Callable[[], datetime]) -> None:
+        self._sessions, self._clock = sessions, clock
 
-    def wait_seconds(self, one_try: Try) -> float:
-        """Tell how long a try has still to wait; 0 if it may be made."""
-        now = self._steady()
-        with self._lock:
-            known = [self._failures[key] for key in one_try.keys if key in self._failures]
-            return max((one.waits_until(one_try.longest) - now for one in known), default=0.0)
-
-    def begin(self, one_try: Try) -> None:
-        """Count a try as failed, until it has succeeded.
+    def begin(self, one_try: Try) -> float:
+        """Count a try as failed, until it has succeeded; or tell how many seconds it has to wait.
 
         It is counted before it is looked at, so that many at the same time are no more than one
-        after the other.
+        after the other. 0 if it may be made.
         """
-        now = self._steady()
-        with self._lock:
-            for key in one_try.keys:
-                one = self._failures.setdefault(key, _Failures())
-                if now - one.last > FORGOTTEN_SECONDS:
-                    one.count = 0
-                one.count, one.last = one.count + 1, now
-                self._failures.move_to_end(key)
-            while len(self._failures) > MOST:
-                self._failures.popitem(last=False)
+        now = self._clock()
+        with self._sessions.begin() as session:
+            forget_tries(session, now - FORGOTTEN)
+            known = tries_by(session, one_try.keys, now)
+            wait = max(wait_seconds(one, one_try.longest, now) for one in known.values())
+            if wait == 0:
+                record_tries(session, {key: one.count + 1 for key, one in known.items()}, now)
+            return wait
 
     def succeeded(self, one_try: Try) -> None:
         """Forget the failures that a try is counted by."""
-        with self._lock:
-            for key in one_try.keys:
-                self._failures.pop(key, None)
+        now = self._clock()
+        with self._sessions.begin() as session:
+            tries_by(session, one_try.keys, now)
+            record_tries(session, dict.fromkeys(one_try.keys, 0), now)

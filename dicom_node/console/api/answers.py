@@ -232,3 +232,28 @@ class Changes:
     """Changes, the latest first."""
 
     changes: tuple[ChangeLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedLogin:
+    """Logins that failed, of one user from one address for one reason, within an hour.
+
+    Attributes
+    ----------
+    user
+        Name of a user; empty for a name that nobody has, which is not kept.
+    """
+
+    user: str
+    address: str
+    reason: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedLogins:
+    """Failed logins, the latest first."""
+
+    logins: tuple[FailedLogin, ...]

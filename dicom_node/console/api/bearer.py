@@ -7,12 +7,12 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from dicom_node.console.access.failed_logins import Failure
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import TOKEN
 from dicom_node.console.context import Console, address_of, console_of
 from dicom_node.errors import Busy, NodeError
 from dicom_node.identity_key import existing_key
-from dicom_node.logs import log
 from storage.console.tokens import USED_EVERY, Token, find_token, note_use
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="dicom-node"'}
@@ -73,10 +73,10 @@ def _known(console: Console, text: str) -> Token | None:
 def _refusal(request: Request) -> HTTPException:
     if not has_token(request):
         return HTTPException(HTTPStatus.UNAUTHORIZED, "expected a bearer token", CHALLENGE)
-    address = address_of(request)
-    if wait := console_of(request).api_limits.refused.wait_seconds(address):
+    console = console_of(request)
+    if wait := console.api_limits.refused.wait_seconds(address_of(request)):
         return _too_often(wait)
-    log.warning("console_token_refused", host=address)
+    console.note_failure(request, Failure.TOKEN)
     text = "the token is not known, was revoked, or has expired"
     return HTTPException(HTTPStatus.UNAUTHORIZED, text, CHALLENGE)
 

@@ -19,6 +19,7 @@ from dicom_node.console.search import UID
 from dicom_node.console.words import standing, steps
 from dicom_node.node_status import NodeStatus, Paused, read_status
 from storage.console.changes import latest_changes
+from storage.console.login_tries import failed_logins
 from storage.console.node_pages import backlog, sender_lines
 from storage.console.series_page import series_page
 from storage.console.worklist import Line, worklist
@@ -211,6 +212,13 @@ def changes(asked: Asked) -> answers.Changes:
     return answers.Changes(changes=tuple(answers.ChangeLine(**asdict(line)) for line in lines))
 
 
+def failures(asked: Asked) -> answers.FailedLogins:
+    """List failed logins."""
+    with asked.console.sessions.reading() as session:
+        lines = failed_logins(session, asked.query.limit)
+    return answers.FailedLogins(logins=tuple(answers.FailedLogin(**asdict(one)) for one in lines))
+
+
 def _summary(line: Line) -> answers.SeriesSummary:
     told = standing(line)
     threshold = line.summary.get("threshold")
@@ -306,6 +314,15 @@ OPERATIONS = (
         summary="Who changed what, the latest first.",
         answer=answers.Changes,
         act=changes,
+        role=Role.ADMIN,
+        query=LimitQuery,
+    ),
+    Operation(
+        path="/failed-logins",
+        name="failedLogins",
+        summary="Logins that failed, and tokens that were refused, in 90 days; the latest first.",
+        answer=answers.FailedLogins,
+        act=failures,
         role=Role.ADMIN,
         query=LimitQuery,
     ),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
-from typing import cast
+from math import ceil
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from dicom_node.console.access.failed_logins import Failure
 from dicom_node.console.access.guard import new_token, token_digest
 from dicom_node.console.access.login_limit import Try, try_of
 from dicom_node.console.access.outside import NO_PASSWORD, OutsideUser, enter
 from dicom_node.console.access.passwords import hashed, is_password
-from dicom_node.console.access.people import Role
+from dicom_node.console.access.people import NAME, Role
 from dicom_node.console.context import (
     Console,
     address_of,
@@ -27,7 +28,6 @@ from dicom_node.console.context import (
 )
 from dicom_node.console.language.translation import COOKIE, NAMES, _, mark
 from dicom_node.errors import NodeError
-from dicom_node.logs import log
 from storage.console.changes import LOGIN, Change, login_places, record_change
 from storage.console.users import (
     LONGEST,
@@ -53,6 +53,7 @@ def login_page(request: Request) -> Response:
     console, target = console_of(request), request.query_params.get("next", "")
     if console.who(request) is not None:
         return RedirectResponse(_target(target), 303)
+    outside = None
     try:
         outside = console.outside_user(request)
         return (
@@ -61,7 +62,7 @@ def login_page(request: Request) -> Response:
             else login_form(request, next_page=target)
         )
     except NodeError as refusal:
-        log.warning("console_login_failed", host=address_of(request))
+        console.note_failure(request, Failure.PROXY, outside.name if outside else "")
         raise HTTPException(403, str(refusal)) from refusal
 
 
@@ -87,30 +88,34 @@ def login(request: Request) -> Response:
     console, form = console_of(request), form_of(request)
     name, address = form.get("name", "").strip().lower()[:64], address_of(request)
     with console.sessions.reading() as session:
-        user = find_user(session, name)
-        places = login_places(session, name, console.clock() - REMEMBERED)
+        user = find_user(session, name) if NAME.fullmatch(name) else None
+        places = login_places(session, user.name, console.clock() - REMEMBERED) if user else []
     place = _network(address)
     one_try = try_of(name, place, is_known_there=place in set(map(_network, places)))
-    wait = console.limit.wait_seconds(one_try)
-    if wait > 0:
-        text = _("Too many tries: wait {n} seconds.", n=f"{wait:.0f}")
+    if wait := console.limit.begin(one_try):
+        text = _("Too many tries: wait {n} seconds.", n=f"{ceil(wait)}")
         return login_form(
             request, name=name, fault=text, next_page=form.get("next", ""), status=429
         )
-    console.limit.begin(one_try)
-    usable = user is not None and not user.disabled and user.password != NO_PASSWORD
-    if not is_password(form.get("password", ""), user.password if user and usable else None):
-        log.warning("console_login_failed", host=address)
+    why_not = _why_not(user)
+    is_right = is_password(form.get("password", ""), user.password if user else None)
+    token = _open(console, user, request) if user and is_right and not why_not else None
+    if token is None:
+        console.note_failure(request, why_not or Failure.PASSWORD, user.name if user else "")
         return login_form(
             request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401
         )
     console.limit.succeeded(one_try)
-    token = _open(console, cast(User, user), request)
-    if token is None:
-        return login_form(
-            request, name=name, fault=_(WRONG), next_page=form.get("next", ""), status=401
-        )
     return _with_session(console, token, form.get("next", ""))
+
+
+def _why_not(user: User | None) -> Failure | None:
+    """Say why nobody can log in as a user, whatever the password; None if one can."""
+    if user is None:
+        return Failure.UNKNOWN
+    if user.disabled:
+        return Failure.DISABLED
+    return Failure.OUTSIDE if user.password == NO_PASSWORD else None
 
 
 def _with_session(console: Console, token: str, target: str) -> Response:
@@ -180,12 +185,12 @@ def change_password(request: Request) -> Response:
     """Set one's own password; all one's sessions end."""
     console, form, name = console_of(request), form_of(request), user_of(request).user
     one_try = Try(keys=(f"password {name}",))
-    if console.limit.wait_seconds(one_try) > 0:
+    if console.limit.begin(one_try):
         return _account(request, fault=_("Too many tries: wait a while."), status=429)
-    console.limit.begin(one_try)
     with console.sessions.reading() as session:
         user = find_user(session, name)
     if not is_password(form.get("old", ""), user.password if user else None):
+        console.note_failure(request, Failure.CHANGE, name)
         return _account(request, fault=_("The present password is wrong."), status=403)
     console.limit.succeeded(one_try)
     if form.get("new") != form.get("again"):

@@ -7,12 +7,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from dicom_node.console.access.failed_logins import Failure
 from dicom_node.console.access.openid import PENDING_SECONDS, OpenIdProvider, Pending
+from dicom_node.console.access.outside import OutsideUser
 from dicom_node.console.context import Console, address_of, console_of
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages.login import enter_from_outside, login_form
 from dicom_node.errors import NodeError
-from dicom_node.logs import log
 
 CALLBACK = "/login/openid/callback"
 
@@ -46,11 +47,19 @@ def callback(request: Request) -> Response:
     try:
         pending = Pending.of_cookie(request.cookies.get(_cookie(console), ""))
         who = provider.user(pending, _redirect_uri(request), dict(request.query_params))
-        response = enter_from_outside(request, who, pending.target)
     except NodeError as fault:
         response = _failed(request, fault)
+    else:
+        response = _entered(request, who, pending.target)
     response.delete_cookie(_cookie(console), path="/", secure=console.is_secure, httponly=True)
     return response
+
+
+def _entered(request: Request, who: OutsideUser, target: str) -> Response:
+    try:
+        return enter_from_outside(request, who, target)
+    except NodeError as fault:
+        return _failed(request, fault, who.name)
 
 
 def _provider(request: Request) -> OpenIdProvider:
@@ -60,8 +69,10 @@ def _provider(request: Request) -> OpenIdProvider:
     return OpenIdProvider(settings=settings)
 
 
-def _failed(request: Request, fault: NodeError) -> Response:
-    log.warning("console_login_failed", host=address_of(request))
+def _failed(request: Request, fault: NodeError, user: str = "") -> Response:
+    console = console_of(request)
+    if not console.api_limits.refused.wait_seconds(address_of(request)):
+        console.note_failure(request, Failure.SINGLE_SIGN_ON, user)
     return login_form(request, fault=_("Single sign-on failed: {why}.", why=str(fault)), status=403)
 
 

@@ -12,6 +12,7 @@ from dicom_node.console.context import console_of, for_role, form_of, post
 from dicom_node.console.language.translation import _
 from dicom_node.errors import NodeError
 from storage.console.changes import Change, latest_changes, record_change
+from storage.console.login_tries import failed_logins
 from storage.console.users import (
     User,
     add_user,
@@ -24,7 +25,7 @@ from storage.console.users import (
 from storage.database.sessions import Session
 from storage.errors import StorageError
 
-CHANGES_SHOWN = 200
+CHANGES_SHOWN, FAILED_SHOWN = 200, 50
 
 
 @for_role(Role.ADMIN)
@@ -103,6 +104,7 @@ def _people(request: Request, *, fault: str = "", status: int = 200) -> Response
         values = {
             "users": list_users(session),
             "opened": list_sessions(session, console.clock()),
+            "failed": failed_logins(session, FAILED_SHOWN),
             "changes": latest_changes(session, CHANGES_SHOWN),
         }
     return console.page(request, "people.html", status, fault=fault, roles=list(Role), **values)

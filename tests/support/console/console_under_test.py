@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.console.access.login_limit import LoginLimit
 from dicom_node.console.access.people import Role
 from dicom_node.console.app import make_app
 from dicom_node.console.context import Console
@@ -90,13 +90,20 @@ class ConsoleUnderTest:
             settings=lambda: self.settings,
             is_secure=is_secure,
             clock=self.clock,
-            limit=LoginLimit(lambda: self.steady),
         )
         self.app = make_app(self.console, hosts={HOST})
         with self.resources.sessions.begin() as session:
             for role in Role:
                 user = User(name=f"a-{role}", role=role, password=HASHED, created_at=NOW)
                 add_user(session, user)
+
+    def beside(self, folder: Path) -> Self:
+        """Start another console of the same folder and database, at the same time."""
+        other = copy(self)
+        other.resources = open_resources(folder)
+        other.console = replace(self.console, sessions=other.resources.sessions)
+        other.app = make_app(other.console, hosts={HOST})
+        return other
 
     def use(self, ini: Path) -> None:
         """Take the settings from a file, and let them be changed in it."""

@@ -1,15 +1,27 @@
 """Log in and out of the console; sessions; who may do what."""
 
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 from starlette.testclient import TestClient
 
 from dicom_node.console.access.guard import COOKIE
+from dicom_node.console.access.login_limit import FREE, Try
 from dicom_node.console.access.people import Role
+from storage.console.login_tries import KEPT, failed_logins, record_failed_login
 from storage.console.users import change_user
-from tests.support.console.console_under_test import HOST, PASSWORD, ConsoleUnderTest, form_token
+from tests.support.console.console_under_test import (
+    HOST,
+    NOW,
+    PASSWORD,
+    ConsoleUnderTest,
+    form_token,
+)
 
 PAGES = ("/", "/rows", "/tiles", "/worklist.csv", "/why", "/series/1.2.3")
 PAGES += ("/destinations", "/senders", "/queue", "/system", "/model", "/account", "/people")
@@ -78,7 +90,7 @@ def test_guessing_is_slowed_down_by_name_and_by_address(console: ConsoleUnderTes
     assert answers == [401] * 5 + [429] * 2
     assert login(browser, "a-admin", PASSWORD) == 429
     assert login(browser, "a-viewer", PASSWORD) == 429  # from the same address
-    console.steady += 6
+    console.clock.pass_by(seconds=6)
     assert login(browser, "a-admin", PASSWORD) == 303
 
 
@@ -93,19 +105,111 @@ def from_address(console: ConsoleUnderTest, address: str) -> TestClient:
     )
 
 
+def guess(console: ConsoleUnderTest, name: str) -> None:
+    """Try passwords from ever new addresses, as fast as they are looked at."""
+    for number in range(40):
+        login(from_address(console, f"10.1.0.{number}"), name, f"wrong number {number}")
+        console.clock.pass_by(seconds=1)
+
+
+def test_a_restart_and_a_second_console_forget_no_wait(
+    console: ConsoleUnderTest, tmp_path: Path
+) -> None:
+    for number in range(5):
+        login(console.browser(), "a-admin", f"wrong number {number}")
+    other = console.beside(tmp_path)
+    assert login(other.browser(), "a-admin", PASSWORD) == 429
+    console.clock.pass_by(seconds=6)
+    assert login(other.browser(), "a-admin", PASSWORD) == 303
+    assert login(console.browser(), "a-admin", "wrong again") == 401  # it was forgotten here too
+    other.resources.close()
+
+
+@pytest.mark.database
+def test_tries_at_the_same_time_are_no_more_than_one_after_the_other(
+    console: ConsoleUnderTest,
+) -> None:
+    one_try = Try(keys=("user a-admin", "address 10.0.0.7"))
+    with ThreadPoolExecutor(12) as pool:
+        waits = list(pool.map(console.console.limit.begin, [one_try] * 12))
+    assert waits.count(0.0) == FREE
+
+
+def test_a_clock_that_was_set_back_makes_no_wait_longer(console: ConsoleUnderTest) -> None:
+    browser = console.browser()
+    for number in range(5):
+        login(browser, "a-admin", f"wrong number {number}")
+    console.clock.pass_by(days=-300)
+    assert "wait 5 seconds" in browser.post("/login", data={"name": "a-admin"}).text
+
+
+def test_administrators_see_who_failed_to_log_in_and_never_what_was_typed(
+    console: ConsoleUnderTest,
+) -> None:
+    browser = console.logged_in(Role.ADMIN)
+    stranger = from_address(console, "10.0.0.8")
+    login(stranger, "a-reader", "a wrong password")
+    login(stranger, "a-reader", "another wrong password")
+    login(from_address(console, "10.0.0.9"), "hunter2-hunter2", "a wrong password")
+    with console.resources.sessions.begin() as session:
+        change_user(session, "a-viewer", disabled=True)
+    login(from_address(console, "10.0.0.10"), "a-viewer", PASSWORD)
+    fields = {"form_token": form_token(browser), "old": "not mine", "new": "n" * 12, "again": "n"}
+    browser.post("/account/password", data=fields)
+
+    shown = browser.get("/people").text
+    table = shown.partition("Failed logins")[2].partition("What was done")[0]
+    rows = [re.sub(r"<[^>]*>", " ", row).split() for row in table.split("<tr>")[2:]]
+    assert [row[2:] for row in rows] == [
+        ["a-admin", "testclient", "wrong", "present", "password", "1"],
+        ["a-viewer", "10.0.0.10", "may", "not", "log", "in", "1"],
+        ["not", "kept", "10.0.0.9", "unknown", "name", "1"],
+        ["a-reader", "10.0.0.8", "wrong", "password", "2"],
+    ]
+    for typed in ("hunter2", "a wrong password", "not mine"):
+        assert typed not in shown
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(
+    "name", ["", "a\0b", "<b>&'\"", "\x1b[31mred", "x" * 3000, "😀" * 64, "A-ADMIN' --", "\ud83d"]
+)
+def test_whatever_is_typed_as_a_name_fails_to_log_in(console: ConsoleUnderTest, name: str) -> None:
+    typed = name.encode(errors="surrogatepass")
+    content = b"name=" + quote_plus(typed).encode() + b"&password=long-enough-to-try"
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = console.browser().post("/login", content=content, headers=headers)
+    assert answer.status_code == 401
+    shown = console.logged_in(Role.ADMIN).get("/people").text
+    assert "unknown name" in shown
+    assert "<b>&" not in answer.text
+
+
+@pytest.mark.database
+def test_failed_logins_do_not_grow_without_end(console: ConsoleUnderTest) -> None:
+    with console.resources.sessions.begin() as session:
+        for day in range(100):
+            record_failed_login(
+                session, NOW + timedelta(days=day), user="", address="10.0.0.8", reason="r"
+            )
+    with console.resources.sessions.reading() as session:
+        kept = failed_logins(session, 10_000)
+    assert len(kept) == KEPT.days + 1
+    assert kept[0].last_at == NOW + timedelta(days=99)
+
+
 def test_a_stranger_keeps_nobody_out_where_he_has_logged_in_before(
     console: ConsoleUnderTest,
 ) -> None:
     usual, new = "10.0.0.7", "10.0.0.8"
     assert login(from_address(console, usual), "a-admin", PASSWORD) == 303
-    for number in range(40):  # from ever new addresses, as fast as they are looked at
-        login(from_address(console, f"10.1.0.{number}"), "a-admin", f"wrong number {number}")
-        console.steady += 1
+    guess(console, "a-admin")
     assert login(from_address(console, usual), "a-admin", PASSWORD) == 303
     assert login(from_address(console, new), "a-admin", PASSWORD) == 429
     assert login(from_address(console, new), "a-reader", PASSWORD) == 303
 
     console.clock.pass_by(days=91)  # what was so long ago does not count
+    guess(console, "a-admin")
     assert login(from_address(console, usual), "a-admin", PASSWORD) == 429
 
 
@@ -118,9 +222,9 @@ def test_guessing_is_slowed_down_where_the_user_has_logged_in_before_as_well(
     tried = 0
     for number in range(600):  # one try a second
         tried += login(neighbour, "a-admin", f"wrong number {number}") == 401
-        console.steady += 1
+        console.clock.pass_by(seconds=1)
     assert 20 <= tried <= 30
-    console.steady += 31  # the longest wait of its user
+    console.clock.pass_by(seconds=31)  # the longest wait of its user
     assert login(usual, "a-admin", PASSWORD) == 303
 
 
