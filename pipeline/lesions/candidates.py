@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.lesions.region import Mask, Region, gaussian, mediastinum, within
+from pipeline.lesions.region import Mask, Region, gaussian, within
 from pipeline.lungs.coarse_grid import near_in_plane, nearer_than
 
 # Attenuation of lesions, HU: our choice.
-LESION_HU = (-700.0, 150.0)  #: ground glass to enhanced consolidation; calcium lies above
-LESION_ABOVE_LUNG_HU = 160.0  #: and so much above the lungs' lower quartile (shallow breath)
-AERATED_PERCENT = 25.0  #: of the lungs' voxels: aerated still where disease takes half of them
 LESION_SOLID_MIN_HU = -300.0  #: vessels and consolidation lie above, ground glass mostly below
-SMOOTH_MM = 1.0  #: standard deviation of the light smoothing against noise
 PATCH_MM = 3.0  #: standard deviation of the neighbourhood that tells patches from tubes, sheets
 CORE_SHARE = 0.5  #: of that neighbourhood dense: within a patch (a tube needs 7 mm for it)
 BROAD_MM = 5.0  #: neighbourhood that tells consolidation from vessels (a tube needs 12 mm)
-HILUM_MM = 20.0  #: from the mediastinum: there vessels are wide
 HILUM_PATCH_MM = 5.0  #: `PATCH_MM` there: vessels lie close together (a ball needs 15 mm)
 HILUM_BROAD_MM = 10.0  #: `BROAD_MM` there (a tube needs 24 mm)
 SHELL_MM = 2.0  #: reach of what is broad over its own surface, which is less so
@@ -30,18 +24,13 @@ FILL_SHARE = 0.25
 PATCH_SHARE = 0.3  #: down to here a dense voxel belongs to the patch beside it
 SURFACE_MM = (2.5, 4.0)  #: from the surface of the lung, along the body and in the plane
 REACH_MM = 5.0  #: of the middle of a patch: what lies further is a tail
-DEPENDENT_MM = 10.0  #: standard deviation along the height of the body, for its gradient
 RING = ((0, 0), (1, 1), (1, 1))  #: one pixel about each slice
-MAX_DEPENDENT_HU = 40.0  #: more than that is no gradient, but disease
 
 
 def patches(region: Region) -> Mask:
     """Dense voxels in patches: no vessels, no fissures; the rim of lung beside a patch is of it."""
-    lungs, mm = region.lungs, region.spacing_mm
-    smooth = within(region.hu, lungs, SMOOTH_MM, mm)
-    dense = lungs & (smooth > floor_hu(region)) & (smooth < LESION_HU[1])
-    hilum = near_mediastinum(region)
-    loose = dense & ~vessels(smooth, hilum, region)
+    lungs, mm, dense, hilum = region.lungs, region.spacing_mm, region.dense, region.hilum
+    loose = dense & ~vessels(region)
     share = gaussian(loose, PATCH_MM, mm)
     cores = loose & (share > CORE_SHARE) & deep(region)
     cores &= ~hilum | (gaussian(loose, HILUM_PATCH_MM, mm) > CORE_SHARE)
@@ -49,31 +38,6 @@ def patches(region: Region) -> Mask:
         return cores
     body = loose & (share > PATCH_SHARE) & nearer_than(REACH_MM, cores, mm)
     return body | (dense & (within(body, lungs, FILL_MM, mm) > FILL_SHARE))
-
-
-def floor_hu(region: Region) -> NDArray[np.float32]:
-    """Attenuation above which a voxel of these lungs is dense, HU, ``(1, rows, 1)``.
-
-    It rises with the gradient of the lungs: of a patient on the back, the back is denser.
-    """
-    inside = region.hu[region.lungs]
-    aerated = float(np.percentile(inside, AERATED_PERCENT)) if inside.size else LESION_HU[1]
-    floor = max(LESION_HU[0], aerated + LESION_ABOVE_LUNG_HU)
-    return (floor + dependent_hu(region, aerated)).astype(np.float32)
-
-
-def dependent_hu(region: Region, aerated: float) -> NDArray[np.float64]:
-    """Give how much denser the aerated lung of each row is than all, HU; ``(1, rows, 1)``."""
-    rows = region.hu.shape[1]
-    excess = np.zeros(rows)
-    lungs = region.lungs
-    held = np.flatnonzero(lungs.any(axis=(0, 2)))
-    if held.size:
-        rows_hu = (region.hu[:, row][lungs[:, row]] for row in held)
-        quartiles = [np.percentile(hu, AERATED_PERCENT) for hu in rows_hu]
-        smooth = ndimage.gaussian_filter1d(quartiles, DEPENDENT_MM / region.spacing_mm[1])
-        excess[held] = np.clip(smooth - aerated, 0, MAX_DEPENDENT_HU)
-    return excess[None, :, None]
 
 
 def deep(region: Region) -> Mask:
@@ -86,26 +50,17 @@ def deep(region: Region) -> Mask:
     return beyond
 
 
-def vessels(smooth: NDArray[np.float32], hilum: Mask, region: Region) -> Mask:
+def vessels(region: Region) -> Mask:
     """Solid but not broad, with the half-filled voxels along it; at the hilum both are wider."""
     lungs, mm = region.lungs, region.spacing_mm
-    solid = lungs & (smooth > LESION_SOLID_MIN_HU)
+    solid = lungs & (region.smooth_hu > LESION_SOLID_MIN_HU)
     broad = solid & (within(solid, lungs, BROAD_MM, mm) > CORE_SHARE)
     thin = _thin(solid, broad, RIM_MM, mm)
     broad = solid & (gaussian(solid, HILUM_BROAD_MM, mm) > CORE_SHARE)
-    return np.where(hilum, thin | _thin(solid, broad, HILUM_RIM_MM, mm), thin)
+    return np.where(region.hilum, thin | _thin(solid, broad, HILUM_RIM_MM, mm), thin)
 
 
 def _thin(solid: Mask, broad: Mask, rim_mm: float, mm: tuple[float, float, float]) -> Mask:
     near_broad = gaussian(broad, SHELL_MM, mm) > RIM_SHARE
     thin: Mask = gaussian(solid & ~near_broad, rim_mm, mm) > RIM_SHARE
     return thin
-
-
-def near_mediastinum(region: Region) -> Mask:
-    """Lung within `HILUM_MM` of the mediastinum."""
-    between = mediastinum(region.sides)
-    if not between.any():
-        return between
-    near: Mask = region.lungs & nearer_than(HILUM_MM, between, region.spacing_mm)
-    return near

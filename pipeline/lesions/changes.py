@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.lesions.candidates import LESION_SOLID_MIN_HU, SMOOTH_MM, floor_hu
+from pipeline.lesions.candidates import LESION_SOLID_MIN_HU
 from pipeline.lesions.measure import ML_PER_MM3, one_side
-from pipeline.lesions.region import Mask, Region, within
+from pipeline.lesions.region import Mask, Region
 from pipeline.lesions.roundness import within_its_ball
 from pipeline.lungs.coarse_grid import nearer_than
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG, Change
@@ -74,13 +74,12 @@ def _change(
 
 def solid_bodies(region: Region) -> Mask:
     """Mark what is solid, more than `CORE_MM` thick to each side, round, and has air about it."""
-    lungs, mm = region.lungs, region.spacing_mm
-    smooth = within(region.hu, lungs, SMOOTH_MM, mm)
-    solid = lungs & (smooth > LESION_SOLID_MIN_HU)
+    mm = region.spacing_mm
+    solid = region.lungs & (region.smooth_hu > LESION_SOLID_MIN_HU)
     marked = np.zeros_like(solid)
     if not solid.any() or solid.all():
         return marked
-    dense = lungs & (smooth > floor_hu(region))
+    dense = region.lungs & (region.smooth_hu > region.floor_hu)
     middles, _count = ndimage.label(solid & ~nearer_than(CORE_MM, ~solid, mm), structure=WHOLE)
     for number, place in _around(middles, RIM_MM, mm):
         middle = middles[place] == number

@@ -10,15 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from pipeline.lesions.candidates import (
-    CORE_SHARE,
-    LESION_HU,
-    PATCH_MM,
-    SMOOTH_MM,
-    floor_hu,
-    near_mediastinum,
-)
-from pipeline.lesions.region import Labels, Region, gaussian, within
+from pipeline.lesions.candidates import CORE_SHARE, PATCH_MM
+from pipeline.lesions.region import Labels, Region, gaussian
 
 # Our choice.
 REACH_MM = 8.0  #: of growth, at most
@@ -42,10 +35,8 @@ def grown(lesions: Labels, region: Region) -> Labels:
     """
     if not lesions.any():
         return lesions
-    lungs, mm = region.lungs, region.spacing_mm
-    smooth = within(region.hu, lungs, SMOOTH_MM, mm)
-    dense = lungs & (smooth > floor_hu(region)) & (smooth < LESION_HU[1])
-    dense &= ~near_mediastinum(region)
+    mm = region.spacing_mm
+    dense = region.dense & ~region.hilum
     thick = dense & (gaussian(dense, PATCH_MM, mm) > CORE_SHARE)
     sizes = np.bincount(lesions.ravel()) * np.prod(mm)
     radii = np.cbrt(3 * sizes / (4 * np.pi))

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.lungs.coarse_grid import nearer_than
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG
 
+# Attenuation of lesions, HU: our choice.
+LESION_HU = (-700.0, 150.0)  #: ground glass to enhanced consolidation; calcium lies above
+LESION_ABOVE_LUNG_HU = 160.0  #: and so much above the lungs' lower quartile (shallow breath)
+AERATED_PERCENT = 25.0  #: of the lungs' voxels: aerated still where disease takes half of them
+MAX_DEPENDENT_HU = 40.0  #: more than that is no gradient, but disease
+DEPENDENT_MM = 10.0  #: standard deviation along the height of the body, for its gradient
+SMOOTH_MM = 1.0  #: standard deviation of the light smoothing against noise
+HILUM_MM = 20.0  #: from the mediastinum: there vessels are wide
 MEDIASTINUM_DEPTH = (0.1, 0.65)  #: of the lungs, from the front: heart, hila and great vessels
 
 Mask = NDArray[np.bool_]
@@ -17,9 +27,11 @@ Labels = NDArray[np.uint8]
 Spacing = tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Region:
     """The box of the lungs, pixels of about 1.5 mm: mostly half the resolution in the plane.
+
+    Its properties are computed once, for all who look for something in it.
 
     Attributes
     ----------
@@ -35,10 +47,41 @@ class Region:
     activation: NDArray[np.float32]
     spacing_mm: Spacing
 
-    @property
+    @cached_property
     def lungs(self) -> Mask:
         """The lungs, whatever their side."""
         return self.sides > 0
+
+    @cached_property
+    def smooth_hu(self) -> NDArray[np.float32]:
+        """Attenuation of the lungs, lightly smoothed against noise, HU; 0 outside."""
+        return within(self.hu, self.lungs, SMOOTH_MM, self.spacing_mm)
+
+    @cached_property
+    def floor_hu(self) -> NDArray[np.float32]:
+        """Attenuation above which a voxel of these lungs is dense, HU, ``(1, rows, 1)``.
+
+        It rises with the gradient of the lungs: of a patient on the back, the back is denser.
+        """
+        inside = self.hu[self.lungs]
+        aerated = float(np.percentile(inside, AERATED_PERCENT)) if inside.size else LESION_HU[1]
+        floor = max(LESION_HU[0], aerated + LESION_ABOVE_LUNG_HU)
+        return (floor + dependent_hu(self, aerated)).astype(np.float32)
+
+    @cached_property
+    def dense(self) -> Mask:
+        """Lung above `floor_hu`, and below calcium."""
+        smooth = self.smooth_hu
+        return self.lungs & (smooth > self.floor_hu) & (smooth < LESION_HU[1])
+
+    @cached_property
+    def hilum(self) -> Mask:
+        """Lung within `HILUM_MM` of the mediastinum."""
+        between = mediastinum(self.sides)
+        if not between.any():
+            return between
+        near: Mask = self.lungs & nearer_than(HILUM_MM, between, self.spacing_mm)
+        return near
 
 
 def half(
@@ -125,3 +168,17 @@ def mediastinum(sides: Labels) -> Mask:
     level = ((rows >= front) & (rows <= back))[None, :, None]
     between: Mask = both & level & (columns > first) & (columns < last)
     return between
+
+
+def dependent_hu(region: Region, aerated: float) -> NDArray[np.float64]:
+    """Give how much denser the aerated lung of each row is than all, HU; ``(1, rows, 1)``."""
+    rows = region.hu.shape[1]
+    excess = np.zeros(rows)
+    lungs = region.lungs
+    held = np.flatnonzero(lungs.any(axis=(0, 2)))
+    if held.size:
+        rows_hu = (region.hu[:, row][lungs[:, row]] for row in held)
+        quartiles = [np.percentile(hu, AERATED_PERCENT) for hu in rows_hu]
+        smooth = ndimage.gaussian_filter1d(quartiles, DEPENDENT_MM / region.spacing_mm[1])
+        excess[held] = np.clip(smooth - aerated, 0, MAX_DEPENDENT_HU)
+    return excess[None, :, None]

@@ -5,7 +5,6 @@ import pytest
 from scipy import ndimage
 
 from pipeline.classifier.activation import stretch
-from pipeline.lesions.candidates import floor_hu
 from pipeline.lesions.localise import MAX_LESIONS, chosen, localise, number, top
 from pipeline.lesions.region import Region, doubled, gaussian, half
 from pipeline.types import CtVolume, LungMask
@@ -220,7 +219,7 @@ def test_the_top_activation_grows_with_what_is_dense() -> None:
 def test_what_is_dense_lies_above_the_lungs_own_aerated_part() -> None:
     for aerated, expected in ((-900, -700), (-860, -700), (-700, -540)):
         flat = region(np.full((2, 2, 2), aerated), np.zeros((2, 2, 2)), (1, 1, 1))
-        assert (floor_hu(flat) == expected).all()
+        assert (flat.floor_hu == expected).all()
 
 
 def test_lesions_are_numbered_by_size_and_no_more_than_fit() -> None:
