@@ -6,8 +6,8 @@ the activation chooses among them, with the 3-D connected components method as a
 round ground glass needs neither: beside large opacities small ones have little activation.
 Wang et al. 2020 do it the other way round and return patches of activation.
 
-Work is done at half resolution in the plane, within the box of the lungs: candidates are
-centimetres across, and the voxels are taken at full resolution in the end.
+Work is done at half resolution in the plane, with thin slices taken together, within the box of
+the lungs: candidates are centimetres across, and in the end the voxels are those of the lungs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.lesions.candidates import patches
 from pipeline.lesions.changes import changes
 from pipeline.lesions.components3d import components_activation
 from pipeline.lesions.growth import grown
-from pipeline.lesions.region import Labels, Mask, Region, doubled, half
+from pipeline.lesions.region import Labels, Mask, Region, doubled, half, slices_together
 from pipeline.lesions.roundness import round_ground_glass
 from pipeline.types import Change, CtVolume, LungMask, Planes
 
@@ -65,25 +65,27 @@ def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Localised
     inside = box(low, high)
     sides = lungs.labels[inside]
     slices, rows, columns = inside
+    together = slices_together(volume.spacing_mm)
+    last = slices.stop - 1
     active = [
-        activation[at][rows, columns][::2, ::2].copy()  # or each whole plane would be held
-        for at in range(slices.start, slices.stop)
+        activation[min(at + together // 2, last)][rows, columns][::2, ::2].copy()  # or it is held
+        for at in range(slices.start, slices.stop, together)
     ]
-    region = half(volume.hu[inside], sides, np.stack(active), volume.spacing_mm)
+    region = half(volume.hu[inside], sides, np.stack(active), volume.spacing_mm, together)
     candidates = patches(region)
     found = grown(chosen(candidates, speckle(region), region), region)
     labels = np.zeros(volume.shape, np.uint8)
-    for image, held, lesions in zip(labels[inside], sides, found, strict=True):
-        image[:] = np.where(held > 0, doubled(lesions, held.shape), 0)
+    for at, (image, held) in enumerate(zip(labels[inside], sides, strict=True)):
+        image[:] = np.where(held > 0, doubled(found[at // together], held.shape), 0)
     rest = changes(candidates, found, region, MIN_LESION_MM3)
-    first = (slices.start, rows.start, columns.start)
-    return Localised(labels=labels, changes=tuple(_in_volume(change, first) for change in rest))
 
+    def voxel(of_region: tuple[int, int, int]) -> tuple[int, int, int]:
+        slice_, row, column = of_region
+        middle = min(slices.start + slice_ * together + together // 2, last)
+        return middle, rows.start + 2 * row, columns.start + 2 * column
 
-def _in_volume(change: Change, first: tuple[int, int, int]) -> Change:
-    """Give the place of a change in the volume, of which the region is the part from `first` on."""
-    slice_, row, column = change.voxel
-    return replace(change, voxel=(first[0] + slice_, first[1] + 2 * row, first[2] + 2 * column))
+    moved = tuple(replace(change, voxel=voxel(change.voxel)) for change in rest)
+    return Localised(labels=labels, changes=moved)
 
 
 def chosen(candidates: Mask, speckled: Mask, region: Region) -> Labels:

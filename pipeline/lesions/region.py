@@ -20,6 +20,7 @@ MAX_DEPENDENT_HU = 40.0  #: more than that is no gradient, but disease
 DEPENDENT_MM = 10.0  #: standard deviation along the height of the body, for its gradient
 SMOOTH_MM = 1.0  #: standard deviation of the light smoothing against noise
 HILUM_MM = 20.0  #: from the mediastinum: there vessels are wide
+SLICE_MM = 1.5  #: up to which thin slices are looked at together: as wide as a pixel
 MEDIASTINUM_DEPTH = (0.1, 0.65)  #: of the lungs, from the front: heart, hila and great vessels
 
 Mask = NDArray[np.bool_]
@@ -29,7 +30,7 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Region:
-    """The box of the lungs, pixels of about 1.5 mm: mostly half the resolution in the plane.
+    """The box of the lungs, voxels of about 1.5 mm: mostly half the resolution in the plane.
 
     Its properties are computed once, for all who look for something in it.
 
@@ -84,42 +85,59 @@ class Region:
         return near
 
 
-def half(
-    hu: NDArray[np.int16], sides: Labels, activation: NDArray[np.float32], spacing_mm: Spacing
-) -> Region:
-    """Halve rows and columns.
+def slices_together(spacing_mm: Spacing) -> int:
+    """Say how many slices make one of the region: as many as stay within `SLICE_MM`."""
+    return max(1, int(SLICE_MM / spacing_mm[0]))
 
-    A pixel is lung if any of the 2 x 2 that it stands for is; its attenuation is their mean, of
+
+def half(
+    hu: NDArray[np.int16],
+    sides: Labels,
+    activation: NDArray[np.float32],
+    spacing_mm: Spacing,
+    together: int = 1,
+) -> Region:
+    """Halve rows and columns, and make one slice of several thin ones.
+
+    A voxel is lung if any of those is that it stands for; its attenuation is their mean, of
     lung alone where there is lung: chest wall, heart and liver do not shine in.
 
     Parameters
     ----------
     activation
-        Halved already: of the upper left pixel.
+        On the region's grid already: of the upper left pixel of the middle slice.
+    together
+        As of `slices_together`; the last slice may stand for fewer.
     """
-    shape = (len(hu), -(-hu.shape[1] // 2), -(-hu.shape[2] // 2))
+    shape = (-(-len(hu) // together), -(-hu.shape[1] // 2), -(-hu.shape[2] // 2))
     halved_hu, halved_sides = np.empty(shape, np.int16), np.empty(shape, np.uint8)
-    for at, (image, labels) in enumerate(zip(hu, sides, strict=True)):
-        halved_hu[at], halved_sides[at] = _halved(image, labels)
+    for at in range(len(halved_hu)):
+        block = slice(at * together, (at + 1) * together)
+        halved_hu[at], halved_sides[at] = _halved(hu[block], sides[block])
     return Region(
         hu=halved_hu,
         sides=halved_sides,
         activation=np.ascontiguousarray(activation),
-        spacing_mm=(spacing_mm[0], spacing_mm[1] * 2, spacing_mm[2] * 2),
+        spacing_mm=(spacing_mm[0] * together, spacing_mm[1] * 2, spacing_mm[2] * 2),
     )
 
 
 def _halved(hu: NDArray[np.int16], sides: Labels) -> tuple[NDArray[np.int32], Labels]:
-    """Halve one slice: attenuation and labels."""
-    grow = [(0, n % 2) for n in hu.shape]
+    """Make one slice of half the size of a few: attenuation and labels."""
+    grow = [(0, 0), *((0, n % 2) for n in hu.shape[1:])]
     hu, sides = np.pad(hu, grow, mode="edge"), np.pad(sides, grow)
-    corners = [(slice(y, None, 2), slice(x, None, 2)) for y in (0, 1) for x in (0, 1)]
+    corners = [
+        (at, slice(y, None, 2), slice(x, None, 2))
+        for at in range(len(hu))
+        for y in (0, 1)
+        for x in (0, 1)
+    ]
     labels = [sides[corner] for corner in corners]
     values = [hu[corner].astype(np.int32) for corner in corners]
     lung = [label > 0 for label in labels]
     count = sum(held.astype(np.int32) for held in lung)
     of_lung = sum(value * held for value, held in zip(values, lung, strict=True))
-    mean = np.where(count, of_lung // np.maximum(count, 1), sum(values) // 4)
+    mean = np.where(count, of_lung // np.maximum(count, 1), sum(values) // len(values))
     return mean, np.maximum.reduce(labels)
 
 

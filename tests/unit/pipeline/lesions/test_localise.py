@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from pipeline.classifier.activation import stretch
-from pipeline.lesions.localise import MAX_LESIONS, chosen, localise, number, top
+from pipeline.lesions.localise import MAX_LESIONS, Localised, chosen, localise, number, top
 from pipeline.lesions.region import Region, doubled, gaussian, half
 from pipeline.types import CtVolume, LungMask
 
@@ -32,14 +32,20 @@ def ball(centre: tuple[int, int, int], radius_mm: float) -> np.ndarray:
     return inside
 
 
-def find(hu: np.ndarray, lungs: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def search(
+    hu: np.ndarray, lungs: np.ndarray, heat: np.ndarray, slice_mm: float = SPACING_MM[0]
+) -> Localised:
     volume = CtVolume(
         hu=hu,
-        affine=np.diag([*SPACING_MM, 1.0])[[2, 1, 0, 3]],
+        affine=np.diag([slice_mm, *SPACING_MM[1:], 1.0])[[2, 1, 0, 3]],
         frame_of_reference_uid="",
-        source=(None,) * SHAPE[0],
+        source=(None,) * len(hu),
     )
-    return localise(volume, LungMask(labels=lungs, method="unsupervised"), heat).labels
+    return localise(volume, LungMask(labels=lungs, method="unsupervised"), heat)
+
+
+def find(hu: np.ndarray, lungs: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    return search(hu, lungs, heat).labels
 
 
 def heat_at(*where: np.ndarray) -> np.ndarray:
@@ -62,6 +68,21 @@ def test_supported_opacities_are_found_largest_first() -> None:
         found = labels == label
         dice = 2 * (found & truth).sum() / (found.sum() + truth.sum())
         assert dice > 0.8
+
+
+def test_thin_slices_have_the_opacities_of_the_thick_ones_that_they_make() -> None:
+    hu, lungs = chest()
+    hu[LARGE], hu[np.roll(LONG, (14, 60), axis=(0, 2))] = -500, -450
+    heat = heat_at(LARGE)
+
+    thick = search(hu, lungs, heat, 1.5)
+    thin = search(*(np.repeat(each, 3, axis=0)[:-1] for each in (hu, lungs, heat)), 0.5)
+
+    assert set(np.unique(thick.labels)) == {0, 1}
+    assert (thin.labels == thick.labels.repeat(3, axis=0)[:-1]).all()
+    (change,), (of_thick,) = thin.changes, thick.changes
+    assert change.volume_ml == pytest.approx(of_thick.volume_ml)
+    assert change.voxel == (3 * of_thick.voxel[0] + 1, *of_thick.voxel[1:])
 
 
 def test_opacity_without_activation_is_left_out() -> None:
