@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.settings import Settings
 from config.value_types import Section
+from config.versions import Change
 
 HOT: Mapping[str, frozenset[str]] = {
     "node": frozenset({"calling_aes", "commitment_peers", "require_called_ae"}),
@@ -131,6 +132,15 @@ AT_START: Mapping[str, frozenset[str]] = {
 """Keys that count from the next start on, by section: of the node, or of the console."""
 
 CONSOLE = "console"  #: section of which a node reads nothing
+
+
+def waiting_for_restart(changes: Iterable[Change]) -> list[str]:
+    """List the keys that were changed and count from the next start of the node only."""
+    return [
+        f"[{change.section}] {change.key}"
+        for change in changes
+        if not is_hot(change.section, change.key)
+    ]
 
 
 def is_hot(section: str, key: str) -> bool:

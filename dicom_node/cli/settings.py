@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from config.hot import is_hot
+from config.hot import waiting_for_restart
 from config.reader import Place, read_text
 from config.versions import Version, digest, folder_of, restore, versions, write_settings
 from dicom_node.cli.options import INI, Ini, out
@@ -104,16 +103,8 @@ def _show(version: Version | None) -> None:
         return
     for change in version.changes:
         out.print(escape(str(change)))
-    restart = _needing_restart(version)
+    restart = waiting_for_restart(version.changes)
     if restart:
         out.print(f"needs a restart: {escape(', '.join(restart))}")
     if len(restart) < len(version.changes):
         out.print("a node that runs takes up what needs no restart within seconds.")
-
-
-def _needing_restart(version: Version) -> Sequence[str]:
-    return [
-        f"[{change.section}] {change.key}"
-        for change in version.changes
-        if not is_hot(change.section, change.key)
-    ]

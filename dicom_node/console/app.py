@@ -28,12 +28,14 @@ from dicom_node.console.context import Console, console_of, for_role, user_of
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages import (
     answers,
+    export,
     login,
     node,
     openid,
     people,
     performance,
     series,
+    settings,
     thresholds,
     worklist,
 )
@@ -63,7 +65,9 @@ def make_app(console: Console, *, hosts: Collection[str]) -> ASGIApp:
             *worklist.ROUTES,
             *series.ROUTES,
             *answers.ROUTES,
+            *export.ROUTES,
             *thresholds.ROUTES,
+            *settings.ROUTES,
             *performance.ROUTES,
             *node.ROUTES,
             *login.ROUTES,

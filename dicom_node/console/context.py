@@ -28,11 +28,13 @@ from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import ApiLimits
 from dicom_node.console.language.translation import _, ngettext
 from dicom_node.console.pictures import Pictures
-from dicom_node.errors import NodeError
+from dicom_node.errors import Busy, NodeError
+from dicom_node.identity_key import existing_key
 from pipeline.encode.language.translation import current_language
 from storage.console.changes import Change, record_change
 from storage.console.users import SEEN_EVERY, OpenSession, find_session, note_request
 from storage.database.sessions import Sessions
+from storage.files.identity_key import IdentityKey
 
 TEMPLATES = Path(__file__).parent / "templates"
 ASKED_BY_PAGES = {"/events", "/rows", "/tiles"}  #: by pages, whether anybody is there or not
@@ -88,6 +90,27 @@ class Console:
     def folder(self) -> Path:
         """The storage folder."""
         return self.settings().storage.folder
+
+    def identity_key(self, what_fails: str) -> IdentityKey:
+        """Read the identity key of the folder.
+
+        Parameters
+        ----------
+        what_fails
+            What cannot be done without it, in words.
+
+        Raises
+        ------
+        Busy
+            If it is away.
+        """
+        try:
+            return existing_key(self.folder)
+        except NodeError as fault:
+            raise Busy(
+                f"{what_fails} now: the identity key of the storage folder is away or cannot be"
+                " read"
+            ) from fault
 
     @property
     def cookie(self) -> str:

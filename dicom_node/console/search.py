@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console
-from dicom_node.errors import Busy, NodeError
-from dicom_node.identity_key import existing_key
+from dicom_node.errors import Busy
 from storage.console.worklist import Filter, worklist
 from storage.database.sessions import Session
 from storage.series.search import series_of_accession, series_of_patient, series_of_uid
@@ -51,14 +50,11 @@ def find(console: Console, text: str, role: Role) -> Found | None:
         if UID.fullmatch(text) and (known := series_of_uid(session, text)):
             return Found(series=known, alike_in="study_of")
         try:
-            key = existing_key(console.folder)
-        except NodeError as fault:
+            key = console.identity_key("accession numbers and patients cannot be looked for")
+        except Busy:
             if not worklist(session, Filter(), 1):
                 return None
-            raise Busy(
-                "accession numbers and patients cannot be looked for now: the identity key"
-                " of the storage folder is away or cannot be read"
-            ) from fault
+            raise
         # what is received is digested byte by byte (`dicom_node.reception.header`)
         digests = {key.digest(text), key.digest(text.encode().decode("latin-1"))}
         may_know = role.includes(Role.READER) and console.settings().console.show_patients

@@ -147,11 +147,16 @@ def _short(key: IdentityKey, words: str) -> str:
 
 def write_rows(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
     """Write rows as a case list."""
+    write_whole(file, as_csv(rows).encode())
+
+
+def as_csv(rows: Iterable[Mapping[str, str]]) -> str:
+    """Give rows as the text of a case list."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, restval="")
     writer.writeheader()
     writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
-    write_whole(file, stream.getvalue().encode())
+    return stream.getvalue()
 
 
 def _plain(value: str) -> str:

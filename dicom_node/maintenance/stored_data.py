@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,13 @@ from dicom_node.resources import Resources
 from storage.errors import StorageError
 from storage.files.folder import QUARANTINE
 from storage.files.removal_lock import may_remove
-from storage.maintenance.purge import erase_rows, kept_objects, mark_for_erasure, unfinished_purges
+from storage.maintenance.purge import (
+    RECEIVED,
+    erase_rows,
+    kept_objects,
+    mark_for_erasure,
+    unfinished_purges,
+)
 from storage.results.audit_counts import received_of
 from storage.series.quarantine_and_refusals import forget_quarantine
 from storage.series.study import series_uids
@@ -41,6 +48,50 @@ def chosen(resources: Resources, series: str | None, study: str | None) -> list[
     return uids
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFiles:
+    """The DICOM files that are kept of a series.
+
+    Attributes
+    ----------
+    paths
+        By their origin, as `kept_objects` names it; those that are where they were kept.
+    missing
+        Number of those that are not.
+    """
+
+    paths: Mapping[str, Sequence[Path]]
+    missing: int
+
+    def named(self) -> Iterator[tuple[str, Path]]:
+        """Yield each file with its name in an export: numbered, as no name is the network's."""
+        for origin, paths in self.paths.items():
+            for number, path in enumerate(paths, start=1):
+                yield f"{origin}/{number:05d}.dcm", path
+
+
+def kept_files(resources: Resources, uid: str, *, with_images: bool = True) -> KeptFiles:
+    """Find the files of a series that can be exported: its results, and its images."""
+    with resources.sessions() as session:
+        stored = kept_objects(session, uid)
+    if not with_images:
+        del stored[RECEIVED]
+    located = {
+        origin: list(map(resources.folder.locate, paths)) for origin, paths in stored.items()
+    }
+    there = {
+        origin: [path for path in paths if path.is_file()] for origin, paths in located.items()
+    }
+    missing = sum(map(len, located.values())) - sum(map(len, there.values()))
+    return KeptFiles(paths=there, missing=missing)
+
+
+def record_export(resources: Resources, uids: Sequence[str], to: str) -> None:
+    """Record that files of series were exported, in the audit trail."""
+    with resources.sessions() as session:
+        resources.audit.record(exported(to, received_of(session, uids)))
+
+
 def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
     """Copy instances and results as DICOM files; return how many.
 
@@ -59,31 +110,20 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
         raise NodeError(f"expected an empty folder, {folder} holds something")
     copied, missing = 0, 0
     for number, uid in enumerate(uids, start=1):
-        with resources.sessions() as session:
-            stored = kept_objects(session, uid)
-        expected = sum(map(len, stored.values()))
-        files = sum(
-            _copy(map(resources.folder.locate, paths), folder / f"{number:04d}" / kind)
-            for kind, paths in stored.items()
-        )
-        copied, missing = copied + files, missing + expected - files
-        log.info("series_exported", series_uid=uid, files=files)
-    with resources.sessions() as session:
-        resources.audit.record(exported(folder.name, received_of(session, uids)))
+        kept, target = kept_files(resources, uid), folder / f"{number:04d}"
+        for origin in kept.paths:
+            (target / origin).mkdir(parents=True)
+        files = [(path, target / name) for name, path in kept.named()]
+        for path, copy in files:
+            shutil.copyfile(path, copy)
+        copied, missing = copied + len(files), missing + kept.missing
+        log.info("series_exported", series_uid=uid, files=len(files))
+    record_export(resources, uids, folder.name)
     if missing:
         raise NodeError(
             f"copied {copied} files; {missing} are not where they were kept: see dicom-node doctor"
         )
     return copied
-
-
-def _copy(paths: Iterable[Path], target: Path) -> int:
-    """Copy the files that exist into a new folder, numbered; return how many."""
-    target.mkdir(parents=True)
-    existing = [path for path in paths if path.is_file()]
-    for number, path in enumerate(existing, start=1):
-        shutil.copyfile(path, target / f"{number:05d}.dcm")
-    return len(existing)
 
 
 def erase(resources: Resources, uids: Sequence[str]) -> None:

@@ -31,6 +31,7 @@ from storage.results.feedback import erase_feedback
 from storage.series.lifecycle import locked
 from storage.states import DeliveryState
 
+RECEIVED = "received"  #: origin of a series' instances among its kept objects
 SETTLED = FINAL | {DeliveryState.ACCEPTED}  #: states of deliveries that are not under way
 
 
@@ -110,7 +111,7 @@ def kept_objects(session: Session, series_instance_uid: str) -> dict[str, list[s
         )
         .order_by(Instance.sop_instance_uid)
     )
-    paths = {"received": list(received)}
+    paths = {RECEIVED: list(received)}
     results = session.execute(
         select(Result.revision, ResultObject.path)
         .join(ResultObject, ResultObject.result_key == Result.key)

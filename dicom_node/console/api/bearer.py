@@ -11,8 +11,6 @@ from dicom_node.console.access.failed_logins import Failure
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import TOKEN
 from dicom_node.console.context import Console, address_of, console_of
-from dicom_node.errors import Busy, NodeError
-from dicom_node.identity_key import existing_key
 from storage.console.tokens import USED_EVERY, Token, find_token, note_use
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="dicom-node"'}
@@ -54,13 +52,7 @@ def _presented(request: Request) -> str:
 
 
 def _known(console: Console, text: str) -> Token | None:
-    try:
-        digest = existing_key(console.folder).digest_of_token(text)
-    except NodeError as fault:
-        raise Busy(
-            "tokens cannot be checked now: the identity key of the storage folder is away or"
-            " cannot be read"
-        ) from fault
+    digest = console.identity_key("tokens cannot be checked").digest_of_token(text)
     now = console.clock()
     with console.sessions.reading() as session:
         found = find_token(session, digest, now)

@@ -145,6 +145,7 @@ def show_series(
         changes=changes,
         told=told or _(TOLD.get(request.query_params.get("told", ""), "")),
         shows_patients=shows_patients(console, request),
+        may_export=console.settings().console.show_patients,
     )
 
 

@@ -17,12 +17,13 @@ from starlette.routing import Route
 from config.editing import changed_text
 from config.errors import SettingsError
 from config.reader import read_text
-from config.versions import digest, versions, write_settings
+from config.versions import Version, digest, write_settings
 from dicom_node.analysis.configuration import model_folder
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.feedback.truth import labelled
 from dicom_node.console.language.translation import _
+from dicom_node.console.pages.settings import history, record_written
 from dicom_node.console.trial import BINS, card_points, tried
 from storage.console.scores import (
     Choice,
@@ -40,6 +41,7 @@ from storage.results.answers import answers_since, assessed_results
 PERIODS = (7, 30, 90, 365)  #: days
 DAY = timedelta(days=1)
 CASES_SHOWN = 50
+CHANGES = 200  #: latest changes of settings, of which those of the threshold are shown
 DEFAULT_PERCENT = 5.0  #: of patients with the disease, until somebody says otherwise
 
 
@@ -93,19 +95,8 @@ def apply(request: Request) -> Response:
         )
     except (SettingsError, OSError) as fault:
         return _page(request, told=str(fault), code=409)
-    if written is not None:
-        for change in written.changes:
-            console.record(
-                request,
-                "setting",
-                f"[{change.section}] {change.key}",
-                before=change.old or "",
-                after=change.new or "",
-            )
-    told = "; ".join(map(str, written.changes)) if written else _("nothing has changed")
-    return _page(
-        request, told=_("Written: {changes}. It counts from the next series on.", changes=told)
-    )
+    told = record_written(request, written)
+    return _page(request, told=f"{told} {_('It counts from the next series on.')}")
 
 
 def threshold_of(console: Console) -> float:
@@ -129,6 +120,10 @@ def model_name(console: Console) -> str:
     return f"{card['name']} {card['version']}"
 
 
+def _is_of_threshold(version: Version) -> bool:
+    return any((one.section, one.key) == ("analysis", "threshold") for one in version.changes)
+
+
 def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
     console = console_of(request)
     with console.sessions.reading() as session:
@@ -144,7 +139,7 @@ def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
         **known,
         periods=PERIODS,
         told=told,
-        history=versions(console.ini)[:10] if console.ini else (),
+        history=[version for version in history(console, CHANGES) if _is_of_threshold(version)],
         chosen=console.settings().analysis.threshold,
         points=card_of(console)["operating_points"],
         **_trial(console, request.query_params),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,14 @@ CONSOLE = ROOT / "dicom_node" / "console"
 MARKS = {"_", "ngettext", "mark"}
 OTHERS = [language for language in Language if language is not Language.ENGLISH]
 WORDS = {"right", "left"}  #: of summaries
-ACTIONS = {"answer", "reissue", "reprocess", "send again"}  #: that a page of a series lists
+ACTIONS = {
+    "answer",
+    "export",
+    "export cases",
+    "reissue",
+    "reprocess",
+    "send again",
+}  #: that a page of a series lists
 UNTRANSLATED = {"chest", "node", "Chest", "CT", "CSV", "ROC", "AUC", "GB", "ml", "mm", "Enter"}
 
 
@@ -70,6 +78,12 @@ def needed() -> frozenset[str]:
 
 def known(language: Language) -> dict[str, str]:
     return {key: text for key, text in entries(catalogue(language)) if key}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_sentence_is_translated_twice(language: Language) -> None:
+    times = Counter(key for key, _ in entries(catalogue(language)))
+    assert [key for key, count in times.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("language", OTHERS)

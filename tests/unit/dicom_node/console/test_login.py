@@ -8,9 +8,11 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dicom_node.console.access.guard import COOKIE
+from dicom_node.console.access.guard import COOKIE, Guard
 from dicom_node.console.access.login_limit import FREE, Try
 from dicom_node.console.access.people import Role
 from storage.console.login_tries import KEPT, failed_logins, record_failed_login
@@ -28,7 +30,10 @@ PAGES += ("/destinations", "/senders", "/queue", "/system", "/model", "/account"
 PAGES += ("/series/1.2.3/slice/1.png", "/series/1.2.3/overlay/1.png", "/events")
 ACTS = ("/series/1.2.3/reissue", "/series/1.2.3/reprocess", "/series/1.2.3/redeliver")
 ACTS += ("/destinations/PACS/echo", "/destinations/PACS/probe", "/destinations/PACS/pause")
-ACTS += ("/destinations/PACS/resume", "/people/add", "/people/change")
+ACTS += ("/destinations/PACS/resume", "/people/add", "/people/change", "/series/1.2.3/export")
+ACTS += ("/settings/1/restore", "/thresholds/apply")
+OPEN = ("/login", "/login/openid", "/login/openid/callback")  #: pages before a login
+PARTS = {"uid": "1.2.3", "number": "1", "name": "PACS", "accession": "A1"}
 
 
 @pytest.fixture
@@ -47,6 +52,21 @@ def test_nobody_sees_a_page_without_a_session(console: ConsoleUnderTest, page: s
     answer = console.browser().get(page)
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/login")
+
+
+def test_no_page_at_all_is_shown_and_no_form_taken_without_a_session(
+    console: ConsoleUnderTest,
+) -> None:
+    assert isinstance(console.app, Guard)
+    assert isinstance(console.app.app, Starlette)
+    known = console.app.app.routes
+    routes = [one for one in known if isinstance(one, Route) and one.path not in OPEN]
+    assert len(routes) > 40
+    for route in routes:
+        path = re.sub(r"{(\w+)[^}]*}", lambda found: PARTS[found[1]], route.path)
+        for method in {"GET", "POST"} & (route.methods or set()):
+            answer = console.browser().request(method, path, data={"a": "b"})
+            assert answer.status_code == (303 if method == "GET" else 401), (method, path)
 
 
 @pytest.mark.parametrize("act", [*ACTS, "/logout", "/account/password", "/account/end-session"])

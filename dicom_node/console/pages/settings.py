@@ -1,0 +1,109 @@
+"""Pages of the settings: who changed them, when and what; put earlier ones back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from config.errors import SettingsError
+from config.hot import waiting_for_restart
+from config.reader import read_text
+from config.versions import Version, changes_between, digest, restore, versions
+from dicom_node.console.access.people import Role
+from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
+from dicom_node.console.language.translation import _
+
+SHOWN = 200  #: changes, the latest
+NUMBER = "/settings/{number:int}"
+
+
+@for_role(Role.ADMIN)
+def page(request: Request) -> Response:
+    """Show who changed the settings."""
+    return _page(request)
+
+
+@for_role(Role.ADMIN)
+def before_change(request: Request) -> Response:
+    """Show what putting the settings back would change, and ask for it."""
+    console = console_of(request)
+    ini, version = _ini_of(console), _version(request)
+    try:
+        now, then = read_text(ini), read_text(version.path)
+    except SettingsError as fault:
+        return _page(request, told=str(fault), code=409)
+    return console.page(
+        request,
+        "settings_before.html",
+        version=version,
+        differences=changes_between(now, then),
+        is_same=now == then,
+        seen=digest(now),
+    )
+
+
+@for_role(Role.ADMIN)
+def put_back(request: Request) -> Response:
+    """Put the settings back as they were before a change; that is a change itself."""
+    console = console_of(request)
+    ini, version = _ini_of(console), _version(request)
+    try:
+        if form_of(request).get("seen") != digest(read_text(ini)):
+            text = _("Somebody has changed the settings meanwhile: look again.")
+            return _page(request, told=text, code=409)
+        written = restore(ini, version, by=user_of(request).user, at=console.clock())
+    except (SettingsError, OSError) as fault:
+        return _page(request, told=str(fault), code=409)
+    return _page(request, told=record_written(request, written))
+
+
+def record_written(request: Request, written: Version | None) -> str:
+    """Record each setting that was changed; say which, and which wait for a restart."""
+    if written is None:
+        return _("nothing has changed")
+    console = console_of(request)
+    for change in written.changes:
+        before, after = change.old or "", change.new or ""
+        subject = f"[{change.section}] {change.key}"
+        console.record(request, "setting", subject, before=before, after=after)
+    told = _("Written: {changes}.", changes="; ".join(map(str, written.changes)) or "-")
+    if waiting := waiting_for_restart(written.changes):
+        text = _("These count from the next start of the node: {keys}.", keys=", ".join(waiting))
+        told = f"{told} {text}"
+    return told
+
+
+def history(console: Console, most: int) -> tuple[Version, ...]:
+    """List changes of the INI file, the latest first."""
+    return versions(console.ini)[::-1][:most] if console.ini else ()
+
+
+def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
+    console = console_of(request)
+    known = history(console, SHOWN)
+    return console.page(request, "settings.html", code, history=known, ini=console.ini, told=told)
+
+
+def _ini_of(console: Console) -> Path:
+    if console.ini is None:
+        raise HTTPException(409, "this console has no INI file to write to")
+    return console.ini
+
+
+def _version(request: Request) -> Version:
+    number = request.path_params["number"]
+    for version in versions(_ini_of(console_of(request))):
+        if version.number == number:
+            return version
+    raise HTTPException(404, "there is no such change")
+
+
+ROUTES = [
+    Route("/settings", page),
+    Route(NUMBER, before_change),
+    post(f"{NUMBER}/restore", put_back),
+]
