@@ -41,6 +41,15 @@ SURROUNDINGS = {
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
 
+SELDOM = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+}
+"""How seldom Dask watches itself. As it comes, it looks 100 times a second at the worker's stack:
+with that an analysis of 148 slices took 18.2 to 18.7 processor seconds, without 14.2 to 16.6."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineAddress:
@@ -161,6 +170,7 @@ def connect(address: EngineAddress) -> Connection:
     """
     dask.config.set(
         {
+            **SELDOM,
             "distributed.scheduler.allowed-failures": 0,  # of an embedded one; else see below
             "distributed.worker.daemon": True,
             "distributed.scheduler.http.routes": [],

@@ -14,6 +14,7 @@ import dask
 from distributed import Nanny
 
 from dicom_node.analysis.engine.connection import (
+    SELDOM,
     EngineAddress,
     in_a_line,
     surroundings,
@@ -45,7 +46,7 @@ def run_worker(address: EngineAddress, *, name: str | None, tasks: int, model: P
         If the files for TLS with the scheduler are missing, or do not belong together.
     """
     usable_security_of(address)  # else it would say so again and again
-    dask.config.set({"distributed.worker.http.routes": []})
+    dask.config.set({**SELDOM, "distributed.worker.http.routes": []})
     asyncio.run(_work(address, name, tasks, model))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import dask
 import pytest
 
 from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
@@ -47,6 +48,17 @@ def test_a_task_runs_in_another_process_with_its_surroundings(embedded: ComputeE
     tend_until(embedded, lambda: embedded.slots == 1)
     assert embedded.submit(os.getpid).result(60) != os.getpid()
     assert embedded.submit(surroundings).result(60) == ("1", "PASSIVE")
+
+
+def is_profiled() -> bool:
+    """Say whether Dask samples the stack of this worker."""
+    return bool(dask.config.get("distributed.worker.profile.enabled"))
+
+
+def test_dask_does_not_sample_the_stack_of_what_it_runs(embedded: ComputeEngine) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+
+    assert embedded.submit(is_profiled).result(60) is False
 
 
 def test_no_page_answers(embedded: ComputeEngine) -> None:
