@@ -60,8 +60,8 @@ S = SeriesState
 D = DeliveryState
 
 #: A late instance leads to RECEIVING; out of ANALYSING only on leaving it (`Series.reopened`).
-#: STABLE after an end: an operator requested a rerun. ENCODED after FAILED: an operator had the
-#: results sent again.
+#: STABLE after an end: an operator requested a rerun. ENCODED after FAILED or DELIVERED: an
+#: operator had the results sent again.
 SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
     {
         S.RECEIVING: frozenset({S.STABLE}),
@@ -70,7 +70,7 @@ SERIES_STEPS: Mapping[SeriesState, frozenset[SeriesState]] = MappingProxyType(
             {S.ENCODED, S.UNSUITABLE, S.FAILED, S.FEEDBACK, S.STABLE, S.RECEIVING}
         ),
         S.ENCODED: frozenset({S.DELIVERED, S.FAILED, S.RECEIVING, S.STABLE}),
-        S.DELIVERED: frozenset({S.RECEIVING, S.STABLE}),
+        S.DELIVERED: frozenset({S.RECEIVING, S.STABLE, S.ENCODED}),
         S.UNSUITABLE: frozenset({S.RECEIVING, S.STABLE}),
         S.FAILED: frozenset({S.RECEIVING, S.STABLE, S.ENCODED}),
         S.FEEDBACK: frozenset({S.RECEIVING, S.STABLE}),

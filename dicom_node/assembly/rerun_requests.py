@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 
 from config.settings import Settings
 from dicom_node.analysis.rerun import RerunOutcome, request_rerun
 from dicom_node.assembly.analysis import request_builder_of
 from dicom_node.assembly.resources import existing_resources
 from dicom_node.errors import NodeError
-from storage.delivery.redelivery import Redelivery, redeliver
+from storage.console.changes import Change, record_change
+from storage.delivery.redelivery import (
+    BegunAnew,
+    Redelivery,
+    begin_anew,
+    redeliver,
+    series_with_results,
+)
 from storage.series.rerun import ended_series
 from storage.states import Rerun
+
+AT_ONCE = 50  #: series in one transaction: a node beside it waits for no longer
 
 
 def request_reruns(
@@ -53,12 +63,7 @@ def request_redelivery(
     NodeError
         If there is no database, no such destination or no such series.
     """
-    names = [known.name for known in settings.destinations if known.enabled]
-    if destination is not None and destination not in names:
-        known = ", ".join(sorted(names)) or "none"
-        raise NodeError(
-            f"expected a destination that is set and enabled ({known}), got {destination}"
-        )
+    names = _enabled(settings, destination)
     with (
         closing(existing_resources(settings)) as resources,
         resources.sessions.begin() as session,
@@ -77,3 +82,56 @@ def request_redelivery(
             series=series,
             study=study,
         )
+
+
+def request_anew(
+    settings: Settings, destination: str, since: datetime, *, by: str
+) -> Iterator[tuple[int, BegunAnew]]:
+    """Deliver the latest results made since a time once more, to a destination that was replaced.
+
+    Some series at a time, each time in one transaction; who asked for it is recorded.
+
+    Yields
+    ------
+    total, done
+        Number of all series concerned; what was done for the next of them.
+
+    Raises
+    ------
+    NodeError
+        If there is no database, or no such destination.
+    """
+    _enabled(settings, destination)
+    with closing(existing_resources(settings)) as resources:
+        with resources.sessions.reading() as session:
+            series = series_with_results(session, since)
+        asked = Change(
+            at=resources.clock(),
+            user=by,
+            action="redeliver",
+            subject=destination,
+            after=f"results since {since:%Y-%m-%d %H:%M}, {len(series)} series",
+        )
+        with resources.sessions.begin() as session:
+            record_change(session, asked)
+        for first in range(0, len(series), AT_ONCE):
+            with resources.sessions.begin() as session:
+                done = begin_anew(
+                    session,
+                    series[first : first + AT_ONCE],
+                    destination,
+                    folder=resources.folder.root,
+                    now=resources.clock(),
+                )
+            yield len(series), done
+
+
+def _enabled(settings: Settings, destination: str | None) -> list[str]:
+    """List the destinations that get results; one that is named must be among them."""
+    names = [known.name for known in settings.destinations if known.enabled]
+    if destination is not None and destination not in names:
+        known = ", ".join(sorted(names)) or "none"
+        raise NodeError(
+            f"expected a destination that is set and enabled ({known}), got {destination}"
+        )
+    return names

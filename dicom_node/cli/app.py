@@ -22,6 +22,7 @@ from dicom_node.cli import (
     feedback,
     probe,
     rerun,
+    series,
     settings,
     status,
 )
@@ -46,6 +47,7 @@ app.add_typer(compare.app)
 app.add_typer(evaluate.app)
 app.add_typer(localise.app)
 app.add_typer(rerun.app)
+app.add_typer(series.app)
 app.add_typer(probe.app)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(doctor.app)

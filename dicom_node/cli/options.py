@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +36,8 @@ Ini = Annotated[
     ),
 ]
 INI = Path("dicom-node.ini")
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+DAY = "today|yesterday|YYYY-MM-DD"  #: forms in which a day is named
 
 CaseList = Annotated[
     list[Path],
@@ -77,6 +80,24 @@ def needs_extra() -> None:
             f"{', '.join(missing)} expected, not installed:"
             " install them with `pip install dicom-node[training]`"
         )
+
+
+def day_of(text: str, now: datetime) -> tuple[datetime, datetime]:
+    """Read a day of this machine's time zone: when it begins, and when the next one does.
+
+    Raises
+    ------
+    NodeError
+        If it is none of `DAY`.
+    """
+    named = {"today": now.date(), "yesterday": now.date() - timedelta(days=1)}
+    try:
+        day = named.get(text) or date.fromisoformat(text)
+        following = day + timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise NodeError(f"expected a day, {DAY}, got {text!r}") from None
+    start, end = (datetime(one.year, one.month, one.day).astimezone() for one in (day, following))
+    return start, end
 
 
 class Device(StrEnum):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini
+from config.settings import Settings
+from dicom_node.cli.options import DAY, INI, Ini, bar, day_of, err
+from dicom_node.cli.settings import os_user
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -63,15 +66,27 @@ def redeliver(
     study: Annotated[str | None, typer.Option(help="All series of this study.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every series.")] = False,
     destination: Annotated[str | None, typer.Option(help="Only to this destination.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Everything once more to this destination, which was replaced."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="With --to: results made from this day on.", metavar=DAY)
+    ] = None,
     config: Ini = INI,
 ) -> None:
     """Send results again that were refused or given up, and at once what waits for its next try.
 
-    Nothing is made anew, and nothing that has arrived is sent twice. What has no file any more
-    is named, with exit status 1.
+    Nothing is made anew, and nothing that has arrived is sent twice, but with --to and --since: a
+    PACS that was replaced gets the latest results of all series once more, behind what is new.
+    What has no file any more is named, with exit status 1.
     """
     from dicom_node.assembly.rerun_requests import request_redelivery
 
+    if to is not None or since is not None:
+        if to is None or since is None or series or study or everything or destination:
+            raise NodeError("expected --to NAME and --since DAY together, and nothing else")
+        _send_once_more(load(config), to, since)
     _require_choice(series, study, everything=everything)
     redelivery = request_redelivery(
         load(config), series=series or (), study=study, destination=destination
@@ -88,6 +103,26 @@ def redeliver(
     elif not redelivery.missing:
         typer.echo("nothing to do: nothing of these is refused, or waits")
     raise typer.Exit(1 if redelivery.missing else 0)
+
+
+def _send_once_more(settings: Settings, to: str, since: str) -> None:
+    """Deliver everything once more to a destination, with a progress bar; exit."""
+    from dicom_node.assembly.rerun_requests import request_anew
+
+    start, _ = day_of(since, datetime.now().astimezone())
+    results, objects, missing = 0, 0, list[str]()
+    with bar(err) as progress:
+        task = progress.add_task("Entering", total=None)
+        for total, done in request_anew(settings, to, start, by=f"{os_user()} (command line)"):
+            progress.update(task, total=total, advance=done.results + len(done.missing))
+            results, objects = results + done.results, objects + done.objects
+            missing += done.missing
+    for uid in missing:
+        typer.echo(f"{uid}: not kept any more; dicom-node reprocess {uid} makes results anew")
+    typer.echo(f"{results} results go to {to} once more, {_objects(objects)}")
+    if results:
+        typer.echo(SENT)
+    raise typer.Exit(1 if missing else 0)
 
 
 def _objects(count: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Series
@@ -113,13 +113,16 @@ def sender_lines(session: Session, since: datetime) -> list[SenderLine]:
     return sorted(lines, key=lambda line: (-line.series, line.calling_ae))
 
 
-def queue(session: Session, limit: int) -> list[Waiting]:
-    """List the series that wait or are worked on, in the order of their turn as far as known."""
-    states = (SeriesState.ANALYSING, SeriesState.STABLE, SeriesState.RECEIVING)
+def queue(session: Session, limit: int | None) -> list[Waiting]:
+    """List the series that wait or are worked on, in the order of their turn as far as known.
+
+    Those that are worked on come first, those that are still received last.
+    """
+    order = {SeriesState.ANALYSING: 0, SeriesState.STABLE: 1, SeriesState.RECEIVING: 2}
     rows = session.scalars(
         select(Series)
-        .where(Series.state.in_(states))
-        .order_by(Series.state, Series.urgent.desc(), Series.last_at)
+        .where(Series.state.in_(order))
+        .order_by(case(order, value=Series.state), Series.urgent.desc(), Series.last_at)
         .limit(limit)
     )
     return [

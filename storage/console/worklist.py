@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
@@ -44,6 +44,10 @@ class Filter:
         Of the latest instance; `until` is not included.
     before
         Time and UID of the last line of the page before.
+    entered_since, entered_until
+        When the series came into its state; `entered_until` is not included.
+    patients, accessions
+        Keyed digests of a Patient ID, or of an Accession Number; any of them will do.
     """
 
     state: SeriesState | None = None
@@ -56,6 +60,10 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     before: tuple[datetime, str] | None = None
+    entered_since: datetime | None = None
+    entered_until: datetime | None = None
+    patients: tuple[str, ...] = ()
+    accessions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,12 +207,14 @@ def _filtered(wanted: Filter) -> Select[Series, Result | None]:
         column, other = ALIKE[name], aliased(Series)
         same = select(getattr(other, column.key)).where(other.series_instance_uid == uid)
         query = query.where(column == same.scalar_subquery(), column != "")
-    if wanted.series is not None:
-        query = query.where(Series.series_instance_uid.in_(wanted.series))
-    if wanted.since is not None:
-        query = query.where(Series.last_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(Series.last_at < wanted.until)
+    for column, values in (
+        (Series.series_instance_uid, wanted.series),
+        (Series.patient_digest, wanted.patients or None),
+        (Series.accession_key, wanted.accessions or None),
+    ):
+        if values is not None:
+            query = query.where(column.in_(values))
+    query = query.where(*_within(wanted))
     if wanted.flag:
         query = query.where(Result.summary.contains(json.dumps(wanted.flag), autoescape=True))
     if wanted.before is not None:
@@ -222,6 +232,22 @@ def _filtered(wanted: Filter) -> Select[Series, Result | None]:
         )
         query = query.where(sent.exists())
     return query
+
+
+def _within(wanted: Filter) -> list[ColumnElement[bool]]:
+    """Build the conditions of time."""
+    spans = (
+        (Series.last_at, wanted.since, wanted.until),
+        (Series.since, wanted.entered_since, wanted.entered_until),
+    )
+    return [
+        condition
+        for column, start, end in spans
+        for condition in (
+            *((column >= start,) if start is not None else ()),
+            *((column < end,) if end is not None else ()),
+        )
+    ]
 
 
 def _line(

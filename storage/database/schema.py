@@ -370,6 +370,8 @@ class Delivery(Base):
         Whether its last attempt had no answer, from a destination that was there: it is sent alone.
     holder
         Number of the lease under which it was claimed last (`Lease.number`).
+    again
+        Sent once more, to a destination that was replaced: after what is new.
     """
 
     __tablename__ = "delivery"
@@ -388,6 +390,7 @@ class Delivery(Base):
     reason: Mapped[str] = mapped_column(Words, default="")
     unanswered: Mapped[bool] = mapped_column(default=False)
     holder: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    again: Mapped[bool] = mapped_column(default=False)
 
 
 class Commitment(Base):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
@@ -208,6 +208,9 @@ def due(
 ) -> list[DueDelivery]:
     """List the deliveries to a destination that are due: the oldest first, each result in order.
 
+    What is sent once more to a destination that was replaced comes after what is new, unless a
+    newer result has followed it.
+
     When a delivery is due, so are the other pending ones of its study, so that no newer result
     overtakes an older one whose next attempt is far away. A delivery recorded in the future, or
     whose next attempt is farther away than any wait, is due as well: the clock was put back.
@@ -242,6 +245,7 @@ def due(
         objects.join(Result)
         .join(Series, Series.series_instance_uid == Result.series_instance_uid)
         .where(*waiting, answered, Series.study_instance_uid.in_(studies))
+        .order_by(and_(Delivery.again, Series.result_key == Result.key))
         .order_by(Delivery.first_at, Result.revision)
         .order_by(ResultObject.result_key, ResultObject.position)
         .limit(limit)

@@ -1,4 +1,8 @@
-"""Redeliver results on an operator's request: refused deliveries, and those still pending."""
+"""Redeliver results on an operator's request.
+
+Refused deliveries, and those still pending, go on as they are. To a destination that was replaced
+by another of its name, deliveries begin anew: what the one before got says nothing of it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Row, select, true, update
+from sqlalchemy import Row, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Delivery, Result, ResultObject, Series
-from storage.delivery.series_completion import remarks
+from storage.database.schema import CommitmentItem, Delivery, Result, ResultObject, Series
+from storage.delivery.series_completion import record_deliveries, remarks
 from storage.series.lifecycle import advance, chosen_series, locked
 from storage.states import DeliveryState, SeriesState
 
@@ -91,6 +95,103 @@ def redeliver(
     return Redelivery(
         due=Counter(_whence(row) for row in there if row.id in resumed),
         missing=Counter(_whence(row) for row in rows if row not in there),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunAnew:
+    """What a replaced destination gets once more.
+
+    Attributes
+    ----------
+    results, objects
+        Numbers of what is sent.
+    missing
+        Series whose results are not kept any more.
+    """
+
+    results: int
+    objects: int
+    missing: tuple[str, ...]
+
+
+def series_with_results(session: Session, since: datetime) -> list[str]:
+    """List the series whose latest results were made since a time, the oldest results first."""
+    return list(
+        session.scalars(
+            select(Series.series_instance_uid)
+            .join(Result, Result.key == Series.result_key)
+            .where(Result.created_at >= since, Result.begun_on == "")
+            .order_by(Result.created_at, Result.key)
+        )
+    )
+
+
+def begin_anew(
+    session: Session, series: Sequence[str], destination: str, *, folder: Path, now: datetime
+) -> BegunAnew:
+    """Deliver the latest results of series once more, to a destination that was replaced.
+
+    What is being sent there at the moment is left alone. A series that was delivered, or failed
+    by its deliveries, is ENCODED again.
+
+    Parameters
+    ----------
+    folder
+        The storage folder, in which the files of results are.
+    """
+    results, objects, missing = 0, 0, list[str]()
+    for uid in series:
+        row = locked(session, uid)
+        key = row.result_key
+        if key is None or not _is_kept(session, key, folder):
+            missing.append(uid)
+            continue
+        _reopen(session, uid, key, now)
+        if row.state is SeriesState.DELIVERED:
+            advance(session, uid, old=SeriesState.DELIVERED, new=SeriesState.ENCODED, now=now)
+        _forget_deliveries(session, uid, destination)
+        record_deliveries(session, key, [destination], now, again=True)
+        results += 1
+        objects += _pending(session, key, destination)
+    return BegunAnew(results=results, objects=objects, missing=tuple(missing))
+
+
+def _is_kept(session: Session, key: str, folder: Path) -> bool:
+    """Say whether the files of a result are there."""
+    purged_at = session.get_one(Result, key, populate_existing=True).purged_at
+    paths = session.scalars(select(ResultObject.path).where(ResultObject.result_key == key))
+    return purged_at is None and all((folder / path).is_file() for path in paths)
+
+
+def _forget_deliveries(session: Session, uid: str, destination: str) -> None:
+    """Delete the deliveries of a series to a destination, and what it was asked to commit to."""
+    chosen = session.scalars(
+        select(Delivery.id)
+        .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
+        .join(Result)
+        .where(
+            Result.series_instance_uid == uid,
+            Delivery.destination == destination,
+            Delivery.state != DeliveryState.SENDING,
+            ResultObject.only_for == "",
+        )
+    ).all()
+    session.execute(delete(CommitmentItem).where(CommitmentItem.delivery_id.in_(chosen)))
+    session.execute(delete(Delivery).where(Delivery.id.in_(chosen)))
+
+
+def _pending(session: Session, key: str, destination: str) -> int:
+    rows = select(func.count()).select_from(Delivery).join(ResultObject)
+    return (
+        session.scalar(
+            rows.where(
+                ResultObject.result_key == key,
+                Delivery.destination == destination,
+                Delivery.state == DeliveryState.PENDING,
+            )
+        )
+        or 0
     )
 
 

@@ -19,17 +19,33 @@ UNDECIDED = frozenset({SeriesState.STABLE, SeriesState.ANALYSING})
 
 
 def record_deliveries(
-    session: Session, key: str, destinations: Iterable[str], now: datetime
+    session: Session,
+    key: str,
+    destinations: Iterable[str],
+    now: datetime,
+    *,
+    again: bool = False,
 ) -> SeriesState:
     """Record the deliveries of a result to destinations without one; return the series' state.
 
     A purged result gets none: it has no files left to send.
+
+    Parameters
+    ----------
+    again
+        As in :class:`storage.database.schema.Delivery`.
     """
     result = session.get_one(Result, key)
     locked(session, result.series_instance_uid).result_key = key
     for destination in sorted(set(destinations)) if result.purged_at is None else ():
         session.add_all(
-            Delivery(sop_instance_uid=uid, destination=destination, first_at=now, next_at=now)
+            Delivery(
+                sop_instance_uid=uid,
+                destination=destination,
+                first_at=now,
+                next_at=now,
+                again=again,
+            )
             for uid in _missing(session, key, destination)
         )
     session.flush()

@@ -37,9 +37,9 @@ def test_a_late_instance_can_open_a_series_in_any_state(state: SeriesState) -> N
     assert SeriesState.RECEIVING in SERIES_STEPS[state]
 
 
-def test_results_are_kept_from_an_analysis_or_sent_again_after_a_failure() -> None:
+def test_results_are_kept_from_an_analysis_or_sent_again_after_an_end() -> None:
     before = {old for old, new in SERIES_STEPS.items() if SeriesState.ENCODED in new}
-    assert before == {SeriesState.ANALYSING, SeriesState.FAILED}
+    assert before == {SeriesState.ANALYSING, SeriesState.FAILED, SeriesState.DELIVERED}
 
 
 def test_what_a_destination_has_committed_to_is_never_sent_again() -> None:

@@ -1,0 +1,52 @@
+"""Pace of the analyses: time from one result to the next while series wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from storage.database.schema import Closing, Result, Series
+
+LATEST = 20  #: results that the pace is taken from
+
+Analysis = tuple[datetime, datetime]  #: when a series was closed, and when its results were kept
+
+
+def latest_analyses(session: Session, since: datetime) -> list[Analysis]:
+    """List the latest analyses that ended since a time, the oldest first."""
+    closing = and_(
+        Closing.series_instance_uid == Result.series_instance_uid,
+        Closing.generation == Result.generation,
+    )
+    rows = session.execute(
+        select(Closing.closed_at, Result.created_at)
+        .select_from(Result)
+        .join(Series, Series.result_key == Result.key)
+        .join(Closing, closing)
+        .where(Result.score.is_not(None), Result.created_at >= since)
+        .order_by(Result.created_at.desc())
+        .limit(LATEST)
+    )
+    return [(closed_at, created_at) for closed_at, created_at in rows][::-1]
+
+
+def seconds_each(analyses: Sequence[Analysis]) -> float | None:
+    """Seconds from one result to the next while series waited; None if nothing was analysed.
+
+    While another analysis ran, a series is worked on only from its end on: so the mean holds for
+    any number of workers.
+
+    Parameters
+    ----------
+    analyses
+        The oldest first.
+    """
+    spans, ended = list[float](), None
+    for closed_at, created_at in analyses:
+        begun = max(closed_at, ended or closed_at)
+        spans.append(max((created_at - begun).total_seconds(), 0.0))
+        ended = created_at
+    return sum(spans) / len(spans) if spans else None
