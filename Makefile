@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test long quick check audit format acceptance viewer console-picture reliability mutants clean
+.PHONY: help setup demo test long quick check docs audit format acceptance viewer console-picture reliability mutants clean
 
 ## help        this list
 help:
@@ -15,7 +15,7 @@ setup: $(READY)
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,training,oidc]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,training,oidc,docs]'
 	@touch $(READY)
 
 ## demo        node + stand-in PACS on loopback: send a chest CT, wait, show the results (CT=folder, OUT=folder, KEEP=1)
@@ -40,6 +40,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+## docs        the documentation as pages, into docs/_build/html, without a network; a warning is an error
+docs: $(READY)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
 
 ## audit       look for known vulnerabilities in the pinned versions (asks PyPI)
 audit:
@@ -76,4 +80,4 @@ mutants: $(READY)
 
 ## clean       remove the virtual environment, builds and the demo
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo
+	rm -rf $(VENV) build dist *.egg-info demo docs/_build

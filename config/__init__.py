@@ -2,7 +2,7 @@
 
 from config.destinations import Destination, DicomDestination, WebDestination
 from config.errors import Fault, SettingsError
-from config.example import example_ini, settings_table
+from config.example import example_ini, settings_reference
 from config.reader import load
 from config.settings import Settings
 
@@ -15,5 +15,5 @@ __all__ = [
     "WebDestination",
     "example_ini",
     "load",
-    "settings_table",
+    "settings_reference",
 ]

@@ -1,4 +1,4 @@
-"""Render the commented example INI, and the table of settings of the README."""
+"""Render the commented example INI, and the reference of the settings in the documentation."""
 
 from __future__ import annotations
 
@@ -32,14 +32,12 @@ def example_ini() -> str:
     return "\n".join([HEAD, *sections])
 
 
-def settings_table() -> str:
-    """Render section, key, default and meaning of every setting as a Markdown table."""
-    rows = ["| section | key | default | meaning |", "|---|---|---|---|"]
-    for title, model in SECTIONS.items():
-        rows += [_row(title, key, field) for key, field in _keys(model).items()]
-    destination = _keys(DicomDestination) | _keys(WebDestination)
-    rows += [_row("destination NAME", key, field) for key, field in destination.items()]
-    return "\n".join(rows) + "\n"
+def settings_reference() -> str:
+    """Render every section in Markdown: its meaning, and its keys with default and meaning."""
+    sections = [_chapter(f"[{title}]", model) for title, model in SECTIONS.items()]
+    sections.append(_chapter("[destination NAME] by DICOM", DicomDestination))
+    sections.append(_chapter("[destination NAME] by DICOMweb", WebDestination))
+    return "\n".join(sections)
 
 
 def _section(title: str, model: type[Section]) -> str:
@@ -59,10 +57,17 @@ def _commented(title: str, key: str, field: FieldInfo) -> str:
     return f"# {_meaning(title, key, field)}\n#{key} = {value}".rstrip() + "\n"
 
 
+def _chapter(title: str, model: type[Section]) -> str:
+    name = title.strip("[]")
+    rows = [_row(name, key, field) for key, field in _keys(model).items()]
+    head = ["| key | default | meaning |", "|---|---|---|"]
+    return "\n".join([f"## {title}\n", f"{model.__doc__}\n", *head, *rows]) + "\n"
+
+
 def _row(title: str, key: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else _ini(_default(field))
     shown = f"`{default}`" if default else "(empty)"
-    return f"| `[{title}]` | `{key}` | {shown} | {_meaning(title, key, field)} |"
+    return f"| `{key}` | {shown} | {_meaning(title, key, field)} |"
 
 
 def _meaning(title: str, key: str, field: FieldInfo) -> str:

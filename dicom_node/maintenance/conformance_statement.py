@@ -1,6 +1,6 @@
-"""Fill in the parts of the DICOM Conformance Statement (PS3.2) that follow from the code.
+"""Fill in the parts of documents, such as the conformance statement, that follow from the code.
 
-The document marks such a part by two comments, ``<!-- made: NAME -->`` and ``<!-- /made -->``.
+A document marks such a part by two comments, ``<!-- made: NAME -->`` and ``<!-- /made -->``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from types import MappingProxyType
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from config.example import settings_table
+from config.example import settings_reference
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.proof import judge
 from dicom_node.delivery.result_classes import RESULT_CLASSES, class_name
 from dicom_node.errors import NodeError
+from dicom_node.maintenance.model_card import bundled_card
 from dicom_node.network import status_codes as code
 from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 from dicom_node.network.sop_classes import (
@@ -242,7 +243,8 @@ PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "attributes": _attributes,
         "codes": _codes,
         "implementation": _implementation,
-        "settings": settings_table,
+        "settings": settings_reference,
+        "model-card": bundled_card,
         "unsuitable": lambda: _reasons(UnsuitableReason),
         "failed": lambda: _reasons(FailedReason),
         "quality": lambda: _reasons(QualityFlag),

@@ -143,4 +143,4 @@ def _against(row: ComparisonRow) -> str:
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return f"### {title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"## {title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)

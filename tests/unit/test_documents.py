@@ -1,17 +1,20 @@
-"""Documents cannot go stale: settings, commands, links, paths and states are checked."""
+"""Documents cannot go stale: commands, links, paths, states and symptoms are checked."""
 
+import ast
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import typer.main
 
-from config.example import settings_table
 from dicom_node.cli.app import app
 from storage.states import SERIES_STEPS
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
+COMMANDS = (ROOT / "docs" / "administrator" / "commands.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 DOCUMENTS = [
     "README.md",
@@ -20,20 +23,15 @@ DOCUMENTS = [
     "SECURITY.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 ]
+FIELD = ROOT / "docs" / "field.md"
+SYMPTOMS = ROOT / "docs" / "administrator" / "troubleshooting.md"
 TOP = r"(?:dicom_node|pipeline|storage|config|tests|deploy|docs|benchmarks)"
-
-
-def test_the_table_of_settings_is_the_one_of_the_code() -> None:
-    between = re.search(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", README, re.DOTALL)
-
-    assert between is not None
-    assert between[1].strip() == settings_table().strip()
 
 
 def test_every_command_is_explained() -> None:
     commands = typer.main.get_group(app).commands
 
-    assert [name for name in commands if f"dicom-node {name}" not in README] == []
+    assert [name for name in commands if f"dicom-node {name}" not in COMMANDS] == []
     assert [name for name, command in commands.items() if not command.help] == []
 
 
@@ -98,22 +96,56 @@ def test_the_picture_of_the_states_is_the_table_of_the_states() -> None:
 
 def test_make_knows_the_targets_that_are_named() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    named = set(re.findall(r"(?<!backup )make (\w+)", README))
+    developer = (ROOT / "docs" / "developer.md").read_text()
+    named = set(re.findall(r"^ +make ([\w-]+)|`make ([\w-]+)", README + developer, re.M))
+    named = {name for pair in named for name in pair if name}
 
-    assert {name for name in named if not re.search(rf"^{name}:", makefile, re.M)} <= {"make"}
+    assert {"demo", "test", "docs"} <= named
+    assert [name for name in named if not re.search(rf"^{name}:", makefile, re.M)] == []
 
 
-def test_every_situation_of_the_field_is_tested_where_it_says() -> None:
-    rows = [
-        line.strip("| \n").split(" | ")
-        for line in (ROOT / "docs" / "field.md").read_text().splitlines()
-        if line.startswith("| ") and not line.startswith(("| situation", "| ---"))
-    ]
+@pytest.mark.parametrize(("document", "head"), [(FIELD, "| situation"), (SYMPTOMS, "| it says")])
+def test_every_situation_is_tested_where_it_says(document: Path, head: str) -> None:
+    rows = list(table_rows(document, head))
     assert all(len(row) == 3 for row in rows), [row for row in rows if len(row) != 3]
     tests = [test for row in rows for test in re.findall(r"`(tests/[\w./]+)::(\w+)`", row[2])]
 
     assert [row[0] for row in rows if "`tests/" not in row[2]] == []
     assert [(file, name) for file, name in tests if not has_test(ROOT / file, name)] == []
+
+
+def table_rows(document: Path, head: str) -> Iterator[list[str]]:
+    """Cells of every row of the tables whose head begins so."""
+    for line in document.read_text().splitlines():
+        if line.startswith("| ") and not line.startswith((head, "| ---")):
+            yield line.strip("| \n").split(" | ")
+
+
+def test_every_symptom_is_in_the_words_of_the_program() -> None:
+    """Between the places of names and numbers, each piece stands in one text of the code."""
+    symptoms = [row[0].strip("`") for row in table_rows(SYMPTOMS, "| it says")]
+    pieces = [piece.strip() for symptom in symptoms for piece in symptom.split("…")]
+
+    assert len(symptoms) >= 30
+    assert [piece for piece in pieces if piece and not is_said(piece)] == []
+
+
+def is_said(piece: str) -> bool:
+    return any(piece in text for text in texts_of_the_program())
+
+
+@cache
+def texts_of_the_program() -> frozenset[str]:
+    """Every text in the code of the four packages, docstrings aside."""
+    return frozenset(
+        node.value
+        for package in ("dicom_node", "pipeline", "storage", "config")
+        for path in (ROOT / package).rglob("*.py")
+        for statement in ast.walk(ast.parse(path.read_text()))
+        if not isinstance(statement, ast.Expr)
+        for node in ast.iter_child_nodes(statement)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
 
 
 def has_test(place: Path, name: str) -> bool:

@@ -72,10 +72,10 @@ def _changed(resources: Resources) -> list[Finding]:
 @app.command()
 def conformance(
     document: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="A statement in Markdown.")
+        Path, typer.Argument(exists=True, dir_okay=False, help="A document in Markdown.")
     ],
 ) -> None:
-    """Bring the marked parts of a conformance statement up to date, in place."""
+    """Bring the marked parts of a document, such as the conformance statement, up to date."""
     from dicom_node.maintenance.conformance_statement import fill
 
     document.write_text(fill(document.read_text(encoding="utf-8")), encoding="utf-8")

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from dicom_node.cli.options import bar
 from dicom_node.cli.research.evaluate_run import scores_of, with_both_classes
-from dicom_node.cli.research.model_views import share_in_words
 from dicom_node.errors import NodeError
+from dicom_node.maintenance.model_card import share_in_words
 from pipeline.cases.case_list import Case, Split, read_cases
 from pipeline.evaluation.calibration.fit_reference import FOLDS
 from pipeline.evaluation.calibration.temperature import Calibrated, calibrate_scores, rescaled

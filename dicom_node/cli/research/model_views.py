@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from dicom_node.maintenance.model_card import reference_in_words, share_in_words
 from pipeline.errors import ModelError
 from pipeline.model.errata import Erratum
 from pipeline.model.manifest import (
@@ -21,8 +22,6 @@ from pipeline.model.manifest import (
     MANIFEST,
     Conformal,
     Manifest,
-    MeasuredShare,
-    ReferenceEntry,
     read_manifest,
 )
 
@@ -49,7 +48,7 @@ def card(manifest: Manifest, sha256: str, errata: Sequence[Erratum] = ()) -> Ren
         _section("Figures", _tree(text.metrics)),
         _section("Operating points", _points(manifest)),
         _section("Prediction sets", _sets(manifest.conformal)),
-        _section("Cases of its kind", _reference(manifest.reference)),
+        _section("Cases of its kind", Text(reference_in_words(manifest.reference))),
         _section("Limits", _list(text.limits)),
         _section("Not for", _list(text.not_for)),
         _section("Made again by", Text(text.reproduce)),
@@ -124,25 +123,6 @@ def _sets(conformal: Conformal | None) -> RenderableType:
             share_in_words(level.measured_positive),
         )
     return Group(grid, Text(f"chosen on {conformal.source}"))
-
-
-def _reference(reference: ReferenceEntry | None) -> RenderableType:
-    """How cases that are unlike the model's own are known."""
-    if reference is None:
-        return Text("not described: nothing is flagged as unlike the training's kind")
-    return Text(
-        f"features of {reference.source}; flagged as unlike them beyond a distance of"
-        f" {reference.limit:.1f}, which {reference.quantile:.0%} of such cases stay within;"
-        f" of other such cases flagged: {share_in_words(reference.flagged)}"
-    )
-
-
-def share_in_words(share: MeasuredShare | None, unmeasured: str = "not measured") -> str:
-    """Share with its interval and its counts, or why there is none."""
-    if share is None:
-        return unmeasured
-    value = share.count / share.cases
-    return f"{value:.3f} ({share.low:.3f} to {share.high:.3f}; {share.count}/{share.cases})"
 
 
 def _tree(values: Mapping[str, JsonValue]) -> RenderableType:

@@ -1,9 +1,9 @@
-"""The example INI and the table of the README agree with the settings."""
+"""The example INI and the reference in the documentation agree with the settings."""
 
 import re
 from pathlib import Path
 
-from config import DicomDestination, Settings, WebDestination, example_ini, load, settings_table
+from config import DicomDestination, Settings, WebDestination, example_ini, load, settings_reference
 from config.reader import SECTIONS
 from tests.support.paths import ROOT
 
@@ -36,20 +36,26 @@ def test_example_with_every_key_taken_gives_the_defaults_and_its_destinations(
     assert settings.model_copy(update={"destinations": ()}) == from_text(tmp_path, "")
 
 
-def test_every_key_is_in_the_example_and_in_the_table() -> None:
-    table = settings_table()
-    for title, model in SECTIONS.items():
-        for key in model.model_fields:
+def test_every_key_is_in_the_example_and_in_the_reference() -> None:
+    sections = dict(re.findall(r"(?ms)^## \[([^\n]+)\n(.*?)(?=^## |\Z)", settings_reference()))
+    models = {f"{title}]": model for title, model in SECTIONS.items()}
+    models |= {
+        "destination NAME] by DICOM": DicomDestination,
+        "destination NAME] by DICOMweb": WebDestination,
+    }
+
+    assert list(sections) == list(models)
+    for title, model in models.items():
+        for key in set(model.model_fields) - {"name"}:
             assert f"\n#{key} =" in example_ini()
-            assert table.count(f"| `[{title}]` | `{key}` |") == 1
-    for key in {*DicomDestination.model_fields, *WebDestination.model_fields} - {"name"}:
-        assert f"| `[destination NAME]` | `{key}` |" in table
+            assert sections[title].count(f"\n| `{key}` |") == 1
 
 
-def test_table_shows_defaults_as_they_are_written() -> None:
-    rows = settings_table().splitlines()
-    assert rows[0] == "| section | key | default | meaning |"
-    assert "| `[node]` | `ae_title` | `AINODE` | Our AE title. (restart) |" in rows
-    assert any(row.startswith("| `[node]` | `calling_aes` | (empty) |") for row in rows)
-    assert any(row.startswith("| `[results]` | `text_report` | `yes` |") for row in rows)
-    assert all(row.count("|") == 5 for row in rows)
+def test_reference_shows_defaults_as_they_are_written() -> None:
+    lines = settings_reference().splitlines()
+
+    assert "| `ae_title` | `AINODE` | Our AE title. (restart) |" in lines
+    assert any(line.startswith("| `calling_aes` | (empty) |") for line in lines)
+    assert any(line.startswith("| `text_report` | `yes` |") for line in lines)
+    assert any(line.startswith("| `host` | `required` |") for line in lines)
+    assert all(line.count("|") == 4 for line in lines if line.startswith("|"))

@@ -123,11 +123,9 @@ def test_reasons_and_doubts_with_a_code_equal_those_with_its_text() -> None:
     assert Doubt(code=QualityFlag.BODY_PART, text="x") == Doubt(code="body-part", text="x")
 
 
-def test_the_readme_names_every_flag() -> None:
-    _, _, rest = (
-        (ROOT / "README.md").read_text().partition("### What an analysis may be doubted for")
-    )
-    section = rest.partition("\n## ")[0]
+def test_the_documentation_names_every_flag() -> None:
+    _, _, rest = (ROOT / "docs" / "reasons.md").read_text().partition("## Doubted")
+    section = rest.partition("<!-- made")[0]
     patterns = [word.replace("*", ".*") for word in re.findall(r"`([a-z*-]+)`", section)]
     for flag in QualityFlag:
         assert any(re.fullmatch(pattern, flag) for pattern in patterns), flag

@@ -1,4 +1,4 @@
-"""The conformance statement says what the code does."""
+"""The conformance statement, and other documents made from the code, say what the code does."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ from pipeline.series.sop_classes import CT_CLASSES
 from tests.support.paths import ROOT
 
 STATEMENT = ROOT / "docs" / "conformance-statement.md"
-REASONS = ROOT / "docs" / "reasons.md"
+MADE = [
+    STATEMENT,
+    *(
+        ROOT / "docs" / name
+        for name in ("reasons.md", "model-card.md", "administrator/settings.md")
+    ),
+]
 
 
-@pytest.mark.parametrize("document", [STATEMENT, REASONS])
+@pytest.mark.parametrize("document", MADE, ids=lambda path: path.name)
 def test_documents_are_up_to_date(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     assert fill(text) == text
 
 
 def test_every_part_stands_in_one_document_once() -> None:
-    text = STATEMENT.read_text(encoding="utf-8") + REASONS.read_text(encoding="utf-8")
+    text = "".join(document.read_text(encoding="utf-8") for document in MADE)
     assert {name: text.count(f"<!-- made: {name} -->") for name in PARTS} == dict.fromkeys(PARTS, 1)
 
 
