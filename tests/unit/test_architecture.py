@@ -228,3 +228,22 @@ def test_no_thread_of_ours_keeps_a_process_from_ending() -> None:
     made = {name: len(THREAD.findall(text)) for name, text in texts.items() if THREAD.search(text)}
     assert made
     assert made == {name: len(DAEMON.findall(texts[name])) for name in made}
+
+
+def test_migrations_are_one_line_and_say_what_going_back_loses() -> None:
+    files = sorted((ROOT / "storage/migrations/versions").rglob("r*.py"), key=lambda p: p.name)
+    texts = [path.read_text() for path in files]
+    steps = [
+        (
+            re.search(r'^down_revision = "?(\w+)', text, re.M),
+            re.search(r'^revision = "(\d+)', text, re.M),
+        )
+        for text in texts
+    ]
+    numbers = [f"{number:04d}" for number in range(1, len(files) + 1)]
+
+    assert [new[1] for _, new in steps if new] == numbers
+    assert [old[1] for old, _ in steps if old] == ["None", *numbers[:-1]]
+    assert [
+        path.name for path, text in zip(files, texts, strict=True) if "LOST = " not in text
+    ] == []

@@ -7,6 +7,7 @@ revision = "0024"
 down_revision = "0023"
 branch_labels = None
 depends_on = None
+LOST = "waits and failed logins of the console: nobody waits for another try"  #: by going back
 
 
 def upgrade() -> None:
