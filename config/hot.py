@@ -126,7 +126,7 @@ AT_START: Mapping[str, frozenset[str]] = {
     "analysis": frozenset({"model", "device", "threads"}),
     "engine": frozenset({"scheduler", "certificate", "key", "authorities", "memory_limit_gb"}),
     "delivery": frozenset({"check_every_seconds"}),
-    "log": frozenset({"level", "format"}),
+    "log": frozenset({"level", "format", "file"}),
     "audit": frozenset({"syslog", "protocol"}),
 }
 """Keys that count from the next start on, by section: of the node, or of the console."""

@@ -343,6 +343,11 @@ class LogSettings(Section):
     format: Literal["json", "console"] = Field(
         default="json", description="'json' (one object a line) or 'console' (for people)."
     )
+    file: OptionalPath = Field(
+        default=None,
+        description="File to which run, console and worker write it; empty for standard error. One"
+        " that was moved away, as by logrotate, is begun anew.",
+    )
 
 
 class AuditSettings(Section):

@@ -12,14 +12,76 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TextIO
+from pathlib import Path
+from typing import Protocol, TextIO
 
 ROOM = 10_000  #: lines that may wait for a reader that is slow
 FLUSH_SECONDS = 2.0  #: longest wait for lines in the queue when the process ends
 
 
+class Writable(Protocol):
+    """Takes text; raises OSError if it cannot."""
+
+    def write(self, text: str, /) -> object:
+        """Take text."""
+        ...
+
+
+class LogFile:
+    """File of the log, appended to; one that was moved away or removed is begun anew.
+
+    Several processes may append to one file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor, self._place = self._open()
+
+    def write(self, text: str) -> None:
+        """Append text.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if self._place is None or _place(self._path) != self._place:
+            self._close()
+            self._descriptor, self._place = self._open()
+        _write_all(self._descriptor, text)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._place = -1, None
+
+    def _open(self) -> tuple[int, tuple[int, int] | None]:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        return os.open(self._path, flags, 0o600), _place(self._path)
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _write_all(descriptor: int, text: str) -> None:
+    rest = memoryview(text.encode("utf-8", "backslashreplace"))
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 class LogWriter:
-    """Writes lines to a stream, in order.
+    """Writes lines to a stream or file, in order.
 
     Parameters
     ----------
@@ -37,7 +99,7 @@ class LogWriter:
         Why the latest of them was lost; empty while lines are written.
     """
 
-    def __init__(self, stream: TextIO | None, *, room: int = ROOM) -> None:
+    def __init__(self, stream: TextIO | Writable | None, *, room: int = ROOM) -> None:
         self._write = _writer_to(stream)
         self._lines: queue.Queue[str] = queue.Queue(room)
         self._counting = threading.Lock()
@@ -89,21 +151,15 @@ class LogWriter:
                 self._lines.task_done()
 
 
-def _writer_to(stream: TextIO | None) -> Callable[[str], object]:
+def _writer_to(stream: TextIO | Writable | None) -> Callable[[str], object]:
     """Write to a stream's descriptor: a buffer would keep, and repeat, what was not taken."""
     if stream is None:
         return _closed
     try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError, AttributeError):  # a stream in memory
+        descriptor = stream.fileno()  # type: ignore[attr-defined]  # what has none is told below
+    except (OSError, ValueError, AttributeError):  # a stream in memory, or a file of the log
         return stream.write
-
-    def write(text: str) -> None:
-        rest = memoryview(text.encode("utf-8", "backslashreplace"))
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-
-    return write
+    return lambda text: _write_all(descriptor, text)
 
 
 def _closed(text: str) -> None:

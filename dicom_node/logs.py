@@ -12,15 +12,18 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pydicom.config
 import structlog
 from structlog.typing import Processor
 
+from config.settings import LogSettings
 from dicom_node import log_tracebacks
+from dicom_node.errors import NodeError
 from dicom_node.library_log import LibraryHandler, log_warning
-from dicom_node.log_writer import LogWriter, WriterStream
+from dicom_node.log_writer import LogFile, LogWriter, WriterStream
 
 EVENTS = frozenset(
     {
@@ -212,10 +215,19 @@ class _WriterLogger:
         self.critical = writer.put
 
 
+def configure_service(settings: LogSettings) -> LogWriter:
+    """Log as the settings have it: for what runs until it is stopped."""
+    return configure(level=settings.level, style=settings.format, file=settings.file)
+
+
 def configure(
-    *, level: str = "info", style: Literal["json", "console"] = "json", strict: bool = False
+    *,
+    level: str = "info",
+    style: Literal["json", "console"] = "json",
+    file: Path | None = None,
+    strict: bool = False,
 ) -> LogWriter:
-    """Log the node's events to standard error, and of libraries only warnings.
+    """Log the node's events to standard error or a file, and of libraries only warnings.
 
     Logging never raises into work and never waits: lines go through the writer that is returned,
     which counts what it cannot write. pydicom reads values without validating them: its warnings
@@ -225,9 +237,14 @@ def configure(
     ----------
     strict
         Raise the `ValueError` of `refuse_unlisted`; for tests.
+
+    Raises
+    ------
+    NodeError
+        If the file cannot be opened.
     """
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    writer = LogWriter(sys.stderr)
+    writer = LogWriter(sys.stderr if file is None else _opened(file))
     renderer: Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
@@ -251,6 +268,15 @@ def configure(
     # pynetdicom logs data sets and AE titles of peers: the events above say what matters
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     return writer
+
+
+def _opened(file: Path) -> LogFile:
+    try:
+        return LogFile(file)
+    except OSError as fault:
+        raise NodeError(
+            f"[log] file: expected a file that can be written, got {file} ({fault.strerror})"
+        ) from fault
 
 
 def take_standard_error(writer: LogWriter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import tempfile
@@ -30,7 +31,7 @@ WEB = "DICOMweb"  #: in place of the AE title of a destination that has none
 
 def faults(settings: Settings) -> list[str]:
     """List everything that keeps the node from working, by section and key."""
-    checks = (_address, _tls, _stow, _web, _folder, _database, _engine, _model, _device)
+    checks = (_address, _tls, _stow, _web, _folder, _log, _database, _engine, _model, _device)
     return [fault for check in checks for fault in check(settings)]
 
 
@@ -166,6 +167,16 @@ def _folder(settings: Settings) -> Iterator[str]:
             StorageFolder(folder, 0).require_one_file_system()
         except StorageUnwritable as unwritable:
             yield f"[storage] folder: {unwritable}"
+
+
+def _log(settings: Settings) -> Iterator[str]:
+    """See whether the log can be written; nothing is made, lest it belong to another user."""
+    file = settings.log.file
+    if file is None:
+        return
+    place = file if file.exists() else file.parent
+    if file.is_dir() or not os.access(place, os.W_OK):
+        yield f"[log] file: expected a file that can be written, got {file}"
 
 
 def _database(settings: Settings) -> Iterator[str]:

@@ -100,7 +100,7 @@ def run(
     from dicom_node.preflight import doubts
 
     settings = load(config)
-    writer = logs.configure(level=settings.log.level, style=settings.log.format)
+    writer = logs.configure_service(settings.log)
     logs.take_standard_error(writer)
     for doubt in doubts(settings):
         logs.log.warning("setting_doubtful", what=doubt)
@@ -121,7 +121,7 @@ def worker(
     from dicom_node.assembly.engine import engine_address_of
 
     settings = load(config)
-    logs.configure(level=settings.log.level, style=settings.log.format)
+    logs.configure_service(settings.log)
     address = engine_address_of(settings)
     if address.scheduler == EMBEDDED:
         raise NodeError("[engine] scheduler: expected the address of a scheduler, got 'embedded'")

@@ -47,7 +47,7 @@ def console(config: Ini = INI) -> None:
     from dicom_node.console.server import serve
 
     settings = load(config)
-    writer = logs.configure(level=settings.log.level, style=settings.log.format)
+    writer = logs.configure_service(settings.log)
     logs.take_standard_error(writer)
     serve(config)
 

@@ -14,7 +14,8 @@ import structlog
 
 import dicom_node
 from dicom_node import logs
-from dicom_node.log_writer import LogWriter, WriterStream
+from dicom_node.errors import NodeError
+from dicom_node.log_writer import LogFile, LogWriter, WriterStream
 
 PACKAGE = Path(dicom_node.__file__).parent
 LEVELS = {"debug", "info", "warning", "error", "exception"}
@@ -40,6 +41,53 @@ def test_lines_come_out_whole_and_in_order(tmp_path: Path) -> None:
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines == [f"line {number}" for number in range(1000)]
     assert writer.lost == 0
+
+
+def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "node.log"
+    writer = LogWriter(LogFile(path))
+    for line in ("first", "second", "third"):
+        writer.put(line)
+        writer.flush(10)
+        path.rename(tmp_path / f"{line}.log")
+
+    assert (tmp_path / "first.log").read_text() == "first\n"
+    assert (tmp_path / "third.log").read_text() == "third\n"
+    assert writer.lost == 0
+
+
+def test_two_processes_append_to_one_file_for_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "node.log"
+    node, console = LogFile(path), LogFile(path)
+    for number in range(3):
+        node.write(f"node {number}\n")
+        console.write(f"console {number}\n")
+
+    assert path.read_text().splitlines()[:3] == ["node 0", "console 0", "node 1"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_cannot_be_begun_anew_loses_lines_until_it_can(tmp_path: Path) -> None:
+    place = tmp_path / "log"
+    place.mkdir()
+    writer = LogWriter(LogFile(place / "node.log"))
+    place.rename(tmp_path / "gone")
+    writer.put("lost")
+    writer.flush(10)
+    assert (writer.lost, writer.is_alive()) == (1, True)
+    assert "FileNotFoundError" in writer.fault
+
+    place.mkdir()
+    writer.put("kept")
+    writer.flush(10)
+
+    assert (place / "node.log").read_text() == "kept\n"
+    assert not writer.fault
+
+
+def test_a_file_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match=r"\[log\] file: expected a file that can be written"):
+        logs.configure(file=tmp_path / "no" / "node.log")
 
 
 def test_a_reader_that_is_gone_stops_nobody(pipe: tuple[int, int]) -> None:

@@ -61,6 +61,7 @@ def test_check_names_a_missing_model_and_an_unwritable_folder(tmp_path: Path) ->
         "[node]\nbind = 192.0.2.1\n"
         "[storage]\nfolder = file/data\ndatabase_url = sqlite:////nowhere/at/all.db\n"
         "[analysis]\nmodel = nowhere\n"
+        "[log]\nfile = nowhere/node.log\n"
     )
 
     answer = cli.invoke(app, ["check", "--config", str(path)])
@@ -68,6 +69,7 @@ def test_check_names_a_missing_model_and_an_unwritable_folder(tmp_path: Path) ->
     assert answer.exit_code == 1
     for key in ("[node] bind", "[storage] folder", "[storage] database_url", "[analysis] model"):
         assert key in answer.output
+    assert "[log] file" in answer.output
 
 
 def test_check_doubts_secrets_that_all_may_read(tmp_path: Path) -> None:
