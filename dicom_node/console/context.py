@@ -27,6 +27,7 @@ from dicom_node.console.access.outside import OutsideUser, proxied_user, role_of
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import ApiLimits
 from dicom_node.console.language.translation import _, ngettext
+from dicom_node.console.parameters import plain
 from dicom_node.console.pictures import Pictures
 from dicom_node.errors import Busy, NodeError
 from dicom_node.identity_key import existing_key
@@ -55,6 +56,7 @@ def environment() -> Environment:
     made.filters["at"] = _at
     made.filters["day"] = _day
     made.filters["duration"] = duration
+    made.filters["plain"] = plain
     return made
 
 

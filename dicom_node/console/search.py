@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console
+from dicom_node.console.parameters import UID
 from dicom_node.errors import Busy
 from storage.console.worklist import Filter, worklist
 from storage.database.sessions import Session
 from storage.series.search import series_of_accession, series_of_patient, series_of_uid
 
-MAX_UID = 64  #: characters, PS3.5 9.1
-UID = re.compile(rf"[0-9A-Za-z.-]{{1,{MAX_UID}}}")  #: some archives give UUIDs for UIDs
 MOST_TYPED = 64  #: characters of what is looked for: LO (PS3.5 6.2), the longest of them
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ MAXIMUM_FORM = 1 << 16  #: bytes of the body of a request
 MAXIMUM_UPLOAD = (1 << 20) + MAXIMUM_FORM  #: bytes of one that brings a file
 UPLOADS = frozenset({"/performance/import"})  #: paths that take one
 FOR_PROGRAMS = ("/api/", "/worklist.csv")  #: paths whose answers are in English for everybody
+LENGTH = re.compile(r"[0-9]{1,15}")
 COOKIE = "__Host-session"  #: RFC 6265bis 4.1.3.2: only over TLS, for this host alone
 PLAIN_COOKIE = "session"  #: on loopback without TLS
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -125,7 +127,7 @@ class Guard:
             return PlainTextResponse("changes are taken from the console's own pages only", 403)
         length = headers.get("content-length", "")
         # a Transfer-Encoding would win over the length
-        if "transfer-encoding" in headers or not length.isdigit():
+        if "transfer-encoding" in headers or not LENGTH.fullmatch(length):
             return PlainTextResponse("expected a Content-Length", 411)
         most = MAXIMUM_UPLOAD if path in UPLOADS else MAXIMUM_FORM
         if int(length) > most:

@@ -87,8 +87,11 @@ def _query(wanted: type[Query], request: Request) -> Query:
     HTTPException
         With the name of the first that is not known, or has a value that is none.
     """
+    given = request.query_params.multi_items()
+    if len(given) != len(dict(given)):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "a parameter is given twice")
     try:
-        return wanted.model_validate(dict(request.query_params))
+        return wanted.model_validate(dict(given))
     except ValidationError as error:
         name = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))[:64]
         text = f"{name}: not a parameter of this, or not a value of it"

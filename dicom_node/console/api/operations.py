@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from config.destinations import Destination, WebDestination
 from dicom_node.console.access.people import Role
 from dicom_node.console.api import answers
-from dicom_node.console.api.queries import LimitQuery, Query, SeriesQuery, cursor
+from dicom_node.console.api.queries import LimitQuery, Query, SeriesQuery
 from dicom_node.console.context import Console
 from dicom_node.console.pages.worklist import node_fault
-from dicom_node.console.search import UID
+from dicom_node.console.parameters import UID, cursor
 from dicom_node.console.words import standing, steps
 from dicom_node.node_status import NodeStatus, Paused, read_status
 from storage.console.changes import latest_changes

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dicom_node.console.pages.worklist import RARE_DAYS
-from dicom_node.console.search import MAX_UID, UID
+from dicom_node.console.parameters import MAX_UID, day, place, whole
 from storage.console.worklist import Filter
 from storage.database.columns import MAX_TITLE
 from storage.states import SeriesState
 
 MAX_CURSOR = 100  #: characters of a time and a UID
 Text = Annotated[str, Field(max_length=MAX_UID, pattern=r"^[^\x00-\x1f]*$")]
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
+Day = Annotated[date, BeforeValidator(day)]
 
 
 class Query(BaseModel):
@@ -26,7 +30,7 @@ class Query(BaseModel):
 class LimitQuery(Query):
     """How many lines of each list."""
 
-    limit: int = Field(50, ge=1, le=500, description="Most lines of each list.")
+    limit: Whole = Field(50, ge=1, le=500, description="Most lines of each list.")
 
 
 class SeriesQuery(LimitQuery):
@@ -39,7 +43,7 @@ class SeriesQuery(LimitQuery):
     destination: Text = Field("", description="Name of a destination that gets its results.")
     flag: Text = Field("", description="Code of what makes its analysis doubtful.")
     study: Text = Field("", description="Study Instance UID.")
-    day: date | None = Field(None, description="Day of its latest image, local time of the node.")
+    day: Day | None = Field(None, description="Day of its latest image, local time of the node.")
     before: Annotated[str, Field(max_length=MAX_CURSOR)] = Field(
         "", description="`older` of the page before."
     )
@@ -64,18 +68,5 @@ class SeriesQuery(LimitQuery):
             study=self.study,
             since=day or (now - timedelta(days=RARE_DAYS) if is_rare else None),
             until=day + timedelta(days=1) if day else None,
-            before=_place(self.before) if self.before else None,
+            before=place(self.before) if self.before else None,
         )
-
-
-def cursor(moment: datetime, uid: str) -> str:
-    """Name a place in the worklist, so that an address may hold it as it is."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}_{uid}"
-
-
-def _place(text: str) -> tuple[datetime, str]:
-    moment, _, uid = text.partition("_")
-    at = datetime.fromisoformat(moment)
-    if at.tzinfo is None or not UID.fullmatch(uid):
-        raise ValueError("expected a time with its zone and a UID")
-    return at, uid

@@ -8,6 +8,7 @@ Programs (`/api/`), logs and commands are always answered in English.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
@@ -27,6 +28,7 @@ NAMES = {
     Language.FRENCH: "Français",
     Language.SPANISH: "Español",
 }
+WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")  #: RFC 9110 12.4.2
 MOST_RANGES = 20  #: of Accept-Language that are looked at
 
 
@@ -86,8 +88,5 @@ def _weight(parameters: list[str]) -> float:
     for parameter in parameters:
         name, value = (parameter.partition("=")[part] for part in (0, 2))
         if name.strip().lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
+            return float(value) if WEIGHT.fullmatch(value.strip()) else 0.0
     return 1.0

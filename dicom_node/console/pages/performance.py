@@ -15,7 +15,6 @@ from dicom_node.console.feedback.performance import FEW, performance
 from dicom_node.console.feedback.truth import labelled
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages.thresholds import (
-    DEFAULT_PERCENT,
     model_name,
     read_percent,
     threshold_of,
@@ -65,7 +64,7 @@ def _page(
     request: Request, *, told: str = "", faults: tuple[str, ...] = (), status: int = 200
 ) -> Response:
     console, days = console_of(request), _days(request)
-    percent = read_percent(request.query_params.get("prevalence", DEFAULT_PERCENT))
+    percent = read_percent(request.query_params.get("prevalence"))
     threshold = threshold_of(console)
     since = console.clock() - timedelta(days=days)
     with console.sessions.reading() as session:

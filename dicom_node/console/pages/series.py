@@ -18,8 +18,8 @@ from dicom_node.console.feedback.opacities import marked, numbered
 from dicom_node.console.identity import NOTHING
 from dicom_node.console.language.translation import _, mark, ngettext
 from dicom_node.console.pages.worklist import identities, shows_patients
+from dicom_node.console.parameters import UID
 from dicom_node.console.pictures import WINDOWS, Drawable, Drawing
-from dicom_node.console.search import UID
 from dicom_node.console.words import decimals, decision_words, reason_sentence, standing, steps
 from dicom_node.errors import NodeError
 from pipeline.encode.result.identity import inputs_digest
@@ -186,7 +186,7 @@ def known_series(request: Request) -> SeriesPage:
 
 def _png(request: Request, draw: Callable[[Drawable, int], bytes]) -> Response:
     console, found = console_of(request), known_series(request)
-    number = int(request.path_params["number"])
+    number: int = request.path_params["number"]
     if request.query_params.get("window", "lung") not in WINDOWS:
         raise HTTPException(404, "there is no such window")
     if not 1 <= number <= slices_of(found):
@@ -222,8 +222,8 @@ def _drawable(console: Console, found: SeriesPage) -> Drawable:
 
 ROUTES = [
     Route("/series/{uid}", page),
-    Route("/series/{uid}/slice/{number:int}.png", slice_png),
-    Route("/series/{uid}/overlay/{number:int}.png", overlay_png),
+    Route("/series/{uid}/slice/{number:number}.png", slice_png),
+    Route("/series/{uid}/overlay/{number:number}.png", overlay_png),
     post("/series/{uid}/reissue", reissue),
     post("/series/{uid}/reprocess", reprocess),
     post("/series/{uid}/redeliver", redeliver),

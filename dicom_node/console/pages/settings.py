@@ -18,7 +18,7 @@ from dicom_node.console.context import Console, console_of, for_role, form_of, p
 from dicom_node.console.language.translation import _
 
 SHOWN = 200  #: changes, the latest
-NUMBER = "/settings/{number:int}"
+NUMBER = "/settings/{number:number}"
 
 
 @for_role(Role.ADMIN)

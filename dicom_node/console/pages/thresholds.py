@@ -24,6 +24,7 @@ from dicom_node.console.context import Console, console_of, for_role, form_of, p
 from dicom_node.console.feedback.truth import labelled
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages.settings import history, record_written
+from dicom_node.console.parameters import decimal, plain, whole
 from dicom_node.console.trial import BINS, card_points, tried
 from storage.console.scores import (
     Choice,
@@ -81,6 +82,8 @@ def apply(request: Request) -> Response:
     """Write a threshold into the INI file; it counts from the next series on."""
     console, form = console_of(request), form_of(request)
     text = form.get("threshold", "")
+    if text != "model":
+        text = plain(_threshold(text))
     if console.ini is None:
         raise HTTPException(409, "this console has no INI file to write to")
     try:
@@ -97,6 +100,23 @@ def apply(request: Request) -> Response:
         return _page(request, told=str(fault), code=409)
     told = record_written(request, written)
     return _page(request, told=f"{told} {_('It counts from the next series on.')}")
+
+
+def _threshold(text: str) -> float:
+    """Read a threshold.
+
+    Raises
+    ------
+    HTTPException
+        If it is none.
+    """
+    try:
+        threshold = decimal(text)
+    except ValueError as fault:
+        raise HTTPException(400, "expected numbers") from fault
+    if threshold > 1:
+        raise HTTPException(400, "expected a threshold of 0 to 1, and a period")
+    return threshold
 
 
 def threshold_of(console: Console) -> float:
@@ -199,22 +219,22 @@ def _asked(query: QueryParams, now: float) -> Asked:
     """
     try:
         asked = Asked(
-            threshold=float(query.get("threshold", now)),
-            days=int(query.get("days", 30)),
+            threshold=_threshold(query["threshold"]) if "threshold" in query else now,
+            days=whole(query.get("days", "30")),
             sender=query.get("sender", "")[:MAX_TITLE].replace("\0", "?"),
             scanner=query.get("scanner", "")[:MAX_DEVICE].replace("\0", "?"),
             kernel=query.get("kernel", "")[:MAX_DEVICE].replace("\0", "?"),
-            prevalence=read_percent(query.get("prevalence", DEFAULT_PERCENT)),
+            prevalence=read_percent(query.get("prevalence")),
         )
     except ValueError as fault:
         raise HTTPException(400, "expected numbers") from fault
-    if not (0 <= asked.threshold <= 1 and asked.days in PERIODS):
+    if asked.days not in PERIODS:
         raise HTTPException(400, "expected a threshold of 0 to 1, and a period")
     return asked
 
 
-def read_percent(text: str | float) -> float:
-    """Read a prevalence, percent.
+def read_percent(text: str | None) -> float:
+    """Read a prevalence, percent; `DEFAULT_PERCENT` if none is given.
 
     Raises
     ------
@@ -222,7 +242,7 @@ def read_percent(text: str | float) -> float:
         If it is none.
     """
     try:
-        percent = float(text)
+        percent = DEFAULT_PERCENT if text is None else decimal(text)
     except ValueError as fault:
         raise HTTPException(400, "expected numbers") from fault
     if not 0 < percent < 100:

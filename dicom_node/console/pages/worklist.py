@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +19,8 @@ from starlette.routing import Route
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.identity import NOTHING, Identity, read_identity
-from dicom_node.console.search import MAX_UID, MOST_TYPED, find
+from dicom_node.console.parameters import MAX_UID, cursor, day, place
+from dicom_node.console.search import MOST_TYPED, find
 from dicom_node.console.why import answer
 from dicom_node.console.words import decimals, decision_words, standing
 from dicom_node.folder_lock import is_running
@@ -197,10 +198,9 @@ def filter_of(request: Request, now: datetime) -> Filter:
         raise HTTPException(403, "the studies of a patient are shown to readers")
     try:
         state = SeriesState(query["state"]) if query.get("state") else None
-        day = datetime.fromisoformat(query["day"]).astimezone() if query.get("day") else None
-        until = day + timedelta(days=1) if day else None
-        moment, _, uid = query.get("before", "").partition(" ")
-        before = (datetime.fromisoformat(moment).astimezone(), uid[:MAX_UID]) if moment else None
+        since = _midnight(day(query["day"])) if query.get("day") else None
+        until = since + timedelta(days=1) if since else None
+        before = place(query["before"]) if query.get("before") else None
     except (ValueError, OverflowError) as fault:  # the last day of all has none after it
         raise HTTPException(400, "the address of this page has a value that is none") from fault
     return Filter(
@@ -211,10 +211,15 @@ def filter_of(request: Request, now: datetime) -> Filter:
         study=_asked(query, "study"),
         series=() if query.get("found") else None,
         alike=next(((name, _asked(query, name)) for name in ALIKE if query.get(name)), None),
-        since=day or _since(query, now),
+        since=since or _since(query, now),
         until=until,
         before=before,
     )
+
+
+def _midnight(of: date) -> datetime:
+    """Give the beginning of a day, local time."""
+    return datetime(of.year, of.month, of.day).astimezone()
 
 
 def _since(query: QueryParams, now: datetime) -> datetime | None:
@@ -253,7 +258,7 @@ def _rows(console: Console, request: Request, wanted: Filter) -> dict[str, Any]:
         lines = lines[:LINES]
         last = lines[-1]
         query = dict(request.query_params)
-        query["before"] = f"{last.last_at.isoformat()} {last.series_instance_uid}"
+        query["before"] = cursor(last.last_at, last.series_instance_uid)
         older = urlencode(query)
     return {
         "lines": _shown(console, request, lines),

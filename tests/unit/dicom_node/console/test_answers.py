@@ -337,7 +337,7 @@ def test_a_threshold_is_written_into_the_file_by_name(
     again = browser.post("/thresholds/apply", data=fields)  # the file is another by now
     assert again.status_code == 409
     fields["seen"], fields["threshold"] = "", "7"
-    assert browser.post("/thresholds/apply", data=fields).status_code == 409
+    assert browser.post("/thresholds/apply", data=fields).status_code == 400
     assert load(ini).analysis.threshold == 0.6
 
 
