@@ -48,8 +48,30 @@ class PartFault:
     receiving: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLoad:
+    """What one worker of the engine does.
+
+    Attributes
+    ----------
+    series_instance_uid
+        Of the series that it works on; empty if it is free.
+    since
+        When it began with that; None if it is free.
+    """
+
+    worker: str
+    series_instance_uid: str = ""
+    since: datetime | None = None
+
+
 class Health:
     """Keeps the faults of all parts; any thread may report.
+
+    Attributes
+    ----------
+    workers
+        Tells what the workers of the engine do; must not wait for anything.
 
     Parameters
     ----------
@@ -61,6 +83,7 @@ class Health:
         self._clock = clock
         self._lock = threading.Lock()
         self._faults: dict[str, PartFault] = {}
+        self.workers: Callable[[], tuple[WorkerLoad, ...]] = tuple
 
     def fault(self, part: str, reason: str, *, receiving: bool = True) -> bool:
         """Report a part that is out of order; True if it was in order before.
@@ -98,6 +121,7 @@ class Condition:
 
     written_at: datetime
     faults: tuple[PartFault, ...] = ()
+    workers: tuple[WorkerLoad, ...] = ()
 
     @property
     def receiving(self) -> bool:
@@ -165,7 +189,7 @@ class ConditionFile:
     ) -> None:
         self._folder, self._health = folder, health
         self._clock, self._steady = clock, steady
-        self._faults: tuple[PartFault, ...] | None = None
+        self._told: tuple[tuple[PartFault, ...], frozenset[tuple[str, str]]] | None = None
         self._written_at = 0.0
 
     def publish(self) -> None:
@@ -176,11 +200,13 @@ class ConditionFile:
         OSError
             If it cannot be written.
         """
-        faults, now = self._health.snapshot(), self._steady()
-        if faults == self._faults and now - self._written_at < PUBLISH_SECONDS:
+        faults, workers, now = self._health.snapshot(), self._health.workers(), self._steady()
+        told = (faults, frozenset((one.worker, one.series_instance_uid) for one in workers))
+        if told == self._told and now - self._written_at < PUBLISH_SECONDS:
             return
-        write_condition(self._folder, Condition(written_at=self._clock(), faults=faults))
-        self._faults, self._written_at = faults, now
+        condition = Condition(written_at=self._clock(), faults=faults, workers=workers)
+        write_condition(self._folder, condition)
+        self._told, self._written_at = told, now
 
 
 def read_condition(folder: Path) -> Condition | None:
@@ -191,6 +217,11 @@ def read_condition(folder: Path) -> Condition | None:
             PartFault(**{**fault, "since": datetime.fromisoformat(fault["since"])})
             for fault in values["faults"]
         )
-        return Condition(written_at=datetime.fromisoformat(values["written_at"]), faults=faults)
+        workers = tuple(
+            WorkerLoad(**{**one, "since": one["since"] and datetime.fromisoformat(one["since"])})
+            for one in values.get("workers", ())
+        )
+        at = datetime.fromisoformat(values["written_at"])
+        return Condition(written_at=at, faults=faults, workers=workers)
     except (OSError, ValueError, TypeError, KeyError):
         return None

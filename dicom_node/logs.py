@@ -42,6 +42,8 @@ EVENTS = frozenset(
         "instance_received",
         "instance_repeated",
         "instance_refused",
+        "drain_begun",
+        "drain_ended",
         "instance_quarantined",
         "index_delayed",
         "index_refused",

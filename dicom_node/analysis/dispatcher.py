@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 
 from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, consequence_of
@@ -30,6 +31,7 @@ from dicom_node.analysis.worker.messages import (
 )
 from dicom_node.analysis.workers import AnalysisTask, Executor, R, Workers
 from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, FolderAway, NoNotice, NoWorker
+from dicom_node.health import WorkerLoad
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
@@ -439,6 +441,21 @@ class AnalysisDispatcher:
         for uid, task in self._in_hand.started_before(deadline):
             log.error("worker_restarted", series_uid=uid, worker=task.worker)
             self.workers.end(task)
+
+    def loads(self) -> tuple[WorkerLoad, ...]:
+        """Tell what each worker does, the free ones too."""
+        now, steady = self.resources.clock(), time.monotonic()
+        busy = [
+            WorkerLoad(
+                worker=worker,
+                series_instance_uid=uid,
+                since=now - timedelta(seconds=steady - started_at),
+            )
+            for uid, worker, started_at in self._in_hand.begun()
+        ]
+        free = self.workers.fit_workers - {load.worker for load in busy}
+        loads = [*busy, *(WorkerLoad(worker=name) for name in free)]
+        return tuple(sorted(loads, key=lambda load: (load.worker, load.series_instance_uid)))
 
     def wait_until_idle(self, *, seconds: float) -> bool:
         """Wait for what runs, at most so long; say whether all of it was settled."""

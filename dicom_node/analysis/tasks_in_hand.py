@@ -60,6 +60,16 @@ class TasksInHand:
             if task.started_at is not None and task.started_at < moment
         ]
 
+    def begun(self) -> list[tuple[str, str, float]]:
+        """List what workers have begun: series, worker, and when (monotonic, seconds)."""
+        with self._changed:
+            running = list(self._running.items())
+        return [
+            (uid, task.worker, task.started_at)
+            for uid, task in running
+            if task.started_at is not None
+        ]
+
     def wait_until_idle(self, *, seconds: float) -> bool:
         """Wait for what runs, at most so long; say whether all of it was settled."""
         with self._changed:

@@ -26,16 +26,17 @@ from dicom_node.cli import (
     settings,
     status,
 )
-from dicom_node.cli.maintenance import backup, doctor, stored_data, upgrade
-from dicom_node.cli.options import INI, Ini, err, out
+from dicom_node.cli.exit_codes import status_of
+from dicom_node.cli.maintenance import backup, doctor, drain, stored_data, upgrade
+from dicom_node.cli.options import INI, AsJson, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
 from storage.errors import StorageError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="A DICOM node that analyses chest CT for COVID-19 and writes the results back to the PACS."
     " For research use only; its results are not a diagnosis.",
@@ -57,11 +58,12 @@ app.add_typer(console.app)
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(stored_data.app)
 app.add_typer(backup.app)
+app.add_typer(drain.app)
 app.add_typer(upgrade.app)
 
 
 def main() -> None:
-    """Run the command line; expected faults end with a sentence and status 1.
+    """Run the command line; expected faults end with a sentence, and with the status of their kind.
 
     Whatever a command writes holds patients' data, or may: it is for this user alone.
     """
@@ -80,7 +82,7 @@ def main() -> None:
 
 def _end(sentence: str, fault: Exception) -> NoReturn:
     err.print(f"[bold red]error:[/] {escape(sentence)}")
-    raise SystemExit(1) from fault
+    raise SystemExit(status_of(fault)) from fault
 
 
 @app.command()
@@ -129,14 +131,17 @@ def worker(
 
 
 @app.command()
-def check(config: Ini = INI) -> None:
+def check(as_json: AsJson = False, config: Ini = INI) -> None:
     """Check the settings, the model and the storage folder; say all faults at once."""
     from dicom_node.preflight import doubts, faults
 
     settings = load(config)
-    for doubt in doubts(settings):
+    doubtful, faulty = doubts(settings), faults(settings)
+    if as_json:
+        typer.echo(json_text({"doubts": doubtful, "faults": faulty}))
+        raise typer.Exit(1 if faulty else 0)
+    for doubt in doubtful:
         err.print(f"[bold yellow]doubt:[/] {escape(doubt)}")
-    faulty = faults(settings)
     for fault in faulty:
         err.print(f"[bold red]fault:[/] {escape(fault)}")
     if faulty:

@@ -14,8 +14,9 @@ import typer
 from rich.markup import escape
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini, err
+from dicom_node.cli.options import INI, AsJson, Ini, err
 from dicom_node.cli.settings import os_user
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import DEFAULT_DAYS, LONGEST_DAYS
 from dicom_node.errors import NodeError
@@ -74,15 +75,20 @@ def add(
 
 
 @users.command(name="list")
-def list_all(config: Ini = INI) -> None:
+def list_all(as_json: AsJson = False, config: Ini = INI) -> None:
     """List the users."""
     from dicom_node.assembly.resources import existing_resources
     from storage.console.users import list_users
 
     resources = existing_resources(load(config))
     with resources.sessions.reading() as session:
-        for user in list_users(session):
-            typer.echo(f"{user.name}: {user.role}{', disabled' if user.disabled else ''}")
+        found = list_users(session)
+    if as_json:
+        names = ("name", "role", "created_at", "disabled")  # never the hash of the password
+        typer.echo(json_text([{name: getattr(user, name) for name in names} for user in found]))
+        return
+    for user in found:
+        typer.echo(f"{user.name}: {user.role}{', disabled' if user.disabled else ''}")
 
 
 @users.command()
@@ -148,20 +154,25 @@ def add_token(
 
 
 @tokens.command(name="list")
-def list_tokens(config: Ini = INI) -> None:
+def list_tokens(as_json: AsJson = False, config: Ini = INI) -> None:
     """List the tokens: names, roles, when they expire and were used; never themselves."""
     from dicom_node.assembly.resources import existing_resources
     from storage.console import tokens as rows
 
     resources, now = existing_resources(load(config)), datetime.now(UTC)
     with resources.sessions.reading() as session:
-        for token in rows.list_tokens(session):
-            ends = "expired" if token.expires_at <= now else "expires"
-            used = f"used {_at(token.used_at)}" if token.used_at else "never used"
-            typer.echo(
-                f"{token.name}: {token.role}, {ends} {_at(token.expires_at)}, {used}, made"
-                f" {_at(token.created_at)} by {token.created_by}"
-            )
+        found = rows.list_tokens(session)
+    if as_json:
+        names = ("name", "role", "created_at", "expires_at", "created_by", "used_at")
+        typer.echo(json_text([{name: getattr(token, name) for name in names} for token in found]))
+        return
+    for token in found:
+        ends = "expired" if token.expires_at <= now else "expires"
+        used = f"used {_at(token.used_at)}" if token.used_at else "never used"
+        typer.echo(
+            f"{token.name}: {token.role}, {ends} {_at(token.expires_at)}, {used}, made"
+            f" {_at(token.created_at)} by {token.created_by}"
+        )
 
 
 @tokens.command()

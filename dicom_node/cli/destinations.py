@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, AsJson, Ini
 from dicom_node.cli.settings import os_user
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 app = typer.Typer(no_args_is_help=True, help="Destinations of results: list, pause, resume.")
@@ -20,7 +21,7 @@ Name = Annotated[str, typer.Argument(help="Name of the destination.")]
 
 
 @app.command(name="list")
-def list_all(config: Ini = INI) -> None:
+def list_all(as_json: AsJson = False, config: Ini = INI) -> None:
     """List the destinations, what waits for them, and which are paused."""
     from dicom_node.assembly.resources import existing_resources
     from storage.console.node_pages import backlog
@@ -30,8 +31,22 @@ def list_all(config: Ini = INI) -> None:
     with closing(existing_resources(settings)) as resources, resources.sessions.reading() as found:
         paused = pauses(found)
         enabled = {one.name: one.enabled for one in settings.destinations}
-        for name in sorted({*enabled, *paused}):
-            waits = [f"{count} {state}" for state, count in backlog(found, name).states.items()]
+        names = sorted({*enabled, *paused})
+        backlogs = {name: backlog(found, name) for name in names}
+        if as_json:
+            lines = [
+                {
+                    "destination": name,
+                    "enabled": enabled.get(name),
+                    "paused": paused.get(name),
+                    "waits": backlogs[name],
+                }
+                for name in names
+            ]
+            typer.echo(json_text(lines))
+            return
+        for name in names:
+            waits = [f"{count} {state}" for state, count in backlogs[name].states.items()]
             words = [", ".join(waits) or "nothing waits"]
             if name not in enabled:
                 words.append("not in the settings")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, AsJson, Ini
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def feedback(
         Path | None,
         typer.Option(help="Copy the images of its series into this folder, empty or new."),
     ] = None,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Show what readers answered to results, or write it as a case list for `train`."""
@@ -49,6 +51,9 @@ def feedback(
         with resources.sessions.reading() as session:
             answers = answers_to(session)
             results = assessed_results(session, {answer.result_key for answer in answers})
+        if csv is None and as_json:
+            typer.echo(json_text(answers))
+            return
         if csv is None:
             for answer in answers:
                 typer.echo(_line(answer))

@@ -10,7 +10,8 @@ from rich.table import Table
 from config.destinations import Destination
 from config.reader import load
 from config.settings import Settings
-from dicom_node.cli.options import INI, Ini, out
+from dicom_node.cli.options import INI, AsJson, Ini, out
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ app = typer.Typer()
 
 @app.command()
 def probe(
-    name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
+    name: Annotated[str, typer.Argument(help="A destination of the settings.")],
+    as_json: AsJson = False,
+    config: Ini = INI,
 ) -> None:
     """Ask a destination which kinds of result it takes; nothing is sent."""
     from dicom_node.assembly.delivery import peer_of
@@ -37,6 +40,9 @@ def probe(
         peer, calling_ae=settings.node.ae_title, compressed=destination.compressed != "no"
     )
     record_probe(name, answers, resources)
+    if as_json:
+        typer.echo(json_text(answers))
+        return
     out.print(table(answers))
     out.print("What it takes its viewers need not show: docs/viewers.md says which shows what.")
 

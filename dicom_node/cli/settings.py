@@ -13,7 +13,8 @@ from rich.markup import escape
 from config.hot import waiting_for_restart
 from config.reader import Place, read_text
 from config.versions import Version, digest, folder_of, restore, versions, write_settings
-from dicom_node.cli.options import INI, Ini, out
+from dicom_node.cli.options import INI, AsJson, Ini, out
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 app = typer.Typer(
@@ -44,9 +45,21 @@ def set_values(
 
 
 @app.command()
-def history(config: Ini = INI) -> None:
+def history(as_json: AsJson = False, config: Ini = INI) -> None:
     """Show who changed which settings, and when; secrets are named only."""
     found = versions(config)
+    if as_json:
+        lines = [
+            {
+                "number": version.number,
+                "at": version.at,
+                "by": version.by,
+                "changes": [str(change) for change in version.changes],
+            }
+            for version in found
+        ]
+        typer.echo(json_text(lines))
+        return
     if not found:
         out.print(
             f"no change is kept: nothing was changed yet, or {escape(str(folder_of(config)))} was"

@@ -12,7 +12,8 @@ from rich.markup import escape
 from config.errors import SettingsError
 from config.reader import load, load_storage
 from config.settings import Settings
-from dicom_node.cli.options import INI, Ini, err, out
+from dicom_node.cli.options import INI, AsJson, Ini, err, out
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
@@ -22,7 +23,13 @@ app = typer.Typer()
 def status(
     config: Ini = INI,
     limit: Annotated[int, typer.Option(help="How many lines of each list.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
+    stages: Annotated[
+        bool,
+        typer.Option(
+            "--stages", help="Show instead what is busy and what waits, and what holds it up."
+        ),
+    ] = False,
     waiting: Annotated[
         bool,
         typer.Option(
@@ -49,7 +56,11 @@ def status(
     """Show every series and where it stands, deliveries, answers, refusals and the quarantine."""
     if bool(console) != bool(token_file) or (authorities and not console):
         raise NodeError("expected --console and --token-file together")
-    if console and token_file:
+    if stages and (waiting or console):
+        raise NodeError("expected --stages alone, without --waiting and --console")
+    if stages:
+        _show_stages(_settings_of(config), as_json=as_json)
+    elif console and token_file:
         _show_of_console(
             console, token_file, authorities, limit=limit, as_json=as_json, waiting=waiting
         )
@@ -127,6 +138,32 @@ def _show_waits(settings: Settings, *, as_json: bool) -> None:
         view.show(lines, out)
 
 
+def _show_stages(settings: Settings, *, as_json: bool) -> None:
+    """Show what is busy and what waits, stage by stage and worker by worker."""
+    from contextlib import closing
+
+    from dicom_node.assembly.resources import existing_resources
+    from dicom_node.cli.views import stages as view
+    from dicom_node.folder_lock import is_running
+    from dicom_node.health import read_condition
+    from storage.console.node_pages import backlog, queue
+    from storage.delivery.pauses import pauses
+
+    folder, now = settings.storage.folder, datetime.now(UTC)
+    condition = read_condition(folder) if is_running(folder) else None
+    with closing(existing_resources(settings)) as resources, resources.sessions.reading() as found:
+        paused = frozenset(pauses(found))
+        names = sorted({*(one.name for one in settings.destinations), *paused})
+        stages = view.stages_of(
+            queue(found, None),
+            {name: backlog(found, name) for name in names},
+            paused,
+            condition.workers if condition else (),
+            now,
+        )
+    typer.echo(view.as_json(stages) if as_json else "\n".join(view.words(stages, now)))
+
+
 def _settings_of(config: Path) -> Settings:
     """Read the settings; of a faulty file what says where the node keeps its data.
 
@@ -146,12 +183,13 @@ def _settings_of(config: Path) -> Settings:
 
 
 @app.command()
-def ready(config: Ini = INI) -> None:
+def ready(as_json: AsJson = False, config: Ini = INI) -> None:
     """Say whether the node runs and takes instances: exit status 0, else 1 and the reason."""
     from dicom_node.folder_lock import is_running
     from dicom_node.health import read_condition, why_not_ready
 
     folder = _settings_of(config).storage.folder
     reason = why_not_ready(read_condition(folder), datetime.now(UTC), running=is_running(folder))
-    typer.echo(reason or "ready")
+    told = {"ready": not reason, "reason": reason}
+    typer.echo(json_text(told) if as_json else reason or "ready")
     raise typer.Exit(1 if reason else 0)

@@ -20,6 +20,7 @@ from dicom_node.database_lease import AGE
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import LOCK, RUNNING, is_running
 from dicom_node.health import FILE as CONDITION
+from dicom_node.reception.draining import DRAINING
 from storage.backup.database_copy import check_copy, copy_database
 from storage.backup.manifest import (
     FOLDER,
@@ -43,7 +44,7 @@ from storage.files.removal_lock import REMOVAL_LOCK, nothing_removed
 from storage.files.sums import SUMS
 
 #: Of a running process, or known to the database: not part of a backup.
-LEFT_OUT = frozenset({TEMPORARY, LOCK, RUNNING, REMOVAL_LOCK, CONDITION, AGE, f".{AGE}"})
+LEFT_OUT = frozenset({TEMPORARY, LOCK, RUNNING, REMOVAL_LOCK, CONDITION, DRAINING, AGE, f".{AGE}"})
 UNFINISHED = ".unfinished"  #: ending of a backup's name until it is whole
 
 Step = Callable[[], None]

@@ -157,6 +157,7 @@ def start_processing(
         retention=retention_of(settings, resources, ConfirmedClock(resources.clock)),
         prior_fetchers=prior_fetchers_of(settings, resources, requests),
     )
+    resources.health.workers = processing.dispatcher.loads
     _schedule(processing, settings)
     lanes.prepared(settings)()
     scheduler.start()

@@ -29,6 +29,7 @@ from dicom_node.errors import NodeError
 from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
+from dicom_node.reception.draining import Drain
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.notification_scp import NotificationScp
@@ -127,8 +128,7 @@ def start_reception(
         index.when_written = wake
         index.start()
         undo.callback(index.stop)
-        ingest = InstanceIngest(resources, index, transfers)
-        ingest.scan()
+        ingest = _ingest_of(resources, index, transfers, supervisor)
         commitment_scp = commitment_scp_of(settings, index, resources, ingest.record_refusal)
         undo.callback(commitment_scp.stop)
         scheduler.every(COMMITMENT_SECONDS, "commitment reports", commitment_scp.report_due)
@@ -168,6 +168,18 @@ def start_reception(
         stow_receivers=stow_receivers,
         certificates=watch,
     )
+
+
+def _ingest_of(
+    resources: Resources, index: IndexWriter, transfers: Transfers, supervisor: Supervisor
+) -> InstanceIngest:
+    """Index what a crash left without a row; follow an operator's request to drain from now on."""
+    ingest = InstanceIngest(resources, index, transfers)
+    ingest.scan()
+    drain = Drain(resources.folder.root, resources.health)
+    ingest.why_nothing_further = lambda: drain.reason
+    supervisor.observe("drain", drain.look)
+    return ingest
 
 
 def _services(

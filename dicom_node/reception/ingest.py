@@ -7,7 +7,7 @@ crash leaves without a row are found by the scan at the next start.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from dicom_node.logs import log
@@ -50,6 +50,7 @@ class InstanceIngest:
         self._folder, self._clock = resources.folder, resources.clock
         self._key = resources.identity_key
         self._index, self._transfers = index, transfers or Transfers()
+        self.why_nothing_further: Callable[[], str] = str  #: empty while instances are taken
         self.refusals = RefusalRecorder(index, resources.clock, resources.audit)
 
     def keep(self, received: ReceivedInstance) -> int:
@@ -60,7 +61,7 @@ class InstanceIngest:
         While rows do not follow, nothing is kept: its sender still has it, and will send it again.
         """
         calling_ae = received.calling_ae
-        if refusal := self._index.refusal():
+        if refusal := self._index.refusal() or self.why_nothing_further():
             log.error("instance_refused", calling_ae=calling_ae, reason=refusal)
             return OUT_OF_RESOURCES
         name = f"{received.sop_instance_uid} {received.transfer_syntax_uid}"

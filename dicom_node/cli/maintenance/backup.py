@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini, bar, err
+from dicom_node.cli.options import INI, AsJson, Ini, bar, err
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
@@ -37,13 +38,16 @@ def create(
 
 
 @backups.command()
-def verify(backup: Backup) -> None:
+def verify(backup: Backup, as_json: AsJson = False) -> None:
     """Read a whole backup and compare it with its digests; exit status 1 if it is not whole."""
     from dicom_node.maintenance.backup import verify_backup
 
     with bar(err) as progress:
         task = progress.add_task("Comparing", total=None)
         checked = verify_backup(backup, step=lambda: progress.advance(task))
+    if as_json:
+        typer.echo(json_text(checked))
+        raise typer.Exit(1 if checked.faults else 0)
     for fault in checked.faults:
         typer.echo(fault)
     if checked.faults:

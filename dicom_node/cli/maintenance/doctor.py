@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini, bar, err
+from dicom_node.cli.options import INI, AsJson, Ini, bar, err
+from dicom_node.cli.views.json_text import json_text
 
 if TYPE_CHECKING:
     from dicom_node.resources import Resources
@@ -28,6 +29,7 @@ def doctor(
     contents: Annotated[
         bool, typer.Option("--contents", help="Read every file, and compare its bytes as well.")
     ] = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Compare files, rows and deliveries; say what disagrees, and what can be done."""
@@ -43,7 +45,19 @@ def doctor(
             repair(resources, force=force)
     findings = find(resources)
     if contents:
-        findings += _changed(resources)
+        findings += _changed(resources, to_stderr=as_json)
+    if as_json:
+        lines = [
+            {
+                "kind": finding.kind,
+                "what": finding.what,
+                "detail": finding.detail,
+                "remedy": REMEDIES[finding.kind],
+            }
+            for finding in findings
+        ]
+        typer.echo(json_text(lines))
+        raise typer.Exit(1 if findings else 0)
     for finding in findings:
         detail = f" ({finding.detail})" if finding.detail else ""
         typer.echo(f"{finding.kind}: {finding.what}{detail}: {REMEDIES[finding.kind]}")
@@ -52,7 +66,7 @@ def doctor(
     raise typer.Exit(1 if findings else 0)
 
 
-def _changed(resources: Resources) -> list[Finding]:
+def _changed(resources: Resources, *, to_stderr: bool) -> list[Finding]:
     """Compare the bytes of every file with its digest, and say how many there were."""
     from dicom_node.maintenance.contents import Compared, compare_contents
     from storage.maintenance.consistency import Kind, totals
@@ -65,7 +79,8 @@ def _changed(resources: Resources) -> list[Finding]:
         task = progress.add_task("reading", total=total)
         findings = list(compare_contents(resources, compared, lambda: progress.advance(task)))
     left_out = f"; {compared.without_digests} results of versions that kept no digests were not"
-    typer.echo(f"{compared.files} files compared{left_out if compared.without_digests else ''}.")
+    words = f"{compared.files} files compared{left_out if compared.without_digests else ''}."
+    typer.echo(words, err=to_stderr)
     return findings
 
 

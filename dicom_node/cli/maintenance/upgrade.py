@@ -10,6 +10,7 @@ import typer
 
 from config.reader import load
 from dicom_node.cli.options import INI, Ini, bar, err
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -24,18 +25,28 @@ OfBefore = Annotated[
 ]
 Hours = Annotated[float, typer.Option(min=0, help="How old the backup may be.")]
 OnlySay = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-HOURS = 24.0
+PlanAsJson = Annotated[
+    bool, typer.Option("--json", help="Only say what would be done, for machines.")
+]
+HOURS = 24.0  #: how old a backup may be if nothing is said
 
 
 @app.command()
 def upgrade(
-    backup: OfBefore = None, hours: Hours = HOURS, dry_run: OnlySay = False, config: Ini = INI
+    backup: OfBefore = None,
+    hours: Hours = HOURS,
+    dry_run: OnlySay = False,
+    as_json: PlanAsJson = False,
+    config: Ini = INI,
 ) -> None:
     """Bring the database to this program's version; the node must be stopped, and backed up."""
     from dicom_node.maintenance.upgrade import planned_upgrade
 
     settings = load(config)
     change = planned_upgrade(settings)
+    if as_json:
+        typer.echo(json_text(change))
+        return
     if not change.steps:
         typer.echo(f"the database is of this program's version ({change.current}): nothing to do")
         return
@@ -54,6 +65,7 @@ def downgrade(
     hours: Hours = HOURS,
     dry_run: OnlySay = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it, though that is lost.")] = False,
+    as_json: PlanAsJson = False,
     config: Ini = INI,
 ) -> None:
     """Take the database back to an older program's version; says first what is lost by it."""
@@ -61,6 +73,9 @@ def downgrade(
 
     settings = load(config)
     change = planned_downgrade(settings, revision)
+    if as_json:
+        typer.echo(json_text(change))
+        return
     if not change.steps:
         typer.echo(f"the database is of that version ({change.current}): nothing to do")
         return

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dicom_node.cli.options import BUNDLED_NAME, folder_of
+from dicom_node.cli.options import BUNDLED_NAME, AsJson, folder_of
+from dicom_node.cli.views.json_text import json_text
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check and import model folders.")
 out = Console()
@@ -72,11 +73,15 @@ def import_(
 
 
 @app.command()
-def verify(model: Model) -> None:
+def verify(model: Model, as_json: AsJson = False) -> None:
     """Check digests, tensors and counts of a model, and let its networks compute."""
     from pipeline.model.verify import verify as verified
 
-    for found in verified(folder_of(model)):
+    parts = list(verified(folder_of(model)))
+    if as_json:
+        typer.echo(json_text(parts))
+        return
+    for found in parts:
         out.print(
             f"[green]in order[/]  {found.part}: {found.file}, {found.architecture},"
             f" {found.tensors} tensors, {found.parameters:,} parameters; digest as promised,"
@@ -87,7 +92,7 @@ def verify(model: Model) -> None:
 
 
 @app.command()
-def show(model: Model = BUNDLED_NAME) -> None:
+def show(model: Model = BUNDLED_NAME, as_json: AsJson = False) -> None:
     """Show the card of a model: what it is, what it was made of, what it is not for."""
     from dicom_node.cli.research.model_views import card
     from pipeline.model.errata import read_errata
@@ -95,6 +100,10 @@ def show(model: Model = BUNDLED_NAME) -> None:
 
     folder = folder_of(model)
     manifest, sha256 = read_manifest(folder)
+    if as_json:
+        told = {"sha256": sha256, "errata": [one.model_dump() for one in read_errata(folder)]}
+        typer.echo(json_text({**told, "manifest": manifest.model_dump(mode="json")}))
+        return
     out.print(card(manifest, sha256, read_errata(folder)))
 
 
@@ -104,10 +113,15 @@ def list_(
         list[Path] | None,
         typer.Argument(exists=True, file_okay=False, help="Model folders, or folders of them."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the model that comes with the package, and those in the folders given."""
-    from dicom_node.cli.research.model_views import models_in, table
+    from dicom_node.cli.research.model_views import entry, models_in, table
     from pipeline.model.manifest import BUNDLED
 
+    found = [BUNDLED, *models_in(folders or [])]
+    if as_json:
+        typer.echo(json_text([entry(folder) for folder in found]))
+        return
     width, height = get_terminal_size(OF_A_PIPE)
-    Console(width=width, height=height).print(table([BUNDLED, *models_in(folders or [])]))
+    Console(width=width, height=height).print(table(found))

@@ -163,6 +163,14 @@ def table(folders: Sequence[Path]) -> Table:
     return models
 
 
+def entry(folder: Path) -> dict[str, str]:
+    """Give what a row of the table says, by its columns."""
+    return {
+        title: Text.from_markup(cell).plain
+        for title, cell in zip(COLUMNS, _row(folder), strict=True)
+    }
+
+
 def _row(folder: Path) -> tuple[str, ...]:
     place = "bundled" if folder == BUNDLED else escape(str(folder))
     try:

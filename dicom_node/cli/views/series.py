@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dicom_node.cli.views.status import plain
+from dicom_node.cli.views.json_text import json_text
 from storage.console.node_pages import Backlog, Waiting
 from storage.console.worklist import Line
 from storage.states import SeriesState
@@ -106,9 +105,7 @@ class Queue:
 
 def as_json(lines: Sequence[Line]) -> str:
     """Series as JSON."""
-    names = [one.name for one in fields(Line)]
-    values = [{name: getattr(line, name) for name in names} for line in lines]
-    return json.dumps(values, default=plain, indent=2)
+    return json_text(list(lines))
 
 
 def words(line: Line) -> str:
@@ -129,7 +126,7 @@ def words(line: Line) -> str:
 
 def queue_as_json(queue: Queue) -> str:
     """Queue as JSON."""
-    return json.dumps(asdict(queue), default=plain, indent=2)
+    return json_text(queue)
 
 
 def queue_words(queue: Queue) -> Iterator[str]:

@@ -43,11 +43,10 @@ COLOURS = {
 
 def as_json(status: NodeStatus) -> str:
     """Status as JSON, for machines."""
-    return json.dumps(asdict(status), default=plain, indent=2)
+    return json.dumps(asdict(status), default=_plain, indent=2)
 
 
-def plain(value: object) -> str | dict[str, object]:
-    """Write what JSON has no form of: a time, a mapping by words of ours, a word of ours."""
+def _plain(value: object) -> str | dict[str, object]:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):

@@ -20,6 +20,7 @@ from dicom_node.analysis.worker.messages import Unsuitable
 from dicom_node.analysis.worker.series_task import Progress
 from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.app import Syntax, app
+from dicom_node.cli.exit_codes import ExitStatus
 from dicom_node.cli.process import process_folder
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
@@ -357,7 +358,7 @@ def test_a_damaged_database_is_said_in_a_line(ini: Path, command: str) -> None:
         timeout=60,
     )
 
-    assert ended.returncode == 1
+    assert ended.returncode == ExitStatus.FAULT
     assert "error:" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -1,0 +1,58 @@
+"""Exit statuses of the command line: the one table, of which the documentation is made."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from config.errors import SettingsError
+from dicom_node.errors import Busy, EngineAway, FolderAway
+from storage.errors import DatabaseUnavailable, LeaseLost, StorageFull, StorageUnwritable
+
+PASSING = (
+    Busy,
+    EngineAway,
+    FolderAway,
+    DatabaseUnavailable,
+    StorageFull,
+    StorageUnwritable,
+)
+"""Faults of the moment: the same command may succeed later."""
+
+
+class ExitStatus(IntEnum):
+    """Exit statuses; none of them is ever used for anything else."""
+
+    DONE = 0
+    FAULT = 1
+    USAGE = 2
+    SETTINGS = 3
+    LATER = 4
+    INTERRUPTED = 130
+
+
+MEANINGS = {
+    ExitStatus.DONE: "what was asked was done, or is in order",
+    ExitStatus.FAULT: "it was not done, or something is not in order: the reason is a sentence on"
+    " standard error, or a list of findings (`check`, `doctor`, `ready`, `backup verify`)",
+    ExitStatus.USAGE: "the command line cannot be understood; nothing was done",
+    ExitStatus.SETTINGS: "the INI file is faulty or cannot be read; every fault is named, nothing"
+    " was done",
+    ExitStatus.LATER: "database, storage folder or engine are away, full or busy at the moment: the"
+    " same may succeed later",
+    ExitStatus.INTERRUPTED: "ended by Ctrl-C",
+}
+
+
+def status_of(fault: Exception) -> ExitStatus:
+    """Choose the exit status of a command that ended with a fault."""
+    if isinstance(fault, SettingsError):
+        return ExitStatus.SETTINGS
+    if isinstance(fault, PASSING) and not isinstance(fault, LeaseLost):
+        return ExitStatus.LATER
+    return ExitStatus.FAULT
+
+
+def exit_table() -> str:
+    """Table of the exit statuses, in Markdown."""
+    rows = [f"| {status:d} | {MEANINGS[status]} |" for status in ExitStatus]
+    return "\n".join(("| status | meaning |", "|---|---|", *rows)) + "\n"

@@ -1,0 +1,98 @@
+"""The command `drain`: have the node take nothing further, and wait until all it has is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.reader import load
+from dicom_node.cli.options import INI, Ini, err
+from dicom_node.cli.settings import os_user
+from dicom_node.errors import NodeError
+from dicom_node.health import read_condition
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+LOOK_SECONDS = 1.0  #: between two looks at what is left
+SETTLED_LOOKS = 2  #: looks that find nothing: the row of the last instance may be a moment late
+
+app = typer.Typer()
+
+
+@app.command()
+def drain(
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when all that the node has is done.")
+    ] = False,
+    end: Annotated[bool, typer.Option("--end", help="Take instances again.")] = False,
+    config: Ini = INI,
+) -> None:
+    """Have the running node take no instances until it is started again, and finish its work.
+
+    Senders hear A700 and `ready` says no, so that a load balancer turns to another node.
+    """
+    from dicom_node.folder_lock import is_running
+    from dicom_node.reception.draining import end_drain, request_drain
+
+    settings = load(config)
+    folder = settings.storage.folder
+    if end:
+        ended = end_drain(folder)
+        typer.echo(
+            "the node takes instances again" if ended else "nothing to do: it is not drained"
+        )
+        return
+    if not is_running(folder):
+        raise NodeError("the node is not running: there is nothing to drain")
+    request_drain(folder, f"{os_user()} (command line)", datetime.now(UTC))
+    typer.echo("the node takes nothing further, until it is started again or drain --end")
+    if not wait:
+        return
+    for words in _left(settings):
+        if not is_running(folder):
+            raise NodeError(f"the node has ended meanwhile; left: {words}")
+        err.print(words, highlight=False)
+        time.sleep(LOOK_SECONDS)
+    typer.echo("all is done: the node may be stopped")
+
+
+def _left(settings: Settings) -> Iterator[str]:
+    """Say what is left, each time that it is asked for; ends when nothing is."""
+    from dicom_node.assembly.resources import existing_resources
+    from storage.console.node_pages import backlog, queue
+    from storage.delivery.pauses import is_paused
+    from storage.states import UNDER_WAY
+
+    with closing(existing_resources(settings)) as resources:
+        empty = 0
+        while True:
+            with resources.sessions.reading() as session:
+                series = len(queue(session, None))
+                objects = {
+                    one.name: sum(
+                        count
+                        for state, count in backlog(session, one.name).states.items()
+                        if state in UNDER_WAY
+                    )
+                    for one in settings.destinations
+                    if one.enabled and not is_paused(session, one.name)
+                }
+            if series or any(objects.values()) or not _is_drained(settings.storage.folder):
+                empty = 0
+            elif (empty := empty + 1) > SETTLED_LOOKS:
+                return
+            waits = [f"{count} objects for {name}" for name, count in objects.items() if count]
+            yield ", ".join([f"{series} series", *waits])
+
+
+def _is_drained(folder: Path) -> bool:
+    """Say whether the node has taken notice."""
+    condition = read_condition(folder)
+    return condition is not None and not condition.receiving

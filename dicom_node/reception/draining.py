@@ -1,0 +1,79 @@
+"""Drain a node: it takes no further instances, and works on what it has until that has gone out.
+
+An operator asks for it by a file in the storage folder, which the running node looks at. It holds
+until the operator takes it back, or the node is started again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dicom_node.health import Health
+from dicom_node.logs import log
+
+DRAINING = "draining"  #: name of the file in the storage folder
+PART = "reception"  #: in the condition of the node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainRequest:
+    """Who asked for it, and when (ISO 8601 with a zone)."""
+
+    by: str
+    at: str
+
+
+def request_drain(folder: Path, by: str, now: datetime) -> None:
+    """Ask the running node to take nothing further.
+
+    Raises
+    ------
+    OSError
+        If the storage folder cannot be written.
+    """
+    temporary = folder / f".{DRAINING}"
+    request = DrainRequest(by=by, at=now.isoformat(timespec="seconds"))
+    temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
+    temporary.replace(folder / DRAINING)
+
+
+def end_drain(folder: Path) -> bool:
+    """Take the request back; False if there was none."""
+    try:
+        (folder / DRAINING).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def drain_request(folder: Path) -> DrainRequest | None:
+    """Read the request; None if there is none, or none that can be read."""
+    try:
+        return DrainRequest(**json.loads((folder / DRAINING).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+class Drain:
+    """Looks whether the node is to take nothing further; a start ends what was asked before."""
+
+    def __init__(self, folder: Path, health: Health) -> None:
+        self._folder, self._health = folder, health
+        self.reason = ""  #: why nothing is taken; empty while it is
+        end_drain(folder)
+
+    def look(self) -> None:
+        """Look once, and tell the condition of the node."""
+        request = drain_request(self._folder)
+        before = self.reason
+        self.reason = f"drained by {request.by} since {request.at}" if request else ""
+        if self.reason:
+            self._health.fault(PART, f"instances are refused: {self.reason}", receiving=False)
+        if self.reason and not before:
+            log.info("drain_begun", by=request.by if request else "")
+        if before and not self.reason:
+            self._health.well(PART)
+            log.info("drain_ended")

@@ -1,0 +1,182 @@
+"""Programs that call the command line: JSON of every view, exit statuses, completion in shells."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+from config.reader import load
+from dicom_node.assembly.resources import open_resources
+from dicom_node.cli.app import app, main
+from dicom_node.cli.exit_codes import MEANINGS, ExitStatus, exit_table
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.identity_key import keyed
+from dicom_node.maintenance.backup import make_backup
+from tests.support.node_process import INI, free_port
+from tests.support.paths import ROOT
+from tests.unit.dicom_node.cli.test_operator import NOW
+
+#: Commands that show something, with what they need besides; all others act, or serve.
+VIEWS = {
+    "check": (),
+    "destinations list": (),
+    "doctor": (),
+    "downgrade": ("0001",),
+    "feedback": (),
+    "model list": (),
+    "model show": (),
+    "model verify": ("bundled",),
+    "probe": ("PACS",),
+    "queue": (),
+    "ready": (),
+    "series list": (),
+    "settings history": (),
+    "status": (),
+    "token list": (),
+    "upgrade": (),
+    "user list": (),
+    "backup verify": ("BACKUP",),
+}
+ACTS = set(
+    """
+    backup create / calibrate / compare / conformance / console / demo / destinations pause /
+    destinations resume / drain / echo / erase / evaluate / example / export / feedback import /
+    localise / model import / phantom / process / redeliver / reinject / reissue / reprocess /
+    restore / run / send / settings restore / settings set / synthesise / token add /
+    token revoke / train classifier / train lungs / user add / user disable / user password / worker
+    """.replace("\n", " ")
+    .replace("  ", "")
+    .strip()
+    .split(" / ")
+)
+WITHOUT_INI = {"model list", "model show", "model verify", "backup verify"}
+
+
+def commands(group: TyperGroup, above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        path = f"{above} {name}".strip()
+        if isinstance(command, TyperGroup):
+            if command.invoke_without_command:
+                yield path, command
+            yield from commands(command, path)
+        else:
+            yield path, command
+
+
+ALL = dict(commands(typer.main.get_group(app)))
+
+
+@pytest.fixture
+def ini(tmp_path: Path, pacs: StandInPacs) -> Path:
+    path = tmp_path / "node.ini"
+    path.write_text(INI.format(port=free_port(), pacs_port=pacs.port, quiet=1, more=""))
+    keyed(open_resources(load(path))).close()
+    return path
+
+
+def test_every_command_shows_or_acts() -> None:
+    assert set(ALL) == set(VIEWS) | {name.strip() for name in ACTS}
+
+
+def test_what_shows_takes_json_and_nothing_else_does() -> None:
+    takes = {
+        path
+        for path, command in ALL.items()
+        if any("--json" in option.opts for option in command.params)
+    }
+
+    assert takes == set(VIEWS)
+
+
+@pytest.mark.parametrize("path", sorted(VIEWS))
+def test_json_of_a_view_can_be_read(path: str, ini: Path) -> None:
+    words = [*path.split(), *VIEWS[path], "--json"]
+    if path == "backup verify":
+        words[2] = str(make_backup(load(ini), ini, ini.parent / "backups", NOW))
+    if path not in WITHOUT_INI:
+        words += ["--config", str(ini)]
+    if path == "feedback":  # a group: its options come first
+        words = ["feedback", "--config", str(ini), "--json"]
+
+    ended = CliRunner().invoke(app, words)
+
+    assert not isinstance(ended.exception, Exception), ended.exception
+    assert ended.exit_code == (1 if path == "ready" else 0), ended.output
+    assert isinstance(json.loads(ended.stdout), dict | list)
+
+
+def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run the command line; give its exit status."""
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["dicom-node", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0)
+
+    return run
+
+
+def test_each_exit_status_occurs(ini: Path, tmp_path: Path, call: Callable[..., int]) -> None:
+    faulty, away = tmp_path / "faulty.ini", tmp_path / "away.ini"
+    faulty.write_text("[analysis]\nthreshold = 7\n")
+    away.write_text(f"[storage]\ndatabase_url = postgresql://x@127.0.0.1:{free_port()}/x\n")
+    named = ["--config", str(ini)]
+
+    assert call("queue", *named) == ExitStatus.DONE
+    assert call("echo", "NOWHERE", *named) == ExitStatus.FAULT
+    assert call("queue", "--no-such-option", *named) == ExitStatus.USAGE
+    assert call("check", "--config", str(faulty)) == ExitStatus.SETTINGS
+    assert call("queue", "--config", str(tmp_path / "none.ini")) == ExitStatus.SETTINGS
+    assert call("queue", "--config", str(away)) == ExitStatus.LATER
+    pressed = run_code(
+        "import os, signal, sys; from dicom_node.cli import app;"
+        f" sys.argv = ['dicom-node', 'check', '--config', {str(ini)!r}];"
+        " app.load = lambda _: os.kill(os.getpid(), signal.SIGINT); app.main()"
+    )
+    assert pressed.returncode == ExitStatus.INTERRUPTED
+
+
+def test_every_exit_status_is_explained_where_the_commands_are() -> None:
+    text = (ROOT / "docs" / "administrator" / "commands.md").read_text()
+    made = re.search(r"<!-- made: exit-statuses -->\n\n(.*?)\n<!-- end -->", text, re.S)
+
+    assert set(MEANINGS) == set(ExitStatus)
+    assert made is not None
+    assert made[1] == exit_table()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(shell: str) -> None:
+    ended = run_code(
+        "import sys; sys.argv = ['dicom-node']; from dicom_node.cli.app import main; main()",
+        _DICOM_NODE_COMPLETE=f"complete_{shell}",
+        COMP_WORDS="dicom-node series li",
+        COMP_CWORD="2",
+        _TYPER_COMPLETE_ARGS="dicom-node series li",
+        _TYPER_COMPLETE_FISH_ACTION="get-args",
+    )
+
+    assert "list" in ended.stdout, ended.stderr
