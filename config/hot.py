@@ -128,6 +128,7 @@ AT_START: Mapping[str, frozenset[str]] = {
     "delivery": frozenset({"check_every_seconds"}),
     "log": frozenset({"level", "format", "file"}),
     "audit": frozenset({"syslog", "protocol"}),
+    "monitoring": frozenset({"port", "bind", "certificate", "key"}),
 }
 """Keys that count from the next start on, by section: of the node, or of the console."""
 

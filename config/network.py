@@ -211,13 +211,44 @@ class ConsoleSettings(Section):
     @field_validator("certificate")
     @classmethod
     def _needed(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        if not file and info.data.get("port") and not is_loopback(info.data.get("bind", "")):
-            raise ValueError("a file with a certificate, or a bind address that is loopback")
-        return file
+        return _certificate_if_needed(file, info)
 
     @field_validator("key")
     @classmethod
     def _with_certificate(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        if "certificate" in info.data and bool(file) != bool(info.data["certificate"]):
-            raise ValueError("a file where there is a certificate, and only there")
-        return file
+        return _key_of_certificate(file, info)
+
+
+class MonitoringSettings(Section):
+    """Metrics for Prometheus and health of the node: /metrics, /healthz and /readyz."""
+
+    port: int = Field(default=0, ge=0, le=65535, description="TCP port they are on; 0 is off.")
+    bind: NotEmpty = Field(default="127.0.0.1", description="Address they are on.")
+    certificate: OptionalPath = Field(
+        default=None,
+        description="Certificate and chain (PEM) for https; needed unless bind is a loopback"
+        " address.",
+    )
+    key: OptionalPath = Field(default=None, description="Its key, readable by us alone.")
+
+    @field_validator("certificate")
+    @classmethod
+    def _needed(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        return _certificate_if_needed(file, info)
+
+    @field_validator("key")
+    @classmethod
+    def _with_certificate(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        return _key_of_certificate(file, info)
+
+
+def _certificate_if_needed(file: Path | None, info: ValidationInfo) -> Path | None:
+    if not file and info.data.get("port") and not is_loopback(info.data.get("bind", "")):
+        raise ValueError("a file with a certificate, or a bind address that is loopback")
+    return file
+
+
+def _key_of_certificate(file: Path | None, info: ValidationInfo) -> Path | None:
+    if "certificate" in info.data and bool(file) != bool(info.data["certificate"]):
+        raise ValueError("a file where there is a certificate, and only there")
+    return file

@@ -12,7 +12,13 @@ from urllib.parse import quote
 from pydantic import Field
 
 from config.destinations import AnyDestination, WebDestination
-from config.network import ConsoleSettings, DicomWebSettings, NodeSettings, TlsSettings
+from config.network import (
+    ConsoleSettings,
+    DicomWebSettings,
+    MonitoringSettings,
+    NodeSettings,
+    TlsSettings,
+)
 from config.secret import database_url_in
 from config.value_types import (
     AeTitles,
@@ -381,6 +387,7 @@ class Settings(Section):
     delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     destinations: tuple[AnyDestination, ...] = ()
 
     @property
@@ -391,6 +398,7 @@ class Settings(Section):
             "[engine] key": self.engine.key,
             "[dicomweb] token_file": self.dicomweb.token_file,
             "[console] key": self.console.key,
+            "[monitoring] key": self.monitoring.key,
             "[console] oidc_password_file": self.console.oidc_password_file,
             "[storage] database_url_file": self.storage.database_url_file,
         }

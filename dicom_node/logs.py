@@ -6,6 +6,7 @@ name of a patient attribute is refused, so that no line can carry patient data b
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -191,6 +192,35 @@ class LineLimit:
         return event
 
 
+OBSERVERS: list[Callable[[MutableMapping[str, Any]], object]] = []
+"""Hear of every event, also of one that the log's level or limit leaves out; must not wait."""
+
+
+def tell_observers(
+    logger: object, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Tell `OBSERVERS` of an event; what goes wrong with them is their own loss."""
+    for observe in tuple(OBSERVERS):
+        with contextlib.suppress(Exception):
+            observe(event)
+    return event
+
+
+def at_least(level: str) -> Processor:
+    """Drop events below a level."""
+    levels = logging.getLevelNamesMapping()
+    least = levels[level.upper()]
+
+    def check(
+        logger: object, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        if levels[event["level"].upper()] < least:
+            raise structlog.DropEvent
+        return event
+
+    return check
+
+
 def _never_raising(processors: Sequence[Processor], writer: LogWriter) -> Processor:
     """Join processors; a line that they cannot make is counted, and its caller goes on."""
 
@@ -255,15 +285,17 @@ def configure(
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         refuse_unlisted,
+        tell_observers,
+        at_least(level),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
         LineLimit(),
         log_tracebacks.without_words,
         renderer,
     ]
     structlog.configure(
         processors=processors if strict else [_never_raising(processors, writer)],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=lambda *_: _WriterLogger(writer),
     )
     logging.basicConfig(level=logging.WARNING, handlers=[LibraryHandler()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from dicom_node.network.tls import (
     Credentials,
     Renewal,
     certificate_doubts,
+    certificate_end,
     server_context,
 )
 from dicom_node.resources import Resources
@@ -52,6 +54,13 @@ def certificate_doubts_of(settings: Settings, now: datetime) -> list[str]:
     return doubts
 
 
+def certificate_ends_of(settings: Settings) -> Iterator[tuple[str, datetime]]:
+    """Give the end of each certificate in use, by its section and key; faults others find."""
+    for setting, file in _certificates_in_use(settings).items():
+        with suppress(OSError, ValueError):
+            yield setting, certificate_end(file)
+
+
 def uses_tls(settings: Settings) -> bool:
     """Tell whether a port, a destination or the audit trail uses our certificate."""
     return (
@@ -73,6 +82,7 @@ def _certificates_in_use(settings: Settings) -> dict[str, Path]:
         "[tls] authorities": tls.authorities if uses_tls(settings) or by_https else None,
         "[engine] certificate": engine.certificate,
         "[engine] authorities": engine.authorities,
+        "[monitoring] certificate": settings.monitoring.certificate,
     }
     return {setting: file for setting, file in files.items() if file is not None}
 

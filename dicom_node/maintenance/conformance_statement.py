@@ -18,6 +18,7 @@ from dicom_node.delivery.proof import judge
 from dicom_node.delivery.result_classes import RESULT_CLASSES, class_name
 from dicom_node.errors import NodeError
 from dicom_node.maintenance.model_card import bundled_card
+from dicom_node.monitoring.catalogue import rows
 from dicom_node.network import status_codes as code
 from dicom_node.network.presentation_contexts import DEFAULT_TRANSFER_SYNTAX
 from dicom_node.network.sop_classes import (
@@ -244,6 +245,7 @@ PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "codes": _codes,
         "implementation": _implementation,
         "settings": settings_reference,
+        "metrics": lambda: _table(("metric", "kind", "labels", "what it says"), rows()),
         "model-card": bundled_card,
         "unsuitable": lambda: _reasons(UnsuitableReason),
         "failed": lambda: _reasons(FailedReason),

@@ -88,6 +88,19 @@ def certificate_doubts(setting: str, file: Path, now: datetime) -> Iterator[str]
         yield f"{setting}: {file} holds {len(doubts) - MOST_NAMED} further ones of that kind"
 
 
+def certificate_end(file: Path) -> datetime:
+    """Give the time at which the first certificate of a file that expires does so.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read, or holds none.
+    """
+    return min(
+        one.not_valid_after_utc for one in x509.load_pem_x509_certificates(file.read_bytes())
+    )
+
+
 def _validity_doubt(certificate: x509.Certificate, now: datetime) -> tuple[str, str] | None:
     """Subject of a certificate, and what is wrong with its dates; None if nothing is."""
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc

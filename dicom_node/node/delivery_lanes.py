@@ -66,6 +66,11 @@ class DeliveryLanes:
 
         return take_up
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Destinations that are delivered to."""
+        return tuple(self._made_of)
+
     def wake(self) -> None:
         """Have all workers look at once for what is due."""
         self._scheduler.wake(*map(_job, tuple(self._workers)))

@@ -21,6 +21,7 @@ from dicom_node.analysis.end_slices import EndSlices
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.assembly.closing import archive_counts_of, archives_of
 from dicom_node.assembly.engine import engine_of
+from dicom_node.assembly.monitoring import start_monitoring
 from dicom_node.assembly.resources import condition_file_of, open_resources
 from dicom_node.audit.messages import application
 from dicom_node.closing.archive_counts import ArchiveCounts
@@ -209,15 +210,32 @@ def serve(
         node = start_node(settings, resources, adopt=new_folder, ending=asked)
         node.follow(ini, settings)
         observe_log(node, log_writer)
+        stop_monitoring = _monitored(node, settings)
         node.lease.when_lost(asked.set)
         try:
             asked.wait()
         finally:
             with ended_within(STOP_SECONDS, log_writer, lambda: int(bool(node.lease.lost))):
+                stop_monitoring()
                 node.stop()
     end_process(log_writer, status=1 if node.lease.lost else 0)
     if node.lease.lost:
         raise NodeError(node.lease.lost)
+
+
+def _monitored(node: Node, settings: Settings) -> Callable[[], None]:
+    """Serve metrics and health, if the settings want that; return what ends it.
+
+    Raises
+    ------
+    NodeError
+        If the address cannot be listened on.
+    """
+    if not settings.monitoring.port:
+        return lambda: None
+    server = start_monitoring(settings, node.resources, lambda: node.processing.lanes.names)
+    node.supervisor.watch("monitoring", server)
+    return server.stop
 
 
 def observe_log(node: Node, log_writer: LogWriter) -> None:

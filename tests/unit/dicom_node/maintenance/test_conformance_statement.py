@@ -20,7 +20,12 @@ MADE = [
     STATEMENT,
     *(
         ROOT / "docs" / name
-        for name in ("reasons.md", "model-card.md", "administrator/settings.md")
+        for name in (
+            "reasons.md",
+            "model-card.md",
+            "administrator/settings.md",
+            "administrator/monitoring.md",
+        )
     ),
 ]
 

@@ -1,0 +1,72 @@
+"""Put metrics and health together for a running node, and serve them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from config.settings import Settings
+from dicom_node import logs
+from dicom_node.analysis.configuration import model_of
+from dicom_node.assembly.resources import GIGABYTE
+from dicom_node.assembly.security import certificate_ends_of
+from dicom_node.errors import NodeError
+from dicom_node.monitoring.event_metrics import EventMetrics
+from dicom_node.monitoring.server import MonitoringServer, app_of
+from dicom_node.monitoring.state_collector import Sources, StateCollector
+from dicom_node.resources import Resources
+from storage.files.disk import disk_free
+from storage.standing import Standing, standing
+
+
+def start_monitoring(
+    settings: Settings, resources: Resources, destinations: Callable[[], Sequence[str]]
+) -> MonitoringServer:
+    """Count from now on, and serve what is counted.
+
+    Parameters
+    ----------
+    destinations
+        Names of those that are delivered to now.
+
+    Raises
+    ------
+    NodeError
+        If the address cannot be listened on.
+    """
+    registry = registry_of(settings, resources, destinations)
+    wanted = settings.monitoring
+    try:
+        return MonitoringServer(wanted, app_of(registry, resources.health.snapshot))
+    except OSError as fault:
+        place = f"{wanted.bind}:{wanted.port}"
+        raise NodeError(f"[monitoring]: cannot listen on {place}: {fault.strerror}") from fault
+
+
+def registry_of(
+    settings: Settings, resources: Resources, destinations: Callable[[], Sequence[str]]
+) -> CollectorRegistry:
+    """Make every metric: of the log's events, of the present state, and of the process."""
+
+    def read_standing() -> Standing:
+        with resources.sessions.reading() as session:
+            return standing(session, destinations(), resources.clock())
+
+    registry = CollectorRegistry()
+    model = model_of(settings)
+    sources = Sources(
+        destinations=destinations,
+        standing=read_standing,
+        faults=resources.health.snapshot,
+        free_bytes=lambda: disk_free(resources.folder.root),
+        reserve_bytes=int(settings.storage.reserve_gb * GIGABYTE),
+        certificates=lambda: certificate_ends_of(settings),
+        model=f"{model.name} {model.version}",
+        clock=resources.clock,
+    )
+    registry.register(StateCollector(sources))
+    logs.OBSERVERS.append(EventMetrics(registry).take)
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry

@@ -1,0 +1,401 @@
+"""Count what the node logs: every metric of this kind follows from one event, whatever the level.
+
+So nothing that works has to know of metrics, and what is counted is what the log says.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+MAX_VALUES = 100  #: different values of a label: AE titles are chosen by strangers
+OTHER = "other"  #: the value of all further ones
+SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+"""Bounds of histograms of durations, s: from a stage on a GPU to half an hour of waiting."""
+
+Event = Mapping[str, Any]
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How one event adds to one metric.
+
+    Attributes
+    ----------
+    event
+        One of `dicom_node.logs.EVENTS`.
+    metric
+        Name without the prefix and without ``_total``.
+    text
+        What is counted, one line.
+    labels
+        Fields of the event that become labels, by the label's name.
+    amount
+        Field that is added, 1 where there is none.
+    code
+        Whether labels hold the code with which a reason begins, and nothing of what follows it.
+    """
+
+    event: str
+    metric: str
+    text: str
+    labels: Mapping[str, str] | None = None
+    amount: str = ""
+    code: bool = False
+
+
+SENDER = {"calling_ae": "calling_ae"}
+RECEIVER = {"destination": "destination"}
+
+COUNTED: Sequence[Counted] = (
+    Counted(
+        event="association_accepted",
+        metric="associations_accepted",
+        text="Associations of senders that were accepted.",
+        labels=SENDER,
+    ),
+    Counted(
+        event="association_rejected",
+        metric="associations_rejected",
+        text="Associations that were rejected.",
+    ),
+    Counted(
+        event="association_broken",
+        metric="associations_broken",
+        text="Connections and associations that ended otherwise than by a release.",
+    ),
+    Counted(
+        event="context_refused",
+        metric="contexts_refused",
+        text="Presentation contexts that were refused.",
+    ),
+    Counted(
+        event="instance_received",
+        metric="instances_received",
+        text="Instances that were received and are in the database.",
+        labels=SENDER,
+    ),
+    Counted(
+        event="instance_received",
+        metric="received_bytes",
+        text="Bytes of the instances received.",
+        labels=SENDER,
+        amount="bytes",
+    ),
+    Counted(
+        event="instance_repeated",
+        metric="instances_repeated",
+        text="Instances that had been received before.",
+        labels=SENDER,
+    ),
+    Counted(
+        event="instance_refused",
+        metric="instances_refused",
+        text="Instances that were refused: their senders know.",
+        labels=SENDER,
+    ),
+    Counted(
+        event="instance_quarantined",
+        metric="instances_quarantined",
+        text="Instances that cannot be read, and are kept in quarantine.",
+        labels=SENDER,
+    ),
+    Counted(
+        event="notification_kept",
+        metric="notifications",
+        text="MPPS and Instance Availability Notifications that were kept.",
+        labels={"kind": "kind"},
+    ),
+    Counted(
+        event="series_closed",
+        metric="series_closed",
+        text="Series that were closed, by the proof that they were complete.",
+        labels={"proof": "closed_by"},
+    ),
+    Counted(event="analysis_started", metric="analyses_started", text="Analyses that were begun."),
+    Counted(
+        event="analysis_finished",
+        metric="analyses_finished",
+        text="Analyses whose results were kept.",
+    ),
+    Counted(
+        event="analysis_unsuitable",
+        metric="series_unsuitable",
+        text="Series that were not analysed, by the code of the reason (docs/reasons.md).",
+        labels={"reason": "reason"},
+        code=True,
+    ),
+    Counted(
+        event="analysis_failed",
+        metric="series_failed",
+        text="Series whose analysis failed for good.",
+    ),
+    Counted(
+        event="analysis_lost",
+        metric="analyses_lost",
+        text="Analyses that came to no end, and are tried again.",
+    ),
+    Counted(
+        event="analysis_superseded",
+        metric="analyses_superseded",
+        text="Analyses that were overtaken by a later instance or wish.",
+    ),
+    Counted(
+        event="analysis_held",
+        metric="analyses_held",
+        text="Times that no analysis could be begun, as while the database is away.",
+    ),
+    Counted(
+        event="notice_not_made",
+        metric="notices_not_made",
+        text="Notices of series not analysed that could not be made.",
+    ),
+    Counted(
+        event="delivery_accepted",
+        metric="deliveries_accepted",
+        text="Objects that a destination took.",
+        labels=RECEIVER,
+        amount="objects",
+    ),
+    Counted(
+        event="delivery_postponed",
+        metric="deliveries_postponed",
+        text="Attempts to deliver an object that will be made again.",
+        labels=RECEIVER,
+        amount="objects",
+    ),
+    Counted(
+        event="delivery_declined",
+        metric="deliveries_declined",
+        text="Objects of a class that a destination does not take.",
+        labels=RECEIVER,
+        amount="objects",
+    ),
+    Counted(
+        event="delivery_refused",
+        metric="deliveries_refused",
+        text="Objects that a destination refused, or that were given up.",
+        labels=RECEIVER,
+        amount="objects",
+    ),
+    Counted(
+        event="commitment_requested",
+        metric="commitments_requested",
+        text="Objects for which storage commitment was asked.",
+        labels=RECEIVER,
+        amount="objects",
+    ),
+    Counted(
+        event="commitment_given_up",
+        metric="commitments_given_up",
+        text="Objects for which storage commitment never came.",
+        labels=RECEIVER,
+        amount="objects",
+    ),
+    Counted(
+        event="feedback_received",
+        metric="feedback_documents",
+        text="Series of rejection notes and assessments that came back.",
+    ),
+    Counted(
+        event="earlier_study_fetched",
+        metric="earlier_studies_fetched",
+        text="Earlier studies that an archive sent.",
+    ),
+    Counted(
+        event="earlier_study_not_found",
+        metric="earlier_studies_not_found",
+        text="Searches for earlier studies that were given up.",
+    ),
+    Counted(
+        event="series_purged",
+        metric="series_purged",
+        text="Series whose files were removed for their age.",
+    ),
+    Counted(
+        event="disagreement_found",
+        metric="disagreements",
+        text="Lines on which the database and the storage folder disagree.",
+        labels={"kind": "kind"},
+    ),
+    Counted(
+        event="engine_away",
+        metric="engine_losses",
+        text="Times that the engine was not to be reached.",
+    ),
+    Counted(
+        event="worker_restarted",
+        metric="worker_restarts",
+        text="Workers that were restarted in the midst of a task.",
+    ),
+    Counted(
+        event="worker_left_out",
+        metric="workers_left_out",
+        text="Times that a worker was found unfit.",
+    ),
+    Counted(
+        event="job_failed",
+        metric="jobs_failed",
+        text="Runs of the node's own jobs that failed.",
+        labels={"job": "job"},
+    ),
+    Counted(
+        event="part_restarted",
+        metric="parts_restarted",
+        text="Parts of the node that had ended and were started again.",
+        labels={"part": "part"},
+    ),
+    Counted(
+        event="log_lines_lost",
+        metric="log_lines_lost",
+        text="Lines of the log that could not be written.",
+        amount="lines",
+    ),
+    Counted(
+        event="audit_dropped",
+        metric="audit_messages_dropped",
+        text="Audit messages that no server took.",
+        amount="messages",
+    ),
+    Counted(event="clock_jumped", metric="clock_jumps", text="Times that the clock was set."),
+    Counted(
+        event="settings_taken_up",
+        metric="settings_taken_up",
+        text="Changes of the INI file that were taken up.",
+    ),
+    Counted(
+        event="settings_refused",
+        metric="settings_refused",
+        text="Changes of the INI file that were refused: the last good settings hold.",
+    ),
+)
+"""Every counter, with the event that it follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """How one event enters durations into one histogram.
+
+    Attributes
+    ----------
+    durations
+        Gives the label's values and the seconds of an event.
+    """
+
+    event: str
+    metric: str
+    text: str
+    labels: tuple[str, ...]
+    durations: Callable[[Event], Iterable[tuple[tuple[str, ...], float]]]
+
+
+def _waited(event: Event) -> Iterator[tuple[tuple[str, ...], float]]:
+    yield (str(event["closed_by"]),), float(event["waited_seconds"])
+
+
+def _stages(event: Event) -> Iterator[tuple[tuple[str, ...], float]]:
+    for stage, seconds in event["seconds"].items():
+        yield (str(stage),), float(seconds)
+
+
+def _whole(event: Event) -> Iterator[tuple[tuple[str, ...], float]]:
+    yield (), float(sum(event["seconds"].values()))
+
+
+TIMED: Sequence[Timed] = (
+    Timed(
+        event="series_closed",
+        metric="closing_wait_seconds",
+        text="From the last image of a series until it was closed.",
+        labels=("proof",),
+        durations=_waited,
+    ),
+    Timed(
+        event="analysis_finished",
+        metric="stage_seconds",
+        text="Stages of an analysis.",
+        labels=("stage",),
+        durations=_stages,
+    ),
+    Timed(
+        event="analysis_finished",
+        metric="analysis_seconds",
+        text="Whole analyses, from the first file that is read to the packed results.",
+        labels=(),
+        durations=_whole,
+    ),
+)
+"""Every histogram, with the event that it follows."""
+
+
+class EventMetrics:
+    """Counters and histograms that follow the log.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._values: dict[str, set[str]] = {}  #: seen of each label
+        self._lock = threading.Lock()
+        self._acts: dict[str, list[Callable[[Event], None]]] = {}
+        for counted in COUNTED:
+            self._acts.setdefault(counted.event, []).append(self._counting(counted, registry))
+        for timed in TIMED:
+            self._acts.setdefault(timed.event, []).append(self._timing(timed, registry))
+
+    def take(self, event: Event) -> None:
+        """Enter an event of the log; any thread may call."""
+        for act in self._acts.get(str(event["event"]), ()):
+            act(event)
+
+    def _counting(self, counted: Counted, registry: CollectorRegistry) -> Callable[[Event], None]:
+        fields = dict(counted.labels or {})
+        counter = Counter(
+            counted.metric, counted.text, tuple(fields), namespace="dicom_node", registry=registry
+        )
+
+        def act(event: Event) -> None:
+            values = [str(event.get(field, "")) for field in fields.values()]
+            if counted.code:
+                values = [value.partition(":")[0].partition(" ")[0] for value in values]
+            bounded = [self._bounded(label, it) for label, it in zip(fields, values, strict=True)]
+            amount = float(event.get(counted.amount, 1)) if counted.amount else 1.0
+            (counter.labels(*bounded) if bounded else counter).inc(amount)
+
+        return act
+
+    def _timing(self, timed: Timed, registry: CollectorRegistry) -> Callable[[Event], None]:
+        histogram = Histogram(
+            timed.metric,
+            timed.text,
+            timed.labels,
+            namespace="dicom_node",
+            registry=registry,
+            buckets=SECONDS,
+        )
+
+        def act(event: Event) -> None:
+            for values, seconds in timed.durations(event):
+                bounded = [
+                    self._bounded(label, it) for label, it in zip(timed.labels, values, strict=True)
+                ]
+                (histogram.labels(*bounded) if bounded else histogram).observe(seconds)
+
+        return act
+
+    def _bounded(self, label: str, value: str) -> str:
+        """Give the value of a label, or `OTHER` where there are too many."""
+        with self._lock:
+            seen = self._values.setdefault(label, set())
+            if value not in seen and len(seen) >= MAX_VALUES:
+                return OTHER
+            seen.add(value)
+            return value

@@ -1,0 +1,168 @@
+"""Read how the node stands whenever it is scraped: database, disk, condition, certificates."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from dicom_node.health import PartFault
+from storage.errors import StorageError
+from storage.standing import NOT_ENDED, WAITING, Standing
+from storage.states import SeriesState
+
+KEEP_SECONDS = 15.0  #: for which the numbers of the database hold, however often it is scraped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where the numbers come from; each may fail without the others.
+
+    Attributes
+    ----------
+    standing
+        Reads the database; `StorageError` where it is away.
+    faults
+        Parts that are out of order now.
+    free_bytes
+        Of the disk of the storage folder; `OSError` where it is away.
+    certificates
+        End of each certificate in use, by its setting.
+    """
+
+    destinations: Callable[[], Sequence[str]]
+    standing: Callable[[], Standing]
+    faults: Callable[[], Sequence[PartFault]]
+    free_bytes: Callable[[], int]
+    reserve_bytes: int
+    certificates: Callable[[], Iterable[tuple[str, datetime]]]
+    model: str
+    clock: Callable[[], datetime]
+
+
+def gauge(name: str, text: str, labels: Sequence[str] = ()) -> GaugeMetricFamily:
+    """Make a gauge of the node."""
+    return GaugeMetricFamily(f"dicom_node_{name}", text, labels=labels)
+
+
+class StateCollector(Collector):
+    """Gauges of the present state."""
+
+    def __init__(self, sources: Sources, steady: Callable[[], float] = time.monotonic) -> None:
+        self._sources, self._steady = sources, steady
+        self._lock = threading.Lock()
+        self._read_at = 0.0
+        self._standing: Standing | None = None
+        self._took_seconds = 0.0
+
+    def describe(self) -> Iterable[Metric]:
+        """Say nothing beforehand: else registering would read the database."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Read everything; what cannot be read is left out."""
+        yield from self._of_node()
+        yield from self._of_disk()
+        standing = self._read()
+        up = gauge("database_up", "Whether the database could be read: 1 or 0.")
+        up.add_metric((), float(standing is not None))
+        yield up
+        took = gauge("database_read_seconds", "How long these numbers took to read.")
+        took.add_metric((), self._took_seconds)
+        yield took
+        if standing is not None:
+            yield from self._of_series(standing)
+            yield from self._of_deliveries(standing)
+
+    def _read(self) -> Standing | None:
+        with self._lock:
+            began = self._steady()
+            if self._standing is None or began - self._read_at >= KEEP_SECONDS:
+                try:
+                    self._standing = self._sources.standing()
+                except StorageError:
+                    self._standing = None
+                self._read_at = self._steady()
+                self._took_seconds = self._read_at - began
+            return self._standing
+
+    def _of_node(self) -> Iterator[Metric]:
+        build = InfoMetricFamily("dicom_node_build", "Version of the program, and the model.")
+        build.add_metric((), {"version": version("dicom-node"), "model": self._sources.model})
+        yield build
+        faults = self._sources.faults()
+        ready = gauge("ready", "Whether instances are taken: 1 or 0.")
+        ready.add_metric((), float(all(fault.receiving for fault in faults)))
+        yield ready
+        part = gauge("part_fault", "1 for each part that is out of order.", ["part"])
+        since = gauge("part_fault_seconds", "For how long it has been.", ["part"])
+        now = self._sources.clock()
+        for fault in faults:
+            part.add_metric((fault.part,), 1.0)
+            since.add_metric((fault.part,), (now - fault.since).total_seconds())
+        yield part
+        yield since
+        ends = gauge(
+            "certificate_expiry_timestamp_seconds", "When a certificate expires.", ["setting"]
+        )
+        for setting, end in self._sources.certificates():
+            ends.add_metric((setting,), end.timestamp())
+        yield ends
+
+    def _of_disk(self) -> Iterator[Metric]:
+        reserve = gauge("disk_reserve_bytes", "Space kept free of instances.")
+        reserve.add_metric((), float(self._sources.reserve_bytes))
+        yield reserve
+        try:
+            found = self._sources.free_bytes()
+        except OSError:
+            return
+        free = gauge("disk_free_bytes", "Free space on the disk of the storage folder.")
+        free.add_metric((), float(found))
+        yield free
+
+    def _of_series(self, standing: Standing) -> Iterator[Metric]:
+        now = self._sources.clock()
+        series = gauge("series", "Series in each state.", ["state"])
+        for state in SeriesState:
+            series.add_metric((state.value,), float(standing.series.get(state, 0)))
+        yield series
+        oldest = gauge("oldest_waiting_seconds", "Since the first series of a state.", ["state"])
+        for state in WAITING:
+            since = standing.waiting_since.get(state)
+            oldest.add_metric((state.value,), (now - since).total_seconds() if since else 0.0)
+        yield oldest
+        decided = gauge(
+            "decisions", "Series of the latest 24 hours by their latest decision.", ["decision"]
+        )
+        decided.add_metric(("positive",), float(standing.positive))
+        decided.add_metric(("negative",), float(standing.negative))
+        yield decided
+        quarantine = gauge("quarantine_files", "Files in quarantine.")
+        quarantine.add_metric((), float(standing.quarantine))
+        yield quarantine
+        answers = gauge("answers", "Answers of readers in the latest 30 days.", ["answer"])
+        for answer, count in standing.answers.items():
+            answers.add_metric((answer,), float(count))
+        yield answers
+
+    def _of_deliveries(self, standing: Standing) -> Iterator[Metric]:
+        now = self._sources.clock()
+        both = ["destination", "state"]
+        deliveries = gauge("deliveries", "Deliveries that have not ended well.", both)
+        oldest = gauge("oldest_delivery_seconds", "Since the first to be sent.", both[:1])
+        paused = gauge("destination_paused", "Whether it gets nothing: 1 or 0.", both[:1])
+        for name in self._sources.destinations():
+            for state in NOT_ENDED:
+                count = standing.deliveries.get((name, state), 0)
+                deliveries.add_metric((name, state.value), float(count))
+            since = standing.undelivered_since.get(name)
+            oldest.add_metric((name,), (now - since).total_seconds() if since else 0.0)
+            paused.add_metric((name,), float(name in standing.paused))
+        yield from (deliveries, oldest, paused)

@@ -1,0 +1,98 @@
+"""Numbers of what waits and of what has ended, for whoever watches the node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.database.schema import Delivery, Quarantine, Result, Series
+from storage.delivery.pauses import pauses
+from storage.results.answers import answer_counts
+from storage.states import DeliveryState, SeriesState
+
+LATEST = timedelta(days=1)  #: in which decisions are counted
+ANSWERS = timedelta(days=30)  #: in which answers of readers are counted
+WAITING = (SeriesState.RECEIVING, SeriesState.STABLE, SeriesState.ANALYSING)
+NOT_ENDED = (
+    DeliveryState.PENDING,
+    DeliveryState.SENDING,
+    DeliveryState.UNCOMMITTED,
+    DeliveryState.REFUSED,
+)
+"""Deliveries that somebody may have to look at, few beside those that have ended well."""
+UNDER_WAY = (DeliveryState.PENDING, DeliveryState.SENDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How the work stands.
+
+    Attributes
+    ----------
+    series
+        Number in each state.
+    waiting_since
+        When the first of the series in a state that does not last entered it.
+    deliveries
+        Number by destination and state, of `NOT_ENDED`.
+    undelivered_since
+        By destination, when the first of what is still to be sent was recorded.
+    paused
+        Destinations that get nothing.
+    quarantine
+        Number of files.
+    positive, negative
+        Series of the latest day, by the decision of their latest result.
+    answers
+        Answers of readers in the latest 30 days that stand, by their words.
+    """
+
+    series: Mapping[SeriesState, int]
+    waiting_since: Mapping[SeriesState, datetime]
+    deliveries: Mapping[tuple[str, DeliveryState], int]
+    undelivered_since: Mapping[str, datetime]
+    paused: frozenset[str]
+    quarantine: int
+    positive: int
+    negative: int
+    answers: Mapping[str, int]
+
+
+def standing(session: Session, destinations: Sequence[str], now: datetime) -> Standing:
+    """Count; what has no index is not asked for."""
+    by_state = select(Series.state, func.count()).group_by(Series.state)
+    first = select(Series.state, func.min(Series.since)).where(Series.state.in_(WAITING))
+    deliveries: dict[tuple[str, DeliveryState], int] = {}
+    since: dict[str, datetime] = {}
+    for name in destinations:
+        rows = session.execute(
+            select(Delivery.state, func.count(), func.min(Delivery.first_at))
+            .where(Delivery.destination == name, Delivery.state.in_(NOT_ENDED))
+            .group_by(Delivery.state)
+        )
+        for state, count, oldest in rows:
+            deliveries[name, state] = count
+            if state in UNDER_WAY:
+                since[name] = min(oldest, since.get(name, oldest))
+    decisions = (  # by way of the series, whose time has an index
+        select(Result.positive, func.count())
+        .join(Series, Series.result_key == Result.key)
+        .where(Series.last_at >= now - LATEST, Result.positive.is_not(None))
+        .group_by(Result.positive)
+    )
+    decided = {bool(positive): count for positive, count in session.execute(decisions)}
+    return Standing(
+        series=dict(session.execute(by_state).all()),
+        waiting_since=dict(session.execute(first.group_by(Series.state)).all()),
+        deliveries=deliveries,
+        undelivered_since=since,
+        paused=frozenset(pauses(session)),
+        quarantine=session.scalar(select(func.count()).select_from(Quarantine)) or 0,
+        positive=decided.get(True, 0),
+        negative=decided.get(False, 0),
+        answers=answer_counts(session, now - ANSWERS).standing,
+    )
