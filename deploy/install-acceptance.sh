@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the acceptance tests need on Debian: a PACS (Orthanc), DICOM clients (DCMTK) and
-# validators (dicom3tools; PixelMed, in Java). Idempotent; needs root. Starts no service.
+# validators (dicom3tools; PixelMed, in Java), and Prometheus with its promtool. Idempotent; needs root. Starts no service.
 set -euo pipefail
 missing=""
-for package in orthanc orthanc-dicomweb dcmtk dicom3tools libpixelmed-java; do
+for package in orthanc orthanc-dicomweb dcmtk dicom3tools libpixelmed-java prometheus; do
   dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
 command -v java >/dev/null || missing="$missing default-jre-headless"
 [ -z "$missing" ] && exit 0
-policy=/usr/sbin/policy-rc.d   # keeps Debian from starting orthanc as a service
+policy=/usr/sbin/policy-rc.d   # keeps Debian from starting them as services
 if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\nexit 101\n' >"$policy"
   chmod +x "$policy"
