@@ -38,6 +38,7 @@ HOT: Mapping[str, frozenset[str]] = {
             "lesions_when_negative",
             "unreported_changes_percent",
             "unreported_changes_ml",
+            "lobes",
         }
     ),
     "results": frozenset(

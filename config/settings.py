@@ -194,6 +194,12 @@ class AnalysisSettings(Section):
         ge=0,
         description="... or once one of them has this volume, ml. Nothing is outlined for that.",
     )
+    lobes: bool = Field(
+        default=False,
+        description="Report the share of opacities lobe by lobe, and the CT severity score (0 to"
+        " 25) where all five lobes are found: experimental, docs/tables/lobes.md. Takes some"
+        " seconds more.",
+    )
 
 
 class ResultsSettings(Section):

@@ -16,6 +16,7 @@ from pipeline.classifier.score import classify
 from pipeline.decision import decide
 from pipeline.lesions import measure
 from pipeline.lesions.localise import localise
+from pipeline.lobes.divide import lobar_extent
 from pipeline.lungs import segment
 from pipeline.model.loading import Models
 from pipeline.options import AnalysisOptions
@@ -92,6 +93,10 @@ def find(
     progress("localise", 0.8)
     localised = localise(volume, lung_mask, heat)
     labels = localised.labels
+    lobar = None
+    if options.lobes:
+        progress("lobes", 0.9)
+        lobar = lobar_extent(volume, lung_mask, labels)
     progress("measure", 0.95)
     codes = tuple(dict.fromkeys(doubt.code for doubt in doubts))
     turn = Orientation.of(series.volume.affine)
@@ -113,6 +118,7 @@ def find(
             for change in localised.changes
         ),
         low_attenuation=measure.low_attenuation(volume, lung_mask, codes),
+        lobar=lobar,
     )
     progress("done", 1.0)
     return analysis

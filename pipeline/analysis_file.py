@@ -21,6 +21,7 @@ from numpy.lib.npyio import NpzFile
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import PipelineError
+from pipeline.lobar_extent import LobarExtent
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.types import (
     Analysis,
@@ -63,6 +64,7 @@ class Values:
     doubts: tuple[Doubt, ...]
     low_attenuation: LowAttenuation | None = None
     changes: tuple[Change, ...] = ()
+    lobar: LobarExtent | None = None
 
 
 VALUES: TypeAdapter[Values] = TypeAdapter(Values)
@@ -93,6 +95,7 @@ def to_bytes(found: Analysis, source: str, method: int) -> bytes:
         doubts=found.doubts,
         low_attenuation=found.low_attenuation,
         changes=found.changes,
+        lobar=found.lobar,
     )
     text = json.dumps(VALUES.dump_python(values, mode="json"), allow_nan=False)
     arrays = {
@@ -180,6 +183,7 @@ def _analysis(values: Values, arrays: Mapping[str, np.ndarray]) -> Analysis:
             doubts=values.doubts,
             low_attenuation=values.low_attenuation,
             changes=values.changes,
+            lobar=values.lobar,
         )
     except ValueError as fault:
         raise PipelineError(f"the kept analysis is damaged: {fault}") from fault

@@ -58,6 +58,7 @@ def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) ->
         doubts=doubts,
         flags=tuple(dict.fromkeys(doubt.code for doubt in doubts)),
         provenance=replace(undecided.provenance, parameters=options.as_parameters()),
+        lobar=undecided.lobar if options.lobes else None,
     )
     if called.positive or options.lesions_when_negative:
         return _with_changes_named(reported, (), options)
@@ -162,4 +163,5 @@ def without_lesions(analysis: Analysis) -> Analysis:
         lesion_labels=np.zeros_like(analysis.lesion_labels),
         lesions=(),
         involvement=replace(analysis.involvement, right=None, left=None, total=None),
+        lobar=None,
     )

@@ -32,6 +32,8 @@ class AnalysisOptions:
     unreported_share, unreported_ml
         Of opacities in a series that is called negative: share of the lungs, 0 to 1, and volume
         of the largest one, ml, from which on the results say that there are changes.
+    lobes
+        Look for the lobes, and measure the opacities in each.
     activation
         How the activation is computed: one of `ActivationMethod`.
     """
@@ -40,6 +42,7 @@ class AnalysisOptions:
     lesions_when_negative: bool = False
     unreported_share: float = 0.01
     unreported_ml: float = 3.0
+    lobes: bool = False
     activation: str = str(ActivationMethod.DEFAULT)
 
     def __post_init__(self) -> None:
@@ -59,4 +62,5 @@ class AnalysisOptions:
             "unreported share": f"{self.unreported_share:g}",
             "unreported ml": f"{self.unreported_ml:g}",
             "activation": self.activation,
+            **({"lobes": "yes"} if self.lobes else {}),
         }

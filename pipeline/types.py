@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from pipeline.lobar_extent import LobarExtent
 from pipeline.low_attenuation import LowAttenuation
 
 
@@ -522,6 +523,8 @@ class Analysis:
     low_attenuation
         None where the scan does not allow to measure it, and in an analysis that was kept before
         it was measured.
+    lobar
+        None where lobes are not asked for, or opacities not reported.
     """
 
     lungs: LungMask
@@ -536,6 +539,7 @@ class Analysis:
     changes: tuple[Change, ...] = ()
     unreported: Unreported | None = None
     low_attenuation: LowAttenuation | None = None
+    lobar: LobarExtent | None = None
 
     def __post_init__(self) -> None:
         for name in ("activation", "lesion_labels"):

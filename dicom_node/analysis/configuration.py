@@ -101,6 +101,7 @@ def analysis_config_of(settings: Settings, model: ModelReference | None = None) 
             lesions_when_negative=analysis.lesions_when_negative,
             unreported_share=analysis.unreported_changes_percent / 100,
             unreported_ml=analysis.unreported_changes_ml,
+            lobes=analysis.lobes,
         ),
         series_number_base=results.series_number_base,
         products=products_of(settings),

@@ -218,7 +218,12 @@ class RequestBuilder:
     def _kept(self, ticket: SeriesTicket) -> Path:
         with self._sessions() as session:
             (ended,) = ended_series(session, series=[ticket.series_instance_uid])
-        return kept_analysis(ended, self._folder.root, self.config.model.sha256)
+        return kept_analysis(
+            ended,
+            self._folder.root,
+            self.config.model.sha256,
+            lobes=self.config.options.lobes,
+        )
 
 
 def _proof(closed_by: str) -> ClosedBy | None:
@@ -226,7 +231,9 @@ def _proof(closed_by: str) -> ClosedBy | None:
     return next((proof for proof in ClosedBy if proof == closed_by), None)
 
 
-def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:
+def kept_analysis(
+    ended: EndedSeries, folder: Path, model_sha256: str, *, lobes: bool = False
+) -> Path:
     """Find what a result can be issued again from.
 
     Parameters
@@ -235,11 +242,14 @@ def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:
         The storage folder.
     model_sha256
         Of the manifest of the model that is set now.
+    lobes
+        Whether the result is to say something of lobes.
 
     Raises
     ------
     CannotRepeat
-        If there is no analysis, none that is kept, or one of another model or method.
+        If there is no analysis, none that is kept, or one of another model or method; or one
+        without the lobes that are wanted.
     """
     if not ended.analysed or ended.folder is None:
         raise CannotRepeat("its instances have not been analysed: use reprocess")
@@ -256,6 +266,8 @@ def kept_analysis(ended: EndedSeries, folder: Path, model_sha256: str) -> Path:
         )
     if kept.method != METHOD:
         raise CannotRepeat(OTHER_METHOD)
+    if lobes and kept.lobar is None:
+        raise CannotRepeat("what is kept has no lobes, which are asked for now: use reprocess")
     return path
 
 

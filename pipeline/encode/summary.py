@@ -8,6 +8,7 @@ from pipeline.encode.common import sentences
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.key_slices import image_name, key_slice
 from pipeline.encode.source.source_slices import SourceSlice, real_slices
+from pipeline.lobar_extent import LobarExtent
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.opacity_content import content_of
 from pipeline.series.attributes import text
@@ -36,6 +37,7 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "opacities_ml": _opacities(analysis),
         "unreported": _unreported(analysis.unreported),
         "low_attenuation_ml": _low_attenuation(analysis.low_attenuation),
+        "lobes": _lobes(analysis.lobar),
         "lung_method": analysis.lungs.method,
         "lesions": _lesions(series, analysis),
         "priors": _priors(analysis, priors),
@@ -92,6 +94,34 @@ def _low_attenuation(low: LowAttenuation | None) -> dict[str, float] | None:
         return None
     volumes = {"right": low.right_ml, "left": low.left_ml, "total": low.total_ml}
     return {**volumes, "open": low.open_ml} if low.open_ml else volumes
+
+
+def _lobes(found: LobarExtent | None) -> dict[str, Any] | None:
+    """Measures of the lobes that were found, and the evidence of fissures; None if not asked."""
+    if found is None:
+        return None
+    return {
+        "severity": found.severity,
+        "lobes": [
+            {
+                "lobe": str(one.lobe),
+                "volume_ml": one.volume_ml,
+                "opaque_ml": one.opaque_ml,
+                "share": one.share,
+                "severity": one.severity,
+            }
+            for one in found.lobes
+        ],
+        "fissures": [
+            {
+                "fissure": str(one.fissure),
+                "seen": one.is_seen,
+                "seen_share": one.seen,
+                "contrast": one.contrast,
+            }
+            for one in found.fissures
+        ],
+    }
 
 
 def _lesions(series: CtSeries, analysis: Analysis) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from pipeline.analysis_file import METHOD_BEFORE, read, read_values, to_bytes
 from pipeline.errors import PipelineError
+from pipeline.lobar_extent import Fissure, FissureEvidence, LobarExtent, Lobe, LobeExtent
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.opacity_content import content_of
 from pipeline.types import (
@@ -87,6 +88,20 @@ analyses = st.builds(
     flags=st.lists(words, max_size=3).map(tuple),
     doubts=doubts,
     low_attenuation=st.none() | st.builds(LowAttenuation, right_ml=number, left_ml=number),
+    lobar=st.none()
+    | st.builds(
+        LobarExtent,
+        lobes=st.lists(
+            st.builds(LobeExtent, lobe=st.sampled_from(Lobe), volume_ml=number, opaque_ml=number),
+            max_size=3,
+        ).map(tuple),
+        fissures=st.lists(
+            st.builds(
+                FissureEvidence, fissure=st.sampled_from(Fissure), seen=number, contrast=number
+            ),
+            max_size=3,
+        ).map(tuple),
+    ),
 )
 
 
@@ -115,7 +130,7 @@ def test_the_same_analysis_gives_the_same_bytes() -> None:
 
 def test_an_analysis_of_before_these_measurements_is_read_without_them() -> None:
     plain = json.loads(read_archive(to_bytes(analysis(), "s", 7))["values"].tobytes())
-    del plain["low_attenuation"], plain["method"]
+    del plain["low_attenuation"], plain["lobar"], plain["method"]
     for lesion in plain["lesions"]:
         del lesion["long_axis_mm"], lesion["consolidation_mm3"]
     older = changed(values=np.frombuffer(json.dumps(plain).encode(), np.uint8))

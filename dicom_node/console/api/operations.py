@@ -37,6 +37,7 @@ MEASURES = (
     "lungs_ml",
     "opacities_ml",
     "low_attenuation_ml",
+    "lobes",
     "lesions",
     "doubts",
 )

@@ -18,6 +18,7 @@ from pipeline.encode.language.translation import (
 )
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.series_name import series_name
+from pipeline.lobar_extent import Fissure, LobarExtent, Lobe
 from pipeline.low_attenuation import LOW_ATTENUATION_MAX_HU
 from pipeline.opacity_content import CONSOLIDATION_MIN_HU, content_of
 from pipeline.reasons import QualityFlag
@@ -341,6 +342,59 @@ def low_attenuation_sentence(analysis: Analysis) -> str:
         limit=number(LOW_ATTENUATION_MAX_HU, 0),
         volume=number(low.total_ml, 0),
     )
+
+
+def lobes_sentences(analysis: Analysis) -> tuple[str, ...]:
+    """State the severity score, or why not, and the extent by lobe; empty if not asked for."""
+    found = analysis.lobar
+    if found is None:
+        return ()
+    if not found.fissures:
+        return (_("Lobes not given: the lungs were not told apart."),)
+    shares = "; ".join(
+        _(
+            "{lobe} ({volume} ml): {share}",
+            lobe=lobe_name(one.lobe),
+            volume=number(one.volume_ml, 0),
+            share=percent(one.share),
+        )
+        for one in found.lobes
+    )
+    told = (_("Opacities by lobe (experimental): {shares}.", shares=shares),) if shares else ()
+    return (_severity_sentence(found), *told)
+
+
+def _severity_sentence(found: LobarExtent) -> str:
+    """State the CT severity score, or why it is not given."""
+    if found.severity is not None:
+        return _("CT severity score {score} of 25 (experimental).", score=found.severity)
+    unseen = ", ".join(fissure_name(fissure) for fissure in found.unseen)
+    if not unseen:
+        return _("CT severity score not given: not all five lobes were found.")
+    return _(
+        "CT severity score not given: not seen well enough: {fissures}.",
+        fissures=unseen,
+    )
+
+
+def lobe_name(lobe: Lobe) -> str:
+    """Name a lobe."""
+    return {
+        Lobe.RIGHT_UPPER: _("right upper lobe"),
+        Lobe.RIGHT_MIDDLE: _("right middle lobe"),
+        Lobe.RIGHT_LOWER: _("right lower lobe"),
+        Lobe.LEFT_UPPER: _("left upper lobe"),
+        Lobe.LEFT_LOWER: _("left lower lobe"),
+    }[lobe]
+
+
+def fissure_name(fissure: Fissure) -> str:
+    """Name a fissure."""
+    return {
+        Fissure.RIGHT_OBLIQUE: _("right oblique fissure"),
+        Fissure.RIGHT_HORIZONTAL: _("right horizontal fissure"),
+        Fissure.LEFT_OBLIQUE: _("left oblique fissure"),
+    }[fissure]
 
 
 def place_of(lesion: Lesion) -> str:

@@ -281,6 +281,8 @@ def _notes(series: CtSeries, analysis: Analysis) -> Iterator[tuple[str, Colour]]
         yield doubt, AMBER
     if not doubts and analysis.unreported is None:
         yield _("No flag raised."), FAINT
+    if lobes := sentences.lobes_sentences(analysis):
+        yield " ".join(lobes), PLAIN
 
 
 def _studies(series: CtSeries, analysis: Analysis, context: ResultContext) -> tuple[Study, ...]:

@@ -26,6 +26,9 @@ LATERALITY = {
     Side.RIGHT: Code("24028007", "SCT", "Right"),
     Side.LEFT: Code("7771000", "SCT", "Left"),
 }
+UPPER_LOBE = Code("45653009", "SCT", "Upper lobe of lung")
+MIDDLE_LOBE = Code("72481006", "SCT", "Middle lobe of right lung")
+LOWER_LOBE = Code("90572001", "SCT", "Lower lobe of lung")
 LUNG_OF = {Side.RIGHT: RIGHT_LUNG, Side.LEFT: LEFT_LUNG}
 
 VOLUME = Code("118565006", "SCT", "Volume")
@@ -121,6 +124,11 @@ GROUND_GLASS_VOLUME = _private("GROUND-GLASS", "Ground glass (below -300 HU)")
 CONSOLIDATION_VOLUME = _private("CONSOLIDATION", "Consolidation (from -300 HU, with vessels)")
 OPACITY_KIND = _private("KIND", "Kind of opacity that prevails (by -300 HU)")
 LOW_ATTENUATION = _private("LOW-ATTENUATION", "Low attenuation")
+LOBE_VOLUME = _private("LOBE-VOLUME", "Volume of the lobe")
+LOBE_SHARE = _private("LOBE-SHARE", "Opacities of the lobe")
+LOBE_SEVERITY = _private("LOBE-SEVERITY", "CT severity score of the lobe (0-5)")
+SEVERITY = _private("SEVERITY", "CT severity score (0-25)")
+LOBES = _private("LOBES", "Lobes")
 LESION_COUNT = _private("COUNT", "Opacities counted")
 CHANGES = _private("CHANGES", "Changes that are not outlined")
 CHANGES_PRESENT = _private("CHANGES-PRESENT", "Changes present, not called COVID-19-like")

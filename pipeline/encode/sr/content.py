@@ -15,6 +15,7 @@ from pipeline.encode.result import codes
 from pipeline.encode.result.identity import Equipment
 from pipeline.encode.source.outline import joined, outline
 from pipeline.encode.source.source_slices import SourceSlice
+from pipeline.lobar_extent import Lobe
 from pipeline.types import Analysis, Side
 
 POLYLINE = hd.GraphicTypeValues.POLYLINE
@@ -36,6 +37,18 @@ def lung_site(side: Side | None) -> hd.FindingSite:
     if side is None:
         return hd.FindingSite(codes.LUNG)
     return hd.FindingSite(codes.LUNG_OF[side], laterality=codes.LATERALITY[side])
+
+
+def lobe_site(lobe: Lobe) -> hd.FindingSite:
+    """Return the finding site of a lobe, with its side as that of a lung."""
+    code, side = {
+        Lobe.RIGHT_UPPER: (codes.UPPER_LOBE, Side.RIGHT),
+        Lobe.RIGHT_MIDDLE: (codes.MIDDLE_LOBE, Side.RIGHT),
+        Lobe.RIGHT_LOWER: (codes.LOWER_LOBE, Side.RIGHT),
+        Lobe.LEFT_UPPER: (codes.UPPER_LOBE, Side.LEFT),
+        Lobe.LEFT_LOWER: (codes.LOWER_LOBE, Side.LEFT),
+    }[lobe]
+    return hd.FindingSite(code, laterality=codes.LATERALITY[side])
 
 
 def image_region(outlined: Outlined) -> hd.ImageRegion:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import highdicom.sr as hd
 
@@ -13,10 +13,21 @@ from pipeline.encode.result import codes
 from pipeline.encode.result.context import ResultContext
 from pipeline.encode.source.key_slices import widest_slice
 from pipeline.encode.source.source_slices import SourceSlice
-from pipeline.encode.sr.content import Outlined, algorithm_identification
+from pipeline.encode.sr.content import (
+    Outlined,
+    algorithm_identification,
+    lobe_site,
+    write_whole,
+)
 from pipeline.encode.sr.segment_group import SegmentFinding
+from pipeline.lobar_extent import LobarExtent, Lobe, LobeExtent
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.types import Analysis, Involvement, Side
+
+LOBES_OF: Mapping[Side | None, tuple[Lobe, ...]] = {
+    Side.RIGHT: (Lobe.RIGHT_UPPER, Lobe.RIGHT_MIDDLE, Lobe.RIGHT_LOWER),
+    Side.LEFT: (Lobe.LEFT_UPPER, Lobe.LEFT_LOWER),
+}
 
 
 def lung_findings(
@@ -48,6 +59,7 @@ def lung_findings(
             measurements=[
                 *_shares(share, algorithm),
                 *_low(analysis.low_attenuation, segment.side, algorithm),
+                *_lobes(analysis.lobar, segment.side, algorithm),
             ],
             outlined=hd.Measurement(
                 codes.VOLUME, round(volume, 1), codes.MILLILITRE, algorithm_id=algorithm
@@ -105,6 +117,34 @@ def _low(
             codes.LOW_ATTENUATION, round(volume, 1), codes.MILLILITRE, algorithm_id=algorithm
         )
     ]
+
+
+def _lobes(
+    found: LobarExtent | None, side: Side | None, algorithm: hd.AlgorithmIdentification
+) -> Iterator[hd.Measurement]:
+    """Measure the lobes of a lung, each number with its lobe as finding site.
+
+    They have no group of their own: that needs voxels or an outline, and lobes are not segmented.
+    """
+    for one in () if found is None else found.lobes:
+        if one.lobe in LOBES_OF.get(side, ()):
+            yield from _lobe(one, algorithm)
+
+
+def _lobe(one: LobeExtent, algorithm: hd.AlgorithmIdentification) -> Iterator[hd.Measurement]:
+    site = lobe_site(one.lobe)
+    rows = (
+        (codes.LOBE_VOLUME, round(one.volume_ml, 1), codes.MILLILITRE),
+        (codes.LOBE_SHARE, round(100 * one.share, 2), codes.PERCENT),
+        (codes.LOBE_SEVERITY, one.severity, codes.NO_UNITS),
+    )
+    for name, value, unit in rows:
+        measurement = hd.Measurement(
+            name, value, unit, algorithm_id=algorithm, finding_sites=[site]
+        )
+        if isinstance(value, int):
+            write_whole(measurement[0])
+        yield measurement
 
 
 def _widest(

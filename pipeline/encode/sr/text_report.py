@@ -137,6 +137,8 @@ def _findings(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> Iterator[t
     yield codes.LUNGS, sentences.lung_volume_sentence(analysis.involvement)
     if low := sentences.low_attenuation_sentence(analysis):
         yield codes.LUNGS, low
+    for text in sentences.lobes_sentences(analysis):
+        yield codes.LOBES, text
     ordered = tuple(sorted(analysis.lesions, key=lambda lesion: lesion.number))
     for lesion in ordered[:MAX_LESION_SEGMENTS]:
         key = key_slice(analysis, (lesion,), slices)

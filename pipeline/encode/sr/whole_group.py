@@ -130,6 +130,8 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
         yield _Row(name=codes.SHARE, value=round(100 * total, 2), unit=codes.PERCENT)
     if total is not None:
         yield _Row(name=codes.LESION_COUNT, value=len(analysis.lesions), unit=codes.NO_UNITS)
+    if analysis.lobar is not None and analysis.lobar.severity is not None:
+        yield _Row(name=codes.SEVERITY, value=analysis.lobar.severity, unit=codes.NO_UNITS)
     yield from _unreported_rows(analysis.unreported)
     if sentences.coverage_holds(analysis):
         yield from _coverage_rows(analysis.classification)

@@ -11,6 +11,7 @@ from pydicom import Dataset
 
 from pipeline.analyse import analyse
 from pipeline.errors import UnsuitableSeries
+from pipeline.lobar_extent import Fissure
 from pipeline.model.feature_reference import Reference
 from pipeline.model.loading import Models
 from pipeline.model.manifest import Manifest, ReferenceEntry
@@ -136,6 +137,20 @@ def test_provenance_names_what_was_used(analysis: Analysis) -> None:
         "unreported ml": "3",
         "activation": ANYHOW.activation,
     }
+
+
+def test_lobes_are_looked_for_where_they_are_asked_for(
+    analysis: Analysis, series: CtSeries, models: Models
+) -> None:
+    asked = analyse(series, models, replace(ANYHOW, lobes=True), lambda step, share: None)
+
+    assert analysis.lobar is None
+    assert asked.lobar is not None
+    assert {one.fissure for one in asked.lobar.fissures} >= {
+        Fissure.RIGHT_OBLIQUE,
+        Fissure.LEFT_OBLIQUE,
+    }
+    assert asked.provenance.parameters["lobes"] == "yes"
 
 
 def test_every_doubt_is_a_flag(analysis: Analysis) -> None:

@@ -13,6 +13,7 @@ from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
 from pipeline.types import Analysis, Change, Side
 from tests.support.samples.encode_samples import analysis, lesion
+from tests.support.samples.lobes import all_lobes
 
 MANIFEST, _ = read_manifest(BUNDLED)
 
@@ -117,3 +118,14 @@ def test_a_site_chooses_from_which_measure_on() -> None:
     assert decided(some, unreported_share=0.034, unreported_ml=12.4).unreported is None
     assert decided(some, unreported_share=0.034).unreported is not None
     assert AnalysisOptions(unreported_ml=2.0).as_parameters() != AnalysisOptions().as_parameters()
+
+
+def test_lobes_are_told_where_opacities_are_and_a_site_asks_for_them() -> None:
+    positive = replace(analysis(score=0.9), lobar=all_lobes())
+    negative = replace(analysis(score=0.1), lobar=all_lobes())
+
+    assert decided(positive, lobes=True).lobar == all_lobes()
+    assert decided(positive).lobar is None
+    assert decided(negative, lobes=True).lobar is None
+    assert decided(negative, lobes=True, lesions_when_negative=True).lobar == all_lobes()
+    assert AnalysisOptions(lobes=True).as_parameters() != AnalysisOptions().as_parameters()

@@ -32,6 +32,7 @@ from storage.series.rerun import (
 from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.support.samples.encode_samples import analysis
+from tests.support.samples.lobes import all_lobes
 from tests.support.samples.received_series import SERIES, STUDY, notices, receive
 
 FEW = Unsuitable(code="too-few-slices", text="30 slices or more expected, got 3")
@@ -245,6 +246,25 @@ def test_what_is_kept_must_be_readable_and_of_the_model_set_now(
 
     with pytest.raises(CannotRepeat, match=message):
         kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model.sha256)
+
+
+def test_lobes_are_issued_again_where_they_were_looked_for(resources: Resources) -> None:
+    receive(resources)
+    dispatcher(resources, Workers(RESULT)).dispatch()
+    with resources.sessions() as session:
+        (ended,) = ended_series(session)
+    path = resources.folder.root / str(ended.folder) / KEPT
+    sha256 = analysis_config_of(Settings()).model.sha256
+    made_by = replace(analysis().provenance, weights_sha256=sha256)
+
+    found = replace(analysis(), provenance=made_by)
+    path.write_bytes(to_bytes(found, "source", METHOD))
+    with pytest.raises(CannotRepeat, match="no lobes, which are asked for now: use reprocess"):
+        kept_analysis(ended, resources.folder.root, sha256, lobes=True)
+    assert kept_analysis(ended, resources.folder.root, sha256) == path
+
+    path.write_bytes(to_bytes(replace(found, lobar=all_lobes()), "source", METHOD))
+    assert kept_analysis(ended, resources.folder.root, sha256, lobes=True) == path
 
 
 def test_a_notice_cannot_be_issued_again(resources: Resources) -> None:

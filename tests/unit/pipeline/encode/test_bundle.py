@@ -22,6 +22,7 @@ from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.products import HeatmapForm, Products
 from pipeline.encode.result.result_objects import ResultBundle
 from pipeline.errors import PipelineError
+from pipeline.lobar_extent import LobarExtent
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.series.common_header import common_header
 from pipeline.types import Completeness, CtSeries, Gap, Side, Unreported
@@ -33,6 +34,7 @@ from tests.support.samples.encode_samples import (
     enhanced_series,
     lesion,
 )
+from tests.support.samples.lobes import all_lobes, left_lobes
 
 HYPHENATED = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 
@@ -276,6 +278,24 @@ def test_the_summary_is_json_without_the_patient() -> None:
     assert values["lungs_ml"]["total"] == 4000
     assert values["opacities_ml"] == {"ground_glass": None, "consolidation": None}
     assert values["low_attenuation_ml"] is None
+
+
+def test_the_summary_tells_lobes_and_how_well_fissures_are_seen() -> None:
+    found = summary(ct_series(), replace(analysis(), lobar=all_lobes()))["lobes"]
+    without = summary(ct_series(), replace(analysis(), lobar=left_lobes()))["lobes"]
+
+    assert found["severity"] == 2
+    assert [one["share"] for one in found["lobes"]] == [0, 0, 0.1, 0, 0]
+    assert without["severity"] is None
+    assert [one["lobe"] for one in without["lobes"]] == ["left upper lobe", "left lower lobe"]
+    assert [one["seen"] for one in without["fissures"]] == [False, True]
+    assert summary(ct_series(), analysis())["lobes"] is None
+
+
+@pytest.mark.parametrize("lobar", [all_lobes(), left_lobes()])
+def test_results_with_lobes_pass_the_check(lobar: LobarExtent) -> None:
+    series, found = ct_series(), replace(analysis(), lobar=lobar)
+    check(encode(series, found, context()), series)
 
 
 def test_the_summary_tells_ground_glass_consolidation_and_low_attenuation() -> None:

@@ -50,6 +50,7 @@ from tests.support.samples.encode_samples import (
     enhanced_series,
     lesion,
 )
+from tests.support.samples.lobes import all_lobes, left_lobes
 
 SPEC = SeriesSpec(shape=(20, 40, 60), spacing_mm=(5.0, 4.0, 4.0))
 REPORT = ReportReference(
@@ -199,6 +200,15 @@ def test_low_attenuation_is_told_where_it_was_measured() -> None:
     found = replace(analysis(), low_attenuation=LowAttenuation(right_ml=101.2, left_ml=40.0))
     assert "Low attenuation (below -950 HU) 141 ml." in said_on(found)
     assert "Low attenuation" not in said_on(analysis())
+
+
+def test_lobes_are_told_where_they_are_asked_for() -> None:
+    said = said_on(replace(analysis(), lobar=all_lobes()))
+
+    assert "CT severity score 2 of 25 (experimental)." in said
+    assert "right lower lobe (800 ml): 10.0 %" in said
+    assert "right oblique fissure" in said_on(replace(analysis(), lobar=left_lobes()))
+    assert "severity" not in said_on(analysis())
 
 
 @pytest.mark.parametrize(

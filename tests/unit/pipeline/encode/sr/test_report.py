@@ -35,6 +35,7 @@ from tests.support.samples.encode_samples import (
     lesion,
     prior,
 )
+from tests.support.samples.lobes import all_lobes, left_lobes
 
 
 def written(series: CtSeries, found: Analysis, **changes: object) -> tuple[Dataset, Dataset]:
@@ -259,6 +260,53 @@ def test_low_attenuation_is_said_of_each_lung() -> None:
     *_, right, left = of_template(sr, "1411")
     assert numbers(right)["LOW-ATTENUATION"] == (20.0, "mL")
     assert numbers(left)["LOW-ATTENUATION"] == (0.0, "mL")
+
+
+def test_lobes_are_measured_in_the_group_of_their_lung() -> None:
+    _, sr = written(ct_series(), replace(analysis(), lobar=all_lobes()))
+    *_, right, left = of_template(sr, "1411")
+    sites = {
+        (number.ConceptNameCodeSequence[0].CodeValue, site_of(number))
+        for group in (right, left)
+        for number in group.ContentSequence
+        if number.ValueType == "NUM" and site_of(number)
+    }
+
+    assert len(sites) == 15, "three numbers of each of five lobes"
+    assert numbers_at(right, "Lower lobe of lung", "Right") == {
+        "LOBE-VOLUME": 800.0,
+        "LOBE-SHARE": 10.0,
+        "LOBE-SEVERITY": 2.0,
+    }
+    assert numbers_at(right, "Middle lobe of right lung", "Right")["LOBE-SEVERITY"] == 0
+    assert numbers_at(left, "Lower lobe of lung", "Left")["LOBE-SHARE"] == 0
+    assert numbers(of_template(sr, "1501")[0])["SEVERITY"] == (2.0, "1")
+
+
+def test_the_severity_score_is_left_out_without_all_lobes() -> None:
+    _, sr = written(ct_series(), replace(analysis(), lobar=left_lobes()))
+    *_, right, left = of_template(sr, "1411")
+
+    assert not any(name.startswith("LOBE") for name in numbers(right))
+    assert "LOBE-SHARE" in numbers(left)
+    assert "SEVERITY" not in numbers(of_template(sr, "1501")[0])
+
+
+def site_of(number: Dataset) -> tuple[str, str] | None:
+    """Meaning of the finding site of a number, and of its laterality."""
+    for item in number.get("ContentSequence", ()):
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Finding Site":
+            side = item.ContentSequence[0].ConceptCodeSequence[0].CodeMeaning
+            return item.ConceptCodeSequence[0].CodeMeaning, side
+    return None
+
+
+def numbers_at(group: Dataset, site: str, side: str) -> dict[str, float]:
+    return {
+        item.ConceptNameCodeSequence[0].CodeValue: float(item.MeasuredValueSequence[0].NumericValue)
+        for item in group.ContentSequence
+        if item.ValueType == "NUM" and site_of(item) == (site, side)
+    }
 
 
 def test_in_every_group_one_number_has_the_outline() -> None:

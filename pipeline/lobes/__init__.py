@@ -1,0 +1,1 @@
+"""Lobes of the lungs, by the fissures between them."""
