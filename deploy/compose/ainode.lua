@@ -1,0 +1,5 @@
+function OnStoredInstance(instanceId, tags, metadata, origin)
+  if tags['Modality'] == 'CT' then
+    SendToModality(instanceId, 'ainode')
+  end
+end
