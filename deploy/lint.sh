@@ -34,6 +34,12 @@ else
   left_out "compose.yaml (docker-compose)"
 fi
 
+if command -v promtool >/dev/null; then
+  promtool check config --syntax-only deploy/compose/prometheus.yml >/dev/null
+else
+  left_out "compose/prometheus.yml (promtool)"
+fi
+
 if command -v nginx >/dev/null; then
   place=$(mktemp -d)
   trap 'rm -rf "$place"' EXIT

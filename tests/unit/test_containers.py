@@ -161,6 +161,28 @@ def test_orthanc_of_the_small_hospital_is_set_up_as_the_guide_says() -> None:
     assert destination.model_dump()["ae_title"] == orthanc["DicomAet"]
 
 
+def test_prometheus_of_the_small_hospital_asks_the_node_where_it_answers() -> None:
+    (job,) = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())["scrape_configs"]
+    monitoring = load(DEPLOY / "compose" / "dicom-node.ini").monitoring
+
+    assert job["static_configs"] == [{"targets": [f"node:{monitoring.port}"]}]
+    assert (job["scheme"] == "https") is (monitoring.certificate is not None)
+    assert "DNS:node" in (DEPLOY / "compose" / "up").read_text()
+
+
+def test_what_is_mounted_is_there_or_made() -> None:
+    made = "./hospital/"
+    sources = [
+        mount.split(":")[0]
+        for service in COMPOSE["services"].values()
+        for mount in service.get("volumes", [])
+        if mount.startswith(".") and not mount.startswith(made)
+    ]
+
+    assert len(sources) > 5
+    assert [place for place in sources if not (DEPLOY / "compose" / place).is_file()] == []
+
+
 def test_the_settings_beside_the_proxy_can_be_read(tmp_path: Path) -> None:
     text = (DEPLOY / "proxy" / "nginx.conf").read_text()
     ini = tmp_path / "dicom-node.ini"
