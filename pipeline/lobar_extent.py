@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-SEVERITY_ABOVE = (0.0, 0.05, 0.25, 0.50, 0.75)
-"""Shares of a lobe above which its score is 1 to 5 (Pan et al., Radiology 2020,
-10.1148/radiol.2020200370, which scores lobes without involvement 0)."""
+SEVERITY_ABOVE = (0.25, 0.50, 0.75)
+"""Shares of a lobe above which its score is 3, 4 and 5 (Pan et al., Radiology 2020,
+10.1148/radiol.2020200370): 0 without involvement, 1 below `MILD`, else 2."""
+MILD = 0.05
 MIN_SEEN, MIN_CONTRAST = 0.25, 5.0
 """Of `FissureEvidence`, from which a fissure counts as seen. Surfaces fitted where no fissure runs
 (36 in six series) reached 0.23 and 6.0; see docs/tables/lobes.md."""
@@ -78,7 +79,9 @@ class LobeExtent:
     @property
     def severity(self) -> int:
         """CT severity score of the lobe, 0 to 5."""
-        return sum(self.share > bound for bound in SEVERITY_ABOVE)
+        if self.share < MILD:
+            return int(self.share > 0)
+        return 2 + sum(self.share > bound for bound in SEVERITY_ABOVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

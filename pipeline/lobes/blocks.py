@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,26 +59,52 @@ def lung_blocks(
     if not inside.any():
         return None
     box = box_of(inside, (0, 0, 0))
-    inside = inside[box]
     spacing = np.array(volume.spacing_mm)
     factors = [max(1, round(BLOCK_MM / mm)) for mm in spacing]
     lower = np.array([part.start for part in box]) * spacing
+    layers = [
+        _layer(volume, lungs, lesion_labels, label, factors, (slice(first, last), *box[1:]))
+        for first, last in _spans(box[0], factors[0])
+    ]
+    hu, lung, opaque = (np.stack(planes) for planes in zip(*layers, strict=True))
     return LungBlocks(
-        hu=_block_mean(np.clip(volume.hu[box], *HU_RANGE), factors),
-        lung=_block_mean(inside, factors),
-        opaque=_block_mean(inside & (lesion_labels[box] > 0), factors),
+        hu=hu,
+        lung=lung,
+        opaque=opaque,
         spacing_mm=spacing * factors,
         first_mm=lower + (np.array(factors) - 1) / 2 * spacing,
         lower_mm=lower,
-        size_mm=np.array(inside.shape) * spacing,
+        size_mm=np.array([part.stop - part.start for part in box]) * spacing,
     )
 
 
+def _spans(slices: slice, factor: int) -> Iterator[tuple[int, int]]:
+    """First slice of each layer of blocks, and the one after its last."""
+    for first in range(slices.start, slices.stop, factor):
+        yield first, min(first + factor, slices.stop)
+
+
+def _layer(
+    volume: CtVolume,
+    lungs: LungMask,
+    lesion_labels: NDArray[np.uint8],
+    label: int,
+    factors: Sequence[int],
+    part: tuple[slice, slice, slice],
+) -> tuple[Floats, Floats, Floats]:
+    """Average one layer of blocks: attenuation, share of lung, share of opacity in it."""
+    inside = lungs.labels[part] == label
+    taken = inside & (lesion_labels[part] > 0)
+    hu = np.clip(volume.hu[part], *HU_RANGE)
+    attenuation, lung, opaque = (_block_mean(values, factors) for values in (hu, inside, taken))
+    return attenuation, lung, opaque
+
+
 def _block_mean(values: NDArray[np.generic], factors: Sequence[int]) -> Floats:
-    """Mean of each block; beyond the far end lies nothing."""
+    """Mean of each block of one layer, ``(rows, columns)``; beyond the far end lies nothing."""
     spare = [(0, -length % factor) for length, factor in zip(values.shape, factors, strict=True)]
     padded = np.pad(values, spare)
-    (z, y, x), (a, b, c) = padded.shape, factors
-    blocks = padded.reshape(z // a, a, y // b, b, x // c, c)
-    means: Floats = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    (_, y, x), (a, b, c) = padded.shape, factors
+    blocks = padded.reshape(a, y // b, b, x // c, c)
+    means: Floats = blocks.mean(axis=(0, 2, 4), dtype=np.float32)
     return means

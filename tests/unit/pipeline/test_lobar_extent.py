@@ -22,7 +22,8 @@ def lobe(share: float, one: Lobe = Lobe.LEFT_LOWER) -> LobeExtent:
     [
         (0.0, 0),  # no involvement
         (0.001, 1),
-        (0.05, 1),
+        (0.049, 1),
+        (0.05, 2),
         (0.06, 2),
         (0.25, 2),
         (0.26, 3),
