@@ -103,6 +103,7 @@ EVENTS = frozenset(
         "engine_away",
         "engine_connected",
         "engine_ready",
+        "scheduler_ready",
         "worker_fit",
         "worker_joined",
         "worker_parted",

@@ -235,6 +235,8 @@ def security_of(address: EngineAddress) -> Security:
         tls_client_key=key,
         tls_worker_cert=certificate,
         tls_worker_key=key,
+        tls_scheduler_cert=certificate,
+        tls_scheduler_key=key,
         require_encryption=True,
     )
 
