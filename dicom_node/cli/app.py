@@ -157,6 +157,14 @@ def example() -> None:
 
 
 @app.command()
+def constraints() -> None:
+    """Print the versions that this program was tested with, for `pip install -c`."""
+    from dicom_node.roles import constraints as tested
+
+    typer.echo(tested(), nl=False)
+
+
+@app.command()
 def echo(
     name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
 ) -> None:

@@ -1,22 +1,17 @@
 """Look at a few slices of a series that is being received: the task that a worker runs for it.
 
 Whoever may send may write anything into pixel data: only a worker, which may die of it, decodes it.
+The node itself imports this module, and none of what decodes.
 """
 
 from __future__ import annotations
 
-import numpy as np
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFile
 from dicom_node.analysis.worker.source_files import parsing, read_instance, require_room
 from pipeline.errors import UnsuitableSeries
-from pipeline.scan_quality.lung_ends import ends_outside_lungs, gas_share
-from pipeline.series.frames import frames_of
-from pipeline.series.hounsfield import to_hounsfield
-from pipeline.series.pixel_data.decode import decode_frame, encoded_frames
-from pipeline.series.pixel_data.layout import PixelLayout
 
 
 @as_analysis_fault
@@ -28,6 +23,8 @@ def look_at_ends(request: EndsRequest) -> EndsSeen:
     OSError
         If a file cannot be read.
     """
+    from pipeline.scan_quality.lung_ends import ends_outside_lungs
+
     try:
         with parsing():
             require_room(request)
@@ -39,6 +36,14 @@ def look_at_ends(request: EndsRequest) -> EndsSeen:
 
 
 def _share(file: SourceFile) -> float:
+    import numpy as np
+
+    from pipeline.scan_quality.lung_ends import gas_share
+    from pipeline.series.frames import frames_of
+    from pipeline.series.hounsfield import to_hounsfield
+    from pipeline.series.pixel_data.decode import decode_frame, encoded_frames
+    from pipeline.series.pixel_data.layout import PixelLayout
+
     dataset = read_instance(file.path)
     with parsing():
         frame = next(frames_of(dataset))

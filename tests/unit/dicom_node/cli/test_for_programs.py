@@ -50,8 +50,9 @@ VIEWS = {
 }
 ACTS = set(
     """
-    backup create / calibrate / compare / conformance / console / demo / destinations pause /
-    destinations resume / drain / echo / erase / evaluate / example / export / feedback import /
+    backup create / calibrate / compare / conformance / console / constraints / demo /
+    destinations pause / destinations resume / drain / echo / erase / evaluate / example /
+    export / feedback import /
     localise / model import / phantom / process / redeliver / reinject / reissue / reprocess /
     restore / run / send / settings restore / settings set / synthesise / token add /
     token revoke / train classifier / train lungs / user add / user disable / user password / worker
