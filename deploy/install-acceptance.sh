@@ -3,7 +3,7 @@
 # validators (dicom3tools; PixelMed, in Java), and Prometheus with its promtool. Idempotent; needs root. Starts no service.
 set -euo pipefail
 missing=""
-for package in orthanc orthanc-dicomweb dcmtk dicom3tools libpixelmed-java prometheus; do
+for package in orthanc orthanc-dicomweb dcmtk dicom3tools libpixelmed-java prometheus nginx-light logrotate; do
   dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
 command -v java >/dev/null || missing="$missing default-jre-headless"
