@@ -50,10 +50,15 @@ def right_fissures(blocks: LungBlocks) -> tuple[Surface, ...]:
     oblique = fitted(blocks, Fissure.RIGHT_OBLIQUE)
     if not oblique.evidence.is_seen:
         return (oblique,)
+    return oblique, horizontal_fissure(blocks, oblique)
+
+
+def horizontal_fissure(blocks: LungBlocks, oblique: Surface) -> Surface:
+    """Fit the horizontal fissure of the right lung, before the oblique one."""
     before = np.zeros(blocks.lung.shape, np.bool_)
     held = np.argwhere(blocks.lung > 0)
     before[tuple(held.T)] = oblique.above(blocks, held, APART_MM)
-    return oblique, fitted(blocks, Fissure.RIGHT_HORIZONTAL, before)
+    return fitted(blocks, Fissure.RIGHT_HORIZONTAL, before)
 
 
 def left_fissures(blocks: LungBlocks) -> tuple[Surface, ...]:
