@@ -364,6 +364,17 @@ def lobes_sentences(analysis: Analysis) -> tuple[str, ...]:
     return (_severity_sentence(found), *told)
 
 
+def affected_lobes_sentence(analysis: Analysis) -> str:
+    """Name the lobes with opacities, briefly enough for the page; empty if there are none."""
+    lobes = () if analysis.lobar is None else analysis.lobar.lobes
+    shares = "; ".join(
+        _("{lobe} {share}", lobe=lobe_name(one.lobe), share=percent(one.share))
+        for one in lobes
+        if one.opaque_ml
+    )
+    return _("Lobes with opacities: {shares}.", shares=shares) if shares else ""
+
+
 def _severity_sentence(found: LobarExtent) -> str:
     """State the CT severity score, or why it is not given."""
     if found.severity is not None:

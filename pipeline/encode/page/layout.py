@@ -281,8 +281,10 @@ def _notes(series: CtSeries, analysis: Analysis) -> Iterator[tuple[str, Colour]]
         yield doubt, AMBER
     if not doubts and analysis.unreported is None:
         yield _("No flag raised."), FAINT
-    if lobes := sentences.lobes_sentences(analysis):
-        yield " ".join(lobes), PLAIN
+    for severity in sentences.lobes_sentences(analysis)[:1]:
+        yield severity, PLAIN
+    if affected := sentences.affected_lobes_sentence(analysis):
+        yield affected, PLAIN
 
 
 def _studies(series: CtSeries, analysis: Analysis, context: ResultContext) -> tuple[Study, ...]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.encode.common.sentences import lobes_sentences
+from pipeline.encode.common.sentences import affected_lobes_sentence, lobes_sentences
 from pipeline.lobar_extent import LobarExtent, Lobe
 from tests.support.samples.encode_samples import analysis
 from tests.support.samples.lobes import LEFT, all_lobes, left_lobes, no_lobes
@@ -60,6 +60,14 @@ def test_the_lobes_that_are_given_are_told_without_the_others() -> None:
     assert "left upper lobe" in shares
     assert "right" not in shares
     assert len(Lobe) == 5
+
+
+def test_lobes_with_opacities_are_named_for_the_page() -> None:
+    def named(lobar: LobarExtent | None) -> str:
+        return affected_lobes_sentence(replace(analysis(), lobar=lobar))
+
+    assert named(all_lobes()) == "Lobes with opacities: right lower lobe 10.0 %."
+    assert named(left_lobes()) == named(None) == ""
 
 
 def test_nothing_is_said_where_lobes_are_not_asked_for() -> None:

@@ -206,7 +206,7 @@ def test_lobes_are_told_where_they_are_asked_for() -> None:
     said = said_on(replace(analysis(), lobar=all_lobes()))
 
     assert "CT severity score 2 of 25 (experimental)." in said
-    assert "right lower lobe (800 ml): 10.0 %" in said
+    assert "Lobes with opacities: right lower lobe 10.0 %." in said
     assert "right oblique fissure" in said_on(replace(analysis(), lobar=left_lobes()))
     assert "severity" not in said_on(analysis())
 
