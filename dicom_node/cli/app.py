@@ -27,7 +27,15 @@ from dicom_node.cli import (
     status,
 )
 from dicom_node.cli.exit_codes import status_of
-from dicom_node.cli.maintenance import backup, doctor, drain, engine, stored_data, upgrade
+from dicom_node.cli.maintenance import (
+    backup,
+    doctor,
+    drain,
+    engine,
+    stored_data,
+    support,
+    upgrade,
+)
 from dicom_node.cli.options import INI, AsJson, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, train
 from dicom_node.cli.views.json_text import json_text
@@ -61,6 +69,7 @@ app.add_typer(backup.app)
 app.add_typer(drain.app)
 app.add_typer(upgrade.app)
 app.add_typer(engine.app)
+app.add_typer(support.app)
 
 
 def main() -> None:

@@ -1,0 +1,178 @@
+"""Pack what helps to find a fault, and nothing of a patient, into one file to be passed on.
+
+UIDs are replaced by words that stay the same within one bundle and mean nothing outside of it;
+secrets are left out. What cannot be read is replaced by the reason, so a bundle can be made
+whatever is broken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import secrets
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from importlib.metadata import distributions, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from sqlalchemy import func, select
+
+from config.settings import Settings
+from dicom_node.analysis.configuration import model_of
+from dicom_node.assembly.resources import existing_resources
+from dicom_node.errors import NodeError
+from dicom_node.health import read_condition
+from dicom_node.node_status import read_status
+from dicom_node.preflight import doubts
+from storage.database.schema import Base
+
+LINES = 500  #: of each list of the status
+LOG_BYTES = 20_000_000  #: of the end of the log
+LEFT_OUT = "(left out)"
+PEOPLE = frozenset({"user"})  #: keys of settings whose values name somebody
+UID = re.compile(r"(?<![\w.])[0-2](?:\.\d+){4,}(?![\w.])")
+"""What may be a UID; four dots and more, so that addresses and versions stay."""
+LOGIN = re.compile(r"(?<=://)[^/@\s]*@")  #: user and password in a URL
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudonyms:
+    """Words for UIDs, of one bundle."""
+
+    salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+
+    def of(self, text: str) -> str:
+        """Replace every UID of a text, and what logs in by a URL."""
+        return LOGIN.sub("", UID.sub(self._word, text))
+
+    def _word(self, found: re.Match[str]) -> str:
+        digest = hashlib.blake2b(found[0].encode(), key=self.salt, digest_size=5)
+        return f"uid-{digest.hexdigest()}"
+
+
+def make_bundle(
+    file: Path,
+    settings: Settings,
+    now: datetime,
+    *,
+    to_json: Callable[[object], str],
+) -> dict[str, str]:
+    """Write the bundle, a zip file that must not be there yet.
+
+    Parameters
+    ----------
+    to_json
+        Writes any value of the node as JSON.
+
+    Returns
+    -------
+    dict
+        Name of each part, and why it could not be read; empty where it could.
+
+    Raises
+    ------
+    NodeError
+        If the file is there.
+    OSError
+        If it cannot be written.
+    """
+    parts: Mapping[str, Callable[[], object]] = {
+        "about.json": lambda: _about(settings, now),
+        "settings.json": lambda: _effective(settings),
+        "doubts.json": lambda: list(doubts(settings)),
+        "condition.json": lambda: read_condition(settings.storage.folder),
+        "status.json": lambda: _status(settings, now),
+        "tables.json": lambda: _tables(settings),
+        "log.txt": lambda: _end_of_log(settings.log.file),
+    }
+    words, faults = Pseudonyms(), {}
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as fault:
+        raise NodeError(f"expected a new file, got {file}") from fault
+    with (
+        os.fdopen(descriptor, "wb") as stream,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as bundle,
+    ):
+        for name, read in parts.items():
+            try:
+                value, faults[name] = read(), ""
+            except Exception as fault:  # noqa: BLE001  # whatever is broken is what it is about
+                faults[name] = f"{type(fault).__name__}: {fault}"
+                value = faults[name]
+            text = value if isinstance(value, str) else to_json(value)
+            bundle.writestr(name, words.of(text))
+    return faults
+
+
+def _about(settings: Settings, now: datetime) -> dict[str, object]:
+    model = model_of(settings)
+    return {
+        "made": now,
+        "version": version("dicom-node"),
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "python": sys.version,
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "packages": {one.metadata["Name"]: one.version for one in distributions()},
+    }
+
+
+def _effective(settings: Settings) -> dict[str, object]:
+    """Values of all keys, defaults too; those that are not to be shown are left out."""
+    return {name: _shown(getattr(settings, name)) for name in type(settings).model_fields}
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        return {name: _value(value, name, one) for name, one in fields.items()}
+    if isinstance(value, tuple):
+        return [_shown(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _value(section: BaseModel, name: str, key: FieldInfo) -> object:
+    found = getattr(section, name)
+    is_shown = key.repr and name not in PEOPLE
+    return _shown(found) if is_shown or not found else LEFT_OUT
+
+
+def _status(settings: Settings, now: datetime) -> dict[str, Any]:
+    """Give the status without the paths of files: those in quarantine have names of strangers."""
+    resources = existing_resources(settings)
+    try:
+        found = asdict(read_status(settings, resources.sessions, LINES, now))
+    finally:
+        resources.close()
+    for line in found["quarantine"]:
+        line["path"] = LEFT_OUT
+    return found
+
+
+def _tables(settings: Settings) -> dict[str, int]:
+    resources = existing_resources(settings)
+    try:
+        with resources.sessions.reading() as session:
+            return {
+                table.name: session.scalar(select(func.count()).select_from(table)) or 0
+                for table in Base.metadata.sorted_tables
+            }
+    finally:
+        resources.close()
+
+
+def _end_of_log(file: Path | None) -> str:
+    if file is None:
+        return "the log goes to standard error: journalctl has it, or whoever started the node"
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - LOG_BYTES))
+        return stream.read(LOG_BYTES).decode("utf-8", "replace")

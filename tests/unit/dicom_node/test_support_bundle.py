@@ -1,0 +1,138 @@
+"""A support bundle has what helps, and nothing of a patient, no UID and no secret."""
+
+import json
+import stat
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from config.reader import load
+from config.settings import Settings
+from dicom_node.assembly.resources import open_resources
+from dicom_node.cli.views.json_text import json_text
+from dicom_node.errors import NodeError
+from dicom_node.support_bundle import make_bundle
+from storage.series.instance_facts import InstanceFacts
+from storage.series.instances import record_instance
+from storage.series.quarantine_and_refusals import record_quarantine
+from tests.support.databases import database_url
+
+pytestmark = pytest.mark.database
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+UID = "1.2.276.0.7230010.3.1.4.8323329.4711.1517875165.213112"
+CANARIES = (UID, "CANARY", "s3cret")
+INI = """\
+[node]
+ae_title = AINODE
+port = 11112
+[storage]
+folder = data
+database_url = {url}
+[log]
+file = node.log
+[destination WEB]
+url = https://192.0.2.44/dicom-web
+user = CANARY
+password_file = password
+[destination PACS]
+ae_title = PACS
+host = 192.0.2.55
+port = 104
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "password").write_text("s3cret")
+    (tmp_path / "password").chmod(0o600)
+    (tmp_path / "node.ini").write_text(INI.format(url=database_url(tmp_path)))
+    (tmp_path / "node.log").write_text(
+        f'{{"series_uid": "{UID}", "event": "series_closed"}}\n'
+        f'{{"path": "data/incoming/{UID}/x", "reason": "https://me:s3cret@192.0.2.44/"}}\n'
+    )
+    return load(tmp_path / "node.ini")
+
+
+@pytest.fixture
+def used(settings: Settings) -> Settings:
+    """A storage folder and a database with a series, and with a file in quarantine."""
+    resources = open_resources(settings)
+    facts = InstanceFacts(
+        sop_instance_uid=f"{UID}.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        series_instance_uid=UID,
+        study_instance_uid=f"{UID}.2",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        modality="CT",
+        calling_ae="CT1",
+        path=f"incoming/{UID}",
+        digest="a",
+        bytes=3,
+    )
+    with resources.sessions.begin() as session:
+        record_instance(session, facts, NOW)
+        record_quarantine(
+            session, "quarantine/CANARY.dcm", NOW, reason="no header", calling_ae="CT1"
+        )
+    resources.close()
+    return settings
+
+
+def parts(file: Path) -> dict[str, str]:
+    with zipfile.ZipFile(file) as bundle:
+        return {name: bundle.read(name).decode() for name in bundle.namelist()}
+
+
+def test_it_has_what_helps_and_nothing_of_a_patient(used: Settings, tmp_path: Path) -> None:
+    faults = make_bundle(tmp_path / "a.zip", used, NOW, to_json=json_text)
+
+    found = parts(tmp_path / "a.zip")
+    assert faults == dict.fromkeys(found, "")
+    assert json.loads(found["about.json"])["model"]["name"] == "opacities-1"
+    assert json.loads(found["tables.json"])["series"] == 1
+    status = json.loads(found["status.json"])
+    assert status["states"] == {"receiving": 1}
+    assert [line["reason"] for line in status["quarantine"]] == ["no header"]
+    assert "192.0.2.55" in found["settings.json"]
+    assert [
+        (name, canary) for name, text in found.items() for canary in CANARIES if canary in text
+    ] == []
+
+
+def test_a_uid_is_the_same_word_within_a_bundle_and_another_in_the_next(
+    used: Settings, tmp_path: Path
+) -> None:
+    def word(name: str) -> tuple[str, str]:
+        make_bundle(tmp_path / name, used, NOW, to_json=json_text)
+        found = parts(tmp_path / name)
+        (series,) = json.loads(found["status.json"])["series"]
+        return series["series_instance_uid"], json.loads(found["log.txt"].splitlines()[0])[
+            "series_uid"
+        ]
+
+    of_status, of_log = word("a.zip")
+    assert of_status == of_log
+    assert of_status.startswith("uid-")
+    assert word("b.zip")[0] != of_status
+
+
+def test_what_is_broken_is_named_and_the_rest_is_packed(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "node.log").unlink()
+
+    faults = make_bundle(tmp_path / "a.zip", settings, NOW, to_json=json_text)
+
+    assert "FileNotFoundError" in faults["log.txt"]
+    assert parts(tmp_path / "a.zip")["log.txt"] == faults["log.txt"]
+    assert (faults["about.json"], faults["settings.json"]) == ("", "")
+
+
+def test_it_is_ours_alone_and_overwrites_nothing(used: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "a.zip"
+    make_bundle(file, used, NOW, to_json=json_text)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    with pytest.raises(NodeError, match="a new file"):
+        make_bundle(file, used, NOW, to_json=json_text)
