@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Delivery, Quarantine, Result, Series
+from storage.database.schema import Base, Delivery, Quarantine, Result, Series
 from storage.delivery.pauses import pauses
 from storage.results.answers import answer_counts
 from storage.states import DeliveryState, SeriesState
@@ -96,3 +96,11 @@ def standing(session: Session, destinations: Sequence[str], now: datetime) -> St
         negative=decided.get(False, 0),
         answers=answer_counts(session, now - ANSWERS).standing,
     )
+
+
+def rows_of_tables(session: Session) -> dict[str, int]:
+    """Count the rows of every table."""
+    return {
+        table.name: session.scalar(select(func.count()).select_from(table)) or 0
+        for table in Base.metadata.sorted_tables
+    }

@@ -15,26 +15,19 @@ import secrets
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import distributions, version
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from sqlalchemy import func, select
 
 from config.settings import Settings
-from dicom_node.analysis.configuration import model_of
-from dicom_node.assembly.resources import existing_resources
 from dicom_node.errors import NodeError
 from dicom_node.health import read_condition
-from dicom_node.node_status import read_status
-from dicom_node.preflight import doubts
-from storage.database.schema import Base
+from pipeline.model.manifest import BUNDLED, read_manifest
 
-LINES = 500  #: of each list of the status
 LOG_BYTES = 20_000_000  #: of the end of the log
 LEFT_OUT = "(left out)"
 PEOPLE = frozenset({"user"})  #: keys of settings whose values name somebody
@@ -59,16 +52,14 @@ class Pseudonyms:
 
 
 def make_bundle(
-    file: Path,
-    settings: Settings,
-    now: datetime,
-    *,
-    to_json: Callable[[object], str],
+    file: Path, parts: Mapping[str, Callable[[], object]], *, to_json: Callable[[object], str]
 ) -> dict[str, str]:
     """Write the bundle, a zip file that must not be there yet.
 
     Parameters
     ----------
+    parts
+        Reads each part, by its name: text, or what `to_json` can write.
     to_json
         Writes any value of the node as JSON.
 
@@ -84,15 +75,6 @@ def make_bundle(
     OSError
         If it cannot be written.
     """
-    parts: Mapping[str, Callable[[], object]] = {
-        "about.json": lambda: _about(settings, now),
-        "settings.json": lambda: _effective(settings),
-        "doubts.json": lambda: list(doubts(settings)),
-        "condition.json": lambda: read_condition(settings.storage.folder),
-        "status.json": lambda: _status(settings, now),
-        "tables.json": lambda: _tables(settings),
-        "log.txt": lambda: _end_of_log(settings.log.file),
-    }
     words, faults = Pseudonyms(), {}
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -113,12 +95,23 @@ def make_bundle(
     return faults
 
 
+def parts_without_database(settings: Settings, now: datetime) -> dict[str, Callable[[], object]]:
+    """Name the parts that need no database, and what reads them."""
+    return {
+        "about.json": lambda: _about(settings, now),
+        "settings.json": lambda: _effective(settings),
+        "condition.json": lambda: read_condition(settings.storage.folder),
+        "log.txt": lambda: _end_of_log(settings.log.file),
+    }
+
+
 def _about(settings: Settings, now: datetime) -> dict[str, object]:
-    model = model_of(settings)
+    chosen = settings.analysis.model
+    manifest, sha256 = read_manifest(chosen if isinstance(chosen, Path) else BUNDLED)
     return {
         "made": now,
         "version": version("dicom-node"),
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "model": {"name": manifest.name, "version": manifest.version, "sha256": sha256},
         "python": sys.version,
         "system": platform.platform(),
         "processors": os.cpu_count(),
@@ -144,30 +137,6 @@ def _value(section: BaseModel, name: str, key: FieldInfo) -> object:
     found = getattr(section, name)
     is_shown = key.repr and name not in PEOPLE
     return _shown(found) if is_shown or not found else LEFT_OUT
-
-
-def _status(settings: Settings, now: datetime) -> dict[str, Any]:
-    """Give the status without the paths of files: those in quarantine have names of strangers."""
-    resources = existing_resources(settings)
-    try:
-        found = asdict(read_status(settings, resources.sessions, LINES, now))
-    finally:
-        resources.close()
-    for line in found["quarantine"]:
-        line["path"] = LEFT_OUT
-    return found
-
-
-def _tables(settings: Settings) -> dict[str, int]:
-    resources = existing_resources(settings)
-    try:
-        with resources.sessions.reading() as session:
-            return {
-                table.name: session.scalar(select(func.count()).select_from(table)) or 0
-                for table in Base.metadata.sorted_tables
-            }
-    finally:
-        resources.close()
 
 
 def _end_of_log(file: Path | None) -> str:

@@ -11,9 +11,10 @@ import pytest
 from config.reader import load
 from config.settings import Settings
 from dicom_node.assembly.resources import open_resources
+from dicom_node.cli.maintenance.support import parts_of
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
-from dicom_node.support_bundle import make_bundle
+from dicom_node.maintenance.support_bundle import make_bundle
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.quarantine_and_refusals import record_quarantine
@@ -81,15 +82,15 @@ def used(settings: Settings) -> Settings:
     return settings
 
 
-def parts(file: Path) -> dict[str, str]:
+def read(file: Path) -> dict[str, str]:
     with zipfile.ZipFile(file) as bundle:
         return {name: bundle.read(name).decode() for name in bundle.namelist()}
 
 
 def test_it_has_what_helps_and_nothing_of_a_patient(used: Settings, tmp_path: Path) -> None:
-    faults = make_bundle(tmp_path / "a.zip", used, NOW, to_json=json_text)
+    faults = make_bundle(tmp_path / "a.zip", parts_of(used, NOW), to_json=json_text)
 
-    found = parts(tmp_path / "a.zip")
+    found = read(tmp_path / "a.zip")
     assert faults == dict.fromkeys(found, "")
     assert json.loads(found["about.json"])["model"]["name"] == "opacities-1"
     assert json.loads(found["tables.json"])["series"] == 1
@@ -106,8 +107,8 @@ def test_a_uid_is_the_same_word_within_a_bundle_and_another_in_the_next(
     used: Settings, tmp_path: Path
 ) -> None:
     def word(name: str) -> tuple[str, str]:
-        make_bundle(tmp_path / name, used, NOW, to_json=json_text)
-        found = parts(tmp_path / name)
+        make_bundle(tmp_path / name, parts_of(used, NOW), to_json=json_text)
+        found = read(tmp_path / name)
         (series,) = json.loads(found["status.json"])["series"]
         return series["series_instance_uid"], json.loads(found["log.txt"].splitlines()[0])[
             "series_uid"
@@ -122,17 +123,17 @@ def test_a_uid_is_the_same_word_within_a_bundle_and_another_in_the_next(
 def test_what_is_broken_is_named_and_the_rest_is_packed(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "node.log").unlink()
 
-    faults = make_bundle(tmp_path / "a.zip", settings, NOW, to_json=json_text)
+    faults = make_bundle(tmp_path / "a.zip", parts_of(settings, NOW), to_json=json_text)
 
     assert "FileNotFoundError" in faults["log.txt"]
-    assert parts(tmp_path / "a.zip")["log.txt"] == faults["log.txt"]
+    assert read(tmp_path / "a.zip")["log.txt"] == faults["log.txt"]
     assert (faults["about.json"], faults["settings.json"]) == ("", "")
 
 
 def test_it_is_ours_alone_and_overwrites_nothing(used: Settings, tmp_path: Path) -> None:
     file = tmp_path / "a.zip"
-    make_bundle(file, used, NOW, to_json=json_text)
+    make_bundle(file, parts_of(used, NOW), to_json=json_text)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
     with pytest.raises(NodeError, match="a new file"):
-        make_bundle(file, used, NOW, to_json=json_text)
+        make_bundle(file, parts_of(used, NOW), to_json=json_text)
