@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -29,6 +31,7 @@ from dicom_node.console.access.tokens import ApiLimits
 from dicom_node.console.language.translation import _, ngettext
 from dicom_node.console.parameters import plain
 from dicom_node.console.pictures import Pictures
+from dicom_node.console.score_table import ScoreTable
 from dicom_node.errors import Busy, NodeError
 from dicom_node.identity_key import existing_key
 from pipeline.encode.language.translation import current_language
@@ -40,6 +43,8 @@ from storage.files.identity_key import IdentityKey
 TEMPLATES = Path(__file__).parent / "templates"
 ASKED_BY_PAGES = {"/events", "/rows", "/tiles"}  #: by pages, whether anybody is there or not
 MOST_FIELDS = 50  #: of a form
+OF_ADDRESS = re.compile(r"(?<=[/:,])(?=[^/:,\s])|(?<=\.)(?=[^\W\d])")  #: places to break at
+OF_UID, UID_ALONE = re.compile(r"(?<=\.)"), re.compile(r"[0-9.]{17,64}")
 Page = Callable[[Request], Response]
 
 
@@ -57,6 +62,7 @@ def environment() -> Environment:
     made.filters["day"] = _day
     made.filters["duration"] = duration
     made.filters["plain"] = plain
+    made.filters["breakable"] = _breakable
     return made
 
 
@@ -81,7 +87,12 @@ class Console:
     clock: Callable[[], datetime] = utc_now
     api_limits: ApiLimits = field(default_factory=ApiLimits)
     pictures: Pictures = field(default_factory=Pictures)
+    scores: ScoreTable = field(init=False)
     templates: Environment = field(default_factory=environment)
+
+    def __post_init__(self) -> None:
+        """Keep scores of its own database."""
+        object.__setattr__(self, "scores", ScoreTable(self.sessions, self.clock))
 
     @property
     def limit(self) -> LoginLimit:
@@ -294,16 +305,33 @@ def _to_login(request: Request) -> Response:
 
 
 def _at(moment: datetime | None) -> str:
-    """Write a time of day, with its date unless it is of today; local time."""
+    """Write a time of day, with its date unless it is of today; local time.
+
+    The page adds the date when the day has passed (`static/console.js`).
+    """
     if moment is None:
         return ""
-    local = moment.astimezone()
-    today = datetime.now(UTC).astimezone().date()
-    return local.strftime("%H:%M:%S" if local.date() == today else "%Y-%m-%d %H:%M")
+    local, today = moment.astimezone(), datetime.now(UTC).astimezone().date()
+    is_today = local.date() == today
+    return _time(local, local.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M"))
 
 
 def _day(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    local = moment.astimezone()
+    return _time(local, f"{local:%Y-%m-%d %H:%M:%S}")
+
+
+def _time(local: datetime, text: str) -> Markup:
+    """Mark a time that is shown, with its whole date beside it."""
+    whole = f"{local:%Y-%m-%d %H:%M:%S}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        local.isoformat(timespec="seconds"), whole, text
+    )
+
+
+def _breakable(text: str) -> Markup:
+    """Let an address, a path or a UID be broken behind its parts; a number is left whole."""
+    return Markup("<wbr>").join((OF_UID if UID_ALONE.fullmatch(text) else OF_ADDRESS).split(text))
 
 
 def duration(seconds: float) -> str:

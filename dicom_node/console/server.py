@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import uvicorn
 
@@ -17,9 +20,11 @@ from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.reception.stow.connections import BoundedListener
 from dicom_node.reception.stow.server import HEAD_SECONDS, BoundedProtocol
+from storage.errors import StorageError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 STOP_SECONDS = 5
+RELOAD_SECONDS = 3600  #: after which what was erased is gone from the scores in memory
 
 
 def serve(config: Path) -> None:
@@ -70,9 +75,30 @@ def serve(config: Path) -> None:
     )
     log.info("console_ready", url=address_of(settings))
     try:
-        uvicorn.Server(options).run([listener])
+        with _scores_read(console):
+            uvicorn.Server(options).run([listener])
     finally:
         resources.close()
+
+
+@contextmanager
+def _scores_read(console: Console) -> Iterator[None]:
+    """Read the stored scores before somebody asks for them, and anew each hour."""
+    ended = Event()
+    Thread(target=_read_scores, args=[console, ended], daemon=True).start()
+    yield
+    ended.set()
+
+
+def _read_scores(console: Console, ended: Event) -> None:
+    """Read the stored scores before somebody asks for them, and anew each hour.
+
+    A fault is told to whoever asks.
+    """
+    while not ended.is_set():
+        with suppress(StorageError):
+            console.scores.reload()
+        ended.wait(RELOAD_SECONDS)
 
 
 def _turned_away(address: str, reason: str) -> None:

@@ -82,7 +82,7 @@ class Trial:
 
 
 def tried(
-    scores: Sequence[float],
+    scores: Sequence[float] | np.ndarray,
     labelled: Sequence[Labelled],
     *,
     now: float,

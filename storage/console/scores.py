@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.console.worklist import distinct_values
@@ -20,6 +22,17 @@ class ScoredCase:
     study_instance_uid: str
     calling_ae: str
     last_at: datetime
+    score: float
+
+
+class StoredScore(NamedTuple):
+    """The latest score of a series, and by what it can be chosen."""
+
+    series_instance_uid: str
+    last_at: datetime
+    calling_ae: str
+    scanner: str
+    kernel: str
     score: float
 
 
@@ -39,10 +52,25 @@ class Choice:
     kernel: str = ""
 
 
-def scores(session: Session, choice: Choice) -> list[float]:
-    """List the latest scores of series."""
-    query = select(Result.score).join(Series, Series.result_key == Result.key)
-    return [score for score in session.scalars(query.where(_of(choice))) if score is not None]
+def stored_scores(session: Session, made_since: datetime) -> list[StoredScore]:
+    """List the latest scores of series that were made since a time."""
+    query = (
+        select(
+            Series.series_instance_uid,
+            Series.last_at,
+            Series.calling_ae,
+            Result.scanner,
+            Result.kernel,
+            Result.score,
+        )
+        .join(
+            Series,
+            (Series.series_instance_uid == Result.series_instance_uid)
+            & (Series.result_key == Result.key),
+        )
+        .where(Result.created_at >= made_since, Result.score.is_not(None))
+    )
+    return [StoredScore(*row) for row in session.execute(query)]  # type: ignore[arg-type]  # no score is None
 
 
 def first_score(session: Session) -> datetime | None:
@@ -51,16 +79,15 @@ def first_score(session: Session) -> datetime | None:
     return session.scalar(query.where(Result.score.is_not(None)).order_by(Series.last_at).limit(1))
 
 
-def cases_between(
-    session: Session, choice: Choice, low: float, high: float, limit: int
-) -> list[ScoredCase]:
-    """List the series whose score is above `low`, and `high` at most; the latest first."""
+def cases_of(session: Session, series: Sequence[str]) -> list[ScoredCase]:
+    """Give some series with their latest scores; the latest first."""
     columns = (Series.series_instance_uid, Series.study_instance_uid, Series.calling_ae)
-    query = select(*columns, Series.last_at, Result.score).join(
-        Result, Series.result_key == Result.key
+    rows = session.execute(
+        select(*columns, Series.last_at, Result.score)
+        .join(Result, Series.result_key == Result.key)
+        .where(Series.series_instance_uid.in_(series))
+        .order_by(Series.last_at.desc())
     )
-    query = query.where(_of(choice), Result.score > low, Result.score <= high)
-    rows = session.execute(query.order_by(Series.last_at.desc()).limit(limit))
     return [
         ScoredCase(
             series_instance_uid=uid,
@@ -82,16 +109,3 @@ def scanners(session: Session) -> list[str]:
 def kernels(session: Session) -> list[str]:
     """List the kernels of which results are."""
     return distinct_values(session, Result.kernel)
-
-
-def _of(choice: Choice) -> ColumnElement[bool]:
-    equal = (
-        (Series.calling_ae, choice.sender),
-        (Result.scanner, choice.scanner),
-        (Result.kernel, choice.kernel),
-    )
-    return and_(
-        Series.last_at >= choice.since,
-        Result.score.is_not(None),
-        *(column == value for column, value in equal if value),
-    )

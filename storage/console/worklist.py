@@ -216,7 +216,10 @@ def _filtered(wanted: Filter) -> Select[Series, Result | None]:
             query = query.where(column.in_(values))
     query = query.where(*_within(wanted))
     if wanted.flag:
-        query = query.where(Result.summary.contains(json.dumps(wanted.flag), autoescape=True))
+        # one summary after the other: joined, PostgreSQL would read those of all results
+        latest = aliased(Result)
+        summary = select(latest.summary).where(latest.key == Series.result_key).scalar_subquery()
+        query = query.where(summary.contains(json.dumps(wanted.flag), autoescape=True))
     if wanted.before is not None:
         query = query.where(
             tuple_(Series.last_at, Series.series_instance_uid) < tuple_(*wanted.before)

@@ -319,7 +319,7 @@ class Result(Base):
     )
     inputs: Mapped[str] = mapped_column(String(64), default="")
     generation: Mapped[int]
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)
     model: Mapped[str] = mapped_column(String(255))
     score: Mapped[float | None]
     positive: Mapped[bool | None]

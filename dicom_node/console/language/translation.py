@@ -14,6 +14,7 @@ from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
 from io import BytesIO
 
+from markupsafe import Markup, escape
 from starlette.requests import HTTPConnection
 
 from pipeline.encode.language.catalogue import compiled, entries
@@ -40,6 +41,8 @@ def mark(sentence: str) -> str:
 def _(sentence: str, **values: object) -> str:
     """Translate a sentence, then fill in the values that it names in braces."""
     text = translations(current_language()).gettext(sentence) if sentence else ""
+    if any(isinstance(value, Markup) for value in values.values()):
+        text = escape(text)  # what is filled in is escaped by it, but for what is marked up
     return text.format(**values) if values else text
 
 

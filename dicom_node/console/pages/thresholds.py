@@ -28,11 +28,10 @@ from dicom_node.console.parameters import decimal, plain, whole
 from dicom_node.console.trial import BINS, card_points, tried
 from storage.console.scores import (
     Choice,
-    cases_between,
+    cases_of,
     first_score,
     kernels,
     scanners,
-    scores,
 )
 from storage.console.worklist import senders
 from storage.database.columns import MAX_TITLE
@@ -171,15 +170,15 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
     since = console.clock() - timedelta(days=asked.days)
     choice = Choice(since=since, sender=asked.sender, scanner=asked.scanner, kernel=asked.kernel)
     low, high = sorted((now, asked.threshold))
+    stored = console.scores.columns().chosen(choice)
     with console.sessions.reading() as session:
-        stored = scores(session, choice)
         first = first_score(session)
-        cases = cases_between(session, choice, low, high, CASES_SHOWN)
+        cases = cases_of(session, stored.between(low, high, CASES_SHOWN))
         stated = answers_since(session, since, sender=asked.sender)
         results = assessed_results(session, {one.result_key for one in stated} - {""})
     known = labelled(stated, results, model=model_name(console))
     trial = tried(
-        stored,
+        stored.scores,
         [
             one
             for one in known

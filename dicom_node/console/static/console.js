@@ -142,3 +142,17 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("htmx:afterSwap", mark);
+
+// A page may stay open past midnight: a time of the day before needs its date then.
+const opened = new Date().toDateString();
+
+function addDates() {
+  if (new Date().toDateString() === opened) return;
+  for (const time of document.querySelectorAll("time[title]")) {
+    const isToday = new Date(time.dateTime).toDateString() === new Date().toDateString();
+    if (!isToday && !time.textContent.includes("-")) time.textContent = time.title.slice(0, 16);
+  }
+}
+
+setInterval(addDates, 60 * 1000);
+document.addEventListener("htmx:afterSwap", addDates);

@@ -13,7 +13,13 @@ from sqlalchemy import Connection, event, select
 
 from storage.console.changes import latest_changes
 from storage.console.node_pages import backlog, queue, sender_lines
-from storage.console.scores import Choice, cases_between, first_score, kernels, scanners, scores
+from storage.console.scores import (
+    cases_of,
+    first_score,
+    kernels,
+    scanners,
+    stored_scores,
+)
 from storage.console.series_page import kept_images, one_image_each, series_page
 from storage.console.users import find_session, list_sessions
 from storage.console.worklist import Filter, senders, tiles, worklist
@@ -58,10 +64,9 @@ QUERIES: dict[str, Query] = {
     "destinations": lambda s: backlog(s, "PACS"),
     "senders of a week": lambda s: sender_lines(s, SINCE),
     "queue": lambda s: queue(s, 200),
-    "scores": lambda s: scores(s, Choice(since=SINCE)),
+    "scores": lambda s: stored_scores(s, SINCE),
     "first score": first_score,
-    "scores of a scanner": lambda s: scores(s, Choice(since=SINCE, scanner="A", kernel="B")),
-    "cases between": lambda s: cases_between(s, Choice(since=SINCE), 0.1, 0.9, 50),
+    "cases": lambda s: cases_of(s, ["1.2.3"]),
     "scanners": lambda s: (scanners(s), kernels(s)),
     "answers to a series": lambda s: answers_to(s, ["1.2.3"]),
     "answers of a period": lambda s: (answers_since(s, SINCE), answer_counts(s, SINCE)),

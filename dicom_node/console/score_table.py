@@ -1,0 +1,149 @@
+"""Stored scores in memory, as columns: a trial of a threshold reads no rows but the latest."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from storage.console.scores import Choice, StoredScore, stored_scores
+from storage.database.sessions import Sessions
+
+LONGEST = timedelta(days=366)  #: that a trial looks back
+OVERLAP = timedelta(minutes=10)  #: by which a result may be told of later than it was made
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Scores of series; arrays of the same length.
+
+    Attributes
+    ----------
+    series
+        Their UIDs.
+    last_at
+        Of the latest instance, seconds since 1970.
+    senders, scanners, kernels
+        By their numbers in `numbers`.
+    """
+
+    series: np.ndarray
+    last_at: np.ndarray
+    senders: np.ndarray
+    scanners: np.ndarray
+    kernels: np.ndarray
+    scores: np.ndarray
+    numbers: dict[str, int]
+
+    def chosen(self, choice: Choice) -> Columns:
+        """Give the columns of the series that are asked for."""
+        wanted = self.last_at >= choice.since.timestamp()
+        for column, text in (
+            (self.senders, choice.sender),
+            (self.scanners, choice.scanner),
+            (self.kernels, choice.kernel),
+        ):
+            if text:
+                wanted &= column == self.numbers.get(text, -1)
+        return self._of(wanted)
+
+    def between(self, low: float, high: float, most: int) -> list[str]:
+        """Name the latest series whose score is above `low`, and `high` at most."""
+        found = self._of((self.scores > low) & (self.scores <= high))
+        latest = np.argsort(-found.last_at, kind="stable")[:most]
+        return [str(uid) for uid in found.series[latest]]
+
+    def _of(self, rows: np.ndarray) -> Columns:
+        return Columns(
+            series=self.series[rows],
+            last_at=self.last_at[rows],
+            senders=self.senders[rows],
+            scanners=self.scanners[rows],
+            kernels=self.kernels[rows],
+            scores=self.scores[rows],
+            numbers=self.numbers,
+        )
+
+
+class ScoreTable:
+    """Keeps the stored scores of a year; for any thread.
+
+    Parameters
+    ----------
+    clock
+        Gives the time.
+    """
+
+    def __init__(self, sessions: Sessions, clock: Callable[[], datetime]) -> None:
+        self._sessions, self._clock = sessions, clock
+        self._lock = threading.Lock()
+        self._rows: dict[str, tuple[float, int, int, int, float]] = {}
+        self._numbers: dict[str, int] = defaultdict(lambda: len(self._numbers))
+        self._columns = self._made()
+        self._read_at = NEVER
+
+    def columns(self) -> Columns:
+        """Give the columns as they are now: only what was made since the last time is read.
+
+        Raises
+        ------
+        StorageError
+            If the database is away.
+        """
+        now = self._clock()
+        if self._read_at == NEVER or now < self._read_at:  # a clock was set back
+            self.reload()
+        with self._lock:
+            found = self._stored(self._read_at - OVERLAP)
+            self._read_at = max(self._read_at, now)
+            read = {row.series_instance_uid: self._values(row) for row in found}
+            if any(self._rows.get(uid) != row for uid, row in read.items()):
+                self._rows.update(read)
+                self._columns = self._made()
+            return self._columns
+
+    def reload(self) -> None:
+        """Read all of it anew, so that what was erased is gone; nobody waits for the reading.
+
+        Raises
+        ------
+        StorageError
+            If the database is away.
+        """
+        now = self._clock()
+        found = self._stored(now - LONGEST)
+        with self._lock:
+            self._rows = {row.series_instance_uid: self._values(row) for row in found}
+            self._columns, self._read_at = self._made(), now
+
+    def _stored(self, since: datetime) -> list[StoredScore]:
+        with self._sessions.reading() as session:
+            return stored_scores(session, since)
+
+    def _values(self, row: StoredScore) -> tuple[float, int, int, int, float]:
+        number = self._numbers
+        return (
+            row.last_at.timestamp(),
+            number[row.calling_ae],
+            number[row.scanner],
+            number[row.kernel],
+            row.score,
+        )
+
+    def _made(self) -> Columns:
+        table = np.array(list(self._rows.values()), float).reshape(-1, 5)
+        last_at, senders, scanners, kernels, scores = table.T.copy()
+        return Columns(
+            series=np.array(list(self._rows), object),
+            last_at=last_at,
+            senders=senders,
+            scanners=scanners,
+            kernels=kernels,
+            scores=scores,
+            numbers=dict(self._numbers),
+        )
