@@ -31,13 +31,15 @@ from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.refusals import Refusal, RefusalRecorder
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
+from storage.database.batches import in_parts
 from storage.errors import StorageFull
 from storage.files.folder import KeptFile
-from storage.series.instances import known_paths
+from storage.series.instances import known_among
 from storage.series.quarantine_and_refusals import record_quarantine
 
 MAXIMUM_QUARANTINED = 10_000  #: files; beyond them, unreadable instances are not kept
 QUARANTINE_FULL = "quarantine is full: look at it by dicom-node status, and empty it"
+AT_ONCE = 5000  #: files of the scan that are looked for at once: its memory does not grow
 HEADER_BYTES = 1 << 15  #: scanned on arrival; a longer header is read from the file
 
 
@@ -128,15 +130,18 @@ class InstanceIngest:
         Only for the start, before anything is received. Returns when all of them are in the
         database: nobody may take the first half of a series for all of it.
         """
-        with self._index.sessions() as session:
-            known = known_paths(session)
-        unindexed = [kept for kept in self._folder.scan() if kept.path not in known]
-        for kept in unindexed:
-            self._index_file(kept)
-        if unindexed:
+        found = 0
+        with self._index.sessions.reading() as session:
+            for part in in_parts(self._folder.scan(), AT_ONCE):
+                known = known_among(session, [kept.path for kept in part])
+                unindexed = [kept for kept in part if kept.path not in known]
+                for kept in unindexed:
+                    self._index_file(kept)
+                found += len(unindexed)
+        if found:
             self._index.wait_until_written()
-            log.warning("inbox_scanned", instances=len(unindexed))
-        return len(unindexed)
+            log.warning("inbox_scanned", instances=found)
+        return found
 
     def _index_file(self, kept: KeptFile) -> None:
         path = self._folder.locate(kept.path)

@@ -244,6 +244,18 @@ class StorageFolder:
         """List the paths that match a pattern such as ``results/*``, relative to the folder."""
         return {path.relative_to(self.root).as_posix() for path in self.root.glob(pattern)}
 
+    def instances_in(self, place: str) -> list[str]:
+        """List the paths of the instances in one folder of them, relative to the storage folder."""
+        return sorted(
+            f"{place}/{name}"
+            for name in os.listdir(self.root / place)  # noqa: PTH208  # a tenth of pathlib's time
+            if name.endswith(".dcm")
+        )
+
+    def has(self, path: str) -> bool:
+        """Say whether a file is there, by its relative path."""
+        return os.path.exists(f"{self.root}/{path}")  # noqa: PTH110  # asked of millions of files
+
     def locate(self, path: str) -> Path:
         """Give the absolute path of a kept file; its relative path comes from the database."""
         return self.root / path
@@ -255,12 +267,13 @@ class StorageFolder:
         """
         for path in self._temporary_folder.iterdir():
             remove(path)
-        for path in sorted((self.root / INCOMING).glob("*/*.dcm")):
-            yield KeptFile(
-                path=path.relative_to(self.root).as_posix(),
-                digest=path.stem.partition("-")[2],
-                bytes=path.stat().st_size,
-            )
+        for place in sorted((self.root / INCOMING).iterdir()):  # some at a time: there are millions
+            for path in sorted(place.glob("*.dcm")):
+                yield KeptFile(
+                    path=path.relative_to(self.root).as_posix(),
+                    digest=path.stem.partition("-")[2],
+                    bytes=path.stat().st_size,
+                )
 
     def free_bytes(self) -> int:
         """Measure the free space above the reserve, bytes; negative when the reserve is in use."""

@@ -11,21 +11,21 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from storage.database.batches import batched
+from storage.database.batches import batched, in_parts
 from storage.database.lease import read_lease
 from storage.database.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
 from storage.files.folder import (
     INCOMING,
-    LATER,
     QUARANTINE,
     RESULTS,
     TEMPORARY,
     StorageFolder,
 )
-from storage.series.instances import known_paths
+from storage.series.instances import known_among
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 SETTLING = timedelta(minutes=10)  #: age at which every file has its row
+ROWS_AT_ONCE = 5000  #: of instances and of objects of results
 STUCK = timedelta(days=1)  #: longer than any analysis or attempt to send
 
 
@@ -73,10 +73,11 @@ def disagreements(session: Session, folder: StorageFolder, now: datetime) -> lis
     """
     # rows before files: an instance kept in between has a file and no row, and is young
     known = _known(session)
+    # ... and of instances, whose number grows with the archive, a part at a time
     return [
         *_missing_instances(session, folder),
         *_missing_results(session, folder),
-        *_unknown(folder, f"{INCOMING}/*/*.dcm", known, now - SETTLING, Kind.NOT_INDEXED),
+        *_not_indexed(session, folder, now - SETTLING),
         *_unknown(
             folder, f"{RESULTS}/*", known, without_rows_before(session, now), Kind.RESULT_UNKNOWN
         ),
@@ -99,13 +100,16 @@ def without_rows_before(session: Session, now: datetime) -> datetime:
 def nothing_to_send(session: Session) -> list[tuple[str, str]]:
     """List the ENCODED series without a delivery under way, and the keys of their results."""
     under_way = (
-        select(ResultObject.result_key)
-        .join(Delivery)
-        .where(Delivery.state.in_((*UNDER_WAY, DeliveryState.DECLINED)))
+        select(Delivery.id)
+        .join(ResultObject)
+        .where(
+            ResultObject.result_key == Series.result_key,
+            Delivery.state.in_((*UNDER_WAY, DeliveryState.DECLINED)),
+        )
     )
     rows = session.execute(
         select(Series.series_instance_uid, Series.result_key).where(
-            Series.state == SeriesState.ENCODED, Series.result_key.not_in(under_way)
+            Series.state == SeriesState.ENCODED, ~under_way.exists()
         )
     )
     return [(uid, key) for uid, key in rows if key]
@@ -124,19 +128,19 @@ def totals(session: Session, folder: StorageFolder) -> dict[Kind, int]:
     }
 
 
-def missing_instances(session: Session, folder: StorageFolder) -> list[tuple[str, str]]:
-    """List kept instances whose files are missing: Series Instance UID and path, by series."""
-    present = folder.paths(f"{INCOMING}/*/*.dcm")
+def missing_instances(session: Session, folder: StorageFolder) -> Iterator[tuple[str, str]]:
+    """List kept instances whose files are missing: Series Instance UID and path.
+
+    Rows come a part at a time, and each file is looked at: the memory does not grow with them.
+    """
     rows = session.execute(
         select(Instance.series_instance_uid, Instance.path)
         .where(Instance.purged_at.is_(None))
-        .order_by(Instance.series_instance_uid, Instance.path)
+        .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    return [
-        (uid, path)
-        for uid, path in rows
-        if path not in present and not folder.locate(path).exists()
-    ]
+    for uid, path in rows:
+        if not folder.has(path):
+            yield uid, path
 
 
 def mark_missing(session: Session, paths: Sequence[str], now: datetime) -> None:
@@ -147,15 +151,28 @@ def mark_missing(session: Session, paths: Sequence[str], now: datetime) -> None:
 
 def _known(session: Session) -> set[str]:
     return {
-        *known_paths(session),
         *session.scalars(select(Result.folder)),
         *session.scalars(select(Quarantine.path)),
     }
 
 
+def _not_indexed(session: Session, folder: StorageFolder, before: datetime) -> Iterator[Finding]:
+    """List the files of instances without a row, folder by folder."""
+    for place in sorted(folder.paths(f"{INCOMING}/*/")):
+        for part in in_parts(folder.instances_in(place), ROWS_AT_ONCE):
+            yield from _old(folder, set(part) - known_among(session, part), before)
+
+
+def _old(folder: StorageFolder, paths: Iterable[str], before: datetime) -> Iterator[Finding]:
+    for path in sorted(paths):
+        written = folder.written_at(path)
+        if written is not None and written < before:
+            yield Finding(kind=Kind.NOT_INDEXED, what=path)
+
+
 def _missing_instances(session: Session, folder: StorageFolder) -> Iterator[Finding]:
     missing = Counter(uid for uid, _ in missing_instances(session, folder))
-    for uid, count in missing.items():
+    for uid, count in sorted(missing.items()):
         yield Finding(
             kind=Kind.INSTANCES_MISSING, what=uid, detail=f"{count} instances", count=count
         )
@@ -163,18 +180,14 @@ def _missing_instances(session: Session, folder: StorageFolder) -> Iterator[Find
 
 def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Finding]:
     """List the results that lack objects, each once."""
-    present = folder.paths(f"{RESULTS}/*/*") | folder.paths(f"{RESULTS}/*/{LATER}/*")
     rows = session.execute(
         select(Result.series_instance_uid, Result.folder, ResultObject.path)
         .join(ResultObject, ResultObject.result_key == Result.key)
         .where(Result.purged_at.is_(None))
         .order_by(Result.series_instance_uid, Result.revision)
+        .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    missing = Counter(
-        (uid, result)
-        for uid, result, path in rows
-        if path not in present and not folder.locate(path).exists()
-    )
+    missing = Counter((uid, result) for uid, result, path in rows if not folder.has(path))
     for (uid, result), count in missing.items():
         detail = f"{count} objects of {result}"
         yield Finding(kind=Kind.RESULT_MISSING, what=uid, detail=detail, count=count)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, delete, func, or_, select, true, update
+from sqlalchemy import Column, ColumnElement, and_, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import (
@@ -63,7 +63,9 @@ def series_usages(session: Session, uids: Collection[str] | None = None) -> list
     rows = session.scalars(
         select(Series).where(chosen, or_(uid.in_(with_instances), uid.in_(with_results)))
     ).all()
-    sizes, deliveries = _sizes(session, chosen), _deliveries(session, chosen)
+    with_files = or_(uid.in_(with_instances), uid.in_(with_results))
+    sizes = _sizes(session, chosen)
+    deliveries = _deliveries(session, and_(chosen, with_files))  # not of all that ever was
     return [
         SeriesUsage(
             series_instance_uid=row.series_instance_uid,

@@ -55,14 +55,20 @@ def record_instances(
     return changes
 
 
-def known_paths(session: Session) -> set[str]:
-    """List the paths of all instances recorded; a scan has to record every other file.
+def known_among(session: Session, paths: Sequence[str]) -> set[str]:
+    """Tell which of some paths are of recorded instances; a scan has to record every other file.
 
     A purged instance may have been received again since, so that its file counts as unknown,
     except while the files of its series are being removed.
     """
     kept = or_(Instance.purged_at.is_(None), Series.purging)
-    return set(session.scalars(select(Instance.path).join(Series).where(kept)))
+    return {
+        path
+        for batch in batched(paths)
+        for path in session.scalars(
+            select(Instance.path).join(Series).where(Instance.path.in_(batch), kept)
+        )
+    }
 
 
 def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], list[str]]:

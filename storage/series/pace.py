@@ -16,7 +16,7 @@ Analysis = tuple[datetime, datetime]  #: when a series was closed, and when its 
 
 
 def latest_analyses(session: Session, since: datetime) -> list[Analysis]:
-    """List the latest analyses that ended since a time, the oldest first."""
+    """List the analyses of the series received last, since a time, in the order of their ends."""
     closing = and_(
         Closing.series_instance_uid == Result.series_instance_uid,
         Closing.generation == Result.generation,
@@ -26,11 +26,12 @@ def latest_analyses(session: Session, since: datetime) -> list[Analysis]:
         .select_from(Result)
         .join(Series, Series.result_key == Result.key)
         .join(Closing, closing)
-        .where(Result.score.is_not(None), Result.created_at >= since)
-        .order_by(Result.created_at.desc())
+        .where(Result.score.is_not(None), Series.last_at >= since)
+        .order_by(Series.last_at.desc())
         .limit(LATEST)
     )
-    return [(closed_at, created_at) for closed_at, created_at in rows][::-1]
+    analyses = [(closed_at, created_at) for closed_at, created_at in rows]
+    return sorted(analyses, key=lambda analysis: analysis[1])
 
 
 def seconds_each(analyses: Sequence[Analysis]) -> float | None:

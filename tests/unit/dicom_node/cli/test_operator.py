@@ -224,7 +224,7 @@ def test_the_pace_is_taken_while_series_wait(
 def test_the_queue_says_ages_and_when_results_are_expected(ini: Path, run: Run) -> None:
     enter(
         ini,
-        {"series_instance_uid": "1"},
+        {"series_instance_uid": "1", "last_at": NOW - timedelta(minutes=8)},
         {"series_instance_uid": "2", "state": S.STABLE, "since": NOW - timedelta(minutes=3)},
         {"series_instance_uid": "3", "state": S.ANALYSING, "since": NOW - timedelta(minutes=1)},
         {"series_instance_uid": "4", "state": S.RECEIVING, "since": NOW},

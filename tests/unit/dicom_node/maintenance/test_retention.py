@@ -27,7 +27,7 @@ from storage.maintenance.purge import mark_for_purge, series_usages, unfinished_
 from storage.maintenance.retention import RetentionRules, choose
 from storage.overview import overview
 from storage.series.instance_facts import InstanceFacts
-from storage.series.instances import known_paths, record_instance
+from storage.series.instances import known_among, record_instance
 from storage.series.lifecycle import close, receiving
 from storage.series.quarantine_and_refusals import record_quarantine
 from storage.series.rerun import mark_for_rerun
@@ -58,6 +58,9 @@ def instance(uid: str) -> InstanceFacts:
         digest="0" * 64,
         bytes=1,
     )
+
+
+PATHS = [instance(uid).path for uid in ("2.25.11", "2.25.12")]
 
 
 def put(resources: Resources, path: str, at: datetime = NOW) -> None:
@@ -186,13 +189,13 @@ def test_a_crash_while_files_go_is_taken_up_by_the_next_round(
         with pytest.raises(Killed):
             after(dying, 31).run_once()
         with resources.sessions() as session:  # a start in between takes nothing up again
-            assert known_paths(session) == {instance(f"2.25.1{n}").path for n in (1, 2)}
+            assert known_among(session, PATHS) == set(PATHS)
 
     after(resources, 31).run_once()
 
     assert files(resources) == []
     with resources.sessions() as session:
-        assert known_paths(session) == set()
+        assert known_among(session, PATHS) == set()
 
 
 def test_what_comes_again_after_the_mark_is_not_removed(resources: Resources) -> None:
@@ -207,7 +210,7 @@ def test_what_comes_again_after_the_mark_is_not_removed(resources: Resources) ->
 
     assert files(resources) == ["2.25.12.dcm"]
     with resources.sessions() as session:  # so that a start would take it up
-        assert known_paths(session) == set()
+        assert known_among(session, PATHS) == set()
 
 
 def test_what_came_again_just_before_stays_whole(resources: Resources) -> None:

@@ -25,6 +25,7 @@ from storage.console.users import find_session, list_sessions
 from storage.console.worklist import Filter, senders, tiles, worklist
 from storage.database.schema import Series
 from storage.database.sessions import Session
+from storage.maintenance.consistency import nothing_to_send
 from storage.results.answers import (
     answer_counts,
     answers_in,
@@ -34,6 +35,8 @@ from storage.results.answers import (
 )
 from storage.results.diagnoses import ScoredSeries, scored_series
 from storage.results.feedback import NewAnswer, NewDocument, enter_feedback
+from storage.series.instances import known_among
+from storage.series.pace import latest_analyses
 from storage.states import SeriesState
 from tests.support.console.console_under_test import NOW, ConsoleUnderTest
 
@@ -57,6 +60,11 @@ QUERIES: dict[str, Query] = {
     "worklist of a flag": lambda s: worklist(s, Filter(flag="gaps-filled", since=SINCE), 50),
     "worklist of a destination": lambda s: worklist(s, Filter(destination="PACS", since=SINCE), 50),
     "series alike": lambda s: worklist(s, Filter(alike=("accession_of", "1.2.3")), 50),
+    "worklist of a patient": lambda s: worklist(s, Filter(patients=("a", "b")), 50),
+    "worklist of an accession number": lambda s: worklist(s, Filter(accessions=("a", "b")), 50),
+    "pace": lambda s: latest_analyses(s, SINCE),
+    "files known": lambda s: known_among(s, [f"incoming/00/{n}.dcm" for n in range(3)]),
+    "nothing to send": nothing_to_send,
     "senders": senders,
     "tiles": lambda s: tiles(s, NOW),
     "page of a series": lambda s: series_page(s, "1.2.3"),

@@ -15,7 +15,7 @@ from storage.database.schema import Base, Instance, Series
 from storage.errors import StaleState, StorageError
 from storage.maintenance.recovery import recover
 from storage.series.instance_facts import InstanceFacts
-from storage.series.instances import known_paths, record_instance
+from storage.series.instances import known_among, record_instance
 from storage.series.lifecycle import (
     SeriesTicket,
     claim_next,
@@ -98,7 +98,7 @@ def test_first_instance_makes_the_series(session: Session) -> None:
     assert (series.state, series.generation, series.instances) == (S.RECEIVING, 1, 1)
     assert (series.first_at, series.last_at, series.calling_ae) == (NOW, NOW, "CT1")
     assert session.get_one(Instance, ("1", "a")).bytes == 5_000_000_000
-    assert known_paths(session) == {"incoming/1-a"}
+    assert known_among(session, ["incoming/1-a", "incoming/1-b"]) == {"incoming/1-a"}
 
 
 def test_instance_noted_again_is_not_new_but_its_sender_is_still_sending(session: Session) -> None:
