@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 import uvicorn
 
+from config.editing import changed_text
+from config.reader import read_text
+from config.versions import digest, write_settings
+from dicom_node.clock_watch import utc_now
 from dicom_node.console.access.people import Role
 from dicom_node.console.app import make_app
 from storage.results.answers import answers_to
@@ -36,6 +40,9 @@ pytestmark = [
 @pytest.fixture
 def console(tmp_path: Path) -> Iterator[ConsoleUnderTest]:
     made = ConsoleUnderTest(tmp_path, is_secure=False)
+    ini = tmp_path / "dicom-node.ini"
+    ini.write_text(f"[storage]\nfolder = {tmp_path}\n[analysis]\nthreshold = 0.3\n")
+    made.use(ini)
     yield made
     made.resources.close()
 
@@ -122,6 +129,36 @@ def test_a_new_series_appears_by_itself(console: ConsoleUnderTest, page: "Page")
     page.wait_for_selector("#rows a[href='/series/1.2.3']")
 
 
+def test_a_time_gets_its_date_when_its_day_has_passed(
+    console: ConsoleUnderTest, page: "Page"
+) -> None:
+    console.receive("1.2.3", utc_now())
+    log_in(page, Role.VIEWER)
+    page.clock.install()
+    page.reload()
+    assert "-" not in page.inner_text("#rows time")
+    page.clock.fast_forward("24:00:00")
+    page.wait_for_function("document.querySelector('#rows time').textContent.includes('-')")
+
+
+def test_settings_are_put_back_by_keyboard(console: ConsoleUnderTest, page: "Page") -> None:
+    ini = console.console.ini
+    assert ini is not None
+    old = read_text(ini)
+    new = changed_text(old, {("analysis", "threshold"): "0.6"})
+    write_settings(ini, new, expected_digest=digest(old), by="root", at=console.clock())
+    log_in(page, Role.ADMIN)
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    page.wait_for_url("**/settings")
+    page.focus("a[href='/settings/1']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("button.primary:focus")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Written: [analysis] threshold: 0.6 -> 0.3")
+    assert ini.read_text() == old
+
+
 def test_a_threshold_is_tried_while_one_slides(console: ConsoleUnderTest, page: "Page") -> None:
     console.analyse("1.2.3", console.clock(), score=0.5)
     log_in(page, Role.VIEWER)
@@ -161,6 +198,7 @@ def test_axe_finds_nothing_serious_on_any_page(
     root = page.url.rstrip("/")
     paths = ("/", "/series/1.2.3", "/series/1.2.4", "/destinations", "/senders", "/queue")
     paths += ("/thresholds?threshold=0.6", "/performance", "/model", "/system", "/people")
+    paths += ("/settings",)
     for path in (*paths, "/account", "/why", "/why?study=1.2.8", "/nothing"):
         page.goto(f"{root}{path}")
         look()
