@@ -29,7 +29,7 @@ from benchmarks.rounds import scratch
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 
-TITLE = "## Analysing"  #: what follows it in the document is this module's
+TITLE = "## Analysing"  #: up to the next chapter of the document it is this module's
 LENGTH_MM = 300.0  #: of the phantoms, whatever the number of their slices, but for
 MAX_SPACING_MM = 5.0  #: of slices: others are refused
 OLD, NEW = "before", "now"
@@ -80,8 +80,9 @@ def main() -> None:
     if options.into is None:
         print(text)
         return
-    before = options.into.read_text().partition(TITLE)[0].rstrip()
-    options.into.write_text(f"{before}\n\n{text}")
+    before, _, chapter = options.into.read_text().partition(TITLE)
+    _, mark, after = chapter.partition("\n## ")  # of others, who measure them
+    options.into.write_text(f"{before.rstrip()}\n\n{text}{mark}{after}")
 
 
 def _head(options: argparse.Namespace) -> list[str]:

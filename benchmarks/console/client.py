@@ -71,17 +71,21 @@ def prepare(folder: Path, database: str) -> None:
 
 
 class Browser:
-    """Asks a console over one connection."""
+    """Asks a console over one connection, in a session of its own or of another."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, cookie: str = "") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._headers = {"Origin": f"http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}
+        self.cookie = cookie or self._logged_in()
+        self._headers["Cookie"] = self.cookie
+
+    def _logged_in(self) -> str:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         fields = urlencode({"name": NAME, "password": PASSWORD})
         self._connection.request("POST", "/login", fields, self._headers | form)
         answer = self._connection.getresponse()
         answer.read()
-        self._headers["Cookie"] = (answer.getheader("Set-Cookie") or "").partition(";")[0]
+        return (answer.getheader("Set-Cookie") or "").partition(";")[0]
 
     def get(self, path: str) -> str:
         """Get a page.

@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from statistics import median
+from threading import Barrier
 
 from benchmarks.console.client import Browser, console, prepare
-from benchmarks.processes import node, send_with
+from benchmarks.processes import START_SECONDS, node, send_with
 from benchmarks.rounds import measure, scratch
 from benchmarks.samples import ct_series
 
@@ -52,17 +53,20 @@ def _open_consoles(folder: Path) -> Iterator[None]:
     url = f"sqlite:///{folder / 'node.sqlite'}"
     prepare(folder, url)
     with ThreadPoolExecutor(OPEN) as pool, console(folder, url) as serving:
-        pages = [pool.submit(_look, serving.port) for _ in range(OPEN)]
+        cookie, are_open = Browser(serving.port).cookie, Barrier(OPEN + 1)
+        pages = [pool.submit(_look, serving.port, cookie, are_open) for _ in range(OPEN)]
+        are_open.wait(START_SECONDS)
         yield
     for page in pages:
         page.result()
 
 
-def _look(port: int) -> None:
+def _look(port: int, cookie: str, are_open: Barrier) -> None:
     """Show the worklist, and look again whenever told to, until the console ends."""
-    listener, page = Browser(port), Browser(port)
+    listener, page = Browser(port, cookie), Browser(port, cookie)
     page.get("/")
     with suppress(ConnectionError, HTTPException), listener.listening("/events") as events:
+        are_open.wait(START_SECONDS)
         while line := events.readline():
             if line == CHANGED:
                 page.get("/rows")
