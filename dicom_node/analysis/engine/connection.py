@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -301,7 +302,7 @@ def _reach(scheduler: str, security: Security) -> None:
 
 def _embedded(address: EngineAddress, loop: LoopRunner) -> LocalCluster:
     """One worker process under a nanny, on loopback."""
-    threads = str(address.threads or os.cpu_count() or 1)
+    spawn_within(surroundings(address.threads))
     return LocalCluster(
         n_workers=1,
         threads_per_worker=1,
@@ -311,20 +312,35 @@ def _embedded(address: EngineAddress, loop: LoopRunner) -> LocalCluster:
         dashboard_address="127.0.0.1:0",  # any port, and no page on it, be bokeh there or not
         scheduler_kwargs={"dashboard": False},
         memory_limit=f"{address.memory_limit_gb}GB" if address.memory_limit_gb else 0,
-        env=surroundings(threads),
         silence_logs=logging.CRITICAL,  # a lost worker is an event of the node
         loop=loop.loop,
     )
 
 
-def surroundings(threads: str) -> dict[str, str]:
-    """Environment of a worker's process, set before it imports anything."""
+def surroundings(threads: int) -> dict[str, str]:
+    """Environment of a worker's process.
+
+    Parameters
+    ----------
+    threads
+        Processor threads; 0 for all cores.
+    """
+    count = str(threads or os.cpu_count() or 1)
     return {
         **SURROUNDINGS,
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
     }
+
+
+def spawn_within(environment: Mapping[str, str]) -> None:
+    """Have Dask's nannies of this process start their workers with this environment.
+
+    What a nanny is given as ``env`` comes when the worker's process runs already: too late for
+    what the C library reads as it begins.
+    """
+    dask.config.set({"distributed.nanny.pre-spawn-environ": dict(environment)})
 
 
 def _seen(address: str, facts: dict[str, Any]) -> SeenWorker:

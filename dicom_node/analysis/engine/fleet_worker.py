@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -17,6 +16,7 @@ from dicom_node.analysis.engine.connection import (
     SELDOM,
     EngineAddress,
     in_a_line,
+    spawn_within,
     surroundings,
     usable_security_of,
 )
@@ -54,7 +54,7 @@ async def _work(address: EngineAddress, name: str | None, tasks: int, model: Pat
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    environment = {**surroundings(str(address.threads or os.cpu_count() or 1)), MODELS: str(model)}
+    spawn_within({**surroundings(address.threads), MODELS: str(model)})
     failures = 0
     while not stop.is_set():
         try:
@@ -63,7 +63,6 @@ async def _work(address: EngineAddress, name: str | None, tasks: int, model: Pat
                 nthreads=tasks,
                 name=name,
                 security=usable_security_of(address),
-                env=environment,
                 memory_limit=f"{address.memory_limit_gb}GB" if address.memory_limit_gb else 0,
                 death_timeout=JOIN_SECONDS,
                 dashboard=False,

@@ -14,7 +14,7 @@ import dask
 import pytest
 
 from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
-from dicom_node.analysis.engine.connection import EngineAddress, connect
+from dicom_node.analysis.engine.connection import SURROUNDINGS, EngineAddress, connect
 from dicom_node.analysis.engine.task import Task
 from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.errors import EngineLost
@@ -48,6 +48,20 @@ def test_a_task_runs_in_another_process_with_its_surroundings(embedded: ComputeE
     tend_until(embedded, lambda: embedded.slots == 1)
     assert embedded.submit(os.getpid).result(60) != os.getpid()
     assert embedded.submit(surroundings).result(60) == ("1", "PASSIVE")
+
+
+def began_with() -> dict[str, str]:
+    """Environment as it was when the process began: the C library reads no later one."""
+    lines = Path("/proc/self/environ").read_bytes().decode().split("\0")
+    return dict(line.split("=", 1) for line in lines if line)
+
+
+def test_memory_is_kept_from_the_first_moment(embedded: ComputeEngine) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    found = embedded.submit(began_with).result(60)
+
+    assert {name: found.get(name) for name in SURROUNDINGS} == dict(SURROUNDINGS)
+    assert found["OMP_NUM_THREADS"] == "1"
 
 
 def is_profiled() -> bool:
