@@ -132,6 +132,8 @@ EVENTS = frozenset(
         "part_ended",
         "part_restarted",
         "log_lines_lost",
+        "monitoring_away",
+        "monitoring_connection_ended",
         "threads_left",
     }
 )

@@ -6,6 +6,7 @@ StorageError
 ├── StorageUnwritable     the storage folder is away, or read only: the same may succeed later
 ├── DamagedIdentityKey    its file can be read, and holds something else
 ├── DatabaseUnavailable   the database is locked, full, damaged or away: the same may succeed later
+│   ├── DatabaseDamaged   by itself it will not succeed: an operator restores a copy
 │   └── LeaseLost         for good: another node has taken the database over
 ├── DatabaseRefused       the database rejects what is to be written: the same fails again
 └── DatabaseUnusable      it is not the database of this program: only an operator can help
@@ -34,6 +35,10 @@ class DamagedIdentityKey(StorageError):
 
 class DatabaseUnavailable(StorageError):
     """The database is locked, full, damaged or away: the same may succeed later."""
+
+
+class DatabaseDamaged(DatabaseUnavailable):
+    """The database is damaged: what waits goes on once an operator has restored a copy."""
 
 
 class LeaseLost(DatabaseUnavailable):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -15,6 +17,8 @@ from dicom_node.errors import NodeError
 from dicom_node.monitoring.event_metrics import EventMetrics
 from dicom_node.monitoring.server import MonitoringServer, app_of
 from dicom_node.monitoring.state_collector import Sources, StateCollector
+from dicom_node.reception.stow.connections import BoundedListener
+from dicom_node.reception.stow.server import HEAD_SECONDS, BoundedProtocol
 from dicom_node.resources import Resources
 from storage.files.disk import disk_free
 from storage.standing import Standing, standing
@@ -38,10 +42,21 @@ def start_monitoring(
     registry = registry_of(settings, resources, destinations)
     wanted = settings.monitoring
     try:
-        return MonitoringServer(wanted, app_of(registry, resources.health.snapshot))
+        return MonitoringServer(wanted, app_of(registry, resources.health.snapshot), bounded)
     except OSError as fault:
         place = f"{wanted.bind}:{wanted.port}"
         raise NodeError(f"[monitoring]: cannot listen on {place}: {fault.strerror}") from fault
+
+
+def bounded(listening: socket.socket) -> tuple[socket.socket, type[asyncio.Protocol]]:
+    """Bound connections, and the time in which no request runs on one, as for STOW-RS."""
+    listener = BoundedListener.of(listening, _turned_away)
+    bounds = {"open_connections": listener.connections, "head_seconds": HEAD_SECONDS}
+    return listener, type("Protocol", (BoundedProtocol,), bounds)
+
+
+def _turned_away(address: str, reason: str) -> None:
+    logs.log.debug("monitoring_connection_ended", host=address, reason=reason)
 
 
 def registry_of(

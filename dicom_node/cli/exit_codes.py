@@ -6,7 +6,13 @@ from enum import IntEnum
 
 from config.errors import SettingsError
 from dicom_node.errors import Busy, EngineAway, FolderAway
-from storage.errors import DatabaseUnavailable, LeaseLost, StorageFull, StorageUnwritable
+from storage.errors import (
+    DatabaseDamaged,
+    DatabaseUnavailable,
+    LeaseLost,
+    StorageFull,
+    StorageUnwritable,
+)
 
 PASSING = (
     Busy,
@@ -17,6 +23,8 @@ PASSING = (
     StorageUnwritable,
 )
 """Faults of the moment: the same command may succeed later."""
+
+FOR_GOOD = (DatabaseDamaged, LeaseLost)  #: those of them that only an operator can end
 
 
 class ExitStatus(IntEnum):
@@ -47,7 +55,7 @@ def status_of(fault: Exception) -> ExitStatus:
     """Choose the exit status of a command that ended with a fault."""
     if isinstance(fault, SettingsError):
         return ExitStatus.SETTINGS
-    if isinstance(fault, PASSING) and not isinstance(fault, LeaseLost):
+    if isinstance(fault, PASSING) and not isinstance(fault, FOR_GOOD):
         return ExitStatus.LATER
     return ExitStatus.FAULT
 

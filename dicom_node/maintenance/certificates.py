@@ -122,7 +122,8 @@ def _provided(
         path = folder / f"{host}.pem"
         name = next((one for one in hosts if _stem(one) == host), "")
         old = _read(path) if path.exists() else None
-        if old is None or old.not_valid_after_utc <= now + RENEWAL_TIME:
+        is_whole = old is not None and path.with_suffix(".key").exists()
+        if old is None or not is_whole or old.not_valid_after_utc <= now + RENEWAL_TIME:
             names = _names_of(old) if old is not None else _names(name)
             _make_host(path, names, authority, now, min(until, now + valid))
             yield Made(name=host, file=path, until=_read(path).not_valid_after_utc, is_new=True)
@@ -231,7 +232,7 @@ def _pem_of(key: Key) -> bytes:
 
 def _write(file: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Write a file whole or not at all."""
-    temporary = file.with_name(f".{file.name}")
+    temporary = file.with_name(f"{file.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as stream:

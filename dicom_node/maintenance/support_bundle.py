@@ -31,9 +31,10 @@ from pipeline.model.manifest import BUNDLED, read_manifest
 LOG_BYTES = 20_000_000  #: of the end of the log
 LEFT_OUT = "(left out)"
 PEOPLE = frozenset({"user"})  #: keys of settings whose values name somebody
-UID = re.compile(r"(?<![\w.])[0-2](?:\.\d+){4,}(?![\w.])")
+UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){4,}(?!\d|\.\d)")
 """What may be a UID; four dots and more, so that addresses and versions stay."""
 LOGIN = re.compile(r"(?<=://)[^/@\s]*@")  #: user and password in a URL
+BY = re.compile(r'("by": "|drained by )[^"\n]*?(?="| since )')  #: who did something
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,9 @@ class Pseudonyms:
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
 
     def of(self, text: str) -> str:
-        """Replace every UID of a text, and what logs in by a URL."""
-        return LOGIN.sub("", UID.sub(self._word, text))
+        """Replace every UID of a text; leave out what logs in by a URL, and names of people."""
+        named = UID.sub(self._word, LOGIN.sub("", text))
+        return BY.sub(rf"\1{LEFT_OUT}", named)
 
     def _word(self, found: re.Match[str]) -> str:
         digest = hashlib.blake2b(found[0].encode(), key=self.salt, digest_size=5)
@@ -143,5 +145,8 @@ def _end_of_log(file: Path | None) -> str:
     if file is None:
         return "the log goes to standard error: journalctl has it, or whoever started the node"
     with file.open("rb") as stream:
-        stream.seek(max(0, file.stat().st_size - LOG_BYTES))
+        start = max(0, file.stat().st_size - LOG_BYTES)
+        stream.seek(start)
+        if start:
+            stream.readline()  # a part of a line may hold a part of a UID
         return stream.read(LOG_BYTES).decode("utf-8", "replace")

@@ -36,7 +36,9 @@ class Counted:
     labels
         Fields of the event that become labels, by the label's name.
     amount
-        Field that is added, 1 where there is none.
+        Field that is added; without a name 1.
+    without
+        What is added where an event lacks that field.
     code
         Whether labels hold the code with which a reason begins, and nothing of what follows it.
     """
@@ -46,6 +48,7 @@ class Counted:
     text: str
     labels: Mapping[str, str] | None = None
     amount: str = ""
+    without: float = 1.0
     code: bool = False
 
 
@@ -63,16 +66,19 @@ COUNTED: Sequence[Counted] = (
         event="association_rejected",
         metric="associations_rejected",
         text="Associations that were rejected.",
+        amount="times",
     ),
     Counted(
         event="association_broken",
         metric="associations_broken",
         text="Connections and associations that ended otherwise than by a release.",
+        amount="times",
     ),
     Counted(
         event="context_refused",
         metric="contexts_refused",
         text="Presentation contexts that were refused.",
+        amount="times",
     ),
     Counted(
         event="instance_received",
@@ -98,6 +104,7 @@ COUNTED: Sequence[Counted] = (
         metric="instances_refused",
         text="Instances that were refused: their senders know.",
         labels=SENDER,
+        amount="times",
     ),
     Counted(
         event="instance_quarantined",
@@ -261,6 +268,7 @@ COUNTED: Sequence[Counted] = (
         metric="audit_messages_dropped",
         text="Audit messages that no server took.",
         amount="messages",
+        without=0.0,  # the first line tells only that some are being lost
     ),
     Counted(event="clock_jumped", metric="clock_jumps", text="Times that the clock was set."),
     Counted(
@@ -367,7 +375,7 @@ class EventMetrics:
             if counted.code:
                 values = [value.partition(":")[0].partition(" ")[0] for value in values]
             bounded = [self._bounded(label, it) for label, it in zip(fields, values, strict=True)]
-            amount = float(event.get(counted.amount, 1)) if counted.amount else 1.0
+            amount = float(event.get(counted.amount, counted.without)) if counted.amount else 1.0
             (counter.labels(*bounded) if bounded else counter).inc(amount)
 
         return act

@@ -1,7 +1,8 @@
-"""HTTP server of metrics and health: GET only, few requests at a time, on a thread of its own."""
+"""HTTP server of metrics and health: GET only, few connections, on a thread of its own."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -17,7 +18,6 @@ from starlette.routing import Route
 from config.network import MonitoringSettings
 from dicom_node.health import PartFault
 
-MOST_REQUESTS = 16  #: at a time; others are answered 503
 KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS = 1
 
@@ -64,6 +64,11 @@ def _told(faults: Sequence[PartFault]) -> list[dict[str, object]]:
     ]
 
 
+Bounded = Callable[[socket.socket], tuple[socket.socket, type[asyncio.Protocol]]]
+"""Makes of a listening socket one that admits few connections, and the protocol that ends those on
+which no request comes in time."""
+
+
 class MonitoringServer:
     """Serves the pages until it is stopped.
 
@@ -71,6 +76,8 @@ class MonitoringServer:
     ----------
     settings
         With a port.
+    bounded
+        Bounds what strangers can hold.
 
     Raises
     ------
@@ -78,7 +85,7 @@ class MonitoringServer:
         If the address cannot be listened on.
     """
 
-    def __init__(self, settings: MonitoringSettings, app: Starlette) -> None:
+    def __init__(self, settings: MonitoringSettings, app: Starlette, bounded: Bounded) -> None:
         family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
         self._listening = socket.create_server((settings.bind, settings.port), family=family)
         self._config = uvicorn.Config(
@@ -89,12 +96,12 @@ class MonitoringServer:
             access_log=False,
             server_header=False,
             log_config=None,
-            limit_concurrency=MOST_REQUESTS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
             ssl_certfile=settings.certificate,
             ssl_keyfile=settings.key,
         )
+        self._bounded = bounded
         self.restart()
 
     @property
@@ -108,10 +115,12 @@ class MonitoringServer:
 
     def restart(self) -> None:
         """Start a thread that serves."""
+        listener, self._config.http = self._bounded(self._listening)
+        self._config.loaded = False
         self._server = uvicorn.Server(self._config)
         self._thread = threading.Thread(
             target=self._server.run,
-            args=([self._listening.dup()],),
+            args=([listener],),
             name="monitoring",
             daemon=True,
         )

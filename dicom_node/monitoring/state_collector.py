@@ -81,16 +81,24 @@ class StateCollector(Collector):
             yield from self._of_deliveries(standing)
 
     def _read(self) -> Standing | None:
-        with self._lock:
-            began = self._steady()
-            if self._standing is None or began - self._read_at >= KEEP_SECONDS:
-                try:
-                    self._standing = self._sources.standing()
-                except StorageError:
-                    self._standing = None
-                self._read_at = self._steady()
-                self._took_seconds = self._read_at - began
-            return self._standing
+        """Read the database now and then; while somebody else reads, give what there is."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._read_again()
+            finally:
+                self._lock.release()
+        return self._standing
+
+    def _read_again(self) -> None:
+        began = self._steady()
+        if self._standing is not None and began - self._read_at < KEEP_SECONDS:
+            return
+        try:
+            self._standing = self._sources.standing()
+        except StorageError:
+            self._standing = None
+        self._read_at = self._steady()
+        self._took_seconds = self._read_at - began
 
     def _of_node(self) -> Iterator[Metric]:
         build = InfoMetricFamily("dicom_node_build", "Version of the program, and the model.")

@@ -226,14 +226,16 @@ def serve(
 def _monitored(node: Node, settings: Settings) -> Callable[[], None]:
     """Serve metrics and health, if the settings want that; return what ends it.
 
-    Raises
-    ------
-    NodeError
-        If the address cannot be listened on.
+    Where the address cannot be listened on the node works all the same, and says so.
     """
     if not settings.monitoring.port:
         return lambda: None
-    server = start_monitoring(settings, node.resources, lambda: node.processing.lanes.names)
+    try:
+        server = start_monitoring(settings, node.resources, lambda: node.processing.lanes.names)
+    except NodeError as fault:
+        node.resources.health.fault("monitoring", str(fault))
+        log.error("monitoring_away", reason=str(fault))
+        return lambda: None
     node.supervisor.watch("monitoring", server)
     return server.stop
 

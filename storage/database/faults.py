@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from sqlalchemy import exc
 
-from storage.errors import DatabaseRefused, DatabaseUnavailable, StorageError
+from storage.errors import DatabaseDamaged, DatabaseRefused, DatabaseUnavailable, StorageError
 
 MAXIMUM_DETAIL = 200  #: characters of a driver's text that are quoted
 
@@ -37,7 +37,11 @@ READ_ONLY = Cause(
     "the database cannot be written", "see who owns its files, and that it is no copy for reading"
 )
 DISK = Cause("the disk of the database fails", "see the log of the operating system")
-DAMAGED = Cause("the database is damaged", "stop the node and restore a copy of the database")
+DAMAGED = Cause(
+    "the database is damaged",
+    "stop the node and restore a copy of the database",
+    DatabaseDamaged,
+)
 CANNOT_OPEN = Cause(
     "the database cannot be opened", "see that its folder exists and belongs to the node's user"
 )

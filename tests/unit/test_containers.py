@@ -42,7 +42,7 @@ def calls() -> Iterator[list[str]]:
     for pod in PODS.values():
         (container,) = pod["containers"]
         yield from [container["args"]] if "args" in container else []
-        for probe in ("readinessProbe", "startupProbe"):
+        for probe in ("readinessProbe",):
             if "exec" in container.get(probe, {}):
                 program, *arguments = container[probe]["exec"]["command"]
                 assert program == "dicom-node"

@@ -41,6 +41,11 @@ def test_a_stop_is_waited_for(unit: Path) -> None:
 
 
 @by_name
+def test_its_log_may_be_a_file(unit: Path) -> None:
+    assert service(unit)["LogsDirectory"] == "dicom-node"
+
+
+@by_name
 def test_it_is_exposed_to_little(unit: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("not installed: systemd")

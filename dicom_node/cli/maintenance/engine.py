@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, AsJson, Ini
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.options import INI, Ini
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
@@ -26,16 +25,11 @@ def certificates(
         typer.Option(help="Name or address by which the others reach a machine; once for each."),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long they are valid.")] = DAYS,
-    as_json: AsJson = False,
 ) -> None:
     """Make the certificates of an engine, and renew those that end within 30 days."""
     from dicom_node.maintenance.certificates import provide
 
-    made = provide(folder, host or [], datetime.now(UTC), days=days)
-    if as_json:
-        typer.echo(json_text(made))
-        return
-    for one in made:
+    for one in provide(folder, host or [], datetime.now(UTC), days=days):
         word = "made" if one.is_new else "kept"
         typer.echo(f"{word}  {one.file}  until {one.until:%Y-%m-%d}")
 

@@ -50,11 +50,12 @@ VIEWS = {
 }
 ACTS = set(
     """
-    backup create / calibrate / compare / conformance / console / constraints / demo /
-    destinations pause / destinations resume / drain / echo / erase / evaluate / example /
+    backup create / calibrate / certificates / compare / conformance / console / constraints /
+    demo / destinations pause / destinations resume / drain / echo / erase / evaluate / example /
     export / feedback import /
     localise / model import / phantom / process / redeliver / reinject / reissue / reprocess /
-    restore / run / send / settings restore / settings set / synthesise / token add /
+    restore / run / scheduler / send / settings restore / settings set / support / synthesise /
+    token add /
     token revoke / train classifier / train lungs / user add / user disable / user password / worker
     """.replace("\n", " ")
     .replace("  ", "")

@@ -123,3 +123,19 @@ def test_a_damaged_authority_is_named(lost: str, tmp_path: Path) -> None:
     (tmp_path / lost).write_text("damaged")
     with pytest.raises(NodeError, match=lost):
         provide(tmp_path, ["gpu1"], NOW)
+
+
+def test_a_file_that_a_crash_left_half_written_is_no_host(tmp_path: Path) -> None:
+    provide(tmp_path, ["gpu1"], NOW)
+    (tmp_path / "gpu2.pem.new").write_text("half")
+    (tmp_path / "gpu1.key").unlink()
+
+    made = provide(tmp_path, [], NOW)
+
+    assert [(one.name, one.is_new) for one in made] == [("authority", False), ("gpu1", True)]
+    assert (tmp_path / "gpu1.key").exists()
+
+
+def test_nothing_half_written_is_taken_for_a_certificate(tmp_path: Path) -> None:
+    tmp_path.joinpath("authority.pem.new").write_text("half")
+    assert [one.is_new for one in provide(tmp_path, ["gpu1"], NOW)] == [True, True]

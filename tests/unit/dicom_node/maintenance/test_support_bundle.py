@@ -1,6 +1,7 @@
 """A support bundle has what helps, and nothing of a patient, no UID and no secret."""
 
 import json
+import re
 import stat
 import zipfile
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.maintenance.support import parts_of
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
-from dicom_node.maintenance.support_bundle import make_bundle
+from dicom_node.maintenance.support_bundle import Pseudonyms, make_bundle
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.quarantine_and_refusals import record_quarantine
@@ -137,3 +138,19 @@ def test_it_is_ours_alone_and_overwrites_nothing(used: Settings, tmp_path: Path)
 
     with pytest.raises(NodeError, match="a new file"):
         make_bundle(file, parts_of(used, NOW), to_json=json_text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"incoming/{UID}.dcm", "incoming/U.dcm"),
+        (f"of series {UID}.", "of series U."),
+        (f"{UID}_7", "U_7"),
+        ("192.0.2.44:11112, version 3.6.7", "192.0.2.44:11112, version 3.6.7"),
+        ('"by": "anna", "at": 1', '"by": "(left out)", "at": 1'),
+        ("drained by anna b since 2024", "drained by (left out) since 2024"),
+        ("https://me:s3cret@192.0.2.44/", "https://192.0.2.44/"),
+    ],
+)
+def test_a_text_keeps_what_names_nobody(text: str, expected: str) -> None:
+    assert re.sub(r"uid-[0-9a-f]{10}", "U", Pseudonyms().of(text)) == expected

@@ -61,6 +61,10 @@ def test_every_metric_follows_an_event_that_there_is() -> None:
             41,
         ),
         ({"event": "association_rejected"}, "associations_rejected_total", {}, 1),
+        ({"event": "association_broken", "times": 70}, "associations_broken_total", {}, 70),
+        ({"event": "context_refused", "times": 3}, "contexts_refused_total", {}, 3),
+        ({"event": "audit_dropped", "waiting": 9}, "audit_messages_dropped_total", {}, 0),
+        ({"event": "audit_dropped", "messages": 12}, "audit_messages_dropped_total", {}, 12),
         (
             {"event": "series_closed", "closed_by": "mpps", "waited_seconds": 0.4},
             "closing_wait_seconds_sum",

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from config.network import MonitoringSettings
+from dicom_node.assembly.monitoring import bounded
 from dicom_node.health import Health
 from dicom_node.monitoring.server import MonitoringServer, app_of
 from tests.support.node_process import free_port
@@ -26,7 +27,7 @@ def server(health: Health) -> Iterator[MonitoringServer]:
     registry = CollectorRegistry()
     Counter("seen", "Seen.", registry=registry).inc(3)
     running = MonitoringServer(
-        MonitoringSettings(port=free_port()), app_of(registry, health.snapshot)
+        MonitoringSettings(port=free_port()), app_of(registry, health.snapshot), bounded
     )
     yield running
     running.stop()

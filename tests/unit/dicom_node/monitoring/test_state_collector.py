@@ -1,5 +1,6 @@
 """Gauges say how the node stands, and what cannot be read is left out."""
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -155,3 +156,22 @@ def test_however_often_it_is_scraped_the_database_is_read_now_and_then(
     steady.now += KEEP_SECONDS
     list(registry.collect())
     assert database.asked == 2
+
+
+def test_nobody_waits_for_a_database_that_hangs(sources: Sources, steady: Steady) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hanging() -> Standing:
+        asked.set()
+        go_on.wait(20)
+        return STANDING
+
+    registry = registry_of(replace(sources, standing=hanging), steady)
+    first = threading.Thread(target=lambda: list(registry.collect()))
+    first.start()
+    assert asked.wait(20)
+
+    assert registry.get_sample_value("dicom_node_ready") == 1
+    go_on.set()
+    first.join(20)
+    assert registry.get_sample_value("dicom_node_database_up") == 1
