@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.reader import load
+from dicom_node.cli.exit_codes import ExitStatus
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import echo, send
@@ -269,7 +270,7 @@ def test_what_is_said_while_the_server_is_away(
     status = [sys.executable, "-P", "-m", "dicom_node", "status", "--config", str(node.ini)]
     ended = subprocess.run(status, capture_output=True, text=True, check=False, timeout=60)
 
-    assert ended.returncode == 1
+    assert ended.returncode == ExitStatus.LATER
     assert "error: the database cannot be reached (connection" in ended.stderr
     assert "database" in ended.stdout
     assert node.stop() == 0  # what is not in the database is in the folder
