@@ -73,6 +73,21 @@ def host_name(value: str) -> str:
         return ""
 
 
+def _body_in_time(receive: Receive, seconds: float) -> Receive:
+    """Wait so long for each part of a body; for what comes after its end as long as it takes."""
+    has_ended = False
+
+    async def receive_in_time() -> Message:
+        nonlocal has_ended
+        if has_ended:
+            return await receive()
+        message = await asyncio.wait_for(receive(), seconds)
+        has_ended = not message.get("more_body", False)
+        return message
+
+    return receive_in_time
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """Middleware: turns away what no browser with our pages sends; sets security headers.
@@ -83,11 +98,14 @@ class Guard:
         Names and addresses by which the console may be called.
     is_secure
         Whether it is reached by TLS.
+    body_seconds
+        Longest wait for the next part of a body.
     """
 
     app: ASGIApp
     hosts: Collection[str]
     is_secure: bool
+    body_seconds: float = BODY_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request, and pass it on or refuse it."""
@@ -108,10 +126,9 @@ class Guard:
 
         refusal = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
 
-        async def receive_in_time() -> Message:
-            return await asyncio.wait_for(receive(), BODY_SECONDS)
-
-        waits = receive_in_time if scope["method"] not in SAFE else receive
+        waits = receive
+        if scope["method"] not in SAFE:
+            waits = _body_in_time(receive, self.body_seconds)
         is_for_programs = scope["path"].startswith(FOR_PROGRAMS)
         language = Language.ENGLISH if is_for_programs else language_of(HTTPConnection(scope))
         with writing_in(language):

@@ -1,15 +1,26 @@
 """Requests that no browser with the console's pages sends are turned away."""
 
-from collections.abc import Iterator
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
-from dicom_node.console.access.guard import MAXIMUM_FORM
+from dicom_node.console.access.guard import MAXIMUM_FORM, Guard
 from dicom_node.console.access.people import Role
+from dicom_node.console.context import post
 from tests.support.console.console_under_test import HOST, PASSWORD, ConsoleUnderTest, form_token
 
 FIELDS = {"name": "a-admin", "password": PASSWORD}
+BODY_SECONDS = 0.05
 
 
 @pytest.fixture
@@ -123,3 +134,44 @@ def test_no_page_has_script_or_style_inline(console: ConsoleUnderTest) -> None:
 @pytest.mark.parametrize("path", ["/static/../context.py", "/static/%2e%2e/context.py", "/static/"])
 def test_no_file_beside_the_static_ones_is_given(console: ConsoleUnderTest, path: str) -> None:
     assert console.browser().get(path).status_code in {303, 404}
+
+
+def long_answer(_: Request) -> Response:
+    """Stream for longer than a part of a body is waited for."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            await asyncio.sleep(BODY_SECONDS)
+            yield b"piece "
+
+    return StreamingResponse(pieces())
+
+
+@contextmanager
+def guarded() -> Iterator[str]:
+    """Serve a page that takes a form; give its host and port."""
+    app = Starlette(routes=[post("/", long_answer)])
+    guard = Guard(app=app, hosts={"127.0.0.1"}, is_secure=False, body_seconds=BODY_SECONDS)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(guard, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_an_answer_takes_as_long_as_it_takes() -> None:
+    with guarded() as host:
+        answer = httpx.post(f"http://{host}/", data=FIELDS, headers={"Origin": f"http://{host}"})
+    assert answer.content == b"piece " * 4
+
+
+def test_a_body_that_stops_coming_is_not_waited_for() -> None:
+    with guarded() as host, socket.create_connection(("127.0.0.1", int(host[10:]))) as caller:
+        head = f"POST / HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Length: 9\r\n"
+        kind = "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+        caller.sendall(f"{head}{kind}name".encode())
+        assert caller.recv(100).startswith(b"HTTP/1.1 400")
