@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from storage.database.console_tables import ConsoleFailedLogin, ConsoleTries
 
-MOST_KEYS = 10_000  #: by which tries are remembered: the latest
+MOST_KEYS = 10_000  #: by which tries are remembered: those tried most
 ONE_ROW = timedelta(hours=1)  #: in which failed logins of a kind share a row
 KEPT = timedelta(days=90)  #: that failed logins are kept
 MOST_FAILED = 10_000  #: rows of failed logins that are kept: the latest
@@ -39,34 +39,59 @@ class FailedLogins:
     last_at: datetime
 
 
-def tries_by(session: Session, keys: Collection[str], now: datetime) -> dict[str, Tries]:
-    """Read the tries by each of some keys; nobody else does until the end of the transaction."""
-    key_of = {_digest(key): key for key in keys}
+def tries_by(session: Session, keys: Collection[str]) -> list[Tries]:
+    """Read the tries by some keys; a key by which nobody has tried is left out."""
+    row = ConsoleTries
+    found = session.execute(select(row.count, row.last_at).where(row.key.in_(_digests(keys))))
+    return [Tries(count=count, last_at=last_at) for count, last_at in found]
+
+
+def lock_tries(session: Session, keys: Collection[str], now: datetime) -> list[Tries]:
+    """Read the tries by some keys; nobody else does until the end of the transaction.
+
+    A key by which nobody has tried gets a row with none; all are inserted and locked at once, for
+    a row that was only looked for could be gone.
+    """
     is_postgresql = session.get_bind().dialect.name == "postgresql"
     insert = postgresql.insert if is_postgresql else sqlite.insert
-    rows = [{"key": digest, "count": 0, "last_at": now} for digest in sorted(key_of)]
-    session.execute(insert(ConsoleTries).values(rows).on_conflict_do_nothing())
-    found = session.scalars(
-        select(ConsoleTries)
-        .where(ConsoleTries.key.in_(key_of))
-        .order_by(ConsoleTries.key)
-        .with_for_update()
-        .execution_options(populate_existing=True)
+    row = ConsoleTries
+    values = [{"key": digest, "count": 0, "last_at": now} for digest in _digests(keys)]
+    found = session.execute(
+        insert(row)
+        .values(values)
+        .on_conflict_do_update(index_elements=[row.key], set_={"count": row.count})
+        .returning(row.count, row.last_at)
     )
-    return {key_of[row.key]: Tries(count=row.count, last_at=row.last_at) for row in found}
+    return [Tries(count=count, last_at=last_at) for count, last_at in found]
 
 
-def record_tries(session: Session, counts: Mapping[str, int], now: datetime) -> None:
-    """Record how often was tried by keys of which `tries_by` was asked."""
-    for key, count in counts.items():
-        session.merge(ConsoleTries(key=_digest(key), count=count, last_at=now))
-    session.flush()
+def count_try(session: Session, keys: Collection[str], now: datetime) -> None:
+    """Count a try by keys that `lock_tries` has locked."""
+    counted = update(ConsoleTries).where(ConsoleTries.key.in_(_digests(keys)))
+    session.execute(counted.values(count=ConsoleTries.count + 1, last_at=now))
+
+
+def take_back_try(session: Session, keys: Collection[str]) -> None:
+    """Count a try by some keys no more: no password was looked at."""
+    counted = update(ConsoleTries).where(
+        ConsoleTries.key.in_(_digests(keys)), ConsoleTries.count > 0
+    )
+    session.execute(counted.values(count=ConsoleTries.count - 1))
+
+
+def forget_tries_by(session: Session, keys: Collection[str]) -> None:
+    """Forget the tries by some keys."""
+    session.execute(delete(ConsoleTries).where(ConsoleTries.key.in_(_digests(keys))))
 
 
 def forget_tries(session: Session, before: datetime) -> None:
-    """Forget the tries by keys not tried since a time, and by the oldest of too many keys."""
-    latest_first = ConsoleTries.last_at.desc(), ConsoleTries.key
-    too_many = select(ConsoleTries.key).order_by(*latest_first).offset(MOST_KEYS)
+    """Forget the tries by keys not tried since a time, and of too many keys those tried least.
+
+    The oldest of too many would be the one that somebody has to wait for, who meanwhile tries
+    others.
+    """
+    most_first = ConsoleTries.count.desc(), ConsoleTries.last_at.desc(), ConsoleTries.key
+    too_many = select(ConsoleTries.key).order_by(*most_first).offset(MOST_KEYS)
     old = or_(ConsoleTries.last_at < before, ConsoleTries.key.in_(too_many))
     unlocked = select(ConsoleTries.key).where(old).with_for_update(skip_locked=True)
     keys = session.scalars(unlocked).all()
@@ -126,5 +151,6 @@ def failed_logins(session: Session, limit: int) -> list[FailedLogins]:
     ]
 
 
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+def _digests(keys: Collection[str]) -> list[str]:
+    """Digests of keys, in the order in which everybody locks their rows."""
+    return sorted(hashlib.sha256(key.encode()).hexdigest() for key in keys)

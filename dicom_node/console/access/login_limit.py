@@ -6,11 +6,19 @@ and the wait is short; so a stranger who tries a name keeps its owner out nowher
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from storage.console.login_tries import Tries, forget_tries, record_tries, tries_by
+from storage.console.login_tries import (
+    Tries,
+    count_try,
+    forget_tries,
+    forget_tries_by,
+    lock_tries,
+    take_back_try,
+    tries_by,
+)
 from storage.database.sessions import Sessions
 
 FREE = 5  #: failures that cost nothing
@@ -37,7 +45,7 @@ def try_of(name: str, place: str, *, is_known_there: bool) -> Try:
     is_known_there
         Whether the user has logged in from there before.
     """
-    together = f"user {name} from {place}"
+    together = f"from {place}: {name}"  # a place has no space, but a name that is typed may
     if is_known_there:
         return Try(keys=(together,), longest=SHORT_SECONDS)
     return Try(keys=(together, f"user {name}", f"address {place}"))
@@ -52,6 +60,11 @@ def wait_seconds(tries: Tries, longest: float, now: datetime) -> float:
         return 0.0
     wait = min(FIRST_SECONDS * 2.0 ** min(tries.count - FREE, 16), longest)
     return min(max(0.0, wait - (now - tries.last_at).total_seconds()), wait)
+
+
+def longest_wait(tries: Iterable[Tries], longest: float, now: datetime) -> float:
+    """Give the longest of the waits of `wait_seconds`; 0 without any."""
+    return max((wait_seconds(one, longest, now) for one in tries), default=0.0)
 
 
 class LoginLimit:
@@ -70,20 +83,30 @@ class LoginLimit:
         """Count a try as failed, until it has succeeded; or tell how many seconds it has to wait.
 
         It is counted before it is looked at, so that many at the same time are no more than one
-        after the other. 0 if it may be made.
+        after the other. One that has to wait writes nothing, so nobody pushes out what is counted
+        by trying on. 0 if it may be made.
         """
         now = self._clock()
-        with self._sessions.begin() as session:
-            forget_tries(session, now - FORGOTTEN)
-            known = tries_by(session, one_try.keys, now)
-            wait = max(wait_seconds(one, one_try.longest, now) for one in known.values())
-            if wait == 0:
-                record_tries(session, {key: one.count + 1 for key, one in known.items()}, now)
+        with self._sessions.reading() as session:
+            wait = longest_wait(tries_by(session, one_try.keys), one_try.longest, now)
+        if wait:
             return wait
+        with self._sessions.begin() as session:  # of its own: its locks are in no order
+            forget_tries(session, now - FORGOTTEN)
+        with self._sessions() as session:
+            tries = lock_tries(session, one_try.keys, now)
+            if wait := longest_wait(tries, one_try.longest, now):  # others were quicker
+                return wait
+            count_try(session, one_try.keys, now)
+            session.commit()
+        return 0.0
+
+    def take_back(self, one_try: Try) -> None:
+        """Count a try no more: no password was looked at."""
+        with self._sessions.begin() as session:
+            take_back_try(session, one_try.keys)
 
     def succeeded(self, one_try: Try) -> None:
         """Forget the failures that a try is counted by."""
-        now = self._clock()
         with self._sessions.begin() as session:
-            tries_by(session, one_try.keys, now)
-            record_tries(session, dict.fromkeys(one_try.keys, 0), now)
+            forget_tries_by(session, one_try.keys)

@@ -27,7 +27,7 @@ from dicom_node.console.context import (
     user_of,
 )
 from dicom_node.console.language.translation import COOKIE, NAMES, _, mark
-from dicom_node.errors import NodeError
+from dicom_node.errors import Busy, NodeError
 from storage.console.changes import LOGIN, Change, login_places, record_change
 from storage.console.users import (
     LONGEST,
@@ -98,7 +98,7 @@ def login(request: Request) -> Response:
             request, name=name, fault=text, next_page=form.get("next", ""), status=429
         )
     why_not = _why_not(user)
-    is_right = is_password(form.get("password", ""), user.password if user else None)
+    is_right = _is_password(console, one_try, form.get("password", ""), user)
     token = _open(console, user, request) if user and is_right and not why_not else None
     if token is None:
         console.note_failure(request, why_not or Failure.PASSWORD, user.name if user else "")
@@ -107,6 +107,21 @@ def login(request: Request) -> Response:
         )
     console.limit.succeeded(one_try)
     return _with_session(console, token, form.get("next", ""))
+
+
+def _is_password(console: Console, one_try: Try, password: str, user: User | None) -> bool:
+    """Check the password of a try that was counted.
+
+    Raises
+    ------
+    Busy
+        If too many others are being checked: the try is counted no more.
+    """
+    try:
+        return is_password(password, user.password if user else None)
+    except Busy:
+        console.limit.take_back(one_try)
+        raise
 
 
 def _why_not(user: User | None) -> Failure | None:
@@ -189,7 +204,7 @@ def change_password(request: Request) -> Response:
         return _account(request, fault=_("Too many tries: wait a while."), status=429)
     with console.sessions.reading() as session:
         user = find_user(session, name)
-    if not is_password(form.get("old", ""), user.password if user else None):
+    if not _is_password(console, one_try, form.get("old", ""), user):
         console.note_failure(request, Failure.CHANGE, name)
         return _account(request, fault=_("The present password is wrong."), status=403)
     console.limit.succeeded(one_try)

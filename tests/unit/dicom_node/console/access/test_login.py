@@ -3,20 +3,30 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import ExitStack
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
+from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from dicom_node.console.access import passwords
 from dicom_node.console.access.guard import COOKIE, Guard
 from dicom_node.console.access.login_limit import FREE, Try
 from dicom_node.console.access.people import Role
-from storage.console.login_tries import KEPT, failed_logins, record_failed_login
+from storage.console.login_tries import (
+    KEPT,
+    MOST_KEYS,
+    failed_logins,
+    lock_tries,
+    record_failed_login,
+)
 from storage.console.users import change_user
+from storage.database.console_tables import ConsoleTries
 from tests.support.console.console_under_test import (
     HOST,
     NOW,
@@ -143,6 +153,73 @@ def test_a_restart_and_a_second_console_forget_no_wait(
     assert login(other.browser(), "a-admin", PASSWORD) == 303
     assert login(console.browser(), "a-admin", "wrong again") == 401  # it was forgotten here too
     other.resources.close()
+
+
+def counted(console: ConsoleUnderTest) -> list[tuple[str, int, datetime]]:
+    row = ConsoleTries
+    with console.resources.sessions.reading() as session:
+        found = session.execute(select(row.key, row.count, row.last_at).order_by(row.key))
+        return [tuple(one) for one in found]
+
+
+def test_whoever_has_to_wait_writes_nothing_by_trying_on(console: ConsoleUnderTest) -> None:
+    browser = console.browser()
+    for number in range(FREE):
+        login(browser, "a-admin", f"wrong number {number}")
+    before = counted(console)
+    console.clock.pass_by(seconds=1)
+    assert {login(browser, f"junk-{number}", "wrong") for number in range(20)} == {429}
+    assert counted(console) == before
+
+
+@pytest.mark.database
+def test_many_keys_tried_once_push_out_none_that_makes_wait(console: ConsoleUnderTest) -> None:
+    limit, waiting = console.console.limit, Try(keys=("address 10.0.0.7",))
+    assert {limit.begin(waiting) for _ in range(FREE)} == {0.0}
+    console.clock.pass_by(seconds=1)
+    with console.resources.sessions.begin() as session:
+        lock_tries(session, list(map(str, range(MOST_KEYS))), console.clock())
+    assert limit.begin(Try(keys=("address 10.0.0.8",))) == 0
+    assert limit.begin(waiting) > 0
+    assert len(counted(console)) <= MOST_KEYS + 1
+
+
+@pytest.mark.database
+def test_a_success_forgets_what_was_counted_and_others_may_try_meanwhile(
+    console: ConsoleUnderTest,
+) -> None:
+    one_try, limit = Try(keys=("user a-admin", "address 10.0.0.7")), console.console.limit
+
+    def try_and_succeed(_: int) -> float:
+        wait = limit.begin(one_try)
+        limit.succeeded(one_try)
+        return wait
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(try_and_succeed, range(60))) == {0.0}
+    assert counted(console) == []
+
+
+def test_a_name_that_is_typed_is_counted_as_no_other(console: ConsoleUnderTest) -> None:
+    usual = "10.0.0.7"
+    assert login(from_address(console, usual), "a-admin", PASSWORD) == 303
+    guess(console, f"a-admin from {usual}")
+    assert login(from_address(console, usual), "a-admin", PASSWORD) == 303
+
+
+def test_a_try_whose_password_was_not_looked_at_is_not_counted(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.0)
+    browser = console.logged_in(Role.VIEWER)
+    fields = {"form_token": form_token(browser), "old": PASSWORD}
+    with ExitStack() as taken:
+        for _ in range(passwords.AT_A_TIME):
+            taken.enter_context(passwords._turns)
+        for _ in range(FREE + 1):
+            assert login(console.browser(), "a-admin", PASSWORD) == 503
+            assert browser.post("/account/password", data=fields).status_code == 503
+    assert login(console.browser(), "a-admin", PASSWORD) == 303
 
 
 @pytest.mark.database
