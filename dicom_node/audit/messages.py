@@ -137,13 +137,21 @@ def _transferred(
     )
 
 
-def exported(folder: str, studies: Studies) -> AuditEvent:
-    """Make the event of instances copied into a folder (PS3.15 A.5.3.4)."""
+def exported(folder: str, studies: Studies, *, by: str = "") -> AuditEvent:
+    """Make the event of instances copied into a folder, or downloaded (PS3.15 A.5.3.4).
+
+    Parameters
+    ----------
+    by
+        Who asked for it; empty if it is not known, then the node is named as who did.
+    """
+    asked = (Participant(user=by, is_requestor=True),) if by else ()
     return AuditEvent(
         what=Term.EXPORT,
         action="R",
         participants=(
-            Participant(role=Term.SOURCE, is_requestor=True),
+            *asked,
+            Participant(role=Term.SOURCE, is_requestor=not by),
             Participant(user=folder, role=Term.DESTINATION_MEDIA),
         ),
         studies=studies,

@@ -63,7 +63,8 @@ def feedback(
             from dataclasses import replace
 
             exported = sorted({row["series"] for row in case_rows(answers, results, {}, key)})
-            folders = _copy(replace(resources, audit=audit_of(settings)), exported, images)
+            with closing(audit_of(settings)) as audit:
+                folders = _copy(replace(resources, audit=audit), exported, images)
         rows = case_rows(answers, results, folders, key)
         write_rows(csv, rows)
     typer.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}")

@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from config.settings import Settings
+from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
 from dicom_node.console.access.failed_logins import Failure, note_failure
 from dicom_node.console.access.guard import COOKIE, PLAIN_COOKIE, SAFE, same, token_digest
@@ -78,12 +79,15 @@ class Console:
         The file that they are in; None if they cannot be changed here.
     is_secure
         Whether browsers reach it by TLS.
+    audit
+        Where audit events go.
     """
 
     sessions: Sessions
     settings: Callable[[], Settings]
     is_secure: bool
     ini: Path | None = None
+    audit: AuditSink = NO_AUDIT
     clock: Callable[[], datetime] = utc_now
     api_limits: ApiLimits = field(default_factory=ApiLimits)
     pictures: Pictures = field(default_factory=Pictures)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
 import uvicorn
 
 from config.settings import Settings
-from dicom_node.assembly.resources import existing_resources
+from dicom_node.assembly.resources import audit_of, existing_resources
 from dicom_node.console.access.openid import check_libraries
 from dicom_node.console.app import make_app
 from dicom_node.console.context import Console
@@ -41,12 +42,16 @@ def serve(config: Path) -> None:
         raise NodeError("[console] port: expected a port, got 0: the console is off")
     if settings.console.oidc_issuer:
         check_libraries()
-    resources = existing_resources(settings)
+    resources = replace(existing_resources(settings), audit=audit_of(settings))
     resources.sessions.follow()
     # through a proxy browsers come by https, wherever that ends
     is_secure = settings.console.certificate is not None or bool(settings.console.trusted_proxies)
     console = Console(
-        sessions=resources.sessions, settings=current, is_secure=is_secure, ini=config
+        sessions=resources.sessions,
+        settings=current,
+        is_secure=is_secure,
+        ini=config,
+        audit=resources.audit,
     )
     app = make_app(console, hosts=hosts_of(settings))
     family = socket.AF_INET6 if ":" in settings.console.bind else socket.AF_INET

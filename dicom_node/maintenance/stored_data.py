@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from dicom_node.audit.messages import deleted, exported
+from dicom_node.audit.syslog import AuditSink
 from dicom_node.errors import NodeError
 from dicom_node.identity_key import keyed
 from dicom_node.logs import log
@@ -26,7 +28,7 @@ from storage.maintenance.purge import (
 )
 from storage.results.audit_counts import received_of
 from storage.series.quarantine_and_refusals import forget_quarantine
-from storage.series.study import series_uids
+from storage.series.study import series_uids, study_of
 
 ANY_TIME = timedelta(days=36500)  #: added to now: files are removed whenever they were written
 
@@ -54,13 +56,19 @@ class KeptFiles:
 
     Attributes
     ----------
+    study
+        Study Instance UID.
     paths
         By their origin, as `kept_objects` names it; those that are where they were kept.
+    classes
+        Number of these, by SOP Class UID.
     missing
         Number of those that are not.
     """
 
+    study: str
     paths: Mapping[str, Sequence[Path]]
+    classes: Mapping[str, int]
     missing: int
 
     def named(self) -> Iterator[tuple[str, Path]]:
@@ -72,24 +80,28 @@ class KeptFiles:
 
 def kept_files(resources: Resources, uid: str, *, with_images: bool = True) -> KeptFiles:
     """Find the files of a series that can be exported: its results, and its images."""
-    with resources.sessions() as session:
-        stored = kept_objects(session, uid)
+    with resources.sessions.reading() as session:
+        stored, study = kept_objects(session, uid), study_of(session, uid)
     if not with_images:
         del stored[RECEIVED]
-    located = {
-        origin: list(map(resources.folder.locate, paths)) for origin, paths in stored.items()
-    }
-    there = {
-        origin: [path for path in paths if path.is_file()] for origin, paths in located.items()
-    }
-    missing = sum(map(len, located.values())) - sum(map(len, there.values()))
-    return KeptFiles(paths=there, missing=missing)
+    paths: dict[str, list[Path]] = {origin: [] for origin in stored}
+    classes, missing = Counter[str](), 0
+    for origin, objects in stored.items():
+        for path, sop_class in ((resources.folder.locate(one), kind) for one, kind in objects):
+            if path.is_file():
+                paths[origin].append(path)
+                classes[sop_class] += 1
+            else:
+                missing += 1
+    return KeptFiles(study=study, paths=paths, classes=classes, missing=missing)
 
 
-def record_export(resources: Resources, uids: Sequence[str], to: str) -> None:
-    """Record that files of series were exported, in the audit trail."""
-    with resources.sessions() as session:
-        resources.audit.record(exported(to, received_of(session, uids)))
+def record_export(audit: AuditSink, files: Iterable[KeptFiles], to: str, *, by: str = "") -> None:
+    """Record which files were exported, in the audit trail; and who asked, if that is known."""
+    studies = defaultdict[str, Counter[str]](Counter)
+    for kept in files:
+        studies[kept.study].update(kept.classes)
+    audit.record(exported(to, studies, by=by))
 
 
 def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
@@ -108,18 +120,19 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
         raise NodeError(f"cannot make the folder {folder}: {fault.strerror}") from fault
     if any(folder.iterdir()):
         raise NodeError(f"expected an empty folder, {folder} holds something")
-    copied, missing = 0, 0
+    copied, exports = 0, list[KeptFiles]()
     for number, uid in enumerate(uids, start=1):
         kept, target = kept_files(resources, uid), folder / f"{number:04d}"
+        exports.append(kept)
         for origin in kept.paths:
             (target / origin).mkdir(parents=True)
         files = [(path, target / name) for name, path in kept.named()]
         for path, copy in files:
             shutil.copyfile(path, copy)
-        copied, missing = copied + len(files), missing + kept.missing
+        copied += len(files)
         log.info("series_exported", series_uid=uid, files=len(files))
-    record_export(resources, uids, folder.name)
-    if missing:
+    record_export(resources.audit, exports, folder.name)
+    if missing := sum(kept.missing for kept in exports):
         raise NodeError(
             f"copied {copied} files; {missing} are not where they were kept: see dicom-node doctor"
         )

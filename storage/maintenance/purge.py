@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, and_, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
@@ -96,16 +96,23 @@ def kept_files(session: Session, series_instance_uid: str) -> list[str]:
     ]
 
 
-def kept_objects(session: Session, series_instance_uid: str) -> dict[str, list[str]]:
+class KeptObject(NamedTuple):
+    """A DICOM object that is kept: its path, relative to the storage folder, and its SOP class."""
+
+    path: str
+    sop_class_uid: str
+
+
+def kept_objects(session: Session, series_instance_uid: str) -> dict[str, list[KeptObject]]:
     """List the files of a series' kept DICOM objects by their origin, for an export.
 
     Returns
     -------
     dict
-        ``received`` and ``result-N`` (N its revision) to paths; superseded instances left out.
+        ``received`` and ``result-N`` (N its revision) to objects; superseded instances left out.
     """
-    received = session.scalars(
-        select(Instance.path)
+    received = session.execute(
+        select(Instance.path, Instance.sop_class_uid)
         .where(
             Instance.series_instance_uid == series_instance_uid,
             Instance.purged_at.is_(None),
@@ -113,16 +120,16 @@ def kept_objects(session: Session, series_instance_uid: str) -> dict[str, list[s
         )
         .order_by(Instance.sop_instance_uid)
     )
-    paths = {RECEIVED: list(received)}
+    kept = {RECEIVED: [KeptObject(path, kind) for path, kind in received]}
     results = session.execute(
-        select(Result.revision, ResultObject.path)
+        select(Result.revision, ResultObject.path, ResultObject.sop_class_uid)
         .join(ResultObject, ResultObject.result_key == Result.key)
         .where(Result.series_instance_uid == series_instance_uid, Result.purged_at.is_(None))
         .order_by(Result.revision, ResultObject.position)
     )
-    for revision, path in results:
-        paths.setdefault(f"result-{revision}", []).append(path)
-    return paths
+    for revision, path, kind in results:
+        kept.setdefault(f"result-{revision}", []).append(KeptObject(path, kind))
+    return kept
 
 
 def mark_for_purge(

@@ -22,6 +22,14 @@ def series_numbers(session: Session, study_instance_uid: str) -> list[tuple[str,
     return [(uid, number) for uid, number in rows]
 
 
+def study_of(session: Session, series_instance_uid: str) -> str:
+    """Give the Study Instance UID of a series that is known."""
+    uid = Series.series_instance_uid
+    return session.scalars(
+        select(Series.study_instance_uid).where(uid == series_instance_uid)
+    ).one()
+
+
 def series_uids(
     session: Session, *, series: str | None = None, study: str | None = None
 ) -> list[str]:

@@ -110,7 +110,7 @@ def test_the_life_of_a_series_is_audited(
         ("Application Activity", ["AINODE"], 0),
         ("Security Alert", ["AINODE", "SCANNER"], 0),
         ("Application Activity", ["AINODE"], 0),
-        ("Export", ["AINODE", "copy"], 3),
+        ("Export", ["AINODE", "copy"], 5),
         ("DICOM Study Deleted", ["AINODE"], 3),
     ]
 

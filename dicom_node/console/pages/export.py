@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from dicom_node.assembly.resources import audit_of, existing_resources
+from dicom_node.assembly.resources import existing_resources
 from dicom_node.console.access.people import Role
-from dicom_node.console.context import console_of, for_role, form_of, post
+from dicom_node.console.context import console_of, for_role, form_of, post, user_of
 from dicom_node.console.downloads import zipped
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages.series import known_series, show_series
@@ -34,17 +33,17 @@ def files(request: Request) -> Response:
     if not settings.console.show_patients:
         raise HTTPException(403, "files name the patient, whom this console does not show")
     try:
-        with closing(existing_resources(settings)) as opened:
-            resources = replace(opened, audit=audit_of(settings))
+        with closing(existing_resources(settings)) as resources:
             everything = form_of(request).get("what") == "everything"
             kept = kept_files(resources, uid, with_images=everything)
             named = list(kept.named())
             if not named:
                 text = _("Nothing of it is kept any more that could be exported.")
                 return show_series(request, told=text, status=409)
-            record_export(resources, [uid], f"a download of {len(named)} files")
     except (NodeError, StorageError) as fault:
         return show_series(request, told=str(fault), status=409)
+    to = f"a download of {len(named)} files"
+    record_export(console.audit, [kept], to, by=user_of(request).user)
     log.info("series_exported", series_uid=uid, files=len(named))
     console.record(request, "export", uid, after=f"{len(named)} files")
     return _download(zipped(named, kept.missing), f"series-{uid[-NAME_END:]}.zip")

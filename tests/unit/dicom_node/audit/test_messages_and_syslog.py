@@ -42,6 +42,7 @@ def codes(message: Element, path: str) -> list[str | None]:
         (messages.begins_to_send("CT1", STUDIES), ["110102"], "E", ["CT1", "AINODE"]),
         (messages.sent("PACS", STUDIES), ["110104"], "C", ["AINODE", "PACS"]),
         (messages.exported("usb", STUDIES), ["110106"], "R", ["AINODE", "usb"]),
+        (messages.exported("zip", STUDIES, by="ann"), ["110106"], "R", ["ann", "AINODE", "zip"]),
         (messages.deleted(STUDIES), ["110105"], "D", ["AINODE"]),
         (
             messages.turned_away("X", "10.1.2.3", reason="r"),

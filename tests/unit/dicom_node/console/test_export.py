@@ -2,18 +2,23 @@
 
 import csv
 import io
+import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from config.settings import Settings
+from dicom_node.audit.messages import AuditEvent
+from dicom_node.audit.syslog import NullAudit
 from dicom_node.console.access.people import Role
+from dicom_node.console.app import make_app
 from storage.console.changes import latest_changes
 from storage.files.identity_key import draw_identity_key
-from tests.support.console.console_under_test import ConsoleUnderTest, form_token
+from tests.support.console.console_under_test import HOST, ConsoleUnderTest, form_token
 
 UID = "1.2.3"
 
@@ -61,6 +66,42 @@ def test_an_administrator_exports_results_with_images_or_without(
         ("a-admin", "export", UID, "2 files"),
         ("a-admin", "export", UID, "1 files"),
     ]
+
+
+class Trail(NullAudit):
+    """Keeps audit events."""
+
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+
+    def record(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+
+def test_the_audit_trail_says_who_has_what_was_in_the_archive(console: ConsoleUnderTest) -> None:
+    trail = Trail()
+    console.app = make_app(replace(console.console, audit=trail), hosts={HOST})
+    browser = console.logged_in(Role.ADMIN)
+    post(browser, f"/series/{UID}/export", what="results")
+    post(browser, f"/series/{UID}/export", what="everything")
+    assert [dict(event.studies) for event in trail.events] == [
+        {"1.2.8": {"1": 1}},
+        {"1.2.8": {"1": 1, "1.2.840.10008.5.1.4.1.1.2": 1}},
+    ]
+    assert [one.user for one in trail.events[0].participants if one.is_requestor] == ["a-admin"]
+
+
+def test_a_download_leaves_no_thread_of_the_audit_trail(console: ConsoleUnderTest) -> None:
+    audit = {"syslog": "127.0.0.1:9", "protocol": "udp"}
+    made = {"storage": console.settings.storage, "audit": audit}
+    console.settings = Settings.model_validate(made)
+    browser, before = console.logged_in(Role.ADMIN), audit_threads()
+    post(browser, f"/series/{UID}/export", what="results")
+    assert audit_threads() == before
+
+
+def audit_threads() -> int:
+    return sum(thread.name == "audit" for thread in threading.enumerate())
 
 
 def test_what_is_missing_is_told_in_the_archive_and_nothing_is_no_archive(
