@@ -106,6 +106,24 @@ def test_a_series_is_found_read_and_answered_by_keyboard(
         assert [one.answer for one in answers_to(session, ["1.2.3"])] == ["accepted"]
 
 
+def test_no_key_acts_behind_a_dialog(console: ConsoleUnderTest, address: str, page: "Page") -> None:
+    console.analyse("1.2.3")
+    log_in(page, Role.READER)
+    page.goto(f"{address}/series/1.2.3")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]")
+    page.keyboard.press("y")
+    page.keyboard.press("g")
+    page.keyboard.press("w")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog[open]", state="detached")
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.wait_for_url("**/destinations")
+    with console.resources.sessions.reading() as session:
+        assert answers_to(session, ["1.2.3"]) == []
+
+
 def test_opacities_are_answered_to_beside_the_picture(
     console: ConsoleUnderTest, page: "Page"
 ) -> None:
