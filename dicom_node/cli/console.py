@@ -107,9 +107,10 @@ def password(name: Name, password_stdin: FromInput = False, config: Ini = INI) -
 @users.command()
 def disable(name: Name, config: Ini = INI) -> None:
     """Let a user not log in any more; all sessions of the user end."""
-    from storage.console.users import change_user, count_enabled
+    from storage.console.users import change_user, count_enabled, lock_enabled
 
     with _changing(config) as (session, record):
+        lock_enabled(session, Role.ADMIN)
         change_user(session, name, disabled=True)
         if not count_enabled(session, Role.ADMIN):
             raise NodeError("expected another administrator to be left, there is none")

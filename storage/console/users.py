@@ -99,6 +99,15 @@ def change_user(
     session.flush()
 
 
+def lock_enabled(session: Session, role: str) -> None:
+    """Keep others from changing the users of a role who may log in, until the transaction ends.
+
+    Two changes at the same time are one after the other by it: the second sees the first.
+    """
+    query = select(ConsoleUser.name).where(ConsoleUser.role == role, ~ConsoleUser.disabled)
+    session.scalars(query.order_by(ConsoleUser.name).with_for_update()).all()
+
+
 def count_enabled(session: Session, role: str) -> int:
     """Count the users of a role who may log in."""
     query = select(func.count()).where(ConsoleUser.role == role, ~ConsoleUser.disabled)

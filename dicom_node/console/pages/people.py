@@ -21,6 +21,7 @@ from storage.console.users import (
     find_user,
     list_sessions,
     list_users,
+    lock_enabled,
 )
 from storage.database.sessions import Session
 from storage.errors import StorageError
@@ -81,6 +82,7 @@ def _change(session: Session, role: Role, change: Change, *, disabled: bool) -> 
     _Refused
         If somebody else was quicker, or no administrator would be left.
     """
+    lock_enabled(session, Role.ADMIN)
     user = find_user(session, change.subject)
     if user is None or _described(user.role, disabled=user.disabled) != change.before:
         raise _Refused(_("Somebody else has changed this user."))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,9 +25,10 @@ from storage.console.login_tries import (
     lock_tries,
     record_failed_login,
 )
-from storage.console.users import change_user
+from storage.console.users import User, add_user, change_user, count_enabled, lock_enabled
 from storage.database.console_tables import ConsoleTries
 from tests.support.console.console_under_test import (
+    HASHED,
     HOST,
     NOW,
     PASSWORD,
@@ -421,6 +422,27 @@ def test_the_last_administrator_stays(console: ConsoleUnderTest) -> None:
         )
         assert answer.status_code == 409
     assert browser.get("/people").status_code == 200
+
+
+@pytest.mark.database
+def test_of_two_administrators_who_are_demoted_at_the_same_time_one_stays(
+    console: ConsoleUnderTest,
+) -> None:
+    boss = User(name="boss", role=Role.ADMIN, password=HASHED, created_at=NOW)
+    with console.resources.sessions.begin() as session:
+        add_user(session, boss)
+    browser = console.logged_in(Role.ADMIN)
+    fields = {"form_token": form_token(browser), "before": "admin", "role": "viewer"}
+    with ThreadPoolExecutor(1) as pool:
+        with console.resources.sessions.begin() as session:
+            lock_enabled(session, Role.ADMIN)
+            change_user(session, "boss", role=Role.VIEWER)
+            fields |= {"name": "a-admin"}
+            answer = pool.submit(browser.post, "/people/change", data=fields)
+            wait([answer], timeout=0.5)  # it waits for us, or has not looked at us
+        assert answer.result().status_code == 409
+    with console.resources.sessions.reading() as session:
+        assert count_enabled(session, Role.ADMIN) == 1
 
 
 def test_users_are_added_and_what_was_done_is_shown(console: ConsoleUnderTest) -> None:
