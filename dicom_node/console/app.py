@@ -39,6 +39,7 @@ from dicom_node.console.pages import (
     thresholds,
     worklist,
 )
+from dicom_node.console.parameters import midnight
 from dicom_node.errors import Busy
 from dicom_node.logs import log
 from storage.console.worklist import Filter, tiles
@@ -144,7 +145,8 @@ class Look:
         console = self._console
         try:
             with console.sessions.reading() as session:
-                return tiles(session, console.clock().replace(hour=0, minute=0, second=0)), [
+                today = midnight(console.clock().astimezone().date())
+                return tiles(session, today), [
                     (line.series_instance_uid, line.state, line.instances, line.destinations)
                     for line in lines(session, Filter(), worklist.LINES)
                 ]

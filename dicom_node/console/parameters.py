@@ -6,7 +6,7 @@ Python's own readers take more: a sign, an exponent, underscores, spaces, digits
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -61,6 +61,22 @@ def day(text: str) -> date:
     if not DAY.fullmatch(text):
         raise ValueError("expected a day as YYYY-MM-DD")
     return date.fromisoformat(text)
+
+
+def midnight(of: date) -> datetime:
+    """Give the beginning of a day, local time."""
+    return datetime(of.year, of.month, of.day).astimezone()
+
+
+def bounds(of: date) -> tuple[datetime, datetime]:
+    """Give when a day begins and when the next does: 23 to 25 hours, as clocks are changed.
+
+    Raises
+    ------
+    ValueError, OverflowError
+        If no time has so early or late a day.
+    """
+    return midnight(of), midnight(of + timedelta(days=1))
 
 
 def cursor(moment: datetime, uid: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dicom_node.console.pages.worklist import RARE_DAYS
-from dicom_node.console.parameters import MAX_UID, day, place, whole
+from dicom_node.console.parameters import MAX_UID, bounds, day, place, whole
 from storage.console.worklist import Filter
 from storage.database.columns import MAX_TITLE
 from storage.states import SeriesState
@@ -56,9 +56,7 @@ class SeriesQuery(LimitQuery):
         ValueError, OverflowError
             If `before` is none, or no time has so early or late a day.
         """
-        day = (
-            datetime(self.day.year, self.day.month, self.day.day).astimezone() if self.day else None
-        )
+        since, until = bounds(self.day) if self.day else (None, None)
         is_rare = self.flag or self.destination
         return Filter(
             state=self.state,
@@ -66,7 +64,7 @@ class SeriesQuery(LimitQuery):
             destination=self.destination,
             flag=self.flag,
             study=self.study,
-            since=day or (now - timedelta(days=RARE_DAYS) if is_rare else None),
-            until=day + timedelta(days=1) if day else None,
+            since=since or (now - timedelta(days=RARE_DAYS) if is_rare else None),
+            until=until,
             before=place(self.before) if self.before else None,
         )

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +19,7 @@ from starlette.routing import Route
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.identity import NOTHING, Identity, read_identity
-from dicom_node.console.parameters import MAX_UID, cursor, day, place
+from dicom_node.console.parameters import MAX_UID, bounds, cursor, day, midnight, place
 from dicom_node.console.search import MOST_TYPED, find
 from dicom_node.console.why import answer
 from dicom_node.console.words import decimals, decision_words, standing
@@ -198,8 +198,7 @@ def filter_of(request: Request, now: datetime) -> Filter:
         raise HTTPException(403, "the studies of a patient are shown to readers")
     try:
         state = SeriesState(query["state"]) if query.get("state") else None
-        since = _midnight(day(query["day"])) if query.get("day") else None
-        until = since + timedelta(days=1) if since else None
+        since, until = bounds(day(query["day"])) if query.get("day") else (None, None)
         before = place(query["before"]) if query.get("before") else None
     except (ValueError, OverflowError) as fault:  # the last day of all has none after it
         raise HTTPException(400, "the address of this page has a value that is none") from fault
@@ -215,11 +214,6 @@ def filter_of(request: Request, now: datetime) -> Filter:
         until=until,
         before=before,
     )
-
-
-def _midnight(of: date) -> datetime:
-    """Give the beginning of a day, local time."""
-    return datetime(of.year, of.month, of.day).astimezone()
 
 
 def _since(query: QueryParams, now: datetime) -> datetime | None:
@@ -293,9 +287,8 @@ def _score(line: Line) -> str:
 
 def _tiles(console: Console) -> dict[str, Any]:
     now = console.clock().astimezone()
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
     with console.sessions.reading() as session:
-        counted = tiles(session, today)
+        counted = tiles(session, midnight(now.date()))
     try:
         free = disk_free(console.folder)
     except OSError:

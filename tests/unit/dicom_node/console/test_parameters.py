@@ -1,6 +1,9 @@
 """Numbers, days and places in addresses and forms have one form each: all others are refused."""
 
-from datetime import UTC, datetime
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -9,6 +12,7 @@ from dicom_node.console.access.people import Role
 from dicom_node.console.language.translation import accepted
 from dicom_node.console.parameters import cursor, decimal, place, plain, whole
 from pipeline.encode.language.languages import Language
+from storage.states import SeriesState
 from tests.support.console.console_under_test import NOW, ConsoleUnderTest, form_token
 from tests.unit.dicom_node.console.test_api import console as console  # noqa: PLC0414  # a fixture
 from tests.unit.dicom_node.console.test_api import new_token, program
@@ -63,6 +67,35 @@ def test_other_forms_of_a_day_are_refused_everywhere(console: ConsoleUnderTest, 
     assert client.get(f"/series?day={quote(text)}").status_code == 400
     for page in ("", "rows", "worklist.csv"):
         assert browser.get(f"/{page}?day={quote(text)}").status_code == 400
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the local time of Berlin, where a day of October has 25 hours."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_day_on_which_clocks_are_changed_is_whole(console: ConsoleUnderTest) -> None:
+    first, last = (
+        datetime(2026, 10, at[0], *at[1:], tzinfo=UTC) for at in ((24, 22), (25, 22, 59))
+    )
+    console.analyse("1.2.3", first, path="a")
+    console.receive("1.2.4", last, path="b")
+    console.receive("1.2.5", last + timedelta(minutes=1), path="c")
+    console.end("1.2.6", SeriesState.UNSUITABLE, "not-axial", first)
+    client, browser = program(console, new_token(console)), console.logged_in(Role.VIEWER)
+    found = client.get("/series?day=2026-10-25").json()["series"]
+    assert {one["series_instance_uid"] for one in found} == {"1.2.3", "1.2.4", "1.2.6"}
+    rows = browser.get("/rows?day=2026-10-25").text
+    assert [f"/series/1.2.{n}" in rows for n in (3, 4, 5, 6)] == [True, True, False, True]
+    console.clock.now = last
+    today = re.sub(r"<[^>]*>", " ", console.logged_in(Role.VIEWER).get("/tiles").text)
+    assert re.search(r"Not analysed today +1 ", today)
 
 
 @pytest.mark.parametrize("text", ODD_PLACES)
