@@ -162,12 +162,19 @@ def versions(path: Path) -> tuple[Version, ...]:
     return tuple(version for file in found if (version := _read_version(file)) is not None)
 
 
-def restore(path: Path, version: Version, *, by: str, at: datetime) -> Version | None:
+def restore(
+    path: Path, version: Version, *, expected_digest: str = "", by: str, at: datetime
+) -> Version | None:
     """Put a copy in the place of the INI file, which is kept in turn.
 
     Returns and raises as `write_settings`; a copy that is not what was kept is a `SettingsError`.
+
+    Parameters
+    ----------
+    expected_digest
+        Of the text that is to be replaced; empty for whatever is there now.
     """
-    current, text = digest(read_text(path)), read_text(version.path)
+    current, text = expected_digest or digest(read_text(path)), read_text(version.path)
     if not holds_values(text) or version.before not in {"", digest(text)}:
         expected, got = "the settings that were kept", f"{version.path.name}, which is damaged"
         raise SettingsError((Fault(section="", key="", expected=expected, got=got),))

@@ -9,13 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from config.errors import SettingsError
+from config.errors import SettingsChanged, SettingsError
 from config.hot import waiting_for_restart
 from config.reader import read_text
 from config.versions import Version, changes_between, digest, restore, versions
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.language.translation import _
+from storage.console.changes import record_change
+from storage.errors import StorageError
 
 SHOWN = 200  #: changes, the latest
 NUMBER = "/settings/{number:number}"
@@ -51,11 +53,14 @@ def put_back(request: Request) -> Response:
     """Put the settings back as they were before a change; that is a change itself."""
     console = console_of(request)
     ini, version = _ini_of(console), _version(request)
+    seen = form_of(request).get("seen") or "nothing"
     try:
-        if form_of(request).get("seen") != digest(read_text(ini)):
-            text = _("Somebody has changed the settings meanwhile: look again.")
-            return _page(request, told=text, code=409)
-        written = restore(ini, version, by=user_of(request).user, at=console.clock())
+        written = restore(
+            ini, version, expected_digest=seen, by=user_of(request).user, at=console.clock()
+        )
+    except SettingsChanged:
+        text = _("Somebody has changed the settings meanwhile: look again.")
+        return _page(request, told=text, code=409)
     except (SettingsError, OSError) as fault:
         return _page(request, told=str(fault), code=409)
     return _page(request, told=record_written(request, written))
@@ -65,16 +70,33 @@ def record_written(request: Request, written: Version | None) -> str:
     """Record each setting that was changed; say which, and which wait for a restart."""
     if written is None:
         return _("nothing has changed")
-    console = console_of(request)
-    for change in written.changes:
-        before, after = change.old or "", change.new or ""
-        subject = f"[{change.section}] {change.key}"
-        console.record(request, "setting", subject, before=before, after=after)
     told = _("Written: {changes}.", changes="; ".join(map(str, written.changes)) or "-")
+    try:
+        _record(request, written)
+    except StorageError as fault:
+        text = _("It could not be recorded among what was done: {reason}.", reason=fault)
+        told = f"{told} {text}"
     if waiting := waiting_for_restart(written.changes):
         text = _("These count from the next start of the node: {keys}.", keys=", ".join(waiting))
         told = f"{told} {text}"
     return told
+
+
+def _record(request: Request, written: Version) -> None:
+    """Record each setting that was changed: all of them, or none.
+
+    Raises
+    ------
+    StorageError
+        If the database is away.
+    """
+    console = console_of(request)
+    with console.sessions.begin() as session:
+        for change in written.changes:
+            before, after = change.old or "", change.new or ""
+            subject = f"[{change.section}] {change.key}"
+            recorded = console.change(request, "setting", subject, before=before, after=after)
+            record_change(session, recorded)
 
 
 def history(console: Console, most: int) -> tuple[Version, ...]:

@@ -135,6 +135,14 @@ def test_an_earlier_version_is_put_back_and_that_is_a_version_too(ini: Path) -> 
     assert read_text(versions(ini)[1].path) == SECOND
 
 
+def test_what_was_not_seen_is_not_replaced(ini: Path) -> None:
+    first = write(ini, SECOND)
+    assert first is not None
+    with pytest.raises(SettingsChanged):
+        restore(ini, first, expected_digest=digest(FIRST), by="john", at=AT)
+    assert read_text(ini) == SECOND
+
+
 def test_records_hold_no_secret(ini: Path) -> None:
     url = "postgresql://node:sesame@db/node"
     version = write(ini, f"[storage]\ndatabase_url = {url}\n")

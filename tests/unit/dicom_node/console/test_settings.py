@@ -83,6 +83,24 @@ def test_what_somebody_changed_meanwhile_is_not_undone_unseen(console: ConsoleUn
     assert "threshold = 0.7" in ini_of(console).read_text()
 
 
+def test_what_cannot_be_recorded_is_written_and_said(console: ConsoleUnderTest) -> None:
+    change(console, "threshold", "0.6")
+    change(console, "threads", "2")
+    browser = console.logged_in(Role.ADMIN)
+    trigger = (
+        "CREATE TRIGGER full BEFORE INSERT ON console_change WHEN NEW.subject LIKE '%threshold'"
+    )
+    with console.resources.sessions.begin() as session:
+        session.connection().exec_driver_sql(f"{trigger} BEGIN SELECT RAISE(ABORT, 'full'); END")
+    code, told = put_back(browser, 1)
+    assert code == 200
+    assert "[analysis] threshold: 0.6 -&gt; 0.3" in told
+    assert "could not be recorded" in told
+    assert "threshold = 0.3" in ini_of(console).read_text()
+    with console.resources.sessions.reading() as session:
+        assert "setting" not in {one.action for one in latest_changes(session, 9)}
+
+
 def test_what_waits_for_a_restart_is_named(console: ConsoleUnderTest) -> None:
     change(console, "port", "11113", "node")
     told = put_back(console.logged_in(Role.ADMIN), 1)[1]
