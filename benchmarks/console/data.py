@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, text
 
+from pipeline.model.manifest import BUNDLED
 from pipeline.reasons import QualityFlag
 from storage.database.console_tables import ConsoleChange
 from storage.database.schema import Delivery, Instance, Result, ResultObject, Series
@@ -24,6 +25,8 @@ BATCH = 5_000  #: rows that are written at a time
 SENDERS, SCANNERS, KERNELS = 12, 8, 6
 DESTINATIONS = ("PACS", "ARCHIVE")
 FLAGS = sorted(QualityFlag)
+CARD = json.loads((BUNDLED / "manifest.json").read_text(encoding="utf-8"))
+MODEL = f"{CARD['name']} {CARD['version']}"  #: whose scores the page of thresholds shows
 Row = dict[str, Any]
 
 
@@ -122,7 +125,7 @@ def _result(n: int, at: datetime) -> Row:
         "series_instance_uid": _uid(n),
         "generation": 1,
         "created_at": at + timedelta(seconds=45),
-        "model": "opacities 1",
+        "model": MODEL,
         "score": score,
         "positive": score > 0.44,
         "summary": json.dumps(summary),

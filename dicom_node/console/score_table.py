@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +28,7 @@ class Columns:
         Their UIDs.
     last_at
         Of the latest instance, seconds since 1970.
-    senders, scanners, kernels
+    senders, scanners, kernels, models
         By their numbers in `numbers`.
     """
 
@@ -37,8 +37,14 @@ class Columns:
     senders: np.ndarray
     scanners: np.ndarray
     kernels: np.ndarray
+    models: np.ndarray
     scores: np.ndarray
     numbers: dict[str, int]
+
+    @property
+    def first_at(self) -> datetime | None:
+        """When the first of the series came; None without any."""
+        return datetime.fromtimestamp(self.last_at.min(), UTC) if len(self.last_at) else None
 
     def chosen(self, choice: Choice) -> Columns:
         """Give the columns of the series that are asked for."""
@@ -47,6 +53,7 @@ class Columns:
             (self.senders, choice.sender),
             (self.scanners, choice.scanner),
             (self.kernels, choice.kernel),
+            (self.models, choice.model),
         ):
             if text:
                 wanted &= column == self.numbers.get(text, -1)
@@ -65,6 +72,7 @@ class Columns:
             senders=self.senders[rows],
             scanners=self.scanners[rows],
             kernels=self.kernels[rows],
+            models=self.models[rows],
             scores=self.scores[rows],
             numbers=self.numbers,
         )
@@ -82,7 +90,7 @@ class ScoreTable:
     def __init__(self, sessions: Sessions, clock: Callable[[], datetime]) -> None:
         self._sessions, self._clock = sessions, clock
         self._lock = threading.Lock()
-        self._rows: dict[str, tuple[float, int, int, int, float]] = {}
+        self._rows: dict[str, tuple[float, ...]] = {}
         self._numbers: dict[str, int] = defaultdict(lambda: len(self._numbers))
         self._columns = self._made()
         self._read_at = NEVER
@@ -96,14 +104,14 @@ class ScoreTable:
             If the database is away.
         """
         now = self._clock()
-        if self._read_at == NEVER or now < self._read_at:  # a clock was set back
+        if self._read_at == NEVER or now < self._read_at - OVERLAP:  # a clock was set back
             self.reload()
         with self._lock:
             found = self._stored(self._read_at - OVERLAP)
             self._read_at = max(self._read_at, now)
             read = {row.series_instance_uid: self._values(row) for row in found}
             if any(self._rows.get(uid) != row for uid, row in read.items()):
-                self._rows.update(read)
+                self._rows = _scored(self._rows | read)
                 self._columns = self._made()
             return self._columns
 
@@ -118,32 +126,41 @@ class ScoreTable:
         now = self._clock()
         found = self._stored(now - LONGEST)
         with self._lock:
-            self._rows = {row.series_instance_uid: self._values(row) for row in found}
+            self._rows = _scored({row.series_instance_uid: self._values(row) for row in found})
             self._columns, self._read_at = self._made(), now
 
     def _stored(self, since: datetime) -> list[StoredScore]:
         with self._sessions.reading() as session:
             return stored_scores(session, since)
 
-    def _values(self, row: StoredScore) -> tuple[float, int, int, int, float]:
+    def _values(self, row: StoredScore) -> tuple[float, ...] | None:
+        """Give the row of a series in the columns; None if it has no score."""
         number = self._numbers
+        if row.score is None:
+            return None
         return (
             row.last_at.timestamp(),
             number[row.calling_ae],
             number[row.scanner],
             number[row.kernel],
+            number[row.model],
             row.score,
         )
 
     def _made(self) -> Columns:
-        table = np.array(list(self._rows.values()), float).reshape(-1, 5)
-        last_at, senders, scanners, kernels, scores = table.T.copy()
+        table = np.array(list(self._rows.values()), float).reshape(-1, 6)
+        last_at, senders, scanners, kernels, models, scores = table.T.copy()
         return Columns(
             series=np.array(list(self._rows), object),
             last_at=last_at,
             senders=senders,
             scanners=scanners,
             kernels=kernels,
+            models=models,
             scores=scores,
             numbers=dict(self._numbers),
         )
+
+
+def _scored(rows: Mapping[str, tuple[float, ...] | None]) -> dict[str, tuple[float, ...]]:
+    return {uid: row for uid, row in rows.items() if row is not None}

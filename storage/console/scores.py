@@ -26,14 +26,18 @@ class ScoredCase:
 
 
 class StoredScore(NamedTuple):
-    """The latest score of a series, and by what it can be chosen."""
+    """The score of the latest result of a series, and by what it can be chosen.
+
+    None of a notice: the series has no score any more.
+    """
 
     series_instance_uid: str
     last_at: datetime
     calling_ae: str
     scanner: str
     kernel: str
-    score: float
+    model: str
+    score: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +48,19 @@ class Choice:
     ----------
     since
         Of the latest instance.
+    model
+        Name and version: scores of different models are not comparable.
     """
 
     since: datetime
     sender: str = ""
     scanner: str = ""
     kernel: str = ""
+    model: str = ""
 
 
 def stored_scores(session: Session, made_since: datetime) -> list[StoredScore]:
-    """List the latest scores of series that were made since a time."""
+    """List what the latest results of series say that were made since a time."""
     query = (
         select(
             Series.series_instance_uid,
@@ -61,6 +68,7 @@ def stored_scores(session: Session, made_since: datetime) -> list[StoredScore]:
             Series.calling_ae,
             Result.scanner,
             Result.kernel,
+            Result.model,
             Result.score,
         )
         .join(
@@ -68,15 +76,9 @@ def stored_scores(session: Session, made_since: datetime) -> list[StoredScore]:
             (Series.series_instance_uid == Result.series_instance_uid)
             & (Series.result_key == Result.key),
         )
-        .where(Result.created_at >= made_since, Result.score.is_not(None))
+        .where(Result.created_at >= made_since)
     )
-    return [StoredScore(*row) for row in session.execute(query)]  # type: ignore[arg-type]  # no score is None
-
-
-def first_score(session: Session) -> datetime | None:
-    """Tell when the first series came that has a score now; None if none has."""
-    query = select(Series.last_at).join(Result, Series.result_key == Result.key)
-    return session.scalar(query.where(Result.score.is_not(None)).order_by(Series.last_at).limit(1))
+    return [StoredScore(*row) for row in session.execute(query)]
 
 
 def cases_of(session: Session, series: Sequence[str]) -> list[ScoredCase]:

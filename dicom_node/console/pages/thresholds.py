@@ -25,14 +25,9 @@ from dicom_node.console.feedback.truth import labelled
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages.settings import history, record_written
 from dicom_node.console.parameters import decimal, plain, whole
+from dicom_node.console.score_table import NEVER
 from dicom_node.console.trial import BINS, card_points, tried
-from storage.console.scores import (
-    Choice,
-    cases_of,
-    first_score,
-    kernels,
-    scanners,
-)
+from storage.console.scores import Choice, cases_of, kernels, scanners
 from storage.console.worklist import senders
 from storage.database.columns import MAX_TITLE
 from storage.database.schema import MAX_DEVICE
@@ -167,16 +162,16 @@ def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
 
 def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
     now, asked = threshold_of(console), _asked(query, threshold_of(console))
-    since = console.clock() - timedelta(days=asked.days)
+    since, model = console.clock() - timedelta(days=asked.days), model_name(console)
+    of_model = console.scores.columns().chosen(Choice(since=NEVER, model=model))
     choice = Choice(since=since, sender=asked.sender, scanner=asked.scanner, kernel=asked.kernel)
     low, high = sorted((now, asked.threshold))
-    stored = console.scores.columns().chosen(choice)
+    stored = of_model.chosen(choice)
     with console.sessions.reading() as session:
-        first = first_score(session)
         cases = cases_of(session, stored.between(low, high, CASES_SHOWN))
         stated = answers_since(session, since, sender=asked.sender)
         results = assessed_results(session, {one.result_key for one in stated} - {""})
-    known = labelled(stated, results, model=model_name(console))
+    known = labelled(stated, results, model=model)
     trial = tried(
         stored.scores,
         [
@@ -186,7 +181,7 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
         ],
         now=now,
         then=asked.threshold,
-        days=_days(asked.days, first, console.clock()),
+        days=_days(asked.days, of_model.first_at, console.clock()),
         prevalence=asked.prevalence / 100,
     )
     try:

@@ -20,6 +20,7 @@ from dicom_node.console.access.people import Role
 from dicom_node.console.app import make_app
 from dicom_node.console.context import Console
 from dicom_node.resources import Resources
+from pipeline.model.manifest import BUNDLED
 from storage.console.users import User, add_user
 from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
 from storage.results.kept_results import NewObject, NewResult
@@ -34,6 +35,8 @@ HOST = "console.example.org"
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of users in tests
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)  # quick to check
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+CARD = json.loads((BUNDLED / "manifest.json").read_text())
+MODEL = f"{CARD['name']} {CARD['version']}"  #: that the settings choose, as results name it
 SUMMARY: Mapping[str, Any] = MappingProxyType(
     {
         "notice": "Research use only. Not for primary diagnosis.",
@@ -157,7 +160,7 @@ class ConsoleUnderTest:
         at: datetime = NOW,
         *,
         path: str = "",
-        model: str = "m 1",
+        model: str = MODEL,
         scanner: str = "",
         kernel: str = "",
         digests: Mapping[str, str] = MappingProxyType({}),

@@ -291,6 +291,15 @@ def test_the_page_tries_a_threshold_and_names_the_cases(console: ConsoleUnderTes
     assert "Nothing changes until you apply it" in browser.get("/thresholds").text
 
 
+def test_a_trial_is_of_the_model_in_use(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.1", score=0.5)
+    console.analyse("1.2.2", score=0.5, model="earlier 1")
+    browser = console.logged_in(Role.VIEWER)
+    text = browser.get("/thresholds/outcome?threshold=0.6").text
+    assert "/series/1.2.1" in text
+    assert "/series/1.2.2" not in text
+
+
 def test_positives_a_day_are_counted_since_the_first_score(console: ConsoleUnderTest) -> None:
     for number, days in enumerate((0, 1, 2, 4)):
         console.analyse(f"1.2.{number}", NOW - timedelta(days=days), score=0.9)

@@ -5,9 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from dicom_node.console.score_table import ScoreTable
 from storage.console.scores import Choice
+from storage.database.schema import Result
 from tests.support.console.console_under_test import NOW, ConsoleUnderTest
 
 pytestmark = pytest.mark.database
@@ -39,6 +41,36 @@ def test_scores_are_chosen_by_time_scanner_and_kernel(console: ConsoleUnderTest)
     assert chosen(console, scanner="A") == [0.1]
     assert chosen(console, kernel="X", sender="CT1") == [0.1, 0.2]
     assert chosen(console, scanner="C") == chosen(console, sender="CT2") == []
+
+
+def test_scores_of_another_model_are_apart(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.1", NOW - 2 * DAY, score=0.1, model="m 1")
+    console.analyse("1.2.2", NOW - DAY, score=0.2, model="m 2")
+    assert chosen(console, model="m 2") == [0.2]
+    found = table(console).columns()
+    assert found.first_at == NOW - 2 * DAY
+    assert found.chosen(Choice(since=MONTH, model="m 2")).first_at == NOW - DAY
+    assert found.chosen(Choice(since=MONTH, model="m 3")).first_at is None
+
+
+def test_a_notice_in_place_of_a_score_takes_it_away_at_once(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.1", score=0.1)
+    console.analyse("1.2.2", score=0.0)
+    assert chosen(console) == [0.0, 0.1]
+    with console.resources.sessions.begin() as session:
+        session.execute(update(Result).where(Result.key == "key-1.2.1").values(score=None))
+    assert chosen(console) == [0.0]
+
+
+def test_a_small_step_back_of_the_clock_reads_nothing_anew(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.1", NOW - DAY, score=0.1)
+    assert chosen(console) == [0.1]
+    with console.resources.sessions.begin() as session:
+        session.connection().exec_driver_sql("UPDATE series SET result_key = NULL")
+    console.clock.pass_by(seconds=-5)
+    assert chosen(console) == [0.1]  # not looked at: as before
+    console.analyse("1.2.2", NOW - timedelta(seconds=5), score=0.2)
+    assert chosen(console) == [0.1, 0.2]
 
 
 def test_the_latest_cases_between_two_thresholds_are_named(console: ConsoleUnderTest) -> None:

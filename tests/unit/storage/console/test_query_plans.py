@@ -15,7 +15,6 @@ from storage.console.changes import latest_changes
 from storage.console.node_pages import backlog, queue, sender_lines
 from storage.console.scores import (
     cases_of,
-    first_score,
     kernels,
     scanners,
     stored_scores,
@@ -73,7 +72,6 @@ QUERIES: dict[str, Query] = {
     "senders of a week": lambda s: sender_lines(s, SINCE),
     "queue": lambda s: queue(s, 200),
     "scores": lambda s: stored_scores(s, SINCE),
-    "first score": first_score,
     "cases": lambda s: cases_of(s, ["1.2.3"]),
     "scanners": lambda s: (scanners(s), kernels(s)),
     "answers to a series": lambda s: answers_to(s, ["1.2.3"]),
