@@ -33,6 +33,7 @@ from dicom_node.console.language.translation import _, ngettext
 from dicom_node.console.parameters import plain
 from dicom_node.console.pictures import Pictures
 from dicom_node.console.score_table import ScoreTable
+from dicom_node.console.words import setting_words
 from dicom_node.errors import Busy, NodeError
 from dicom_node.identity_key import existing_key
 from pipeline.encode.language.translation import current_language
@@ -64,6 +65,7 @@ def environment() -> Environment:
     made.filters["duration"] = duration
     made.filters["plain"] = plain
     made.filters["breakable"] = _breakable
+    made.filters["setting"] = setting_words
     return made
 
 

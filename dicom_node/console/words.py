@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from config.versions import Change
 from dicom_node.console.language.translation import _, mark, ngettext
 from pipeline.reasons import ClosedBy, FailedReason, UnsuitableReason
 from storage.console.series_page import SeriesPage
@@ -220,3 +221,12 @@ def _delivery(states: Mapping[DeliveryState, int]) -> tuple[Mark, str]:
     if count(D.COMMITTED) == total:
         return Mark.DONE, _("{total} of {total} objects accepted and committed", total=total)
     return Mark.DONE, _("{total} of {total} objects accepted", total=total)
+
+
+def setting_words(change: Change) -> str:
+    """Say what was changed of a setting; of a secret its name alone."""
+    what = f"[{change.section}] {change.key}"
+    if change.secret:
+        return f"{what} ({_('not shown')})"
+    old, new = (_("(default)") if text is None else text for text in (change.old, change.new))
+    return f"{what}: {old} -> {new}"

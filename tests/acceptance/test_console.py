@@ -171,6 +171,8 @@ def test_settings_are_put_back_by_keyboard(console: ConsoleUnderTest, page: "Pag
     page.wait_for_url("**/settings")
     page.focus("a[href='/settings/1']")
     page.keyboard.press("Enter")
+    page.wait_for_selector("main a[href='/settings']:focus")
+    page.keyboard.press("Shift+Tab")
     page.wait_for_selector("button.primary:focus")
     page.keyboard.press("Enter")
     page.wait_for_selector("text=Written: [analysis] threshold: 0.6 -> 0.3")

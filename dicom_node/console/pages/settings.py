@@ -16,6 +16,7 @@ from config.versions import Version, changes_between, digest, restore, versions
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.language.translation import _
+from dicom_node.console.words import setting_words
 from storage.console.changes import record_change
 from storage.errors import StorageError
 
@@ -70,7 +71,7 @@ def record_written(request: Request, written: Version | None) -> str:
     """Record each setting that was changed; say which, and which wait for a restart."""
     if written is None:
         return _("nothing has changed")
-    told = _("Written: {changes}.", changes="; ".join(map(str, written.changes)) or "-")
+    told = _("Written: {changes}.", changes="; ".join(map(setting_words, written.changes)) or "-")
     try:
         _record(request, written)
     except StorageError as fault:

@@ -236,7 +236,9 @@ def read_percent(text: str | None) -> float:
         If it is none.
     """
     try:
-        percent = DEFAULT_PERCENT if text is None else decimal(text)
+        # a browser sends what was typed into a field of a number, and ".5" is one
+        typed = f"0{text}" if text and text.startswith(".") else text
+        percent = DEFAULT_PERCENT if typed is None else decimal(typed)
     except ValueError as fault:
         raise HTTPException(400, "expected numbers") from fault
     if not 0 < percent < 100:

@@ -27,14 +27,10 @@ CONSOLE = ROOT / "dicom_node" / "console"
 MARKS = {"_", "ngettext", "mark"}
 OTHERS = [language for language in Language if language is not Language.ENGLISH]
 WORDS = {"right", "left"}  #: of summaries
-ACTIONS = {
-    "answer",
-    "export",
-    "export cases",
-    "reissue",
-    "reprocess",
-    "send again",
-}  #: that a page of a series lists
+ACTIONS = {"answer", "export", "export cases", "reissue", "reprocess", "send again", "setting"}
+ACTIONS |= {"login", "logout", "password", "end session", "add user", "change user", "echo"}
+ACTIONS |= {"probe", "pause", "resume", "import diagnoses", "add token", "revoke token"}
+"""That pages list as done."""
 UNTRANSLATED = {"chest", "node", "Chest", "CT", "CSV", "ROC", "AUC", "GB", "ml", "mm", "Enter"}
 
 
@@ -159,6 +155,12 @@ def test_pages_are_in_the_language_asked_for_or_chosen(console: ConsoleUnderTest
     assert '<html lang="fr">' in browser.get("/series/1.2.3").text
     browser.post("/account/language", data=chosen | {"language": "xx"})
     assert '<html lang="de">' in browser.get("/").text
+
+
+def test_what_was_done_is_told_in_the_language_of_the_page(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.ADMIN)
+    browser.headers["Accept-Language"] = "de"
+    assert "<td>Anmeldung</td>" in browser.get("/people").text
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -61,6 +61,15 @@ def test_other_forms_of_a_share_are_refused_everywhere(
     assert browser.post("/thresholds/apply", data=fields).status_code == 400
 
 
+def test_a_share_may_be_typed_without_its_zero(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.VIEWER)
+    for page in ("thresholds", "performance"):
+        answer = browser.get(f"/{page}?prevalence=.5")
+        assert answer.status_code == 200
+        assert 'value="0.5"' in answer.text
+        assert browser.get(f"/{page}?prevalence=.").status_code == 400
+
+
 @pytest.mark.parametrize("text", ODD_DAYS)
 def test_other_forms_of_a_day_are_refused_everywhere(console: ConsoleUnderTest, text: str) -> None:
     client, browser = program(console, new_token(console)), console.logged_in(Role.VIEWER)

@@ -101,6 +101,14 @@ def test_what_cannot_be_recorded_is_written_and_said(console: ConsoleUnderTest) 
         assert "setting" not in {one.action for one in latest_changes(session, 9)}
 
 
+def test_a_change_is_told_in_the_language_of_the_page(console: ConsoleUnderTest) -> None:
+    change(console, "threads", "2")
+    browser = console.logged_in(Role.ADMIN)
+    browser.headers["Accept-Language"] = "de"
+    assert "threads: (Vorgabe) -&gt; 2" in browser.get("/settings").text
+    assert "threads: 2 -&gt; (Vorgabe)" in put_back(browser, 1)[1]
+
+
 def test_what_waits_for_a_restart_is_named(console: ConsoleUnderTest) -> None:
     change(console, "port", "11113", "node")
     told = put_back(console.logged_in(Role.ADMIN), 1)[1]
