@@ -1,4 +1,7 @@
-"""Settings of the INI file as it is now; of the last that were in order while it is not."""
+"""Settings of the INI file as it is now; of the last that were in order while it is not.
+
+Those that the console itself has begun with stay until its next start.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from pathlib import Path
 from config.errors import SettingsError
 from config.reader import load
 from config.settings import Settings
+
+AT_START = ("console", "storage", "audit")  #: sections that count from the console's start on
 
 
 class CurrentSettings:
@@ -30,7 +35,7 @@ class CurrentSettings:
         self.path, self.fault = path, ""
         self._lock = threading.Lock()
         self._read_at = self._stamp()
-        self._settings = load(path)
+        self._settings = self._at_start = load(path)
 
     def __call__(self) -> Settings:
         """Give the settings."""
@@ -39,10 +44,13 @@ class CurrentSettings:
             if stamp != self._read_at:
                 self._read_at = stamp
                 try:
-                    self._settings, self.fault = load(self.path), ""
+                    self._settings, self.fault = self._taken_up(load(self.path)), ""
                 except SettingsError as fault:
                     self.fault = str(fault)
             return self._settings
+
+    def _taken_up(self, new: Settings) -> Settings:
+        return new.model_copy(update={name: getattr(self._at_start, name) for name in AT_START})
 
     def _stamp(self) -> tuple[int, int, int] | None:
         """Tell one writing of the file from another; None while it is away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -10,11 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from config.errors import SettingsChanged, SettingsError
-from config.hot import waiting_for_restart
+from config.hot import CONSOLE, waiting_for_restart
 from config.reader import read_text
-from config.versions import Version, changes_between, digest, restore, versions
+from config.versions import Change, Version, changes_between, digest, restore, versions
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
+from dicom_node.console.current_settings import AT_START
 from dicom_node.console.language.translation import _
 from dicom_node.console.words import setting_words
 from storage.console.changes import record_change
@@ -77,10 +79,17 @@ def record_written(request: Request, written: Version | None) -> str:
     except StorageError as fault:
         text = _("It could not be recorded among what was done: {reason}.", reason=fault)
         told = f"{told} {text}"
-    if waiting := waiting_for_restart(written.changes):
-        text = _("These count from the next start of the node: {keys}.", keys=", ".join(waiting))
-        told = f"{told} {text}"
-    return told
+    return " ".join([told, *_when(written.changes)])
+
+
+def _when(changes: Collection[Change]) -> Iterator[str]:
+    """Say which changes wait for a start, of the node or of this console."""
+    of_node = [change for change in changes if change.section != CONSOLE]
+    if keys := ", ".join(waiting_for_restart(of_node)):
+        yield _("These count from the next start of the node: {keys}.", keys=keys)
+    of_console = [change for change in changes if change.section in AT_START]
+    if keys := ", ".join(waiting_for_restart(of_console)):
+        yield _("These count from the next start of the console: {keys}.", keys=keys)
 
 
 def _record(request: Request, written: Version) -> None:

@@ -11,6 +11,7 @@ from config.editing import changed_text
 from config.reader import read_text
 from config.versions import digest, versions, write_settings
 from dicom_node.console.access.people import Role
+from dicom_node.console.current_settings import CurrentSettings
 from storage.console.changes import latest_changes
 from tests.support.console.console_under_test import NOW, ConsoleUnderTest, form_token
 from tests.support.databases import database_url
@@ -113,6 +114,24 @@ def test_what_waits_for_a_restart_is_named(console: ConsoleUnderTest) -> None:
     change(console, "port", "11113", "node")
     told = put_back(console.logged_in(Role.ADMIN), 1)[1]
     assert "count from the next start of the node: [node] port" in told
+
+
+def test_what_waits_for_a_start_of_the_console_is_named_as_that(console: ConsoleUnderTest) -> None:
+    change(console, "hosts", "ct.example.org", "console")
+    told = put_back(console.logged_in(Role.ADMIN), 1)[1]
+    assert "count from the next start of the console: [console] hosts" in told
+    assert "start of the node" not in told
+
+
+def test_what_the_console_has_begun_with_stays_and_the_rest_is_taken_up(
+    console: ConsoleUnderTest,
+) -> None:
+    current = CurrentSettings(ini_of(console))
+    change(console, "show_patients", "no", "console")
+    change(console, "threshold", "0.6")
+    assert current().console.show_patients
+    assert current().analysis.threshold == 0.6
+    assert not CurrentSettings(ini_of(console))().console.show_patients
 
 
 def test_a_damaged_copy_and_no_change_are_refused(console: ConsoleUnderTest) -> None:
