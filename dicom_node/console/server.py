@@ -21,11 +21,12 @@ from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.reception.stow.connections import BoundedListener
 from dicom_node.reception.stow.server import HEAD_SECONDS, BoundedProtocol
+from storage.console.login_tries import forget_failed_logins
 from storage.errors import StorageError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 STOP_SECONDS = 5
-RELOAD_SECONDS = 3600  #: after which what was erased is gone from the scores in memory
+HOUR_SECONDS = 3600  #: after which what was erased is gone from the scores in memory
 
 
 def serve(config: Path) -> None:
@@ -80,30 +81,32 @@ def serve(config: Path) -> None:
     )
     log.info("console_ready", url=address_of(settings))
     try:
-        with _scores_read(console):
+        with _hourly_work(console):
             uvicorn.Server(options).run([listener])
     finally:
         resources.close()
 
 
 @contextmanager
-def _scores_read(console: Console) -> Iterator[None]:
-    """Read the stored scores before somebody asks for them, and anew each hour."""
+def _hourly_work(console: Console) -> Iterator[None]:
+    """Read the stored scores before somebody asks for them; that and more anew each hour."""
     ended = Event()
-    Thread(target=_read_scores, args=[console, ended], daemon=True).start()
+    Thread(target=_work_hourly, args=[console, ended], daemon=True).start()
     yield
     ended.set()
 
 
-def _read_scores(console: Console, ended: Event) -> None:
-    """Read the stored scores before somebody asks for them, and anew each hour.
+def _work_hourly(console: Console, ended: Event) -> None:
+    """Read the stored scores, and forget failed logins of long ago.
 
     A fault is told to whoever asks.
     """
     while not ended.is_set():
         with suppress(StorageError):
             console.scores.reload()
-        ended.wait(RELOAD_SECONDS)
+            with console.sessions.begin() as session:
+                forget_failed_logins(session, console.clock())
+        ended.wait(HOUR_SECONDS)
 
 
 def _turned_away(address: str, reason: str) -> None:

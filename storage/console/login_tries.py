@@ -16,7 +16,7 @@ from storage.database.console_tables import ConsoleFailedLogin, ConsoleTries
 MOST_KEYS = 10_000  #: by which tries are remembered: those tried most
 ONE_ROW = timedelta(hours=1)  #: in which failed logins of a kind share a row
 KEPT = timedelta(days=90)  #: that failed logins are kept
-MOST_FAILED = 10_000  #: rows of failed logins that are kept: the latest
+MOST_FAILED = 10_000  #: rows of failed logins that are kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +100,21 @@ def forget_tries(session: Session, before: datetime) -> None:
 
 
 def record_failed_login(
-    session: Session, now: datetime, *, user: str, address: str, reason: str
+    session: Session,
+    now: datetime,
+    *,
+    user: str,
+    address: str,
+    reason: str,
+    first_forgotten: str = "",
 ) -> None:
-    """Record that a login has failed; too many, and those of long ago, are forgotten."""
+    """Record that a login has failed; too many, and those of long ago, are forgotten.
+
+    Parameters
+    ----------
+    first_forgotten
+        Reason of which rows are the first that are too many.
+    """
     row = session.scalar(
         select(ConsoleFailedLogin)
         .where(
@@ -122,20 +134,21 @@ def record_failed_login(
         session.add(row)
     row.count, row.last_at = row.count + 1, now
     session.flush()
-    too_many = select(ConsoleFailedLogin.id).order_by(ConsoleFailedLogin.id.desc())
-    session.execute(
-        delete(ConsoleFailedLogin).where(
-            or_(
-                ConsoleFailedLogin.last_at < now - KEPT,
-                ConsoleFailedLogin.id.in_(too_many.offset(MOST_FAILED)),
-            )
-        )
-    )
+    kept_first = ConsoleFailedLogin.reason == first_forgotten, ConsoleFailedLogin.id.desc()
+    too_many = select(ConsoleFailedLogin.id).order_by(*kept_first).offset(MOST_FAILED)
+    session.execute(delete(ConsoleFailedLogin).where(ConsoleFailedLogin.id.in_(too_many)))
+    forget_failed_logins(session, now)
 
 
-def failed_logins(session: Session, limit: int) -> list[FailedLogins]:
-    """List failed logins, the latest first."""
+def forget_failed_logins(session: Session, now: datetime) -> None:
+    """Forget the failed logins of long ago."""
+    session.execute(delete(ConsoleFailedLogin).where(ConsoleFailedLogin.last_at < now - KEPT))
+
+
+def failed_logins(session: Session, limit: int, now: datetime) -> list[FailedLogins]:
+    """List failed logins but those of long ago, the latest first."""
     row = ConsoleFailedLogin
+    latest = select(row).where(row.last_at >= now - KEPT)
     return [
         FailedLogins(
             user=one.user,
@@ -145,9 +158,7 @@ def failed_logins(session: Session, limit: int) -> list[FailedLogins]:
             first_at=one.first_at,
             last_at=one.last_at,
         )
-        for one in session.scalars(
-            select(row).order_by(row.last_at.desc(), row.id.desc()).limit(limit)
-        )
+        for one in session.scalars(latest.order_by(row.last_at.desc(), row.id.desc()).limit(limit))
     ]
 
 

@@ -39,4 +39,11 @@ def note_failure(
     else:
         log.warning("console_login_failed", host=address)
     with sessions.begin() as session:
-        record_failed_login(session, now, user=user, address=address, reason=failure)
+        record_failed_login(
+            session,
+            now,
+            user=user,
+            address=address,
+            reason=failure,
+            first_forgotten=Failure.TOKEN,  # anybody makes many of them, and they say the least
+        )

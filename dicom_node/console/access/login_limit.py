@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 
 from storage.console.login_tries import (
     Tries,
@@ -49,6 +50,15 @@ def try_of(name: str, place: str, *, is_known_there: bool) -> Try:
     if is_known_there:
         return Try(keys=(together,), longest=SHORT_SECONDS)
     return Try(keys=(together, f"user {name}", f"address {place}"))
+
+
+def network_of(address: str) -> str:
+    """Give the network that one caller has: the address, or the first half of one of IPv6."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((known, 64), strict=False)) if known.version == 6 else address
 
 
 def wait_seconds(tries: Tries, longest: float, now: datetime) -> float:

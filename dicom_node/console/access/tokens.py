@@ -74,9 +74,9 @@ class ApiLimits:
     requests
         By token.
     refused
-        With a token that is none, by address; one that is known is never kept out by it.
+        With a token that is none, by network; one that is known is never kept out by it.
     outside
-        Logins that make us ask an OpenID provider, by address.
+        Logins that make us ask an OpenID provider, by network.
     """
 
     requests: RateLimit = field(default_factory=lambda: RateLimit(120, 2.0))

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from dicom_node.console.access.failed_logins import Failure
+from dicom_node.console.access.login_limit import network_of
 from dicom_node.console.access.people import Role
 from dicom_node.console.access.tokens import TOKEN
 from dicom_node.console.context import Console, address_of, console_of
@@ -66,7 +67,7 @@ def _refusal(request: Request) -> HTTPException:
     if not has_token(request):
         return HTTPException(HTTPStatus.UNAUTHORIZED, "expected a bearer token", CHALLENGE)
     console = console_of(request)
-    if wait := console.api_limits.refused.wait_seconds(address_of(request)):
+    if wait := console.api_limits.refused.wait_seconds(network_of(address_of(request))):
         return _too_often(wait)
     console.note_failure(request, Failure.TOKEN)
     text = "the token is not known, was revoked, or has expired"

@@ -216,7 +216,7 @@ def changes(asked: Asked) -> answers.Changes:
 def failures(asked: Asked) -> answers.FailedLogins:
     """List failed logins."""
     with asked.console.sessions.reading() as session:
-        lines = failed_logins(session, asked.query.limit)
+        lines = failed_logins(session, asked.query.limit, asked.console.clock())
     return answers.FailedLogins(logins=tuple(answers.FailedLogin(**asdict(one)) for one in lines))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
 from math import ceil
 
 from starlette.exceptions import HTTPException
@@ -13,7 +12,7 @@ from starlette.routing import Route
 
 from dicom_node.console.access.failed_logins import Failure
 from dicom_node.console.access.guard import new_token, token_digest
-from dicom_node.console.access.login_limit import Try, try_of
+from dicom_node.console.access.login_limit import Try, network_of, try_of
 from dicom_node.console.access.outside import NO_PASSWORD, OutsideUser, enter
 from dicom_node.console.access.passwords import hashed, is_password
 from dicom_node.console.access.people import NAME, Role
@@ -90,8 +89,8 @@ def login(request: Request) -> Response:
     with console.sessions.reading() as session:
         user = find_user(session, name) if NAME.fullmatch(name) else None
         places = login_places(session, user.name, console.clock() - REMEMBERED) if user else []
-    place = _network(address)
-    one_try = try_of(name, place, is_known_there=place in set(map(_network, places)))
+    place = network_of(address)
+    one_try = try_of(name, place, is_known_there=place in set(map(network_of, places)))
     if wait := console.limit.begin(one_try):
         text = _("Too many tries: wait {n} seconds.", n=f"{ceil(wait)}")
         return login_form(
@@ -285,15 +284,6 @@ def _target(text: str) -> str:
     """Where to go after the login: a path of ours, never another host."""
     is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_ours else "/"
-
-
-def _network(address: str) -> str:
-    """Give the network that one caller has: the address, or the first half of one of IPv6."""
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return address
-    return str(ip_network((known, 64), strict=False)) if known.version == 6 else address
 
 
 ROUTES = [

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dicom_node.console.access.failed_logins import Failure
+from dicom_node.console.access.login_limit import network_of
 from dicom_node.console.access.openid import PENDING_SECONDS, OpenIdProvider, Pending
 from dicom_node.console.access.outside import OutsideUser
 from dicom_node.console.context import Console, address_of, console_of
@@ -21,7 +22,7 @@ CALLBACK = "/login/openid/callback"
 def begin(request: Request) -> Response:
     """Send the browser to the provider; it keeps what belongs to this login."""
     console, provider = console_of(request), _provider(request)
-    if wait := console.api_limits.outside.wait_seconds(address_of(request)):
+    if wait := console.api_limits.outside.wait_seconds(network_of(address_of(request))):
         text = _("Too many tries: wait {n} seconds.", n=f"{wait:.0f}")
         return login_form(request, fault=text, status=429)
     pending = Pending.begun(request.query_params.get("next", ""))
@@ -71,7 +72,7 @@ def _provider(request: Request) -> OpenIdProvider:
 
 def _failed(request: Request, fault: NodeError, user: str = "") -> Response:
     console = console_of(request)
-    if not console.api_limits.refused.wait_seconds(address_of(request)):
+    if not console.api_limits.refused.wait_seconds(network_of(address_of(request))):
         console.note_failure(request, Failure.SINGLE_SIGN_ON, user)
     return login_form(request, fault=_("Single sign-on failed: {why}.", why=str(fault)), status=403)
 

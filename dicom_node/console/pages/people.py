@@ -101,12 +101,12 @@ def _described(role: str, *, disabled: bool) -> str:
 
 
 def _people(request: Request, *, fault: str = "", status: int = 200) -> Response:
-    console = console_of(request)
+    console, now = console_of(request), console_of(request).clock()
     with console.sessions.reading() as session:
         values = {
             "users": list_users(session),
-            "opened": list_sessions(session, console.clock()),
-            "failed": failed_logins(session, FAILED_SHOWN),
+            "opened": list_sessions(session, now),
+            "failed": failed_logins(session, FAILED_SHOWN, now),
             "changes": latest_changes(session, CHANGES_SHOWN),
         }
     return console.page(request, "people.html", status, fault=fault, roles=list(Role), **values)

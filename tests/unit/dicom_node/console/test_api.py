@@ -85,10 +85,11 @@ def new_token(console: ConsoleUnderTest, role: Role = Role.VIEWER, *, days: int 
     return made
 
 
-def program(console: ConsoleUnderTest, token: str = "") -> TestClient:
+def program(console: ConsoleUnderTest, token: str = "", address: str = "testclient") -> TestClient:
     """Open a client of the API; without a session, and without what a browser sends."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return TestClient(console.app, base_url=f"https://{HOST}{BASE}", headers=headers)
+    place, caller = f"https://{HOST}{BASE}", (address, 50000)
+    return TestClient(console.app, base_url=place, headers=headers, client=caller)
 
 
 def with_everything(console: ConsoleUnderTest) -> None:
@@ -347,6 +348,15 @@ def test_wrong_tokens_are_slowed_down_and_keep_no_right_one_out(console: Console
     token, wrong = new_token(console), program(console, new_program_token())
     assert [wrong.get("/status").status_code for _ in range(5)] == [401] * 3 + [429] * 2
     assert program(console, token).get("/status").status_code == 200
+
+
+def test_addresses_of_one_network_are_slowed_down_as_one(console: ConsoleUnderTest) -> None:
+    callers = [
+        program(console, new_program_token(), f"2001:db8::{number}") for number in range(1, 6)
+    ]
+    assert [one.get("/status").status_code for one in callers] == [401] * 3 + [429] * 2
+    other = program(console, new_program_token(), "2001:db8:0:1::1")
+    assert other.get("/status").status_code == 401
 
 
 def test_ready_agrees_with_the_command(console: ConsoleUnderTest) -> None:

@@ -15,9 +15,11 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dicom_node.console.access import passwords
+from dicom_node.console.access.failed_logins import Failure, note_failure
 from dicom_node.console.access.guard import COOKIE, Guard
 from dicom_node.console.access.login_limit import FREE, Try
 from dicom_node.console.access.people import Role
+from storage.console import login_tries
 from storage.console.login_tries import (
     KEPT,
     MOST_KEYS,
@@ -291,9 +293,24 @@ def test_failed_logins_do_not_grow_without_end(console: ConsoleUnderTest) -> Non
                 session, NOW + timedelta(days=day), user="", address="10.0.0.8", reason="r"
             )
     with console.resources.sessions.reading() as session:
-        kept = failed_logins(session, 10_000)
-    assert len(kept) == KEPT.days + 1
-    assert kept[0].last_at == NOW + timedelta(days=99)
+        kept = failed_logins(session, 10_000, NOW + timedelta(days=99))
+        assert len(kept) == KEPT.days + 1
+        assert kept[0].last_at == NOW + timedelta(days=99)
+        assert len(failed_logins(session, 10_000, NOW + timedelta(days=180))) == 10
+
+
+@pytest.mark.database
+def test_failures_of_passwords_outlast_those_of_tokens(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login_tries, "MOST_FAILED", 3)
+    sessions = console.resources.sessions
+    note_failure(sessions, Failure.PASSWORD, NOW, address="10.0.0.1", user="a-admin")
+    for number in range(5):
+        note_failure(sessions, Failure.TOKEN, NOW, address=f"10.0.1.{number}")
+    with sessions.reading() as session:
+        kept = [(one.address, one.reason) for one in failed_logins(session, 10, NOW)]
+    assert kept == [("10.0.1.4", "token"), ("10.0.1.3", "token"), ("10.0.0.1", "wrong password")]
 
 
 def test_a_stranger_keeps_nobody_out_where_he_has_logged_in_before(
