@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from config.settings import Settings
 from dicom_node.audit.messages import AuditEvent
 from dicom_node.audit.syslog import NullAudit
+from dicom_node.cli.app import app
 from dicom_node.console.access.people import Role
 from dicom_node.console.app import make_app
 from storage.console.changes import latest_changes
@@ -97,6 +99,27 @@ def test_a_download_leaves_no_thread_of_the_audit_trail(console: ConsoleUnderTes
     console.settings = Settings.model_validate(made)
     browser, before = console.logged_in(Role.ADMIN), audit_threads()
     post(browser, f"/series/{UID}/export", what="results")
+    assert audit_threads() == before
+
+
+def test_nor_does_the_command_that_copies_the_images_of_cases(
+    console: ConsoleUnderTest, tmp_path: Path
+) -> None:
+    reader = console.logged_in(Role.READER)
+    fields = {"form_token": form_token(reader), "answer": "agree", "result": f"key-{UID}"}
+    assert reader.post(f"/series/{UID}/answer", data=fields).status_code == 303
+    ini, storage = tmp_path / "node.ini", console.settings.storage
+    ini.write_text(
+        f"[storage]\nfolder = {storage.folder}\ndatabase_url = {storage.database_url}\n"
+        "[audit]\nsyslog = 127.0.0.1:9\nprotocol = udp\n"
+    )
+    words, before = (
+        ["feedback", "--csv", tmp_path / "c.csv", "--images", tmp_path / "out"],
+        audit_threads(),
+    )
+    answer = CliRunner().invoke(app, [*map(str, words), "--config", str(ini)])
+    assert answer.exit_code == 0, answer.output
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 2
     assert audit_threads() == before
 
 
