@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from config.settings import Settings
@@ -13,7 +14,6 @@ from dicom_node.assembly.resources import existing_resources
 from dicom_node.errors import NodeError
 from storage.console.changes import Change, record_change
 from storage.delivery.redelivery import (
-    BegunAnew,
     Redelivery,
     begin_anew,
     redeliver,
@@ -23,6 +23,29 @@ from storage.series.rerun import ended_series
 from storage.states import Rerun
 
 AT_ONCE = 50  #: series in one transaction: a node beside it waits for no longer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnewSoFar:
+    """How far :func:`request_anew` has come.
+
+    Attributes
+    ----------
+    results, objects
+        Numbers of what is sent.
+    missing
+        Series whose results are not kept any more.
+    left
+        Series still to be entered, and when their results were made.
+    waits
+        Whether all of these are being sent at the moment: the next step tries them again.
+    """
+
+    results: int
+    objects: int
+    missing: tuple[str, ...]
+    left: tuple[tuple[str, datetime], ...]
+    waits: bool
 
 
 def request_reruns(
@@ -86,15 +109,16 @@ def request_redelivery(
 
 def request_anew(
     settings: Settings, destination: str, since: datetime, *, by: str
-) -> Iterator[tuple[int, BegunAnew]]:
+) -> Generator[AnewSoFar]:
     """Deliver the latest results made since a time once more, to a destination that was replaced.
 
-    Some series at a time, each time in one transaction; who asked for it is recorded.
+    Some series at a time, each time in one transaction; who asked for it is recorded. Series that
+    are being sent at the moment are tried again after the others, until none is left.
 
     Yields
     ------
-    total, done
-        Number of all series concerned; what was done for the next of them.
+    AnewSoFar
+        At the beginning, and after each transaction.
 
     Raises
     ------
@@ -114,16 +138,29 @@ def request_anew(
         )
         with resources.sessions.begin() as session:
             record_change(session, asked)
-        for first in range(0, len(series), AT_ONCE):
-            with resources.sessions.begin() as session:
-                done = begin_anew(
-                    session,
-                    series[first : first + AT_ONCE],
-                    destination,
-                    folder=resources.folder.root,
-                    now=resources.clock(),
+        so_far = AnewSoFar(results=0, objects=0, missing=(), left=tuple(series), waits=False)
+        yield so_far
+        while tried := so_far.left:
+            so_far = replace(so_far, left=())
+            while tried:
+                batch, tried = tried[:AT_ONCE], tried[AT_ONCE:]
+                with resources.sessions.begin() as session:
+                    done = begin_anew(
+                        session,
+                        [uid for uid, _ in batch],
+                        destination,
+                        folder=resources.folder.root,
+                        now=resources.clock(),
+                    )
+                sending = tuple(one for one in batch if one[0] in done.sending)
+                so_far = AnewSoFar(
+                    results=so_far.results + done.results,
+                    objects=so_far.objects + done.objects,
+                    missing=so_far.missing + done.missing,
+                    left=so_far.left + sending,
+                    waits=not tried and bool(so_far.left + sending),
                 )
-            yield len(series), done
+                yield replace(so_far, left=so_far.left + tried)
 
 
 def _enabled(settings: Settings, destination: str | None) -> list[str]:

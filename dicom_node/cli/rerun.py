@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +18,15 @@ from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
     from dicom_node.analysis.rerun import RerunOutcome
+    from dicom_node.assembly.rerun_requests import AnewSoFar
 
 TAKEN_UP = (
     "The node takes it up within seconds if it runs, else at its start. It uses the settings that"
     " it was started with: restart it if they have changed since."
 )
+
+LOOK_SECONDS = 1.0  #: between two looks whether it has been sent
+SENDING_SECONDS = 300.0  #: that what is being sent is waited for, if nothing is said
 
 SENT = "The node sends them within seconds if it runs, else at its start."
 
@@ -73,20 +80,25 @@ def redeliver(
     since: Annotated[
         str | None, typer.Option(help="With --to: results made from this day on.", metavar=DAY)
     ] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(min=0, help="With --to: how long to wait for what is being sent there."),
+    ] = SENDING_SECONDS,
     config: Ini = INI,
 ) -> None:
     """Send results again that were refused or given up, and at once what waits for its next try.
 
     Nothing is made anew, and nothing that has arrived is sent twice, but with --to and --since: a
     PACS that was replaced gets the latest results of all series once more, behind what is new.
-    What has no file any more is named, with exit status 1.
+    What has no file any more, or is still being sent to the one before, is named, with exit
+    status 1.
     """
     from dicom_node.assembly.rerun_requests import request_redelivery
 
     if to is not None or since is not None:
         if to is None or since is None or series or study or everything or destination:
             raise NodeError("expected --to NAME and --since DAY together, and nothing else")
-        _send_once_more(load(config), to, since)
+        _send_once_more(load(config), to, since, seconds)
     _require_choice(series, study, everything=everything)
     redelivery = request_redelivery(
         load(config), series=series or (), study=study, destination=destination
@@ -105,24 +117,53 @@ def redeliver(
     raise typer.Exit(1 if redelivery.missing else 0)
 
 
-def _send_once_more(settings: Settings, to: str, since: str) -> None:
+def _send_once_more(settings: Settings, to: str, since: str, seconds: float) -> None:
     """Deliver everything once more to a destination, with a progress bar; exit."""
     from dicom_node.assembly.rerun_requests import request_anew
 
     start, _ = day_of(since, datetime.now().astimezone())
-    results, objects, missing = 0, 0, list[str]()
-    with bar(err) as progress:
-        task = progress.add_task("Entering", total=None)
-        for total, done in request_anew(settings, to, start, by=f"{os_user()} (command line)"):
-            progress.update(task, total=total, advance=done.results + len(done.missing))
-            results, objects = results + done.results, objects + done.objects
-            missing += done.missing
-    for uid in missing:
+    with closing(request_anew(settings, to, start, by=f"{os_user()} (command line)")) as steps:
+        entered = _entered(steps, to, time.monotonic() + seconds)
+    for uid in entered.missing:
         typer.echo(f"{uid}: not kept any more; dicom-node reprocess {uid} makes results anew")
-    typer.echo(f"{results} results go to {to} once more, {_objects(objects)}")
-    if results:
+    for uid, _ in entered.left:
+        typer.echo(
+            f"{uid}: left out, for it is being sent to {to}: try again later; what a node that was"
+            " killed had begun to send it puts back at its start"
+        )
+    typer.echo(f"{entered.results} results go to {to} once more, {_objects(entered.objects)}")
+    if entered.results:
         typer.echo(SENT)
-    raise typer.Exit(1 if missing else 0)
+    raise typer.Exit(1 if entered.missing or entered.left else 0)
+
+
+def _entered(steps: Iterator[AnewSoFar], to: str, until: float) -> AnewSoFar:
+    """Take the steps to the last, or until a time; say from where to go on if they break off."""
+    from storage.errors import StorageError
+
+    so_far = next(steps)
+    total = len(so_far.left)
+    with bar(err) as progress:
+        task = progress.add_task("Entering", total=total)
+        try:
+            for so_far in steps:
+                progress.update(task, completed=total - len(so_far.left))
+                if so_far.waits and time.monotonic() >= until:
+                    break
+                if so_far.waits:
+                    progress.update(task, description="Waiting for what is being sent")
+                    time.sleep(LOOK_SECONDS)
+        except (StorageError, KeyboardInterrupt):
+            if so_far.left:
+                day = min(made for _, made in so_far.left).astimezone()
+                words = f"{so_far.results} results go to {to} once more; to go on: dicom-node"
+                err.print(
+                    f"ended half-way, {words} redeliver --to {to} --since {day:%Y-%m-%d}",
+                    markup=False,
+                    soft_wrap=True,
+                )
+            raise
+    return so_far
 
 
 def _objects(count: int) -> str:

@@ -244,7 +244,10 @@ def _move(
 def _due(
     session: Session, destination: str, now: datetime, longest_wait: timedelta
 ) -> list[Delivery]:
-    """List the deliveries whose destination is to be asked; also if the clock was put back."""
+    """List and lock the deliveries whose destination is to be asked; also if the clock went back.
+
+    What somebody else changes is left for another time.
+    """
     rows = session.scalars(
         select(Delivery)
         .where(
@@ -258,6 +261,7 @@ def _due(
         )
         .order_by(Delivery.id)
         .limit(MAXIMUM_OBJECTS)
+        .with_for_update(skip_locked=True)
     )
     return list(rows)
 

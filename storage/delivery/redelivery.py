@@ -108,23 +108,25 @@ class BegunAnew:
         Numbers of what is sent.
     missing
         Series whose results are not kept any more.
+    sending
+        Series left alone, for some of them is being sent there: to be tried again.
     """
 
     results: int
     objects: int
     missing: tuple[str, ...]
+    sending: tuple[str, ...]
 
 
-def series_with_results(session: Session, since: datetime) -> list[str]:
-    """List the series whose latest results were made since a time, the oldest results first."""
-    return list(
-        session.scalars(
-            select(Series.series_instance_uid)
-            .join(Result, Result.key == Series.result_key)
-            .where(Result.created_at >= since, Result.begun_on == "")
-            .order_by(Result.created_at, Result.key)
-        )
+def series_with_results(session: Session, since: datetime) -> list[tuple[str, datetime]]:
+    """List the series whose latest results were made since a time, and when; the oldest first."""
+    rows = session.execute(
+        select(Series.series_instance_uid, Result.created_at)
+        .join(Result, Result.key == Series.result_key)
+        .where(Result.created_at >= since, Result.begun_on == "")
+        .order_by(Result.created_at, Result.key)
     )
+    return [(uid, made) for uid, made in rows]
 
 
 def begin_anew(
@@ -132,29 +134,35 @@ def begin_anew(
 ) -> BegunAnew:
     """Deliver the latest results of series once more, to a destination that was replaced.
 
-    What is being sent there at the moment is left alone. A series that was delivered, or failed
-    by its deliveries, is ENCODED again.
+    A series of which something is being sent there is left alone: it goes to the destination of
+    before. One that was delivered, or failed by its deliveries, is ENCODED again.
 
     Parameters
     ----------
     folder
         The storage folder, in which the files of results are.
     """
-    results, objects, missing = 0, 0, list[str]()
+    results, objects, missing, sending = 0, 0, list[str](), list[str]()
     for uid in series:
         row = locked(session, uid)
         key = row.result_key
         if key is None or not _is_kept(session, key, folder):
             missing.append(uid)
             continue
+        deliveries = _lock_deliveries(session, uid, destination)
+        if deliveries is None:
+            sending.append(uid)
+            continue
         _reopen(session, uid, key, now)
         if row.state is SeriesState.DELIVERED:
             advance(session, uid, old=SeriesState.DELIVERED, new=SeriesState.ENCODED, now=now)
-        _forget_deliveries(session, uid, destination)
+        _forget(session, deliveries)
         record_deliveries(session, key, [destination], now, again=True)
         results += 1
         objects += _pending(session, key, destination)
-    return BegunAnew(results=results, objects=objects, missing=tuple(missing))
+    return BegunAnew(
+        results=results, objects=objects, missing=tuple(missing), sending=tuple(sending)
+    )
 
 
 def _is_kept(session: Session, key: str, folder: Path) -> bool:
@@ -164,21 +172,33 @@ def _is_kept(session: Session, key: str, folder: Path) -> bool:
     return purged_at is None and all((folder / path).is_file() for path in paths)
 
 
-def _forget_deliveries(session: Session, uid: str, destination: str) -> None:
-    """Delete the deliveries of a series to a destination, and what it was asked to commit to."""
-    chosen = session.scalars(
-        select(Delivery.id)
+def _lock_deliveries(session: Session, uid: str, destination: str) -> list[int] | None:
+    """Lock the deliveries of a series to a destination; None if one is being sent, or changed.
+
+    The series is locked already, and whoever changes deliveries locks them before it: waiting for
+    them here might never end.
+    """
+    deliveries = (
+        select(Delivery.id, Delivery.state)
         .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
         .join(Result)
         .where(
             Result.series_instance_uid == uid,
             Delivery.destination == destination,
-            Delivery.state != DeliveryState.SENDING,
             ResultObject.only_for == "",
         )
-    ).all()
-    session.execute(delete(CommitmentItem).where(CommitmentItem.delivery_id.in_(chosen)))
-    session.execute(delete(Delivery).where(Delivery.id.in_(chosen)))
+    )
+    got = session.execute(deliveries.with_for_update(of=Delivery, skip_locked=True)).all()
+    count = session.scalar(select(func.count()).select_from(deliveries.subquery()))
+    if len(got) != count or any(row.state is DeliveryState.SENDING for row in got):
+        return None
+    return [row.id for row in got]
+
+
+def _forget(session: Session, deliveries: Sequence[int]) -> None:
+    """Delete deliveries that are locked, and what their destination was asked to commit to."""
+    session.execute(delete(CommitmentItem).where(CommitmentItem.delivery_id.in_(deliveries)))
+    session.execute(delete(Delivery).where(Delivery.id.in_(deliveries)))
 
 
 def _pending(session: Session, key: str, destination: str) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result as Ended
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 from typer.testing import CliRunner
 
 from config.reader import load
+from dicom_node.assembly.rerun_requests import AT_ONCE
 from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.app import app
 from dicom_node.cli.options import day_of
@@ -22,6 +23,7 @@ from dicom_node.identity_key import existing_key, keyed
 from storage.console.changes import latest_changes
 from storage.database.schema import Closing, Delivery, Result, ResultObject, Series
 from storage.delivery.outbox import due
+from storage.errors import StorageError
 from storage.series.pace import seconds_each
 from storage.states import DeliveryState, SeriesState
 from tests.support.node_process import INI
@@ -187,10 +189,10 @@ def test_series_are_found_by_who_sent_who_gets_and_of_whom_they_are(ini: Path, r
     assert "Ä-17" not in run("series", "list")
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "2026-13-01", "1.2.2026", "9999-12-31"])
-def test_a_day_that_is_none_is_told_with_what_was_expected(text: str) -> None:
+@pytest.mark.parametrize("words", ["tomorrow", "2026-13-01", "1.2.2026", "9999-12-31"])
+def test_a_day_that_is_none_is_told_with_what_was_expected(words: str) -> None:
     with pytest.raises(NodeError, match=r"expected a day, today\|yesterday\|YYYY-MM-DD, got"):
-        day_of(text, datetime.now().astimezone())
+        day_of(words, datetime.now().astimezone())
 
 
 def test_a_day_is_that_of_this_machine() -> None:
@@ -302,6 +304,29 @@ def test_a_replaced_pacs_gets_everything_once_more(ini: Path, run: Run) -> None:
         assert "2 series" in change.after
     run("redeliver", "--to", "PACS", "--since", day)  # twice is the same as once
     assert len(deliveries(ini)) == 6
+
+
+def test_a_run_that_breaks_off_says_from_where_to_go_on(ini: Path) -> None:
+    uids = [str(n) for n in range(AT_ONCE + 1)]
+    enter(ini, *({"series_instance_uid": uid} for uid in uids))
+    for uid in uids:
+        result_of(ini, uid, count=1, made=NOW - (0 if uid == uids[-1] else 3) * DAY)
+    with closing(open_resources(load(ini))) as resources, resources.sessions.begin() as session:
+        session.execute(
+            text(
+                "CREATE TRIGGER full BEFORE INSERT ON delivery"
+                f" WHEN NEW.sop_instance_uid = '2.25.{uids[-1]}.1.0'"
+                " BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            )
+        )
+    day = f"{(NOW - 5 * DAY).astimezone():%Y-%m-%d}"
+
+    words = ["redeliver", "--to", "PACS", "--since", day, "--config", str(ini)]
+    ended = CliRunner().invoke(app, words)
+
+    assert isinstance(ended.exception, StorageError)
+    assert f"ended half-way, {AT_ONCE} results go to PACS once more; to go on:" in ended.output
+    assert f"dicom-node redeliver --to PACS --since {NOW.astimezone():%Y-%m-%d}" in ended.output
 
 
 def test_a_new_destination_gets_what_was_made_before_it_was_there(ini: Path, run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,14 +10,19 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from config.reader import load
+from dicom_node.assembly.rerun_requests import request_anew
 from dicom_node.cli.app import app
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.schema import ResultObject
+from storage.database.sessions import Session, Sessions
+from storage.delivery.commitments import record_request
 from storage.delivery.outbox import Settlement, claim, due, settle
-from storage.delivery.redelivery import redeliver
+from storage.delivery.redelivery import begin_anew, redeliver
 from storage.series.lifecycle import claim_next, leave, reprocess
 from storage.states import DeliveryState, SeriesState
-from tests.support.databases import database_url
+from tests.support.databases import database_url, impatient_database
 from tests.support.results_due import CT, START, UIDS, Hands, standing, store_with_results
 
 pytestmark = pytest.mark.database
@@ -36,7 +41,7 @@ def resources(tmp_path: Path) -> Iterator[Resources]:
 
 def send(resources: Resources, state: DeliveryState, *, count: int = 9, reason: str = "") -> None:
     """Send what is due; this is how it goes."""
-    next_at = LATER + timedelta(days=9) if state is D.PENDING else None
+    next_at = {D.PENDING: LATER + timedelta(days=9), D.UNCOMMITTED: LATER}.get(state)
     with resources.sessions.begin() as session:
         taken = claim(session, due(session, "PACS", START, count))
         settlements = [
@@ -177,3 +182,76 @@ def test_the_command_refuses_what_is_not_there(
 
     assert answer.exit_code != 0
     assert said in str(answer.exception)
+
+
+def take(session: Session) -> None:
+    claim(session, due(session, "PACS", START, 1))
+
+
+def ask(session: Session) -> None:
+    assert record_request(
+        session,
+        "PACS",
+        LATER,
+        transaction_uid="2.25.7",
+        again_at=LATER,
+        longest_wait=timedelta(days=9),
+    )
+
+
+def test_what_is_being_sent_to_the_one_before_goes_to_the_new_one_afterwards(
+    resources: Resources, tmp_path: Path
+) -> None:
+    with resources.sessions.begin() as session:
+        (taken,) = claim(session, due(session, "PACS", START, 1))
+    steps = request_anew(load(ini(tmp_path)), "PACS", START, by="a test")
+    assert next(steps).results == 0
+
+    for _ in range(2):
+        waiting = next(steps)
+        assert (waiting.results, waiting.left, waiting.waits) == (0, ((SERIES, START),), True)
+    with resources.sessions.begin() as session:
+        settle(session, [Settlement(id=taken.id, state=D.ACCEPTED)], START)
+    (ended,) = steps
+
+    assert (ended.results, ended.objects, ended.left, ended.waits) == (1, 3, (), False)
+    assert standing(resources)[:2] == (S.ENCODED, [D.PENDING] * 3)
+
+
+def test_the_command_names_what_is_still_being_sent_to_the_one_before(
+    resources: Resources, tmp_path: Path
+) -> None:
+    with resources.sessions.begin() as session:
+        take(session)
+    words = ["redeliver", "--to", "PACS", "--since", "2026-02-27", "--seconds", "0"]
+
+    ended = CliRunner().invoke(app, [*words, "-c", str(ini(tmp_path))])
+
+    assert ended.exit_code == 1
+    assert f"{SERIES}: left out, for it is being sent to PACS" in ended.output
+    assert standing(resources)[1] == [D.SENDING, D.PENDING, D.PENDING]
+
+
+@pytest.mark.parametrize(("sent", "change"), [([], take), ([D.UNCOMMITTED], ask)])
+def test_what_the_node_changes_at_that_moment_is_not_deleted_beneath_it(
+    resources: Resources,
+    tmp_path: Path,
+    database_kind: str,
+    sent: list[DeliveryState],
+    change: Callable[[Session], None],
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("nobody else writes at that moment")
+    for state in sent:
+        send(resources, state)
+    other = Sessions(impatient_database(tmp_path), substitutes=SUBSTITUTES)
+    before = standing(resources)[1]
+
+    with resources.sessions.begin() as node:
+        change(node)
+        with other.begin() as session:
+            done = begin_anew(session, [SERIES], "PACS", folder=tmp_path, now=LATER)
+    other.close()
+
+    assert (done.results, done.sending) == (0, (SERIES,))
+    assert len(standing(resources)[1]) == len(before)
