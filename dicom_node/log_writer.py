@@ -40,7 +40,7 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor, self._place = self._open()
+        self._descriptor = self._open()
 
     def write(self, text: str) -> None:
         """Append text.
@@ -50,28 +50,22 @@ class LogFile:
         OSError
             If it cannot be written.
         """
-        if self._place is None or _place(self._path) != self._place:
-            self._close()
-            self._descriptor, self._place = self._open()
+        if not self._is_in_place():
+            before = self._descriptor
+            self._descriptor = self._open()
+            os.close(before)
         _write_all(self._descriptor, text)
 
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor, self._place = -1, None
+    def _is_in_place(self) -> bool:
+        """Say whether the file that is open is the one of that name."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            return False
 
-    def _open(self) -> tuple[int, tuple[int, int] | None]:
+    def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        return os.open(self._path, flags, 0o600), _place(self._path)
-
-
-def _place(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a file; None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return os.open(self._path, flags, 0o600)
 
 
 def _write_all(descriptor: int, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,20 +27,28 @@ def probe(
     as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
-    """Ask a destination which kinds of result it takes; nothing is sent."""
+    """Ask a destination which kinds of result it takes; nothing is sent.
+
+    The answer is kept once there is a database: the node, at its start, asks by itself.
+    """
     from dicom_node.assembly.delivery import peer_of
-    from dicom_node.assembly.resources import open_resources
+    from dicom_node.assembly.resources import existing_resources
     from dicom_node.delivery import capabilities
     from dicom_node.delivery.worker import record_probe
+    from storage.database.engine import opened, revision_of
 
     settings = load(config)
     destination = named(settings, name)
-    resources = open_resources(settings)
+    with opened(settings.database_url) as database:
+        is_there = revision_of(database) is not None
+    resources = existing_resources(settings) if is_there else None
     peer = peer_of(settings, destination)
     answers = capabilities.probe(
         peer, calling_ae=settings.node.ae_title, compressed=destination.compressed != "no"
     )
-    record_probe(name, answers, resources)
+    if resources is not None:
+        with closing(resources):
+            record_probe(name, answers, resources)
     if as_json:
         typer.echo(json_text(answers))
         return

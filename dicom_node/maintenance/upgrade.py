@@ -15,7 +15,7 @@ from config.settings import Settings
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import only_node
 from dicom_node.maintenance.backup import verify_backup
-from storage.backup.manifest import Manifest, read_manifest
+from storage.backup.manifest import FORMAT, WITHOUT_LEASE, Manifest, read_manifest
 from storage.database.engine import migrate, opened, refuse_newer, revision_of
 from storage.database.lease import lease_mark
 from storage.database.revisions import Step, downgrade, newest, steps
@@ -136,6 +136,11 @@ def _fault(settings: Settings, made: Manifest, now: datetime, hours: float) -> s
         )
     if now - made_at > timedelta(hours=hours):
         return f"expected a backup of the last {hours:g} hours, got one of {made.made_at}"
+    if made.format == WITHOUT_LEASE:
+        return (
+            f"expected a backup of format {FORMAT}, got one of format {WITHOUT_LEASE}, by a program"
+            " that did not note how far the node had come"
+        )
     if not made.lease:
         return "expected a backup made while the node was stopped, got one beside a running node"
     with opened(settings.database_url) as database:

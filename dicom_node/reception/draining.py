@@ -15,6 +15,7 @@ from dicom_node.health import Health
 from dicom_node.logs import log
 
 DRAINING = "draining"  #: name of the file in the storage folder
+FOR_THE_NODE = 0o644  #: mode of the file: the node may be another user; its folder keeps others out
 PART = "reception"  #: in the condition of the node
 
 
@@ -24,6 +25,9 @@ class DrainRequest:
 
     by: str
     at: str
+
+
+UNREADABLE = DrainRequest(by="a request that cannot be read", at="an unknown time")
 
 
 def request_drain(folder: Path, by: str, now: datetime) -> None:
@@ -37,6 +41,7 @@ def request_drain(folder: Path, by: str, now: datetime) -> None:
     temporary = folder / f".{DRAINING}"
     request = DrainRequest(by=by, at=now.isoformat(timespec="seconds"))
     temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
+    temporary.chmod(FOR_THE_NODE)
     temporary.replace(folder / DRAINING)
 
 
@@ -50,11 +55,13 @@ def end_drain(folder: Path) -> bool:
 
 
 def drain_request(folder: Path) -> DrainRequest | None:
-    """Read the request; None if there is none, or none that can be read."""
+    """Read the request; None if there is none. One that cannot be read is `UNREADABLE`."""
     try:
         return DrainRequest(**json.loads((folder / DRAINING).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError, TypeError):
+        return UNREADABLE
 
 
 class Drain:

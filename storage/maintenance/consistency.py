@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -132,15 +133,21 @@ def missing_instances(session: Session, folder: StorageFolder) -> Iterator[tuple
     """List kept instances whose files are missing: Series Instance UID and path.
 
     Rows come a part at a time, and each file is looked at: the memory does not grow with them.
+
+    Raises
+    ------
+    OSError
+        As `StorageFolder.has`.
     """
     rows = session.execute(
         select(Instance.series_instance_uid, Instance.path)
         .where(Instance.purged_at.is_(None))
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    for uid, path in rows:
-        if not folder.has(path):
-            yield uid, path
+    with closing(rows):
+        for uid, path in rows:
+            if not folder.has(path):
+                yield uid, path
 
 
 def mark_missing(session: Session, paths: Sequence[str], now: datetime) -> None:
@@ -187,7 +194,8 @@ def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Findin
         .order_by(Result.series_instance_uid, Result.revision)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    missing = Counter((uid, result) for uid, result, path in rows if not folder.has(path))
+    with closing(rows):
+        missing = Counter((uid, result) for uid, result, path in rows if not folder.has(path))
     for (uid, result), count in missing.items():
         detail = f"{count} objects of {result}"
         yield Finding(kind=Kind.RESULT_MISSING, what=uid, detail=detail, count=count)
@@ -195,7 +203,7 @@ def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Findin
 
 def _missing_quarantine(session: Session, folder: StorageFolder) -> Iterator[Finding]:
     for path in session.scalars(select(Quarantine.path)):
-        if not folder.locate(path).exists():
+        if not folder.has(path):
             yield Finding(kind=Kind.QUARANTINE_MISSING, what=path)
 
 

@@ -24,7 +24,10 @@ from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer
 from pipeline.encode.result.kinds import LABEL_MAP_STORAGE
+from storage.database.engine import opened, revision_of
+from storage.database.revisions import downgrade, newest
 from storage.delivery.capabilities import capabilities
+from storage.errors import DatabaseUnusable
 
 pytestmark = pytest.mark.database
 
@@ -77,6 +80,7 @@ def test_one_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
 def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
     with StandInPacs(tmp_path / "pacs", accepts=(SecondaryCaptureImageStorage,)) as pacs:
         path = ini(tmp_path, pacs.port)
+        open_resources(load(path)).close()
         for _ in range(2):
             done = CliRunner().invoke(app, ["probe", "PACS", "-c", str(path)], terminal_width=200)
             assert done.exit_code == 0, done.output
@@ -89,6 +93,23 @@ def test_the_command_shows_and_keeps_it(tmp_path: Path) -> None:
     accepted = {capability.sop_class_uid for capability in kept if capability.is_accepted}
     assert accepted == {SecondaryCaptureImageStorage, VERIFICATION}
     assert len(kept) == len(proposed())
+
+
+def test_the_command_neither_makes_a_database_nor_changes_an_older_one(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs", accepts=(SecondaryCaptureImageStorage,)) as pacs:
+        path = ini(tmp_path, pacs.port)
+        command = ["probe", "PACS", "-c", str(path)]
+        asked = CliRunner().invoke(app, command)
+        assert asked.exit_code == 0, asked.output
+        assert not load(path).storage.folder.exists()
+
+        open_resources(load(path)).close()
+        older = f"{int(newest()) - 1:04d}"
+        with opened(load(path).database_url) as database:
+            downgrade(database, older)
+            refused = CliRunner().invoke(app, command)
+            assert isinstance(refused.exception, DatabaseUnusable)
+            assert revision_of(database) == older
 
 
 @pytest.mark.parametrize(

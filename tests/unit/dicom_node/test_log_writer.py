@@ -56,6 +56,26 @@ def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     assert writer.lost == 0
 
 
+class MovedAfterOpening(type(Path())):  # type: ignore[misc]  # the path of this system
+    """Path of a file that logrotate moves away right after it was opened."""
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        moved = Path(f"{self}.1")
+        if not moved.exists():
+            Path(self).rename(moved)
+            Path(self).touch()
+        return Path(self).stat(follow_symlinks=follow_symlinks)
+
+
+def test_a_file_that_was_moved_away_while_it_was_opened_is_begun_anew(tmp_path: Path) -> None:
+    file = LogFile(MovedAfterOpening(tmp_path / "node.log"))
+
+    file.write("line\n")
+
+    assert (tmp_path / "node.log").read_text() == "line\n"
+    assert not (tmp_path / "node.log.1").read_text()
+
+
 def test_two_processes_append_to_one_file_for_nobody_else(tmp_path: Path) -> None:
     path = tmp_path / "node.log"
     node, console = LogFile(path), LogFile(path)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
@@ -17,7 +17,7 @@ from dicom_node.maintenance.consistency import ConsistencyMonitor, find, repair
 from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from storage.database.schema import Delivery
+from storage.database.schema import Delivery, Instance
 from storage.maintenance.consistency import Kind
 from storage.overview import overview
 from storage.series.lifecycle import claim_next
@@ -70,6 +70,24 @@ def test_missing_instances_are_noted_and_the_series_is_not_analysed_by_halves(
     arrive(resources, "2.25.13")
     dispatcher(resources, Workers(), wanted="no").dispatch()
     assert line(resources).reason.startswith("instances-removed: 1 of its 3")
+
+
+def test_a_file_of_which_nobody_can_say_whether_it_is_there_is_not_noted_as_gone(
+    resources: Resources,
+) -> None:
+    file = resources.folder.locate(instance("2.25.11").path)
+    kept = file.read_bytes()
+    file.unlink()
+    file.symlink_to(file.name)  # looking at it is a fault of the system, as of a failing disk
+
+    with pytest.raises(OSError, match="symbolic links"):
+        repair(resources)
+
+    file.unlink()
+    file.write_bytes(kept)
+    assert kinds(resources) == []
+    with resources.sessions() as session:
+        assert session.scalars(select(Instance.purged_at)).all() == [None, None]
 
 
 def test_a_missing_result_is_told_and_stays_told(resources: Resources) -> None:

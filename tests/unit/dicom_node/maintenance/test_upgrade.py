@@ -170,7 +170,7 @@ def test_a_backup_of_the_first_format_is_read_but_says_too_little(ini: Path, run
     assert run("backup", "verify", backup).exit_code == 2  # it takes no --config
     assert CliRunner().invoke(app, ["backup", "verify", str(backup)]).exit_code == 0
     ended = run("downgrade", OLDER, "--yes", "--backup", backup)
-    assert "made while the node was stopped" in str(ended.exception)
+    assert "expected a backup of format 2, got one of format 1" in str(ended.exception)
 
 
 def test_a_start_leaves_the_tables_alone_where_the_settings_say_so(ini: Path) -> None:
