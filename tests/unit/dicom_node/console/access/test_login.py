@@ -27,7 +27,7 @@ from storage.console.login_tries import (
     lock_tries,
     record_failed_login,
 )
-from storage.console.users import User, add_user, change_user, count_enabled, lock_enabled
+from storage.console.users import User, add_user, change_user, count_enabled
 from storage.database.console_tables import ConsoleTries
 from tests.support.console.console_under_test import (
     HASHED,
@@ -452,7 +452,6 @@ def test_of_two_administrators_who_are_demoted_at_the_same_time_one_stays(
     fields = {"form_token": form_token(browser), "before": "admin", "role": "viewer"}
     with ThreadPoolExecutor(1) as pool:
         with console.resources.sessions.begin() as session:
-            lock_enabled(session, Role.ADMIN)
             change_user(session, "boss", role=Role.VIEWER)
             fields |= {"name": "a-admin"}
             answer = pool.submit(browser.post, "/people/change", data=fields)
