@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
+from typing import NoReturn
 
 import uvicorn
 
@@ -44,6 +46,7 @@ def serve(config: Path) -> None:
     if settings.console.oidc_issuer:
         check_libraries()
     resources = replace(existing_resources(settings), audit=audit_of(settings))
+    signal.signal(signal.SIGTERM, _end)
     resources.sessions.follow()
     # through a proxy browsers come by https, wherever that ends
     is_secure = settings.console.certificate is not None or bool(settings.console.trusted_proxies)
@@ -107,6 +110,14 @@ def _work_hourly(console: Console, ended: Event) -> None:
             with console.sessions.begin() as session:
                 forget_failed_logins(session, console.clock())
         ended.wait(HOUR_SECONDS)
+
+
+def _end(*_: object) -> NoReturn:
+    """End as after Ctrl-C: uvicorn raises the signal again when it has stopped serving.
+
+    Without it the process would be gone before what waits for the audit server is sent.
+    """
+    raise SystemExit(0)
 
 
 def _turned_away(address: str, reason: str) -> None:
