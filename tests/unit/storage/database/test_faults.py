@@ -15,7 +15,7 @@ from storage.database.engine import migrate, open_database
 from storage.database.faults import POSTGRESQL, SQLITE, own_error
 from storage.database.schema import Capability, Refusal
 from storage.database.sessions import Sessions
-from storage.errors import DatabaseRefused, DatabaseUnavailable, StorageError
+from storage.errors import DatabaseDamaged, DatabaseRefused, DatabaseUnavailable, StorageError
 from storage.series.quarantine_and_refusals import RefusalKind, record_refusal
 from tests.support.databases import database_url, impatient_database, locked_database
 
@@ -49,8 +49,8 @@ def wrapped(
         ("SQLITE_FULL", DatabaseUnavailable, "make room"),
         ("SQLITE_READONLY_DBMOVED", DatabaseUnavailable, "cannot be written"),
         ("SQLITE_IOERR_FSYNC", DatabaseUnavailable, "disk of the database fails"),
-        ("SQLITE_CORRUPT_INDEX", DatabaseUnavailable, "damaged"),
-        ("SQLITE_NOTADB", DatabaseUnavailable, "damaged"),
+        ("SQLITE_CORRUPT_INDEX", DatabaseDamaged, "damaged"),
+        ("SQLITE_NOTADB", DatabaseDamaged, "damaged"),
         ("SQLITE_CANTOPEN_ISDIR", DatabaseUnavailable, "cannot be opened"),
         ("SQLITE_NOMEM", DatabaseUnavailable, "memory"),
         ("SQLITE_ERROR", DatabaseUnavailable, "tables"),
@@ -88,7 +88,7 @@ def test_codes_of_sqlite(name: str, error: type[StorageError], words: str) -> No
         ("57P03", DatabaseUnavailable, "connection"),
         ("58030", DatabaseUnavailable, "disk of the database fails"),
         ("XX000", DatabaseUnavailable, "see its log"),
-        ("XX001", DatabaseUnavailable, "damaged"),
+        ("XX001", DatabaseDamaged, "damaged"),
         ("22001", DatabaseRefused, "refuses"),
         ("22021", DatabaseRefused, "refuses"),
         ("23505", DatabaseRefused, "UniqueViolation 23505"),
