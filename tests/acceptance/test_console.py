@@ -96,6 +96,7 @@ def test_a_series_is_found_read_and_answered_by_keyboard(
     page.keyboard.press("g")
     page.keyboard.press("w")
     page.wait_for_selector("#rows tr")
+    page.wait_for_load_state()
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
@@ -145,6 +146,18 @@ def test_a_new_series_appears_by_itself(console: ConsoleUnderTest, page: "Page")
     assert "No series yet" in page.inner_text("#rows")
     console.receive("1.2.3")
     page.wait_for_selector("#rows a[href='/series/1.2.3']")
+
+
+def test_a_row_that_was_chosen_is_opened_after_others_have_appeared(
+    console: ConsoleUnderTest, page: "Page"
+) -> None:
+    console.receive("1.2.3")
+    log_in(page, Role.VIEWER)
+    page.keyboard.press("j")
+    console.receive("1.2.4")
+    page.wait_for_selector("#rows a[href='/series/1.2.4']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/series/1.2.3")
 
 
 def test_a_time_gets_its_date_when_its_day_has_passed(

@@ -142,7 +142,17 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-document.addEventListener("htmx:afterSwap", mark);
+// Rows that are replaced take the focus away: the chosen one gets it back, and Enter opens it still.
+let hadFocus = false;
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  hadFocus = event.detail.target.contains(document.activeElement);
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  mark();
+  if (hadFocus) byId(chosen)?.querySelector("a").focus({ preventScroll: true });
+});
 
 // A page may stay open past midnight: a time of the day before needs its date then.
 const opened = new Date().toDateString();
