@@ -6,6 +6,7 @@ find no room in the queue are counted, and the count is logged.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import socket
@@ -155,12 +156,11 @@ class SyslogAudit:
     def close(self) -> None:
         """Send queued events, for a short while, then end; log how many were not sent."""
         self._ending.set()
-        try:
+        with contextlib.suppress(queue.Full):  # then it is not being sent at all
             self._waiting.put_nowait(None)
-        except queue.Full:
-            self.dropped += 1
         self._thread.join(FLUSH_SECONDS)
-        lost = self.dropped + self._waiting.qsize() + (self._unsent is not None)
+        waiting = sum(message is not None for message in tuple(self._waiting.queue))
+        lost = self.dropped + waiting + (self._unsent is not None)
         if lost:
             log.error("audit_dropped", messages=lost)
 

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 import trustme
+from structlog.testing import capture_logs
 
 from dicom_node.audit import messages
 from dicom_node.audit.messages import AuditEvent, to_xml
@@ -217,6 +218,18 @@ def test_nobody_waits_for_a_server_that_is_away() -> None:
             sending.record(messages.application(starts=True))
         assert sending.dropped >= 6  # 3 wait, one may be under way
         sending.close()
+
+
+@pytest.mark.parametrize(("events", "room"), [(2, 5), (5, 5), (9, 5)])
+def test_a_close_says_how_many_were_not_sent(events: int, room: int) -> None:
+    with socket.socket() as taken, capture_logs() as told:
+        taken.bind(("127.0.0.1", 0))
+        sending = SyslogAudit(server(taken.getsockname()[1], "tcp"), source="AINODE", room=room)
+        for _ in range(events):
+            sending.record(messages.application(starts=True))
+        sending.close()
+
+    assert [line["messages"] for line in told if "messages" in line] == [events]
 
 
 def test_what_waits_is_sent_when_the_server_is_there(collector: Collector) -> None:
