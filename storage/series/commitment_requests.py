@@ -39,7 +39,7 @@ class CommitmentRequest:
 def keep_request(session: Session, request: CommitmentRequest, now: datetime) -> bool:
     """Keep a request; False if too many wait. The same transaction again replaces the earlier."""
     key = {"calling_ae": request.calling_ae, "transaction_uid": request.transaction_uid}
-    known = session.get(CommitmentRequestRow, key)
+    known = _row(session, request)  # locked: the report to the earlier one may be ending it
     if known is None:
         waiting, objects = session.execute(
             select(func.count(), func.coalesce(func.sum(CommitmentRequestRow.count), 0))
