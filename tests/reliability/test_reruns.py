@@ -82,6 +82,7 @@ def test_a_storm_of_reruns(node: NodeProcess, pacs: StandInPacs, tally: Tally) -
     command = [sys.executable, "-m", "dicom_node", "reprocess", "--config", str(node.ini), *uids]
     storm = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(at_once)]
     late = send_series(node, SERIES)
+    wait_until(lambda: len(node.overview().series) > SERIES, seconds=20, what="its row")
     accepted = 0
     for call in range(in_a_row):
         command = "reissue" if call % 5 == 4 else "reprocess"
