@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -18,7 +18,7 @@ SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Bounds of histograms of durations, s: from a stage on a GPU to half an hour of waiting."""
 
 Event = Mapping[str, Any]
-Labels = Mapping[str, str]
+Kind = TypeVar("Kind", Counter, Histogram)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,9 +374,8 @@ class EventMetrics:
             values = [str(event.get(field, "")) for field in fields.values()]
             if counted.code:
                 values = [value.partition(":")[0].partition(" ")[0] for value in values]
-            bounded = [self._bounded(label, it) for label, it in zip(fields, values, strict=True)]
             amount = float(event.get(counted.amount, counted.without)) if counted.amount else 1.0
-            (counter.labels(*bounded) if bounded else counter).inc(amount)
+            self._child(counter, fields, values).inc(amount)
 
         return act
 
@@ -392,12 +391,14 @@ class EventMetrics:
 
         def act(event: Event) -> None:
             for values, seconds in timed.durations(event):
-                bounded = [
-                    self._bounded(label, it) for label, it in zip(timed.labels, values, strict=True)
-                ]
-                (histogram.labels(*bounded) if bounded else histogram).observe(seconds)
+                self._child(histogram, timed.labels, values).observe(seconds)
 
         return act
+
+    def _child(self, metric: Kind, labels: Iterable[str], values: Iterable[str]) -> Kind:
+        """Give what counts for these values of the labels."""
+        bounded = [self._bounded(label, it) for label, it in zip(labels, values, strict=True)]
+        return metric.labels(*bounded) if bounded else metric
 
     def _bounded(self, label: str, value: str) -> str:
         """Give the value of a label, or `OTHER` where there are too many."""
