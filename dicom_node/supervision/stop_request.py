@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -16,21 +15,26 @@ def stop_request() -> threading.Event:
 
     Python runs a handler within the main thread, between any two of its steps. One that set the
     event itself would wait for ever if that thread was just about to wait for the event, and so
-    held its lock. This one only writes to a pipe; a thread of its own sets the event.
+    held its lock; and none runs at all if the signal came between the thread's last look for
+    signals and the moment at which it began to wait. So nothing depends on the handler: the
+    interpreter writes the number of each signal to a pipe as soon as it comes, and a thread of its
+    own reads them and sets the event.
     """
     asked = threading.Event()
     hears, tells = os.pipe()
     os.set_blocking(tells, False)
 
-    def tell(_number: int, _frame: FrameType | None) -> None:
-        with suppress(BlockingIOError):  # it was asked thousands of times
-            os.write(tells, b".")
-
     def hear() -> None:
-        os.read(hears, 1)
+        while not set(os.read(hears, 1)) & set(SIGNALS):
+            pass
         asked.set()
 
     threading.Thread(target=hear, name="signals", daemon=True).start()
     for number in SIGNALS:
-        signal.signal(number, tell)
+        signal.signal(number, _heard)
+    signal.set_wakeup_fd(tells, warn_on_full_buffer=False)  # it may be asked thousands of times
     return asked
+
+
+def _heard(_number: int, _frame: FrameType | None) -> None:
+    """Only keep the signal from ending the process: the pipe has told of it."""

@@ -1,11 +1,13 @@
 """A node as a process of its own, as under systemd."""
 
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from storage.database.engine import is_migrated, open_database
 from storage.database.sessions import Sessions
 from storage.overview import Overview, overview
 from tests.support.databases import database_url
+
+PORTS = range(11_200, 32_000)  #: above DICOM's, below those of Linux for outgoing connections
 
 INI = """\
 [node]
@@ -58,9 +62,16 @@ def in_database(text: str, url: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port that is free and stays so: none that systems give to whoever asks for any.
+
+    Between its choice and the start of what shall listen there are seconds, in which a test beside
+    this one may be given such a port, and then answers for the node.
+    """
+    while True:
+        port = secrets.choice(PORTS)  # not as a seed of the tests says
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(done: Callable[[], bool], *, seconds: float, what: str) -> None:

@@ -1,6 +1,7 @@
 """A signal is heard at whatever step of the main thread it comes."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -29,3 +30,29 @@ def test_it_comes_while_the_wait_for_it_begins(name: str, times: int) -> None:
         check=False,
     )
     assert (ended.stdout.strip(), ended.returncode) == ("True", 0), ended.stderr
+
+
+WHILE_IT_WAITS = """
+import signal
+from dicom_node.supervision.stop_request import SIGNALS, stop_request
+
+asked = stop_request()
+signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # nothing wakes this thread to run a handler
+print("waits", flush=True)
+print(asked.wait(10), flush=True)
+"""
+
+
+def test_it_is_heard_though_the_main_thread_is_not_woken() -> None:
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", WHILE_IT_WAITS],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert waiting.stdout is not None
+    with waiting:
+        assert waiting.stdout.readline() == "waits\n"
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.stdout.read() == "True\n"
+    assert waiting.returncode == 0
