@@ -54,6 +54,7 @@ EVENTS = frozenset(
         "notification_kept",
         "waiting_summed_up",
         "ends_not_seen",
+        "analysis_begun_ahead",
         "analysis_started",
         "analysis_finished",
         "results_begun",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
+from dicom_node.analysis.before_closing.analysis_ahead import AnalysisAhead
 from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, consequence_of
 from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.outcome_writer import OutcomeWriter
@@ -40,7 +41,7 @@ from storage.errors import DatabaseUnavailable, StaleState, StorageFull, Storage
 from storage.files.folder_fault import folder_fault
 from storage.results.answers import are_images_rejected
 from storage.results.priors import is_own, own_instances
-from storage.series.lifecycle import SeriesTicket, claim_next, give_back
+from storage.series.lifecycle import OpenSeries, SeriesTicket, claim_next, give_back
 from storage.states import SeriesState
 
 OWN = Unsuitable(code=UnsuitableReason.OWN_RESULT, text="The series is a result of this node.")
@@ -133,11 +134,24 @@ class AnalysisDispatcher:
     wake: Callable[[], None]
     _failed_at: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
     _in_hand: TasksInHand = field(default_factory=TasksInHand, init=False)
+    _ahead: AnalysisAhead = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin without a series."""
+        self._ahead = AnalysisAhead(self.resources, self.workers)
 
     def take(self, rules: DispatchRules) -> None:
         """Begin further analyses by other rules; those that run keep what they began with."""
         self.request_builder, self.notices = rules.request_builder, rules.notices
         self.policy, self.outcomes = rules.policy, rules.outcomes
+
+    def expect(self, series: OpenSeries) -> None:
+        """Have a series that is about to be closed analysed ahead, if there is nothing else to do.
+
+        Never more than one at a time, and none while the storage folder is away.
+        """
+        if not len(self._in_hand) and not folder_fault(self.resources.folder.root):
+            self._ahead.begin(series, self.request_builder.config)
 
     def dispatch(self) -> None:
         """Hand closed series to the engine while it has a free worker.
@@ -237,11 +251,19 @@ class AnalysisDispatcher:
             function,
             request,
             priority=self._priority(ticket),
-            avoid=self._failed_at.get(ticket.series_instance_uid, frozenset()),
+            avoid=self._avoided(ticket.series_instance_uid),
             early=early,
         )
         self._in_hand.add(ticket.series_instance_uid, task)
         task.when_done(lambda done: self.executor(partial(self._settle, ticket, done, enter)))
+
+    def _avoided(self, uid: str) -> frozenset[str]:
+        """Name the workers at which a series failed; all but the one that has begun it ahead."""
+        failed_at = self._failed_at.get(uid, frozenset())
+        ahead = self._ahead.worker_of(uid)
+        if ahead and ahead not in failed_at:
+            return self.workers.fit_workers - {ahead}
+        return failed_at
 
     def _priority(self, ticket: SeriesTicket) -> int:
         """Order of a series among the tasks of all nodes that share the engine."""
@@ -441,6 +463,7 @@ class AnalysisDispatcher:
         for uid, task in self._in_hand.started_before(deadline):
             log.error("worker_restarted", series_uid=uid, worker=task.worker)
             self.workers.end(task)
+        self._ahead.end_if_before(deadline)
 
     def loads(self) -> tuple[WorkerLoad, ...]:
         """Tell what each worker does, the free ones too."""
@@ -453,6 +476,11 @@ class AnalysisDispatcher:
             )
             for uid, worker, started_at in self._in_hand.begun()
         ]
+        ahead = self._ahead.running
+        if ahead is not None and ahead.task.started_at is not None:
+            since = now - timedelta(seconds=steady - ahead.task.started_at)
+            uid = ahead.series_instance_uid
+            busy.append(WorkerLoad(worker=ahead.task.worker, series_instance_uid=uid, since=since))
         free = self.workers.fit_workers - {load.worker for load in busy}
         loads = [*busy, *(WorkerLoad(worker=name) for name in free)]
         return tuple(sorted(loads, key=lambda load: (load.worker, load.series_instance_uid)))

@@ -22,7 +22,7 @@ from dicom_node.analysis.worker.messages import (
     SourceFile,
     Unsuitable,
 )
-from dicom_node.analysis.worker.series_task import Progress
+from dicom_node.analysis.worker.stopwatch import Progress
 from dicom_node.errors import AnalysisFault, NodeError, NoNotice
 from dicom_node.reception.header import Unreadable, read_header, series_number
 from pipeline.encode.result.series_numbers import ResultNumbering, SeriesOfStudy, numbering

@@ -18,7 +18,7 @@ from dicom_node.analysis.offline import FoundSeries, find_series, must_be_empty,
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.garbage import collect_seldom
 from dicom_node.analysis.worker.messages import Analysed, Unsuitable
-from dicom_node.analysis.worker.series_task import Progress
+from dicom_node.analysis.worker.stopwatch import Progress
 from dicom_node.cli.options import stage_bar
 from dicom_node.cli.views.stage_profile import StageProfile
 from dicom_node.errors import AnalysisFault, NodeError

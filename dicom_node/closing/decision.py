@@ -150,11 +150,14 @@ class Decision:
         After so long it will be closed, as far as is known; 0 if it is closed now.
     wants_look
         Whether it depends on the end slices.
+    is_proved
+        It waits although there is a proof, only because that knows nothing of what may still come.
     """
 
     closed_by: ClosedBy | None
     wait_seconds: float
     wants_look: bool = False
+    is_proved: bool = False
 
 
 def decide(evidence: SeriesEvidence, rules: ClosingRules) -> Decision:
@@ -164,10 +167,12 @@ def decide(evidence: SeriesEvidence, rules: ClosingRules) -> Decision:
     closed_by = next((proof for proof, seconds in chances.items() if quiet >= seconds), None)
     if closed_by is not None:
         return Decision(closed_by=closed_by, wait_seconds=0.0)
+    next_chance = min(chances, key=chances.__getitem__)
     return Decision(
         closed_by=None,
-        wait_seconds=min(chances.values()) - quiet,
+        wait_seconds=chances[next_chance] - quiet,
         wants_look=_wants_look(evidence, rules),
+        is_proved=next_chance not in PATIENCE and quiet >= SETTLED_SECONDS,
     )
 
 

@@ -124,6 +124,9 @@ class SeriesCloser:
         Knows what is not in the database; None where patience alone closes series.
     wake
         Called when a series was closed.
+    expect
+        Called with a series that will be closed as it is unless another instance comes, at each
+        look; it must not wait.
     """
 
     def __init__(
@@ -133,16 +136,19 @@ class SeriesCloser:
         observer: Observer | None = None,
         *,
         wake: Callable[[], None],
+        expect: Callable[[OpenSeries], object] = bool,
         watch: SeriesWatch | None = None,
     ) -> None:
         self._sessions, self._clock = resources.sessions, resources.clock
         self._policy, self._observer, self._wake = policy, observer, wake
+        self._expect = expect
         self._watch = watch or SeriesWatch()
         self._held = self._none_held()
         self._named = Remembered[tuple[str, NamedVersion], tuple[NamedInstances, ...]](
             MAXIMUM_NAMED, lambda named: sum(len(one.instances) for one in named)
         )
         self._next_seconds = math.inf
+        self._expected: list[OpenSeries] = []
 
     def take(self, policy: ClosingPolicy) -> None:
         """Close series by another policy from the next look on."""
@@ -159,7 +165,7 @@ class SeriesCloser:
         float
             Seconds until another look is of use, as far as is known; infinite if nothing is open.
         """
-        self._next_seconds = math.inf
+        self._next_seconds, self._expected = math.inf, []
         if self._observer is not None:
             self._tend(self._observer)
         with self._sessions.reading() as session:  # nobody waits for what is only looked at
@@ -169,7 +175,15 @@ class SeriesCloser:
                 if self._observer is not None:
                     self._observer.closed(series)
                 self._wake()
+        for series in self._expected:
+            self._say_expected(series)
         return self._next_seconds
+
+    def _say_expected(self, series: OpenSeries) -> None:
+        try:
+            self._expect(series)
+        except Exception:  # noqa: BLE001  # border: series are closed without it
+            log.exception("job_failed", job="ahead", series_uid=series.series_instance_uid)
 
     def _tend(self, observer: Observer) -> None:
         try:
@@ -195,6 +209,8 @@ class SeriesCloser:
             if decision.closed_by is not None:
                 yield series, decision.closed_by
             else:
+                if decision.is_proved:
+                    self._expected.append(series)
                 unsettled = SETTLED_SECONDS - quiet
                 wait = unsettled if unsettled > 0 else decision.wait_seconds
                 self._next_seconds = min(self._next_seconds, wait)

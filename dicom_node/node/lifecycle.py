@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from config.settings import Settings
-from dicom_node.analysis.end_slices import EndSlices
+from dicom_node.analysis.before_closing.end_slices import EndSlices
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.assembly.closing import archive_counts_of, archives_of
 from dicom_node.assembly.engine import engine_of

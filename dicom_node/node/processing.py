@@ -136,23 +136,25 @@ def start_processing(
         lanes.wake()
 
     requests = request_builder_of(settings, resources)
+    dispatcher = dispatcher_of(
+        dispatch_rules_of(settings, resources, requests),
+        resources,
+        engine,
+        executor=partial(scheduler.once, "settle"),
+        wake=wake,
+    )
     processing = Processing(
         resources=resources,
         scheduler=scheduler,
         engine=engine,
-        dispatcher=dispatcher_of(
-            dispatch_rules_of(settings, resources, requests),
-            resources,
-            engine,
-            executor=partial(scheduler.once, "settle"),
-            wake=wake,
-        ),
+        dispatcher=dispatcher,
         lanes=lanes,
         closer=SeriesCloser(
             resources,
             closing_policy_of(settings),
             observer,
             wake=partial(scheduler.wake, "analyse"),
+            expect=dispatcher.expect,
         ),
         retention=retention_of(settings, resources, ConfirmedClock(resources.clock)),
         prior_fetchers=prior_fetchers_of(settings, resources, requests),

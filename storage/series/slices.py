@@ -47,19 +47,30 @@ class HeldSlice:
     ----------
     path
         Relative to the storage folder.
+    digest
+        SHA-256 of the file.
     """
 
     sop_instance_uid: str
     path: str
     facts: SliceFacts
+    digest: str = ""
 
 
 def held_slices(session: Session, series_instance_uid: str) -> tuple[HeldSlice, ...]:
-    """List the instances in use of a series that are kept."""
+    """List the instances in use of a series that are kept, in the order of the UIDs."""
     row = Instance
     columns = (row.acquisition_number, row.images_in_acquisition, row.instance_number)
     rows = session.execute(
-        select(row.sop_instance_uid, row.path, *columns, row.frames, row.plane, row.height_mm)
+        select(
+            row.sop_instance_uid,
+            row.path,
+            row.digest,
+            *columns,
+            row.frames,
+            row.plane,
+            row.height_mm,
+        )
         .where(
             row.series_instance_uid == series_instance_uid,
             ~row.superseded,
@@ -71,6 +82,7 @@ def held_slices(session: Session, series_instance_uid: str) -> tuple[HeldSlice, 
         HeldSlice(
             sop_instance_uid=uid,
             path=path,
+            digest=digest,
             facts=SliceFacts(
                 acquisition_number=acquisition,
                 images_in_acquisition=announced,
@@ -80,5 +92,5 @@ def held_slices(session: Session, series_instance_uid: str) -> tuple[HeldSlice, 
                 height_mm=height,
             ),
         )
-        for uid, path, acquisition, announced, number, frames, plane, height in rows
+        for uid, path, digest, acquisition, announced, number, frames, plane, height in rows
     )

@@ -166,6 +166,11 @@ class AnalysisRequest:
         """SOP Instance UID and digest of each file."""
         return [(file.sop_instance_uid, file.digest) for file in self.files]
 
+    @property
+    def images(self) -> ImagesRequest:
+        """What is found in the images depends on this alone."""
+        return images_request(self.files, self.config, attempt=self.attempt)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeRequest:
@@ -276,6 +281,47 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesRequest:
+    """The images of a series, and all that what is found in them depends on.
+
+    Attributes
+    ----------
+    attempt
+        As in :class:`AnalysisRequest`.
+    """
+
+    files: tuple[SourceFile, ...]
+    rules: SelectionRules
+    options: AnalysisOptions
+    model: ModelReference
+    device: Literal["auto", "cpu", "cuda"]
+    threads: int
+    attempt: int = 1
+
+
+def images_request(
+    files: tuple[SourceFile, ...], config: AnalysisConfig, *, attempt: int = 1
+) -> ImagesRequest:
+    """Ask for what there is in the images of a series."""
+    return ImagesRequest(
+        files=files,
+        rules=config.rules,
+        options=config.options,
+        model=config.model,
+        device=config.device,
+        threads=config.threads,
+        attempt=attempt,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundAhead:
+    """Whether a worker keeps what it found in a series that is about to be closed."""
+
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndsRequest:
     """Slices of a stack to look at: the first, some in between, the last."""
 
@@ -290,5 +336,5 @@ class EndsSeen:
 
 
 AnalysisResult = Analysed | Unsuitable | Unchanged
-TaskResult = AnalysisResult | EncodedObject | Answered | EndsSeen
-"""Of an analysis, of a notice, of the reading of documents, or of a look at end slices."""
+TaskResult = AnalysisResult | EncodedObject | Answered | EndsSeen | FoundAhead
+"""Of an analysis, a notice, the reading of documents, or of what precedes the end of a series."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dicom_node.analysis.worker.messages import AnalysisConfig, ModelReference
+from dicom_node.analysis.worker.messages import AnalysisConfig, ImagesRequest, ModelReference
 from pipeline.model.installed import installed_model
 
 if TYPE_CHECKING:  # torch is imported by workers only
@@ -20,10 +20,10 @@ MODELS = "DICOM_NODE_MODELS"
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def load_models(config: AnalysisConfig) -> Models:
+def load_models(wanted: AnalysisConfig | ImagesRequest) -> Models:
     """Load the networks, once for each process."""
-    folder = folder_of(config.model)
-    return _models(folder, config.device, config.threads or os.cpu_count() or 1)
+    folder = folder_of(wanted.model)
+    return _models(folder, wanted.device, wanted.threads or os.cpu_count() or 1)
 
 
 def folder_of(model: ModelReference) -> Path:

@@ -7,11 +7,9 @@ network; what it returns is kept by the node.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from pydicom.config import disable_value_validation
 from dicom_node.analysis.configuration import software_versions
 from dicom_node.analysis.worker.encoding import context_of, pack
 from dicom_node.analysis.worker.faults import as_analysis_fault
+from dicom_node.analysis.worker.findings import findings_of, read_series
 from dicom_node.analysis.worker.inputs import OTHER_METHOD, inputs_of, source_digest
 from dicom_node.analysis.worker.messages import (
     Analysed,
@@ -32,9 +31,8 @@ from dicom_node.analysis.worker.messages import (
     Unsuitable,
     occasion,
 )
-from dicom_node.analysis.worker.models import Device, folder_of, load_models
-from dicom_node.analysis.worker.source_files import read_instance, require_room
-from dicom_node.clock_watch import utc_now
+from dicom_node.analysis.worker.models import folder_of
+from dicom_node.analysis.worker.stopwatch import Progress, Stopwatch
 from dicom_node.errors import CannotRepeat
 from pipeline.encode.result.identity import result_key, stands
 from pipeline.encode.result.kinds import ResultKind
@@ -42,13 +40,11 @@ from pipeline.encode.result.result_objects import ResultBundle, ResultObject
 from pipeline.errors import PipelineError, UnsuitableSeries
 from pipeline.model.manifest import read_manifest
 from pipeline.options import METHOD
-from pipeline.series.eligibility import eligible
 from pipeline.series.selection import select
 
 if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.types import Analysis, CtSeries
 
-Progress = Callable[[str, float], None]
 HandOver = Callable[[Analysed], None]
 
 PACKING = 2  #: objects that are packed at a time: compressing leaves the interpreter free
@@ -141,61 +137,32 @@ def results_of(
 def _analysed(request: AnalysisRequest, progress: Progress, hand_over: HandOver) -> Analysed:
     from pipeline.completeness import with_proof
     from pipeline.decision import decide
-    from pipeline.series.volume import assemble_selected
 
-    config, watch = request.config, Stopwatch(progress)
-    progress("read", 0.0)
-    require_room(request)
-    datasets = [read_instance(file.path) for file in request.files]
-    progress("select", 0.0)
-    choose = eligible if request.kept is None else select
-    selected = choose(datasets, config.rules)
-    watch.lap("read")
-    progress("assemble", 0.0)
-    series = with_proof(assemble_selected(datasets, selected), request.closed_by)
-    del datasets, selected
-    watch.lap("assemble")
-    manifest, _ = read_manifest(folder_of(config.model))
-    undecided, kept = (
-        _analyse(request, series, progress)
-        if request.kept is None
-        else _read_kept(request, request.kept)
-    )
-    watch.lap("analyse")
+    watch = Stopwatch(progress)
+    if request.kept is None:
+        series, undecided, kept = _analyse(request, watch)
+    else:
+        series = read_series(request.images, select, watch)
+        undecided, kept = _read_kept(request, request.kept)
+        watch.lap("analyse")
+    manifest, _ = read_manifest(folder_of(request.config.model))
     progress("encode", 0.0)
-    analysis = decide(undecided, config.options, manifest)
+    analysis = decide(undecided, request.config.options, manifest)
+    series = with_proof(series, request.closed_by)
     return encode_decided(request, series, analysis, kept, watch, hand_over)
 
 
-def _analyse(
-    request: AnalysisRequest, series: CtSeries, progress: Progress
-) -> tuple[Analysis, bytes]:
-    """Analyse; return the undecided analysis, also as bytes."""
-    from pipeline.analyse import find
+def _analyse(request: AnalysisRequest, watch: Stopwatch) -> tuple[CtSeries, Analysis, bytes]:
+    """Find what there is in a series, unless that was done; give it undecided, also as bytes."""
     from pipeline.analysis_file import to_bytes
-    from pipeline.model.memory import first_that_fits
 
-    def analyse_on(device: Device, slices_at_once: int) -> Analysis:
-        config = replace(request.config, device=device)
-        models = replace(load_models(config), slices_at_once=slices_at_once)
-        return find(series, models, config.options, progress, utc_now)
-
-    attempts = frugality(request.config.device, request.attempt)
-    undecided = first_that_fits(
-        partial(analyse_on, device, slices_at_once) for device, slices_at_once in attempts
-    )
-    progress("keep", 1.0)
-    return undecided, to_bytes(undecided, source_digest(request), METHOD)
-
-
-def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:
-    """Devices, and slices at a time (0 for what suits it), from the most memory to the least.
-
-    A worker that the system killed for its memory cannot say so; so each further attempt begins
-    further down.
-    """
-    ways: tuple[tuple[Device, int], ...] = ((device, 0), (device, 1), ("cpu", 1))
-    return ways[min(attempt, len(ways)) - 1 :]
+    found = findings_of(request.images, watch.progress)
+    for step, seconds in found.seconds.items():
+        watch.add(step, seconds)
+    watch.skip()
+    kept = to_bytes(found.undecided, source_digest(request), METHOD)
+    watch.lap("analyse")
+    return found.series, found.undecided, kept
 
 
 def _read_kept(request: AnalysisRequest, path: Path) -> tuple[Analysis, bytes]:
@@ -270,18 +237,3 @@ def packed(bundle: ResultBundle) -> tuple[EncodedObject, ...]:
     """Make Part 10 files of a bundle, several at a time."""
     with ThreadPoolExecutor(PACKING, thread_name_prefix="pack") as pool:
         return tuple(pool.map(pack, bundle.objects))
-
-
-class Stopwatch:
-    """Seconds between one lap and the next, and whom to tell of the stages."""
-
-    def __init__(self, progress: Progress = lambda stage, share: None) -> None:
-        self.progress = progress
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Add the time since the last lap to that of a name."""
-        now = time.perf_counter()
-        self.laps[name] = round(self.laps.get(name, 0.0) + now - self._last, 3)
-        self._last = now

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from dicom_node.analysis.worker.messages import AnalysisRequest, EndsRequest
+from dicom_node.analysis.worker.messages import EndsRequest, ImagesRequest
 from dicom_node.network.bounded_header import data_set_bytes
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
@@ -32,7 +32,7 @@ MAX_INFLATION = 20  #: ratio beyond that; CT inflates to two or three times its 
 SERIES_BYTES = 4 << 30  #: of all data sets, inflated; the largest volume has half of it
 
 
-def require_room(request: AnalysisRequest | EndsRequest) -> None:
+def require_room(request: ImagesRequest | EndsRequest) -> None:
     """Refuse a series whose data sets would fill the memory: pydicom inflates each at once.
 
     Raises

@@ -17,7 +17,8 @@ from config.versions import digest, write_settings
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.worker import series_task
 from dicom_node.analysis.worker.messages import AnalysisRequest
-from dicom_node.analysis.worker.series_task import Stopwatch, encode_decided
+from dicom_node.analysis.worker.series_task import encode_decided
+from dicom_node.analysis.worker.stopwatch import Stopwatch
 from dicom_node.assembly.resources import open_resources
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile

@@ -16,12 +16,8 @@ from dicom_node.analysis.worker.messages import (
     occasion,
     read_occasion,
 )
-from dicom_node.analysis.worker.series_task import (
-    Stopwatch,
-    as_begun,
-    encode_decided,
-    is_readable,
-)
+from dicom_node.analysis.worker.series_task import as_begun, encode_decided, is_readable
+from dicom_node.analysis.worker.stopwatch import Stopwatch
 from pipeline.encode.result.identity import result_key
 from pipeline.encode.result.kinds import comes_first
 from tests.support.samples.encode_samples import analysis, ct_series

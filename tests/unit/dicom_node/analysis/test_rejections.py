@@ -12,7 +12,8 @@ from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.result_rows import new_objects
 from dicom_node.analysis.worker.messages import AnalysisRequest
-from dicom_node.analysis.worker.series_task import Stopwatch, encode_decided
+from dicom_node.analysis.worker.series_task import encode_decided
+from dicom_node.analysis.worker.stopwatch import Stopwatch
 from dicom_node.delivery.capabilities import instead
 from dicom_node.resources import Resources
 from pipeline.encode.result.identity import Rejection, ReportReference

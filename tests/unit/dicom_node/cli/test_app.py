@@ -17,7 +17,7 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.offline import FoundSeries
 from dicom_node.analysis.worker.messages import Unsuitable
-from dicom_node.analysis.worker.series_task import Progress
+from dicom_node.analysis.worker.stopwatch import Progress
 from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.app import Syntax, app
 from dicom_node.cli.exit_codes import ExitStatus

@@ -166,3 +166,13 @@ def test_waiting_ends_and_never_later_than_without_proofs(evidence: SeriesEviden
     if decision.closed_by in WEAKER:
         assert not evidence.is_being_sent
         assert evidence.quiet_seconds >= RULES.regular_seconds
+
+
+def test_it_is_proved_while_it_waits_for_what_may_still_come() -> None:
+    waits = replace(CHEST, quiet_seconds=2)
+
+    assert decide(waits, RULES).is_proved
+    assert not decide(replace(waits, quiet_seconds=0.5), RULES).is_proved
+    assert not decide(replace(waits, is_being_sent=True), RULES).is_proved
+    assert not decide(replace(waits, ends=Ends.INSIDE), RULES).is_proved
+    assert not decide(waits, replace(RULES, regular_seconds=0)).is_proved

@@ -302,6 +302,31 @@ def test_it_says_when_another_look_is_of_use(tmp_path: Path) -> None:
     assert later.run_once() == 1.0
 
 
+def test_it_says_which_series_will_be_closed_as_it_is(tmp_path: Path) -> None:
+    resources, steady = open_resources(tmp_path), [0.0]
+    receive_stack(resources)
+    receive_stack(resources, count=SLICES - 1, series="8")
+    expected: list[str] = []
+
+    def fail_once(series: OpenSeries) -> None:
+        expected.append(series.series_instance_uid)
+        if len(expected) == 1:
+            raise ValueError("whoever hears it")
+
+    closer = SeriesCloser(
+        replace(resources, clock=lambda: NOW + timedelta(seconds=steady[0])),
+        ClosingPolicy(quiet_seconds=60, regular_seconds=5, min_slices=SLICES),
+        Seen(),
+        wake=lambda: None,
+        expect=fail_once,
+        watch=SeriesWatch(steady=lambda: steady[0]),
+    )
+    for second, heard in enumerate([0, 1, 2, 3, 4, 4, 4]):
+        steady[0] = float(second)
+        closer.run_once()
+        assert expected == ["9"] * heard
+
+
 def test_the_end_slices_are_those_of_the_stack(tmp_path: Path) -> None:
     resources, seen = open_resources(tmp_path), Seen()
     receive_stack(resources)

@@ -141,20 +141,20 @@ def test_a_worker_measures_what_a_series_inflates_to_before_it_reads_it(tmp_path
     bomb = deflated(BEFORE + UIDS + long_element(0x7FDF1001, 80 << 20) + PIXELS)
     path = written(tmp_path, bomb, DeflatedExplicitVRLittleEndian)
     with little_memory(), pytest.raises(UnsuitableSeries, match="67108864 bytes at most"):
-        require_room(request_for(path))
+        require_room(request_for(path).images)
 
     many = deflated(BEFORE + UIDS + long_element(0x7FDF1001, 60 << 20) + PIXELS)
     path = written(tmp_path, many, DeflatedExplicitVRLittleEndian)
     assert data_set_bytes(path, 1 << 30) > 60 << 20
     with little_memory(), pytest.raises(UnsuitableSeries, match="together"):
-        require_room(request_for(path, files=100))
+        require_room(request_for(path, files=100).images)
 
 
 def test_what_cannot_be_inflated_is_unsuitable(tmp_path: Path) -> None:
     whole = deflated(BEFORE + UIDS + PIXELS + bytes(range(256)) * 9)
     path = written(tmp_path, whole[:-20], DeflatedExplicitVRLittleEndian)
     with pytest.raises(UnsuitableSeries, match="can be inflated"):
-        require_room(request_for(path))
+        require_room(request_for(path).images)
 
 
 def notice_of(series: AnalysisRequest) -> bytes:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from dicom_node.analysis.worker.findings import frugality
 from dicom_node.analysis.worker.models import Device
-from dicom_node.analysis.worker.series_task import frugality
 from pipeline.errors import OutOfMemory
 from pipeline.model.memory import first_that_fits, in_batches, ran_out
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from dicom_node.analysis.end_slices import TIMEOUT_SECONDS, EndSlices
+from dicom_node.analysis.before_closing.end_slices import TIMEOUT_SECONDS, EndSlices
 from dicom_node.analysis.worker.ends_task import look_at_ends
 from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFile
 from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, NoWorker

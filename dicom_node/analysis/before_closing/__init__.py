@@ -1,0 +1,1 @@
+"""Have workers begin with series that are still being received."""
