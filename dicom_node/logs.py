@@ -75,6 +75,8 @@ EVENTS = frozenset(
         "retention_waits_for_backup",
         "quarantine_purged",
         "disagreement_found",
+        "file_unreadable",
+        "removal_failed",
         "series_exported",
         "series_erased",
         "quarantine_reinjected",

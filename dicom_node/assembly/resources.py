@@ -103,7 +103,8 @@ def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resou
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     if not any_folder:
         check_installation(settings.storage.folder, sessions, "dicom-node doctor --mend --force")
-    return Resources(sessions=sessions, folder=StorageFolder(settings.storage.folder, 0))
+    folder = StorageFolder(settings.storage.folder, 0, make=any_folder)
+    return Resources(sessions=sessions, folder=folder)
 
 
 def _check_folder(folder: Path, sessions: Sessions, nevertheless: str) -> None:

@@ -6,12 +6,20 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from types import MappingProxyType
 
 from dicom_node.database_lease import read_age, which_is_older
 from dicom_node.errors import NodeError
 from dicom_node.identity_key import identity_key_fault, keyed
 from dicom_node.logs import log
+from dicom_node.maintenance.comparison import (
+    MOST_TOLD,
+    ROUND_SECONDS,
+    ComparisonProcess,
+    Request,
+    compare,
+)
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.database.lease import forget_finding, read_lease
@@ -20,7 +28,7 @@ from storage.files.folder_fault import folder_fault
 from storage.maintenance.consistency import (
     Finding,
     Kind,
-    disagreements,
+    joined,
     mark_missing,
     missing_instances,
     nothing_to_send,
@@ -48,6 +56,8 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
         Kind.RESULT_UNKNOWN: "not entered in this database: made before a crash, or sent before an"
         " older copy of the database was restored; --mend removes it",
         Kind.TEMPORARY_LEFT: "--mend, or a start of the node, removes it",
+        Kind.UNREADABLE: "look at its disk, and at the rights of the node's user; nothing is judged"
+        " by what it holds until it can be read",
         Kind.QUARANTINE_MISSING: "--mend takes the row away",
         Kind.QUARANTINE_UNKNOWN: "--mend enters it",
         Kind.ANALYSING_STUCK: "--mend, or a start of the node, has it analysed again",
@@ -61,12 +71,18 @@ REMEDIES: Mapping[Kind, str] = MappingProxyType(
 
 def find(resources: Resources) -> list[Finding]:
     """Find all disagreements; changes nothing, and no writer waits for it."""
+    of_all = _of_all(resources)
+    made = compare(resources.sessions, resources.folder, resources.clock())
+    return [*of_all, *made.findings]
+
+
+def _of_all(resources: Resources) -> list[Finding]:
+    """Find what is wrong with database and folder as a whole."""
     age = read_age(resources.folder.root)  # before the database, which is never behind it
     with resources.sessions.reading() as session:
         lease = read_lease(session)
         found = which_is_older(lease, age) or (lease.found if lease else "")
-        restored = [Finding(kind=Kind.COPY_RESTORED, what=found)] if found else []
-        restored += disagreements(session, resources.folder, resources.clock())
+    restored = [Finding(kind=Kind.COPY_RESTORED, what=found)] if found else []
     lost = identity_key_fault(resources.sessions, resources.folder.root)
     return restored + ([Finding(kind=Kind.KEY_LOST, what=lost)] if lost else [])
 
@@ -84,11 +100,17 @@ def check_repair(resources: Resources, findings: Sequence[Finding]) -> None:
         counts[finding.kind] += finding.count
     with resources.sessions.reading() as session:
         there = totals(session, resources.folder)
-    changes = [Change(kind=kind, count=counts[kind], total=total) for kind, total in there.items()]
+    _check_changes(resources.folder.root, counts, there)
+
+
+def _check_changes(folder: Path, counts: Mapping[Kind, int], there: Mapping[Kind, int]) -> None:
+    changes = [
+        Change(kind=kind, count=counts.get(kind, 0), total=total) for kind, total in there.items()
+    ]
     if found := excessive(changes):
         what = ", ".join(f"{change.kind}: {change.count} of {change.total}" for change in found)
         raise NodeError(
-            f"{resources.folder.root}: too much disagrees ({what}): is the folder mounted, and is"
+            f"{folder}: too much disagrees ({what}): is the folder mounted, and is"
             " it the one of this database? --mend --force changes all of it nevertheless"
         )
 
@@ -111,7 +133,7 @@ def repair(resources: Resources, *, force: bool = False) -> None:
     if not force:
         check_repair(resources, find(resources))
     with resources.sessions.reading() as session:
-        missing = [path for _, path in missing_instances(session, resources.folder)]
+        missing = list(missing_instances(session, resources.folder))
     with resources.sessions.begin() as session:
         forget_finding(session)
         recover(session, now)
@@ -153,28 +175,69 @@ def folder_is_away(resources: Resources) -> bool:
 
 
 class ConsistencyMonitor:
-    """Periodic job that logs disagreements of a running node, each once."""
+    """Periodic job that logs disagreements of a running node, each once.
 
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
-        self._logged: set[Finding] = set()
+    Rows and files are compared in a process of its own, for `round_seconds` at most each time: the
+    next run goes on where it ended.
+    """
+
+    def __init__(self, resources: Resources, *, round_seconds: float = ROUND_SECONDS) -> None:
+        self._resources, self._round_seconds = resources, round_seconds
+        self._process = ComparisonProcess()
+        self._logged: set[tuple[Kind, str]] = set()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Begin with the first part, and with nothing found."""
+        self._after = ""
+        self._found: list[Finding] = []
+        self._counts, self._looked_at = Counter[Kind](), Counter[Kind]()
 
     def run_once(self) -> None:
-        """Find the disagreements of now, and log those that are new: of many a few, and how many.
+        """Compare some parts, and log what is new: of many a few, and how many.
 
         So much that the folder or the database must be wrong is a fault of the storage folder.
         """
-        findings = set(find(self._resources))
+        made = self._process.run(
+            Request(
+                database_url=self._resources.sessions.url,
+                folder=str(self._resources.folder.root),
+                now=self._resources.clock(),
+                after=self._after,
+                seconds=self._round_seconds,
+            )
+        )
+        self._after = made.after
+        self._found = joined([*self._found, *made.findings])[:MOST_TOLD]
+        self._counts.update(made.counts)
+        self._looked_at.update(made.looked_at)
+        self._check_folder()
+        findings = [*_of_all(self._resources), *self._found]
+        self._tell_key(findings)
+        self._log_new(findings)
+        if not self._after:
+            self._logged = {(finding.kind, finding.what) for finding in findings}
+            self._begin_anew()
+
+    def stop(self) -> None:
+        """End what is compared at the moment."""
+        self._process.stop()
+
+    def _check_folder(self) -> None:
         try:
-            check_repair(self._resources, list(findings))
+            _check_changes(self._resources.folder.root, self._counts, self._looked_at)
             self._resources.health.well(FOLDER)
         except NodeError as fault:
             self._resources.health.fault(FOLDER, str(fault))
-        self._tell_key(findings)
-        new = sorted(findings - self._logged, key=lambda finding: (finding.kind, finding.what))
-        for kind, group in groupby(new, key=lambda finding: finding.kind):
+
+    def _log_new(self, findings: Collection[Finding]) -> None:
+        new = {(one.kind, one.what): one for one in findings}
+        for key in self._logged & new.keys():
+            del new[key]
+        ordered = [new[key] for key in sorted(new)]
+        for kind, group in groupby(ordered, key=lambda finding: finding.kind):
             _log(kind, list(group))
-        self._logged = findings
+        self._logged |= new.keys()
 
     def _tell_key(self, findings: Collection[Finding]) -> None:
         lost = [finding.what for finding in findings if finding.kind is Kind.KEY_LOST]

@@ -86,10 +86,13 @@ class RetentionJob:
 
     def _mark(self, uid: str, now: datetime) -> None:
         """Mark a series, unless an instance of it was received again just now."""
-        with suppress(StaleState), self.resources.sessions.begin() as session:
-            written = map(self.resources.folder.written_at, kept_files(session, uid))
-            if all(at is None or at < now - YOUNGEST for at in written):
-                mark_for_purge(session, uid, self.rules, now)
+        try:
+            with suppress(StaleState), self.resources.sessions.begin() as session:
+                written = map(self.resources.folder.written_at, kept_files(session, uid))
+                if all(at is None or at < now - YOUNGEST for at in written):
+                    mark_for_purge(session, uid, self.rules, now)
+        except OSError as fault:
+            _tell_failed(uid, fault.strerror or type(fault).__name__)
 
     def _remove_marked(self) -> None:
         with self.resources.sessions() as session:
@@ -101,7 +104,9 @@ class RetentionJob:
         uid = purge.series_instance_uid
         with self.resources.sessions() as session:
             studies = received_of(session, [uid])
-        self.resources.folder.discard(purge.paths, before=purge.before)
+        if faults := self.resources.folder.discard(purge.paths, before=purge.before):
+            _tell_failed(uid, next(iter(faults.values())))
+            return  # it stays marked, and is tried again
         with self.resources.sessions.begin() as session:
             finish_purge(session, uid)
         self.resources.audit.record(deleted(studies))
@@ -114,7 +119,13 @@ class RetentionJob:
         with self.resources.sessions() as session:
             old = old_quarantine(session, before)
         if old:
-            self.resources.folder.discard(old, before=before)
+            faults = self.resources.folder.discard(old, before=before)
+            removed = [path for path in old if path not in faults]
             with self.resources.sessions.begin() as session:
-                forget_quarantine(session, old, before)
-            log.info("quarantine_purged", files=len(old))
+                forget_quarantine(session, removed, before)
+            log.info("quarantine_purged", files=len(removed))
+
+
+def _tell_failed(series_uid: str, reason: str) -> None:
+    """Log that files of a series cannot be removed now; the others are not held up by it."""
+    log.error("removal_failed", series_uid=series_uid, reason=reason)

@@ -149,7 +149,8 @@ def erase(resources: Resources, uids: Sequence[str]) -> None:
     ------
     NodeError
         If an analysis, a rerun or a delivery of one is under way, or a backup is being made; then
-        nothing is removed.
+        nothing is removed. Also if a file cannot be removed: its series, and those behind it, stay
+        marked.
     """
     with may_remove(resources.folder.root) as may:
         if not may:
@@ -172,7 +173,9 @@ def _erase(resources: Resources, uids: Sequence[str]) -> None:
             purge for purge in unfinished_purges(session) if purge.series_instance_uid in uids
         ]
     for purge in marked:
-        resources.folder.discard(purge.paths, before=now + ANY_TIME)
+        faults = resources.folder.discard(purge.paths, before=now + ANY_TIME)
+        for path, reason in faults.items():
+            raise NodeError(f"{path} cannot be removed: {reason}; erase again when it can")
         with resources.sessions.begin() as session:
             erase_rows(session, purge.series_instance_uid)
         log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)

@@ -60,6 +60,7 @@ class Processing:
     lanes: DeliveryLanes
     closer: SeriesCloser
     retention: RetentionJob
+    consistency: ConsistencyMonitor
     prior_fetchers: tuple[PriorFetcher, ...]
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
@@ -103,6 +104,8 @@ class Processing:
         self.scheduler.remove("settings")
         self.scheduler.remove("analyse")
         self.lanes.stop()
+        self.scheduler.remove("house")
+        self.consistency.stop()
         for fetcher in self.prior_fetchers:
             fetcher.stop()
 
@@ -157,6 +160,7 @@ def start_processing(
             expect=dispatcher.expect,
         ),
         retention=retention_of(settings, resources, ConfirmedClock(resources.clock)),
+        consistency=ConsistencyMonitor(resources),
         prior_fetchers=prior_fetchers_of(settings, resources, requests),
     )
     resources.health.workers = processing.dispatcher.loads
@@ -180,8 +184,6 @@ def _schedule(processing: Processing, settings: Settings) -> None:
         if wait < check_seconds:
             processing.scheduler.wake_in(wait + GRACE_SECONDS, "close")
 
-    consistency = ConsistencyMonitor(resources)
-
     def maintain() -> None:
         """Remove what may go, then compare: what is half removed is not found missing."""
         with resources.sessions.begin() as session:
@@ -189,7 +191,7 @@ def _schedule(processing: Processing, settings: Settings) -> None:
         if folder_is_away(resources):
             return
         processing.retention.run_once()
-        consistency.run_once()
+        processing.consistency.run_once()
 
     def look_at_folder() -> None:
         if not folder_is_away(resources):

@@ -8,7 +8,6 @@ crash leaves without a row are found by the scan at the next start.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 
 from dicom_node.logs import log
 from dicom_node.network.received_instance import ReceivedInstance
@@ -31,15 +30,13 @@ from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.refusals import Refusal, RefusalRecorder
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
-from storage.database.batches import in_parts
 from storage.errors import StorageFull
-from storage.files.folder import KeptFile
-from storage.series.instances import known_among
+from storage.files.folder import INSTANCE_ENDING, INSTANCE_FOLDERS
+from storage.series.instances import kept_in, known_among
 from storage.series.quarantine_and_refusals import record_quarantine
 
 MAXIMUM_QUARANTINED = 10_000  #: files; beyond them, unreadable instances are not kept
 QUARANTINE_FULL = "quarantine is full: look at it by dicom-node status, and empty it"
-AT_ONCE = 5000  #: files of the scan that are looked for at once: its memory does not grow
 HEADER_BYTES = 1 << 15  #: scanned on arrival; a longer header is read from the file
 
 
@@ -127,33 +124,54 @@ class InstanceIngest:
     def scan(self) -> int:
         """Index every kept file that has no row, as a crash leaves it; return how many.
 
-        Only for the start, before anything is received. Returns when all of them are in the
-        database: nobody may take the first half of a series for all of it.
+        What cannot be read is logged, and left for a later start. Only for the start, before
+        anything is received. Returns when all of them are in the database: nobody may take the
+        first half of a series for all of it.
         """
-        found = 0
-        with self._index.sessions.reading() as session:
-            for part in in_parts(self._folder.scan(), AT_ONCE):
-                known = known_among(session, [kept.path for kept in part])
-                unindexed = [kept for kept in part if kept.path not in known]
-                for kept in unindexed:
-                    self._index_file(kept)
-                found += len(unindexed)
+        self._folder.remove_temporary()
+        found = sum(map(self._scan_folder, INSTANCE_FOLDERS))
         if found:
             self._index.wait_until_written()
             log.warning("inbox_scanned", instances=found)
         return found
 
-    def _index_file(self, kept: KeptFile) -> None:
-        path = self._folder.locate(kept.path)
+    def _scan_folder(self, place: str) -> int:
+        """Index the files of one folder that have no row; no more paths are in memory at a time."""
+        with self._index.sessions.reading() as session:
+            kept = kept_in(session, place)
+            try:
+                unknown = self._folder.paths_in(place, INSTANCE_ENDING) - kept.keys()
+            except OSError as fault:
+                _tell_unreadable(place, fault)
+                return 0
+            unknown -= known_among(session, sorted(unknown))
+        return sum(map(self._index_file, sorted(unknown)))
+
+    def _index_file(self, path: str) -> bool:
+        """Index a file, or move it to quarantine; False if it cannot even be read."""
         try:
-            header = read_header(path)
+            self._take_up(path)
+        except OSError as fault:
+            _tell_unreadable(path, fault)
+            return False
+        return True
+
+    def _take_up(self, path: str) -> None:
+        kept = self._folder.kept_file(path)
+        received_at = self._folder.written_at(path) or self._clock()
+        try:
+            header = read_header(self._folder.locate(path))
             check_identity(header)
         except Unreadable as fault:
-            self._quarantine(kept.path, reason=str(fault), calling_ae="")
+            self._quarantine(path, reason=str(fault), calling_ae="")
             return
         instance = facts(header, kept, self._key, calling_ae=header.calling_ae)
-        received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         self._index.record_instance(instance, received_at)
+
+
+def _tell_unreadable(path: str, fault: OSError) -> None:
+    """Log that a file or a folder cannot be read: its instances stay without rows until it can."""
+    log.error("file_unreadable", path=path, reason=fault.strerror or type(fault).__name__)
 
 
 def rescan(resources: Resources) -> int:

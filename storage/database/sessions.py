@@ -64,6 +64,11 @@ class Sessions:
         self._follows = False
         self.lost = ""  #: who has taken the lease that was held; empty while nobody has
 
+    @property
+    def url(self) -> str:
+        """URL of the database, with its password if it has one: for a process of our own alone."""
+        return self._database.url.render_as_string(hide_password=False)
+
     def hold(self, number: int, holder: str, when_lost: Callable[[str], object]) -> None:
         """Write only under a lease from now on, and let its number stand in the claims of rows.
 

@@ -14,7 +14,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,9 @@ INCOMING = "incoming"
 QUARANTINE = "quarantine"
 RESULTS = "results"
 TEMPORARY = "tmp"
+INSTANCE_FOLDERS = tuple(f"{INCOMING}/{number:02x}" for number in range(256))
+"""Folders that instances are spread over; all are made at the start."""
+INSTANCE_ENDING = ".dcm"  #: of the names of instances
 LATER = "later"  #: within the folder of a result: what is encoded after the rest was kept
 
 RESULTS_STOP = 1 / 4  #: share of the reserve that results leave to the database
@@ -63,7 +66,7 @@ class StorageFolder:
     Parameters
     ----------
     root
-        Path of the folder; made if it does not exist.
+        Path of the folder.
     reserve_bytes
         Free space that instances do not use: they get `StorageFull` instead. Results may use it
         down to `RESULTS_STOP` of it, so that deliveries go on when instances are refused.
@@ -71,6 +74,8 @@ class StorageFolder:
         Measures the free space, bytes.
     step
         Called with the name of each step of writing to the disk, after the step.
+    make
+        Whether to make the folders within it; not for who only reads what is there.
     """
 
     def __init__(
@@ -80,15 +85,21 @@ class StorageFolder:
         *,
         free: Callable[[Path], int] = disk_free,
         step: Callable[[str], None] = no_step,
+        make: bool = True,
     ) -> None:
         self.root = root
         self._temporary_folder = root / TEMPORARY
         self.reserve_bytes = reserve_bytes
         self._free, self._step = free, step
         self._naming = threading.Lock()  # a file found old must not be replaced before its removal
+        if make:
+            self._make_folders()
+
+    def _make_folders(self) -> None:
+        root = self.root
         new = [folder for folder in (root, *root.parents) if not folder.exists()]
         try:
-            for name in (QUARANTINE, RESULTS, TEMPORARY, *_spread()):
+            for name in (QUARANTINE, RESULTS, TEMPORARY, *INSTANCE_FOLDERS):
                 (root / name).mkdir(parents=True, exist_ok=True)
             for folder in (root / INCOMING, root, *(folder.parent for folder in new)):
                 sync_directory(folder)
@@ -224,66 +235,64 @@ class StorageFolder:
         except FileNotFoundError:
             return None
 
-    def discard(self, paths: Iterable[str], *, before: datetime) -> None:
+    def discard(self, paths: Iterable[str], *, before: datetime) -> dict[str, str]:
         """Remove kept files and folders of results that were written `before` a time.
 
         Files written again since then under the same name stay. A folder is removed as a whole.
+
+        Returns
+        -------
+        dict
+            Paths that could not be removed to the reason why; the others are not held up by them.
         """
-        parents = set()
+        parents, faults = set[Path](), dict[str, str]()
         for path in paths:
-            with self._temporary() as removed, self._naming:
-                written = self.written_at(path)
-                if written is not None and written < before:
-                    (self.root / path).rename(removed)
+            try:
+                with self._temporary() as removed, self._naming:
+                    written = self.written_at(path)
+                    if written is not None and written < before:
+                        (self.root / path).rename(removed)
+            except OSError as fault:
+                faults[path] = fault.strerror or type(fault).__name__
+                continue
             self._step("discarded")
             parents.add((self.root / path).parent)
         for parent in sorted(parents):
-            sync_directory(parent)
+            with suppress(FileNotFoundError):
+                sync_directory(parent)
+        return faults
 
     def paths(self, pattern: str) -> set[str]:
         """List the paths that match a pattern such as ``results/*``, relative to the folder."""
         return {path.relative_to(self.root).as_posix() for path in self.root.glob(pattern)}
 
-    def instances_in(self, place: str) -> list[str]:
-        """List the paths of the instances in one folder of them, relative to the storage folder."""
-        return sorted(
-            f"{place}/{name}"
-            for name in os.listdir(self.root / place)  # noqa: PTH208  # a tenth of pathlib's time
-            if name.endswith(".dcm")
-        )
-
-    def has(self, path: str) -> bool:
-        """Say whether a file is there, by its relative path.
+    def paths_in(self, place: str, ending: str = "") -> set[str]:
+        """List what is in one folder, by paths relative to the storage folder; none if it is away.
 
         Raises
         ------
         OSError
-            If that cannot be said: its disk fails, or its folder cannot be read.
+            If the folder cannot be read.
         """
         try:
-            os.stat(f"{self.root}/{path}")  # noqa: PTH116  # asked of millions of files
+            names = os.listdir(self.root / place)  # noqa: PTH208  # a tenth of pathlib's time
         except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
+            return set()
+        return {f"{place}/{name}" for name in names if name.endswith(ending)}
 
     def locate(self, path: str) -> Path:
         """Give the absolute path of a kept file; its relative path comes from the database."""
         return self.root / path
 
-    def scan(self) -> Iterator[KeptFile]:
-        """Remove temporary files that a crash left, then list every kept instance.
-
-        For the start only, before anything is kept.
-        """
+    def remove_temporary(self) -> None:
+        """Remove what a crash left half written; for the start only, before anything is kept."""
         for path in self._temporary_folder.iterdir():
             remove(path)
-        for place in sorted((self.root / INCOMING).iterdir()):  # some at a time: there are millions
-            for path in sorted(place.glob("*.dcm")):
-                yield KeptFile(
-                    path=path.relative_to(self.root).as_posix(),
-                    digest=path.stem.partition("-")[2],
-                    bytes=path.stat().st_size,
-                )
+
+    def kept_file(self, path: str) -> KeptFile:
+        """Describe a kept instance by its file."""
+        digest = Path(path).stem.partition("-")[2]
+        return KeptFile(path=path, digest=digest, bytes=self.locate(path).stat().st_size)
 
     def free_bytes(self) -> int:
         """Measure the free space above the reserve, bytes; negative when the reserve is in use."""
@@ -349,12 +358,7 @@ def _cannot_be_made(root: Path, fault: OSError) -> str:
     return f"{place} cannot be made, or is no folder: {fault.strerror}"
 
 
-def _spread() -> Iterator[str]:
-    """List the folders that instances are spread over; all are made at the start."""
-    return (f"{INCOMING}/{number:02x}" for number in range(256))
-
-
 def _path(name_from: str, digest: str) -> str:
     """Build the path of an instance from two hashes: of its name, and of its bytes."""
     name = hashlib.sha256(name_from.encode()).hexdigest()
-    return f"{INCOMING}/{name[:2]}/{name[:32]}-{digest}.dcm"
+    return f"{INCOMING}/{name[:2]}/{name[:32]}-{digest}{INSTANCE_ENDING}"

@@ -1,10 +1,10 @@
-"""Compare files, rows and deliveries, and list their disagreements."""
+"""Compare files, rows and deliveries a part at a time, and list their disagreements."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,17 +16,21 @@ from storage.database.batches import batched, in_parts
 from storage.database.lease import read_lease
 from storage.database.schema import Delivery, Instance, Quarantine, Result, ResultObject, Series
 from storage.files.folder import (
-    INCOMING,
+    INSTANCE_ENDING,
+    INSTANCE_FOLDERS,
+    LATER,
     QUARANTINE,
     RESULTS,
     TEMPORARY,
     StorageFolder,
 )
-from storage.series.instances import known_among
+from storage.series.instances import kept_in, known_among
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 SETTLING = timedelta(minutes=10)  #: age at which every file has its row
-ROWS_AT_ONCE = 5000  #: of instances and of objects of results
+ROWS_AT_ONCE = 5000  #: files whose rows are looked for
+RESULTS_AT_ONCE = 200  #: results of one part of the comparison
+STATES = "states"  #: name of the last part, behind all results
 STUCK = timedelta(days=1)  #: longer than any analysis or attempt to send
 
 
@@ -40,6 +44,7 @@ class Kind(StrEnum):
     NOT_INDEXED = "file without a row"
     RESULT_UNKNOWN = "result folder without a row"
     TEMPORARY_LEFT = "temporary file left"
+    UNREADABLE = "cannot be read"
     QUARANTINE_MISSING = "quarantine row without its file"
     QUARANTINE_UNKNOWN = "quarantined file without a row"
     ANALYSING_STUCK = "analysing for more than a day"
@@ -67,25 +72,54 @@ class Finding:
     count: int = 1
 
 
-def disagreements(session: Session, folder: StorageFolder, now: datetime) -> list[Finding]:
-    """List every disagreement, without changing anything.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one part of the comparison found.
 
-    Files and rows that are so young that their counterparts may follow are left out.
+    Attributes
+    ----------
+    name
+        Its place in the order of the parts: the comparison goes on behind it.
+    findings
+        Of instances that are missing several may be of one series: see `joined`.
+    looked_at
+        Rows or files among which a repair finds what it changes or removes, by kind.
     """
-    # rows before files: an instance kept in between has a file and no row, and is young
-    known = _known(session)
-    # ... and of instances, whose number grows with the archive, a part at a time
+
+    name: str
+    findings: tuple[Finding, ...]
+    looked_at: Mapping[Kind, int]
+
+
+def compare_part(
+    session: Session, folder: StorageFolder, now: datetime, after: str = ""
+) -> Part | None:
+    """Compare the part that follows another one; None if that was the last. Changes nothing.
+
+    Instances are compared by the folder they are spread over, results some at a time: neither
+    memory nor transaction grows with the archive. What cannot be read is a finding, and of what is
+    in it nothing is judged. Files and rows that are so young that their counterparts may follow are
+    left out.
+    """
+    for place in INSTANCE_FOLDERS:
+        if place > after:
+            return _compare_instances(session, folder, place, now - SETTLING)
+    if after < STATES:
+        key = after.removeprefix(RESULTS) if after.startswith(RESULTS) else ""
+        return _compare_results(session, folder, key) or _compare_rest(session, folder, now)
+    return None
+
+
+def joined(findings: Iterable[Finding]) -> list[Finding]:
+    """Join the findings of several parts: of the missing instances of a series one is made."""
+    all_found = list(findings)
+    missing: Counter[str] = Counter()
+    for finding in all_found:
+        if finding.kind is Kind.INSTANCES_MISSING:
+            missing[finding.what] += finding.count
     return [
-        *_missing_instances(session, folder),
-        *_missing_results(session, folder),
-        *_not_indexed(session, folder, now - SETTLING),
-        *_unknown(
-            folder, f"{RESULTS}/*", known, without_rows_before(session, now), Kind.RESULT_UNKNOWN
-        ),
-        *_unknown(folder, f"{TEMPORARY}/*", set(), now - STUCK, Kind.TEMPORARY_LEFT),
-        *_unknown(folder, f"{QUARANTINE}/*", known, now - SETTLING, Kind.QUARANTINE_UNKNOWN),
-        *_missing_quarantine(session, folder),
-        *_stuck(session, now - STUCK),
+        *(_missing(uid, count) for uid, count in sorted(missing.items())),
+        *(finding for finding in all_found if finding.kind is not Kind.INSTANCES_MISSING),
     ]
 
 
@@ -124,30 +158,16 @@ def totals(session: Session, folder: StorageFolder) -> dict[Kind, int]:
 
     return {
         Kind.INSTANCES_MISSING: rows(Instance, Instance.purged_at.is_(None)),
-        Kind.RESULT_UNKNOWN: len(folder.paths(f"{RESULTS}/*")),
+        Kind.RESULT_UNKNOWN: len(folder.paths_in(RESULTS)),
         Kind.QUARANTINE_MISSING: rows(Quarantine),
     }
 
 
-def missing_instances(session: Session, folder: StorageFolder) -> Iterator[tuple[str, str]]:
-    """List kept instances whose files are missing: Series Instance UID and path.
-
-    Rows come a part at a time, and each file is looked at: the memory does not grow with them.
-
-    Raises
-    ------
-    OSError
-        As `StorageFolder.has`.
-    """
-    rows = session.execute(
-        select(Instance.series_instance_uid, Instance.path)
-        .where(Instance.purged_at.is_(None))
-        .execution_options(yield_per=ROWS_AT_ONCE)
-    )
-    with closing(rows):
-        for uid, path in rows:
-            if not folder.has(path):
-                yield uid, path
+def missing_instances(session: Session, folder: StorageFolder) -> Iterator[str]:
+    """List the paths of kept instances whose files are missing; of what cannot be read none is."""
+    for place in INSTANCE_FOLDERS:
+        with suppress(OSError):
+            yield from sorted(_missing_in(session, folder, place)[0])
 
 
 def mark_missing(session: Session, paths: Sequence[str], now: datetime) -> None:
@@ -156,62 +176,129 @@ def mark_missing(session: Session, paths: Sequence[str], now: datetime) -> None:
         session.execute(update(Instance).where(Instance.path.in_(batch)).values(purged_at=now))
 
 
-def _known(session: Session) -> set[str]:
-    return {
-        *session.scalars(select(Result.folder)),
-        *session.scalars(select(Quarantine.path)),
-    }
+def _compare_instances(
+    session: Session, folder: StorageFolder, place: str, before: datetime
+) -> Part:
+    """Compare the rows of one folder of instances with its files, both ways."""
+    kept: Mapping[str, str] = {}
+    try:
+        missing, files, kept = _missing_in(session, folder, place)
+        unknown = sorted(files - kept.keys())
+        for batch in in_parts(unknown, ROWS_AT_ONCE):
+            files -= known_among(session, batch)
+        counts = Counter(kept[path] for path in missing)
+        findings = [
+            *(_missing(uid, count) for uid, count in sorted(counts.items())),
+            *_old(folder, files - kept.keys(), before, Kind.NOT_INDEXED),
+        ]
+    except OSError as fault:
+        findings = [_unreadable(place, fault)]
+    looked_at = {Kind.INSTANCES_MISSING: len(kept)}
+    return Part(name=place, findings=tuple(findings), looked_at=looked_at)
 
 
-def _not_indexed(session: Session, folder: StorageFolder, before: datetime) -> Iterator[Finding]:
-    """List the files of instances without a row, folder by folder."""
-    for place in sorted(folder.paths(f"{INCOMING}/*/")):
-        for part in in_parts(folder.instances_in(place), ROWS_AT_ONCE):
-            yield from _old(folder, set(part) - known_among(session, part), before)
+def _missing_in(
+    session: Session, folder: StorageFolder, place: str
+) -> tuple[set[str], set[str], Mapping[str, str]]:
+    """Find the kept instances of a folder that have no file.
+
+    Returns
+    -------
+    tuple
+        Their paths, the paths of all files, and the series of each path that is kept.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    # rows before files: an instance kept in between has a file and no row, and is young
+    kept = kept_in(session, place)
+    files = folder.paths_in(place, INSTANCE_ENDING)
+    return kept.keys() - files, files, kept
 
 
-def _old(folder: StorageFolder, paths: Iterable[str], before: datetime) -> Iterator[Finding]:
-    for path in sorted(paths):
-        written = folder.written_at(path)
-        if written is not None and written < before:
-            yield Finding(kind=Kind.NOT_INDEXED, what=path)
+def _missing(uid: str, count: int) -> Finding:
+    return Finding(kind=Kind.INSTANCES_MISSING, what=uid, detail=f"{count} instances", count=count)
 
 
-def _missing_instances(session: Session, folder: StorageFolder) -> Iterator[Finding]:
-    missing = Counter(uid for uid, _ in missing_instances(session, folder))
-    for uid, count in sorted(missing.items()):
-        yield Finding(
-            kind=Kind.INSTANCES_MISSING, what=uid, detail=f"{count} instances", count=count
-        )
+def _unreadable(what: str, fault: OSError) -> Finding:
+    return Finding(kind=Kind.UNREADABLE, what=what, detail=fault.strerror or type(fault).__name__)
 
 
-def _missing_results(session: Session, folder: StorageFolder) -> Iterator[Finding]:
-    """List the results that lack objects, each once."""
+def _compare_results(session: Session, folder: StorageFolder, after: str) -> Part | None:
+    """Look for the files of the kept results behind a key; None if there are no such results."""
     rows = session.execute(
-        select(Result.series_instance_uid, Result.folder, ResultObject.path)
-        .join(ResultObject, ResultObject.result_key == Result.key)
-        .where(Result.purged_at.is_(None))
-        .order_by(Result.series_instance_uid, Result.revision)
-        .execution_options(yield_per=ROWS_AT_ONCE)
-    )
-    with closing(rows):
-        missing = Counter((uid, result) for uid, result, path in rows if not folder.has(path))
-    for (uid, result), count in missing.items():
-        detail = f"{count} objects of {result}"
-        yield Finding(kind=Kind.RESULT_MISSING, what=uid, detail=detail, count=count)
+        select(Result.key, Result.series_instance_uid, Result.folder)
+        .where(Result.purged_at.is_(None), Result.key > after)
+        .order_by(Result.key)
+        .limit(RESULTS_AT_ONCE)
+    ).all()
+    if not rows:
+        return None
+    paths: dict[str, list[str]] = defaultdict(list)
+    objects = select(ResultObject.result_key, ResultObject.path)
+    for key, path in session.execute(
+        objects.where(ResultObject.result_key.in_([row.key for row in rows]))
+    ):
+        paths[key].append(path)
+    findings = []
+    for key, uid, place in rows:
+        try:
+            missing = len(set(paths[key]) - _files_of(folder, place))
+        except OSError as fault:
+            findings.append(_unreadable(place, fault))
+            continue
+        if missing:
+            detail = f"{missing} objects of {place}"
+            findings.append(
+                Finding(kind=Kind.RESULT_MISSING, what=uid, detail=detail, count=missing)
+            )
+    return Part(name=f"{RESULTS}{rows[-1].key}", findings=tuple(findings), looked_at={})
 
 
-def _missing_quarantine(session: Session, folder: StorageFolder) -> Iterator[Finding]:
-    for path in session.scalars(select(Quarantine.path)):
-        if not folder.has(path):
-            yield Finding(kind=Kind.QUARANTINE_MISSING, what=path)
+def _files_of(folder: StorageFolder, place: str) -> set[str]:
+    return folder.paths_in(place) | folder.paths_in(f"{place}/{LATER}")
 
 
-def _unknown(
-    folder: StorageFolder, pattern: str, known: Iterable[str], before: datetime, kind: Kind
+def _compare_rest(session: Session, folder: StorageFolder, now: datetime) -> Part:
+    """Compare results, temporary files and quarantine with their rows, and look what is stuck."""
+    results = set(session.scalars(select(Result.folder)))
+    quarantined = set(session.scalars(select(Quarantine.path)))
+    looked_at = {Kind.QUARANTINE_MISSING: len(quarantined)}
+    findings: list[Finding] = []
+    for place, known, before, kind in (
+        (RESULTS, results, without_rows_before(session, now), Kind.RESULT_UNKNOWN),
+        (TEMPORARY, set[str](), now - STUCK, Kind.TEMPORARY_LEFT),
+        (QUARANTINE, quarantined, now - SETTLING, Kind.QUARANTINE_UNKNOWN),
+    ):
+        try:
+            files = folder.paths_in(place)
+        except OSError as fault:
+            findings.append(_unreadable(place, fault))
+            continue
+        if kind is Kind.RESULT_UNKNOWN:
+            looked_at[kind] = len(files)
+        findings += _old(folder, files - known, before, kind)
+        if place == QUARANTINE:
+            findings += (
+                Finding(kind=Kind.QUARANTINE_MISSING, what=path)
+                for path in sorted(quarantined - files)
+            )
+    findings += _stuck(session, now - STUCK)
+    return Part(name=STATES, findings=tuple(findings), looked_at=looked_at)
+
+
+def _old(
+    folder: StorageFolder, paths: Iterable[str], before: datetime, kind: Kind
 ) -> Iterator[Finding]:
-    for path in sorted(folder.paths(pattern).difference(known)):
-        written = folder.written_at(path)
+    """List those of some files that should have had a row before a time."""
+    for path in sorted(paths):
+        try:
+            written = folder.written_at(path)
+        except OSError as fault:
+            yield _unreadable(path, fault)
+            continue
         if written is not None and written < before:
             yield Finding(kind=kind, what=path)
 

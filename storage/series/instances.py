@@ -71,6 +71,20 @@ def known_among(session: Session, paths: Sequence[str]) -> set[str]:
     }
 
 
+def kept_in(session: Session, place: str) -> dict[str, str]:
+    """Find the kept instances of one folder: path to Series Instance UID.
+
+    The bounds hold by any collation: the names of the folders are as long as one another, of
+    hexadecimal digits.
+    """
+    rows = session.execute(
+        select(Instance.path, Instance.series_instance_uid).where(
+            Instance.path > f"{place}/", Instance.path < f"{place}/g", Instance.purged_at.is_(None)
+        )
+    )
+    return dict(rows.all())
+
+
 def kept_paths(session: Session, uids: Iterable[str]) -> dict[tuple[str, str], list[str]]:
     """Find the kept files of some SOP Instance UIDs.
 

@@ -22,6 +22,7 @@ from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.states import DeliveryState, Rerun
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, line, open_resources
 from tests.support.paths import ROOT
+from tests.support.reception import kept_files
 from tests.support.samples.encode_samples import analysis
 from tests.support.samples.received_series import SERIES, notices, receive
 
@@ -34,6 +35,7 @@ DIES = """
 import os, pickle, signal, sys
 from pathlib import Path
 from tests.support.dispatcher_samples import Workers, dispatcher, open_resources
+from tests.support.reception import kept_files
 
 def step(name):
     if name == sys.argv[2]:
@@ -70,7 +72,7 @@ def die(resources: Resources, answer: AnalysisResult, step: str) -> None:
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
     with resources.sessions.begin() as session:
         assert recover(session, NOW).series == 1
-    list(resources.folder.scan())
+    kept_files(resources.folder)
 
 
 def pending(resources: Resources) -> int:

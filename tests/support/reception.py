@@ -25,7 +25,7 @@ from pipeline.series.sop_classes import CT_CLASSES
 from storage.database.engine import migrate, open_database
 from storage.database.schema import Instance
 from storage.database.sessions import Sessions
-from storage.files.folder import StorageFolder
+from storage.files.folder import INSTANCE_ENDING, INSTANCE_FOLDERS, KeptFile, StorageFolder
 from storage.files.installation import draw_installation
 from storage.overview import Overview, overview
 from tests.support.databases import database_url
@@ -141,3 +141,13 @@ def running_receiver(
             sop_classes=sop_classes,
         ) as (receiver, address):
             yield Reception(receiver, address, resources, index, ingest)
+
+
+def kept_files(folder: StorageFolder) -> list[KeptFile]:
+    """Remove what a crash left half written, and list every kept instance, as a start does."""
+    folder.remove_temporary()
+    return [
+        folder.kept_file(path)
+        for place in INSTANCE_FOLDERS
+        for path in sorted(folder.paths_in(place, INSTANCE_ENDING))
+    ]

@@ -34,6 +34,7 @@ from storage.files.installation import draw_installation
 from storage.maintenance.consistency import Kind
 from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW
+from tests.support.reception import kept_files
 
 pytestmark = pytest.mark.database
 
@@ -171,7 +172,7 @@ def test_one_who_was_replaced_says_so_and_takes_nothing_more(host: Host) -> None
         body=[b"x"],
     )
     assert ingest.keep(instance) == OUT_OF_RESOURCES
-    assert not list(resources.folder.scan())
+    assert not kept_files(resources.folder)
     first.stop()  # lets go of nothing: it is another's
     assert lease_of(resources).is_held
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from config.settings import Settings, StorageSettings
 from dicom_node.analysis.worker.messages import Unchanged
@@ -15,7 +16,7 @@ from dicom_node.assembly.rerun_requests import request_reruns
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import PART, RetentionJob
 from dicom_node.resources import Resources
-from storage.database.schema import Delivery, Instance, Result
+from storage.database.schema import Delivery, Instance, Result, Series
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.errors import StaleState
 from storage.files.folder import StorageFolder
@@ -378,3 +379,50 @@ def test_a_series_that_changes_after_it_was_chosen_stays(
         assert unfinished_purges(session) == []
     after(resources, 31)._remove_marked()
     assert set(KEPT) <= set(files(resources))
+
+
+def test_a_series_whose_files_cannot_be_removed_holds_up_no_other(resources: Resources) -> None:
+    deliver(resources)
+    other = replace(instance("2.25.77"), series_instance_uid="2.25.7", path="incoming/01/77.dcm")
+    with resources.sessions.begin() as session:
+        put(resources, other.path)
+        record_instance(session, other, NOW)
+        session.execute(
+            update(Series)
+            .where(Series.series_instance_uid == "2.25.7")
+            .values(state=SeriesState.UNSUITABLE)
+        )
+    place = resources.folder.locate("incoming/00")
+    place.rename(place.with_name("away"))
+    place.symlink_to("00")  # whatever looks at it fails, as on a disk that is out of order
+
+    with capture_logs() as logged:
+        after(resources, 31).run_once()
+
+    told = [line["series_uid"] for line in logged if line["event"] == "removal_failed"]
+    assert told == ["2.25.2"]
+    assert not resources.folder.locate(other.path).exists()
+    place.unlink()
+    place.with_name("away").rename(place)
+    after(resources, 31).run_once()
+    assert files(resources) == []
+
+
+def test_what_is_marked_and_cannot_be_removed_is_tried_again(resources: Resources) -> None:
+    deliver(resources)
+    with resources.sessions.begin() as session:
+        mark_for_purge(session, "2.25.2", RULES, NOW + 31 * DAY)
+    place = resources.folder.locate("incoming/00")
+    place.rename(place.with_name("away"))
+    place.symlink_to("00")
+
+    after(resources, 31).run_once()
+
+    with resources.sessions() as session:
+        assert [one.series_instance_uid for one in unfinished_purges(session)] == ["2.25.2"]
+    place.unlink()
+    place.with_name("away").rename(place)
+    after(resources, 31).run_once()
+    assert files(resources) == []
+    with resources.sessions() as session:
+        assert unfinished_purges(session) == []

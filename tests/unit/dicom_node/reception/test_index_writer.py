@@ -25,7 +25,7 @@ from dicom_node.resources import Resources
 from storage.database.schema import Instance
 from storage.series.instance_facts import InstanceFacts
 from tests.support.node_process import wait_until
-from tests.support.reception import open_resources
+from tests.support.reception import kept_files, open_resources
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -171,7 +171,7 @@ def test_instances_are_refused_while_rows_do_not_follow(resources: Resources) ->
     index.look()
     (fault,) = health.snapshot()
     assert not fault.receiving
-    assert not list(resources.folder.scan())
+    assert not kept_files(resources.folder)
 
     index.start()
     wait_until(lambda: not index.refusal(), seconds=20, what="the row")

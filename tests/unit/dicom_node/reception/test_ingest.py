@@ -22,7 +22,6 @@ from dicom_node.reception import ingest
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from storage.database.schema import Quarantine, Refusal
-from storage.files.folder import KeptFile
 from tests.support.reception import open_resources
 
 
@@ -93,5 +92,5 @@ def test_an_instance_that_is_another_than_its_request_says_is_not_filed_under_th
     is_kept = status == SUCCESS
     assert resources.folder.quarantined() == (not is_kept)
     left = resources.folder.keep([body.getvalue()], header=instance.header, name_from="crash")
-    sink._index_file(KeptFile(path=left.path, digest=left.digest, bytes=left.bytes))
+    sink._index_file(left.path)
     assert resources.folder.locate(left.path).exists() == is_kept

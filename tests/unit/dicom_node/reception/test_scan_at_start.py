@@ -7,6 +7,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from dicom_node.reception.index_writer import BATCH
 from dicom_node.reception.ingest import InstanceIngest
@@ -38,3 +39,21 @@ def test_no_row_is_missing_when_the_scan_returns(tmp_path: Path) -> None:
         assert InstanceIngest(resources, index).scan() == FILES
         with resources.sessions() as session:
             assert session.scalar(select(func.count()).select_from(Instance)) == FILES
+
+
+def test_what_cannot_be_read_is_logged_and_holds_up_nothing_else(tmp_path: Path) -> None:
+    resources = open_resources(tmp_path)
+    for number in range(3):
+        resources.folder.keep([header(number)], name_from=str(number))
+    resources.folder.locate("incoming/00/loop.dcm").symlink_to("loop.dcm")
+    resources.folder.locate("incoming/01").rmdir()
+    resources.folder.locate("incoming/01").symlink_to("01")
+
+    with capture_logs() as logged, indexing(resources) as index:
+        assert InstanceIngest(resources, index).scan() == 3
+
+    unreadable = [(one["path"], one["reason"]) for one in logged if "reason" in one]
+    assert unreadable == [
+        ("incoming/00/loop.dcm", "Too many levels of symbolic links"),
+        ("incoming/01", "Too many levels of symbolic links"),
+    ]

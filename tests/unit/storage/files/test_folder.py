@@ -13,6 +13,7 @@ from storage.errors import StorageFull, StorageUnwritable
 from storage.files.folder import KeptFile, StorageFolder
 from storage.files.folder_fault import folder_fault
 from storage.files.installation import draw_installation
+from tests.support.reception import kept_files
 
 STEPS = ["written", "synced", "renamed", "directory-synced"]
 
@@ -28,7 +29,7 @@ def snapshot_at(wanted: str, folder: Path, copy: Path) -> Callable[[str], None]:
 
 
 def contents(folder: StorageFolder) -> dict[str, bytes]:
-    return {kept.path: folder.locate(kept.path).read_bytes() for kept in folder.scan()}
+    return {kept.path: folder.locate(kept.path).read_bytes() for kept in kept_files(folder)}
 
 
 def everything(folder: Path) -> list[Path]:
@@ -45,7 +46,7 @@ def test_chunks_are_joined_and_known_by_their_hash(folder: StorageFolder) -> Non
 
     assert (kept.bytes, kept.digest) == (4, hashlib.sha256(b"abcd").hexdigest())
     assert folder.locate(kept.path).read_bytes() == b"abcd"
-    assert list(folder.scan()) == [kept]
+    assert kept_files(folder) == [kept]
 
 
 def test_header_is_kept_but_does_not_make_another_instance(folder: StorageFolder) -> None:
@@ -54,7 +55,7 @@ def test_header_is_kept_but_does_not_make_another_instance(folder: StorageFolder
 
     assert (first.path, first.digest) == (second.path, second.digest)
     assert contents(folder) == {second.path: b"from ROUTER body"}
-    assert list(folder.scan()) == [second]
+    assert kept_files(folder) == [second]
 
 
 def test_same_instance_again_is_kept_once_other_bytes_beside_it(folder: StorageFolder) -> None:
@@ -121,7 +122,7 @@ def test_what_a_power_cut_left_behind_is_removed_by_the_scan(folder: StorageFold
     (folder.root / "tmp" / "folder").mkdir()
     (folder.root / "tmp" / "folder" / "file").write_bytes(b"half")
 
-    assert list(folder.scan()) == []
+    assert kept_files(folder) == []
     assert list((folder.root / "tmp").iterdir()) == []
 
 
@@ -223,7 +224,7 @@ def test_quarantine_moves_the_file_out_of_the_scan(folder: StorageFolder) -> Non
 
     assert folder.locate(moved).read_bytes() == b"not dicom"
     assert moved.startswith("quarantine/")
-    assert list(folder.scan()) == []
+    assert kept_files(folder) == []
 
 
 def test_result_folder_holds_every_file(folder: StorageFolder) -> None:
@@ -250,7 +251,7 @@ def test_crash_at_any_step_leaves_a_whole_result_folder_or_none(tmp_path: Path, 
     )
 
     assert dead.exists(), "the step was never told"
-    assert list(StorageFolder(dead, 0).scan()) == []
+    assert kept_files(StorageFolder(dead, 0)) == []
     named = step in {"renamed", "directory-synced"}
     assert sorted(path.name for path in everything(dead)) == (["a", "b"] if named else [])
 
