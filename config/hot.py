@@ -12,7 +12,16 @@ from config.versions import Change
 
 HOT: Mapping[str, frozenset[str]] = {
     "node": frozenset({"calling_aes", "commitment_peers", "require_called_ae"}),
-    "retention": frozenset({"keep_days", "disk_pressure_gb", "quarantine_days"}),
+    "retention": frozenset(
+        {
+            "keep_days",
+            "disk_pressure_gb",
+            "quarantine_days",
+            "condense_days",
+            "series_days",
+            "changes_days",
+        }
+    ),
     "closing": frozenset(
         {
             "quiet_seconds",

@@ -76,7 +76,7 @@ class StorageSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long files are kept; rows stay, so that later studies can be compared with them."""
+    """How long files are kept, and rows; later studies are compared with what rows say."""
 
     keep_days: float = Field(
         default=30.0,
@@ -96,6 +96,28 @@ class RetentionSettings(Section):
         ge=0,
         le=36500,
         description="Files in quarantine are removed after so long, days; 0 keeps them for ever.",
+    )
+    condense_days: float = Field(
+        default=90.0,
+        ge=0,
+        le=36500,
+        description="So long after the files of a series were removed, the rows of its images are"
+        " made one, and those of the objects of a result that are alike, days; 0 never does. What"
+        " comes again is still known.",
+    )
+    series_days: float = Field(
+        default=0.0,
+        ge=0,
+        le=36500,
+        description="Series of which no file is kept are forgotten so long after their end, with"
+        " results and answers of readers, days; 0 never does. What comes again is new then.",
+    )
+    changes_days: float = Field(
+        default=3650.0,
+        ge=0,
+        le=36500,
+        description="Changes and logins of the console are forgotten after so long, days; 0 keeps"
+        " them for ever.",
     )
 
 

@@ -74,6 +74,8 @@ EVENTS = frozenset(
         "series_purged",
         "retention_waits_for_backup",
         "quarantine_purged",
+        "rows_condensed",
+        "rows_forgotten",
         "disagreement_found",
         "file_unreadable",
         "removal_failed",

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
 from storage.results.answers import AnswerLine, answers_to
+from storage.results.condensed_objects import NUMBER
 from storage.states import DeliveryState, Rerun, SeriesState
 
 
@@ -193,7 +194,7 @@ def _remarks(session: Session, keys: Sequence[str]) -> dict[str, list[Remark]]:
     """Count the deliveries of results by destination, state and reason; by result key."""
     group = (ResultObject.result_key, Delivery.destination, Delivery.state, Delivery.reason)
     rows = session.execute(
-        select(*group, func.count(), func.max(Delivery.attempts))
+        select(*group, func.sum(NUMBER), func.max(Delivery.attempts))
         .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
         .where(ResultObject.result_key.in_(keys))
         .group_by(*group)

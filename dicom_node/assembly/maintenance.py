@@ -8,7 +8,7 @@ from config.destinations import DicomDestination
 from config.settings import Settings
 from dicom_node.assembly.resources import GIGABYTE
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
-from dicom_node.maintenance.retention import RetentionJob
+from dicom_node.maintenance.retention import RetentionJob, RowRetention
 from dicom_node.resources import Resources
 from storage.maintenance.retention import RetentionRules
 
@@ -26,7 +26,7 @@ def retention_of(settings: Settings, resources: Resources, clock: ConfirmedClock
         resources=resources,
         clock=clock,
         rules=RetentionRules(
-            keep=timedelta(days=retention.keep_days) if retention.keep_days else None,
+            keep=_days(retention.keep_days),
             committing=frozenset(
                 destination.name
                 for destination in settings.destinations
@@ -34,7 +34,16 @@ def retention_of(settings: Settings, resources: Resources, clock: ConfirmedClock
             ),
         ),
         free_bytes=int(retention.disk_pressure_gb * GIGABYTE),
-        keep_quarantine=(
-            timedelta(days=retention.quarantine_days) if retention.quarantine_days else None
+        keep_quarantine=_days(retention.quarantine_days),
+        rows=RowRetention(
+            resources=resources,
+            condense=_days(retention.condense_days),
+            keep_series=_days(retention.series_days),
+            keep_changes=_days(retention.changes_days),
         ),
     )
+
+
+def _days(days: float) -> timedelta | None:
+    """Make a time of a setting, of which 0 means for ever."""
+    return timedelta(days=days) if days else None

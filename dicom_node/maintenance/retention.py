@@ -1,11 +1,14 @@
 """Retention job: choose series by the rules, mark them, remove their files, mark them as purged.
 
 If the node ends in between, the next run goes on with the marked series. An instance that is
-received again meanwhile is never removed: only files written well before the mark are.
+received again meanwhile is never removed: only files written well before the mark are. Rows follow
+much later, by times of their own.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,14 +17,19 @@ from dicom_node.audit.messages import deleted
 from dicom_node.logs import log
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.resources import Resources
+from storage.console.changes import forget_changes
+from storage.database.sessions import Session
 from storage.errors import StaleState
 from storage.files.removal_lock import may_remove
+from storage.maintenance.condensing import condensable, condense, forget_series, forgettable
 from storage.maintenance.purge import (
     Purge,
     finish_purge,
     kept_files,
+    latest_change,
     mark_for_purge,
     series_usages,
+    series_with_old_files,
     unfinished_purges,
 )
 from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
@@ -29,6 +37,67 @@ from storage.results.audit_counts import received_of
 from storage.series.quarantine_and_refusals import forget_quarantine, old_quarantine
 
 PART = "retention"  #: in the condition of the node
+ROWS_SECONDS = 120.0  #: for which rows are condensed and forgotten in one run
+FORGOTTEN_AT_ONCE = 20  #: series in one transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRetention:
+    """Condenses and forgets rows of which the files are gone, some at a time.
+
+    Attributes
+    ----------
+    condense
+        Time after which the rows of removed files are condensed; None for never.
+    keep_series
+        Time for which series without files are kept after their end; None for ever.
+    keep_changes
+        Time for which changes made at the console are kept; None for ever.
+    steady
+        Monotonic clock, seconds.
+    """
+
+    resources: Resources
+    condense: timedelta | None = None
+    keep_series: timedelta | None = None
+    keep_changes: timedelta | None = None
+    steady: Callable[[], float] = time.monotonic
+
+    def run_once(self, now: datetime) -> None:
+        """Condense and forget what is old, for `ROWS_SECONDS` at most: the next run goes on."""
+        ends = self.steady() + ROWS_SECONDS
+        if self.condense is not None:
+            self._condense(now - self.condense, ends)
+        if self.keep_series is not None:
+            self._forget_series(now - self.keep_series, ends)
+        if self.keep_changes is not None:
+            with self.resources.sessions.begin() as session:
+                forget_changes(session, now - self.keep_changes)
+
+    def _condense(self, before: datetime, ends: float) -> None:
+        with self.resources.sessions.reading() as session:
+            due = condensable(session, before)
+        series, instances, objects = 0, 0, 0
+        for uid in due:
+            if self.steady() >= ends:
+                break
+            with self.resources.sessions.begin() as session:
+                made = condense(session, uid, before)
+            series += bool(made.instances)
+            instances, objects = instances + made.instances, objects + made.objects
+        if instances:
+            log.info("rows_condensed", series=series, instances=instances, objects=objects)
+
+    def _forget_series(self, before: datetime, ends: float) -> None:
+        forgotten = 0
+        while self.steady() < ends:
+            with self.resources.sessions.begin() as session:
+                due = forgettable(session, before, FORGOTTEN_AT_ONCE)
+                forgotten += forget_series(session, due, before)
+            if len(due) < FORGOTTEN_AT_ONCE:
+                break
+        if forgotten:
+            log.info("rows_forgotten", series=forgotten)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +117,7 @@ class RetentionJob:
     resources: Resources
     rules: RetentionRules
     clock: ConfirmedClock
+    rows: RowRetention
     free_bytes: int = 0
     keep_quarantine: timedelta | None = None
 
@@ -65,14 +135,19 @@ class RetentionJob:
     def _remove_what_is_old(self) -> None:
         self._remove_marked()
         shortage = self.free_bytes - self.resources.folder.free_bytes() if self.free_bytes else 0
-        with self.resources.sessions() as session:
-            usages = series_usages(session)
-        now = self._confirmed(max((usage.changed_at for usage in usages), default=None))
-        chosen = choose(usages, self.rules, now, shortage=shortage)
-        for uid in chosen:
+        with self.resources.sessions.reading() as session:
+            now = self._confirmed(latest_change(session))
+            usages = series_usages(session, None if shortage > 0 else self._old(session, now))
+        for uid in choose(usages, self.rules, now, shortage=shortage):
             self._mark(uid, now)
             self._remove_marked()
         self._end_quarantine(now)
+        self.rows.run_once(now)
+
+    def _old(self, session: Session, now: datetime) -> set[str]:
+        """List the series that may be due: without a shortage of space only those are looked at."""
+        keep = self.rules.keep
+        return set() if keep is None else series_with_old_files(session, now - keep)
 
     def _confirmed(self, latest: datetime | None) -> datetime:
         """Give the time by which ages are judged; report a time of day that is not believed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from storage.database.console_tables import ConsoleChange
@@ -39,6 +39,11 @@ def record_change(session: Session, change: Change) -> None:
         )
     )
     session.flush()
+
+
+def forget_changes(session: Session, before: datetime) -> None:
+    """Forget the changes made before a time."""
+    session.execute(delete(ConsoleChange).where(ConsoleChange.at < before))
 
 
 def latest_changes(session: Session, limit: int, *, subject: str | None = None) -> list[Change]:

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from storage.console.worklist import Filter, Line, worklist
 from storage.database.schema import Closing, Delivery, Instance, Result, ResultObject, Series
 from storage.results.answers import AnswerLine, answers_to
+from storage.results.condensed_objects import NUMBER
+from storage.series.condensed.rows import count_condensed
 from storage.states import DeliveryState
 
 
@@ -109,7 +111,7 @@ def series_page(session: Session, series_instance_uid: str) -> SeriesPage | None
         results=results,
         deliveries=_deliveries(session, results[0].key) if results else (),
         answers=tuple(answers_to(session, [series_instance_uid])),
-        purged=purged > 0,
+        purged=purged > 0 or count_condensed(session, series_instance_uid) > 0,
         image=kept,
     )
 
@@ -204,7 +206,7 @@ def _results(session: Session, series_instance_uid: str) -> tuple[ResultLine, ..
 def _deliveries(session: Session, result_key: str) -> tuple[DeliveryLine, ...]:
     group = (Delivery.destination, ResultObject.kind, Delivery.state, Delivery.reason)
     rows = session.execute(
-        select(*group, func.count(), func.max(Delivery.attempts), func.min(Delivery.next_at))
+        select(*group, func.sum(NUMBER), func.max(Delivery.attempts), func.min(Delivery.next_at))
         .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
         .where(ResultObject.result_key == result_key)
         .group_by(*group)

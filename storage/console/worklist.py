@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
+from storage.results.condensed_objects import NUMBER
 from storage.states import ARRIVED, DeliveryState, SeriesState
 
 D, S = DeliveryState, SeriesState
@@ -182,7 +183,7 @@ def deliveries_of(
     keys = [key for key in result_keys if key]
     group = (ResultObject.result_key, Delivery.destination, Delivery.state)
     rows = session.execute(
-        select(*group, func.count())
+        select(*group, func.sum(NUMBER))
         .join(Delivery, Delivery.sop_instance_uid == ResultObject.sop_instance_uid)
         .where(ResultObject.result_key.in_(keys))
         .group_by(*group)

@@ -8,10 +8,12 @@ from sqlalchemy import (
     BigInteger,
     ForeignKey,
     Index,
+    LargeBinary,
     MetaData,
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -27,6 +29,7 @@ from storage.database.columns import (
 )
 from storage.states import CommitmentState, DeliveryState, Rerun, SearchState, SeriesState
 
+SERIES = "series_instance_uid"  #: column of what belongs to a series
 MAX_DEVICE = 64  #: characters of the name of a scanner, or of a kernel
 
 
@@ -49,6 +52,12 @@ class Base(DeclarativeBase):
         CommitmentState: word(CommitmentState),
         SearchState: word(SearchState),
     }
+
+
+def _index_of_some(name: str, condition: str, *columns: str) -> Index:
+    """Make an index of the rows that fulfil a condition."""
+    where = text(condition)
+    return Index(f"ix_{name}", *columns, sqlite_where=where, postgresql_where=where)
 
 
 class Lease(Base):
@@ -150,6 +159,7 @@ class Series(Base):
         Index(None, "last_at", "series_instance_uid"),
         Index(None, "state", "last_at", "series_instance_uid"),
         Index(None, "calling_ae", "last_at", "series_instance_uid"),
+        Index(None, "state", "since"),  # what has ended long ago, and what waits the longest
     )
 
     series_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
@@ -196,6 +206,12 @@ class Instance(Base):
     """
 
     __tablename__ = "instance"
+    __table_args__ = (  # what retention has to look at: few rows, however many there are
+        _index_of_some("instance_kept", "purged_at IS NULL", "received_at", "series_instance_uid"),
+        _index_of_some(
+            "instance_gone", "purged_at IS NOT NULL", "purged_at", "series_instance_uid"
+        ),
+    )
 
     sop_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
     digest: Mapped[str] = mapped_column(Digest, primary_key=True)
@@ -216,6 +232,33 @@ class Instance(Base):
     frames: Mapped[int | None] = mapped_column(BigInteger, default=None)
     plane: Mapped[str] = mapped_column(Digest, default="")
     height_mm: Mapped[float | None] = mapped_column(default=None)
+
+
+class CondensedInstances(Base):
+    """Instances in use of a series whose rows were condensed, some time after their files went.
+
+    Attributes
+    ----------
+    purged_at
+        As in their rows.
+    received_at
+        When the latest of them was received.
+    count
+        Number of the instances.
+    entries
+        One of each instance, as in `storage.series.condensed.entries`.
+    """
+
+    __tablename__ = "condensed_instances"
+
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), primary_key=True
+    )
+    sop_class_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    purged_at: Mapped[datetime] = mapped_column(primary_key=True)
+    received_at: Mapped[datetime]
+    count: Mapped[int]
+    entries: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Closing(Base):
@@ -312,6 +355,7 @@ class Result(Base):
     """
 
     __tablename__ = "result"
+    __table_args__ = (_index_of_some("result_kept", "purged_at IS NULL", "created_at", SERIES),)
 
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     series_instance_uid: Mapped[str] = mapped_column(
@@ -344,6 +388,9 @@ class ResultObject(Base):
         0-based place in the order of sending.
     only_for
         The destination that alone gets it, once it has all others; empty for every one.
+    further
+        SOP Instance UIDs of objects that were alike and went the same way, whose rows were
+        condensed into this one: as in `storage.results.condensed_objects`; None if there are none.
     """
 
     __tablename__ = "result_object"
@@ -357,6 +404,7 @@ class ResultObject(Base):
     path: Mapped[str] = mapped_column(RelativePath)
     position: Mapped[int]
     only_for: Mapped[str] = mapped_column(String(64), default="")
+    further: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
 
 
 class Delivery(Base):

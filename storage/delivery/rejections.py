@@ -13,6 +13,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from storage.database.schema import Delivery, Result, ResultObject
+from storage.results.condensed_objects import unpack_uids
 from storage.states import ARRIVED, UNDER_WAY, DeliveryState
 
 NOT_ALL_ARRIVED = "held off: not all of the new results have arrived"
@@ -59,10 +60,11 @@ def sent_before(
     return [
         SentObject(
             sop_class_uid=row.sop_class_uid,
-            sop_instance_uid=row.sop_instance_uid,
+            sop_instance_uid=uid,
             series_instance_uid=row.series_instance_uid,
         )
         for row in rows
+        for uid in (row.sop_instance_uid, *unpack_uids(row.further))
     ]
 
 

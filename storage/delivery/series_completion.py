@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Delivery, Result, ResultObject
 from storage.delivery.rejections import withhold_notes
 from storage.delivery.substitutes import replace_declined
+from storage.results.condensed_objects import NUMBER
 from storage.series.lifecycle import advance, locked
 from storage.states import ARRIVED, UNDER_WAY, DeliveryState, SeriesState
 
@@ -116,7 +117,7 @@ def remarks(session: Session, key: str, state: DeliveryState) -> str:
     group = (Delivery.destination, Delivery.reason)
     remarked = true() if state is DeliveryState.REFUSED else Delivery.reason != ""
     rows = session.execute(
-        select(*group, func.count())
+        select(*group, func.sum(NUMBER))
         .join(ResultObject)
         .where(ResultObject.result_key == key, Delivery.state == state, remarked)
         .group_by(*group)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, and_, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
+from storage.database.batches import batched
 from storage.database.schema import (
     Base,
     Delivery,
@@ -29,7 +30,7 @@ from storage.errors import StaleState
 from storage.maintenance.retention import ENDS, FINAL, YOUNGEST, RetentionRules, SeriesUsage, may_go
 from storage.results.feedback import erase_feedback
 from storage.series.lifecycle import locked
-from storage.states import DeliveryState
+from storage.states import DeliveryState, SeriesState
 
 RECEIVED = "received"  #: origin of a series' instances among its kept objects
 SETTLED = FINAL | {DeliveryState.ACCEPTED}  #: states of deliveries that are not under way
@@ -54,16 +55,51 @@ class Purge:
     before: datetime
 
 
+def latest_change(session: Session) -> datetime | None:
+    """Give the time when the latest instance came, or a series entered its state; None if empty."""
+    times = [
+        session.scalar(select(func.max(Series.last_at))),
+        *(
+            session.scalar(select(func.max(Series.since)).where(Series.state == state))
+            for state in SeriesState
+        ),
+    ]
+    return max((time for time in times if time is not None), default=None)
+
+
+def series_with_old_files(session: Session, before: datetime) -> set[str]:
+    """List the series with files of which one is from before a time: the others are not due."""
+    return {
+        *session.scalars(
+            select(Instance.series_instance_uid)
+            .where(Instance.purged_at.is_(None), Instance.received_at < before)
+            .distinct()
+        ),
+        *session.scalars(
+            select(Result.series_instance_uid)
+            .where(Result.purged_at.is_(None), Result.created_at < before)
+            .distinct()
+        ),
+    }
+
+
 def series_usages(session: Session, uids: Collection[str] | None = None) -> list[SeriesUsage]:
     """List the usage of all series that have files, or of those of them with some UIDs."""
+    if uids is None:
+        return _usages(session, true())
+    return [
+        usage
+        for batch in batched(sorted(uids))
+        for usage in _usages(session, Series.series_instance_uid.in_(batch))
+    ]
+
+
+def _usages(session: Session, chosen: ColumnElement[bool]) -> list[SeriesUsage]:
     with_instances = select(Instance.series_instance_uid).where(Instance.purged_at.is_(None))
     with_results = select(Result.series_instance_uid).where(Result.purged_at.is_(None))
     uid = Series.series_instance_uid
-    chosen = true() if uids is None else uid.in_(uids)
-    rows = session.scalars(
-        select(Series).where(chosen, or_(uid.in_(with_instances), uid.in_(with_results)))
-    ).all()
     with_files = or_(uid.in_(with_instances), uid.in_(with_results))
+    rows = session.scalars(select(Series).where(chosen, with_files)).all()
     sizes = _sizes(session, chosen)
     deliveries = _deliveries(session, and_(chosen, with_files))  # not of all that ever was
     return [

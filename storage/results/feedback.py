@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from storage.database.batches import batched
 from storage.database.schema import Feedback, FeedbackSubject, Instance, Result, ResultObject
+from storage.results.condensed_objects import series_of_condensed_objects
+from storage.series.condensed.rows import series_of_condensed
 
 REJECTED, REVOKED = "rejected", "revoked"  #: answers, as `pipeline.feedback.answers` has them
 
@@ -170,6 +172,7 @@ def enter_feedback(
         study = document.study_instance_uid or ticket.study_instance_uid
         received_at = instance.received_at if instance else now
         for position, answer in enumerate(document.answers):
+            subjects = _with_series(session, study, set(answer.subjects))
             row = Feedback(
                 document_uid=document.document_uid,
                 position=position,
@@ -193,13 +196,19 @@ def enter_feedback(
             )
             session.add(row)
             session.flush()
-            session.add_all(
-                FeedbackSubject(feedback_id=row.id, uid=uid) for uid in set(answer.subjects)
-            )
+            session.add_all(FeedbackSubject(feedback_id=row.id, uid=uid) for uid in subjects)
     session.flush()
     studies = {document.study_instance_uid or ticket.study_instance_uid for document in documents}
     for study in studies:
         _settle(session, study)
+
+
+def _with_series(session: Session, study_instance_uid: str, uids: set[str]) -> set[str]:
+    """Add the series of those subjects whose own rows were condensed into one of it."""
+    return uids | {
+        *series_of_condensed(session, study_instance_uid, uids).values(),
+        *series_of_condensed_objects(session, study_instance_uid, uids).values(),
+    }
 
 
 def _settle(session: Session, study_instance_uid: str) -> None:

@@ -14,6 +14,7 @@ from storage.database.batches import batched
 from storage.database.schema import Instance, Result, Series
 from storage.errors import StorageError
 from storage.series.closings import note_late
+from storage.series.condensed.rows import CondensedVersions
 from storage.series.documents import keep_apart, leave_to_images
 from storage.series.instance_facts import OF_THE_STUDY, InstanceFacts
 from storage.series.lifecycle import ENDED, locked, reopen
@@ -31,7 +32,7 @@ def record_instance(session: Session, facts: InstanceFacts, now: datetime) -> bo
     found at the start are recorded with their own times). An instance that arrives after closing
     reopens the series, also a purged one; during ANALYSING, the series is reopened on leaving
     that state. The same instance, received again after its file was removed or while it was
-    missed, changes nothing while the outcome stands.
+    missed, changes nothing while the outcome stands; nor does it after its row was condensed.
     """
     return record_instances(session, [(facts, now)])[0]
 
@@ -46,11 +47,13 @@ def record_instances(
     order = sorted(first, key=lambda uid: (first[uid][0].is_document, uid))
     series = {uid: _series(session, *first[uid]) for uid in order}
     versions = _versions(session, {facts.sop_instance_uid for facts, _ in arrivals})
+    condensed = CondensedVersions(session, order)
     with session.no_autoflush:  # new rows are in `versions`; one flush writes them all
         changes = [
-            _record(session, series[facts.series_instance_uid], versions, facts, now)
+            _record(session, series[facts.series_instance_uid], versions, condensed, facts, now)
             for facts, now in arrivals
         ]
+        condensed.write()
     session.flush()
     return changes
 
@@ -169,10 +172,23 @@ def _versions(session: Session, sop_instance_uids: Iterable[str]) -> Versions:
 
 
 def _record(
-    session: Session, series: Series, versions: Versions, facts: InstanceFacts, now: datetime
+    session: Session,
+    series: Series,
+    versions: Versions,
+    condensed: CondensedVersions,
+    facts: InstanceFacts,
+    now: datetime,
 ) -> bool:
-    is_known = bool(versions[facts.series_instance_uid, facts.sop_instance_uid])
-    changed = _record_version(session, series, versions, facts, now)
+    rows = versions[facts.series_instance_uid, facts.sop_instance_uid]
+    gone = condensed.take(facts.series_instance_uid, facts.sop_instance_uid, facts.digest)
+    if gone is not None and gone.is_same:  # it has its row again, as it was
+        row = _row(facts, gone.received_at)
+        row.purged_at = gone.purged_at
+        rows.append(row)
+        session.add(row)
+    is_known = bool(rows) or gone is not None
+    series.instances += not is_known
+    changed = _record_version(session, series, rows, facts, now)
     if changed:
         if not is_known and series.state is not SeriesState.RECEIVING:
             note_late(session, series.series_instance_uid, series.generation, now)
@@ -183,11 +199,9 @@ def _record(
 
 
 def _record_version(
-    session: Session, series: Series, versions: Versions, facts: InstanceFacts, now: datetime
+    session: Session, series: Series, rows: list[Instance], facts: InstanceFacts, now: datetime
 ) -> bool:
     """Make the row of an instance, or put it into use again; True if it is now in use."""
-    rows = versions[facts.series_instance_uid, facts.sop_instance_uid]
-    series.instances += not rows
     row = next((version for version in rows if version.digest == facts.digest), None)
     if row is not None and _is_repetition(row, now):
         return False

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Closing, Instance, Series
 from storage.database.sessions import holder_of
 from storage.errors import StaleState, StorageError
+from storage.series.condensed.rows import count_condensed
 from storage.series.priority import next_in_queue
 from storage.states import SERIES_STEPS, Rerun, SeriesState
 
@@ -215,7 +216,7 @@ def ticket_of(session: Session, row: Series) -> SeriesTicket:
         paths=tuple(instance.path for instance in kept),
         predecessor_key=row.result_key,
         rerun=row.rerun,
-        purged=len(in_use) - len(kept),
+        purged=len(in_use) - len(kept) + count_condensed(session, row.series_instance_uid),
         urgent=row.urgent,
         closed_by=_closed_by(session, row),
         of_documents=row.of_documents,

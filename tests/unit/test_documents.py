@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from config.settings import RetentionSettings
 from dicom_node.cli.app import app
+from storage.database import console_tables  # noqa: F401  # its tables are part of the metadata
+from storage.database.schema import Base
 from storage.states import SERIES_STEPS
 from tests.support.paths import ROOT
 
@@ -25,6 +28,7 @@ DOCUMENTS = [
 ]
 FIELD = ROOT / "docs" / "field.md"
 SYMPTOMS = ROOT / "docs" / "administrator" / "troubleshooting.md"
+GROWTH = ROOT / "docs" / "administrator" / "storage.md"
 TOP = r"(?:dicom_node|pipeline|storage|config|tests|deploy|docs|benchmarks)"
 
 
@@ -121,6 +125,17 @@ def table_rows(document: Path, head: str) -> Iterator[list[str]]:
     for line in document.read_text().splitlines():
         if line.startswith("| ") and not line.startswith((head, "| ---")):
             yield line.strip("| \n").split(" | ")
+
+
+def test_every_table_is_listed_with_what_bounds_it() -> None:
+    text = GROWTH.read_text().partition("| table |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+
+    assert sorted(listed) == sorted(Base.metadata.tables)
+    assert [row for row in rows if len(row) != 3 or not row[2].strip("| ")] == []
+    keys = {key for row in rows for key in re.findall(r"`(\w+_days)`", row[2])}
+    assert keys <= set(RetentionSettings.model_fields)
 
 
 def test_every_symptom_is_in_the_words_of_the_program() -> None:

@@ -14,7 +14,7 @@ from config.settings import Settings, StorageSettings
 from dicom_node.analysis.worker.messages import Unchanged
 from dicom_node.assembly.rerun_requests import request_reruns
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
-from dicom_node.maintenance.retention import PART, RetentionJob
+from dicom_node.maintenance.retention import PART, RetentionJob, RowRetention
 from dicom_node.resources import Resources
 from storage.database.schema import Delivery, Instance, Result, Series
 from storage.delivery.outbox import Settlement, claim, due, settle
@@ -101,7 +101,12 @@ def resources(tmp_path: Path) -> Resources:
 
 
 def after(
-    resources: Resources, days: float, rules: RetentionRules = RULES, **more: int
+    resources: Resources,
+    days: float,
+    rules: RetentionRules = RULES,
+    *,
+    condense: timedelta | None = None,
+    **more: int,
 ) -> RetentionJob:
     """The job of a node that has run all the time."""
     clock, steady = [NOW], [0.0]
@@ -110,7 +115,11 @@ def after(
     clock[0] += days * DAY
     steady[0] += days * 86400
     return RetentionJob(
-        resources=replace(resources, clock=lambda: clock[0]), rules=rules, clock=confirmed, **more
+        resources=replace(resources, clock=lambda: clock[0]),
+        rules=rules,
+        clock=confirmed,
+        rows=RowRetention(resources=resources, condense=condense),
+        **more,
     )
 
 
@@ -316,6 +325,7 @@ def test_a_clock_set_forward_removes_nothing_until_it_has_held_for_a_day(
         resources=replace(resources, clock=lambda: clock[0]),
         rules=RULES,
         clock=ConfirmedClock(lambda: clock[0], steady=lambda: steady[0]),
+        rows=RowRetention(resources=resources),
     )
     job.run_once()
     clock[0] += 40 * DAY
@@ -339,6 +349,7 @@ def test_a_start_under_a_wrong_clock_removes_nothing(resources: Resources) -> No
         rules=RULES,
         clock=ConfirmedClock(lambda: NOW + 40 * DAY, steady=lambda: 0.0),
         free_bytes=2**62,
+        rows=RowRetention(resources=resources),
     )
 
     job.run_once()

@@ -14,7 +14,7 @@ from dicom_node.cli.app import app
 from dicom_node.errors import AlreadyRunning, NodeError
 from dicom_node.folder_lock import is_running, only_node
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
-from dicom_node.maintenance.retention import RetentionJob
+from dicom_node.maintenance.retention import RetentionJob, RowRetention
 from dicom_node.maintenance.stored_data import chosen, erase, export, reinject
 from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
@@ -177,7 +177,9 @@ def test_a_purged_series_can_be_erased(resources: Resources) -> None:
     clock.look(later)
     rules = RetentionRules(keep=timedelta(days=30))
     at_that_time = replace(resources, clock=lambda: later)
-    RetentionJob(resources=at_that_time, rules=rules, clock=clock).run_once()
+    RetentionJob(
+        resources=at_that_time, rules=rules, clock=clock, rows=RowRetention(resources=resources)
+    ).run_once()
     assert files(resources) == []
 
     erase(resources, [SERIES])

@@ -33,7 +33,7 @@ from tests.support.databases import database_url
 
 pytestmark = pytest.mark.database
 NOW = datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
-VALUES: dict[type, object] = {bool: True, float: 0.25, datetime: NOW}
+VALUES: dict[type, object] = {bool: True, float: 0.25, datetime: NOW, bytes: bytes(24)}
 
 DIGESTS = {
     ("series", "patient_key"),
