@@ -398,6 +398,31 @@ class AuditSettings(Section):
     )
 
 
+class SelfTestSettings(Section):
+    """Self-test: a synthetic series is sent to our own port, and judged by what comes of it."""
+
+    every_hours: float = Field(
+        default=0.0,
+        ge=0,
+        le=8760,
+        description="A synthetic chest CT goes the whole way so often, hours, and again after 15"
+        " minutes where that failed; 0 leaves it to `dicom-node selftest`. It leaves the node"
+        " never, and is in no list. Where calling_aes are named, our own AE title must be one.",
+    )
+    within_minutes: float = Field(
+        default=30.0,
+        gt=0,
+        le=1440,
+        description="It has failed where its result is not there after so long, minutes: it waits"
+        " its turn like any other series.",
+    )
+    needed_for_ready: bool = Field(
+        default=False,
+        description="Whether /readyz and `dicom-node ready` call the node not ready while the last"
+        " self-test has failed, or none is fresh. Instances are taken all the same.",
+    )
+
+
 class Settings(Section):
     """All settings of a node."""
 
@@ -416,6 +441,7 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    selftest: SelfTestSettings = SelfTestSettings()
     destinations: tuple[AnyDestination, ...] = ()
 
     @property

@@ -38,7 +38,9 @@ class PartFault:
     count
         How often it was reported since then.
     receiving
-        Whether instances are refused because of it.
+        False if instances are refused because of it.
+    ready
+        False if the node is not ready because of it, whether or not it takes instances.
     """
 
     part: str
@@ -46,6 +48,12 @@ class PartFault:
     reason: str
     count: int = 1
     receiving: bool = True
+    ready: bool = True
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the node is ready all the same."""
+        return self.receiving and self.ready
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,22 +93,34 @@ class Health:
         self._faults: dict[str, PartFault] = {}
         self.workers: Callable[[], tuple[WorkerLoad, ...]] = tuple
 
-    def fault(self, part: str, reason: str, *, receiving: bool = True) -> bool:
+    def fault(self, part: str, reason: str, *, receiving: bool = True, ready: bool = True) -> bool:
         """Report a part that is out of order; True if it was in order before.
 
         Parameters
         ----------
-        receiving
-            False if instances are refused because of it.
+        receiving, ready
+            As in `PartFault`.
         """
         with self._lock:
             known = self._faults.get(part)
             if known is None and len(self._faults) >= MAX_FAULTS:
                 return False
             self._faults[part] = (
-                PartFault(part=part, since=self._clock(), reason=reason, receiving=receiving)
+                PartFault(
+                    part=part,
+                    since=self._clock(),
+                    reason=reason,
+                    receiving=receiving,
+                    ready=ready,
+                )
                 if known is None
-                else replace(known, reason=reason, count=known.count + 1, receiving=receiving)
+                else replace(
+                    known,
+                    reason=reason,
+                    count=known.count + 1,
+                    receiving=receiving,
+                    ready=ready,
+                )
             )
             return known is None
 
@@ -134,7 +154,7 @@ class Condition:
 
 
 def why_not_ready(condition: Condition | None, now: datetime, *, running: bool) -> str:
-    """Say why a node takes no instances; empty if it does.
+    """Say why a node is not ready; empty if it is.
 
     Parameters
     ----------
@@ -148,7 +168,7 @@ def why_not_ready(condition: Condition | None, now: datetime, *, running: bool) 
     if condition is None or condition.is_stale(now):
         return "the node has not told its condition for a minute"
     return "; ".join(
-        f"{fault.part}: {fault.reason}" for fault in condition.faults if not fault.receiving
+        f"{fault.part}: {fault.reason}" for fault in condition.faults if not fault.is_ready
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Quarantine, Refusal, Result, ResultObject, Series
+from storage.database.self_test_series import of_patients
 from storage.results.answers import AnswerLine, answers_to
 from storage.results.condensed_objects import NUMBER
 from storage.states import DeliveryState, Rerun, SeriesState
@@ -119,7 +120,7 @@ class Overview:
 
 def overview(session: Session, limit: int = 50) -> Overview:
     """Summarise the database; each list holds at most `limit` lines."""
-    series = select(Series.state, func.count()).group_by(Series.state)
+    series = select(Series.state, func.count()).where(of_patients()).group_by(Series.state)
     deliveries = select(Delivery.state, func.count()).group_by(Delivery.state)
     return Overview(
         states=dict(session.execute(series).all()),
@@ -134,6 +135,7 @@ def _series(session: Session, limit: int) -> tuple[SeriesLine, ...]:
     latest = (
         select(Series, Result)
         .outerjoin(Result, Result.key == Series.result_key)
+        .where(of_patients())
         .order_by(Series.last_at.desc(), Series.series_instance_uid)
         .limit(limit)
     )

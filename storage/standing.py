@@ -10,8 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Base, Delivery, Quarantine, Result, Series
+from storage.database.self_test_series import of_patients
 from storage.delivery.pauses import pauses
 from storage.results.answers import answer_counts
+from storage.results.self_tests import SelfTestRun, latest_passed, latest_self_tests
 from storage.states import DeliveryState, SeriesState
 
 LATEST = timedelta(days=1)  #: in which decisions are counted
@@ -49,6 +51,8 @@ class Standing:
         Series of the latest day, by the decision of their latest result.
     answers
         Answers of readers in the latest 30 days that stand, by their words.
+    self_test, self_test_passed
+        The latest self-test that has passed or failed, and the latest that has passed.
     """
 
     series: Mapping[SeriesState, int]
@@ -60,12 +64,16 @@ class Standing:
     positive: int
     negative: int
     answers: Mapping[str, int]
+    self_test: SelfTestRun | None = None
+    self_test_passed: SelfTestRun | None = None
 
 
 def standing(session: Session, destinations: Sequence[str], now: datetime) -> Standing:
     """Count; what has no index is not asked for."""
-    by_state = select(Series.state, func.count()).group_by(Series.state)
-    first = select(Series.state, func.min(Series.since)).where(Series.state.in_(WAITING))
+    by_state = select(Series.state, func.count()).where(of_patients()).group_by(Series.state)
+    first = select(Series.state, func.min(Series.since)).where(
+        Series.state.in_(WAITING), of_patients()
+    )
     deliveries: dict[tuple[str, DeliveryState], int] = {}
     since: dict[str, datetime] = {}
     for name in destinations:
@@ -95,6 +103,8 @@ def standing(session: Session, destinations: Sequence[str], now: datetime) -> St
         positive=decided.get(True, 0),
         negative=decided.get(False, 0),
         answers=answer_counts(session, now - ANSWERS).standing,
+        self_test=next(iter(latest_self_tests(session, 1)), None),
+        self_test_passed=latest_passed(session),
     )
 
 

@@ -49,6 +49,16 @@ class SearchState(StrEnum):
     ENDED = "ended"  #: compared, or nothing to compare with; reason recorded
 
 
+class SelfTestState(StrEnum):
+    """State of a run of the self-test."""
+
+    REQUESTED = "requested"  #: a person asked for it
+    RUNNING = "running"  #: its series is on its way
+    PASSED = "passed"  #: score and volumes are as expected
+    FAILED = "failed"  #: reason recorded
+    CANCELED = "canceled"  #: the node was stopped meanwhile
+
+
 class Rerun(StrEnum):
     """Rerun that an operator requests of a series that has ended."""
 

@@ -17,7 +17,7 @@ from dicom_node.analysis.before_closing.analysis_ahead import AnalysisAhead
 from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, consequence_of
 from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.outcome_writer import OutcomeWriter
-from dicom_node.analysis.request_builder import RequestBuilder
+from dicom_node.analysis.request_builder import RequestBuilder, for_self_test
 from dicom_node.analysis.tasks_in_hand import TasksInHand
 from dicom_node.analysis.worker import feedback_task, notice_task, series_task
 from dicom_node.analysis.worker.messages import (
@@ -151,7 +151,8 @@ class AnalysisDispatcher:
         Never more than one at a time, and none while the storage folder is away.
         """
         if not len(self._in_hand) and not folder_fault(self.resources.folder.root):
-            self._ahead.begin(series, self.request_builder.config)
+            config = self.request_builder.config
+            self._ahead.begin(series, for_self_test(config) if series.of_self_test else config)
 
     def dispatch(self) -> None:
         """Hand closed series to the engine while it has a free worker.
@@ -400,8 +401,11 @@ class AnalysisDispatcher:
             self._end_with_notice(ticket, ending, failure.code, failure.code.sentence)
 
     def _end_with_notice(self, ticket: SeriesTicket, ending: Ending, code: str, text: str) -> None:
-        """End a series, once a worker has made its notice, if one is wanted: never of documents."""
-        if ticket.of_documents:
+        """End a series, once a worker has made its notice, if one is wanted.
+
+        Never of documents, nor of the self-test.
+        """
+        if ticket.of_documents or ticket.of_self_test:
             self.outcomes.end(ticket, ending)
             return
         try:

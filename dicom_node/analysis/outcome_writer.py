@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
 from dicom_node.analysis.feedback_rows import feedback_rows
-from dicom_node.analysis.result_rows import first_files, later_files, new_objects, new_result
+from dicom_node.analysis.result_rows import (
+    file_name,
+    first_files,
+    later_files,
+    new_objects,
+    new_result,
+)
 from dicom_node.analysis.worker.messages import Analysed, Answered
 from dicom_node.logs import log
 from dicom_node.resources import Resources
@@ -17,8 +25,11 @@ from storage.files.folder import LATER
 from storage.results.answers import answers_in
 from storage.results.feedback import enter_feedback
 from storage.results.kept_results import is_whole
+from storage.results.self_tests import keep_self_test_result
 from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
+
+SELF_TEST = "self-test"  #: folder of the objects of the latest self-test, in the storage folder
 
 NOT_OURS = (
     f"{UnsuitableReason.NOT_OUR_RESULT}: The documents name no result of this node; what they"
@@ -62,8 +73,11 @@ class OutcomeWriter:
         Returns
         -------
         bool
-            Whether they are kept; if not, they come again with the others.
+            Whether they are kept; if not, they come again with the others. Of a self-test they
+            never are.
         """
+        if ticket.of_self_test:
+            return False
         folder = self._resources.folder.keep_result(analysed.key, first_files(analysed))
         with self._resources.sessions.begin() as session:
             return begin_results(
@@ -78,8 +92,12 @@ class OutcomeWriter:
     def keep(self, ticket: SeriesTicket, analysed: Analysed) -> None:
         """Keep results: files first, then everything else in one transaction.
 
-        A result that is kept already stands, files and all: it may have been sent.
+        A result that is kept already stands, files and all: it may have been sent. Of a self-test
+        there is none.
         """
+        if ticket.of_self_test:
+            self._keep_self_test(ticket, analysed)
+            return
         with self._resources.sessions() as session:
             known = is_whole(session, analysed.key)
         if known:
@@ -103,6 +121,33 @@ class OutcomeWriter:
             series_uid=ticket.series_instance_uid,
             generation=ticket.generation,
             objects=len(objects),
+            left_out=analysed.summary.get("geometry", {}).get("left_out", {}),
+            seconds=analysed.seconds,
+        )
+
+    def _keep_self_test(self, ticket: SeriesTicket, analysed: Analysed) -> None:
+        """Keep what a self-test came to, where nothing is delivered from; its files are the last.
+
+        It is there to be looked at until the next one.
+        """
+        folder = self._resources.folder.root / SELF_TEST
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for position, encoded in enumerate(analysed.objects):
+            (folder / file_name(position, encoded)).write_bytes(encoded.part10)
+        with self._resources.sessions.begin() as session:
+            keep_self_test_result(
+                session,
+                ticket,
+                analysed.model,
+                json.dumps({**analysed.summary, "seconds": analysed.seconds}),
+                self._resources.clock(),
+            )
+        log.info(
+            "analysis_finished",
+            series_uid=ticket.series_instance_uid,
+            generation=ticket.generation,
+            objects=len(analysed.objects),
             left_out=analysed.summary.get("geometry", {}).get("left_out", {}),
             seconds=analysed.seconds,
         )

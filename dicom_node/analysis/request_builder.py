@@ -34,6 +34,7 @@ from pipeline.errors import PipelineError
 from pipeline.options import METHOD
 from pipeline.reasons import ClosedBy
 from pipeline.series.attributes import calendar_date
+from pipeline.series.image_rules import SelectionRules
 from storage.delivery.capabilities import Capability, capabilities
 from storage.delivery.rejections import SentObject, sent_before
 from storage.results.kept_results import (
@@ -100,7 +101,7 @@ class RequestBuilder:
             raise CannotRepeat("its instances are not kept any more")
         return replace(
             self.build_for_notice(ticket),
-            priors=self._priors(ticket) if self._compare else (),
+            priors=self._priors(ticket) if self._compare and not ticket.of_self_test else (),
             kept=self._kept(ticket) if ticket.rerun is Rerun.REISSUE else None,
             rejections=tuple(self._rejections(ticket)),
             begun=self._begun(ticket),
@@ -137,7 +138,10 @@ class RequestBuilder:
         return AnalysisRequest(
             series_instance_uid=ticket.series_instance_uid,
             files=self._files(ticket),
-            config=replace(self.config, products=self._supported(known)),
+            config=replace(
+                for_self_test(self.config) if ticket.of_self_test else self.config,
+                products=self._supported(known),
+            ),
             created=self._clock().astimezone(),
             earlier=earlier,
             revision=len(earlier) + 1,
@@ -224,6 +228,15 @@ class RequestBuilder:
             self.config.model.sha256,
             lobes=self.config.options.lobes,
         )
+
+
+def for_self_test(config: AnalysisConfig) -> AnalysisConfig:
+    """Analyse the synthetic series whatever series, and above whatever score, a site reports on."""
+    return replace(
+        config,
+        rules=SelectionRules(own_uids=config.rules.own_uids),
+        options=replace(config.options, lesions_when_negative=True),
+    )
 
 
 def _proof(closed_by: str) -> ClosedBy | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
@@ -21,6 +22,7 @@ from dicom_node.reception.stow.connections import BoundedListener
 from dicom_node.reception.stow.server import HEAD_SECONDS, BoundedProtocol
 from dicom_node.resources import Resources
 from storage.files.disk import disk_free
+from storage.files.self_test_mark import is_of_self_test
 from storage.standing import Standing, standing
 
 
@@ -76,12 +78,14 @@ def registry_of(
         faults=resources.health.snapshot,
         free_bytes=lambda: disk_free(resources.folder.root),
         reserve_bytes=int(settings.storage.reserve_gb * GIGABYTE),
+        self_test_seconds=settings.selftest.every_hours * 3600,
         certificates=lambda: certificate_ends_of(settings),
         model=f"{model.name} {model.version}",
         clock=resources.clock,
     )
     registry.register(StateCollector(sources))
-    logs.OBSERVERS.append(EventMetrics(registry).take)
+    own = partial(is_of_self_test, resources.identity_key)
+    logs.OBSERVERS.append(EventMetrics(registry, own).take)
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     return registry

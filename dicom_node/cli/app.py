@@ -32,6 +32,7 @@ from dicom_node.cli.maintenance import (
     doctor,
     drain,
     engine,
+    selftest,
     stored_data,
     support,
     upgrade,
@@ -70,6 +71,7 @@ app.add_typer(drain.app)
 app.add_typer(upgrade.app)
 app.add_typer(engine.app)
 app.add_typer(support.app)
+app.add_typer(selftest.app)
 
 
 def main() -> None:

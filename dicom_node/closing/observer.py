@@ -39,7 +39,12 @@ class NodeObserver:
         return self.transfers.is_open(series.series_instance_uid)
 
     def counted(self, series: OpenSeries) -> Counted | None:
-        """Tell what an archive said of its number of instances; have it asked until it agrees."""
+        """Tell what an archive said of its number of instances; have it asked until it agrees.
+
+        Nobody is asked about a series of the self-test.
+        """
+        if series.of_self_test:
+            return None
         counted = self.counts.counted(series.series_instance_uid, series.instances)
         if counted is None or not counted.is_confirmed:
             self.counts.ask(

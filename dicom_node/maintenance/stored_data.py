@@ -159,9 +159,21 @@ def erase(resources: Resources, uids: Sequence[str]) -> None:
 
 
 def _erase(resources: Resources, uids: Sequence[str]) -> None:
-    now = resources.clock()
     with resources.sessions() as session:
         studies = received_of(session, uids)
+    remove(resources, uids)
+    resources.audit.record(deleted(studies))
+
+
+def remove(resources: Resources, uids: Sequence[str]) -> None:
+    """Remove files and rows of series; the lock of `may_remove` is held.
+
+    Raises
+    ------
+    NodeError
+        If an analysis, a rerun or a delivery of one is under way; then nothing is removed.
+    """
+    now = resources.clock()
     try:
         with resources.sessions.begin() as session:
             for uid in uids:
@@ -179,7 +191,6 @@ def _erase(resources: Resources, uids: Sequence[str]) -> None:
         with resources.sessions.begin() as session:
             erase_rows(session, purge.series_instance_uid)
         log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)
-    resources.audit.record(deleted(studies))
 
 
 def reinject(resources: Resources, names: Sequence[str] | None) -> int:

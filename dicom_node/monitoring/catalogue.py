@@ -10,9 +10,25 @@ from prometheus_client.core import Metric
 from dicom_node.health import PartFault
 from dicom_node.monitoring.event_metrics import COUNTED, TIMED
 from dicom_node.monitoring.state_collector import Sources, StateCollector
+from storage.results.self_tests import SelfTestRun
 from storage.standing import WAITING, Standing
+from storage.states import SelfTestState
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
+RUN = SelfTestRun(
+    id=1,
+    state=SelfTestState.PASSED,
+    requested_at=MOMENT,
+    requested_by="",
+    began_at=MOMENT,
+    ended_at=MOMENT,
+    series_instance_uid="",
+    reason="",
+    model="",
+    basis="",
+    found="",
+    verdict='{"score_error": 0}',
+)
 EXAMPLE = Standing(
     series={},
     waiting_since=dict.fromkeys(WAITING, MOMENT),
@@ -23,6 +39,8 @@ EXAMPLE = Standing(
     positive=0,
     negative=0,
     answers={"agree": 1},
+    self_test=RUN,
+    self_test_passed=RUN,
 )
 """A state in which every gauge has a value."""
 
@@ -38,6 +56,7 @@ def states() -> Iterator[Metric]:
             free_bytes=lambda: 0,
             reserve_bytes=0,
             certificates=lambda: (("[tls] certificate", MOMENT),),
+            self_test_seconds=0.0,
             model="",
             clock=lambda: MOMENT,
         )

@@ -348,9 +348,16 @@ class EventMetrics:
     ----------
     registry
         Where they are registered.
+    is_of_self_test
+        Tells by its UID whether a series is of the self-test: it is not counted.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        is_of_self_test: Callable[[str], bool] = lambda uid: False,
+    ) -> None:
+        self._is_of_self_test = is_of_self_test
         self._values: dict[str, set[str]] = {}  #: seen of each label
         self._lock = threading.Lock()
         self._acts: dict[str, list[Callable[[Event], None]]] = {}
@@ -361,7 +368,10 @@ class EventMetrics:
 
     def take(self, event: Event) -> None:
         """Enter an event of the log; any thread may call."""
-        for act in self._acts.get(str(event["event"]), ()):
+        acts = self._acts.get(str(event["event"]), ())
+        if acts and self._is_of_self_test(str(event.get("series_uid", ""))):
+            return
+        for act in acts:
             act(event)
 
     def _counting(self, counted: Counted, registry: CollectorRegistry) -> Callable[[Event], None]:

@@ -28,7 +28,8 @@ def app_of(registry: CollectorRegistry, faults: Faults) -> Starlette:
     """Make the pages.
 
     `/healthz` answers 200 as long as the process can answer; `/readyz` answers 503 while
-    instances are refused. Both name every part that is out of order, since when and why.
+    instances are refused, or while the self-test is not in order where the settings need it.
+    Both name every part that is out of order, since when and why.
     """
 
     def metrics(request: Request) -> Response:
@@ -40,8 +41,8 @@ def app_of(registry: CollectorRegistry, faults: Faults) -> Starlette:
 
     def ready(_: Request) -> JSONResponse:
         found = faults()
-        takes = all(fault.receiving for fault in found)
-        return JSONResponse({"ready": takes, "faults": _told(found)}, 200 if takes else 503)
+        is_ready = all(fault.is_ready for fault in found)
+        return JSONResponse({"ready": is_ready, "faults": _told(found)}, 200 if is_ready else 503)
 
     return Starlette(
         routes=[
@@ -59,6 +60,7 @@ def _told(faults: Sequence[PartFault]) -> list[dict[str, object]]:
             "since": fault.since.isoformat(),
             "reason": fault.reason,
             "receiving": fault.receiving,
+            "ready": fault.is_ready,
         }
         for fault in faults
     ]

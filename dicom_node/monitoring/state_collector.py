@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,8 +15,9 @@ from prometheus_client.registry import Collector
 
 from dicom_node.health import PartFault
 from storage.errors import StorageError
+from storage.results.self_tests import SelfTestRun
 from storage.standing import NOT_ENDED, WAITING, Standing
-from storage.states import SeriesState
+from storage.states import SelfTestState, SeriesState
 
 KEEP_SECONDS = 15.0  #: for which the numbers of the database hold, however often it is scraped
 
@@ -32,6 +34,8 @@ class Sources:
         Parts that are out of order now.
     free_bytes
         Of the disk of the storage folder; `OSError` where it is away.
+    self_test_seconds
+        Between two self-tests; 0 where none is due by itself.
     certificates
         End of each certificate in use, by its setting.
     """
@@ -42,6 +46,7 @@ class Sources:
     free_bytes: Callable[[], int]
     reserve_bytes: int
     certificates: Callable[[], Iterable[tuple[str, datetime]]]
+    self_test_seconds: float
     model: str
     clock: Callable[[], datetime]
 
@@ -79,6 +84,7 @@ class StateCollector(Collector):
         if standing is not None:
             yield from self._of_series(standing)
             yield from self._of_deliveries(standing)
+            yield from self._of_self_test(standing)
 
     def _read(self) -> Standing | None:
         """Read the database now and then; while somebody else reads, give what there is."""
@@ -105,8 +111,8 @@ class StateCollector(Collector):
         build.add_metric((), {"version": version("dicom-node"), "model": self._sources.model})
         yield build
         faults = self._sources.faults()
-        ready = gauge("ready", "Whether instances are taken: 1 or 0.")
-        ready.add_metric((), float(all(fault.receiving for fault in faults)))
+        ready = gauge("ready", "Whether the node is ready, as /readyz says: 1 or 0.")
+        ready.add_metric((), float(all(fault.is_ready for fault in faults)))
         yield ready
         part = gauge("part_fault", "1 for each part that is out of order.", ["part"])
         since = gauge("part_fault_seconds", "For how long it has been.", ["part"])
@@ -174,3 +180,29 @@ class StateCollector(Collector):
             oldest.add_metric((name,), (now - since).total_seconds() if since else 0.0)
             paused.add_metric((name,), float(name in standing.paused))
         yield from (deliveries, oldest, paused)
+
+    def _of_self_test(self, standing: Standing) -> Iterator[Metric]:
+        interval = gauge("self_test_interval_seconds", "Between two self-tests; 0 if none is due.")
+        interval.add_metric((), self._sources.self_test_seconds)
+        yield interval
+        run, passed = standing.self_test, standing.self_test_passed
+        if run is not None:
+            success = gauge("self_test_success", "Whether the latest self-test passed: 1 or 0.")
+            success.add_metric((), float(run.state is SelfTestState.PASSED))
+            yield success
+            yield from self._of_run(run)
+        if passed is not None and passed.ended_at is not None:
+            last = gauge("self_test_last_success_timestamp_seconds", "When one last passed.")
+            last.add_metric((), passed.ended_at.timestamp())
+            yield last
+
+    def _of_run(self, run: SelfTestRun) -> Iterator[Metric]:
+        if run.began_at is not None and run.ended_at is not None:
+            took = gauge("self_test_seconds", "How long the latest took, all waiting included.")
+            took.add_metric((), (run.ended_at - run.began_at).total_seconds())
+            yield took
+        error = json.loads(run.verdict).get("score_error") if run.verdict else None
+        if error is not None:
+            score = gauge("self_test_score_error", "Score of the latest, less what is expected.")
+            score.add_metric((), float(error))
+            yield score

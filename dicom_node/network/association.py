@@ -33,13 +33,20 @@ GRACE_SECONDS = 2.0  #: beyond the peer's time-out, before we hang up on an answ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """An application entity that we call."""
+    """An application entity that we call.
+
+    Attributes
+    ----------
+    certified_name
+        What its certificate must name; empty for its host.
+    """
 
     ae_title: str
     host: str
     port: int
     timeout_seconds: float = 30.0
     tls: Credentials | None = None
+    certified_name: str = ""
 
 
 def associate(
@@ -92,7 +99,7 @@ def associate(
             _port(peer),
             ae_title=peer.ae_title,
             ext_neg=list(roles),
-            tls_args=(context, peer.host) if context is not None else None,
+            tls_args=(context, peer.certified_name or peer.host) if context is not None else None,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, _send_at_once),
                 (evt.EVT_DATA_SENT, _send_at_once),

@@ -101,6 +101,22 @@ def certificate_end(file: Path) -> datetime:
     )
 
 
+def certified_name(file: Path) -> str:
+    """Give the first name that a certificate names, of a host or an address.
+
+    Raises
+    ------
+    NodeError
+        If it cannot be read, or names none.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificates(file.read_bytes())[0]
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return str(next(iter(names)).value)
+    except (OSError, ValueError, StopIteration, x509.ExtensionNotFound) as fault:
+        raise NodeError(f"{file}: expected a certificate that names a host, got none") from fault
+
+
 def _validity_doubt(certificate: x509.Certificate, now: datetime) -> tuple[str, str] | None:
     """Subject of a certificate, and what is wrong with its dates; None if nothing is."""
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc

@@ -23,6 +23,8 @@ from dicom_node.assembly.closing import archive_counts_of, archives_of
 from dicom_node.assembly.engine import engine_of
 from dicom_node.assembly.monitoring import start_monitoring
 from dicom_node.assembly.resources import condition_file_of, open_resources
+from dicom_node.assembly.self_test import prepared as self_test_prepared
+from dicom_node.assembly.self_test import self_test_job_of
 from dicom_node.audit.messages import application
 from dicom_node.closing.archive_counts import ArchiveCounts
 from dicom_node.closing.observer import NodeObserver
@@ -46,12 +48,15 @@ from dicom_node.node.settings_follower import SETTINGS_SECONDS, SettingsFollower
 from dicom_node.node.taking_up import TakingUp
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
+from dicom_node.self_test.runner import SelfTestJob
 from dicom_node.supervision.process_end import end_process, ended_within
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.stop_request import stop_request
 from dicom_node.supervision.supervisor import LogLoss, Supervisor
 from storage.errors import StorageError
 from storage.maintenance.recovery import recover
+
+SELF_TEST_SECONDS = 2.0  #: between two looks at the self-test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,7 @@ class Node:
     processing: Processing
     counts: ArchiveCounts
     taking_up: TakingUp
+    self_test: SelfTestJob
 
     @property
     def address(self) -> tuple[str, int]:
@@ -87,6 +93,7 @@ class Node:
         """Stop everything, in order; nothing that was accepted is lost."""
         log.info("node_draining")
         self.taking_up.end()
+        self.self_test.stop()
         deadline = time.monotonic() + WORK_SECONDS
         self.supervisor.stop()
         self.counts.stop()
@@ -161,9 +168,10 @@ def start_node(
             transfers=transfers, counts=counts, look=ends.look, tend_looks=ends.tend
         )
         processing = start_processing(settings, resources, scheduler, supervisor, engine, observer)
+        host, port = reception.address
+        self_test = _scheduled_self_test(settings, resources, scheduler, port)
         supervisor.start()
         undo.pop_all()
-    host, port = reception.address
     resources.audit.record(application(starts=True))
     log.info("node_started", ae_title=settings.node.ae_title, host=host, port=port)
     return Node(
@@ -173,8 +181,23 @@ def start_node(
         reception=reception,
         processing=processing,
         counts=counts,
-        taking_up=TakingUp(reception.prepared, processing.prepared, partial(_prepared, counts)),
+        taking_up=TakingUp(
+            reception.prepared,
+            processing.prepared,
+            partial(_prepared, counts),
+            partial(self_test_prepared, self_test),
+        ),
+        self_test=self_test,
     )
+
+
+def _scheduled_self_test(
+    settings: Settings, resources: Resources, scheduler: Scheduler, port: int
+) -> SelfTestJob:
+    """Make the job that runs self-tests, and enter it."""
+    job = self_test_job_of(settings, resources, port)
+    scheduler.every(SELF_TEST_SECONDS, "self-test", job.poll)
+    return job
 
 
 def _prepared(counts: ArchiveCounts, settings: Settings) -> Callable[[], None]:

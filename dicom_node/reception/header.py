@@ -31,6 +31,7 @@ from pipeline.series.attributes import UNREADABLE, calendar_date
 from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.files.folder import KeptFile
 from storage.files.identity_key import REMEMBERED, IdentityKey, plain_digest
+from storage.files.self_test_mark import is_of_self_test
 from storage.series.instance_facts import InstanceFacts
 
 NEEDED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
@@ -239,6 +240,7 @@ def facts(
         series_number=series_number(texts),
         is_document=header.sop_class_uid in DOCUMENT_CLASSES,
         patient_id=printable(texts.get("PatientID", "")),
+        of_self_test=is_of_self_test(key, texts["SeriesInstanceUID"]),
         urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
         slice=slice_facts(texts),
     )

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
 
 from dicom_node.audit.messages import AuditEvent, begins_to_send, received
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
@@ -231,10 +232,12 @@ class IndexWriter:
             written = set(map(id, batch))
             self._set_aside = [one for one in self._set_aside if id(one) not in written]
         _log(arrivals, entered)
-        instances = [instance for instance, _ in arrivals]
+        of_patients = [not instance.of_self_test for instance, _ in arrivals]
+        instances = [instance for instance, _ in compress(arrivals, of_patients)]
+        entered = list(compress(entered, of_patients))
         for event in [*self._beginnings(instances), *_transfers(instances, entered)]:
             self._audit.record(event)
-        if instances:
+        if arrivals:
             self._tell_written()
 
     def _tell_written(self) -> None:

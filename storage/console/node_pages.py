@@ -10,6 +10,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Series
+from storage.database.self_test_series import of_patients
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 
@@ -96,7 +97,7 @@ def sender_lines(session: Session, since: datetime) -> list[SenderLine]:
     sender = func.coalesce(Series.calling_ae, "")  # by its index all series would be looked at
     rows = session.execute(
         select(sender, Series.state, func.count(), func.max(Series.last_at))
-        .where(Series.last_at >= since)
+        .where(Series.last_at >= since, of_patients())
         .group_by(sender, Series.state)
     )
     found: dict[str, dict[SeriesState, int]] = {}
@@ -121,7 +122,7 @@ def queue(session: Session, limit: int | None) -> list[Waiting]:
     order = {SeriesState.ANALYSING: 0, SeriesState.STABLE: 1, SeriesState.RECEIVING: 2}
     rows = session.scalars(
         select(Series)
-        .where(Series.state.in_(order))
+        .where(Series.state.in_(order), of_patients())
         .order_by(case(order, value=Series.state), Series.urgent.desc(), Series.last_at)
         .limit(limit)
     )

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
+from storage.database.self_test_series import of_patients
 from storage.results.condensed_objects import NUMBER
 from storage.states import ARRIVED, DeliveryState, SeriesState
 
@@ -158,13 +159,15 @@ def tiles(session: Session, today: datetime) -> Tiles:
     """Count the series under way, and those that have ended since a time."""
 
     def count(*states: SeriesState, since: datetime | None = None) -> int:
-        query = select(Series.series_instance_uid).where(Series.state.in_(states))
+        query = select(Series.series_instance_uid).where(Series.state.in_(states), of_patients())
         if since is not None:
             query = query.where(Series.last_at >= since)
         counted = select(func.count()).select_from(query.limit(MOST_COUNTED).subquery())
         return session.scalar(counted) or 0
 
-    oldest = session.scalar(select(func.min(Series.last_at)).where(Series.state.in_(WAITING)))
+    oldest = session.scalar(
+        select(func.min(Series.last_at)).where(Series.state.in_(WAITING), of_patients())
+    )
     return Tiles(
         waiting=count(*WAITING),
         analysing=count(S.ANALYSING),
@@ -197,6 +200,7 @@ def deliveries_of(
 
 def _filtered(wanted: Filter) -> Select[Series, Result | None]:
     query = select(Series, Result).outerjoin(Result, Result.key == Series.result_key)
+    query = query.where(of_patients())
     equal = (
         (Series.state, wanted.state),
         (Series.calling_ae, wanted.sender),

@@ -28,6 +28,7 @@ KEY_LINE = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}\n?")
 REMEMBERED = 1_024  #: texts; every instance of a series has the same four
 FINGERPRINT_OF = b"fingerprint"  #: is no digest, so that no text of a patient has it for its own
 TOKEN_OF = b"token "  #: likewise, before the digest of a token
+MARK_OF = b"mark "  #: likewise, before what marks something as ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,16 @@ class IdentityKey:
             If there is no secret.
         """
         return _keyed(self.secret, TOKEN_OF + plain_digest(token).encode())
+
+    def mark_of(self, drawn: bytes) -> bytes:
+        """Compute 32 bytes that only the installation can make of something that it has drawn.
+
+        Raises
+        ------
+        StorageError
+            If there is no secret.
+        """
+        return bytes.fromhex(_keyed(self.secret, MARK_OF + drawn))
 
     @property
     def fingerprint(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, and_, delete, func, or_, select, true, update
+from sqlalchemy import Column, ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.batches import batched
@@ -26,6 +26,7 @@ from storage.database.schema import (
     ResultObject,
     Series,
 )
+from storage.database.self_test_series import of_patients
 from storage.errors import StaleState
 from storage.maintenance.retention import ENDS, FINAL, YOUNGEST, RetentionRules, SeriesUsage, may_go
 from storage.results.feedback import erase_feedback
@@ -84,9 +85,9 @@ def series_with_old_files(session: Session, before: datetime) -> set[str]:
 
 
 def series_usages(session: Session, uids: Collection[str] | None = None) -> list[SeriesUsage]:
-    """List the usage of all series that have files, or of those of them with some UIDs."""
+    """List the usage of all series of patients that have files, or of some series."""
     if uids is None:
-        return _usages(session, true())
+        return _usages(session, of_patients())
     return [
         usage
         for batch in batched(sorted(uids))

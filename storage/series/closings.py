@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Closing
+from storage.database.self_test_series import self_test_series
 from storage.series.lifecycle import OpenSeries
 
 SOON = timedelta(minutes=10)
@@ -75,7 +76,10 @@ def note_late(session: Session, series_instance_uid: str, generation: int, now: 
 
 def waits(session: Session, since: datetime) -> list[WaitLine]:
     """Summarise the closings since a moment, by sender, the most series first."""
-    rows = session.scalars(select(Closing).where(Closing.closed_at >= since)).all()
+    own = self_test_series(session)
+    rows = session.scalars(
+        select(Closing).where(Closing.closed_at >= since, Closing.series_instance_uid.not_in(own))
+    ).all()
     by_sender: dict[str, list[Closing]] = defaultdict(list)
     for row in rows:
         by_sender[row.calling_ae].append(row)

@@ -37,6 +37,8 @@ class InstanceFacts:
         Whether it is a document, no image.
     patient_id
         For the audit trail alone: it is not recorded.
+    of_self_test
+        Whether its series is one of our own self-test, by its proved UID.
     """
 
     sop_instance_uid: str
@@ -60,3 +62,4 @@ class InstanceFacts:
     slice: SliceFacts = NOTHING_KNOWN
     is_document: bool = False
     patient_id: str = field(default="", repr=False)
+    of_self_test: bool = False

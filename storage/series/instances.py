@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from storage.database.batches import batched
 from storage.database.schema import Instance, Result, Series
+from storage.database.self_test_series import mark_as_self_test
 from storage.errors import StorageError
 from storage.series.closings import note_late
 from storage.series.condensed.rows import CondensedVersions
@@ -135,6 +136,8 @@ def _series(session: Session, facts: InstanceFacts, now: datetime) -> Series:
     except StorageError:
         session.execute(_first_row(session, facts, now))
         row = locked(session, facts.series_instance_uid)
+        if facts.of_self_test:
+            mark_as_self_test(session, facts.series_instance_uid)
     if row.of_documents and not facts.is_document:
         leave_to_images(session, row, facts, now)
     return row

@@ -10,10 +10,11 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, true, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Closing, Instance, Series
+from storage.database.self_test_series import is_of_self_test, of_patients
 from storage.database.sessions import holder_of
 from storage.errors import StaleState, StorageError
 from storage.series.condensed.rows import count_condensed
@@ -37,6 +38,7 @@ class OpenSeries:
     last_at: datetime
     study_instance_uid: str = ""
     study_date: str = ""
+    of_self_test: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class SeriesTicket:
         As in :class:`storage.database.schema.Closing`; empty if that is not known.
     of_documents
         It holds documents, no images.
+    of_self_test
+        It is of no patient, and nothing of it leaves the node.
     """
 
     series_instance_uid: str
@@ -79,6 +83,7 @@ class SeriesTicket:
     urgent: bool = False
     closed_by: str = ""
     of_documents: bool = False
+    of_self_test: bool = False
 
 
 def advance(
@@ -140,8 +145,8 @@ def reopen(session: Session, row: Series, now: datetime) -> None:
 
 def receiving(session: Session) -> list[OpenSeries]:
     """List the series that are still being received, the longest quiet first."""
-    rows = session.scalars(
-        select(Series).where(Series.state == S.RECEIVING).order_by(Series.last_at)
+    rows = session.execute(
+        select(Series, of_patients()).where(Series.state == S.RECEIVING).order_by(Series.last_at)
     )
     return [
         OpenSeries(
@@ -152,8 +157,9 @@ def receiving(session: Session) -> list[OpenSeries]:
             last_at=row.last_at,
             study_instance_uid=row.study_instance_uid,
             study_date=row.study_date,
+            of_self_test=not is_of_patient,
         )
-        for row in rows
+        for row, is_of_patient in rows
     ]
 
 
@@ -191,10 +197,10 @@ def claim_next(
 
 
 def chosen_series(series: Sequence[str], study: str | None) -> ColumnElement[bool]:
-    """Build the condition for some series, else for those of a study, else for all."""
+    """Build the condition for some series of patients, else for those of a study, else for all."""
     if series:
-        return Series.series_instance_uid.in_(series)
-    return true() if study is None else Series.study_instance_uid == study
+        return and_(Series.series_instance_uid.in_(series), of_patients())
+    return of_patients() if study is None else Series.study_instance_uid == study
 
 
 def ticket_of(session: Session, row: Series) -> SeriesTicket:
@@ -220,6 +226,7 @@ def ticket_of(session: Session, row: Series) -> SeriesTicket:
         urgent=row.urgent,
         closed_by=_closed_by(session, row),
         of_documents=row.of_documents,
+        of_self_test=is_of_self_test(session, row.series_instance_uid),
     )
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.database.schema import Series
+from storage.database.self_test_series import of_patients
 from storage.series.documents import documents_beside
 
 
@@ -33,7 +34,7 @@ def study_of(session: Session, series_instance_uid: str) -> str:
 def series_uids(
     session: Session, *, series: str | None = None, study: str | None = None
 ) -> list[str]:
-    """List the series that have a Series or a Study Instance UID, in order of reception.
+    """List the series of patients that have a Series or a Study Instance UID, as they came.
 
     The documents that came in a series of images go with it.
     """
@@ -43,5 +44,9 @@ def series_uids(
         else Series.series_instance_uid.in_([series, documents_beside(series)])
     )
     return list(
-        session.scalars(select(Series.series_instance_uid).where(chosen).order_by(Series.first_at))
+        session.scalars(
+            select(Series.series_instance_uid)
+            .where(chosen, of_patients())
+            .order_by(Series.first_at)
+        )
     )

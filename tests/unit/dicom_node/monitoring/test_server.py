@@ -61,6 +61,7 @@ def test_what_is_out_of_order_is_told_with_its_reason(client: httpx.Client, heal
         "since": NOW.isoformat(),
         "reason": "no worker",
         "receiving": True,
+        "ready": True,
     }
 
     assert client.get("/healthz").json()["faults"] == [fault]
@@ -75,6 +76,20 @@ def test_a_node_that_refuses_instances_is_alive_and_not_ready(
 
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
+
+
+def test_a_node_whose_self_test_failed_takes_instances_and_is_not_ready_where_that_is_needed(
+    client: httpx.Client, health: Health
+) -> None:
+    health.fault("self-test", "failed")
+    assert client.get("/readyz").status_code == 200
+
+    health.fault("self-test", "failed", ready=False)
+
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    (fault,) = answer.json()["faults"]
+    assert (fault["receiving"], fault["ready"]) == (True, False)
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/metrics"), ("DELETE", "/readyz")])

@@ -8,10 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from dicom_node.health import PartFault
+from dicom_node.monitoring.catalogue import RUN
 from dicom_node.monitoring.state_collector import KEEP_SECONDS, Sources, StateCollector
 from storage.errors import DatabaseUnavailable
 from storage.standing import Standing
-from storage.states import DeliveryState, SeriesState
+from storage.states import DeliveryState, SelfTestState, SeriesState
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 STANDING = Standing(
@@ -24,6 +25,14 @@ STANDING = Standing(
     positive=4,
     negative=9,
     answers={"agree": 6},
+    self_test=replace(
+        RUN,
+        state=SelfTestState.FAILED,
+        began_at=NOW - timedelta(seconds=90),
+        ended_at=NOW,
+        verdict='{"score_error": -0.25}',
+    ),
+    self_test_passed=replace(RUN, ended_at=NOW - timedelta(days=1)),
 )
 
 
@@ -68,6 +77,7 @@ def sources(database: Database) -> Sources:
         free_bytes=lambda: 5_000,
         reserve_bytes=2_000,
         certificates=lambda: (("[tls] certificate", NOW),),
+        self_test_seconds=86_400,
         model="opacities-1 1.0.0",
         clock=lambda: NOW,
     )
@@ -82,6 +92,11 @@ def registry_of(sources: Sources, steady: Steady) -> CollectorRegistry:
 @pytest.mark.parametrize(
     ("name", "labels", "value"),
     [
+        ("self_test_success", {}, 0),
+        ("self_test_seconds", {}, 90),
+        ("self_test_score_error", {}, -0.25),
+        ("self_test_last_success_timestamp_seconds", {}, (NOW - timedelta(days=1)).timestamp()),
+        ("self_test_interval_seconds", {}, 86_400),
         ("series", {"state": "stable"}, 3),
         ("series", {"state": "failed"}, 0),
         ("oldest_waiting_seconds", {"state": "stable"}, 300),

@@ -1,0 +1,65 @@
+"""Make what runs self-tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from config.settings import Settings
+from dicom_node.assembly.security import credentials_of
+from dicom_node.network.association import Peer
+from dicom_node.network.own_address import EVERY_INTERFACE
+from dicom_node.network.tls import certified_name
+from dicom_node.resources import Resources
+from dicom_node.self_test.runner import OwnPort, SelfTestJob
+from dicom_node.self_test.schedule import SelfTestRules
+
+LOOPBACK = {"::": "::1"}  #: where a port on every interface is reached; else 127.0.0.1
+
+
+def self_test_rules_of(settings: Settings) -> SelfTestRules:
+    """Say when self-tests are due."""
+    wanted = settings.selftest
+    return SelfTestRules(
+        every=timedelta(hours=wanted.every_hours) if wanted.every_hours else None,
+        within=timedelta(minutes=wanted.within_minutes),
+    )
+
+
+def own_peer_of(settings: Settings, port: int) -> Peer:
+    """Make the peer that is this node: it is called as a scanner calls it.
+
+    Raises
+    ------
+    NodeError
+        If it is called by TLS, and its certificate names nobody.
+    """
+    bind, tls = settings.node.bind, settings.tls
+    credentials = credentials_of(tls) if tls.receive else None
+    return Peer(
+        ae_title=settings.node.ae_title,
+        host=LOOPBACK.get(bind, "127.0.0.1") if bind in EVERY_INTERFACE else bind,
+        port=port,
+        tls=credentials,
+        certified_name=certified_name(credentials.certificate) if credentials else "",
+    )
+
+
+def self_test_job_of(settings: Settings, resources: Resources, port: int) -> SelfTestJob:
+    """Make the job that runs self-tests through a port of ours."""
+    return SelfTestJob(
+        resources=resources,
+        rules=self_test_rules_of(settings),
+        send=OwnPort(peer=own_peer_of(settings, port)).send,
+        needed_for_ready=settings.selftest.needed_for_ready,
+    )
+
+
+def prepared(job: SelfTestJob, settings: Settings) -> Callable[[], None]:
+    """Make what follows from other settings; return what takes it up, and cannot fail."""
+    rules, needed = self_test_rules_of(settings), settings.selftest.needed_for_ready
+
+    def take_up() -> None:
+        job.take(rules, needed_for_ready=needed)
+
+    return take_up

@@ -1,0 +1,137 @@
+"""A self-test goes through a real port, the whole way, and leaves nothing behind."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from config.reader import load
+from dicom_node.assembly.resources import existing_resources
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from dicom_node.network.association import Peer
+from dicom_node.resources import Resources
+from dicom_node.self_test.case import SPEC, self_test_datasets
+from dicom_node.self_test.runner import PART, OwnPort, SelfTestJob
+from dicom_node.self_test.schedule import SelfTestRules
+from pipeline.synthetic.phantom.dicom import write_series
+from storage.database.self_test_series import self_test_series
+from storage.overview import overview
+from storage.results.self_tests import latest_self_tests, request_self_test
+from storage.states import SelfTestState
+from tests.support.dispatcher_samples import NOW
+from tests.support.node_process import NodeProcess
+from tests.support.reception import Reception, open_resources, running_receiver
+
+STRANGER = "2.25.4711"  #: UID of a series that is the synthetic one to the last pixel
+
+
+def job(resources: Resources, port: int, *, needed: bool = False) -> SelfTestJob:
+    peer = Peer(ae_title="AINODE", host="127.0.0.1", port=port)
+    return SelfTestJob(
+        resources=resources,
+        rules=SelfTestRules(every=None, within=timedelta(minutes=30)),
+        send=OwnPort(peer=peer).send,
+        needed_for_ready=needed,
+    )
+
+
+def ask(resources: Resources) -> None:
+    with resources.sessions.begin() as session:
+        request_self_test(session, NOW)
+
+
+def indexed(reception: Reception) -> set[str]:
+    reception.index.wait_until_written()
+    with reception.resources.sessions() as session:
+        return set(self_test_series(session))
+
+
+def test_without_a_request_nothing_is_sent(tmp_path: Path) -> None:
+    with running_receiver(open_resources(tmp_path)) as reception:
+        job(reception.resources, reception.address[1]).poll()
+
+        assert not indexed(reception)
+        assert reception.overview().series == ()
+
+
+def test_its_images_come_by_the_port_marked_and_those_of_a_stranger_do_not(tmp_path: Path) -> None:
+    with running_receiver(open_resources(tmp_path)) as reception:
+        resources, port = reception.resources, reception.address[1]
+        ask(resources)
+        job(resources, port).poll()
+        OwnPort(peer=Peer(ae_title="AINODE", host="127.0.0.1", port=port)).send(STRANGER, NOW)
+
+        (uid,) = indexed(reception)
+        with resources.sessions() as session:
+            assert self_test_series(session)[uid].instances == SPEC.slices
+        assert [one.series_instance_uid for one in reception.overview().series] == [STRANGER]
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_what_the_port_refuses_is_a_named_fault(tmp_path: Path, *, needed: bool) -> None:
+    with running_receiver(open_resources(tmp_path), callers=["CT1"]) as reception:
+        ask(reception.resources)
+        job(reception.resources, reception.address[1], needed=needed).poll()
+
+    (fault,) = reception.resources.health.snapshot()
+    assert (fault.part, fault.receiving, fault.ready) == (PART, True, not needed)
+    assert "its images were not taken: " in fault.reason
+    assert "rejected the association" in fault.reason
+
+
+def test_a_stop_in_its_midst_is_no_fault_and_the_next_start_ends_it(tmp_path: Path) -> None:
+    resources = open_resources(tmp_path)
+    stopped = job(resources, port=9)  # nothing listens there
+    ask(resources)
+    stopped.stop()
+    stopped.poll()
+    with running_receiver(resources) as reception:
+        running = job(resources, reception.address[1])
+        running.poll()
+        assert len(indexed(reception)) == 1
+    job(resources, port=9).poll()
+
+    with resources.sessions() as session:
+        assert latest_self_tests(session, 9) == []
+    assert resources.health.snapshot() == ()
+
+
+@pytest.mark.slow
+@pytest.mark.database
+def test_it_goes_the_whole_way_and_nothing_of_it_leaves_the_node(
+    make_node: Callable[..., NodeProcess], pacs: StandInPacs, tmp_path: Path
+) -> None:
+    node = make_node(pacs.port)
+    node.start()
+    command = [sys.executable, "-P", "-m", "dicom_node", "selftest", "--json"]
+
+    ended = subprocess.run(
+        [*command, "--config", str(node.ini)], capture_output=True, text=True, check=False
+    )
+
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["passed"], told["reason"]) == (0, True, ""), ended.stderr
+    assert abs(told["verdict"]["score_error"]) < 0.005
+    resources = existing_resources(load(node.ini))
+    with resources.sessions.reading() as session:
+        (run,) = latest_self_tests(session, 9)
+        assert run.state is SelfTestState.PASSED
+        assert overview(session).states == {}
+        assert self_test_series(session) == {}
+    assert not list(resources.folder.paths("incoming/*/*"))
+    assert list((resources.folder.root / "self-test").glob("*.dcm"))
+    resources.close()
+    # the same picture under another UID is a patient's, and the only one that is delivered
+    write_series(self_test_datasets(STRANGER, NOW), tmp_path / "stranger")
+    outgoing = [*command[:4], "send", str(tmp_path / "stranger"), "--port", str(node.port)]
+    subprocess.run(outgoing, check=True)
+    node.wait_for_state("delivered")
+    assert [one.series_instance_uid for one in node.overview().series] == [STRANGER]
+    delivered = {str(dcmread(file).StudyInstanceUID) for file in pacs.files}
+    assert delivered == {str(self_test_datasets(STRANGER, NOW)[0].StudyInstanceUID)}
+    assert node.stop() == 0
