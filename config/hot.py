@@ -140,6 +140,7 @@ AT_START: Mapping[str, frozenset[str]] = {
     "log": frozenset({"level", "format", "file"}),
     "audit": frozenset({"syslog", "protocol"}),
     "monitoring": frozenset({"port", "bind", "certificate", "key"}),
+    "notify": frozenset({"recipients_file", "backlog_minutes", "gap_minutes", "again_hours"}),
 }
 """Keys that count from the next start on, by section: of the node, or of the console."""
 

@@ -423,6 +423,35 @@ class SelfTestSettings(Section):
     )
 
 
+class NotifySettings(Section):
+    """Messages to people and services, without patient data: e-mail, webhooks and more, by rule."""
+
+    recipients_file: OptionalPath = Field(
+        default=None,
+        description="File with one rule a line, readable by us alone: subjects (faults, failures,"
+        " backlog, positives, or all), a blank, and a URL of Apprise, such as"
+        " `faults,failures mailtos://USER:PASSWORD@mail.example.org?to=it@example.org`. Needs"
+        " pip install 'dicom-node[notify]'; empty tells nobody.",
+    )
+    backlog_minutes: float = Field(
+        default=60.0,
+        gt=0,
+        description="A series, or a result for a destination, that waits for longer is told as a"
+        " backlog, minutes.",
+    )
+    gap_minutes: float = Field(
+        default=10.0,
+        ge=1,
+        description="Shortest time between two messages to one recipient, minutes; what comes"
+        " meanwhile is in the next one.",
+    )
+    again_hours: float = Field(
+        default=24.0,
+        ge=0,
+        description="What lasts is told again after so long, hours; 0 tells it once.",
+    )
+
+
 class Settings(Section):
     """All settings of a node."""
 
@@ -442,6 +471,7 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     selftest: SelfTestSettings = SelfTestSettings()
+    notify: NotifySettings = NotifySettings()
     destinations: tuple[AnyDestination, ...] = ()
 
     @property
@@ -454,6 +484,7 @@ class Settings(Section):
             "[console] key": self.console.key,
             "[monitoring] key": self.monitoring.key,
             "[console] oidc_password_file": self.console.oidc_password_file,
+            "[notify] recipients_file": self.notify.recipients_file,
             "[storage] database_url_file": self.storage.database_url_file,
         }
         for destination in self.destinations:

@@ -31,7 +31,19 @@ WEB = "DICOMweb"  #: in place of the AE title of a destination that has none
 
 def faults(settings: Settings) -> list[str]:
     """List everything that keeps the node from working, by section and key."""
-    checks = (_address, _tls, _stow, _web, _folder, _log, _database, _engine, _model, _device)
+    checks = (
+        _address,
+        _tls,
+        _stow,
+        _web,
+        _folder,
+        _log,
+        _database,
+        _engine,
+        _model,
+        _device,
+        _notify,
+    )
     return [fault for check in checks for fault in check(settings)]
 
 
@@ -242,6 +254,25 @@ def _device(settings: Settings) -> Iterator[str]:
         yield f"[analysis] device: {fault}"
     except ImportError:
         return  # said of the model
+
+
+def _notify(settings: Settings) -> Iterator[str]:
+    """Read who is told of what, and look whether Apprise knows their services."""
+    from dicom_node.notify.apprise_sender import check_url
+    from dicom_node.notify.recipients import read_recipients
+
+    if settings.notify.recipients_file is None:
+        return
+    try:
+        recipients = read_recipients(settings.notify.recipients_file)
+    except NodeError as fault:
+        yield str(fault)
+        return
+    for recipient in recipients:
+        try:
+            check_url(recipient.url)
+        except NodeError as fault:
+            yield f"[notify] recipients_file: line {recipient.line}: {fault}"
 
 
 def _computes_here(settings: Settings) -> bool:

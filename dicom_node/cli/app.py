@@ -20,6 +20,7 @@ from dicom_node.cli import (
     console,
     destinations,
     feedback,
+    notify,
     probe,
     rerun,
     series,
@@ -58,6 +59,7 @@ app.add_typer(evaluate.app)
 app.add_typer(localise.app)
 app.add_typer(rerun.app)
 app.add_typer(series.app)
+app.add_typer(notify.app)
 app.add_typer(probe.app)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(doctor.app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +49,9 @@ def list_series(
     patient: Annotated[str, typer.Option(help="Patient ID, exactly; it is kept nowhere.")] = "",
     accession: Annotated[str, typer.Option(help="Accession Number, exactly.")] = "",
     study: Annotated[str, typer.Option(help="Study Instance UID.")] = "",
+    reference: Annotated[
+        str, typer.Option(help="Reference of a result, as messages name it.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=0, help="The latest so many; 0 lists all.")] = 0,
     as_json: AsJson = False,
     config: Ini = INI,
@@ -73,6 +77,7 @@ def list_series(
         accessions=_digests(settings, accession),
     )
     with closing(existing_resources(settings)) as resources:
+        wanted = replace(wanted, series=_referred(resources, reference))
         lines = _lines(resources, wanted, limit)
         if as_json:
             typer.echo(view.as_json(list(lines)))
@@ -123,10 +128,18 @@ def _digests(settings: Settings, value: str) -> tuple[str, ...]:
     return tuple(sorted({key.digest(value), key.digest(value.encode().decode("latin-1"))}))
 
 
+def _referred(resources: Resources, reference: str) -> tuple[str, ...] | None:
+    """Find the series of a reference; None, for all series, if none is asked for."""
+    from storage.results.to_tell import series_of_reference
+
+    if not reference:
+        return None
+    with resources.sessions.reading() as session:
+        return tuple(series_of_reference(session, reference))
+
+
 def _lines(resources: Resources, wanted: Filter, limit: int) -> Iterator[Line]:
     """Read page after page, so that any number needs the memory of one."""
-    from dataclasses import replace
-
     from storage.console.worklist import worklist
 
     left = limit

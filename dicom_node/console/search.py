@@ -1,4 +1,4 @@
-"""Find series by what a person types: a UID, an accession number, a Patient ID; exactly."""
+"""Find series by what a person types: UID, reference, accession number, Patient ID; exactly."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dicom_node.console.parameters import UID
 from dicom_node.errors import Busy
 from storage.console.worklist import Filter, worklist
 from storage.database.sessions import Session
+from storage.results.to_tell import series_of_reference
 from storage.series.search import series_of_accession, series_of_patient, series_of_uid
 
 MOST_TYPED = 64  #: characters of what is looked for: LO (PS3.5 6.2), the longest of them
@@ -46,6 +47,8 @@ def find(console: Console, text: str, role: Role) -> Found | None:
     text = text.strip()[:MOST_TYPED]
     with console.sessions.reading() as session:
         if UID.fullmatch(text) and (known := series_of_uid(session, text)):
+            return Found(series=known, alike_in="study_of")
+        if known := series_of_reference(session, text):
             return Found(series=known, alike_in="study_of")
         try:
             key = console.identity_key("accession numbers and patients cannot be looked for")

@@ -19,6 +19,7 @@ from dicom_node.assembly.analysis import (
 )
 from dicom_node.assembly.closing import closing_policy_of
 from dicom_node.assembly.maintenance import retention_of
+from dicom_node.assembly.notify import notify_job_of
 from dicom_node.clock_watch import ClockWatch
 from dicom_node.closing.series_closer import Observer, SeriesCloser
 from dicom_node.closing.waits_log import log_waits
@@ -40,6 +41,7 @@ PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for i
 WAITS_SECONDS = 4 * 3600.0  #: between two lines of the log about what waiting costs
 GRACE_SECONDS = 0.05  #: beyond the time at which a series is to be closed
 FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
+NOTIFY_SECONDS = 15.0  #: between two looks at what is to be told
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 
 
@@ -165,6 +167,8 @@ def start_processing(
     )
     resources.health.workers = processing.dispatcher.loads
     _schedule(processing, settings)
+    if notify := notify_job_of(settings, resources, lambda: lanes.names):
+        scheduler.every(NOTIFY_SECONDS, "notify", notify.run_once)
     lanes.prepared(settings)()
     scheduler.start()
     supervisor.watch("scheduler", scheduler)

@@ -67,7 +67,12 @@ def capture(uid: str, series: str = SERIES) -> Dataset:
 
 
 def store_with_results(
-    folder: Path, clock: Hands, uids: Sequence[str] = UIDS, *, series: Sequence[str] = ()
+    folder: Path,
+    clock: Hands,
+    uids: Sequence[str] = UIDS,
+    *,
+    series: Sequence[str] = (),
+    key: str = "k1",
 ) -> Resources:
     """Make a store whose results are due; all of one series, or each of one that is given."""
     series = series or [SERIES] * len(uids)
@@ -79,8 +84,8 @@ def store_with_results(
     resources = keyed(Resources(sessions=sessions, folder=storage, clock=clock))
     results = list(zip(uids, series, strict=True))
     files = {f"{uid}.dcm": part10(capture(uid, of)) for uid, of in results}
-    kept = resources.folder.keep_result("k1", files)
-    result = NewResult(key="k1", model="m", score=0.5, positive=True, summary="{}", folder=kept)
+    kept = resources.folder.keep_result(key, files)
+    result = NewResult(key=key, model="m", score=0.5, positive=True, summary="{}", folder=kept)
     objects = [_new_object(uid, of, f"{kept}/{uid}.dcm") for uid, of in results]
     with resources.sessions.begin() as session:
         record_instance(session, CT, START)

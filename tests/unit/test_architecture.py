@@ -46,6 +46,7 @@ TORCH = re.compile(
 )
 RICH = re.compile(r"pipeline/training/.*|dicom_node/cli/.*")
 # The optional extra `training`: the node runs without it.
+NOTIFY = re.compile(r"dicom_node/notify/apprise_sender\.py")
 OPENID = re.compile(r"dicom_node/console/access/openid\.py")
 EXTRA = re.compile(r"pipeline/(training|evaluation|metrics)/.*")
 PAGES = re.compile(r"pipeline/evaluation/.*|dicom_node/console/.*")
@@ -83,7 +84,7 @@ def declared() -> frozenset[str]:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     lines = setup["options"]["install_requires"].split("\n")
-    for extra in ("training", "oidc"):
+    for extra in ("training", "oidc", "notify"):
         lines += setup["options.extras_require"][extra].split("\n")
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     required = {canonical(line.split()[0]) for line in lines}
@@ -116,6 +117,7 @@ def test_floors_import_nothing_that_setup_cfg_does_not_ask_for() -> None:
     [("torch", TORCH), ("rich", RICH), ("sqlalchemy", SQLALCHEMY), ("pynetdicom", PYNETDICOM)]
     + [("jinja2", PAGES)]
     + [(name, EXTRA) for name in ("matplotlib", "sklearn")]
+    + [("apprise", NOTIFY)]
     + [(name, OPENID) for name in ("authlib", "joserfc", "httpx2")],
 )
 def test_heavy_or_shown_things_are_imported_only_in_their_places(

@@ -27,7 +27,7 @@ from tests.support.paths import ROOT
 from tests.support.peers.credentials import credentials
 
 HEAVY = ("torch", "SimpleITK", "scipy", "imagecodecs", "highdicom", "safetensors", "reportlab")
-OTHERS = ("PIL", "jinja2", "argon2", "matplotlib", "sklearn", "psycopg", "authlib")
+OTHERS = ("PIL", "jinja2", "argon2", "matplotlib", "sklearn", "psycopg", "authlib", "apprise")
 """Libraries that a receiving host has not, by the names of their modules."""
 
 WITHOUT = f"""
@@ -102,7 +102,9 @@ def test_a_role_that_is_none_is_told_with_those_there_are(words: tuple[str, ...]
     )
 
     assert ended.returncode == 1
-    assert "expected receiver, worker, console, postgres, oidc, training, got" in ended.stderr
+    assert (
+        "expected receiver, worker, console, postgres, oidc, training, notify, got" in ended.stderr
+    )
 
 
 def test_the_package_brings_its_constraints() -> None:

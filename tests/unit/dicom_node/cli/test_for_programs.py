@@ -54,9 +54,9 @@ ACTS = set(
     backup create / calibrate / certificates / compare / conformance / console / constraints /
     demo / destinations pause / destinations resume / drain / echo / erase / evaluate / example /
     export / feedback import /
-    localise / model import / phantom / process / redeliver / reinject / reissue / reprocess /
-    restore / run / scheduler / send / settings restore / settings set / support / synthesise /
-    token add /
+    localise / model import / notify / phantom / process / redeliver / reinject / reissue /
+    reprocess / restore / run / scheduler / send / settings restore / settings set / support /
+    synthesise / token add /
     token revoke / train classifier / train lungs / user add / user disable / user password / worker
     """.replace("\n", " ")
     .replace("  ", "")

@@ -1,0 +1,134 @@
+"""Look now and then at what there is to tell, and tell it; nothing waits for a recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dicom_node.errors import NodeError
+from dicom_node.logs import log
+from dicom_node.notify import matters
+from dicom_node.notify.apprise_sender import MessageSender, send_message
+from dicom_node.notify.decision import Rules, Told, message_for
+from dicom_node.notify.matters import Matter
+from dicom_node.notify.memory import Memory, read_memory, write_memory
+from dicom_node.notify.recipients import Recipient, Subject, read_recipients
+from dicom_node.resources import Resources
+from storage.errors import StorageError
+from storage.results.to_tell import failed_since, positives_since
+from storage.standing import standing
+
+PART = "notify"  #: in the condition of the node
+LOOK_BACK = timedelta(days=7)  #: events that are older are told no more, however long a mail waits
+OF_DATABASE = frozenset(Subject) - {Subject.FAULTS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyRules:
+    """What is told to whom, and when.
+
+    Attributes
+    ----------
+    recipients_file
+        Read anew each time.
+    backlog
+        What has waited for so long is told.
+    """
+
+    recipients_file: Path
+    backlog: timedelta
+    rules: Rules
+
+
+class NotifyJob:
+    """Tells recipients what there is to tell.
+
+    A recipient who cannot be reached is told later, and is a fault of the node meanwhile; the
+    memory of what was told is kept in the storage folder, and here while that is away.
+
+    Parameters
+    ----------
+    destinations
+        Names of those that are delivered to now.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        rules: NotifyRules,
+        destinations: Callable[[], Sequence[str]],
+        send: MessageSender = send_message,
+    ) -> None:
+        self._resources, self._rules, self._destinations = resources, rules, destinations
+        self._send = send
+        self._memory: Memory | None = None
+
+    def run_once(self) -> None:
+        """Tell each recipient what is due."""
+        health, now = self._resources.health, self._resources.clock()
+        try:
+            recipients = read_recipients(self._rules.recipients_file)
+        except NodeError as fault:
+            health.fault(PART, str(fault))
+            return
+        health.well(PART)
+        memory = self._remembered(now)
+        found, unknown = self._look(memory, now)
+        told = {one.key: self._tell(one, memory, found, unknown, now) for one in recipients}
+        if told != memory.told or self._memory is None:
+            self._keep(replace(memory, told=told))
+
+    def _remembered(self, now: datetime) -> Memory:
+        return self._memory or read_memory(self._resources.folder.root, now)
+
+    def _look(self, memory: Memory, now: datetime) -> tuple[list[Matter], frozenset[Subject]]:
+        """Find what there is to tell, and of which subjects that cannot be known now."""
+        found = list(matters.of_faults(self._resources.health.snapshot()))
+        since = max(memory.since, now - LOOK_BACK)
+        try:
+            with self._resources.sessions.reading() as session:
+                stands = standing(session, self._destinations(), now)
+                found += matters.of_backlog(now, stands, self._rules.backlog)
+                found += matters.of_failures(failed_since(session, since))
+                found += matters.of_positives(positives_since(session, since))
+        except StorageError:  # which is a fault itself, and told as one
+            return list(matters.of_faults(self._resources.health.snapshot())), OF_DATABASE
+        return found, frozenset()
+
+    def _tell(
+        self,
+        recipient: Recipient,
+        memory: Memory,
+        found: Sequence[Matter],
+        unknown: frozenset[Subject],
+        now: datetime,
+    ) -> Told:
+        told, part = memory.told.get(recipient.key, Told()), f"{PART} line {recipient.line}"
+        message = message_for(
+            recipient,
+            found,
+            told,
+            now,
+            self._rules.rules,
+            unknown=unknown,
+        )
+        if message is None:
+            return told
+        try:
+            self._send(recipient.url, message.title, message.body)
+        except NodeError as fault:
+            if self._resources.health.fault(part, f"{recipient.name}: {fault}"):
+                log.warning("notification_not_sent", line=recipient.line, reason=str(fault))
+            return replace(told, tried_at=now)
+        self._resources.health.well(part)
+        log.info("notification_sent", line=recipient.line, matters=len(message.told))
+        return Told(tried_at=now, matters=message.told)
+
+    def _keep(self, memory: Memory) -> None:
+        self._memory = memory
+        try:
+            write_memory(self._resources.folder.root, memory)
+        except OSError as fault:
+            log.warning("notification_not_noted", reason=str(fault.strerror))
