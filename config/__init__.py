@@ -1,6 +1,6 @@
 """Site settings: an INI file, read into frozen values."""
 
-from config.destinations import Destination, DicomDestination, WebDestination
+from config.destinations import Destination, DicomDestination, Hl7Destination, WebDestination
 from config.errors import Fault, SettingsError
 from config.example import example_ini, settings_reference
 from config.reader import load
@@ -10,6 +10,7 @@ __all__ = [
     "Destination",
     "DicomDestination",
     "Fault",
+    "Hl7Destination",
     "Settings",
     "SettingsError",
     "WebDestination",

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from config.value_types import (
     AeTitle,
+    Application,
     NotEmpty,
     OptionalPath,
     OptionalUser,
     Port,
     Seconds,
     Section,
+    Server,
     WebUrl,
 )
 
@@ -28,6 +31,11 @@ class Destination(Section):
         default=30.0, description="How long we wait for each of its answers."
     )
     enabled: bool = Field(default=True, description="Whether results are sent to it.")
+
+
+class ObjectDestination(Destination):
+    """Keys common to all receivers of DICOM objects."""
+
     compressed: Literal["negotiated", "yes", "no"] = Field(
         default="negotiated",
         description="Whether it gets results compressed, without a loss (images as JPEG 2000, label"
@@ -43,7 +51,7 @@ class Destination(Section):
     )
 
 
-class DicomDestination(Destination):
+class DicomDestination(ObjectDestination):
     """A receiver of results. NAME: letters, digits, '-' and '_'; as many sections as needed."""
 
     ae_title: AeTitle = Field(description="Its AE title.")
@@ -64,7 +72,7 @@ class DicomDestination(Destination):
     )
 
 
-class WebDestination(Destination):
+class WebDestination(ObjectDestination):
     """A receiver of results by DICOMweb: a section with a url has these keys only."""
 
     url: WebUrl = Field(
@@ -96,13 +104,40 @@ class WebDestination(Destination):
         return file
 
 
+class Hl7Destination(Destination):
+    """A receiver of reports as HL7 v2 messages (ORU^R01, by MLLP): a section with the key hl7."""
+
+    hl7: Server = Field(
+        description="Its host and port, such as ris.example.org:2575, instead of AE title, host and"
+        " port. It gets the measurements, or why a series was not analysed; no images. Such a"
+        " section has these keys besides: timeout_seconds, enabled, tls, receiving_application,"
+        " receiving_facility, sending_facility, character_set."
+    )
+    tls: bool = Field(default=False, description="Whether it is called by TLS; see [tls].")
+    receiving_application: Application = Field(default="", description="Its name, MSH-5.")
+    receiving_facility: Application = Field(default="", description="Its facility, MSH-6.")
+    sending_facility: Application = Field(
+        default="", description="Our facility, MSH-4; MSH-3 is our AE title."
+    )
+    character_set: Literal["utf-8", "latin-1"] = Field(
+        default="utf-8",
+        description="'utf-8' or 'latin-1' (8859/1); what that does not have becomes '?'.",
+    )
+
+
+KINDS: Mapping[str, str] = MappingProxyType({"url": "web", "hl7": "hl7"})
+"""Key by which a section shows its kind; without one of them it is a DICOM destination."""
+
+
 def _kind(value: object) -> str:
-    """Tell the kind of a destination by its keys: one with a url is reached by DICOMweb."""
+    """Tell the kind of a destination by its keys."""
     keys = value if isinstance(value, Mapping) else vars(value)
-    return "web" if "url" in keys else "dicom"
+    return next((kind for key, kind in KINDS.items() if key in keys), "dicom")
 
 
 AnyDestination = Annotated[
-    Annotated[DicomDestination, Tag("dicom")] | Annotated[WebDestination, Tag("web")],
+    Annotated[DicomDestination, Tag("dicom")]
+    | Annotated[WebDestination, Tag("web")]
+    | Annotated[Hl7Destination, Tag("hl7")],
     Discriminator(_kind),
 ]

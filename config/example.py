@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic.fields import FieldInfo
 
-from config.destinations import DicomDestination, WebDestination
+from config.destinations import DicomDestination, Hl7Destination, WebDestination
 from config.hot import is_hot
 from config.reader import SECTIONS
 from config.value_types import Section
@@ -21,6 +21,7 @@ EXAMPLE_DESTINATION = {
     "host": "pacs.example.org",
     "port": "104",
     "url": "https://pacs.example.org/dicom-web",
+    "hl7": "ris.example.org:2575",
 }  #: values of its required keys
 
 
@@ -29,6 +30,7 @@ def example_ini() -> str:
     sections = [_section(f"[{title}]", model) for title, model in SECTIONS.items()]
     sections.append(_section("#[destination PACS]", DicomDestination))
     sections.append(_section("#[destination WEB]", WebDestination))
+    sections.append(_section("#[destination RIS]", Hl7Destination))
     return "\n".join([HEAD, *sections])
 
 
@@ -37,6 +39,7 @@ def settings_reference() -> str:
     sections = [_chapter(f"[{title}]", model) for title, model in SECTIONS.items()]
     sections.append(_chapter("[destination NAME] by DICOM", DicomDestination))
     sections.append(_chapter("[destination NAME] by DICOMweb", WebDestination))
+    sections.append(_chapter("[destination NAME] by HL7", Hl7Destination))
     return "\n".join(sections)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
-from config.destinations import Destination, DicomDestination, WebDestination
+from config.destinations import Destination, DicomDestination, Hl7Destination, WebDestination
 from config.settings import Settings
 from config.value_types import Section
 from config.versions import Change
@@ -195,7 +195,7 @@ def needing_restart(running: Settings, new: Settings) -> tuple[str, ...]:
 def _waits(running: Settings, new: Settings, destination: Destination) -> bool:
     """Say whether a destination needs files for TLS which only the next start brings."""
     needed: tuple[str, ...] = ()
-    if isinstance(destination, DicomDestination) and destination.tls:
+    if isinstance(destination, DicomDestination | Hl7Destination) and destination.tls:
         needed = ("certificate", "key", "authorities")
     elif isinstance(destination, WebDestination) and str(destination.url).startswith("https:"):
         needed = ("authorities",)

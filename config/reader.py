@@ -14,7 +14,13 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from config.destinations import Destination, DicomDestination, WebDestination
+from config.destinations import (
+    KINDS,
+    Destination,
+    DicomDestination,
+    Hl7Destination,
+    WebDestination,
+)
 from config.errors import Fault, SettingsError
 from config.settings import Settings
 from config.value_types import Section
@@ -24,7 +30,11 @@ SECTIONS: dict[str, type[Section]] = {
     for name, field in Settings.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 }
-DESTINATIONS: dict[str, type[Destination]] = {"dicom": DicomDestination, "web": WebDestination}
+DESTINATIONS: dict[str, type[Destination]] = {
+    "dicom": DicomDestination,
+    "web": WebDestination,
+    "hl7": Hl7Destination,
+}
 DESTINATION = "destination "  #: start of the title of a destination's section
 Place = tuple[str, str]
 """Section and key; an empty key is the whole section."""
@@ -215,8 +225,8 @@ def _fault(detail: ErrorDetails, receivers: list[str]) -> Fault:
 
 def _expected(detail: ErrorDetails, model: type[Section], key: str) -> str:
     if detail["type"] == "extra_forbidden":
-        if model in DESTINATIONS.values() and key in _keys_of_either_kind():
-            return "either a url or an AE title, host and port, each with the keys of its kind"
+        if model in DESTINATIONS.values() and key in _keys_of_any_kind():
+            return f"either {', '.join(KINDS)} or an AE title, host and port, each with its keys"
         near = difflib.get_close_matches(key, model.model_fields, n=1)
         return f"a known key (did you mean {near[0]}?)" if near else "a known key"
     if detail["type"] == "missing":
@@ -226,7 +236,7 @@ def _expected(detail: ErrorDetails, model: type[Section], key: str) -> str:
     return re.sub(r"^(Value error, |Input should be )", "", detail["msg"])
 
 
-def _keys_of_either_kind() -> set[str]:
+def _keys_of_any_kind() -> set[str]:
     return {key for model in DESTINATIONS.values() for key in model.model_fields}
 
 

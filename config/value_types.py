@@ -98,6 +98,21 @@ def _server(text: str) -> str:
     return text
 
 
+def _required_server(text: str) -> str:
+    """Check ``host:port``."""
+    host, _, port = text.rpartition(":")
+    if not (host and port.isdecimal() and 1 <= int(port) <= MAX_PORT):
+        raise ValueError("a host and port, as in ris.example.org:2575")
+    return text
+
+
+def _application(text: str) -> str:
+    """Check the name of an application or a facility (HL7 2.5.1, HD: one component), or nothing."""
+    if not all(" " <= character <= "~" and character not in "|^~\\&" for character in text):
+        raise ValueError("printable ASCII characters, none of | ^ ~ & and backslash")
+    return text
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether an address is reachable from this machine only."""
     try:
@@ -255,6 +270,8 @@ Callers = Annotated[tuple[Annotated[str, AfterValidator(_caller)], ...], BeforeV
 Listeners = Annotated[
     tuple[Annotated[str, AfterValidator(_listener)], ...], BeforeValidator(_parts)
 ]
+Server = Annotated[str, AfterValidator(_required_server)]
+Application = Annotated[str, Field(max_length=64), AfterValidator(_application)]
 OptionalServer = Annotated[str, AfterValidator(_server)]
 Seconds = Annotated[float, Field(gt=0)]
 SecondsByAe = Annotated[Mapping[AeTitle, Seconds], BeforeValidator(_seconds_by_ae)]

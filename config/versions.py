@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from config.destinations import DicomDestination, WebDestination
 from config.errors import Fault, SettingsChanged, SettingsError
 from config.reader import (
     DESTINATION,
+    DESTINATIONS,
     SECTIONS,
     Place,
     holds_values,
@@ -227,7 +227,7 @@ def _change(place: Place, old: str | None, new: str | None) -> Change:
 def _may_be_shown(section: str, key: str) -> bool:
     """Say whether a value may be shown: of a key that is known, and marked as no secret."""
     if section.startswith(DESTINATION):
-        return key in DicomDestination.model_fields.keys() | WebDestination.model_fields.keys()
+        return any(key in model.model_fields for model in DESTINATIONS.values())
     field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
     return field is not None and field.repr
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from config.destinations import Destination, DicomDestination, WebDestination
+from config.destinations import Destination, DicomDestination, Hl7Destination, WebDestination
 from config.settings import Settings
 from dicom_node.analysis.configuration import model_folder
 from dicom_node.clock_watch import utc_now
@@ -26,7 +26,7 @@ from storage.database.sessions import Sessions
 from storage.errors import StorageError, StorageUnwritable
 from storage.files.folder import TEMPORARY, StorageFolder
 
-WEB = "DICOMweb"  #: in place of the AE title of a destination that has none
+WEB, HL7 = "DICOMweb", "HL7"  #: in place of the AE title of a destination that has none
 
 
 def faults(settings: Settings) -> list[str]:
@@ -85,7 +85,7 @@ def _destinations(settings: Settings) -> Iterator[str]:
     for destination in (there for there in settings.destinations if there.enabled):
         peer = title, host, port = _peer(destination)
         receiver = settings.dicomweb if title == WEB else settings.node
-        if port == receiver.port and is_own(host, receiver.bind):
+        if title != HL7 and port == receiver.port and is_own(host, receiver.bind):
             yield f"[destination {destination.name}]: it is this node, which takes no results"
         if peer in names:
             yield (
@@ -99,6 +99,9 @@ def _peer(destination: Destination) -> tuple[str, str, int]:
     """Title, host and port of a destination; by DICOMweb it has no title."""
     if isinstance(destination, DicomDestination):
         return destination.ae_title, destination.host.lower(), destination.port
+    if isinstance(destination, Hl7Destination):
+        host, _, number = destination.hl7.rpartition(":")
+        return HL7, host.lower(), int(number)
     url = urlsplit(str(getattr(destination, "url", "")))
     return WEB, url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
 

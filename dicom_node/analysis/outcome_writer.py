@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 
 from dicom_node.analysis.feedback_rows import feedback_rows
@@ -21,6 +20,7 @@ from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import begin_results, keep_results, reuse_result
+from storage.delivery.series_completion import Destinations
 from storage.files.folder import LATER
 from storage.results.answers import answers_in
 from storage.results.feedback import enter_feedback
@@ -47,10 +47,10 @@ class OutcomeWriter:
     Parameters
     ----------
     destinations
-        Names of those who get the results.
+        Who gets the results.
     """
 
-    def __init__(self, resources: Resources, destinations: Sequence[str]) -> None:
+    def __init__(self, resources: Resources, destinations: Destinations) -> None:
         self._resources, self._destinations = resources, destinations
 
     def end(self, ticket: SeriesTicket, ending: Ending, *, no_notice: str = "") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from config.destinations import DicomDestination
+from config.destinations import DicomDestination, ObjectDestination
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
 from dicom_node.analysis.consequences import AttemptPolicy
@@ -16,7 +16,7 @@ from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.worker.messages import ModelReference
 from dicom_node.analysis.workers import Executor, Workers
-from dicom_node.assembly.delivery import peer_of
+from dicom_node.assembly.delivery import peer_of, receivers_of
 from dicom_node.resources import Resources
 
 
@@ -83,7 +83,7 @@ def dispatch_rules_of(
             first_wait=timedelta(seconds=settings.engine.retry_first_seconds),
             urgent_aes=frozenset(settings.analysis.urgent_aes),
         ),
-        outcomes=OutcomeWriter(resources, _enabled(settings)),
+        outcomes=OutcomeWriter(resources, receivers_of(settings)),
     )
 
 
@@ -105,15 +105,13 @@ def request_builder_of(
         resources,
         analysis_config_of(settings, model),
         compare=settings.results.priors,
-        destinations=_enabled(settings),
+        destinations=receivers_of(settings),
         rejecting=[
             destination.name
             for destination in settings.destinations
-            if destination.enabled and destination.rejection_notes
+            if isinstance(destination, ObjectDestination)
+            and destination.enabled
+            and destination.rejection_notes
         ],
         quiet=quiet,
     )
-
-
-def _enabled(settings: Settings) -> list[str]:
-    return [destination.name for destination in settings.destinations if destination.enabled]

@@ -10,6 +10,7 @@ from datetime import datetime
 from config.settings import Settings
 from dicom_node.analysis.rerun import RerunOutcome, request_rerun
 from dicom_node.assembly.analysis import request_builder_of
+from dicom_node.assembly.delivery import receivers_of
 from dicom_node.assembly.resources import existing_resources
 from dicom_node.errors import NodeError
 from storage.console.changes import Change, record_change
@@ -126,6 +127,7 @@ def request_anew(
         If there is no database, or no such destination.
     """
     _enabled(settings, destination)
+    kinds = receivers_of(settings)[destination]
     with closing(existing_resources(settings)) as resources:
         with resources.sessions.reading() as session:
             series = series_with_results(session, since)
@@ -151,6 +153,7 @@ def request_anew(
                         destination,
                         folder=resources.folder.root,
                         now=resources.clock(),
+                        kinds=kinds,
                     )
                 sending = tuple(one for one in batch if one[0] in done.sending)
                 so_far = AnewSoFar(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from config.destinations import DicomDestination, WebDestination
+from config.destinations import DicomDestination, Hl7Destination, WebDestination
 from config.network import TlsSettings
 from config.settings import Settings
 from dicom_node.errors import NodeError
@@ -66,7 +66,10 @@ def uses_tls(settings: Settings) -> bool:
     return (
         settings.tls.receive
         or (bool(settings.audit.syslog) and settings.audit.protocol == "tls")
-        or any(isinstance(one, DicomDestination) and one.tls for one in settings.destinations)
+        or any(
+            isinstance(one, DicomDestination | Hl7Destination) and one.tls
+            for one in settings.destinations
+        )
     )
 
 

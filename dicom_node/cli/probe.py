@@ -44,7 +44,9 @@ def probe(
     resources = existing_resources(settings) if is_there else None
     peer = peer_of(settings, destination)
     answers = capabilities.probe(
-        peer, calling_ae=settings.node.ae_title, compressed=destination.compressed != "no"
+        peer,
+        calling_ae=settings.node.ae_title,
+        compressed=getattr(destination, "compressed", "") != "no",
     )
     if resources is not None:
         with closing(resources):

@@ -150,7 +150,7 @@ class DeliveryWorker:
             log.info("destination_not_probed", destination=self.name, reason=str(fault))
             return
         if answers is None:
-            reason = "DICOMweb cannot be asked"
+            reason = "it is reached by what has no such question"
             log.info("destination_not_probed", destination=self.name, reason=reason)
         else:
             record_probe(self.name, answers, self._resources)

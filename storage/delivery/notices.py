@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from storage.delivery.outbox import send_again
-from storage.delivery.series_completion import conclude_begun, record_deliveries
+from storage.delivery.series_completion import Destinations, conclude_begun, record_deliveries
 from storage.results.kept_results import NewObject, NewResult, add_result, is_whole
 from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
@@ -44,7 +44,7 @@ def end_series(
     session: Session,
     ticket: SeriesTicket,
     ending: Ending,
-    destinations: Iterable[str],
+    destinations: Destinations,
     now: datetime,
 ) -> SeriesState:
     """End a claimed series, and keep its notice together with the deliveries.

@@ -16,7 +16,12 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.database.sessions import holder_of
 from storage.delivery.rejections import notes_to_hold_off
-from storage.delivery.series_completion import conclude, conclude_begun, record_deliveries
+from storage.delivery.series_completion import (
+    Destinations,
+    conclude,
+    conclude_begun,
+    record_deliveries,
+)
 from storage.errors import StaleState, StorageError
 from storage.results.kept_results import (
     NewObject,
@@ -90,7 +95,7 @@ def keep_results(
     result: NewResult,
     objects: Sequence[NewObject],
     *,
-    destinations: Iterable[str],
+    destinations: Destinations,
     now: datetime,
 ) -> SeriesState:
     """Keep a result with its objects and their deliveries: ANALYSING to ENCODED.
@@ -136,7 +141,7 @@ def begin_results(
     result: NewResult,
     objects: Sequence[NewObject],
     *,
-    destinations: Iterable[str],
+    destinations: Destinations,
     now: datetime,
 ) -> bool:
     """Keep the objects of a result that come first, with their deliveries; the claim goes on.
@@ -163,7 +168,7 @@ def reuse_result(
     session: Session,
     ticket: SeriesTicket,
     key: str,
-    destinations: Iterable[str],
+    destinations: Destinations,
     now: datetime,
 ) -> SeriesState:
     """Use a kept result for a claimed series: ANALYSING to ENCODED and perhaps further.

@@ -7,7 +7,7 @@ by another of its name, deliveries begin anew: what the one before got says noth
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -130,7 +130,13 @@ def series_with_results(session: Session, since: datetime) -> list[tuple[str, da
 
 
 def begin_anew(
-    session: Session, series: Sequence[str], destination: str, *, folder: Path, now: datetime
+    session: Session,
+    series: Sequence[str],
+    destination: str,
+    *,
+    folder: Path,
+    now: datetime,
+    kinds: Collection[str] = (),
 ) -> BegunAnew:
     """Deliver the latest results of series once more, to a destination that was replaced.
 
@@ -141,6 +147,8 @@ def begin_anew(
     ----------
     folder
         The storage folder, in which the files of results are.
+    kinds
+        Of object that the destination gets; empty for all.
     """
     results, objects, missing, sending = 0, 0, list[str](), list[str]()
     for uid in series:
@@ -157,7 +165,7 @@ def begin_anew(
         if row.state is SeriesState.DELIVERED:
             advance(session, uid, old=SeriesState.DELIVERED, new=SeriesState.ENCODED, now=now)
         _forget(session, deliveries)
-        record_deliveries(session, key, [destination], now, again=True)
+        record_deliveries(session, key, {destination: kinds}, now, again=True)
         results += 1
         objects += _pending(session, key, destination)
     return BegunAnew(

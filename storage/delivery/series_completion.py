@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import and_, func, select, true
@@ -19,10 +19,14 @@ UNDECIDED = frozenset({SeriesState.STABLE, SeriesState.ANALYSING})
 """States of a series of which a result that was begun may be completed."""
 
 
+Destinations = Iterable[str] | Mapping[str, Collection[str]]
+"""Names of who gets a result; of each the kinds of object that it gets, empty for all."""
+
+
 def record_deliveries(
     session: Session,
     key: str,
-    destinations: Iterable[str],
+    destinations: Destinations,
     now: datetime,
     *,
     again: bool = False,
@@ -37,6 +41,7 @@ def record_deliveries(
         As in :class:`storage.database.schema.Delivery`.
     """
     result = session.get_one(Result, key)
+    kinds = destinations if isinstance(destinations, Mapping) else {}
     locked(session, result.series_instance_uid).result_key = key
     for destination in sorted(set(destinations)) if result.purged_at is None else ():
         session.add_all(
@@ -47,7 +52,7 @@ def record_deliveries(
                 next_at=now,
                 again=again,
             )
-            for uid in _missing(session, key, destination)
+            for uid in _missing(session, key, destination, kinds.get(destination, ()))
         )
     session.flush()
     return conclude(session, key, now)[1]
@@ -97,8 +102,8 @@ def has_arrived(session: Session, destination: str, keys: Iterable[str]) -> bool
     return bool(session.scalar(select(arrived.exists())))
 
 
-def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
-    """List the objects of a result without a delivery to a destination."""
+def _missing(session: Session, key: str, destination: str, kinds: Collection[str]) -> Sequence[str]:
+    """List the objects of a result, or of kinds alone, without a delivery to a destination."""
     same = and_(
         Delivery.sop_instance_uid == ResultObject.sop_instance_uid,
         Delivery.destination == destination,
@@ -108,6 +113,7 @@ def _missing(session: Session, key: str, destination: str) -> Sequence[str]:
         .outerjoin(Delivery, same)
         .where(ResultObject.result_key == key, Delivery.id.is_(None))
         .where(ResultObject.only_for.in_(("", destination)))
+        .where(ResultObject.kind.in_(kinds) if kinds else true())
         .order_by(ResultObject.position)
     ).all()
 

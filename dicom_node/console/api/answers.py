@@ -152,7 +152,7 @@ class DestinationState:
     Attributes
     ----------
     protocol
-        dicom or web.
+        dicom, web or hl7.
     states
         Number of deliveries in each state that is under way, declined or refused.
     oldest_at

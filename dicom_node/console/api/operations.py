@@ -9,7 +9,8 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from config.destinations import Destination, WebDestination
+from config.destinations import Destination
+from config.reader import DESTINATIONS
 from dicom_node.console.access.people import Role
 from dicom_node.console.api import answers
 from dicom_node.console.api.queries import LimitQuery, Query, SeriesQuery
@@ -182,7 +183,7 @@ def _paused(found: Pause | None) -> Paused | None:
 
 
 def _protocol(destination: Destination) -> str:
-    return "web" if isinstance(destination, WebDestination) else "dicom"
+    return next(kind for kind, model in DESTINATIONS.items() if isinstance(destination, model))
 
 
 def senders(asked: Asked) -> answers.Senders:

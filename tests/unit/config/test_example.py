@@ -3,7 +3,15 @@
 import re
 from pathlib import Path
 
-from config import DicomDestination, Settings, WebDestination, example_ini, load, settings_reference
+from config import (
+    DicomDestination,
+    Hl7Destination,
+    Settings,
+    WebDestination,
+    example_ini,
+    load,
+    settings_reference,
+)
 from config.reader import SECTIONS
 from tests.support.paths import ROOT
 
@@ -32,6 +40,7 @@ def test_example_with_every_key_taken_gives_the_defaults_and_its_destinations(
     assert settings.destinations == (
         DicomDestination(name="PACS", ae_title="PACS", host="pacs.example.org", port=104),
         WebDestination(name="WEB", url="https://pacs.example.org/dicom-web"),
+        Hl7Destination(name="RIS", hl7="ris.example.org:2575"),
     )
     assert settings.model_copy(update={"destinations": ()}) == from_text(tmp_path, "")
 
@@ -42,6 +51,7 @@ def test_every_key_is_in_the_example_and_in_the_reference() -> None:
     models |= {
         "destination NAME] by DICOM": DicomDestination,
         "destination NAME] by DICOMweb": WebDestination,
+        "destination NAME] by HL7": Hl7Destination,
     }
 
     assert list(sections) == list(models)

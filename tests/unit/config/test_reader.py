@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from config import Fault, Settings, SettingsError, load
-from config.destinations import Destination, DicomDestination, WebDestination
-from config.reader import SECTIONS
+from config.destinations import Destination, DicomDestination, Hl7Destination, WebDestination
+from config.reader import DESTINATIONS, SECTIONS
 
 PACS = "[destination PACS]\nae_title = PACS\nhost = pacs\nport = 104\n"
 
@@ -40,7 +40,7 @@ def test_empty_file_means_every_default(ini: Path) -> None:
 
 
 def test_every_key_but_those_of_a_destination_has_a_default_and_a_meaning() -> None:
-    for model in [*SECTIONS.values(), DicomDestination, WebDestination]:
+    for model in [*SECTIONS.values(), *DESTINATIONS.values()]:
         for key, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{key}"
             if not issubclass(model, Destination):
@@ -292,8 +292,8 @@ def test_a_url_may_have_any_host(ini: Path, url: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "key", "expected"),
     [
-        ("url = https://pacs\nae_title = PACS", "ae_title", "either a url or an AE title"),
-        ("url = https://pacs\nverify = query", "verify", "either a url or an AE title"),
+        ("url = https://pacs\nae_title = PACS", "ae_title", "or an AE title, host and port"),
+        ("url = https://pacs\nverify = query", "verify", "or an AE title, host and port"),
         ("url = https://pacs\nurls = x", "urls", "did you mean url?"),
         ("url = pacs.example.org", "url", "https://host/path"),
         ("url = https://node:secret@pacs/web", "url", "https://host/path"),
@@ -311,7 +311,7 @@ def test_a_url_may_have_any_host(ini: Path, url: str) -> None:
         (
             "ae_title = A\nhost = h\nport = 104\ntoken_file = t",
             "token_file",
-            "either a url or an AE title",
+            "or an AE title, host and port",
         ),
         ("ae_title = A\nhost = h\nport = 104\nverify = yes", "verify", "'commitment'"),
     ],
@@ -342,3 +342,17 @@ def test_the_secret_of_the_console_at_its_provider_is_one_of_those_that_are_chec
     provider = "oidc_issuer = https://login.example.org\noidc_client_id = c\n"
     settings = read(ini, f"[console]\n{provider}oidc_password_file = p\n")
     assert settings.secrets["[console] oidc_password_file"] == ini.with_name("p")
+
+
+def test_a_destination_by_hl7_has_the_keys_of_its_kind(ini: Path) -> None:
+    settings = read(ini, "[destination RIS]\nhl7 = ris.example.org:2575\ntls = yes\n")
+    assert settings.destinations == (
+        Hl7Destination(name="RIS", hl7="ris.example.org:2575", tls=True),
+    )
+
+    with pytest.raises(SettingsError) as error:
+        read(ini, "[destination RIS]\nhl7 = ris\nrejection_notes = yes\nsending_facility = A^B\n")
+    others = {fault.key: fault.expected for fault in error.value.faults}
+    assert others["hl7"] == "a host and port, as in ris.example.org:2575"
+    assert others["rejection_notes"].endswith("or an AE title, host and port, each with its keys")
+    assert others["sending_facility"].startswith("printable ASCII characters")

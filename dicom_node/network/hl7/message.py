@@ -1,0 +1,103 @@
+"""Write and read HL7 version 2 messages (2.5.1, chapter 2): segments, fields, components.
+
+Of the libraries on the package index one stands since 2022 and the other since 2024; what is
+needed here is escaping and joining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from dicom_node.errors import NodeError
+
+FIELD, COMPONENT, REPETITION, ESCAPE, SUBCOMPONENT = "|", "^", "~", "\\", "&"
+SEPARATORS = f"{COMPONENT}{REPETITION}{ESCAPE}{SUBCOMPONENT}"  #: MSH-2
+SEGMENT_END = "\r"
+LINE_BREAK = "\\.br\\"
+
+ESCAPES: Mapping[str, str] = MappingProxyType(
+    {
+        FIELD: "\\F\\",
+        COMPONENT: "\\S\\",
+        SUBCOMPONENT: "\\T\\",
+        REPETITION: "\\R\\",
+        ESCAPE: "\\E\\",
+    }
+)
+"""What stands for a separator that is meant as it is (2.7.1)."""
+
+
+def escaped(text: str) -> str:
+    """Write text as the value of a component; a line end becomes a formatted one (2.7.6)."""
+    whole = "".join(ESCAPES.get(character, character) for character in text)
+    lines = whole.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return LINE_BREAK.join(lines)
+
+
+def field(*components: str) -> str:
+    """Join components; those that are empty at the end are left out (2.10)."""
+    return COMPONENT.join(map(escaped, components)).rstrip(COMPONENT)
+
+
+def segment(name: str, *fields: str) -> str:
+    """Join the fields of a segment, from its first on; each is written by `field`."""
+    return FIELD.join((name, *fields)).rstrip(FIELD)
+
+
+def message(*segments: str) -> str:
+    """Join segments."""
+    return "".join(f"{one}{SEGMENT_END}" for one in segments)
+
+
+class Segment:
+    """One segment of a message that was received.
+
+    Parameters
+    ----------
+    text
+        Of one segment, without its end.
+    separators
+        MSH-1 and MSH-2 of its message.
+    """
+
+    def __init__(self, text: str, separators: str) -> None:
+        self._separators = separators
+        fields = text.split(separators[0])
+        self.name = fields[0]
+        # MSH-1 is the separator itself: its other fields are one further on
+        self._fields = [fields[0], separators[0], *fields[1:]] if self.name == "MSH" else fields
+
+    def component(self, number: int, component: int = 1) -> str:
+        """Read a component of the first repetition of a field, both 1-based; empty without it."""
+        if number >= len(self._fields):
+            return ""
+        first = self._fields[number].split(self._separators[2])[0]
+        parts = first.split(self._separators[1])
+        return unescaped(parts[component - 1], self._separators) if component <= len(parts) else ""
+
+
+def unescaped(text: str, separators: str) -> str:
+    """Read the text of a component; escapes that are not known are left out."""
+    escape = separators[3]
+    meanings = dict(zip("FSRET", separators, strict=True)) | {".br": "\n"}
+    parts = text.split(escape)
+    return "".join(
+        meanings.get(part, "") if number % 2 else part for number, part in enumerate(parts)
+    )
+
+
+def read_segments(text: str) -> Sequence[Segment]:
+    """Read the segments of a message, separators as its header says.
+
+    Raises
+    ------
+    NodeError
+        If it does not begin with a header; it is not quoted, for it may hold patient data.
+    """
+    lines = [line for line in text.replace("\n", SEGMENT_END).split(SEGMENT_END) if line.strip()]
+    header = lines[0] if lines else ""
+    separators = header[3:8]
+    if not header.startswith("MSH") or len(set(separators)) != len(SEPARATORS) + 1:
+        raise NodeError("expected an HL7 message that begins with MSH and its separators")
+    return [Segment(line, separators) for line in lines]

@@ -1,0 +1,54 @@
+"""HL7 messages as text: what is written is read back, whatever is in it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicom_node.errors import NodeError
+from dicom_node.network.hl7.message import (
+    SEPARATORS,
+    field,
+    message,
+    read_segments,
+    segment,
+    unescaped,
+)
+
+WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\n"))
+
+
+@given(WORDS, WORDS)
+def test_what_is_written_is_read_back(first: str, second: str) -> None:
+    text = message(
+        segment("MSH", SEPARATORS, field("A")), segment("PID", "1", field(first, second))
+    )
+    header, patient = read_segments(text)
+
+    assert (header.component(1), header.component(3)) == ("|", "A")
+    assert [patient.component(2, part) for part in (1, 2, 3)] == [first, second, ""]
+    assert patient.component(9) == ""
+
+
+def test_a_line_end_is_no_end_of_a_segment() -> None:
+    text = message(segment("MSH", SEPARATORS), segment("OBX", field("one\r\ntwo\rthree")))
+
+    assert read_segments(text)[1].component(1) == "one\ntwo\nthree"
+
+
+def test_separators_of_others_are_those_of_their_header() -> None:
+    header, patient = read_segments("MSH!*~?$!A*B\nPID!1!x?S?y*z\n")
+
+    assert header.component(3, 2) == "B"
+    assert [patient.component(2, part) for part in (1, 2)] == ["x*y", "z"]
+
+
+def test_escapes_that_are_not_known_are_left_out() -> None:
+    assert unescaped("a\\X0D\\b\\H\\c", "|^~\\&") == "abc"
+
+
+@pytest.mark.parametrize("text", ["", "PID|1", "MSH", "MSH||||||", "MSH|^~^&|"])
+def test_what_does_not_begin_with_a_header_is_no_message(text: str) -> None:
+    with pytest.raises(NodeError, match="begins with MSH"):
+        read_segments(text)
