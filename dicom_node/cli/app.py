@@ -30,6 +30,7 @@ from dicom_node.cli import (
 from dicom_node.cli.exit_codes import status_of
 from dicom_node.cli.maintenance import (
     backup,
+    commission,
     doctor,
     drain,
     engine,
@@ -74,6 +75,7 @@ app.add_typer(upgrade.app)
 app.add_typer(engine.app)
 app.add_typer(support.app)
 app.add_typer(selftest.app)
+app.add_typer(commission.app)
 
 
 def main() -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,13 +13,11 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.cli.options import INI, AsJson, Ini, err, out
 from dicom_node.cli.settings import os_user
-from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
     from storage.results.self_tests import SelfTestRun
 
 NONE_YET = "no self-test has ended yet: dicom-node selftest runs one"
-LOOK_SECONDS = 0.5  #: between two looks whether it has ended
 
 app = typer.Typer()
 
@@ -63,8 +58,8 @@ def latest_run(settings: Settings) -> SelfTestRun | None:
     return runs[0] if runs else None
 
 
-def run_now(settings: Settings, pause: Callable[[float], object] = time.sleep) -> SelfTestRun:
-    """Ask the running node for a self-test, and wait until it has ended.
+def run_now(settings: Settings) -> SelfTestRun:
+    """Have the running node test itself.
 
     Raises
     ------
@@ -72,23 +67,10 @@ def run_now(settings: Settings, pause: Callable[[float], object] = time.sleep) -
         If the node does not run, or ends meanwhile.
     """
     from dicom_node.assembly.resources import existing_resources
-    from dicom_node.folder_lock import is_running
-    from storage.results.self_tests import ENDED, request_self_test, self_test
+    from dicom_node.self_test.request import self_test_now
 
-    folder = settings.storage.folder
     with closing(existing_resources(settings)) as resources:
-        if not is_running(folder):
-            raise NodeError("expected a node that runs, got none: it tests itself")
-        with resources.sessions.begin() as session:
-            number = request_self_test(session, datetime.now(UTC), os_user())
-        while True:
-            with resources.sessions.reading() as session:
-                run = self_test(session, number)
-            if run.state in ENDED:
-                return run
-            if run.state == "canceled" or not is_running(folder):
-                raise NodeError("the node was stopped meanwhile")
-            pause(LOOK_SECONDS)
+        return self_test_now(resources, os_user())
 
 
 def told(run: SelfTestRun | None) -> dict[str, Any]:

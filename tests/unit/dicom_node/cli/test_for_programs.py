@@ -51,9 +51,9 @@ VIEWS = {
 }
 ACTS = set(
     """
-    backup create / calibrate / certificates / compare / conformance / console / constraints /
-    demo / destinations pause / destinations resume / drain / echo / erase / evaluate / example /
-    export / feedback import /
+    backup create / calibrate / certificates / commission / compare / conformance / console /
+    constraints / demo / destinations pause / destinations resume / drain / echo / erase /
+    evaluate / example / export / feedback import /
     localise / model import / notify / phantom / process / redeliver / reinject / reissue /
     reprocess / restore / run / scheduler / send / settings restore / settings set / support /
     synthesise / token add /

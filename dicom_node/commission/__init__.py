@@ -1,0 +1,1 @@
+"""Acceptance of an installation: what is looked at, and the document that is signed."""
