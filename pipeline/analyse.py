@@ -142,8 +142,10 @@ def provenance(
 
 def to_bytes(activation_map: Planes) -> NDArray[np.uint8]:
     """Turn an activation 0..1 into 0..255, rounded."""
-    planes = (np.rint(plane * FULL_ACTIVATION).astype(np.uint8) for plane in activation_map)
-    return np.stack(list(planes))
+    found = np.empty((len(activation_map), *activation_map[0].shape), np.uint8)
+    for index, plane in enumerate(activation_map):
+        found[index] = np.rint(plane * FULL_ACTIVATION)
+    return found
 
 
 def own(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -134,11 +134,14 @@ def _unreported(
 
 def _middle(analysis: Analysis, lesion: Lesion) -> tuple[int, int, int]:
     """Slice, row and column where the area of a lesion is largest."""
-    marked = analysis.lesion_labels == lesion.number
-    slice_, row, column = (
-        int(np.argmax(np.count_nonzero(marked, axis=others))) for others in ((1, 2), (0, 2), (0, 1))
-    )
-    return slice_, row, column
+    slices, rows, columns = (np.zeros(size, np.intp) for size in analysis.lesion_labels.shape)
+    for index, plane in enumerate(analysis.lesion_labels):
+        marked = plane == lesion.number
+        slices[index] = np.count_nonzero(marked)
+        if slices[index]:
+            rows += np.count_nonzero(marked, axis=1)
+            columns += np.count_nonzero(marked, axis=0)
+    return int(slices.argmax()), int(rows.argmax()), int(columns.argmax())
 
 
 def score_doubts(classification: Classification) -> Iterator[Doubt]:

@@ -26,6 +26,18 @@ from pipeline.types import (
 )
 
 ML_PER_MM3 = 1e-3
+_OF_VOXEL = (
+    "slice",
+    "row",
+    "column",
+    "hu",
+    "activation",
+    "right",
+    "left",
+    "inside",
+    "solid",
+)
+"""What is averaged over the voxels of a lesion."""
 ON_ONE_SIDE = 2 / 3  #: of a lesion's voxels within lungs: with so many in one it is that lung's
 NO_LOW_ATTENUATION = (
     QualityFlag.UNUSUAL_KERNEL,
@@ -56,47 +68,48 @@ def lesions(
     tuple of Lesion
         By number. A lesion lies on the side where `ON_ONE_SIDE` of it does, else on none.
     """
-    where = np.nonzero(labels > 0)  # of booleans: three times as fast as of numbers
-    number = labels[where].astype(np.intp)
-    if number.size == 0:
-        return ()
-    voxels = np.bincount(number)[1:]
-
-    def mean(values: NDArray[np.generic]) -> NDArray[np.float64]:
-        sums = np.bincount(number, weights=values)[1:].astype(np.float64)
-        return sums / voxels
-
-    index = np.stack([*(mean(axis) for axis in where), np.ones(len(voxels))])
-    centre = (volume.affine @ index)[:3].T
-    hu, active = mean(volume.hu[where]), mean(_values(activation, where))
-    inside = lungs.labels[where]
-    right, left, held = (mean(of) for of in (inside == RIGHT_LUNG, inside == LEFT_LUNG, inside > 0))
-    solid = mean(volume.hu[where] >= CONSOLIDATION_MIN_HU)
-    key = key_slices(number, where[0], volume.shape[0])
+    count = int(labels.max(initial=0))
+    sums = np.zeros((len(_OF_VOXEL), count))
+    areas = np.zeros((volume.shape[0], count), np.intp)
+    for index, plane in enumerate(labels):  # no array of all lesion voxels: there may be millions
+        where = np.nonzero(plane > 0)  # of booleans: three times as fast as of numbers
+        if not len(where[0]):
+            continue
+        number = plane[where].astype(np.intp)
+        areas[index] = np.bincount(number, minlength=count + 1)[1:]
+        hu, inside = volume.hu[index][where], lungs.labels[index][where]
+        sums += [
+            np.bincount(number, weights=values, minlength=count + 1)[1:]
+            for values in (
+                np.full(len(number), index),
+                *where,
+                hu,
+                activation[index][where],
+                inside == RIGHT_LUNG,
+                inside == LEFT_LUNG,
+                inside > 0,
+                hu >= CONSOLIDATION_MIN_HU,
+            )
+        ]
+    voxels = areas.sum(axis=0)
+    means = dict(zip(_OF_VOXEL, sums / voxels, strict=True))
+    middle = np.stack([means["slice"], means["row"], means["column"], np.ones(count)])
+    centre = (volume.affine @ middle)[:3].T
+    key = areas.argmax(axis=0)  # the slice of the largest area, the lowest of equals
     return tuple(
         Lesion(
             number=i + 1,
-            side=one_side(right[i], left[i], held[i]),
+            side=one_side(means["right"][i], means["left"][i], means["inside"][i]),
             volume_mm3=float(voxels[i] * volume.voxel_volume_mm3),
             centroid_mm=(float(centre[i, 0]), float(centre[i, 1]), float(centre[i, 2])),
-            mean_hu=float(hu[i]),
-            activation=float(active[i]),
+            mean_hu=float(means["hu"][i]),
+            activation=float(means["activation"][i]),
             key_slice=int(key[i]),
             long_axis_mm=long_axis_mm(labels[key[i]] == i + 1, volume.spacing_mm[1:]),
-            consolidation_mm3=float(solid[i] * voxels[i] * volume.voxel_volume_mm3),
+            consolidation_mm3=float(means["solid"][i] * voxels[i] * volume.voxel_volume_mm3),
         )
-        for i in range(len(voxels))
+        for i in range(count)
     )
-
-
-def _values(planes: Planes, where: tuple[NDArray[np.intp], ...]) -> NDArray[np.float32]:
-    """Values of a map at voxels that are sorted by slice."""
-    slices, rows, columns = where
-    found = np.empty(len(slices), np.float32)
-    for index in np.unique(slices):
-        here = slice(*np.searchsorted(slices, [index, index + 1]))
-        found[here] = planes[int(index)][rows[here], columns[here]]
-    return found
 
 
 def one_side(right: float, left: float, held: float) -> Side | None:
@@ -104,21 +117,6 @@ def one_side(right: float, left: float, held: float) -> Side | None:
     if max(right, left) < max(ON_ONE_SIDE * held, np.finfo(float).tiny):
         return None
     return Side.LEFT if left > right else Side.RIGHT
-
-
-def key_slices(number: NDArray[np.intp], slices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Slice of the largest area of each lesion 1..n, the lowest of equals.
-
-    Parameters
-    ----------
-    number, slices
-        Of each lesion voxel.
-    count
-        Slices of the volume.
-    """
-    area = np.bincount(number * count + slices, minlength=(int(number.max()) + 1) * count)
-    largest: NDArray[np.intp] = area.reshape(-1, count)[1:].argmax(axis=1)
-    return largest
 
 
 def long_axis_mm(area: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> float:

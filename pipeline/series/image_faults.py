@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
 
 from pipeline.errors import UnsuitableSeries
 from pipeline.reasons import UnsuitableReason
@@ -84,7 +85,12 @@ def frames_of_whole(slices: Sequence[Dataset], faulty: Faulty) -> tuple[list[Fra
 
 
 def _has_picture(dataset: Dataset) -> bool:
-    return "PixelData" in dataset and bool(dataset.get_item("PixelData").value)
+    if "PixelData" not in dataset:
+        return False
+    element = dataset.get_item("PixelData", keep_deferred=True)
+    if isinstance(element, RawDataElement) and element.value is None:  # it is left in the file
+        return bool(element.length)
+    return bool(element.value)
 
 
 def _check_few(faulty: Faulty, others: Sequence[object]) -> None:

@@ -193,7 +193,8 @@ def check_doubled(frames: Sequence[Frame]) -> None:
     for here in by_position(frames, frames[0].normal):
         best = min(here, key=lambda frame: precedence(frame, usual))
         rivals = here if many else [f for f in here if _ranks_like(f, best, usual)]
-        doubled += any(not _same_image(frame, best) for frame in rivals)
+        others = [frame for frame in rivals if frame is not best]
+        doubled += any(not _same_image(frame, best) for frame in others)
     if doubled:
         raise UnsuitableSeries(
             UnsuitableReason.TWO_VOLUMES,

@@ -29,6 +29,9 @@ INFLATED_BYTES = 64 << 20  #: accepted without a ratio check; a slice of 4096² 
 MAX_INFLATION = 20  #: ratio beyond that; CT inflates to two or three times its length
 
 
+LONG_BYTES = 1 << 14  #: longer values are left in the file until they are asked for
+
+
 SERIES_BYTES = 4 << 30  #: of all data sets, inflated; the largest volume has half of it
 
 
@@ -80,6 +83,9 @@ def parsing() -> Iterator[None]:
 def read_instance(path: Path) -> Dataset:
     """Read an instance; UIDs that its data set lacks are those it was sent under.
 
+    Long values, Pixel Data above all, are read from the file when they are asked for: those of a
+    series are never in memory together.
+
     Raises
     ------
     UnsuitableSeries
@@ -87,8 +93,10 @@ def read_instance(path: Path) -> Dataset:
     OSError
         If the file cannot be read.
     """
-    with path.open("rb") as file, parsing():
-        ds = dcmread(file)
+    with parsing():
+        ds = dcmread(path, defer_size=LONG_BYTES)
+        if ds.file_meta.TransferSyntaxUID.is_deflated:  # a place in the file is none in the data
+            ds = dcmread(path)
     for keyword, of_meta in OF_THE_REQUEST.items():
         if not text(ds, keyword):
             setattr(ds, keyword, text(ds.file_meta, of_meta))

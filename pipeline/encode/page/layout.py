@@ -164,7 +164,7 @@ def key_image(
         item = nearest_slice(slices, most)
         reason = _("change at its largest, not outlined")
     else:
-        item = middle_slice(slices, analysis.lungs.labels > 0)
+        item = middle_slice(slices, analysis.lungs.labels)
         reason = _("slice at half the height of the lungs")
     return item, (_("Axial"), _("CT image {n}", n=image_number(item)), reason)
 

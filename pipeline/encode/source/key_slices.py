@@ -32,9 +32,16 @@ def lesion_mask(
     return np.isin(analysis.lesion_labels[item.index], [lesion.number for lesion in lesions])
 
 
-def widest_slice(slices: tuple[SourceSlice, ...], mask: NDArray[np.bool_]) -> SourceSlice:
-    """Source slice with the largest area of a mask ``(slices, rows, columns)``."""
-    return max(slices, key=lambda item: np.count_nonzero(mask[item.index]))
+def widest_slice(
+    slices: tuple[SourceSlice, ...], labels: NDArray[np.uint8], value: int | None = None
+) -> SourceSlice:
+    """Source slice with the largest area of a label, or of all, ``(slices, rows, columns)``."""
+
+    def area(item: SourceSlice) -> int:
+        plane = labels[item.index]
+        return int(np.count_nonzero(plane if value is None else plane == value))
+
+    return max(slices, key=area)
 
 
 def nearest_slice(slices: tuple[SourceSlice, ...], index: int) -> SourceSlice:
@@ -42,9 +49,9 @@ def nearest_slice(slices: tuple[SourceSlice, ...], index: int) -> SourceSlice:
     return min(slices, key=lambda item: abs(item.index - index))
 
 
-def middle_slice(slices: tuple[SourceSlice, ...], mask: NDArray[np.bool_]) -> SourceSlice:
-    """Source slice nearest to half the height of a mask ``(slices, rows, columns)``."""
-    taken = np.flatnonzero(mask.any(axis=(1, 2)))
+def middle_slice(slices: tuple[SourceSlice, ...], labels: NDArray[np.uint8]) -> SourceSlice:
+    """Source slice nearest to half the height of what is labelled ``(slices, rows, columns)``."""
+    taken = np.flatnonzero(labels.any(axis=(1, 2)))
     if not len(taken):
         return slices[len(slices) // 2]
     middle = (taken[0] + taken[-1]) / 2

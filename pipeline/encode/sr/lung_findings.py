@@ -151,7 +151,9 @@ def _widest(
     analysis: Analysis, segment: Segment, slices: tuple[SourceSlice, ...], taken: Collection[int]
 ) -> Outlined:
     """Slice where a lung is widest, of those that are free if it lies on any."""
-    lung = analysis.lungs.labels == segment.values[0]
-    free = tuple(item for item in slices if item.index not in taken and lung[item.index].any())
-    item = widest_slice(free or slices, lung)
-    return Outlined(item=item, mask=lung[item.index])
+    labels, lung = analysis.lungs.labels, segment.values[0]
+    free = tuple(
+        item for item in slices if item.index not in taken and (labels[item.index] == lung).any()
+    )
+    item = widest_slice(free or slices, labels, lung)
+    return Outlined(item=item, mask=labels[item.index] == lung)

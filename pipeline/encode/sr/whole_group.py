@@ -57,7 +57,7 @@ class _Row:
 def outlined_lungs(analysis: Analysis, slices: tuple[SourceSlice, ...]) -> tuple[Outlined, ...]:
     """Lungs on the slice where they are widest together, one outline for each."""
     labels = analysis.lungs.labels
-    item = widest_slice(slices, labels > 0)
+    item = widest_slice(slices, labels)
     masks = (labels[item.index] == label for label in LABELS)
     return tuple(Outlined(item=item, mask=mask) for mask in masks if mask.any())
 
