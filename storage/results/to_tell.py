@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from storage.database.schema import Result, Series
+from storage.database.self_test_series import of_patients
 from storage.states import SeriesState
 
 REFERENCE_LENGTH = (
@@ -59,7 +60,7 @@ def failed_since(session: Session, since: datetime) -> list[FailedSeries]:
     """List the series that failed since a time and still have, the oldest first."""
     rows = session.scalars(
         select(Series)
-        .where(Series.state == SeriesState.FAILED, Series.since >= since)
+        .where(Series.state == SeriesState.FAILED, Series.since >= since, of_patients())
         .order_by(Series.since.desc(), Series.series_instance_uid)
         .limit(MOST)
     ).all()
@@ -90,11 +91,13 @@ def positives_since(session: Session, since: datetime) -> list[PositiveResult]:
     )
     rows = session.execute(
         select(Result.key, Result.created_at)
+        .join(Series, Series.series_instance_uid == Result.series_instance_uid)
         .where(
             Result.created_at >= since,
             Result.positive.is_(True),
             Result.begun_on == "",
             ~was_positive,
+            of_patients(),
         )
         .order_by(Result.created_at.desc(), Result.key)
         .limit(MOST)

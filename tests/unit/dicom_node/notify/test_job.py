@@ -17,6 +17,7 @@ from dicom_node.notify.memory import FILE
 from dicom_node.resources import Resources
 from storage.database.engine import open_database
 from storage.database.schema import Result
+from storage.database.self_test_series import mark_as_self_test
 from storage.database.sessions import Sessions
 from storage.results.to_tell import series_of_reference
 from storage.series.lifecycle import advance
@@ -238,3 +239,17 @@ def test_the_memory_holds_no_address(
     text = (resources.folder.root / FILE).read_text()
     assert "engine" in text
     assert "secret" not in text
+
+
+def test_a_series_of_the_self_test_is_nobodys_news(
+    resources: Resources, clock: Hands, tmp_path: Path, web: WebSink
+) -> None:
+    telling = job(resources, tmp_path, f"failures,positives json://127.0.0.1:{web.port}")
+    telling.run_once()
+    with resources.sessions.begin() as session:
+        mark_as_self_test(session, SERIES)
+    make_positive(resources, clock)
+    fail_series(resources, clock)
+    telling.run_once()
+
+    assert hooked(web) == []
