@@ -1,6 +1,12 @@
 """Site settings: an INI file, read into frozen values."""
 
-from config.destinations import Destination, DicomDestination, Hl7Destination, WebDestination
+from config.destinations import (
+    Destination,
+    DicomDestination,
+    FhirDestination,
+    Hl7Destination,
+    WebDestination,
+)
 from config.errors import Fault, SettingsError
 from config.example import example_ini, settings_reference
 from config.reader import load
@@ -10,6 +16,7 @@ __all__ = [
     "Destination",
     "DicomDestination",
     "Fault",
+    "FhirDestination",
     "Hl7Destination",
     "Settings",
     "SettingsError",

@@ -72,14 +72,9 @@ class DicomDestination(ObjectDestination):
     )
 
 
-class WebDestination(ObjectDestination):
-    """A receiver of results by DICOMweb: a section with a url has these keys only."""
+class Authenticated(Section):
+    """Keys of who we are to a web service."""
 
-    url: WebUrl = Field(
-        description="Its DICOMweb service (STOW-RS) instead of AE title, host and port; TLS if it"
-        " starts with https. Such a section has these keys besides: timeout_seconds, enabled,"
-        " compressed, rejection_notes, user, password_file, token_file."
-    )
     user: OptionalUser = Field(default="", description="Who we say we are, if it asks.")
     password_file: OptionalPath = Field(
         default=None, description="File with the password of that user, readable by us alone."
@@ -104,6 +99,16 @@ class WebDestination(ObjectDestination):
         return file
 
 
+class WebDestination(Authenticated, ObjectDestination):
+    """A receiver of results by DICOMweb: a section with a url has these keys only."""
+
+    url: WebUrl = Field(
+        description="Its DICOMweb service (STOW-RS) instead of AE title, host and port; TLS if it"
+        " starts with https. Such a section has these keys besides: timeout_seconds, enabled,"
+        " compressed, rejection_notes, user, password_file, token_file."
+    )
+
+
 class Hl7Destination(Destination):
     """A receiver of reports as HL7 v2 messages (ORU^R01, by MLLP): a section with the key hl7."""
 
@@ -125,7 +130,18 @@ class Hl7Destination(Destination):
     )
 
 
-KINDS: Mapping[str, str] = MappingProxyType({"url": "web", "hl7": "hl7"})
+class FhirDestination(Authenticated, Destination):
+    """A receiver of reports as FHIR R4B resources, by HTTP: a section with the key fhir."""
+
+    fhir: WebUrl = Field(
+        description="Base URL of its FHIR server instead of AE title, host and port; TLS if it"
+        " starts with https. It gets the measurements as a preliminary DiagnosticReport with"
+        " Observations, or why a series was not analysed; no images. Such a section has these keys"
+        " besides: timeout_seconds, enabled, user, password_file, token_file."
+    )
+
+
+KINDS: Mapping[str, str] = MappingProxyType({"url": "web", "hl7": "hl7", "fhir": "fhir"})
 """Key by which a section shows its kind; without one of them it is a DICOM destination."""
 
 
@@ -138,6 +154,7 @@ def _kind(value: object) -> str:
 AnyDestination = Annotated[
     Annotated[DicomDestination, Tag("dicom")]
     | Annotated[WebDestination, Tag("web")]
-    | Annotated[Hl7Destination, Tag("hl7")],
+    | Annotated[Hl7Destination, Tag("hl7")]
+    | Annotated[FhirDestination, Tag("fhir")],
     Discriminator(_kind),
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic.fields import FieldInfo
 
-from config.destinations import DicomDestination, Hl7Destination, WebDestination
+from config.destinations import DicomDestination, FhirDestination, Hl7Destination, WebDestination
 from config.hot import is_hot
 from config.reader import SECTIONS
 from config.value_types import Section
@@ -22,6 +22,7 @@ EXAMPLE_DESTINATION = {
     "port": "104",
     "url": "https://pacs.example.org/dicom-web",
     "hl7": "ris.example.org:2575",
+    "fhir": "https://fhir.example.org/r4",
 }  #: values of its required keys
 
 
@@ -31,6 +32,7 @@ def example_ini() -> str:
     sections.append(_section("#[destination PACS]", DicomDestination))
     sections.append(_section("#[destination WEB]", WebDestination))
     sections.append(_section("#[destination RIS]", Hl7Destination))
+    sections.append(_section("#[destination FHIR]", FhirDestination))
     return "\n".join([HEAD, *sections])
 
 
@@ -40,6 +42,7 @@ def settings_reference() -> str:
     sections.append(_chapter("[destination NAME] by DICOM", DicomDestination))
     sections.append(_chapter("[destination NAME] by DICOMweb", WebDestination))
     sections.append(_chapter("[destination NAME] by HL7", Hl7Destination))
+    sections.append(_chapter("[destination NAME] by FHIR", FhirDestination))
     return "\n".join(sections)
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
-from config.destinations import Destination, DicomDestination, Hl7Destination, WebDestination
+from config.destinations import (
+    Destination,
+    DicomDestination,
+    FhirDestination,
+    Hl7Destination,
+    WebDestination,
+)
 from config.settings import Settings
 from config.value_types import Section
 from config.versions import Change
@@ -197,7 +203,9 @@ def _waits(running: Settings, new: Settings, destination: Destination) -> bool:
     needed: tuple[str, ...] = ()
     if isinstance(destination, DicomDestination | Hl7Destination) and destination.tls:
         needed = ("certificate", "key", "authorities")
-    elif isinstance(destination, WebDestination) and str(destination.url).startswith("https:"):
+    elif (isinstance(destination, WebDestination) and destination.url.startswith("https:")) or (
+        isinstance(destination, FhirDestination) and destination.fhir.startswith("https:")
+    ):
         needed = ("authorities",)
     return any(
         getattr(running.tls, file) is None and getattr(new.tls, file) is not None for file in needed

@@ -18,6 +18,7 @@ from config.destinations import (
     KINDS,
     Destination,
     DicomDestination,
+    FhirDestination,
     Hl7Destination,
     WebDestination,
 )
@@ -34,6 +35,7 @@ DESTINATIONS: dict[str, type[Destination]] = {
     "dicom": DicomDestination,
     "web": WebDestination,
     "hl7": Hl7Destination,
+    "fhir": FhirDestination,
 }
 DESTINATION = "destination "  #: start of the title of a destination's section
 Place = tuple[str, str]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from config.destinations import AnyDestination, WebDestination
+from config.destinations import AnyDestination, Authenticated
 from config.network import (
     ConsoleSettings,
     DicomWebSettings,
@@ -488,7 +488,7 @@ class Settings(Section):
             "[storage] database_url_file": self.storage.database_url_file,
         }
         for destination in self.destinations:
-            if isinstance(destination, WebDestination):
+            if isinstance(destination, Authenticated):
                 section = f"[destination {destination.name}]"
                 files[f"{section} password_file"] = destination.password_file
                 files[f"{section} token_file"] = destination.token_file

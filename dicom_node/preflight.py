@@ -11,7 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from config.destinations import Destination, DicomDestination, Hl7Destination, WebDestination
+from config.destinations import (
+    Destination,
+    DicomDestination,
+    FhirDestination,
+    Hl7Destination,
+    WebDestination,
+)
 from config.settings import Settings
 from dicom_node.analysis.configuration import model_folder
 from dicom_node.clock_watch import utc_now
@@ -26,7 +32,11 @@ from storage.database.sessions import Sessions
 from storage.errors import StorageError, StorageUnwritable
 from storage.files.folder import TEMPORARY, StorageFolder
 
-WEB, HL7 = "DICOMweb", "HL7"  #: in place of the AE title of a destination that has none
+WEB, HL7, FHIR = (
+    "DICOMweb",
+    "HL7",
+    "FHIR",
+)  #: in place of the AE title of a destination that has none
 
 
 def faults(settings: Settings) -> list[str]:
@@ -85,7 +95,7 @@ def _destinations(settings: Settings) -> Iterator[str]:
     for destination in (there for there in settings.destinations if there.enabled):
         peer = title, host, port = _peer(destination)
         receiver = settings.dicomweb if title == WEB else settings.node
-        if title != HL7 and port == receiver.port and is_own(host, receiver.bind):
+        if title not in {HL7, FHIR} and port == receiver.port and is_own(host, receiver.bind):
             yield f"[destination {destination.name}]: it is this node, which takes no results"
         if peer in names:
             yield (
@@ -102,8 +112,13 @@ def _peer(destination: Destination) -> tuple[str, str, int]:
     if isinstance(destination, Hl7Destination):
         host, _, number = destination.hl7.rpartition(":")
         return HL7, host.lower(), int(number)
-    url = urlsplit(str(getattr(destination, "url", "")))
-    return WEB, url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    fhir = getattr(destination, "fhir", "")
+    url = urlsplit(fhir or getattr(destination, "url", ""))
+    return (
+        FHIR if fhir else WEB,
+        url.hostname or "",
+        url.port or (443 if url.scheme == "https" else 80),
+    )
 
 
 def _exposed(file: Path) -> bool:
@@ -143,15 +158,17 @@ def _tls(settings: Settings) -> Iterator[str]:
 
 
 def _web(settings: Settings) -> Iterator[str]:
-    """Read the secrets and certificate authorities of DICOMweb destinations."""
-    from dicom_node.assembly.delivery import stow_sender_of
+    """Read the secrets and certificate authorities of DICOMweb and FHIR destinations."""
+    from dicom_node.assembly.delivery import fhir_sender_of, stow_sender_of
 
     for destination in settings.destinations:
-        if isinstance(destination, WebDestination):
-            try:
+        try:
+            if isinstance(destination, WebDestination):
                 stow_sender_of(settings, destination).check()
-            except NodeError as fault:
-                yield f"[destination {destination.name}] {fault}"
+            if isinstance(destination, FhirDestination):
+                fhir_sender_of(settings, destination).check()
+        except NodeError as fault:
+            yield f"[destination {destination.name}] {fault}"
 
 
 def _stow(settings: Settings) -> Iterator[str]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from config.destinations import (
     Destination,
     DicomDestination,
+    FhirDestination,
     Hl7Destination,
     ObjectDestination,
     WebDestination,
@@ -18,6 +19,7 @@ from dicom_node.delivery.commitment.query import StoredCheck
 from dicom_node.delivery.commitment.request import CommitmentRequester
 from dicom_node.delivery.commitment.scu import CommitmentScu
 from dicom_node.delivery.dicom_sender import DicomSender
+from dicom_node.delivery.fhir.fhir_sender import FhirSender
 from dicom_node.delivery.hl7.hl7_sender import Hl7Sender
 from dicom_node.delivery.hl7.oru import Header
 from dicom_node.delivery.sender import Sender
@@ -59,6 +61,8 @@ def sender_of(settings: Settings, destination: Destination) -> Sender:
         return stow_sender_of(settings, destination)
     if isinstance(destination, Hl7Destination):
         return hl7_sender_of(settings, destination)
+    if isinstance(destination, FhirDestination):
+        return fhir_sender_of(settings, destination)
     return DicomSender(
         peer=peer_of(settings, destination),
         calling_ae=settings.node.ae_title,
@@ -76,6 +80,18 @@ def kinds_for(destination: Destination) -> frozenset[str]:
     if isinstance(destination, ObjectDestination):
         return frozenset()
     return frozenset(map(str, MAIN_DOCUMENTS))
+
+
+def fhir_sender_of(settings: Settings, destination: FhirDestination) -> FhirSender:
+    """Make the sender of FHIR resources to one server."""
+    return FhirSender(
+        url=destination.fhir,
+        timeout_seconds=destination.timeout_seconds,
+        user=destination.user,
+        password_file=destination.password_file,
+        token_file=destination.token_file,
+        authorities=settings.tls.authorities,
+    )
 
 
 def hl7_sender_of(settings: Settings, destination: Hl7Destination) -> Hl7Sender:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from config.destinations import DicomDestination, Hl7Destination, WebDestination
+from config.destinations import DicomDestination, FhirDestination, Hl7Destination, WebDestination
 from config.network import TlsSettings
 from config.settings import Settings
 from dicom_node.errors import NodeError
@@ -76,10 +76,9 @@ def uses_tls(settings: Settings) -> bool:
 def _certificates_in_use(settings: Settings) -> dict[str, Path]:
     """Files of certificates by section and key: ours, and those of authorities."""
     tls, engine = settings.tls, settings.engine
-    by_https = any(
-        isinstance(one, WebDestination) and str(one.url).startswith("https:")
-        for one in settings.destinations
-    )
+    urls = [one.url for one in settings.destinations if isinstance(one, WebDestination)]
+    urls += [one.fhir for one in settings.destinations if isinstance(one, FhirDestination)]
+    by_https = any(url.startswith("https:") for url in urls)
     files = {
         "[tls] certificate": tls.certificate if uses_tls(settings) else None,
         "[tls] authorities": tls.authorities if uses_tls(settings) or by_https else None,

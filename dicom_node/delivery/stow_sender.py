@@ -125,21 +125,9 @@ class StowSender:
             self.url,
             seconds=self.timeout_seconds,
             authorities=self.authorities,
-            auth=self._password(),
-            headers=self._headers(),
+            auth=password(self.user, self.password_file),
+            headers=headers(JSON, self.token_file),
         )
-
-    def _password(self) -> httpx.Auth | None:
-        if self.password_file is None:
-            return None
-        return httpx.BasicAuth(self.user, secret("password_file", self.password_file))
-
-    def _headers(self) -> Mapping[str, str]:
-        plain = {"Accept": JSON, "Accept-Encoding": "identity"}  # an answer could inflate
-        if self.token_file is None:
-            return plain
-        token = secret("token_file", self.token_file)
-        return {**plain, "Authorization": f"Bearer {token}"}
 
 
 def _store(client: ServiceClient, outgoing: OutgoingFile) -> Outcome:
@@ -245,6 +233,31 @@ def _look_for(client: ServiceClient, path: Path) -> str:
 
 def _postponed(fault: NodeError) -> Outcome:
     return Outcome(verdict=Verdict.POSTPONED, detail=str(fault))
+
+
+def password(user: str, file: Path | None) -> httpx.Auth | None:
+    """Make the basic authentication (RFC 7617) of a user; None without a file.
+
+    Raises
+    ------
+    NodeError
+        If there is no password in the file.
+    """
+    return None if file is None else httpx.BasicAuth(user, secret("password_file", file))
+
+
+def headers(accept: str, token_file: Path | None) -> Mapping[str, str]:
+    """Make the headers of requests, with the bearer token (RFC 6750) if there is one.
+
+    Raises
+    ------
+    NodeError
+        If there is no token in the file.
+    """
+    plain = {"Accept": accept, "Accept-Encoding": "identity"}  # an answer could inflate
+    if token_file is None:
+        return plain
+    return {**plain, "Authorization": f"Bearer {secret('token_file', token_file)}"}
 
 
 def secret(key: str, file: Path) -> str:

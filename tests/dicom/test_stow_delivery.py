@@ -322,7 +322,7 @@ def test_echo_asks_a_query(tmp_path: Path) -> None:
 def test_it_cannot_be_probed(tmp_path: Path) -> None:
     settings = load(ini_with(tmp_path, "url = http://localhost:1/web"))
 
-    with pytest.raises(NodeError, match="WEB, which is reached by DICOMweb"):
+    with pytest.raises(NodeError, match="WEB, which has none"):
         peer_of(settings, settings.destinations[0])
 
 

@@ -152,7 +152,7 @@ class DestinationState:
     Attributes
     ----------
     protocol
-        dicom, web or hl7.
+        dicom, web, hl7 or fhir.
     states
         Number of deliveries in each state that is under way, declined or refused.
     oldest_at

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from config import (
     DicomDestination,
+    FhirDestination,
     Hl7Destination,
     Settings,
     WebDestination,
@@ -41,6 +42,7 @@ def test_example_with_every_key_taken_gives_the_defaults_and_its_destinations(
         DicomDestination(name="PACS", ae_title="PACS", host="pacs.example.org", port=104),
         WebDestination(name="WEB", url="https://pacs.example.org/dicom-web"),
         Hl7Destination(name="RIS", hl7="ris.example.org:2575"),
+        FhirDestination(name="FHIR", fhir="https://fhir.example.org/r4"),
     )
     assert settings.model_copy(update={"destinations": ()}) == from_text(tmp_path, "")
 
@@ -52,6 +54,7 @@ def test_every_key_is_in_the_example_and_in_the_reference() -> None:
         "destination NAME] by DICOM": DicomDestination,
         "destination NAME] by DICOMweb": WebDestination,
         "destination NAME] by HL7": Hl7Destination,
+        "destination NAME] by FHIR": FhirDestination,
     }
 
     assert list(sections) == list(models)
