@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.database.sessions import holder_of
-from storage.delivery.rejections import notes_to_hold_off
+from storage.delivery.rejections import is_held_off
 from storage.delivery.series_completion import (
     Destinations,
     conclude,
@@ -228,7 +228,7 @@ def due(
     waiting = (
         Delivery.destination == destination,
         Delivery.state == D.PENDING,
-        ~Delivery.sop_instance_uid.in_(notes_to_hold_off(destination)),
+        ~is_held_off(destination),
     )
     answered = Delivery.unanswered.is_(False)
     is_due = or_(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from storage.database.schema import Delivery, Result, ResultObject
@@ -68,8 +68,12 @@ def sent_before(
     ]
 
 
-def notes_to_hold_off(destination: str) -> Select[str]:
-    """Select the notes for a destination that does not have all else of their result yet."""
+def is_held_off(destination: str) -> ColumnElement[bool]:
+    """Build the condition of a note for a destination that has not all else of its result yet.
+
+    It is of the row of `ResultObject` that a statement looks at: notes are few, and not to be
+    searched for among all objects.
+    """
     other, delivery = aliased(ResultObject), aliased(Delivery)
     others = (
         select(delivery.id)
@@ -80,10 +84,9 @@ def notes_to_hold_off(destination: str) -> Select[str]:
             delivery.destination == destination,
             delivery.state.in_(HELD),
         )
+        .correlate(ResultObject)
     )
-    return select(ResultObject.sop_instance_uid).where(
-        ResultObject.only_for == destination, others.exists()
-    )
+    return and_(ResultObject.only_for == destination, others.exists())
 
 
 def withhold_notes(session: Session, key: str) -> None:

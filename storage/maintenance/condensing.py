@@ -35,6 +35,8 @@ from storage.series.condensed.entries import entries_of, pack, unpack
 from storage.series.lifecycle import locked
 from storage.states import DeliveryState
 
+ROWS_AT_ONCE = 5000  #: read from the database
+
 InstanceRow = Row[str, str, str, datetime, datetime | None, bool]
 """SOP Instance UID, digest, SOP class, times of reception and of removal, and if superseded."""
 
@@ -49,10 +51,12 @@ class Condensed:
 
 def condensable(session: Session, before: datetime) -> list[str]:
     """List the series with instances whose files went before a time."""
-    rows = select(Instance.series_instance_uid).where(
-        Instance.purged_at.is_not(None), Instance.purged_at < before
+    rows = (  # without DISTINCT, for which SQLite would rather go over all instances
+        select(Instance.series_instance_uid)
+        .where(Instance.purged_at.is_not(None), Instance.purged_at < before)
+        .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    return list(session.scalars(rows.distinct()))
+    return sorted(set(session.scalars(rows)))
 
 
 def condense(session: Session, series_instance_uid: str, before: datetime) -> Condensed:

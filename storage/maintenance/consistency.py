@@ -263,30 +263,42 @@ def _files_of(folder: StorageFolder, place: str) -> set[str]:
 
 def _compare_rest(session: Session, folder: StorageFolder, now: datetime) -> Part:
     """Compare results, temporary files and quarantine with their rows, and look what is stuck."""
-    results = set(session.scalars(select(Result.folder)))
     quarantined = set(session.scalars(select(Quarantine.path)))
     looked_at = {Kind.QUARANTINE_MISSING: len(quarantined)}
     findings: list[Finding] = []
-    for place, known, before, kind in (
-        (RESULTS, results, without_rows_before(session, now), Kind.RESULT_UNKNOWN),
-        (TEMPORARY, set[str](), now - STUCK, Kind.TEMPORARY_LEFT),
-        (QUARANTINE, quarantined, now - SETTLING, Kind.QUARANTINE_UNKNOWN),
+    for place, before, kind in (
+        (RESULTS, without_rows_before(session, now), Kind.RESULT_UNKNOWN),
+        (TEMPORARY, now - STUCK, Kind.TEMPORARY_LEFT),
+        (QUARANTINE, now - SETTLING, Kind.QUARANTINE_UNKNOWN),
     ):
         try:
             files = folder.paths_in(place)
         except OSError as fault:
             findings.append(_unreadable(place, fault))
             continue
-        if kind is Kind.RESULT_UNKNOWN:
+        known: set[str] = set()
+        if place == RESULTS:
             looked_at[kind] = len(files)
-        findings += _old(folder, files - known, before, kind)
+            known = _known_results(session, files)
         if place == QUARANTINE:
+            known = quarantined
             findings += (
                 Finding(kind=Kind.QUARANTINE_MISSING, what=path)
                 for path in sorted(quarantined - files)
             )
+        findings += _old(folder, files - known, before, kind)
     findings += _stuck(session, now - STUCK)
     return Part(name=STATES, findings=tuple(findings), looked_at=looked_at)
+
+
+def _known_results(session: Session, folders: Iterable[str]) -> set[str]:
+    """Find those of some folders of results that have a row: each is named by the result's key."""
+    names = sorted(folder.rpartition("/")[2] for folder in folders)
+    return {
+        folder
+        for batch in batched(names)
+        for folder in session.scalars(select(Result.folder).where(Result.key.in_(batch)))
+    }
 
 
 def _old(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.batches import batched
@@ -70,18 +70,15 @@ def latest_change(session: Session) -> datetime | None:
 
 def series_with_old_files(session: Session, before: datetime) -> set[str]:
     """List the series with files of which one is from before a time: the others are not due."""
-    return {
-        *session.scalars(
-            select(Instance.series_instance_uid)
-            .where(Instance.purged_at.is_(None), Instance.received_at < before)
-            .distinct()
+    kept = (  # without DISTINCT, for which SQLite would rather go over all rows
+        select(Instance.series_instance_uid).where(
+            Instance.purged_at.is_(None), Instance.received_at < before
         ),
-        *session.scalars(
-            select(Result.series_instance_uid)
-            .where(Result.purged_at.is_(None), Result.created_at < before)
-            .distinct()
+        select(Result.series_instance_uid).where(
+            Result.purged_at.is_(None), Result.created_at < before
         ),
-    }
+    )
+    return {uid for rows in kept for uid in session.scalars(rows)}
 
 
 def series_usages(session: Session, uids: Collection[str] | None = None) -> list[SeriesUsage]:
@@ -96,10 +93,16 @@ def series_usages(session: Session, uids: Collection[str] | None = None) -> list
 
 
 def _usages(session: Session, chosen: ColumnElement[bool]) -> list[SeriesUsage]:
-    with_instances = select(Instance.series_instance_uid).where(Instance.purged_at.is_(None))
-    with_results = select(Result.series_instance_uid).where(Result.purged_at.is_(None))
-    uid = Series.series_instance_uid
-    with_files = or_(uid.in_(with_instances), uid.in_(with_results))
+    with_files = or_(
+        *(
+            exists()
+            .where(
+                table.series_instance_uid == Series.series_instance_uid, table.purged_at.is_(None)
+            )
+            .correlate(Series)
+            for table in (Instance, Result)
+        )
+    )
     rows = session.scalars(select(Series).where(chosen, with_files)).all()
     sizes = _sizes(session, chosen)
     deliveries = _deliveries(session, and_(chosen, with_files))  # not of all that ever was
