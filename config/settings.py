@@ -190,7 +190,9 @@ class AnalysisSettings(Section):
     )
     threshold: Threshold = Field(
         default="model",
-        description="Scores above it are called positive: 'model' (its operating point) or 0 to 1.",
+        description="'model': three answers, below, indeterminate and above, by the model's"
+        " prediction sets (a model without them has its operating point); or 0 to 1: two answers,"
+        " above and not above.",
     )
     urgent_aes: AeTitles = Field(
         default=(),
@@ -202,7 +204,7 @@ class AnalysisSettings(Section):
         default=0, ge=0, description="CPU threads for an analysis; 0 takes all cores."
     )
     lesions_when_negative: bool = Field(
-        default=False, description="Localise lesions also when the score is below the threshold."
+        default=False, description="Localise lesions also when the answer is not above."
     )
     unreported_changes_percent: float = Field(
         default=1.0,

@@ -29,6 +29,7 @@ OF_THE_SCORE = (QualityFlag.SCORE_UNCERTAIN, QualityFlag.THRESHOLD_AGAINST_SET)
 
 
 SITE_POINT = "site"  #: name of a threshold that the site has set
+SETS_POINT = "prediction sets"  #: name of the thresholds of three answers
 
 
 def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) -> Analysis:
@@ -43,11 +44,7 @@ def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) ->
     manifest
         The operating points of the model that made the analysis.
     """
-    if options.threshold is None:
-        threshold, point = manifest.operating_points[DEFAULT_POINT].threshold, DEFAULT_POINT
-    else:
-        threshold, point = options.threshold, SITE_POINT
-    called = replace(undecided.classification, threshold=threshold, operating_point=point)
+    called = answered(undecided.classification, options, manifest)
     doubts = (
         *(doubt for doubt in undecided.doubts if doubt.code not in OF_THE_SCORE),
         *score_doubts(called),
@@ -63,6 +60,33 @@ def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) ->
     if called.positive or options.lesions_when_negative:
         return _with_changes_named(reported, (), options)
     return without_lesions(_with_changes_named(reported, reported.lesions, options))
+
+
+def answered(found: Classification, options: AnalysisOptions, manifest: Manifest) -> Classification:
+    """Set a score against the site's threshold, or else against the model's prediction sets.
+
+    A threshold of the site gives two answers. Without one the first level of the model's
+    prediction sets gives three: below where the score leaves the negative class alone open,
+    above where the positive one alone, and indeterminate between. A model without prediction
+    sets has its operating point.
+    """
+    if options.threshold is not None:
+        return replace(
+            found,
+            threshold=options.threshold,
+            operating_point=SITE_POINT,
+            indeterminate_from=None,
+        )
+    if manifest.conformal is None:
+        point = manifest.operating_points[DEFAULT_POINT]
+        return replace(
+            found,
+            threshold=point.threshold,
+            operating_point=DEFAULT_POINT,
+            indeterminate_from=None,
+        )
+    low, high = manifest.conformal.levels[0].indeterminate
+    return replace(found, threshold=high, operating_point=SETS_POINT, indeterminate_from=low)
 
 
 def _with_changes_named(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.classifier.activation_methods import ActivationMethod
-from pipeline.model.manifest import DEFAULT_POINT
 
 METHOD = 5
 """Number of the way from images to findings: one more whenever the same images come to other
@@ -24,10 +23,11 @@ class AnalysisOptions:
     Attributes
     ----------
     threshold
-        Scores strictly above it are positive; None takes the model's default operating point.
+        Scores strictly above it are positive, all others negative; None takes the three answers
+        of the model's prediction sets (`pipeline.decision.answered`).
     lesions_when_negative
-        Report lesions although the score is negative. Off: an opacity found in a series that
-        is called negative would read as COVID-19 all the same. The activation map is always
+        Report lesions although the answer is not above. Off: an opacity found in a series that
+        is not called positive would read as COVID-19 all the same. The activation map is always
         computed.
     unreported_share, unreported_ml
         Of opacities in a series that is called negative: share of the lungs, 0 to 1, and volume
@@ -57,7 +57,7 @@ class AnalysisOptions:
     def as_parameters(self) -> Mapping[str, str]:
         """Name the settings that change results, for the result key and the report."""
         return {
-            "threshold": DEFAULT_POINT if self.threshold is None else f"{self.threshold:g}",
+            "threshold": "model" if self.threshold is None else f"{self.threshold:g}",
             "lesions when negative": "yes" if self.lesions_when_negative else "no",
             "unreported share": f"{self.unreported_share:g}",
             "unreported ml": f"{self.unreported_ml:g}",

@@ -306,6 +306,14 @@ class PredictionSet:
         return f"{words} ({100 * self.coverage:g} % coverage)"
 
 
+class Answer(StrEnum):
+    """On which side of the threshold, or of the indeterminate range, a score lies."""
+
+    BELOW = "below"
+    INDETERMINATE = "indeterminate"
+    ABOVE = "above"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
     """The classifier's answer. A model output, never a diagnosis.
@@ -317,7 +325,11 @@ class Classification:
     threshold
         Scores strictly above it are called positive.
     operating_point
-        Where the threshold comes from: a name in the model's manifest, or ``site``.
+        Where the threshold comes from: ``prediction sets``, a name in the model's manifest, or
+        ``site``.
+    indeterminate_from
+        Scores from here up to the threshold, both included, are indeterminate; None where the
+        threshold alone decides.
     prediction_set
         None if the model has no conformal thresholds.
     """
@@ -325,12 +337,27 @@ class Classification:
     score: float
     threshold: float
     operating_point: str
+    indeterminate_from: float | None = None
     prediction_set: PredictionSet | None = None
 
     @property
+    def answer(self) -> Answer:
+        """One of three answers; one of two where the threshold alone decides."""
+        if self.score > self.threshold:
+            return Answer.ABOVE
+        if self.indeterminate_from is not None and self.score >= self.indeterminate_from:
+            return Answer.INDETERMINATE
+        return Answer.BELOW
+
+    @property
     def positive(self) -> bool:
-        """True if the score lies above the threshold."""
-        return self.score > self.threshold
+        """True if the answer is above."""
+        return self.answer is Answer.ABOVE
+
+    @property
+    def decided(self) -> bool | None:
+        """True if positive, False if negative, None if indeterminate."""
+        return None if self.answer is Answer.INDETERMINATE else self.positive
 
     @property
     def uncertain(self) -> bool:
@@ -341,6 +368,8 @@ class Classification:
     def contradicted(self) -> bool:
         """True if the prediction set leaves one class open, and the threshold calls the other."""
         if self.prediction_set is None or self.uncertain:
+            return False
+        if self.answer is Answer.INDETERMINATE:
             return False
         called = ScoreClass.POSITIVE if self.positive else ScoreClass.NEGATIVE
         return called not in self.prediction_set.classes

@@ -47,7 +47,7 @@ class Standing:
         Destinations that get nothing.
     quarantine
         Number of files.
-    positive, negative
+    positive, negative, indeterminate
         Series of the latest day, by the decision of their latest result.
     answers
         Answers of readers in the latest 30 days that stand, by their words.
@@ -63,6 +63,7 @@ class Standing:
     quarantine: int
     positive: int
     negative: int
+    indeterminate: int
     answers: Mapping[str, int]
     self_test: SelfTestRun | None = None
     self_test_passed: SelfTestRun | None = None
@@ -89,10 +90,10 @@ def standing(session: Session, destinations: Sequence[str], now: datetime) -> St
     decisions = (  # by way of the series, whose time has an index
         select(Result.positive, func.count())
         .join(Series, Series.result_key == Result.key)
-        .where(Series.last_at >= now - LATEST, Result.positive.is_not(None))
+        .where(Series.last_at >= now - LATEST, Result.score.is_not(None))
         .group_by(Result.positive)
     )
-    decided = {bool(positive): count for positive, count in session.execute(decisions)}
+    decided = dict(session.execute(decisions).all())
     return Standing(
         series=dict(session.execute(by_state).all()),
         waiting_since=dict(session.execute(first.group_by(Series.state)).all()),
@@ -102,6 +103,7 @@ def standing(session: Session, destinations: Sequence[str], now: datetime) -> St
         quarantine=session.scalar(select(func.count()).select_from(Quarantine)) or 0,
         positive=decided.get(True, 0),
         negative=decided.get(False, 0),
+        indeterminate=decided.get(None, 0),
         answers=answer_counts(session, now - ANSWERS).standing,
         self_test=next(iter(latest_self_tests(session, 1)), None),
         self_test_passed=latest_passed(session),

@@ -22,7 +22,7 @@ from dicom_node.analysis.worker.stopwatch import Progress
 from dicom_node.cli.options import stage_bar
 from dicom_node.cli.views.stage_profile import StageProfile
 from dicom_node.errors import AnalysisFault, NodeError
-from pipeline.encode.common.sentences import NONE_MARKED, NOT_REPORTED, percent
+from pipeline.encode.common.sentences import NONE_MARKED, UNREPORTED, percent
 from pipeline.errors import ConformanceError, OutOfMemory
 
 
@@ -115,14 +115,16 @@ def findings(summary: Mapping[str, Any]) -> Iterator[str]:
     provenance, share, lungs = summary["provenance"], summary["involvement"], summary["lungs_ml"]
     found = [side for side, volume in lungs.items() if volume and side != "total"]
     yield f"{summary['notice']}"
+    low, threshold = summary["indeterminate_from"], f"{summary['threshold']:.3f}"
+    bounds = f"threshold {threshold}" if low is None else f"indeterminate {low:.3f} to {threshold}"
     yield (
-        f"score {summary['score']:.3f}, threshold {summary['threshold']:.3f}"
-        f" ({summary['operating_point']}): {summary['decision']}"
+        f"score {summary['score']:.3f}, {bounds} ({summary['operating_point']}):"
+        f" {summary['decision']}"
     )
     volumes = ", ".join(f"{side} {lungs[side]:.0f}" for side in found)
     yield f"lungs {lungs['total']:.0f} ml ({volumes}), by {summary['lung_method']}"
     if share["total"] is None:
-        yield NOT_REPORTED
+        yield UNREPORTED
     elif not summary["lesions"]:
         yield NONE_MARKED
     else:

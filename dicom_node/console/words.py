@@ -114,12 +114,23 @@ def reason_sentence(reason: str) -> str:
 
 
 def decision_words(line: Line) -> str:
-    """Say on which side of the threshold the score lies."""
+    """Say on which side of the threshold, or of the indeterminate range, the score lies."""
     threshold = line.summary.get("threshold")
     if line.score is None or threshold is None:
         return ""
+    low = line.summary.get("indeterminate_from")
     value = decimals(float(threshold), line.score)
-    return _("above {value}", value=value) if line.positive else _("below {value}", value=value)
+    least = value if low is None else decimals(float(low), line.score)
+    if line.positive is None:
+        return _("indeterminate, {low} to {high}", low=least, high=value)
+    return _("above {value}", value=value) if line.positive else _("below {value}", value=least)
+
+
+def answer_of(score: float | None, positive: bool | None) -> str:
+    """Name the answer of a result as exports and the API do; empty without a score."""
+    if score is None:
+        return ""
+    return {True: "above", False: "below", None: "indeterminate"}[positive]
 
 
 def decimals(value: float, other: float | None = None) -> str:

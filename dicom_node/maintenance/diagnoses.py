@@ -129,6 +129,6 @@ def _document(row: DiagnosisRow, about: ScoredSeries) -> NewDocument:
 
 def _answer(diagnosis: Diagnosis, about: ScoredSeries) -> str:
     """Say what a diagnosis means for a result, in the words of `pipeline.feedback.answers`."""
-    if diagnosis is Diagnosis.UNCLEAR:
+    if diagnosis is Diagnosis.UNCLEAR or about.positive is None:
         return "unclear"
     return "accepted" if about.positive is (diagnosis is Diagnosis.POSITIVE) else "rejected"

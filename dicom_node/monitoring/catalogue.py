@@ -37,6 +37,7 @@ EXAMPLE = Standing(
     paused=frozenset(),
     quarantine=0,
     positive=0,
+    indeterminate=0,
     negative=0,
     answers={"agree": 1},
     self_test=RUN,

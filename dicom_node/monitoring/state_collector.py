@@ -157,6 +157,7 @@ class StateCollector(Collector):
         )
         decided.add_metric(("positive",), float(standing.positive))
         decided.add_metric(("negative",), float(standing.negative))
+        decided.add_metric(("indeterminate",), float(standing.indeterminate))
         yield decided
         quarantine = gauge("quarantine_files", "Files in quarantine.")
         quarantine.add_metric((), float(standing.quarantine))

@@ -150,6 +150,12 @@ class ConformalLevel(_Value):
     measured_negative: MeasuredShare | None = None
     measured_positive: MeasuredShare | None = None
 
+    @property
+    def indeterminate(self) -> tuple[float, float]:
+        """Scores from where, and up to where, both classes are left open, or none."""
+        low, high = sorted((self.positive_at_least, self.negative_at_most))
+        return low, high
+
 
 class Conformal(_Value):
     """Prediction sets of the model; the first level is the one that is reported."""

@@ -341,7 +341,8 @@ class Result(Base):
     revision
         1 for the first result of a series, one more for each that follows.
     score, positive
-        None in a notice, which gives the reason why a series was not analysed.
+        None in a notice, which gives the reason why a series was not analysed; ``positive`` also
+        where the score is indeterminate.
     priors
         Number of earlier studies of the patient that it was compared with.
     summary

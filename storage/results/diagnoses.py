@@ -35,7 +35,7 @@ class ScoredSeries:
     series_instance_uid: str
     study_instance_uid: str
     result_key: str
-    positive: bool
+    positive: bool | None
     objects: tuple[str, ...] = ()
     calling_ae: str = ""
 
@@ -50,7 +50,7 @@ def scored_series(
         rows = session.execute(
             select(wanted, Series.series_instance_uid, Series.study_instance_uid, Result)
             .join(Result, Result.key == Series.result_key)
-            .where(wanted.in_(batch), Result.positive.is_not(None))
+            .where(wanted.in_(batch), Result.score.is_not(None))
             .order_by(Series.series_instance_uid)
         ).all()
         objects = _objects(session, [result.key for *_, result in rows])
@@ -60,7 +60,7 @@ def scored_series(
                     series_instance_uid=series,
                     study_instance_uid=study,
                     result_key=result.key,
-                    positive=bool(result.positive),
+                    positive=result.positive,
                     objects=tuple(sorted(objects[result.key])),
                 )
             )

@@ -235,7 +235,7 @@ class Analysed:
     key: str
     inputs: str
     score: float
-    positive: bool
+    positive: bool | None
     model: str
     summary: dict[str, Any]
     objects: tuple[EncodedObject, ...]

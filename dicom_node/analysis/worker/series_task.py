@@ -202,7 +202,7 @@ def encode_decided(
         key=key,
         inputs=inputs,
         score=analysis.classification.score,
-        positive=analysis.classification.positive,
+        positive=analysis.classification.decided,
         model=f"{analysis.provenance.model_name} {analysis.provenance.model_version}",
         summary=json.loads(json.dumps(summary(series, analysis, request.priors))),
         objects=packed(first),

@@ -40,8 +40,12 @@ class SeriesSummary:
         The same in words.
     reason
         Code of why it was not analysed, or failed.
-    score, threshold, positive
-        Of its latest result.
+    score, threshold, indeterminate_from, answer
+        Of its latest result. The answer is above, indeterminate or below; a score from
+        `indeterminate_from` up to the threshold is indeterminate, and where there is no
+        `indeterminate_from` the threshold alone decides.
+    positive
+        Whether the answer is above; None where it is indeterminate.
     flags
         Codes of what its analysis makes doubtful.
     destinations
@@ -63,6 +67,8 @@ class SeriesSummary:
     result_at: datetime | None
     score: float | None
     threshold: float | None
+    indeterminate_from: float | None
+    answer: str | None
     positive: bool | None
     flags: tuple[str, ...]
     destinations: Mapping[str, Mapping[DeliveryState, int]]
@@ -107,6 +113,7 @@ class ResultSummary:
     created_at: datetime
     model: str
     score: float | None
+    answer: str | None
     positive: bool | None
     purged_at: datetime | None
 

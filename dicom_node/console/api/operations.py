@@ -17,7 +17,7 @@ from dicom_node.console.api.queries import LimitQuery, Query, SeriesQuery
 from dicom_node.console.context import Console
 from dicom_node.console.pages.worklist import node_fault
 from dicom_node.console.parameters import UID, cursor
-from dicom_node.console.words import standing, steps
+from dicom_node.console.words import answer_of, standing, steps
 from dicom_node.node_status import NodeStatus, Paused, read_status
 from storage.console.changes import latest_changes
 from storage.console.login_tries import failed_logins
@@ -142,6 +142,7 @@ def one_series(asked: Asked) -> answers.SeriesAnswer:
                 created_at=result.created_at,
                 model=result.model,
                 score=result.score,
+                answer=answer_of(result.score, result.positive) or None,
                 positive=result.positive,
                 purged_at=result.purged_at,
             )
@@ -240,6 +241,8 @@ def _summary(line: Line) -> answers.SeriesSummary:
         result_at=line.result_at,
         score=line.score,
         threshold=None if threshold is None else float(threshold),
+        indeterminate_from=line.summary.get("indeterminate_from"),
+        answer=answer_of(line.score, line.positive) or None,
         positive=line.positive,
         flags=tuple(line.summary.get("flags") or ()),
         destinations={name: dict(states) for name, states in line.destinations.items()},

@@ -49,10 +49,12 @@ def labelled(
     diagnosed: dict[str, bool] = {}
     for one in answers:
         result = results.get(one.result_key)
-        if not one.stands or result is None or result.positive is None or result.model != model:
+        if not one.stands or result is None or result.score is None or result.model != model:
             continue
         if is_diagnosis(one) and one.reason_code != Diagnosis.UNCLEAR:
             diagnosed[result.key] = one.reason_code == Diagnosis.POSITIVE
+        elif result.positive is None:  # to agree that a score decides nothing is no diagnosis
+            continue
         elif is_of_console(one) and one.reason_code in {AGREE, DISAGREE}:
             votes[result.key][result.positive is (one.reason_code == AGREE)] += 1
     decided = {

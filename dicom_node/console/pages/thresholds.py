@@ -27,6 +27,7 @@ from dicom_node.console.pages.settings import history, record_written
 from dicom_node.console.parameters import decimal, plain, whole
 from dicom_node.console.score_table import NEVER
 from dicom_node.console.trial import BINS, card_points, tried
+from pipeline.model.manifest import ConformalLevel
 from storage.console.scores import Choice, cases_of, kernels, scanners
 from storage.console.worklist import senders
 from storage.database.columns import MAX_TITLE
@@ -114,11 +115,15 @@ def _threshold(text: str) -> float:
 
 
 def threshold_of(console: Console) -> float:
-    """Give the threshold in use: the one that is set, or the model's."""
+    """Give the threshold in use: the one that is set, or from where the model answers above."""
     chosen = console.settings().analysis.threshold
-    if chosen == "model":
-        return float(card_of(console)["operating_points"]["default"]["threshold"])
-    return float(chosen)
+    if chosen != "model":
+        return float(chosen)
+    card = card_of(console)
+    if "conformal" in card:
+        level = ConformalLevel.model_validate(card["conformal"]["levels"][0])
+        return level.indeterminate[1]
+    return float(card["operating_points"]["default"]["threshold"])
 
 
 def card_of(console: Console) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from dicom_node.console.identity import NOTHING, Identity, read_identity
 from dicom_node.console.parameters import MAX_UID, bounds, cursor, day, midnight, place
 from dicom_node.console.search import MOST_TYPED, find
 from dicom_node.console.why import answer
-from dicom_node.console.words import decimals, decision_words, standing
+from dicom_node.console.words import answer_of, decimals, decision_words, standing
 from dicom_node.folder_lock import is_running
 from dicom_node.health import read_condition, why_not_ready
 from pipeline.reasons import QualityFlag
@@ -117,7 +117,7 @@ def _csv(console: Console, wanted: Filter) -> Iterator[str]:
                 told.text,
                 "" if line.score is None else f"{line.score:.4f}",
                 line.summary.get("threshold", ""),
-                "" if line.score is None else "above" if line.positive else "below",
+                answer_of(line.score, line.positive),
             )
             yield _row([_plain(value) for value in values])
         if len(lines) < CSV_LINES:

@@ -24,6 +24,7 @@ from pipeline.opacity_content import CONSOLIDATION_MIN_HU, content_of
 from pipeline.reasons import QualityFlag
 from pipeline.types import (
     Analysis,
+    Answer,
     Classification,
     CtSeries,
     Doubt,
@@ -55,6 +56,8 @@ DERIVED_FRAME_OF_REFERENCE = (
     "The source has no Frame of Reference UID: one was derived for the results."
 )
 NOT_REPORTED = "Opacities are not reported: the score is not above the threshold."
+NOT_REPORTED_BELOW = "Opacities are not reported: the score is below the indeterminate range."
+NOT_REPORTED_INDETERMINATE = "Opacities are not reported: the score is indeterminate."
 UNREPORTED = "opacities: not reported"
 NONE_MARKED = "opacities: none localised"
 CHANGES_SHORT = "changes present, not outlined"
@@ -63,7 +66,7 @@ NONE_LOCALISED = "none localised"
 RELATIVE = "activation: relative within this series"
 HEATMAP_MEANING = (
     "The colours of the heatmap are relative within this series: 1 is its highest activation, "
-    "whatever the score, so series do not compare. Where the score is not above the threshold, "
+    "whatever the score, so series do not compare. Where the score is indeterminate or below, "
     "they are muted."
 )
 
@@ -86,22 +89,48 @@ def ascii_text(text: str) -> str:
 
 
 def decision(classification: Classification) -> str:
-    """Compare the score with the threshold, in words; never a diagnosis."""
-    return _("score above threshold") if classification.positive else _("score not above threshold")
+    """Say on which side the score lies, or that it is indeterminate; never a diagnosis."""
+    answer = classification.answer
+    if classification.indeterminate_from is None:
+        is_above = answer is Answer.ABOVE
+        return _("score above threshold") if is_above else _("score not above threshold")
+    return {
+        Answer.ABOVE: _("score above the indeterminate range"),
+        Answer.INDETERMINATE: _("score indeterminate"),
+        Answer.BELOW: _("score below the indeterminate range"),
+    }[answer]
 
 
 def figures_line(classification: Classification) -> str:
-    """Score and threshold, with the name of the operating point.
+    """Score and what decides, with the name of the operating point.
 
     They are shown with so many digits that rounding cannot contradict the decision.
     """
-    digits = telling_digits(classification.score, classification.threshold)
+    score = number(classification.score, digits_of(classification))
+    return _("score {score}, {bounds}", score=score, bounds=bounds(classification))
+
+
+def bounds(classification: Classification) -> str:
+    """State the threshold, or the indeterminate range, and where it comes from."""
+    digits = digits_of(classification)
+    threshold = number(classification.threshold, digits)
+    point = operating_point(classification)
+    low = classification.indeterminate_from
+    if low is None:
+        return _("threshold {threshold} ({point})", threshold=threshold, point=point)
     return _(
-        "score {score}, threshold {threshold} ({point})",
-        score=number(classification.score, digits),
-        threshold=number(classification.threshold, digits),
-        point=operating_point(classification),
+        "indeterminate from {low} to {high} ({point})",
+        low=number(low, digits),
+        high=threshold,
+        point=point,
     )
+
+
+def digits_of(classification: Classification) -> int:
+    """Digits with which the score differs, as shown, from every bound from which it differs."""
+    low = classification.indeterminate_from
+    bounds = [classification.threshold] if low is None else [low, classification.threshold]
+    return max(telling_digits(classification.score, bound) for bound in bounds)
 
 
 def score_line(classification: Classification) -> str:
@@ -117,7 +146,11 @@ def named(name: str, words: str) -> str:
 def operating_point(classification: Classification) -> str:
     """Name where the threshold comes from."""
     named = classification.operating_point
-    known = {"site": _("site"), "default": _("default")}
+    known = {
+        "site": _("site"),
+        "default": _("default"),
+        "prediction sets": _("prediction sets"),
+    }
     return known.get(named) or ascii_text(named)
 
 
@@ -263,7 +296,7 @@ def involvement_sentence(analysis: Analysis) -> str:
     """State number and extent of the localised opacities."""
     involved = analysis.involvement
     if involved.total is None:
-        return _(NOT_REPORTED)
+        return not_reported(analysis.classification)
     if not analysis.lesions:
         return _("No opacity localised.")
     return ngettext(
@@ -273,6 +306,15 @@ def involvement_sentence(analysis: Analysis) -> str:
         involved=_involved(involved),
         largest=_largest(analysis.lesions),
     )
+
+
+def not_reported(classification: Classification) -> str:
+    """Say why opacities are not reported."""
+    if classification.indeterminate_from is None:
+        return _(NOT_REPORTED)
+    if classification.answer is Answer.INDETERMINATE:
+        return _(NOT_REPORTED_INDETERMINATE)
+    return _(NOT_REPORTED_BELOW)
 
 
 def _largest(lesions: tuple[Lesion, ...]) -> str:
@@ -536,7 +578,7 @@ def _scores(analysis: Analysis, prior: Prior, same_model: bool) -> str:
         return _("; scores of different models do not compare")
     found = analysis.classification
     digits = max(
-        telling_digits(found.score, found.threshold),
+        digits_of(found),
         telling_digits(prior.score, prior.threshold),
     )
     scores = f"{number(prior.score, digits)} -> {number(found.score, digits)}"

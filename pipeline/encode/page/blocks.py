@@ -27,7 +27,7 @@ from pipeline.encode.page.canvas import (
     text_width,
     wrapped,
 )
-from pipeline.types import Analysis, Lesion
+from pipeline.types import Analysis, Answer, Lesion
 
 MOST_ROWS = 8  #: opacities in the table
 MOST_ROWS_WHEN_NEGATIVE = 4  #: fewer, for what was not assessed stands below them
@@ -35,6 +35,7 @@ SMALL_ML = 1.0
 """Opacities below this volume, ml, as it is shown, have no row: specks hide what is large."""
 MOST_BARS = 5  #: studies in the comparison, this one included
 QUARTERS = (0.25, 0.5, 0.75)
+ANSWER_COLOURS = {Answer.ABOVE: AMBER, Answer.INDETERMINATE: PLAIN, Answer.BELOW: BLUE}
 
 LABEL, BODY, SMALL = 14.0, 15.5, 12.5  #: text sizes, points
 ALERT = 15.5  #: text size beside the decision, points
@@ -70,9 +71,8 @@ def label(canvas: Canvas, place: Place, text: str) -> None:
 def score(canvas: Canvas, place: Place, found: Analysis) -> None:
     """Draw the score, the decision, and its place on the scale from 0 to 1."""
     called = found.classification
-    colour = AMBER if called.positive else BLUE
-    digits = sentences.telling_digits(called.score, called.threshold)
-    figure = sentences.number(called.score, digits)
+    colour = ANSWER_COLOURS[called.answer]
+    figure = sentences.number(called.score, sentences.digits_of(called))
     size = fitting_size(figure, FIGURE, WIDEST_FIGURE, bold=True)
     label(canvas, place, _("COVID-19 classifier: score"))
     canvas.text((place.left, place.top + 88), figure, size=size, colour=STRONG, bold=True)
@@ -93,24 +93,23 @@ def score(canvas: Canvas, place: Place, found: Analysis) -> None:
 
 
 def _scale(canvas: Canvas, place: Place, found: Analysis, colour: Colour) -> None:
-    """Draw the bar of the score, with the threshold as a mark across it."""
+    """Draw the bar of the score, with a mark across it at each bound."""
     called = found.classification
     top, bottom = place.top, place.top + 16
-    threshold = place.left + place.width * called.threshold
+    low = called.indeterminate_from
+    bounds = [called.threshold] if low is None else [low, called.threshold]
+    marks = [place.left + place.width * bound for bound in bounds]
     canvas.box((place.left, top), (place.right, bottom), fill=RULE, radius=3)
     filled = place.left + max(4.0, place.width * called.score)
     canvas.box((place.left, top), (filled, bottom), fill=colour, radius=3)
-    canvas.box((threshold - 3, top - 7), (threshold + 3, bottom + 7), fill=GROUND)
-    canvas.box((threshold - 1.5, top - 7), (threshold + 1.5, bottom + 7), fill=STRONG)
-    digits = sentences.telling_digits(called.score, called.threshold)
-    text = _(
-        "threshold {threshold} ({point})",
-        threshold=sentences.number(called.threshold, digits),
-        point=sentences.operating_point(called),
-    )
-    text, size = shrunk(text, LABEL, place.width - 60)
+    for mark in marks:
+        canvas.box((mark - 3, top - 7), (mark + 3, bottom + 7), fill=GROUND)
+        canvas.box((mark - 1.5, top - 7), (mark + 1.5, bottom + 7), fill=STRONG)
+    if len(marks) > 1:  # a line below joins the two
+        canvas.line((marks[0], bottom + 6), (marks[-1], bottom + 6), colour=STRONG)
+    text, size = shrunk(sentences.bounds(called), LABEL, place.width - 60)
     half = text_width(text, size) / 2
-    middle = min(max(threshold, place.left + 24 + half), place.right - 24 - half)
+    middle = min(max(sum(marks) / len(marks), place.left + 24 + half), place.right - 24 - half)
     canvas.text((middle, bottom + 24), text, size=size, colour=PLAIN, anchor="ms")
     canvas.text((place.left, bottom + 24), "0", size=LABEL, colour=FAINT)
     canvas.text((place.right, bottom + 24), "1", size=LABEL, colour=FAINT, anchor="rs")

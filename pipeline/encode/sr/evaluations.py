@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import highdicom.sr as hd
+from pydicom.sr.coding import Code
 
 from pipeline.encode.common import sentences
 from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.sr.document import CONTAINS
-from pipeline.types import Analysis, CtSeries
+from pipeline.types import Analysis, Answer, Classification, CtSeries
 
 
 def qualitative_evaluations(
@@ -31,13 +32,23 @@ def qualitative_evaluations(
 
 def _codes(analysis: Analysis) -> Iterator[hd.CodeContentItem]:
     found = analysis.classification
-    decision = codes.ABOVE if found.positive else codes.NOT_ABOVE
-    yield hd.CodeContentItem(codes.DECISION, decision, CONTAINS)
+    yield hd.CodeContentItem(codes.DECISION, _decision(found), CONTAINS)
     if analysis.unreported is not None:
         yield hd.CodeContentItem(codes.CHANGES, codes.CHANGES_PRESENT, CONTAINS)
     if found.prediction_set is not None:
         left_open = codes.PREDICTION_SETS[frozenset(found.prediction_set.classes)]
         yield hd.CodeContentItem(codes.PREDICTION_SET, left_open, CONTAINS)
+
+
+def _decision(found: Classification) -> Code:
+    """Code of the answer: one of three, or one of two where the threshold alone decides."""
+    if found.indeterminate_from is None:
+        return codes.ABOVE if found.positive else codes.NOT_ABOVE
+    return {
+        Answer.ABOVE: codes.ABOVE,
+        Answer.INDETERMINATE: codes.INDETERMINATE,
+        Answer.BELOW: codes.BELOW,
+    }[found.answer]
 
 
 def _texts(

@@ -101,9 +101,14 @@ def _only_side(involved: Involvement) -> Side | None:
 def _comments(analysis: Analysis) -> Iterator[str]:
     """Lines for viewers, with as many digits as tell the score from the threshold."""
     found = analysis.classification
-    digits = sentences.telling_digits(found.score, found.threshold)
+    digits = sentences.digits_of(found)
+    threshold = sentences.number(found.threshold, digits)
     yield _("Score {score}", score=sentences.number(found.score, digits))
-    yield _("Threshold {threshold}", threshold=sentences.number(found.threshold, digits))
+    if found.indeterminate_from is None:
+        yield _("Threshold {threshold}", threshold=threshold)
+    else:
+        low = sentences.number(found.indeterminate_from, digits)
+        yield _("Indet. {low}-{high}", low=low, high=threshold)
     if analysis.involvement.total is not None:
         yield share_line(analysis.involvement.total)
     elif analysis.unreported is None:
@@ -141,6 +146,9 @@ def _rows(analysis: Analysis, priors: tuple[Prior, ...]) -> Iterator[_Row]:
 def _classifier_rows(classification: Classification) -> Iterator[_Row]:
     yield _Row(name=codes.SCORE, value=round(classification.score, 6), unit=codes.NO_UNITS)
     yield _Row(name=codes.THRESHOLD, value=round(classification.threshold, 6), unit=codes.NO_UNITS)
+    low = classification.indeterminate_from
+    if low is not None:
+        yield _Row(name=codes.INDETERMINATE_FROM, value=round(low, 6), unit=codes.NO_UNITS)
 
 
 def _unreported_rows(found: Unreported | None) -> Iterator[_Row]:

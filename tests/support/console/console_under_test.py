@@ -183,7 +183,7 @@ class ConsoleUnderTest:
             scanner=scanner,
             kernel=kernel,
             score=summary["score"],
-            positive=summary["score"] >= summary["threshold"],
+            positive=_positive(summary),
             summary=json.dumps(summary),
             folder=f"results/{series}",
         )
@@ -218,3 +218,10 @@ def form_token(browser: TestClient) -> str:
     """Read the form token of a browser's session from a page of its own."""
     text = browser.get("/account").text
     return text.partition('name="form_token" value="')[2].partition('"')[0]
+
+
+def _positive(summary: Mapping[str, Any]) -> bool | None:
+    """Whether the score of a summary is called positive; None where it is indeterminate."""
+    low, score = summary.get("indeterminate_from"), summary["score"]
+    is_above: bool = score >= summary["threshold"]
+    return None if not is_above and low is not None and score >= low else is_above

@@ -246,5 +246,5 @@ def test_impossible_options_are_refused(wrong: dict[str, object]) -> None:
 
 
 def test_options_name_what_changes_results() -> None:
-    assert AnalysisOptions().as_parameters()["threshold"] == "default"
+    assert AnalysisOptions().as_parameters()["threshold"] == "model"
     assert AnalysisOptions(threshold=0.25).as_parameters()["threshold"] == "0.25"

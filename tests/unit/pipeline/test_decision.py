@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.classifier.score import open_classes
 from pipeline.decision import decide
-from pipeline.model.manifest import BUNDLED, read_manifest
+from pipeline.model.manifest import BUNDLED, Conformal, read_manifest
 from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
-from pipeline.types import Analysis, Change, Side
+from pipeline.types import Analysis, Answer, Change, Side
 from tests.support.samples.encode_samples import analysis, lesion
 from tests.support.samples.lobes import all_lobes
 
@@ -129,3 +130,75 @@ def test_lobes_are_told_where_opacities_are_and_a_site_asks_for_them() -> None:
     assert decided(negative, lobes=True).lobar is None
     assert decided(negative, lobes=True, lesions_when_negative=True).lobar == all_lobes()
     assert AnalysisOptions(lobes=True).as_parameters() != AnalysisOptions().as_parameters()
+
+
+LOW, HIGH = 0.2059313964541258, 0.4907920387432378  #: of the bundled model's 90 % sets
+
+
+@pytest.mark.parametrize(
+    ("score", "answer", "is_decided"),
+    [
+        (0.1, Answer.BELOW, False),
+        (np.nextafter(LOW, 0), Answer.BELOW, False),
+        (LOW, Answer.INDETERMINATE, None),
+        (0.44, Answer.INDETERMINATE, None),
+        (HIGH, Answer.INDETERMINATE, None),
+        (np.nextafter(HIGH, 1), Answer.ABOVE, True),
+    ],
+)
+def test_the_models_prediction_sets_give_three_answers(
+    score: float, answer: Answer, is_decided: bool | None
+) -> None:
+    result = decide(found(share=0.2, largest_ml=50, score=score), AnalysisOptions(), MANIFEST)
+
+    called = result.classification
+    assert (called.indeterminate_from, called.threshold) == (LOW, HIGH)
+    assert (called.answer, called.decided) == (answer, is_decided)
+    assert bool(result.lesions) == (answer is Answer.ABOVE), "opacities go with above alone"
+    assert (result.involvement.total is None) == (answer is not Answer.ABOVE)
+
+
+def test_the_answer_is_the_prediction_set_at_every_score() -> None:
+    sets = {("negative",): Answer.BELOW, ("positive",): Answer.ABOVE}
+    for score in (0.0, 0.2, LOW, 0.3, HIGH, 0.5, 1.0):
+        sample = found(share=0.0, largest_ml=0.0, score=score)
+        called = replace(
+            sample.classification, prediction_set=open_classes(score, MANIFEST.conformal)
+        )
+        result = decide(replace(sample, classification=called), AnalysisOptions(), MANIFEST)
+        assert called.prediction_set is not None
+        classes = tuple(map(str, called.prediction_set.classes))
+        assert result.classification.answer is sets.get(classes, Answer.INDETERMINATE)
+        uncertain = QualityFlag.SCORE_UNCERTAIN in result.flags
+        assert uncertain == (result.classification.answer is Answer.INDETERMINATE)
+
+
+def test_sets_that_leave_both_classes_out_are_indeterminate_as_well() -> None:
+    """Where classes lie far apart, a score between them is like neither."""
+    apart = {"coverage": 0.9, "negative_at_most": 0.3, "positive_at_least": 0.7}
+    conformal = Conformal.model_validate(
+        {"levels": [apart], "negatives": 9, "positives": 9, "from": "a test"}
+    )
+    manifest = MANIFEST.model_copy(update={"conformal": conformal})
+
+    answers = [
+        decide(found(share=0, largest_ml=0, score=score), AnalysisOptions(), manifest)
+        for score in (0.29, 0.5, 0.71)
+    ]
+
+    assert [one.classification.answer for one in answers] == list(Answer)
+
+
+def test_a_threshold_of_the_site_gives_two_answers() -> None:
+    for score, answer in ((0.3, Answer.BELOW), (0.31, Answer.ABOVE)):
+        sample = found(share=0.2, largest_ml=50, score=score)
+        called = decide(sample, AnalysisOptions(threshold=0.3), MANIFEST).classification
+        assert (called.answer, called.threshold, called.operating_point) == (answer, 0.3, "site")
+        assert called.indeterminate_from is None
+
+
+def test_a_model_without_prediction_sets_has_its_operating_point() -> None:
+    plain = MANIFEST.model_copy(update={"conformal": None})
+    called = decide(found(share=0, largest_ml=0, score=0.44), AnalysisOptions(), plain)
+    assert called.classification.operating_point == "default"
+    assert called.classification.answer is Answer.ABOVE

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from storage.database.engine import open_database
-from storage.database.schema import Base
+from storage.database.schema import Base, Result
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.delivery.pauses import pause
 from storage.series.lifecycle import close, receiving
@@ -73,6 +74,15 @@ def test_decisions_are_those_of_the_latest_day(session: Session) -> None:
 
     assert standing(session, [], LATER).positive == 1
     assert standing(session, [], NOW + 2 * LATEST).positive == 0
+
+
+def test_an_indeterminate_score_is_a_decision_of_its_own(session: Session) -> None:
+    deliver_half(session)
+    session.execute(update(Result).values(positive=None))
+
+    found = standing(session, [], LATER)
+
+    assert (found.positive, found.negative, found.indeterminate) == (0, 0, 1)
 
 
 def test_a_closed_series_waits_since_it_was_closed(session: Session) -> None:

@@ -32,7 +32,7 @@ def said(
     )
 
 
-def result(key: str, *, positive: bool, model: str = "m 1") -> AssessedResult:
+def result(key: str, *, positive: bool | None, model: str = "m 1") -> AssessedResult:
     return AssessedResult(
         key=key,
         series_instance_uid=key,
@@ -64,6 +64,16 @@ def test_labels_are_what_most_readers_said_of_results_of_the_model() -> None:
     ]
     found = labelled(answers, results, model="m 1")
     assert [(one.patient, one.is_positive) for one in found] == [("a", True), ("c", True)]
+
+
+def test_to_agree_with_an_indeterminate_result_says_nothing_but_a_diagnosis_does() -> None:
+    results = {"a": result("a", positive=None), "b": result("b", positive=None)}
+    answers = [
+        said("agree", "a"),
+        said("positive", "b", by="", scheme="99DIAGNOSIS"),
+    ]
+    (found,) = labelled(answers, results, model="m 1")
+    assert (found.patient, found.is_positive) == ("b", True)
 
 
 def test_a_diagnosis_outweighs_readers() -> None:

@@ -56,6 +56,24 @@ def test_the_worklist_shows_score_threshold_and_state(console: ConsoleUnderTest)
         assert expected in text
 
 
+@pytest.mark.parametrize(
+    ("score", "said", "exported"),
+    [
+        (0.75, "above 0.49", "above"),
+        (0.44, "indeterminate, 0.21 to 0.49", "indeterminate"),
+        (0.1, "below 0.21", "below"),
+    ],
+)
+def test_three_answers_stand_in_the_worklist_and_its_export(
+    console: ConsoleUnderTest, score: float, said: str, exported: str
+) -> None:
+    console.analyse("1.2.3", score=score, threshold=0.4908, indeterminate_from=0.2059)
+    client = console.logged_in(Role.ADMIN)
+    assert said in client.get("/").text
+    assert said in client.get("/series/1.2.3").text
+    assert client.get("/worklist.csv").text.splitlines()[1].endswith(f",{exported}")
+
+
 def test_a_score_near_the_threshold_is_told_from_it(console: ConsoleUnderTest) -> None:
     console.analyse("1.2.3", score=0.443, threshold=0.439)
     text = console.logged_in(Role.VIEWER).get("/").text

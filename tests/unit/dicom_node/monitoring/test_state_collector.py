@@ -24,6 +24,7 @@ STANDING = Standing(
     quarantine=2,
     positive=4,
     negative=9,
+    indeterminate=2,
     answers={"agree": 6},
     self_test=replace(
         RUN,
@@ -109,6 +110,7 @@ def registry_of(sources: Sources, steady: Steady) -> CollectorRegistry:
         ("quarantine_files", {}, 2),
         ("decisions", {"decision": "positive"}, 4),
         ("decisions", {"decision": "negative"}, 9),
+        ("decisions", {"decision": "indeterminate"}, 2),
         ("answers", {"answer": "agree"}, 6),
         ("disk_free_bytes", {}, 5_000),
         ("disk_reserve_bytes", {}, 2_000),

@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import date
 from io import BytesIO
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from pipeline.decision import without_lesions
+from pipeline.decision import SETS_POINT, without_lesions
 from pipeline.encode.bundle import encode, part10
 from pipeline.encode.common import sentences
 from pipeline.encode.common.segments import LESION_COLOURS
@@ -31,6 +32,7 @@ from pipeline.encode.source import source_slices
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.types import (
     Analysis,
+    Answer,
     Completeness,
     CtSeries,
     Doubt,
@@ -391,6 +393,45 @@ def test_the_decision_is_never_cut(score: float) -> None:
     called = replace(found.classification, score=score, operating_point="p")
     words = sentences.beginning(sentences.decision(called))
     assert words in said_on(replace(found, classification=called))
+
+
+THREE: dict[str, Any] = {
+    "indeterminate_from": 0.2059,
+    "threshold": 0.4908,
+    "operating_point": SETS_POINT,
+}
+
+
+@pytest.mark.parametrize("score", [0.1, 0.3, 0.6])
+def test_each_of_three_answers_is_said_with_the_range_that_gives_it(score: float) -> None:
+    found = analysis(score=score)
+    called = replace(
+        found.classification,
+        indeterminate_from=0.2059,
+        threshold=0.4908,
+        operating_point=SETS_POINT,
+    )
+    said = said_on(replace(found, classification=called))
+    assert sentences.beginning(sentences.decision(called)) in said
+    assert "indeterminate from 0.21 to 0.49 (prediction sets)" in said
+
+
+def test_three_answers_have_three_colours() -> None:
+    drawn = {}
+    for score in (0.1, 0.3, 0.6):
+        found = analysis(score=score)
+        called = replace(
+            found.classification,
+            indeterminate_from=0.2059,
+            threshold=0.4908,
+            operating_point=SETS_POINT,
+        )
+        canvas_of = drawn[called.answer] = PixelCanvas(560, 200)
+        blocks.score(canvas_of, PLACE, replace(found, classification=called))
+    for answer, colour in ((Answer.ABOVE, blocks.AMBER), (Answer.BELOW, blocks.BLUE)):
+        assert [bool(drawn_in(colour, drawn[one])) for one in Answer] == [
+            one is answer for one in Answer
+        ]
 
 
 @pytest.mark.parametrize(("score", "size"), [(0.44, 72), (0.443, 72), (0.4391, 72)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from highdicom.sr import Comprehensive3DSR
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from pipeline.decision import without_lesions
+from pipeline.decision import SETS_POINT, without_lesions
 from pipeline.encode.bundle import part10
 from pipeline.encode.common.sentences import NOT_REPORTED
 from pipeline.encode.heatmap.sop_instances import heatmap
@@ -112,6 +113,44 @@ def test_the_decision_is_about_the_threshold(score: float, code: str) -> None:
     ]
     assert [item.CodeValue for item in decisions] == [code]
     assert "threshold" in decisions[0].CodeMeaning
+
+
+THREE: dict[str, Any] = {
+    "indeterminate_from": 0.2059,
+    "threshold": 0.4908,
+    "operating_point": SETS_POINT,
+}
+
+
+@pytest.mark.parametrize(
+    ("score", "code", "said"),
+    [
+        (0.87, "ABOVE", "score above the indeterminate range"),
+        (0.44, "INDETERMINATE", "score indeterminate"),
+        (0.1, "BELOW", "score below the indeterminate range"),
+    ],
+)
+def test_one_of_three_answers_stands_in_code_numbers_and_sentence(
+    score: float, code: str, said: str
+) -> None:
+    plain = analysis(score=score)
+    called = replace(
+        plain.classification,
+        indeterminate_from=0.2059,
+        threshold=0.4908,
+        operating_point=SETS_POINT,
+    )
+    _, sr = written(ct_series(), replace(plain, classification=called))
+
+    assert [found.CodeValue for found in coded(sr, "DECISION")] == [code]
+    values = numbers(groups(sr)[0])
+    assert values["THRESHOLD"] == (0.4908, "1")
+    assert values["INDET-FROM"] == (0.2059, "1")
+    assert f"indeterminate from 0.21 to 0.49 (prediction sets): {said}" in texts(sr)["SENTENCE"]
+    assert comments(groups(sr)[0])[1] == "Indet. 0.21-0.49"
+    longest = replace(called, score=0.207)
+    _, sr = written(ct_series(), replace(plain, classification=longest))
+    assert comments(groups(sr)[0])[1] == "Indet. 0.206-0.491"
 
 
 def test_withheld_changes_stand_in_the_visible_lines_in_numbers_and_as_a_code() -> None:
