@@ -13,10 +13,12 @@ from rich.table import Table
 
 from dicom_node.cli.options import bar
 from dicom_node.errors import NodeError
+from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case, Split, read_cases
 from pipeline.evaluation.calibration.temperature import rescaled
 from pipeline.evaluation.report import Occasion, write_report
 from pipeline.evaluation.score_cases import CaseScores, score_cases
+from pipeline.evaluation.strata import painted_cases, tables, write_painted
 from pipeline.evaluation.summary import PREVALENCES, THRESHOLD, Evaluation, evaluate
 from pipeline.metrics.scores import ScoredCases, read_origin, read_scores
 from pipeline.metrics.statistics import with_interval
@@ -25,6 +27,8 @@ from pipeline.model.manifest import DEFAULT_POINT, Manifest, read_manifest
 
 FEWEST = 2  #: cases of each class; DeLong's variance needs them
 SCORES = "scores.csv"  #: in the folder of the report
+PAINTED = "painted-cases.csv"  #: the same of prepared cases, with what was painted
+STRATA = "strata.md"  #: tables by size and by what was painted
 ALL = "all"  #: in place of a split
 
 
@@ -91,6 +95,9 @@ def evaluate_cases(
     models = load(model, device_for("auto"))
     done = _score(cases, models, out / SCORES, console)
     manifest = models.manifest
+    if painted := painted_cases(cases, done.scores):
+        write_painted(out / PAINTED, painted)
+        write_whole(out / STRATA, tables(painted, manifest).encode())
     report_on(
         read_scores(out / SCORES),
         out,
