@@ -40,7 +40,7 @@ from dicom_node.cli.maintenance import (
     upgrade,
 )
 from dicom_node.cli.options import INI, AsJson, Ini, err, out
-from dicom_node.cli.research import compare, evaluate, localise, model, train
+from dicom_node.cli.research import compare, evaluate, localise, model, stability, train
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
@@ -58,6 +58,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(compare.app)
 app.add_typer(evaluate.app)
 app.add_typer(localise.app)
+app.add_typer(stability.app)
 app.add_typer(rerun.app)
 app.add_typer(series.app)
 app.add_typer(notify.app)

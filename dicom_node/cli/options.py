@@ -64,6 +64,14 @@ Masks = Annotated[bool, typer.Option(help="Learn from lesion masks where known."
 Rows = Annotated[int, typer.Option(min=32, help="Rows of the network's input.")]
 Columns = Annotated[int, typer.Option(min=48, help="Columns of the network's input.")]
 SliceMm = Annotated[float, typer.Option(min=0.5, help="Distance of its planes.")]
+PixelMm = Annotated[
+    float | None,
+    typer.Option(
+        min=0.5,
+        help="Size of its pixels, mm: square, each the mean over its area (sampling 2). Without,"
+        " the lungs' box is stretched to rows and columns.",
+    ),
+]
 
 
 def needs_extra() -> None:

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from pipeline.cases.case_list import Case
 from pipeline.cases.prepared import SUFFIX, Prepared, load, require_label
 from pipeline.cases.volumes import read_volume
-from pipeline.classifier.input import MIN_PLANES, NetworkInput, network_input, resize, window
+from pipeline.classifier.input import (
+    AVERAGES,
+    MIN_PLANES,
+    NetworkInput,
+    averaged_input,
+    network_input,
+    resize,
+    window,
+)
 from pipeline.lungs.segment import segment
 from pipeline.model.loading import Models
 from pipeline.model.manifest import ClassifierInput
@@ -62,21 +70,23 @@ def case_input(case: Case, models: Models, wanted: ClassifierInput) -> NetworkIn
 
 def prepared_input(case: Prepared, wanted: ClassifierInput) -> NetworkInput:
     """Classifier input of a prepared case, with the way back to the case's grid."""
+    if wanted.sampling == AVERAGES:
+        return averaged_input(case.hu, case.lungs, case.spacing_mm, wanted)
     planes, rows, columns = case.hu.shape
     return NetworkInput(
-        tensor=plain_picture(case, wanted).channels[np.newaxis],
+        tensor=_whole_box(case, wanted)[np.newaxis],
         low=(0, 0, 0),
         high=(planes - 1, rows - 1, columns - 1),
         source_shape=(planes, rows, columns),
     )
 
 
-def plain_picture(case: Prepared, wanted: ClassifierInput) -> Picture:
-    """Picture of the whole box as the node makes it, its planes `slice_mm` apart."""
+def _whole_box(case: Prepared, wanted: ClassifierInput) -> Floats:
+    """Channels of the whole box as the node makes it, its planes `slice_mm` apart."""
     planes = max(MIN_PLANES, round(case.size_mm[0] / wanted.slice_mm) + 1)
     shape = (planes, wanted.rows, wanted.columns)
     hu, lungs, lesions = (resize(array, shape) for array in (case.hu, case.lungs, case.lesions))
-    return picture_of(hu, lungs, lesions, wanted.window_hu)
+    return picture_of(hu, lungs, lesions, wanted.window_hu).channels
 
 
 def picture_of(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case
 from pipeline.cases.volumes import read_mask, read_volume
-from pipeline.classifier.input import box, lung_box, resize
+from pipeline.classifier.input import AVERAGES, Index, box, cell_means, lung_box, resize
 from pipeline.errors import PipelineError
 from pipeline.lungs.segment import segment
 from pipeline.model.loading import Models
@@ -27,6 +27,8 @@ from pipeline.model.manifest import ClassifierInput
 SUFFIX = ".npz"
 LENGTH_MM = 288.0  #: planes are stored for lungs of this length; longer or shorter are stretched
 SPARE = 8 / 7  #: stored rows and columns per row and column of the network's input
+SPARE_OF_AVERAGES = 10 / 7  #: the same of sampling 2, whose boxes have surroundings
+SURROUNDINGS_MM = 24.0  #: stored around the box for sampling 2, whose pictures reach beyond it
 LUNG_BIT, LESION_BIT = 1, 2
 
 BROKEN = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)  #: what a bad file raises
@@ -72,14 +74,74 @@ class Prepared:
 
 def stored_shape(wanted: ClassifierInput) -> Shape:
     """Planes, rows and columns that a case is stored with for a network's input."""
+    length_mm, spare = LENGTH_MM, SPARE
+    if wanted.sampling == AVERAGES:
+        length_mm, spare = LENGTH_MM + 2 * SURROUNDINGS_MM, SPARE_OF_AVERAGES
     return (
-        round(LENGTH_MM / wanted.slice_mm),
-        round(wanted.rows * SPARE),
-        round(wanted.columns * SPARE),
+        round(length_mm / wanted.slice_mm),
+        round(wanted.rows * spare),
+        round(wanted.columns * spare),
     )
 
 
-def prepare(case: Case, models: Models, shape: Shape, margin_mm: float) -> Prepared:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGrid:
+    """Grid on which the box of a pair of lungs is stored.
+
+    Attributes
+    ----------
+    low, high
+        First and last voxel of the box in the volume; the grid ends on their centres.
+    shape
+        Planes, rows, columns of the grid.
+    size_mm
+        Extent of the box along planes, rows, columns.
+    averages
+        Whether a stored voxel is the mean over its cell, or a single value between voxels.
+    """
+
+    low: Index
+    high: Index
+    shape: Shape
+    size_mm: Spacing
+    averages: bool
+
+    @classmethod
+    def around(
+        cls, lungs: NDArray[np.bool_], spacing_mm: Spacing, wanted: ClassifierInput
+    ) -> StoredGrid:
+        """Put the grid around the lungs of a volume, for a network's input.
+
+        Raises
+        ------
+        UnsuitableSeries
+            ``no-lungs`` if the mask is empty.
+        """
+        averages = wanted.sampling == AVERAGES
+        margin_mm = wanted.margin_mm + (SURROUNDINGS_MM if averages else 0.0)
+        low, high = lung_box(lungs, spacing_mm, margin_mm)
+        z, y, x = ((b - a) * mm for a, b, mm in zip(low, high, spacing_mm, strict=True))
+        return cls(
+            low=low,
+            high=high,
+            shape=stored_shape(wanted),
+            size_mm=(z, y, x),
+            averages=averages,
+        )
+
+    def of(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Bring an array of the volume onto the grid."""
+        inside = values[box(self.low, self.high)]
+        if not self.averages:
+            return resize(inside, self.shape)
+        places = [
+            np.linspace(0, count - 1, wanted)
+            for count, wanted in zip(inside.shape, self.shape, strict=True)
+        ]
+        return cell_means(inside, places, [float(at[1] - at[0]) for at in places])
+
+
+def prepare(case: Case, models: Models, wanted: ClassifierInput) -> Prepared:
     """Read a case, find its lungs, cut out and resample their box.
 
     Raises
@@ -92,23 +154,21 @@ def prepare(case: Case, models: Models, shape: Shape, margin_mm: float) -> Prepa
         lungs = segment(volume, models).labels > 0
     else:
         lungs = read_mask(case.lungs, volume) > 0
-    low, high = lung_box(lungs, volume.spacing_mm, margin_mm)
-    inside = box(low, high)
-    z, y, x = ((b - a) * mm for a, b, mm in zip(low, high, volume.spacing_mm, strict=True))
-    lesions = np.zeros(shape, np.bool_)
+    grid = StoredGrid.around(lungs, volume.spacing_mm, wanted)
+    lesions = np.zeros(grid.shape, np.bool_)
     if case.lesions is not None:
-        lesions = resize(read_mask(case.lesions, volume)[inside] > 0, shape) >= 0.5
+        lesions = grid.of(read_mask(case.lesions, volume) > 0) >= 0.5
     return Prepared(
-        hu=np.rint(resize(volume.hu[inside], shape)).astype(np.int16),
-        lungs=resize(lungs[inside], shape) >= 0.5,
+        hu=np.rint(grid.of(volume.hu)).astype(np.int16),
+        lungs=grid.of(lungs) >= 0.5,
         lesions=lesions,
         lesions_known=case.lesions is not None or case.label == 0,
-        size_mm=(z, y, x),
+        size_mm=grid.size_mm,
         label=int(case.label or 0),
     )
 
 
-def prepared(case: Case, models: Models, shape: Shape, margin_mm: float, *, folder: Path) -> Path:
+def prepared(case: Case, models: Models, wanted: ClassifierInput, *, folder: Path) -> Path:
     """Path of a case's prepared file: the case itself, one made earlier, or one made now.
 
     Raises
@@ -119,11 +179,13 @@ def prepared(case: Case, models: Models, shape: Shape, margin_mm: float, *, fold
     if case.path.name.endswith(SUFFIX):
         require_label(case)
         return case.path
-    words = f"{case.path.resolve()} {case.lungs} {case.lesions} {case.label} {shape} {margin_mm}"
-    words += models.manifest.networks.lungs.sha256
+    words = f"{case.path.resolve()} {case.lungs} {case.lesions} {case.label}"
+    words += f" {stored_shape(wanted)} {wanted.margin_mm}{models.manifest.networks.lungs.sha256}"
+    if wanted.sampling == AVERAGES:
+        words += " averages"
     file = folder / f"{hashlib.sha256(words.encode()).hexdigest()[:24]}{SUFFIX}"
     if not file.exists():
-        save(file, prepare(case, models, shape, margin_mm))
+        save(file, prepare(case, models, wanted))
     return file
 
 

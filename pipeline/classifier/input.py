@@ -7,12 +7,13 @@ with a margin around the box and without its clipping of the lungs' bases and to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.classifier.area_average import Places, averaged
 from pipeline.errors import UnsuitableSeries
 from pipeline.model.manifest import ClassifierInput
 from pipeline.reasons import UnsuitableReason
@@ -22,6 +23,8 @@ GREY_LEVELS = 255  #: the paper's networks saw 8-bit images; floor, as there
 MAX_PLANES = 400  #: bounds memory (about 3 GB); 400 mm at 1 mm is beyond a long lung
 MIN_PLANES = 2  #: the network halves the planes once
 MASK_LEVEL = 0.5  #: an interpolated mask counts as lung from here on
+AVERAGES = 2  #: `ClassifierInput.sampling` of `averaged_input`
+CELL = (2, 8, 8)  #: planes, rows, columns of a cell of the feature map, as every network has it
 
 Index = tuple[int, int, int]
 Offsets = tuple[float, float, float]
@@ -36,16 +39,19 @@ class NetworkInput:
     tensor
         ``(1, 2, T, H, W)`` float32: attenuation 0..1, lung mask 0/1. Planes feet to head.
     low, high
-        First and last source voxel ``(slice, row, column)`` of the box, both within it. The
-        first and last plane, row and column of the tensor lie on their centres.
+        First and last source voxel ``(slice, row, column)`` of the box, both within it.
     source_shape
         Slices, rows, columns of the volume.
+    ends
+        Where the first and the last plane, row and column of the tensor lie, as fractional
+        indices of source voxels; None where they lie on the centres of `low` and `high`.
     """
 
     tensor: NDArray[np.float32]
     low: Index
     high: Index
     source_shape: Index
+    ends: tuple[Offsets, Offsets] | None = None
 
     @property
     def grid_shape(self) -> Index:
@@ -85,8 +91,12 @@ class NetworkInput:
 
     def _tensor_index(self, axis: int) -> NDArray[np.float64]:
         """Places of the box's source voxels along one axis of the tensor."""
-        count = self.high[axis] - self.low[axis] + 1
-        return np.linspace(0, self.grid_shape[axis] - 1, count)
+        low, high, last = self.low[axis], self.high[axis], self.grid_shape[axis] - 1
+        if self.ends is None:
+            return np.linspace(0, last, high - low + 1)
+        begin, end = (place[axis] for place in self.ends)
+        voxels = np.arange(low, high + 1, dtype=np.float64)
+        return (voxels - begin) * (last / (end - begin))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,11 +139,10 @@ class SourcePlanes:
 
 
 def network_input(volume: CtVolume, lungs: LungMask, spec: ClassifierInput) -> NetworkInput:
-    """Cut out the lungs and resample them for the classifier.
+    """Cut out the lungs and resample them for the classifier, in the way of ``spec.sampling``.
 
-    Planes lie ``spec.slice_mm`` apart, or as little more as it takes to end on the box's
-    last slice. A box that would need more than `MAX_PLANES` is squeezed into so many: all of
-    the lung is seen, coarser along the body.
+    A box that would need more than `MAX_PLANES` is squeezed into so many: all of the lung is
+    seen, coarser along the body.
 
     Parameters
     ----------
@@ -147,6 +156,17 @@ def network_input(volume: CtVolume, lungs: LungMask, spec: ClassifierInput) -> N
     UnsuitableSeries
         ``no-lungs`` if the mask is empty.
     """
+    if spec.sampling == AVERAGES:
+        return averaged_input(volume.hu, lungs.labels > 0, volume.spacing_mm, spec)
+    return _stretched_input(volume, lungs, spec)
+
+
+def _stretched_input(volume: CtVolume, lungs: LungMask, spec: ClassifierInput) -> NetworkInput:
+    """Stretch the box to the network's rows and columns.
+
+    Planes lie ``spec.slice_mm`` apart, or as little more as it takes to end on the box's last
+    slice; the first and last plane, row and column lie on the box's outermost voxels.
+    """
     low, high = lung_box(lungs.labels > 0, volume.spacing_mm, spec.margin_mm)
     length_mm = (high[0] - low[0]) * volume.spacing_mm[0]
     planes = int(np.clip(round(length_mm / spec.slice_mm) + 1, MIN_PLANES, MAX_PLANES))
@@ -156,6 +176,112 @@ def network_input(volume: CtVolume, lungs: LungMask, spec: ClassifierInput) -> N
     lung = resize(lungs.labels[inside] > 0, shape) >= MASK_LEVEL
     tensor = np.stack([grey, lung.astype(np.float32)])[np.newaxis]
     return NetworkInput(tensor=tensor, low=low, high=high, source_shape=volume.shape)
+
+
+def averaged_input(
+    hu: NDArray[np.int16], lungs: NDArray[np.bool_], spacing_mm: Offsets, spec: ClassifierInput
+) -> NetworkInput:
+    """Average the box of the lungs over square pixels, with as many of them as it takes.
+
+    The cells of the feature map lie mirrored about the middle of the lungs, however large the box
+    is: a wider margin or mask adds cells around them and moves none.
+
+    Parameters
+    ----------
+    hu, lungs
+        ``(slices, rows, columns)``; feet to head, to the back, to the patient's left.
+    spacing_mm
+        Of the voxels along each axis.
+    spec
+        Of sampling 2.
+
+    Raises
+    ------
+    UnsuitableSeries
+        ``no-lungs`` if the mask is empty.
+    """
+    places = averaged_places(lungs, spacing_mm, spec)
+    steps = [float(at[1] - at[0]) for at in places]
+    spans = [
+        (max(0, int(np.ceil(at[0] - step / 2))), min(count - 1, int(at[-1] + step / 2)))
+        for at, step, count in zip(places, steps, hu.shape, strict=True)
+    ]
+    (a, b, c), shape = spans, hu.shape
+    low, high = (a[0], b[0], c[0]), (a[1], b[1], c[1])
+    held = box(low, high)
+    within = [at - first for at, first in zip(places, low, strict=True)]
+    clipped = np.clip(hu[held], *spec.window_hu)
+    grey = window(cell_means(clipped, within, steps), spec.window_hu)
+    share = cell_means(lungs[held], within, steps)
+    lung = (share >= MASK_LEVEL).astype(np.float32)
+    return NetworkInput(
+        tensor=np.stack([grey, lung])[np.newaxis],
+        low=low,
+        high=high,
+        source_shape=(shape[0], shape[1], shape[2]),
+        ends=(_three(at[0] for at in places), _three(at[-1] for at in places)),
+    )
+
+
+def averaged_places(
+    lungs: NDArray[np.bool_], spacing_mm: Offsets, spec: ClassifierInput
+) -> tuple[Places, Places, Places]:
+    """Middles of planes, rows and columns of `averaged_input`, as fractional source indices."""
+    if spec.pixel_mm is None:
+        raise ValueError("a pixel size expected, got none")
+    first, last = lung_box(lungs, spacing_mm, 0.0)
+    cells_mm = (spec.slice_mm, spec.pixel_mm, spec.pixel_mm)
+    places = []
+    for axis, (stride, cell_mm) in enumerate(zip(CELL, cells_mm, strict=True)):
+        extent_mm = (last[axis] - first[axis] + 1) * spacing_mm[axis] + 2 * spec.margin_mm
+        cells = int(np.ceil(extent_mm / (stride * cell_mm)))
+        count = stride * (cells + cells % 2)  # planes are pooled by twos
+        if axis:  # rows and columns are taken every 8, beginning with the first
+            count = mirrored_count(stride * cells)
+        step = cell_mm / spacing_mm[axis]
+        if axis == 0 and count > MAX_PLANES:
+            step, count = step * count / MAX_PLANES, MAX_PLANES
+        middle = (first[axis] + last[axis]) / 2
+        places.append(middle + (np.arange(count) - (count - 1) / 2) * step)
+    planes, rows, columns = places
+    return planes, rows, columns
+
+
+def _three(values: Iterable[float]) -> Offsets:
+    z, y, x = map(float, values)
+    return z, y, x
+
+
+def mirrored_count(count: int) -> int:
+    """Rows or columns, not fewer than those given, whose cells lie mirrored about the middle.
+
+    A cell lies on every eighth from the first to the last, and there are as many on each side.
+    """
+    stride = CELL[-1]
+    cells = -(-count // stride)
+    return stride * (cells + 1 - cells % 2) + 1
+
+
+def cell_means(
+    values: NDArray[np.generic], places: Sequence[Places], steps: Sequence[float]
+) -> NDArray[np.float32]:
+    """Mean over each cell of a grid.
+
+    Parameters
+    ----------
+    values
+        ``(slices, rows, columns)``.
+    places
+        Middles of its planes, rows and columns, as fractional indices of the values.
+    steps
+        Width of a cell along each axis, in voxels; one of less than a voxel counts as 1.
+    """
+    shape = (len(values), len(places[1]), len(places[2]))
+    narrow = np.empty(shape, np.float32)
+    for plane, out in zip(values, narrow, strict=True):  # all at once would need much memory
+        rows = averaged(plane[None], places[1], steps[1], axis=1)
+        out[:] = averaged(rows, places[2], steps[2], axis=2)[0]
+    return averaged(narrow, places[0], steps[0], axis=0)
 
 
 def lung_box(mask: NDArray[np.bool_], spacing_mm: Offsets, margin_mm: float) -> tuple[Index, Index]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from pydantic import (
     JsonValue,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -70,13 +71,34 @@ class LungsInput(_Value):
 
 
 class ClassifierInput(_Value):
-    """Input of the classifier: the box of the lungs with a margin, resampled."""
+    """Input of the classifier: the box of the lungs with a margin, resampled.
+
+    `sampling` is the number of the way. 1: the box is stretched to `rows` x `columns`, by single
+    values between voxels. 2: square pixels of `pixel_mm`, each the mean over its area, in a box
+    that reaches outward to whole cells of the feature map; `rows` and `columns` are those of a
+    picture in training.
+    """
 
     rows: PositiveInt
     columns: PositiveInt
     slice_mm: Annotated[float, Field(gt=0)]
     window_hu: WindowHu
     margin_mm: Annotated[float, Field(ge=0)]
+    sampling: Literal[1, 2] = 1
+    pixel_mm: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _pixels_have_a_size(self) -> Self:
+        if (self.pixel_mm is None) == (self.sampling == 2):
+            raise ValueError(
+                f"pixel_mm with sampling 2 and not with 1 expected, got sampling {self.sampling}"
+                f" and pixel_mm {self.pixel_mm}"
+            )
+        return self
+
+    def as_settings(self) -> dict[str, Any]:
+        """All of it for JSON; what older versions did not have only where it is used."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class NetworkEntry(_Value):

@@ -19,8 +19,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.cases.classifier_input import plain_picture
+from pipeline.cases.classifier_input import prepared_input
 from pipeline.cases.prepared import Prepared, Shape, load
+from pipeline.classifier.input import AVERAGES, mirrored_count
 from pipeline.model.manifest import ClassifierInput
 from pipeline.networks.decovnet import FEATURE_STRIDE, FEATURES, NEGATIVE, POSITIVE, DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
@@ -118,7 +119,13 @@ class ClassifierTask:
     def shape(self) -> Shape:
         """Planes, rows, columns of a training picture."""
         planes = round(TRAINING_LENGTH_MM / self.wanted.slice_mm)
-        return planes, self.wanted.rows, self.wanted.columns
+        if self.wanted.sampling != AVERAGES:
+            return planes, self.wanted.rows, self.wanted.columns
+        return (
+            planes - planes % 4,
+            mirrored_count(self.wanted.rows),
+            mirrored_count(self.wanted.columns),
+        )
 
     def draw(self, step: int) -> ClassifierBatch:
         """Draw positive and negative cases alike often, each in a random view."""
@@ -127,7 +134,7 @@ class ClassifierTask:
         for label, files in ((POSITIVE, self.files.positive), (NEGATIVE, self.files.negative)):
             for _ in range(self.pairs):
                 case = load(files[int(rng.integers(len(files)))])
-                pictures.append(random_picture(case, self.shape, self.wanted.window_hu, rng))
+                pictures.append(random_picture(case, self.shape, self.wanted, rng))
                 labels.append(label)
                 known.append(float(case.lesions_known and self.masks))
         return ClassifierBatch(
@@ -165,7 +172,7 @@ class ClassifierTask:
 
 def margin(network: nn.Module, case: Prepared, wanted: ClassifierInput) -> float:
     """Logit of positive less that of negative, for the whole box of a prepared case."""
-    return margin_of(network, plain_picture(case, wanted).channels[np.newaxis])
+    return margin_of(network, prepared_input(case, wanted).tensor)
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Split, read_cases, split_of
-from pipeline.cases.classifier_input import Floats, plain_picture
+from pipeline.cases.classifier_input import Floats, prepared_input
 from pipeline.cases.prepared import load
 from pipeline.errors import PipelineError
 from pipeline.metrics.delong import auc, compare_auc
@@ -171,7 +171,7 @@ def _train(
 
 def _prepared_input(training: ClassifierTraining, row: Listed) -> Floats:
     """Network input of the prepared case, which the histograms are made of as well."""
-    return plain_picture(load(row.file), training.wanted).channels[np.newaxis]
+    return prepared_input(load(row.file), training.wanted).tensor
 
 
 def _test_network(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cases.case_list import Case, Split, read_cases, split_of
-from pipeline.cases.prepared import prepared, stored_shape
+from pipeline.cases.prepared import prepared
 from pipeline.errors import PipelineError
 from pipeline.model.loading import Models
 from pipeline.model.manifest import ClassifierInput
@@ -46,11 +46,10 @@ def list_prepared(
     rows = read_cases(*cases)
     splits = split_of(rows, seed)
     require_labels({(splits[row.patient], int(row.label or 0)) for row in rows})
-    shape = stored_shape(wanted)
 
     def listed(row: Case) -> Listed:
         try:
-            file = prepared(row, models, shape, wanted.margin_mm, folder=folder)
+            file = prepared(row, models, wanted, folder=folder)
         except PipelineError as exc:
             raise PipelineError(f"{row.place}: {exc}") from exc
         label = int(row.label or 0)

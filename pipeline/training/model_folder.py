@@ -140,7 +140,7 @@ def write_model(folder: Path, base: Path, trained: Trained, *, name: str, versio
         "architecture": DEPLOYABLE[trained.network],
         "file": "classifier.safetensors",
         "parameters": parameters(CLASSIFIERS[trained.network]()),
-        "input": trained.wanted.model_dump(mode="json"),
+        "input": trained.wanted.as_settings(),
     }
     write_network(folder, "classifier", load_file(trained.weights), entry)
     parse_manifest((folder / MANIFEST).read_bytes())

@@ -69,7 +69,7 @@ class ClassifierTraining:
         return {
             **asdict(self),
             "schedule": self.schedule.as_settings(),
-            "wanted": self.wanted.model_dump(mode="json"),
+            "wanted": self.wanted.as_settings(),
             "start": self.start and digest_of(self.start),
             "cases": [digest_of(file) for file in cases],
             "lungs": models.manifest.networks.lungs.sha256,

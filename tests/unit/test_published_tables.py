@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.evaluation.stability_report import read_scores, table
 from pipeline.evaluation.strata import PaintedCase, read_painted, tables, write_painted
 from pipeline.model.manifest import BUNDLED, read_manifest
 from tests.support.paths import ROOT
@@ -22,6 +23,14 @@ def test_the_classifiers_tables_follow_from_its_scores(seed: int) -> None:
 
     text = (TABLES / "classifier.md").read_text(encoding="utf-8")
     assert f"<!-- seed {seed} -->\n{made}\n<!-- /seed {seed} -->" in text
+
+
+@pytest.mark.parametrize("model", ["opacities-1"])
+def test_the_tables_of_stability_follow_from_its_scores(model: str) -> None:
+    made = table(read_scores(DATA / f"stability-{model}.csv"))
+
+    text = (TABLES / "stability.md").read_text(encoding="utf-8")
+    assert f"<!-- {model} -->\n{made}\n<!-- /{model} -->" in text
 
 
 def test_the_seeds_share_no_phantom() -> None:

@@ -19,6 +19,7 @@ from dicom_node.cli.options import (
     Device,
     Masks,
     Pairs,
+    PixelMm,
     Rows,
     RunFolder,
     Seed,
@@ -64,6 +65,7 @@ def training_of(
     rows: int,
     columns: int,
     slice_mm: float,
+    pixel_mm: float | None = None,
     start: Path | None = None,
 ) -> ClassifierTraining:
     """Options of a training from those of a command line, as `train` and `compare` have them."""
@@ -72,17 +74,24 @@ def training_of(
     return ClassifierTraining(
         network=network,
         seed=seed,
-        wanted=ClassifierInput(
-            rows=rows,
-            columns=columns,
-            slice_mm=slice_mm,
-            window_hu=WINDOW_HU,
-            margin_mm=MARGIN_MM,
-        ),
+        wanted=input_of(rows, columns, slice_mm, pixel_mm),
         schedule=schedule,
         pairs=pairs,
         masks=masks,
         start=start,
+    )
+
+
+def input_of(rows: int, columns: int, slice_mm: float, pixel_mm: float | None) -> ClassifierInput:
+    """Input of a classifier; with a size of its pixels it is sampled by averages."""
+    return ClassifierInput(
+        rows=rows,
+        columns=columns,
+        slice_mm=slice_mm,
+        window_hu=WINDOW_HU,
+        margin_mm=MARGIN_MM,
+        sampling=1 if pixel_mm is None else 2,
+        pixel_mm=pixel_mm,
     )
 
 
@@ -101,6 +110,7 @@ def classifier(
     rows: Rows = 112,
     columns: Columns = 168,
     slice_mm: SliceMm = 4.0,
+    pixel_mm: PixelMm = None,
     start: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Weights of this network to begin with."),
@@ -140,6 +150,7 @@ def classifier(
         rows=rows,
         columns=columns,
         slice_mm=slice_mm,
+        pixel_mm=pixel_mm,
         start=start,
     )
     with bar() as progress:
@@ -251,6 +262,7 @@ def synthesise(
     ] = None,
     real_pairs: Annotated[int, typer.Option(min=1, help="Pairs from each real chest.")] = 40,
     seed: Seed = 1,
+    pixel_mm: PixelMm = None,
     model: Base = BUNDLED,
 ) -> None:
     """Make synthetic cases: COVID-like opacities and other diseases painted into healthy lungs."""
@@ -266,14 +278,19 @@ def synthesise(
         pairs_per_real=real_pairs,
     )
     chests = read_cases(real, labelled=False) if real else ()
+    models = load(model, device_for("auto"))
+    wanted = models.manifest.networks.classifier.input
+    if pixel_mm is not None:
+        wanted = wanted.model_copy(update={"sampling": 2, "pixel_mm": pixel_mm})
     with bar() as progress:
         task = progress.add_task("lungs", total=None)
         cases = synthesise(
             folder,
             recipe,
             chests,
-            load(model, device_for("auto")),
+            models,
             lambda done, total: progress.update(task, completed=done, total=total),
+            wanted=wanted,
         )
     out.print(f"cases: {cases}")
 

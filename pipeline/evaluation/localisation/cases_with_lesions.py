@@ -18,7 +18,6 @@ from pipeline.cases.prepared import (
     load,
     prepare,
     require_label,
-    stored_shape,
 )
 from pipeline.classifier.activation import methods_of, on_source
 from pipeline.classifier.score import classify
@@ -78,7 +77,7 @@ def prepared_case(case: Case, models: Models) -> Prepared:
         if case.path.name.endswith(SUFFIX):
             require_label(case)
             return load(case.path)
-        return prepare(case, models, stored_shape(wanted), wanted.margin_mm)
+        return prepare(case, models, wanted)
     except PipelineError as exc:
         raise PipelineError(f"{case.place}: {exc}") from exc
 

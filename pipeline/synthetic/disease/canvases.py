@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.cases.prepared import Prepared, stored_shape
-from pipeline.classifier.input import box, lung_box, resize
+from pipeline.cases.prepared import Prepared, StoredGrid
+from pipeline.classifier.input import resize
 from pipeline.model.manifest import ClassifierInput
 from pipeline.synthetic.disease.shapes import View
 from pipeline.synthetic.phantom.build import BUILDS
@@ -38,16 +38,13 @@ def phantom_canvas(seed: int, wanted: ClassifierInput) -> Prepared:
     made = make_phantom(spec)
     pixel = spec.field_mm / spec.size
     spacing_mm = (spacing, pixel, pixel)
-    low, high = lung_box(made.lungs > 0, spacing_mm, wanted.margin_mm)
-    inside = box(low, high)
-    shape = stored_shape(wanted)
-    z, y, x = ((b - a) * mm for a, b, mm in zip(low, high, spacing_mm, strict=True))
+    grid = StoredGrid.around(made.lungs > 0, spacing_mm, wanted)
     return Prepared(
-        hu=np.rint(resize(made.hu[inside], shape)).astype(np.int16),
-        lungs=resize(made.lungs[inside] > 0, shape) >= 0.5,
-        lesions=np.zeros(shape, np.bool_),
+        hu=np.rint(grid.of(made.hu)).astype(np.int16),
+        lungs=grid.of(made.lungs > 0) >= 0.5,
+        lesions=np.zeros(grid.shape, np.bool_),
         lesions_known=True,
-        size_mm=(z, y, x),
+        size_mm=grid.size_mm,
         label=0,
         kind="phantom",
     )

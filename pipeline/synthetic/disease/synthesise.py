@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case, Split
-from pipeline.cases.prepared import SUFFIX, Prepared, Shape, prepare, save, stored_shape
+from pipeline.cases.prepared import SUFFIX, Prepared, prepare, save
 from pipeline.errors import PipelineError
 from pipeline.model.loading import Models
 from pipeline.model.manifest import ClassifierInput
@@ -77,6 +77,8 @@ def synthesise(
     real: Sequence[Case],
     models: Models,
     report: Report = lambda done, total: None,
+    *,
+    wanted: ClassifierInput | None = None,
 ) -> Path:
     """Write the data set; returns its ``cases.csv``.
 
@@ -85,7 +87,9 @@ def synthesise(
     real
         Healthy chests to paint into; each must name its split.
     models
-        Find the real lungs; their classifier's input says what size to prepare.
+        Find the real lungs.
+    wanted
+        Input of the network that the cases are for; None takes that of the models' classifier.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def synthesise(
     """
     if missing := [case.place for case in real if case.split is None]:
         raise PipelineError(f"a split of every chest expected, got none in {', '.join(missing)}")
-    wanted = models.manifest.networks.classifier.input
+    wanted = wanted or models.manifest.networks.classifier.input
     pairs_of_lungs = [*_phantoms(recipe, wanted), *_real(recipe, real, models, wanted)]
     rows: list[tuple[str, str, int, str]] = []
     for done, lungs in enumerate(pairs_of_lungs, start=1):
@@ -130,7 +134,6 @@ def _real(
     recipe: Recipe, real: Sequence[Case], models: Models, wanted: ClassifierInput
 ) -> Iterator[Lungs]:
     """Real chests; a patient's second chest is painted otherwise than her first."""
-    shape = stored_shape(wanted)
     chests: Counter[str] = Counter()
     for number, case in enumerate(real, start=1):
         chests[case.patient] += 1
@@ -141,13 +144,13 @@ def _real(
             patient=case.patient,
             split=case.split or Split.TRAIN,
             pairs=recipe.pairs_per_real,
-            make=partial(_prepared, case, models, shape, wanted.margin_mm),
+            make=partial(_prepared, case, models, wanted),
         )
 
 
-def _prepared(case: Case, models: Models, shape: Shape, margin_mm: float) -> Prepared:
+def _prepared(case: Case, models: Models, wanted: ClassifierInput) -> Prepared:
     try:
-        return prepare(case, models, shape, margin_mm)
+        return prepare(case, models, wanted)
     except PipelineError as exc:
         raise PipelineError(f"{case.place}: {exc}") from exc
 

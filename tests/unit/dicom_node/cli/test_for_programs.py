@@ -56,7 +56,7 @@ ACTS = set(
     evaluate / example / export / feedback import /
     localise / model import / notify / phantom / process / redeliver / reinject / reissue /
     reprocess / restore / run / scheduler / send / settings restore / settings set / support /
-    synthesise / token add /
+    stability / synthesise / token add /
     token revoke / train classifier / train lungs / user add / user disable / user password / worker
     """.replace("\n", " ")
     .replace("  ", "")

@@ -52,12 +52,31 @@ def test_what_is_no_prepared_case_is_refused(tmp_path: Path, content: bytes) -> 
         prepared.load(tmp_path / "case.npz")
 
 
+SMALL = ClassifierInput(rows=42, columns=56, slice_mm=12.0, window_hu=(-1200, 600), margin_mm=5.0)
+
+
 def test_the_stored_grid_is_a_little_finer_than_the_networks() -> None:
     wanted = ClassifierInput(
         rows=224, columns=336, slice_mm=1.0, window_hu=(-1200, 600), margin_mm=5.0
     )
 
     assert prepared.stored_shape(wanted) == (288, 256, 384)
+
+
+def test_for_averages_the_surroundings_of_the_lungs_are_stored_as_well(nifti: Path) -> None:
+    """Pictures of square pixels reach beyond the box, and must not see its edge there."""
+    volume = read_volume(nifti / "ct.nii.gz")
+    lungs = read_mask(nifti / "lungs.nii.gz", volume) > 0
+    averages = SMALL.model_copy(update={"sampling": 2, "pixel_mm": 4.0})
+
+    tight, wide = (
+        prepared.StoredGrid.around(lungs, volume.spacing_mm, wanted) for wanted in (SMALL, averages)
+    )
+
+    assert all(a >= b for a, b in zip(tight.low, wide.low, strict=True))
+    assert wide.size_mm[2] > tight.size_mm[2] + prepared.SURROUNDINGS_MM
+    mean = float(volume.hu[prepared.box(wide.low, wide.high)].mean())
+    assert wide.of(volume.hu).mean() == pytest.approx(mean, abs=15)
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +113,9 @@ def test_a_case_is_prepared_once_and_its_masks_are_kept(nifti: Path, tmp_path: P
         lesions=nifti / "lesions.nii.gz",
     )
 
-    file = prepared.prepared(case, models, (24, 48, 64), 5.0, folder=tmp_path)
+    file = prepared.prepared(case, models, SMALL, folder=tmp_path)
     written = file.stat().st_mtime_ns
-    again = prepared.prepared(case, models, (24, 48, 64), 5.0, folder=tmp_path)
+    again = prepared.prepared(case, models, SMALL, folder=tmp_path)
 
     assert again == file
     assert again.stat().st_mtime_ns == written
@@ -127,9 +146,7 @@ def test_a_prepared_case_of_another_label_than_listed_is_refused(tmp_path: Path)
     case = Case(path=tmp_path / "case.npz", patient="p", label=1)
 
     with pytest.raises(PipelineError, match="the list's label 1 expected in the case, got 0"):
-        prepared.prepared(
-            case, load(BUNDLED, device_for("cpu")), SHAPE, 5.0, folder=tmp_path / "none"
-        )
+        prepared.prepared(case, load(BUNDLED, device_for("cpu")), SMALL, folder=tmp_path / "none")
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:

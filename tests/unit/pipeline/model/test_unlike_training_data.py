@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.cases.classifier_input import plain_picture
+from pipeline.cases.classifier_input import prepared_input
 from pipeline.cases.prepared import Prepared
 from pipeline.classifier.score import lung_features
 from pipeline.model.loading import Models, load
@@ -61,7 +61,7 @@ def test_what_is_grossly_wrong_is_flagged(
     healthy: Prepared, models: Models, change: object, flagged: bool
 ) -> None:
     assert callable(change)
-    seen = plain_picture(change(healthy), models.manifest.networks.classifier.input).channels
+    seen = prepared_input(change(healthy), models.manifest.networks.classifier.input).tensor[0]
     assert isinstance(models.classifier, Explained)
     with torch.no_grad():
         features = models.classifier.features(torch.from_numpy(seen[np.newaxis]))
