@@ -7,7 +7,7 @@ threshold from what is kept of its analysis.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,31 +62,46 @@ def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) ->
     return without_lesions(_with_changes_named(reported, reported.lesions, options))
 
 
-def answered(found: Classification, options: AnalysisOptions, manifest: Manifest) -> Classification:
-    """Set a score against the site's threshold, or else against the model's prediction sets.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Scores at which answers change; attributes as in `pipeline.types.Classification`."""
+
+    threshold: float
+    operating_point: str
+    indeterminate_from: float | None = None
+
+
+def bounds(threshold: float | None, manifest: Manifest) -> Bounds:
+    """Choose the scores at which answers change.
 
     A threshold of the site gives two answers. Without one the first level of the model's
     prediction sets gives three: below where the score leaves the negative class alone open,
     above where the positive one alone, and indeterminate between. A model without prediction
     sets has its operating point.
+
+    Parameters
+    ----------
+    threshold
+        Of the site; None takes the model's.
     """
-    if options.threshold is not None:
-        return replace(
-            found,
-            threshold=options.threshold,
-            operating_point=SITE_POINT,
-            indeterminate_from=None,
-        )
+    if threshold is not None:
+        return Bounds(threshold=threshold, operating_point=SITE_POINT)
     if manifest.conformal is None:
         point = manifest.operating_points[DEFAULT_POINT]
-        return replace(
-            found,
-            threshold=point.threshold,
-            operating_point=DEFAULT_POINT,
-            indeterminate_from=None,
-        )
+        return Bounds(threshold=point.threshold, operating_point=DEFAULT_POINT)
     low, high = manifest.conformal.levels[0].indeterminate
-    return replace(found, threshold=high, operating_point=SETS_POINT, indeterminate_from=low)
+    return Bounds(threshold=high, operating_point=SETS_POINT, indeterminate_from=low)
+
+
+def answered(found: Classification, options: AnalysisOptions, manifest: Manifest) -> Classification:
+    """Set a score against the site's threshold, or else against the model's bounds."""
+    chosen = bounds(options.threshold, manifest)
+    return replace(
+        found,
+        threshold=chosen.threshold,
+        operating_point=chosen.operating_point,
+        indeterminate_from=chosen.indeterminate_from,
+    )
 
 
 def _with_changes_named(

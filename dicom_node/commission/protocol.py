@@ -28,6 +28,7 @@ from dicom_node.preflight import doubts, faults
 from dicom_node.resources import Resources
 from dicom_node.self_test.case import self_test_datasets
 from dicom_node.self_test.request import self_test_now
+from pipeline.decision import bounds
 from pipeline.model.manifest import DEFAULT_POINT, read_manifest
 from pipeline.synthetic.phantom.dicom import write_series
 from storage.results.self_tests import SelfTestRun
@@ -188,15 +189,16 @@ def software_lines(settings: Settings) -> list[tuple[str, str]]:
 
 
 def threshold_lines(settings: Settings) -> list[tuple[str, str]]:
-    """Say which scores are called positive, and what the model's operating point promises."""
+    """Say which scores are called positive and which are indeterminate, and who says so."""
     manifest, _ = read_manifest(model_of(settings).folder)
     chosen = settings.analysis.threshold
-    point = manifest.operating_points[DEFAULT_POINT]
-    value = point.threshold if chosen == "model" else float(chosen)
+    found = bounds(None if chosen == "model" else float(chosen), manifest)
+    low = found.indeterminate_from
     return [
-        ("scores are called positive above", f"{value:.4f}"),
+        ("scores are called positive above", f"{found.threshold:.4f}"),
+        ("and are indeterminate from", "none is" if low is None else f"{low:.4f}"),
         ("which is", "the model's" if chosen == "model" else "set here ([analysis] threshold)"),
-        ("default of the model", f"{point.threshold:.4f}"),
+        ("default of the model", f"{manifest.operating_points[DEFAULT_POINT].threshold:.4f}"),
         ("lesions when negative", "yes" if settings.analysis.lesions_when_negative else "no"),
         (
             "changes are named from",

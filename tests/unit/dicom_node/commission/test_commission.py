@@ -146,3 +146,6 @@ def test_versions_and_thresholds_are_those_of_the_model_and_the_settings() -> No
     assert dict(software_lines(site))["model"] == "opacities-1 1.0.0"
     assert dict(threshold_lines(site))["scores are called positive above"] == "0.7000"
     assert dict(threshold_lines(Settings()))["which is"] == "the model's"
+    assert dict(threshold_lines(Settings()))["scores are called positive above"] == "0.4908"
+    assert dict(threshold_lines(Settings()))["and are indeterminate from"] == "0.2059"
+    assert dict(threshold_lines(site))["and are indeterminate from"] == "none is"
