@@ -47,6 +47,8 @@ class Schedule:
         Decay of the running average of the weights, which is what is validated and kept.
     precision
         ``fp32`` or ``bf16`` (automatic mixed precision).
+    constant
+        Whether the rate stays at its peak throughout.
     """
 
     steps: int
@@ -59,13 +61,19 @@ class Schedule:
     average: float = 0.995
     precision: str = "fp32"
     workers: int = 1
+    constant: bool = False
 
     def as_settings(self) -> dict[str, Any]:
-        """All of it, by the names that it has in ``settings.json``."""
-        return {NAMES_IN_SETTINGS.get(name, name): value for name, value in asdict(self).items()}
+        """All of it by its names in ``settings.json``; what is newer only where it is used."""
+        named = {NAMES_IN_SETTINGS.get(name, name): value for name, value in asdict(self).items()}
+        if not self.constant:
+            del named["constant"]
+        return named
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
+        if self.constant:
+            return self.peak_rate
         share = step / self.steps
         if share < self.warm_up:
             return self.peak_rate * (0.05 + 0.95 * share / self.warm_up)

@@ -28,11 +28,14 @@ from pipeline.training.classifier_task import ClassifierTask, WithAuxHead, margi
 from pipeline.training.classifiers import CLASSIFIERS
 from pipeline.training.fit import Report, Schedule, fit
 from pipeline.training.listing import Listed, files_of, list_prepared
+from pipeline.training.paper import PaperTask
 from pipeline.training.run_folder import RunFolder, require_free
 
 WEIGHTS = "classifier.safetensors"
 CASES = "cases.csv"  #: in the run folder: the list with the split drawn
 PREPARED = "prepared"  #: folder of the prepared cases within a run folder
+OWN, PAPER = "own", "paper"
+RECIPES: Mapping[str, type[ClassifierTask]] = {OWN: ClassifierTask, PAPER: PaperTask}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,8 @@ class ClassifierTraining:
         At most so many validation cases are used each time, evenly taken.
     start
         Weights of the same network to begin with; None begins with random ones.
+    recipe
+        ``own``, or ``paper`` (`pipeline.training.paper`).
     """
 
     network: str
@@ -63,11 +68,15 @@ class ClassifierTraining:
     masks: bool = True
     validation_limit: int = 96
     start: Path | None = None
+    recipe: str = OWN
 
     def as_settings(self, cases: Sequence[Path], models: Models) -> Mapping[str, Any]:
         """All that the course of a run depends on, for its folder."""
+        newer = {} if self.recipe == OWN else {"recipe": self.recipe}
+        named = {name: value for name, value in asdict(self).items() if name != "recipe"}
         return {
-            **asdict(self),
+            **named,
+            **newer,
             "schedule": self.schedule.as_settings(),
             "wanted": self.wanted.as_settings(),
             "start": self.start and digest_of(self.start),
@@ -158,7 +167,7 @@ def train_on(
     splits = {row.patient: row.split for row in listed}
     write_cases(out / CASES, [row.case for row in listed], splits)
     network = WithAuxHead(started(training)).to(models.device)
-    task = ClassifierTask(
+    task = RECIPES[training.recipe](
         network=network,
         files=files,
         wanted=training.wanted,

@@ -49,10 +49,17 @@ Source = Annotated[
 
 
 class Precision(StrEnum):
-    """Arithmetic of the training; bf16 is automatic mixed precision."""
+    """Arithmetic of the training; bf16 is automatic mixed precision, auto takes it on a GPU."""
 
     fp32 = "fp32"
     bf16 = "bf16"
+    auto = "auto"
+
+    def on(self, device: str) -> str:
+        """Precision on a device: ``fp32`` or ``bf16``."""
+        if self is Precision.auto:
+            return str(Precision.bf16 if device == "cuda" else Precision.fp32)
+        return str(self)
 
 
 def training_of(
@@ -133,12 +140,13 @@ def classifier(
 
     if network not in CLASSIFIERS:
         raise NodeError(f"a network of {', '.join(CLASSIFIERS)} expected, got {network}")
+    where = device_for(device.value)
     schedule = Schedule(
         steps=steps,
         validate_every=judge_every,
         patience=patience,
         peak_rate=rate,
-        precision=precision,
+        precision=precision.on(where.type),
         workers=workers,
     )
     training = training_of(
@@ -159,7 +167,7 @@ def classifier(
             cases,
             run,
             training,
-            load(model, device_for(device.value)),
+            load(model, where),
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
     out.print(f"weights: {weights}")
@@ -192,6 +200,58 @@ def _make_model(
     out.print(f"model: {run / 'model'} ({hint})", highlight=False)
 
 
+@app.command("paper")
+def paper(
+    cases: CaseList,
+    run: RunFolder,
+    seed: Seed = 1,
+    steps: Steps = 49_900,
+    judge_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 499,
+    rows: Rows = 224,
+    columns: Columns = 336,
+    slice_mm: SliceMm = 1.0,
+    precision: Annotated[
+        Precision, typer.Option(help="Mixed (bf16) on a GPU, unless another is given.")
+    ] = Precision.auto,
+    device: Device = Device.auto,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that draw cases.")] = 1,
+    model: Base = BUNDLED,
+    source: Source = None,
+) -> None:
+    """Train DeCoVNet by the paper's recipe: whole scans one by one, Adam at 1e-5, labels alone."""
+    needs_extra()
+    from pipeline.model.loading import device_for, load
+    from pipeline.training.paper import paper_schedule
+    from pipeline.training.train_classifier import PAPER, ClassifierTraining, train_classifier
+
+    models = load(model, device_for(device.value))
+    schedule = paper_schedule(
+        steps,
+        validate_every=judge_every,
+        precision=precision.on(models.device.type),
+        workers=workers,
+    )
+    training = ClassifierTraining(
+        network="decovnet",
+        seed=seed,
+        wanted=input_of(rows, columns, slice_mm, None),
+        schedule=schedule,
+        masks=False,
+        recipe=PAPER,
+    )
+    with bar() as progress:
+        task = progress.add_task("preparing", total=steps)
+        weights = train_classifier(
+            cases,
+            run,
+            training,
+            models,
+            report=lambda done, text: progress.update(task, completed=done, description=text),
+        )
+    out.print(f"weights: {weights}")
+    _make_model(run, weights, training, model, source or undescribed(cases))
+
+
 @app.command("lungs")
 def lungs(
     cases: CaseList,
@@ -219,6 +279,7 @@ def lungs(
     there = (run / "model").exists()
     if size % UNET_STRIDE:
         raise NodeError(f"a size that is a multiple of {UNET_STRIDE} expected, got {size}")
+    where = device_for(device.value)
     training = LungTraining(
         seed=seed,
         schedule=Schedule(
@@ -226,7 +287,7 @@ def lungs(
             validate_every=judge_every,
             patience=patience,
             peak_rate=rate,
-            precision=precision,
+            precision=precision.on(where.type),
         ),
         size=size,
         batch=batch,
@@ -241,7 +302,7 @@ def lungs(
             run,
             training,
             origin=origin,
-            device=device_for(device.value),
+            device=where,
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
     out.print(f"model: {folder}{' (it was there, and is left as it was)' if there else ''}")

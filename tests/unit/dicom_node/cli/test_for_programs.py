@@ -57,7 +57,8 @@ ACTS = set(
     localise / model import / notify / phantom / process / redeliver / reinject / reissue /
     reprocess / restore / run / scheduler / send / settings restore / settings set / support /
     stability / synthesise / token add /
-    token revoke / train classifier / train lungs / user add / user disable / user password / worker
+    token revoke / train classifier / train lungs / train paper / user add / user disable /
+    user password / worker
     """.replace("\n", " ")
     .replace("  ", "")
     .strip()
