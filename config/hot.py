@@ -105,6 +105,7 @@ AT_START: Mapping[str, frozenset[str]] = {
             "maximum_object_mb",
             "maximum_pdu_size",
             "network_timeout_seconds",
+            "receiver",
         }
     ),
     "tls": frozenset({"receive", "certificate", "key", "authorities", "verify_peers"}),

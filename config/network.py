@@ -17,6 +17,7 @@ from config.value_types import (
     Networks,
     NotEmpty,
     OptionalPath,
+    ReceiverName,
     Seconds,
     Section,
     is_loopback,
@@ -49,6 +50,12 @@ class NodeSettings(Section):
         default=True,
         description="Take rejection notes (Key Object Selections) and assessment reports (SR) as"
         " answers to our results: kept with who and when, shown by status and feedback.",
+    )
+    receiver: ReceiverName = Field(
+        default="",
+        description="Name of this receiver where several share the database (PostgreSQL) and the"
+        " storage folder, each with a name of its own: all of them receive, and one analyses and"
+        " delivers; empty for a node that shares them with nobody.",
     )
     require_called_ae: bool = Field(
         default=True, description="Reject associations that call us by another AE title."

@@ -18,6 +18,7 @@ from config.secret import DATABASE_URL
 MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
 MAX_LABEL = 64  #: characters, DICOM PS3.5 6.2, value representation LO
 MAX_PORT = 65535
+RECEIVER_NAME = "[A-Za-z0-9][A-Za-z0-9-]{0,31}"  #: names files, and a row of the database
 HOST_LABEL = "[A-Za-z0-9_-]{1,63}"  #: of a host name, RFC 1123 2.1
 HOST = (
     rf"(\[[0-9A-Fa-f:.]+\]|{HOST_LABEL}(\.{HOST_LABEL})*)"  #: RFC 3986 3.2.2: IPv6 address, or name
@@ -226,6 +227,13 @@ def _uid(text: str) -> str:
     return text
 
 
+def _receiver_name(text: str) -> str:
+    """Check the name of a receiver, or nothing."""
+    if text and not re.fullmatch(RECEIVER_NAME, text):
+        raise ValueError("nothing, or 1 to 32 letters, digits or '-', the first no '-'")
+    return text
+
+
 def _label(text: str) -> str:
     """Check a Long String that every Specific Character Set can encode (DICOM PS3.5 6.2)."""
     allowed = all(" " <= character <= "~" and character != "\\" for character in text)
@@ -302,6 +310,7 @@ WebUrl = Annotated[str, AfterValidator(_web_url)]
 OptionalUid = Annotated[str, AfterValidator(_uid)]
 NotEmpty = Annotated[str, Field(min_length=1, max_length=64)]
 Label = Annotated[str, AfterValidator(_label)]
+ReceiverName = Annotated[str, AfterValidator(_receiver_name)]
 
 
 class Section(BaseModel):

@@ -30,6 +30,7 @@ from storage.database.lease import (
     renew_lease,
     take_lease,
 )
+from storage.database.receivers import end_receivers
 from storage.errors import DatabaseUnavailable, StaleState
 from storage.files.installation import installation_of
 
@@ -62,8 +63,15 @@ class Age:
 class DatabaseLease:
     """The lease that this process holds; a thread of it shows that we live."""
 
-    def __init__(self, resources: Resources, *, number: int, holder: str) -> None:
-        self._resources = resources
+    def __init__(
+        self,
+        resources: Resources,
+        *,
+        number: int,
+        holder: str,
+        renew_seconds: float = RENEW_SECONDS,
+    ) -> None:
+        self._resources, self._renew_seconds = resources, renew_seconds
         self.number, self._holder = number, holder
         self._told = threading.Lock()  #: taken for good when the loss is told
         self._when_lost: Callable[[], object] = bool
@@ -113,7 +121,7 @@ class DatabaseLease:
         """Let go of the lease, so that the next process need not wait."""
         self._ending.set()
         if self._thread is not None:
-            self._thread.join(RENEW_SECONDS)
+            self._thread.join(self._renew_seconds)
         try:
             with self._resources.sessions.begin() as session:
                 release_lease(session, self.number, self._holder)
@@ -121,7 +129,7 @@ class DatabaseLease:
             log.warning("lease_not_released", reason=str(fault))
 
     def _live(self) -> None:
-        while not self.lost and not self._ending.wait(RENEW_SECONDS):
+        while not self.lost and not self._ending.wait(self._renew_seconds):
             try:
                 self.renew()
             except Exception as fault:  # noqa: BLE001  # thread border: the next beat must come
@@ -188,21 +196,48 @@ def acquire(
         pid=os.getpid(),
     )
     seen = _end_of_holder(resources, me, adopt, ending or threading.Event(), silent_seconds)
+    try:
+        return take(resources, me, seen)
+    except StaleState:
+        raise NodeError("another node took the database at the same moment: try again") from None
+
+
+def take(
+    resources: Resources,
+    me: Holder,
+    seen: Lease | None,
+    *,
+    renew_seconds: float = RENEW_SECONDS,
+    with_receivers: bool = False,
+) -> DatabaseLease:
+    """Take the lease as it was seen, of a holder that has ended.
+
+    Parameters
+    ----------
+    renew_seconds
+        Between two beats.
+    with_receivers
+        Whether receivers go on that share the database; else they are ended.
+
+    Raises
+    ------
+    StaleState
+        If its holder has shown a sign of life since, or another has taken it.
+    """
+    root = resources.folder.root
     age = read_age(root)
     number = max(seen.number if seen else 0, age.number) + 1
     found = which_is_older(seen, age) or (seen.found if seen else "")
-    try:
-        with resources.sessions.begin() as session:
-            now = resources.clock()
-            take_lease(session, me, now, seen=seen, number=number, found=found)
-    except StaleState:
-        raise NodeError("another node took the database at the same moment: try again") from None
+    with resources.sessions.begin() as session:
+        take_lease(session, me, resources.clock(), seen=seen, number=number, found=found)
+        if not with_receivers:
+            end_receivers(session)
     write_age(root, Age(number=number))
     if found:
         log.warning("copy_restored", reason=found)
         resources.health.fault("restored copy", f"{found}; dicom-node doctor --mend ends this note")
     log.info("lease_taken", number=number)
-    return DatabaseLease(resources, number=number, holder=me.holder)
+    return DatabaseLease(resources, number=number, holder=me.holder, renew_seconds=renew_seconds)
 
 
 def _end_of_holder(
@@ -213,7 +248,7 @@ def _end_of_holder(
     if seen is None:
         return None
     if seen.held_by.installation != me.installation and not adopt:
-        raise NodeError(_of_another_folder(seen, me))
+        raise NodeError(of_another_folder(seen, me.folder))
     if not seen.is_held or seen.held_by.place == me.place:
         return seen
     log.info("lease_awaited", host=seen.held_by.host, pid=seen.held_by.pid)
@@ -243,10 +278,11 @@ def _taken(lease: Lease) -> str:
     )
 
 
-def _of_another_folder(lease: Lease, me: Holder) -> str:
+def of_another_folder(lease: Lease, folder: str) -> str:
+    """Refuse a storage folder that is not the one of the database."""
     return (
         f"the database belongs to another storage folder, {owner(lease)}; its files are not in"
-        f" {me.folder}: set that folder ([storage] folder), or give this node a database of its"
+        f" {folder}: set that folder ([storage] folder), or give this node a database of its"
         " own ([storage] database_url); if those files are gone for good, dicom-node run"
         " --new-folder goes on without them"
     )

@@ -1,11 +1,12 @@
-"""Lock the storage folder, so that one node at a time uses it."""
+"""Lock the storage folder, so that one node at a time uses it, or receivers that share it."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.errors import AlreadyRunning, NodeError
@@ -13,6 +14,7 @@ from dicom_node.errors import AlreadyRunning, NodeError
 LOCK = "node.lock"  #: held by the process that uses the folder, against others
 #: Held too, but shared: `is_running` tries it for a moment, which keeps no node from starting.
 RUNNING = "node.running"
+STARTING = "receivers.lock"  #: shared by receivers that run; held by one that starts alone
 
 
 @contextmanager
@@ -26,39 +28,116 @@ def only_node(folder: Path) -> Iterator[None]:
     NodeError
         If the folder cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise NodeError(
-            f"[storage] folder: expected one that can be made, got {folder} ({fault.strerror})"
-        ) from fault
+    _make(folder)
     with _opened(folder / LOCK) as lock, _opened(folder / RUNNING) as running:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as taken:
-            raise AlreadyRunning(
-                f"another node uses the storage folder {folder}: stop it first"
-            ) from taken
+        _take(lock, fcntl.LOCK_EX, f"another node uses the storage folder {folder}: stop it first")
         fcntl.flock(running, fcntl.LOCK_SH)
         yield
 
 
-def is_running(folder: Path) -> bool:
+@dataclass(slots=True)
+class SharedFolder:
+    """The storage folder as a receiver holds it that shares it with others.
+
+    Attributes
+    ----------
+    is_alone
+        Whether no other receiver runs, nor starts, until :meth:`admit`.
+    """
+
+    is_alone: bool
+    _starting: int
+
+    def admit(self) -> None:
+        """Let other receivers start, or go on with their start."""
+        fcntl.flock(self._starting, fcntl.LOCK_SH)
+        self.is_alone = False
+
+
+@contextmanager
+def one_of_several(folder: Path, name: str) -> Iterator[SharedFolder]:
+    """Hold the storage folder with other receivers; wait for one that starts alone.
+
+    Parameters
+    ----------
+    name
+        Of this receiver; no two that run have the same.
+
+    Raises
+    ------
+    AlreadyRunning
+        If a node that shares it with nobody holds it, or a receiver of that name.
+    NodeError
+        If the folder cannot be made.
+    """
+    _make(folder)
+    with ExitStack() as opened:
+        lock, running, named, runs, starting = (
+            opened.enter_context(_opened(folder / file))
+            for file in (LOCK, RUNNING, f"{LOCK}-{name}", f"{RUNNING}-{name}", STARTING)
+        )
+        _take(
+            lock,
+            fcntl.LOCK_SH,
+            f"the storage folder {folder} is used by a node or a command that shares it with no"
+            " receivers ([node] receiver): stop it first",
+        )
+        _take(
+            named,
+            fcntl.LOCK_EX,
+            f"[node] receiver: expected a name of this receiver's own, got {name}: another one of"
+            f" that name uses the storage folder {folder}",
+        )
+        for descriptor in (running, runs):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(starting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_alone = True
+        except BlockingIOError:
+            fcntl.flock(starting, fcntl.LOCK_SH)  # one that starts alone looks at all files first
+            is_alone = False
+        yield SharedFolder(is_alone, starting)
+
+
+def is_running(folder: Path, receiver: str = "") -> bool:
     """Say whether a process holds the storage folder; asking never keeps a node from starting.
+
+    Parameters
+    ----------
+    receiver
+        Name of one of those that share the folder; empty for any process.
 
     Raises
     ------
     NodeError
         If the folder cannot be read.
     """
-    if not (folder / RUNNING).exists():
+    file = folder / (f"{RUNNING}-{receiver}" if receiver else RUNNING)
+    if not file.exists():
         return False
-    with _opened(folder / RUNNING, os.O_RDONLY) as running:  # it may be mounted for reading only
+    with _opened(file, os.O_RDONLY) as running:  # it may be mounted for reading only
         try:
             fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise NodeError(
+            f"[storage] folder: expected one that can be made, got {folder} ({fault.strerror})"
+        ) from fault
+
+
+def _take(lock: int, kind: int, otherwise: str) -> None:
+    """Take a lock of a kind, or say why that cannot be."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError as taken:
+        raise AlreadyRunning(otherwise) from taken
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from dicom_node.clock_watch import utc_now
 FILE = "health.json"  #: in the storage folder
 PUBLISH_SECONDS = 10.0  #: longest time between two writings of the file
 STALE_SECONDS = 60.0  #: a running node writes the file more often
+ACTIVE, STANDBY = "active", "standby"
 MAX_FAULTS = 200  #: names of parts may come from peers: further ones are not kept
 
 
@@ -80,6 +81,8 @@ class Health:
     ----------
     workers
         Tells what the workers of the engine do; must not wait for anything.
+    role
+        `ACTIVE` or `STANDBY` of a receiver that shares its folder; empty of a node of its own.
 
     Parameters
     ----------
@@ -92,6 +95,7 @@ class Health:
         self._lock = threading.Lock()
         self._faults: dict[str, PartFault] = {}
         self.workers: Callable[[], tuple[WorkerLoad, ...]] = tuple
+        self.role = ""
 
     def fault(self, part: str, reason: str, *, receiving: bool = True, ready: bool = True) -> bool:
         """Report a part that is out of order; True if it was in order before.
@@ -137,11 +141,12 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """Condition of a node at a time, as read from its file."""
+    """Condition of a node at a time, as read from its file; `role` as in :class:`Health`."""
 
     written_at: datetime
     faults: tuple[PartFault, ...] = ()
     workers: tuple[WorkerLoad, ...] = ()
+    role: str = ""
 
     @property
     def receiving(self) -> bool:
@@ -172,7 +177,12 @@ def why_not_ready(condition: Condition | None, now: datetime, *, running: bool) 
     )
 
 
-def write_condition(folder: Path, condition: Condition) -> None:
+def file_of(receiver: str) -> str:
+    """Name the file of a receiver; without a name, of the node, or of the active receiver."""
+    return f"health-{receiver}.json" if receiver else FILE
+
+
+def write_condition(folder: Path, condition: Condition, file: str = FILE) -> None:
     """Write the condition of the node into its storage folder, whole or not at all.
 
     Raises
@@ -180,11 +190,11 @@ def write_condition(folder: Path, condition: Condition) -> None:
     OSError
         If it cannot be written.
     """
-    temporary = folder / f".{FILE}"
+    temporary = folder / f".{file}"
     text = json.dumps(asdict(condition), default=lambda moment: moment.isoformat(), indent=1)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    temporary.replace(folder / FILE)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(text)
+    temporary.replace(folder / file)
 
 
 class ConditionFile:
@@ -198,6 +208,9 @@ class ConditionFile:
         Gives the time of day.
     steady
         Monotonic clock, seconds.
+    receiver
+        Name of a receiver that shares the folder: it has a file of its own, and while it is the
+        active one that of the node too.
     """
 
     def __init__(
@@ -206,10 +219,13 @@ class ConditionFile:
         health: Health,
         clock: Callable[[], datetime] = utc_now,
         steady: Callable[[], float] = time.monotonic,
+        *,
+        receiver: str = "",
     ) -> None:
         self._folder, self._health = folder, health
         self._clock, self._steady = clock, steady
-        self._told: tuple[tuple[PartFault, ...], frozenset[tuple[str, str]]] | None = None
+        self._receiver = receiver
+        self._told: tuple[str, tuple[PartFault, ...], frozenset[tuple[str, str]]] | None = None
         self._written_at = 0.0
 
     def publish(self) -> None:
@@ -221,18 +237,22 @@ class ConditionFile:
             If it cannot be written.
         """
         faults, workers, now = self._health.snapshot(), self._health.workers(), self._steady()
-        told = (faults, frozenset((one.worker, one.series_instance_uid) for one in workers))
+        role = self._health.role
+        told = (role, faults, frozenset((one.worker, one.series_instance_uid) for one in workers))
         if told == self._told and now - self._written_at < PUBLISH_SECONDS:
             return
-        condition = Condition(written_at=self._clock(), faults=faults, workers=workers)
-        write_condition(self._folder, condition)
+        condition = Condition(written_at=self._clock(), faults=faults, workers=workers, role=role)
+        if self._receiver:
+            write_condition(self._folder, condition, file_of(self._receiver))
+        if role != STANDBY:
+            write_condition(self._folder, condition)
         self._told, self._written_at = told, now
 
 
-def read_condition(folder: Path) -> Condition | None:
-    """Read what the node last wrote; None if there is nothing, or nothing readable."""
+def read_condition(folder: Path, receiver: str = "") -> Condition | None:
+    """Read what the node, or a receiver, last wrote; None if there is nothing readable."""
     try:
-        values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        values = json.loads((folder / file_of(receiver)).read_text(encoding="utf-8"))
         faults = tuple(
             PartFault(**{**fault, "since": datetime.fromisoformat(fault["since"])})
             for fault in values["faults"]
@@ -242,6 +262,7 @@ def read_condition(folder: Path) -> Condition | None:
             for one in values.get("workers", ())
         )
         at = datetime.fromisoformat(values["written_at"])
-        return Condition(written_at=at, faults=faults, workers=workers)
+        role = str(values.get("role", ""))
+        return Condition(written_at=at, faults=faults, workers=workers, role=role)
     except (OSError, ValueError, TypeError, KeyError):
         return None

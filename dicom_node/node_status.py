@@ -10,7 +10,9 @@ from config.settings import Settings
 from dicom_node.assembly.resources import GIGABYTE
 from dicom_node.folder_lock import is_running
 from dicom_node.health import Condition, read_condition
-from storage.database.sessions import Sessions
+from storage.database.lease import read_lease
+from storage.database.receivers import receivers
+from storage.database.sessions import Session, Sessions
 from storage.delivery.pauses import pauses
 from storage.files.disk import disk_free
 from storage.overview import Overview, QuarantineLine, RefusalLine, SeriesLine, overview
@@ -54,6 +56,24 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverStatus:
+    """One of several receivers; attributes as in `storage.database.schema.Receiver`.
+
+    Attributes
+    ----------
+    active
+        Whether it is the one that analyses and delivers; the others stand by.
+    """
+
+    name: str
+    active: bool
+    host: str
+    pid: int
+    version: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
     """The node at a glance: what `dicom-node status --json` writes.
 
@@ -71,6 +91,8 @@ class NodeStatus:
         What is out of order; None unless the node runs.
     paused
         Destinations that get nothing until somebody resumes them.
+    receivers
+        Those that share database and storage folder; none of a node of its own.
     """
 
     at: datetime
@@ -84,6 +106,7 @@ class NodeStatus:
     running: bool
     condition: Condition | None
     paused: Mapping[str, Paused]
+    receivers: tuple[ReceiverStatus, ...] = ()
 
     @property
     def overview(self) -> Overview:
@@ -120,6 +143,7 @@ def read_status(settings: Settings, sessions: Sessions, limit: int, now: datetim
         found = overview(session, limit)
         answers = answer_counts(session, now - timedelta(days=FEEDBACK_DAYS))
         paused = pauses(session)
+        sharing = _receivers(session)
     return NodeStatus(
         at=now,
         states=found.states,
@@ -136,4 +160,21 @@ def read_status(settings: Settings, sessions: Sessions, limit: int, now: datetim
         running=running,
         condition=read_condition(folder) if running else None,
         paused={name: Paused(at=one.at, by=one.by) for name, one in paused.items()},
+        receivers=sharing,
+    )
+
+
+def _receivers(session: Session) -> tuple[ReceiverStatus, ...]:
+    lease = read_lease(session)
+    active = lease.held_by.holder if lease is not None else ""
+    return tuple(
+        ReceiverStatus(
+            name=one.name,
+            active=one.holder == active,
+            host=one.host,
+            pid=one.pid,
+            version=one.version,
+            since=one.since,
+        )
+        for one in receivers(session)
     )

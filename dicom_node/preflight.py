@@ -216,11 +216,12 @@ def _database(settings: Settings) -> Iterator[str]:
 
     If it knows files, the storage folder must be the one that holds them, and the identity key.
     """
-    from dicom_node.assembly.resources import check_installation
+    from dicom_node.assembly.resources import check_installation, check_receiver
     from dicom_node.identity_key import identity_key_fault
 
     configured = settings.storage.database_url or settings.storage.database_url_file
     try:
+        check_receiver(settings)
         database = open_database(settings.database_url)
         if configured or not is_absent(database):
             examine(database)

@@ -6,7 +6,7 @@ from functools import partial
 
 from config.settings import Settings
 from dicom_node.assembly.security import credentials_of
-from dicom_node.closing.archive_counts import ArchiveCounts, count_by_find
+from dicom_node.closing.archive_counts import MAXIMUM_COUNT, ArchiveCounts, count_by_find
 from dicom_node.closing.policy import ClosingPolicy
 from dicom_node.network.association import Peer
 from dicom_node.reception.transfers import Transfers
@@ -31,15 +31,18 @@ def closing_policy_of(settings: Settings) -> ClosingPolicy:
 def archive_counts_of(
     settings: Settings, resources: Resources, transfers: Transfers
 ) -> ArchiveCounts:
-    """Make who asks archives, by TLS if our port speaks TLS; it begins when a series does."""
-    counts = ArchiveCounts(
+    """Make who asks archives, by TLS if our port speaks TLS.
+
+    Where receivers share the storage folder nobody knows how many instances had come when an
+    archive gave its answer: more than it ever counts, so that its count proves nothing.
+    """
+    shares = bool(settings.node.receiver)
+    return ArchiveCounts(
         archives_of(settings),
         partial(count_by_find, calling_ae=settings.node.ae_title),
-        transfers.received,
+        (lambda _: MAXIMUM_COUNT + 1) if shares else transfers.received,
         resources.health,
     )
-    transfers.when_begun = counts.begin
-    return counts
 
 
 def archives_of(settings: Settings) -> dict[str, Peer]:

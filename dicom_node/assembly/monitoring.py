@@ -44,7 +44,8 @@ def start_monitoring(
     registry = registry_of(settings, resources, destinations)
     wanted = settings.monitoring
     try:
-        return MonitoringServer(wanted, app_of(registry, resources.health.snapshot), bounded)
+        app = app_of(registry, resources.health.snapshot, lambda: resources.health.role)
+        return MonitoringServer(wanted, app, bounded)
     except OSError as fault:
         place = f"{wanted.bind}:{wanted.port}"
         raise NodeError(f"[monitoring]: cannot listen on {place}: {fault.strerror}") from fault
@@ -76,6 +77,7 @@ def registry_of(
         destinations=destinations,
         standing=read_standing,
         faults=resources.health.snapshot,
+        role=lambda: resources.health.role,
         free_bytes=lambda: disk_free(resources.folder.root),
         reserve_bytes=int(settings.storage.reserve_gb * GIGABYTE),
         self_test_seconds=settings.selftest.every_hours * 3600,

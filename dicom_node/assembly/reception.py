@@ -24,12 +24,14 @@ MEGABYTE = 10**6  #: bytes
 
 def index_writer_of(settings: Settings, resources: Resources) -> IndexWriter:
     """Make the writer of the rows of received instances."""
-    return IndexWriter(
+    index = IndexWriter(
         resources.sessions,
         resources.audit,
         resources.health,
         maximum_delay_seconds=settings.storage.row_delay_seconds,
     )
+    index.when_entered = resources.folder.entered
+    return index
 
 
 def receiver_of(settings: Settings) -> Receiver:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from config.settings import Settings
@@ -13,9 +15,15 @@ from dicom_node.health import ConditionFile
 from dicom_node.network.tls import client_context
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database, require_migrated, revision_of
+from storage.database.engine import (
+    migrate,
+    open_database,
+    require_migrated,
+    revision_of,
+)
 from storage.database.lease import read_lease
 from storage.database.sessions import Sessions
+from storage.errors import DatabaseUnusable
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation, installation_of
 from storage.series.instances import has_kept_instances
@@ -23,7 +31,9 @@ from storage.series.instances import has_kept_instances
 GIGABYTE = 10**9  #: bytes
 
 
-def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources:
+def open_resources(
+    settings: Settings, *, any_folder: bool = False, is_alone: bool = True
+) -> Resources:
     """Open the storage folder and the database, and bring its tables up to date.
 
     Tables that are there are left to `dicom-node upgrade` where the settings say so. The first
@@ -33,6 +43,8 @@ def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources
     ----------
     any_folder
         Whether a folder without an identity is taken though the database knows files.
+    is_alone
+        Whether no other receiver works on the database: beside one its tables stay as they are.
 
     Raises
     ------
@@ -40,11 +52,16 @@ def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources
         If the database cannot be opened, is of a newer version, or of an older one that is not to
         be changed.
     NodeError
-        If it knows files and the folder is a new one.
+        If it knows files and the folder is a new one; if other receivers run that have other
+        tables, or receivers are to share SQLite.
     """
     settings.storage.folder.mkdir(parents=True, exist_ok=True)
-    database = open_database(settings.database_url)
-    if settings.storage.migrate_at_start or revision_of(database) is None:
+    check_receiver(settings)
+    database = open_database(settings.database_url, is_shared=bool(settings.node.receiver))
+    if not is_alone:
+        with _among_others():
+            require_migrated(database)
+    elif settings.storage.migrate_at_start or revision_of(database) is None:
         migrate(database)
     else:
         require_migrated(database)
@@ -59,6 +76,40 @@ def open_resources(settings: Settings, *, any_folder: bool = False) -> Resources
         folder=folder,
         audit=audit_of(settings),
     )
+
+
+def check_receiver(settings: Settings) -> None:
+    """Check that receivers share a database which several processes can use at a time.
+
+    Raises
+    ------
+    NodeError
+        If they do not.
+    """
+    if settings.node.receiver and not settings.database_url.startswith("postgresql"):
+        raise NodeError(
+            "[node] receiver: expected a database of PostgreSQL ([storage] database_url) for"
+            " receivers that share it, got SQLite: leave the name out for a node of its own"
+        )
+
+
+@contextmanager
+def _among_others() -> Iterator[None]:
+    """Say of tables that are not those of this program that other receivers work on them.
+
+    Raises
+    ------
+    NodeError
+        If they are not.
+    """
+    try:
+        yield
+    except DatabaseUnusable as fault:
+        raise NodeError(
+            f"other receivers run with tables of another version: {fault}; receivers of different"
+            " versions may run together only where both have the same tables: stop the others"
+            " first"
+        ) from fault
 
 
 def audit_of(settings: Settings) -> AuditSink:
@@ -78,9 +129,14 @@ def audit_of(settings: Settings) -> AuditSink:
     return SyslogAudit(server, source=settings.node.ae_title)
 
 
-def condition_file_of(resources: Resources) -> ConditionFile:
+def condition_file_of(settings: Settings, resources: Resources) -> ConditionFile:
     """Make the file in which the condition of the node can be read."""
-    return ConditionFile(resources.folder.root, resources.health, resources.clock)
+    return ConditionFile(
+        resources.folder.root,
+        resources.health,
+        resources.clock,
+        receiver=settings.node.receiver,
+    )
 
 
 def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resources:

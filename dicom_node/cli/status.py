@@ -89,6 +89,7 @@ def _show_status(settings: Settings, *, limit: int, as_json: bool) -> None:
         typer.echo(view.as_json(found))
     else:
         view.show(found.overview, found.disk, out, answers=found.answers, paused=found.paused)
+        view.show_receivers(found.receivers, out)
 
 
 def _show_of_console(
@@ -119,6 +120,7 @@ def _show_of_console(
     else:
         view.show_condition(found.condition, out, found.at, running=found.running)
         view.show(found.overview, found.disk, out, answers=found.answers, paused=found.paused)
+        view.show_receivers(found.receivers, out)
 
 
 def _show_waits(settings: Settings, *, as_json: bool) -> None:
@@ -188,8 +190,10 @@ def ready(as_json: AsJson = False, config: Ini = INI) -> None:
     from dicom_node.folder_lock import is_running
     from dicom_node.health import read_condition, why_not_ready
 
-    folder = _settings_of(config).storage.folder
-    reason = why_not_ready(read_condition(folder), datetime.now(UTC), running=is_running(folder))
+    settings = _settings_of(config)
+    folder, receiver = settings.storage.folder, settings.node.receiver
+    condition, running = read_condition(folder, receiver), is_running(folder, receiver)
+    reason = why_not_ready(condition, datetime.now(UTC), running=running)
     told = {"ready": not reason, "reason": reason}
     typer.echo(json_text(told) if as_json else reason or "ready")
     raise typer.Exit(1 if reason else 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from dicom_node.closing.archive_counts import ArchiveCounts, Question
 from dicom_node.closing.decision import Counted, Ends
@@ -14,6 +15,29 @@ Look = Callable[[OpenSeries, Sequence[str]], bool | None]
 """Tells whether a stack begins and ends outside the lungs; None until that is known."""
 
 
+class Receivers(Protocol):
+    """Other receivers that share the storage folder."""
+
+    @property
+    def sending(self) -> Set[str]:
+        """Series of which one of them has open associations."""
+        ...
+
+    def settle(self) -> bool:
+        """Enter what those left that have ended; False while more of that may come."""
+        ...
+
+
+class Alone:
+    """No other receivers."""
+
+    sending: Set[str] = frozenset()
+
+    def settle(self) -> bool:
+        """Say that there is nothing to enter."""
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeObserver:
     """Brings together who knows of associations, of archives, and of what slices show.
@@ -22,12 +46,15 @@ class NodeObserver:
     ----------
     tend_looks
         Ends the looks at slices that hang.
+    receivers
+        Knows of other receivers that share the storage folder.
     """
 
     transfers: Transfers
     counts: ArchiveCounts
     look: Look
     tend_looks: Callable[[], object] = bool
+    receivers: Receivers = field(default_factory=Alone)
 
     def tend(self) -> None:
         """End what hangs, whether or not a series still waits for it."""
@@ -36,7 +63,12 @@ class NodeObserver:
 
     def is_being_sent(self, series: OpenSeries) -> bool:
         """Tell whether an association that has sent some of it is still open."""
-        return self.transfers.is_open(series.series_instance_uid)
+        uid = series.series_instance_uid
+        return self.transfers.is_open(uid) or uid in self.receivers.sending
+
+    def settle(self) -> bool:
+        """Enter what receivers left that have ended; False while more of that may come."""
+        return self.receivers.settle()
 
     def counted(self, series: OpenSeries) -> Counted | None:
         """Tell what an archive said of its number of instances; have it asked until it agrees.

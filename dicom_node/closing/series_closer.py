@@ -42,6 +42,7 @@ from storage.series.slices import held_slices
 
 DISTRUST = timedelta(days=30)  #: after a proof closed a series of a sender too early
 EARLIER = timedelta(days=2)  #: since the date of a study that is over, whatever the time zones
+UNSETTLED_SECONDS = 0.5  #: until the next look while instances may lack their rows
 MAXIMUM_HELD = 200_000  #: instances of open series that are remembered: of five hundred series
 MAXIMUM_NAMED = 200_000  #: instances as they are named that are remembered
 KINDS: Mapping[NotificationKind, ClosedBy] = {
@@ -56,6 +57,10 @@ class Observer(Protocol):
 
     def tend(self) -> None:
         """End what hangs, and enter what has come; called at each look, also if none is open."""
+        ...
+
+    def settle(self) -> bool:
+        """Enter what ended receivers left; False while instances may lack their rows for that."""
         ...
 
     def is_being_sent(self, series: OpenSeries) -> bool:
@@ -168,6 +173,8 @@ class SeriesCloser:
         self._next_seconds, self._expected = math.inf, []
         if self._observer is not None:
             self._tend(self._observer)
+            if not self._observer.settle():
+                return UNSETTLED_SECONDS
         with self._sessions.reading() as session:  # nobody waits for what is only looked at
             complete = list(self._complete(session))
         for series, proof in complete:

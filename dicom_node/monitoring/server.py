@@ -24,25 +24,33 @@ STOP_SECONDS = 1
 Faults = Callable[[], Sequence[PartFault]]
 
 
-def app_of(registry: CollectorRegistry, faults: Faults) -> Starlette:
+def app_of(registry: CollectorRegistry, faults: Faults, role: Callable[[], str] = str) -> Starlette:
     """Make the pages.
 
     `/healthz` answers 200 as long as the process can answer; `/readyz` answers 503 while
     instances are refused, or while the self-test is not in order where the settings need it.
     Both name every part that is out of order, since when and why.
+
+    Parameters
+    ----------
+    role
+        As in :class:`dicom_node.health.Health`; not told of a node of its own.
     """
+
+    def told(said: dict[str, object], found: Sequence[PartFault]) -> dict[str, object]:
+        return {**said, **({"role": role()} if role() else {}), "faults": _told(found)}
 
     def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": content_type})
 
     def health(_: Request) -> JSONResponse:
-        return JSONResponse({"alive": True, "faults": _told(faults())})
+        return JSONResponse(told({"alive": True}, faults()))
 
     def ready(_: Request) -> JSONResponse:
         found = faults()
         is_ready = all(fault.is_ready for fault in found)
-        return JSONResponse({"ready": is_ready, "faults": _told(found)}, 200 if is_ready else 503)
+        return JSONResponse(told({"ready": is_ready}, found), 200 if is_ready else 503)
 
     return Starlette(
         routes=[

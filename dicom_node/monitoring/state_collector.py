@@ -13,7 +13,7 @@ from importlib.metadata import version
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dicom_node.health import PartFault
+from dicom_node.health import STANDBY, PartFault
 from storage.errors import StorageError
 from storage.results.self_tests import SelfTestRun
 from storage.standing import NOT_ENDED, WAITING, Standing
@@ -32,6 +32,8 @@ class Sources:
         Reads the database; `StorageError` where it is away.
     faults
         Parts that are out of order now.
+    role
+        As in :class:`dicom_node.health.Health`.
     free_bytes
         Of the disk of the storage folder; `OSError` where it is away.
     self_test_seconds
@@ -49,6 +51,7 @@ class Sources:
     self_test_seconds: float
     model: str
     clock: Callable[[], datetime]
+    role: Callable[[], str] = str
 
 
 def gauge(name: str, text: str, labels: Sequence[str] = ()) -> GaugeMetricFamily:
@@ -114,6 +117,9 @@ class StateCollector(Collector):
         ready = gauge("ready", "Whether the node is ready, as /readyz says: 1 or 0.")
         ready.add_metric((), float(all(fault.is_ready for fault in faults)))
         yield ready
+        active = gauge("active", "Whether it analyses and delivers: 1, or 0 of a standby.")
+        active.add_metric((), float(self._sources.role() != STANDBY))
+        yield active
         part = gauge("part_fault", "1 for each part that is out of order.", ["part"])
         since = gauge("part_fault_seconds", "For how long it has been.", ["part"])
         now = self._sources.clock()

@@ -24,11 +24,10 @@ from dicom_node.clock_watch import ClockWatch
 from dicom_node.closing.series_closer import Observer, SeriesCloser
 from dicom_node.closing.waits_log import log_waits
 from dicom_node.errors import NodeError
-from dicom_node.identity_key import watch_identity_key
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.consistency import ConsistencyMonitor, folder_is_away
 from dicom_node.maintenance.retention import RetentionJob
-from dicom_node.node.deadlines import ENGINE_SECONDS, time_left, wait_within
+from dicom_node.node.deadlines import time_left
 from dicom_node.node.delivery_lanes import DeliveryLanes
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
@@ -40,7 +39,6 @@ MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
 WAITS_SECONDS = 4 * 3600.0  #: between two lines of the log about what waiting costs
 GRACE_SECONDS = 0.05  #: beyond the time at which a series is to be closed
-FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
 NOTIFY_SECONDS = 15.0  #: between two looks at what is to be told
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 
@@ -112,11 +110,8 @@ class Processing:
             fetcher.stop()
 
     def stop(self, deadline: float) -> None:
-        """Let what runs come to its end, until a deadline (monotonic, seconds)."""
-        of_jobs = deadline - ENGINE_SECONDS
-        self.dispatcher.wait_until_idle(seconds=time_left(of_jobs))
-        self.scheduler.stop(seconds=time_left(of_jobs))
-        wait_within(deadline, self.engine.close)
+        """Let what is analysed come to its end, until a deadline (monotonic, seconds)."""
+        self.dispatcher.wait_until_idle(seconds=time_left(deadline))
 
 
 def start_processing(
@@ -127,7 +122,7 @@ def start_processing(
     engine: ComputeEngine,
     observer: Observer,
 ) -> Processing:
-    """Start the scheduler with every job of the node, the tending of the engine among them.
+    """Enter every job of the active side, the tending of the engine among them.
 
     Parameters
     ----------
@@ -170,9 +165,6 @@ def start_processing(
     if notify := notify_job_of(settings, resources, lambda: lanes.names):
         scheduler.every(NOTIFY_SECONDS, "notify", notify.run_once)
     lanes.prepared(settings)()
-    scheduler.start()
-    supervisor.watch("scheduler", scheduler)
-    supervisor.observe("jobs", scheduler.look)
     supervisor.observe("clock", ClockWatch(scheduler.wake_all).poll)
     return processing
 
@@ -197,17 +189,12 @@ def _schedule(processing: Processing, settings: Settings) -> None:
         processing.retention.run_once()
         processing.consistency.run_once()
 
-    def look_at_folder() -> None:
-        if not folder_is_away(resources):
-            watch_identity_key(resources)
-
     every(check_seconds, "close", close)
     wishes = partial(
         start_requested_reruns, resources, partial(processing.scheduler.wake, "analyse")
     )
     every(check_seconds, "wishes", wishes, lane="close")
     every(check_seconds, "analyse", processing.dispatcher.dispatch)
-    every(FOLDER_SECONDS, "folder", look_at_folder)
     every(TEND_SECONDS, "engine", processing.engine.tend)
     every(MAINTENANCE_SECONDS, "house", maintain)
     every(WAITS_SECONDS, "waits", partial(log_waits, resources))

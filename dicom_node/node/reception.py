@@ -26,6 +26,8 @@ from dicom_node.assembly.security import (
 from dicom_node.delivery.commitment.request import record_report
 from dicom_node.delivery.commitment.scu import handle_report
 from dicom_node.errors import NodeError
+from dicom_node.identity_key import watch_identity_key
+from dicom_node.maintenance.consistency import folder_is_away
 from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
@@ -41,7 +43,7 @@ from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
 
-COMMITMENT_SECONDS = 20.0  #: between two looks at reports that senders wait for
+FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
 RENEWAL_SECONDS = 60.0  #: between two looks whether certificates were renewed
 
 
@@ -58,6 +60,7 @@ class Reception:
     """
 
     address: tuple[str, int]
+    ingest: InstanceIngest
     index: IndexWriter
     refusals: RefusalRecorder
     commitment_scp: CommitmentScp
@@ -109,6 +112,7 @@ def start_reception(
     scheduler: Scheduler,
     supervisor: Supervisor,
     transfers: Transfers,
+    begin: Callable[[InstanceIngest], object] = InstanceIngest.scan,
 ) -> Reception:
     """Index what a crash left without a row, then listen.
 
@@ -116,6 +120,8 @@ def start_reception(
     ----------
     transfers
         Is told of every instance that comes by an association.
+    begin
+        Indexes what a crash left.
 
     Raises
     ------
@@ -128,10 +134,11 @@ def start_reception(
         index.when_written = wake
         index.start()
         undo.callback(index.stop)
-        ingest = _ingest_of(resources, index, transfers, supervisor)
+        ingest = _ingest_of(settings, resources, index, transfers, supervisor)
+        begin(ingest)
         commitment_scp = commitment_scp_of(settings, index, resources, ingest.record_refusal)
         undo.callback(commitment_scp.stop)
-        scheduler.every(COMMITMENT_SECONDS, "commitment reports", commitment_scp.report_due)
+        scheduler.every(FOLDER_SECONDS, "folder", partial(_look_at_folder, resources))
         tls = server_tls_of(settings)
         if tls is not None:
             scheduler.every(
@@ -161,6 +168,7 @@ def start_reception(
         undo.pop_all()
     return Reception(
         address=address,
+        ingest=ingest,
         index=index,
         refusals=ingest.refusals,
         commitment_scp=commitment_scp,
@@ -170,13 +178,21 @@ def start_reception(
     )
 
 
+def _look_at_folder(resources: Resources) -> None:
+    if not folder_is_away(resources):
+        watch_identity_key(resources)
+
+
 def _ingest_of(
-    resources: Resources, index: IndexWriter, transfers: Transfers, supervisor: Supervisor
+    settings: Settings,
+    resources: Resources,
+    index: IndexWriter,
+    transfers: Transfers,
+    supervisor: Supervisor,
 ) -> InstanceIngest:
-    """Index what a crash left without a row; follow an operator's request to drain from now on."""
+    """Make what keeps instances; it follows an operator's request to drain from now on."""
     ingest = InstanceIngest(resources, index, transfers)
-    ingest.scan()
-    drain = Drain(resources.folder.root, resources.health)
+    drain = Drain(resources.folder.root, resources.health, settings.node.receiver)
     ingest.why_nothing_further = lambda: drain.reason
     supervisor.observe("drain", drain.look)
     return ingest

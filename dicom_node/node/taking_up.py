@@ -16,12 +16,14 @@ class TakingUp:
 
     Parameters
     ----------
+    settings
+        As they are now.
     parts
         Each raises `NodeError` if it cannot work with settings.
     """
 
-    def __init__(self, *parts: Prepared) -> None:
-        self._parts = parts
+    def __init__(self, settings: Settings, *parts: Prepared) -> None:
+        self._settings, self._parts = settings, parts
         self._lock = threading.Lock()
         self._ended = False
 
@@ -33,11 +35,27 @@ class TakingUp:
         NodeError
             If a part cannot work with them.
         """
-        prepared = [prepare(settings) for prepare in self._parts]
+        while True:
+            parts = self._parts
+            prepared = [prepare(settings) for prepare in parts]
+            with self._lock:
+                if self._ended:
+                    return
+                if parts is self._parts:  # else one has come meanwhile
+                    for take in prepared:
+                        take()
+                    self._settings = settings
+                    return
+
+    def extend(self, make: Callable[[Settings], Prepared]) -> None:
+        """Make a further part from the settings as they are now."""
+        settings = self._settings
+        part = make(settings)
         with self._lock:
-            if not self._ended:
-                for take in prepared:
-                    take()
+            self._parts = (*self._parts, part)
+            current = self._settings
+        if current is not settings:
+            self.take_up(current)
 
     def end(self) -> None:
         """Take nothing up from now on: it would start again what stops."""

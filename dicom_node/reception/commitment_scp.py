@@ -59,6 +59,7 @@ from storage.series.instances import kept_paths
 THREADS = 4  #: reports made at the same time
 NOT_LISTED = "its address is not in [node] commitment_peers"
 GRACE_SECONDS = 1.0  #: a sender that closes its association does so within this time
+LOOK_SECONDS = 0.1  #: between two looks whether others have entered what they have kept
 INDEX_SECONDS = 30.0  #: longest wait until the instances received before have their rows
 
 
@@ -87,6 +88,7 @@ class CommitmentScp:
         self._health, self._refuse = resources.health, refuse
         self._ae_title = ae_title
         self._peers = peers
+        self._pause = threading.Event()  #: never set
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="commitment")
 
     def take(self, peers: Mapping[str, Peer]) -> None:
@@ -196,12 +198,27 @@ class CommitmentScp:
     def _failures(self, request: CommitmentRequest) -> dict[str, int]:
         """Find the objects that are not stored here, with the Failure Reason of each.
 
-        The index is read by its writer, behind the rows of all instances received before.
+        What another receiver has kept, and not entered yet, is waited for.
 
         Raises
         ------
         TimeoutError
             If the database cannot be written for long.
+        """
+        before = self._folder.noted()
+        failures = self._not_stored(request)
+        if failures and before:
+            for _ in range(int(INDEX_SECONDS / LOOK_SECONDS)):
+                if not before & self._folder.noted():
+                    return self._not_stored(request)
+                self._pause.wait(LOOK_SECONDS)
+            raise TimeoutError("another receiver has not entered in time what it has kept")
+        return failures
+
+    def _not_stored(self, request: CommitmentRequest) -> dict[str, int]:
+        """Find the objects without a kept file that has a row.
+
+        The index is read by its writer, behind the rows of all instances received here before.
         """
         paths_of: dict[tuple[str, str], list[str]] = {}
         read = threading.Event()

@@ -30,34 +30,39 @@ class DrainRequest:
 UNREADABLE = DrainRequest(by="a request that cannot be read", at="an unknown time")
 
 
-def request_drain(folder: Path, by: str, now: datetime) -> None:
-    """Ask the running node to take nothing further.
+def _name(receiver: str) -> str:
+    """Name the file for a receiver that shares the folder, or for the node."""
+    return f"{DRAINING}-{receiver}" if receiver else DRAINING
+
+
+def request_drain(folder: Path, by: str, now: datetime, receiver: str = "") -> None:
+    """Ask the running node, or a receiver of that name, to take nothing further.
 
     Raises
     ------
     OSError
         If the storage folder cannot be written.
     """
-    temporary = folder / f".{DRAINING}"
+    temporary = folder / f".{_name(receiver)}"
     request = DrainRequest(by=by, at=now.isoformat(timespec="seconds"))
     temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
     temporary.chmod(FOR_THE_NODE)
-    temporary.replace(folder / DRAINING)
+    temporary.replace(folder / _name(receiver))
 
 
-def end_drain(folder: Path) -> bool:
+def end_drain(folder: Path, receiver: str = "") -> bool:
     """Take the request back; False if there was none."""
     try:
-        (folder / DRAINING).unlink()
+        (folder / _name(receiver)).unlink()
     except FileNotFoundError:
         return False
     return True
 
 
-def drain_request(folder: Path) -> DrainRequest | None:
+def drain_request(folder: Path, receiver: str = "") -> DrainRequest | None:
     """Read the request; None if there is none. One that cannot be read is `UNREADABLE`."""
     try:
-        return DrainRequest(**json.loads((folder / DRAINING).read_text(encoding="utf-8")))
+        return DrainRequest(**json.loads((folder / _name(receiver)).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):
@@ -67,14 +72,14 @@ def drain_request(folder: Path) -> DrainRequest | None:
 class Drain:
     """Looks whether the node is to take nothing further; a start ends what was asked before."""
 
-    def __init__(self, folder: Path, health: Health) -> None:
-        self._folder, self._health = folder, health
+    def __init__(self, folder: Path, health: Health, receiver: str = "") -> None:
+        self._folder, self._health, self._receiver = folder, health, receiver
         self.reason = ""  #: why nothing is taken; empty while it is
-        end_drain(folder)
+        end_drain(folder, receiver)
 
     def look(self) -> None:
         """Look once, and tell the condition of the node."""
-        request = drain_request(self._folder)
+        request = drain_request(self._folder, self._receiver)
         before = self.reason
         self.reason = f"drained by {request.by} since {request.at}" if request else ""
         if self.reason:

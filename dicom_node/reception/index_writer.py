@@ -60,6 +60,8 @@ class IndexWriter:
     ----------
     when_written
         Called after rows of instances were written.
+    when_entered
+        Called with the paths of the files of those rows.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class IndexWriter:
         self._last = False  #: whether the end was taken from the queue
         self._fault = ""  #: why the batch could not be written the last time
         self.when_written: Callable[[], object] = bool
+        self.when_entered: Callable[[list[str]], object] = len
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -238,11 +241,12 @@ class IndexWriter:
         for event in [*self._beginnings(instances), *_transfers(instances, entered)]:
             self._audit.record(event)
         if arrivals:
-            self._tell_written()
+            self._tell_written([instance.path for instance, _ in arrivals])
 
-    def _tell_written(self) -> None:
+    def _tell_written(self, paths: list[str]) -> None:
         """Tell that rows were written (thread border: what comes of that does not undo it)."""
         try:
+            self.when_entered(paths)
             self.when_written()
         except Exception:  # noqa: BLE001  # thread border: the rows are there
             log.exception("job_failed", job="index")

@@ -7,7 +7,7 @@ crash leaves without a row are found by the scan at the next start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dicom_node.logs import log
 from dicom_node.network.received_instance import ReceivedInstance
@@ -146,6 +146,21 @@ class InstanceIngest:
                 return 0
             unknown -= known_among(session, sorted(unknown))
         return sum(map(self._index_file, sorted(unknown)))
+
+    def take_up(self, paths: Sequence[str]) -> int:
+        """Index kept files of a receiver that has ended, those without a row; return how many.
+
+        Returns when all of them are in the database.
+        """
+        for path in paths:  # they are ours to enter now
+            self._folder.note(path)
+        with self._index.sessions.reading() as session:
+            known = known_among(session, paths)
+        self._folder.entered(known)
+        found = sum(map(self._index_file, sorted(set(paths) - known)))
+        if found:
+            self._index.wait_until_written()
+        return found
 
     def _index_file(self, path: str) -> bool:
         """Index a file, or move it to quarantine; False if it cannot even be read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
@@ -54,10 +54,20 @@ class Transfers:
         with self._lock:
             received = self._series.get(series_instance_uid)
             associations = list(received.associations) if received else []
-        return any(one.is_established and one.is_alive() for one in associations)
+        return _is_any_open(associations)
+
+    def sending(self) -> list[str]:
+        """List the series of which an open association has sent some."""
+        with self._lock:
+            remembered = {uid: list(one.associations) for uid, one in self._series.items()}
+        return [uid for uid, associations in remembered.items() if _is_any_open(associations)]
 
     def received(self, series_instance_uid: str) -> int:
         """Count the instances of a series that came since it is remembered, repeated ones too."""
         with self._lock:
             received = self._series.get(series_instance_uid)
             return received.count if received else 0
+
+
+def _is_any_open(associations: Iterable[Transfer]) -> bool:
+    return any(one.is_established and one.is_alive() for one in associations)

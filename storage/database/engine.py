@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from alembic import command
@@ -24,6 +25,7 @@ BUSY_TIMEOUT_MS = 30_000  #: how long a transaction waits for a lock
 #: PostgreSQL ends a transaction that does nothing for so long: a process that stands still keeps
 #: its locks no longer, and one that takes the lease over, after 45 s, finds none
 IDLE_TRANSACTION_MS = 40_000
+SHARED_IDLE_TRANSACTION_MS = 4_000  #: where receivers share it: one of them takes over in seconds
 CONNECT_SECONDS = 10  #: how long a server may take to answer a new connection
 #: A server that vanished without a word is noticed within a minute (libpq, connection parameters)
 WATCHED_CONNECTION = {
@@ -40,12 +42,17 @@ OPEN_FILES = Path("/proc/self/fd")  #: of this process, on Linux; see proc(5)
 MIGRATION_LOCK = 0x_D1C0_4C7  #: any number that is the node's own: one migration at a time
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, is_shared: bool = False) -> Engine:
     """Open SQLite or PostgreSQL; nothing is created or changed yet (see :func:`migrate`).
 
     SQLite runs in WAL mode and synchronises at every commit, so that what was committed
     survives a power cut. Its transactions take the right to write when they begin: one that
     asked for it half-way could be turned away, whatever the busy timeout.
+
+    Parameters
+    ----------
+    is_shared
+        Whether receivers share it: PostgreSQL soon ends a transaction that does nothing.
 
     Raises
     ------
@@ -74,7 +81,8 @@ def open_database(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        event.listen(engine, "connect", _prepare_postgresql)
+        idle_ms = SHARED_IDLE_TRANSACTION_MS if is_shared else IDLE_TRANSACTION_MS
+        event.listen(engine, "connect", partial(_prepare_postgresql, idle_ms))
         event.listen(engine, "begin", _begin_postgresql)
     return engine
 
@@ -330,11 +338,13 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+def _prepare_postgresql(
+    idle_ms: int, connection: DBAPIConnection, _entry: ConnectionPoolEntry
+) -> None:
     """Wait for a lock as long as SQLite would, not for ever; nor let others wait for us."""
     cursor = connection.cursor()
     cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute(f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {idle_ms}")
     cursor.close()
     connection.commit()
 

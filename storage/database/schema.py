@@ -94,6 +94,37 @@ class Lease(Base):
     found: Mapped[str] = mapped_column(Words, default="")
 
 
+class Receiver(Base):
+    """A process that shares the database with others, and receives.
+
+    Without its row it writes nothing more: whoever takes it for ended takes the row away.
+
+    Attributes
+    ----------
+    holder
+        Drawn at random by the process; the holder of the lease too, while it is the active one.
+    name
+        As in its settings.
+    host, pid, version
+        The same for people.
+    beats
+        Grows while it lives.
+    sending
+        JSON list of the series of which an open association has sent some.
+    """
+
+    __tablename__ = "receiver"
+
+    holder: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), unique=True)
+    host: Mapped[str] = mapped_column(Words)
+    pid: Mapped[int]
+    version: Mapped[str] = mapped_column(Words)
+    since: Mapped[datetime]
+    beats: Mapped[int] = mapped_column(BigInteger, default=0)
+    sending: Mapped[str] = mapped_column(Text, default="[]")
+
+
 class DigestKey(Base):
     """The one row that says under which key the digests of identity are made.
 

@@ -19,6 +19,7 @@ from storage.database.engine import (
 )
 from storage.database.faults import own_errors
 from storage.database.lease import ONLY, lost
+from storage.database.receivers import ENDED, is_entered
 from storage.database.schema import Lease
 from storage.errors import DatabaseUnavailable, LeaseLost
 
@@ -34,6 +35,7 @@ ANOTHER_FILE = (
 FOLDER_AWAY = "the folder of the database is away: it may be moved, or not mounted"
 _SUBSTITUTES = "substitutes"
 _HELD = "held"
+_RECEIVER = "receiver"
 
 
 class Sessions:
@@ -42,7 +44,8 @@ class Sessions:
     Whatever raises inside one of its ``with`` blocks ends the transaction; faults of the database
     come out as `DatabaseUnavailable` (locked, full or away: another try may help) or
     `DatabaseRefused` (what was to be written does not fit). Where the lease of the database is
-    held (:meth:`hold`), no transaction commits after another process has taken it: `LeaseLost`.
+    held (:meth:`hold`), no transaction commits after another process has taken it: `LeaseLost`;
+    nor one of a receiver (:meth:`hold_receiver`) after another has taken it for ended.
 
     Parameters
     ----------
@@ -84,6 +87,25 @@ class Sessions:
         self._file = file_identity(self._database)
         self._folder = folder_identity(self._database)
         never_make(self._database)
+
+    def beside(self) -> Sessions:
+        """Make others of the same database, and its connections, that hold no lease yet."""
+        others = Sessions(self._database)
+        others._info |= self._info
+        return others
+
+    def hold_receiver(self, holder: str, when_lost: Callable[[str], object]) -> None:
+        """Write only as a receiver that is entered, from now on.
+
+        Parameters
+        ----------
+        holder
+            As in :class:`storage.database.schema.Receiver`.
+        when_lost
+            Called with a sentence when another process is found to have taken it for ended.
+        """
+        self._when_lost = when_lost
+        self._info[_RECEIVER] = holder
 
     def follow(self) -> None:
         """Work with whatever file has the name of the database, also after it was replaced.
@@ -158,7 +180,10 @@ class Sessions:
             yield session
 
     def _fence(self, session: Session) -> None:
-        """Check that the lease is still held, and keep it from being taken until the commit."""
+        """Check that we may still write, and keep that from being taken until the commit."""
+        receiver = session.info.get(_RECEIVER)
+        if receiver is not None and not is_entered(session, receiver):
+            self._lose(ENDED)
         held = session.info.get(_HELD)
         if held is None:
             return

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from storage.errors import StorageFull, StorageUnwritable
 from storage.files.disk import disk_free, remove, sync_directory
+from storage.files.receiver_folder import ReceiverFolder, holders_with_folders
 
 INCOMING = "incoming"
 QUARANTINE = "quarantine"
@@ -91,6 +92,7 @@ class StorageFolder:
         self._temporary_folder = root / TEMPORARY
         self.reserve_bytes = reserve_bytes
         self._free, self._step = free, step
+        self._receiver: ReceiverFolder | None = None
         self._naming = threading.Lock()  # a file found old must not be replaced before its removal
         if make:
             self._make_folders()
@@ -105,6 +107,27 @@ class StorageFolder:
                 sync_directory(folder)
         except OSError as fault:
             raise StorageUnwritable(_cannot_be_made(root, fault)) from fault
+
+    def share(self, receiver: ReceiverFolder) -> None:
+        """Share the storage folder with other receivers from now on, as the one of that folder."""
+        self._receiver, self._temporary_folder = receiver, receiver.temporary
+
+    def note(self, path: str) -> None:
+        """Note a kept file that has no row yet, for the case that we end before it has one."""
+        if self._receiver is not None:
+            self._receiver.note(path)
+
+    def noted(self) -> set[str]:
+        """Name the kept files that receivers which share the folder have noted; else none."""
+        if self._receiver is None:
+            return set()
+        folders = (ReceiverFolder(self.root, holder) for holder in holders_with_folders(self.root))
+        return set[str]().union(*(folder.noted() for folder in folders))
+
+    def entered(self, paths: Iterable[str]) -> None:
+        """Hear that kept files have rows: nobody has to look for them any more."""
+        if self._receiver is not None:
+            self._receiver.forget(paths)
 
     def require_one_file_system(self) -> None:
         """Check that a file gets its final path by a rename: what else would not be whole or not.
@@ -157,6 +180,7 @@ class StorageFolder:
                 os.fsync(file.fileno())
             self._step("synced")
             kept = KeptFile(path=_path(name_from, digest), digest=digest, bytes=size)
+            self.note(kept.path)
             self._put_in_place(temporary, self.root / kept.path)
         return kept
 
@@ -213,6 +237,7 @@ class StorageFolder:
         source.rename(target)
         sync_directory(target.parent)
         sync_directory(source.parent)
+        self.entered([path])
         return f"{QUARANTINE}/{source.name}"
 
     def quarantined(self) -> int:
@@ -252,6 +277,7 @@ class StorageFolder:
                     written = self.written_at(path)
                     if written is not None and written < before:
                         (self.root / path).rename(removed)
+                        self._keep_newer(removed, path, before)
             except OSError as fault:
                 faults[path] = fault.strerror or type(fault).__name__
                 continue
@@ -261,6 +287,11 @@ class StorageFolder:
             with suppress(FileNotFoundError):
                 sync_directory(parent)
         return faults
+
+    def _keep_newer(self, removed: Path, path: str, before: datetime) -> None:
+        """Put back what another receiver has written again between our look and the removal."""
+        if datetime.fromtimestamp(removed.stat().st_mtime, UTC) >= before:
+            removed.rename(self.root / path)
 
     def paths(self, pattern: str) -> set[str]:
         """List the paths that match a pattern such as ``results/*``, relative to the folder."""
@@ -286,7 +317,7 @@ class StorageFolder:
 
     def remove_temporary(self) -> None:
         """Remove what a crash left half written; for the start only, before anything is kept."""
-        for path in self._temporary_folder.iterdir():
+        for path in (self.root / TEMPORARY).iterdir():
             remove(path)
 
     def kept_file(self, path: str) -> KeptFile:

@@ -9,75 +9,31 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.reader import load
 from dicom_node.cli.exit_codes import ExitStatus
-from dicom_node.delivery.outcome import Verdict
-from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.store_scu import echo, send
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.health import read_condition
-from dicom_node.network.association import Peer
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import open_database
 from storage.database.schema import Instance, Result, ResultObject, Series
 from storage.states import SeriesState
+from tests.reliability.receivers.light_process import LightNode
 from tests.reliability.tally import Tally, times
-from tests.support.node_process import NodeProcess, free_port, ini_text, wait_until
-from tests.support.paths import ROOT
+from tests.support.node_process import free_port, ini_text, wait_until
 from tests.support.postgresql import Cluster
 
 INSTANCES = 4
 KILLS = int(os.environ.get("RELIABILITY_KILLS", "1000"))  #: of the long form
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
-
-
-@dataclass
-class LightNode(NodeProcess):
-    """A node without networks; see `tests.support.light_node`."""
-
-    acknowledged: set[str] = field(default_factory=set)
-
-    def start(self, *, wait: bool = True, dies_at: int = 0) -> None:
-        command = [sys.executable, "-P", "-m", "tests.support.light_node", str(self.ini)]
-        with (self.folder / "node.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, str(dies_at)],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
-        if wait:
-            wait_until(self.up, seconds=60, what=f"the node's start:\n{self.log()}")
-
-    @property
-    def alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def up(self) -> bool:
-        """Whether it answers, or has died already."""
-        return not self.alive or echo(self.peer, calling_ae="TEST").verdict is Verdict.ACCEPTED
-
-    def send(self, series: Path) -> None:
-        """Send what has not been acknowledged yet."""
-        files = [OutgoingFile.of(path) for path in sorted(series.glob("*.dcm"))]
-        for file, outcome in send(files, self.quick_peer, calling_ae="SCANNER"):
-            if outcome.verdict is Verdict.ACCEPTED:
-                uid = dcmread(file.path, stop_before_pixels=True).SOPInstanceUID
-                self.acknowledged.add(str(uid))
-
-    @property
-    def quick_peer(self) -> Peer:
-        return Peer(ae_title="AINODE", host="127.0.0.1", port=self.port, timeout_seconds=5)
 
 
 STARTED: list[LightNode] = []

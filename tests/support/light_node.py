@@ -30,9 +30,8 @@ from dicom_node.analysis.engine.connection import EngineAddress, connect
 from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.analysis.worker import ends_task, feedback_task, notice_task
 from dicom_node.assembly.resources import open_resources
-from dicom_node.folder_lock import only_node
 from dicom_node.health import Health
-from dicom_node.node.lifecycle import observe_log, start_node
+from dicom_node.node.lifecycle import held_folder, observe_log, start_node
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
 from dicom_node.supervision.stop_request import stop_request
@@ -153,18 +152,19 @@ def main() -> None:
             return fleet_at(scheduler, health)
         return cast(ComputeEngine, LightEngine())
 
-    with only_node(settings.storage.folder):
-        resources = open_resources(settings)
+    with held_folder(settings) as shared:
+        is_alone = shared is None or shared.is_alone
+        resources = open_resources(settings, is_alone=is_alone)
         if at or not scheduler:
             watch(resources, Fuse(at, ini.with_name("steps.txt")))
-        node = start_node(settings, resources, make_engine=engine)
+        node = start_node(settings, resources, make_engine=engine, shared=shared)
         observe_log(node, log_writer)
-        node.lease.when_lost(asked.set)
+        node.when_over(asked.set)
         asked.wait()
         node.stop()
-    end_process(log_writer, status=1 if node.lease.lost else 0)
-    if node.lease.lost:
-        raise SystemExit(node.lease.lost)
+    end_process(log_writer, status=1 if node.over else 0)
+    if node.over:
+        raise SystemExit(node.over)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,27 +35,28 @@ def drain(
 ) -> None:
     """Have the running node take no instances until it is started again, and finish its work.
 
-    Senders hear A700 and `ready` says no, so that a load balancer turns to another node.
+    Senders hear A700 and `ready` says no, so that a load balancer turns to another node. A receiver
+    that shares its folder with others ([node] receiver) leaves its work to them.
     """
     from dicom_node.folder_lock import is_running
     from dicom_node.reception.draining import end_drain, request_drain
 
     settings = load(config)
-    folder = settings.storage.folder
+    folder, receiver = settings.storage.folder, settings.node.receiver
     if end:
-        ended = end_drain(folder)
+        ended = end_drain(folder, receiver)
         typer.echo(
             "the node takes instances again" if ended else "nothing to do: it is not drained"
         )
         return
-    if not is_running(folder):
+    if not is_running(folder, receiver):
         raise NodeError("the node is not running: there is nothing to drain")
-    request_drain(folder, f"{os_user()} (command line)", datetime.now(UTC))
+    request_drain(folder, f"{os_user()} (command line)", datetime.now(UTC), receiver)
     typer.echo("the node takes nothing further, until it is started again or drain --end")
     if not wait:
         return
     for words in _left(settings):
-        if not is_running(folder):
+        if not is_running(folder, receiver):
             raise NodeError(f"the node has ended meanwhile; left: {words}")
         err.print(words, highlight=False)
         time.sleep(LOOK_SECONDS)
@@ -64,7 +64,10 @@ def drain(
 
 
 def _left(settings: Settings) -> Iterator[str]:
-    """Say what is left, each time that it is asked for; ends when nothing is."""
+    """Say what is left, each time that it is asked for; ends when nothing is.
+
+    A receiver that shares its folder leaves to the others what is to be analysed and sent.
+    """
     from dicom_node.assembly.resources import existing_resources
     from storage.console.node_pages import backlog, queue
     from storage.delivery.pauses import is_paused
@@ -84,7 +87,8 @@ def _left(settings: Settings) -> Iterator[str]:
                     for one in settings.destinations
                     if one.enabled and not is_paused(session, one.name)
                 }
-            if series or any(objects.values()) or not _is_drained(settings.storage.folder):
+            is_left = not settings.node.receiver and bool(series or any(objects.values()))
+            if is_left or not _is_drained(settings):
                 empty = 0
             elif (empty := empty + 1) > SETTLED_LOOKS:
                 return
@@ -92,7 +96,7 @@ def _left(settings: Settings) -> Iterator[str]:
             yield ", ".join([f"{series} series", *waits])
 
 
-def _is_drained(folder: Path) -> bool:
+def _is_drained(settings: Settings) -> bool:
     """Say whether the node has taken notice."""
-    condition = read_condition(folder)
+    condition = read_condition(settings.storage.folder, settings.node.receiver)
     return condition is not None and not condition.receiving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from types import MappingProxyType
@@ -13,8 +13,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 
-from dicom_node.health import Condition
-from dicom_node.node_status import FEEDBACK_DAYS, Disk, NodeStatus, Paused
+from dicom_node.health import ACTIVE, STANDBY, Condition
+from dicom_node.node_status import FEEDBACK_DAYS, Disk, NodeStatus, Paused, ReceiverStatus
 from storage.overview import Overview, RefusalLine, SeriesLine
 from storage.results.answers import AnswerCounts, AnswerLine
 from storage.states import DeliveryState, SeriesState
@@ -115,6 +115,22 @@ def show(
             highlight=False,
             markup=False,
         )
+
+
+def show_receivers(receivers: Sequence[ReceiverStatus], console: Console) -> None:
+    """Print which receivers share the folder, and which of them analyses and delivers."""
+    if not receivers:
+        return
+    console.print("\n[bold]receivers[/]")
+    for one in receivers:
+        console.print(
+            f"{one.name}: {ACTIVE if one.active else STANDBY}, on {one.host}, process {one.pid},"
+            f" version {one.version}, since {_at(one.since)}",
+            highlight=False,
+            markup=False,
+        )
+    if not any(one.active for one in receivers):
+        console.print("[bold red]none of them is active[/]: nothing is analysed or sent")
 
 
 def _show_pauses(paused: Mapping[str, Paused], console: Console) -> None:

@@ -179,11 +179,15 @@ class Seen:
     done: list[str] = field(default_factory=list)
     tended: int = 0
     odd: str = ""  #: the series that cannot be judged
+    settled: bool = True
 
     def tend(self) -> None:
         self.tended += 1
         if self.odd:
             raise RuntimeError("cannot be tended")
+
+    def settle(self) -> bool:
+        return self.settled
 
     def is_being_sent(self, series: OpenSeries) -> bool:
         return self.sent
@@ -229,6 +233,14 @@ def closed_after(resources: Resources, seen: Seen, seconds: float) -> str:
     with resources.sessions.begin() as session:
         ticket = claim_next(session, clock[0])
     return ticket.closed_by if ticket else ""
+
+
+def test_nothing_is_closed_while_instances_may_lack_their_rows(tmp_path: Path) -> None:
+    resources = open_resources(tmp_path)
+    receive_stack(resources)
+
+    assert closed_after(resources, Seen(settled=False), 600) == ""
+    assert closed_after(resources, Seen(settled=True), 600) != ""
 
 
 @pytest.mark.parametrize(
