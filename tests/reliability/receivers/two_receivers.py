@@ -1,0 +1,162 @@
+"""Two receivers as processes that share a folder and a database, and a sender that takes either."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from pydicom import dcmread
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from dicom_node.demo.stand_in_pacs import StandInPacs
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.engine import alembic_config, open_database
+from storage.database.lease import read_lease
+from storage.database.schema import Instance, Result, ResultObject, Series
+from storage.states import SeriesState
+from tests.reliability.receivers.light_process import LightNode
+from tests.support.node_process import free_port, ini_text, wait_until
+
+INSTANCES = 4
+
+
+@dataclass
+class Receivers:
+    """Two receivers, what was acknowledged to the sender, and how long others took to take over."""
+
+    shared: Path
+    nodes: dict[str, LightNode]
+    url: str
+    acknowledged: dict[str, set[str]] = field(default_factory=dict)
+    takeovers: list[float] = field(default_factory=list)
+
+    def start(self) -> None:
+        for node in self.nodes.values():
+            node.start()
+        wait_until(lambda: self.active() != "", seconds=60, what="an active receiver")
+
+    def active(self) -> str:
+        """Name of the active receiver; empty if there is none."""
+        database = open_database(self.url)
+        with Session(database) as session:
+            lease = read_lease(session)
+        database.dispose()
+        return lease.held_by.place.removeprefix("receiver ") if lease and lease.is_held else ""
+
+    def other(self, name: str) -> LightNode:
+        return next(node for other, node in self.nodes.items() if other != name)
+
+    def send(self, series: Path, draw: random.Random) -> None:
+        """Send until all is acknowledged, to whichever of them takes it."""
+        wanted = {str(dcmread(path).SOPInstanceUID) for path in series.glob("*.dcm")}
+        for _ in range(100):
+            node = draw.choice(list(self.nodes.values()))
+            node.send(series)
+            known = {uid for one in self.nodes.values() for uid in one.acknowledged}
+            if wanted <= known:
+                self.acknowledged[series.name] = wanted
+                return
+            threading.Event().wait(0.2)
+        raise AssertionError("nobody takes the series")
+
+    def pretend_revision(self, revision: str | None) -> None:
+        """Have the database say that its tables are of another revision; None says the truth."""
+        database = open_database(self.url)
+        head = revision or ScriptDirectory.from_config(alembic_config()).get_current_head()
+        with Session(database) as session, session.begin():
+            session.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": head})
+        database.dispose()
+
+    def kill_active(self) -> None:
+        """Kill the active receiver; wait until the other one has taken over, and start it again."""
+        name = self.active()
+        victim, other = self.nodes[name], self.other(name)
+        before = len(activations(other))
+        at = time.time()
+        victim.kill()
+        wait_until(
+            lambda: len(activations(other)) > before, seconds=60, what=f"takeover\n{other.log()}"
+        )
+        self.takeovers.append(activations(other)[-1] - at)
+        victim.start()
+
+    def kill_standby(self) -> None:
+        """Kill the one that is not active, with what it has not entered yet."""
+        standby = self.other(self.active())
+        standby.kill()
+        standby.start()
+
+    def kill_both(self) -> None:
+        """Kill all receivers at once: nobody is there for a moment."""
+        for node in self.nodes.values():
+            node.kill()
+        for node in self.nodes.values():
+            node.start()
+
+    def all_delivered(self) -> bool:
+        database = open_database(self.url)
+        with Session(database) as session:
+            states = dict(
+                session.execute(select(Series.state, func.count()).group_by(Series.state)).all()
+            )
+        database.dispose()
+        return states == {SeriesState.DELIVERED: len(self.acknowledged)}
+
+    def hold(self, pacs: StandInPacs) -> None:
+        """Every promise: each instance kept, each series once, and each result once at the PACS."""
+        database = open_database(self.url)
+        data = self.shared / "data"
+        with Session(database) as session:
+            rows = session.scalars(select(Instance)).all()
+            kept = [row.sop_instance_uid for row in rows if (data / row.path).is_file()]
+            generations = dict(
+                session.execute(select(Series.series_instance_uid, Series.generation)).all()
+            )
+            results = dict(
+                session.execute(
+                    select(Result.series_instance_uid, func.count()).group_by(
+                        Result.series_instance_uid
+                    )
+                ).all()
+            )
+            objects = set(session.scalars(select(ResultObject.sop_instance_uid)))
+        database.dispose()
+        promised = set().union(*self.acknowledged.values())
+        assert promised == set(kept)
+        assert len(kept) == len(set(kept))
+        assert results.keys() == generations.keys()
+        assert all(count <= generations[uid] for uid, count in results.items())
+        assert {uid for uid, _ in pacs.received} == objects
+        assert not list((data / "receivers").glob("*/noted/*"))
+
+
+def activations(node: LightNode) -> list[float]:
+    """When a receiver became the active one, by its log."""
+    lines = (node.folder / "node.log").read_text().splitlines()
+    told = [json.loads(line) for line in lines if '"receiver_active"' in line]
+    return [datetime.fromisoformat(line["timestamp"]).timestamp() for line in told]
+
+
+def make_series(folder: Path, number: int) -> Path:
+    slices = phantom_datasets(make_phantom(PhantomSpec(slices=INSTANCES, size=32)), seed=number)
+    folder.mkdir()
+    write_series(slices, folder)
+    return folder
+
+
+def make_receiver(folder: Path, shared: Path, name: str, pacs_port: int) -> LightNode:
+    """Write the settings of a receiver that shares a folder and its database."""
+    folder.mkdir()
+    node = LightNode(folder, free_port())
+    text = ini_text(shared, port=node.port, pacs_port=pacs_port, quiet=2)
+    text = text.replace("folder = data\n", f"folder = {shared / 'data'}\n")
+    node.ini.write_text(text.replace("[node]\n", f"[node]\nreceiver = {name}\n"))
+    return node

@@ -1,0 +1,361 @@
+"""Receivers that share a database and a folder: who ends, who takes over, what is taken up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmwrite
+from pydicom.filebase import DicomBytesIO
+
+from dicom_node.database_lease import DatabaseLease, acquire
+from dicom_node.errors import NodeError
+from dicom_node.fleet import election, roster
+from dicom_node.fleet.election import Election
+from dicom_node.fleet.membership import Membership, join
+from dicom_node.fleet.roster import Roster
+from dicom_node.fleet.silence import DOUBT_SECONDS, SILENT_SECONDS, Silence
+from dicom_node.folder_lock import SharedFolder
+from dicom_node.identity_key import keyed
+from dicom_node.reception.index_writer import IndexWriter
+from dicom_node.reception.ingest import InstanceIngest
+from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import SUBSTITUTES
+from pipeline.synthetic.phantom.dicom import phantom_datasets
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.database.engine import migrate, open_database
+from storage.database.lease import read_lease
+from storage.database.receivers import receivers
+from storage.database.sessions import Sessions
+from storage.errors import LeaseLost
+from storage.files.folder import StorageFolder
+from storage.files.installation import draw_installation
+from storage.files.receiver_folder import RECEIVERS, ReceiverFolder
+from storage.overview import overview
+from tests.support.databases import database_url
+
+pytestmark = pytest.mark.database
+
+
+class Clock:
+    """A steady clock that a test sets forward."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Host:
+    """One receiver of several, in this process."""
+
+    def __init__(self, place: Path, name: str, opened: ExitStack, *, alone: bool = False) -> None:
+        database = open_database(database_url(place))
+        migrate(database)
+        folder = StorageFolder(place / "data", 0)
+        draw_installation(folder.root)
+        resources = Resources(sessions=Sessions(database, substitutes=SUBSTITUTES), folder=folder)
+        opened.callback(resources.close)
+        self.name, self.clock = name, Clock()
+        self.membership: Membership = join(resources, name, Shared(alone))
+        self.resources = keyed(resources)
+        self.index = IndexWriter(self.resources.sessions)
+        self.index.when_entered = folder.entered
+        self.ingest = InstanceIngest(self.resources, self.index)
+        self.active = replace(self.resources, sessions=self.resources.sessions.beside())
+        self.roster = Roster(
+            self.active.sessions, folder.root, self.membership.holder, self.ingest.take_up
+        )
+        self.roster._silence = Silence(self.clock)
+        self.leases: list[DatabaseLease] = []
+        self.failures: list[str] = []
+        self.opened = opened
+        self.election = self.elector(self.leases.append)
+
+    def elector(self, elected: Callable[[DatabaseLease], None]) -> Election:
+        def act(lease: DatabaseLease) -> None:
+            self.opened.callback(lease.stop)
+            elected(lease)
+
+        made = Election(
+            self.active,
+            self.roster,
+            name=self.name,
+            holder=self.membership.holder,
+            elected=act,
+            failed=self.failures.append,
+        )
+        made._silence = Silence(self.clock)
+        return made
+
+    def keep(self, body: bytes) -> str:
+        """Keep a file as a receiver does that is killed before it writes the row."""
+        return self.resources.folder.keep([body], name_from="1.2.3").path
+
+    def look(self, seconds: float = 0.0) -> None:
+        self.clock.now += seconds
+        self.election.look()
+
+    def instances(self) -> int:
+        with self.resources.sessions.reading() as session:
+            return sum(line.instances for line in overview(session).series)
+
+    def names(self) -> list[str]:
+        with self.resources.sessions.reading() as session:
+            return [one.name for one in receivers(session)]
+
+
+class Shared(SharedFolder):
+    """A storage folder that is held without a lock."""
+
+    def __init__(self, is_alone: bool) -> None:
+        super().__init__(is_alone, -1)
+
+
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def pair(tmp_path: Path, opened: ExitStack) -> tuple[Host, Host]:
+    first = Host(tmp_path, "a", opened, alone=True)
+    return first, Host(tmp_path, "b", opened)
+
+
+@pytest.fixture(scope="module")
+def instance() -> bytes:
+    """A file of Part 10."""
+    ds: Dataset = phantom_datasets(make_phantom(PhantomSpec(slices=4, size=32)), seed=1)[0]
+    buffer = DicomBytesIO()
+    dcmwrite(buffer, ds, enforce_file_format=True)
+    return bytes(buffer.getvalue())
+
+
+def test_silence_is_what_does_not_change_while_we_look() -> None:
+    clock = Clock()
+    silence = Silence(clock)
+    assert silence.look({"a": 1, "b": 1}) == {"a": 0, "b": 0}
+    clock.now = 3
+    assert silence.look({"a": 2, "b": 1}) == {"a": 0, "b": 3}
+    clock.now = 9
+    silence.forget()  # we could not look
+    assert silence.look({"a": 2, "b": 1}) == {"a": 0, "b": 0}
+
+
+def test_the_first_becomes_active_and_the_other_stands_by_until_it_lets_go(
+    pair: tuple[Host, Host],
+) -> None:
+    first, second = pair
+    first.look()
+    for _ in range(3):
+        second.look(SILENT_SECONDS - 1)
+        first.leases[0].renew()
+    assert (len(first.leases), second.leases) == (1, [])
+
+    first.leases[0].stop()
+    second.look()
+    assert len(second.leases) == 1
+
+
+def test_a_silent_active_one_is_followed_and_does_no_harm_when_it_wakes(
+    pair: tuple[Host, Host],
+) -> None:
+    first, second = pair
+    first.look()
+    second.look()
+    second.look(SILENT_SECONDS)
+    assert len(second.leases) == 1
+    with pytest.raises(LeaseLost), first.active.sessions.begin():
+        pass
+    assert "another node has taken the database over: " in first.leases[0].lost
+
+
+def test_a_database_that_was_away_makes_nobody_silent(pair: tuple[Host, Host]) -> None:
+    first, second = pair
+    first.look()
+    second.look()
+    second.clock.now += SILENT_SECONDS
+    second.election._silence.forget()
+    second.roster.forget()
+    second.look()
+    assert second.leases == []
+
+
+def test_a_node_that_shares_with_nobody_is_given_its_longer_time(
+    tmp_path: Path, opened: ExitStack
+) -> None:
+    before = Host(tmp_path, "before", opened, alone=True)
+    acquire(before.active, place="a node of its own")  # its beats come every five seconds
+    host = Host(tmp_path, "a", opened, alone=True)
+    host.look()
+    host.look(SILENT_SECONDS)
+    assert host.leases == []
+    host.look(45)
+    assert len(host.leases) == 1
+
+
+def test_one_that_cannot_take_over_ends_and_says_why(pair: tuple[Host, Host]) -> None:
+    first, _ = pair
+
+    def fails(_: DatabaseLease) -> None:
+        raise NodeError("no certificate")
+
+    first.election = first.elector(fails)
+    first.look()
+    assert first.failures == ["it could not take over: no certificate"]
+
+
+def test_what_an_ended_receiver_kept_without_a_row_is_entered(
+    pair: tuple[Host, Host], instance: bytes
+) -> None:
+    first, second = pair
+    path = first.keep(instance)
+    second.index.start()
+    second.look()
+    assert second.roster.settle()
+    second.look(DOUBT_SECONDS)
+    assert not second.roster.settle()  # it may have ended: nothing counts as complete
+    second.look(SILENT_SECONDS - DOUBT_SECONDS)
+
+    second.roster.settle()
+
+    assert second.instances() == 1
+    assert second.names() == ["b"]
+    assert not (second.resources.folder.root / RECEIVERS / first.membership.holder).exists()
+    second.look()
+    assert second.roster.settle()
+    assert second.resources.folder.has(path)
+    assert not second.resources.folder.noted()
+    second.index.stop()
+
+
+def test_one_that_was_taken_for_ended_puts_nothing_in_place_and_writes_nothing(
+    pair: tuple[Host, Host], instance: bytes
+) -> None:
+    first, second = pair
+    second.look()
+    second.look(SILENT_SECONDS)
+    second.roster.settle()
+
+    with pytest.raises(OSError, match="No such file"):
+        first.keep(instance)
+    with pytest.raises(LeaseLost):
+        first.membership.beat()
+    assert "took this one for ended" in first.membership.lost
+    assert first.index.refusal() == first.membership.lost
+
+
+def test_a_file_that_is_still_being_written_gets_no_name_once_its_receiver_has_ended(
+    pair: tuple[Host, Host], instance: bytes
+) -> None:
+    first, second = pair
+    steps: list[str] = []
+
+    def end_it(step: str) -> None:
+        steps.append(step)
+        if step == "synced":
+            second.look()
+            second.look(SILENT_SECONDS)
+            second.roster.settle()
+
+    first.resources.folder._step = end_it
+    with pytest.raises(OSError, match="No such file"):
+        first.keep(instance)
+    assert "renamed" not in steps
+    assert second.resources.folder.noted() == set()
+
+
+def test_a_note_stays_as_long_as_its_file_may_come(pair: tuple[Host, Host]) -> None:
+    first, _ = pair
+    folder = ReceiverFolder(first.resources.folder.root, first.membership.holder)
+    folder.note("incoming/00/x-y.dcm")
+    assert folder.paths_of(folder.noted()) == {}
+    assert not folder.remove()
+    assert folder.end_writing()
+    folder.drop(folder.noted())
+    assert folder.remove()
+
+
+def test_one_that_begins_is_not_taken_for_ended(
+    tmp_path: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Host(tmp_path, "a", opened, alone=True)
+    first.look()
+    begun: list[Host] = []
+    listed = roster.holders_with_folders
+
+    def list_then_begin(root: Path) -> list[str]:
+        found = listed(root)
+        if not begun:
+            begun.append(Host(tmp_path, "b", opened))
+        return found
+
+    monkeypatch.setattr(roster, "holders_with_folders", list_then_begin)
+    first.roster.settle()
+    assert begun[0].membership.lost == ""
+    begun[0].membership.beat()
+    assert begun[0].resources.folder.noted() == set()
+
+
+def test_the_next_of_its_name_takes_the_place_of_one_that_was_killed(
+    pair: tuple[Host, Host], tmp_path: Path, opened: ExitStack
+) -> None:
+    first, second = pair
+    again = Host(tmp_path, "a", opened)
+    assert second.names() == ["a", "b"]
+    with pytest.raises(LeaseLost):
+        first.membership.beat()
+    again.membership.beat()
+
+
+def test_one_that_starts_alone_ends_all_others(
+    pair: tuple[Host, Host], tmp_path: Path, opened: ExitStack
+) -> None:
+    _, second = pair
+    third = Host(tmp_path, "c", opened, alone=True)
+    assert third.names() == ["c"]
+    with pytest.raises(LeaseLost):
+        second.membership.beat()
+
+
+def test_a_node_of_its_own_ends_all_receivers(pair: tuple[Host, Host]) -> None:
+    first, second = pair
+    acquire(second.resources)
+    with pytest.raises(LeaseLost):
+        first.membership.beat()
+
+
+def test_another_folder_is_refused(pair: tuple[Host, Host], tmp_path: Path) -> None:
+    first, _ = pair
+    first.look()
+    other = StorageFolder(tmp_path / "other", 0)
+    draw_installation(other.root)
+    stranger = replace(first.resources, folder=other, sessions=first.resources.sessions.beside())
+    with pytest.raises(NodeError, match="belongs to another storage folder"):
+        join(stranger, "c", Shared(False))
+    with pytest.raises(NodeError, match="no other receiver to run with --new-folder"):
+        join(stranger, "c", Shared(False), adopt=True)
+
+
+def test_what_others_are_being_sent_is_known(pair: tuple[Host, Host]) -> None:
+    first, second = pair
+    first.membership.sending = lambda: ["1.2.3"]
+    first.membership.beat()
+    second.look()
+    assert second.roster.sending == {"1.2.3"}
+
+
+def test_who_is_active_stands_in_the_lease(pair: tuple[Host, Host]) -> None:
+    first, _ = pair
+    first.look()
+    with first.resources.sessions.reading() as session:
+        lease = read_lease(session)
+    assert lease is not None
+    assert lease.held_by.place == f"{election.PLACE}a"
+    assert lease.held_by.holder == first.membership.holder
