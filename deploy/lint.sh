@@ -52,6 +52,16 @@ else
   left_out "nginx.conf (nginx)"
 fi
 
+if command -v haproxy >/dev/null; then
+  place=$(mktemp -d)
+  openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=authority -keyout "$place/key" -out "$place/authority.pem" 2>/dev/null
+  sed "s#/etc/haproxy/authority.pem#$place/authority.pem#" deploy/proxy/haproxy.cfg > "$place/haproxy.cfg"
+  haproxy -c -q -f "$place/haproxy.cfg"
+  rm -r "$place"
+else
+  left_out "haproxy.cfg (haproxy)"
+fi
+
 if command -v logrotate >/dev/null; then
   sed '/^ *su /d' deploy/logrotate/dicom-node > $venv/logrotate
   logrotate --debug $venv/logrotate 2>&1 | grep -E '^error' && exit 1

@@ -162,7 +162,7 @@ def serve(
         node = start_node(settings, resources, adopt=new_folder, ending=asked, shared=shared)
         node.follow(ini, settings)
         observe_log(node, log_writer)
-        stop_monitoring = _monitored(node, settings)
+        stop_monitoring = monitored(node, settings)
         node.when_over(asked.set)
         try:
             asked.wait()
@@ -192,7 +192,7 @@ def held_folder(settings: Settings) -> Iterator[SharedFolder | None]:
             yield None
 
 
-def _monitored(node: Node, settings: Settings) -> Callable[[], None]:
+def monitored(node: Node, settings: Settings) -> Callable[[], None]:
     """Serve metrics and health, if the settings want that; return what ends it.
 
     Where the address cannot be listened on the node works all the same, and says so.

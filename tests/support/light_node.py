@@ -31,7 +31,7 @@ from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.analysis.worker import ends_task, feedback_task, notice_task
 from dicom_node.assembly.resources import open_resources
 from dicom_node.health import Health
-from dicom_node.node.lifecycle import held_folder, observe_log, start_node
+from dicom_node.node.lifecycle import held_folder, monitored, observe_log, start_node
 from dicom_node.resources import Resources
 from dicom_node.supervision.process_end import end_process
 from dicom_node.supervision.stop_request import stop_request
@@ -159,8 +159,10 @@ def main() -> None:
             watch(resources, Fuse(at, ini.with_name("steps.txt")))
         node = start_node(settings, resources, make_engine=engine, shared=shared)
         observe_log(node, log_writer)
+        stop_monitoring = monitored(node, settings)
         node.when_over(asked.set)
         asked.wait()
+        stop_monitoring()
         node.stop()
     end_process(log_writer, status=1 if node.over else 0)
     if node.over:

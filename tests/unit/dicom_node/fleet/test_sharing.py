@@ -235,6 +235,23 @@ def test_what_an_ended_receiver_kept_without_a_row_is_entered(
     second.index.stop()
 
 
+def test_what_is_taken_up_is_noted_until_it_is_entered(
+    pair: tuple[Host, Host], instance: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = pair
+    first.keep(instance)
+    second.look()
+    second.look(SILENT_SECONDS)
+
+    def ends() -> None:
+        raise InterruptedError("it ends while the row waits")
+
+    monkeypatch.setattr(second.index, "wait_until_written", ends)
+    with pytest.raises(InterruptedError):
+        second.roster.settle()
+    assert ReceiverFolder(second.resources.folder.root, second.membership.holder).noted()
+
+
 def test_one_that_was_taken_for_ended_puts_nothing_in_place_and_writes_nothing(
     pair: tuple[Host, Host], instance: bytes
 ) -> None:
@@ -290,13 +307,12 @@ def test_one_that_begins_is_not_taken_for_ended(
     begun: list[Host] = []
     listed = roster.holders_with_folders
 
-    def list_then_begin(root: Path) -> list[str]:
-        found = listed(root)
+    def begin_then_list(root: Path) -> list[str]:
         if not begun:
             begun.append(Host(tmp_path, "b", opened))
-        return found
+        return listed(root)
 
-    monkeypatch.setattr(roster, "holders_with_folders", list_then_begin)
+    monkeypatch.setattr(roster, "holders_with_folders", begin_then_list)
     first.roster.settle()
     assert begun[0].membership.lost == ""
     begun[0].membership.beat()
