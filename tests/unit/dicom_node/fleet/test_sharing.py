@@ -230,7 +230,7 @@ def test_what_an_ended_receiver_kept_without_a_row_is_entered(
     assert not (second.resources.folder.root / RECEIVERS / first.membership.holder).exists()
     second.look()
     assert second.roster.settle()
-    assert second.resources.folder.has(path)
+    assert second.resources.folder.locate(path).is_file()
     assert not second.resources.folder.noted()
     second.index.stop()
 
