@@ -18,6 +18,7 @@ from pathlib import Path
 from dicom_node.clock_watch import utc_now
 
 FILE = "health.json"  #: in the storage folder
+OF_RECEIVER = "health-"  #: begins the name of that of one of several receivers
 PUBLISH_SECONDS = 10.0  #: longest time between two writings of the file
 STALE_SECONDS = 60.0  #: a running node writes the file more often
 ACTIVE, STANDBY = "active", "standby"
@@ -179,7 +180,7 @@ def why_not_ready(condition: Condition | None, now: datetime, *, running: bool) 
 
 def file_of(receiver: str) -> str:
     """Name the file of a receiver; without a name, of the node, or of the active receiver."""
-    return f"health-{receiver}.json" if receiver else FILE
+    return f"{OF_RECEIVER}{receiver}.json" if receiver else FILE
 
 
 def write_condition(folder: Path, condition: Condition, file: str = FILE) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 from config.settings import Settings
 from dicom_node.database_lease import AGE
 from dicom_node.errors import NodeError
-from dicom_node.folder_lock import LOCK, RUNNING, is_running
+from dicom_node.folder_lock import LOCK, RUNNING, STARTING, is_running
 from dicom_node.health import FILE as CONDITION
+from dicom_node.health import OF_RECEIVER
 from dicom_node.reception.draining import DRAINING
 from storage.backup.database_copy import check_copy, copy_database
 from storage.backup.manifest import (
@@ -40,11 +41,19 @@ from storage.errors import StorageError
 from storage.files.disk import disk_free, sync_directory
 from storage.files.folder import TEMPORARY
 from storage.files.installation import installation_of
+from storage.files.receiver_folder import RECEIVERS
 from storage.files.removal_lock import REMOVAL_LOCK, nothing_removed
 from storage.files.sums import SUMS
 
 #: Of a running process, or known to the database: not part of a backup.
-LEFT_OUT = frozenset({TEMPORARY, LOCK, RUNNING, REMOVAL_LOCK, CONDITION, DRAINING, AGE, f".{AGE}"})
+LEFT_OUT = frozenset(
+    {
+        *(TEMPORARY, LOCK, RUNNING, REMOVAL_LOCK, CONDITION, DRAINING, AGE, f".{AGE}"),
+        *(RECEIVERS, STARTING),
+    }
+)
+#: The same of receivers that share the storage folder: a name follows.
+LEFT_OUT_OF_RECEIVERS = (f"{LOCK}-", f"{RUNNING}-", f"{DRAINING}-", OF_RECEIVER)
 UNFINISHED = ".unfinished"  #: ending of a backup's name until it is whole
 
 Step = Callable[[], None]
@@ -178,6 +187,11 @@ def _mark_at_rest(settings: Settings) -> str:
         return lease_mark(database)
 
 
+def _is_left_out(name: str) -> bool:
+    """Say whether a file of the storage folder is of a running process alone."""
+    return name in LEFT_OUT or name.startswith(LEFT_OUT_OF_RECEIVERS)
+
+
 def files_of(folder: Path, database_url: str) -> Iterator[Path]:
     """List the files of a storage folder that belong into a backup; links are not followed."""
     file = database_url.removeprefix("sqlite:///")
@@ -185,7 +199,7 @@ def files_of(folder: Path, database_url: str) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         if Path(place) == folder:
             folders[:] = set(folders) - LEFT_OUT
-            names[:] = set(names) - LEFT_OUT
+            names[:] = [name for name in names if not _is_left_out(name)]
         paths = (Path(place) / name for name in sorted(names))
         yield from (
             path

@@ -12,17 +12,21 @@ from config.settings import Settings
 from dicom_node.assembly.resources import existing_resources
 from dicom_node.database_lease import acquire
 from dicom_node.errors import NodeError
-from dicom_node.maintenance.backup import make_backup, verify_backup
+from dicom_node.folder_lock import one_of_several
+from dicom_node.health import Condition, file_of, write_condition
+from dicom_node.maintenance.backup import files_of, make_backup, verify_backup
 from dicom_node.maintenance.consistency import find
 from dicom_node.maintenance.restore import restore_backup
 from dicom_node.maintenance.stored_data import erase
+from dicom_node.reception.draining import request_drain
 from dicom_node.resources import Resources
 from storage.backup.manifest import DESCRIPTION
 from storage.database.engine import open_database
 from storage.database.lease import read_lease
 from storage.database.schema import Base
 from storage.errors import DatabaseUnusable, StorageError
-from storage.files.installation import draw_installation, installation_of
+from storage.files.installation import STATION, draw_installation, installation_of
+from storage.files.receiver_folder import ReceiverFolder
 from storage.files.removal_lock import nothing_removed
 from storage.files.sums import SUMS
 from storage.maintenance.consistency import Kind
@@ -230,6 +234,21 @@ def test_nothing_is_removed_while_a_backup_is_made(resources: Resources) -> None
 
     job.run_once()
     assert content(resources.folder.root) != before
+
+
+def test_what_is_of_running_receivers_alone_is_left_out(resources: Resources, ini: Path) -> None:
+    """What one of them writes may go at any moment, and its locks are of that host."""
+    root, url = resources.folder.root, load(ini).database_url
+    before = set(files_of(root, url))
+    folder = ReceiverFolder(root, "0" * 32)
+    folder.make()
+    folder.note("incoming/00/1-2.dcm")
+    (folder.temporary / "half").write_bytes(b"half")
+    write_condition(root, Condition(written_at=NOW), file_of("a"))
+    request_drain(root, "root", NOW, "a")
+    with one_of_several(root, "a"):
+        assert set(files_of(root, url)) == before
+    assert root / STATION in before
 
 
 def test_a_link_in_the_storage_folder_is_not_followed(
