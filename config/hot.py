@@ -89,6 +89,7 @@ HOT: Mapping[str, frozenset[str]] = {
             "verify_again_hours",
         }
     ),
+    "drift": frozenset({"action", "reference_series"}),
     "selftest": frozenset({"every_hours", "within_minutes", "needed_for_ready"}),
 }
 """Keys that are taken up at once, by section; so are all destinations."""

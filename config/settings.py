@@ -454,6 +454,23 @@ class NotifySettings(Section):
     )
 
 
+class DriftSettings(Section):
+    """Scanners that change: new ones, other kernels and software, figures that drift."""
+
+    action: Literal["note", "tell", "hold", "stop"] = Field(
+        default="note",
+        description="What is done until somebody accepts a change (`dicom-node drift accept`):"
+        " 'note' it in the log, the metrics and `dicom-node drift`; 'tell' of it as a fault as"
+        " well; 'hold' the results of that scanner back; 'stop' analysing its series.",
+    )
+    reference_series: int = Field(
+        default=200,
+        ge=50,
+        le=2000,
+        description="A scanner is compared with its first series, so many of them.",
+    )
+
+
 class Settings(Section):
     """All settings of a node."""
 
@@ -473,6 +490,7 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     selftest: SelfTestSettings = SelfTestSettings()
+    drift: DriftSettings = DriftSettings()
     notify: NotifySettings = NotifySettings()
     destinations: tuple[AnyDestination, ...] = ()
 

@@ -82,6 +82,8 @@ EVENTS = frozenset(
         "disagreement_found",
         "file_unreadable",
         "removal_failed",
+        "drift_found",
+        "scanner_changed",
         "self_test_begun",
         "self_test_failed",
         "self_test_passed",

@@ -20,7 +20,7 @@ from pipeline.lobes.divide import lobar_extent
 from pipeline.lungs import segment
 from pipeline.model.loading import Models
 from pipeline.options import AnalysisOptions
-from pipeline.quality_flags import doubts_of
+from pipeline.quality_flags import judged_scan
 from pipeline.scan_quality.body_part import body_part_doubts
 from pipeline.series.common_header import common_doubts
 from pipeline.series.eligibility import plausible
@@ -81,12 +81,13 @@ def find(
     progress("classify", 0.6)
     crop = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(crop, models)
+    of_scan, figures = judged_scan(volume, lung_mask, crop, scored, models)
     doubts = (
         *common_doubts(series.common),
         *left_out_doubts(series.geometry.left_out),
         *body_part_doubts(series.headers),
         *lung_mask.doubts,
-        *doubts_of(volume, lung_mask, crop, scored, models),
+        *of_scan,
     )
     progress("activation", 0.75)
     heat = activation(scored, crop, lung_mask.labels, method=options.activation)
@@ -119,6 +120,7 @@ def find(
         ),
         low_attenuation=measure.low_attenuation(volume, lung_mask, codes),
         lobar=lobar,
+        figures=figures,
     )
     progress("done", 1.0)
     return analysis

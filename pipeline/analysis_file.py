@@ -32,6 +32,7 @@ from pipeline.types import (
     Lesion,
     LungMask,
     Provenance,
+    ScanFigures,
 )
 
 FASTEST = 1  #: level of deflate: half the time of the usual 6, and 1 MB more a series
@@ -65,6 +66,7 @@ class Values:
     low_attenuation: LowAttenuation | None = None
     changes: tuple[Change, ...] = ()
     lobar: LobarExtent | None = None
+    figures: ScanFigures | None = None
 
 
 VALUES: TypeAdapter[Values] = TypeAdapter(Values)
@@ -96,6 +98,7 @@ def to_bytes(found: Analysis, source: str, method: int) -> bytes:
         low_attenuation=found.low_attenuation,
         changes=found.changes,
         lobar=found.lobar,
+        figures=found.figures,
     )
     text = json.dumps(VALUES.dump_python(values, mode="json"), allow_nan=False)
     arrays = {
@@ -184,6 +187,7 @@ def _analysis(values: Values, arrays: Mapping[str, np.ndarray]) -> Analysis:
             low_attenuation=values.low_attenuation,
             changes=values.changes,
             lobar=values.lobar,
+            figures=values.figures,
         )
     except ValueError as fault:
         raise PipelineError(f"the kept analysis is damaged: {fault}") from fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from pipeline.classifier.input import NetworkInput
@@ -9,15 +10,15 @@ from pipeline.classifier.score import Scored, lung_features
 from pipeline.model.loading import Models
 from pipeline.reasons import QualityFlag
 from pipeline.scan_quality.gates import acquisition_doubts
-from pipeline.scan_quality.measure import facts_of
-from pipeline.types import CtVolume, Doubt, LungMask
+from pipeline.scan_quality.measure import air_hu, facts_of
+from pipeline.types import CtVolume, Doubt, LungMask, ScanFigures
 from pipeline.wording import figure
 
 
-def doubts_of(
+def judged_scan(
     volume: CtVolume, lungs: LungMask, crop: NetworkInput, scored: Scored, models: Models
-) -> tuple[Doubt, ...]:
-    """Measure the scan and the classifier's features; doubt what is unusual.
+) -> tuple[tuple[Doubt, ...], ScanFigures]:
+    """Measure the scan and the classifier's features; doubt what is unusual, and give the figures.
 
     Parameters
     ----------
@@ -30,17 +31,35 @@ def doubts_of(
         If the scan is out of all reason.
     """
     facts = facts_of(volume.hu, lungs.labels, volume.spacing_mm)
-    return (
+    distance = _distance(scored, crop, models)
+    doubts = (
         *acquisition_doubts(facts, models.manifest.acquisition),
-        *_of_features(scored, crop, models),
+        *_of_features(distance, models),
+    )
+    return doubts, ScanFigures(
+        noise_hu=_measured(facts.noise_hu),
+        slice_mm=_measured(facts.slice_mm),
+        pixel_mm=_measured(facts.pixel_mm),
+        mediastinum_hu=_measured(facts.mediastinum_hu),
+        air_hu=_measured(air_hu(volume.hu, lungs.labels)),
+        distance=None if distance is None else _measured(distance),
     )
 
 
-def _of_features(scored: Scored, crop: NetworkInput, models: Models) -> Iterator[Doubt]:
+def _measured(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _distance(scored: Scored, crop: NetworkInput, models: Models) -> float | None:
+    if models.reference is None:
+        return None
+    return models.reference.distance(lung_features(scored.features, crop.tensor[0, 1]))
+
+
+def _of_features(distance: float | None, models: Models) -> Iterator[Doubt]:
     entry = models.manifest.reference
-    if entry is None or models.reference is None:
+    if entry is None or distance is None:
         return
-    distance = models.reference.distance(lung_features(scored.features, crop.tensor[0, 1]))
     if not distance <= entry.limit:
         shown = figure(distance, round(entry.limit, 1), digits=1)
         text = (

@@ -244,6 +244,28 @@ class Doubt:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanFigures:
+    """Figures of a scan by which a scanner is watched; None where one cannot be measured.
+
+    Attributes
+    ----------
+    noise_hu, slice_mm, pixel_mm, mediastinum_hu
+        As in `pipeline.scan_quality.measure.AcquisitionFacts`.
+    air_hu
+        As in `pipeline.scan_quality.measure.air_hu`.
+    distance
+        From the training data, as in `pipeline.model.feature_reference`.
+    """
+
+    noise_hu: float | None
+    slice_mm: float | None
+    pixel_mm: float | None
+    mediastinum_hu: float | None
+    air_hu: float | None
+    distance: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LungMask:
     """The lungs, opacities included, airways left out.
@@ -554,6 +576,8 @@ class Analysis:
         it was measured.
     lobar
         None where lobes are not asked for, or opacities not reported.
+    figures
+        None in an analysis that was kept before they were measured.
     """
 
     lungs: LungMask
@@ -569,6 +593,7 @@ class Analysis:
     unreported: Unreported | None = None
     low_attenuation: LowAttenuation | None = None
     lobar: LobarExtent | None = None
+    figures: ScanFigures | None = None
 
     def __post_init__(self) -> None:
         for name in ("activation", "lesion_labels"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -13,6 +14,7 @@ from storage.database.schema import Base, Delivery, Quarantine, Result, Series
 from storage.database.self_test_series import of_patients
 from storage.delivery.pauses import pauses
 from storage.results.answers import answer_counts
+from storage.results.drift import open_findings
 from storage.results.self_tests import SelfTestRun, latest_passed, latest_self_tests
 from storage.states import DeliveryState, SeriesState
 
@@ -51,6 +53,8 @@ class Standing:
         Series of the latest day, by the decision of their latest result.
     answers
         Answers of readers in the latest 30 days that stand, by their words.
+    drift
+        Changes that nobody has accepted, by what is done meanwhile.
     self_test, self_test_passed
         The latest self-test that has passed or failed, and the latest that has passed.
     """
@@ -67,6 +71,7 @@ class Standing:
     answers: Mapping[str, int]
     self_test: SelfTestRun | None = None
     self_test_passed: SelfTestRun | None = None
+    drift: Mapping[str, int] = field(default_factory=dict)
 
 
 def standing(session: Session, destinations: Sequence[str], now: datetime) -> Standing:
@@ -107,6 +112,7 @@ def standing(session: Session, destinations: Sequence[str], now: datetime) -> St
         answers=answer_counts(session, now - ANSWERS).standing,
         self_test=next(iter(latest_self_tests(session, 1)), None),
         self_test_passed=latest_passed(session),
+        drift=Counter(finding.action for finding in open_findings(session)),
     )
 
 

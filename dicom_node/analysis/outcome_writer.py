@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dicom_node.analysis.feedback_rows import feedback_rows
@@ -15,6 +16,14 @@ from dicom_node.analysis.result_rows import (
     new_result,
 )
 from dicom_node.analysis.worker.messages import Analysed, Answered
+from dicom_node.drift.record import (
+    News,
+    figures_of,
+    figures_of_refusal,
+    record_figures,
+    record_news,
+    tell,
+)
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
@@ -30,6 +39,8 @@ from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
 
 SELF_TEST = "self-test"  #: folder of the objects of the latest self-test, in the storage folder
+
+NO_NEWS: Sequence[News] = ()
 
 NOT_OURS = (
     f"{UnsuitableReason.NOT_OUR_RESULT}: The documents name no result of this node; what they"
@@ -48,10 +59,14 @@ class OutcomeWriter:
     ----------
     destinations
         Who gets the results.
+    drift
+        What is done about a scanner that has changed.
     """
 
-    def __init__(self, resources: Resources, destinations: Destinations) -> None:
-        self._resources, self._destinations = resources, destinations
+    def __init__(
+        self, resources: Resources, destinations: Destinations, drift: str = "note"
+    ) -> None:
+        self._resources, self._destinations, self._drift = resources, destinations, drift
 
     def end(self, ticket: SeriesTicket, ending: Ending, *, no_notice: str = "") -> None:
         """End a series; `no_notice` says why it has no notice although one is wanted."""
@@ -59,9 +74,15 @@ class OutcomeWriter:
         if no_notice:
             reason = f"{reason}; notice not made: {no_notice}"
             log.error("notice_not_made", series_uid=uid, reason=no_notice)
+        now, news = self._resources.clock(), NO_NEWS
         with self._resources.sessions.begin() as session:
             ending = replace(ending, reason=reason)
-            end_series(session, ticket, ending, self._destinations, self._resources.clock())
+            state = end_series(session, ticket, ending, self._destinations, now)
+            figures = figures_of_refusal(reason)
+            if state is SeriesState.UNSUITABLE and figures and not ticket.of_self_test:
+                news = record_news(session, uid, self._drift, now)
+                record_figures(session, uid, figures, now)
+        tell(news)
         if ending.state is SeriesState.FAILED:
             log.error("analysis_failed", series_uid=uid, reason=reason)
         else:
@@ -79,15 +100,20 @@ class OutcomeWriter:
         if ticket.of_self_test:
             return False
         folder = self._resources.folder.keep_result(analysed.key, first_files(analysed))
+        now, news = self._resources.clock(), NO_NEWS
         with self._resources.sessions.begin() as session:
-            return begin_results(
+            begun = begin_results(
                 session,
                 ticket,
                 new_result(analysed, folder, begun_on=analysed.occasion),
                 new_objects(analysed.objects, folder),
                 destinations=self._destinations,
-                now=self._resources.clock(),
+                now=now,
             )
+            if begun:  # in the same transaction: nothing of a scanner that is held goes before
+                news = record_news(session, ticket.series_instance_uid, self._drift, now)
+        tell(news)
+        return begun
 
     def keep(self, ticket: SeriesTicket, analysed: Analysed) -> None:
         """Keep results: files first, then everything else in one transaction.
@@ -107,6 +133,7 @@ class OutcomeWriter:
         if files := later_files(analysed):
             self._resources.folder.keep_result(analysed.key, files, part=LATER)
         objects = new_objects(analysed.objects, folder)
+        now, news = self._resources.clock(), NO_NEWS
         with self._resources.sessions.begin() as session:
             state = keep_results(
                 session,
@@ -114,8 +141,13 @@ class OutcomeWriter:
                 new_result(analysed, folder),
                 objects,
                 destinations=self._destinations,
-                now=self._resources.clock(),
+                now=now,
             )
+            if state is not SeriesState.RECEIVING:
+                news = record_news(session, ticket.series_instance_uid, self._drift, now)
+                figures = figures_of(analysed.summary)
+                record_figures(session, ticket.series_instance_uid, figures, now)
+        tell(news)
         log.info(
             "analysis_superseded" if state is SeriesState.RECEIVING else "analysis_finished",
             series_uid=ticket.series_instance_uid,

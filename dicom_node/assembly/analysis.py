@@ -83,7 +83,7 @@ def dispatch_rules_of(
             first_wait=timedelta(seconds=settings.engine.retry_first_seconds),
             urgent_aes=frozenset(settings.analysis.urgent_aes),
         ),
-        outcomes=OutcomeWriter(resources, receivers_of(settings)),
+        outcomes=OutcomeWriter(resources, receivers_of(settings), settings.drift.action),
     )
 
 

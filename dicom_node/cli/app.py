@@ -33,6 +33,7 @@ from dicom_node.cli.maintenance import (
     commission,
     doctor,
     drain,
+    drift,
     engine,
     selftest,
     stored_data,
@@ -77,6 +78,7 @@ app.add_typer(engine.app)
 app.add_typer(support.app)
 app.add_typer(selftest.app)
 app.add_typer(commission.app)
+app.add_typer(drift.app, name="drift")
 
 
 def main() -> None:

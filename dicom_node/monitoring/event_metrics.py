@@ -225,6 +225,17 @@ COUNTED: Sequence[Counted] = (
         text="Series whose files were removed for their age.",
     ),
     Counted(
+        event="scanner_changed",
+        metric="scanner_news",
+        text="Scanners, kernels and software versions that were new.",
+    ),
+    Counted(
+        event="drift_found",
+        metric="drifts",
+        text="Figures of scanners that were found changed.",
+        labels={"figure": "figure"},
+    ),
+    Counted(
         event="disagreement_found",
         metric="disagreements",
         text="Lines on which the database and the storage folder disagree.",

@@ -19,6 +19,7 @@ from storage.results.self_tests import SelfTestRun
 from storage.standing import NOT_ENDED, WAITING, Standing
 from storage.states import SelfTestState, SeriesState
 
+ACTIONS = ("note", "tell", "hold", "stop")  #: about scanners that change
 KEEP_SECONDS = 15.0  #: for which the numbers of the database hold, however often it is scraped
 
 
@@ -192,6 +193,10 @@ class StateCollector(Collector):
         interval = gauge("self_test_interval_seconds", "Between two self-tests; 0 if none is due.")
         interval.add_metric((), self._sources.self_test_seconds)
         yield interval
+        drift = gauge("drift_changes", "Changes of scanners that nobody accepted.", ["action"])
+        for action in ACTIONS:
+            drift.add_metric((action,), float(standing.drift.get(action, 0)))
+        yield drift
         run, passed = standing.self_test, standing.self_test_passed
         if run is not None:
             success = gauge("self_test_success", "Whether the latest self-test passed: 1 or 0.")

@@ -11,6 +11,8 @@ from pathlib import Path
 from config.settings import Settings
 from dicom_node.analysis.before_closing.end_slices import EndSlices
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
+from dicom_node.assembly.drift import drift_job_of
+from dicom_node.assembly.drift import prepared as drift_prepared
 from dicom_node.assembly.self_test import prepared as self_test_prepared
 from dicom_node.assembly.self_test import self_test_job_of
 from dicom_node.audit.messages import application
@@ -42,6 +44,7 @@ from dicom_node.supervision.supervisor import Supervisor
 from storage.errors import StorageError
 from storage.maintenance.recovery import recover
 
+DRIFT_SECONDS = 30.0  #: between two looks at scanners
 SELF_TEST_SECONDS = 2.0  #: between two looks at the self-test
 COMMITMENT_SECONDS = 20.0  #: between two looks at reports that senders wait for
 
@@ -185,8 +188,14 @@ class Node:
             self.scheduler.every(SELF_TEST_SECONDS, "self-test", job.poll)
             return partial(self_test_prepared, job)
 
+        def begin_to_watch_scanners(settings: Settings) -> Prepared:
+            job = drift_job_of(settings, resources)
+            self.scheduler.every(DRIFT_SECONDS, "drift", job.run_once)
+            return partial(drift_prepared, job)
+
         self.taking_up.extend(begin)
         self.taking_up.extend(begin_self_tests)
+        self.taking_up.extend(begin_to_watch_scanners)
         reports = self.reception.commitment_scp.report_due
         self.scheduler.every(COMMITMENT_SECONDS, "commitment reports", reports)
 

@@ -32,7 +32,7 @@ from pipeline.series.sop_classes import DOCUMENT_CLASSES
 from storage.files.folder import KeptFile
 from storage.files.identity_key import REMEMBERED, IdentityKey, plain_digest
 from storage.files.self_test_mark import is_of_self_test
-from storage.series.instance_facts import InstanceFacts
+from storage.series.instance_facts import EquipmentFacts, InstanceFacts
 
 NEEDED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
 NEEDED = (*NEEDED_UIDS, "Modality")
@@ -52,7 +52,15 @@ OF_SLICE = (
     "NumberOfFrames",
     "PixelSpacing",
 )
-OTHERS = (*OF_INSTANCE, *OF_PATIENT, *OF_STUDY, PRIORITY, NUMBER, *OF_SLICE)
+OF_EQUIPMENT = {
+    "Manufacturer": "manufacturer",
+    "ManufacturerModelName": "model",
+    "StationName": "station",
+    "ConvolutionKernel": "kernel",
+    "SoftwareVersions": "software",
+}
+"""Attributes of equipment and reconstruction (PS3.3 C.7.5.1, C.8.2.1), by keyword."""
+OTHERS = (*OF_INSTANCE, *OF_PATIENT, *OF_STUDY, PRIORITY, NUMBER, *OF_SLICE, *OF_EQUIPMENT)
 TAGS = {keyword_dict[name]: name for name in (*OTHERS, *NEEDED)}
 LAST = max(TAGS)
 BLANKS = " \0\t\n\v\f\r"  #: no part of a value; NUL pads UIDs (PS3.5 6.2)
@@ -243,7 +251,14 @@ def facts(
         of_self_test=is_of_self_test(key, texts["SeriesInstanceUID"]),
         urgent=urgent or texts.get(PRIORITY, "").upper() in URGENT,
         slice=slice_facts(texts),
+        equipment=equipment_of(texts),
     )
+
+
+def equipment_of(texts: Mapping[str, str]) -> EquipmentFacts:
+    """Name what made the images; what cannot be printed is replaced."""
+    values = {name: printable(texts.get(keyword, "")) for keyword, name in OF_EQUIPMENT.items()}
+    return EquipmentFacts(**values)
 
 
 def series_number(texts: Mapping[str, str]) -> int | None:

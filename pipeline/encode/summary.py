@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from pipeline.encode.common import sentences
@@ -44,6 +45,7 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "lesions": _lesions(series, analysis),
         "priors": _priors(analysis, priors),
         "acquisition": _acquisition(series),
+        "figures": None if analysis.figures is None else asdict(analysis.figures),
         "geometry": _geometry(series),
         "flags": list(dict.fromkeys((*analysis.flags, *analysis.lungs.flags))),
         "doubts": [{"code": doubt.code, "text": doubt.text} for doubt in analysis.doubts],

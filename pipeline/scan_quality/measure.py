@@ -23,6 +23,9 @@ QUIET_SHARE = 0.25  #: the quietest patches are flat tissue, the others have edg
 MIN_PATCHES = 20
 LOOKED_AT = 24  #: slices, evenly over the lungs: enough for every figure
 
+AIR_MAX_HU = -900.0  #: HU; lung that is not emphysematous lies above (our choice)
+MIN_AIR_VOXELS = 500
+
 HEART_HEIGHT = (0.3, 0.75)  #: of the lungs, from below: heart and great vessels
 HEART_DEPTH = (0.2, 0.6)  #: of the lungs, from the front: before the spine
 BESIDE_LUNG_MM = 2.1  #: from a lung that is left out
@@ -82,6 +85,18 @@ def facts_of(hu: NDArray[np.int16], labels: Labels, spacing_mm: Spacing) -> Acqu
         mediastinum_hu=_mediastinum(hu, labels, held, spacing_mm[1:]),
         cut=max(_cut(labels == lung) for lung in (RIGHT_LUNG, LEFT_LUNG, LUNG_OF_OPEN_SIDE)),
     )
+
+
+def air_hu(hu: NDArray[np.int16], labels: Labels) -> float:
+    """Median of the air outside the lungs, HU; NaN where there is too little.
+
+    What has the lowest value of the picture is left out: padding, and air that was cut off there.
+    """
+    held = np.flatnonzero(np.count_nonzero(labels, axis=(1, 2)))
+    chosen = np.unique(np.linspace(held[0], held[-1], LOOKED_AT).astype(int))
+    planes, outside = hu[chosen], labels[chosen] == 0
+    air = planes[outside & (planes < AIR_MAX_HU) & (planes > planes.min())]
+    return float(np.median(air)) if air.size >= MIN_AIR_VOXELS else float("nan")
 
 
 def _cut(lung: NDArray[np.bool_]) -> float:

@@ -1,10 +1,10 @@
-"""Tables of what watches the node: self-tests."""
+"""Tables of what watches the node and its scanners: self-tests, equipment, drift."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database.columns import Uid, Words, word
@@ -61,3 +61,97 @@ class SelfTestSeries(Base):
     series_instance_uid: Mapped[str] = mapped_column(
         ForeignKey("series.series_instance_uid"), primary_key=True
     )
+
+
+MAX_NAME = 64  #: characters of an attribute of equipment (PS3.5 6.2, LO)
+MAX_SCANNER = 200  #: characters of the name of a scanner
+Name = Words(MAX_NAME)
+Scanner = Words(MAX_SCANNER)
+
+
+class SeriesEquipment(Base):
+    """What made the images of a series, as the first of them says it.
+
+    Attributes
+    ----------
+    scanner
+        Manufacturer, model and station: the one machine.
+    """
+
+    __tablename__ = "series_equipment"
+
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), primary_key=True
+    )
+    scanner: Mapped[str] = mapped_column(Scanner, index=True)
+    manufacturer: Mapped[str] = mapped_column(Name)
+    model: Mapped[str] = mapped_column(Name)
+    station: Mapped[str] = mapped_column(Name)
+    kernel: Mapped[str] = mapped_column(Name)
+    software: Mapped[str] = mapped_column(Name)
+
+
+class DriftSample(Base):
+    """Figures of one series by which its scanner is watched; the first outcome of it counts.
+
+    Attributes
+    ----------
+    figures
+        JSON object: name to value; not interpreted by storage.
+    """
+
+    __tablename__ = "drift_sample"
+    __table_args__ = (Index(None, "scanner", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), unique=True
+    )
+    at: Mapped[datetime]
+    scanner: Mapped[str] = mapped_column(Scanner)
+    kernel: Mapped[str] = mapped_column(Name)
+    software: Mapped[str] = mapped_column(Name)
+    figures: Mapped[str] = mapped_column(Text)
+
+
+class DriftFinding(Base):
+    """Something of a scanner that has changed, until somebody accepts it.
+
+    Attributes
+    ----------
+    what
+        The figure, or the kind of news.
+    action
+        What is done with series of the scanner meanwhile; not interpreted but for `HELD`.
+    ended_by
+        Who has accepted it.
+    """
+
+    __tablename__ = "drift_finding"
+    __table_args__ = (Index(None, "ended_at", "scanner"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scanner: Mapped[str] = mapped_column(Scanner)
+    what: Mapped[str] = mapped_column(Words)
+    text: Mapped[str] = mapped_column(Words)
+    at: Mapped[datetime]
+    action: Mapped[str] = mapped_column(String(16))
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    ended_by: Mapped[str] = mapped_column(Words, default="")
+
+
+class DriftBaseline(Base):
+    """From which sample on a scanner has its reference.
+
+    Attributes
+    ----------
+    after_id
+        The sample before the first of the reference.
+    """
+
+    __tablename__ = "drift_baseline"
+
+    scanner: Mapped[str] = mapped_column(Scanner, primary_key=True)
+    after_id: Mapped[int]
+    at: Mapped[datetime]
+    by: Mapped[str] = mapped_column(Words)

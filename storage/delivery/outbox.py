@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from storage.database.held_scanners import HOLD, STOP, is_held
 from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.database.sessions import holder_of
 from storage.delivery.rejections import is_held_off
@@ -222,6 +223,8 @@ def due(
 
     What is for this destination alone, a rejection note, waits until it has the results.
 
+    What is of a scanner that has changed waits where the site wants that.
+
     What had no answer from a destination that was there comes last, when nothing else is due, and
     alone: it holds up nothing, and nothing makes it due before its time.
     """
@@ -230,6 +233,7 @@ def due(
         Delivery.state == D.PENDING,
         ~is_held_off(destination),
     )
+    let_go = ~is_held(HOLD, STOP)
     answered = Delivery.unanswered.is_(False)
     is_due = or_(
         Delivery.next_at <= now,
@@ -241,7 +245,7 @@ def due(
         .join(Result, Result.series_instance_uid == Series.series_instance_uid)
         .join(ResultObject)
         .join(Delivery)
-        .where(*waiting, answered, is_due)
+        .where(*waiting, answered, is_due, let_go)
     )
     objects = select(Delivery, ResultObject).join(
         ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid
@@ -249,13 +253,18 @@ def due(
     rows = session.execute(
         objects.join(Result)
         .join(Series, Series.series_instance_uid == Result.series_instance_uid)
-        .where(*waiting, answered, Series.study_instance_uid.in_(studies))
+        .where(*waiting, answered, let_go, Series.study_instance_uid.in_(studies))
         .order_by(and_(Delivery.again, Series.result_key == Result.key))
         .order_by(Delivery.first_at, Result.revision)
         .order_by(ResultObject.result_key, ResultObject.position)
         .limit(limit)
     ).all()
-    alone = objects.where(*waiting, Delivery.unanswered, is_due).order_by(Delivery.next_at)
+    alone = (
+        objects.join(Result)
+        .join(Series, Series.series_instance_uid == Result.series_instance_uid)
+        .where(*waiting, Delivery.unanswered, is_due, let_go)
+        .order_by(Delivery.next_at)
+    )
     rows = rows or session.execute(alone.limit(1)).all()
     return [_due(delivery, result_object) for delivery, result_object in rows]
 

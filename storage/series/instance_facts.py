@@ -18,6 +18,33 @@ OF_THE_STUDY = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EquipmentFacts:
+    """What made the images of a series, as an image says it; empty where it does not.
+
+    Attributes
+    ----------
+    kernel
+        Convolution Kernel; several are separated by a backslash.
+    software
+        Software Versions, likewise.
+    """
+
+    manufacturer: str = ""
+    model: str = ""
+    station: str = ""
+    kernel: str = ""
+    software: str = ""
+
+    @property
+    def scanner(self) -> str:
+        """Name of the one machine: its maker, model and station."""
+        return " ".join(filter(None, (self.manufacturer, self.model, self.station)))
+
+
+NOTHING_SAID = EquipmentFacts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceFacts:
     """Attributes of a kept instance.
 
@@ -37,6 +64,8 @@ class InstanceFacts:
         Whether it is a document, no image.
     patient_id
         For the audit trail alone: it is not recorded.
+    equipment
+        What made the image.
     of_self_test
         Whether its series is one of our own self-test, by its proved UID.
     """
@@ -63,3 +92,4 @@ class InstanceFacts:
     is_document: bool = False
     patient_id: str = field(default="", repr=False)
     of_self_test: bool = False
+    equipment: EquipmentFacts = NOTHING_SAID

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Insert, or_, select
@@ -13,11 +14,12 @@ from sqlalchemy.orm import Session
 from storage.database.batches import batched
 from storage.database.schema import Instance, Result, Series
 from storage.database.self_test_series import mark_as_self_test
+from storage.database.watch_tables import SeriesEquipment
 from storage.errors import StorageError
 from storage.series.closings import note_late
 from storage.series.condensed.rows import CondensedVersions
 from storage.series.documents import keep_apart, leave_to_images
-from storage.series.instance_facts import OF_THE_STUDY, InstanceFacts
+from storage.series.instance_facts import OF_THE_STUDY, EquipmentFacts, InstanceFacts
 from storage.series.lifecycle import ENDED, locked, reopen
 from storage.states import SeriesState
 
@@ -136,10 +138,13 @@ def _series(session: Session, facts: InstanceFacts, now: datetime) -> Series:
     except StorageError:
         session.execute(_first_row(session, facts, now))
         row = locked(session, facts.series_instance_uid)
+        if not (facts.is_document or facts.of_self_test):
+            enter_equipment(session, facts.series_instance_uid, facts.equipment)
         if facts.of_self_test:
             mark_as_self_test(session, facts.series_instance_uid)
     if row.of_documents and not facts.is_document:
         leave_to_images(session, row, facts, now)
+        enter_equipment(session, facts.series_instance_uid, facts.equipment)
     return row
 
 
@@ -163,6 +168,16 @@ def _first_row(session: Session, facts: InstanceFacts, now: datetime) -> Insert:
         )
         .on_conflict_do_nothing()
     )
+
+
+def enter_equipment(session: Session, series_instance_uid: str, said: EquipmentFacts) -> None:
+    """Enter what made a series that is locked; what is known already stands."""
+    if session.get(SeriesEquipment, series_instance_uid) is None:
+        session.add(
+            SeriesEquipment(
+                series_instance_uid=series_instance_uid, scanner=said.scanner, **asdict(said)
+            )
+        )
 
 
 def _versions(session: Session, sop_instance_uids: Iterable[str]) -> Versions:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from storage.database.held_scanners import STOP, is_held
 from storage.database.schema import Series
 from storage.states import SeriesState
 
@@ -77,7 +78,9 @@ def next_in_queue(
     due = or_(
         Series.not_before.is_(None), Series.not_before <= now, Series.since > now + CLOCK_BACK
     )
-    rows = session.scalars(select(Series).where(Series.state == SeriesState.STABLE, due)).all()
+    rows = session.scalars(
+        select(Series).where(Series.state == SeriesState.STABLE, due, ~is_held(STOP))
+    ).all()
     waiting = {row.series_instance_uid: queue_position(_waiting(row, urgent_aes)) for row in rows}
     for uid in sorted(waiting, key=lambda uid: (waiting[uid], uid)):
         free = select(Series.series_instance_uid).where(

@@ -18,6 +18,7 @@ from dicom_node.console.pages.thresholds import card_of
 from dicom_node.console.pages.worklist import node_fault
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.result_classes import class_name
+from dicom_node.drift.overview import scanner_lines
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import is_running
 from dicom_node.health import read_condition
@@ -104,17 +105,19 @@ def resume_destination(request: Request) -> Response:
 
 @for_role(Role.VIEWER)
 def senders(request: Request) -> Response:
-    """Show who sent, how long closing waited, who was turned away, and the quarantine."""
+    """Show who sent, scanners that have changed, who was turned away, and the quarantine."""
     console = console_of(request)
     since = console.clock() - timedelta(days=DAYS)
+    reference = console.settings().drift.reference_series
     with console.sessions.reading() as session:
         values = {
             "lines": sender_lines(session, since),
             "waits": {line.calling_ae: line for line in waits(session, since)},
             "refusals": refusal_lines(session, SHOWN),
             "quarantine": quarantine_lines(session, SHOWN),
+            "scanners": scanner_lines(session, reference),
         }
-    return console.page(request, "senders.html", days=DAYS, **values)
+    return console.page(request, "senders.html", days=DAYS, reference=reference, **values)
 
 
 @for_role(Role.VIEWER)

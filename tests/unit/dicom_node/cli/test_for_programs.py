@@ -33,6 +33,7 @@ VIEWS = {
     "destinations list": (),
     "doctor": (),
     "downgrade": ("0001",),
+    "drift": (),
     "feedback": (),
     "model list": (),
     "model show": (),
@@ -52,8 +53,8 @@ VIEWS = {
 ACTS = set(
     """
     backup create / calibrate / certificates / commission / compare / conformance / console /
-    constraints / demo / destinations pause / destinations resume / drain / echo / erase /
-    evaluate / example / export / feedback import /
+    constraints / demo / destinations pause / destinations resume / drain / drift accept / echo /
+    erase / evaluate / example / export / feedback import /
     localise / model import / notify / phantom / process / redeliver / reinject / reissue /
     reprocess / restore / run / scheduler / send / settings restore / settings set / support /
     stability / synthesise / token add /
@@ -110,8 +111,8 @@ def test_json_of_a_view_can_be_read(path: str, ini: Path) -> None:
         words[2] = str(make_backup(load(ini), ini, ini.parent / "backups", NOW))
     if path not in WITHOUT_INI:
         words += ["--config", str(ini)]
-    if path == "feedback":  # a group: its options come first
-        words = ["feedback", "--config", str(ini), "--json"]
+    if path in {"feedback", "drift"}:  # a group: its options come first
+        words = [path, "--config", str(ini), "--json"]
 
     ended = CliRunner().invoke(app, words)
 

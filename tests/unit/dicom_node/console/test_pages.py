@@ -15,6 +15,7 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Series
 from storage.files.identity_key import IDENTITY_KEY, draw_identity_key
+from storage.results.drift import enter_finding
 from storage.series.quarantine_and_refusals import RefusalKind, record_quarantine, record_refusal
 from storage.states import SeriesState
 from tests.support.console.console_under_test import NOW, ConsoleUnderTest, form_token
@@ -271,6 +272,19 @@ def test_texts_of_others_are_shown_as_text(console: ConsoleUnderTest, tmp_path: 
         assert "<b>CT" not in text
         assert "&lt;script&gt;" in text
     assert "\x1b" not in browser.get("/series/1.2.3").text
+
+
+def test_senders_show_scanners_that_have_changed(console: ConsoleUnderTest) -> None:
+    browser = console.logged_in(Role.VIEWER)
+    assert "No series has come to an end." in browser.get("/senders").text
+    with console.resources.sessions.begin() as session:
+        enter_finding(session, "Maker One", "noise_hu", HOSTILE, "note", NOW)
+
+    text = browser.get("/senders").text
+
+    assert "Maker One" in text
+    assert "&lt;script&gt;" in text
+    assert "<script>alert" not in text
 
 
 def test_the_way_of_a_series_is_told_step_by_step(console: ConsoleUnderTest) -> None:

@@ -1,0 +1,74 @@
+"""The commands `drift` and `drift accept`: scanners that have changed, and that it is known."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from config.reader import load
+from dicom_node.cli.options import INI, AsJson, Ini, out
+from dicom_node.cli.settings import os_user
+from dicom_node.cli.views.json_text import json_text
+from dicom_node.errors import NodeError
+
+app = typer.Typer(
+    invoke_without_command=True, help="Scanners, and what of them has changed; accept a change."
+)
+
+
+@app.callback()
+def drift(context: typer.Context, as_json: AsJson = False, config: Ini = INI) -> None:
+    """List the scanners, how far their references are, and what nobody has accepted yet."""
+    from dicom_node.assembly.resources import existing_resources
+    from dicom_node.drift.overview import scanner_lines
+
+    if context.invoked_subcommand is not None:
+        return
+    settings = load(config)
+    reference = settings.drift.reference_series
+    with closing(existing_resources(settings)) as node, node.sessions.reading() as session:
+        lines = scanner_lines(session, reference)
+    if as_json:
+        typer.echo(json_text(lines))
+        return
+    table = Table("scanner", "reference", "series after it", "changed, and not accepted")
+    for line in lines:
+        table.add_row(
+            escape(line.scanner),
+            f"{line.reference_series} of {reference}",
+            str(line.series_after),
+            escape("; ".join(change.text for change in line.changes)),
+        )
+    out.print(table)
+
+
+@app.command()
+def accept(
+    scanner: Annotated[
+        list[str] | None, typer.Argument(help="Names of scanners, as `dicom-node drift` has them.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Of every scanner.")] = False,
+    config: Ini = INI,
+) -> None:
+    """Accept what has changed of scanners: their references begin anew with their next series."""
+    from dicom_node.assembly.resources import existing_resources
+    from storage.results.drift import accept as accept_findings
+    from storage.results.drift import findings_by_scanner, open_findings
+
+    if bool(scanner) == everything:
+        raise NodeError("expected names of scanners, or --all")
+    with closing(existing_resources(load(config))) as resources:
+        with resources.sessions.reading() as session:
+            known = findings_by_scanner(open_findings(session))
+        chosen = sorted(known) if everything else list(scanner or ())
+        if unknown := [name for name in chosen if name not in known]:
+            raise NodeError(f"nothing has changed of {', '.join(unknown)}: see dicom-node drift")
+        with resources.sessions.begin() as session:
+            for name in chosen:
+                ended = accept_findings(session, name, os_user(), datetime.now(UTC))
+                out.print(f"{escape(name)}: {ended} accepted")

@@ -1,0 +1,1 @@
+"""Drift of what scanners send and of what is found in it, against a reference of each scanner."""
