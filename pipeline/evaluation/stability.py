@@ -245,6 +245,16 @@ def _whole(hu: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.rint(hu), *INT16).astype(np.int16)
 
 
+def names_of(cases: Sequence[Case]) -> list[str]:
+    """Name each case by as many of the last parts of its path as tell it from all others."""
+    paths = [case.path.resolve() for case in cases]
+    for parts in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return list(map(str, paths))
+
+
 def spreads(scores: Sequence[ChangedScore]) -> tuple[Spread, ...]:
     """Spread of each case, in the order in which cases first come."""
     return tuple(

@@ -25,7 +25,7 @@ def test_the_classifiers_tables_follow_from_its_scores(seed: int) -> None:
     assert f"<!-- seed {seed} -->\n{made}\n<!-- /seed {seed} -->" in text
 
 
-@pytest.mark.parametrize("model", ["opacities-1"])
+@pytest.mark.parametrize("model", ["opacities-1", "sampling-2"])
 def test_the_tables_of_stability_follow_from_its_scores(model: str) -> None:
     made = table(read_scores(DATA / f"stability-{model}.csv"))
 

@@ -43,12 +43,18 @@ def stability(
 ) -> None:
     """Measure how far scores move when scans change harmlessly: kernel, spacing, mask and so on.
 
-    Cases are named by the last part of their path. They need no labels.
+    Cases are named by the last parts of their paths. They need no labels.
     """
     needs_extra()
     from pipeline.atomic_write import write_whole
     from pipeline.cases.case_list import read_cases
-    from pipeline.evaluation.stability import ChangedScore, changed_scores, changes, spreads
+    from pipeline.evaluation.stability import (
+        ChangedScore,
+        changed_scores,
+        changes,
+        names_of,
+        spreads,
+    )
     from pipeline.evaluation.stability_report import plot, table, write_scores
     from pipeline.model.loading import device_for, load
 
@@ -61,8 +67,8 @@ def stability(
     scores: list[ChangedScore] = []
     with bar() as progress:
         task = progress.add_task("cases", total=len(listed))
-        for case in listed:
-            scores += changed_scores(case, case.path.name, models, change or ())
+        for case, name in zip(listed, names_of(listed), strict=True):
+            scores += changed_scores(case, name, models, change or ())
             write_scores(out_folder / SCORES, scores)
             progress.advance(task)
     conformal = models.manifest.conformal

@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from dicom_node.cli.options import (
+    BUNDLED_NAME,
     Base,
     CaseList,
     Columns,
@@ -30,7 +31,7 @@ from dicom_node.cli.options import (
     out,
 )
 from dicom_node.errors import NodeError
-from pipeline.model.manifest import BUNDLED, UNET_STRIDE, ClassifierInput
+from pipeline.model.manifest import BUNDLED, UNET_STRIDE, ClassifierInput, read_manifest
 
 if TYPE_CHECKING:  # the command line starts without torch
     from pipeline.training.fit import Schedule
@@ -102,6 +103,23 @@ def input_of(rows: int, columns: int, slice_mm: float, pixel_mm: float | None) -
     )
 
 
+def weights_of(start: str) -> Path:
+    """Find the weights of a classifier: a file, a model folder, or those of the package.
+
+    Raises
+    ------
+    NodeError
+        If there are none.
+    """
+    place = BUNDLED if start == BUNDLED_NAME else Path(start)
+    if place.is_dir():
+        manifest, _ = read_manifest(place)
+        place /= manifest.networks.classifier.file
+    if not place.is_file():
+        raise NodeError(f"weights, a model folder or '{BUNDLED_NAME}' expected, got {start}")
+    return place
+
+
 @app.command("classifier")
 def classifier(
     cases: CaseList,
@@ -119,8 +137,11 @@ def classifier(
     slice_mm: SliceMm = 4.0,
     pixel_mm: PixelMm = None,
     start: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Weights of this network to begin with."),
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights of this network to begin with: a file, a model folder, or 'bundled'.",
+        ),
     ] = None,
     precision: Precision = Precision.fp32,
     device: Device = Device.auto,
@@ -159,7 +180,7 @@ def classifier(
         columns=columns,
         slice_mm=slice_mm,
         pixel_mm=pixel_mm,
-        start=start,
+        start=None if start is None else weights_of(start),
     )
     with bar() as progress:
         task = progress.add_task("preparing", total=steps)

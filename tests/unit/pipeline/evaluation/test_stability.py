@@ -21,6 +21,7 @@ from pipeline.evaluation.stability import (
     grown,
     half_matrix,
     kernel,
+    names_of,
     shifted,
     spreads,
     thick,
@@ -121,6 +122,14 @@ def test_the_spread_of_each_case_is_that_of_its_scores(tmp_path: Path) -> None:
     write_scores(tmp_path / "s.csv", SCORES)
     assert read_scores(tmp_path / "s.csv") == SCORES
     assert plot(SCORES, (0.2, 0.4)).startswith(b"\x89PNG")
+
+
+def test_cases_are_named_by_what_tells_their_paths_apart() -> None:
+    def named(*paths: str) -> list[str]:
+        return names_of([Case(path=Path(path), patient="p") for path in paths])
+
+    assert named("/d/a", "/d/b") == ["a", "b"]
+    assert named("/d/a/ct", "/d/b/ct", "/d/c/pt") == ["a/ct", "b/ct", "c/pt"]
 
 
 def test_a_prepared_case_has_no_scan_to_change() -> None:
