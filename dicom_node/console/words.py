@@ -126,6 +126,27 @@ def decision_words(line: Line) -> str:
     return _("above {value}", value=value) if line.positive else _("below {value}", value=least)
 
 
+def score_words(line: Line) -> str:
+    """Write the score with the digits that tell it from each bound; empty without a score."""
+    if line.score is None:
+        return ""
+    bounds = (line.summary.get("threshold"), line.summary.get("indeterminate_from"))
+    shown = [decimals(line.score, float(bound)) for bound in bounds if bound is not None]
+    return max(shown, key=len, default=decimals(line.score))
+
+
+def withheld_words(line: Line) -> str:
+    """Say why opacities are not reported; empty where they are, or where there is no result."""
+    involvement = line.summary.get("involvement") or {}
+    if line.score is None or involvement.get("total", 0.0) is not None:
+        return ""
+    if line.summary.get("indeterminate_from") is None:
+        return _("Opacities are not reported: the score is not above the threshold.")
+    if line.positive is None:
+        return _("Opacities are not reported: the score is indeterminate.")
+    return _("Opacities are not reported: the score is below the indeterminate range.")
+
+
 def answer_of(score: float | None, positive: bool | None) -> str:
     """Name the answer of a result as exports and the API do; empty without a score."""
     if score is None:

@@ -20,7 +20,14 @@ from dicom_node.console.language.translation import _, mark, ngettext
 from dicom_node.console.pages.worklist import identities, shows_patients
 from dicom_node.console.parameters import UID
 from dicom_node.console.pictures import WINDOWS, Drawable, Drawing
-from dicom_node.console.words import decimals, decision_words, reason_sentence, standing, steps
+from dicom_node.console.words import (
+    decision_words,
+    reason_sentence,
+    score_words,
+    standing,
+    steps,
+    withheld_words,
+)
 from dicom_node.errors import NodeError
 from pipeline.encode.result.identity import inputs_digest
 from pipeline.errors import PipelineError
@@ -121,7 +128,6 @@ def show_series(
     with console.sessions.reading() as session:
         changes = latest_changes(session, CHANGES_SHOWN, subject=line.series_instance_uid)
     summary, key = line.summary, found.results[0].key if found.results else ""
-    threshold = summary.get("threshold")
     lesions = summary.get("lesions") or []
     return console.page(
         request,
@@ -133,10 +139,11 @@ def show_series(
         reason=reason_sentence(line.reason) if line.reason else "",
         steps=list(steps(found)),
         identity=identities(console, request, [line]).get(line.series_instance_uid, NOTHING),
-        score=None if line.score is None else decimals(line.score, threshold),
+        score=score_words(line),
         decision=decision_words(line),
         summary={**UNKNOWN, **summary},
         lesions=lesions,
+        withheld=withheld_words(line),
         slices=slices_of(found),
         numbered=numbered(lesions),
         marked=marked(found.answers, by=user_of(request).user, result_key=key),

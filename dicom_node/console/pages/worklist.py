@@ -22,7 +22,13 @@ from dicom_node.console.identity import NOTHING, Identity, read_identity
 from dicom_node.console.parameters import MAX_UID, bounds, cursor, day, midnight, place
 from dicom_node.console.search import MOST_TYPED, find
 from dicom_node.console.why import answer
-from dicom_node.console.words import answer_of, decimals, decision_words, standing
+from dicom_node.console.words import (
+    answer_of,
+    decision_words,
+    score_words,
+    standing,
+    withheld_words,
+)
 from dicom_node.folder_lock import is_running
 from dicom_node.health import read_condition, why_not_ready
 from pipeline.reasons import QualityFlag
@@ -270,19 +276,13 @@ def _shown(console: Console, request: Request, lines: list[Line]) -> list[dict[s
             "line": line,
             "standing": standing(line),
             "decision": decision_words(line),
-            "score": _score(line),
+            "score": score_words(line),
+            "withheld": withheld_words(line),
             "identity": known.get(line.series_instance_uid, NOTHING),
             "seconds": (line.result_at - line.last_at).total_seconds() if line.result_at else None,
         }
         for line in lines
     ]
-
-
-def _score(line: Line) -> str:
-    if line.score is None:
-        return ""
-    threshold = line.summary.get("threshold")
-    return decimals(line.score, None if threshold is None else float(threshold))
 
 
 def _tiles(console: Console) -> dict[str, Any]:

@@ -82,6 +82,41 @@ def test_a_score_near_the_threshold_is_told_from_it(console: ConsoleUnderTest) -
     assert "above 0.439" in text
 
 
+def test_a_score_near_the_lower_bound_is_told_from_it(console: ConsoleUnderTest) -> None:
+    console.analyse("1.2.3", score=0.207, threshold=0.4908, indeterminate_from=0.2059)
+    browser = console.logged_in(Role.VIEWER)
+    assert "0.207" in browser.get("/").text
+    assert "0.207" in browser.get("/series/1.2.3").text
+
+
+@pytest.mark.parametrize(
+    ("score", "low", "why"),
+    [
+        (0.44, 0.2059, "the score is indeterminate"),
+        (0.1, 0.2059, "the score is below the indeterminate range"),
+        (0.1, None, "the score is not above the threshold"),
+    ],
+)
+def test_opacities_that_are_withheld_are_not_said_to_be_none(
+    console: ConsoleUnderTest, score: float, low: float | None, why: str
+) -> None:
+    nothing = {"right": None, "left": None, "total": None}
+    console.analyse(
+        "1.2.3",
+        score=score,
+        threshold=0.4908,
+        indeterminate_from=low,
+        involvement=nothing,
+        lesions=[],
+    )
+    browser = console.logged_in(Role.VIEWER)
+    for address in ("/", "/series/1.2.3"):
+        text = browser.get(address).text
+        assert "none localised" not in text
+        assert "not reported" in text
+        assert f"Opacities are not reported: {why}." in text
+
+
 def test_the_worklist_is_filtered_by_each_of_its_fields(console: ConsoleUnderTest) -> None:
     console.analyse("1.2.1", NOW)
     console.receive("1.2.2", NOW - timedelta(days=3), sender="CT2")
