@@ -51,6 +51,8 @@ EVENTS = frozenset(
         "inbox_scanned",
         "series_closed",
         "archive_counted",
+        "decision_recorded",
+        "decision_not_recorded",
         "notification_kept",
         "notification_sent",
         "notification_not_sent",

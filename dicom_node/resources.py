@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from dicom_node.audit.decisions import NO_DECISIONS, DecisionSink
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
 from dicom_node.health import Health
@@ -30,6 +31,8 @@ class Resources:
         Gives the time of day, timezone-aware.
     audit
         Where audit events go.
+    decisions
+        Where it is recorded what counts, was sent, and was taken back.
     identity_key
         Of the digests of who a patient is; there is none before `dicom_node.identity_key.keyed`,
         which what only reads needs not.
@@ -41,6 +44,7 @@ class Resources:
     folder: StorageFolder
     clock: Clock = utc_now
     audit: AuditSink = NO_AUDIT
+    decisions: DecisionSink = NO_DECISIONS
     identity_key: IdentityKey = NO_KEY
     health: Health = field(default_factory=Health)
 

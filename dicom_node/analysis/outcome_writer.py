@@ -16,6 +16,7 @@ from dicom_node.analysis.result_rows import (
     new_result,
 )
 from dicom_node.analysis.worker.messages import Analysed, Answered
+from dicom_node.audit.decisions import Decided
 from dicom_node.drift.record import (
     News,
     figures_of,
@@ -35,6 +36,7 @@ from storage.results.answers import answers_in
 from storage.results.feedback import enter_feedback
 from storage.results.kept_results import is_whole
 from storage.results.self_tests import keep_self_test_result
+from storage.results.to_tell import reference_of
 from storage.series.lifecycle import SeriesTicket, leave
 from storage.states import SeriesState
 
@@ -148,6 +150,8 @@ class OutcomeWriter:
                 figures = figures_of(analysed.summary)
                 record_figures(session, ticket.series_instance_uid, figures, now)
         tell(news)
+        if state is not SeriesState.RECEIVING:
+            self._decided(ticket, analysed)
         log.info(
             "analysis_superseded" if state is SeriesState.RECEIVING else "analysis_finished",
             series_uid=ticket.series_instance_uid,
@@ -156,6 +160,19 @@ class OutcomeWriter:
             left_out=analysed.summary.get("geometry", {}).get("left_out", {}),
             seconds=analysed.seconds,
         )
+
+    def _decided(self, ticket: SeriesTicket, analysed: Analysed) -> None:
+        """Record a result, and which one it takes the place of."""
+        result = new_result(analysed, "")
+        facts = {
+            "result": reference_of(result.key),
+            "in_place_of": reference_of(ticket.predecessor_key or ""),
+            "model": result.model,
+            "score": result.score,
+            "positive": result.positive,
+            "threshold": analysed.summary.get("threshold"),
+        }
+        self._resources.decisions.record(Decided.RESULT, facts)
 
     def _keep_self_test(self, ticket: SeriesTicket, analysed: Analysed) -> None:
         """Keep what a self-test came to, where nothing is delivered from; its files are the last.

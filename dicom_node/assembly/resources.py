@@ -8,7 +8,9 @@ from pathlib import Path
 
 from config.settings import Settings
 from dicom_node.assembly.security import credentials_of
+from dicom_node.audit.decisions import DecisionLog
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
+from dicom_node.clock_watch import utc_now
 from dicom_node.database_lease import owner
 from dicom_node.errors import NodeError
 from dicom_node.health import ConditionFile
@@ -75,6 +77,7 @@ def open_resources(
         sessions=sessions,
         folder=folder,
         audit=audit_of(settings),
+        decisions=DecisionLog(folder.root, utc_now),
     )
 
 

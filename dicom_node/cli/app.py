@@ -31,6 +31,7 @@ from dicom_node.cli.exit_codes import status_of
 from dicom_node.cli.maintenance import (
     backup,
     commission,
+    decisions,
     doctor,
     drain,
     drift,
@@ -64,6 +65,7 @@ app.add_typer(rerun.app)
 app.add_typer(series.app)
 app.add_typer(notify.app)
 app.add_typer(probe.app)
+app.add_typer(decisions.app, name="decisions")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(doctor.app)
 app.add_typer(status.app)

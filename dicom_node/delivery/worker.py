@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from dicom_node.audit.decisions import Decided
 from dicom_node.audit.messages import sent
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.delivery.capabilities import SERVICES
@@ -35,6 +36,7 @@ from storage.delivery.series_completion import has_arrived
 from storage.errors import StorageError
 from storage.files.folder_fault import folder_fault
 from storage.results.audit_counts import results_of
+from storage.results.to_tell import reference_of
 from storage.states import DeliveryState
 
 BATCH = 500  #: most objects claimed at once
@@ -62,7 +64,7 @@ class _Batch:
     settled
         Number of objects for each state and reason.
     accepted
-        SOP Instance UIDs.
+        What the destination has taken.
     general
         Refusals that are not about the object: to be settled when it is known whether the
         destination takes anything.
@@ -71,7 +73,7 @@ class _Batch:
     """
 
     settled: Counter[tuple[DeliveryState, str]] = field(default_factory=Counter)
-    accepted: list[str] = field(default_factory=list)
+    accepted: list[DueDelivery] = field(default_factory=list)
     general: list[tuple[DueDelivery, Outcome]] = field(default_factory=list)
     takes_others: bool = False
 
@@ -264,7 +266,7 @@ class DeliveryWorker:
         settlement = self._settle(delivery, outcome)
         sent_now.settled[settlement.state, settlement.reason] += 1
         if outcome.verdict is Verdict.ACCEPTED:
-            sent_now.accepted.append(delivery.sop_instance_uid)
+            sent_now.accepted.append(delivery)
         if outcome.status is not None and outcome.verdict in {Verdict.ACCEPTED, Verdict.REFUSED}:
             sent_now.takes_others = True
 
@@ -328,11 +330,15 @@ class DeliveryWorker:
         )
         return settlement
 
-    def _audit(self, sop_instance_uids: list[str]) -> None:
-        if sop_instance_uids:
+    def _audit(self, accepted: list[DueDelivery]) -> None:
+        if accepted:
             with self._sessions() as session:
-                studies = results_of(session, sop_instance_uids)
+                studies = results_of(session, [one.sop_instance_uid for one in accepted])
             self._resources.audit.record(sent(self.name, studies))
+        for key in dict.fromkeys(one.result_key for one in accepted):
+            kinds = Counter(one.kind for one in accepted if one.result_key == key)
+            facts = {"destination": self.name, "result": reference_of(key), "objects": kinds}
+            self._resources.decisions.record(Decided.SENT, facts)
 
     def _log(self, settled: Counter[tuple[DeliveryState, str]]) -> None:
         """Log one line for all objects with the same outcome.

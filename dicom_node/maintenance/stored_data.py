@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from dicom_node.audit.decisions import NODE, Decided
 from dicom_node.audit.messages import deleted, exported
 from dicom_node.audit.syslog import AuditSink
 from dicom_node.errors import NodeError
@@ -27,6 +28,8 @@ from storage.maintenance.purge import (
     unfinished_purges,
 )
 from storage.results.audit_counts import received_of
+from storage.results.kept_results import keys_of
+from storage.results.to_tell import reference_of
 from storage.series.quarantine_and_refusals import forget_quarantine
 from storage.series.study import series_uids, study_of
 
@@ -139,8 +142,10 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
     return copied
 
 
-def erase(resources: Resources, uids: Sequence[str]) -> None:
+def erase(resources: Resources, uids: Sequence[str], *, by: str = NODE) -> None:
     """Remove files and rows of series; the node must not run (see `dicom_node.folder_lock`).
+
+    The log of decisions keeps that they were there, and who erased them: without identity.
 
     All series are marked before the first file is removed. After a crash the next start removes
     the files that are left, and erasing again the rows.
@@ -155,14 +160,17 @@ def erase(resources: Resources, uids: Sequence[str]) -> None:
     with may_remove(resources.folder.root) as may:
         if not may:
             raise NodeError("a backup is being made: erase when it has ended")
-        _erase(resources, uids)
+        _erase(resources, uids, by)
 
 
-def _erase(resources: Resources, uids: Sequence[str]) -> None:
+def _erase(resources: Resources, uids: Sequence[str], by: str) -> None:
     with resources.sessions() as session:
         studies = received_of(session, uids)
+        keys = keys_of(session, uids)
     remove(resources, uids)
     resources.audit.record(deleted(studies))
+    facts = {"series": len(uids), "results": [reference_of(key) for key in keys]}
+    resources.decisions.record(Decided.ERASED, facts, by=by)
 
 
 def remove(resources: Resources, uids: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from config.settings import Settings
@@ -15,6 +16,7 @@ from dicom_node.assembly.drift import drift_job_of
 from dicom_node.assembly.drift import prepared as drift_prepared
 from dicom_node.assembly.self_test import prepared as self_test_prepared
 from dicom_node.assembly.self_test import self_test_job_of
+from dicom_node.audit.decisions import Decided
 from dicom_node.audit.messages import application
 from dicom_node.closing.archive_counts import ArchiveCounts
 from dicom_node.closing.observer import Alone, NodeObserver
@@ -140,6 +142,7 @@ class Node:
             audit=self.resources.audit,
             clock=self.resources.clock,
         )
+        follower.decisions = self.resources.decisions
         self.scheduler.every(SETTINGS_SECONDS, "settings", follower.look)
 
     def _begin_processing(
@@ -181,6 +184,7 @@ class Node:
                 settings, resources, self.scheduler, self.supervisor, self.engine, observer
             )
             self._processing = processing
+            resources.decisions.record(Decided.STARTED, _facts(settings, processing))
             return processing.prepared
 
         def begin_self_tests(settings: Settings) -> Prepared:
@@ -274,3 +278,15 @@ def give_back(resources: Resources) -> None:
     """Give back what earlier holders of the lease had claimed."""
     with resources.sessions.begin() as session:
         recover(session, resources.clock())
+
+
+def _facts(settings: Settings, processing: Processing) -> dict[str, object]:
+    """Say what decides results from this start on."""
+    model = processing.dispatcher.request_builder.config.model
+    return {
+        "version": version("dicom-node"),
+        "model": f"{model.name} {model.version}",
+        "manifest_sha256": model.sha256,
+        "threshold": settings.analysis.threshold,
+        "destinations": [one.name for one in settings.destinations if one.enabled],
+    }

@@ -9,7 +9,8 @@ from config.errors import SettingsError
 from config.hot import hot_changes, needing_restart, with_hot, withdrawn
 from config.reader import holds_values, read_text, settings_in
 from config.settings import Settings
-from config.versions import BY_HAND, digest, keep_edited, versions
+from config.versions import BY_HAND, changes_between, digest, keep_edited, versions
+from dicom_node.audit.decisions import NO_DECISIONS, Decided, DecisionSink
 from dicom_node.audit.messages import settings_changed
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
@@ -32,6 +33,11 @@ class SettingsFollower:
     something away counts after `CALM_SECONDS` of looks, unless our commands wrote it: a part of a
     file that is being copied is often in order, but lacks destinations, and may let anybody send.
 
+    Attributes
+    ----------
+    decisions
+        Where it is recorded from what to what they were changed.
+
     Parameters
     ----------
     started_with
@@ -53,6 +59,7 @@ class SettingsFollower:
         self._ini = ini.absolute()
         self._started_with = self._current = started_with
         self._health, self._audit, self._clock = health, audit, clock
+        self.decisions: DecisionSink = NO_DECISIONS
         self._take_up = take_up
         self._seen: str | None = None  #: text, or why there is none, at the latest look
         self._looks = 0  #: in a row that have seen it
@@ -97,11 +104,14 @@ class SettingsFollower:
         ) as fault:  # it may pass: the next look tries again
             self._refuse(str(fault))
         else:
+            before = self._good
             self._keep(text)
             if changes or self._told:
                 log.info("settings_taken_up", settings=changes)
             if changes:
-                self._audit.record(settings_changed(changes, by=self._writer(text) or BY_HAND))
+                by = self._writer(text) or BY_HAND
+                self._audit.record(settings_changed(changes, by=by))
+                self.decisions.record(Decided.SETTINGS, _facts(before, text), by=by)
             self._current, self._judged, self._told = current, text, ""
             self._tell_restart(needing_restart(self._started_with, new))
 
@@ -148,6 +158,14 @@ class SettingsFollower:
         except OSError:
             return None
         return next((one.by for one in latest if one.after == digest(text)), None)
+
+
+def _facts(before: str, text: str) -> dict[str, object]:
+    """Say from what to what each key was changed; a secret is none's to read."""
+    return {
+        f"[{one.section}] {one.key}": "(not shown)" if one.secret else [one.old, one.new]
+        for one in changes_between(before, text)
+    }
 
 
 def _without_values(fault: SettingsError) -> str:

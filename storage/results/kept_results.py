@@ -141,6 +141,13 @@ def begun_result(session: Session, ticket: SeriesTicket) -> BegunResult | None:
     )
 
 
+def keys_of(session: Session, series_instance_uids: Collection[str]) -> list[str]:
+    """List the keys of all results of series, in the order in which they were made."""
+    of_series = Result.series_instance_uid.in_(series_instance_uids)
+    query = select(Result.key).where(of_series).order_by(Result.created_at, Result.key)
+    return list(session.scalars(query))
+
+
 def is_whole(session: Session, key: str) -> bool:
     """Tell whether a result of that key is kept, and whole: then none is made a second time."""
     row = session.get(Result, key)

@@ -47,6 +47,7 @@ def erase(
     config: Ini = INI,
 ) -> None:
     """Remove instances, results and rows for good; the node must be stopped."""
+    from dicom_node.cli.settings import os_user
     from dicom_node.database_lease import holding
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.stored_data import chosen
@@ -58,7 +59,7 @@ def erase(
         if not yes:
             raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
         with only_node(settings.storage.folder), holding(resources):
-            remove(resources, uids)
+            remove(resources, uids, by=f"{os_user()} (command line)")
     typer.echo(f"{len(uids)} series erased here; what was sent elsewhere is there still.")
 
 

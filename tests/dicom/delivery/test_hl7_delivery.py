@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from config.reader import load
 from dicom_node.assembly.delivery import delivery_worker_of, kinds_for, route_of, sender_of
+from dicom_node.audit.decisions import DecisionLog
 from dicom_node.delivery.hl7.hl7_sender import Hl7Sender
 from dicom_node.delivery.hl7.oru import Header
 from dicom_node.delivery.outcome import Outcome, Verdict
@@ -25,6 +26,7 @@ from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from pipeline.encode.sr.notice import not_analysed
 from storage.database.schema import Delivery, ResultObject
+from storage.files.decision_log import read_decisions
 from storage.overview import overview
 from tests.support.peers.credentials import credentials
 from tests.support.peers.mllp_sink import acknowledgement, mllp_sink
@@ -223,6 +225,7 @@ def test_the_outbox_sends_the_report_alone_tries_again_and_ends_the_series(
 ) -> None:
     answers: Iterator[str] = iter(["AR", "AA"])
     resources = store_with_report(tmp_path / "data", clock, "RIS")
+    resources = replace(resources, decisions=DecisionLog(tmp_path, clock))
     with mllp_sink(lambda text: acknowledgement(next(answers), text)) as ris:
         ini = tmp_path / "node.ini"
         ini.write_text(f"[destination RIS]\nhl7 = 127.0.0.1:{ris.port}\n")
@@ -239,6 +242,9 @@ def test_the_outbox_sends_the_report_alone_tries_again_and_ends_the_series(
     assert state_of(resources) == ("delivered", [("report", "accepted", "")])
     assert len(ris.messages) == 2
     assert kinds_for(destination) == {"report", "notice"}
+    (decision,) = read_decisions(tmp_path)
+    assert (decision.what, decision.at) == ("sent", clock.now)
+    assert decision.facts == {"destination": "RIS", "result": "k1", "objects": {"report": 1}}
     resources.close()
 
 

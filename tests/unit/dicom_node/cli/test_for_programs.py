@@ -30,6 +30,8 @@ from tests.unit.dicom_node.cli.test_operator import NOW
 #: Commands that show something, with what they need besides; all others act, or serve.
 VIEWS = {
     "check": (),
+    "decisions list": (),
+    "decisions verify": (),
     "destinations list": (),
     "doctor": (),
     "downgrade": ("0001",),

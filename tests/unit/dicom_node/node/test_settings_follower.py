@@ -10,6 +10,7 @@ import pytest
 from config.reader import load, read_text
 from config.settings import Settings
 from config.versions import BY_HAND, digest, folder_of, versions, write_settings
+from dicom_node.audit.decisions import DecisionLog
 from dicom_node.audit.messages import AuditEvent
 from dicom_node.audit.syslog import NullAudit
 from dicom_node.clock_watch import utc_now
@@ -20,6 +21,7 @@ from dicom_node.node.settings_follower import (
     SETTINGS_SECONDS,
     SettingsFollower,
 )
+from storage.files.decision_log import read_decisions
 
 FIRST = "[node]\nport = 104\n[analysis]\nthreshold = 0.5\n"
 
@@ -222,3 +224,27 @@ def test_what_a_command_takes_away_counts_at_once(followed: Followed) -> None:
     write_settings(followed.ini, FIRST, expected_digest=digest(WHOLE), by="mary", at=utc_now())
     followed.look()
     assert len(followed.taken) == 2
+
+
+def test_it_is_recorded_who_changed_which_threshold_from_what_to_what_and_no_secret(
+    followed: Followed, tmp_path: Path
+) -> None:
+    followed.follower.decisions = DecisionLog(tmp_path, utc_now)
+    write_settings(
+        followed.ini,
+        FIRST.replace("0.5", "0.4"),
+        expected_digest=digest(FIRST),
+        by="anna (console)",
+        at=utc_now(),
+    )
+    followed.look()
+    followed.look(FIRST.replace("0.5", "0.3") + "[storage]\ndatabase_url = sqlite:///secret\n")
+
+    assert [(one.what, one.by, dict(one.facts)) for one in read_decisions(tmp_path)] == [
+        ("settings", "anna (console)", {"[analysis] threshold": ["0.5", "0.4"]}),
+        (
+            "settings",
+            BY_HAND,
+            {"[analysis] threshold": ["0.4", "0.3"], "[storage] database_url": "(not shown)"},
+        ),
+    ]

@@ -1,0 +1,72 @@
+"""Record decisions in the log that shows what was changed since: what counts, is sent, is gone.
+
+Nobody waits for it but the disk, and nothing fails for it: what could not be written is written
+with the next decision.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from dicom_node.logs import log
+from storage.files.decision_log import append
+
+NODE = "node"  #: who decides what nobody asked for
+ROOM = 1_000  #: decisions that may wait for the disk
+
+
+class Decided(StrEnum):
+    """Kind of decision."""
+
+    STARTED = "started"  #: a node began, with this model, threshold and version
+    SETTINGS = "settings"  #: settings count from now on
+    RESULT = "result"  #: a result was made; perhaps it takes the place of another
+    SENT = "sent"  #: a destination has accepted objects of a result
+    ERASED = "erased"  #: series were erased, with their results
+
+
+class DecisionSink(Protocol):
+    """Takes decisions."""
+
+    def record(self, what: Decided, facts: Mapping[str, object], *, by: str = NODE) -> None:
+        """Take a decision; never raises."""
+        ...
+
+
+class NoDecisions:
+    """Discards decisions, where there is no installation."""
+
+    def record(self, what: Decided, facts: Mapping[str, object], *, by: str = NODE) -> None:
+        """Discard a decision."""
+
+
+NO_DECISIONS = NoDecisions()
+
+
+class DecisionLog:
+    """Writes decisions into the storage folder, in the order in which they are recorded."""
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
+        self._folder, self._clock = folder, clock
+        self._lock = threading.Lock()
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=ROOM)
+
+    def record(self, what: Decided, facts: Mapping[str, object], *, by: str = NODE) -> None:
+        """Write a decision, and log the head of the chain: it is noted outside the folder then."""
+        with self._lock:
+            entry = {"at": self._clock(), "what": str(what), "by": by, "facts": facts}
+            self._waiting.append(entry)
+            try:
+                while self._waiting:
+                    head = append(self._folder, **self._waiting[0])
+                    self._waiting.popleft()
+                    log.info("decision_recorded", number=head.number, digest=head.digest)
+            except OSError as fault:
+                waiting, reason = len(self._waiting), str(fault.strerror)
+                log.error("decision_not_recorded", waiting=waiting, reason=reason)
