@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.errors import AlreadyRunning, NodeError
+from dicom_node.logs import log
 
 LOCK = "node.lock"  #: held by the process that uses the folder, against others
 #: Held too, but shared: `is_running` tries it for a moment, which keeps no node from starting.
 RUNNING = "node.running"
 STARTING = "receivers.lock"  #: shared by receivers that run; held by one that starts alone
+LOOK_SECONDS = 0.2  #: between two looks whether one that starts alone is done
 
 
 @contextmanager
@@ -55,20 +58,24 @@ class SharedFolder:
 
 
 @contextmanager
-def one_of_several(folder: Path, name: str) -> Iterator[SharedFolder]:
+def one_of_several(
+    folder: Path, name: str, ending: threading.Event | None = None
+) -> Iterator[SharedFolder]:
     """Hold the storage folder with other receivers; wait for one that starts alone.
 
     Parameters
     ----------
     name
         Of this receiver; no two that run have the same.
+    ending
+        Set when the process is to end, which ends the wait.
 
     Raises
     ------
     AlreadyRunning
         If a node that shares it with nobody holds it, or a receiver of that name.
     NodeError
-        If the folder cannot be made.
+        If the folder cannot be made, or the wait was ended.
     """
     _make(folder)
     with ExitStack() as opened:
@@ -90,12 +97,7 @@ def one_of_several(folder: Path, name: str) -> Iterator[SharedFolder]:
         )
         for descriptor in (running, runs):
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-        try:
-            fcntl.flock(starting, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_alone = True
-        except BlockingIOError:
-            fcntl.flock(starting, fcntl.LOCK_SH)  # one that starts alone looks at all files first
-            is_alone = False
+        is_alone = _starts_alone(starting, ending or threading.Event())
         yield SharedFolder(is_alone, starting)
 
 
@@ -132,12 +134,33 @@ def _make(folder: Path) -> None:
         ) from fault
 
 
+def _starts_alone(starting: int, ending: threading.Event) -> bool:
+    """Start alone, or wait for one that does: it looks at all files first."""
+    is_told = False
+    while not _takes(starting, fcntl.LOCK_EX):
+        if _takes(starting, fcntl.LOCK_SH):
+            return False
+        if not is_told:
+            log.info("receiver_waits")
+            is_told = True
+        if ending.wait(LOOK_SECONDS):
+            raise NodeError("ended while it waited for a receiver that starts alone")
+    return True
+
+
 def _take(lock: int, kind: int, otherwise: str) -> None:
     """Take a lock of a kind, or say why that cannot be."""
+    if not _takes(lock, kind):
+        raise AlreadyRunning(otherwise)
+
+
+def _takes(lock: int, kind: int) -> bool:
+    """Try to take a lock of a kind."""
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError as taken:
-        raise AlreadyRunning(otherwise) from taken
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

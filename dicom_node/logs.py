@@ -130,6 +130,7 @@ EVENTS = frozenset(
         "identity_keyed",
         "identity_forgotten",
         "receiver_joined",
+        "receiver_waits",
         "receiver_standby",
         "receiver_active",
         "receiver_ended",

@@ -22,6 +22,7 @@ from storage.database.lease import Holder, Lease, read_lease
 from storage.errors import DatabaseUnavailable, StaleState
 from storage.files.installation import installation_of
 
+STOP_SECONDS = 1.0  #: longest wait for a look, or a takeover, that is under way at the end
 PLACE = "receiver "  #: begins the place of a lease whose holder shares the storage folder
 
 
@@ -72,10 +73,10 @@ class Election:
         return self._ending.is_set() or (self._thread is not None and self._thread.is_alive())
 
     def stop(self) -> None:
-        """Take over no more; wait for a takeover that is under way."""
+        """Take over no more; wait a moment for a takeover that is under way."""
         self._ending.set()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
 
     def look(self) -> None:
         """Look once.
@@ -88,7 +89,7 @@ class Election:
         with self._resources.sessions.reading() as session:
             seen = read_lease(session)
             self._roster.look(session)
-        if self._over:
+        if self._over or self._ending.is_set():
             return
         self._tell(seen)
         if self._is_free(seen):
@@ -119,6 +120,9 @@ class Election:
         except StaleState:  # another one was quicker, or the active one lives
             return
         self._over = True
+        if self._ending.is_set():  # the other parts are ending already
+            lease.stop()
+            return
         lease.start()
         try:
             self._elected(lease)

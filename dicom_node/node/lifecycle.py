@@ -94,7 +94,7 @@ def start_node(
         supervisor = Supervisor(resources.health, publish=publish)
         supervisor.watch("audit", resources.audit)
         transfers = Transfers()
-        counts = archive_counts_of(settings, resources, transfers)
+        counts = _archive_counts(settings, resources, transfers, of_receiver=shared is not None)
         undo.callback(counts.stop)
         reception = start_reception(
             settings, resources, scheduler, supervisor, transfers, partial(_begin, shared)
@@ -128,6 +128,19 @@ def _begin(shared: SharedFolder | None, ingest: InstanceIngest) -> None:
         shared.admit()
 
 
+def _archive_counts(
+    settings: Settings, resources: Resources, transfers: Transfers, *, of_receiver: bool
+) -> ArchiveCounts:
+    """Make what asks archives: a node of its own from the first instance on.
+
+    A receiver that shares the folder asks once it is active.
+    """
+    counts = archive_counts_of(settings, resources, transfers)
+    if not of_receiver:
+        transfers.when_begun = counts.begin
+    return counts
+
+
 def _prepared(counts: ArchiveCounts, settings: Settings) -> Callable[[], None]:
     """Make the archives that settings describe; return what has them asked from now on."""
     return partial(counts.take, archives_of(settings))
@@ -155,7 +168,7 @@ def serve(
         If the database is another node's, from the start or by now.
     """
     asked = stop_request()
-    with held_folder(settings) as shared:
+    with held_folder(settings, asked) as shared:
         log.info("node_starting")  # what follows may have to wait for the database
         is_alone = shared is None or shared.is_alone
         resources = open_resources(settings, any_folder=new_folder, is_alone=is_alone)
@@ -176,16 +189,25 @@ def serve(
 
 
 @contextmanager
-def held_folder(settings: Settings) -> Iterator[SharedFolder | None]:
+def held_folder(
+    settings: Settings, ending: threading.Event | None = None
+) -> Iterator[SharedFolder | None]:
     """Hold the storage folder: with other receivers if the settings say so, else alone (None).
+
+    Parameters
+    ----------
+    ending
+        Set when the process is to end, which ends a wait for a receiver that starts alone.
 
     Raises
     ------
     AlreadyRunning
         If another node uses the same storage folder, or a receiver of the same name.
+    NodeError
+        If it was to end while it waited.
     """
     if settings.node.receiver:
-        with one_of_several(settings.storage.folder, settings.node.receiver) as shared:
+        with one_of_several(settings.storage.folder, settings.node.receiver, ending) as shared:
             yield shared
     else:
         with only_node(settings.storage.folder):

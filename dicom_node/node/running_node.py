@@ -167,8 +167,8 @@ class Node:
         self.supervisor.watch("lease", lease)
         if roster is not None:
             give_back(resources)
+            self.transfers.when_begun = self.counts.begin
         wake_close = partial(self.scheduler.wake, "close")
-        self.transfers.when_begun = self.counts.begin
         self.counts.when_answered = wake_close
         ends = EndSlices(self.engine, resources.folder, wake_close)
         observer = NodeObserver(

@@ -1,13 +1,14 @@
 """The lock of the storage folder: to ask whether a node runs needs no right to write."""
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dicom_node.errors import NodeError
-from dicom_node.folder_lock import is_running, only_node
+from dicom_node.folder_lock import is_running, one_of_several, only_node
 
 
 @pytest.fixture
@@ -36,3 +37,18 @@ def test_a_node_on_a_disk_that_became_read_only_is_seen_to_run(disk: Path) -> No
         finally:
             run("umount", "--lazy", str(disk))
     assert not is_running(disk)
+
+
+def test_a_receiver_that_waits_for_one_that_starts_alone_can_be_stopped(tmp_path: Path) -> None:
+    ending = threading.Event()
+    ending.set()
+    with one_of_several(tmp_path, "a") as first:
+        assert first.is_alone
+        with (
+            pytest.raises(NodeError, match="ended while it waited"),
+            one_of_several(tmp_path, "b", ending),
+        ):
+            pass
+        first.admit()
+        with one_of_several(tmp_path, "b") as second:
+            assert not second.is_alone

@@ -211,6 +211,15 @@ def test_one_that_cannot_take_over_ends_and_says_why(pair: tuple[Host, Host]) ->
     assert first.failures == ["it could not take over: no certificate"]
 
 
+def test_one_that_ends_takes_nothing_over(pair: tuple[Host, Host]) -> None:
+    first, second = pair
+    first.election.stop()
+    first.look()
+    assert first.leases == []
+    second.look()
+    assert len(second.leases) == 1
+
+
 def test_what_an_ended_receiver_kept_without_a_row_is_entered(
     pair: tuple[Host, Host], instance: bytes
 ) -> None:
