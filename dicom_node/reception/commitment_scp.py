@@ -9,6 +9,7 @@ sender whose address the settings do not have is refused at once: it might never
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -127,8 +128,10 @@ class CommitmentScp:
         """Try again to give the reports that are due, one after the other."""
         with self._sessions.reading() as session:
             due = due_requests(session, self._clock())
+        deadline = time.monotonic() + INDEX_SECONDS
         for request in due:
-            self._settle(request, self._report_to_peer(request, self._failures(request)))
+            failures = self._failures(request, deadline)
+            self._settle(request, self._report_to_peer(request, failures))
 
     def _keep(self, request: CommitmentRequest) -> bool:
         """Write a request to the database; False if too many wait, or that cannot be done."""
@@ -148,7 +151,7 @@ class CommitmentScp:
     ) -> None:
         """Report on the association of the request, else on one of our own (thread border)."""
         try:
-            failures = self._failures(request)
+            failures = self._failures(request, time.monotonic() + INDEX_SECONDS)
             answered.wait(GRACE_SECONDS)
             is_open = not closed.wait(GRACE_SECONDS) and assoc.is_established
             trouble = "the association is closed"
@@ -195,10 +198,11 @@ class CommitmentScp:
             )
         )
 
-    def _failures(self, request: CommitmentRequest) -> dict[str, int]:
+    def _failures(self, request: CommitmentRequest, deadline: float) -> dict[str, int]:
         """Find the objects that are not stored here, with the Failure Reason of each.
 
-        What another receiver has kept, and not entered yet, is waited for.
+        What another receiver has kept, and not entered yet, is waited for until a deadline
+        (monotonic, seconds); what is not entered by then counts as not stored.
 
         Raises
         ------
@@ -207,13 +211,11 @@ class CommitmentScp:
         """
         before = self._folder.noted()
         failures = self._not_stored(request)
-        if failures and before:
-            for _ in range(int(INDEX_SECONDS / LOOK_SECONDS)):
-                if not before & self._folder.noted():
-                    return self._not_stored(request)
-                self._pause.wait(LOOK_SECONDS)
-            raise TimeoutError("another receiver has not entered in time what it has kept")
-        return failures
+        if not (failures and before):
+            return failures
+        while before & self._folder.noted() and time.monotonic() < deadline:
+            self._pause.wait(LOOK_SECONDS)
+        return self._not_stored(request)
 
     def _not_stored(self, request: CommitmentRequest) -> dict[str, int]:
         """Find the objects without a kept file that has a row.

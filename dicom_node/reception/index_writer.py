@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import compress
 
 from dicom_node.audit.messages import AuditEvent, begins_to_send, received
@@ -22,6 +23,7 @@ from storage.series.instances import record_instances
 
 BATCH = 500  #: most rows written in one transaction
 GATHER_SECONDS = 0.25  #: a row waits so long for others: a transaction costs more than a row
+BEFORE_SECONDS = 30.0  #: longest wait for the entries put before
 RETRY_SECONDS = 1.0  #: wait after the database could not be written
 SET_ASIDE_SECONDS = 60.0  #: wait before rows that the database refused are tried again
 MAXIMUM_SET_ASIDE = 1_000  #: rows that the database refused; with more, no instance is taken
@@ -118,6 +120,20 @@ class IndexWriter:
     def wait_until_written(self) -> None:
         """Wait until all entries put so far are in the database."""
         self._entries.join()
+
+    def wait_for_those_before(self) -> None:
+        """Wait until the entries put before are in the database, whatever comes after them.
+
+        Raises
+        ------
+        TimeoutError
+            If the database cannot be written for long.
+        """
+        for _ in range(2):  # the second is taken after the commit of those with the first
+            written = threading.Event()
+            self.put(partial(_set, written))
+            if not written.wait(BEFORE_SECONDS):
+                raise TimeoutError("the index was not written in time")
 
     def put(self, entry: Entry) -> None:
         """Queue an entry; return at once."""
@@ -286,6 +302,10 @@ class IndexWriter:
             if not self._set_aside:
                 self._try_again_at = self._steady() + self._set_aside_seconds
             self._set_aside.append(waiting)
+
+
+def _set(event: threading.Event, _session: Session) -> None:
+    event.set()
 
 
 def _log(arrivals: list[Arrival], entered: list[bool]) -> None:

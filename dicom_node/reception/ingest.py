@@ -104,6 +104,7 @@ class InstanceIngest:
     def _quarantine(self, path: str, *, reason: str, calling_ae: str) -> None:
         if self._folder.quarantined() >= MAXIMUM_QUARANTINED:  # it was answered with a failure
             self._folder.locate(path).unlink()
+            self._folder.entered([path])
             self.record_refusal(
                 Refusal(
                     kind="instance_refused",
@@ -151,6 +152,11 @@ class InstanceIngest:
         """Index kept files of a receiver that has ended, those without a row; return how many.
 
         Returns when all of them are in the database.
+
+        Raises
+        ------
+        TimeoutError
+            If the database cannot be written for long; they stay noted.
         """
         for path in paths:  # they are ours to enter now
             self._folder.note(path)
@@ -159,7 +165,7 @@ class InstanceIngest:
         self._folder.entered(known)
         found = sum(map(self._index_file, sorted(set(paths) - known)))
         if found:
-            self._index.wait_until_written()
+            self._index.wait_for_those_before()
         return found
 
     def _index_file(self, path: str) -> bool:

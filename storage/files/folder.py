@@ -181,8 +181,17 @@ class StorageFolder:
             self._step("synced")
             kept = KeptFile(path=_path(name_from, digest), digest=digest, bytes=size)
             self.note(kept.path)
-            self._put_in_place(temporary, self.root / kept.path)
+            try:
+                self._put_in_place(temporary, self.root / kept.path)
+            except OSError:
+                self._forget_absent(kept.path)
+                raise
         return kept
+
+    def _forget_absent(self, path: str) -> None:
+        """Forget a file that did not get its name: commitment would wait for its row."""
+        if self._receiver is not None and not (self.root / path).exists():
+            self._receiver.forget([path])
 
     def keep_result(self, name: str, files: Mapping[str, bytes], *, part: str = "") -> str:
         """Keep the files of one result as a folder, all or none; return its relative path.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmwrite
 from pydicom.filebase import DicomBytesIO
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from dicom_node.database_lease import DatabaseLease, acquire
 from dicom_node.errors import NodeError
@@ -20,6 +21,10 @@ from dicom_node.fleet.roster import Roster
 from dicom_node.fleet.silence import DOUBT_SECONDS, SILENT_SECONDS, Silence
 from dicom_node.folder_lock import SharedFolder
 from dicom_node.identity_key import keyed
+from dicom_node.network.received_instance import ReceivedInstance
+from dicom_node.network.status_codes import CANNOT_UNDERSTAND, NO_SUCH_SOP_INSTANCE
+from dicom_node.reception import commitment_scp, ingest
+from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
@@ -29,12 +34,13 @@ from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import migrate, open_database
 from storage.database.lease import read_lease
 from storage.database.receivers import receivers
-from storage.database.sessions import Sessions
+from storage.database.sessions import Session, Sessions
 from storage.errors import LeaseLost
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.files.receiver_folder import RECEIVERS, ReceiverFolder
 from storage.overview import overview
+from storage.series.commitment_requests import CommitmentRequest
 from tests.support.databases import database_url
 
 pytestmark = pytest.mark.database
@@ -255,10 +261,70 @@ def test_what_is_taken_up_is_noted_until_it_is_entered(
     def ends() -> None:
         raise InterruptedError("it ends while the row waits")
 
-    monkeypatch.setattr(second.index, "wait_until_written", ends)
+    monkeypatch.setattr(second.index, "wait_for_those_before", ends)
     with pytest.raises(InterruptedError):
         second.roster.settle()
     assert ReceiverFolder(second.resources.folder.root, second.membership.holder).noted()
+
+
+def test_a_note_that_stays_does_not_keep_commitment_from_its_report(
+    pair: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = pair
+    first.keep(b"its row never comes")
+    monkeypatch.setattr(commitment_scp, "INDEX_SECONDS", 2.0)
+    scp = CommitmentScp(
+        second.index, second.resources, second.ingest.record_refusal, ae_title="A", peers={}
+    )
+    second.index.start()
+    request = CommitmentRequest(
+        calling_ae="CT1", transaction_uid="1.2", objects={"1.2.404": CTImageStorage}
+    )
+    assert scp._failures(request, 0.0) == {"1.2.404": NO_SUCH_SOP_INSTANCE}
+    second.index.stop()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom warns of what is odd here
+def test_a_file_that_is_removed_or_gets_no_name_is_not_noted(
+    pair: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = pair
+    monkeypatch.setattr(ingest, "MAXIMUM_QUARANTINED", 0)
+    rubbish = ReceivedInstance(
+        sop_class_uid=CTImageStorage,
+        sop_instance_uid="1.2.3",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        calling_ae="CT1",
+        body=[b"no data set"],
+    )
+    assert first.ingest.keep(rubbish) == CANNOT_UNDERSTAND
+    assert first.resources.folder.noted() == set()
+
+    def lose(step: str) -> None:
+        if step == "synced":
+            for path in first.resources.folder._temporary_folder.iterdir():
+                path.unlink()
+
+    first.resources.folder._step = lose
+    with pytest.raises(FileNotFoundError):
+        first.keep(b"1")
+    assert first.resources.folder.noted() == set()
+
+
+def test_what_is_taken_up_is_waited_for_though_more_comes_all_the_time(
+    pair: tuple[Host, Host], instance: bytes
+) -> None:
+    first, second = pair
+    path = first.keep(instance)
+
+    def more(_: Session) -> None:
+        second.index.put(more)
+
+    second.index.put(more)
+    second.index.start()
+    assert second.ingest.take_up([path]) == 1
+    assert second.instances() == 1
+    second.index.stop()
 
 
 def test_one_that_was_taken_for_ended_puts_nothing_in_place_and_writes_nothing(
