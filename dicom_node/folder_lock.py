@@ -17,6 +17,8 @@ LOCK = "node.lock"  #: held by the process that uses the folder, against others
 #: Held too, but shared: `is_running` tries it for a moment, which keeps no node from starting.
 RUNNING = "node.running"
 STARTING = "receivers.lock"  #: shared by receivers that run; held by one that starts alone
+#: There from the moment one starts alone until it has looked at all files: it may be killed before
+UNSEEN = "receivers.unseen"
 LOOK_SECONDS = 0.2  #: between two looks whether one that starts alone is done
 
 
@@ -50,9 +52,11 @@ class SharedFolder:
 
     is_alone: bool
     _starting: int
+    _unseen: Path
 
     def admit(self) -> None:
-        """Let other receivers start, or go on with their start."""
+        """Let other receivers start, or go on with their start: all files have been looked at."""
+        self._unseen.unlink(missing_ok=True)
         fcntl.flock(self._starting, fcntl.LOCK_SH)
         self.is_alone = False
 
@@ -97,8 +101,11 @@ def one_of_several(
         )
         for descriptor in (running, runs):
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-        is_alone = _starts_alone(starting, ending or threading.Event())
-        yield SharedFolder(is_alone, starting)
+        unseen = folder / UNSEEN
+        is_alone = _starts_alone(starting, unseen, ending or threading.Event())
+        if is_alone:
+            unseen.touch(mode=0o600)
+        yield SharedFolder(is_alone, starting, unseen)
 
 
 def is_running(folder: Path, receiver: str = "") -> bool:
@@ -134,12 +141,17 @@ def _make(folder: Path) -> None:
         ) from fault
 
 
-def _starts_alone(starting: int, ending: threading.Event) -> bool:
-    """Start alone, or wait for one that does: it looks at all files first."""
+def _starts_alone(starting: int, unseen: Path, ending: threading.Event) -> bool:
+    """Start alone, or wait for one that does: it looks at all files first.
+
+    Where that one was killed meanwhile, one of those that wait starts alone in its place.
+    """
     is_told = False
     while not _takes(starting, fcntl.LOCK_EX):
         if _takes(starting, fcntl.LOCK_SH):
-            return False
+            if not unseen.exists():
+                return False
+            fcntl.flock(starting, fcntl.LOCK_UN)
         if not is_told:
             log.info("receiver_waits")
             is_told = True

@@ -25,9 +25,8 @@ from storage.database.receivers import (
     show_life,
 )
 from storage.errors import DatabaseUnavailable
-from storage.files.disk import remove
 from storage.files.installation import installation_of
-from storage.files.receiver_folder import RECEIVERS, ReceiverFolder
+from storage.files.receiver_folder import ReceiverFolder, holders_with_folders
 
 PART = "receiver"  #: in the condition of the node
 
@@ -148,8 +147,9 @@ def join(
         if shared.is_alone:
             end_receivers(session)
         enter_receiver(session, receiver)
-    if shared.is_alone:  # the look at all files, at this start, finds what they note
-        remove(root / RECEIVERS)
+    if shared.is_alone:  # what they have noted, the active one takes up
+        for ended in holders_with_folders(root):
+            ReceiverFolder(root, ended).end_writing()
     folder = ReceiverFolder(root, holder)
     folder.make()
     resources.folder.share(folder)

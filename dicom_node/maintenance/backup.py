@@ -18,7 +18,7 @@ from pathlib import Path
 from config.settings import Settings
 from dicom_node.database_lease import AGE
 from dicom_node.errors import NodeError
-from dicom_node.folder_lock import LOCK, RUNNING, STARTING, is_running
+from dicom_node.folder_lock import LOCK, RUNNING, STARTING, UNSEEN, is_running
 from dicom_node.health import FILE as CONDITION
 from dicom_node.health import OF_RECEIVER
 from dicom_node.reception.draining import DRAINING
@@ -49,7 +49,7 @@ from storage.files.sums import SUMS
 LEFT_OUT = frozenset(
     {
         *(TEMPORARY, LOCK, RUNNING, REMOVAL_LOCK, CONDITION, DRAINING, AGE, f".{AGE}"),
-        *(RECEIVERS, STARTING),
+        *(RECEIVERS, STARTING, UNSEEN),
     }
 )
 #: The same of receivers that share the storage folder: a name follows.

@@ -160,14 +160,20 @@ class RetentionJob:
         return judged.time
 
     def _mark(self, uid: str, now: datetime) -> None:
-        """Mark a series, unless an instance of it was received again just now."""
+        """Mark a series, unless an instance of it was received again just now.
+
+        Files are looked at before the transaction, which PostgreSQL would end for idling.
+        """
+        with self.resources.sessions.reading() as session:
+            paths = kept_files(session, uid)
         try:
-            with suppress(StaleState), self.resources.sessions.begin() as session:
-                written = map(self.resources.folder.written_at, kept_files(session, uid))
-                if all(at is None or at < now - YOUNGEST for at in written):
-                    mark_for_purge(session, uid, self.rules, now)
+            written = list(map(self.resources.folder.written_at, paths))
         except OSError as fault:
             _tell_failed(uid, fault.strerror or type(fault).__name__)
+            return
+        if all(at is None or at < now - YOUNGEST for at in written):
+            with suppress(StaleState), self.resources.sessions.begin() as session:
+                mark_for_purge(session, uid, self.rules, now)
 
     def _remove_marked(self) -> None:
         with self.resources.sessions() as session:

@@ -1,5 +1,7 @@
 """The lock of the storage folder: to ask whether a node runs needs no right to write."""
 
+import fcntl
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import NodeError
-from dicom_node.folder_lock import is_running, one_of_several, only_node
+from dicom_node.folder_lock import STARTING, is_running, one_of_several, only_node
 
 
 @pytest.fixture
@@ -52,3 +54,27 @@ def test_a_receiver_that_waits_for_one_that_starts_alone_can_be_stopped(tmp_path
         first.admit()
         with one_of_several(tmp_path, "b") as second:
             assert not second.is_alone
+
+
+def test_after_one_that_was_killed_while_it_started_alone_the_next_does(tmp_path: Path) -> None:
+    with one_of_several(tmp_path, "a") as first:
+        first.admit()
+        with one_of_several(tmp_path, "b") as second:
+            assert not second.is_alone
+    with one_of_several(tmp_path, "a"):
+        pass  # it is killed before it has looked at all files
+    lock = os.open(tmp_path / STARTING, os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_SH)  # one that had waited was quicker than the next
+    waits, admitted = threading.Event(), list[bool]()
+
+    def start() -> None:
+        waits.set()
+        with one_of_several(tmp_path, "c") as third:
+            admitted.append(third.is_alone)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    waits.wait()
+    os.close(lock)
+    thread.join()
+    assert admitted == [True]

@@ -119,7 +119,7 @@ class Shared(SharedFolder):
     """A storage folder that is held without a lock."""
 
     def __init__(self, is_alone: bool) -> None:
-        super().__init__(is_alone, -1)
+        super().__init__(is_alone, -1, Path())
 
 
 @pytest.fixture
@@ -413,6 +413,20 @@ def test_one_that_starts_alone_ends_all_others(
     assert third.names() == ["c"]
     with pytest.raises(LeaseLost):
         second.membership.beat()
+
+
+def test_one_that_is_killed_while_it_starts_alone_leaves_the_notes(
+    pair: tuple[Host, Host], tmp_path: Path, opened: ExitStack, instance: bytes
+) -> None:
+    first, _ = pair
+    first.keep(instance)
+    Host(tmp_path, "c", opened, alone=True)  # and killed before it looked at all files
+    last = Host(tmp_path, "d", opened)
+    last.index.start()
+    last.look()
+    last.roster.settle()
+    assert last.instances() == 1
+    last.index.stop()
 
 
 def test_a_node_of_its_own_ends_all_receivers(pair: tuple[Host, Host]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import QueuePool, update
 from structlog.testing import capture_logs
 
 from config.settings import Settings, StorageSettings
@@ -437,3 +437,22 @@ def test_what_is_marked_and_cannot_be_removed_is_tried_again(resources: Resource
     assert files(resources) == []
     with resources.sessions() as session:
         assert unfinished_purges(session) == []
+
+
+def test_no_file_is_looked_at_within_a_transaction(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends one that does nothing, and a network folder may be slow."""
+    deliver(resources)
+    pool, look = resources.sessions._database.pool, resources.folder.written_at
+    assert isinstance(pool, QueuePool)
+    busy: list[int] = []
+
+    def written_at(path: str) -> datetime | None:
+        busy.append(pool.checkedout())
+        return look(path)
+
+    monkeypatch.setattr(resources.folder, "written_at", written_at)
+    after(resources, days=31).run_once()
+    assert set(busy) == {0}
+    assert files(resources) == []
