@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -115,11 +116,17 @@ def compare(
 
 
 class ComparisonProcess:
-    """Runs rounds of the comparison in a process of their own, one at a time."""
+    """Runs rounds of the comparison in a process of their own, one at a time.
+
+    Attributes
+    ----------
+    is_stopped
+        Whether it was told to stop: rounds end at once then.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._is_stopped = False
+        self.is_stopped = False
 
     def run(self, request: Request, *, grace_seconds: float = GRACE_SECONDS) -> Round:
         """Have one round made; wait for it.
@@ -134,7 +141,7 @@ class ComparisonProcess:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
             self._process = process
-            if self._is_stopped:
+            if self.is_stopped:
                 process.kill()
             try:
                 answer, _ = process.communicate(
@@ -152,7 +159,7 @@ class ComparisonProcess:
 
     def stop(self) -> None:
         """End the process; nothing depends on what it would have found."""
-        self._is_stopped = True
+        self.is_stopped = True
         process = self._process
         if process is not None:
             process.kill()
@@ -198,7 +205,8 @@ def _serve(line: str) -> str:
 
 def main() -> int:
     """Answer one request; say in one sentence why that cannot be done."""
-    os.nice(NICENESS)
+    with suppress(OSError):  # a sandbox may deny it
+        os.nice(NICENESS)
     try:
         answer, status = _serve(sys.stdin.readline()), 0
     except (StorageError, OSError) as fault:

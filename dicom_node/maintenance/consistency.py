@@ -198,15 +198,19 @@ class ConsistencyMonitor:
 
         So much that the folder or the database must be wrong is a fault of the storage folder.
         """
-        made = self._process.run(
-            Request(
-                database_url=self._resources.sessions.url,
-                folder=str(self._resources.folder.root),
-                now=self._resources.clock(),
-                after=self._after,
-                seconds=self._round_seconds,
-            )
+        request = Request(
+            database_url=self._resources.sessions.url,
+            folder=str(self._resources.folder.root),
+            now=self._resources.clock(),
+            after=self._after,
+            seconds=self._round_seconds,
         )
+        try:
+            made = self._process.run(request)
+        except NodeError:
+            if self._process.is_stopped:
+                return
+            raise
         self._after = made.after
         self._found = joined([*self._found, *made.findings])[:MOST_TOLD]
         self._counts.update(made.counts)

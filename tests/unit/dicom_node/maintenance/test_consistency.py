@@ -159,6 +159,15 @@ def test_the_monitor_goes_on_where_its_last_round_ended(resources: Resources) ->
     assert [line["what"] for line in logged] == ["incoming/01/a.dcm"]
 
 
+def test_a_monitor_that_is_stopped_tells_of_nothing(resources: Resources) -> None:
+    put(resources, "quarantine/a.dcm", OLD)
+    monitor = ConsistencyMonitor(resources)
+    monitor.stop()
+    with capture_logs() as logged:
+        monitor.run_once()
+    assert logged == []
+
+
 def test_the_process_names_no_more_findings_than_it_may_and_counts_all(
     resources: Resources,
 ) -> None:
