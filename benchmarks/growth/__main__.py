@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from benchmarks.growth.archive import fill, put_files
-from benchmarks.growth.steps import Cost, cost_of
+from benchmarks.growth.steps import STEPS, Cost, cost_of
 from benchmarks.rounds import scratch
 from dicom_node.clock_watch import utc_now
 from storage.database.engine import migrate, open_database
@@ -22,7 +22,8 @@ from storage.database.schema import Base
 from storage.files.folder import StorageFolder
 
 MEGABYTE = 1_000_000
-BEFORE = ("start", "compare", "retain", "receive", "status")  #: condensing
+OF_FILES = ("start", "compare")  #: steps that go over files as well
+BEFORE = (*OF_FILES, "retain", "receive", "status")  #: condensing
 SIZES = (10_000, 100_000, 1_000_000)
 
 
@@ -42,14 +43,18 @@ class Measured:
     condensed_megabytes: float | None = None
 
 
-def measure(instances: int, url: str, folder: Path, *, condenses: bool) -> Measured:
+def measure(
+    instances: int, url: str, folder: Path, *, with_files: bool, condenses: bool
+) -> Measured:
     """Fill an empty database and an empty folder, and go over them."""
     engine = open_database(url)
     migrate(engine)
     series = fill(engine, instances=instances, now=utc_now())
-    put_files(StorageFolder(folder, 0), series)
+    if with_files:
+        put_files(StorageFolder(folder, 0), series)
     before = _megabytes(engine)
-    costs = {step: cost_of(step, url, folder) for step in BEFORE}
+    steps = BEFORE if with_files else [step for step in BEFORE if step not in OF_FILES]
+    costs = {step: cost_of(step, url, folder) for step in steps}
     if not condenses:
         return Measured(instances=instances, megabytes=before, costs=costs)
     with engine.begin() as connection:
@@ -97,12 +102,15 @@ def _line(measured: Measured) -> str:
         f"{measured.instances:,}",
         f"{1000 * measured.megabytes / thousands:.0f}",
         "" if condensed is None else f"{1000 * condensed / thousands:.0f}",
-        *(
-            f"{cost.seconds:.2f} / {cost.processor:.2f} / {cost.megabytes:.0f}"
-            for cost in measured.costs.values()
-        ),
+        *(_cell(measured.costs.get(step)) for step in STEPS),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _cell(cost: Cost | None) -> str:
+    if cost is None:
+        return ""
+    return f"{cost.seconds:.2f} / {cost.processor:.2f} / {cost.megabytes:.0f}"
 
 
 def main() -> None:
@@ -110,14 +118,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("--instances", type=int, nargs="+", default=SIZES)
     parser.add_argument("--database", default="", help="URL of an empty database of PostgreSQL")
+    parser.add_argument("--no-files", action="store_true", help="measure what needs none")
     parser.add_argument("--no-condensing", action="store_true", help="which takes the longest")
     options = parser.parse_args()
-    heads = ["instances", "kB for 1,000", "condensed", *BEFORE, "condense"]
+    heads = ["instances", "kB for 1,000", "condensed", *STEPS]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}", flush=True)
     for instances in options.instances:
         with scratch() as folder:
             url = options.database or f"sqlite:///{folder / 'node.sqlite'}"
-            measured = measure(instances, url, folder, condenses=not options.no_condensing)
+            measured = measure(
+                instances,
+                url,
+                folder,
+                with_files=not options.no_files,
+                condenses=not options.no_condensing,
+            )
             print(_line(measured), flush=True)
             if options.database:
                 engine = open_database(url)

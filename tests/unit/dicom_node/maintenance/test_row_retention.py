@@ -206,6 +206,7 @@ def test_the_same_bytes_again_are_kept_and_change_nothing(resources: Resources) 
     now = come(resources, instance("2.25.11"))
 
     assert replace(now, last_at=before.last_at) == before
+    assert now.last_at == LATER, "it is kept as long as what came then"
     assert count(resources, Instance) == 1
     assert resources.folder.locate(instance("2.25.11").path).exists()
     with resources.sessions() as session:
