@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -138,6 +138,13 @@ def cost_of(step: str, url: str, folder: Path) -> Cost:
     return Cost(**json.loads(ended.stdout.splitlines()[-1]))
 
 
+def _peak_megabytes() -> float:
+    """Tell the most memory of this process; `resource` would begin with that of its parent."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kilobytes) / KILOBYTES_OF_MEGABYTE
+
+
 def main() -> None:
     """Take one step, and tell what it took."""
     step, url, folder = sys.argv[1:]
@@ -152,7 +159,7 @@ def main() -> None:
     cost = Cost(
         seconds=time.perf_counter() - began,
         processor=time.process_time() - processor,
-        megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KILOBYTES_OF_MEGABYTE,
+        megabytes=_peak_megabytes(),
     )
     resources.close()
     print(json.dumps(asdict(cost)))
