@@ -111,7 +111,7 @@ def _condense(resources: Resources, now: datetime) -> None:
     while True:
         job.run_once(now)
         with resources.sessions.reading() as session:
-            if not condensable(session, before):
+            if not condensable(session, before, 1):
                 return
 
 

@@ -8,10 +8,11 @@ much later, by times of their own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from dicom_node.audit.messages import deleted
 from dicom_node.logs import log
@@ -21,7 +22,13 @@ from storage.console.changes import forget_changes
 from storage.database.sessions import Session
 from storage.errors import StaleState
 from storage.files.removal_lock import may_remove
-from storage.maintenance.condensing import condensable, condense, forget_series, forgettable
+from storage.maintenance.condensing import (
+    Place,
+    condensable,
+    condense,
+    forget_series,
+    forgettable,
+)
 from storage.maintenance.purge import (
     Purge,
     finish_purge,
@@ -37,8 +44,21 @@ from storage.results.audit_counts import received_of
 from storage.series.quarantine_and_refusals import forget_quarantine, old_quarantine
 
 PART = "retention"  #: in the condition of the node
-ROWS_SECONDS = 120.0  #: for which rows are condensed and forgotten in one run
-FORGOTTEN_AT_ONCE = 20  #: series in one transaction
+ROWS_SECONDS = (
+    60.0  #: for which rows are condensed in one run, and again for which others are forgotten
+)
+SERIES_AT_ONCE = (
+    20  #: that are listed, and forgotten in one transaction; then the time is looked at
+)
+
+
+class Listing(Protocol):
+    """Lists some series at a time of which rows are due; see `storage.maintenance.condensing`."""
+
+    def __call__(
+        self, session: Session, before: datetime, limit: int, *, after: Place | None
+    ) -> list[Place]:
+        """List the first ones after a place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,40 +84,44 @@ class RowRetention:
     steady: Callable[[], float] = time.monotonic
 
     def run_once(self, now: datetime) -> None:
-        """Condense and forget what is old, for `ROWS_SECONDS` at most: the next run goes on."""
-        ends = self.steady() + ROWS_SECONDS
+        """Condense, then forget what is old, each for `ROWS_SECONDS`: the next run goes on."""
         if self.condense is not None:
-            self._condense(now - self.condense, ends)
+            self._condense(now - self.condense)
         if self.keep_series is not None:
-            self._forget_series(now - self.keep_series, ends)
+            self._forget_series(now - self.keep_series)
         if self.keep_changes is not None:
             with self.resources.sessions.begin() as session:
                 forget_changes(session, now - self.keep_changes)
 
-    def _condense(self, before: datetime, ends: float) -> None:
-        with self.resources.sessions.reading() as session:
-            due = condensable(session, before)
+    def _condense(self, before: datetime) -> None:
         series, instances, objects = 0, 0, 0
-        for uid in due:
-            if self.steady() >= ends:
-                break
-            with self.resources.sessions.begin() as session:
-                made = condense(session, uid, before)
-            series += bool(made.instances)
-            instances, objects = instances + made.instances, objects + made.objects
+        for due in self._listed(condensable, before):
+            for uid in due:
+                with self.resources.sessions.begin() as session:
+                    made = condense(session, uid, before)
+                series += bool(made.instances)
+                instances, objects = instances + made.instances, objects + made.objects
         if instances:
             log.info("rows_condensed", series=series, instances=instances, objects=objects)
 
-    def _forget_series(self, before: datetime, ends: float) -> None:
+    def _forget_series(self, before: datetime) -> None:
         forgotten = 0
-        while self.steady() < ends:
+        for due in self._listed(forgettable, before):
             with self.resources.sessions.begin() as session:
-                due = forgettable(session, before, FORGOTTEN_AT_ONCE)
                 forgotten += forget_series(session, due, before)
-            if len(due) < FORGOTTEN_AT_ONCE:
-                break
         if forgotten:
             log.info("rows_forgotten", series=forgotten)
+
+    def _listed(self, listing: Listing, before: datetime) -> Iterator[list[str]]:
+        """Yield the Series Instance UIDs of a list, some at a time, until the time is over."""
+        ends, after = self.steady() + ROWS_SECONDS, None
+        while self.steady() < ends:
+            with self.resources.sessions.reading() as session:
+                places = listing(session, before, SERIES_AT_ONCE, after=after)
+            yield [place.series_instance_uid for place in places]
+            if len(places) < SERIES_AT_ONCE:
+                break
+            after = places[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, delete, exists, select
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, or_, select, true, tuple_
 from sqlalchemy.orm import Session
 
 from storage.database.batches import batched
@@ -35,8 +36,6 @@ from storage.series.condensed.entries import entries_of, pack, unpack
 from storage.series.lifecycle import locked
 from storage.states import DeliveryState
 
-ROWS_AT_ONCE = 5000  #: read from the database
-
 InstanceRow = Row[str, str, str, datetime, datetime | None, bool]
 """SOP Instance UID, digest, SOP class, times of reception and of removal, and if superseded."""
 
@@ -49,14 +48,39 @@ class Condensed:
     objects: int = 0
 
 
-def condensable(session: Session, before: datetime) -> list[str]:
-    """List the series with instances whose files went before a time."""
-    rows = (  # without DISTINCT, for which SQLite would rather go over all instances
-        select(Instance.series_instance_uid)
-        .where(Instance.purged_at.is_not(None), Instance.purged_at < before)
-        .execution_options(yield_per=ROWS_AT_ONCE)
+class Place(NamedTuple):
+    """The place of a series in a list by time: what follows it is listed next."""
+
+    at: datetime
+    series_instance_uid: str
+
+
+def condensable(
+    session: Session, before: datetime, limit: int, *, after: Place | None = None
+) -> list[Place]:
+    """List series with instances to condense, by the times when their files went, before a time.
+
+    What can never be condensed is left out, so that it holds up nothing: documents, instances that
+    an answer names, and series of which a result is kept.
+    """
+    uid, at = Instance.series_instance_uid, Instance.purged_at
+    ended = exists().where(  # not a join, which SQLite would begin with all series
+        Series.series_instance_uid == uid, *_has_ended(), ~Series.of_documents
     )
-    return sorted(set(session.scalars(rows)))
+    kept = exists().where(
+        Result.series_instance_uid == uid,
+        or_(Result.purged_at.is_(None), Result.purged_at >= before),
+    )
+    named = exists().where(FeedbackSubject.uid == Instance.sop_instance_uid)
+    rows = session.execute(
+        select(at, uid)
+        .where(at.is_not(None), at < before, ended, ~kept, ~named)
+        .where(tuple_(at, uid) > tuple_(*after) if after else true())
+        .order_by(at, uid)
+        .distinct()
+        .limit(limit)
+    )
+    return [Place(gone_at, series) for gone_at, series in rows if gone_at is not None]
 
 
 def condense(session: Session, series_instance_uid: str, before: datetime) -> Condensed:
@@ -72,10 +96,19 @@ def condense(session: Session, series_instance_uid: str, before: datetime) -> Co
     )
 
 
-def forgettable(session: Session, before: datetime, limit: int) -> list[str]:
+def forgettable(
+    session: Session, before: datetime, limit: int, *, after: Place | None = None
+) -> list[Place]:
     """List series that ended before a time, and of which no file is kept; the oldest first."""
-    rows = select(Series.series_instance_uid).where(*_forgettable(before))
-    return list(session.scalars(rows.order_by(Series.since).limit(limit)))
+    since, uid = Series.since, Series.series_instance_uid
+    rows = session.execute(
+        select(since, uid)
+        .where(*_forgettable(before))
+        .where(tuple_(since, uid) > tuple_(*after) if after else true())
+        .order_by(since, uid)
+        .limit(limit)
+    )
+    return [Place(ended_at, series) for ended_at, series in rows]
 
 
 def forget_series(session: Session, series: Sequence[str], before: datetime) -> int:
@@ -98,17 +131,19 @@ def _forgettable(before: datetime) -> list[ColumnElement[bool]]:
         .where(Result.series_instance_uid == uid, Delivery.state.not_in(SETTLED))
     )
     return [
-        Series.state.in_(ENDS),
+        *_has_ended(),
         Series.since < before,
         Series.last_at < before,
-        Series.rerun.is_(None),
-        ~Series.purging,
         *(
             ~exists().where(table.series_instance_uid == uid, table.purged_at.is_(None))
             for table in (Instance, Result)
         ),
         ~under_way.exists(),
     ]
+
+
+def _has_ended() -> list[ColumnElement[bool]]:
+    return [Series.state.in_(ENDS), Series.rerun.is_(None), ~Series.purging]
 
 
 def _may_be_condensed(session: Session, uid: str, before: datetime) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
 from dicom_node.analysis.worker.messages import EncodedObject
-from dicom_node.maintenance.retention import FORGOTTEN_AT_ONCE, ROWS_SECONDS, RowRetention
+from dicom_node.maintenance.retention import ROWS_SECONDS, SERIES_AT_ONCE, RowRetention
 from dicom_node.maintenance.stored_data import erase
 from dicom_node.resources import Resources
 from storage.console.changes import Change, latest_changes, record_change
@@ -32,7 +32,7 @@ from storage.database.schema import (
 from storage.delivery.commitments import Report, enter_report, record_request
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.delivery.rejections import sent_before
-from storage.maintenance.condensing import condensable
+from storage.maintenance.condensing import condensable, forgettable
 from storage.overview import SeriesLine, overview
 from storage.results.answers import answers_to
 from storage.results.audit_counts import received_of
@@ -137,7 +137,7 @@ def test_rows_are_condensed_and_what_is_said_of_the_series_stays(resources: Reso
         assert sent_before(session, SERIES, "PACS") == sent
         assert {one.sop_instance_uid for one in sent} >= set(HEATMAP)
         assert is_own(session, "2.25.10", [])
-        assert condensable(session, LATER) == []
+        assert condensable(session, LATER, 1) == []
 
 
 def test_nothing_is_condensed_before_its_time_nor_where_that_is_switched_off(
@@ -351,12 +351,50 @@ def test_a_condensed_instance_is_not_found_by_its_uid_but_by_its_series(
 
 
 def test_a_run_ends_when_its_time_is_over_and_the_next_goes_on(resources: Resources) -> None:
-    times = iter([0.0, ROWS_SECONDS, 0.0, 0.0, 0.0])
+    times = iter([0.0, ROWS_SECONDS, 0.0, 0.0])
     job = RowRetention(resources=resources, condense=90 * DAY, steady=lambda: next(times))
     job.run_once(LATER)
     assert count(resources, Instance) == 2
     job.run_once(LATER)
     assert count(resources, Instance) == 0
+
+
+def test_forgetting_has_a_time_of_its_own(resources: Resources) -> None:
+    times = iter([0.0, ROWS_SECONDS, ROWS_SECONDS, ROWS_SECONDS])
+    job = RowRetention(
+        resources=resources, condense=DAY, keep_series=DAY, steady=lambda: next(times)
+    )
+    job.run_once(LATER)
+    assert count(resources, Series) == 0
+
+
+def name_all(resources: Resources) -> None:
+    answer(resources, "1.2.1", "2.25.11", "2.25.12")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [set_values(Series, of_documents=True), result_is_kept, request_rerun, name_all],
+    ids=["documents", "result", "rerun", "answer"],
+)
+def test_what_cannot_be_condensed_is_not_listed(
+    resources: Resources, change: Callable[[Resources], None]
+) -> None:
+    with resources.sessions() as session:
+        assert [one.series_instance_uid for one in condensable(session, LATER, 1)] == [SERIES]
+    change(resources)
+    with resources.sessions() as session:
+        assert condensable(session, LATER, 1) == []
+
+
+def test_lists_go_on_after_a_place(resources: Resources) -> None:
+    end_series(resources, 3)
+    with resources.sessions() as session:
+        for listing in (condensable, forgettable):
+            whole = listing(session, LATER, 9)
+            assert {one.series_instance_uid for one in whole} >= {"8.0", "8.1", "8.2"}
+            assert listing(session, LATER, 9, after=whole[1]) == whole[2:]
+            assert listing(session, LATER, 1, after=whole[1]) == whole[2:3]
 
 
 def test_series_of_long_ago_are_forgotten_and_new_when_they_come_again(
@@ -399,16 +437,21 @@ def test_what_has_not_ended_or_has_files_is_not_forgotten(
     assert count(resources, Series) == 1
 
 
-def test_more_series_are_forgotten_than_one_transaction_takes(resources: Resources) -> None:
+def end_series(resources: Resources, number: int) -> None:
+    """Series of one instance each that ended, and of which the files are gone."""
     with resources.sessions.begin() as session:
-        for number in range(FORGOTTEN_AT_ONCE + 5):
+        for one in range(number):
             facts = replace(
-                instance("x"), sop_instance_uid=f"9.{number}", series_instance_uid=f"8.{number}",
-                path=f"incoming/00/{number}.dcm",
+                instance("x"), sop_instance_uid=f"9.{one}", series_instance_uid=f"8.{one}",
+                path=f"incoming/00/{one}.dcm",
             )  # fmt: skip
             record_instance(session, facts, NOW)
         session.execute(update(Series).values(state=SeriesState.UNSUITABLE))
         session.execute(update(Instance).values(purged_at=NOW))
+
+
+def test_more_series_are_forgotten_than_one_transaction_takes(resources: Resources) -> None:
+    end_series(resources, SERIES_AT_ONCE + 5)
     RowRetention(resources=resources, keep_series=365 * DAY).run_once(NOW + 400 * DAY)
     assert count(resources, Series) == 0
 
