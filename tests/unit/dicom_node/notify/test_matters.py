@@ -50,6 +50,7 @@ def test_only_what_has_waited_long_is_a_backlog() -> None:
         quarantine=0,
         positive=0,
         negative=0,
+        indeterminate=0,
         answers={},
     )
     waiting, undelivered = of_backlog(NOW, stands, timedelta(hours=1))
