@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,15 +29,25 @@ RESAMPLES = 400  #: of patients; the page waits for them
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How often results agree with the truth, of one scanner."""
+    """How often results agree with the truth, of one scanner.
+
+    Attributes
+    ----------
+    cases
+        All, of which some are indeterminate.
+    share
+        Of the others; None without any.
+    """
 
     scanner: str
-    share: Proportion
+    cases: int
+    indeterminate: int
+    share: Proportion | None
 
     @property
     def is_few(self) -> bool:
         """Whether there are too few cases for the share to be more than a hint."""
-        return self.share.total < FEW
+        return self.cases - self.indeterminate < FEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,8 @@ class Performance:
     ----------
     by_diagnosis
         Cases whose truth is a final diagnosis; of the others, readers say so.
+    indeterminate
+        Cases of which the result is indeterminate; at the threshold they are not positive.
     by_patients
         Whether the interval of the area resamples patients, as some have several cases; else it
         is DeLong's.
@@ -60,6 +72,7 @@ class Performance:
     cases: int
     positives: int
     by_diagnosis: int
+    indeterminate: int
     agreements: tuple[Agreement, ...]
     area: Estimate | None = None
     by_patients: bool = False
@@ -89,6 +102,7 @@ def performance(
         cases=len(labelled),
         positives=positives,
         by_diagnosis=sum(case.by_diagnosis for case in labelled),
+        indeterminate=sum(case.called_positive is None for case in labelled),
         agreements=tuple(_agreements(labelled)),
     )
     if min(positives, len(labelled) - positives) < LEAST:
@@ -96,11 +110,8 @@ def performance(
     cases = scored_cases((case.patient, case.is_positive, case.score) for case in labelled)
     by_patients = cases.patient_count < len(labelled)
     row = row_at(cases.labels, cases.scores, threshold)
-    return Performance(
-        cases=counts.cases,
-        positives=positives,
-        by_diagnosis=counts.by_diagnosis,
-        agreements=counts.agreements,
+    return replace(
+        counts,
         area=_area(cases, by_patients=by_patients),
         by_patients=by_patients,
         roc=tuple(_roc(cases)),
@@ -129,11 +140,19 @@ def _roc(cases: ScoredCases) -> list[tuple[float, float]]:
 
 def _agreements(labelled: Sequence[Labelled]) -> list[Agreement]:
     """List the scanners, those with the most cases first."""
-    agrees: dict[str, list[bool]] = defaultdict(list)
+    by_scanner: dict[str, list[Labelled]] = defaultdict(list)
     for case in labelled:
-        agrees[case.scanner].append(case.is_positive is case.called_positive)
-    found = [
-        Agreement(scanner=scanner, share=proportion(sum(said), len(said)))
-        for scanner, said in agrees.items()
-    ]
-    return sorted(found, key=lambda one: (-one.share.total, one.scanner))
+        by_scanner[case.scanner].append(case)
+    found = [_agreement(scanner, cases) for scanner, cases in by_scanner.items()]
+    return sorted(found, key=lambda one: (-one.cases, one.scanner))
+
+
+def _agreement(scanner: str, cases: Sequence[Labelled]) -> Agreement:
+    decided = [case for case in cases if case.called_positive is not None]
+    agree = sum(case.is_positive is case.called_positive for case in decided)
+    return Agreement(
+        scanner=scanner,
+        cases=len(cases),
+        indeterminate=len(cases) - len(decided),
+        share=proportion(agree, len(decided)) if decided else None,
+    )

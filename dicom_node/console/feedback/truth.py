@@ -12,6 +12,7 @@ from pipeline.feedback.diagnosis import Diagnosis
 from storage.results.answers import AnswerLine, AssessedResult
 
 AGREE, DISAGREE, UNSURE = "agree", "disagree", "unsure"  #: reasons of answers to a whole result
+POSITIVE, NEGATIVE = "positive", "negative"  #: reasons where the result is indeterminate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Labelled:
     Attributes
     ----------
     called_positive
-        What its result says.
+        What its result says; None where it is indeterminate.
     patient
         Digest, or the series where the patient is not known.
     by_diagnosis
@@ -30,7 +31,7 @@ class Labelled:
 
     score: float
     is_positive: bool
-    called_positive: bool = False
+    called_positive: bool | None = None
     patient: str = ""
     scanner: str = ""
     kernel: str = ""
@@ -43,7 +44,8 @@ def labelled(
     """Give the truth of the series that a model has scored, each once.
 
     A final diagnosis outweighs all readers. Where readers are divided, nothing is known; of
-    several results of a series the latest that is known counts.
+    several results of a series the latest that is known counts. An indeterminate result says
+    nothing to agree with: of it, readers say themselves what they read.
     """
     votes: dict[str, Counter[bool]] = defaultdict(Counter)
     diagnosed: dict[str, bool] = {}
@@ -53,10 +55,10 @@ def labelled(
             continue
         if is_diagnosis(one) and one.reason_code != Diagnosis.UNCLEAR:
             diagnosed[result.key] = one.reason_code == Diagnosis.POSITIVE
-        elif result.positive is None:  # to agree that a score decides nothing is no diagnosis
-            continue
-        elif is_of_console(one) and one.reason_code in {AGREE, DISAGREE}:
-            votes[result.key][result.positive is (one.reason_code == AGREE)] += 1
+        elif is_of_console(one):
+            is_positive = _read_as_positive(one.reason_code, result.positive)
+            if is_positive is not None:
+                votes[result.key][is_positive] += 1
     decided = {
         key: said[True] > said[False] for key, said in votes.items() if said[True] != said[False]
     } | diagnosed
@@ -70,13 +72,20 @@ def labelled(
     return [case for _, case in latest.values()]
 
 
+def _read_as_positive(reason: str, called_positive: bool | None) -> bool | None:
+    """Say what a reader's answer to a result makes of the series; None if nothing."""
+    if called_positive is None:
+        return {POSITIVE: True, NEGATIVE: False}.get(reason)
+    return {AGREE: called_positive, DISAGREE: not called_positive}.get(reason)
+
+
 def _labelled(result: AssessedResult, *, is_positive: bool, by_diagnosis: bool) -> Labelled | None:
     if result.score is None:
         return None
     return Labelled(
         score=result.score,
         is_positive=is_positive,
-        called_positive=bool(result.positive),
+        called_positive=result.positive,
         patient=result.patient_key or result.series_instance_uid,
         scanner=result.scanner,
         kernel=result.kernel,

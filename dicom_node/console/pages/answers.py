@@ -19,7 +19,7 @@ from dicom_node.console.feedback.opacities import (
     opacity_answers,
     read_marks,
 )
-from dicom_node.console.feedback.truth import AGREE, DISAGREE, UNSURE
+from dicom_node.console.feedback.truth import AGREE, DISAGREE, NEGATIVE, POSITIVE, UNSURE
 from dicom_node.console.identity import NOTHING, read_identity
 from dicom_node.console.language.translation import _, mark
 from dicom_node.console.pages.series import is_scored, known_series, show_series, slices_of
@@ -30,11 +30,15 @@ from storage.results.feedback import NewAnswer, NewDocument, enter_feedback
 
 WORDS = {AGREE: "accepted", DISAGREE: "rejected", UNSURE: "unclear"}
 """Answers, as `pipeline.feedback.answers` has them."""
+WORDS_OF_INDETERMINATE = {POSITIVE: "unclear", NEGATIVE: "unclear", UNSURE: "unclear"}
+"""An indeterminate result is neither accepted nor rejected: the reason has what was read."""
 OPACITIES = "opacities"  #: nothing is said of the result as a whole
 REASONS = {
     AGREE: mark("Agrees with the side of the threshold"),
     DISAGREE: mark("The side of the threshold is wrong"),
     UNSURE: mark("Cannot tell"),
+    POSITIVE: mark("Read as positive"),
+    NEGATIVE: mark("Read as negative"),
 }
 MAXIMUM_COMMENT = 500  #: characters
 LONG_NUMBER = re.compile(r"\d{6,}")  #: a birth date, an ID
@@ -52,7 +56,7 @@ def answer(request: Request) -> Response:
     if text:
         return show_series(request, told=text, status=status, entered=form)
     try:
-        new = [*_of_whole(said, comment), *_of_opacities(request, found, comment)]
+        new = [*_of_whole(_words(found), said, comment), *_of_opacities(request, found, comment)]
     except ValueError as fault:
         return show_series(request, told=str(fault), status=400, entered=form)
     if not new:
@@ -69,11 +73,13 @@ def answer(request: Request) -> Response:
 
 def _refusal(console: Console, found: SeriesPage, form: Mapping[str, str]) -> tuple[str, int]:
     """Say why an answer is not kept, and the status of that; empty and 0 if it may be."""
-    if form.get("answer") not in (*WORDS, OPACITIES) or not is_scored(found):
+    if not is_scored(found):
         return _("There is no result to answer to."), 409
     if form.get("result") != found.results[0].key:
         text = _("There is a newer result than the one that was shown: look at it, then answer.")
         return text, 409
+    if form.get("answer") not in (*_words(found), OPACITIES):
+        return _("Choose one of the answers."), 400
     comment = form.get("comment", "").strip()
     if len(comment) > MAXIMUM_COMMENT:
         return _("At most {n} characters, please.", n=MAXIMUM_COMMENT), 400
@@ -81,11 +87,16 @@ def _refusal(console: Console, found: SeriesPage, form: Mapping[str, str]) -> tu
     return (fault, 400) if fault else ("", 0)
 
 
-def _of_whole(said: str, comment: str) -> Iterator[NewAnswer]:
+def _words(found: SeriesPage) -> Mapping[str, str]:
+    """Give the answers to the latest result as a whole, by their reasons."""
+    return WORDS_OF_INDETERMINATE if found.results[0].positive is None else WORDS
+
+
+def _of_whole(words: Mapping[str, str], said: str, comment: str) -> Iterator[NewAnswer]:
     """Yield the answer to the result as a whole, if there is one."""
-    if said in WORDS:
+    if said in words:
         yield NewAnswer(
-            answer=WORDS[said],
+            answer=words[said],
             subjects=(),
             reason_code=said,
             reason_scheme=SCHEME,

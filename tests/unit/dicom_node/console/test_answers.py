@@ -66,6 +66,22 @@ def test_a_later_answer_of_the_same_reader_takes_its_place(console: ConsoleUnder
     assert said == {"rejected": False, "accepted": True}
 
 
+def test_of_an_indeterminate_result_readers_are_asked_what_they_read(
+    console: ConsoleUnderTest,
+) -> None:
+    console.analyse("1.2.3", score=0.44, threshold=0.4908, indeterminate_from=0.2059)
+    browser = console.logged_in(Role.READER)
+    shown = browser.get("/series/1.2.3").text
+    assert 'value="positive"' in shown
+    assert 'value="agree"' not in shown
+    assert "Choose one of the answers." in answer(browser, "agree")
+    assert "Read as negative" in answer(browser, "negative")
+    with console.resources.sessions.reading() as session:
+        (kept,) = answers_to(session, ["1.2.3"])
+    assert (kept.answer, kept.reason_code) == ("unclear", "negative")
+    assert "indeterminate: 1" in browser.get("/performance").text
+
+
 def test_a_viewer_is_not_asked(console: ConsoleUnderTest) -> None:
     console.analyse("1.2.3")
     browser = console.logged_in(Role.VIEWER)

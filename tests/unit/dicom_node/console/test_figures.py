@@ -1,5 +1,7 @@
 """Figures of the model at a site: the truth of its cases, and what follows from it."""
 
+from dataclasses import replace
+
 from dicom_node.console.feedback.performance import performance
 from dicom_node.console.feedback.truth import Labelled, labelled
 from storage.results.answers import AnswerLine, AssessedResult
@@ -66,14 +68,29 @@ def test_labels_are_what_most_readers_said_of_results_of_the_model() -> None:
     assert [(one.patient, one.is_positive) for one in found] == [("a", True), ("c", True)]
 
 
-def test_to_agree_with_an_indeterminate_result_says_nothing_but_a_diagnosis_does() -> None:
-    results = {"a": result("a", positive=None), "b": result("b", positive=None)}
+def test_of_an_indeterminate_result_counts_what_readers_read_and_not_that_they_agree() -> None:
+    results = {key: result(key, positive=None) for key in "abc"}
     answers = [
         said("agree", "a"),
         said("positive", "b", by="", scheme="99DIAGNOSIS"),
+        said("negative", "c"),
+        said("unsure", "c", by="b"),
     ]
-    (found,) = labelled(answers, results, model="m 1")
-    assert (found.patient, found.is_positive) == ("b", True)
+    found = labelled(answers, results, model="m 1")
+    assert {one.patient: one.is_positive for one in found} == {"b": True, "c": False}
+    assert {one.called_positive for one in found} == {None}
+
+
+def test_indeterminate_results_are_counted_apart_from_agreement() -> None:
+    undecided = Labelled(score=0.4, is_positive=False, patient="u", scanner="B")
+    cases = [case(0.9, positive=True), replace(undecided, scanner="A"), undecided]
+    found = performance(cases, threshold=0.5, prevalence=0.05)
+    first, second = found.agreements
+    assert first.share is not None
+    assert (first.scanner, first.cases, first.indeterminate) == ("A", 2, 1)
+    assert (first.share.count, first.share.total) == (1, 1)
+    assert (second.scanner, second.indeterminate, second.share) == ("B", 1, None)
+    assert found.indeterminate == 2
 
 
 def test_a_diagnosis_outweighs_readers() -> None:
@@ -127,4 +144,5 @@ def test_few_cases_are_said_to_be_few_and_patients_are_not_counted_twice() -> No
     found = performance(more, threshold=0.5, prevalence=0.05)
     assert found.by_patients
     (agreement,) = found.agreements
+    assert agreement.share is not None
     assert (agreement.share.count, agreement.share.total, agreement.is_few) == (3, 4, True)
