@@ -294,8 +294,8 @@ class QualityFlag(_Code):
     )
     UNREPORTED_CHANGES = (
         "unreported-changes",
-        "Changes are present that the classifier does not call COVID-19-like: they are not"
-        " reported as opacities.",
+        "Changes are present that are not outlined: the classifier does not call them"
+        " COVID-19-like, or the score is indeterminate.",
     )
 
 

@@ -296,6 +296,7 @@ def _prior(kept: KeptPrior, study_date: date) -> Prior:
         study_date=study_date,
         score=found["score"],
         threshold=found["threshold"],
+        indeterminate_from=found.get("indeterminate_from"),
         right=found["involvement"]["right"],
         left=found["involvement"]["left"],
         total=found["involvement"]["total"],

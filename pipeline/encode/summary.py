@@ -160,6 +160,8 @@ def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any
             "study_date": prior.study_date.isoformat(),
             "score": prior.score,
             "threshold": prior.threshold,
+            "indeterminate_from": prior.indeterminate_from,
+            "answer": str(prior.classification.answer),
             "involvement": {"right": prior.right, "left": prior.left, "total": prior.total},
             "opacities_ml": {
                 "ground_glass": prior.ground_glass_ml,

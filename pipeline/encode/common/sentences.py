@@ -63,6 +63,7 @@ NONE_MARKED = "opacities: none localised"
 CHANGES_SHORT = "changes present, not outlined"
 NOT_OUTLINED = "not outlined"
 NONE_LOCALISED = "none localised"
+OTHER_BOUNDS = "; the bounds of the answers were others"
 RELATIVE = "activation: relative within this series"
 HEATMAP_MEANING = (
     "The colours of the heatmap are relative within this series: 1 is its highest activation, "
@@ -228,8 +229,11 @@ def millilitres(volume_mm3: float) -> str:
     return f"{number(volume_mm3 / 1000, 1)} ml"
 
 
-def changes() -> str:
-    """Say that there are changes, although the score is negative."""
+def changes(analysis: Analysis) -> str:
+    """Say that there are changes, although nothing outlines them."""
+    is_withheld = analysis.involvement.total is None
+    if is_withheld and analysis.classification.answer is Answer.INDETERMINATE:
+        return _("Changes present, not outlined because the score is indeterminate")
     return _("Changes present that the classifier does not call COVID-19-like")
 
 
@@ -270,7 +274,7 @@ def changes_sentences(analysis: Analysis) -> tuple[str, ...]:
     """Say that there are changes, and their measures; nothing where there are none to name."""
     if analysis.unreported is None:
         return ()
-    return (named(changes(), changes_figures(analysis)),)
+    return (named(changes(analysis), changes_figures(analysis)),)
 
 
 def beginning(words: str) -> str:
@@ -576,16 +580,22 @@ def _shares(before: float | None, now: float | None) -> str:
 def _scores(analysis: Analysis, prior: Prior, same_model: bool) -> str:
     if not same_model:
         return _("; scores of different models do not compare")
-    found = analysis.classification
-    digits = max(
-        digits_of(found),
-        telling_digits(prior.score, prior.threshold),
-    )
-    scores = f"{number(prior.score, digits)} -> {number(found.score, digits)}"
+    found, before = analysis.classification, prior.classification
+    digits = max(digits_of(found), digits_of(before))
+    shown = {"before": number(before.score, digits), "now": number(found.score, digits)}
+    if (before.indeterminate_from, found.indeterminate_from) != (None, None):
+        calls = {"call_before": decision(before), "call_now": decision(found)}
+        answers = _(", {before} ({call_before}) -> {now} ({call_now})", **shown, **calls)
+        return answers if _bounds_of(before) == _bounds_of(found) else answers + _(OTHER_BOUNDS)
+    scores = "{before} -> {now}".format_map(shown)
     if prior.threshold == found.threshold:
         return _(", score {scores}", scores=scores)
     limits = f"{number(prior.threshold, digits)} -> {number(found.threshold, digits)}"
     return _(", score {scores}, threshold {limits}", scores=scores, limits=limits)
+
+
+def _bounds_of(found: Classification) -> tuple[float | None, float]:
+    return found.indeterminate_from, found.threshold
 
 
 def ready_sentence(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()) -> str:

@@ -119,7 +119,7 @@ def strength(found: Classification) -> float:
 def _lines(analysis: Analysis) -> Iterator[str]:
     """Sentences about the pictures, for Image Comments of each."""
     if analysis.unreported:
-        yield sentences.changes()
+        yield sentences.changes(analysis)
     elif not _reported(analysis):
         yield _(sentences.UNREPORTED)
     elif not analysis.lesions:

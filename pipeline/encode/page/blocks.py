@@ -230,7 +230,7 @@ def _without_opacities(canvas: Canvas, place: Place, found: Analysis) -> None:
 def _changes(canvas: Canvas, place: Place, found: Analysis) -> float:
     """Draw the box that says that there are changes; give the base line of what follows."""
     inner = place.width - 32
-    head = wrapped(sentences.changes(), 17, inner, 3, bold=True)
+    head = wrapped(sentences.changes(found), 17, inner, 3, bold=True)
     figures = wrapped(sentences.changes_figures(found), LABEL, inner, 3)
     height = 20 + 17 * 1.32 * len(head) + LABEL * 1.32 * len(figures)
     bottom = place.top + height

@@ -19,6 +19,8 @@ from datetime import date
 
 from pydicom.uid import UID
 
+from pipeline.types import Classification
+
 NAMESPACE = uuid.UUID("5b0f3d5e-7a52-4d0c-9c54-0a6f4a3f1c1d")
 """Namespace of the name-based UUIDs (RFC 9562, version 5); drawn once, never to be changed."""
 
@@ -91,6 +93,8 @@ class Prior:
         Name and version, a space between; scores of different models do not compare.
     report
         The earlier report.
+    indeterminate_from
+        As in `pipeline.types.Classification`.
     ground_glass_ml, consolidation_ml
         Volumes of its opacities together, ml; None also where they had not been measured yet.
     """
@@ -103,13 +107,19 @@ class Prior:
     total: float | None
     model: str
     report: ReportReference
+    indeterminate_from: float | None = None
     ground_glass_ml: float | None = None
     consolidation_ml: float | None = None
 
     @property
-    def positive(self) -> bool:
-        """True if the score lay above the threshold of that time."""
-        return self.score > self.threshold
+    def classification(self) -> Classification:
+        """The answer of that time, by its bounds; it was not kept where these came from."""
+        return Classification(
+            score=self.score,
+            threshold=self.threshold,
+            operating_point="",
+            indeterminate_from=self.indeterminate_from,
+        )
 
 
 def inputs_digest(

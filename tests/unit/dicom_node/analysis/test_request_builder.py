@@ -328,6 +328,7 @@ def test_a_notice_whose_file_is_gone_is_made_anew_and_supersedes(resources: Reso
 FOUND = {
     "score": 0.4,
     "threshold": 0.3,
+    "indeterminate_from": 0.1,
     "involvement": {"right": 0.1, "left": 0.2, "total": 0.15},
 }
 
@@ -362,6 +363,7 @@ def test_earlier_results_of_the_patient_are_compared_with(resources: Resources) 
     (prior,) = priors(resources)
 
     assert (prior.study_date.isoformat(), prior.score, prior.threshold) == ("2025-03-01", 0.4, 0.3)
+    assert prior.indeterminate_from == 0.1
     assert (prior.right, prior.left, prior.total, prior.model) == (0.1, 0.2, 0.15, "m 1")
     assert prior.report.sop_instance_uid == "2.25.101"
     assert prior.report.study_instance_uid == STUDY

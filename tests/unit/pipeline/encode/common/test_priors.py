@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from pipeline.decision import without_lesions
@@ -42,6 +43,26 @@ def test_another_threshold_is_named() -> None:
     (said,) = prior_sentences(analysis(), (prior(threshold=0.405),))
 
     assert said.endswith("score 0.410 -> 0.870, threshold 0.405 -> 0.500.")
+
+
+def test_of_three_answers_both_are_named() -> None:
+    now = analysis()
+    called = replace(now.classification, threshold=0.5, indeterminate_from=0.2)
+    now = replace(now, classification=called)
+
+    (same,) = prior_sentences(now, (prior(indeterminate_from=0.2),))
+    (other,) = prior_sentences(now, (prior(),))
+
+    to = "-> 0.87 (score above the indeterminate range)"
+    assert same.endswith(f", 0.41 (score indeterminate) {to}.")
+    bounds = "; the bounds of the answers were others"
+    assert other.endswith(f", 0.41 (score not above threshold) {to}{bounds}.")
+
+
+def test_the_summary_gives_the_answer_of_that_time() -> None:
+    (values,) = summary(ct_series(), analysis(), (prior(indeterminate_from=0.2),))["priors"]
+
+    assert (values["indeterminate_from"], values["answer"]) == (0.2, "indeterminate")
 
 
 def test_the_ready_sentence_names_the_latest_only() -> None:

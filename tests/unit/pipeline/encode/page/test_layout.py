@@ -189,6 +189,14 @@ def test_changes_that_are_not_reported_are_said_with_their_measures() -> None:
     assert "3.3 % of the lungs, the largest 12.3 ml" in said_on(unreported())
 
 
+def test_changes_of_an_indeterminate_series_are_not_said_to_be_unlike_covid() -> None:
+    found = unreported()
+    undecided = replace(found.classification, indeterminate_from=0.05)
+    (said,) = sentences.changes_sentences(replace(found, classification=undecided))
+    assert said.startswith("Changes present, not outlined because the score is indeterminate:")
+    assert "COVID-19-like" not in said
+
+
 def test_long_axis_and_content_are_shown_where_they_were_measured() -> None:
     lesions = (lesion(1, volume_mm3=5000.0, long_axis_mm=36.4, consolidation_mm3=1200.0),)
     labels = (analysis().lesion_labels == 1).astype(np.uint8)
