@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
+from math import nextafter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -174,9 +175,13 @@ class ConformalLevel(_Value):
 
     @property
     def indeterminate(self) -> tuple[float, float]:
-        """Scores from where, and up to where, both classes are left open, or none."""
-        low, high = sorted((self.positive_at_least, self.negative_at_most))
-        return low, high
+        """Scores from where, and up to where, both included, both classes are left open, or none.
+
+        A score at a bound of the gap in which neither class is left open leaves one open.
+        """
+        if self.positive_at_least <= self.negative_at_most:
+            return self.positive_at_least, self.negative_at_most
+        return nextafter(self.negative_at_most, 1), nextafter(self.positive_at_least, 0)
 
 
 class Conformal(_Value):
