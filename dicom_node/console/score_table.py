@@ -59,9 +59,9 @@ class Columns:
                 wanted &= column == self.numbers.get(text, -1)
         return self._of(wanted)
 
-    def between(self, low: float, high: float, most: int) -> list[str]:
-        """Name the latest series whose score is above `low`, and `high` at most."""
-        found = self._of((self.scores > low) & (self.scores <= high))
+    def latest(self, marked: np.ndarray, most: int) -> list[str]:
+        """Name the latest of the series that are marked in an array of bool, one for each."""
+        found = self._of(marked)
         latest = np.argsort(-found.last_at, kind="stable")[:most]
         return [str(uid) for uid in found.series[latest]]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from dicom_node.console.feedback.performance import FEW
 from dicom_node.console.feedback.truth import Labelled
+from pipeline.decision import Bounds
 from pipeline.metrics.statistics import Estimate, proportion
 from pipeline.metrics.thresholds import right_calls
 
@@ -23,20 +24,23 @@ COUNTED = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """What a threshold makes of the stored scores.
+    """What a threshold, or an indeterminate range, makes of the stored scores.
 
     Attributes
     ----------
     positives
         Series above it, as `pipeline.types.Classification.positive` has it.
+    indeterminate
+        Series within the range; for sensitivity and specificity they are not positive.
     sensitivity, specificity
         Of labelled cases; None without any.
     ppv, npv
         Predictive values at a prevalence, of these; None where they are not known.
     """
 
-    threshold: float
+    bounds: Bounds
     positives: int
+    indeterminate: int
     per_day: float
     sensitivity: Estimate | None
     specificity: Estimate | None
@@ -58,12 +62,12 @@ class CardPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Two thresholds side by side.
+    """The bounds of now and a threshold side by side.
 
     Attributes
     ----------
     changes
-        Series that change sides.
+        Series of which the answer changes; an indeterminate one changes whatever is tried.
     bars
         Number of series in each of `BINS` equal ranges of the score.
     """
@@ -85,12 +89,12 @@ def tried(
     scores: Sequence[float] | np.ndarray,
     labelled: Sequence[Labelled],
     *,
-    now: float,
-    then: float,
+    now: Bounds,
+    then: Bounds,
     days: float,
     prevalence: float,
 ) -> Trial:
-    """Compare two thresholds on stored scores.
+    """Compare the bounds of now with others on stored scores.
 
     Parameters
     ----------
@@ -98,25 +102,40 @@ def tried(
         Share of patients with the disease, 0 to 1, for the predictive values.
     """
     array = np.asarray(scores, float)
-    low, high = sorted((now, then))
     bars, _ = np.histogram(array, bins=BINS, range=(0.0, 1.0))
     return Trial(
         now=_side(array, labelled, now, days, prevalence),
         then=_side(array, labelled, then, days, prevalence),
         series=len(array),
-        changes=int(((array > low) & (array <= high)).sum()),
+        changes=int(changed(array, now, then).sum()),
         labelled=len(labelled),
         bars=tuple(int(count) for count in bars),
     )
 
 
+def changed(scores: np.ndarray, now: Bounds, then: Bounds) -> np.ndarray:
+    """Mark the scores of which the answer is another, as an array of bool of the same shape."""
+    above = (scores > now.threshold) != (scores > then.threshold)
+    indeterminate = _indeterminate(scores, now) != _indeterminate(scores, then)
+    marked: np.ndarray = above | indeterminate
+    return marked
+
+
+def _indeterminate(scores: np.ndarray, bounds: Bounds) -> np.ndarray:
+    if bounds.indeterminate_from is None:
+        return np.zeros(scores.shape, bool)
+    within: np.ndarray = (scores >= bounds.indeterminate_from) & (scores <= bounds.threshold)
+    return within
+
+
 def _side(
     scores: np.ndarray,
     labelled: Sequence[Labelled],
-    threshold: float,
+    bounds: Bounds,
     days: float,
     prevalence: float,
 ) -> Side:
+    threshold = bounds.threshold
     positives = int((scores > threshold).sum())
     ill = [case.score > threshold for case in labelled if case.is_positive]
     well = [case.score <= threshold for case in labelled if not case.is_positive]
@@ -127,8 +146,9 @@ def _side(
         ppv = right_calls(sensitivity, specificity, prevalence)
         npv = right_calls(specificity, sensitivity, 1 - prevalence)
     return Side(
-        threshold=threshold,
+        bounds=bounds,
         positives=positives,
+        indeterminate=int(_indeterminate(scores, bounds).sum()),
         per_day=positives / days,
         sensitivity=sensitivity,
         specificity=specificity,

@@ -15,9 +15,9 @@ from dicom_node.console.feedback.performance import FEW, performance
 from dicom_node.console.feedback.truth import labelled
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages.thresholds import (
+    bounds_of,
     model_name,
     read_percent,
-    threshold_of,
 )
 from dicom_node.errors import NodeError
 from dicom_node.identity_key import existing_key
@@ -65,7 +65,7 @@ def _page(
 ) -> Response:
     console, days = console_of(request), _days(request)
     percent = read_percent(request.query_params.get("prevalence"))
-    threshold = threshold_of(console)
+    threshold = bounds_of(console).threshold
     since = console.clock() - timedelta(days=days)
     with console.sessions.reading() as session:
         answers = answers_since(session, since)

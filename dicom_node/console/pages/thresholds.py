@@ -26,8 +26,9 @@ from dicom_node.console.language.translation import _
 from dicom_node.console.pages.settings import history, record_written
 from dicom_node.console.parameters import decimal, plain, whole
 from dicom_node.console.score_table import NEVER
-from dicom_node.console.trial import BINS, card_points, tried
-from pipeline.model.manifest import ConformalLevel
+from dicom_node.console.trial import BINS, card_points, changed, tried
+from pipeline.decision import SITE_POINT, Bounds, bounds
+from pipeline.model.manifest import read_manifest
 from storage.console.scores import Choice, cases_of, kernels, scanners
 from storage.console.worklist import senders
 from storage.database.columns import MAX_TITLE
@@ -114,16 +115,11 @@ def _threshold(text: str) -> float:
     return threshold
 
 
-def threshold_of(console: Console) -> float:
-    """Give the threshold in use: the one that is set, or from where the model answers above."""
+def bounds_of(console: Console) -> Bounds:
+    """Give the bounds in use: the threshold that is set, or else those of the model."""
     chosen = console.settings().analysis.threshold
-    if chosen != "model":
-        return float(chosen)
-    card = card_of(console)
-    if "conformal" in card:
-        level = ConformalLevel.model_validate(card["conformal"]["levels"][0])
-        return level.indeterminate[1]
-    return float(card["operating_points"]["default"]["threshold"])
+    manifest, _digest = read_manifest(model_folder(console.settings()))
+    return bounds(None if chosen == "model" else float(chosen), manifest)
 
 
 def card_of(console: Console) -> Mapping[str, Any]:
@@ -166,14 +162,15 @@ def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
 
 
 def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
-    now, asked = threshold_of(console), _asked(query, threshold_of(console))
+    now = bounds_of(console)
+    asked = _asked(query, now.threshold)
+    then = Bounds(threshold=asked.threshold, operating_point=SITE_POINT)
     since, model = console.clock() - timedelta(days=asked.days), model_name(console)
     of_model = console.scores.columns().chosen(Choice(since=NEVER, model=model))
     choice = Choice(since=since, sender=asked.sender, scanner=asked.scanner, kernel=asked.kernel)
-    low, high = sorted((now, asked.threshold))
     stored = of_model.chosen(choice)
     with console.sessions.reading() as session:
-        cases = cases_of(session, stored.between(low, high, CASES_SHOWN))
+        cases = cases_of(session, stored.latest(changed(stored.scores, now, then), CASES_SHOWN))
         stated = answers_since(session, since, sender=asked.sender)
         results = assessed_results(session, {one.result_key for one in stated} - {""})
     known = labelled(stated, results, model=model)
@@ -185,7 +182,7 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
             if asked.scanner in ("", one.scanner) and asked.kernel in ("", one.kernel)
         ],
         now=now,
-        then=asked.threshold,
+        then=then,
         days=_days(asked.days, of_model.first_at, console.clock()),
         prevalence=asked.prevalence / 100,
     )
@@ -195,6 +192,7 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
         seen = ""
     return {
         "trial": trial,
+        "is_in_use": then == now,
         "asked": asked,
         "cases": cases,
         "bins": BINS,

@@ -14,9 +14,11 @@ from starlette.testclient import TestClient
 from config.reader import load
 from dicom_node.console.access.people import Role
 from dicom_node.console.feedback.truth import Labelled
+from dicom_node.console.pages.thresholds import bounds_of
 from dicom_node.console.trial import card_points, tried
 from dicom_node.identity_key import existing_key
 from dicom_node.maintenance.feedback_cases import case_rows
+from pipeline.decision import Bounds
 from pipeline.encode.common.segments import finding_names
 from pipeline.model.manifest import BUNDLED
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
@@ -27,6 +29,7 @@ from tests.support.console.console_under_test import NOW, SUMMARY, ConsoleUnderT
 
 pytestmark = pytest.mark.database
 LESION = SUMMARY["lesions"][0]
+SITE = Bounds(threshold=0.6, operating_point="site")
 
 
 @pytest.fixture
@@ -256,7 +259,8 @@ def test_a_trial_counts_what_changes_sides() -> None:
     ]
     # the product calls a score above the threshold positive, one at it negative
     scores = [0.1, 0.44, 0.5, 0.5999, 0.6, 0.9, 1.0]
-    trial = tried(scores, labelled, now=0.44, then=0.6, days=2, prevalence=0.5)
+    now = Bounds(threshold=0.44, operating_point="site")
+    trial = tried(scores, labelled, now=now, then=SITE, days=2, prevalence=0.5)
     assert (trial.series, trial.changes, sum(trial.bars)) == (7, 3, 7)
     assert (trial.now.positives, trial.then.positives, trial.now.per_day) == (5, 2, 2.5)
     assert trial.now.sensitivity is not None
@@ -268,6 +272,30 @@ def test_a_trial_counts_what_changes_sides() -> None:
     assert trial.then.npv is not None
     assert (trial.then.ppv.value, trial.then.npv.value) == (1.0, pytest.approx(2 / 3))
     assert trial.is_few
+
+
+def test_every_indeterminate_series_changes_when_a_threshold_of_the_site_is_tried() -> None:
+    now = Bounds(threshold=0.5, operating_point="prediction sets", indeterminate_from=0.2)
+    same = Bounds(threshold=0.5, operating_point="site")
+    scores = [0.1, 0.2, 0.3, 0.5, 0.55, 0.7]
+    trial = tried(scores, [], now=now, then=SITE, days=1, prevalence=0.5)
+    assert (trial.now.indeterminate, trial.then.indeterminate, trial.changes) == (3, 0, 4)
+    assert tried(scores, [], now=now, then=same, days=1, prevalence=0.5).changes == 3
+    assert tried(scores, [], now=now, then=now, days=1, prevalence=0.5).changes == 0
+
+
+def test_to_leave_three_answers_shows_what_becomes_of_the_indeterminate(
+    console: ConsoleUnderTest,
+) -> None:
+    low, high = bounds_in_use = (0.2, 0.49)
+    console.analyse("1.2.1", score=0.3, threshold=high, indeterminate_from=low)
+    browser = console.logged_in(Role.ADMIN)
+    now = bounds_of(console.console)
+    assert bounds_in_use == pytest.approx((now.indeterminate_from, now.threshold), abs=0.01)
+    text = browser.get(f"/thresholds?threshold={now.threshold}").text
+    assert "Indeterminate</dt><dd>1 → 0" in text
+    assert "/series/1.2.1" in text
+    assert 'class="primary">Write' in text
 
 
 def test_the_card_gives_the_figures_of_its_thresholds() -> None:

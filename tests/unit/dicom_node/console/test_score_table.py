@@ -77,9 +77,9 @@ def test_the_latest_cases_between_two_thresholds_are_named(console: ConsoleUnder
     for number in range(1, 6):
         console.analyse(f"1.2.{number}", NOW - number * DAY, score=number / 10)
     found = table(console).columns()
-    assert found.between(0.1, 0.4, 2) == ["1.2.2", "1.2.3"]
-    assert found.between(0.3, 0.4, 2) == ["1.2.4"]
-    assert found.between(0.4, 0.4, 2) == []
+    assert found.latest((found.scores > 0.1) & (found.scores <= 0.4), 2) == ["1.2.2", "1.2.3"]
+    assert found.latest((found.scores > 0.3) & (found.scores <= 0.4), 2) == ["1.2.4"]
+    assert found.latest(found.scores < 0, 2) == []
 
 
 def test_a_result_that_was_made_since_is_there_at_once(console: ConsoleUnderTest) -> None:
