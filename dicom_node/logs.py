@@ -131,6 +131,7 @@ EVENTS = frozenset(
         "identity_forgotten",
         "receiver_joined",
         "receiver_waits",
+        "self_test_left_out",
         "receiver_standby",
         "receiver_active",
         "receiver_ended",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from config.settings import Settings
 from dicom_node.assembly.security import credentials_of
@@ -11,8 +12,10 @@ from dicom_node.network.association import Peer
 from dicom_node.network.own_address import EVERY_INTERFACE
 from dicom_node.network.tls import certified_name
 from dicom_node.resources import Resources
-from dicom_node.self_test.runner import OwnPort, SelfTestJob
 from dicom_node.self_test.schedule import SelfTestRules
+
+if TYPE_CHECKING:
+    from dicom_node.self_test.runner import SelfTestJob
 
 LOOPBACK = {"::": "::1"}  #: where a port on every interface is reached; else 127.0.0.1
 
@@ -46,7 +49,15 @@ def own_peer_of(settings: Settings, port: int) -> Peer:
 
 
 def self_test_job_of(settings: Settings, resources: Resources, port: int) -> SelfTestJob:
-    """Make the job that runs self-tests through a port of ours."""
+    """Make the job that runs self-tests through a port of ours.
+
+    Raises
+    ------
+    ImportError
+        If what draws its pictures is not installed, as on a host that only receives.
+    """
+    from dicom_node.self_test.runner import OwnPort, SelfTestJob  # noqa: PLC0415  # not everywhere
+
     return SelfTestJob(
         resources=resources,
         rules=self_test_rules_of(settings),

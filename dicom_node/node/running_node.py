@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.settings import Settings
 from dicom_node.analysis.before_closing.end_slices import EndSlices
@@ -40,11 +41,13 @@ from dicom_node.node.settings_follower import SETTINGS_SECONDS, SettingsFollower
 from dicom_node.node.taking_up import Prepared, TakingUp
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
-from dicom_node.self_test.runner import SelfTestJob
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
 from storage.errors import StorageError
 from storage.maintenance.recovery import recover
+
+if TYPE_CHECKING:
+    from dicom_node.self_test.runner import SelfTestJob
 
 DRIFT_SECONDS = 30.0  #: between two looks at scanners
 SELF_TEST_SECONDS = 2.0  #: between two looks at the self-test
@@ -188,7 +191,11 @@ class Node:
             return processing.prepared
 
         def begin_self_tests(settings: Settings) -> Prepared:
-            job = self._self_test = self_test_job_of(settings, resources, self.address[1])
+            try:
+                job = self._self_test = self_test_job_of(settings, resources, self.address[1])
+            except ImportError as absent:
+                log.info("self_test_left_out", reason=f"{absent.name} is not installed")
+                return _nothing_to_take_up
             self.scheduler.every(SELF_TEST_SECONDS, "self-test", job.poll)
             return partial(self_test_prepared, job)
 
@@ -272,6 +279,10 @@ class Node:
             self._lease.stop()
         if self._membership is not None:
             self._membership.stop()
+
+
+def _nothing_to_take_up(_: Settings) -> Callable[[], None]:
+    return lambda: None
 
 
 def give_back(resources: Resources) -> None:
