@@ -19,7 +19,7 @@ from dicom_node.fleet.silence import BEAT_SECONDS, LOOK_SECONDS, SILENT_SECONDS,
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from storage.database.lease import Holder, Lease, read_lease
-from storage.errors import DatabaseUnavailable, StaleState
+from storage.errors import DatabaseUnavailable, LeaseLost, StaleState
 from storage.files.installation import installation_of
 
 STOP_SECONDS = 1.0  #: longest wait for a look, or a takeover, that is under way at the end
@@ -77,6 +77,26 @@ class Election:
         self._ending.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(STOP_SECONDS)
+
+    def insist(self, act: Callable[[], object]) -> bool:
+        """Do something in the database as soon as it is there; False if we end before that.
+
+        Raises
+        ------
+        LeaseLost
+            If another one is active by now.
+        """
+        while not self._ending.is_set():
+            try:
+                act()
+            except LeaseLost:
+                raise
+            except DatabaseUnavailable as fault:
+                log.warning("election_delayed", reason=str(fault))
+                self._ending.wait(LOOK_SECONDS)
+            else:
+                return True
+        return False
 
     def look(self) -> None:
         """Look once.

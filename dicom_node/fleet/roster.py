@@ -65,7 +65,7 @@ class Roster:
         silent = tuple(self._silent.items())
         for holder, one in silent:
             with self._sessions.begin() as session:
-                is_news = end_receiver(session, holder)
+                is_news = end_receiver(session, holder, one.beats)
             if is_news:
                 log.warning("receiver_ended", receiver=one.name, host=one.host, pid=one.pid)
         folders = holders_with_folders(self._root)  # before the rows: one that begins has its row

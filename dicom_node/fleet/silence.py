@@ -8,13 +8,14 @@ from collections.abc import Callable
 BEAT_SECONDS = 1.0  #: between two signs of life
 LOOK_SECONDS = 0.5  #: between two looks at those of others
 DOUBT_SECONDS = 2.0  #: whoever is silent for so long may have ended
+GAP_SECONDS = 1.0  #: counted at most between two looks: one that hung saw nobody
 SILENT_SECONDS = 3.5  #: and for so long, counts as ended: with a look, within 5 s of its end
 
 
 class Silence:
     """Tells for how long what shows life has been the same, on our own steady clock.
 
-    Only looks count: while we cannot look, nobody is silent.
+    Only looks count: while we cannot look, or a look hangs, nobody is silent.
 
     Parameters
     ----------
@@ -24,19 +25,21 @@ class Silence:
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self._steady = steady
-        self._since: dict[str, tuple[object, float]] = {}
+        self._known: dict[str, tuple[object, float]] = {}
+        self._looked_at = steady()
 
     def look(self, seen: dict[str, object]) -> dict[str, float]:
         """Give the seconds for which each has been as it is; forget all others."""
         now = self._steady()
-        self._since = {
-            one: known
-            if (known := self._since.get(one)) is not None and known[0] == what
-            else (what, now)
+        gap, self._looked_at = min(now - self._looked_at, GAP_SECONDS), now
+        self._known = {
+            one: (what, known[1] + gap)
+            if (known := self._known.get(one)) is not None and known[0] == what
+            else (what, 0.0)
             for one, what in seen.items()
         }
-        return {one: now - since for one, (_, since) in self._since.items()}
+        return {one: seconds for one, (_, seconds) in self._known.items()}
 
     def forget(self) -> None:
         """Begin anew, as after a time in which nobody could show anything."""
-        self._since.clear()
+        self._known.clear()

@@ -169,7 +169,6 @@ class Node:
         lease.when_lost(self._end)
         self.supervisor.watch("lease", lease)
         if roster is not None:
-            give_back(resources)
             self.transfers.when_begun = self.counts.begin
         wake_close = partial(self.scheduler.wake, "close")
         self.counts.when_answered = wake_close
@@ -225,11 +224,14 @@ class Node:
         )
 
         def elected(lease: DatabaseLease) -> None:
-            self._begin_processing(lease, resources, roster)
-            self.resources.health.role = ACTIVE
+            if election.insist(partial(give_back, resources)):
+                self._begin_processing(lease, resources, roster)
+                self.resources.health.role = ACTIVE
+            else:
+                lease.stop()
 
         self.resources.health.role = STANDBY
-        self._election = Election(
+        self._election = election = Election(
             resources,
             roster,
             name=name,

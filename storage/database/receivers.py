@@ -96,15 +96,22 @@ def receivers(session: Session) -> list[Receiver]:
     ]
 
 
-def end_receiver(session: Session, holder: str) -> bool:
+def end_receiver(session: Session, holder: str, beats: int | None = None) -> bool:
     """Take the row of a receiver away, once what it is writing is written: it writes no more.
+
+    Parameters
+    ----------
+    beats
+        As they were seen: one that has shown since that it lives keeps its row.
 
     Returns
     -------
     bool
-        Whether it had one.
+        Whether it was taken away.
     """
     row = delete(Row).where(Row.holder == holder).returning(Row.holder)
+    if beats is not None:
+        row = row.where(Row.beats == beats)
     return session.scalar(row) is not None
 
 

@@ -18,7 +18,7 @@ from dicom_node.fleet import election, roster
 from dicom_node.fleet.election import Election
 from dicom_node.fleet.membership import Membership, join
 from dicom_node.fleet.roster import Roster
-from dicom_node.fleet.silence import DOUBT_SECONDS, SILENT_SECONDS, Silence
+from dicom_node.fleet.silence import DOUBT_SECONDS, GAP_SECONDS, SILENT_SECONDS, Silence
 from dicom_node.folder_lock import SharedFolder
 from dicom_node.identity_key import keyed
 from dicom_node.network.received_instance import ReceivedInstance
@@ -35,7 +35,7 @@ from storage.database.engine import migrate, open_database
 from storage.database.lease import read_lease
 from storage.database.receivers import receivers
 from storage.database.sessions import Session, Sessions
-from storage.errors import LeaseLost
+from storage.errors import DatabaseUnavailable, LeaseLost
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.files.receiver_folder import RECEIVERS, ReceiverFolder
@@ -103,8 +103,9 @@ class Host:
         return self.resources.folder.keep([body], name_from="1.2.3").path
 
     def look(self, seconds: float = 0.0) -> None:
-        self.clock.now += seconds
-        self.election.look()
+        for gap in [GAP_SECONDS] * int(seconds / GAP_SECONDS) + [seconds % GAP_SECONDS]:
+            self.clock.now += gap
+            self.election.look()
 
     def instances(self) -> int:
         with self.resources.sessions.reading() as session:
@@ -147,9 +148,10 @@ def test_silence_is_what_does_not_change_while_we_look() -> None:
     clock = Clock()
     silence = Silence(clock)
     assert silence.look({"a": 1, "b": 1}) == {"a": 0, "b": 0}
-    clock.now = 3
-    assert silence.look({"a": 2, "b": 1}) == {"a": 0, "b": 3}
+    clock.now = 0.5
+    assert silence.look({"a": 2, "b": 1}) == {"a": 0, "b": 0.5}
     clock.now = 9
+    assert silence.look({"a": 2, "b": 1}) == {"a": GAP_SECONDS, "b": 0.5 + GAP_SECONDS}  # it hung
     silence.forget()  # we could not look
     assert silence.look({"a": 2, "b": 1}) == {"a": 0, "b": 0}
 
@@ -180,6 +182,42 @@ def test_a_silent_active_one_is_followed_and_does_no_harm_when_it_wakes(
     with pytest.raises(LeaseLost), first.active.sessions.begin():
         pass
     assert "another node has taken the database over: " in first.leases[0].lost
+
+
+def test_a_look_that_hangs_makes_nobody_silent(pair: tuple[Host, Host]) -> None:
+    first, second = pair
+    first.look()
+    second.look()
+    second.clock.now += 10 * SILENT_SECONDS
+    second.look()
+    second.roster.settle()
+    assert second.leases == []
+    assert second.names() == ["a", "b"]
+
+
+def test_one_that_has_shown_since_that_it_lives_is_not_ended(pair: tuple[Host, Host]) -> None:
+    first, second = pair
+    first.look()
+    second.look()
+    second.look(SILENT_SECONDS)
+    first.membership.beat()
+    second.roster.settle()
+    assert second.names() == ["a", "b"]
+
+
+def test_what_begins_a_takeover_waits_for_the_database(pair: tuple[Host, Host]) -> None:
+    first, _ = pair
+    tries: list[int] = []
+
+    def act() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise DatabaseUnavailable("it is away for a moment")
+
+    assert first.election.insist(act)
+    assert len(tries) == 2
+    first.election.stop()
+    assert not first.election.insist(act)
 
 
 def test_a_database_that_was_away_makes_nobody_silent(pair: tuple[Host, Host]) -> None:
