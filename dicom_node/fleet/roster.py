@@ -11,10 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dicom_node.fleet.silence import DOUBT_SECONDS, SILENT_SECONDS, Silence
+from dicom_node.health import Health
 from dicom_node.logs import log
 from storage.database.receivers import Receiver, end_receiver, receivers
 from storage.database.sessions import Session, Sessions
-from storage.files.receiver_folder import ReceiverFolder, holders_with_folders
+from storage.files.receiver_folder import RECEIVERS, ReceiverFolder, holders_with_folders
+
+PART = "ended receivers"  #: in the condition of the node
+LEFT_SECONDS = 30.0  #: for which what an ended receiver left may hold closing up, untold
 
 TakeUp = Callable[[Sequence[str]], int]
 """Enters kept files without a row, by their paths; returns when they are in the database."""
@@ -29,8 +33,11 @@ class Roster:
         Series of which other receivers have open associations.
     """
 
-    def __init__(self, sessions: Sessions, root: Path, me: str, take_up: TakeUp) -> None:
+    def __init__(
+        self, sessions: Sessions, root: Path, me: str, take_up: TakeUp, health: Health
+    ) -> None:
         self._sessions, self._root, self._me, self._take_up = sessions, root, me, take_up
+        self._health, self._left = health, Silence()
         self._silence = Silence()
         self._silent: dict[str, Receiver] = {}
         self._in_doubt = False  #: whether one of them may have ended
@@ -73,7 +80,21 @@ class Roster:
             entered = {one.holder for one in receivers(session)}
         ended = [one for one in folders if one not in entered]
         left = [holder for holder in ended if not self._end(ReceiverFolder(self._root, holder))]
+        self._tell(left)
         return not (self._in_doubt or silent or left)
+
+    def _tell(self, left: Sequence[str]) -> None:
+        """Tell of what has been left for long: no series is closed because of it."""
+        seconds = self._left.look(dict.fromkeys(left))
+        stuck = [holder for holder in left if seconds[holder] >= LEFT_SECONDS]
+        if stuck:
+            place = self._root / RECEIVERS / stuck[0]
+            self._health.fault(
+                PART,
+                f"no series is closed: what receiver {stuck[0]} left in {place} cannot be removed",
+            )
+        else:
+            self._health.well(PART)
 
     def _end(self, folder: ReceiverFolder) -> bool:
         """Take up what an ended receiver noted; False if it may still come to more."""

@@ -221,6 +221,7 @@ class Node:
             resources.folder.root,
             membership.holder,
             self.reception.ingest.take_up,
+            self.resources.health,
         )
 
         def elected(lease: DatabaseLease) -> None:

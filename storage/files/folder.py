@@ -282,11 +282,7 @@ class StorageFolder:
         parents, faults = set[Path](), dict[str, str]()
         for path in paths:
             try:
-                with self._temporary() as removed, self._naming:
-                    written = self.written_at(path)
-                    if written is not None and written < before:
-                        (self.root / path).rename(removed)
-                        self._keep_newer(removed, path, before)
+                self._discard_one(path, before)
             except OSError as fault:
                 faults[path] = fault.strerror or type(fault).__name__
                 continue
@@ -297,10 +293,22 @@ class StorageFolder:
                 sync_directory(parent)
         return faults
 
-    def _keep_newer(self, removed: Path, path: str, before: datetime) -> None:
-        """Put back what another receiver has written again between our look and the removal."""
-        if datetime.fromtimestamp(removed.stat().st_mtime, UTC) >= before:
-            removed.rename(self.root / path)
+    def _discard_one(self, path: str, before: datetime) -> None:
+        with self._temporary() as removed, self._naming:
+            written = self.written_at(path)
+            if written is None or written >= before:
+                return
+            if self._receiver is None:
+                (self.root / path).rename(removed)
+                return
+            taken = self._receiver.take_away(path)
+            is_old = False
+            try:  # another receiver may have written it again between our look and the removal
+                is_old = datetime.fromtimestamp(taken.stat().st_mtime, UTC) < before
+            finally:
+                if not is_old:
+                    self._receiver.put_back(taken)
+        remove(taken)
 
     def paths(self, pattern: str) -> set[str]:
         """List the paths that match a pattern such as ``results/*``, relative to the folder."""
@@ -328,6 +336,9 @@ class StorageFolder:
         """Remove what a crash left half written; for the start only, before anything is kept."""
         for path in (self.root / TEMPORARY).iterdir():
             remove(path)
+        if self._receiver is None:  # else the others were ended before this
+            for holder in holders_with_folders(self.root):
+                ReceiverFolder(self.root, holder).end_writing()
 
     def kept_file(self, path: str) -> KeptFile:
         """Describe a kept instance by its file."""

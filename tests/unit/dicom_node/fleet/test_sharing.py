@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -74,8 +76,13 @@ class Host:
         self.ingest = InstanceIngest(self.resources, self.index)
         self.active = replace(self.resources, sessions=self.resources.sessions.beside())
         self.roster = Roster(
-            self.active.sessions, folder.root, self.membership.holder, self.ingest.take_up
+            self.active.sessions,
+            folder.root,
+            self.membership.holder,
+            self.ingest.take_up,
+            resources.health,
         )
+        self.roster._left = Silence(self.clock)
         self.roster._silence = Silence(self.clock)
         self.leases: list[DatabaseLease] = []
         self.failures: list[str] = []
@@ -484,6 +491,48 @@ def test_another_folder_is_refused(pair: tuple[Host, Host], tmp_path: Path) -> N
         join(stranger, "c", Shared(False))
     with pytest.raises(NodeError, match="no other receiver to run with --new-folder"):
         join(stranger, "c", Shared(False), adopt=True)
+
+
+def test_what_holds_closing_up_for_long_is_told(pair: tuple[Host, Host]) -> None:
+    first, second = pair
+    folder = ReceiverFolder(first.resources.folder.root, first.membership.holder)
+    second.look()
+    second.look(SILENT_SECONDS)
+    (folder.temporary.parent / "somebody's.txt").touch()
+    for _ in range(int(roster.LEFT_SECONDS / GAP_SECONDS) + 2):
+        second.look(GAP_SECONDS)
+        assert not second.roster.settle()
+    (fault,) = second.resources.health.snapshot()
+    assert first.membership.holder in fault.reason
+    (folder.temporary.parent / "somebody's.txt").unlink()
+    assert second.roster.settle()
+    assert second.resources.health.snapshot() == ()
+
+
+@pytest.mark.parametrize("trouble", ["killed", "again", "none"])
+def test_what_another_one_has_kept_again_is_not_removed(
+    pair: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    first, second = pair
+    path = first.keep(b"1")
+    before = datetime.now(UTC) + timedelta(hours=1)
+    kept = second.resources.folder.locate(path)
+    take_away = ReceiverFolder.take_away
+
+    def kept_again(folder: ReceiverFolder, path: str) -> Path:
+        if trouble == "again":
+            os.utime(kept, times=(before.timestamp(), before.timestamp()))
+        taken = take_away(folder, path)
+        if trouble == "killed":
+            raise KeyboardInterrupt
+        return taken
+
+    monkeypatch.setattr(ReceiverFolder, "take_away", kept_again)
+    with suppress(KeyboardInterrupt):
+        first.resources.folder.discard([path], before=before)
+    assert kept.exists() == (trouble == "again")
+    ReceiverFolder(second.resources.folder.root, first.membership.holder).end_writing()
+    assert kept.exists() == (trouble != "none")
 
 
 def test_what_others_are_being_sent_is_known(pair: tuple[Host, Host]) -> None:
