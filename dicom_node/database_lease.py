@@ -195,7 +195,7 @@ def acquire(
         host=socket.gethostname(),
         pid=os.getpid(),
     )
-    seen = _end_of_holder(resources, me, adopt, ending or threading.Event(), silent_seconds)
+    seen = end_of_holder(resources, me, adopt, ending or threading.Event(), silent_seconds)
     try:
         return take(resources, me, seen)
     except StaleState:
@@ -240,10 +240,16 @@ def take(
     return DatabaseLease(resources, number=number, holder=me.holder, renew_seconds=renew_seconds)
 
 
-def _end_of_holder(
+def end_of_holder(
     resources: Resources, me: Holder, adopt: bool, ending: threading.Event, silent_seconds: float
 ) -> Lease | None:
-    """Wait until the lease may be taken; return it as it is then."""
+    """Wait until the lease may be taken; return it as it is then.
+
+    Raises
+    ------
+    NodeError
+        As :func:`acquire`.
+    """
     seen = _read(resources)
     if seen is None:
         return None

@@ -124,12 +124,15 @@ def is_running(folder: Path, receiver: str = "") -> bool:
     file = folder / (f"{RUNNING}-{receiver}" if receiver else RUNNING)
     if not file.exists():
         return False
-    with _opened(file, os.O_RDONLY) as running:  # it may be mounted for reading only
-        try:
-            fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    try:  # a network folder locks only what can be written
+        descriptor = os.open(file, os.O_RDWR)
+    except OSError:  # it may be mounted for reading only, or be another user's
+        with _opened(file, os.O_RDONLY) as running:
+            return not _takes(running, fcntl.LOCK_EX)
+    try:
+        return not _takes(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
 
 
 def _make(folder: Path) -> None:

@@ -20,6 +20,7 @@ from dicom_node.logs import log
 from dicom_node.resources import Resources
 from storage.database.lease import Holder, Lease, read_lease
 from storage.errors import DatabaseUnavailable, LeaseLost, StaleState
+from storage.files.folder_fault import folder_fault
 from storage.files.installation import installation_of
 
 STOP_SECONDS = 1.0  #: longest wait for a look, or a takeover, that is under way at the end
@@ -125,8 +126,13 @@ class Election:
 
     def _take(self, seen: Lease | None) -> None:
         root = self._resources.folder.root
+        installation = installation_of(root)
+        if not installation or folder_fault(
+            root
+        ):  # the storage folder is away: who takes over must see its files
+            return
         me = Holder(
-            installation=installation_of(root),
+            installation=installation,
             holder=self._holder,
             place=f"{PLACE}{self._name}",
             folder=str(root.absolute()),

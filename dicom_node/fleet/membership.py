@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import version
 
-from dicom_node.database_lease import of_another_folder
+from dicom_node.database_lease import SILENT_SECONDS, end_of_holder, of_another_folder
 from dicom_node.errors import NodeError
 from dicom_node.fleet.silence import BEAT_SECONDS
 from dicom_node.folder_lock import SharedFolder
 from dicom_node.logs import log
 from dicom_node.resources import Resources
-from storage.database.lease import read_lease
+from storage.database.lease import Holder, read_lease
 from storage.database.receivers import (
     Receiver,
     end_receiver,
@@ -111,7 +111,12 @@ class Membership:
 
 
 def join(
-    resources: Resources, name: str, shared: SharedFolder, *, adopt: bool = False
+    resources: Resources,
+    name: str,
+    shared: SharedFolder,
+    *,
+    adopt: bool = False,
+    ending: threading.Event | None = None,
 ) -> Membership:
     """Enter this process among the receivers; what of an earlier one of its name remains ends.
 
@@ -121,11 +126,14 @@ def join(
         The storage folder as we hold it: one that is alone ends all that are entered.
     adopt
         Whether the database of another storage folder is made that of this one, by one alone.
+    ending
+        Set when the process is to end, which ends a wait for who works on that database.
 
     Raises
     ------
     NodeError
-        If the database belongs to another storage folder, or others run where it is to be adopted.
+        If the database belongs to another storage folder, or others run where it is to be adopted,
+        or work on that database.
     """
     root, holder = resources.folder.root, uuid.uuid4().hex
     if adopt and not shared.is_alone:
@@ -135,6 +143,8 @@ def join(
     is_other = lease is not None and lease.held_by.installation != installation_of(root)
     if lease is not None and is_other and not adopt:
         raise NodeError(of_another_folder(lease, str(root.absolute())))
+    if is_other:
+        _wait_for_end(resources, ending or threading.Event())
     receiver = Receiver(
         holder=holder,
         name=name,
@@ -155,3 +165,17 @@ def join(
     resources.folder.share(folder)
     log.info("receiver_joined", receiver=name, alone=shared.is_alone)
     return Membership(resources, name, holder)
+
+
+def _wait_for_end(resources: Resources, ending: threading.Event) -> None:
+    """Wait until it is clear that nobody works on the database from another storage folder."""
+    root = resources.folder.root
+    me = Holder(
+        installation=installation_of(root),
+        holder="",
+        place="",
+        folder=str(root.absolute()),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    end_of_holder(resources, me, adopt=True, ending=ending, silent_seconds=SILENT_SECONDS)

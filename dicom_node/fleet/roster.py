@@ -40,6 +40,7 @@ class Roster:
         self._health, self._left = health, Silence()
         self._silence = Silence()
         self._silent: dict[str, Receiver] = {}
+        self._known = set[str]()  #: whose folders may be there, whether or not they are listed yet
         self._in_doubt = False  #: whether one of them may have ended
         self.sending: frozenset[str] = frozenset()
 
@@ -78,8 +79,9 @@ class Roster:
         folders = holders_with_folders(self._root)  # before the rows: one that begins has its row
         with self._sessions.reading() as session:
             entered = {one.holder for one in receivers(session)}
-        ended = [one for one in folders if one not in entered]
+        ended = sorted(self._known.union(folders, self._silent) - entered)
         left = [holder for holder in ended if not self._end(ReceiverFolder(self._root, holder))]
+        self._known = (entered - {self._me}).union(left)
         self._tell(left)
         return not (self._in_doubt or silent or left)
 

@@ -83,7 +83,7 @@ def start_node(
         if shared is None:
             claim = acquire(resources, adopt=adopt, ending=ending)
         else:
-            claim = join(resources, settings.node.receiver, shared, adopt=adopt)
+            claim = join(resources, settings.node.receiver, shared, adopt=adopt, ending=ending)
         undo.callback(claim.stop)
         claim.start()
         resources = keyed(resources, forget=adopt)

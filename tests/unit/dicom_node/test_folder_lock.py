@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import NodeError
-from dicom_node.folder_lock import STARTING, is_running, one_of_several, only_node
+from dicom_node.folder_lock import RUNNING, STARTING, is_running, one_of_several, only_node
 
 
 @pytest.fixture
@@ -39,6 +39,14 @@ def test_a_node_on_a_disk_that_became_read_only_is_seen_to_run(disk: Path) -> No
         finally:
             run("umount", "--lazy", str(disk))
     assert not is_running(disk)
+
+
+def test_to_ask_whether_a_node_runs_writes_where_it_may(tmp_path: Path) -> None:
+    """A network folder locks nothing that is open for reading only."""
+    with only_node(tmp_path):
+        assert is_running(tmp_path)
+    (tmp_path / RUNNING).chmod(0o400)
+    assert not is_running(tmp_path)
 
 
 def test_a_receiver_that_waits_for_one_that_starts_alone_can_be_stopped(tmp_path: Path) -> None:

@@ -491,6 +491,35 @@ def test_another_folder_is_refused(pair: tuple[Host, Host], tmp_path: Path) -> N
         join(stranger, "c", Shared(False))
     with pytest.raises(NodeError, match="no other receiver to run with --new-folder"):
         join(stranger, "c", Shared(False), adopt=True)
+    first.leases[0].start()
+    with pytest.raises(NodeError, match="another node works on this database"):
+        join(stranger, "c", Shared(True), adopt=True)
+    assert first.names() == ["a", "b"]
+
+
+def test_nobody_takes_over_whose_folder_is_away(pair: tuple[Host, Host]) -> None:
+    first, _ = pair
+    root = first.resources.folder.root
+    away = root.rename(root.with_name("away"))
+    first.look()
+    assert first.leases == []
+    away.rename(root)
+    first.look()
+    assert len(first.leases) == 1
+
+
+def test_one_whose_folder_is_not_listed_yet_is_ended_all_the_same(
+    pair: tuple[Host, Host], instance: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = pair
+    first.keep(instance)
+    second.look()
+    second.look(SILENT_SECONDS)
+    monkeypatch.setattr(roster, "holders_with_folders", lambda _: [])  # as a network folder may
+    second.index.start()
+    second.roster.settle()
+    assert second.instances() == 1
+    second.index.stop()
 
 
 def test_what_holds_closing_up_for_long_is_told(pair: tuple[Host, Host]) -> None:
