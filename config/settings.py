@@ -210,8 +210,8 @@ class AnalysisSettings(Section):
         default=1.0,
         ge=0,
         description="Results say that changes are present once what is not outlined takes this"
-        " share of the lungs, %: lesions of a series below the threshold, and what is dense and"
-        " no lesion in any...",
+        " share of the lungs, %: lesions that are withheld, as the score is not above, and what"
+        " is dense and no lesion in any...",
     )
     unreported_changes_ml: float = Field(
         default=3.0,

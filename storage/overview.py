@@ -14,6 +14,7 @@ from storage.database.schema import Delivery, Quarantine, Refusal, Result, Resul
 from storage.database.self_test_series import of_patients
 from storage.results.answers import AnswerLine, answers_to
 from storage.results.condensed_objects import NUMBER
+from storage.results.named_answer import answer_of
 from storage.states import DeliveryState, Rerun, SeriesState
 
 
@@ -43,6 +44,8 @@ class SeriesLine:
     result_key, result_generation, revision, score, positive, priors
         Of the latest result kept; None if there is none. While the next generation of the series
         is analysed, it is the result of an earlier one. A notice has no score.
+    answer
+        Of that result: above, indeterminate or below; empty without a score.
     wish
         The rerun that an operator has requested.
     deliveries
@@ -70,6 +73,7 @@ class SeriesLine:
     revision: int | None
     score: float | None
     positive: bool | None
+    answer: str
     priors: int | None
     wish: Rerun | None
     deliveries: Mapping[DeliveryState, int]
@@ -184,6 +188,7 @@ def _line(
         revision=result.revision if result else None,
         score=result.score if result else None,
         positive=result.positive if result else None,
+        answer=answer_of(result.score, result.positive) if result else "",
         priors=result.priors if result else None,
         wish=series.rerun,
         deliveries=dict(sorted(counts.items())),

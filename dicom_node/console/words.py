@@ -147,13 +147,6 @@ def withheld_words(line: Line) -> str:
     return _("Opacities are not reported: the score is below the indeterminate range.")
 
 
-def answer_of(score: float | None, positive: bool | None) -> str:
-    """Name the answer of a result as exports and the API do; empty without a score."""
-    if score is None:
-        return ""
-    return {True: "above", False: "below", None: "indeterminate"}[positive]
-
-
 def decimals(value: float, other: float | None = None) -> str:
     """Write a score with two decimals, three where two would not tell it from another."""
     if other is not None and value != other and f"{value:.2f}" == f"{other:.2f}":

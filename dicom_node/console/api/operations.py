@@ -17,7 +17,7 @@ from dicom_node.console.api.queries import LimitQuery, Query, SeriesQuery
 from dicom_node.console.context import Console
 from dicom_node.console.pages.worklist import node_fault
 from dicom_node.console.parameters import UID, cursor
-from dicom_node.console.words import answer_of, standing, steps
+from dicom_node.console.words import standing, steps
 from dicom_node.node_status import NodeStatus, Paused, read_status
 from storage.console.changes import latest_changes
 from storage.console.login_tries import failed_logins
@@ -26,6 +26,7 @@ from storage.console.series_page import series_page
 from storage.console.worklist import Line, worklist
 from storage.delivery.pauses import Pause, pauses
 from storage.overview import quarantine_counts, refusal_lines
+from storage.results.named_answer import answer_of
 from storage.series.closings import waits
 
 SENDER_DAYS = 7  #: that senders look back, as on their page

@@ -23,7 +23,6 @@ from dicom_node.console.parameters import MAX_UID, bounds, cursor, day, midnight
 from dicom_node.console.search import MOST_TYPED, find
 from dicom_node.console.why import answer
 from dicom_node.console.words import (
-    answer_of,
     decision_words,
     score_words,
     standing,
@@ -36,6 +35,7 @@ from storage.console.series_page import one_image_each
 from storage.console.worklist import ALIKE, Filter, Line, senders, tiles, worklist
 from storage.database.columns import MAX_TITLE
 from storage.files.disk import disk_free
+from storage.results.named_answer import answer_of
 from storage.states import SeriesState
 
 LINES = 50  #: of a page
@@ -53,6 +53,7 @@ COLUMNS = (
     "why",
     "score",
     "threshold",
+    "indeterminate_from",
     "decision",
 )
 
@@ -123,6 +124,7 @@ def _csv(console: Console, wanted: Filter) -> Iterator[str]:
                 told.text,
                 "" if line.score is None else f"{line.score:.4f}",
                 line.summary.get("threshold", ""),
+                line.summary.get("indeterminate_from", ""),
                 answer_of(line.score, line.positive),
             )
             yield _row([_plain(value) for value in values])

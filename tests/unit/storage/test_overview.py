@@ -98,6 +98,7 @@ def test_series_with_result_and_deliveries_and_one_without(session: Session) -> 
     assert (new.series_instance_uid, new.state, new.score) == ("10", SeriesState.RECEIVING, None)
     assert (new.deliveries, new.since) == ({}, LATER)
     assert (old.series_instance_uid, old.score, old.positive) == ("9", 0.75, True)
+    assert (old.answer, new.answer) == ("above", "")
     assert (old.deliveries, old.attempts, old.instances) == (half, 1, 1)
 
 

@@ -32,6 +32,7 @@ ACTIONS |= {"login", "logout", "password", "end session", "add user", "change us
 ACTIONS |= {"probe", "pause", "resume", "import diagnoses", "add token", "revoke token"}
 """That pages list as done."""
 UNTRANSLATED = {"chest", "node", "Chest", "CT", "CSV", "ROC", "AUC", "GB", "ml", "mm", "Enter"}
+UNTRANSLATED |= {"HL", "FHIR"}
 
 
 def of_python() -> Iterator[str]:
