@@ -127,9 +127,7 @@ class Election:
     def _take(self, seen: Lease | None) -> None:
         root = self._resources.folder.root
         installation = installation_of(root)
-        if not installation or folder_fault(
-            root
-        ):  # the storage folder is away: who takes over must see its files
+        if not installation or folder_fault(root):  # who takes over must see the files
             return
         me = Holder(
             installation=installation,
