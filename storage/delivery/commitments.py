@@ -189,6 +189,8 @@ def enter_report(
             CommitmentItem.failure.is_(None),
             Delivery.state != D.COMMITTED,
         )
+        .order_by(Delivery.id)
+        .with_for_update(of=Delivery)  # before its items and its series, as all others do
     ).all()
     if not items:
         return None
@@ -206,6 +208,16 @@ def enter_report(
             keys.add(session.get_one(ResultObject, delivery.sop_instance_uid).result_key)
     session.flush()
     return dict(conclude(session, key, now) for key in sorted(keys))
+
+
+def unasked_objects(session: Session, report: Report) -> set[str]:
+    """Find those SOP Instance UIDs of a report that its request does not name, or not any more."""
+    asked = session.scalars(
+        select(Delivery.sop_instance_uid)
+        .join(CommitmentItem)
+        .where(CommitmentItem.transaction_uid == report.transaction_uid)
+    )
+    return {*report.committed, *report.failed}.difference(asked)
 
 
 def _settle(

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, delete, exists, or_, select, true, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, or_, select, true, tuple_
+from sqlalchemy.orm import Session, aliased
 
 from storage.database.batches import batched
 from storage.database.schema import (
@@ -23,6 +23,7 @@ from storage.database.schema import (
     CommitmentItem,
     CondensedInstances,
     Delivery,
+    Feedback,
     FeedbackSubject,
     Instance,
     Result,
@@ -99,7 +100,11 @@ def condense(session: Session, series_instance_uid: str, before: datetime) -> Co
 def forgettable(
     session: Session, before: datetime, limit: int, *, after: Place | None = None
 ) -> list[Place]:
-    """List series that ended before a time, and of which no file is kept; the oldest first."""
+    """List series that ended before a time, and of which no file is kept; the oldest first.
+
+    Documents whose answers stand stay as long as what they name: images that a reader has rejected
+    would count again.
+    """
     since, uid = Series.since, Series.series_instance_uid
     rows = session.execute(
         select(since, uid)
@@ -113,10 +118,14 @@ def forgettable(
 
 def forget_series(session: Session, series: Sequence[str], before: datetime) -> int:
     """Delete all rows of series that are still forgettable; return how many series."""
-    for uid in series:
-        locked(session, uid)
     known = Series.series_instance_uid
-    chosen = session.scalars(select(known).where(known.in_(series), *_forgettable(before))).all()
+    those = select(known).where(known.in_(series)).order_by(known)
+    session.execute(those.with_for_update()).all()
+    chosen = [
+        uid
+        for uid in session.scalars(those.where(*_forgettable(before)))
+        if _lock_deliveries(session, uid)
+    ]
     for uid in chosen:
         erase_rows(session, uid)
     return len(chosen)
@@ -139,7 +148,39 @@ def _forgettable(before: datetime) -> list[ColumnElement[bool]]:
             for table in (Instance, Result)
         ),
         ~under_way.exists(),
+        ~_is_said_of_others().exists(),
     ]
+
+
+def _is_said_of_others() -> Select[int]:
+    """Select the standing answers in documents of a series to what is still here of others."""
+    uid, subject = Series.series_instance_uid, FeedbackSubject.uid
+    named = aliased(Series)
+    images = select(Instance.series_instance_uid).where(Instance.sop_instance_uid == subject)
+    objects = (
+        select(Result.series_instance_uid)
+        .join(ResultObject, ResultObject.result_key == Result.key)
+        .where(
+            or_(
+                ResultObject.series_instance_uid == subject,
+                ResultObject.sop_instance_uid == subject,
+            )
+        )
+    )
+    return (
+        select(Feedback.id)
+        .join(FeedbackSubject)
+        .where(
+            Feedback.series_instance_uid == uid,
+            ~Feedback.superseded,
+            or_(
+                exists().where(named.series_instance_uid == subject, subject != uid),
+                images.where(Instance.series_instance_uid != uid).exists(),
+                objects.where(Result.series_instance_uid != uid).exists(),
+            ),
+        )
+        .correlate(Series)
+    )
 
 
 def _has_ended() -> list[ColumnElement[bool]]:
@@ -157,12 +198,23 @@ def _may_be_condensed(session: Session, uid: str, before: datetime) -> bool:
         if any(at is None or at >= before for at in gone):
             return False
     under_way = _deliveries(uid).where(Delivery.state.not_in(SETTLED))
-    return not session.scalar(select(under_way.exists()))
+    return _lock_deliveries(session, uid) and not session.scalar(select(under_way.exists()))
 
 
-def _deliveries(uid: str) -> Select[str, str, DeliveryState]:
+def _lock_deliveries(session: Session, uid: str) -> bool:
+    """Lock the deliveries of a series; say whether nobody else changes one.
+
+    The series is locked already, and whoever changes deliveries locks them before it: waiting for
+    them here might never end.
+    """
+    count = select(func.count()).select_from(_deliveries(uid).subquery())
+    got = session.execute(_deliveries(uid).with_for_update(of=Delivery, skip_locked=True)).all()
+    return len(got) == session.scalar(count)
+
+
+def _deliveries(uid: str) -> Select[str, str, DeliveryState, str]:
     return (
-        select(Delivery.sop_instance_uid, Delivery.destination, Delivery.state)
+        select(Delivery.sop_instance_uid, Delivery.destination, Delivery.state, Delivery.reason)
         .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
         .join(Result, Result.key == ResultObject.result_key)
         .where(Result.series_instance_uid == uid)
@@ -222,9 +274,9 @@ def _add_entries(
 
 def _condense_objects(session: Session, uid: str) -> int:
     """Condense the objects of each result that are alike, and went the same way."""
-    fates: dict[str, set[tuple[str, DeliveryState]]] = defaultdict(set)
-    for sop_instance_uid, destination, state in session.execute(_deliveries(uid)):
-        fates[sop_instance_uid].add((destination, state))
+    fates: dict[str, set[tuple[str, DeliveryState, str]]] = defaultdict(set)
+    for sop_instance_uid, destination, state, reason in session.execute(_deliveries(uid)):
+        fates[sop_instance_uid].add((destination, state, reason))
     objects = session.scalars(
         select(ResultObject)
         .join(Result)
@@ -249,13 +301,21 @@ def _condense_objects(session: Session, uid: str) -> int:
         if gone:
             first.further = (first.further or b"") + pack_uids(gone)
             session.flush()
+            _delete_items(session, [first.sop_instance_uid, *gone])  # no answer is of all of them
             _delete_objects(session, gone)
             condensed += len(gone)
     return condensed
 
 
 def _delete_objects(session: Session, uids: Sequence[str]) -> None:
-    """Delete rows of objects, their deliveries, and the requests for commitment to nothing else."""
+    """Delete rows of objects, and their deliveries."""
+    for batch in batched(uids):
+        session.execute(delete(Delivery).where(Delivery.sop_instance_uid.in_(batch)))
+        session.execute(delete(ResultObject).where(ResultObject.sop_instance_uid.in_(batch)))
+
+
+def _delete_items(session: Session, uids: Sequence[str]) -> None:
+    """Delete the items of objects in requests for commitment, and requests for nothing else."""
     for batch in batched(uids):
         deliveries = select(Delivery.id).where(Delivery.sop_instance_uid.in_(batch))
         of_deliveries = CommitmentItem.delivery_id.in_(deliveries)
@@ -263,8 +323,6 @@ def _delete_objects(session: Session, uids: Sequence[str]) -> None:
             select(CommitmentItem.transaction_uid).where(of_deliveries).distinct()
         ).all()
         session.execute(delete(CommitmentItem).where(of_deliveries))
-        session.execute(delete(Delivery).where(Delivery.sop_instance_uid.in_(batch)))
-        session.execute(delete(ResultObject).where(ResultObject.sop_instance_uid.in_(batch)))
         items = exists().where(CommitmentItem.transaction_uid == Commitment.transaction_uid)
         session.execute(delete(Commitment).where(Commitment.transaction_uid.in_(requests), ~items))
 

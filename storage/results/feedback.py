@@ -12,7 +12,14 @@ from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from storage.database.batches import batched
-from storage.database.schema import Feedback, FeedbackSubject, Instance, Result, ResultObject
+from storage.database.schema import (
+    Feedback,
+    FeedbackSubject,
+    Instance,
+    Result,
+    ResultObject,
+    Series,
+)
 from storage.results.condensed_objects import series_of_condensed_objects
 from storage.series.condensed.rows import series_of_condensed
 
@@ -167,6 +174,9 @@ def enter_feedback(
             select(Instance).where(Instance.sop_instance_uid.in_(uids), ~Instance.superseded)
         )
     }
+    _hold_series(
+        session, {uid for one in documents for answer in one.answers for uid in answer.subjects}
+    )
     for document in documents:
         instance = received.get(document.document_uid)
         study = document.study_instance_uid or ticket.study_instance_uid
@@ -201,6 +211,20 @@ def enter_feedback(
     studies = {document.study_instance_uid or ticket.study_instance_uid for document in documents}
     for study in studies:
         _settle(session, study)
+
+
+def _hold_series(session: Session, uids: set[str]) -> None:
+    """Keep the series of images and objects from being condensed before the answers name them."""
+    uid = Series.series_instance_uid
+    for batch in batched(sorted(uids)):
+        images = select(Instance.series_instance_uid).where(Instance.sop_instance_uid.in_(batch))
+        objects = (
+            select(Result.series_instance_uid)
+            .join(ResultObject, ResultObject.result_key == Result.key)
+            .where(ResultObject.sop_instance_uid.in_(batch))
+        )
+        series = select(uid).where(or_(uid.in_(images), uid.in_(objects))).order_by(uid)
+        session.execute(series.with_for_update(read=True, key_share=True)).all()
 
 
 def _with_series(session: Session, study_instance_uid: str, uids: set[str]) -> set[str]:

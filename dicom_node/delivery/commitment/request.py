@@ -23,6 +23,7 @@ from storage.delivery.commitments import (
     enter_report,
     record_rejection,
     record_request,
+    unasked_objects,
 )
 
 REQUESTS = 4  #: after so many requests without an answer, acceptance counts as delivery
@@ -101,13 +102,18 @@ class CommitmentRequester(ABC):
 def record_report(report: Report, resources: Resources) -> int:
     """Enter a report; return the status to answer with.
 
-    A report without an open request changes nothing, and is logged.
+    A report without an open request changes nothing, and is logged; so is what it says of objects
+    that were not asked for, or whose rows were condensed.
     """
     with resources.sessions.begin() as session:
+        unasked = unasked_objects(session, report)
         series = enter_report(session, report, resources.clock(), tries=TRIES)
     if series is None:
         log.warning("commitment_ignored", reason="no such request is open")
         return SUCCESS
+    if unasked:
+        reason = "the request does not name them, or not any more"
+        log.warning("commitment_ignored", objects=len(unasked), reason=reason)
     write = log.warning if report.failed else log.info
     write("commitment_answered", objects=len(report.committed), failed=len(report.failed))
     return SUCCESS

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
 from dicom_node.analysis.worker.messages import EncodedObject
+from dicom_node.delivery.commitment.request import record_report
 from dicom_node.maintenance.retention import ROWS_SECONDS, SERIES_AT_ONCE, RowRetention
 from dicom_node.maintenance.stored_data import erase
 from dicom_node.resources import Resources
@@ -301,18 +302,73 @@ def test_a_late_answer_to_a_request_for_commitment_is_of_no_request(tmp_path: Pa
         session.execute(update(Series).values(state=SeriesState.DELIVERED))
     after(resources, 31).run_once()
     condense(resources)
-    assert (count(resources, Commitment), count(resources, CommitmentItem)) == (1, 2)
+    assert (count(resources, Commitment), count(resources, CommitmentItem)) == (1, 1)
     with resources.sessions.begin() as session:
         gone = Report(transaction_uid="1.2.1", committed=set(HEATMAP))
         assert enter_report(session, gone, LATER, tries=3) is None
-        left = Report(transaction_uid="1.2.2", committed={"2.25.100", *HEATMAP})
-        assert enter_report(session, left, LATER, tries=3) == {SERIES: SeriesState.DELIVERED}
-
-
-def answer(resources: Resources, document: str, *subjects: str) -> None:
-    source = ScoredSeries(
-        series_instance_uid=SERIES, study_instance_uid=STUDY, result_key="", positive=True
+    left = Report(
+        transaction_uid="1.2.2", committed={"2.25.100"}, failed=dict.fromkeys(HEATMAP, 0x0112)
     )
+    with capture_logs() as logged:
+        record_report(left, resources)
+    assert [one["objects"] for one in logged if one["event"] == "commitment_ignored"] == [5]
+    with resources.sessions() as session:
+        states = select(Delivery.sop_instance_uid, Delivery.state)
+        by_uid = dict(session.execute(states).all())
+    assert by_uid["2.25.100"] is DeliveryState.COMMITTED
+    assert by_uid[HEATMAP[0]] is DeliveryState.ACCEPTED, "it stands for the others as well"
+
+
+def test_objects_whose_deliveries_ended_for_other_reasons_keep_rows_of_their_own(
+    resources: Resources,
+) -> None:
+    with resources.sessions.begin() as session:
+        session.execute(
+            update(Delivery)
+            .where(Delivery.sop_instance_uid.in_(HEATMAP[3:]))
+            .values(reason="no answer to 4 requests for storage commitment")
+        )
+    condense(resources)
+    assert count(resources, ResultObject) == 4
+
+
+def test_what_somebody_else_changes_is_not_waited_for(
+    resources: Resources, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("has one writer at a time")
+    with resources.sessions.begin() as other:
+        delivery = select(Delivery.id).where(Delivery.sop_instance_uid == HEATMAP[1])
+        other.execute(delivery.with_for_update()).all()
+        condense(resources)
+        RowRetention(resources=resources, keep_series=DAY).run_once(LATER)
+        assert (count(resources, Instance), count(resources, Series)) == (2, 1)
+
+
+def test_what_an_answer_names_is_not_condensed_while_that_is_entered(
+    resources: Resources, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("has one writer at a time")
+    end_series(resources, 1)
+    said = NewDocument(
+        document_uid="1.2.1", answers=(NewAnswer(answer="accepted", subjects=("2.25.11",)),)
+    )
+    with resources.sessions.begin() as session, resources.sessions.begin() as other:
+        enter_feedback(session, DOCUMENTS, [said], LATER)
+        series = select(Series.series_instance_uid).with_for_update(skip_locked=True)
+        assert SERIES not in other.scalars(series).all()
+
+
+IMAGES = ScoredSeries(
+    series_instance_uid=SERIES, study_instance_uid=STUDY, result_key="", positive=True
+)
+DOCUMENTS = replace(IMAGES, series_instance_uid="8.0")
+
+
+def answer(
+    resources: Resources, document: str, *subjects: str, source: ScoredSeries = IMAGES
+) -> None:
     said = NewDocument(
         document_uid=document, answers=(NewAnswer(answer="accepted", subjects=subjects),)
     )
@@ -454,6 +510,18 @@ def test_more_series_are_forgotten_than_one_transaction_takes(resources: Resourc
     end_series(resources, SERIES_AT_ONCE + 5)
     RowRetention(resources=resources, keep_series=365 * DAY).run_once(NOW + 400 * DAY)
     assert count(resources, Series) == 0
+
+
+@pytest.mark.parametrize("subject", [SERIES, "2.25.10", HEATMAP[0], "2.25.11"])
+def test_a_document_is_forgotten_after_what_it_names(resources: Resources, subject: str) -> None:
+    end_series(resources, 1)
+    answer(resources, "1.2.1", subject, source=DOCUMENTS)
+    with resources.sessions() as session:
+        due = forgettable(session, LATER, 9)
+    assert [one.series_instance_uid for one in due] == [SERIES]
+    for left in (1, 0):
+        RowRetention(resources=resources, keep_series=DAY).run_once(LATER)
+        assert count(resources, Series) == left
 
 
 def test_changes_of_long_ago_are_forgotten(resources: Resources) -> None:
