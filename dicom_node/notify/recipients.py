@@ -21,7 +21,7 @@ class Subject(StrEnum):
     FAULTS = "faults"  #: parts of the node that are out of order
     FAILURES = "failures"  #: series that failed: by their analysis, or by a refused delivery
     BACKLOG = "backlog"  #: series, or results for a destination, that wait for too long
-    POSITIVES = "positives"  #: results with a score above the threshold
+    POSITIVES = "positives"  #: results with the answer above; indeterminate ones are told to nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

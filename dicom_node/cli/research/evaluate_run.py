@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,15 +16,16 @@ from dicom_node.cli.options import bar
 from dicom_node.errors import NodeError
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case, Split, read_cases
+from pipeline.decision import SITE_POINT, Bounds, bounds
 from pipeline.evaluation.calibration.temperature import rescaled
 from pipeline.evaluation.report import Occasion, write_report
 from pipeline.evaluation.score_cases import CaseScores, score_cases
 from pipeline.evaluation.strata import painted_cases, tables, write_painted
 from pipeline.evaluation.summary import PREVALENCES, THRESHOLD, Evaluation, evaluate
 from pipeline.metrics.scores import ScoredCases, read_origin, read_scores
-from pipeline.metrics.statistics import with_interval
+from pipeline.metrics.statistics import proportion, with_interval
 from pipeline.model.loading import Models, device_for, load
-from pipeline.model.manifest import DEFAULT_POINT, Manifest, read_manifest
+from pipeline.model.manifest import Manifest, read_manifest
 
 FEWEST = 2  #: cases of each class; DeLong's variance needs them
 SCORES = "scores.csv"  #: in the folder of the report
@@ -39,7 +41,7 @@ class EvaluationOptions:
     Attributes
     ----------
     threshold
-        Scores above it are positive; None takes the model's, or `THRESHOLD` without a model.
+        Scores above it are positive; None takes the model's bounds, or `THRESHOLD` without a model.
     prevalences
         For PPV and NPV; None takes `PREVALENCES`.
     """
@@ -47,11 +49,12 @@ class EvaluationOptions:
     threshold: float | None = None
     prevalences: Sequence[float] | None = None
 
-    def at_point_of(self, manifest: Manifest) -> EvaluationOptions:
-        """Take the threshold of a model's default operating point, unless one is named."""
-        if self.threshold is not None:
-            return self
-        return replace(self, threshold=manifest.operating_points[DEFAULT_POINT].threshold)
+    def bounds(self, manifest: Manifest | None) -> Bounds:
+        """Give the bounds: the threshold that is named, or else what a model answers by."""
+        if manifest is not None:
+            return bounds(self.threshold, manifest)
+        threshold = THRESHOLD if self.threshold is None else self.threshold
+        return Bounds(threshold=threshold, operating_point=SITE_POINT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +77,23 @@ def evaluate_scores(
     """Report on scores that are there: as they are, or as a model calibrates and calls them."""
     if model is None:
         source = f"Scores of {file.name}, as they are"
-        report_on(read_scores(file), out, options, console, source=source)
+        report_on(
+            read_scores(file),
+            out,
+            options.bounds(None),
+            console,
+            source=source,
+            prevalences=options.prevalences,
+        )
         return
     manifest, _ = read_manifest(model)
     report_on(
         scores_of(file, manifest),
         out,
-        options.at_point_of(manifest),
+        options.bounds(manifest),
         console,
         source=f"Scores of {file.name}, calibrated as {manifest.name} {manifest.version}",
+        prevalences=options.prevalences,
     )
 
 
@@ -101,9 +112,10 @@ def evaluate_cases(
     report_on(
         read_scores(out / SCORES),
         out,
-        options.at_point_of(manifest),
+        options.bounds(manifest),
         console,
         source=f"Model {manifest.name} {manifest.version}, {words}",
+        prevalences=options.prevalences,
         unscored=_unscored(cases, done.failures),
     )
 
@@ -145,21 +157,41 @@ def with_both_classes(cases: ScoredCases) -> ScoredCases:
 def report_on(
     scores: ScoredCases,
     out: Path,
-    options: EvaluationOptions,
+    called: Bounds,
     console: Console,
     *,
     source: str,
+    prevalences: Sequence[float] | None = None,
     unscored: tuple[tuple[str, str], ...] = (),
 ) -> None:
     """Evaluate scores; write and show the report."""
     cases = with_both_classes(scores)
-    threshold = THRESHOLD if options.threshold is None else options.threshold
-    evaluation = evaluate(cases, threshold, options.prevalences or PREVALENCES)
+    evaluation = evaluate(cases, called.threshold, prevalences or PREVALENCES)
     occasion = Occasion(source=source, day=datetime.now(UTC).date(), unscored=unscored)
-    _print_evaluation(evaluation, write_report(cases, evaluation, occasion, out), console)
+    page = write_report(cases, evaluation, occasion, out)
+    _print_evaluation(evaluation, tuple(_answers(cases, called)), page, console)
 
 
-def _print_evaluation(evaluation: Evaluation, page: Path, console: Console) -> None:
+def _answers(cases: ScoredCases, called: Bounds) -> Iterator[tuple[str, str]]:
+    """Yield the share of each class that gets each of three answers; nothing where two are."""
+    low, high = called.indeterminate_from, called.threshold
+    if low is None:
+        return
+    for name, label in (("positive", True), ("negative", False)):
+        scores = cases.scores[cases.labels == label]
+        within = {
+            f"above {high:.3g}": scores > high,
+            f"indeterminate from {low:.3g}": (scores >= low) & (scores <= high),
+            f"below {low:.3g}": scores < low,
+        }
+        for words, marked in within.items():
+            share = proportion(int(np.count_nonzero(marked)), len(scores))
+            yield f"{name} cases {words}", with_interval(share)
+
+
+def _print_evaluation(
+    evaluation: Evaluation, answers: Sequence[tuple[str, str]], page: Path, console: Console
+) -> None:
     row = evaluation.chosen
     ece = evaluation.reliability.expected_calibration_error
     table = Table("figure", "value (95 % interval)", title=f"{evaluation.cases} cases", box=None)
@@ -170,6 +202,8 @@ def _print_evaluation(evaluation: Evaluation, page: Path, console: Console) -> N
     table.add_row("PPV in this set", with_interval(row.ppv))
     table.add_row("NPV in this set", with_interval(row.npv))
     table.add_row("calibration error (ECE)", f"{ece:.3f}")
+    for name, share in answers:
+        table.add_row(name, share)
     console.print(table)
     console.print(f"report: {escape(str(page))}")
 

@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dicom_node.maintenance.model_card import reference_in_words, share_in_words
+from pipeline.decision import Bounds, bounds
 from pipeline.errors import ModelError
 from pipeline.model.errata import Erratum
 from pipeline.model.manifest import (
     BUNDLED,
-    DEFAULT_POINT,
     MANIFEST,
     Conformal,
     Manifest,
@@ -171,6 +171,12 @@ def entry(folder: Path) -> dict[str, str]:
     }
 
 
+def _bounds_words(called: Bounds) -> str:
+    """Write the threshold, or the indeterminate range."""
+    low = "" if called.indeterminate_from is None else f"{called.indeterminate_from:.3f} to "
+    return f"{low}{called.threshold:.3f}"
+
+
 def _row(folder: Path) -> tuple[str, ...]:
     place = "bundled" if folder == BUNDLED else escape(str(folder))
     try:
@@ -183,6 +189,6 @@ def _row(folder: Path) -> tuple[str, ...]:
         manifest.created.isoformat(),
         networks.lungs.architecture,
         networks.classifier.architecture,
-        f"{manifest.operating_points[DEFAULT_POINT].threshold:.3f}",
+        _bounds_words(bounds(None, manifest)),
         place,
     )

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from dicom_node.cli.app import app
 from pipeline.analyse import analyse
 from pipeline.cases.case_list import Case, read_cases
+from pipeline.decision import bounds
 from pipeline.errors import PipelineError
 from pipeline.evaluation.score_cases import score_cases
 from pipeline.metrics.scores import Origin, read_origin, read_scores, table
@@ -109,7 +110,7 @@ def test_the_command_counts_the_cases_without_a_score(models: Models, tmp_path: 
     told = json.loads((out / "metrics.json").read_text())
     assert told["cases"] == 5
     assert [case["case"] for case in told["unscored"]] == ["cases.csv line 7"]
-    assert told["chosen"]["threshold"] == models.manifest.operating_points["default"].threshold
+    assert told["chosen"]["threshold"] == bounds(None, models.manifest).threshold
     page = (out / "report.html").read_text()
     assert "1 further case has no score" in page
     assert models.manifest.name in page

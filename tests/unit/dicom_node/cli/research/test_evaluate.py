@@ -209,7 +209,14 @@ def test_scores_of_a_run_are_judged_as_the_model_calls_them(scores: Path, tmp_pa
 
     assert answer.exit_code == 0, answer.output
     told = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert told["chosen"]["threshold"] == manifest.operating_points["default"].threshold
+    assert manifest.conformal is not None
+    assert told["chosen"]["threshold"] == manifest.conformal.levels[0].indeterminate[1]
+    for row in (
+        "positive cases above",
+        "negative cases indeterminate from",
+        "negative cases below",
+    ):
+        assert row in answer.output
     calibrated = rescaled(read_scores(scores).scores, manifest.calibration.temperature)
     assert told["reliability"]["mean_score"] == pytest.approx(calibrated.mean())
 

@@ -202,5 +202,6 @@ def test_list_finds_models_in_folders_and_shows_faulty_ones(folder: Path) -> Non
     bundled = parse_manifest((BUNDLED / "manifest.json").read_bytes())
     assert answer.output.count(f"{bundled.name} {bundled.version}") == 3
     assert "bundled" in answer.output
+    assert "0.206 to 0.491" in answer.output
     assert "faulty" in answer.output
     assert "something else" not in answer.output
