@@ -19,7 +19,7 @@ QUICK = {  # what keeps a command short; all else is as the page has it
     "stability": ["--change", "margin 8 mm"],
     "compare": ["--steps", "1", "--rows", "32", "--columns", "48"],
 }
-SPLITS = ("train",) * 2 + ("validation",) * 6 + ("test",) * 4
+SPLITS = ("train",) * 4 + ("validation",) * 6 + ("test",) * 4
 """As few as there may be: drawn by lot they would have to be more."""
 
 
