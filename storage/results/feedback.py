@@ -229,9 +229,27 @@ def _hold_series(session: Session, uids: set[str]) -> None:
 
 def _with_series(session: Session, study_instance_uid: str, uids: set[str]) -> set[str]:
     """Add the series of those subjects whose own rows were condensed into one of it."""
+    unknown = uids - _with_rows(session, uids)
+    if not unknown:  # as where all are series: what was condensed is not to be unpacked for that
+        return uids
     return uids | {
-        *series_of_condensed(session, study_instance_uid, uids).values(),
-        *series_of_condensed_objects(session, study_instance_uid, uids).values(),
+        *series_of_condensed(session, study_instance_uid, unknown).values(),
+        *series_of_condensed_objects(session, study_instance_uid, unknown).values(),
+    }
+
+
+def _with_rows(session: Session, uids: set[str]) -> set[str]:
+    """Find those of some UIDs that a series, a series of objects, an object or an image has."""
+    return {
+        uid
+        for column in (
+            Series.series_instance_uid,
+            ResultObject.series_instance_uid,
+            ResultObject.sop_instance_uid,
+            Instance.sop_instance_uid,
+        )
+        for batch in batched(sorted(uids))
+        for uid in session.scalars(select(column).where(column.in_(batch)).distinct())
     }
 
 

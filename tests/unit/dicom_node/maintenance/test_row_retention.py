@@ -389,6 +389,15 @@ def test_what_a_reader_has_answered_to_stays_and_what_is_named_later_is_found(
     assert sorted(found) == [("1.2.1", ""), ("1.2.1", "k1"), ("1.2.2", ""), ("1.2.2", "k1")]
 
 
+def test_nothing_is_unpacked_for_an_answer_to_series(resources: Resources) -> None:
+    condense(resources)
+    with resources.sessions.begin() as session:
+        session.execute(update(CondensedInstances).values(entries=b"cannot be unpacked"))
+    answer(resources, "1.2.1", SERIES, "2.25.10")
+    with resources.sessions() as session:
+        assert len(answers_to(session, [SERIES])) == 2
+
+
 def test_erasure_removes_what_was_condensed_and_tells_of_all(resources: Resources) -> None:
     condense(resources)
     erase(resources, [SERIES])
