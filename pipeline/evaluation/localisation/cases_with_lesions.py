@@ -44,7 +44,7 @@ class Scene:
     spacing_mm
         Along each axis.
     score, called
-        The classifier's, and whether it lies above its threshold.
+        The classifier's, and whether it lies above the model's operating point.
     activations
         By the method's name: not negative, of any scale, on the whole box.
     """

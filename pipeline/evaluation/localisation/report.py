@@ -109,8 +109,8 @@ def comparison(compared: Compared) -> str:
 def _about(compared: Compared) -> Iterator[str]:
     yield (
         f"{compared.cases} cases of {compared.patients} patients, of which "
-        f"{compared.positive} have lesions, {compared.called} of these called positive by the "
-        "classifier."
+        f"{compared.positive} have lesions, {compared.called} of these called positive at the "
+        "model's operating point."
     )
     if compared.unknown:
         yield f"Left out: {compared.unknown} cases, because nobody knows where their lesions are."
