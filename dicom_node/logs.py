@@ -60,6 +60,7 @@ EVENTS = frozenset(
         "waiting_summed_up",
         "ends_not_seen",
         "analysis_begun_ahead",
+        "analysis_ahead_failed",
         "analysis_started",
         "analysis_finished",
         "results_begun",

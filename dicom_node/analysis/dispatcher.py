@@ -17,7 +17,7 @@ from dicom_node.analysis.before_closing.analysis_ahead import AnalysisAhead
 from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, consequence_of
 from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.outcome_writer import OutcomeWriter
-from dicom_node.analysis.request_builder import RequestBuilder, for_self_test
+from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.tasks_in_hand import TasksInHand
 from dicom_node.analysis.worker import feedback_task, notice_task, series_task
 from dicom_node.analysis.worker.messages import (
@@ -135,10 +135,11 @@ class AnalysisDispatcher:
     _failed_at: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
     _in_hand: TasksInHand = field(default_factory=TasksInHand, init=False)
     _ahead: AnalysisAhead = field(init=False)
+    _expected: OpenSeries | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Begin without a series."""
-        self._ahead = AnalysisAhead(self.resources, self.workers)
+        self._ahead = AnalysisAhead(self.workers)
 
     def take(self, rules: DispatchRules) -> None:
         """Begin further analyses by other rules; those that run keep what they began with."""
@@ -146,13 +147,8 @@ class AnalysisDispatcher:
         self.policy, self.outcomes = rules.policy, rules.outcomes
 
     def expect(self, series: OpenSeries) -> None:
-        """Have a series that is about to be closed analysed ahead, if there is nothing else to do.
-
-        Never more than one at a time, and none while the storage folder is away.
-        """
-        if not len(self._in_hand) and not folder_fault(self.resources.folder.root):
-            config = self.request_builder.config
-            self._ahead.begin(series, for_self_test(config) if series.of_self_test else config)
+        """Note a series that is about to be closed; the next dispatch may begin with it."""
+        self._expected = series
 
     def dispatch(self) -> None:
         """Hand closed series to the engine while it has a free worker.
@@ -168,8 +164,18 @@ class AnalysisDispatcher:
             with self.resources.sessions.begin() as session:
                 ticket = claim_next(session, self.resources.clock(), self.policy.urgent_aes)
             if ticket is None:
+                self._begin_ahead()
                 return
             self._begin(ticket)
+
+    def _begin_ahead(self) -> None:
+        """Begin with a series that is about to be closed, if there is nothing else to do.
+
+        Never with more than one at a time.
+        """
+        series, self._expected = self._expected, None
+        if series is not None and not len(self._in_hand):
+            self._ahead.begin(series, partial(self.request_builder.build_ahead, series))
 
     def _begin(self, ticket: SeriesTicket) -> None:
         """Hand a claimed series to the engine, unless it can be seen beforehand how it ends."""
@@ -224,7 +230,8 @@ class AnalysisDispatcher:
         def early(fetch: Callable[[], TaskResult]) -> None:
             self.executor(partial(self._begin_results, ticket, fetch))
 
-        self._run(ticket, series_task.run, request, self._enter, early)
+        at = self._ahead.take_worker(ticket.series_instance_uid)
+        self._run(ticket, series_task.run, request, self._enter, early, at=at)
 
     def _begin_results(self, ticket: SeriesTicket, fetch: Callable[[], TaskResult]) -> None:
         """Keep the objects that come first; where that fails, they come again with the others."""
@@ -246,25 +253,26 @@ class AnalysisDispatcher:
         request: R,
         enter: Callable[[SeriesTicket, AnalysisTask], None],
         early: Callable[[Callable[[], TaskResult]], None] | None = None,
+        at: str = "",
     ) -> None:
-        """Have a worker run a task; enter what it came to, on a thread that may wait."""
+        """Have a worker run a task; enter what it came to, on a thread that may wait.
+
+        Where one worker has begun with the series ahead, it is that one.
+        """
         task = self.workers.submit(
             function,
             request,
             priority=self._priority(ticket),
-            avoid=self._avoided(ticket.series_instance_uid),
+            avoid=self._avoided(ticket.series_instance_uid, at),
             early=early,
         )
         self._in_hand.add(ticket.series_instance_uid, task)
         task.when_done(lambda done: self.executor(partial(self._settle, ticket, done, enter)))
 
-    def _avoided(self, uid: str) -> frozenset[str]:
+    def _avoided(self, uid: str, at: str) -> frozenset[str]:
         """Name the workers at which a series failed; all but the one that has begun it ahead."""
         failed_at = self._failed_at.get(uid, frozenset())
-        ahead = self._ahead.worker_of(uid)
-        if ahead and ahead not in failed_at:
-            return self.workers.fit_workers - {ahead}
-        return failed_at
+        return self.workers.fit_workers - {at} if at and at not in failed_at else failed_at
 
     def _priority(self, ticket: SeriesTicket) -> int:
         """Order of a series among the tasks of all nodes that share the engine."""
@@ -483,7 +491,7 @@ class AnalysisDispatcher:
         ahead = self._ahead.running
         if ahead is not None and ahead.task.started_at is not None:
             since = now - timedelta(seconds=steady - ahead.task.started_at)
-            uid = ahead.series_instance_uid
+            uid = ahead.series.series_instance_uid
             busy.append(WorkerLoad(worker=ahead.task.worker, series_instance_uid=uid, since=since))
         free = self.workers.fit_workers - {load.worker for load in busy}
         loads = [*busy, *(WorkerLoad(worker=name) for name in free)]

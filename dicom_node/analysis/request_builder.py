@@ -18,7 +18,9 @@ from dicom_node.analysis.worker.messages import (
     AnalysisRequest,
     Begun,
     FeedbackRequest,
+    ImagesRequest,
     SourceFile,
+    images_request,
     read_occasion,
 )
 from dicom_node.delivery.fallback_forms import supported_forms
@@ -45,8 +47,9 @@ from storage.results.kept_results import (
     latest_result,
 )
 from storage.results.priors import KeptPrior, inputs_so_far, priors
-from storage.series.lifecycle import SeriesTicket
+from storage.series.lifecycle import OpenSeries, SeriesTicket
 from storage.series.rerun import EndedSeries, ended_series
+from storage.series.slices import held_slices
 from storage.series.study import series_numbers
 from storage.states import Rerun
 
@@ -166,8 +169,20 @@ class RequestBuilder:
             )
         return products
 
+    def build_ahead(self, series: OpenSeries) -> ImagesRequest:
+        """Build the request for what there is in a series that is about to be closed."""
+        with self._sessions.reading() as session:
+            slices = held_slices(session, series.series_instance_uid)
+        files = ((part.path, part.sop_instance_uid, part.digest) for part in slices)
+        config = for_self_test(self.config) if series.of_self_test else self.config
+        return images_request(self._sources(files), config)
+
     def _files(self, ticket: SeriesTicket) -> tuple[SourceFile, ...]:
-        files = zip(ticket.paths, ticket.sop_instance_uids, ticket.digests, strict=True)
+        return self._sources(
+            zip(ticket.paths, ticket.sop_instance_uids, ticket.digests, strict=True)
+        )
+
+    def _sources(self, files: Iterable[tuple[str, str, str]]) -> tuple[SourceFile, ...]:
         return tuple(
             SourceFile(path=self._folder.locate(path), sop_instance_uid=uid, digest=digest)
             for path, uid, digest in files

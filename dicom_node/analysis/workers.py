@@ -68,6 +68,10 @@ class Workers(Protocol):
         """End a task that hangs, and restart its worker."""
         ...
 
+    def take_back(self, task: Any, /) -> None:  # noqa: ANN401  # a task of this engine
+        """Take back a task that no worker has begun."""
+        ...
+
     def record_success(self, worker: str) -> None:
         """Record that a worker brought a task to its end."""
         ...

@@ -33,6 +33,7 @@ from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
 from storage.files.folder_fault import folder_fault
+from storage.series.lifecycle import OpenSeries
 from storage.series.notifications import forget_old
 
 MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency check
@@ -143,6 +144,11 @@ def start_processing(
         executor=partial(scheduler.once, "settle"),
         wake=wake,
     )
+
+    def expect(series: OpenSeries) -> None:
+        dispatcher.expect(series)
+        scheduler.wake("analyse")
+
     processing = Processing(
         resources=resources,
         scheduler=scheduler,
@@ -154,7 +160,7 @@ def start_processing(
             closing_policy_of(settings),
             observer,
             wake=partial(scheduler.wake, "analyse"),
-            expect=dispatcher.expect,
+            expect=expect,
         ),
         retention=retention_of(settings, resources, ConfirmedClock(resources.clock)),
         consistency=ConsistencyMonitor(resources),

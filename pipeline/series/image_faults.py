@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
@@ -89,7 +90,7 @@ def _has_picture(dataset: Dataset) -> bool:
         return False
     element = dataset.get_item("PixelData", keep_deferred=True)
     if isinstance(element, RawDataElement) and element.value is None:  # it is left in the file
-        return bool(element.length)
+        return bool(element.length) and element.value_tell < Path(dataset.filename).stat().st_size
     return bool(element.value)
 
 

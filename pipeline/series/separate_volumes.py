@@ -213,7 +213,11 @@ def _same_image(one: Frame, other: Frame) -> bool:
     All is compared that makes Hounsfield units of stored values (PS3.3 C.7.6.3, C.11.1).
     """
     aside = float(np.abs(one.position - other.position).max())
-    return aside < ROUNDED_MM and _stored(one) == _stored(other)
+    return (
+        aside < ROUNDED_MM
+        and _stored(one) == _stored(other)
+        and _pixel_data(one) == _pixel_data(other)
+    )
 
 
 def _stored(frame: Frame) -> tuple[object, ...]:
@@ -225,5 +229,8 @@ def _stored(frame: Frame) -> tuple[object, ...]:
         frame.pixel_mm,
         syntax,
         *(text(dataset, keyword) for keyword in STORED_AS),
-        dataset.get_item("PixelData").value if "PixelData" in dataset else None,
     )
+
+
+def _pixel_data(frame: Frame) -> object:
+    return frame.dataset.get_item("PixelData").value if "PixelData" in frame.dataset else None

@@ -33,6 +33,7 @@ from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.synthetic.phantom.syntaxes import transcoded
 from storage.database.schema import Instance, Series
+from storage.database.watch_tables import SeriesEquipment
 from storage.files.folder import StorageFolder
 from storage.overview import overview
 from tests.support.reception import (
@@ -243,6 +244,7 @@ def test_a_lost_index_is_rebuilt_from_the_files(running: Reception, slices: list
     running.index.stop()
     with running.resources.sessions.begin() as session:  # as if the node had been killed before it
         session.query(Instance).delete()
+        session.query(SeriesEquipment).delete()
         session.query(Series).delete()
 
     with indexing(running.resources) as index:

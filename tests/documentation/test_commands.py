@@ -37,10 +37,24 @@ def commands(document: Path) -> Iterator[list[str]]:
 
 
 def until_shell(words: Iterator[str]) -> Iterator[str]:
+    before = ""
     for word in words:
-        if word[0] in "<>|&;" or word == "2":
+        if word[0] in "<>|&;":
+            if before and not (before == "2" and word[0] == ">"):
+                yield before
             return
-        yield word
+        if before:
+            yield before
+        before = word
+    if before:
+        yield before
+
+
+def test_what_belongs_to_the_shell_is_left_out() -> None:
+    for line in ("run --seed 2", "run --seed 2 | less", "run --seed 2 2>/dev/null"):
+        words = shlex.shlex(line, posix=True, punctuation_chars="<>|&;")
+        words.whitespace_split = True
+        assert list(until_shell(words)) == ["run", "--seed", "2"]
 
 
 def test_commands_are_found_in_the_documents() -> None:

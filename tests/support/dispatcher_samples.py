@@ -114,6 +114,7 @@ class Workers:
         self.priorities: list[int] = []
         self.avoided: list[frozenset[str]] = []
         self.ended: list[Job] = []
+        self.taken_back: list[Job] = []
         self.faults: list[tuple[str, str]] = []
         self.away_for_notices = False
 
@@ -146,6 +147,9 @@ class Workers:
 
     def end(self, task: Job) -> None:
         self.ended.append(task)
+
+    def take_back(self, task: Job) -> None:
+        self.taken_back.append(task)
 
     def record_success(self, worker: str) -> None:
         pass

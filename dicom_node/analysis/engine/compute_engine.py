@@ -184,6 +184,11 @@ class ComputeEngine:
         if connection is not None and address:
             connection.restart_worker(address)
 
+    def take_back(self, task: Task[Any]) -> None:
+        """Take back a task that no worker has begun."""
+        if task.started_at is None:
+            _cut(task, Cut.STRANDED)
+
     def record_success(self, worker: str) -> None:
         """Record that a worker brought a task to its end."""
         self._pool.record_success(worker)

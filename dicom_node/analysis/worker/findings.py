@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # torch is imported by workers only
     Choose = Callable[[Sequence[Dataset], SelectionRules], Selection]
 
 
+KEPT_SECONDS = 120.0  #: longer than a proof waits, shorter than anybody minds
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """A series, and what was found in it.
@@ -53,22 +56,42 @@ class Findings:
 
 
 class _Ahead:
-    """Keeps the findings of one series for the analysis that follows; for any thread."""
+    """Keeps the findings of one series for the analysis that follows; for any thread.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    seconds
+        For so long they are kept: pictures and headers of a patient outlive no series for longer.
+    """
+
+    def __init__(self, seconds: float = KEPT_SECONDS) -> None:
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._kept: tuple[ImagesRequest, Findings] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept."""
+        return self._kept is None
 
     def keep(self, request: ImagesRequest, findings: Findings) -> None:
         """Keep these in place of any other."""
         with self._lock:
             self._kept = request, findings
+        end = threading.Timer(self._seconds, self._forget, [request])
+        end.daemon = True
+        end.start()
 
     def take(self, request: ImagesRequest) -> Findings | None:
         """Hand out the findings of these very files, and forget them, or those of others."""
         with self._lock:
             kept, self._kept = self._kept, None
         return kept[1] if kept is not None and kept[0] == request else None
+
+    def _forget(self, request: ImagesRequest) -> None:
+        with self._lock:
+            if self._kept is not None and self._kept[0] is request:
+                self._kept = None
 
 
 _AHEAD = _Ahead()

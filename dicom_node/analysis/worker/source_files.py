@@ -84,7 +84,7 @@ def read_instance(path: Path) -> Dataset:
     """Read an instance; UIDs that its data set lacks are those it was sent under.
 
     Long values, Pixel Data above all, are read from the file when they are asked for: those of a
-    series are never in memory together.
+    series are not in memory together, but where images of the same place are compared.
 
     Raises
     ------

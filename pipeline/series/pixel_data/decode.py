@@ -23,7 +23,10 @@ def encoded_frames(dataset: Dataset, layout: PixelLayout) -> list[bytes]:
     UnsuitableSeries
         ``pixel-data`` if there are none, too few or too many.
     """
-    data = dataset.get("PixelData")
+    try:
+        data = dataset.get("PixelData")
+    except (ValueError, EOFError) as fault:  # the file is not what its header was read from
+        raise layout.refusal("Pixel Data expected where they were, got something else") from fault
     if not isinstance(data, bytes | bytearray) or not data:
         raise layout.refusal("Pixel Data expected, got none")
     data = bytes(data)

@@ -10,11 +10,12 @@ from structlog.testing import capture_logs
 from config.settings import Settings
 from dicom_node.analysis.before_closing.analysis_ahead import MAXIMUM_IN_VAIN
 from dicom_node.analysis.configuration import analysis_config_of
+from dicom_node.analysis.dispatcher import AnalysisDispatcher
 from dicom_node.analysis.offline import source_files
 from dicom_node.analysis.worker import series_task
-from dicom_node.analysis.worker.findings import _AHEAD, Findings, find_ahead
+from dicom_node.analysis.worker.findings import _AHEAD, Findings, _Ahead, find_ahead
 from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, FoundAhead
-from dicom_node.errors import NoWorker
+from dicom_node.errors import EngineAway, EngineLost, NoWorker
 from dicom_node.resources import Resources
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
@@ -28,6 +29,7 @@ from tests.support.dispatcher_samples import (
     dispatcher,
     open_resources,
 )
+from tests.support.node_process import wait_until
 from tests.support.samples.encode_samples import analysis, ct_series
 
 FOUND = FoundAhead(kept=True)
@@ -64,12 +66,18 @@ def close_all(resources: Resources) -> None:
             close(session, series, NOW)
 
 
+def expect(node: AnalysisDispatcher, series: OpenSeries) -> None:
+    """Say that a series is about to be closed, and let the node do what it does then."""
+    node.expect(series)
+    node.dispatch()
+
+
 def test_the_closed_series_goes_to_the_worker_that_has_begun_with_it(resources: Resources) -> None:
     workers = Workers(Job(FOUND), RESULT, fit=frozenset({"one", "two"}))
     node = dispatcher(resources, workers)
     series = arrive(resources, "2.25.11")
-    node.expect(series)
-    node.expect(series)
+    expect(node, series)
+    expect(node, series)
 
     close_all(resources)
     node.dispatch()
@@ -81,44 +89,81 @@ def test_the_closed_series_goes_to_the_worker_that_has_begun_with_it(resources: 
     assert workers.priorities[0] < workers.priorities[1]
 
 
-def test_a_worker_at_which_it_failed_does_not_get_it_again(resources: Resources) -> None:
-    fault = OSError("unreadable there")
-    workers = Workers(Job(FOUND), fault, RESULT, fit=frozenset({"one", "two"}))
+@pytest.mark.parametrize("found", [FoundAhead(kept=False), OSError("unreadable there")])
+def test_a_worker_that_keeps_nothing_is_like_any_other(
+    resources: Resources, found: FoundAhead | OSError
+) -> None:
+    workers = Workers(Job(found), RESULT, fit=frozenset({"one", "two"}))
     node = dispatcher(resources, workers)
-    node.expect(arrive(resources, "2.25.11"))
+    expect(node, arrive(resources, "2.25.11"))
     close_all(resources)
     node.dispatch()
+    assert workers.avoided == [frozenset(), frozenset()]
+
+
+def test_what_was_found_is_taken_once(resources: Resources) -> None:
+    workers = Workers(Job(FOUND), RESULT, EngineAway("lost"), fit=frozenset({"one", "two"}))
+    node = dispatcher(resources, workers)
+    expect(node, arrive(resources, "2.25.11"))
+    close_all(resources)
     node.dispatch()
-    assert workers.avoided == [frozenset(), frozenset({"two"}), frozenset({"one"})]
+    arrive(resources, "2.25.12")
+    close_all(resources)
+    node.dispatch()
+    assert workers.avoided == [frozenset(), frozenset({"two"}), frozenset()]
+
+
+def test_what_failed_is_told_and_not_begun_ahead_again(resources: Resources) -> None:
+    workers = Workers(Job(EngineLost("its worker died")))
+    node = dispatcher(resources, workers)
+    expect(node, arrive(resources, "2.25.11"))
+    with capture_logs() as lines:
+        expect(node, arrive(resources, "2.25.12"))
+    assert [line["event"] for line in lines] == ["analysis_ahead_failed"]
+    assert len(workers.requests) == 1
 
 
 def test_instances_that_come_again_and_again_keep_no_worker_busy(resources: Resources) -> None:
-    workers = Workers(*[Job(FOUND)] * 9)
+    workers = Workers(*[Job(FOUND)] * 9, fit=frozenset({"one", "two"}))
     node = dispatcher(resources, workers)
     for number in range(5):
-        node.expect(arrive(resources, f"2.25.1{number}"))
+        expect(node, arrive(resources, f"2.25.1{number}"))
     assert len(workers.requests) == MAXIMUM_IN_VAIN
+    assert workers.avoided == [frozenset(), frozenset({"two"})]
 
 
-def test_nothing_is_begun_beside_a_closed_series_or_another(resources: Resources) -> None:
+def test_a_closed_series_comes_first_and_another_is_not_begun_beside(resources: Resources) -> None:
     never = Never(None)
     workers = Workers(never, never)
     node = dispatcher(resources, workers)
-    node.expect(arrive(resources, "2.25.11"))
-    node.expect(arrive(resources, "2.25.12", series="2.25.4"))
-    assert len(workers.requests) == 1
+    arrive(resources, "2.25.11")
+    close_all(resources)
+    expect(node, arrive(resources, "2.25.12", series="2.25.4"))
+    expect(node, arrive(resources, "2.25.13", series="2.25.5"))
+    (request,) = workers.requests
+    assert request.series_instance_uid == "2.25.2"
+
+
+def test_what_no_worker_has_begun_is_taken_back(resources: Resources) -> None:
+    waiting, again = Never(None), Never(None)
+    waiting.started_at = again.started_at = None
+    workers = Workers(waiting, again, RESULT)
+    node = dispatcher(resources, workers)
+    expect(node, arrive(resources, "2.25.11"))
+    expect(node, arrive(resources, "2.25.12"))
+    assert workers.taken_back == [waiting]
 
     close_all(resources)
     node.dispatch()
-    node.expect(arrive(resources, "2.25.13", series="2.25.5"))
-    assert len(workers.requests) == 2
+    assert workers.taken_back == [waiting, again]
+    assert workers.avoided == [frozenset()] * 3
 
 
 def test_one_that_hangs_is_seen_and_ended_with_its_worker(resources: Resources) -> None:
     never = Never(None)
     workers = Workers(never)
     node = dispatcher(resources, workers, timeout=0)
-    node.expect(arrive(resources, "2.25.11"))
+    expect(node, arrive(resources, "2.25.11"))
     assert [load.series_instance_uid for load in node.loads()] == ["2.25.2"]
 
     with capture_logs() as lines:
@@ -135,8 +180,16 @@ def test_without_a_worker_the_series_waits_for_one(resources: Resources) -> None
             raise NoWorker("none is fit")
 
     node = dispatcher(resources, Away())
-    node.expect(arrive(resources, "2.25.11"))
+    expect(node, arrive(resources, "2.25.11"))
     assert node.loads()[0].series_instance_uid == ""
+
+
+def test_what_was_found_is_not_kept_for_long(chest: Path) -> None:
+    images = request_for(chest).images
+    kept = _Ahead(seconds=0.0)
+    kept.keep(images, Findings(series=ct_series(), undecided=analysis(), seconds={}))
+    wait_until(lambda: kept.is_empty, seconds=20, what="nothing kept")
+    assert kept.take(images) is None
 
 
 def request_for(folder: Path) -> AnalysisRequest:
