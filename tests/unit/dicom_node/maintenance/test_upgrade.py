@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from sqlalchemy import inspect
 from typer.testing import CliRunner
 
 from config.reader import load
@@ -80,11 +81,20 @@ def revision(ini: Path) -> str | None:
     return found
 
 
+def tables(ini: Path) -> set[str]:
+    """Names of the tables that the database has, but for that of its revision."""
+    database = open_database(load(ini).database_url)
+    found = set(inspect(database).get_table_names()) - {"alembic_version"}
+    database.dispose()
+    return found
+
+
 def test_an_older_database_comes_up_to_date_with_everything_in_it(
     ini: Path, run: Run, resources: Resources
 ) -> None:
     before = counts(load(ini).database_url)
     go_back(ini)
+    known = tables(ini)
 
     refused = run("upgrade")
     assert isinstance(refused.exception, NodeError)
@@ -98,7 +108,8 @@ def test_an_older_database_comes_up_to_date_with_everything_in_it(
     assert ("nothing was done" in said.output, revision(ini)) == (True, OLDER), said.output
     said = run("upgrade", "--backup", backup)
     assert (said.exit_code, revision(ini)) == (0, newest()), said.output
-    assert counts(load(ini).database_url) == before
+    after = counts(load(ini).database_url)
+    assert {name: after[name] for name in known} == {name: before[name] for name in known}
     assert "nothing to do" in run("upgrade").output
 
 
