@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cases.case_list import Case
-from pipeline.cases.prepared import SUFFIX, Prepared, load, require_label
+from pipeline.cases.prepared import SUFFIX, Prepared, load, require_fit
 from pipeline.cases.volumes import read_volume
 from pipeline.classifier.input import (
     AVERAGES,
@@ -59,17 +59,25 @@ def case_input(case: Case, models: Models, wanted: ClassifierInput) -> NetworkIn
     Raises
     ------
     PipelineError
-        If it cannot be read, is no chest CT, has no lungs, or was prepared with another label.
+        If it cannot be read, is no chest CT, has no lungs, or was prepared with another label or
+        sampling.
     """
     if case.path.name.endswith(SUFFIX):
-        require_label(case)
+        require_fit(case, wanted)
         return prepared_input(load(case.path), wanted)
     volume = plausible(read_volume(case.path))
     return network_input(volume, segment(volume, models), wanted)
 
 
 def prepared_input(case: Prepared, wanted: ClassifierInput) -> NetworkInput:
-    """Classifier input of a prepared case, with the way back to the case's grid."""
+    """Classifier input of a prepared case, with the way back to the case's grid.
+
+    Raises
+    ------
+    PipelineError
+        If it was prepared with another sampling.
+    """
+    case.require_sampling(wanted)
     if wanted.sampling == AVERAGES:
         return averaged_input(case.hu, case.lungs, case.spacing_mm, wanted)
     planes, rows, columns = case.hu.shape

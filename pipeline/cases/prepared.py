@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case
 from pipeline.cases.volumes import read_mask, read_volume
-from pipeline.classifier.input import AVERAGES, Index, box, cell_means, lung_box, resize
+from pipeline.classifier.input import AVERAGES, STRETCHED, Index, box, cell_means, lung_box, resize
 from pipeline.errors import PipelineError
 from pipeline.lungs.segment import segment
 from pipeline.model.loading import Models
@@ -55,6 +56,8 @@ class Prepared:
         1 positive, 0 negative.
     kind
         Kind of case, for the tables: a painted pattern, or ``given``.
+    sampling
+        Way in which its voxels were made, see `ClassifierInput`.
     """
 
     hu: NDArray[np.int16]
@@ -64,12 +67,23 @@ class Prepared:
     size_mm: Spacing
     label: int
     kind: str = "given"
+    sampling: int = STRETCHED
 
     @property
     def spacing_mm(self) -> Spacing:
         """Between voxel centres along each axis."""
         z, y, x = (mm / (n - 1) for mm, n in zip(self.size_mm, self.hu.shape, strict=True))
         return z, y, x
+
+    def require_sampling(self, wanted: ClassifierInput) -> None:
+        """Refuse a case that was sampled in another way than a network's input.
+
+        Raises
+        ------
+        PipelineError
+            If it was.
+        """
+        _require_sampling(self.sampling, wanted)
 
 
 def stored_shape(wanted: ClassifierInput) -> Shape:
@@ -165,6 +179,7 @@ def prepare(case: Case, models: Models, wanted: ClassifierInput) -> Prepared:
         lesions_known=case.lesions is not None or case.label == 0,
         size_mm=grid.size_mm,
         label=int(case.label or 0),
+        sampling=wanted.sampling,
     )
 
 
@@ -174,15 +189,15 @@ def prepared(case: Case, models: Models, wanted: ClassifierInput, *, folder: Pat
     Raises
     ------
     PipelineError
-        As `prepare` and `require_label`.
+        As `prepare` and `require_fit`.
     """
     if case.path.name.endswith(SUFFIX):
-        require_label(case)
+        require_fit(case, wanted)
         return case.path
     words = f"{case.path.resolve()} {case.lungs} {case.lesions} {case.label}"
     words += f" {stored_shape(wanted)} {wanted.margin_mm}{models.manifest.networks.lungs.sha256}"
     if wanted.sampling == AVERAGES:
-        words += " averages"
+        words += f" sampling {wanted.sampling}"
     file = folder / f"{hashlib.sha256(words.encode()).hexdigest()[:24]}{SUFFIX}"
     if not file.exists():
         save(file, prepare(case, models, wanted))
@@ -200,26 +215,40 @@ def save(file: Path, case: Prepared) -> None:
         size_mm=np.array(case.size_mm),
         label=np.array(case.label),
         kind=np.array(case.kind),
+        sampling=np.array(case.sampling),
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, stream.getvalue())
 
 
-def require_label(case: Case) -> None:
-    """Refuse a prepared case that was made with another label than its list says.
+def require_fit(case: Case, wanted: ClassifierInput) -> None:
+    """Refuse a prepared case of another label than its list says, or of another sampling.
 
     Raises
     ------
     PipelineError
-        If it was, or the file holds no prepared case.
+        If it is such a case, or the file holds no prepared case.
     """
     try:
         with np.load(case.path, allow_pickle=False) as arrays:
-            label = int(arrays["label"])
+            label, sampling = int(arrays["label"]), _sampling_of(arrays)
     except BROKEN as exc:
         raise _broken(exc) from exc
     if case.label is not None and label != case.label:
         raise PipelineError(f"the list's label {case.label} expected in the case, got {label}")
+    _require_sampling(sampling, wanted)
+
+
+def _require_sampling(sampling: int, wanted: ClassifierInput) -> None:
+    if sampling != wanted.sampling:
+        raise PipelineError(
+            f"a case prepared with sampling {wanted.sampling} expected, got sampling {sampling}"
+        )
+
+
+def _sampling_of(arrays: NpzFile) -> int:
+    """Read how a file was sampled: files that do not say so are older, and stretched."""
+    return int(arrays["sampling"]) if "sampling" in arrays else STRETCHED
 
 
 def load(file: Path) -> Prepared:
@@ -242,6 +271,7 @@ def load(file: Path) -> Prepared:
                 size_mm=(z, y, x),
                 label=int(arrays["label"]),
                 kind=str(arrays["kind"]),
+                sampling=_sampling_of(arrays),
             )
     except BROKEN as exc:
         raise _broken(exc) from exc

@@ -23,7 +23,7 @@ GREY_LEVELS = 255  #: the paper's networks saw 8-bit images; floor, as there
 MAX_PLANES = 400  #: bounds memory (about 3 GB); 400 mm at 1 mm is beyond a long lung
 MIN_PLANES = 2  #: the network halves the planes once
 MASK_LEVEL = 0.5  #: an interpolated mask counts as lung from here on
-AVERAGES = 2  #: `ClassifierInput.sampling` of `averaged_input`
+STRETCHED, AVERAGES = 1, 2  #: ways of `ClassifierInput.sampling`; the second is `averaged_input`
 CELL = (2, 8, 8)  #: planes, rows, columns of a cell of the feature map, as every network has it
 
 Index = tuple[int, int, int]

@@ -28,7 +28,13 @@ def random_picture(
 
     Where pixels have a size (`ClassifierInput.sampling` 2), the view keeps it, within the range
     of scales, and the lungs' mask is widened or narrowed a little, as no mask is sure of its edge.
+
+    Raises
+    ------
+    PipelineError
+        If the case was prepared with another sampling.
     """
+    case.require_sampling(wanted)
     if wanted.pixel_mm is not None:
         return _picture_in_mm(case, shape, wanted, rng)
     matrix, scales = _affine(rng)

@@ -70,6 +70,7 @@ class PaperTask(ClassifierTask):
         label = (NEGATIVE, POSITIVE)[step % 2]
         files = self.files.positive if label == POSITIVE else self.files.negative
         case = load(files[int(rng.integers(len(files)))])
+        case.require_sampling(self.wanted)
         planes = max(MIN_PLANES, round(case.size_mm[0] / self.wanted.slice_mm) + 1)
         shape = (planes, self.wanted.rows, self.wanted.columns)
         picture = paper_picture(case, shape, self.wanted.window_hu, rng)

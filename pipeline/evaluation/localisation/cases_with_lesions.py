@@ -17,7 +17,7 @@ from pipeline.cases.prepared import (
     Spacing,
     load,
     prepare,
-    require_label,
+    require_fit,
 )
 from pipeline.classifier.activation import methods_of, on_source
 from pipeline.classifier.score import classify
@@ -70,12 +70,12 @@ def prepared_case(case: Case, models: Models) -> Prepared:
     Raises
     ------
     PipelineError
-        If it cannot be read, or was prepared with another label; its row is named.
+        If it cannot be read, or was prepared with another label or sampling; its row is named.
     """
     wanted = models.manifest.networks.classifier.input
     try:
         if case.path.name.endswith(SUFFIX):
-            require_label(case)
+            require_fit(case, wanted)
             return load(case.path)
         return prepare(case, models, wanted)
     except PipelineError as exc:

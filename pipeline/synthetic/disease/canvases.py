@@ -47,6 +47,7 @@ def phantom_canvas(seed: int, wanted: ClassifierInput) -> Prepared:
         size_mm=grid.size_mm,
         label=0,
         kind="phantom",
+        sampling=wanted.sampling,
     )
 
 

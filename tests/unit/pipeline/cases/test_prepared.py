@@ -1,5 +1,6 @@
 """Prepared cases: written and read whole; made of DICOM and of NIfTI on the same anatomy."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 
 from pipeline.cases import prepared
 from pipeline.cases.case_list import Case
+from pipeline.cases.classifier_input import prepared_input
 from pipeline.cases.prepared import Prepared
 from pipeline.cases.volumes import read_mask, read_volume
 from pipeline.errors import PipelineError
 from pipeline.model.loading import device_for, load
 from pipeline.model.manifest import BUNDLED, ClassifierInput
+from pipeline.synthetic.disease.canvases import phantom_canvas
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.training.augment import random_picture
 
 SHAPE = (12, 20, 30)
 
@@ -120,6 +124,7 @@ def test_a_case_is_prepared_once_and_its_masks_are_kept(nifti: Path, tmp_path: P
     assert again == file
     assert again.stat().st_mtime_ns == written
     held = prepared.load(file)
+    assert held.sampling == SMALL.sampling
     assert held.hu.shape == (24, 48, 64)
     assert held.lesions_known
     assert held.lesions.any()
@@ -147,6 +152,41 @@ def test_a_prepared_case_of_another_label_than_listed_is_refused(tmp_path: Path)
 
     with pytest.raises(PipelineError, match="the list's label 1 expected in the case, got 0"):
         prepared.prepared(case, load(BUNDLED, device_for("cpu")), SMALL, folder=tmp_path / "none")
+
+
+def test_a_case_of_another_sampling_is_neither_listed_nor_scored_nor_drawn(tmp_path: Path) -> None:
+    averages = SMALL.model_copy(update={"sampling": 2, "pixel_mm": 4.0})
+    stretched, averaged = some_case(), replace(some_case(), sampling=2)
+    prepared.save(tmp_path / "case.npz", averaged)
+    row = Case(path=tmp_path / "case.npz", patient="p", label=1)
+
+    assert prepared.load(row.path).sampling == 2
+    prepared.require_fit(row, averages)
+    with pytest.raises(PipelineError, match="with sampling 1 expected, got sampling 2"):
+        prepared.require_fit(row, SMALL)
+    for case, wanted in ((stretched, averages), (averaged, SMALL)):
+        with pytest.raises(PipelineError, match="a case prepared with sampling"):
+            prepared_input(case, wanted)
+        with pytest.raises(PipelineError, match="a case prepared with sampling"):
+            random_picture(case, SHAPE, wanted, np.random.default_rng(1))
+
+
+def test_a_case_that_names_no_sampling_is_stretched(tmp_path: Path) -> None:
+    prepared.save(tmp_path / "case.npz", some_case())
+    with np.load(tmp_path / "case.npz") as arrays:
+        older = {name: arrays[name] for name in arrays if name != "sampling"}
+    np.savez(tmp_path / "older.npz", **older)
+
+    assert prepared.load(tmp_path / "older.npz").sampling == 1
+
+
+@pytest.mark.parametrize(("sampling", "pixel_mm"), [(1, None), (2, 4.0)])
+def test_a_phantom_is_prepared_with_the_sampling_that_is_wanted(
+    sampling: int, pixel_mm: float | None
+) -> None:
+    wanted = SMALL.model_copy(update={"sampling": sampling, "pixel_mm": pixel_mm})
+
+    prepared_input(phantom_canvas(5, wanted), wanted)
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:

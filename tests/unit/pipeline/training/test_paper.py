@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from dicom_node.cli.research.train import Precision
 from pipeline.cases.prepared import save
+from pipeline.errors import PipelineError
 from pipeline.model.manifest import ClassifierInput
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.training.classifier_task import Files, WithAuxHead
@@ -40,6 +42,15 @@ def task(tmp_path: Path) -> PaperTask:
         seed=9,
         masks=False,
     )
+
+
+def test_a_case_of_another_sampling_is_not_drawn(task: PaperTask) -> None:
+    for path in task.files.negative:
+        save(path, replace(some_case(), sampling=2))
+
+    task.draw(1)
+    with pytest.raises(PipelineError, match="with sampling 1 expected, got sampling 2"):
+        task.draw(0)
 
 
 def test_the_schedule_is_the_papers() -> None:
