@@ -1,12 +1,18 @@
 """Tables in docs/tables follow from the scores that are published beside them."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline.decision import bounds
+from pipeline.evaluation.stability import AS_IT_CAME
 from pipeline.evaluation.stability_report import read_scores, table
 from pipeline.evaluation.strata import PaintedCase, read_painted, tables, write_painted
+from pipeline.metrics.delong import auc
+from pipeline.model.errata import read_errata
 from pipeline.model.manifest import BUNDLED, read_manifest
 from tests.support.paths import ROOT
 
@@ -31,6 +37,44 @@ def test_the_tables_of_stability_follow_from_its_scores(model: str) -> None:
 
     text = (TABLES / "stability.md").read_text(encoding="utf-8")
     assert f"<!-- {model} -->\n{made}\n<!-- /{model} -->" in text
+
+
+def test_readme_and_errata_carry_the_figures_of_the_fresh_seed() -> None:
+    manifest, _ = read_manifest(BUNDLED)
+    chosen = bounds(None, manifest)
+    cases = read_painted(DATA / "classifier-seed-2.csv")
+
+    def called(label: int) -> list[int]:
+        scores = [one.score for one in cases if one.label == label]
+        counts = Counter(
+            (score > chosen.threshold) - (score < (chosen.indeterminate_from or 0))
+            for score in scores
+        )
+        return [counts[side] for side in (1, 0, -1)]
+
+    above, between, below = called(1)
+    others = called(0)
+    area = auc(np.array([bool(one.label) for one in cases]), np.array([one.score for one in cases]))
+
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"{above} were called *above*, {between} *indeterminate*, {below} *below*" in readme
+    assert "negative ones {}, {} and {}".format(*others) in readme
+    errata = " ".join(erratum.text for erratum in read_errata(BUNDLED))
+    assert f"ROC AUC {area.value:.3f}" in errata
+    assert f"{area.low:.3f} to {area.high:.3f}" in errata
+
+
+def test_every_real_series_is_named_with_its_score() -> None:
+    scores = read_scores(DATA / "stability-opacities-1.csv")
+    came = {one.case: one.score for one in scores if one.change == AS_IT_CAME}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table_of_classifier = (TABLES / "classifier.md").read_text(encoding="utf-8").splitlines()
+
+    for case, score in came.items():
+        assert case in readme.lower()
+        assert f" {score:.2f}" in readme
+        row = next(line for line in table_of_classifier if line.startswith(f"| {case} "))
+        assert f"| {score:.3f} |" in row
 
 
 def test_the_seeds_share_no_phantom() -> None:
