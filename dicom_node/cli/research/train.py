@@ -34,6 +34,7 @@ from dicom_node.errors import NodeError
 from pipeline.model.manifest import BUNDLED, UNET_STRIDE, ClassifierInput, read_manifest
 
 if TYPE_CHECKING:  # the command line starts without torch
+    from pipeline.model.loading import Models
     from pipeline.training.fit import Schedule
     from pipeline.training.train_classifier import ClassifierTraining
 
@@ -157,7 +158,6 @@ def classifier(
     from pipeline.model.loading import device_for, load
     from pipeline.training.classifiers import CLASSIFIERS, DEPLOYABLE
     from pipeline.training.fit import Schedule
-    from pipeline.training.train_classifier import train_classifier
 
     if network not in CLASSIFIERS:
         raise NodeError(f"a network of {', '.join(CLASSIFIERS)} expected, got {network}")
@@ -182,20 +182,28 @@ def classifier(
         pixel_mm=pixel_mm,
         start=None if start is None else weights_of(start),
     )
+    weights = _train(cases, run, training, load(model, where))
+    if network in DEPLOYABLE:
+        _make_model(run, weights, training, model, source or undescribed(cases))
+
+
+def _train(cases: Sequence[Path], run: Path, training: ClassifierTraining, models: Models) -> Path:
+    """Train with a progress bar; say where the weights are, and which cases have no score."""
+    from pipeline.training.train_classifier import train_classifier
+
     with bar() as progress:
-        task = progress.add_task("preparing", total=steps)
+        task = progress.add_task("preparing", total=training.schedule.steps)
         weights = train_classifier(
             cases,
             run,
             training,
-            load(model, where),
+            models,
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
     out.print(f"weights: {weights}")
     for unscored in sorted(run.glob("*-unscored.txt")):
         out.print(f"[yellow]cases without a score[/], and why: {escape(str(unscored))}")
-    if network in DEPLOYABLE:
-        _make_model(run, weights, training, model, source or undescribed(cases))
+    return weights
 
 
 def _make_model(
@@ -243,7 +251,7 @@ def paper(
     needs_extra()
     from pipeline.model.loading import device_for, load
     from pipeline.training.paper import paper_schedule
-    from pipeline.training.train_classifier import PAPER, ClassifierTraining, train_classifier
+    from pipeline.training.train_classifier import PAPER, ClassifierTraining
 
     models = load(model, device_for(device.value))
     schedule = paper_schedule(
@@ -260,16 +268,7 @@ def paper(
         masks=False,
         recipe=PAPER,
     )
-    with bar() as progress:
-        task = progress.add_task("preparing", total=steps)
-        weights = train_classifier(
-            cases,
-            run,
-            training,
-            models,
-            report=lambda done, text: progress.update(task, completed=done, description=text),
-        )
-    out.print(f"weights: {weights}")
+    weights = _train(cases, run, training, models)
     _make_model(run, weights, training, model, source or undescribed(cases))
 
 

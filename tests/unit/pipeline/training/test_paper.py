@@ -131,6 +131,9 @@ def test_the_command_makes_a_model_and_resumes_to_the_same_weights(tmp_path: Pat
     cases, whole, cut = tmp_path / "cases.csv", tmp_path / "whole", tmp_path / "cut"
     cases.write_text("\n".join(rows) + "\n")
     subprocess.run(command(cases, whole), check=True, capture_output=True)
+    (whole / "test-unscored.txt").write_text("cases.csv line 9: no lungs\n")
+    again = subprocess.run(command(cases, whole), check=True, capture_output=True, text=True)
+    assert "test-unscored.txt" in again.stdout
 
     process = subprocess.Popen(
         command(cases, cut), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
