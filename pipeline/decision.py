@@ -70,6 +70,13 @@ class Bounds:
     operating_point: str
     indeterminate_from: float | None = None
 
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Scores between which answers change, the lower one first."""
+        if self.indeterminate_from is None:
+            return (self.threshold,)
+        return self.indeterminate_from, self.threshold
+
 
 def bounds(threshold: float | None, manifest: Manifest) -> Bounds:
     """Choose the scores at which answers change.

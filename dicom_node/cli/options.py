@@ -64,6 +64,21 @@ Masks = Annotated[bool, typer.Option(help="Learn from lesion masks where known."
 Rows = Annotated[int, typer.Option(min=32, help="Rows of the network's input.")]
 Columns = Annotated[int, typer.Option(min=48, help="Columns of the network's input.")]
 SliceMm = Annotated[float, typer.Option(min=0.5, help="Distance of its planes.")]
+
+
+class SplitChoice(StrEnum):
+    """Split of a list, or all of it."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
+    all = "all"
+
+
+Splits = Annotated[
+    SplitChoice | None,
+    typer.Option(help="Of --cases; without it the test cases if the list names splits, else all."),
+]
 PixelMm = Annotated[
     float | None,
     typer.Option(

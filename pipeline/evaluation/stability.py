@@ -213,7 +213,7 @@ def changed_scores(
         is no chest CT, or has no lungs.
     """
     if case.path.name.endswith(SUFFIX):
-        raise PipelineError(f"{case.place}: a scan expected (DICOM or NIfTI), got a prepared case")
+        raise PipelineError("a scan expected (DICOM or NIfTI), got a prepared case")
     volume = plausible(read_volume(case.path))
     lungs = segment(volume, models)
     for change in changes(volume.spacing_mm[0]):

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case
 from pipeline.cases.prepared import SUFFIX, load
+from pipeline.decision import bounds
 from pipeline.errors import PipelineError
 from pipeline.metrics.delong import auc
 from pipeline.metrics.reliability import reliability
@@ -160,17 +161,18 @@ def _figures(cases: Sequence[PaintedCase], manifest: Manifest) -> str:
 
 def _answers(cases: Sequence[PaintedCase], manifest: Manifest) -> str:
     """Count the three answers of each class, and what each level of the sets kept."""
-    if manifest.conformal is None:
+    called = bounds(None, manifest)
+    low, high = called.indeterminate_from, called.threshold
+    if manifest.conformal is None or low is None:
         return ""
-    low, high = manifest.conformal.levels[0].indeterminate
     within = {
         f"above (over {high:.3f})": (np.nextafter(high, 1), 1.0),
         "indeterminate": (low, high),
         f"below (under {low:.3f})": (0.0, np.nextafter(low, 0)),
     }
     rows = [
-        (name, *(_counted(cases, label, *bounds) for label in (1, 0)))
-        for name, bounds in within.items()
+        (name, *(_counted(cases, label, *span) for label in (1, 0)))
+        for name, span in within.items()
     ]
     rows += [
         (
@@ -210,24 +212,17 @@ def _size_name(low: float, high: float) -> str:
 
 def _by_kind(cases: Sequence[PaintedCase], manifest: Manifest) -> str:
     threshold = manifest.operating_points[DEFAULT_POINT].threshold
+    edges = sorted({threshold, *bounds(None, manifest).edges})
     kinds = sorted({one.kind for one in cases if not one.label})
     rows = []
     for kind in kinds:
         of_kind = [one for one in cases if not one.label and one.kind == kind]
         cells = [
-            f"{sum(one.score > bound for one in of_kind)} of {len(of_kind)}"
-            for bound in _bounds(manifest, threshold)
+            f"{sum(one.score > bound for one in of_kind)} of {len(of_kind)}" for bound in edges
         ]
         rows.append((kind.replace("-", " "), *cells))
-    heads = [f"over {bound:.3f}" for bound in _bounds(manifest, threshold)]
+    heads = [f"over {bound:.3f}" for bound in edges]
     return _table(("negative case", *heads), rows)
-
-
-def _bounds(manifest: Manifest, threshold: float) -> tuple[float, ...]:
-    if manifest.conformal is None:
-        return (threshold,)
-    low, high = manifest.conformal.levels[0].indeterminate
-    return (low, threshold, high)
 
 
 def _counted(cases: Sequence[PaintedCase], label: int, low: float, high: float) -> str:

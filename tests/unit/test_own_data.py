@@ -55,6 +55,8 @@ def test_the_page_has_the_whole_way() -> None:
         "model show",
         "model verify",
     ]
+    assert len(names) == 7
+    assert "in seven commands" in PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.long

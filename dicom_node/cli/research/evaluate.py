@@ -8,19 +8,10 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.cli.options import BUNDLED_NAME, folder_of, needs_extra, out
+from dicom_node.cli.options import BUNDLED_NAME, Splits, folder_of, needs_extra, out
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
-
-
-class SplitChoice(StrEnum):
-    """Split of a list, or all of it."""
-
-    test = "test"
-    validation = "validation"
-    train = "train"
-    all = "all"
 
 
 class Point(StrEnum):
@@ -50,12 +41,7 @@ def evaluate(
             " --scores, which its weights must have given, are calibrated and called as it does.",
         ),
     ] = None,
-    split: Annotated[
-        SplitChoice | None,
-        typer.Option(
-            help="Of --cases; without it the test cases if the list names splits, else all."
-        ),
-    ] = None,
+    split: Splits = None,
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Scores above it are positive; else the model's, or 0.5."),
@@ -73,16 +59,16 @@ def evaluate(
     needs_extra()
     from dicom_node.cli.research.evaluate_run import (
         EvaluationOptions,
-        Selection,
         evaluate_cases,
         evaluate_scores,
     )
+    from dicom_node.cli.research.selection import Selection
 
     options = EvaluationOptions(threshold=threshold, prevalences=prevalence)
     if scores is not None:
         evaluate_scores(scores, folder_of(model) if model else None, out_folder, options, out)
     if cases is not None:
-        selection = Selection(file=cases, split=split)
+        selection = Selection(files=[cases], split=split)
         evaluate_cases(selection, folder_of(model or BUNDLED_NAME), out_folder, options, out)
 
 

@@ -13,9 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dicom_node.cli.options import bar
+from dicom_node.cli.research.selection import Selection, select
 from dicom_node.errors import NodeError
 from pipeline.atomic_write import write_whole
-from pipeline.cases.case_list import Case, Split, read_cases
+from pipeline.cases.case_list import Case
 from pipeline.decision import SITE_POINT, Bounds, bounds
 from pipeline.evaluation.calibration.temperature import rescaled
 from pipeline.evaluation.report import Occasion, write_report
@@ -31,7 +32,6 @@ FEWEST = 2  #: cases of each class; DeLong's variance needs them
 SCORES = "scores.csv"  #: in the folder of the report
 PAINTED = "painted-cases.csv"  #: the same of prepared cases, with what was painted
 STRATA = "strata.md"  #: tables by size and by what was painted
-ALL = "all"  #: in place of a split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +55,6 @@ class EvaluationOptions:
             return bounds(self.threshold, manifest)
         threshold = THRESHOLD if self.threshold is None else self.threshold
         return Bounds(threshold=threshold, operating_point=SITE_POINT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Cases of a list to score.
-
-    Attributes
-    ----------
-    split
-        A split of the list, `ALL`, or None: test cases if the list names splits, else all.
-    """
-
-    file: Path
-    split: str | None = None
 
 
 def evaluate_scores(
@@ -206,26 +192,6 @@ def _print_evaluation(
         table.add_row(name, share)
     console.print(table)
     console.print(f"report: {escape(str(page))}")
-
-
-def select(selection: Selection) -> tuple[Sequence[Case], str]:
-    """Read the selected cases; say in words which they are.
-
-    Raises
-    ------
-    NodeError
-        If there are none.
-    """
-    cases, name = read_cases(selection.file), selection.file.name
-    named = any(case.split is not None for case in cases)
-    split = selection.split or (Split.TEST if named else ALL)
-    if split == ALL:
-        what = "all, whatever their split" if named else "the list names no split"
-        return cases, f"{len(cases)} cases of {name} ({what})"
-    of_split = [case for case in cases if case.split == split]
-    if not of_split:
-        raise NodeError(f"{selection.file}: expected cases of split '{split}', got none")
-    return of_split, f"{len(of_split)} {split} cases of the {len(cases)} cases of {name}"
 
 
 def _score(cases: Sequence[Case], models: Models, file: Path, console: Console) -> CaseScores:

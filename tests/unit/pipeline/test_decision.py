@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.classifier.score import open_classes
-from pipeline.decision import decide
+from pipeline.decision import bounds, decide
 from pipeline.model.manifest import BUNDLED, Conformal, read_manifest
 from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
@@ -202,3 +202,12 @@ def test_a_model_without_prediction_sets_has_its_operating_point() -> None:
     called = decide(found(share=0, largest_ml=0, score=0.44), AnalysisOptions(), plain)
     assert called.classification.operating_point == "default"
     assert called.classification.answer is Answer.ABOVE
+
+
+def test_answers_change_at_the_bounds_of_the_sets_or_at_the_one_threshold() -> None:
+    assert MANIFEST.conformal is not None
+    without = MANIFEST.model_copy(update={"conformal": None})
+
+    assert bounds(None, MANIFEST).edges == MANIFEST.conformal.levels[0].indeterminate
+    assert bounds(None, without).edges == (MANIFEST.operating_points["default"].threshold,)
+    assert bounds(0.3, MANIFEST).edges == (0.3,)

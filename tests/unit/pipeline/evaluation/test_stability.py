@@ -135,7 +135,7 @@ def test_cases_are_named_by_what_tells_their_paths_apart() -> None:
 def test_a_prepared_case_has_no_scan_to_change() -> None:
     models = load(BUNDLED, device_for("cpu"))
     case = Case(path=Path("x.npz"), patient="p", place="cases.csv line 2")
-    with pytest.raises(PipelineError, match="line 2: a scan expected"):
+    with pytest.raises(PipelineError, match="a scan expected"):
         next(changed_scores(case, "x", models))
 
 
@@ -146,15 +146,24 @@ def test_the_command_writes_table_scores_and_plot_and_holds_a_bound(tmp_path: Pa
     image.SetSpacing((spec.field_mm / spec.size, spec.field_mm / spec.size, spec.spacing_mm))
     sitk.WriteImage(image, str(tmp_path / "chest.nii.gz"))
     cases, out = tmp_path / "cases.csv", tmp_path / "out"
-    cases.write_text("path,patient\nchest.nii.gz,p\n")
+    (tmp_path / "empty").mkdir()
+    cases.write_text(
+        "path,patient,split\nnot-listed-to-test,q,train\nempty,r,test\nchest.nii.gz,p,test\n"
+    )
+    (tmp_path / "not-listed-to-test").mkdir()
     command = ["stability", "--cases", str(cases), "--out", str(out), "--at-most", "1e-9"]
 
     done = CliRunner().invoke(app, [*command, "--change", "margin 12 mm"])
     unknown = CliRunner().invoke(app, [*command, "--change", "margin 13 mm"])
+    none = CliRunner().invoke(app, [*command, "--split", "train"])
 
     assert isinstance(done.exception, NodeError)
     assert "at most 1e-09" in str(done.exception)
     assert "more deviate: chest.nii.gz" in str(done.exception)
+    assert "without scores: cases.csv line 3" in str(done.exception)
+    assert "2 test cases of the 3 cases of cases.csv" in done.output
+    assert "no scores: cases.csv line 3: " in done.output
+    assert "at least one case that can be scored, got none" in str(none.exception)
     scores = read_scores(out / "stability.csv")
     assert [one.change for one in scores] == [AS_IT_CAME, "margin 12 mm"]
     assert (out / "stability.md").read_text() == table(scores)
