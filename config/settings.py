@@ -415,8 +415,9 @@ class SelfTestSettings(Section):
         default=30.0,
         gt=0,
         le=1440,
-        description="It has failed where its result is not there after so long, minutes: it waits"
-        " its turn like any other series.",
+        description="It has failed where its result is not there after so long, minutes; where its"
+        " turn has not come by then, as it waits like any other series, it is given up, and that is"
+        " no failure.",
     )
     needed_for_ready: bool = Field(
         default=False,

@@ -88,6 +88,7 @@ EVENTS = frozenset(
         "drift_found",
         "scanner_changed",
         "self_test_begun",
+        "self_test_canceled",
         "self_test_failed",
         "self_test_passed",
         "series_exported",

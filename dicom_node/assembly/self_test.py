@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
 from dicom_node.assembly.security import credentials_of
+from dicom_node.health import Health
 from dicom_node.network.association import Peer
 from dicom_node.network.own_address import EVERY_INTERFACE
 from dicom_node.network.tls import certified_name
 from dicom_node.resources import Resources
-from dicom_node.self_test.schedule import SelfTestRules
+from dicom_node.self_test.schedule import PART, SelfTestRules
 
 if TYPE_CHECKING:
     from dicom_node.self_test.runner import SelfTestJob
@@ -51,6 +52,8 @@ def own_peer_of(settings: Settings, port: int) -> Peer:
 def self_test_job_of(settings: Settings, resources: Resources, port: int) -> SelfTestJob:
     """Make the job that runs self-tests through a port of ours.
 
+    Our certificate is read when a run is sent: what ails it is the fault of that run alone.
+
     Raises
     ------
     ImportError
@@ -58,12 +61,28 @@ def self_test_job_of(settings: Settings, resources: Resources, port: int) -> Sel
     """
     from dicom_node.self_test.runner import OwnPort, SelfTestJob  # noqa: PLC0415  # not everywhere
 
+    def send(series_instance_uid: str, now: datetime) -> str:
+        return OwnPort(peer=own_peer_of(settings, port)).send(series_instance_uid, now)
+
     return SelfTestJob(
         resources=resources,
         rules=self_test_rules_of(settings),
-        send=OwnPort(peer=own_peer_of(settings, port)).send,
+        send=send,
         needed_for_ready=settings.selftest.needed_for_ready,
     )
+
+
+def left_out(health: Health, why: str, settings: Settings) -> Callable[[], None]:
+    """Make what tells of self-tests that are due but cannot be run; as `prepared`."""
+    wanted = settings.selftest
+
+    def take_up() -> None:
+        if wanted.every_hours:
+            health.fault(PART, f"cannot be run: {why}", ready=not wanted.needed_for_ready)
+        else:
+            health.well(PART)
+
+    return take_up
 
 
 def prepared(job: SelfTestJob, settings: Settings) -> Callable[[], None]:

@@ -7,7 +7,7 @@ import platform
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -110,9 +110,9 @@ def look(settings: Settings, resources: Resources, folder: Path, by: str) -> Pro
     Raises
     ------
     NodeError
-        If the node does not run, or ends meanwhile.
+        As :func:`dicom_node.self_test.request.self_test_now`.
     """
-    run = self_test_now(resources, by)
+    run = self_test_now(resources, by, timedelta(minutes=settings.selftest.within_minutes))
     pictures, no_pictures = _pictures(resources, run, folder)
     return Protocol(
         at=resources.clock(),

@@ -15,8 +15,8 @@ from dicom_node.analysis.before_closing.end_slices import EndSlices
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.assembly.drift import drift_job_of
 from dicom_node.assembly.drift import prepared as drift_prepared
+from dicom_node.assembly.self_test import left_out, self_test_job_of
 from dicom_node.assembly.self_test import prepared as self_test_prepared
-from dicom_node.assembly.self_test import self_test_job_of
 from dicom_node.audit.decisions import Decided
 from dicom_node.audit.messages import application
 from dicom_node.closing.archive_counts import ArchiveCounts
@@ -26,7 +26,7 @@ from dicom_node.errors import NodeError
 from dicom_node.fleet.election import Election
 from dicom_node.fleet.membership import Membership
 from dicom_node.fleet.roster import Roster
-from dicom_node.health import ACTIVE, STANDBY
+from dicom_node.health import ACTIVE, STANDBY, Health
 from dicom_node.logs import log
 from dicom_node.node.deadlines import (
     ENGINE_SECONDS,
@@ -193,8 +193,7 @@ class Node:
             try:
                 job = self._self_test = self_test_job_of(settings, resources, self.address[1])
             except ImportError as absent:
-                log.info("self_test_left_out", reason=f"{absent.name} is not installed")
-                return _nothing_to_take_up
+                return _without_self_tests(resources.health, absent, settings)
             self.scheduler.every(SELF_TEST_SECONDS, "self-test", job.poll)
             return partial(self_test_prepared, job)
 
@@ -284,8 +283,12 @@ class Node:
             self._membership.stop()
 
 
-def _nothing_to_take_up(_: Settings) -> Callable[[], None]:
-    return lambda: None
+def _without_self_tests(health: Health, absent: ImportError, settings: Settings) -> Prepared:
+    why = f"{absent.name} is not installed"
+    log.info("self_test_left_out", reason=why)
+    without = partial(left_out, health, why)
+    without(settings)()
+    return without
 
 
 def give_back(resources: Resources) -> None:

@@ -12,16 +12,18 @@ from pathlib import Path
 from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
 from dicom_node.delivery.store_scu import send
+from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.maintenance.stored_data import remove
 from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
 from dicom_node.self_test.case import SPEC, self_test_datasets
 from dicom_node.self_test.judgement import Figures, Judgement, basis_of, expectation, judge
-from dicom_node.self_test.schedule import ENDED, SelfTestRules, end_of, fault_of, is_due
+from dicom_node.self_test.schedule import ENDED, PART, SelfTestRules, end_of, fault_of, is_due
 from pipeline.synthetic.phantom.dicom import write_series
 from storage.database.self_test_series import self_test_series
 from storage.database.sessions import Session
+from storage.errors import StorageError
 from storage.files.removal_lock import may_remove
 from storage.files.self_test_mark import draw_self_test_uid
 from storage.results.self_tests import (
@@ -39,11 +41,10 @@ from storage.results.self_tests import (
 )
 from storage.states import SelfTestState
 
-PART = "self-test"  #: in the condition of the node
 STOPPED = "the node was stopped meanwhile"
 
 Send = Callable[[str, datetime], str]
-"""Sends the images of a series; gives why that failed, else an empty text."""
+"""Sends the images of a series; gives why that failed, else an empty text, or raises NodeError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ class SelfTestJob:
     _running: int | None = field(default=None, init=False)
     _is_first: bool = field(default=True, init=False)
     _is_stopped: bool = field(default=False, init=False)
+    _left_behind: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self._since = self.resources.clock()
@@ -119,19 +121,27 @@ class SelfTestJob:
             cancel_self_tests(session, self.resources.clock(), STOPPED)
 
     def _begin(self) -> None:
-        """Begin the run that was asked for, or one that is due; send its images."""
+        """Begin the run that was asked for, or one that is due; send its images.
+
+        None while the series of an earlier one is not at its end: it would wait behind that.
+        """
         now = self.resources.clock()
         with self.resources.sessions.begin() as session:
             asked = requested_self_test(session)
             latest = next(iter(latest_self_tests(session, 1)), None)
             if asked is None and not is_due(latest, self.rules, now):
                 return
+            if any(one.state not in ENDED for one in self_test_series(session).values()):
+                return
             number = request_self_test(session, now) if asked is None else asked.id
             uid = draw_self_test_uid(self.resources.identity_key)
             begin_self_test(session, number, uid, now)
         self._running = number
         log.info("self_test_begun", series_uid=uid)
-        trouble = self.send(uid, now)
+        try:
+            trouble = self.send(uid, now)
+        except NodeError as fault:
+            trouble = str(fault)
         if trouble and not self._is_stopped:
             self._end(number, f"its images were not taken: {trouble}")
 
@@ -140,11 +150,11 @@ class SelfTestJob:
         with self.resources.sessions.reading() as session:
             run = self_test(session, number)
             seen = self_test_series(session).get(run.series_instance_uid)
-        fault = end_of(run, seen, SPEC.slices, self.rules, self.resources.clock())
-        if fault is None:
+        end = end_of(run, seen, SPEC.slices, self.rules, self.resources.clock())
+        if end is None:
             return
-        if fault:
-            self._end(number, fault)
+        if end.state is not SelfTestState.PASSED:
+            self._enter_end(number, end)
             return
         with self.resources.sessions.reading() as session:
             try:
@@ -162,22 +172,31 @@ class SelfTestJob:
     ) -> None:
         state = SelfTestState.FAILED if fault else SelfTestState.PASSED
         verdict = "" if judgement is None else json.dumps(judgement.as_json())
+        end = SelfTestOutcome(state=state, reason=fault, basis=basis, verdict=verdict)
+        self._enter_end(number, end)
+
+    def _enter_end(self, number: int, end: SelfTestOutcome) -> None:
         with self.resources.sessions.begin() as session:
-            end_self_test(
-                session,
-                number,
-                SelfTestOutcome(state=state, reason=fault, basis=basis, verdict=verdict),
-                self.resources.clock(),
-            )
-            run = self_test(session, number)
+            end_self_test(session, number, end, self.resources.clock())
+            uid = self_test(session, number).series_instance_uid
         self._running = None
-        if fault:
-            log.error("self_test_failed", series_uid=run.series_instance_uid, reason=fault)
+        if end.state is SelfTestState.FAILED:
+            log.error("self_test_failed", series_uid=uid, reason=end.reason)
+        elif end.state is SelfTestState.CANCELED:
+            log.warning("self_test_canceled", series_uid=uid, reason=end.reason)
         else:
-            log.info("self_test_passed", series_uid=run.series_instance_uid)
+            log.info("self_test_passed", series_uid=uid)
         self._remove_ended()
 
     def _remove_ended(self) -> None:
+        """Remove what ended runs have left; what hinders that is told, and hinders no other run."""
+        try:
+            self._remove_series()
+            self._left_behind = ""
+        except (NodeError, StorageError) as fault:
+            self._left_behind = f"the series of an earlier run cannot be removed: {fault}"
+
+    def _remove_series(self) -> None:
         """Remove files and rows of series of earlier runs, once nothing is done with them."""
         with self.resources.sessions.reading() as session:
             known = self_test_series(session)
@@ -195,6 +214,8 @@ class SelfTestJob:
         fault = fault_of(latest, passed, self.rules, self._since, self.resources.clock())
         if fault:
             self.resources.health.fault(PART, fault, ready=not self.needed_for_ready)
+        elif self._left_behind:
+            self.resources.health.fault(PART, self._left_behind)
         else:
             self.resources.health.well(PART)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from storage.database.self_test_series import SelfTestSeen
-from storage.results.self_tests import SelfTestRun
+from storage.results.self_tests import SelfTestOutcome, SelfTestRun
 from storage.states import SelfTestState, SeriesState
 
+PART = "self-test"  #: in the condition of the node
 RETRY = timedelta(minutes=15)  #: after a run that failed: what was mended shows soon
 STALE_AFTER = 2  #: intervals without a run that has passed
 ENDED = frozenset({SeriesState.DELIVERED, SeriesState.UNSUITABLE, SeriesState.FAILED})
@@ -52,8 +53,10 @@ def end_of(
     sent: int,
     rules: SelfTestRules,
     now: datetime,
-) -> str | None:
-    """Say why a run that was sent has failed; empty if its figures are there; None to wait.
+) -> SelfTestOutcome | None:
+    """Say how a run that was sent has ended: PASSED if its figures can be judged; None to wait.
+
+    A run whose turn did not come says nothing of the node: it is CANCELED, not FAILED.
 
     Parameters
     ----------
@@ -63,16 +66,25 @@ def end_of(
         Number of its images.
     """
     if seen is not None and seen.instances > sent:
-        return f"{sent} images were sent, {seen.instances} came: somebody else sends into it"
+        return _failed(
+            f"{sent} images were sent, {seen.instances} came: somebody else sends into it"
+        )
     if run.found:
-        return ""
+        return SelfTestOutcome(state=SelfTestState.PASSED)
     if seen is not None and seen.state in ENDED:
-        return seen.reason or f"its series is {seen.state}, without a result"
-    if run.began_at is not None and now - run.began_at > rules.within:
-        where = "its images are not in the database" if seen is None else f"it is {seen.state}"
-        minutes = rules.within.total_seconds() / 60
-        return f"expected a result within {minutes:g} min, got none: {where}"
-    return None
+        return _failed(seen.reason or f"its series is {seen.state}, without a result")
+    if run.began_at is None or now - run.began_at <= rules.within:
+        return None
+    minutes = rules.within.total_seconds() / 60
+    if seen is not None and seen.state is SeriesState.STABLE:
+        reason = f"its turn did not come within {minutes:g} min: other series are analysed first"
+        return SelfTestOutcome(state=SelfTestState.CANCELED, reason=reason)
+    where = "its images are not in the database" if seen is None else f"it is {seen.state}"
+    return _failed(f"expected a result within {minutes:g} min, got none: {where}")
+
+
+def _failed(reason: str) -> SelfTestOutcome:
+    return SelfTestOutcome(state=SelfTestState.FAILED, reason=reason)
 
 
 def fault_of(

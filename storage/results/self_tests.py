@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from storage.database.watch_tables import SelfTest
@@ -154,6 +154,11 @@ def keep_self_test_result(
 def self_test(session: Session, number: int) -> SelfTestRun:
     """Read one run, as it is now."""
     return _run(session.get_one(SelfTest, number, populate_existing=True))
+
+
+def is_self_test_running(session: Session) -> bool:
+    """Tell whether a run is under way."""
+    return bool(session.scalar(select(exists().where(SelfTest.state == S.RUNNING))))
 
 
 def requested_self_test(session: Session) -> SelfTestRun | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,13 +65,14 @@ def run_now(settings: Settings) -> SelfTestRun:
     Raises
     ------
     NodeError
-        If the node does not run, or ends meanwhile.
+        As :func:`dicom_node.self_test.request.self_test_now`.
     """
     from dicom_node.assembly.resources import existing_resources
     from dicom_node.self_test.request import self_test_now
 
     with closing(existing_resources(settings)) as resources:
-        return self_test_now(resources, os_user())
+        within = timedelta(minutes=settings.selftest.within_minutes)
+        return self_test_now(resources, os_user(), within)
 
 
 def told(run: SelfTestRun | None) -> dict[str, Any]:

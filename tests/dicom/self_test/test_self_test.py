@@ -10,19 +10,23 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from config.network import TlsSettings
 from config.reader import load
+from config.settings import SelfTestSettings, Settings
 from dicom_node.assembly.resources import existing_resources
+from dicom_node.assembly.self_test import left_out, self_test_job_of
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
 from dicom_node.self_test.case import SPEC, self_test_datasets
-from dicom_node.self_test.runner import PART, OwnPort, SelfTestJob
-from dicom_node.self_test.schedule import SelfTestRules
+from dicom_node.self_test.runner import OwnPort, SelfTestJob
+from dicom_node.self_test.schedule import PART, SelfTestRules
 from pipeline.synthetic.phantom.dicom import write_series
+from storage.database.schema import Series
 from storage.database.self_test_series import self_test_series
 from storage.overview import overview
-from storage.results.self_tests import latest_self_tests, request_self_test
-from storage.states import SelfTestState
+from storage.results.self_tests import latest_self_tests, request_self_test, requested_self_test
+from storage.states import Rerun, SelfTestState, SeriesState
 from tests.support.dispatcher_samples import NOW
 from tests.support.node_process import NodeProcess
 from tests.support.reception import Reception, open_resources, running_receiver
@@ -82,6 +86,65 @@ def test_what_the_port_refuses_is_a_named_fault(tmp_path: Path, *, needed: bool)
     assert (fault.part, fault.receiving, fault.ready) == (PART, True, not needed)
     assert "its images were not taken: " in fault.reason
     assert "rejected the association" in fault.reason
+
+
+def test_a_certificate_that_names_no_host_is_the_fault_of_the_run_alone(tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key", "authorities")}
+    for file in files.values():
+        file.write_text("no PEM")
+    settings = Settings(tls=TlsSettings(receive=True, **files))
+    resources = open_resources(tmp_path)
+
+    made = self_test_job_of(settings, resources, port=9)
+
+    ask(resources)
+    made.poll()
+    (fault,) = resources.health.snapshot()
+    assert "expected a certificate that names a host, got none" in fault.reason
+
+
+@pytest.mark.parametrize("hours", [0, 24])
+def test_where_none_can_be_run_those_that_are_due_are_a_fault(tmp_path: Path, hours: int) -> None:
+    resources = open_resources(tmp_path)
+    wanted = SelfTestSettings(every_hours=hours, needed_for_ready=True)
+
+    left_out(resources.health, "x is not installed", Settings(selftest=wanted))()
+
+    faults = [(one.part, one.ready, one.reason) for one in resources.health.snapshot()]
+    assert faults == ([(PART, False, "cannot be run: x is not installed")] if hours else [])
+
+
+def test_none_is_begun_while_the_series_of_an_earlier_one_is_open(tmp_path: Path) -> None:
+    with running_receiver(open_resources(tmp_path)) as reception:
+        resources, port = reception.resources, reception.address[1]
+        ask(resources)
+        job(resources, port).poll()
+        assert len(indexed(reception)) == 1
+        ask(resources)
+        job(resources, port).poll()  # of the next process: the first run is canceled
+
+        assert len(indexed(reception)) == 1
+        with resources.sessions() as session:
+            assert requested_self_test(session) is not None
+
+
+def test_what_hinders_the_removal_of_an_earlier_series_is_told_and_the_next_one_runs(
+    tmp_path: Path,
+) -> None:
+    with running_receiver(open_resources(tmp_path)) as reception:
+        resources, port = reception.resources, reception.address[1]
+        ask(resources)
+        job(resources, port).poll()
+        (first,) = indexed(reception)
+        with resources.sessions.begin() as session:
+            row = session.get_one(Series, first)
+            row.state, row.rerun = SeriesState.FAILED, Rerun.REPROCESS
+        ask(resources)
+        job(resources, port).poll()
+
+        assert len(indexed(reception)) == 2
+    (fault,) = resources.health.snapshot()
+    assert "the series of an earlier run cannot be removed: " in fault.reason
 
 
 def test_a_stop_in_its_midst_is_no_fault_and_the_next_start_ends_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from dicom_node.monitoring.catalogue import RUN
 from dicom_node.self_test.schedule import RETRY, SelfTestRules, end_of, fault_of, is_due
 from storage.database.self_test_series import SelfTestSeen
-from storage.results.self_tests import SelfTestRun
+from storage.results.self_tests import SelfTestOutcome, SelfTestRun
 from storage.states import SelfTestState, SeriesState
 from tests.unit.dicom_node.analysis.test_dispatcher import NOW
 
@@ -18,6 +18,10 @@ BY_HAND = replace(RULES, every=None)
 PASSED = replace(RUN, state=SelfTestState.PASSED, began_at=NOW, ended_at=NOW)
 FAILED = replace(PASSED, state=SelfTestState.FAILED, reason="no")
 RUNNING = replace(RUN, state=SelfTestState.RUNNING, began_at=NOW, ended_at=None)
+
+
+def failed(reason: str) -> SelfTestOutcome:
+    return SelfTestOutcome(state=SelfTestState.FAILED, reason=reason)
 
 
 def seen(state: SeriesState, reason: str = "", instances: int = 60) -> SelfTestSeen:
@@ -49,36 +53,55 @@ def test_a_run_is_due(
     [
         (RUNNING, None, 29 * MINUTE, None),
         (RUNNING, seen(SeriesState.ANALYSING), 29 * MINUTE, None),
-        (replace(RUNNING, found="{}"), seen(SeriesState.DELIVERED), MINUTE, ""),
+        (
+            replace(RUNNING, found="{}"),
+            seen(SeriesState.DELIVERED),
+            MINUTE,
+            SelfTestOutcome(state=SelfTestState.PASSED),
+        ),
         (
             RUNNING,
             seen(SeriesState.UNSUITABLE, "too-few-slices: 3"),
             MINUTE,
-            "too-few-slices: 3",
+            failed("too-few-slices: 3"),
         ),
-        (RUNNING, seen(SeriesState.FAILED), MINUTE, "its series is failed, without a result"),
+        (
+            RUNNING,
+            seen(SeriesState.FAILED),
+            MINUTE,
+            failed("its series is failed, without a result"),
+        ),
         (
             RUNNING,
             None,
             31 * MINUTE,
-            "expected a result within 30 min, got none: its images are not in the database",
+            failed("expected a result within 30 min, got none: its images are not in the database"),
         ),
         (
             RUNNING,
             seen(SeriesState.STABLE),
             31 * MINUTE,
-            "expected a result within 30 min, got none: it is stable",
+            SelfTestOutcome(  # the queue is long: that says nothing of the node
+                state=SelfTestState.CANCELED,
+                reason="its turn did not come within 30 min: other series are analysed first",
+            ),
+        ),
+        (
+            RUNNING,
+            seen(SeriesState.ANALYSING),
+            31 * MINUTE,
+            failed("expected a result within 30 min, got none: it is analysing"),
         ),
         (
             replace(RUNNING, found="{}"),
             seen(SeriesState.DELIVERED, instances=61),
             MINUTE,
-            "60 images were sent, 61 came: somebody else sends into it",
+            failed("60 images were sent, 61 came: somebody else sends into it"),
         ),
     ],
 )
 def test_a_run_ends_with_its_figures_or_with_the_reason_why_not(
-    run: SelfTestRun, series: SelfTestSeen | None, after: timedelta, end: str | None
+    run: SelfTestRun, series: SelfTestSeen | None, after: timedelta, end: SelfTestOutcome | None
 ) -> None:
     assert end_of(run, series, 60, RULES, NOW + after) == end
 
